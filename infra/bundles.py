@@ -1,0 +1,178 @@
+"""What a Lambda carries: the import closure of its handler, and its third-party packages as a layer.
+
+Both are folders under `build/`, named by the digest of what went in, so an unchanged one is never made again.
+"""
+
+from __future__ import annotations
+
+import ast
+import compileall
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PRUNED = (
+    "pyarrow/include",
+    "pyarrow/tests",
+    "pyarrow/src",
+    "numpy/tests",
+    "boto3",
+    "botocore",
+    "s3transfer",
+    "jmespath",
+    "bin",
+    "pyarrow/libarrow_flight*",
+    "pyarrow/libarrow_substrait*",
+    "pyarrow/libarrow_python_flight*",
+    "pyarrow/_flight*",
+    "pyarrow/_substrait*",
+    "pyarrow/*.pxd",
+    "pyarrow/*.pyx",
+    "**/*.pyi",
+)
+"""What no function imports; boto3 and what it stands on belong to Lambda's own runtime."""
+
+
+def bundle(repository: Path, function: str, *, workload: str) -> tuple[str, str]:
+    """The folder and the digest of the bundle of `functions/<function>` for one workload.
+
+    It holds the import closure of the handler, the workload's yaml files and `features.py`; its root
+    mirrors the repository's, so an import path is the same in a test and in Lambda."""
+    files = sorted(
+        [*closure(repository, repository / "functions" / function / "handler.py"), *_declaration(repository, workload)]
+    )
+    digest = _digest(repository, files)
+    folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}"
+    if not folder.is_dir():
+        unfinished = folder.with_name(f".{folder.name}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        for file in files:
+            target = unfinished / file.relative_to(repository)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+        unfinished.rename(folder)
+    return str(folder), digest
+
+
+def closure(repository: Path, entry: Path) -> set[Path]:
+    """The repository's own files that `entry` imports, directly or not, with itself and the packages' `__init__`."""
+    found: set[Path] = set()
+    waiting = [entry]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found.add(file)
+        waiting += [package for package in _packages(repository, file) if package not in found]
+        waiting += [module for name in _imported(file) for module in _modules(repository, name)]
+    return found
+
+
+def layer(repository: Path, requirements: Path, platform: str, python: str) -> tuple[str, str]:
+    """The folder (with `python/` inside) and the digest of a layer: one pip install per requirements and platform.
+
+    `platform` is a wheel tag such as `manylinux2014_aarch64`, or `host`."""
+    wanted = "\n".join(sorted(line.strip() for line in requirements.read_text().splitlines() if line.strip()))
+    constraints = repository / "constraints.txt"
+    digest = hashlib.sha256(
+        "\0".join([wanted, constraints.read_text(), platform, python, *PRUNED]).encode()
+    ).hexdigest()
+    folder = repository / "build" / "layers" / digest[:16]
+    if not folder.is_dir():
+        unfinished = folder.with_name(f".{folder.name}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        target = unfinished / "python"
+        target.mkdir(parents=True)
+        if wanted:
+            _install(requirements, constraints, target, platform, python)
+        _prune(target)
+        if platform == "host":
+            compileall.compile_dir(str(target), quiet=2, workers=0)
+        unfinished.rename(folder)
+    return str(folder), digest
+
+
+def _install(requirements: Path, constraints: Path, target: Path, platform: str, python: str) -> None:
+    foreign = [
+        "--platform", platform, "--platform", platform.replace("2014", "_2_28"),
+        "--python-version", python, "--implementation", "cp",
+    ]  # fmt: skip
+    subprocess.run(
+        [
+            sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:",
+            "--target", str(target), "--requirement", str(requirements), "--constraint", str(constraints),
+            *(foreign if platform != "host" else []),
+        ],
+        check=True,
+    )  # fmt: skip
+
+
+def _prune(target: Path) -> None:
+    for pattern in PRUNED:
+        for path in list(target.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _declaration(repository: Path, workload: str) -> Iterator[Path]:
+    folder = repository / "workloads" / workload
+    yield from (file for name in ("workload.yaml", "contract.yaml", "features.py") if (file := folder / name).is_file())
+
+
+def _digest(repository: Path, files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(repository)}\0".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _packages(repository: Path, file: Path) -> Iterator[Path]:
+    for folder in file.relative_to(repository).parents[:-1]:
+        package = repository / folder / "__init__.py"
+        if package.is_file():
+            yield package
+
+
+def _imported(file: Path) -> Iterator[str]:
+    """Every dotted name that the file may import, those inside functions included, those for typing not."""
+    tree = ast.parse(file.read_text(), str(file))
+    typing_only = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for statement in node.body
+        for child in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _modules(repository: Path, name: str) -> Iterator[Path]:
+    path = repository.joinpath(*name.split("."))
+    yield from (file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file())
+
+
+def main() -> None:
+    """Make the host's layers ahead of time, as `make setup` does."""
+    import platform as machine
+
+    root = Path(__file__).resolve().parent.parent
+    python = ".".join(machine.python_version_tuple()[:2])
+    for requirements in sorted(root.glob("functions/*/requirements.txt")):
+        layer(root, requirements, "host", python)
+
+
+if __name__ == "__main__":
+    main()

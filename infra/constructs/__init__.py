@@ -1,0 +1,1 @@
+"""What the stacks are built of: a function, a machine, a queue, a rule, each with its role, log and key."""

@@ -1,0 +1,105 @@
+"""A queue under the customer key with its dead-letter queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import CfnResource
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.constructs.statements import policy
+from infra.context import Context
+
+RETENTION_S = 14 * 24 * 3600
+"""SQS's longest; a redrive has as long."""
+
+
+class Queue(Construct):
+    """`<workload prefix>-<name>` and `…-<name>-dead`; `senders` are service principals that may send."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        context: Context,
+        visibility_s: int,
+        receives: int = 5,
+        senders: Sequence[str] = (),
+    ) -> None:
+        super().__init__(scope, f"{name}-queue")
+        self.name = context.names.queue(name)
+        self.arn = context.names.queue_arn(name)
+        self.url = f"https://sqs.{context.platform.region}.amazonaws.com/{context.platform.account}/{self.name}"
+        self.dead_arn = context.names.queue_arn(f"{name}-dead")
+        dead = self._queue("Dead", f"{name}-dead", context, senders)
+        self.resource = self._queue(
+            "Resource",
+            name,
+            context,
+            senders,
+            visibility_timeout=visibility_s,
+            redrive_policy={"deadLetterTargetArn": self.dead_arn, "maxReceiveCount": receives},
+        )
+        self.resource.add_resource_dependency(dead)
+
+    def _queue(
+        self, construct_id: str, name: str, context: Context, senders: Sequence[str], **properties: object
+    ) -> sqs.CfnQueue:
+        arn = context.names.queue_arn(name)
+        queue = sqs.CfnQueue(
+            self,
+            construct_id,
+            queue_name=context.names.queue(name),
+            kms_master_key_id=context.key_arn,
+            message_retention_period=RETENTION_S,
+            **properties,  # type: ignore[arg-type]
+        )
+        statements = [
+            {
+                "Effect": "Deny",
+                "Principal": {"AWS": "*"},
+                "Action": "sqs:*",
+                "Resource": arn,
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ]
+        if senders:
+            statements.append(
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": list(senders)},
+                    "Action": "sqs:SendMessage",
+                    "Resource": arn,
+                    "Condition": {"StringEquals": {"aws:SourceAccount": context.platform.account}},
+                }
+            )
+        sqs.CfnQueuePolicy(self, f"{construct_id}Policy", queues=[queue.ref], policy_document=policy(statements))
+        return queue
+
+
+def feed(
+    scope: Construct,
+    queue: Queue,
+    function_arn: str,
+    *,
+    batch: int,
+    window_s: int,
+    concurrency: int,
+    dependencies: Sequence[CfnResource] = (),
+) -> None:
+    """Let the queue call the function: partial batch failures, at most `concurrency` at once (never reserved)."""
+    mapping = lambda_.CfnEventSourceMapping(
+        scope,
+        "Feed",
+        function_name=function_arn,
+        event_source_arn=queue.resource.attr_arn,
+        batch_size=batch,
+        maximum_batching_window_in_seconds=window_s,
+        function_response_types=["ReportBatchItemFailures"],
+        scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(maximum_concurrency=concurrency),
+    )
+    for dependency in dependencies:
+        mapping.add_resource_dependency(dependency)

@@ -1,0 +1,29 @@
+"""A named role with its statements inline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.constructs.statements import Statement, policy, trusted
+from infra.context import Context
+
+
+class Role(Construct):
+    """The role of one function, machine, job, rule or schedule, taken by one AWS service."""
+
+    def __init__(
+        self, scope: Construct, owner: str, *, context: Context, service: str, statements: Sequence[Statement]
+    ) -> None:
+        super().__init__(scope, f"{owner}-role")
+        self.name = context.names.role(owner)
+        self.arn = context.names.role_arn(owner)
+        self.resource = iam.CfnRole(
+            self,
+            "Resource",
+            role_name=self.name,
+            assume_role_policy_document=trusted(service, context.platform.account),
+            policies=[iam.CfnRole.PolicyProperty(policy_name="statements", policy_document=policy(statements))],
+        )

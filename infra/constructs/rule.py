@@ -1,0 +1,88 @@
+"""An EventBridge rule with one target, its role and its dead-letter queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import aws_events as events
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.constructs.queue import Queue
+from infra.constructs.role import Role
+from infra.constructs.statements import allow
+from infra.context import Context
+
+ENVELOPE = events.CfnRule.InputTransformerProperty(
+    input_paths_map={"id": "$.id", "time": "$.time", "detail": "$.detail"},
+    input_template='{"cause": <id>, "as_of": <time>, "detail": <detail>}',
+)
+"""What every machine and function of ours gets: which event, when, what."""
+
+
+class Rule(Construct):
+    """Send the events that match `pattern` to one target; what cannot be delivered lands in `dead`.
+
+    `bus` is None for the account's default bus, where AWS's own events are."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, context: Context, pattern: Mapping[str, Any], bus: str | None, dead: Queue
+    ) -> None:
+        super().__init__(scope, f"{name}-rule")
+        self._name = name
+        self._context = context
+        self._pattern = dict(pattern)
+        self._bus = bus
+        self._dead = dead
+
+    def to_machine(self, machine_arn: str) -> None:
+        """Start the machine with the envelope as its input."""
+        role = Role(
+            self,
+            f"{self._name}-rule",
+            context=self._context,
+            service="events.amazonaws.com",
+            statements=[allow("states:StartExecution", on=machine_arn)],
+        )
+        self._rule(self._target(machine_arn, role_arn=role.resource.attr_arn, input_transformer=ENVELOPE))
+
+    def to_function(self, function_arn: str) -> None:
+        """Call the function with the envelope."""
+        rule = self._rule(self._target(function_arn, input_transformer=ENVELOPE))
+        lambda_.CfnPermission(
+            self,
+            "Permission",
+            action="lambda:InvokeFunction",
+            function_name=function_arn,
+            principal="events.amazonaws.com",
+            source_arn=rule.attr_arn,
+        )
+
+    def to_queue(self, queue: Queue) -> None:
+        """Put the whole event into the queue."""
+        self._rule(self._target(queue.arn))
+
+    def _target(self, arn: str, **properties: Any) -> events.CfnRule.TargetProperty:
+        return events.CfnRule.TargetProperty(
+            id="target",
+            arn=arn,
+            dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=self._dead.dead_arn),
+            retry_policy=events.CfnRule.RetryPolicyProperty(
+                maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
+            ),
+            **properties,
+        )
+
+    def _rule(self, target: events.CfnRule.TargetProperty) -> events.CfnRule:
+        rule = events.CfnRule(
+            self,
+            "Resource",
+            name=f"{self._context.names.prefix}-{self._name}",
+            event_bus_name=self._bus,
+            event_pattern=self._pattern,
+            state="ENABLED",
+            targets=[target],
+        )
+        rule.node.add_dependency(self._dead)
+        return rule

@@ -1,0 +1,58 @@
+"""An EventBridge schedule that starts a machine."""
+
+from __future__ import annotations
+
+import json
+
+from aws_cdk import aws_scheduler as scheduler
+from constructs import Construct
+
+from infra.constructs.queue import Queue
+from infra.constructs.role import Role
+from infra.constructs.statements import allow, use_key
+from infra.context import Context
+
+
+class Schedule(Construct):
+    """Start `machine_arn` by `expression` (UTC); the input says when it was due and which occurrence it is."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, context: Context, expression: str, machine_arn: str, dead: Queue
+    ) -> None:
+        super().__init__(scope, f"{name}-schedule")
+        role = Role(
+            self,
+            f"{name}-schedule",
+            context=context,
+            service="scheduler.amazonaws.com",
+            statements=[
+                allow("states:StartExecution", on=machine_arn),
+                allow("sqs:SendMessage", on=dead.dead_arn),
+                use_key(context.key_arn),
+            ],
+        )
+        schedule = scheduler.CfnSchedule(
+            self,
+            "Resource",
+            name=f"{context.names.prefix}-{name}",
+            schedule_expression=expression,
+            schedule_expression_timezone="UTC",
+            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
+            kms_key_arn=context.key_arn,
+            target=scheduler.CfnSchedule.TargetProperty(
+                arn=machine_arn,
+                role_arn=role.resource.attr_arn,
+                input=json.dumps(
+                    {
+                        "cause": "<aws.scheduler.execution-id>",
+                        "as_of": "<aws.scheduler.scheduled-time>",
+                        "detail": {"workload": context.workload.name, "schedule": name},
+                    }
+                ),
+                retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
+                    maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
+                ),
+                dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(arn=dead.dead_arn),
+            ),
+        )
+        schedule.node.add_dependency(dead)

@@ -1,0 +1,73 @@
+"""What every construct of one workload needs: its declaration, its names, its stage, the platform's handles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_ssm as ssm
+
+from infra.settings import StageSettings
+from millrace.names import Platform, WorkloadNames
+from millrace.workload import Workload
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One workload in one stage, as a stack sees it."""
+
+    settings: StageSettings
+    workload: Workload
+    folder: Path
+    """`workloads/<name>`."""
+    key_arn: str
+    """The customer key; a deploy-time value."""
+    subnet_ids: tuple[str, ...]
+    """Isolated subnets of the jobs; deploy-time values."""
+    security_group_id: str
+    images: dict[str, str]
+    """Image URI by container: `training`, `processing`, `inference`."""
+
+    @property
+    def names(self) -> WorkloadNames:
+        return WorkloadNames(platform=self.settings.platform, workload=self.workload.name)
+
+    @property
+    def platform(self) -> Platform:
+        return self.settings.platform
+
+    def environment(self) -> dict[str, str]:
+        """The fields that every settings class has: `Environment(**context.environment(), ...)`."""
+        return {
+            "stage": self.platform.stage,
+            "account": self.platform.account,
+            "region": self.platform.region,
+            "workload": self.workload.name,
+        }
+
+
+def parameter(platform: Platform, name: str) -> str:
+    """The SSM parameter by which the platform stack publishes `name`."""
+    return f"/{platform.prefix}/{name}"
+
+
+def context_of(
+    stack: cdk.Stack, *, settings: StageSettings, workload: Workload, folder: Path, images: dict[str, str]
+) -> Context:
+    """The context of a workload's stack; the platform's handles are read from SSM when it is deployed."""
+
+    def published(name: str) -> str:
+        return ssm.StringParameter.value_for_string_parameter(stack, parameter(settings.platform, name))
+
+    return Context(
+        settings=settings,
+        workload=workload,
+        folder=folder,
+        key_arn=published("key-arn"),
+        subnet_ids=(published("subnet-a"), published("subnet-b")),
+        security_group_id=published("security-group"),
+        images=images,
+    )

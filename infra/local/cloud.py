@@ -1,0 +1,165 @@
+"""What the fillers share: the address, the clock, the workspace, the processes and the bus of one local cloud."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from infra.local.clock import Clock
+
+ACCOUNT = "123456789012"
+"""The account id that moto answers with."""
+
+
+@dataclass(kw_only=True)
+class Cloud:
+    """One running local cloud; created by `infra.local.server`, handed to each filler's `install(cloud)`."""
+
+    workspace: Path
+    """Everything that the cloud writes lies below this folder (`build/local`)."""
+    port: int
+    region: str = "eu-west-1"
+    clock: Clock = field(default_factory=Clock)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    routes: dict[str, Callable[..., Iterable[bytes]]] = field(default_factory=dict)
+    """WSGI applications by path prefix below `/_millrace/`; the longest prefix answers."""
+    guards: list[Callable[[Any], tuple[str, list[tuple[str, str]], bytes] | None]] = field(default_factory=list)
+    """Asked with each signed call (`infra.local.calls.Call`) before moto; an answer other than None is sent."""
+    parts: dict[type, Any] = field(default_factory=dict)
+    """What a filler keeps for as long as the cloud runs, by its class."""
+    application: Any = None
+    """The WSGI application behind the address; the server sets it before the fillers are installed."""
+    _clients: dict[str, Any] = field(default_factory=dict)
+    _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _at_stop: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def endpoint_url(self) -> str:
+        """`http://localhost:PORT`; never 127.0.0.1, which moto's template-URL parser does not know."""
+        return f"http://localhost:{self.port}"
+
+    def client(self, service: str) -> Any:
+        """A boto3 client with the operator's keys, for fillers that act on the cloud's own behalf.
+
+        One per service, shared: clients are safe in threads, making them is not. It calls the application
+        without a socket (see `infra.local.transport`), so its calls are not counted as served."""
+        from infra.local.transport import connect
+
+        with self._lock:
+            if service not in self._clients:
+                made = boto3.client(
+                    service,
+                    endpoint_url=self.endpoint_url,
+                    region_name=self.region,
+                    aws_access_key_id="local",
+                    aws_secret_access_key="local",
+                    config=Config(retries={"total_max_attempts": 1}),
+                )
+                self._clients[service] = connect(made, self.application)
+            return self._clients[service]
+
+    def role_environment(self, role_arn: str, session: str) -> dict[str, str]:
+        """The environment that makes a process the given role: temporary keys, address, region."""
+        assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session[:64])
+        keys = assumed["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": keys["SessionToken"],
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+        }
+
+    def spawn(
+        self, arguments: Sequence[str], *, environment: Mapping[str, str], cwd: Path, log: Path
+    ) -> subprocess.Popen[bytes]:
+        """Start a process in a group of its own, its output appended to `log`; `stop` ends what is left.
+
+        The process sees `environment` and nothing of the cloud's own."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                arguments,
+                env=dict(environment),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        with self._lock:
+            self._processes = {pid: other for pid, other in self._processes.items() if other.poll() is None}
+            self._processes[process.pid] = process
+        return process
+
+    def background(self, name: str, run: Callable[[], None]) -> threading.Thread:
+        """Run `run` on a daemon thread; it must return soon after `stopping` is set."""
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def emit(
+        self, source: str, detail_type: str, detail: Mapping[str, Any], *, resources: Sequence[str] = ()
+    ) -> str:
+        """The id of the service event put on the default bus, as AWS itself would put it there."""
+        from infra.local.events import deliver
+
+        event_id = str(uuid.uuid4())
+        deliver(
+            self,
+            bus="default",
+            event={
+                "version": "0",
+                "id": event_id,
+                "detail-type": detail_type,
+                "source": source,
+                "account": ACCOUNT,
+                "time": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "region": self.region,
+                "resources": list(resources),
+                "detail": json.loads(json.dumps(detail, default=str)),
+            },
+        )
+        return event_id
+
+    def at_stop(self, action: Callable[[], None]) -> None:
+        """Call `action` when the cloud stops, before its processes are ended."""
+        self._at_stop.append(action)
+
+    def stop(self) -> None:
+        """End every process that the cloud started: TERM to its group, KILL after two seconds."""
+        self.stopping.set()
+        for action in self._at_stop:
+            action()
+        with self._lock:
+            left = [process for process in self._processes.values() if process.poll() is None]
+        for process in left:
+            _signal_group(process, signal.SIGTERM)
+        for process in left:
+            try:
+                process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                _signal_group(process, signal.SIGKILL)
+                process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return

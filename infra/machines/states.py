@@ -1,0 +1,127 @@
+"""The states that every machine is made of, as Amazon States Language in JSONPath."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+State = dict[str, Any]
+Definition = dict[str, Any]
+
+TRANSIENT = ("Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
+             "Lambda.TooManyRequestsException", "Lambda.ClientExecutionTimeoutException")  # fmt: skip
+"""Failures of the service, not of the function."""
+
+
+def machine(comment: str, *, start: str, states: Mapping[str, State], timeout_s: int) -> Definition:
+    """A definition; every state must say in a Comment what it is for."""
+    mute = [name for name, state in states.items() if not state.get("Comment")]
+    if mute:
+        raise ValueError(f"machine {comment!r}: expected a Comment in every state, got none in {mute}")
+    return {"Comment": comment, "StartAt": start, "TimeoutSeconds": timeout_s, "States": dict(states)}
+
+
+def retry(*errors: str, interval_s: int = 2, attempts: int = 3, rate: float = 2.0) -> State:
+    return {
+        "ErrorEquals": list(errors),
+        "IntervalSeconds": interval_s,
+        "MaxAttempts": attempts,
+        "BackoffRate": rate,
+        "JitterStrategy": "FULL",
+    }
+
+
+def to(next_state: str | None) -> State:
+    return {"End": True} if next_state is None else {"Next": next_state}
+
+
+def defaults(values: Mapping[str, Any], *, next_state: str) -> State:
+    """Fill what the input leaves out, so that `{}` from the console is enough; the input wins, level one only."""
+    return {
+        "Type": "Pass",
+        "Comment": "Fill what the input leaves out, so that {} from the console is enough",
+        "Parameters": {
+            "input.$": f"States.JsonMerge(States.StringToJson('{json.dumps(dict(values))}'), $$.Execution.Input, false)"
+        },
+        "OutputPath": "$.input",
+        "Next": next_state,
+    }
+
+
+def invoke(
+    function_arn: str, *, comment: str, result: str, next_state: str | None, extra: Mapping[str, Any] | None = None
+) -> State:
+    """Call a function with the whole state as `state`, the execution as `run` (name) and `execution` (ARN).
+
+    Its answer lands at `$.<result>.answer`.
+
+    Errors of the function itself are not retried: a redrive comes back to this state."""
+    return {
+        "Type": "Task",
+        "Comment": comment,
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {
+            "FunctionName": function_arn,
+            "Payload": {
+                "run.$": "$$.Execution.Name",
+                "execution.$": "$$.Execution.Id",
+                "state.$": "$",
+                **(extra or {}),
+            },
+        },
+        "ResultSelector": {"answer.$": "$.Payload"},
+        "ResultPath": f"$.{result}",
+        "Retry": [retry(*TRANSIENT)],
+        **to(next_state),
+    }
+
+
+def put_event(
+    bus_arn: str, *, workload: str, detail_type: str, detail: Mapping[str, Any], comment: str, next_state: str | None
+) -> State:
+    """Put one event of ours on the bus; `detail` may hold `.$` keys. The answer (the event's id) lands at `$.event`."""
+    return {
+        "Type": "Task",
+        "Comment": comment,
+        "Resource": "arn:aws:states:::events:putEvents",
+        "Parameters": {
+            "Entries": [
+                {
+                    "EventBusName": bus_arn,
+                    "Source": "millrace",
+                    "DetailType": detail_type,
+                    "Detail": {"workload": workload, "run.$": "$$.Execution.Id", "cause.$": "$.cause", **detail},
+                }
+            ]
+        },
+        "ResultPath": "$.event",
+        "Retry": [retry("States.TaskFailed")],
+        **to(next_state),
+    }
+
+
+def choice(comment: str, branches: Sequence[tuple[State, str]], *, otherwise: str) -> State:
+    """The first branch whose condition holds, else `otherwise`."""
+    return {
+        "Type": "Choice",
+        "Comment": comment,
+        "Choices": [{**condition, "Next": target} for condition, target in branches],
+        "Default": otherwise,
+    }
+
+
+def is_true(path: str) -> State:
+    return {"Variable": path, "BooleanEquals": True}
+
+
+def succeed(comment: str) -> State:
+    return {"Type": "Succeed", "Comment": comment}
+
+
+def fail(comment: str, *, error: str, cause: str) -> State:
+    return {"Type": "Fail", "Comment": comment, "Error": error, "Cause": cause}
+
+
+def wait(comment: str, *, seconds: int, next_state: str) -> State:
+    return {"Type": "Wait", "Comment": comment, "Seconds": seconds, "Next": next_state}

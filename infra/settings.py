@@ -1,0 +1,81 @@
+"""What differs between the stages; everything else is the same template."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+
+from millrace.errors import ConfigurationError
+from millrace.names import STAGES, Platform
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSettings:
+    """One stage; `settings_for` makes it."""
+
+    platform: Platform
+    runtime: str
+    """Lambda's runtime identifier, for example `python3.13`."""
+    architecture: str
+    """`arm64` or `x86_64`, as Lambda names them."""
+    log_retention_days: int
+    object_lock_mode: str | None
+    """`COMPLIANCE` cannot be shortened by anybody; `GOVERNANCE` can by those allowed to; None: no lock."""
+    object_lock_days: int
+    retain_data: bool
+    """Buckets and keys outlive `cdk destroy`."""
+    use_spot: bool
+    poll_s: int
+    """Seconds between two looks at an endpoint that is being made."""
+    decision_window_s: int
+    """Seconds that decisions are gathered before they are written."""
+    tracking_uri: str
+    """Where MLflow is: the ARN of the managed server on AWS, a file locally."""
+
+    @property
+    def python(self) -> str:
+        """The runtime's Python version, for example `3.13`."""
+        return self.runtime.removeprefix("python")
+
+    @property
+    def wheel_platform(self) -> str:
+        """The platform tag that pip installs for; `host` for this machine's own."""
+        if self.platform.stage == "local":
+            return "host"
+        return {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}[self.architecture]
+
+
+def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
+    """The settings of `stage`; raises ConfigurationError on an unknown one."""
+    names = Platform(stage=stage, account=account, region=region)
+    if stage == "local":
+        return StageSettings(
+            platform=names,
+            runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
+            architecture="arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+            log_retention_days=7,
+            object_lock_mode=None,
+            object_lock_days=0,
+            retain_data=False,
+            use_spot=False,
+            poll_s=1,
+            decision_window_s=1,
+            tracking_uri="sqlite:///build/mlflow.db",
+        )
+    if stage in ("dev", "prod"):
+        production = stage == "prod"
+        return StageSettings(
+            platform=names,
+            runtime="python3.13",
+            architecture="arm64",
+            log_retention_days=365 if production else 30,
+            object_lock_mode="COMPLIANCE" if production else "GOVERNANCE",
+            object_lock_days=365 if production else 7,
+            retain_data=True,
+            use_spot=True,
+            poll_s=30,
+            decision_window_s=20,
+            tracking_uri=f"arn:aws:sagemaker:{region}:{account}:mlflow-tracking-server/{names.prefix}",
+        )
+    raise ConfigurationError(where="context", field="stage", expected=f"one of {', '.join(STAGES)}", came=stage)

@@ -1,0 +1,1 @@
+"""The stacks: the platform once per environment, six rooms per workload."""

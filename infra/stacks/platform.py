@@ -1,0 +1,297 @@
+"""The platform stack: what every workload of one environment shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_events as events
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from infra.constructs.statements import policy
+from infra.context import parameter
+from infra.settings import StageSettings
+
+IMAGES = ("training", "processing", "inference")
+"""The folders under `containers/`."""
+
+PRODUCERS = (
+    "cloudwatch.amazonaws.com", "delivery.logs.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com",
+    "sns.amazonaws.com", "sqs.amazonaws.com",
+)  # fmt: skip
+"""Services that write into our encrypted queues, topics and logs on their own account."""
+
+
+class PlatformStack(cdk.Stack):
+    """Customer key, network, buckets, repositories, catalogue, bus, alarm topic, tables."""
+
+    def __init__(self, scope: Construct, *, settings: StageSettings) -> None:
+        names = settings.platform
+        super().__init__(
+            scope,
+            f"{names.prefix}-platform",
+            env=cdk.Environment(account=names.account, region=names.region),
+            description="Millrace platform: key, network, buckets, bus, catalogue, tables",
+        )
+        self._settings = settings
+        self._names = names
+        self._key()
+        self._network()
+        self._buckets()
+        self._tables()
+        self._messaging()
+        for image in IMAGES:
+            ecr.CfnRepository(
+                self,
+                f"{image}-repository",
+                repository_name=names.repository(image),
+                image_tag_mutability="IMMUTABLE",
+                image_scanning_configuration=ecr.CfnRepository.ImageScanningConfigurationProperty(scan_on_push=True),
+                encryption_configuration=ecr.CfnRepository.EncryptionConfigurationProperty(
+                    encryption_type="KMS", kms_key=self.key_arn
+                ),
+            )
+        glue.CfnDatabase(
+            self,
+            "Database",
+            catalog_id=names.account,
+            database_input=glue.CfnDatabase.DatabaseInputProperty(
+                name=names.database, description="Iceberg tables made in code; external tables made by the stacks"
+            ),
+        )
+
+    def _publish(self, name: str, value: str) -> None:
+        ssm.CfnParameter(self, f"{name}-parameter", name=parameter(self._names, name), type="String", value=value)
+
+    def _key(self) -> None:
+        account = self._names.account
+        key = kms.CfnKey(
+            self,
+            "Key",
+            description=f"Customer key of {self._names.prefix}",
+            enable_key_rotation=True,
+            pending_window_in_days=30,
+            key_policy=policy(
+                [
+                    {
+                        "Sid": "Account",
+                        "Effect": "Allow",
+                        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+                        "Action": "kms:*",
+                        "Resource": "*",
+                    },
+                    {
+                        "Sid": "Producers",
+                        "Effect": "Allow",
+                        "Principal": {"Service": list(PRODUCERS)},
+                        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                        "Resource": "*",
+                        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+                    },
+                    {
+                        "Sid": "Logs",
+                        "Effect": "Allow",
+                        "Principal": {"Service": f"logs.{self._names.region}.amazonaws.com"},
+                        "Action": [
+                            "kms:Decrypt",
+                            "kms:DescribeKey",
+                            "kms:Encrypt",
+                            "kms:GenerateDataKey",
+                            "kms:ReEncryptFrom",
+                            "kms:ReEncryptTo",
+                        ],
+                        "Resource": "*",
+                        "Condition": {
+                            "ArnLike": {
+                                "kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:{self._names.region}:{account}:*"
+                            }
+                        },
+                    },
+                ]
+            ),
+        )
+        key.apply_removal_policy(self._removal())
+        kms.CfnAlias(self, "KeyAlias", alias_name=self._names.key_alias, target_key_id=key.ref)
+        self.key_arn = key.attr_arn
+        self._publish("key-arn", key.attr_arn)
+
+    def _network(self) -> None:
+        """Two isolated subnets without a route out; S3 is reached through a gateway endpoint."""
+        vpc = ec2.CfnVPC(self, "Vpc", cidr_block="10.84.0.0/16", enable_dns_hostnames=True, enable_dns_support=True)
+        routes = ec2.CfnRouteTable(self, "Routes", vpc_id=vpc.ref)
+        for index, zone in enumerate("ab"):
+            subnet = ec2.CfnSubnet(
+                self,
+                f"Subnet{zone}",
+                vpc_id=vpc.ref,
+                cidr_block=f"10.84.{index}.0/24",
+                availability_zone=cdk.Fn.select(index, cdk.Fn.get_azs()),
+                map_public_ip_on_launch=False,
+            )
+            ec2.CfnSubnetRouteTableAssociation(self, f"Route{zone}", subnet_id=subnet.ref, route_table_id=routes.ref)
+            self._publish(f"subnet-{zone}", subnet.ref)
+        ec2.CfnVPCEndpoint(
+            self,
+            "S3Endpoint",
+            vpc_id=vpc.ref,
+            service_name=f"com.amazonaws.{self._names.region}.s3",
+            vpc_endpoint_type="Gateway",
+            route_table_ids=[routes.ref],
+        )
+        group = ec2.CfnSecurityGroup(
+            self,
+            "Jobs",
+            vpc_id=vpc.ref,
+            group_description="Jobs talk to each other and to S3, nothing else",
+            security_group_egress=[
+                ec2.CfnSecurityGroup.EgressProperty(
+                    ip_protocol="tcp", from_port=443, to_port=443, cidr_ip="10.84.0.0/16", description="inside the VPC"
+                )
+            ],
+        )
+        self._publish("security-group", group.attr_group_id)
+
+    def _buckets(self) -> None:
+        """Landing, lake, artefacts and audit under the key; the access log must be SSE-S3."""
+        log = self._bucket("access-logs", encryption={"sse_algorithm": "AES256"}, logged=False)
+        for purpose in ("landing", "lake", "artefacts", "audit"):
+            bucket = self._bucket(
+                purpose, encryption={"sse_algorithm": "aws:kms", "kms_master_key_id": self.key_arn}, logged=True
+            )
+            bucket.add_resource_dependency(log)
+
+    def _bucket(self, purpose: str, *, encryption: dict[str, str], logged: bool) -> s3.CfnBucket:
+        name = self._names.bucket(purpose)
+        locked = purpose == "audit" and self._settings.object_lock_mode is not None
+        extra: dict[str, Any] = {}
+        if purpose == "landing":
+            extra["notification_configuration"] = s3.CfnBucket.NotificationConfigurationProperty(
+                event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
+            )
+        if locked:
+            extra["object_lock_enabled"] = True
+            extra["object_lock_configuration"] = s3.CfnBucket.ObjectLockConfigurationProperty(
+                object_lock_enabled="Enabled",
+                rule=s3.CfnBucket.ObjectLockRuleProperty(
+                    default_retention=s3.CfnBucket.DefaultRetentionProperty(
+                        mode=self._settings.object_lock_mode, days=self._settings.object_lock_days
+                    )
+                ),
+            )
+        if logged:
+            extra["logging_configuration"] = s3.CfnBucket.LoggingConfigurationProperty(
+                destination_bucket_name=self._names.bucket("access-logs"), log_file_prefix=f"{purpose}/"
+            )
+        bucket = s3.CfnBucket(
+            self,
+            f"{purpose}-bucket",
+            bucket_name=name,
+            bucket_encryption=s3.CfnBucket.BucketEncryptionProperty(
+                server_side_encryption_configuration=[
+                    s3.CfnBucket.ServerSideEncryptionRuleProperty(
+                        bucket_key_enabled=True,
+                        server_side_encryption_by_default=s3.CfnBucket.ServerSideEncryptionByDefaultProperty(
+                            **encryption
+                        ),
+                    )
+                ]
+            ),
+            versioning_configuration=s3.CfnBucket.VersioningConfigurationProperty(status="Enabled"),
+            public_access_block_configuration=s3.CfnBucket.PublicAccessBlockConfigurationProperty(
+                block_public_acls=True, block_public_policy=True, ignore_public_acls=True, restrict_public_buckets=True
+            ),
+            ownership_controls=s3.CfnBucket.OwnershipControlsProperty(
+                rules=[s3.CfnBucket.OwnershipControlsRuleProperty(object_ownership="BucketOwnerEnforced")]
+            ),
+            **extra,
+        )
+        bucket.apply_removal_policy(self._removal())
+        s3.CfnBucketPolicy(
+            self, f"{purpose}-policy", bucket=bucket.ref, policy_document=policy(self._bucket_statements(name, purpose))
+        )
+        return bucket
+
+    def _bucket_statements(self, name: str, purpose: str) -> list[dict[str, Any]]:
+        statements: list[dict[str, Any]] = [
+            {
+                "Effect": "Deny",
+                "Principal": {"AWS": "*"},
+                "Action": "s3:*",
+                "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ]
+        if purpose == "access-logs":
+            statements.append(
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "logging.s3.amazonaws.com"},
+                    "Action": "s3:PutObject",
+                    "Resource": f"arn:aws:s3:::{name}/*",
+                    "Condition": {"StringEquals": {"aws:SourceAccount": self._names.account}},
+                }
+            )
+        return statements
+
+    def _tables(self) -> None:
+        for table, name in (("state", self._names.state_table), ("audit", self._names.audit_table)):
+            resource = dynamodb.CfnTable(
+                self,
+                f"{table}-table",
+                table_name=name,
+                billing_mode="PAY_PER_REQUEST",
+                attribute_definitions=[
+                    dynamodb.CfnTable.AttributeDefinitionProperty(attribute_name=key, attribute_type="S")
+                    for key in ("pk", "sk")
+                ],
+                key_schema=[
+                    dynamodb.CfnTable.KeySchemaProperty(attribute_name="pk", key_type="HASH"),
+                    dynamodb.CfnTable.KeySchemaProperty(attribute_name="sk", key_type="RANGE"),
+                ],
+                sse_specification=dynamodb.CfnTable.SSESpecificationProperty(
+                    sse_enabled=True, sse_type="KMS", kms_master_key_id=self.key_arn
+                ),
+                point_in_time_recovery_specification=dynamodb.CfnTable.PointInTimeRecoverySpecificationProperty(
+                    point_in_time_recovery_enabled=True
+                ),
+                deletion_protection_enabled=self._settings.retain_data,
+            )
+            resource.apply_removal_policy(self._removal())
+
+    def _messaging(self) -> None:
+        events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)
+        topic = sns.CfnTopic(self, "Alarms", topic_name=self._names.alarm_topic, kms_master_key_id=self.key_arn)
+        sns.CfnTopicPolicy(
+            self,
+            "AlarmsPolicy",
+            topics=[topic.ref],
+            policy_document=policy(
+                [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                        "Action": "sns:Publish",
+                        "Resource": topic.ref,
+                        "Condition": {"StringEquals": {"aws:SourceAccount": self._names.account}},
+                    },
+                    {
+                        "Effect": "Deny",
+                        "Principal": {"AWS": "*"},
+                        "Action": "sns:Publish",
+                        "Resource": topic.ref,
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    },
+                ]
+            ),
+        )
+
+    def _removal(self) -> cdk.RemovalPolicy:
+        return cdk.RemovalPolicy.RETAIN if self._settings.retain_data else cdk.RemovalPolicy.DESTROY

@@ -1,0 +1,37 @@
+"""What the stacks of a workload have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from infra.context import context_of
+from infra.settings import StageSettings
+from millrace.names import WorkloadNames
+from millrace.workload import Workload
+
+
+class WorkloadStack(cdk.Stack):
+    """One room of one workload; a subclass says its `room` and builds in `build`."""
+
+    room: ClassVar[str]
+
+    def __init__(
+        self, scope: Construct, *, settings: StageSettings, workload: Workload, folder: Path, images: dict[str, str]
+    ) -> None:
+        names = WorkloadNames(platform=settings.platform, workload=workload.name)
+        super().__init__(
+            scope,
+            names.stack(self.room),
+            env=cdk.Environment(account=settings.platform.account, region=settings.platform.region),
+            description=f"Millrace {workload.name}: {self.room}",
+        )
+        self.context = context_of(self, settings=settings, workload=workload, folder=folder, images=images)
+        self.build()
+
+    def build(self) -> None:
+        """Make the room's resources out of `self.context`."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""What runs: training, evaluation, serving, drift, one folder each."""

@@ -1,0 +1,1 @@
+"""What we know: contracts, features, models, drift, gates, release rules; imports nothing of ours."""

@@ -1,0 +1,69 @@
+"""Every error of our own.
+
+MillraceError
+├── ConfigurationError      a file or a setting that a person wrote is wrong; stops at synth or at start
+│   ├── WorkloadError       workload.yaml, contract.yaml or features.py
+│   └── SettingsError       the environment of a function or a job
+├── DropError               an object that cannot become rows at all; it is quarantined whole
+├── ArtefactError           a model artefact is not what its digests say
+├── AnswerError             a model's answer is not one good output per row
+├── DecisionError           a line is not a decision
+├── QueueError              a queue refused messages that must not be lost
+└── ConflictError           somebody else changed the same thing first
+
+Bad rows are values (a quarantined row with its reason), never exceptions.
+"""
+
+from __future__ import annotations
+
+
+class MillraceError(Exception):
+    """The root: catch it only where the process ends."""
+
+
+class ConfigurationError(MillraceError):
+    """Wrong words in a file or a setting: says file, field, what was expected and what came."""
+
+    def __init__(self, *, where: str, field: str, expected: str, came: object) -> None:
+        self.where, self.field, self.expected, self.came = where, field, expected, came
+        super().__init__(f"{where}: {field}: expected {expected}, got {came!r}")
+
+
+class WorkloadError(ConfigurationError):
+    """A workload's own files are wrong."""
+
+
+class SettingsError(ConfigurationError):
+    """The environment of a function or a job is wrong."""
+
+
+class DropError(MillraceError):
+    """The object cannot be read as rows; `reason` is a short code, the message says what came and where."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason}: {message}")
+
+
+class ArtefactError(MillraceError):
+    """An artefact does not match its digests or holds a member that is not allowed."""
+
+
+class AnswerError(MillraceError):
+    """A model's answer is not one good output per row: nothing of it is used."""
+
+
+class DecisionError(MillraceError):
+    """A line is not a decision as we write it: says field, what was expected and what came."""
+
+    def __init__(self, *, field: str, expected: str, came: object) -> None:
+        self.field, self.expected, self.came = field, expected, came
+        super().__init__(f"{field}: expected {expected}, got {came!r}")
+
+
+class QueueError(MillraceError):
+    """A queue refused messages that must not be lost, several times: the caller gives no answer."""
+
+
+class ConflictError(MillraceError):
+    """A conditional write lost: the caller decides whether to try again."""

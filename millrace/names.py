@@ -1,0 +1,145 @@
+"""Every name that two parts must agree on, derived from stage, account, region and workload.
+
+Stacks find each other by these names, never by exports, so each can be deployed on its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STAGES = ("local", "dev", "prod")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """The names of one environment."""
+
+    stage: str
+    account: str
+    region: str
+
+    @property
+    def prefix(self) -> str:
+        return f"millrace-{self.stage}"
+
+    def bucket(self, purpose: str) -> str:
+        """The bucket for `landing`, `lake`, `artefacts`, `audit` or `access-logs`."""
+        return f"{self.prefix}-{purpose}-{self.account}-{self.region}"
+
+    @property
+    def bus(self) -> str:
+        return self.prefix
+
+    @property
+    def bus_arn(self) -> str:
+        return f"arn:aws:events:{self.region}:{self.account}:event-bus/{self.bus}"
+
+    @property
+    def state_table(self) -> str:
+        return f"{self.prefix}-state"
+
+    @property
+    def audit_table(self) -> str:
+        return f"{self.prefix}-audit"
+
+    def table_arn(self, table: str) -> str:
+        return f"arn:aws:dynamodb:{self.region}:{self.account}:table/{table}"
+
+    @property
+    def database(self) -> str:
+        """The Glue database."""
+        return f"millrace_{self.stage}"
+
+    @property
+    def key_alias(self) -> str:
+        return f"alias/{self.prefix}"
+
+    @property
+    def alarm_topic(self) -> str:
+        return f"{self.prefix}-alarms"
+
+    def repository(self, image: str) -> str:
+        """The ECR repository of `containers/<image>`."""
+        return f"{self.prefix}-{image}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadNames:
+    """The names of one workload in one environment."""
+
+    platform: Platform
+    workload: str
+    """Snake case, as the folder under `workloads/`."""
+
+    @property
+    def slug(self) -> str:
+        """The workload's name where AWS takes no underscore."""
+        return self.workload.replace("_", "-")
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.platform.prefix}-{self.slug}"
+
+    def stack(self, room: str) -> str:
+        """`ingestion`, `training`, `release`, `serving`, `scoring` or `monitoring`."""
+        return f"{self.prefix}-{room}"
+
+    def machine(self, machine: str) -> str:
+        """`ingest`, `train`, `retrain`, `release`, `score` or `monitor`."""
+        return f"{self.prefix}-{machine}"
+
+    def machine_arn(self, machine: str) -> str:
+        return self._arn("states", f"stateMachine:{self.machine(machine)}")
+
+    def execution_arn(self, machine: str, execution: str = "*") -> str:
+        return self._arn("states", f"execution:{self.machine(machine)}:{execution}")
+
+    def function(self, function: str) -> str:
+        return f"{self.prefix}-{function}"
+
+    def function_arn(self, function: str) -> str:
+        return self._arn("lambda", f"function:{self.function(function)}")
+
+    def queue(self, queue: str) -> str:
+        return f"{self.prefix}-{queue}"
+
+    def queue_arn(self, queue: str) -> str:
+        return self._arn("sqs", self.queue(queue))
+
+    def role(self, owner: str) -> str:
+        """The role of one function, machine or job (`<prefix>-<owner>`, 64 characters at most)."""
+        return f"{self.prefix}-{owner}"
+
+    def role_arn(self, owner: str) -> str:
+        return f"arn:aws:iam::{self.platform.account}:role/{self.role(owner)}"
+
+    @property
+    def endpoint(self) -> str:
+        return self.prefix
+
+    @property
+    def challenger(self) -> str:
+        return f"{self.prefix}-challenger"
+
+    @property
+    def package_group(self) -> str:
+        return self.prefix
+
+    def table(self, table: str) -> str:
+        """`rows`, `labels` (Iceberg); `quarantine`, `decisions`, `predictions` (external tables)."""
+        return f"{self.workload}_{table}"
+
+    def alarm(self, monitor: str) -> str:
+        """`input-drift` or `error`."""
+        return f"{self.prefix}-{monitor}"
+
+    def lake_uri(self, *parts: str) -> str:
+        """`s3://<lake>/<workload>/<parts>`; a folder ends with "/" (give "" as its last part)."""
+        return "/".join([f"s3://{self.platform.bucket('lake')}/{self.workload}", *parts])
+
+    def run_uri(self, run: str, *parts: str) -> str:
+        """`s3://<artefacts>/<workload>/runs/<run>/<parts>`; `run` is the train execution's name."""
+        return "/".join([f"s3://{self.platform.bucket('artefacts')}/{self.workload}/runs/{run}", *parts])
+
+    def _arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{self.platform.region}:{self.platform.account}:{resource}"

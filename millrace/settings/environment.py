@@ -1,0 +1,54 @@
+"""How a settings class becomes environment variables and comes back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from millrace.errors import SettingsError
+from millrace.names import Platform, WorkloadNames
+
+
+class Environment(BaseModel):
+    """Every function's settings: the stack calls `render`, the handler calls `parse` at cold start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stage: str
+    account: str
+    region: str
+    workload: str
+
+    @property
+    def names(self) -> WorkloadNames:
+        """The names of this workload in this environment."""
+        platform = Platform(stage=self.stage, account=self.account, region=self.region)
+        return WorkloadNames(platform=platform, workload=self.workload)
+
+    def render(self) -> dict[str, str]:
+        """The environment variables, `MILLRACE_<FIELD>` each, plus what powertools reads."""
+        variables = {f"MILLRACE_{name.upper()}": str(value) for name, value in self.model_dump(mode="json").items()}
+        return variables | {"POWERTOOLS_SERVICE_NAME": self.workload, "POWERTOOLS_METRICS_NAMESPACE": "Millrace"}
+
+    @classmethod
+    def parse(cls, variables: Mapping[str, str] = os.environ) -> Self:
+        """The settings; raises SettingsError that names the variable, what was expected and what came."""
+        given = {
+            name: variables[f"MILLRACE_{name.upper()}"]
+            for name in cls.model_fields
+            if f"MILLRACE_{name.upper()}" in variables
+        }
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            raise SettingsError(
+                where="environment",
+                field=f"MILLRACE_{name.upper()}",
+                expected=first["msg"],
+                came=given.get(name, "nothing"),
+            ) from None

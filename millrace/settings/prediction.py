@@ -1,0 +1,17 @@
+"""What the prediction function is told."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from millrace.settings.environment import Environment
+
+
+class PredictionSettings(Environment):
+    """Where decisions go and how long the endpoint may take."""
+
+    decisions_queue_url: str
+    endpoint_timeout_s: Annotated[int, Field(ge=1, le=60)] = 10
+    """The endpoint itself gives up after 60 s; an HTTP API after 30 s."""

@@ -1,0 +1,177 @@
+"""A workload as its team declares it in `workloads/<name>/workload.yaml`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from millrace.errors import WorkloadError
+from millrace.families import FAMILIES, Parameters
+
+Stage = Literal["local", "dev", "prod"]
+Phase = Literal["shadow", "assisted", "canary", "live"]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Part(BaseModel):
+    """Unknown words are refused everywhere."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Fallback(Part):
+    """What is answered while no model answers: a constant, or nothing but the word that it is a fallback."""
+
+    probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Of the class 1; none leaves value, probability and confidence empty."""
+
+
+class Prediction(Part):
+    kind: Literal["binary"]
+    label: str
+    key: tuple[str, ...]
+    """The columns that identify an entity at a moment; labels join by them when no prediction id came."""
+    event_time: str
+    features: tuple[str, ...]
+    label_delay_hours: Annotated[int, Field(ge=0)] = 0
+    fallback: Fallback = Fallback()
+
+
+class Training(Part):
+    family: str
+    parameters: dict[str, Any] = {}
+    validation_days: Annotated[int, Field(ge=1)]
+    test_days: Annotated[int, Field(ge=1)]
+    first_rows: Annotated[int, Field(ge=1)]
+    """Labelled rows in the table that start the first training; later ones are started by `retrain`."""
+    instance: dict[Stage, str]
+    max_runtime_minutes: Annotated[int, Field(ge=1, le=5 * 24 * 60)]
+
+    @model_validator(mode="after")
+    def _known_family(self) -> Training:
+        if self.family not in FAMILIES:
+            raise ValueError(f"family: expected one of {', '.join(sorted(FAMILIES))}, got {self.family!r}")
+        self.family_parameters()
+        return self
+
+    def family_parameters(self) -> Parameters:
+        """The hyperparameters, complete with the family's defaults."""
+        return FAMILIES[self.family](**self.parameters)
+
+
+class Baseline(Part):
+    kind: Literal["seasonal_naive"]
+    lag_hours: Positive
+    margin: Annotated[float, Field(ge=0)]
+
+
+class Calibration(Part):
+    max_ece: Positive
+
+
+class Latency(Part):
+    max_p99_ms: Positive
+
+
+class Size(Part):
+    max_mb: Positive
+
+
+class NonInferiority(Part):
+    recent_days: Annotated[int, Field(ge=1)]
+    margin: Annotated[float, Field(gt=0, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class Gates(Part):
+    baseline: Baseline
+    calibration: Calibration
+    latency: Latency
+    size: Size
+    non_inferiority: NonInferiority
+
+
+class Rollout(Part):
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    instance: dict[Stage, str]
+    min_instances: Annotated[int, Field(ge=1)]
+    max_instances: Annotated[int, Field(ge=1)]
+    invocations_per_instance: Positive
+    """Invocations per instance and minute that target tracking holds."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Rollout:
+        ladder = ("shadow", "assisted", "canary", "live")
+        if self.phases[-1] != "live" or sorted(self.phases, key=ladder.index) != list(self.phases):
+            raise ValueError(
+                f"phases: expected an ordered part of {list(ladder)} that ends with 'live', got {list(self.phases)}"
+            )
+        return self
+
+
+class Monitors(Part):
+    window_days: Annotated[int, Field(ge=1)]
+    schedule: str
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)]
+    error_windows: Annotated[int, Field(ge=1)]
+    """The error alarm needs this many windows in a row above the bound."""
+
+
+class Retraining(Part):
+    schedule: str
+    cool_down_days: Annotated[int, Field(ge=0)]
+    minimum_new_labels: Annotated[int, Field(ge=0)]
+    maximum_runs_per_month: Annotated[int, Field(ge=1)]
+
+
+class Budget(Part):
+    monthly_usd: Positive
+
+
+class Workload(Part):
+    """The whole declaration; every default is written beside its field."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,23}$")]
+    owner: str
+    prediction: Prediction
+    training: Training
+    gates: Gates
+    rollout: Rollout
+    monitors: Monitors
+    retraining: Retraining
+    consumers: tuple[str, ...] = ()
+    budget: Budget
+
+
+def load_workload(folder: Path) -> Workload:
+    """The workload declared in `folder/workload.yaml`.
+
+    Raises WorkloadError that says file, field, what was expected and what came."""
+    path = folder / "workload.yaml"
+    where = f"{folder.name}/{path.name}"
+    try:
+        document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    except FileNotFoundError:
+        raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
+    except yaml.YAMLError as error:
+        raise WorkloadError(where=where, field="(file)", expected="YAML", came=str(error)) from None
+    try:
+        workload = Workload.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(file)"
+        raise WorkloadError(where=where, field=field, expected=_lower(first["msg"]), came=first["input"]) from None
+    if workload.name != folder.name:
+        raise WorkloadError(
+            where=where, field="name", expected=f"the folder's name {folder.name!r}", came=workload.name
+        )
+    return workload
+
+
+def _lower(message: str) -> str:
+    """Pydantic's sentence without its lead-in, to follow "expected"."""
+    return re.sub(r"^(Value error, |Input should be )", "", message)
