@@ -15,24 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PRUNED = (
-    "pyarrow/include",
-    "pyarrow/tests",
-    "pyarrow/src",
-    "numpy/tests",
-    "boto3",
-    "botocore",
-    "s3transfer",
-    "jmespath",
-    "bin",
-    "pyarrow/libarrow_flight*",
-    "pyarrow/libarrow_substrait*",
-    "pyarrow/libarrow_python_flight*",
-    "pyarrow/_flight*",
-    "pyarrow/_substrait*",
-    "pyarrow/*.pxd",
-    "pyarrow/*.pyx",
-    "**/*.pyi",
-)
+    "bin", "boto3", "botocore", "jmespath", "s3transfer",
+    "pyarrow/include", "pyarrow/src", "pyarrow/libarrow_flight*",
+    "pyarrow/libarrow_python_flight*", "pyarrow/_flight*", "pyarrow/_substrait*", "pyarrow/*.pxd", "pyarrow/*.pyx",
+    "numpy/f2py", "numpy/_core/include", "numpy/_core/lib", "zstandard/_cffi*",
+    "hive_metastore", "fb303", "markdown_it", "mdurl", "pygments", "rich",
+    "**/tests", "**/*.pyi",
+)  # fmt: skip
 """What no function imports; boto3 and what it stands on belong to Lambda's own runtime."""
 
 
@@ -102,7 +91,7 @@ def _install(requirements: Path, constraints: Path, target: Path, platform: str,
     ]  # fmt: skip
     subprocess.run(
         [
-            sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--only-binary=:all:",
+            sys.executable, "-m", "pip", "install", "-qq", "--no-compile", "--only-binary=:all:",
             "--target", str(target), "--requirement", str(requirements), "--constraint", str(constraints),
             *(foreign if platform != "host" else []),
         ],

@@ -5,11 +5,13 @@ MillraceError
 │   ├── WorkloadError       workload.yaml, contract.yaml or features.py
 │   └── SettingsError       the environment of a function or a job
 ├── DropError               an object that cannot become rows at all; it is quarantined whole
+├── SnapshotError           the rows of a dataset version are not what a model can be made from
 ├── ArtefactError           a model artefact is not what its digests say
 ├── AnswerError             a model's answer is not one good output per row
 ├── DecisionError           a line is not a decision
 ├── QueueError              a queue refused messages that must not be lost
-└── ConflictError           somebody else changed the same thing first
+├── ConflictError           somebody else changed the same thing first
+└── DeskError               the cloud on this desk, its synthesis or its deployment ended with an error
 
 Bad rows are values (a quarantined row with its reason), never exceptions.
 """
@@ -45,6 +47,10 @@ class DropError(MillraceError):
         super().__init__(f"{reason}: {message}")
 
 
+class SnapshotError(MillraceError):
+    """No model can be trained or judged on these rows: none, too few days, a key twice, a value missing."""
+
+
 class ArtefactError(MillraceError):
     """An artefact does not match its digests or holds a member that is not allowed."""
 
@@ -67,3 +73,7 @@ class QueueError(MillraceError):
 
 class ConflictError(MillraceError):
     """A conditional write lost: the caller decides whether to try again."""
+
+
+class DeskError(MillraceError):
+    """The local cloud, the synthesis or the deployment ended with an error; its log is named."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,16 +35,25 @@ def to(next_state: str | None) -> State:
     return {"End": True} if next_state is None else {"Next": next_state}
 
 
-def defaults(values: Mapping[str, Any], *, next_state: str) -> State:
-    """Fill what the input leaves out, so that `{}` from the console is enough; the input wins, level one only."""
+def defaults(values: Mapping[str, Any], *, next_state: str) -> dict[str, State]:
+    """The states `Defaults` and `Input`: what the input leaves out is filled, the input wins (level one only).
+
+    So `{}` from the console is enough. Two states, since a literal inside an intrinsic would need every brace
+    escaped."""
     return {
-        "Type": "Pass",
-        "Comment": "Fill what the input leaves out, so that {} from the console is enough",
-        "Parameters": {
-            "input.$": f"States.JsonMerge(States.StringToJson('{json.dumps(dict(values))}'), $$.Execution.Input, false)"
+        "Defaults": {
+            "Type": "Pass",
+            "Comment": "What holds when the input says nothing",
+            "Parameters": {"defaults": dict(values), "input.$": "$$.Execution.Input"},
+            "Next": "Input",
         },
-        "OutputPath": "$.input",
-        "Next": next_state,
+        "Input": {
+            "Type": "Pass",
+            "Comment": "The input over the defaults, so that {} from the console is enough",
+            "Parameters": {"merged.$": "States.JsonMerge($.defaults, $.input, false)"},
+            "OutputPath": "$.merged",
+            "Next": next_state,
+        },
     }
 
 

@@ -1,0 +1,1 @@
+"""Fourteen months of the workload `electricity`, lived through on one machine."""

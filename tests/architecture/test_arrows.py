@@ -1,0 +1,37 @@
+"""The arrows between the folders hold, and would be seen if they broke."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [
+        str(Path(sys.executable).with_name("lint-imports")),
+        "--config",
+        str(ROOT / "pyproject.toml"),
+        "--no-cache",
+    ]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_contracts_hold() -> None:
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_forbidden_arrow_is_seen(tmp_path: Path) -> None:
+    for package in ("millrace", "functions", "jobs", "infra"):
+        source = ROOT / package
+        for file in source.rglob("*.py"):
+            target = tmp_path / file.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    (tmp_path / "millrace" / "names.py").write_text("import infra.settings\n")
+    done = lint_imports(tmp_path)
+    assert done.returncode != 0
+    assert "millrace.names -> infra.settings" in done.stdout

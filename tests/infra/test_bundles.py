@@ -1,0 +1,59 @@
+"""A bundle holds what its handler imports and nothing else; a layer fits into Lambda."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra.bundles import bundle, closure, layer
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
+LIMIT_MB = 250
+"""Lambda's limit for function and layers, unzipped."""
+
+
+def size_mb(folder: str) -> float:
+    return sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file()) / 2**20
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_bundle_mirrors_the_repository_and_is_small(function: str) -> None:
+    folder, _ = bundle(ROOT, function, workload="electricity")
+    files = {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*.py")}
+    assert f"functions/{function}/handler.py" in files
+    others = {file.split("/")[1] for file in files if file.startswith("functions/")} - {function, "__init__.py"}
+    assert not others, "functions never import each other"
+    assert not any(file.startswith(("jobs/", "infra/", "tests/")) for file in files)
+    assert size_mb(folder) < 1, "the sample data stays out"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_bundle_and_layer_fit_into_lambda(function: str) -> None:
+    code, _ = bundle(ROOT, function, workload="electricity")
+    packages, _ = layer(ROOT, ROOT / "functions" / function / "requirements.txt", "host", "3.11")
+    assert size_mb(code) + size_mb(packages) <= LIMIT_MB
+
+
+def test_closure_follows_imports_inside_functions_but_not_those_for_typing(tmp_path: Path) -> None:
+    (tmp_path / "entry.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    import typed\n"
+        "def late():\n    from package import inner\n"
+    )
+    for name in ("typed.py", "package/__init__.py", "package/inner.py", "package/other.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    found = {path.relative_to(tmp_path).as_posix() for path in closure(tmp_path, tmp_path / "entry.py")}
+    assert found == {"entry.py", "package/__init__.py", "package/inner.py"}
+
+
+def test_a_changed_file_makes_another_bundle(tmp_path: Path) -> None:
+    handler = tmp_path / "functions" / "one" / "handler.py"
+    handler.parent.mkdir(parents=True)
+    handler.write_text("A = 1\n")
+    first = bundle(tmp_path, "one", workload="none")
+    assert bundle(tmp_path, "one", workload="none") == first
+    handler.write_text("A = 2\n")
+    assert bundle(tmp_path, "one", workload="none") != first
