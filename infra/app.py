@@ -26,7 +26,7 @@ def build(
         workload = load_workload(folder)
         for room in ROOMS:
             stack = room(app, settings=settings, workload=workload, folder=folder, images=images)
-            stack.add_dependency(platform)
+            stack.add_stack_dependency(platform)
     return app
 
 

@@ -26,7 +26,7 @@ class Context:
     key_arn: str
     """The customer key; a deploy-time value."""
     subnet_ids: tuple[str, ...]
-    """Isolated subnets of the jobs; deploy-time values."""
+    """Isolated subnets of the jobs; deploy-time values, empty where the stack is not in the network."""
     security_group_id: str
     images: dict[str, str]
     """Image URI by container: `training`, `processing`, `inference`."""
@@ -55,9 +55,17 @@ def parameter(platform: Platform, name: str) -> str:
 
 
 def context_of(
-    stack: cdk.Stack, *, settings: StageSettings, workload: Workload, folder: Path, images: dict[str, str]
+    stack: cdk.Stack,
+    *,
+    settings: StageSettings,
+    workload: Workload,
+    folder: Path,
+    images: dict[str, str],
+    in_network: bool,
 ) -> Context:
-    """The context of a workload's stack; the platform's handles are read from SSM when it is deployed."""
+    """The context of a workload's stack; the platform's handles are read from SSM when it is deployed.
+
+    The network's are read only by a stack whose jobs or models run `in_network`."""
 
     def published(name: str) -> str:
         return ssm.StringParameter.value_for_string_parameter(stack, parameter(settings.platform, name))
@@ -67,7 +75,7 @@ def context_of(
         workload=workload,
         folder=folder,
         key_arn=published("key-arn"),
-        subnet_ids=(published("subnet-a"), published("subnet-b")),
-        security_group_id=published("security-group"),
+        subnet_ids=(published("subnet-a"), published("subnet-b")) if in_network else (),
+        security_group_id=published("security-group") if in_network else "",
         images=images,
     )

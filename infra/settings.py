@@ -28,6 +28,8 @@ class StageSettings:
     use_spot: bool
     poll_s: int
     """Seconds between two looks at an endpoint that is being made."""
+    bake_s: int
+    """Seconds that a new fleet is watched by the release's alarms before the old one goes."""
     decision_window_s: int
     """Seconds that decisions are gathered before they are written."""
     tracking_uri: str
@@ -60,6 +62,7 @@ def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
             retain_data=False,
             use_spot=False,
             poll_s=1,
+            bake_s=1,
             decision_window_s=1,
             tracking_uri="sqlite:///build/mlflow.db",
         )
@@ -75,6 +78,7 @@ def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
             retain_data=True,
             use_spot=True,
             poll_s=30,
+            bake_s=600,
             decision_window_s=20,
             tracking_uri=f"arn:aws:sagemaker:{region}:{account}:mlflow-tracking-server/{names.prefix}",
         )

@@ -46,6 +46,8 @@ class Training(Part):
     parameters: dict[str, Any] = {}
     validation_days: Annotated[int, Field(ge=1)]
     test_days: Annotated[int, Field(ge=1)]
+    walk_forward_steps: Annotated[int, Field(ge=0, le=52)] = 4
+    """Models of earlier days, `test_days` apart, that show how the error moves when a model is left alone."""
     first_rows: Annotated[int, Field(ge=1)]
     """Labelled rows in the table that start the first training; later ones are started by `retrain`."""
     instance: dict[Stage, str]
@@ -148,11 +150,21 @@ class Workload(Part):
 
 
 def load_workload(folder: Path) -> Workload:
-    """The workload declared in `folder/workload.yaml`.
+    """The workload declared in `folder/workload.yaml`; the folder bears its name.
 
     Raises WorkloadError that says file, field, what was expected and what came."""
     path = folder / "workload.yaml"
-    where = f"{folder.name}/{path.name}"
+    workload = read_workload(path)
+    if workload.name != folder.name:
+        raise WorkloadError(
+            where=_where(path), field="name", expected=f"the folder's name {folder.name!r}", came=workload.name
+        )
+    return workload
+
+
+def read_workload(path: Path) -> Workload:
+    """The workload declared in `path`, wherever it lies (a job's configuration); raises as `load_workload`."""
+    where = _where(path)
     try:
         document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
     except FileNotFoundError:
@@ -160,16 +172,15 @@ def load_workload(folder: Path) -> Workload:
     except yaml.YAMLError as error:
         raise WorkloadError(where=where, field="(file)", expected="YAML", came=str(error)) from None
     try:
-        workload = Workload.model_validate(document)
+        return Workload.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "(file)"
         raise WorkloadError(where=where, field=field, expected=_lower(first["msg"]), came=first["input"]) from None
-    if workload.name != folder.name:
-        raise WorkloadError(
-            where=where, field="name", expected=f"the folder's name {folder.name!r}", came=workload.name
-        )
-    return workload
+
+
+def _where(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
 
 
 def _lower(message: str) -> str:

@@ -38,6 +38,8 @@ class Cloud:
     """Asked with each signed call (`infra.local.calls.Call`) before moto; an answer other than None is sent."""
     parts: dict[type, Any] = field(default_factory=dict)
     """What a filler keeps for as long as the cloud runs, by its class."""
+    denials: list[Any] = field(default_factory=list)
+    """What roles were refused (`infra.local.identity.Denial`), oldest first."""
     application: Any = None
     """The WSGI application behind the address; the server sets it before the fillers are installed."""
     _clients: dict[str, Any] = field(default_factory=dict)
@@ -70,8 +72,14 @@ class Cloud:
                 self._clients[service] = connect(made, self.application)
             return self._clients[service]
 
-    def role_environment(self, role_arn: str, session: str) -> dict[str, str]:
-        """The environment that makes a process the given role: temporary keys, address, region."""
+    def role_environment(self, role_arn: str, session: str, *, service: str | None = None) -> dict[str, str]:
+        """The environment that makes a process the given role: temporary keys, address, region.
+
+        `service` (`lambda.amazonaws.com`) is who assumes the role; PermissionError where the role does not trust it."""
+        if service is not None:
+            from infra.local.identity import check_trust
+
+            check_trust(role_arn, service)
         assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session[:64])
         keys = assumed["Credentials"]
         return {
@@ -92,7 +100,10 @@ class Cloud:
 
         The process sees `environment` and nothing of the cloud's own."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        # Under the lock, so that a process started at the very end is still seen by `stop`.
+        with self._lock, log.open("ab") as output:
+            if self.stopping.is_set():
+                raise RuntimeError(f"the cloud stops: {arguments[0]} is not started")
             process = subprocess.Popen(
                 arguments,
                 env=dict(environment),
@@ -102,7 +113,6 @@ class Cloud:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        with self._lock:
             self._processes = {pid: other for pid, other in self._processes.items() if other.poll() is None}
             self._processes[process.pid] = process
         return process

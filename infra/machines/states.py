@@ -14,11 +14,21 @@ TRANSIENT = ("Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.Sdk
 
 
 def machine(comment: str, *, start: str, states: Mapping[str, State], timeout_s: int) -> Definition:
-    """A definition; every state must say in a Comment what it is for."""
+    """A definition; every state must say in a Comment what it is for, and none may hold a null.
+
+    CDK leaves nulls out of a definition: a task without its `ResultPath: null` would replace the whole state."""
     mute = [name for name, state in states.items() if not state.get("Comment")]
     if mute:
         raise ValueError(f"machine {comment!r}: expected a Comment in every state, got none in {mute}")
+    if empty := [name for name, state in states.items() if _holds_null(state)]:
+        raise ValueError(f"machine {comment!r}: expected a value everywhere, got null in {empty}")
     return {"Comment": comment, "StartAt": start, "TimeoutSeconds": timeout_s, "States": dict(states)}
+
+
+def _holds_null(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_holds_null(one) for one in value.values())
+    return any(_holds_null(one) for one in value) if isinstance(value, list | tuple) else value is None
 
 
 def retry(*errors: str, interval_s: int = 2, attempts: int = 3, rate: float = 2.0) -> State:

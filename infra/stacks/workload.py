@@ -18,6 +18,8 @@ class WorkloadStack(cdk.Stack):
     """One room of one workload; a subclass says its `room` and builds in `build`."""
 
     room: ClassVar[str]
+    in_network: ClassVar[bool] = False
+    """Jobs or models of this room run in the platform's subnets."""
 
     def __init__(
         self, scope: Construct, *, settings: StageSettings, workload: Workload, folder: Path, images: dict[str, str]
@@ -29,7 +31,9 @@ class WorkloadStack(cdk.Stack):
             env=cdk.Environment(account=settings.platform.account, region=settings.platform.region),
             description=f"Millrace {workload.name}: {self.room}",
         )
-        self.context = context_of(self, settings=settings, workload=workload, folder=folder, images=images)
+        self.context = context_of(
+            self, settings=settings, workload=workload, folder=folder, images=images, in_network=self.in_network
+        )
         self.build()
 
     def build(self) -> None:

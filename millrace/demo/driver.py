@@ -48,9 +48,14 @@ class Driver:
             self._put("training", f"{month.name}.parquet", month.drop())
 
     def _month(self, month: Month) -> None:
-        self._chapter(f"{month.name}: predictions", lambda: self._predict(month))
+        days = list(month.days())
+        middle = month.first + timedelta(days=14)
+        until = sum(day[0]["timestamp"] < f"{middle:%Y-%m-%d}" for day in days)
+        self._chapter(f"{month.name}: predictions until the 14th", lambda: self._predict(month.name, days[:until]))
+        self._chapter(f"{month.name}: monitor on the 15th", lambda: self._clock(middle + timedelta(hours=6)))
+        self._chapter(f"{month.name}: the rest of the predictions", lambda: self._predict(month.name, days[until:]))
         self._chapter(f"{month.name}: labels", lambda: self._put("labels", f"{month.name}.csv", month.labels()))
-        self._chapter(f"{month.name}: monitor", lambda: self._clock(month.next_first + timedelta(hours=6)))
+        self._chapter(f"{month.name}: monitor on the 1st", lambda: self._clock(month.next_first + timedelta(hours=6)))
 
     def _chapter(self, title: str, deed: Callable[[], None]) -> None:
         """Do the deed and wait until everything that follows from it has come to rest."""
@@ -66,11 +71,11 @@ class Driver:
         version = self.desk.client("s3").put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
         self._did(f"put {feed}/{name}", f"s3://{bucket}/{key}?versionId={version}", begin)
 
-    def _predict(self, month: Month) -> None:
+    def _predict(self, month: str, days: list[list[dict[str, Any]]]) -> None:
         """A day of rows per call, in the published order."""
         client = self.desk.client("lambda")
         begin = time.monotonic()
-        for rows in month.days():
+        for rows in days:
             answer = client.invoke(FunctionName=self.names.function("prediction"), Payload=json.dumps({"rows": rows}))
             said = json.load(answer["Payload"])
             if "FunctionError" in answer or len(said.get("predictions", [])) + len(said.get("rejected", [])) != len(
@@ -79,14 +84,15 @@ class Driver:
                 raise RuntimeError(f"prediction: expected an answer for each of {len(rows)} rows, got {said}")
             self.answers.append(
                 {
-                    "month": month.name,
+                    "month": month,
                     "rows": len(rows),
                     "fallback": sum(bool(each["fallback"]) for each in said["predictions"]),
                     "rejected": len(said["rejected"]),
                     "versions": sorted({str(each["model_version"]) for each in said["predictions"]}),
                 }
             )
-        self._did(f"predictions {month.name}", f"predictions:{month.name}", begin)
+        first = days[0][0]["timestamp"][:10]
+        self._did(f"predictions from {first}", f"predictions:{first}", begin)
 
     def _clock(self, to: datetime) -> None:
         begin = time.monotonic()

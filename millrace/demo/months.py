@@ -25,6 +25,11 @@ class Month:
     rows: pa.Table
 
     @property
+    def first(self) -> datetime:
+        """Midnight of its first day, UTC."""
+        return datetime.fromisoformat(f"{self.name}-01T00:00:00+00:00")
+
+    @property
     def next_first(self) -> datetime:
         """Midnight of the first day after it, UTC."""
         year, month = map(int, self.name.split("-"))

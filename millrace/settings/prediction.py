@@ -13,5 +13,5 @@ class PredictionSettings(Environment):
     """Where decisions go and how long the endpoint may take."""
 
     decisions_queue_url: str
-    endpoint_timeout_s: Annotated[int, Field(ge=1, le=60)] = 10
-    """The endpoint itself gives up after 60 s; an HTTP API after 30 s."""
+    endpoint_timeout_s: Annotated[int, Field(ge=1, le=60)] = 5
+    """For one try of two; the endpoint itself gives up after 60 s, an HTTP API after 30 s."""

@@ -1,0 +1,1 @@
+"""Accepted rows become one snapshot of their table."""

@@ -1,0 +1,1 @@
+"""Moves the release pointers and approves the package."""

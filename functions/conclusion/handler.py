@@ -1,0 +1,54 @@
+"""A release comes to a phase: the pointers move by compare-and-set; on `live` the package is approved."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from functions.conclusion.version import Conclusion, version_of
+from millrace.audit import Record, append
+from millrace.errors import ConflictError
+from millrace.registry import Registry
+from millrace.release import LEASE_DAYS, enter, promote
+from millrace.settings.conclusion import ConclusionSettings
+from millrace.state import State
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SETTINGS = ConclusionSettings.parse()
+NAMES = SETTINGS.names
+LOGGER = Logger()
+DYNAMODB = boto3.client("dynamodb")
+STATE = State(DYNAMODB, table=NAMES.platform.state_table, workload=SETTINGS.workload)
+REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
+
+
+@LOGGER.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """The phase and the pointers' revision. Raises ConflictError when the lease or the pointers are another's now."""
+    call = Conclusion.model_validate(event)
+    as_of = call.state.as_of
+    until = as_of + timedelta(days=LEASE_DAYS)
+    if not STATE.take_lease("release", holder=call.execution, as_of=as_of, expires_at=until):
+        raise ConflictError(f"{call.execution}: expected the lease of release, another execution took it meanwhile")
+    version = version_of(call, NAMES)
+    before = STATE.pointers()
+    if call.phase == "live":
+        after = promote(before, version)
+        REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution}")
+    else:
+        after = enter(before, version, phase=call.phase, token=call.token)
+    written = before if after == before else STATE.move(after)
+    record = Record(
+        who=f"conclusion of {call.execution}",
+        what=f"release.{call.phase}",
+        as_of=as_of,
+        cause=call.state.cause,
+        details={"version": version.version, "revision": written.revision},
+    )
+    append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
+    return {"phase": call.phase, "revision": written.revision}

@@ -1,0 +1,1 @@
+"""Decisions on the queue become objects in the lake."""

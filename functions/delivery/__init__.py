@@ -1,0 +1,1 @@
+"""Transformed rows are joined and delivered."""

@@ -1,0 +1,1 @@
+"""Judges the evaluation report by the workload's gates."""

@@ -1,0 +1,1 @@
+"""Decides whether a retraining may start now."""

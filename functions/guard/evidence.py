@@ -1,0 +1,68 @@
+"""What the guard weighs, gathered from the state table, the labels' table and the request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from millrace.cost import projected_usd
+from millrace.invocation import Asked, Invocation, Part
+from millrace.label_count import count_labels
+from millrace.retraining import Evidence, Trigger
+from millrace.settings.guard import GuardSettings
+from millrace.state import State
+from millrace.training_run import usages
+from millrace.workload import Workload
+
+
+class Detail(Part):
+    """Of an alarm's state change, of a request of the monitor, of a schedule; empty for a command."""
+
+    alarm: str | None = Field(default=None, alias="alarmName")
+    alarms: tuple[str, ...] = ()
+    schedule: str | None = None
+
+
+class Request(Asked):
+    reason: Trigger | None = None
+    detail: Detail = Detail()
+
+    @property
+    def trigger(self) -> Trigger:
+        """What the input says, else what its detail looks like, else a person's command."""
+        if self.reason:
+            return self.reason
+        if self.detail.alarm or self.detail.alarms:
+            return "alarm"
+        return "schedule" if self.detail.schedule else "command"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where the evidence comes from; `glue` and `s3` are boto3's clients."""
+
+    settings: GuardSettings
+    workload: Workload
+    state: State
+    glue: Any
+    s3: Any
+
+
+def gather(call: Invocation[Request], sources: Sources) -> Evidence:
+    """The evidence as it stands at the moment that the request names."""
+    names, as_of = sources.settings.names, call.state.as_of
+    return Evidence(
+        as_of=as_of,
+        trigger=call.state.trigger,
+        execution=call.execution,
+        has_champion=sources.state.champion() is not None,
+        lease=sources.state.lease("retrain"),
+        last=sources.state.retraining(),
+        labels_total=count_labels(
+            sources.glue, sources.s3, database=names.platform.database, table=names.table("labels")
+        ),
+        spent_usd=float(sources.state.spent_usd(as_of)),
+        projected_usd=projected_usd(usages(sources.workload, sources.settings.stage)),
+    )

@@ -1,0 +1,1 @@
+"""A drop's bytes become typed rows."""

@@ -1,0 +1,65 @@
+"""The bytes of a drop become typed rows; what cannot be parsed is kept raw, with its line and the reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from functions.ingestion.fetching import fetch
+from functions.ingestion.parsing import parse, whole
+from millrace.contract.reading import load_contract
+from millrace.drops.parsed import Limits
+from millrace.errors import DropError
+from millrace.ingestion import Ingested, IngestState, Staged
+from millrace.invocation import Invocation
+from millrace.quarantine import QuarantineFile, object_key
+from millrace.settings.ingestion import IngestionSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SETTINGS = IngestionSettings.parse()
+CONTRACT = load_contract(Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload)
+LIMITS = Limits(file_bytes=SETTINGS.drop_mb * 2**20)
+LAKE = SETTINGS.names.platform.bucket("lake")
+LOGGER = Logger()
+S3 = boto3.client("s3")
+
+
+@LOGGER.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """How many rows were typed and how many kept raw, or why the object cannot become rows at all."""
+    call = Invocation[IngestState].model_validate(event)
+    with TemporaryDirectory() as folder:
+        answer = ingest(call, Path(folder))
+    LOGGER.info("ingested", extra=answer.model_dump())
+    return answer.model_dump()
+
+
+def ingest(call: Invocation[IngestState], folder: Path) -> Ingested:
+    drop, origin = call.state.detail, {"run": call.run, "source": call.state.detail.uri, "as_of": call.state.as_of}
+    bytes_, parsed, raw = folder / "drop", folder / "parsed", folder / "unparsable"
+    digest = ""
+    try:
+        digest = fetch(S3, drop, bytes_, most_bytes=LIMITS.file_bytes)
+        with QuarantineFile(raw, **origin) as unparsable:  # type: ignore[arg-type]
+            rows = parse(bytes_, CONTRACT.table(drop.feed), parsed, unparsable, limits=LIMITS)
+    except DropError as error:
+        with QuarantineFile(folder / "whole", **origin) as refused:  # type: ignore[arg-type]
+            refused.add([whole(error)])
+        _upload(call, folder / "whole", "drop")
+        return Ingested(rejected=True, reason=error.reason, source=drop.uri, source_digest=digest)
+    S3.upload_file(str(parsed), LAKE, Staged(workload=SETTINGS.workload, run=call.run).parsed)
+    if unparsable.rows:
+        _upload(call, raw, "unparsable")
+    return Ingested(source=drop.uri, source_digest=digest, parsed=rows, unparsable=unparsable.rows)
+
+
+def _upload(call: Invocation[IngestState], path: Path, part: str) -> None:
+    state = call.state
+    key = object_key(SETTINGS.workload, state.detail.feed, as_of=state.as_of, run=call.run, part=part)
+    S3.upload_file(str(path), LAKE, key)

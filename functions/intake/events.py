@@ -1,0 +1,97 @@
+"""S3's event as EventBridge delivers it, wrapped in a queue message; what it asks for.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from millrace.names import WorkloadNames
+
+MACHINES: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
+
+
+class IntakeError(ValueError):
+    """The message is no drop of this workload: more deliveries would not change that."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Bucket(_Part):
+    name: str
+
+
+class _Object(_Part):
+    key: str
+    size: int = 0
+    version_id: str = Field(default="", alias="version-id")
+    sequencer: str = ""
+
+
+class _Detail(_Part):
+    bucket: _Bucket
+    object: _Object
+
+
+class _Event(_Part):
+    id: str
+    time: datetime
+    source: Literal["aws.s3"]
+    kind: Literal["Object Created"] = Field(alias="detail-type")
+    detail: _Detail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """One execution to be started."""
+
+    machine: Literal["ingest", "score"]
+    name: str
+    """SHA-256 of bucket, key and version: whoever tells of this version, it is one execution."""
+    input: str
+    """JSON."""
+
+
+def start_of(body: str, names: WorkloadNames) -> Start:
+    """What the message asks for; raises IntakeError that says what was expected and what came.
+
+    The input holds the event's id and time: EventBridge delivers the same event with both unchanged, so a
+    redelivery has the same bytes. Another event about the same version has the same name only."""
+    try:
+        event = _Event.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(message)"
+        raise IntakeError(f"{field}: {first['msg']}, came {str(first['input'])[:200]}") from None
+    bucket, item = event.detail.bucket.name, event.detail.object
+    feed = _feed(bucket, item.key, names)
+    detail = {
+        "workload": names.workload,
+        "feed": feed,
+        "bucket": bucket,
+        "key": item.key,
+        "version_id": item.version_id,
+        "size": item.size,
+        "sequencer": item.sequencer,
+    }
+    document = {"cause": event.id, "as_of": event.time.isoformat().replace("+00:00", "Z"), "detail": detail}
+    name = hashlib.sha256("\n".join((bucket, item.key, item.version_id)).encode()).hexdigest()
+    return Start(machine=MACHINES[feed], name=name, input=json.dumps(document, sort_keys=True))
+
+
+def _feed(bucket: str, key: str, names: WorkloadNames) -> str:
+    landing = names.platform.bucket("landing")
+    workload, _, rest = key.partition("/")
+    feed, _, name = rest.partition("/")
+    if bucket != landing or workload != names.workload or feed not in MACHINES or not name:
+        expected = f"s3://{landing}/{names.workload}/<{'|'.join(MACHINES)}>/<name>"
+        raise IntakeError(f"detail.object.key: expected {expected}, came s3://{bucket}/{key}")
+    return feed

@@ -1,0 +1,46 @@
+"""An object in the landing bucket starts the machine of its feed, once however often its event comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+
+from functions.intake.events import IntakeError, start_of
+from functions.intake.starting import start
+from millrace.settings.intake import IntakeSettings
+from millrace.state import State
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SETTINGS = IntakeSettings.parse()
+LOGGER = Logger()
+STATES, SQS = boto3.client("stepfunctions"), boto3.client("sqs")
+STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
+PROCESSOR = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@LOGGER.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """The messages that must come again: those that found no free slot, or met an error of AWS's."""
+    return process_partial_response(event=event, record_handler=take, processor=PROCESSOR, context=context)
+
+
+def take(record: SQSRecord) -> None:
+    """Start what the message asks for; a message that is no drop of ours goes to the dead letters, with the reason."""
+    try:
+        wanted = start_of(record.body, SETTINGS.names)
+    except IntakeError as error:
+        LOGGER.error("no drop", extra={"reason": str(error)})
+        reason = {"DataType": "String", "StringValue": str(error)}
+        SQS.send_message(
+            QueueUrl=SETTINGS.dead_queue_url, MessageBody=record.body, MessageAttributes={"reason": reason}
+        )
+        return
+    started = start(STATES, STATE, SETTINGS.names, wanted, slots=SETTINGS.slots)
+    LOGGER.info("started" if started else "known", extra={"machine": wanted.machine, "execution": wanted.name})

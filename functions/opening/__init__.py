@@ -1,0 +1,1 @@
+"""Opens a release: the lease, the package, what stands already."""

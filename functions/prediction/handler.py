@@ -1,0 +1,86 @@
+"""Rows in, predictions out: contract, endpoint, decisions on the queue, answer; a fallback where no model answers."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from functions.prediction import endpoint, http, queue
+from functions.prediction.answering import document
+from millrace.contract.reading import load_contract
+from millrace.decisions import to_line
+from millrace.prediction import (
+    Admitted,
+    Answer,
+    Call,
+    Refusal,
+    check_rows,
+    decide,
+    fallback_answer,
+    read_rows,
+    request_body,
+)
+from millrace.settings.prediction import PredictionSettings
+from millrace.workload import load_workload
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SETTINGS = PredictionSettings.parse()
+FOLDER = Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload
+SURFACE = load_workload(FOLDER).prediction
+TABLE = load_contract(FOLDER).table("scoring")
+LOGGER = Logger()
+SQS = boto3.client("sqs")
+INVOKE = endpoint.connect(SETTINGS)
+
+
+@LOGGER.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """The predictions and the rejected rows; each decision is on its queue before this returns."""
+    body = http.body(event)
+    rows = body if isinstance(body, Refusal) else read_rows(body)
+    if isinstance(rows, Refusal):
+        return http.refuse(event, rows)
+    admitted, rejected = check_rows(rows, TABLE)
+    started = time.perf_counter()
+    answer = ask(admitted)
+    call = Call(
+        id=context.aws_request_id,
+        workload=SETTINGS.workload,
+        phase="live",
+        latency_ms=round((time.perf_counter() - started) * 1000, 3),
+        fallback=answer.model_version is None,
+        at=datetime.now(UTC),
+    )
+    decisions = decide(admitted, answer, surface=SURFACE, call=call)
+    queue.send(SQS, SETTINGS.decisions_queue_url, [to_line(decision) for decision in decisions])
+    if rejected:
+        count("RejectedRows", len(rejected))
+    return http.answer(event, document(admitted, decisions, rejected))
+
+
+def ask(rows: list[Admitted]) -> Answer:
+    """The champion's answer, or the declared fallback where it gives none."""
+    if not rows:
+        return Answer(model_version=None, outputs=())
+    try:
+        return INVOKE(request_body(rows, SURFACE.features), len(rows))
+    except endpoint.FAILURES as error:
+        LOGGER.error("the endpoint gave no answer", extra={"error": type(error).__name__, "reason": str(error)})
+        count("Fallbacks", len(rows))
+        return fallback_answer(SURFACE.fallback, rows=len(rows))
+
+
+def count(metric: str, rows: int) -> None:
+    """Publish a count of rows of this workload; good calls publish none and cost nothing."""
+    found = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
+    found.add_dimension("Workload", SETTINGS.workload)
+    found.add_metric(metric, MetricUnit.Count, rows)
+    found.flush_metrics()

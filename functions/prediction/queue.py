@@ -1,0 +1,60 @@
+"""Decisions on their way to the queue, within SQS's limits.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html: 1 MiB a message and
+a batch, ten messages a batch. Messages stay below 256 KiB, the limit of queues made before 2025-08.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from millrace.errors import QueueError
+
+MESSAGE_BYTES = 240 * 1024
+BATCH_BYTES = 1000 * 1024
+BATCH_MESSAGES = 10
+ATTEMPTS = 3
+
+
+def messages(lines: Iterable[str], *, limit: int = MESSAGE_BYTES) -> Iterator[str]:
+    """The lines packed in order into as few messages of at most `limit` bytes as a single pass gives."""
+    message: list[str] = []
+    size = 0
+    for line in lines:
+        if message and size + len(line) + 1 > limit:
+            yield "\n".join(message)
+            message, size = [], 0
+        message.append(line)
+        size += len(line) + 1
+    if message:
+        yield "\n".join(message)
+
+
+def batches(bodies: Iterable[str]) -> Iterator[list[str]]:
+    """The messages in order, in batches that one call takes."""
+    batch: list[str] = []
+    for body in bodies:
+        if batch and (len(batch) == BATCH_MESSAGES or sum(map(len, batch)) + len(body) > BATCH_BYTES):
+            yield batch
+            batch = []
+        batch.append(body)
+    if batch:
+        yield batch
+
+
+def send(client: Any, queue_url: str, lines: Sequence[str]) -> None:
+    """Sends every line, or raises QueueError: a prediction whose decision is not kept is not answered."""
+    for batch in batches(messages(lines)):
+        left = {str(number): body for number, body in enumerate(batch)}
+        failed: list[str] = []
+        for _ in range(ATTEMPTS):
+            answer = client.send_message_batch(
+                QueueUrl=queue_url, Entries=[{"Id": name, "MessageBody": body} for name, body in left.items()]
+            )
+            failed = [f"{entry['Code']}: {entry.get('Message', '')}" for entry in answer.get("Failed", [])]
+            left = {entry["Id"]: left[entry["Id"]] for entry in answer.get("Failed", [])}
+            if not left:
+                break
+        else:
+            raise QueueError(f"{len(left)} of {len(batch)} messages refused {ATTEMPTS} times: {failed[0]}")

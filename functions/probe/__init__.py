@@ -1,0 +1,1 @@
+"""Asks the challenger endpoint real rows before it gets any traffic."""

@@ -1,0 +1,1 @@
+"""What a monitor run found becomes metrics; the cursors move."""

@@ -1,0 +1,52 @@
+"""The chain from data to model, as the package's metadata keeps it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from millrace.artefact import Description, digest, read_archive
+from millrace.errors import ArtefactError
+from millrace.moments import stamp
+from millrace.names import WorkloadNames
+from millrace.objects import download, read_object
+from millrace.run import Run
+
+LINKS = ("data", "contract", "config", "code")
+"""What the run pinned and the model must name."""
+
+
+def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: str) -> dict[str, str]:
+    """The digests (SHA-256) and what else leads back from the package to its rows; `client` is boto3's S3 client.
+
+    Raises ArtefactError when the artefact is not what it says, or not what the run pinned."""
+    pinned = Run.model_validate_json(read_object(client, names.run_uri(run, "config", "run.json")))
+    report = read_object(client, names.run_uri(run, "evaluation", "evaluation.json"))
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "model.tar.gz"
+        download(client, model_data_url, archive)
+        links = _links(pinned, read_archive(archive).description)
+        return {
+            **links,
+            "artefact_digest": digest(archive.read_bytes()),
+            "evaluation_digest": digest(report),
+            "snapshot_id": str(pinned.snapshot_id),
+            "tag": pinned.tag,
+            "rows": str(pinned.rows),
+            "as_of": stamp(pinned.as_of),
+            "reason": pinned.reason,
+            "gate": pinned.gate,
+        }
+
+
+def _links(run: Run, description: Description) -> dict[str, str]:
+    pinned = {link: str(getattr(run, f"{link}_digest")) for link in LINKS}
+    for link, expected in pinned.items():
+        if (came := getattr(description.digests, link)) != expected:
+            raise ArtefactError(f"{run.run}: {link} digest: expected {expected} as the run pinned, got {came}")
+    return {
+        **{f"{link}_digest": value for link, value in pinned.items()},
+        "weights_digest": description.digests.weights,
+        "onnx_digest": description.digests.onnx,
+    }

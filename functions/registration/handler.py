@@ -1,0 +1,59 @@
+"""A model that passed becomes a version in the registry, with the digests of all that it was made of."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from functions.registration.chain import read_chain
+from millrace.errors import ConflictError
+from millrace.invocation import Asked, Invocation, Part
+from millrace.registry import Candidate, Registry
+from millrace.settings.registration import RegistrationSettings
+from millrace.state import State
+from millrace.training_run import longest_hours
+from millrace.workload import load_workload
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SETTINGS = RegistrationSettings.parse()
+NAMES = SETTINGS.names
+WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload)
+LOGGER = Logger()
+S3 = boto3.client("s3")
+STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, workload=SETTINGS.workload)
+REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
+
+
+class TrainingJob(Part):
+    model_data_url: str
+
+
+class Trained(Asked):
+    training: TrainingJob
+
+
+@LOGGER.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
+    """The package's ARN and version. Raises ArtefactError when the chain of digests does not hold."""
+    call = Invocation[Trained].model_validate(event)
+    until = call.state.as_of + timedelta(hours=longest_hours(WORKLOAD))
+    if not STATE.take_lease("train", holder=call.execution, as_of=call.state.as_of, expires_at=until):
+        raise ConflictError(f"{call.execution}: expected the lease of training, another run took it meanwhile")
+    url = call.state.training.model_data_url
+    report_uri = NAMES.run_uri(call.run, "evaluation", "evaluation.json")
+    candidate = Candidate(
+        run=call.run,
+        image=SETTINGS.inference_image,
+        model_data_url=url,
+        evaluation_uri=report_uri,
+        instances=tuple(sorted(set(WORKLOAD.rollout.instance.values()))),
+        metadata=read_chain(S3, NAMES, run=call.run, model_data_url=url),
+    )
+    package = REGISTRY.register(candidate)
+    return {"package_arn": package.arn, "version": package.version}

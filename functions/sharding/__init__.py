@@ -1,0 +1,1 @@
+"""A scoring drop becomes shards for batch transform."""

@@ -1,0 +1,42 @@
+"""A drop against the contract: its good rows, and a reason for every other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from millrace.contract.arrow import parsed_schema
+from millrace.contract.model import Table
+from millrace.contract.validation import Refused, validate
+from millrace.drops.reading import read_drop
+from millrace.errors import DropError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screened:
+    """What became of a drop: every row of it is in `accepted` or in `refused`."""
+
+    accepted: pa.Table
+    """The contract's columns and `_line`, in the order of the drop."""
+    refused: tuple[Refused, ...]
+    rejected: str = ""
+    """Why the object holds no rows at all; it is then refused whole."""
+
+
+def screen(path: Path, table: Table) -> Screened:
+    """The rows of the drop at `path`; memory grows with the drop, whose size `Limits` bound."""
+    import pyarrow as pa
+
+    schema = parsed_schema(table)
+    try:
+        parts = list(read_drop(path, table))
+    except DropError as error:
+        whole = Refused(line=None, reason=error.reason, detail=str(error), raw="")
+        return Screened(accepted=schema.empty_table(), refused=(whole,), rejected=error.reason)
+    verdict = validate(pa.concat_tables([part.rows.select(schema.names) for part in parts]), table)
+    unparsable = [refused for part in parts for refused in part.unparsable]
+    return Screened(accepted=verdict.accepted, refused=(*unparsable, *verdict.refused))

@@ -1,0 +1,1 @@
+"""A training run gets its dataset version and its configuration."""

@@ -1,0 +1,75 @@
+"""The files of one run: what is trained, on which rows, by which rules."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from millrace import invocation
+from millrace.contract.model import Contract
+from millrace.contract.reading import digest, read_document
+from millrace.lake.pins import Pin
+from millrace.names import WorkloadNames
+from millrace.objects import split_uri
+from millrace.run import Run
+
+FILES = ("workload.yaml", "contract.yaml", "features.py")
+
+
+class Asked(invocation.Asked):
+    """What the train machine hands to its functions."""
+
+    reason: Literal["first", "alarm", "schedule", "command"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """Everything that `runs/<run>/` holds before the job starts."""
+
+    run: Run
+    manifest: str
+    files: tuple[tuple[str, bytes], ...]
+    """Name and content, below `config/`."""
+
+
+def configure(
+    pin: Pin, folder: Path, contract: Contract, *, asked: Asked, run: str, code_digest: str, champion: bool
+) -> Configuration:
+    """The run's configuration: after a first champion the gate is non-inferiority to it."""
+    gate: Literal["baseline", "non_inferiority"] = "non_inferiority" if champion else "baseline"
+    described = Run(
+        run=run,
+        snapshot_id=pin.snapshot_id,
+        tag=pin.tag,
+        data_digest=pin.data_digest,
+        contract_digest=contract.digest,
+        config_digest=_config_digest(folder),
+        code_digest=code_digest,
+        rows=pin.rows,
+        as_of=asked.as_of,
+        reason=asked.reason,
+        gate=gate,
+    )
+    files = [(name, (folder / name).read_bytes()) for name in FILES if (folder / name).is_file()]
+    files += [("schema.json", pin.schema.encode()), ("run.json", described.model_dump_json().encode())]
+    return Configuration(run=described, manifest=pin.manifest, files=tuple(files))
+
+
+def write(s3: Any, names: WorkloadNames, configuration: Configuration) -> None:
+    """Put the manifest and the files where the jobs' channels begin; `s3` is boto3's client."""
+    run = configuration.run.run
+    for uri, content in (
+        (names.run_uri(run, "manifest.json"), configuration.manifest.encode()),
+        *((names.run_uri(run, "config", name), content) for name, content in configuration.files),
+    ):
+        bucket, key = split_uri(uri)
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+
+
+def _config_digest(folder: Path) -> str:
+    """The SHA-256 of the declaration, and of the workload's own features where it has some."""
+    declared = digest(read_document(folder / "workload.yaml"))
+    features = folder / "features.py"
+    return hashlib.sha256(declared.encode() + features.read_bytes()).hexdigest() if features.is_file() else declared

@@ -1,0 +1,1 @@
+"""Records runs in MLflow."""

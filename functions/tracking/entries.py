@@ -1,0 +1,81 @@
+"""What is recorded of a run, free of MLflow."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from functions.tracking.news import Judged, Trained
+from millrace.artefact import Artefact
+from millrace.evaluation import Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One value of a curve; `step` is the epoch."""
+
+    name: str
+    value: float
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What one event adds to a run."""
+
+    run: str
+    """Name of the train execution."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    finished: bool = False
+
+
+def trained(detail: Trained, artefact: Artefact) -> Entry:
+    """Hyperparameters, digests and the training curves; a value that is no finite number is left out."""
+    description = artefact.description
+    epochs = json.loads(artefact.history)
+    points = [
+        Point(name=name, value=float(value), step=int(epoch["epoch"]))
+        for epoch in epochs
+        for name, value in epoch.items()
+        if name != "epoch" and isinstance(value, int | float) and math.isfinite(value)
+    ]
+    if detail.started_ms and detail.ended_ms:
+        points.append(Point(name="training_seconds", value=(detail.ended_ms - detail.started_ms) / 1000))
+    return Entry(
+        run=detail.hyperparameters.run,
+        parameters={"family": description.family, **{name: str(v) for name, v in description.parameters.items()}},
+        tags={
+            "training_job": detail.job,
+            "torch": description.torch,
+            **{f"{name}_digest": value for name, value in asdict(description.digests).items()},
+        },
+        points=tuple(points),
+    )
+
+
+def judged(detail: Judged, report: Evaluation) -> Entry:
+    """The metrics on the test rows, what the gates said, and the package if there is one."""
+    measured = {
+        **{name: getattr(report.metrics, name) for name in type(report.metrics).model_fields},
+        "latency_p99_ms": report.latency_ms.p99,
+        "size_mb": report.size_mb,
+    }
+    return Entry(
+        run=detail.run_name,
+        tags={
+            "registered": str(bool(detail.package_arn)).lower(),
+            "package_arn": detail.package_arn,
+            "model_version": detail.version,
+            **{f"gate_{number}": sentence for number, sentence in enumerate(detail.gates)},
+        },
+        points=tuple(
+            Point(name=f"test_{name}", value=value)
+            for name, value in measured.items()
+            if value is not None and math.isfinite(value)
+        ),
+        finished=True,
+    )

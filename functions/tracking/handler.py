@@ -1,0 +1,47 @@
+"""Runs as experiments: what a training job did, then what its gates and the registry said. It never fails a run."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from functions.tracking.entries import Entry, judged, trained
+from functions.tracking.mlflow_store import Store
+from functions.tracking.news import Judged, News, Trained
+from millrace.artefact import read_archive
+from millrace.evaluation import Evaluation
+from millrace.objects import download, read_object
+from millrace.settings.tracking import TrackingSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SETTINGS = TrackingSettings.parse()
+LOGGER = Logger()
+S3 = boto3.client("s3")
+
+
+@LOGGER.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
+    """The MLflow run that was written; both events of one training write to the same run."""
+    news = News.model_validate(event)
+    entry = _trained(news.detail) if isinstance(news.detail, Trained) else _judged(news.detail)
+    run_id = Store(SETTINGS.tracking_uri, experiment=SETTINGS.workload).write(entry, at=news.as_of)
+    LOGGER.info("recorded", extra={"run": entry.run, "mlflow_run": run_id})
+    return {"run": entry.run, "mlflow_run": run_id}
+
+
+def _trained(detail: Trained) -> Entry:
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "model.tar.gz"
+        download(S3, detail.archive_uri, archive)
+        return trained(detail, read_archive(archive))
+
+
+def _judged(detail: Judged) -> Entry:
+    uri = SETTINGS.names.run_uri(detail.run_name, "evaluation", "evaluation.json")
+    return judged(detail, Evaluation.model_validate_json(read_object(S3, uri)))

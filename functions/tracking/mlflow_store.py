@@ -1,0 +1,57 @@
+"""Entries as MLflow runs: one experiment per workload, one run per training run."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from datetime import datetime
+from typing import Any
+
+from functions.tracking.entries import Entry
+
+RUN_TAG = "millrace_run"
+BATCH = 1000
+"""Metrics that MLflow takes in one call; 100 parameters and 100 tags besides."""
+
+
+class Store:
+    """The tracking server or file behind `uri`."""
+
+    def __init__(self, uri: str, *, experiment: str) -> None:
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        with warnings.catch_warnings():
+            # mlflow 3.17's own use of sqlalchemy warns at import: "noload" is deprecated. Goes with a later mlflow.
+            warnings.simplefilter("ignore")
+            from mlflow.tracking import MlflowClient
+
+            self._client: Any = MlflowClient(tracking_uri=uri)
+            self._experiment = self._experiment_id(experiment)
+
+    def write(self, entry: Entry, *, at: datetime) -> str:
+        """The id of the MLflow run that now holds the entry; the same entry twice changes nothing."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        run_id = self._run_id(entry.run, at)
+        moment_ms = int(at.timestamp() * 1000)
+        metrics = [Metric(point.name, point.value, moment_ms, point.step) for point in entry.points]
+        params = [Param(name, value) for name, value in entry.parameters.items()]
+        tags = [RunTag(name, value) for name, value in entry.tags.items()]
+        self._client.log_batch(run_id, params=params, tags=tags)
+        for first in range(0, len(metrics), BATCH):
+            self._client.log_batch(run_id, metrics=metrics[first : first + BATCH])
+        if entry.finished:
+            self._client.set_terminated(run_id, end_time=moment_ms)
+        return run_id
+
+    def _experiment_id(self, name: str) -> str:
+        found = self._client.get_experiment_by_name(name)
+        return str(found.experiment_id if found else self._client.create_experiment(name))
+
+    def _run_id(self, run: str, at: datetime) -> str:
+        found = self._client.search_runs([self._experiment], f"tags.{RUN_TAG} = '{run}'", max_results=1)
+        if found:
+            return str(found[0].info.run_id)
+        made = self._client.create_run(
+            self._experiment, start_time=int(at.timestamp() * 1000), run_name=run, tags={RUN_TAG: run}
+        )
+        return str(made.info.run_id)

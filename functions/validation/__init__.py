@@ -1,0 +1,1 @@
+"""Typed rows are judged by the contract."""

@@ -1,0 +1,1 @@
+"""Which windows a monitor run judges, and what it needs for that."""

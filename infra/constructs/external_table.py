@@ -1,0 +1,119 @@
+"""A Glue table over objects that our functions write; its partitions are computed, never registered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aws_cdk import aws_glue as glue
+from constructs import Construct
+
+from infra.context import Context
+from millrace.contract.model import Kind, Table
+
+JSON = ("org.apache.hadoop.mapred.TextInputFormat", "org.openx.data.jsonserde.JsonSerDe")
+PARQUET = (
+    "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+)
+TEXT_OUTPUT = "org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat"
+PARQUET_OUTPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
+
+
+KINDS: dict[Kind, str] = {
+    "int32": "int",
+    "int64": "bigint",
+    "float32": "float",
+    "float64": "double",
+    "string": "string",
+    "binary": "binary",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+    "timestamp_utc": "timestamp",
+}
+"""Athena's names of the contract's types."""
+
+
+def column_types(table: Table) -> dict[str, str]:
+    """The Glue type of each column of the contract's table, in order."""
+    return {column.name: KINDS[column.kind] for column in table.columns}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partition:
+    """One partition column and how Athena finds its values.
+
+    https://docs.aws.amazon.com/athena/latest/ug/partition-projection-supported-types.html"""
+
+    name: str
+    projection: Mapping[str, str]
+
+    @classmethod
+    def by_date(cls) -> Partition:
+        """`date=yyyy-mm-dd`; rows keep the dates that they are about, which may lie far back."""
+        return cls(name="date", projection={"type": "date", "format": "yyyy-MM-dd", "range": "1990-01-01,NOW+1DAYS"})
+
+    @classmethod
+    def of(cls, name: str, *values: str) -> Partition:
+        return cls(name=name, projection={"type": "enum", "values": ",".join(values)})
+
+    @classmethod
+    def named(cls, name: str) -> Partition:
+        """Any value, but every query must say which."""
+        return cls(name=name, projection={"type": "injected"})
+
+
+class ExternalTable(Construct):
+    """`<workload>_<name>` over `s3://<lake>/<workload>/<name>/<partition>=<value>/…/`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        context: Context,
+        description: str,
+        columns: Mapping[str, str],
+        partitions: tuple[Partition, ...],
+        json: bool = False,
+    ) -> None:
+        super().__init__(scope, f"{name}-table")
+        location = context.names.lake_uri(name, "")
+        reader, serde = JSON if json else PARQUET
+        glue.CfnTable(
+            self,
+            "Resource",
+            catalog_id=context.platform.account,
+            database_name=context.platform.database,
+            table_input=glue.CfnTable.TableInputProperty(
+                name=context.names.table(name),
+                description=description,
+                table_type="EXTERNAL_TABLE",
+                parameters={"EXTERNAL": "TRUE", "classification": "json" if json else "parquet"}
+                | _projection(location, partitions),
+                partition_keys=[
+                    glue.CfnTable.ColumnProperty(name=partition.name, type="string") for partition in partitions
+                ],
+                storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
+                    location=location,
+                    columns=[glue.CfnTable.ColumnProperty(name=key, type=kind) for key, kind in columns.items()],
+                    input_format=reader,
+                    output_format=TEXT_OUTPUT if json else PARQUET_OUTPUT,
+                    serde_info=glue.CfnTable.SerdeInfoProperty(serialization_library=serde),
+                ),
+            ),
+        )
+
+
+def _projection(location: str, partitions: tuple[Partition, ...]) -> dict[str, str]:
+    folders = "/".join(f"{partition.name}=${{{partition.name}}}" for partition in partitions)
+    return {
+        "projection.enabled": "true",
+        "storage.location.template": f"{location}{folders}/",
+        **{
+            f"projection.{partition.name}.{key}": value
+            for partition in partitions
+            for key, value in partition.projection.items()
+        },
+    }

@@ -1,0 +1,49 @@
+"""`python -m infra.local --workspace build/local`: serves the cloud until it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+from infra.local.server import running
+
+
+class Interrupted(BaseException):
+    """Raised in the main thread by the first SIGINT or SIGTERM; the later ones are ignored, the end is under way."""
+
+
+def main() -> None:
+    """Print one JSON line with the address when the cloud is ready, then wait for SIGINT or SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    arguments = _arguments()
+    try:
+        with running(arguments.workspace, port=arguments.port, clock=arguments.clock) as cloud:
+            print(json.dumps({"endpoint_url": cloud.endpoint_url}), flush=True)
+            threading.Event().wait()
+    except Interrupted:
+        sys.exit(0)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise Interrupted
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    parser.add_argument("--workspace", type=Path, default=Path("build/local"))
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
+    parser.add_argument("--clock", type=datetime.fromisoformat, help="the cloud's time at start, ISO 8601")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The rule of a composite alarm: states of other alarms joined by AND, OR and NOT."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+
+_STATE = re.compile(r"""\b(ALARM|OK|INSUFFICIENT_DATA)\s*\(\s*["']?([^"')]+?)["']?\s*\)""")
+_WORDS = {"AND": "and", "OR": "or", "NOT": "not", "TRUE": "True", "FALSE": "False"}
+
+
+def holds(rule: str, states: Mapping[str, str]) -> bool:
+    """Whether the rule is true for the states of the alarms, by name; an alarm may also be named by its ARN.
+
+    Raises ValueError when the rule cannot be read or names an alarm that is not there."""
+
+    def decided(found: re.Match[str]) -> str:
+        name = found[2].rsplit(":alarm:", 1)[-1]
+        if name not in states:
+            raise ValueError(f"alarm rule names {name!r}, which is no alarm")
+        return str(states[name] == found[1])
+
+    text = _STATE.sub(decided, rule)
+    text = re.sub(r"\b(?:AND|OR|NOT|TRUE|FALSE)\b", lambda word: _WORDS[word[0]], text)
+    try:
+        return _truth(ast.parse(text.strip(), mode="eval").body)
+    except SyntaxError as error:
+        raise ValueError(f"cannot read alarm rule {rule!r}") from error
+
+
+def _truth(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant(value=bool() as value):
+            return value
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return not _truth(operand)
+        case ast.BoolOp(op=ast.And(), values=values):
+            return all(_truth(value) for value in values)
+        case ast.BoolOp(op=ast.Or(), values=values):
+            return any(_truth(value) for value in values)
+    raise ValueError(f"cannot read {ast.unparse(node)!r} in an alarm rule")

@@ -1,0 +1,207 @@
+"""Deploys a synthesized CDK assembly into the local cloud: bootstrap, assets, stacks in the order of their dependencies."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import time
+import urllib.request
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from infra.local.cloud import ACCOUNT
+
+REGION = "eu-west-1"
+LARGE_BYTES = 512 * 1024
+"""An asset above this size goes by reference: its bytes stay where the assembly has them."""
+
+
+class DeploymentFailed(Exception):
+    """A stack did not reach a complete state; the message names the stack, the resource and CloudFormation's reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """One stack after deployment."""
+
+    name: str
+    status: str
+    """CREATE_COMPLETE, UPDATE_COMPLETE or UNCHANGED."""
+    resources: int
+    seconds: float
+
+
+def deploy(cloud_url: str, assembly: Path, stacks: Sequence[str] | None = None) -> list[Deployed]:
+    """What became of each stack, in the order of deployment; `stacks` limits it to these and what they depend on.
+
+    Raises DeploymentFailed at the first stack that fails; on AWS as here the stacks before it stay."""
+    session = boto3.Session("local", "local", region_name=REGION)
+    clients = {name: session.client(name, endpoint_url=cloud_url) for name in ("cloudformation", "s3", "ssm")}
+    artifacts = _artifacts(assembly)
+    _bootstrap(clients)
+    deployed = []
+    for name, artifact in _in_order(artifacts, stacks):
+        for asset in _asset_manifests(artifacts, artifact):
+            _publish(clients["s3"], assembly, asset)
+        deployed.append(_deploy_stack(clients["cloudformation"], assembly, name, artifact))
+    _report(cloud_url, assembly, deployed)
+    return deployed
+
+
+def _artifacts(assembly: Path) -> dict[str, Any]:
+    artifacts: dict[str, Any] = json.loads((assembly / "manifest.json").read_text())["artifacts"]
+    return artifacts
+
+
+def _in_order(artifacts: dict[str, Any], stacks: Sequence[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The stacks, each after those it depends on, as (name, artifact)."""
+    by_stack = {_stack_name(key, one): key for key, one in artifacts.items() if _is_stack(one)}
+    unknown = set(stacks or ()) - set(by_stack) - set(artifacts)
+    if unknown:
+        raise DeploymentFailed(f"the assembly has no stack {sorted(unknown)}, it has {sorted(by_stack)}")
+    done: set[str] = set()
+
+    def visit(key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        if key in done:
+            return
+        done.add(key)
+        for other in artifacts[key].get("dependencies", []):
+            yield from visit(other)
+        if _is_stack(artifacts[key]):
+            yield _stack_name(key, artifacts[key]), artifacts[key]
+
+    for name in stacks or by_stack:
+        yield from visit(by_stack.get(name, name))
+
+
+def _is_stack(artifact: dict[str, Any]) -> bool:
+    return bool(artifact["type"] == "aws:cloudformation:stack")
+
+
+def _stack_name(key: str, artifact: dict[str, Any]) -> str:
+    return str(artifact.get("properties", {}).get("stackName", key))
+
+
+def _asset_manifests(artifacts: dict[str, Any], stack: dict[str, Any]) -> list[str]:
+    assets = [artifacts[key] for key in stack.get("dependencies", []) if artifacts[key]["type"] == "cdk:asset-manifest"]
+    return [asset["properties"]["file"] for asset in assets]
+
+
+def _bootstrap(clients: dict[str, Any]) -> None:
+    """What `cdk bootstrap` leaves behind, as far as a template looks at it: the bucket and the version parameter."""
+    bucket = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
+    try:
+        clients["s3"].head_bucket(Bucket=bucket)
+    except ClientError:
+        place = {"LocationConstraint": REGION}
+        clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+        version = {"Name": "/cdk-bootstrap/hnb659fds/version", "Value": "30", "Type": "String"}
+        clients["ssm"].put_parameter(**version, Overwrite=True)
+
+
+def _publish(s3: Any, assembly: Path, manifest: str) -> None:
+    """Put each file asset under the key that the templates name; templates themselves are sent with the stack."""
+    described = json.loads((assembly / manifest).read_text())
+    if described.get("dockerImages"):
+        raise DeploymentFailed(f"{manifest}: image assets are not known to the local cloud; images are built apart")
+    for asset in described.get("files", {}).values():
+        source = assembly / asset["source"]["path"]
+        if source.name.endswith(".template.json"):
+            continue
+        for place in asset["destinations"].values():
+            bucket = place["bucketName"].replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
+            s3.put_object(Bucket=bucket, Key=place["objectKey"], Body=_content(source, asset["source"]["packaging"]))
+
+
+def _content(source: Path, packaging: str) -> bytes:
+    """The bytes of the object: a small file as it is; a folder, and a large archive, as a reference to its place."""
+    if source.is_dir() or (packaging == "zip" and source.stat().st_size > LARGE_BYTES):
+        return _reference(source)
+    if source.suffix == ".zip" and source.stat().st_size > LARGE_BYTES:
+        return _reference(source)
+    return source.read_bytes()
+
+
+def _reference(source: Path) -> bytes:
+    """A zip with one member, `.asset.json`, that says where the staged file or folder lies."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(".asset.json", json.dumps({"path": str(source.resolve())}))
+    return packed.getvalue()
+
+
+def _deploy_stack(cloudformation: Any, assembly: Path, name: str, artifact: dict[str, Any]) -> Deployed:
+    template = (assembly / artifact["properties"]["templateFile"]).read_text()
+    began = time.perf_counter()
+    status = _create_or_update(cloudformation, name, template, artifact["properties"].get("parameters", {}))
+    resources = len(json.loads(template)["Resources"])
+    if not status.endswith("COMPLETE") or "ROLLBACK" in status:
+        if status != "UNCHANGED":
+            raise DeploymentFailed(f"stack {name} is {status}: {_why(cloudformation, name)}")
+    return Deployed(name=name, status=status, resources=resources, seconds=time.perf_counter() - began)
+
+
+def _create_or_update(cloudformation: Any, name: str, template: str, parameters: dict[str, str]) -> str:
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    settings = {"StackName": name, "TemplateBody": template, "Parameters": given}
+    settings["Capabilities"] = ["CAPABILITY_NAMED_IAM"]
+    status = _status(cloudformation, name)
+    if status == "ROLLBACK_COMPLETE":
+        cloudformation.delete_stack(StackName=name)
+        status = None
+    try:
+        if status is None:
+            cloudformation.create_stack(**settings)
+        else:
+            cloudformation.update_stack(**settings)
+    except ClientError as error:
+        if "No updates are to be performed" in str(error):
+            return "UNCHANGED"
+        raise DeploymentFailed(f"stack {name}: {error}") from error
+    return str(_status(cloudformation, name))
+
+
+def _status(cloudformation: Any, name: str) -> str | None:
+    try:
+        return str(cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"])
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+
+
+def _why(cloudformation: Any, name: str) -> str:
+    """The newest failed resource and its reason."""
+    for event in cloudformation.describe_stack_events(StackName=name)["StackEvents"]:
+        if event["ResourceStatus"].endswith("_FAILED"):
+            reason = event.get("ResourceStatusReason", "no reason given")
+            return f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
+    return "no failed resource among its events"
+
+
+def _report(cloud_url: str, assembly: Path, deployed: list[Deployed]) -> None:
+    """Tell the cloud what was deployed, for `/_millrace/deployments`."""
+    body = json.dumps({"assembly": str(assembly), "stacks": [asdict(stack) for stack in deployed]}).encode()
+    with urllib.request.urlopen(f"{cloud_url}/_millrace/deployments", body):
+        return
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m infra.local.deploy", description=__doc__)
+    parser.add_argument("--endpoint-url", required=True, help="the address that `python -m infra.local` printed")
+    parser.add_argument("assembly", type=Path, help="the folder that `cdk synth` made (cdk.out)")
+    parser.add_argument("stacks", nargs="*", help="only these stacks and what they depend on")
+    arguments = parser.parse_args()
+    for stack in deploy(arguments.endpoint_url, arguments.assembly, arguments.stacks or None):
+        print(f"{stack.name}: {stack.status}, {stack.resources} resources, {stack.seconds:.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,296 @@
+"""IAM for the roles of the platform: each call with temporary keys needs what AWS would ask of its role.
+
+AWS weighs the role's policies, its permissions boundary and the resource's own policy, conditions included, against
+the action and the resource that a call names. moto 5.2.5 asks every service but S3 for a grant on `*`, ignores
+conditions and does not know PassRole. Here a call with keys of an assumed role (`ASIA…`) is decided before moto sees
+it; keys of the operator are not asked. A condition key that is not decided makes an Allow void and a Deny bite.
+
+Weaker than AWS: signatures are not verified (the token is), session policies are not read, loopback counts as secure
+transport, organisations' policies and VPC endpoint policies do not exist.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from infra.local.calls import Call, error_answer
+from infra.local.cloud import ACCOUNT
+from infra.local.needs import KEYS, REGION, needs
+from infra.local.policies import Request, undecided, verdict
+
+if TYPE_CHECKING:
+    from infra.local.cloud import Cloud
+
+GLOBAL_KEYS: dict[str, str] = {
+    "aws:principalarn": "the role's ARN",
+    "aws:principalaccount": "the account",
+    "aws:principaltype": "AssumedRole",
+    "aws:principalisawsservice": "false: a service principal makes no signed call here",
+    "aws:userid": "the role's id and the session's name",
+    "aws:requestedregion": "the cloud's region",
+    "aws:resourceaccount": "the account",
+    "aws:currenttime": "the cloud's clock",
+    "aws:epochtime": "the cloud's clock",
+    "aws:securetransport": "true: the loopback interface stands for TLS",
+    "aws:sourceip": "127.0.0.1",
+    "aws:viaawsservice": "true for what S3, SQS and SNS ask of KMS for the caller, else false",
+    "aws:calledvia": "absent",
+    "aws:sourcearn": "absent: only services send it",
+    "aws:sourceaccount": "absent: only services send it",
+    "aws:sourceowner": "absent: only services send it",
+    "aws:principalorgid": "absent: there is no organisation",
+    "aws:sourcevpc": "absent: no request passes a VPC endpoint",
+    "aws:sourcevpce": "absent: no request passes a VPC endpoint",
+    "kms:viaservice": "the service that uses the key for the caller; absent in a direct call",
+    "kms:calleraccount": "the account",
+    "iam:passedtoservice": "the service that is handed the role",
+    "aws:tagkeys": "the tags of the request",
+}
+"""Condition keys that every call carries, and how each is decided."""
+
+DECIDED = frozenset(GLOBAL_KEYS) | KEYS
+"""All condition keys that are decided, in lower case; besides `aws:RequestTag/…` and `aws:PrincipalTag/…`."""
+
+
+def is_decided(key: str) -> bool:
+    """Whether a condition key has a value here; of the others an Allow is void."""
+    return key.lower() in DECIDED or key.lower().startswith(("aws:requesttag/", "aws:principaltag/"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denial:
+    """A call that was refused."""
+
+    role: str
+    operation: str
+    action: str
+    resource: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """The role behind temporary keys."""
+
+    role: Any
+    session: str
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.role.name}/{self.session}"
+
+
+def install(cloud: Cloud) -> None:
+    from moto.iam.access_control import PermissionResult
+    from moto.s3.models import FakeBucket
+
+    identity = Identity(cloud)
+    cloud.guards.append(identity.refusal)
+    cloud.routes["/_millrace/denials"] = identity.serve_denials
+    # moto ignores a bucket policy's conditions and would refuse everything; the guard decides such policies.
+    FakeBucket.get_permission = lambda self, action, resource: PermissionResult.NEUTRAL
+
+
+def check_trust(role_arn: str, service: str) -> None:
+    """Raise PermissionError unless the role's trust policy lets the service (`lambda.amazonaws.com`) assume it."""
+    from moto.iam.models import iam_backends
+
+    role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(role_arn)
+    context = {"aws:sourceaccount": (ACCOUNT,), "aws:sourcearn": (), "aws:principalisawsservice": ("true",)}
+    request = Request(action="sts:AssumeRole", resources=("*",), context=context, principal=(service,))
+    if verdict([_text(role.assume_role_policy_document)], request, with_principal=True) != "Allow":
+        raise PermissionError(f"the trust policy of {role_arn} does not let {service} assume the role")
+
+
+class Identity:
+    """The guard, and the denials that it gave."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._callers: dict[str, tuple[Caller, str]] = {}
+
+    def refusal(self, call: Call) -> tuple[str, list[tuple[str, str]], bytes] | None:
+        """The answer to a call that is not allowed; None lets it pass."""
+        if not call.access_key.startswith("ASIA"):
+            return None
+        caller = self._caller(call)
+        if caller is None:
+            return error_answer(call, "InvalidClientTokenId", "The security token included in the request is invalid.")
+        for request in needs(call):
+            full = replace(
+                request,
+                context={**self._context(caller, request), **request.context},
+                principal=(caller.role.arn, caller.arn),
+            )
+            reason = _why_not(caller, full)
+            if reason:
+                return self._deny(call, caller, full, reason)
+        return None
+
+    def serve_denials(self, environ: dict[str, Any], start: Any) -> list[bytes]:
+        body = json.dumps([asdict(denial) for denial in self._cloud.denials]).encode()
+        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _caller(self, call: Call) -> Caller | None:
+        """The role whose keys signed the call; None where key and token do not belong together."""
+        if call.access_key not in self._callers:
+            from moto.iam.models import iam_backends
+            from moto.sts.models import sts_backends
+
+            for assumed in sts_backends[ACCOUNT]["aws"].assumed_roles:
+                if assumed.access_key_id == call.access_key:
+                    role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(assumed.role_arn)
+                    caller = Caller(role=role, session=assumed.session_name)
+                    self._callers[call.access_key] = (caller, assumed.session_token)
+        caller, token = self._callers.get(call.access_key, (None, ""))
+        return caller if token == call.session_token else None
+
+    def _context(self, caller: Caller, request: Request) -> dict[str, tuple[str, ...]]:
+        now = self._cloud.clock.now()
+        inner = request.context.get("kms:viaservice")
+        tags = {f"aws:principaltag/{key}".lower(): (tag,) for key, tag in _tags(caller.role)}
+        absent = dict.fromkeys((key for key in GLOBAL_KEYS if GLOBAL_KEYS[key].startswith("absent")), ())
+        return {
+            **absent,
+            **tags,
+            "aws:principalarn": (caller.role.arn,),
+            "aws:principalaccount": (ACCOUNT,),
+            "aws:principaltype": ("AssumedRole",),
+            "aws:principalisawsservice": ("false",),
+            "aws:userid": (f"{caller.role.id}:{caller.session}",),
+            "aws:requestedregion": (REGION,),
+            "aws:resourceaccount": (ACCOUNT,),
+            "aws:currenttime": (now.isoformat(),),
+            "aws:epochtime": (str(now.timestamp()),),
+            "aws:securetransport": ("true",),
+            "aws:sourceip": ("127.0.0.1",),
+            "aws:viaawsservice": ("true" if inner else "false",),
+            "kms:viaservice": (),
+            "kms:calleraccount": (ACCOUNT,),
+            "iam:passedtoservice": (),
+        }
+
+    def _deny(self, call: Call, caller: Caller, request: Request, reason: str) -> Any:
+        resource = request.resources[0]
+        denial = Denial(
+            role=caller.role.name, operation=call.name, action=request.action, resource=resource, reason=reason
+        )
+        self._cloud.denials.append(denial)
+        message = f"User: {caller.arn} is not authorized to perform: {request.action} on resource: {resource} {reason}"
+        return error_answer(call, "AccessDenied", message)
+
+
+def _why_not(caller: Caller, request: Request) -> str | None:
+    """The reason of a refusal in AWS's words, or None when the request is allowed."""
+    own = list(_role_policies(caller.role))
+    of_resource = list(_resource_policies(request))
+    by_role = verdict(own, request)
+    by_resource = verdict(of_resource, request, with_principal=True)
+    if "Deny" in (by_role, by_resource):
+        kind = "an identity-based" if by_role == "Deny" else "a resource-based"
+        return f"with an explicit deny in {kind} policy{_open(own + of_resource, request)}"
+    boundary = _boundary(caller.role)
+    if boundary is not None and verdict([boundary], request) != "Allow":
+        return "because no permissions boundary allows the action"
+    if request.action.startswith("kms:") and by_resource != "Allow":
+        account = replace(request, principal=(f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT))
+        if verdict(of_resource, account, with_principal=True) != "Allow":
+            return "because no resource-based policy allows the action"
+    if "Allow" in (by_role, by_resource):
+        return None
+    return f"because no identity-based policy allows the {request.action} action{_open(own, request)}"
+
+
+def _open(documents: list[str], request: Request) -> str:
+    """What was left undecided, so that the reader knows where to look."""
+    reasons = sorted(set(undecided(documents, request)))
+    return f" (not decided by the local cloud: {', '.join(reasons)})" if reasons else ""
+
+
+def _role_policies(role: Any) -> Iterator[str]:
+    yield from (_text(document) for document in role.policies.values())
+    for policy in role.managed_policies.values():
+        yield _default_version(policy)
+
+
+def _default_version(policy: Any) -> str:
+    return next(_text(version.document) for version in policy.versions if version.is_default)
+
+
+def _boundary(role: Any) -> str | None:
+    from moto.iam.models import iam_backends
+
+    if not role.permissions_boundary_arn:
+        return None
+    return _default_version(iam_backends[ACCOUNT]["aws"].managed_policies[role.permissions_boundary_arn])
+
+
+def _resource_policies(request: Request) -> Iterator[str]:
+    """The policy of the resource itself, where it has one."""
+    name = request.resources[0]
+    service = name.split(":")[2] if name.startswith("arn:") else ""
+    document = _READERS[service](name) if service in _READERS else None
+    if document:
+        yield _text(document)
+
+
+def _bucket_policy(arn: str) -> Any:
+    from moto.s3.models import s3_backends
+
+    bucket = s3_backends[ACCOUNT]["aws"].buckets.get(arn.rpartition(":")[2].partition("/")[0])
+    return bucket.policy if bucket else None
+
+
+def _queue_policy(arn: str) -> Any:
+    from moto.sqs.models import sqs_backends
+
+    queue = sqs_backends[ACCOUNT][REGION].queues.get(arn.rpartition(":")[2])
+    return queue.policy if queue else None
+
+
+def _topic_policy(arn: str) -> Any:
+    from moto.sns.models import sns_backends
+
+    topic = sns_backends[ACCOUNT][REGION].topics.get(arn)
+    return topic.policy if topic else None
+
+
+def _key_policy(arn: str) -> Any:
+    from moto.kms.models import kms_backends
+
+    key = kms_backends[ACCOUNT][REGION].keys.get(arn.rpartition("/")[2])
+    return key.policy if key else None
+
+
+def _bus_policy(arn: str) -> Any:
+    from moto.events.models import events_backends
+
+    bus = events_backends[ACCOUNT][REGION].event_buses.get(arn.rpartition("/")[2])
+    return bus.policy if bus else None
+
+
+_READERS = {
+    "s3": _bucket_policy,
+    "sqs": _queue_policy,
+    "sns": _topic_policy,
+    "kms": _key_policy,
+    "events": _bus_policy,
+}
+RESOURCE_POLICIES = frozenset(_READERS)
+"""Services whose resource policies are read when a role calls."""
+
+
+def _text(document: Any) -> str:
+    if isinstance(document, bytes):
+        return document.decode()
+    return document if isinstance(document, str) else json.dumps(document)
+
+
+def _tags(role: Any) -> list[tuple[str, str]]:
+    """moto keeps a role's tags as a list, or by their key."""
+    tags = role.tags.values() if isinstance(role.tags, dict) else role.tags
+    return [(tag["Key"], tag["Value"]) for tag in tags]

@@ -1,0 +1,164 @@
+"""CloudFormation's intrinsic functions, evaluated against a stack's resources.
+
+AWS resolves all of them; moto 5.2.5 answers `Fn::GetAZs` for us-east-1 everywhere, leaves `{{resolve:ssm:…}}` as text,
+keeps `AWS::NoValue` in lists and knows neither `Fn::Cidr` nor `Fn::Length`. What is not known here raises by name.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+_PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
+_DYNAMIC = re.compile(r"\{\{resolve:(\w[\w-]*):([^}]+)\}\}")
+
+
+class NoValue:
+    """What `AWS::NoValue` stands for: the property or list item is left out."""
+
+
+NO_VALUE = NoValue()
+
+
+def evaluate(value: Any, resources: Any) -> Any:
+    """`value` with every intrinsic function replaced by what it gives; `resources` is the stack's resource map.
+
+    Raises ValueError for a function that is not known, KeyError for a reference to nothing."""
+    if isinstance(value, dict):
+        if len(value) == 1:
+            (name, argument) = next(iter(value.items()))
+            if name == "Ref" or name.startswith("Fn::"):
+                return _function(name)(argument, resources)
+        evaluated = {key: evaluate(item, resources) for key, item in value.items()}
+        return {key: item for key, item in evaluated.items() if item is not NO_VALUE}
+    if isinstance(value, list):
+        return [item for item in (evaluate(item, resources) for item in value) if item is not NO_VALUE]
+    if isinstance(value, str) and "{{resolve:" in value:
+        return _DYNAMIC.sub(lambda match: _dynamic(match, resources), value)
+    return value
+
+
+def references(value: Any) -> set[str]:
+    """The names that `value` refers to, by `Ref`, `Fn::GetAtt` or `Fn::Sub`."""
+    if isinstance(value, list):
+        return set().union(*map(references, value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    found = set().union(*(references(item) for item in value.values())) if value else set()
+    if isinstance(value.get("Ref"), str):
+        found.add(value["Ref"])
+    if "Fn::GetAtt" in value:
+        target = value["Fn::GetAtt"]
+        found.add(target.split(".")[0] if isinstance(target, str) else target[0])
+    if "Fn::Sub" in value:
+        template = value["Fn::Sub"] if isinstance(value["Fn::Sub"], str) else value["Fn::Sub"][0]
+        found |= {name.split(".")[0] for literal, name in _PLACEHOLDER.findall(template) if not literal}
+    return found
+
+
+def _function(name: str) -> Callable[[Any, Any], Any]:
+    if name not in _FUNCTIONS:
+        raise ValueError(f"intrinsic function {name} is not known to the local cloud")
+    return _FUNCTIONS[name]
+
+
+def _ref(name: Any, resources: Any) -> Any:
+    if name == "AWS::NoValue":
+        return NO_VALUE
+    found = resources[name]
+    return getattr(found, "physical_resource_id", found)
+
+
+def _get_att(argument: Any, resources: Any) -> Any:
+    name, _, attribute = argument.partition(".") if isinstance(argument, str) else (argument[0], "", argument[1])
+    return resources[name].get_cfn_attribute(evaluate(attribute, resources))
+
+
+def _sub(argument: Any, resources: Any) -> str:
+    template, given = (argument, {}) if isinstance(argument, str) else argument
+    values = {key: evaluate(value, resources) for key, value in given.items()}
+
+    def replace(match: re.Match[str]) -> str:
+        literal, name = match.groups()
+        if literal:
+            return f"${{{name}}}"
+        if name in values:
+            return str(values[name])
+        return str(_get_att(name, resources) if "." in name else _ref(name, resources))
+
+    return _PLACEHOLDER.sub(replace, template)
+
+
+def _join(argument: Any, resources: Any) -> str:
+    separator, parts = argument
+    return str(separator).join(_text(part) for part in evaluate(parts, resources))
+
+
+def _text(part: Any) -> str:
+    return json.dumps(part) if isinstance(part, bool) else str(part)
+
+
+def _select(argument: Any, resources: Any) -> Any:
+    index, items = evaluate(argument, resources)
+    return items[int(index)]
+
+
+def _if(argument: Any, resources: Any) -> Any:
+    condition, then, otherwise = argument
+    return evaluate(then if resources.lazy_condition_map[condition] else otherwise, resources)
+
+
+def _find_in_map(argument: Any, resources: Any) -> Any:
+    name, first, second = (evaluate(part, resources) for part in argument[:3])
+    return resources[name][first][second]
+
+
+def _import_value(argument: Any, resources: Any) -> Any:
+    name = evaluate(argument, resources)
+    if name not in resources.cross_stack_resources:
+        raise KeyError(f"no export named {name}")
+    return resources.cross_stack_resources[name].value
+
+
+def _zones(argument: Any, resources: Any) -> list[str]:
+    region = evaluate(argument, resources) or resources["AWS::Region"]
+    return [f"{region}{letter}" for letter in "abc"]
+
+
+def _cidr(argument: Any, resources: Any) -> list[str]:
+    block, count, host_bits = (*evaluate(argument, resources), None)[:3]
+    network = ipaddress.ip_network(block)
+    prefix = network.max_prefixlen - int(host_bits) if host_bits else None
+    subnets = network.subnets(new_prefix=prefix) if prefix else network.subnets()
+    return [str(subnet) for _, subnet in zip(range(int(count)), subnets, strict=False)]
+
+
+def _dynamic(match: re.Match[str], resources: Any) -> str:
+    service, rest = match.groups()
+    if service not in {"ssm", "ssm-secure"}:
+        raise ValueError(f"dynamic reference {{{{resolve:{service}:…}}}} is not known to the local cloud")
+    return str(resources.parse_ssm_parameter(rest.split(":")[0], "String"))
+
+
+_FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "Ref": _ref,
+    "Fn::GetAtt": _get_att,
+    "Fn::Sub": _sub,
+    "Fn::Join": _join,
+    "Fn::Select": _select,
+    "Fn::Split": lambda argument, resources: str(evaluate(argument[1], resources)).split(argument[0]),
+    "Fn::If": _if,
+    "Fn::FindInMap": _find_in_map,
+    "Fn::ImportValue": _import_value,
+    "Fn::GetAZs": _zones,
+    "Fn::Base64": lambda argument, resources: base64.b64encode(evaluate(argument, resources).encode()).decode(),
+    "Fn::ToJsonString": lambda argument, resources: json.dumps(evaluate(argument, resources)),
+    "Fn::Length": lambda argument, resources: len(evaluate(argument, resources)),
+    "Fn::Cidr": _cidr,
+}
+KNOWN = frozenset(_FUNCTIONS)
+"""The functions that templates may use."""

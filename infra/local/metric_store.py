@@ -1,0 +1,133 @@
+"""The data points behind CloudWatch: kept by metric and minute, read as statistics of aligned periods."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+Key = tuple[str, str, frozenset[tuple[str, str]]]
+"""Namespace, name, dimensions: two metrics are the same only if all of it is."""
+Series = dict[float, float]
+"""Value by the start of its period, seconds since the epoch; a period without data is absent."""
+
+_PERCENTILE = re.compile(r"(p|tm)(\d{1,2}(?:\.\d+)?|100)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One reported value, or a set of values of which only the summary was reported."""
+
+    timestamp: float
+    total: float
+    count: float
+    lowest: float
+    highest: float
+    unit: str | None = None
+
+    @property
+    def is_one_value(self) -> bool:
+        return self.count == 1 or self.lowest == self.highest
+
+
+def key_of(namespace: str, name: str, dimensions: Mapping[str, str]) -> Key:
+    return namespace, name, frozenset(dimensions.items())
+
+
+class MetricStore:
+    """All points of the cloud's custom and service metrics; nothing is forgotten."""
+
+    def __init__(self) -> None:
+        self._minutes: dict[Key, dict[int, list[Point]]] = defaultdict(lambda: defaultdict(list))
+        self._lock = threading.Lock()
+
+    def add(self, key: Key, point: Point) -> None:
+        with self._lock:
+            self._minutes[key][int(point.timestamp // 60)].append(point)
+
+    def statistic(
+        self, key: Key, statistic: str, period_s: int, start: float, end: float, *, unit: str | None = None
+    ) -> Series:
+        """The statistic of each aligned period that overlaps [start, end) and has data.
+
+        Raises ValueError for a statistic that is not covered."""
+        by_period: dict[float, list[Point]] = defaultdict(list)
+        for point in self._between(key, start // period_s * period_s, end):
+            if unit is None or point.unit == unit:
+                by_period[point.timestamp // period_s * period_s].append(point)
+        found = {at: summary(points, statistic) for at, points in sorted(by_period.items())}
+        return {at: value for at, value in found.items() if value is not None}
+
+    def _between(self, key: Key, start: float, end: float) -> list[Point]:
+        with self._lock:
+            minutes = self._minutes.get(key, {})
+            wanted = [minute for minute in minutes if start // 60 <= minute <= end // 60]
+            points = [point for minute in wanted for point in minutes[minute]]
+        return [point for point in points if start <= point.timestamp < end]
+
+
+def summary(points: list[Point], statistic: str) -> float | None:
+    """One of Sum, Average, Minimum, Maximum, SampleCount, pNN, tmNN; None where the points do not tell it.
+
+    Percentiles interpolate linearly between values; AWS does not publish its method. As on AWS, a reported summary of
+    several values has none. Raises ValueError for any other statistic."""
+    count = sum(point.count for point in points)
+    match statistic:
+        case "Sum":
+            return sum(point.total for point in points)
+        case "SampleCount":
+            return count
+        case "Average":
+            return sum(point.total for point in points) / count if count else None
+        case "Minimum":
+            return min(point.lowest for point in points)
+        case "Maximum":
+            return max(point.highest for point in points)
+    if not (found := _PERCENTILE.match(statistic)):
+        raise ValueError(f"statistic {statistic!r} is not covered by the local cloud")
+    if not all(point.is_one_value for point in points):
+        return None
+    values = sorted(value for point in points for value in [point.lowest] * round(point.count))
+    quantile = float(found[2]) / 100
+    return percentile(values, quantile) if found[1] == "p" else _trimmed_mean(values, quantile)
+
+
+def percentile(values: list[float], quantile: float) -> float | None:
+    """The quantile (0 to 1) of sorted values, linear between neighbours."""
+    if not values:
+        return None
+    position = quantile * (len(values) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(values) - 1)
+    return values[below] + (values[above] - values[below]) * (position - below)
+
+
+def _trimmed_mean(values: list[float], quantile: float) -> float | None:
+    kept = values[: max(1, math.ceil(quantile * len(values)))]
+    return sum(kept) / len(kept) if kept else None
+
+
+def as_points(datum: Mapping[str, object], timestamp: float) -> Iterable[Point]:
+    """The points of one member of PutMetricData's `MetricData`."""
+    unit = str(datum["Unit"]) if datum.get("Unit") else None
+    values, summary_of = datum.get("Values"), datum.get("StatisticValues")
+    if isinstance(values, list) and values:
+        counts = datum.get("Counts")
+        weights = counts if isinstance(counts, list) and counts else [1] * len(values)
+        for value, count in zip(map(float, values), map(float, weights), strict=True):
+            yield Point(timestamp=timestamp, total=value * count, count=count, lowest=value, highest=value, unit=unit)
+    elif isinstance(summary_of, Mapping):
+        yield Point(
+            timestamp=timestamp,
+            total=float(summary_of["Sum"]),
+            count=float(summary_of["SampleCount"]),
+            lowest=float(summary_of["Minimum"]),
+            highest=float(summary_of["Maximum"]),
+            unit=unit,
+        )
+    else:
+        value = float(str(datum.get("Value", 0)))
+        yield Point(timestamp=timestamp, total=value, count=1, lowest=value, highest=value, unit=unit)

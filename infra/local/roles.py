@@ -1,0 +1,74 @@
+"""Clients that act as a role: what a state machine, a job or an endpoint does is asked of its role's policies."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from infra.local.cloud import Cloud
+from infra.local.transport import connect
+
+_KEYS_LAST_S = 3000.0
+"""A little less than the hour that assumed keys live."""
+
+
+@dataclass(kw_only=True)
+class RoleClients:
+    """One client per role, service and principal, renewed before its keys end."""
+
+    cloud: Cloud
+    session: boto3.session.Session = field(default_factory=boto3.session.Session)
+    """Shared, since a session reads the service models again."""
+    _made: dict[tuple[str, str, str | None], tuple[float, Any]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def get(self, role_arn: str, service: str, principal: str | None) -> Any:
+        key = role_arn, service, principal
+        with self._lock:
+            made_at, client = self._made.get(key, (0.0, None))
+            if client is None or time.monotonic() - made_at > _KEYS_LAST_S:
+                client = self._make(role_arn, service, principal)
+                self._made[key] = time.monotonic(), client
+            return client
+
+    def _make(self, role_arn: str, service: str, principal: str | None) -> Any:
+        who = (principal or "service").partition(".")[0]
+        session = f"{who}-{role_arn.rpartition('/')[2]}"
+        keys = self.cloud.role_environment(role_arn, session, service=principal)
+        client = self.session.client(
+            service,
+            endpoint_url=self.cloud.endpoint_url,
+            region_name=self.cloud.region,
+            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+            aws_session_token=keys["AWS_SESSION_TOKEN"],
+            config=Config(
+                # Step Functions hands parameters over as they are; the service refuses them.
+                parameter_validation=False,
+                request_checksum_calculation="when_required",
+                retries={"total_max_attempts": 1},
+            ),
+        )
+        # moto's tasks read the request's id also from a refusal, which need not carry one.
+        client.meta.events.register("after-call", _with_request_id)
+        return connect(client, self.cloud.application)
+
+
+def _with_request_id(parsed: dict[str, Any], **_: Any) -> None:
+    parsed["ResponseMetadata"].setdefault("RequestId", str(uuid.uuid4()))
+
+
+def as_role(cloud: Cloud, role_arn: str, service: str, *, principal: str | None = None) -> Any:
+    """A client of `service` that is the role, assumed by `principal` (`states.amazonaws.com`); safe in threads.
+
+    Raises PermissionError where the role does not trust the principal; None asks no trust policy."""
+    kept: RoleClients | None = cloud.parts.get(RoleClients)
+    if kept is None:
+        kept = cloud.parts.setdefault(RoleClients, RoleClients(cloud=cloud))
+    return kept.get(role_arn, service, principal)

@@ -1,0 +1,270 @@
+"""Starts the cloud on your desk: the gaps filled, then moto's server on http://localhost, with control routes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.local.cloud import Cloud
+
+if TYPE_CHECKING:
+    from infra.local.calls import Call
+
+FILLERS = (
+    "cloudformation",
+    "identity",
+    "functions",
+    "events",
+    "objects",
+    "queues",
+    "metrics",
+    "alarms",
+    "schedules",
+    "catalog",
+    "machines",
+    "jobs",
+    "endpoints",
+    "autoscaling",
+    "registry",
+)
+"""One gap of moto each; `install(cloud)` of each is called in this order."""
+
+CONTROL = "/_millrace/"
+CALL = "millrace.call"
+
+Start = Callable[..., Any]
+Answer = Iterable[bytes]
+Application = Callable[[dict[str, Any], Start], Answer]
+
+
+@contextmanager
+def running(
+    workspace: Path, *, port: int = 0, clock: datetime | None = None, fillers: Sequence[str] = FILLERS
+) -> Iterator[Cloud]:
+    """A cloud that answers on `cloud.endpoint_url` until the block ends; then no process and no port of it is left.
+
+    `clock` sets the cloud's time before anything runs; fewer `fillers` show what moto lacks. Only one cloud can run in a process: moto's state is global."""
+    workspace.mkdir(parents=True, exist_ok=True)
+    listener = _listen(port)
+    cloud = Cloud(workspace=workspace.resolve(), port=listener.getsockname()[1])
+    if clock is not None:
+        cloud.clock.set(clock)
+    with listener, _settled_environment(cloud):
+        installed = _load(fillers)
+        cloud.application = _guarded(cloud)
+        server = _make_server(cloud, listener, _served(cloud, installed))
+        thread = cloud.background("server", lambda: server.serve_forever(poll_interval=0.1))
+        try:
+            for filler in installed:
+                filler.install(cloud)
+            yield cloud
+        finally:
+            cloud.stop()
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def _load(names: Sequence[str]) -> list[Any]:
+    # TEMPORARY while the fillers are being written: a missing or broken one is told and left out.
+    loaded = []
+    for name in names:
+        try:
+            loaded.append(importlib.import_module(f"infra.local.{name}"))
+        except ImportError as error:
+            print(f"filler {name} left out: {error}", file=sys.stderr)
+    return loaded
+
+
+def _listen(port: int) -> socket.socket:
+    """The port is taken before moto is imported, so that a port in use is told at once."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(128)
+    return listener
+
+
+@contextmanager
+def _settled_environment(cloud: Cloud) -> Iterator[None]:
+    """This process, and moto's own clients in it, see the cloud and no profile or proxy of the host."""
+    temporary = cloud.workspace / "tmp"
+    temporary.mkdir(exist_ok=True)
+    before, before_temporary = dict(os.environ), tempfile.tempdir
+    tempfile.tempdir = str(temporary)
+    for name in before:
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": cloud.region,
+        "AWS_ENDPOINT_URL": cloud.endpoint_url,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+        "MOTO_PORT": str(cloud.port),
+        "MOTO_DISABLE_GLOBAL_CORS": "true",
+        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    }
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        tempfile.tempdir = before_temporary
+
+
+def _make_server(cloud: Cloud, listener: socket.socket, application: Application) -> Any:
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
+    from werkzeug.serving import make_server
+
+    log = cloud.workspace / "logs" / "server.log"
+    log.parent.mkdir(exist_ok=True)
+
+    class LoggingHandler(MotoRequestHandler):  # type: ignore[misc]
+        # Without it the kernel holds small answers back for 40 ms.
+        disable_nagle_algorithm = True
+
+        def log(self, type: str, message: str, *values: Any) -> None:
+            if type == "error":
+                with log.open("a") as lines:
+                    lines.write(f"{message % values if values else message}\n")
+
+    return make_server(
+        "localhost", 0, application, threaded=True, request_handler=LoggingHandler, fd=listener.fileno()
+    )
+
+
+def _guarded(cloud: Cloud) -> Application:
+    """moto behind the guards: what the clients of this process call."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    from infra.local.calls import read_call
+
+    moto = DomainDispatcherApplication(create_backend_app)
+
+    def application(environ: dict[str, Any], start: Start) -> Answer:
+        call = environ.get(CALL) or read_call(environ)
+        for guard in cloud.guards if call else ():
+            refusal = guard(call)
+            if refusal is not None:
+                status, headers, body = refusal
+                start(status, headers)
+                return [body]
+        answer: Answer = moto(environ, start)
+        return answer
+
+    return application
+
+
+def _served(cloud: Cloud, installed: list[Any]) -> Application:
+    """What the port answers: control and mounted routes, or the guarded moto, each call counted."""
+    from infra.local.calls import read_call
+
+    control = Control(cloud, installed)
+    cloud.routes[CONTROL] = control
+
+    def application(environ: dict[str, Any], start: Start) -> Answer:
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(CONTROL):
+            longest = max((prefix for prefix in cloud.routes if path.startswith(prefix)), key=len)
+            return cloud.routes[longest](environ, start)
+        environ[CALL] = call = read_call(environ)
+        control.count(call)
+        return _told(cloud, environ, start)
+
+    return application
+
+
+def _told(cloud: Cloud, environ: dict[str, Any], start: Start) -> Answer:
+    """The answer; an error of the cloud itself is told by name, as 501, which clients do not try again."""
+    from infra.local.calls import error_answer
+
+    try:
+        answer: Answer = cloud.application(environ, start)
+        return answer
+    except Exception as error:
+        with (cloud.workspace / "logs" / "server.log").open("a") as lines:
+            traceback.print_exc(file=lines)
+        message = f"the local cloud cannot do this: {type(error).__name__}: {error}"
+        if environ[CALL] is None:
+            return _json(start, "501 Not Implemented", {"message": message})
+        status, headers, body = error_answer(environ[CALL], "NotImplemented", message)
+        start(status, headers)
+        return [body]
+
+
+class Control:
+    """The routes below `/_millrace/` that tell and steer the cloud; all answers are JSON."""
+
+    def __init__(self, cloud: Cloud, installed: list[Any]) -> None:
+        self._cloud = cloud
+        self._installed = installed
+        self._calls: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._deployments: list[dict[str, Any]] = []
+
+    def count(self, call: Call | None) -> None:
+        with self._lock:
+            self._calls[call.name if call else "unsigned"] += 1
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Answer:
+        name = environ["PATH_INFO"].removeprefix(CONTROL).replace("-", "_")
+        route = getattr(self, f"{environ['REQUEST_METHOD'].lower()}_{name}", None)
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        try:
+            if route is None:
+                return _json(start, "404 Not Found", {"error": f"no control route {environ['PATH_INFO']}"})
+            return _json(start, "200 OK", route(json.loads(environ["wsgi.input"].read(length) or "{}")))
+        except (ValueError, KeyError) as error:
+            return _json(start, "400 Bad Request", {"error": str(error)})
+
+    def get_health(self, _: Any) -> dict[str, Any]:
+        return {"ready": True, "fillers": [module.__name__.rpartition(".")[2] for module in self._installed]}
+
+    def get_clock(self, _: Any) -> dict[str, str]:
+        return {"now": self._cloud.clock.now().isoformat()}
+
+    def post_clock(self, body: dict[str, str]) -> dict[str, str]:
+        """Returns when every schedule due on the way has fired."""
+        self._cloud.clock.move(datetime.fromisoformat(body["to"]))
+        return self.get_clock(body)
+
+    def get_api_calls(self, _: Any) -> dict[str, Any]:
+        with self._lock:
+            return {"total": self._calls.total(), "by_operation": dict(self._calls.most_common())}
+
+    def get_idle(self, _: Any) -> dict[str, Any]:
+        asked = [module.pending for module in self._installed if hasattr(module, "pending")]
+        moving = [line for pending in asked for line in pending(self._cloud)]
+        return {"idle": not moving, "running": moving}
+
+    def get_deployments(self, _: Any) -> list[dict[str, Any]]:
+        return self._deployments
+
+    def post_deployments(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Remembers what a deployer did: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}]}`."""
+        entry = {**body, "at": time.time()}
+        self._deployments.append(entry)
+        return entry
+
+
+def _json(start: Start, status: str, body: Any) -> Answer:
+    data = json.dumps(body).encode()
+    start(status, [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
+    return [data]

@@ -1,0 +1,271 @@
+"""The steps of a release on SageMaker endpoints: model, configuration, endpoint, alarms, scaling.
+
+Models and configurations are named by version, retry and redrive, so a call that comes twice never collides; their
+names are read back from the ARN in the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from infra.constructs.statements import Statement, allow
+from infra.context import Context
+from infra.machines import jobs, states
+from infra.machines.parameters import checked
+from infra.machines.states import State
+
+VARIANT = "main"
+"""Constant: guardrails need the same variant name before and after an update."""
+CREATION_S = 60 * 60
+VERSION = "$.opening.answer.version"
+ERRORS_ALARM = "States.Format('{}-errors', $.live_config.name)"
+LATENCY_ALARM = "States.Format('{}-latency', $.live_config.name)"
+"""Made for one release: without the dimension EndpointConfigName an alarm mixes the old fleet with the new one."""
+
+
+def model(context: Context, *, role_arn: str, next_state: str) -> State:
+    """CreateModel from the package's image and artefact; the name lands at `$.model.name`.
+
+    By image and not by package name: a package may be used by its name only after its approval, which comes last."""
+    parameters = {
+        "ModelName.$": _named(context, ""),
+        "ExecutionRoleArn": role_arn,
+        "EnableNetworkIsolation": True,
+        "VpcConfig": jobs.vpc(context),
+        "PrimaryContainer": {
+            "Image.$": "$.opening.answer.image",
+            "ModelDataUrl.$": "$.opening.answer.model_data_url",
+            "Environment": {"MILLRACE_MODEL_VERSION.$": VERSION},
+        },
+        "Tags": jobs.tags(context),
+    }
+    selected = {"name.$": "States.ArrayGetItem(States.StringSplit($.ModelArn, '/'), 1)"}
+    return _sagemaker("createModel", "The model that the package describes", parameters, "model", next_state, selected)
+
+
+def config(context: Context, *, instances: int, result: str, next_state: str, kind: str = "challenger") -> State:
+    """CreateEndpointConfig with one variant; its name lands at `$.<result>.name`."""
+    instance = context.workload.rollout.instance[jobs.stage(context)]
+    own_disk = instance.split(".")[1] in jobs.WITH_OWN_DISK
+    parameters = {
+        "EndpointConfigName.$": _named(context, f"-{kind}"),
+        "ProductionVariants": [
+            {
+                "VariantName": VARIANT,
+                "ModelName.$": "$.model.name",
+                "InitialInstanceCount": instances,
+                "InstanceType": instance,
+                "InitialVariantWeight": 1,
+            }
+        ],
+        **({} if own_disk else {"KmsKeyId": context.key_arn}),
+        "Tags": jobs.tags(context),
+    }
+    selected = {"name.$": "States.ArrayGetItem(States.StringSplit($.EndpointConfigArn, '/'), 1)"}
+    return _sagemaker("createEndpointConfig", f"How the {kind} is served", parameters, result, next_state, selected)
+
+
+def create(name: str, *, config: str, comment: str, next_state: str) -> State:
+    parameters = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name"}
+    return _sagemaker("createEndpoint", comment, parameters, None, next_state)
+
+
+def update(
+    name: str, *, config: str, comment: str, next_state: str, deployment: Mapping[str, Any] | None = None
+) -> State:
+    """UpdateEndpoint; with a deployment the counts that scaling has set are kept."""
+    parameters: dict[str, Any] = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name"}
+    if deployment:
+        parameters |= {"RetainAllVariantProperties": True, "DeploymentConfig": dict(deployment)}
+    return _sagemaker("updateEndpoint", comment, parameters, None, next_state)
+
+
+def delete(name: str, *, comment: str, next_state: str) -> State:
+    """Its absence is as good: a redrive may come here after the clean-up of the failed release."""
+    state = _sagemaker("aws-sdk:deleteEndpoint", comment, {"EndpointName": name}, None, next_state)
+    return {**state, "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.absent", "Next": next_state}]}
+
+
+def until_in_service(
+    context: Context, name: str, *, prefix: str, config: str, ready: str, failed: str
+) -> dict[str, State]:
+    """Wait, look, decide: ready is the endpoint InService with this configuration; with another it was rolled back."""
+    status, wanted = "$.endpoint.status", {"Variable": "$.endpoint.config", "StringEqualsPath": f"$.{config}.name"}
+    in_service = {"Variable": status, "StringEquals": "InService"}
+    bad = [{"Variable": status, "StringEquals": one} for one in ("Failed", "UpdateRollbackFailed", "OutOfService")]
+    seen = {"status.$": "$.EndpointStatus", "config.$": "$.EndpointConfigName"}
+    return {
+        f"{prefix} wait": states.wait(
+            "Endpoints take minutes", seconds=context.settings.poll_s, next_state=f"{prefix} look"
+        ),
+        f"{prefix} look": _sagemaker(
+            "aws-sdk:describeEndpoint",
+            "How far is it?",
+            {"EndpointName": name},
+            "endpoint",
+            f"{prefix} in service?",
+            seen,
+        ),
+        f"{prefix} in service?": states.choice(
+            "Does it serve what this release asked for?",
+            [({"And": [in_service, wanted]}, ready), (in_service, failed), ({"Or": bad}, failed)],
+            otherwise=f"{prefix} wait",
+        ),
+    }
+
+
+def blue_green(context: Context, *, canary: bool) -> dict[str, Any]:
+    """A new fleet beside the old one, watched by the release's alarms before the old one goes."""
+    bake_s = context.settings.bake_s
+    routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
+    if canary:
+        size = {"Type": "CAPACITY_PERCENT", "Value": 50 if context.workload.rollout.min_instances < 10 else 10}
+        routing = {"Type": "CANARY", "WaitIntervalInSeconds": bake_s, "CanarySize": size}
+    return {
+        "BlueGreenUpdatePolicy": {
+            "TrafficRoutingConfiguration": routing,
+            "TerminationWaitInSeconds": bake_s,
+            "MaximumExecutionTimeoutInSeconds": CREATION_S + 2 * bake_s,
+        },
+        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName.$": ERRORS_ALARM}, {"AlarmName.$": LATENCY_ALARM}]},
+    }
+
+
+def error_alarm(context: Context, *, next_state: str) -> State:
+    """Bad input is answered with 4xx, so any 5xx of the new fleet is the version's own."""
+    metric = {"MetricName": "Invocation5XXErrors", "Statistic": "Sum", "Threshold": 0, "Unit": "None"}
+    return _alarm(context, ERRORS_ALARM, metric, "The new fleet answers with 5xx", next_state)
+
+
+def latency_alarm(context: Context, *, next_state: str) -> State:
+    """ModelLatency comes in microseconds."""
+    bound_us = context.workload.gates.latency.max_p99_ms * 1000
+    metric = {"MetricName": "ModelLatency", "ExtendedStatistic": "p99", "Threshold": bound_us, "Unit": "Microseconds"}
+    return _alarm(context, LATENCY_ALARM, metric, "The new fleet is slower than the gate allows", next_state)
+
+
+def delete_alarms(*, next_state: str) -> State:
+    parameters = {"AlarmNames.$": f"States.Array({ERRORS_ALARM}, {LATENCY_ALARM})"}
+    return _sdk("cloudwatch:deleteAlarms", "The release is over, so are its alarms", parameters, next_state)
+
+
+def scalable_target(context: Context, *, next_state: str) -> State:
+    rollout = context.workload.rollout
+    parameters = {**_dimension(context), "MinCapacity": rollout.min_instances, "MaxCapacity": rollout.max_instances}
+    return _sdk(
+        "applicationautoscaling:registerScalableTarget", "How few and how many instances", parameters, next_state
+    )
+
+
+def scaling_policy(context: Context, *, next_state: str) -> State:
+    parameters = {
+        **_dimension(context),
+        "PolicyName": f"{context.names.prefix}-invocations",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": context.workload.rollout.invocations_per_instance,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+            "ScaleOutCooldown": 60,
+            "ScaleInCooldown": 300,
+        },
+    }
+    return _sdk(
+        "applicationautoscaling:putScalingPolicy", "Instances follow the requests a minute", parameters, next_state
+    )
+
+
+def scaling_statements(context: Context) -> list[Statement]:
+    """What alarms and scaling ask of the caller.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"""
+    account = f"{context.platform.region}:{context.platform.account}"
+    alarms = [f"arn:aws:cloudwatch:{account}:alarm:{context.names.prefix}-v*"]
+    tracking = f"arn:aws:cloudwatch:{account}:alarm:TargetTracking-endpoint/{context.names.endpoint}/*"
+    role = (
+        f"arn:aws:iam::{context.platform.account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+        "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+    )
+    linked = {"StringEquals": {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"}}
+    return [
+        allow("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", on=[*alarms, tracking]),
+        allow("cloudwatch:DescribeAlarms", on="*"),
+        allow(
+            "application-autoscaling:RegisterScalableTarget",
+            "application-autoscaling:PutScalingPolicy",
+            on=f"arn:aws:application-autoscaling:{account}:scalable-target/*",
+        ),
+        allow("iam:CreateServiceLinkedRole", on=role, where=linked),
+    ]
+
+
+def _named(context: Context, suffix: str) -> str:
+    """`<prefix>-v<version>-<retry>-<redrive><suffix>`."""
+    name = f"{context.names.prefix}-v{{}}-{{}}-{{}}{suffix}"
+    return f"States.Format('{name}', {VERSION}, $$.State.RetryCount, $$.Execution.RedriveCount)"
+
+
+def _dimension(context: Context) -> dict[str, str]:
+    return {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{context.names.endpoint}/variant/{VARIANT}",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+
+
+def _alarm(context: Context, name: str, metric: Mapping[str, Any], comment: str, next_state: str) -> State:
+    parameters = {
+        "AlarmName.$": name,
+        "AlarmDescription": comment,
+        "Namespace": "AWS/SageMaker",
+        "Dimensions": [
+            {"Name": "EndpointName", "Value": context.names.endpoint},
+            {"Name": "VariantName", "Value": VARIANT},
+            {"Name": "EndpointConfigName", "Value.$": "$.live_config.name"},
+        ],
+        **metric,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "TreatMissingData": "notBreaching",
+    }
+    return _sdk("cloudwatch:putMetricAlarm", comment, parameters, next_state)
+
+
+def _sagemaker(
+    action: str,
+    comment: str,
+    parameters: Mapping[str, Any],
+    result: str | None,
+    next_state: str,
+    selected: Mapping[str, str] | None = None,
+) -> State:
+    """A task on SageMaker; actions that Step Functions has no own integration for go by `aws-sdk:`."""
+    resource = f"aws-sdk:sagemaker:{action.removeprefix('aws-sdk:')}" if "aws-sdk" in action else f"sagemaker:{action}"
+    return _task(resource, comment, parameters, result, next_state, selected)
+
+
+def _sdk(action: str, comment: str, parameters: Mapping[str, Any], next_state: str) -> State:
+    return _task(f"aws-sdk:{action}", comment, parameters, None, next_state, None)
+
+
+def _task(
+    resource: str,
+    comment: str,
+    parameters: Mapping[str, Any],
+    result: str | None,
+    next_state: str,
+    selected: Mapping[str, str] | None,
+) -> State:
+    return checked(
+        {
+            "Type": "Task",
+            "Comment": comment,
+            "Resource": f"arn:aws:states:::{resource}",
+            "Parameters": dict(parameters),
+            **({"ResultSelector": dict(selected)} if selected else {}),
+            "ResultPath": f"$.{result or 'called'}",  # never null: CDK would drop it, and the answer the state
+            "Retry": [states.retry("States.TaskFailed", interval_s=5, attempts=3)],
+            "Next": next_state,
+        }
+    )

@@ -1,0 +1,234 @@
+"""SageMaker's jobs as tasks that wait for their end: training, processing, batch transform.
+
+All without network, in the VPC, under the customer key; names that a retry or a redrive never uses twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from infra.constructs.statements import Statement, allow
+from infra.context import Context
+from infra.machines import states
+from infra.machines.parameters import checked
+from infra.machines.states import State
+from millrace.workload import Stage
+
+NAME = (
+    "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"
+)
+"""Job names are unique in an account until a job is deleted; SHA-1 leaves room within their 63 characters."""
+
+WITH_OWN_DISK = ("c5d", "c6gd", "c6id", "c7gd", "g4dn", "g5", "g6", "g6e", "m5d", "m6gd", "m6id", "m7gd", "p3dn",
+                 "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "r5d", "r6gd", "r6id", "r7gd", "trn1", "trn1n",
+                 "trn2")  # fmt: skip
+"""Families with a local NVMe disk: they encrypt it themselves and refuse a volume key."""
+
+SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
+                  "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
+"""The call itself failed; a job that ran and failed is not started again by itself, a redrive does that."""
+
+
+def stage(context: Context) -> Stage:
+    """The stage as workloads index their instances by it."""
+    return cast("Stage", context.platform.stage)
+
+
+def retried() -> list[State]:
+    """Retry of every task that calls SageMaker."""
+    return [states.retry(*SERVICE_ERRORS, interval_s=15, attempts=4)]
+
+
+def run_uri(context: Context, *parts: str) -> str:
+    """The intrinsic function that gives `s3://<artefacts>/<workload>/runs/<this execution>/<parts>`."""
+    return f"States.Format('{context.names.run_uri('{}', *parts)}', $$.Execution.Name)"
+
+
+def vpc(context: Context) -> dict[str, Any]:
+    return {"SecurityGroupIds": [context.security_group_id], "Subnets": list(context.subnet_ids)}
+
+
+def tags(context: Context) -> list[dict[str, str]]:
+    return [{"Key": "millrace:workload", "Value": context.workload.name}]
+
+
+def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:
+    """Instances and their volumes, under the customer key where the family takes one."""
+    family = instance.split(".")[1]
+    key = {} if family in WITH_OWN_DISK else {"VolumeKmsKeyId": context.key_arn}
+    return {"InstanceCount": count, "InstanceType": instance, "VolumeSizeInGB": volume_gb, **key}
+
+
+def channel(name: str, uri: str, *, manifest: bool = False) -> dict[str, Any]:
+    """One input of a training job; `uri` is an intrinsic function or a path, `manifest` says what lies there."""
+    kind = "ManifestFile" if manifest else "S3Prefix"
+    source = {"S3DataType": kind, "S3Uri.$": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+
+
+def given(name: str, uri: str, *, manifest: bool = False) -> dict[str, Any]:
+    """One input of a processing job, at /opt/ml/processing/<name>."""
+    return {
+        "InputName": name,
+        "S3Input": {
+            "S3Uri.$": uri,
+            "LocalPath": f"/opt/ml/processing/{name}",
+            "S3DataType": "ManifestFile" if manifest else "S3Prefix",
+            "S3InputMode": "File",
+            "S3DataDistributionType": "FullyReplicated",
+        },
+    }
+
+
+def made(name: str, uri: str) -> dict[str, Any]:
+    """One output of a processing job, from /opt/ml/processing/<name>."""
+    output = {"S3Uri.$": uri, "LocalPath": f"/opt/ml/processing/{name}", "S3UploadMode": "EndOfJob"}
+    return {"OutputName": name, "S3Output": output}
+
+
+def processing(
+    context: Context,
+    *,
+    comment: str,
+    module: str,
+    role_arn: str,
+    instance: str,
+    inputs: Sequence[Mapping[str, Any]],
+    outputs: Sequence[Mapping[str, Any]],
+    minutes: int,
+    result: str,
+    next_state: str,
+    environment: Mapping[str, str] | None = None,
+) -> State:
+    """Run `python -m <module>` in the processing image and wait; the job's name lands at `$.<result>.job`."""
+    parameters: dict[str, Any] = {
+        "ProcessingJobName.$": NAME,
+        "RoleArn": role_arn,
+        "AppSpecification": {
+            "ImageUri": context.images["processing"],
+            "ContainerEntrypoint": ["python", "-m", module],
+        },
+        "ProcessingInputs": [dict(one) for one in inputs],
+        "ProcessingOutputConfig": {"KmsKeyId": context.key_arn, "Outputs": [dict(one) for one in outputs]},
+        "ProcessingResources": {"ClusterConfig": cluster(context, instance, count=1, volume_gb=30)},
+        "NetworkConfig": {"EnableNetworkIsolation": True, "VpcConfig": vpc(context)},
+        "StoppingCondition": {"MaxRuntimeInSeconds": minutes * 60},
+        "Tags": tags(context),
+    }
+    if environment:
+        parameters["Environment"] = dict(environment)
+    return _task("createProcessingJob", comment, parameters, {"job.$": "$.ProcessingJobName"}, result, next_state)
+
+
+def transform(
+    context: Context,
+    *,
+    comment: str,
+    model_name: str,
+    instance: str,
+    input_uri: str,
+    output_uri: str,
+    payload_mb: int,
+    result: str,
+    next_state: str,
+) -> State:
+    """Every line of the objects below `input_uri` through the model; the three names are paths into the state."""
+    parameters = {
+        "TransformJobName.$": NAME,
+        "ModelName.$": model_name,
+        "BatchStrategy": "MultiRecord",
+        "MaxPayloadInMB": payload_mb,
+        "TransformInput": {
+            "ContentType": "application/jsonlines",
+            "SplitType": "Line",
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri.$": input_uri}},
+        },
+        "TransformOutput": {
+            "S3OutputPath.$": output_uri,
+            "Accept": "application/jsonlines",
+            "AssembleWith": "Line",
+            "KmsKeyId": context.key_arn,
+        },
+        "TransformResources": _transform_resources(context, instance),
+        "Tags": tags(context),
+    }
+    return _task("createTransformJob", comment, parameters, {"job.$": "$.TransformJobName"}, result, next_state)
+
+
+def training(context: Context, *, comment: str, role_arn: str, result: str, next_state: str) -> State:
+    """Train on the snapshot of this run; job name and artefact land at `$.<result>.{job,model_data_url}`."""
+    workload, spot = context.workload.training, context.settings.use_spot
+    seconds = workload.max_runtime_minutes * 60
+    parameters = {
+        "TrainingJobName.$": NAME,
+        "RoleArn": role_arn,
+        "AlgorithmSpecification": {
+            "TrainingImage": context.images["training"],
+            "TrainingInputMode": "File",
+            "MetricDefinitions": METRICS,
+        },
+        "HyperParameters": {"workload": context.workload.name, "run.$": "$$.Execution.Name"},
+        "InputDataConfig": [
+            channel("data", run_uri(context, "manifest.json"), manifest=True),
+            channel("config", run_uri(context, "config", "")),
+        ],
+        "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
+        "CheckpointConfig": {"S3Uri.$": run_uri(context, "checkpoints", "")},
+        "ResourceConfig": cluster(context, workload.instance[stage(context)], count=1, volume_gb=50),
+        "StoppingCondition": {
+            "MaxRuntimeInSeconds": seconds,
+            **({"MaxWaitTimeInSeconds": 2 * seconds} if spot else {}),
+        },
+        "EnableManagedSpotTraining": spot,
+        "EnableNetworkIsolation": True,
+        "EnableInterContainerTrafficEncryption": False,
+        "VpcConfig": vpc(context),
+        "Tags": tags(context),
+    }
+    selected = {"job.$": "$.TrainingJobName", "model_data_url.$": "$.ModelArtifacts.S3ModelArtifacts"}
+    return _task("createTrainingJob", comment, parameters, selected, result, next_state)
+
+
+METRICS = [
+    {"Name": name, "Regex": f"{name.replace(':', '_')}=([0-9.eE+-]+)"}
+    for name in ("train:loss", "validation:loss", "validation:accuracy")
+]
+"""What SageMaker reads out of the training's lines."""
+
+
+def statements(context: Context, kind: str, roles: Sequence[str]) -> list[Statement]:
+    """What a machine needs to run jobs of one kind (`Training`, `Processing`, `Transform`) with these roles (ARNs)."""
+    account = f"{context.platform.region}:{context.platform.account}"
+    jobs = f"arn:aws:sagemaker:{account}:{kind.lower()}-job/*"
+    rule = f"arn:aws:events:{account}:rule/StepFunctionsGetEventsForSageMaker{kind}JobsRule"
+    actions = [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")]
+    passed = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    return [
+        allow(*actions, "sagemaker:AddTags", on=jobs),
+        allow("sagemaker:ListTags", on="*"),
+        allow("events:PutTargets", "events:PutRule", "events:DescribeRule", on=rule),
+        *([allow("iam:PassRole", on=list(roles), where=passed)] if roles else []),
+    ]
+
+
+def _task(
+    action: str, comment: str, parameters: Mapping[str, Any], selected: Mapping[str, str], result: str, next_state: str
+) -> State:
+    return checked(
+        {
+            "Type": "Task",
+            "Comment": comment,
+            "Resource": f"arn:aws:states:::sagemaker:{action}.sync",
+            "Parameters": dict(parameters),
+            "ResultSelector": dict(selected),
+            "ResultPath": f"$.{result}",
+            "Retry": retried(),
+            "Next": next_state,
+        }
+    )
+
+
+def _transform_resources(context: Context, instance: str) -> dict[str, Any]:
+    key = {} if instance.split(".")[1] in WITH_OWN_DISK else {"VolumeKmsKeyId": context.key_arn}
+    return {"InstanceCount": 1, "InstanceType": instance, **key}

@@ -1,0 +1,92 @@
+"""The machine `monitor`: which windows are complete, judge them, publish; ask the guard again where an alarm stays."""
+
+from __future__ import annotations
+
+from infra.constructs.statements import Statement, allow
+from infra.context import Context
+from infra.machines import jobs, states
+from infra.machines.states import Definition, State
+
+FUNCTIONS = ("windows", "publication")
+JOB_ROLE = "drift-job"
+JOB_MINUTES = 60
+TIMEOUT_S = 4 * 3600
+
+
+def definition(context: Context) -> Definition:
+    """The definition. Input: cause and as_of, which decides which windows are complete; both may be left out."""
+    function = context.names.function_arn
+    return states.machine(
+        f"Judge the windows of {context.workload.name} that are complete and publish what was found",
+        start="Defaults",
+        timeout_s=TIMEOUT_S,
+        states={
+            **states.defaults(
+                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Windows"
+            ),
+            "Windows": states.invoke(
+                function("windows"),
+                comment="Find the complete windows since the cursors, list their decisions, write their labels",
+                result="windows",
+                next_state="Anything new?",
+            ),
+            "Anything new?": states.choice(
+                "Is there a champion, and a window that is not judged yet?",
+                [({"Variable": "$.windows.answer.count", "NumericEquals": 0}, "Nothing new")],
+                otherwise="Drift",
+            ),
+            "Nothing new": states.succeed("Nothing to judge; the cursors stay"),
+            "Drift": _drift(context),
+            "Publication": states.invoke(
+                function("publication"),
+                comment="Put the metrics, move the cursors forward, look for alarms that stay in ALARM",
+                result="publication",
+                next_state="Still alarmed?",
+            ),
+            "Still alarmed?": states.choice(
+                "Alarms tell of a change of state only: does one stay, so that nobody else asks the guard?",
+                [(states.is_true("$.publication.answer.ask_guard"), "Ask the guard")],
+                otherwise="Watched",
+            ),
+            "Ask the guard": states.put_event(
+                context.platform.bus_arn,
+                workload=context.workload.name,
+                detail_type="retrain.requested",
+                detail={"alarms.$": "$.publication.answer.alarms"},
+                comment="Ask for a retraining; the guard weighs it",
+                next_state="Watched",
+            ),
+            "Watched": states.succeed("Metrics are out and the cursors have moved"),
+        },
+    )
+
+
+def _drift(context: Context) -> State:
+    answer = "$.windows.answer"
+    return jobs.processing(
+        context,
+        comment="Judge the windows' input and error against the champion's baseline",
+        module="jobs.drift",
+        role_arn=context.names.role_arn(JOB_ROLE),
+        instance=context.workload.rollout.instance[jobs.stage(context)],
+        inputs=[
+            jobs.given("config", f"{answer}.config_uri"),
+            jobs.given("baseline", f"{answer}.baseline_uri"),
+            jobs.given("decisions", f"{answer}.manifest_uri", manifest=True),
+            jobs.given("labels", f"{answer}.labels_uri"),
+        ],
+        outputs=[jobs.made("report", f"{answer}.report_uri")],
+        minutes=JOB_MINUTES,
+        result="drift",
+        next_state="Publication",
+    )
+
+
+def statements(context: Context) -> list[Statement]:
+    """What the machine itself may do."""
+    names = context.names
+    return [
+        allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
+        allow("events:PutEvents", on=context.platform.bus_arn),
+        *jobs.statements(context, "Processing", [names.role_arn(JOB_ROLE)]),
+    ]

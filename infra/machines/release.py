@@ -1,0 +1,271 @@
+"""The machine `release`: a challenger that answers real rows, the rollout's phases, the live endpoint, the pointers.
+
+Endpoints and their scaling are made here and not in a stack: a variant must exist before it can be scaled, and a
+model before an endpoint.
+"""
+
+from __future__ import annotations
+
+from infra.constructs.statements import Statement, allow
+from infra.context import Context
+from infra.machines import endpoints, states
+from infra.machines.states import Definition, State
+from millrace.errors import WorkloadError
+from millrace.workload import Workload
+
+FUNCTIONS = ("opening", "probe", "conclusion")
+MODEL_ROLE = "model"
+APPROVAL_S = 14 * 24 * 3600
+"""So long a person may take to judge a phase; then the release has failed."""
+
+
+def definition(context: Context) -> Definition:
+    """The definition. Input: cause, as_of, detail.package_arn; rollout.phases may shorten the workload's own.
+
+    Raises WorkloadError for a canary on one instance: a part of one instance cannot take a part of the traffic."""
+    _check(context.workload)
+    return states.machine(
+        f"Release a version of {context.workload.name}: challenger, phases, live, pointers",
+        start="Defaults",
+        timeout_s=3 * APPROVAL_S,
+        states={
+            **_opening(context),
+            **_challenger(context),
+            **_phases(context),
+            **_live(context),
+            **_scaling(context),
+            **_conclusion(context),
+        },
+    )
+
+
+def _check(workload: Workload) -> None:
+    rollout = workload.rollout
+    if "canary" in rollout.phases and rollout.min_instances < 2:
+        raise WorkloadError(
+            where=f"{workload.name}/workload.yaml",
+            field="rollout.min_instances",
+            expected="at least 2 with a canary",
+            came=rollout.min_instances,
+        )
+
+
+def _opening(context: Context) -> dict[str, State]:
+    rollout = {"phases": list(context.workload.rollout.phases)}
+    outcome = "$.opening.answer.outcome"
+    return {
+        **states.defaults(
+            {"cause": "console", "as_of.$": "$$.Execution.StartTime", "rollout": rollout}, next_state="Opening"
+        ),
+        "Opening": states.invoke(
+            context.names.function_arn("opening"),
+            comment="One release at a time; read the package and what stands under the endpoint names",
+            result="opening",
+            next_state="Open?",
+        ),
+        "Open?": states.choice(
+            "Is it this release's turn?",
+            [
+                ({"Variable": outcome, "StringEquals": "open"}, "Model"),
+                ({"Variable": outcome, "StringEquals": "done"}, "Nothing to do"),
+            ],
+            otherwise="Its turn comes",
+        ),
+        "Its turn comes": states.wait(
+            "Another release runs, or an endpoint is changing", seconds=context.settings.poll_s, next_state="Opening"
+        ),
+        "Nothing to do": states.succeed("This version or a newer one is live already"),
+    }
+
+
+def _challenger(context: Context) -> dict[str, State]:
+    name = context.names.challenger
+    return {
+        "Model": endpoints.model(context, role_arn=context.names.role_arn(MODEL_ROLE), next_state="Challenger config"),
+        "Challenger config": endpoints.config(
+            context, instances=1, result="challenger_config", next_state="Challenger stands?"
+        ),
+        "Challenger stands?": states.choice(
+            "Did an earlier release leave a challenger?",
+            [(states.is_true("$.opening.answer.has_challenger"), "Update challenger")],
+            otherwise="Create challenger",
+        ),
+        "Create challenger": endpoints.create(
+            name, config="challenger_config", comment="An endpoint without traffic", next_state="Challenger wait"
+        ),
+        "Update challenger": endpoints.update(
+            name, config="challenger_config", comment="Take over what stands", next_state="Challenger wait"
+        ),
+        **endpoints.until_in_service(
+            context, name, prefix="Challenger", config="challenger_config", ready="Probe", failed="Challenger failed"
+        ),
+        "Challenger failed": states.fail(
+            "The challenger does not start", error="ChallengerFailed", cause="see FailureReason of the endpoint"
+        ),
+        "Probe": states.invoke(
+            context.names.function_arn("probe"),
+            comment="No traffic for a version that has not answered real rows as its evaluation did",
+            result="probe",
+            next_state="Answered?",
+        ),
+        "Answered?": states.choice(
+            "Were the answers right?", [(states.is_true("$.probe.answer.passed"), "Phases")], otherwise="Probe refused"
+        ),
+        "Probe refused": states.fail(
+            "The challenger answers something else than what was evaluated",
+            error="ProbeRefused",
+            cause="the probe's sentence stands in its answer",
+        ),
+    }
+
+
+def _phases(context: Context) -> dict[str, State]:
+    """Shadow and assisted stand until a person has judged them; the canary judges itself by its alarms."""
+    asked = {
+        f"{phase}.$": f"States.ArrayContains($.rollout.phases, '{phase}')" for phase in ("shadow", "assisted", "canary")
+    }
+    return {
+        "Phases": {
+            "Type": "Pass",
+            "Comment": "Which phases the rollout asks for",
+            "Parameters": asked,
+            "ResultPath": "$.phases",
+            "Next": "Shadow?",
+        },
+        "Shadow?": _asked("shadow", "Shadow", otherwise="Assisted?"),
+        "Shadow": _judged_by_person(
+            context, "shadow", "Copies of live requests go to the challenger; nobody sees its answers", "Assisted?"
+        ),
+        "Assisted?": _asked("assisted", "Assisted", otherwise="Live config"),
+        "Assisted": _judged_by_person(
+            context, "assisted", "People see its answers beside the champion's and decide", "Live config"
+        ),
+    }
+
+
+def _asked(phase: str, state: str, *, otherwise: str) -> State:
+    return states.choice(
+        f"Does the rollout ask for {phase}?", [(states.is_true(f"$.phases.{phase}"), state)], otherwise=otherwise
+    )
+
+
+def _judged_by_person(context: Context, phase: str, comment: str, next_state: str) -> State:
+    """The phase is entered; the execution goes on when its task token comes back with the approval."""
+    state = states.invoke(
+        context.names.function_arn("conclusion"),
+        comment=comment,
+        result=phase,
+        next_state=next_state,
+        extra={"phase": phase, "token.$": "$$.Task.Token"},
+    )
+    del state["ResultSelector"]  # the answer is the approver's, of any shape
+    waiting = {"Resource": f"{state['Resource']}.waitForTaskToken", "TimeoutSeconds": APPROVAL_S}
+    return {**state, **waiting}
+
+
+def _live(context: Context) -> dict[str, State]:
+    name, rollout = context.names.endpoint, context.workload.rollout
+    return {
+        "Live config": endpoints.config(
+            context, instances=rollout.min_instances, result="live_config", next_state="Live stands?", kind="live"
+        ),
+        "Live stands?": states.choice(
+            "Is there a live endpoint to update?",
+            [(states.is_true("$.opening.answer.has_live"), "Alarm on errors")],
+            otherwise="Create live",
+        ),
+        "Create live": endpoints.create(
+            name, config="live_config", comment="The first version goes live", next_state="Live wait"
+        ),
+        "Alarm on errors": endpoints.error_alarm(context, next_state="Alarm on latency"),
+        "Alarm on latency": endpoints.latency_alarm(context, next_state="Canary?"),
+        "Canary?": _asked("canary", "Update live by canary", otherwise="Update live"),
+        "Update live by canary": endpoints.update(
+            name,
+            config="live_config",
+            comment="Half of the fleet at most takes the new version first; an alarm brings the old one back",
+            deployment=endpoints.blue_green(context, canary=True),
+            next_state="Live wait",
+        ),
+        "Update live": endpoints.update(
+            name,
+            config="live_config",
+            comment="A new fleet takes all traffic; an alarm while it is watched brings the old one back",
+            deployment=endpoints.blue_green(context, canary=False),
+            next_state="Live wait",
+        ),
+        **endpoints.until_in_service(
+            context, name, prefix="Live", config="live_config", ready="Scalable target", failed="Rolled back"
+        ),
+        "Rolled back": states.fail(
+            "The live endpoint did not take the version; the version before serves on",
+            error="RolledBack",
+            cause="an alarm of the release, or FailureReason of the endpoint",
+        ),
+    }
+
+
+def _scaling(context: Context) -> dict[str, State]:
+    return {
+        "Scalable target": endpoints.scalable_target(context, next_state="Scaling policy"),
+        "Scaling policy": endpoints.scaling_policy(context, next_state="Conclusion"),
+    }
+
+
+def _conclusion(context: Context) -> dict[str, State]:
+    return {
+        "Conclusion": states.invoke(
+            context.names.function_arn("conclusion"),
+            comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
+            result="conclusion",
+            next_state="Delete challenger",
+            extra={"phase": "live"},
+        ),
+        "Delete challenger": endpoints.delete(
+            context.names.challenger, comment="It has answered; it costs by the hour", next_state="Updated?"
+        ),
+        "Updated?": states.choice(
+            "Were there alarms of this release?",
+            [(states.is_true("$.opening.answer.has_live"), "Delete alarms")],
+            otherwise="Released",
+        ),
+        "Delete alarms": endpoints.delete_alarms(next_state="Released"),
+        "Released": states.put_event(
+            context.platform.bus_arn,
+            workload=context.workload.name,
+            detail_type="model.released",
+            detail={
+                "package_arn.$": "$.opening.answer.package_arn",
+                "version.$": "$.opening.answer.version",
+                "previous_version.$": "$.opening.answer.previous_version",
+            },
+            comment="Tell who is live",
+            next_state="Live",
+        ),
+        "Live": states.succeed("The version is live"),
+    }
+
+
+def statements(context: Context) -> list[Statement]:
+    """What the machine itself may do."""
+    names = context.names
+    account = f"{context.platform.region}:{context.platform.account}"
+    model, passed = f"arn:aws:sagemaker:{account}:model/{names.prefix}-v*", "sagemaker.amazonaws.com"
+    config = f"arn:aws:sagemaker:{account}:endpoint-config/{names.prefix}-v*"
+    stood = [f"arn:aws:sagemaker:{account}:endpoint/{name}" for name in (names.endpoint, names.challenger)]
+    return [
+        allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
+        allow("events:PutEvents", on=context.platform.bus_arn),
+        allow("sagemaker:CreateModel", "sagemaker:AddTags", on=model),
+        allow("iam:PassRole", on=names.role_arn(MODEL_ROLE), where={"StringEquals": {"iam:PassedToService": passed}}),
+        allow("sagemaker:CreateEndpointConfig", "sagemaker:DescribeEndpointConfig", "sagemaker:AddTags", on=config),
+        allow("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*stood, config]),
+        allow(
+            "sagemaker:DescribeEndpoint",
+            "sagemaker:DeleteEndpoint",
+            "sagemaker:UpdateEndpointWeightsAndCapacities",
+            on=stood,
+        ),
+        allow("kms:CreateGrant", on=context.key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}}),
+        *endpoints.scaling_statements(context),
+    ]

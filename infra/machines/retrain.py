@@ -1,0 +1,93 @@
+"""The machine `retrain`: the guard weighs the evidence; then train, or a recorded refusal."""
+
+from __future__ import annotations
+
+from infra.constructs.statements import Statement, allow
+from infra.context import Context
+from infra.machines import states
+from infra.machines.parameters import checked
+from infra.machines.states import Definition, State
+from millrace.training_run import longest_hours
+
+CHILD = (
+    "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"
+)
+"""Name of the train execution; a retry or a redrive starts a new one."""
+
+
+def definition(context: Context) -> Definition:
+    """The definition. Input: cause, as_of, detail of an alarm, a schedule or a request; `{}` is a person's command."""
+    return states.machine(
+        f"Retrain {context.workload.name} when the guard finds it worth its cost",
+        start="Defaults",
+        timeout_s=int((longest_hours(context.workload) + 1) * 3600),
+        states={
+            **states.defaults(
+                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Guard"
+            ),
+            "Guard": states.invoke(
+                context.names.function_arn("guard"),
+                comment="Weigh lease, cool-down, runs in the month, budget and new labels",
+                result="guard",
+                next_state="Accepted?",
+            ),
+            "Accepted?": states.choice(
+                "May it start?", [(states.is_true("$.guard.answer.accepted"), "Accepted")], otherwise="Refused"
+            ),
+            "Accepted": _decision(context, "retrain.accepted", next_state="Train"),
+            "Refused": _decision(context, "retrain.refused", next_state="Not retrained"),
+            "Train": _train(context),
+            "Retrained": states.succeed("The training has ended; its gates have decided about the model"),
+            "Not retrained": states.succeed("Refused, with the earliest next time"),
+        },
+    )
+
+
+def _decision(context: Context, detail_type: str, *, next_state: str) -> State:
+    words = ("reason", "trigger", "sentence", "earliest_next", "evidence")
+    return states.put_event(
+        context.platform.bus_arn,
+        workload=context.workload.name,
+        detail_type=detail_type,
+        detail={f"{word}.$": f"$.guard.answer.{word}" for word in words},
+        comment="Tell what the guard decided and on which evidence",
+        next_state=next_state,
+    )
+
+
+def _train(context: Context) -> State:
+    return checked(
+        {
+            "Type": "Task",
+            "Comment": "Train and wait for it; the lease is held as long",
+            "Resource": "arn:aws:states:::states:startExecution.sync:2",
+            "Parameters": {
+                "StateMachineArn": context.names.machine_arn("train"),
+                "Name.$": CHILD,
+                "Input": {
+                    "cause.$": "$.cause",
+                    "as_of.$": "$.as_of",
+                    "reason.$": "$.guard.answer.trigger",
+                    "detail.$": "$.detail",
+                    "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id",
+                },
+            },
+            "ResultSelector": {"execution.$": "$.ExecutionArn"},
+            "ResultPath": "$.train",
+            "Retry": [states.retry("StepFunctions.ThrottlingException", "StepFunctions.ServiceQuotaExceededException")],
+            "Next": "Retrained",
+        }
+    )
+
+
+def statements(context: Context) -> list[Statement]:
+    """What the machine itself may do."""
+    names, account = context.names, f"{context.platform.region}:{context.platform.account}"
+    rule = f"arn:aws:events:{account}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
+    return [
+        allow("lambda:InvokeFunction", on=names.function_arn("guard")),
+        allow("events:PutEvents", on=context.platform.bus_arn),
+        allow("states:StartExecution", on=names.machine_arn("train")),
+        allow("states:DescribeExecution", "states:StopExecution", on=names.execution_arn("train")),
+        allow("events:PutTargets", "events:PutRule", "events:DescribeRule", on=rule),
+    ]

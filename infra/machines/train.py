@@ -1,0 +1,172 @@
+"""The machine `train`: pin a dataset version, train on it, evaluate, judge, register."""
+
+from __future__ import annotations
+
+from infra.constructs.statements import Statement, allow
+from infra.context import Context
+from infra.machines import jobs, states
+from infra.machines.states import Definition, State
+from millrace.training_run import EVALUATION_MINUTES, longest_hours
+
+FUNCTIONS = ("snapshot", "budget", "gating", "registration")
+TRAINING_ROLE, EVALUATION_ROLE = "training-job", "evaluation-job"
+
+
+def definition(context: Context) -> Definition:
+    """The definition. Input: cause, as_of, reason (first, alarm, schedule, command), detail; all may be left out."""
+    return states.machine(
+        f"Train {context.workload.name}: pin, train, evaluate, judge, register",
+        start="Defaults",
+        timeout_s=int(longest_hours(context.workload) * 3600),
+        states={**_beginning(context), **_training(context), **_judgement(context)},
+    )
+
+
+def _beginning(context: Context) -> dict[str, State]:
+    function = context.names.function_arn
+    return {
+        **states.defaults(
+            {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Who asked?"
+        ),
+        "Who asked?": states.choice(
+            "retrain says why; the first training is started by a committed dataset; else it is a person",
+            [
+                ({"Variable": "$.reason", "IsPresent": True}, "Snapshot"),
+                ({"Variable": "$.detail.rows_total", "IsPresent": True}, "First"),
+            ],
+            otherwise="Command",
+        ),
+        "First": _reason("first", "Enough rows have come and there is no champion"),
+        "Command": _reason("command", "A person started it"),
+        "Snapshot": states.invoke(
+            function("snapshot"),
+            comment="Take late labels in, tag the dataset version, write the manifest and the run's configuration",
+            result="snapshot",
+            next_state="Budget",
+        ),
+        "Budget": states.invoke(
+            function("budget"),
+            comment="One training at a time, and the month's budget has room for its projected cost",
+            result="budget",
+            next_state="Start?",
+        ),
+        "Start?": states.choice(
+            "May it start?", [(states.is_true("$.budget.answer.accepted"), "Training")], otherwise="Training refused"
+        ),
+        "Training refused": states.put_event(
+            context.platform.bus_arn,
+            workload=context.workload.name,
+            detail_type="training.refused",
+            detail={
+                "reason.$": "$.budget.answer.reason",
+                "projected_usd.$": "$.budget.answer.projected_usd",
+                "monthly_usd.$": "$.budget.answer.monthly_usd",
+            },
+            comment="Tell why nothing was trained",
+            next_state="Not started",
+        ),
+        "Not started": states.succeed("Nothing was trained and nothing was spent"),
+    }
+
+
+def _training(context: Context) -> dict[str, State]:
+    return {
+        "Training": jobs.training(
+            context,
+            comment="Train on the pinned rows; a spot interruption goes on from the last checkpoint",
+            role_arn=context.names.role_arn(TRAINING_ROLE),
+            result="training",
+            next_state="Champion?",
+        ),
+        "Champion?": states.choice(
+            "Is there a champion to compare with?",
+            [({"Variable": "$.budget.answer.champion", "IsNull": True}, "Evaluation")],
+            otherwise="Evaluation beside the champion",
+        ),
+        "Evaluation": _evaluation(context, "Measure the model on the last days, which it never saw", beside=False),
+        "Evaluation beside the champion": _evaluation(
+            context, "Measure the model and the champion on the same rows, which the model never saw", beside=True
+        ),
+    }
+
+
+def _evaluation(context: Context, comment: str, *, beside: bool) -> State:
+    """On the instance that serves, so that the measured latency is the one that counts."""
+    live = "$.budget.answer.champion"
+    return jobs.processing(
+        context,
+        comment=comment,
+        module="jobs.evaluation",
+        role_arn=context.names.role_arn(EVALUATION_ROLE),
+        instance=context.workload.rollout.instance[jobs.stage(context)],
+        inputs=[
+            jobs.given("model", "$.training.model_data_url"),
+            jobs.given("data", jobs.run_uri(context, "manifest.json"), manifest=True),
+            jobs.given("config", jobs.run_uri(context, "config", "")),
+            *([jobs.given("champion", f"{live}.model_data_url")] if beside else []),
+        ],
+        outputs=[
+            jobs.made("evaluation", jobs.run_uri(context, "evaluation")),
+            jobs.made("baseline", jobs.run_uri(context)),
+        ],
+        environment={"MILLRACE_CHAMPION_VERSION.$": f"{live}.version"} if beside else {},
+        minutes=EVALUATION_MINUTES,
+        result="evaluation",
+        next_state="Gating",
+    )
+
+
+def _judgement(context: Context) -> dict[str, State]:
+    function, bus, workload = context.names.function_arn, context.platform.bus_arn, context.workload.name
+    said = {"run_name.$": "$$.Execution.Name", "reason.$": "$.reason", "gates.$": "$.gating.answer.sentences"}
+    package = {"package_arn.$": "$.registration.answer.package_arn", "version.$": "$.registration.answer.version"}
+    return {
+        "Gating": states.invoke(
+            function("gating"),
+            comment="Judge the report by the workload's gates",
+            result="gating",
+            next_state="Passed?",
+        ),
+        "Passed?": states.choice(
+            "Did it pass every gate?", [(states.is_true("$.gating.answer.passed"), "Registration")], otherwise="Refused"
+        ),
+        "Refused": states.put_event(
+            bus,
+            workload=workload,
+            detail_type="model.refused",
+            detail=said,
+            comment="Tell which gates refused the model",
+            next_state="Not registered",
+        ),
+        "Not registered": states.succeed("The model did not pass; who is live stays"),
+        "Registration": states.invoke(
+            function("registration"),
+            comment="Check the chain of digests and make a model version of it",
+            result="registration",
+            next_state="Registered",
+        ),
+        "Registered": states.put_event(
+            bus,
+            workload=workload,
+            detail_type="model.registered",
+            detail={**package, **said},
+            comment="Tell that there is a version to release",
+            next_state="Trained",
+        ),
+        "Trained": states.succeed("A version waits for its release"),
+    }
+
+
+def _reason(reason: str, comment: str) -> State:
+    return {"Type": "Pass", "Comment": comment, "Result": reason, "ResultPath": "$.reason", "Next": "Snapshot"}
+
+
+def statements(context: Context) -> list[Statement]:
+    """What the machine itself may do."""
+    names = context.names
+    return [
+        allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
+        allow("events:PutEvents", on=context.platform.bus_arn),
+        *jobs.statements(context, "Training", [names.role_arn(TRAINING_ROLE)]),
+        *jobs.statements(context, "Processing", [names.role_arn(EVALUATION_ROLE)]),
+    ]

@@ -1,0 +1,103 @@
+"""The serving room: the prediction function before the endpoint, decisions on their way to the lake."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_lambda as lambda_
+
+from infra.constructs.external_table import ExternalTable, Partition
+from infra.constructs.function import Function
+from infra.constructs.queue import Queue, feed
+from infra.constructs.statements import allow, write_objects
+from infra.stacks.workload import WorkloadStack
+from millrace.settings.decisions import DecisionsSettings
+from millrace.settings.prediction import PredictionSettings
+
+BATCH = 100
+"""Messages a batch; Lambda's own limit of 6 MB may end a batch earlier."""
+WRITERS = 2
+"""The least that MaximumConcurrency takes; few writers make few, larger objects."""
+SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:string>"
+DECISIONS = {
+    "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
+    "eventmetadata": "struct<eventid:string,inferencetime:string,inferenceid:string>",
+    "millrace": "struct<workload:string,event_time:string,key:map<string,string>,input_digest:string,"
+    "model_version:string,phase:string,fallback:boolean,latency_ms:double,action:string>",
+    "eventversion": "string",
+}
+"""The line of `millrace.decisions`, as Athena reads it."""
+
+
+class ServingStack(WorkloadStack):
+    """Prediction by invoke or by HTTP (signed by IAM); each decision becomes a line in the lake."""
+
+    room = "serving"
+
+    def build(self) -> None:
+        queue = Queue(self, "decisions", context=self.context, visibility_s=360)
+        self._prediction(queue)
+        self._writer(queue)
+        ExternalTable(
+            self,
+            "decisions",
+            context=self.context,
+            description="One row per decision, under the date of its event; a reader keeps the last row of an id",
+            columns=DECISIONS,
+            partitions=(Partition.by_date(),),
+            json=True,
+        )
+
+    def _prediction(self, queue: Queue) -> None:
+        context = self.context
+        names, platform = context.names, context.platform
+        endpoint = f"arn:aws:sagemaker:{platform.region}:{platform.account}:endpoint/{names.endpoint}"
+        function = Function(
+            self,
+            "prediction",
+            context=context,
+            description="Rows in, predictions out: contract, endpoint, decision, fallback",
+            settings=PredictionSettings(**context.environment(), decisions_queue_url=queue.url),
+            statements=[
+                allow("sagemaker:InvokeEndpoint", on=endpoint),
+                allow("sqs:SendMessage", on=queue.arn),
+                allow(
+                    "dynamodb:GetItem",
+                    "dynamodb:PutItem",
+                    "dynamodb:UpdateItem",
+                    on=platform.table_arn(platform.state_table),
+                    where={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [names.workload]}},
+                ),
+            ],
+            timeout_s=30,
+            memory_mb=1024,
+        )
+        lambda_.CfnUrl(
+            self,
+            "PredictionUrl",
+            target_function_arn=function.resource.attr_arn,
+            auth_type="AWS_IAM",
+            invoke_mode="BUFFERED",
+        )
+
+    def _writer(self, queue: Queue) -> None:
+        context = self.context
+        function = Function(
+            self,
+            "decisions",
+            context=context,
+            description="Decisions on the queue become objects in the lake",
+            settings=DecisionsSettings(**context.environment()),
+            statements=[
+                allow("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", on=queue.arn),
+                write_objects(context.platform.bucket("lake"), f"{context.names.workload}/decisions/"),
+            ],
+            timeout_s=60,
+        )
+        feed(
+            self,
+            queue,
+            function.arn,
+            batch=BATCH,
+            window_s=context.settings.decision_window_s,
+            concurrency=WRITERS,
+            dependencies=[function.resource],
+        )

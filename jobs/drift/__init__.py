@@ -1,0 +1,1 @@
+"""Judge the windows of a monitor run against the champion's baseline."""

@@ -1,0 +1,122 @@
+"""SageMaker's container contract: where files lie, how a failure is told, how a stop arrives.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html and
+https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from millrace.errors import MillraceError, SettingsError
+
+FAILURE_CHARACTERS = 1024
+"""Of `output/failure` and `output/message` SageMaker keeps this much."""
+STOPPED = 143
+"""Exit code after SIGTERM: 128 + 15. Not 0, or an unfinished job would count as completed."""
+
+
+class Stopped(Exception):  # noqa: N818 it is no error
+    """The platform asked the job to end; what was done so far lies in the checkpoint."""
+
+
+def ml_root() -> Path:
+    """`/opt/ml`, or where MILLRACE_ML_ROOT puts it when a container runs as a process."""
+    return Path(os.environ.get("MILLRACE_ML_ROOT", "/opt/ml"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlaces:
+    """The folders of a training job."""
+
+    root: Path
+
+    def channel(self, name: str) -> Path:
+        """The folder of an input channel; raises SettingsError when the job has no such channel."""
+        path = self.root / "input" / "config" / "inputdataconfig.json"
+        channels = json.loads(path.read_bytes())
+        if name not in channels:
+            raise SettingsError(where=path.name, field=name, expected="a channel of this name", came=sorted(channels))
+        return self.root / "input" / "data" / name
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessingPlaces:
+    """The folders of a processing job."""
+
+    root: Path
+
+    def input(self, name: str) -> Path:
+        """The folder of an input; raises SettingsError when it is not there."""
+        if (path := self.optional(name)) is None:
+            raise SettingsError(where="processing inputs", field=name, expected=f"{self._at(name)}", came="nothing")
+        return path
+
+    def optional(self, name: str) -> Path | None:
+        """The folder of an input that a job may do without."""
+        path = self._at(name)
+        return path if path.is_dir() else None
+
+    def output(self, name: str) -> Path:
+        """The folder of an output, made if the platform did not."""
+        path = self._at(name)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _at(self, name: str) -> Path:
+        return self.root / "processing" / name
+
+
+class StopSignal:
+    """Whether SIGTERM came; SageMaker sends SIGKILL 120 s later."""
+
+    def __init__(self) -> None:
+        self.came = False
+        signal.signal(signal.SIGTERM, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
+
+
+def run(job: Callable[[], None]) -> NoReturn:
+    """Run the job and exit: 0 done, 143 stopped, 1 failed with the reason where SageMaker reads it."""
+    try:
+        job()
+    except Stopped as stop:
+        print(f"stopped: {stop}", flush=True)
+        sys.exit(STOPPED)
+    except MillraceError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        _tell(f"{type(error).__name__}: {error}")
+        sys.exit(1)
+    except Exception as error:
+        # A defect of ours: the log gets all of it, FailureReason its last line.
+        traceback.print_exc()
+        _tell(f"{type(error).__name__}: {error}")
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _tell(reason: str) -> None:
+    """Training jobs are asked for `failure`, processing jobs for `message`."""
+    folder = ml_root() / "output"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("failure", "message"):
+        (folder / name).write_text(reason[:FAILURE_CHARACTERS])

@@ -1,0 +1,1 @@
+"""Serving: SageMaker's HTTP contract over one model, for endpoints and batch transform."""

@@ -1,0 +1,36 @@
+"""The entry point of a serving container: `serve`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from jobs import runtime
+from jobs.serving.server import listen, serve
+from jobs.serving.settings import Settings
+from jobs.serving.workers import run_workers
+from millrace.artefact import read_folder
+from millrace.errors import MillraceError
+
+
+def main() -> None:
+    """Answer until SIGTERM; each worker process holds the model once."""
+    settings = Settings.read(os.environ)
+    artefact = read_folder(runtime.ml_root() / "model")
+    listener = listen(settings.bind, settings.port)
+
+    def work() -> None:
+        from jobs.serving.application import Application
+        from millrace.inference import Model
+
+        serve(listener, Application(Model(artefact), settings), settings)
+
+    print(f"serving model version {settings.model_version} on port {settings.port}", flush=True)
+    run_workers(work, settings.workers)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MillraceError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

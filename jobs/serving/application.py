@@ -1,0 +1,116 @@
+"""The model behind HTTP: SageMaker's three paths, and all rows of a turn in one pass."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jobs.serving.http import BadRequest
+from jobs.serving.rows import Reader, Refused, Rows, Values
+from jobs.serving.server import Answer, Request
+from jobs.serving.settings import MB, Settings
+
+if TYPE_CHECKING:
+    from millrace.inference import Model
+
+JSON, LINES = "application/json", "application/jsonlines"
+ALIVE = Answer(status=200, body=b"")
+FAILED = Answer(status=500, body=b'{"error":"the server failed"}')
+
+# Nine digits bring a float32 back exactly.
+PREDICTION = '{"value":%d,"probability":%.9g,"confidence":%.9g}'
+
+
+class Application:
+    """Answers requests with the model; nothing that a client sends makes it raise."""
+
+    def __init__(self, model: Model, settings: Settings) -> None:
+        self._model = model
+        self._reader = Reader(model.description.features)
+        self._threshold = model.description.threshold
+        version = json.dumps(settings.model_version)
+        self._start = f'{{"model_version":{version},"predictions":['
+        self._line = f'{{"id":%s,"value":%d,"probability":%.9g,"confidence":%.9g,"model_version":{version}}}'
+        parameters = {
+            "MaxConcurrentTransforms": settings.workers,
+            "BatchStrategy": "MULTI_RECORD",
+            "MaxPayloadInMB": settings.max_body_bytes // MB,
+        }
+        self._parameters = Answer(status=200, body=json.dumps(parameters).encode())
+        # The first pass of an engine is slow: it is done before the first ping is answered.
+        self._model.probabilities(np.zeros((1, len(model.description.features)), np.float32))
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer per request; rows of all of them pass the model together."""
+        answers: list[Answer | Rows] = [self._read(request) for request in requests]
+        asked = [rows for rows in answers if isinstance(rows, Rows)]
+        if not asked:
+            return [answer for answer in answers if isinstance(answer, Answer)]
+        values: list[Values] = asked[0].values if len(asked) == 1 else [row for rows in asked for row in rows.values]
+        try:
+            probabilities = self._model.probabilities(np.array(values, np.float32)).tolist()
+        except Exception:
+            # An engine that fails is no client's fault and must not take the worker down.
+            traceback.print_exc()
+            return [FAILED if isinstance(answer, Rows) else answer for answer in answers]
+        done: list[Answer] = []
+        start = 0
+        for answer in answers:
+            if isinstance(answer, Rows):
+                end = start + len(answer.values)
+                done.append(self._write(answer, probabilities[start:end]))
+                start = end
+            else:
+                done.append(answer)
+        return done
+
+    def refuse(self, bad: BadRequest) -> Answer:
+        """The answer to bytes that are no request."""
+        return _refusal("bad request", expected=bad.expected, came=bad.came, where="request", status=bad.status)
+
+    def _read(self, request: Request) -> Answer | Rows:
+        head = request.head
+        if head.path == "/invocations":
+            if head.method != "POST":
+                return _refusal("method", expected="POST", came=head.method[:20], where=head.path, status=405)
+            try:
+                return self._reader.read(request.body, head.content_type)
+            except Refused as refused:
+                return _refusal(
+                    refused.error,
+                    expected=refused.expected,
+                    came=refused.came,
+                    where=refused.where,
+                    status=refused.status,
+                )
+            except Exception:
+                # A defect of ours in reading must not take the worker down, and other requests with it.
+                traceback.print_exc()
+                return FAILED
+        if head.path in ("/ping", "/execution-parameters"):
+            if head.method != "GET":
+                return _refusal("method", expected="GET", came=head.method[:20], where=head.path, status=405)
+            return ALIVE if head.path == "/ping" else self._parameters
+        expected = "/ping, /invocations or /execution-parameters"
+        return _refusal("path", expected=expected, came=head.path[:80], where="request", status=404)
+
+    def _write(self, rows: Rows, probabilities: list[float]) -> Answer:
+        threshold = self._threshold
+        if rows.ids is None:
+            parts = [PREDICTION % (p >= threshold, p, p if p >= threshold else 1 - p) for p in probabilities]
+            return Answer(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
+        # No newline at the end: batch transform puts one behind each answer (AssembleWith: Line).
+        lines = [
+            self._line % (json.dumps(one), p >= threshold, p, p if p >= threshold else 1 - p)
+            for one, p in zip(rows.ids, probabilities, strict=True)
+        ]
+        return Answer(status=200, body="\n".join(lines).encode(), content_type=LINES)
+
+
+def _refusal(error: str, *, expected: str, came: str, where: str, status: int) -> Answer:
+    document = {"error": error, "expected": expected, "came": came, "where": where}
+    return Answer(status=status, body=json.dumps(document).encode())

@@ -1,0 +1,94 @@
+"""The part of HTTP/1.1 (RFC 9112) that SageMaker speaks to a container: bytes to requests, answers to bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+MAX_HEAD_BYTES = 16 * 1024
+MAX_HEADS = 256
+"""Heads of a client are alike from request to request: so many parsed ones are kept."""
+
+_REASONS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+
+class BadRequest(Exception):  # noqa: N818 it is told to the client, nothing failed here
+    """The bytes cannot be understood; the connection is closed after the answer."""
+
+    def __init__(self, status: int, expected: str, came: str) -> None:
+        self.status, self.expected, self.came = status, expected, came
+        super().__init__(f"expected {expected}, got {came}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """A request without its body."""
+
+    method: str
+    path: str
+    """Without the query."""
+    content_type: str
+    """Lower case, without parameters; empty where none came."""
+    body_bytes: int
+    stays: bool
+    """Whether the connection is kept."""
+    waits: bool
+    """Whether the client waits for `100 Continue` before it sends the body."""
+
+
+class Heads:
+    """Parses heads and remembers the latest."""
+
+    def __init__(self, max_body_bytes: int) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._known: dict[bytes, Head] = {}
+
+    def read(self, block: bytes) -> Head:
+        """The head in `block` (without the empty line); raises BadRequest."""
+        head = self._known.get(block)
+        if head is None:
+            head = _parse(block, self._max_body_bytes)
+            if len(self._known) >= MAX_HEADS:
+                self._known.clear()
+            self._known[block] = head
+        return head
+
+
+def _parse(block: bytes, max_body_bytes: int) -> Head:
+    start, *lines = block.decode("latin-1").split("\r\n")
+    words = start.split(" ")
+    if len(words) != 3 or words[2] not in ("HTTP/1.1", "HTTP/1.0") or not words[1].startswith("/"):
+        raise BadRequest(400, "a request line of HTTP/1.1", start[:80])
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip():
+            raise BadRequest(400, "a header 'name: value'", line[:80])
+        name, value = name.lower(), value.strip()
+        if name in fields and name in ("content-length", "transfer-encoding", "host"):
+            raise BadRequest(400, f"one header {name}", "two")
+        fields[name] = value
+    if "transfer-encoding" in fields:
+        raise BadRequest(411, "a body with Content-Length", f"Transfer-Encoding {fields['transfer-encoding']}")
+    length = fields.get("content-length", "0")
+    if not (length.isascii() and length.isdecimal()):
+        raise BadRequest(400, "a whole number as Content-Length", length[:80])
+    # Digits first: a number of a thousand digits need not be read to be refused.
+    if len(length) > 12 or int(length) > max_body_bytes:
+        raise BadRequest(413, f"a body of at most {max_body_bytes} bytes", f"{length[:20]} bytes")
+    connection = fields.get("connection", "").lower()
+    return Head(
+        method=words[0],
+        path=words[1].partition("?")[0],
+        content_type=fields.get("content-type", "").partition(";")[0].strip().lower(),
+        body_bytes=int(length),
+        stays="close" not in connection and (words[2] == "HTTP/1.1" or "keep-alive" in connection),
+        waits=fields.get("expect", "").lower() == "100-continue",
+    )
+
+
+def write(status: int, body: bytes, content_type: str = "application/json", *, stays: bool = True) -> bytes:
+    """An answer as bytes."""
+    kept = "" if stays else "connection: close\r\n"
+    head = f"{_REASONS[status]}content-type: {content_type}\r\ncontent-length: {len(body)}\r\n{kept}\r\n"
+    return head.encode() + body

@@ -1,0 +1,123 @@
+"""Request bodies as rows of a model's features, checked; or why they are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, NoReturn
+
+MAX_ROWS = 20_000
+FLOAT32_MAX = 3.4028234663852886e38
+
+Values = tuple[Any, ...]
+"""One row's features in the model's order."""
+
+
+class Refused(Exception):  # noqa: N818 it is told to the client, nothing failed here
+    """The body is not what was promised; `status` is a 4xx."""
+
+    def __init__(self, error: str, *, expected: str, came: str, where: str, status: int = 400) -> None:
+        self.error, self.expected, self.came, self.where, self.status = error, expected, came, where, status
+        super().__init__(f"{where}: {error}: expected {expected}, got {came}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """What one request asks."""
+
+    values: list[Values]
+    ids: list[Any] | None
+    """Of JSON lines: what came with each row, to be sent back; None for a JSON body."""
+
+
+class Reader:
+    """Reads bodies for a model of these features."""
+
+    def __init__(self, features: Sequence[str]) -> None:
+        self._features = tuple(features)
+        self._names = frozenset(features)
+        pick = itemgetter(*features)
+        self._pick = pick if len(features) > 1 else lambda row: (pick(row),)
+        self._json = json.JSONDecoder(parse_constant=_refuse_constant)
+
+    def read(self, body: bytes, content_type: str) -> Rows:
+        """The rows of a body; raises Refused that says what was expected, what came and where."""
+        if content_type == "application/json":
+            return self._read_json(body)
+        if content_type == "application/jsonlines":
+            return self._read_lines(body)
+        expected = "application/json or application/jsonlines"
+        raise Refused("content type", expected=expected, came=content_type or "none", where="content-type", status=415)
+
+    def _read_json(self, body: bytes) -> Rows:
+        document = self._decode(body, "body")
+        rows = document.get("rows") if type(document) is dict else None
+        if type(rows) is not list:
+            raise Refused("no rows", expected="an object with a list 'rows'", came=_told(document), where="body")
+        _count(len(rows))
+        return Rows(values=[self._values(row, "rows[{}]", number) for number, row in enumerate(rows)], ids=None)
+
+    def _read_lines(self, body: bytes) -> Rows:
+        lines = body.split(b"\n")
+        while lines and not lines[-1].strip():
+            lines.pop()
+        _count(len(lines))
+        values, ids = [], []
+        for number, line in enumerate(lines, start=1):
+            row = self._decode(line, f"line {number}")
+            if type(row) is not dict:
+                raise Refused("a row is no object", expected="an object", came=_told(row), where=f"line {number}")
+            ids.append(row.pop("id", None))
+            values.append(self._values(row, "line {}", number))
+        return Rows(values=values, ids=ids)
+
+    def _decode(self, text: bytes, where: str) -> Any:
+        try:
+            return self._json.decode(text.decode())
+        except (ValueError, RecursionError) as error:
+            raise Refused("no JSON", expected="JSON in UTF-8", came=str(error)[:200], where=where) from None
+
+    def _values(self, row: Any, where: str, number: int) -> Values:
+        if type(row) is not dict or row.keys() != self._names:
+            self._refuse(row, where.format(number))
+        values: Values = self._pick(row)
+        for value in values:
+            kind = type(value)
+            if not (kind is float or kind is int) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
+                self._refuse(row, where.format(number))
+        return values
+
+    def _refuse(self, row: Any, where: str) -> NoReturn:
+        if type(row) is not dict:
+            raise Refused("a row is no object", expected="an object", came=_told(row), where=where)
+        if missing := [name for name in self._features if name not in row]:
+            raise Refused("missing feature", expected=missing[0], came="no such field", where=where)
+        if unknown := sorted(row.keys() - self._names):
+            expected = ", ".join(self._features)
+            raise Refused("unknown field", expected=expected, came=_told(unknown[0]), where=where)
+        for name in self._features:
+            value = row[name]
+            if type(value) not in (int, float) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
+                raise Refused(
+                    "no number", expected="a finite number of float32", came=_told(value), where=f"{where}.{name}"
+                )
+        raise AssertionError(f"{where}: refused without a reason")
+
+
+def _count(rows: int) -> None:
+    if not 1 <= rows <= MAX_ROWS:
+        status = 413 if rows else 400
+        raise Refused("number of rows", expected=f"1 to {MAX_ROWS} rows", came=str(rows), where="body", status=status)
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _told(value: Any) -> str:
+    """A value in a few words."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return json.dumps(value)[:80] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"
+    return "a list" if isinstance(value, list) else "an object"

@@ -1,0 +1,1 @@
+"""Training: pinned rows in, a calibrated model artefact out."""

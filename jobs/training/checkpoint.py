@@ -1,0 +1,99 @@
+"""The state of a training run in one safetensors file, enough to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from jobs.training.adamw import AdamW
+from millrace.errors import ArtefactError
+
+NAME = "training.safetensors"
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where the loop stands; the loop changes it."""
+
+    best: dict[str, Tensor]
+    """The weights of the best epoch so far."""
+    best_loss: float = float("inf")
+    best_epoch: int = 0
+    epoch: int = 0
+    step: int = 0
+    """Steps done in `epoch`."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save(
+    path: Path,
+    at: Progress,
+    loss_sum: Tensor,
+    network: nn.Module,
+    optimiser: AdamW,
+    *,
+    identity: str,
+) -> None:
+    """Write all of it to `path` at once: a crash in between leaves the file before."""
+    tensors = {"loss_sum": loss_sum, "random.cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    tensors |= {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in at.best.items()}
+    tensors |= {f"optimiser.{name}": value for name, value in optimiser.state().items()}
+    words = {
+        "identity": identity,
+        "epoch": at.epoch,
+        "step": at.step,
+        "best_epoch": at.best_epoch,
+        "best_loss": at.best_loss,
+        "history": at.history,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The platform uploads the folder as it stands, so the unfinished file must not lie in it for long or look whole.
+    unfinished = path.with_suffix(".unfinished")
+    save_file(
+        {name: value.contiguous() for name, value in tensors.items()}, unfinished, {"progress": json.dumps(words)}
+    )
+    os.replace(unfinished, path)
+
+
+def restore(path: Path, network: nn.Module, optimiser: AdamW, *, identity: str) -> tuple[Progress, Tensor]:
+    """Where the loop stood and the sum of losses of its epoch; network, optimiser and random state are set.
+
+    Raises ArtefactError when the file is no checkpoint or another task's."""
+    device = next(network.parameters()).device
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            words = json.loads(file.metadata()["progress"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{path.name}: expected a checkpoint, got {error}") from None
+    if words["identity"] != identity:
+        raise ArtefactError(f"{path.name}: expected a checkpoint of task {identity}, got one of {words['identity']}")
+    network.load_state_dict(_part(tensors, "network."))
+    optimiser.load(_part(tensors, "optimiser."))
+    torch.set_rng_state(tensors["random.cpu"].cpu())
+    if "random.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["random.cuda"].cpu())
+    progress = Progress(
+        best=_part(tensors, "best."),
+        best_loss=words["best_loss"],
+        best_epoch=words["best_epoch"],
+        epoch=words["epoch"],
+        step=words["step"],
+        history=words["history"],
+    )
+    return progress, tensors["loss_sum"]
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""The statistics, one per file; `millrace.drift.catalogue` lists them."""

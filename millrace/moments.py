@@ -1,0 +1,29 @@
+"""Moments in time as they travel in events and tables: UTC, to the second, one text per moment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def moment(text: str) -> datetime:
+    """The moment that an ISO 8601 text names, in UTC; a text without an offset is UTC.
+
+    Raises ValueError on a text that is no moment."""
+    parsed = datetime.fromisoformat(text)
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def stamp(at: datetime) -> str:
+    """`1997-06-01T06:00:00Z`: the order of the texts is the order of the moments."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def month(at: datetime) -> str:
+    """`1997-06`, the month (UTC) in which spend and runs are counted."""
+    return at.astimezone(UTC).strftime("%Y-%m")
+
+
+def next_month(at: datetime) -> datetime:
+    """Midnight (UTC) of the first day of the month after `at`."""
+    first = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)

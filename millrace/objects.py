@@ -1,0 +1,31 @@
+"""Objects in S3 by their URI; `client` is boto3's S3 client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from millrace.errors import ConfigurationError
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of `s3://<bucket>/<key>`; raises ConfigurationError on anything else."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not bucket or not key:
+        raise ConfigurationError(where="object", field="uri", expected="s3://<bucket>/<key>", came=uri)
+    return bucket, key
+
+
+def read_object(client: Any, uri: str) -> bytes:
+    """The whole object in memory: for reports and settings, not for data."""
+    bucket, key = split_uri(uri)
+    content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    return content
+
+
+def download(client: Any, uri: str, path: Path) -> None:
+    """Write the object to `path`, in pieces."""
+    bucket, key = split_uri(uri)
+    with path.open("wb") as file:
+        for piece in client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1024 * 1024):
+            file.write(piece)

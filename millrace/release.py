@@ -1,0 +1,94 @@
+"""The rules of a release: which phase follows, how the pointers move, what a probe proves. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from millrace.errors import ConflictError
+from millrace.state import Challenger, Pointers, Version
+
+TOLERANCE = 1e-4
+"""How far a served probability may lie from the one the evaluation computed with the same graph: float32 as text."""
+
+
+LEASE_DAYS = 60
+"""Longer than a release with all its phases; the lease is freed at its end in any case."""
+
+Outcome = Literal["open", "busy", "done"]
+
+
+def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> Outcome:
+    """`done` when this version or a newer one is live (an event came twice, or late), `busy` until all is ready."""
+    if pointers.champion and int(pointers.champion.version) >= int(version):
+        return "done"
+    return "open" if ready else "busy"
+
+
+def enter(pointers: Pointers, version: Version, *, phase: str, token: str = "") -> Pointers:
+    """The pointers with `version` as challenger in `phase`; who is live stays."""
+    return replace(pointers, challenger=Challenger(version=version, phase=phase, token=token))
+
+
+def promote(pointers: Pointers, version: Version) -> Pointers:
+    """The pointers with `version` live, the champion before as previous, no challenger; the same twice changes nothing.
+
+    Raises ConflictError when the champion is newer than `version`: an old release that was redriven must not win."""
+    champion = pointers.champion
+    if champion is None:
+        return replace(pointers, champion=version, challenger=None)
+    if champion.package_arn == version.package_arn:
+        return replace(pointers, challenger=None)
+    if int(champion.version) > int(version.version):
+        raise ConflictError(f"release of version {version.version}: version {champion.version} is live already")
+    return replace(pointers, champion=version, previous=champion, challenger=None)
+
+
+def roll_back(pointers: Pointers) -> Pointers:
+    """The pointers with the previous version live again; raises ConflictError when there is none."""
+    if pointers.previous is None:
+        raise ConflictError("roll back: expected a previous version, there is none")
+    return replace(pointers, champion=pointers.previous, previous=pointers.champion, challenger=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What an endpoint said to the probe's rows."""
+
+    model_version: str
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """Whether the endpoint serves the model that was evaluated."""
+
+    passed: bool
+    rows: int
+    maximum_difference: float
+    sentence: str
+
+
+def judge_probe(answer: Answer, *, expected: Sequence[float], version: str) -> Probe:
+    """Passed when the right version answered every row within TOLERANCE; no rows at all is no proof."""
+    differences = [abs(a - b) for a, b in zip(answer.probabilities, expected, strict=False)]
+    largest = max(differences, default=0.0)
+    problems = [
+        problem
+        for problem, found in (
+            (f"expected version {version}, version {answer.model_version} answered", answer.model_version != version),
+            (f"expected {len(expected)} answers, got {len(differences)}", len(answer.probabilities) != len(expected)),
+            ("expected rows to ask, there are none", not expected),
+            (f"largest difference {largest:.2e}, at most {TOLERANCE:.0e} allowed", not largest <= TOLERANCE),
+            ("an answer is no number", any(difference != difference for difference in differences)),
+        )
+        if found
+    ]
+    fine = f"{len(expected)} real rows answered within {TOLERANCE:.0e} by version {version}"
+    return Probe(
+        passed=not problems,
+        rows=len(differences),
+        maximum_difference=largest,
+        sentence="; ".join(problems) or fine,
+    )

@@ -1,0 +1,57 @@
+"""From values to places on paper, and the round values to write beside an axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """A straight or logarithmic line from `low`..`high` to `start`..`stop` (pixels, either way round)."""
+
+    low: float
+    high: float
+    start: float
+    stop: float
+    logarithmic: bool = False
+
+    def __call__(self, value: float) -> float:
+        """The place of `value`; values outside stand on the edge."""
+        inside = min(max(value, self.low), self.high)
+        if self.logarithmic:
+            share = math.log(inside / self.low) / math.log(self.high / self.low)
+        else:
+            share = (inside - self.low) / (self.high - self.low)
+        return self.start + share * (self.stop - self.start)
+
+    def ticks(self, count: int = 4) -> list[float]:
+        """Round values inside the scale, about `count` of them; powers of two on a logarithmic one."""
+        if self.logarithmic:
+            least, most = math.ceil(math.log2(self.low)), math.floor(math.log2(self.high))
+            every = max(1, math.ceil((most - least) / count))
+            return [2.0**power for power in range(least, most + 1) if power % every == 0]
+        step = _round_step((self.high - self.low) / count)
+        least, most = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [number * step for number in range(least, most + 1)]
+
+
+def months(first: date, last: date) -> Iterator[date]:
+    """The first day of each month from `first` to `last`."""
+    day = first.replace(day=1)
+    while day <= last:
+        if day >= first:
+            yield day
+        day = (day + timedelta(days=32)).replace(day=1)
+
+
+def short(value: float) -> str:
+    """A number as a person writes it: `0.25`, `1`, `64`."""
+    return f"{value:.3f}".rstrip("0").rstrip(".") if abs(value) < 10 else f"{value:,.0f}"
+
+
+def _round_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)

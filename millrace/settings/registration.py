@@ -1,0 +1,11 @@
+"""What the registration function is told."""
+
+from __future__ import annotations
+
+from millrace.settings.environment import Environment
+
+
+class RegistrationSettings(Environment):
+    """Which image serves the versions that it registers."""
+
+    inference_image: str

@@ -1,0 +1,98 @@
+"""Each image carries exactly what its entry points import."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.bundles import closure
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+JOBS = {"training": ("training",), "inference": ("serving",), "processing": ("evaluation", "drift")}
+BY_NAME = {"training": "millrace/models"}
+"""Folders whose files are imported by name."""
+BASE_IMAGE = {"training": {"torch"}}
+PACKAGES = {"yaml": "pyyaml"}
+
+
+def copied(image: str, repository: Path = REPOSITORY) -> set[Path]:
+    """The Python files that the Dockerfile copies; checks that each lands where the repository has it."""
+    text = (repository / "containers" / image / "Dockerfile").read_text().replace("\\\n", " ")
+    files: set[Path] = set()
+    for line in re.findall(r"^COPY (.+)$", text, re.M):
+        *sources, target = line.split()
+        for source in sources:
+            path = repository / source
+            if path.is_dir():
+                assert target == f"/opt/program/{source}", line
+                files |= set(path.rglob("*.py"))
+            elif path.suffix == ".py":
+                assert target == f"/opt/program/{Path(source).parent}/", line
+                files.add(path)
+    return files
+
+
+def needed(image: str, repository: Path = REPOSITORY) -> set[Path]:
+    entries = [repository / "jobs" / job / "__main__.py" for job in JOBS[image]]
+    files = set().union(*(closure(repository, entry) for entry in entries))
+    whole = set((repository / BY_NAME[image]).rglob("*.py")) if image in BY_NAME else set()
+    return files.union(whole, *(closure(repository, path) for path in whole))
+
+
+@pytest.mark.parametrize("image", JOBS)
+def test_an_image_carries_what_its_jobs_import_and_nothing_else(image: str) -> None:
+    given = {str(path.relative_to(REPOSITORY)) for path in copied(image)}
+    assert given == {str(path.relative_to(REPOSITORY)) for path in needed(image)}
+
+
+def test_every_container_and_every_job_is_known_here() -> None:
+    assert {path.parent.name for path in REPOSITORY.glob("containers/*/Dockerfile")} == set(JOBS)
+    assert {path.parent.name for path in REPOSITORY.glob("jobs/*/__main__.py")} == {
+        j for jobs in JOBS.values() for j in jobs
+    }
+
+
+@pytest.mark.parametrize("image", JOBS)
+def test_an_image_installs_the_packages_that_its_files_import(image: str) -> None:
+    imported = set().union(*(third_party(path) for path in copied(image)))
+    listed = (REPOSITORY / "containers" / image / "requirements.txt").read_text().split()
+    assert {PACKAGES.get(name, name) for name in imported - BASE_IMAGE.get(image, set())} == set(listed)
+
+
+@pytest.mark.parametrize(("image", "module"), [("training", "jobs.training"), ("inference", "jobs.serving")])
+def test_the_entry_point_takes_the_argument_that_sagemaker_adds(image: str, module: str) -> None:
+    text = (REPOSITORY / "containers" / image / "Dockerfile").read_text()
+    found = re.search(r"^ENTRYPOINT (.+)$", text, re.M)
+    assert found is not None
+    assert json.loads(found[1]) == ["python", "-m", module]
+
+
+def test_a_file_that_is_not_copied_is_noticed(tmp_path: Path) -> None:
+    for folder, name, text in (
+        ("containers/inference", "Dockerfile", "FROM x\nCOPY jobs/serving/ /opt/program/jobs/serving/\n"),
+        ("jobs/serving", "__main__.py", "import millrace.found\n"),
+        ("jobs/serving", "__init__.py", ""),
+        ("jobs", "__init__.py", ""),
+        ("millrace", "__init__.py", ""),
+        ("millrace", "found.py", ""),
+    ):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / name).write_text(text)
+    missing = needed("inference", tmp_path) - copied("inference", tmp_path)
+    assert {path.name for path in missing} == {"found.py", "__init__.py"}
+
+
+def third_party(path: Path) -> set[str]:
+    """Top-level names that a file imports and that are neither ours nor the standard library's."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"millrace", "jobs"}

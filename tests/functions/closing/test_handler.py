@@ -1,0 +1,73 @@
+"""The closing function: what an execution held is free after its end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from millrace.moments import moment
+from millrace.state import Challenger, Pointers, Version
+
+AS_OF = moment("1997-06-01T06:01:00Z")
+
+
+def test_a_failed_execution_holds_nothing_any_more(aws, load, event):
+    ended = event("closing")
+    holder = ended["detail"]["executionArn"]
+    aws.state.take_lease("retrain", holder=holder, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    aws.state.take_slot("ingest", holder=holder, limit=2)
+    aws.state.take_lease("release", holder="another", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    handler = load("closing")
+    assert sorted(handler(ended)["freed"]) == ["lease#retrain", "slots#ingest"]
+    assert handler(ended) == {"freed": []}
+    assert aws.state.lease("release").holder == "another"
+
+
+@pytest.fixture
+def challenger(aws):
+    """An endpoint and a pointer that a release left behind."""
+    aws.sagemaker.create_model(
+        ModelName="m", ExecutionRoleArn="arn:aws:iam::123456789012:role/x", PrimaryContainer={"Image": "i"}
+    )
+    aws.sagemaker.create_endpoint_config(
+        EndpointConfigName="c",
+        ProductionVariants=[
+            {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+        ],
+    )
+    aws.sagemaker.create_endpoint(EndpointName=aws.names.challenger, EndpointConfigName="c")
+    version = Version(
+        package_arn="p", version="2", model_name="m", endpoint_config="", run="r", released_at="", baseline_uri=""
+    )
+    aws.state.move(Pointers(challenger=Challenger(version=version, phase="shadow")))
+
+
+def release_ended(aws, event, status):
+    ended = event("closing")
+    ended["detail"] |= {"stateMachineArn": aws.names.machine_arn("release"), "status": status}
+    return ended
+
+
+def test_a_failed_release_leaves_no_challenger(aws, load, event, challenger):
+    freed = load("closing")(release_ended(aws, event, "FAILED"))["freed"]
+    assert freed == ["challenger", f"endpoint {aws.names.challenger}"]
+    assert aws.state.pointers().challenger is None
+    assert aws.sagemaker.list_endpoints()["Endpoints"] == []
+    assert load("closing")(release_ended(aws, event, "FAILED")) == {"freed": []}
+
+
+def test_a_release_that_succeeded_cleans_up_itself(aws, load, event, challenger):
+    assert load("closing")(release_ended(aws, event, "SUCCEEDED")) == {"freed": []}
+
+
+def test_the_challenger_of_a_release_that_runs_stays(aws, load, event, challenger):
+    aws.state.take_lease("release", holder="redriven", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    assert load("closing")(release_ended(aws, event, "TIMED_OUT")) == {"freed": []}
+
+
+def test_a_running_execution_is_no_end(load, event):
+    running = event("closing")
+    running["detail"]["status"] = "RUNNING"
+    with pytest.raises(ValueError, match="status"):
+        load("closing")(running)

@@ -1,0 +1,164 @@
+"""The training and release functions beside moto's services in this process, loaded as at a cold start."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from millrace.artefact import Artefact, Description, Digests, Input, digest, write_archive
+from millrace.names import Platform, WorkloadNames
+from millrace.state import State
+
+NAMES = WorkloadNames(
+    platform=Platform(stage="local", account="123456789012", region="eu-west-1"), workload="electricity"
+)
+CONTEXT = SimpleNamespace(
+    aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
+    function_name="function",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:function",
+)
+EVENTS = Path(__file__).resolve().parents[2] / "events"
+
+
+class Aws:
+    """The services, empty but for the platform's tables and buckets and the workload's package group."""
+
+    names = NAMES
+
+    def __init__(self) -> None:
+        self.s3, self.dynamodb = boto3.client("s3"), boto3.client("dynamodb")
+        self.sagemaker, self.glue = boto3.client("sagemaker"), boto3.client("glue")
+        for bucket in ("artefacts", "lake"):
+            self.s3.create_bucket(
+                Bucket=NAMES.platform.bucket(bucket), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+            )
+        for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
+            self.dynamodb.create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        self.sagemaker.create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+        self.state = State(self.dynamodb, table=NAMES.platform.state_table, workload=NAMES.workload)
+
+    def put(self, uri: str, body: bytes | str) -> None:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        self.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def audit(self) -> list[dict[str, Any]]:
+        """The audit records in order, their details parsed."""
+        items = self.dynamodb.scan(TableName=NAMES.platform.audit_table)["Items"]
+        records = [{name: value["S"] for name, value in item.items()} for item in items]
+        records.sort(key=lambda record: record["sk"])
+        return [record | {"details": json.loads(record["details"])} for record in records]
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "POWERTOOLS_SERVICE_NAME": "electricity",
+        "MILLRACE_STAGE": "local",
+        "MILLRACE_ACCOUNT": "123456789012",
+        "MILLRACE_REGION": "eu-west-1",
+        "MILLRACE_WORKLOAD": "electricity",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        yield Aws()
+
+
+@pytest.fixture
+def load(aws: Aws) -> Iterator[Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]]:
+    """`load("budget")` is the handler as Lambda calls it after a cold start."""
+    loaded = []
+
+    def cold(function: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        name = f"functions.{function}.handler"
+        sys.modules.pop(name, None)
+        loaded.append(name)
+        module = importlib.import_module(name)
+        return lambda event: module.handler(event, CONTEXT)
+
+    yield cold
+    for name in loaded:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def event() -> Callable[..., dict[str, Any]]:
+    """`event("budget", reason="alarm")`: events/<name>.json, fields of its state replaced."""
+
+    def read(name: str, **changes: Any) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+        document.get("state", document).update(changes)
+        return document
+
+    return read
+
+
+@pytest.fixture
+def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
+    """`trained_run(data="e" * 64)` puts a run's run.json, report and artefact; the artefact's digests may be other."""
+
+    def put(run: str = "7c1b2f0e-first", **digests: str) -> str:
+        pinned = {"data": "d" * 64, "contract": "c" * 64, "config": "f" * 64, "code": "a" * 64}
+        words = {"snapshot_id": 4821940093718391, "tag": f"run-{run}", "rows": 11424, "as_of": "1997-01-01T00:10:00Z"}
+        words |= {"run": run, "reason": "first", "gate": "baseline"}
+        document = {**words, **{f"{link}_digest": value for link, value in pinned.items()}}
+        aws.put(NAMES.run_uri(run, "config", "run.json"), json.dumps(document))
+        aws.put(NAMES.run_uri(run, "evaluation", "evaluation.json"), json.dumps(REPORT))
+        archive = tmp_path / "model.tar.gz"
+        write_archive(archive, _artefact(pinned | digests))
+        job = "1f0e4a0d3e5c0b0d2d5b6c1a9e8f7a6b5c4d3e2f-0-0"
+        aws.put(NAMES.run_uri(run, "training", job, "output", "model.tar.gz"), archive.read_bytes())
+        return run
+
+    return put
+
+
+REPORT = {
+    "rows": {"test": 1344},
+    "split": {"from": "1996-12-04", "to": "1997-01-01"},
+    "metrics": {"accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03, "baseline_accuracy": 0.67},
+    "finite_weights": True,
+    "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
+    "size_mb": 0.05,
+    "champion": None,
+}
+
+
+def _artefact(digests: dict[str, str]) -> Artefact:
+    weights, onnx = b"weights", b"graph"
+    curve = [{"epoch": n, "train_loss": 0.7 / n, "validation_loss": 0.8 / n, "seconds": 0.1} for n in (1, 2, 3)]
+    return Artefact(
+        description=Description(
+            family="feedforward",
+            parameters={"hidden": [64, 64], "epochs": 3},
+            features=("nswprice", "nswdemand"),
+            label="class",
+            kind="binary",
+            threshold=0.5,
+            temperature=1.25,
+            digests=Digests(**digests, weights=digest(weights), onnx=digest(onnx)),
+            torch="2.13.0",
+            input=Input(name="features", dtype="float32", shape=(None, 2)),
+            walk_forward=(),
+        ),
+        weights=weights,
+        onnx=onnx,
+        history=json.dumps(curve).encode(),
+    )

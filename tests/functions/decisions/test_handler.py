@@ -1,0 +1,85 @@
+"""The decisions function, driven by a real SQS event."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from millrace.decisions import from_line
+
+EVENT = Path(__file__).resolve().parents[3] / "events" / "decisions_queue.json"
+LAKE = "millrace-local-lake-123456789012-eu-west-1"
+Write = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture
+def write(monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """The handler as Lambda calls it, beside moto's lake."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "MILLRACE_STAGE": "local",
+        "MILLRACE_ACCOUNT": "123456789012",
+        "MILLRACE_REGION": "eu-west-1",
+        "MILLRACE_WORKLOAD": "electricity",
+    }.items():
+        monkeypatch.setenv(name, value)
+    name = "functions.decisions.handler"
+    sys.modules.pop(name, None)
+    context = SimpleNamespace(
+        aws_request_id="1", function_name="decisions", memory_limit_in_mb=512, invoked_function_arn="arn"
+    )
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        module = importlib.import_module(name)
+        yield lambda event: module.handler(event, context)
+    sys.modules.pop(name, None)
+
+
+def objects() -> dict[str, list[str]]:
+    s3 = boto3.client("s3")
+    keys = [found["Key"] for found in s3.list_objects_v2(Bucket=LAKE).get("Contents", [])]
+    return {key: s3.get_object(Bucket=LAKE, Key=key)["Body"].read().decode().splitlines() for key in keys}
+
+
+def ids(lines: list[str]) -> list[str]:
+    return [from_line(line).id for line in lines]
+
+
+def test_one_object_per_event_date(write: Write) -> None:
+    event = json.loads(EVENT.read_text())
+    assert write(event) == {"batchItemFailures": []}
+    found = objects()
+    assert sorted(key.rpartition("/")[0] for key in found) == [
+        "electricity/decisions/date=1997-01-02",
+        "electricity/decisions/date=1997-01-03",
+    ]
+    sent = [line for record in event["Records"] for line in record["body"].split("\n")]
+    assert sorted(name for lines in found.values() for name in ids(lines)) == sorted(ids(sent))
+
+
+def test_a_second_delivery_changes_nothing(write: Write) -> None:
+    event = json.loads(EVENT.read_text())
+    write(event)
+    before = objects()
+    write({"Records": event["Records"][::-1]})
+    assert {key: sorted(lines) for key, lines in objects().items()} == {
+        key: sorted(lines) for key, lines in before.items()
+    }
+
+
+def test_a_bad_message_fails_alone(write: Write) -> None:
+    event = json.loads(EVENT.read_text())
+    bad = event["Records"][0]
+    bad["body"] = bad["body"].replace('"phase":"live"', '"phase":"lively"')
+    assert write(event) == {"batchItemFailures": [{"itemIdentifier": bad["messageId"]}]}
+    kept = [name for lines in objects().values() for name in ids(lines)]
+    assert sorted(kept) == sorted(ids(event["Records"][1]["body"].split("\n")))

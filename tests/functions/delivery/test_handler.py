@@ -1,0 +1,114 @@
+"""The delivery function beside moto's lake: the state of a real run in, one Parquet file out."""
+
+import importlib
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from moto import mock_aws
+
+from millrace.contract.arrow import parsed_schema
+from millrace.contract.reading import load_contract
+from millrace.errors import AnswerError
+
+ROOT = Path(__file__).resolve().parents[3]
+LAKE = "millrace-local-lake-123456789012-eu-west-1"
+RUN = "5b5c7a4e1f"
+DELIVERED = f"electricity/predictions/run={RUN}/part-00000.parquet"
+Deliver = Callable[[], dict[str, Any]]
+
+
+@pytest.fixture
+def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliver]:
+    """The handler on a run of 100 rows in three shards."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "MILLRACE_STAGE": "local",
+        "MILLRACE_ACCOUNT": "123456789012",
+        "MILLRACE_REGION": "eu-west-1",
+        "MILLRACE_WORKLOAD": "electricity",
+    }.items():
+        monkeypatch.setenv(name, value)
+    event = json.loads((ROOT / "events" / "delivery.json").read_text())
+    context = SimpleNamespace(aws_request_id="1", function_name="d", memory_limit_in_mb=512, invoked_function_arn="arn")
+    name = "functions.delivery.handler"
+    sys.modules.pop(name, None)
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        put("accepted.parquet", accepted())
+        for shard, (first, last) in enumerate([(0, 40), (40, 80), (80, 100)]):
+            put(f"transformed/{shard:05d}.jsonl.out", answers(first, last))
+        module = importlib.import_module(name)
+        yield lambda: module.handler(event, context)
+    sys.modules.pop(name, None)
+
+
+def put(name: str, body: bytes) -> None:
+    boto3.client("s3").put_object(Bucket=LAKE, Key=f"electricity/staging/{RUN}/{name}", Body=body)
+
+
+def accepted() -> bytes:
+    contract = load_contract(ROOT / "workloads" / "electricity").table("scoring")
+    sample = pq.read_table(ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet").slice(0, 100)
+    rows = sample.select(contract.names).append_column("_line", pa.array(range(2, 102), pa.int64()))
+    sink = io.BytesIO()
+    pq.write_table(rows.cast(parsed_schema(contract)), sink, row_group_size=30)
+    return sink.getvalue()
+
+
+def answers(first: int, last: int, version: str = "3") -> bytes:
+    one = {"value": 0, "probability": 0.25, "confidence": 0.75, "model_version": version}
+    return b"".join(json.dumps({"id": str(row), **one}).encode() + b"\n" for row in range(first, last))
+
+
+def delivered() -> bytes:
+    body: bytes = boto3.client("s3").get_object(Bucket=LAKE, Key=DELIVERED)["Body"].read()
+    return body
+
+
+def test_delivers_every_row_once(deliver: Deliver) -> None:
+    assert deliver() == {"uri": f"s3://{LAKE}/{DELIVERED}", "rows": 100, "quarantined": 1}
+    table = pq.read_table(io.BytesIO(delivered()), page_checksum_verification=True)
+    assert table.column("row_number").to_pylist() == list(range(2, 102))
+    assert set(table.column("probability").to_pylist()) == {0.25}
+    assert table.column_names[-5:] == ["value", "probability", "confidence", "model_version", "row_number"]
+    assert "class" not in table.column_names
+
+
+def test_a_broken_page_is_noticed(deliver: Deliver) -> None:
+    deliver()
+    body = bytearray(delivered())
+    body[200] ^= 0xFF
+    with pytest.raises((OSError, pa.ArrowException)):
+        pq.read_table(io.BytesIO(bytes(body)), page_checksum_verification=True)
+
+
+def test_asked_again_it_writes_the_same_object(deliver: Deliver) -> None:
+    deliver()
+    before = delivered()
+    deliver()
+    assert delivered() == before
+
+
+def test_a_missing_answer_delivers_nothing(deliver: Deliver) -> None:
+    put("transformed/00001.jsonl.out", answers(40, 79))
+    with pytest.raises(AnswerError, match="row 79"):
+        deliver()
+    with pytest.raises(boto3.client("s3").exceptions.NoSuchKey):
+        delivered()
+
+
+def test_another_models_answer_delivers_nothing(deliver: Deliver) -> None:
+    put("transformed/00002.jsonl.out", answers(80, 100, version="4"))
+    with pytest.raises(AnswerError, match="expected model '3', got '4'"):
+        deliver()

@@ -1,0 +1,67 @@
+"""The gating function: the report of the run against the workload's gates, and a record of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+REPORT = {
+    "rows": {"test": 1344},
+    "split": {"from": "1996-12-04", "to": "1997-01-01"},
+    "metrics": {"accuracy": 0.75, "log_loss": 0.5, "auc": None, "ece": 0.03, "baseline_accuracy": 0.67},
+    "finite_weights": True,
+    "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
+    "size_mb": 0.05,
+    "champion": None,
+    "weekly_error": [],
+}
+
+
+def put(aws, **changes):
+    uri = aws.names.run_uri("7c1b2f0e-first", "evaluation", "evaluation.json")
+    aws.put(uri, json.dumps(REPORT | changes))
+
+
+def test_a_good_model_passes(aws, load, event):
+    put(aws)
+    answer = load("gating")(event("gating"))
+    assert answer["passed"]
+    assert [verdict["name"] for verdict in answer["verdicts"]] == [
+        "finite_weights", "calibration", "latency", "size", "baseline",
+    ]  # fmt: skip
+    assert [record["what"] for record in aws.audit()] == ["model.passed"]
+
+
+def test_a_bad_model_is_refused_with_the_gate_that_did_it(aws, load, event):
+    put(aws, finite_weights=False)
+    answer = load("gating")(event("gating"))
+    assert not answer["passed"]
+    assert [sentence for sentence in answer["sentences"] if sentence.startswith("refused")] == [
+        "refused: finite_weights: the weights hold NaN or infinity"
+    ]
+    assert [record["what"] for record in aws.audit()] == ["model.refused"]
+
+
+def test_the_gate_against_the_champion_is_asked_when_the_snapshot_says_so(aws, load, event):
+    put(aws)
+    asked = event("gating")
+    asked["state"]["snapshot"]["answer"]["gate"] = "non_inferiority"
+    answer = load("gating")(asked)
+    assert not answer["passed"]
+    assert json.loads(json.dumps(answer, allow_nan=False))["verdicts"][-1]["measured"] is None
+
+
+def test_a_report_of_another_shape_stops_the_run(aws, load, event):
+    uri = aws.names.run_uri("7c1b2f0e-first", "evaluation", "evaluation.json")
+    aws.put(uri, json.dumps({"metrics": {}}))
+    with pytest.raises(ValueError, match="rows"):
+        load("gating")(event("gating"))
+
+
+def test_a_retry_leaves_one_record(aws, load, event):
+    put(aws)
+    handler = load("gating")
+    handler(event("gating"))
+    handler(event("gating"))
+    assert len(aws.audit()) == 1

@@ -1,0 +1,90 @@
+"""The guard: driven by a real alarm event, with the labels' table as Iceberg leaves it in Glue."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from millrace.state import Pointers, Version
+
+
+@pytest.fixture
+def ready(aws):
+    """A champion is live and 7,200 labels have come."""
+    aws.state.move(
+        Pointers(
+            champion=Version(
+                package_arn="arn:p/1", version="1", model_name="m", endpoint_config="c", run="r",
+                released_at="1997-01-01T00:00:00Z", baseline_uri="s3://b/k",
+            )
+        )
+    )  # fmt: skip
+    aws.glue.create_database(DatabaseInput={"Name": aws.names.platform.database})
+    labels(aws, 7200)
+
+
+def labels(aws, rows):
+    uri = aws.names.lake_uri("iceberg", aws.names.table("labels"), "metadata", "00001.metadata.json")
+    snapshot = {"snapshot-id": 11, "summary": {"operation": "append", "total-records": str(rows)}}
+    older = {"snapshot-id": 7, "summary": {"operation": "append", "total-records": "1"}}
+    aws.put(uri, json.dumps({"format-version": 2, "current-snapshot-id": 11, "snapshots": [older, snapshot]}))
+    table = {"Name": aws.names.table("labels"), "Parameters": {"table_type": "ICEBERG", "metadata_location": uri}}
+    try:
+        aws.glue.create_table(DatabaseName=aws.names.platform.database, TableInput=table)
+    except aws.glue.exceptions.AlreadyExistsException:
+        aws.glue.update_table(DatabaseName=aws.names.platform.database, TableInput=table)
+
+
+def test_an_alarm_is_accepted_once_and_held_by_its_execution(aws, ready, load, event):
+    handler = load("guard")
+    answer = handler(event("guard"))
+    assert (answer["accepted"], answer["trigger"], answer["evidence"]["new_labels"]) == (True, "alarm", 7200)
+    assert aws.state.lease("retrain").holder == event("guard")["execution"]
+    assert handler(event("guard"))["accepted"]
+    assert aws.state.retraining().runs_in("1997-06") == 1
+    assert {record["what"] for record in aws.audit()} == {"retrain.accepted"}
+
+
+def test_a_second_alarm_meanwhile_is_refused(aws, ready, load, event):
+    handler = load("guard")
+    handler(event("guard"))
+    other = event("guard") | {"execution": "arn:aws:states:eu-west-1:123456789012:execution:x:other"}
+    answer = handler(other)
+    assert (answer["accepted"], answer["reason"]) == (False, "cool_down")
+    aws.state.free(event("guard")["execution"])
+    labels(aws, 9000)
+    other["state"]["as_of"] = "1997-07-01T06:00:00Z"
+    answer = handler(other)
+    assert (answer["reason"], answer["earliest_next"]) == ("cool_down", "1997-07-06T06:01:00Z")
+    other["state"]["as_of"] = "1997-07-06T06:01:00Z"
+    assert handler(other)["accepted"]
+
+
+def test_too_few_labels_are_refused_without_a_date(aws, ready, load, event):
+    labels(aws, 1343)
+    answer = load("guard")(event("guard"))
+    assert (answer["reason"], answer["earliest_next"]) == ("new_labels", None)
+    assert aws.state.lease("retrain") is None
+
+
+def test_before_the_labels_table_is_made_there_are_none(aws, ready, load, event):
+    aws.glue.delete_table(DatabaseName=aws.names.platform.database, Name=aws.names.table("labels"))
+    assert load("guard")(event("guard"))["evidence"]["new_labels"] == 0
+
+
+def test_nobody_is_retrained_before_the_first_release(aws, load, event):
+    aws.glue.create_database(DatabaseInput={"Name": aws.names.platform.database})
+    assert load("guard")(event("guard"))["reason"] == "no_champion"
+
+
+@pytest.mark.parametrize(
+    ("detail", "trigger"),
+    [
+        ({}, "command"),
+        ({"workload": "electricity", "schedule": "retrain"}, "schedule"),
+        ({"workload": "electricity", "alarms": ["millrace-local-electricity-error"]}, "alarm"),
+    ],
+)
+def test_who_asks_is_read_from_the_detail(aws, ready, load, event, detail, trigger):
+    assert load("guard")(event("guard", detail=detail))["trigger"] == trigger

@@ -1,0 +1,145 @@
+"""Drops through ingestion, validation and commit: rows in = accepted + quarantined, whatever comes."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from millrace.lake.tables import Lake
+
+
+def parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def csv(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pa.csv.write_csv(table, sink)
+    return sink.getvalue()
+
+
+def month(sample: pa.Table, year: int, number: int) -> pa.Table:
+    at = sample["timestamp"]
+    return sample.filter(pc.and_(pc.equal(pc.year(at), year), pc.equal(pc.month(at), number)))
+
+
+@pytest.mark.parametrize(("name", "write"), [("1996-05.parquet", parquet), ("1996-05.csv", csv)])
+def test_a_good_month_is_committed_whole(name: str, write: Any, ingest: Any, lake: Lake, sample: pa.Table) -> None:
+    may = month(sample, 1996, 5)
+    answer = ingest.run("training", name, write(may))
+    assert answer["rows_accepted"] == answer["rows_total"] == may.num_rows == 25 * 48
+    assert (answer["rows_quarantined"], answer["duplicate"], answer["has_champion"]) == (0, False, False)
+    iceberg = lake.find("rows")
+    assert iceberg is not None
+    rows = iceberg.scan().to_arrow()
+    assert rows.drop_columns(["_source"]).cast(may.schema).equals(may)
+    assert answer["snapshot_id"] == str(iceberg.current_snapshot().snapshot_id)  # type: ignore[union-attr]
+    assert iceberg.current_snapshot().summary["millrace.source-digest"] == answer["source_digest"]  # type: ignore[union-attr,index]
+
+
+def test_the_second_4_may_1997_in_the_labels_is_quarantined(ingest: Any, sample: pa.Table) -> None:
+    labels = month(sample, 1997, 5).select(["timestamp", "class"])
+    answer = ingest.run("labels", "1997-05.csv", csv(labels))
+    assert (answer["rows_accepted"], answer["rows_quarantined"]) == (31 * 48, 48)
+    rows = ingest.quarantined()
+    assert {row["reason"] for row in rows} == {"duplicate_key"}
+    first = min(rows, key=lambda row: row["line"])
+    assert first["line"] == 3 * 48 + 48 + 2, "the later copy, behind the header"
+    assert first["detail"] == ("timestamp: expected a key that comes once, came 1997-05-04 00:00:00, first on line 146")
+    assert first["key"].startswith("electricity/quarantine/feed=labels/date=1997-06-01/")
+    assert first["quarantined_at"] == datetime(1997, 6, 1, 6, 0)  # noqa: DTZ001
+    assert first["source"].startswith("s3://")
+
+
+def test_every_bad_row_is_quarantined_with_its_line_and_reason(ingest: Any, sample: pa.Table) -> None:
+    lines = csv(month(sample, 1996, 5).slice(0, 6)).splitlines(keepends=True)
+    lines[2] = b"1996-05-07 00:30:00,1,half,0.1,0.1,0.1,0.1,0.1,1\n"
+    lines[3] = b"1996-05-07 01:00:00,9,0.5,nan,0.1,0.1,0.1,1.5,1\n"
+    lines[4] = b"1996-05-07 01:30:00,1\n"
+    lines[5] = b"1990-05-07 01:30:00,1,0.5,0.1,0.1,0.1,0.1,0.5,\n"
+    answer = ingest.run("training", "bad.csv", b"".join(lines))
+    assert (answer["rows_accepted"], answer["rows_quarantined"]) == (2, 4)
+    found = {row["line"]: row["reason"] for row in ingest.quarantined()}
+    assert found == {3: "type", 4: "allowed", 5: "columns", 6: "range"}
+    (third,) = [row for row in ingest.quarantined() if row["line"] == 4]
+    assert third["detail"] == (
+        "day_of_week: expected one of 0, 1, 2, 3, 4, 5, 6, came 9; "
+        "nswprice: expected a finite number, came nan; transfer: expected <= 1, came 1.5"
+    )
+
+
+def test_a_key_that_the_table_holds_is_refused(ingest: Any, sample: pa.Table) -> None:
+    ingest.run("training", "a.parquet", parquet(sample.slice(0, 96)))
+    answer = ingest.run("training", "b.parquet", parquet(sample.slice(48, 96)))
+    assert (answer["rows_accepted"], answer["rows_quarantined"], answer["rows_total"]) == (48, 48, 144)
+    assert all(row["detail"].endswith("which the table holds") for row in ingest.quarantined())
+
+
+def test_the_same_bytes_under_another_key_are_an_alias(ingest: Any, sample: pa.Table) -> None:
+    first = ingest.run("training", "a.parquet", parquet(sample.slice(0, 96)))
+    again = ingest.run("training", "b.parquet", parquet(sample.slice(0, 96)))
+    assert (again["rows_accepted"], again["rows_quarantined"], again["rows_total"]) == (0, 0, 96)
+    assert again["duplicate"] is True
+    assert again["alias_of"] == first["source"]
+    assert ingest.quarantined() == []
+
+
+def test_each_step_may_run_twice(ingest: Any, sample: pa.Table) -> None:
+    """A worker that died behind its effect: the machine calls again."""
+    ingest.run("training", "before.parquet", parquet(sample.slice(0, 48)))
+    payload = ingest.drop("training", "a.parquet", parquet(sample.slice(24, 48)))
+    for function in ("ingestion", "validation", "commit"):
+        assert ingest.step(function, payload) == ingest.step(function, payload)
+    assert payload["state"]["commit"]["answer"]["rows_total"] == 72
+    assert len(ingest.quarantined()) == 24
+
+
+def test_rows_that_come_late_are_quarantined_and_not_counted_twice(ingest: Any, sample: pa.Table) -> None:
+    """Another drop with the same keys is committed between this one's validation and its commit."""
+    payload = ingest.drop("training", "late.parquet", parquet(sample.slice(0, 48)))
+    ingest.step("ingestion", payload)
+    ingest.step("validation", payload)
+    ingest.run("training", "first.parquet", parquet(sample.slice(24, 48)))
+    answer = ingest.step("commit", payload)
+    assert (answer["rows_accepted"], answer["rows_quarantined"], answer["rows_total"]) == (24, 24, 72)
+    assert ingest.step("commit", payload) == answer
+    assert len(ingest.quarantined()) == 24
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty"),
+        (b"timestamp,class\n", "columns"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(64), "foreign"),
+        (b"<html>not found</html>", "foreign"),
+        (b"truncated", "truncated"),
+    ],
+)
+def test_what_cannot_become_rows_is_quarantined_whole(body: bytes, reason: str, ingest: Any, sample: pa.Table) -> None:
+    body = parquet(sample.slice(0, 48))[:900] if body == b"truncated" else body
+    answer = ingest.run("training", "x.parquet", body)
+    assert (answer["rejected"], answer["reason"]) == (True, reason)
+    (row,) = ingest.quarantined()
+    assert (row["reason"], row["line"]) == (reason, None)
+    assert row["detail"].startswith(reason)
+
+
+def test_an_object_that_is_gone_is_rejected_not_retried(ingest: Any) -> None:
+    payload = ingest.drop("training", "x.csv", b"x")
+    payload["state"]["detail"]["key"] = "electricity/training/never.csv"
+    assert ingest.step("ingestion", payload)["reason"] == "missing"
+
+
+def test_a_drop_with_bad_rows_only_is_committed_without_rows(ingest: Any) -> None:
+    answer = ingest.run("labels", "x.jsonl", b'{"timestamp": "1996-05-07T00:00:00", "class": 7}\n')
+    assert (answer["rows_accepted"], answer["rows_quarantined"], answer["rows_total"]) == (0, 1, 0)

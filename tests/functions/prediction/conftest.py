@@ -1,0 +1,124 @@
+"""The prediction function beside moto's queue and table, and an endpoint that speaks HTTP."""
+
+import importlib
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+REGION, ACCOUNT = "eu-west-1", "123456789012"
+
+
+@dataclass
+class Endpoint:
+    """What the endpoint answers next, and what it was asked."""
+
+    status: int = 200
+    code: str = ""
+    change: Callable[[dict[str, Any]], Any] = lambda answer: answer
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    url: str = ""
+
+    def answer(self, document: dict[str, Any]) -> bytes:
+        self.requests.append(document)
+        predictions = [{"value": 1, "probability": 0.75, "confidence": 0.75} for _ in document["rows"]]
+        return json.dumps(self.change({"model_version": "3", "predictions": predictions})).encode()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    found = Endpoint()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            assert self.path == "/endpoints/millrace-local-electricity/invocations"
+            body = found.answer(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(found.status)
+            if found.code:
+                self.send_header("x-amzn-errortype", found.code)
+                body = b'{"Message": "refused"}'
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("localhost", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    found.url = f"http://localhost:{server.server_address[1]}"
+    yield found
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def queue_url(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint) -> Iterator[str]:
+    """The decisions queue; around it the environment of the function."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": endpoint.url,
+        "POWERTOOLS_METRICS_NAMESPACE": "Millrace",
+        "POWERTOOLS_SERVICE_NAME": "electricity",
+        "MILLRACE_STAGE": "local",
+        "MILLRACE_ACCOUNT": ACCOUNT,
+        "MILLRACE_REGION": REGION,
+        "MILLRACE_WORKLOAD": "electricity",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        url = boto3.client("sqs").create_queue(QueueName="millrace-local-electricity-decisions")["QueueUrl"]
+        monkeypatch.setenv("MILLRACE_DECISIONS_QUEUE_URL", url)
+        boto3.client("dynamodb").create_table(
+            TableName="millrace-local-state",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+        )
+        yield url
+
+
+@pytest.fixture
+def predict(queue_url: str) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """The handler as Lambda calls it."""
+    name = "functions.prediction.handler"
+    sys.modules.pop(name, None)
+    module = importlib.import_module(name)
+    context = SimpleNamespace(
+        aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
+        function_name="millrace-local-electricity-prediction",
+        memory_limit_in_mb=512,
+        invoked_function_arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:prediction",
+    )
+    yield lambda event: module.handler(event, context)
+    sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def decisions(queue_url: str) -> Callable[[], list[str]]:
+    """Every line on the queue, and the queue is empty."""
+
+    def drain() -> list[str]:
+        lines: list[str] = []
+        while found := boto3.client("sqs").receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
+            for message in found:
+                lines += message["Body"].split("\n")
+                boto3.client("sqs").delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return lines
+
+    return drain

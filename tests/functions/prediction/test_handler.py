@@ -1,0 +1,166 @@
+"""The prediction function, driven by real requests."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millrace.decisions import from_line
+
+EVENTS = Path(__file__).resolve().parents[3] / "events"
+Predict = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def request(name: str = "prediction") -> dict[str, Any]:
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+def test_answers_every_row_and_writes_its_decision(predict: Predict, endpoint: Any, decisions: Any) -> None:
+    event = request()
+    answer = predict(event)
+    assert answer["rejected"] == []
+    first = answer["predictions"][0]
+    assert first == {
+        "id": "8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b-0",
+        "row": 0,
+        "value": 1,
+        "probability": 0.75,
+        "confidence": 0.75,
+        "model_version": "3",
+        "phase": "live",
+        "fallback": False,
+    }
+    written = [from_line(line) for line in decisions()]
+    assert [decision.id for decision in written] == [found["id"] for found in answer["predictions"]]
+    assert [json.loads(decision.input) for decision in written] == event["rows"]
+    assert written[0].key == {"timestamp": "1997-01-02T00:00:00"}
+    assert written[0].event_time.isoformat() == "1997-01-02T00:00:00+00:00"
+    assert set(endpoint.requests[0]["rows"][0]) == {
+        "day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer",
+    }  # fmt: skip
+
+
+def test_bad_rows_are_rejected_with_reasons_and_good_ones_answered(predict: Predict, decisions: Any) -> None:
+    event = request()
+    event["rows"][1]["nswprice"] = 7
+    del event["rows"][3]["transfer"]
+    event["rows"][5]["colour"] = "red"
+    answer = predict(event)
+    assert [(found["row"], found["reason"], found["column"]) for found in answer["rejected"]] == [
+        (1, "range", "nswprice"),
+        (3, "required", "transfer"),
+        (5, "unknown_field", "colour"),
+    ]
+    assert answer["rejected"][0] == {
+        "row": 1, "reason": "range", "column": "nswprice", "expected": "<= 1", "came": "7",
+    }  # fmt: skip
+    assert [found["row"] for found in answer["predictions"]] == [row for row in range(48) if row not in (1, 3, 5)]
+    assert len(decisions()) == 45
+
+
+def test_only_bad_rows_ask_no_endpoint(predict: Predict, endpoint: Any, decisions: Any) -> None:
+    assert predict({"rows": [{"timestamp": 3}]})["predictions"] == []
+    assert endpoint.requests == []
+    assert decisions() == []
+
+
+def missing(endpoint: Any) -> None:
+    endpoint.status, endpoint.code = 400, "ValidationError"
+
+
+def broken(endpoint: Any) -> None:
+    endpoint.status, endpoint.code = 424, "ModelError"
+
+
+def one_short(endpoint: Any) -> None:
+    endpoint.change = lambda answer: {**answer, "predictions": answer["predictions"][1:]}
+
+
+def no_probability(endpoint: Any) -> None:
+    endpoint.change = lambda answer: {**answer, "predictions": [{"value": 1}] * len(answer["predictions"])}
+
+
+def nonsense(endpoint: Any) -> None:
+    endpoint.change = lambda answer: "ok"
+
+
+@pytest.mark.parametrize("fault", [missing, broken, one_short, no_probability, nonsense])
+def test_without_a_good_answer_the_fallback_says_so(
+    fault: Callable[[Any], None],
+    predict: Predict,
+    endpoint: Any,
+    decisions: Any,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fault(endpoint)
+    found = predict(request())["predictions"]
+    assert len(found) == 48
+    assert found[0] == found[0] | {
+        "fallback": True, "value": None, "probability": None, "confidence": None, "model_version": None,
+    }  # fmt: skip
+    written = [from_line(line) for line in decisions()]
+    assert len(written) == 48
+    assert all(decision.fallback for decision in written)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "the endpoint gave no answer"
+    ]
+    published = json.loads(capsys.readouterr().out)
+    assert published["Fallbacks"] == [48.0]
+    assert published["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Workload"]]
+
+
+def test_a_failing_endpoint_is_left_alone_after_five_calls(predict: Predict, endpoint: Any) -> None:
+    broken(endpoint)
+    answers = [predict({"rows": request()["rows"][:1]}) for _ in range(8)]
+    assert all(answer["predictions"][0]["fallback"] for answer in answers)
+    assert len(endpoint.requests) == 5
+
+
+def test_what_cannot_be_kept_is_not_answered(predict: Predict, queue_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import boto3
+
+    boto3.client("sqs").delete_queue(QueueUrl=queue_url)
+    with pytest.raises(Exception, match=r"NonExistentQueue|does not exist"):
+        predict(request())
+
+
+@pytest.mark.parametrize(
+    ("payload", "error"),
+    [
+        ({}, "no rows"),
+        ({"rows": []}, "number of rows"),
+        ({"rows": [{}] * 1001}, "number of rows"),
+        ({"rows": [1]}, "a row is no object"),
+    ],
+)
+def test_what_is_no_request_is_told_so(payload: dict[str, Any], error: str, predict: Predict, decisions: Any) -> None:
+    answer = predict(payload)
+    assert answer["error"] == error
+    assert {"expected", "came", "where"} <= set(answer)
+    assert decisions() == []
+
+
+def test_a_thousand_rows_go_in_one_call(predict: Predict, decisions: Any) -> None:
+    rows = (request()["rows"] * 21)[:1000]
+    assert len(predict({"rows": rows})["predictions"]) == 1000
+    lines = decisions()
+    assert len({from_line(line).id for line in lines}) == 1000
+
+
+def test_the_same_over_http(predict: Predict) -> None:
+    answer = predict(request("prediction_http"))
+    assert answer["statusCode"] == 200
+    assert answer["headers"] == {"content-type": "application/json"}
+    assert len(json.loads(answer["body"])["predictions"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "status"), [({"body": "{"}, 400), ({"body": json.dumps({"rows": [{}] * 1001})}, 413)]
+)
+def test_http_says_what_is_wrong(change: dict[str, str], status: int, predict: Predict) -> None:
+    answer = predict(request("prediction_http") | change)
+    assert answer["statusCode"] == status
+    assert set(json.loads(answer["body"])) == {"error", "expected", "came", "where"}

@@ -1,0 +1,68 @@
+"""The registration function: one version per run, its digests checked and kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from millrace.errors import ArtefactError, ConflictError
+from millrace.moments import moment
+
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:unbuilt"
+AS_OF = moment("1997-01-01T00:10:00Z")
+
+
+@pytest.fixture
+def register(monkeypatch, load):
+    monkeypatch.setenv("MILLRACE_INFERENCE_IMAGE", IMAGE)
+    return load("registration")
+
+
+def test_a_version_with_its_chain_is_registered(aws, trained_run, register, event):
+    trained_run()
+    answer = register(event("registration"))
+    package = aws.sagemaker.describe_model_package(ModelPackageName=answer["package_arn"])
+    assert answer["version"] == "1"
+    assert package["ModelApprovalStatus"] == "PendingManualApproval"
+    container = package["InferenceSpecification"]["Containers"][0]
+    assert container["Image"] == IMAGE
+    assert container["ModelDataUrl"] == event("registration")["state"]["training"]["model_data_url"]
+    metadata = package["CustomerMetadataProperties"]
+    assert metadata["run"] == "7c1b2f0e-first"
+    assert metadata["data_digest"] == "d" * 64
+    assert {"weights_digest", "onnx_digest", "artefact_digest", "evaluation_digest", "code_digest"} <= metadata.keys()
+    assert len(metadata) <= 50
+
+
+def test_a_retry_finds_the_version_that_is_there(aws, trained_run, register, event):
+    trained_run()
+    assert register(event("registration")) == register(event("registration"))
+    assert (
+        len(aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)["ModelPackageSummaryList"])
+        == 1
+    )
+
+
+@pytest.mark.parametrize("link", ["data", "contract", "config", "code"])
+def test_a_model_of_other_things_than_the_run_pinned_is_refused(trained_run, register, event, link):
+    trained_run(**{link: "0" * 64})
+    with pytest.raises(ArtefactError, match=f"{link} digest"):
+        register(event("registration"))
+
+
+def test_bytes_that_are_no_artefact_are_refused(aws, trained_run, register, event):
+    trained_run()
+    aws.put(event("registration")["state"]["training"]["model_data_url"], b"not a tar")
+    with pytest.raises(ArtefactError):
+        register(event("registration"))
+
+
+def test_a_run_that_lost_its_lease_registers_nothing(aws, trained_run, register, event):
+    trained_run()
+    aws.state.take_lease("train", holder="another run", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
+    with pytest.raises(ConflictError, match="lease of training"):
+        register(event("registration"))
+    assert not aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)[
+        "ModelPackageSummaryList"
+    ]

@@ -1,0 +1,59 @@
+"""The tracking function: two events, one MLflow run, in a file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def track(monkeypatch, tmp_path, load):
+    monkeypatch.setenv("MILLRACE_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    return load("tracking")
+
+
+def run(tmp_path, run_id):
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    return client.get_run(run_id), client.get_metric_history(run_id, "train_loss")
+
+
+def test_both_events_write_to_one_run(aws, trained_run, track, event, tmp_path):
+    trained_run()
+    first = track(event("tracking_trained"))
+    assert track(event("tracking_trained")) == first
+    assert track(event("tracking_registered")) == first
+    found, curve = run(tmp_path, first["mlflow_run"])
+    assert found.info.run_name == "7c1b2f0e-first"
+    assert found.info.status == "FINISHED"
+    assert found.data.params["family"] == "feedforward"
+    assert found.data.params["hidden"] == "[64, 64]"
+    assert [point.step for point in curve] == [1, 2, 3]
+    assert found.data.metrics["training_seconds"] == 7.5
+    assert found.data.metrics["test_accuracy"] == 0.75
+    assert found.data.tags["data_digest"] == "d" * 64
+    assert found.data.tags["registered"] == "true"
+    assert found.data.tags["gate_0"].startswith("passed: size")
+
+
+def test_a_refused_model_is_recorded_without_a_package(aws, trained_run, track, event, tmp_path):
+    trained_run()
+    refused = event("tracking_registered")
+    refused["detail"] = {"workload": "electricity", "run_name": "7c1b2f0e-first", "gates": ["refused: size: too big"]}
+    found, _ = run(tmp_path, track(refused)["mlflow_run"])
+    assert (found.data.tags["registered"], found.data.tags["package_arn"]) == ("false", "")
+
+
+def test_an_event_of_another_kind_is_refused(track, event):
+    stranger = event("tracking_registered")
+    stranger["detail"] = {"hello": "world"}
+    with pytest.raises(ValueError, match="detail"):
+        track(stranger)
+
+
+def test_a_report_that_is_missing_stops_only_the_recording(aws, track, event):
+    with pytest.raises(aws.s3.exceptions.NoSuchKey):
+        track(json.loads(json.dumps(event("tracking_registered"))))

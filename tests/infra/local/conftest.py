@@ -1,0 +1,32 @@
+"""A running cloud for the tests of the fillers: one per test session, in this process; names keep tests apart."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.local.server import running
+
+if TYPE_CHECKING:
+    from infra.local.cloud import Cloud
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with running(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def client(cloud: Cloud) -> Callable[[str], Any]:
+    """A boto3 client with the operator's keys, by service."""
+    return cloud.client
+
+
+@pytest.fixture
+def fresh() -> Callable[..., str]:
+    """A name nobody else uses: `fresh("queue")` is `queue-1f0c9a52`."""
+    return lambda prefix="test": f"{prefix}-{uuid.uuid4().hex[:8]}"

@@ -1,0 +1,78 @@
+"""Concurrent commits to one Iceberg table: none is lost, and without the check they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+WRITERS = 4
+COMMITS = 10
+
+
+@pytest.fixture
+def table(client: Callable[[str], Any], fresh: Callable[..., str]) -> tuple[str, str]:
+    database = fresh("database")
+    client("glue").create_database(DatabaseInput={"Name": database})
+    client("glue").create_table(DatabaseName=database, TableInput={"Name": "t", "Parameters": {"rows": "[]"}})
+    return database, "t"
+
+
+def append(glue: Any, table: tuple[str, str], row: str) -> None:
+    """As pyiceberg commits: read, add, write with the version that was read; again when it was another's turn."""
+    while True:
+        read = glue.get_table(DatabaseName=table[0], Name=table[1])["Table"]
+        rows = [*json.loads(read["Parameters"]["rows"]), row]
+        try:
+            glue.update_table(
+                DatabaseName=table[0],
+                TableInput={"Name": table[1], "Parameters": {"rows": json.dumps(rows)}},
+                VersionId=read["VersionId"],
+            )
+        except glue.exceptions.ConcurrentModificationException:
+            continue
+        return
+
+
+def commit_all(glue: Any, table: tuple[str, str]) -> list[str]:
+    def write(writer: int) -> None:
+        for n in range(COMMITS):
+            append(glue, table, f"{writer}-{n}")
+
+    with ThreadPoolExecutor(WRITERS) as threads:
+        list(threads.map(write, range(WRITERS)))
+    rows: list[str] = json.loads(glue.get_table(DatabaseName=table[0], Name=table[1])["Table"]["Parameters"]["rows"])
+    return rows
+
+
+def test_no_commit_of_four_writers_is_lost(client: Any, table: Any) -> None:
+    rows = commit_all(client("glue"), table)
+    assert len(rows) == len(set(rows)) == WRITERS * COMMITS
+
+
+def test_without_the_check_commits_are_lost(client: Any, table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: moto's own UpdateTable, which ignores the version."""
+    response: Any = import_module("moto.glue.responses").GlueResponse
+
+    def unchecked(self: Any) -> Any:
+        given = self.parameters["TableInput"]
+        self.glue_backend.update_table(self.parameters["DatabaseName"], given["Name"], given)
+        return import_module("moto.core.responses").EmptyResult()
+
+    monkeypatch.setattr(response, "update_table", unchecked)
+    assert len(commit_all(client("glue"), table)) < WRITERS * COMMITS
+
+
+def test_an_old_version_is_refused(client: Any, table: Any) -> None:
+    glue = client("glue")
+    version = glue.get_table(DatabaseName=table[0], Name=table[1])["Table"]["VersionId"]
+    change = {"DatabaseName": table[0], "TableInput": {"Name": table[1]}}
+    glue.update_table(**change, VersionId=version)
+    with pytest.raises(ClientError, match="ConcurrentModificationException"):
+        glue.update_table(**change, VersionId=version)
+    glue.update_table(**change)

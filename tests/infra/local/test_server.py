@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+import pytest
+
+
+def ask(endpoint_url: str, route: str, body: object = None) -> dict:
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(f"{endpoint_url}/_millrace/{route}", data) as answer:
+        return json.load(answer)
+
+
+def start(workspace: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "infra.local", "--workspace", str(workspace), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def port_of(endpoint_url: str) -> int:
+    return int(endpoint_url.rpartition(":")[2])
+
+
+def test_an_api_call_is_answered_and_counted(cloud, fresh):
+    before = ask(cloud.endpoint_url, "api-calls")
+    boto3.client("sqs").create_queue(QueueName=fresh("queue"))
+    after = ask(cloud.endpoint_url, "api-calls")
+    assert after["total"] == before["total"] + 1
+    name = "sqs:CreateQueue"
+    assert after["by_operation"][name] == before["by_operation"].get(name, 0) + 1
+
+
+def test_what_a_filler_asks_inside_the_cloud_is_not_counted(cloud):
+    before = ask(cloud.endpoint_url, "api-calls")
+    cloud.client("sqs").list_queues()
+    assert ask(cloud.endpoint_url, "api-calls") == before
+
+
+def test_each_protocol_is_counted_by_its_operation(cloud):
+    boto3.client("cloudwatch").list_metrics()
+    boto3.client("s3").list_buckets()
+    boto3.client("lambda").list_functions()
+    boto3.client("stepfunctions").list_state_machines()
+    boto3.client("ec2").describe_vpcs()
+    counted = ask(cloud.endpoint_url, "api-calls")["by_operation"]
+    assert {
+        "cloudwatch:ListMetrics",
+        "s3:ListBuckets",
+        "lambda:ListFunctions",
+        "stepfunctions:ListStateMachines",
+        "ec2:DescribeVpcs",
+    } <= set(counted)
+
+
+def test_a_small_object_is_put_without_delay(cloud, fresh):
+    """An answer to `Expect: 100-continue` that is held back costs a second."""
+    bucket = fresh("bucket")
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    began = time.perf_counter()
+    for key in ("a", "b", "c"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    assert time.perf_counter() - began < 0.5
+
+
+def test_an_unknown_control_route_is_named(cloud):
+    with pytest.raises(urllib.error.HTTPError, match="404") as refused:
+        ask(cloud.endpoint_url, "nothing")
+    assert "/_millrace/nothing" in refused.value.read().decode()
+
+
+def test_the_clock_starts_where_asked_and_only_moves_forward(tmp_path):
+    process = start(tmp_path / "workspace", "--clock", "1997-01-01T00:00:00+00:00")
+    try:
+        url = json.loads(process.stdout.readline())["endpoint_url"]
+        assert ask(url, "clock")["now"].startswith("1997-01-01T00:00")
+        assert ask(url, "clock", {"to": "1997-01-05T12:00:00+00:00"})["now"].startswith("1997-01-05T12:00:00")
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            ask(url, "clock", {"to": "1996-01-01T00:00:00+00:00"})
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_signal_at_any_moment_ends_it(tmp_path, number, ready):
+    process = start(tmp_path / "workspace")
+    if ready:
+        url = json.loads(process.stdout.readline())["endpoint_url"]
+    else:
+        time.sleep(0.15)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=10)
+    if ready:
+        assert process.returncode == 0, errors
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port_of(url))) != 0
+
+
+def test_it_listens_on_loopback_only(cloud):
+    host = socket.gethostbyname(socket.gethostname())
+    if host.startswith("127."):
+        pytest.skip("this machine has no other address")
+    with socket.socket() as probe:
+        assert probe.connect_ex((host, cloud.port)) != 0
+
+
+def test_a_port_in_use_is_refused_at_start(tmp_path, cloud):
+    process = start(tmp_path / "workspace", "--port", str(cloud.port))
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "Address already in use" in errors
+
+
+def test_the_profile_of_the_host_is_not_seen(cloud, monkeypatch):
+    assert boto3.Session().get_credentials().access_key == "local"

@@ -1,0 +1,135 @@
+"""The check of Parameters against botocore's models: every machine passes it, planted mistakes do not."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from copy import deepcopy
+
+import pytest
+
+import infra.machines
+from infra.machines.parameters import checked, problems
+from millrace.errors import ConfigurationError
+
+STAGES = ("local", "dev", "prod")
+MODULES = [
+    importlib.import_module(f"infra.machines.{found.name}") for found in pkgutil.iter_modules(infra.machines.__path__)
+]
+MACHINES = {module.__name__.rpartition(".")[2]: module for module in MODULES if hasattr(module, "definition")}
+
+
+def tasks(definition):
+    return {name: state for name, state in definition["States"].items() if state["Type"] == "Task"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_parameters_block_is_what_the_api_takes(context, name, stage):
+    found = tasks(MACHINES[name].definition(context(stage)))
+    assert found
+    assert {task: list(problems(state["Resource"], state["Parameters"])) for task, state in found.items()} == {
+        task: [] for task in found
+    }
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_task_has_a_retry_and_every_state_a_comment(context, name):
+    definition = MACHINES[name].definition(context("prod"))
+    assert all(state["Retry"] for state in tasks(definition).values())
+    assert all(state["Comment"] for state in definition["States"].values())
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_state_is_reached_and_every_next_exists(context, name):
+    definition = MACHINES[name].definition(context("prod"))
+    states, targets = definition["States"], {definition["StartAt"]}
+    for state in states.values():
+        targets |= {state[key] for key in ("Next", "Default") if key in state}
+        targets |= {one["Next"] for one in [*state.get("Choices", []), *state.get("Catch", [])]}
+    assert targets == set(states)
+
+
+TRAINING, UPDATE = ("train", "Training"), ("release", "Update live by canary")
+
+MISTAKES = {
+    "missing: name": (TRAINING, lambda p: p.pop("TrainingJobName.$"), "TrainingJobName: missing"),
+    "missing: role": (TRAINING, lambda p: p.pop("RoleArn"), "RoleArn: missing"),
+    "unknown key": (TRAINING, lambda p: p.update(EnableSpot=True), "EnableSpot: unknown"),
+    "unknown key below": (TRAINING, lambda p: p["ResourceConfig"].update(Volume=1), "ResourceConfig.Volume: unknown"),
+    "text for a number": (
+        TRAINING,
+        lambda p: p["ResourceConfig"].update(InstanceCount="1"),
+        "ResourceConfig.InstanceCount: expected integer, got '1'",
+    ),
+    "text for a truth": (
+        TRAINING,
+        lambda p: p.update(EnableNetworkIsolation="true"),
+        "EnableNetworkIsolation: expected boolean",
+    ),
+    "truth for a number": (
+        TRAINING,
+        lambda p: p["StoppingCondition"].update(MaxRuntimeInSeconds=True),
+        "MaxRuntimeInSeconds: expected integer",
+    ),
+    "word that AWS does not know": (
+        TRAINING,
+        lambda p: p["ResourceConfig"].update(InstanceType="ml.m5.tiny"),
+        "ResourceConfig.InstanceType: expected one of",
+    ),
+    "number out of range": (
+        TRAINING,
+        lambda p: p["ResourceConfig"].update(InstanceCount=-1),
+        "ResourceConfig.InstanceCount: expected 0 to",
+    ),
+    "name of the wrong form": (
+        TRAINING,
+        lambda p: (
+            p.update({"TrainingJobName": "under_score", "TrainingJobName.$": "$.x"}) or p.pop("TrainingJobName.$")
+        ),
+        "TrainingJobName: expected",
+    ),
+    "value where a path must stand": (
+        TRAINING,
+        lambda p: p.update({"RoleArn.$": p.pop("RoleArn")}),
+        "RoleArn: expected a path or an intrinsic function",
+    ),
+    "path where a value was forgotten": (
+        TRAINING,
+        lambda p: p["InputDataConfig"][0].pop("ChannelName"),
+        "InputDataConfig.ChannelName: missing",
+    ),
+    "no list": (TRAINING, lambda p: p.update(InputDataConfig={}), "InputDataConfig: expected a list"),
+    "empty list": (TRAINING, lambda p: p["VpcConfig"].update(Subnets=[]), "VpcConfig.Subnets: expected 1 to"),
+    "no wait": (
+        UPDATE,
+        lambda p: p["DeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"].pop(
+            "WaitIntervalInSeconds"
+        ),
+        "WaitIntervalInSeconds: missing",
+    ),
+    "eleven alarms": (
+        UPDATE,
+        lambda p: p["DeploymentConfig"]["AutoRollbackConfiguration"].update(Alarms=[{"AlarmName": "a"}] * 11),
+        "Alarms: expected 1 to 10 items, got 11",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_seen(context, mistake):
+    (machine, task), plant, words = MISTAKES[mistake]
+    planted = deepcopy(tasks(MACHINES[machine].definition(context("prod")))[task])
+    plant(planted["Parameters"])
+    with pytest.raises(ConfigurationError) as raised:
+        checked(planted)
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "resource",
+    ["arn:aws:states:::sagemaker:createTrainingJop.sync", "arn:aws:states:::aws-sdk:nothing:listThings", "x"],
+)
+def test_an_unknown_resource_is_seen(resource):
+    with pytest.raises(ConfigurationError, match="Resource"):
+        checked({"Resource": resource, "Parameters": {}})

@@ -1,0 +1,72 @@
+"""What the release machine promises, read from its definition."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.machines import release
+from millrace.errors import WorkloadError
+
+
+def test_no_traffic_before_the_probe_has_passed(context):
+    states = release.definition(context())["States"]
+    before, waiting = set(), [release.definition(context())["StartAt"]]
+    while waiting:
+        name = waiting.pop()
+        if name in before or name == "Answered?":
+            continue
+        before.add(name)
+        state = states[name]
+        waiting += [state[key] for key in ("Next", "Default") if key in state]
+        waiting += [one["Next"] for one in state.get("Choices", [])]
+    touching = {
+        name
+        for name in before
+        if "millrace-prod-electricity" in str(states[name].get("Parameters", {}).get("EndpointName"))
+    }
+    assert {states[name]["Parameters"]["EndpointName"] for name in touching} == {"millrace-prod-electricity-challenger"}
+
+
+def test_the_live_update_is_watched_by_alarms_of_its_own_fleet(context, workload):
+    states = release.definition(context())["States"]
+    for name in ("Alarm on errors", "Alarm on latency"):
+        dimensions = states[name]["Parameters"]["Dimensions"]
+        assert {"Name": "EndpointConfigName", "Value.$": "$.live_config.name"} in dimensions
+        assert states[name]["Parameters"]["TreatMissingData"] == "notBreaching"
+    assert states["Alarm on latency"]["Parameters"]["Threshold"] == workload.gates.latency.max_p99_ms * 1000
+    for name in ("Update live", "Update live by canary"):
+        parameters = states[name]["Parameters"]
+        policy = parameters["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+        waits = policy["TerminationWaitInSeconds"] + policy["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"]
+        assert policy["MaximumExecutionTimeoutInSeconds"] > waits
+        assert len(parameters["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]) == 2
+        assert parameters["RetainAllVariantProperties"] is True
+
+
+def test_a_rolled_back_update_is_a_failure_and_not_a_release(context):
+    choices = release.definition(context())["States"]["Live in service?"]["Choices"]
+    assert [choice["Next"] for choice in choices] == ["Scalable target", "Rolled back", "Rolled back"]
+    assert {"Variable": "$.endpoint.config", "StringEqualsPath": "$.live_config.name"} in choices[0]["And"]
+
+
+def test_challenger_and_live_have_the_same_variant_name(context):
+    states = release.definition(context())["States"]
+    names = [
+        states[name]["Parameters"]["ProductionVariants"][0]["VariantName"]
+        for name in ("Challenger config", "Live config")
+    ]
+    assert len(set(names)) == 1
+
+
+def test_a_canary_needs_two_instances(context):
+    phases = ("canary", "live")
+    with pytest.raises(WorkloadError, match=r"min_instances: expected at least 2"):
+        release.definition(context(rollout={"phases": phases}))
+    release.definition(context(rollout={"phases": phases, "min_instances": 2}))
+
+
+@pytest.mark.parametrize("stage", ["local", "dev", "prod"])
+def test_names_of_models_and_configurations_fit_the_longest_workload(stage):
+    prefix = f"millrace-{stage}-" + 24 * "w"
+    assert len(f"{prefix}-v9999-3-9-challenger") <= 63
+    assert len(f"{prefix}-challenger") <= 63

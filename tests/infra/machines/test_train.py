@@ -1,0 +1,53 @@
+"""What the training machine promises, read from its definition."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.machines import jobs, release, retrain, train
+
+
+@pytest.mark.parametrize("stage", ["local", "dev", "prod"])
+def test_the_training_job_is_shut_in_and_encrypted(context, stage):
+    parameters = train.definition(context(stage))["States"]["Training"]["Parameters"]
+    assert parameters["EnableNetworkIsolation"] is True
+    assert parameters["VpcConfig"]["Subnets"] == ["subnet-0a1b2c3d", "subnet-1a2b3c4d"]
+    assert parameters["OutputDataConfig"]["KmsKeyId"].startswith("arn:aws:kms")
+    assert parameters["TrainingJobName.$"] == jobs.NAME
+    assert ".$" not in parameters["CheckpointConfig"]
+    assert "RetryCount" not in parameters["CheckpointConfig"]["S3Uri.$"]
+
+
+def test_spot_waits_longer_than_it_runs_and_the_laptop_has_none(context):
+    parameters = train.definition(context("prod"))["States"]["Training"]["Parameters"]
+    stopping = parameters["StoppingCondition"]
+    assert parameters["EnableManagedSpotTraining"] is True
+    assert stopping["MaxWaitTimeInSeconds"] >= stopping["MaxRuntimeInSeconds"]
+    local = train.definition(context("local"))["States"]["Training"]["Parameters"]
+    assert local["EnableManagedSpotTraining"] is False
+    assert "MaxWaitTimeInSeconds" not in local["StoppingCondition"]
+
+
+@pytest.mark.parametrize(
+    ("instance", "keyed"), [("ml.m5.xlarge", True), ("ml.g5.xlarge", False), ("ml.p5.48xlarge", False)]
+)
+def test_an_instance_with_its_own_disk_takes_no_volume_key(context, instance, keyed):
+    resources = train.definition(context(training={"instance": {"prod": instance}}))["States"]["Training"][
+        "Parameters"
+    ]["ResourceConfig"]
+    assert ("VolumeKmsKeyId" in resources) is keyed
+
+
+def test_the_evaluation_knows_the_champion_only_where_there_is_one(context):
+    states = train.definition(context())["States"]
+    alone, beside = states["Evaluation"]["Parameters"], states["Evaluation beside the champion"]["Parameters"]
+    assert [given["InputName"] for given in alone["ProcessingInputs"]] == ["model", "data", "config"]
+    assert [given["InputName"] for given in beside["ProcessingInputs"]] == ["model", "data", "config", "champion"]
+    assert beside["Environment"] == {"MILLRACE_CHAMPION_VERSION.$": "$.budget.answer.champion.version"}
+    assert alone["NetworkConfig"]["EnableNetworkIsolation"] is True
+
+
+def test_no_failure_is_caught_but_the_deletion_of_what_may_be_gone(context):
+    for machine in (train, retrain, release):
+        states = machine.definition(context())["States"]
+        assert [name for name, state in states.items() if "Catch" in state] in ([], ["Delete challenger"])

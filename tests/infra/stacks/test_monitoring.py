@@ -1,0 +1,48 @@
+"""The monitoring room as it is deployed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+Templates = dict[str, dict[str, dict[str, Any]]]
+STAGES = ("local", "dev", "prod")
+
+
+def resources(templates: Templates, stage: str, kind: str) -> list[dict[str, Any]]:
+    template = templates[stage][f"millrace-{stage}-electricity-monitoring"]
+    return [one["Properties"] for one in template["Resources"].values() if one["Type"] == kind]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_alarms_on_ratios_have_the_threshold_1(templates: Templates, stage: str) -> None:
+    alarms = resources(templates, stage, "AWS::CloudWatch::Alarm")
+    assert {alarm["MetricName"]: alarm["AlarmName"] for alarm in alarms} == {
+        "InputDrift": f"millrace-{stage}-electricity-input-drift",
+        "Error": f"millrace-{stage}-electricity-error",
+    }
+    for alarm in alarms:
+        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanThreshold")
+        assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("Maximum", "ignore")
+        assert alarm["Dimensions"] == [{"Name": "Workload", "Value": "electricity"}]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_schedule_says_when_it_was_due(templates: Templates, stage: str) -> None:
+    (schedule,) = resources(templates, stage, "AWS::Scheduler::Schedule")
+    assert schedule["ScheduleExpression"] == "cron(0 6 1 * ? *)"
+    assert json.loads(schedule["Target"]["Input"])["as_of"] == "<aws.scheduler.scheduled-time>"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_data_permission_is_below_the_workload_s_prefix(templates: Templates, stage: str) -> None:
+    for role in resources(templates, stage, "AWS::IAM::Role"):
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                named = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+                objects = [
+                    one for one in named if isinstance(one, str) and one.startswith("arn:aws:s3:::") and "/" in one
+                ]
+                assert all("/electricity/" in one for one in objects)

@@ -1,0 +1,74 @@
+"""The scoring room: the machine, what it may do, the table of predictions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millrace.contract.reading import load_contract
+from millrace.scoring import delivered_schema
+
+Templates = dict[str, dict[str, dict[str, Any]]]
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def resources(templates: Templates, stage: str, kind: str) -> list[dict[str, Any]]:
+    found = templates[stage][f"millrace-{stage}-electricity-scoring"]["Resources"].values()
+    return [resource["Properties"] for resource in found if resource["Type"] == kind]
+
+
+@pytest.fixture
+def states(templates: Templates) -> dict[str, Any]:
+    (machine,) = resources(templates, "prod", "AWS::StepFunctions::StateMachine")
+    text = machine["DefinitionString"]
+    parts = text["Fn::Join"][1] if isinstance(text, dict) else [text]
+    return json.loads("".join(part if isinstance(part, str) else "key" for part in parts))["States"]
+
+
+def test_the_transform_cuts_at_lines_and_keeps_them_together(states: dict[str, Any]) -> None:
+    parameters = states["Transform"]["Parameters"]
+    assert parameters["BatchStrategy"] == "MultiRecord"
+    assert parameters["MaxPayloadInMB"] == 6
+    assert parameters["TransformInput"]["SplitType"] == "Line"
+    assert parameters["TransformOutput"]["AssembleWith"] == "Line"
+    assert (
+        parameters["TransformInput"]["ContentType"]
+        == parameters["TransformOutput"]["Accept"]
+        == "application/jsonlines"
+    )
+
+
+def test_a_drop_is_held_while_there_is_no_champion(states: dict[str, Any]) -> None:
+    held = states["Sharded"]["Choices"][0]
+    assert held["Variable"] == "$.sharding.answer.held"
+    assert states[held["Next"]]["Type"] == "Wait"
+    assert states[held["Next"]]["Next"] == "Sharding"
+
+
+def test_without_good_rows_nothing_is_transformed_but_delivered(states: dict[str, Any]) -> None:
+    (empty,) = [choice for choice in states["Sharded"]["Choices"] if choice.get("NumericEquals") == 0]
+    assert empty["Next"] == "Delivery"
+
+
+def test_no_failure_is_caught_so_that_a_redrive_comes_back_to_it(states: dict[str, Any]) -> None:
+    assert not [name for name, state in states.items() if "Catch" in state]
+    assert all(state.get("Retry") for state in states.values() if state["Type"] == "Task")
+
+
+def test_no_role_may_be_passed(templates: Templates) -> None:
+    assert "iam:PassRole" not in json.dumps(templates["prod"]["millrace-prod-electricity-scoring"])
+
+
+def test_the_table_has_the_columns_of_a_delivered_file(templates: Templates) -> None:
+    (table,) = [
+        found["TableInput"]
+        for found in resources(templates, "prod", "AWS::Glue::Table")
+        if found["TableInput"]["Name"] == "electricity_predictions"
+    ]
+    schema = delivered_schema(load_contract(ROOT / "workloads" / "electricity"))
+    assert [column["Name"] for column in table["StorageDescriptor"]["Columns"]] == schema.names
+    names = {"int64": "bigint", "int32": "int", "timestamp[us]": "timestamp"}
+    assert [column["Type"] for column in table["StorageDescriptor"]["Columns"]] == [
+        names.get(str(field.type), str(field.type)) for field in schema
+    ]

@@ -1,0 +1,92 @@
+"""The serving room, as every stage's template says it."""
+
+from typing import Any
+
+import pytest
+
+Templates = dict[str, dict[str, dict[str, Any]]]
+STAGES = ["local", "dev", "prod"]
+
+
+def resources(templates: Templates, stage: str, room: str, kind: str) -> list[dict[str, Any]]:
+    found = templates[stage][f"millrace-{stage}-electricity-{room}"]["Resources"].values()
+    return [resource["Properties"] for resource in found if resource["Type"] == kind]
+
+
+def actions(templates: Templates, stage: str, room: str, owner: str) -> set[str]:
+    (role,) = [
+        role
+        for role in resources(templates, stage, room, "AWS::IAM::Role")
+        if role["RoleName"] == f"millrace-{stage}-electricity-{owner}"
+    ]
+    statements = role["Policies"][0]["PolicyDocument"]["Statement"]
+    return {action for statement in statements for action in statement["Action"]}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_decisions_are_written_in_batches_that_may_fail_in_part(templates: Templates, stage: str) -> None:
+    (mapping,) = resources(templates, stage, "serving", "AWS::Lambda::EventSourceMapping")
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert mapping["MaximumBatchingWindowInSeconds"] >= 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_cannot_be_written_lands_in_the_dead_letters(templates: Templates, stage: str) -> None:
+    queues = {queue["QueueName"]: queue for queue in resources(templates, stage, "serving", "AWS::SQS::Queue")}
+    name = f"millrace-{stage}-electricity-decisions"
+    assert queues[name]["RedrivePolicy"]["deadLetterTargetArn"].endswith(f"{name}-dead")
+    (writer,) = [
+        function
+        for function in resources(templates, stage, "serving", "AWS::Lambda::Function")
+        if function["FunctionName"].endswith("-decisions")
+    ]
+    assert queues[name]["VisibilityTimeout"] >= 6 * writer["Timeout"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_nobody_predicts_without_a_signature(templates: Templates, stage: str) -> None:
+    (url,) = resources(templates, stage, "serving", "AWS::Lambda::Url")
+    assert url["AuthType"] == "AWS_IAM"
+
+
+def test_each_function_may_do_its_own_work_only(templates: Templates) -> None:
+    shared = {
+        "kms:Decrypt", "kms:GenerateDataKey", "logs:CreateLogStream", "logs:PutLogEvents",
+        "xray:PutTelemetryRecords", "xray:PutTraceSegments",
+    }  # fmt: skip
+    assert actions(templates, "prod", "serving", "prediction") - shared == {
+        "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "sagemaker:InvokeEndpoint", "sqs:SendMessage",
+    }  # fmt: skip
+    assert actions(templates, "prod", "serving", "decisions") - shared == {
+        "s3:AbortMultipartUpload", "s3:PutObject",
+        "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_decisions_are_a_table_with_computed_partitions(templates: Templates, stage: str) -> None:
+    (table,) = [
+        found["TableInput"]
+        for found in resources(templates, stage, "serving", "AWS::Glue::Table")
+        if found["TableInput"]["Name"] == "electricity_decisions"
+    ]
+    folder = f"s3://millrace-{stage}-lake-123456789012-eu-west-1/electricity/decisions/"
+    assert table["StorageDescriptor"]["Location"] == folder
+    assert table["Parameters"]["storage.location.template"] == f"{folder}date=${{date}}/"
+    assert [key["Name"] for key in table["PartitionKeys"]] == ["date"]
+
+
+def test_the_table_names_the_fields_of_a_line() -> None:
+    """Athena reads lower-case names; a field that the line gains must be gained here too."""
+    import json
+    import re
+
+    from infra.stacks.serving import DECISIONS
+    from millrace.decisions import to_line
+    from tests.millrace.test_decisions import DECISION
+
+    line = json.loads(to_line(DECISION))
+    assert list(DECISIONS) == [name.lower() for name in line] or set(DECISIONS) == {name.lower() for name in line}
+    ours = re.findall(r"(\w+):", DECISIONS["millrace"])
+    assert set(ours) == set(line["millrace"])

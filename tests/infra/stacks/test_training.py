@@ -1,0 +1,120 @@
+"""The training and release rooms as templates: what starts what, who may do what."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+Templates = dict[str, dict[str, dict[str, Any]]]
+
+
+@pytest.fixture
+def room(templates: Templates) -> Any:
+    """`room("training", "AWS::Events::Rule")`: properties by name of the prod stage."""
+
+    def properties(name: str, kind: str, key: str) -> dict[str, dict[str, Any]]:
+        found = templates["prod"][f"millrace-prod-electricity-{name}"]["Resources"].values()
+        return {one["Properties"][key]: one["Properties"] for one in found if one["Type"] == kind}
+
+    return properties
+
+
+def rules(room: Any, name: str) -> dict[str, dict[str, Any]]:
+    found = room(name, "AWS::Events::Rule", "Name")
+    return {rule.removeprefix("millrace-prod-electricity-"): properties for rule, properties in found.items()}
+
+
+def statements(room: Any, name: str, role: str) -> list[dict[str, Any]]:
+    properties = room(name, "AWS::IAM::Role", "RoleName")[f"millrace-prod-electricity-{role}"]
+    return [one for policy in properties["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+
+
+def test_the_first_training_starts_by_enough_rows_without_a_champion(room: Any) -> None:
+    rule = rules(room, "training")["first-training"]
+    assert rule["EventPattern"]["detail"] == {
+        "workload": ["electricity"],
+        "feed": ["training"],
+        "has_champion": [False],
+        "rows_total": [{"numeric": [">=", 11000]}],
+    }
+    assert rule["EventBusName"] == "millrace-prod"
+    assert rule["Targets"][0]["Arn"].endswith("stateMachine:millrace-prod-electricity-train")
+
+
+def test_an_alarm_a_request_and_a_schedule_start_retrain(room: Any) -> None:
+    found = rules(room, "training")
+    for name in ("alarm", "retrain-requested"):
+        assert found[name]["Targets"][0]["Arn"].endswith("stateMachine:millrace-prod-electricity-retrain")
+    assert found["alarm"]["EventPattern"]["detail"] == {
+        "alarmName": ["millrace-prod-electricity-input-drift", "millrace-prod-electricity-error"],
+        "state": {"value": ["ALARM"]},
+    }
+    (schedule,) = room("training", "AWS::Scheduler::Schedule", "Name").values()
+    assert schedule["ScheduleExpression"] == "cron(0 7 1 1,7 ? *)"
+    assert schedule["Target"]["Arn"].endswith("stateMachine:millrace-prod-electricity-retrain")
+
+
+def test_every_rule_has_dead_letters_for_what_it_cannot_deliver(room: Any) -> None:
+    targets = [
+        target for name in ("training", "release") for rule in rules(room, name).values() for target in rule["Targets"]
+    ]
+    assert len(targets) >= 7
+    assert all(target["DeadLetterConfig"] and target["RetryPolicy"] for target in targets)
+
+
+def test_whatever_ends_is_closed(room: Any) -> None:
+    detail = rules(room, "training")["closing"]["EventPattern"]["detail"]
+    assert detail["status"] == ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+    assert {arn.rpartition("-")[2] for arn in detail["stateMachineArn"]} == {
+        "ingest", "train", "retrain", "release", "score", "monitor",
+    }  # fmt: skip
+
+
+def test_a_registered_version_is_released(room: Any) -> None:
+    rule = rules(room, "release")["registered"]
+    assert rule["EventPattern"]["detail-type"] == ["model.registered"]
+    assert rule["Targets"][0]["Arn"].endswith("stateMachine:millrace-prod-electricity-release")
+
+
+def test_no_identity_policy_has_a_wild_action(room: Any) -> None:
+    for name in ("training", "release"):
+        for role in room(name, "AWS::IAM::Role", "RoleName"):
+            for statement in statements(room, name, role.removeprefix("millrace-prod-electricity-")):
+                assert not [action for action in statement["Action"] if "*" in action]
+
+
+def test_roles_are_passed_to_sagemaker_only(room: Any) -> None:
+    for name, role in (("training", "train-machine"), ("release", "release-machine")):
+        passed = [one for one in statements(room, name, role) if "iam:PassRole" in one["Action"]]
+        assert passed
+        for one in passed:
+            assert one["Condition"] == {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+            assert all(
+                arn.startswith("arn:aws:iam::123456789012:role/millrace-prod-electricity-") for arn in one["Resource"]
+            )
+
+
+@pytest.mark.parametrize(("name", "role"), [("training", "budget"), ("training", "guard"), ("release", "conclusion")])
+def test_a_function_reaches_only_its_workload_s_items(room: Any, name: str, role: str) -> None:
+    for one in statements(room, name, role):
+        if "table/millrace-prod-state" in json.dumps(one["Resource"]):
+            assert one["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["electricity"]}}
+
+
+def test_audit_records_can_only_be_added(room: Any) -> None:
+    for name, role in (("training", "gating"), ("training", "guard"), ("release", "conclusion")):
+        audit = [
+            one for one in statements(room, name, role) if "table/millrace-prod-audit" in json.dumps(one["Resource"])
+        ]
+        assert [one["Action"] for one in audit] == [["dynamodb:PutItem"]]
+
+
+def test_nobody_in_the_release_room_may_make_a_version_and_the_trainer_may_not_approve(room: Any) -> None:
+    registration = json.dumps(statements(room, "training", "registration"))
+    assert "sagemaker:CreateModelPackage" in registration
+    assert "sagemaker:UpdateModelPackage" not in registration
+    conclusion = json.dumps(statements(room, "release", "conclusion"))
+    assert "sagemaker:UpdateModelPackage" in conclusion
+    assert "sagemaker:CreateModelPackage" not in conclusion

@@ -1,0 +1,165 @@
+"""A run's files as the train machine leaves them, made from the real elec2 rows of the sample."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+WORKLOAD = REPOSITORY / "workloads" / "electricity"
+COLUMNS = ("timestamp", "day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer", "class")
+FIELD_IDS = {name: number for number, name in enumerate((*COLUMNS, "_source"), start=1)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """Where the files of a pinned dataset version and its run's configuration lie."""
+
+    data: Path
+    config: Path
+
+
+def elec2(until: datetime) -> pa.Table:
+    """The sample's rows before `until`, one per half hour, with the column that ingestion adds."""
+    table = pq.read_table(WORKLOAD / "sample" / "elec2.parquet").select(COLUMNS)
+    table = table.filter(pc.less(table["timestamp"], pa.scalar(until, table["timestamp"].type)))
+    # The published set has 4 May 1997 twice; ingestion keeps one copy, here the first.
+    first = {at: number for number, at in reversed(list(enumerate(table["timestamp"].to_pylist())))}
+    table = table.take(sorted(first.values()))
+    return table.append_column("_source", pa.array(["electricity/training/x.csv"] * len(table)))
+
+
+def write_part(table: pa.Table, path: Path, *, old_names: Mapping[str, str] | None = None) -> None:
+    """One data file as Iceberg writes it, with field ids; `old_names` says how columns were called then."""
+    fields = [
+        pa.field(
+            (old_names or {}).get(field.name, field.name),
+            field.type,
+            metadata={"PARQUET:field_id": str(FIELD_IDS[field.name])},
+        )
+        for field in table.schema
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = pa.table([column.combine_chunks() for column in table.columns], schema=pa.schema(fields))
+    pq.write_table(part, path, write_page_checksum=True)
+
+
+def write_schema(path: Path) -> None:
+    kinds = {"timestamp": "timestamp", "day_of_week": "int", "class": "int", "_source": "string"}
+    fields = [
+        {"id": number, "name": name, "required": False, "type": kinds.get(name, "double")}
+        for name, number in FIELD_IDS.items()
+    ]
+    path.write_text(json.dumps({"type": "struct", "schema-id": 0, "fields": fields}))
+
+
+def write_snapshot(folder: Path, table: pa.Table, **words: Any) -> Snapshot:
+    """The rows in one file per month, in nested folders, and the run's configuration; `words` go into run.json."""
+    snapshot = Snapshot(data=folder / "data", config=folder / "config")
+    months = pc.strftime(table["timestamp"], format="%Y-%m")
+    # Iceberg promises no order among files or rows.
+    for month in reversed(months.unique().to_pylist()):
+        part = table.filter(pc.equal(months, month))
+        write_part(part.take(list(reversed(range(len(part))))), snapshot.data / "data" / f"{month}" / "00000-0.parquet")
+    snapshot.config.mkdir(parents=True)
+    write_schema(snapshot.config / "schema.json")
+    for name in ("workload.yaml", "contract.yaml"):
+        shutil.copy(WORKLOAD / name, snapshot.config)
+    run = {
+        "run": "run-1",
+        "snapshot_id": 1,
+        "tag": "run-1",
+        "data_digest": "data",
+        "contract_digest": "contract",
+        "config_digest": "config",
+        "code_digest": "code",
+        "rows": len(table),
+        "as_of": "1997-01-01T00:00:00Z",
+        "reason": "first",
+        "gate": "baseline",
+        "recent_from": None,
+    }
+    (snapshot.config / "run.json").write_text(json.dumps(run | words))
+    return snapshot
+
+
+def training_root(root: Path, snapshot: Snapshot) -> Path:
+    """`root` as /opt/ml of a training job."""
+    (root / "input" / "config").mkdir(parents=True)
+    (root / "input" / "config" / "hyperparameters.json").write_text("{}")
+    (root / "input" / "config" / "inputdataconfig.json").write_text(json.dumps({"data": {}, "config": {}}))
+    (root / "input" / "data").mkdir()
+    (root / "input" / "data" / "data").symlink_to(snapshot.data)
+    (root / "input" / "data" / "config").symlink_to(snapshot.config)
+    return root
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    code: int
+    output: str
+
+
+RunJob = Callable[..., Ended]
+
+
+@pytest.fixture(scope="session")
+def run_job() -> RunJob:
+    """Runs `python -m <module>` as its container would; the process is waited for."""
+
+    def run(module: str, root: Path, *arguments: str, **environment: str) -> Ended:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", module, *arguments],
+            cwd=REPOSITORY,
+            env={"PATH": os.environ["PATH"], "MILLRACE_ML_ROOT": str(root), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
+        return Ended(code=done.returncode, output=done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def training_at() -> Callable[[Path, Snapshot], Path]:
+    return training_root
+
+
+@pytest.fixture(scope="session")
+def make_snapshot() -> Callable[..., Snapshot]:
+    """Writes the sample's rows before a moment as a run's files."""
+
+    def make(folder: Path, until: datetime, **words: Any) -> Snapshot:
+        return write_snapshot(folder, elec2(until), **words)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def snapshot_1996(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
+    """7 May to 31 December 1996."""
+    return write_snapshot(tmp_path_factory.mktemp("snapshot-1996"), elec2(datetime.fromisoformat("1997-01-01")))
+
+
+@pytest.fixture(scope="session")
+def model_1996(snapshot_1996: Snapshot, run_job: RunJob, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model folder that the training job makes of 1996."""
+    root = training_root(tmp_path_factory.mktemp("training-1996"), snapshot_1996)
+    ended = run_job("jobs.training", root, "train")
+    assert ended.code == 0, ended.output
+    return root / "model"

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pyarrow.parquet as pq
+import pytest
+from onnx import numpy_helper
+from safetensors.numpy import load, save
+
+from millrace.artefact import Artefact, digest, read_folder, write_archive
+from millrace.drift.baseline import Baseline
+from millrace.evaluation import Evaluation
+from millrace.workload import load_workload
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+WORKLOAD = load_workload(REPOSITORY / "workloads" / "electricity")
+
+Prepare = Callable[..., Path]
+
+
+@pytest.fixture
+def prepare(tmp_path: Path, snapshot_1996: Any) -> Prepare:
+    """A folder that stands for /opt/ml of an evaluation job."""
+
+    def make(artefact: Artefact, champion: Artefact | None = None, snapshot: Any = snapshot_1996) -> Path:
+        root = tmp_path / "ml"
+        for name, one in (("model", artefact), ("champion", champion)):
+            if one:
+                (root / "processing" / name).mkdir(parents=True)
+                write_archive(root / "processing" / name / "model.tar.gz", one)
+        (root / "processing" / "data").symlink_to(snapshot.data)
+        (root / "processing" / "config").symlink_to(snapshot.config)
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def artefact(model_1996: Path) -> Artefact:
+    return read_folder(model_1996)
+
+
+@pytest.fixture(scope="module")
+def june(make_snapshot: Any, training_at: Any, run_job: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The snapshot to 1 June 1997 and the model that is trained on it after the alarm."""
+    folder = tmp_path_factory.mktemp("june")
+    until = datetime.fromisoformat("1997-06-01")
+    snapshot = make_snapshot(folder, until, reason="alarm", gate="non_inferiority")
+    ended = run_job("jobs.training", training_at(folder / "ml", snapshot), "train")
+    assert ended.code == 0, ended.output
+    return snapshot, read_folder(folder / "ml" / "model")
+
+
+def evaluation(root: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((root / "processing/evaluation/evaluation.json").read_text())
+    return document
+
+
+def changed(artefact: Artefact, change: Callable[[dict[str, np.ndarray]], None]) -> Artefact:
+    """The artefact with other weights, in the graph as well, and digests that say so."""
+    weights = load(artefact.weights)
+    change(weights)
+    graph = onnx.load_from_string(artefact.onnx)
+    for constant in graph.graph.initializer:
+        if constant.name in weights:
+            constant.CopyFrom(numpy_helper.from_array(weights[constant.name], constant.name))
+    packed, onnx_bytes = save(weights), graph.SerializeToString()
+    digests = dataclasses.replace(artefact.description.digests, weights=digest(packed), onnx=digest(onnx_bytes))
+    description = dataclasses.replace(artefact.description, digests=digests)
+    return dataclasses.replace(artefact, description=description, weights=packed, onnx=onnx_bytes)
+
+
+def blind(weights: dict[str, np.ndarray]) -> None:
+    """Sure of class 1 whatever comes."""
+    weights["head.weight"] *= 0
+    weights["head.bias"] += 5
+
+
+def test_the_first_model_passes_its_declared_gates(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
+    root = prepare(artefact)
+    ended = run_job("jobs.evaluation", root)
+    assert ended.code == 0, ended.output
+    found = evaluation(root)
+    figures, gates = found["metrics"], WORKLOAD.gates
+    assert found["rows"] == {"test": 28 * 48}
+    assert found["split"] == {"from": "1996-12-04", "to": "1997-01-01"}
+    assert figures["accuracy"] > figures["baseline_accuracy"] + gates.baseline.margin
+    assert figures["ece"] < gates.calibration.max_ece
+    assert found["latency_ms"]["p99"] < gates.latency.max_p99_ms
+    assert found["size_mb"] < gates.size.max_mb
+    assert found["finite_weights"] is True
+    assert found["champion"] is None
+    assert Evaluation.model_validate(found).metrics.ece == figures["ece"]
+    assert figures["baseline_accuracy"] == pytest.approx(0.594, abs=0.001)
+    assert figures["accuracy"] == pytest.approx(0.86, abs=0.02)
+    assert sum(one["rows"] for one in found["reliability"]) == 28 * 48
+    assert [week["rows"] for week in found["weekly_error"]] == [336] * 4
+    mean_error = np.mean([week["error"] for week in found["weekly_error"]])
+    assert mean_error == pytest.approx(1 - figures["accuracy"])
+
+
+def test_a_model_that_is_blind_fails_them(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
+    root = prepare(changed(artefact, blind))
+    assert run_job("jobs.evaluation", root).code == 0
+    figures = evaluation(root)["metrics"]
+    assert figures["accuracy"] < figures["baseline_accuracy"] + WORKLOAD.gates.baseline.margin
+    assert figures["ece"] > WORKLOAD.gates.calibration.max_ece
+
+
+def test_weights_that_are_no_numbers_are_reported(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
+    def spoil(weights: dict[str, np.ndarray]) -> None:
+        weights["head.bias"] *= np.nan
+
+    root = prepare(changed(artefact, spoil))
+    ended = run_job("jobs.evaluation", root)
+    assert ended.code == 0, ended.output
+    found = evaluation(root)
+    assert found["finite_weights"] is False
+    assert np.isnan(found["metrics"]["ece"])
+
+
+def test_after_the_alarm_the_challenger_is_not_inferior(
+    prepare: Prepare, artefact: Artefact, june: Any, run_job: Any
+) -> None:
+    snapshot, challenger = june
+    root = prepare(challenger, champion=artefact, snapshot=snapshot)
+    assert run_job("jobs.evaluation", root, MILLRACE_CHAMPION_VERSION="1").code == 0
+    found = evaluation(root)
+    compared = found["champion"]
+    assert compared["model_version"] == "1"
+    assert compared["rows"] == 28 * 48
+    assert compared["challenger_accuracy"] == pytest.approx(found["metrics"]["accuracy"])
+    assert compared["difference"] == pytest.approx(compared["challenger_accuracy"] - compared["accuracy"])
+    assert compared["lower_bound"] > -WORKLOAD.gates.non_inferiority.margin
+
+
+def test_a_challenger_that_is_blind_is_inferior(prepare: Prepare, artefact: Artefact, june: Any, run_job: Any) -> None:
+    snapshot, challenger = june
+    root = prepare(changed(challenger, blind), champion=artefact, snapshot=snapshot)
+    assert run_job("jobs.evaluation", root).code == 0
+    assert evaluation(root)["champion"]["lower_bound"] < -WORKLOAD.gates.non_inferiority.margin
+
+
+def test_the_comparison_begins_where_the_run_says(
+    prepare: Prepare, artefact: Artefact, june: Any, run_job: Any, tmp_path: Path
+) -> None:
+    snapshot, challenger = june
+    root = prepare(challenger, champion=artefact, snapshot=snapshot)
+    (root / "processing" / "config").unlink()
+    shutil.copytree(snapshot.config, root / "processing" / "config")
+    run = json.loads((snapshot.config / "run.json").read_text())
+    (root / "processing/config/run.json").write_text(json.dumps(run | {"recent_from": "1997-05-18T00:00:00Z"}))
+    assert run_job("jobs.evaluation", root).code == 0
+    assert evaluation(root)["champion"]["rows"] == 14 * 48
+
+
+def test_the_baseline_can_be_read_by_the_monitors(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
+    root = prepare(artefact)
+    assert run_job("jobs.evaluation", root).code == 0
+    watched = Baseline.from_json((root / "processing/baseline/baseline.json").read_text())
+    assert watched.rows == 239 * 48
+    assert watched.error is not None
+    assert 0.1 < watched.error.bound < 0.5
+
+
+def test_predictions_are_kept_row_by_row(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
+    root = prepare(artefact)
+    assert run_job("jobs.evaluation", root).code == 0
+    kept = pq.read_table(root / "processing/evaluation/predictions.parquet")
+    assert kept.column_names == ["timestamp", "class", "probability"]
+    right = (kept["probability"].to_numpy() >= 0.5) == (kept["class"].to_numpy() == 1)
+    assert right.mean() == pytest.approx(evaluation(root)["metrics"]["accuracy"])
+
+
+@pytest.mark.parametrize("word", ["data", "contract", "config"])
+def test_a_model_of_other_origin_is_refused(prepare: Prepare, artefact: Artefact, run_job: Any, word: str) -> None:
+    digests = dataclasses.replace(artefact.description.digests, **{word: "other"})
+    description = dataclasses.replace(artefact.description, digests=digests)
+    root = prepare(dataclasses.replace(artefact, description=description))
+    assert run_job("jobs.evaluation", root).code == 1
+    told = (root / "output" / "message").read_text()
+    assert told == f"ArtefactError: model.json: digest of {word}: expected the run's {word}, got other"
+
+
+def test_no_torch_is_needed() -> None:
+    code = "import sys, jobs.evaluation.job; sys.exit('torch' in sys.modules or 'boto3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.serving.application import Application
+from jobs.serving.http import BadRequest, Head
+from jobs.serving.server import Request
+from jobs.serving.settings import Settings
+from millrace.artefact import read_folder
+from millrace.inference import BLOCK_ROWS, Model
+
+JSON, LINES = "application/json", "application/jsonlines"
+
+
+@pytest.fixture(scope="module")
+def model(model_1996: Path) -> Model:
+    return Model(read_folder(model_1996))
+
+
+@pytest.fixture
+def application(model: Model) -> Application:
+    return Application(model, Settings(model_version="3", workers=2))
+
+
+def request(
+    body: bytes = b"", *, method: str = "POST", path: str = "/invocations", content_type: str = JSON
+) -> Request:
+    head = Head(method=method, path=path, content_type=content_type, body_bytes=len(body), stays=True, waits=False)
+    return Request(head=head, body=body)
+
+
+@pytest.fixture
+def row(model: Model) -> Callable[[int], dict[str, Any]]:
+    """A row like those of training, another one for each number."""
+
+    def make(number: int) -> dict[str, Any]:
+        values = np.random.default_rng(number).random(len(model.description.features)).tolist()
+        return dict(zip(model.description.features, values, strict=True))
+
+    return make
+
+
+def rows(*given: dict[str, Any]) -> bytes:
+    return json.dumps({"rows": given}).encode()
+
+
+def test_answers_with_value_probability_and_confidence(application: Application, model: Model, row: Any) -> None:
+    given = [row(number) for number in range(40)]
+    [answer] = application.answer([request(rows(*given))])
+    document = json.loads(answer.body)
+    assert answer.status == 200
+    assert document["model_version"] == "3"
+    expected = model.probabilities(np.array([list(one.values()) for one in given], np.float32))
+    assert len(document["predictions"]) == 40
+    for prediction, p in zip(document["predictions"], expected, strict=True):
+        assert np.float32(prediction["probability"]) == p
+        assert prediction["value"] == int(p >= 0.5)
+        assert prediction["confidence"] == pytest.approx(max(p, 1 - p), abs=1e-7)
+    assert {prediction["value"] for prediction in document["predictions"]} == {0, 1}
+
+
+def test_lines_are_answered_line_by_line_with_their_ids(application: Application, row: Any) -> None:
+    given = [{"id": f'a"{number}'} | row(number) for number in range(3)]
+    [answer] = application.answer([request("\n".join(map(json.dumps, given)).encode(), content_type=LINES)])
+    assert answer.content_type == LINES
+    found = [json.loads(line) for line in answer.body.decode().splitlines()]
+    assert [line["id"] for line in found] == ['a"0', 'a"1', 'a"2']
+    assert found[0].keys() == {"id", "value", "probability", "confidence", "model_version"}
+
+
+def test_requests_of_one_turn_do_not_mix(application: Application, row: Any) -> None:
+    """Good and bad ones of both kinds, each as when it is asked alone."""
+    requests = [
+        request(rows(row(1))),
+        request(b"{"),
+        request(rows(row(2), row(3), row(4))),
+        request(method="GET", path="/ping"),
+        request(json.dumps({"id": 1} | row(5)).encode(), content_type=LINES),
+        request(rows({"a": 1})),
+        request(rows(*[row(number) for number in range(BLOCK_ROWS + 5)])),
+    ]
+    together = application.answer(requests)
+    assert [answer.status for answer in together] == [200, 400, 200, 200, 200, 400, 200]
+    for one, answer in zip(requests, together, strict=True):
+        [alone] = application.answer([one])
+        assert alone.status == answer.status
+        _assert_alike(alone.body, answer.body)
+
+
+def _assert_alike(one: bytes, other: bytes) -> None:
+    """Equal but for the last digits: a pass of other width may add up in another order."""
+    if not one.startswith(b'{"model_version"'):
+        if b"probability" not in one:
+            assert one == other
+        return
+    mine, others = json.loads(one)["predictions"], json.loads(other)["predictions"]
+    assert [p["value"] for p in mine] == [p["value"] for p in others]
+    np.testing.assert_allclose([p["probability"] for p in mine], [p["probability"] for p in others], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/ping", 200),
+        ("GET", "/execution-parameters", 200),
+        ("POST", "/ping", 405),
+        ("GET", "/invocations", 405),
+        ("GET", "/", 404),
+        ("GET", "/ping/", 404),
+    ],
+)
+def test_paths_and_methods(application: Application, method: str, path: str, status: int) -> None:
+    [answer] = application.answer([request(method=method, path=path)])
+    assert answer.status == status
+    if status >= 400:
+        assert json.loads(answer.body).keys() == {"error", "expected", "came", "where"}
+
+
+def test_ping_has_an_empty_body_and_batch_transform_is_told_what_suits(application: Application) -> None:
+    ping, parameters = application.answer(
+        [request(method="GET", path="/ping"), request(method="GET", path="/execution-parameters")]
+    )
+    assert ping.body == b""
+    assert json.loads(parameters.body) == {
+        "MaxConcurrentTransforms": 2,
+        "BatchStrategy": "MULTI_RECORD",
+        "MaxPayloadInMB": 6,
+    }
+
+
+def test_bytes_that_are_no_request_are_refused_in_the_same_words(application: Application) -> None:
+    answer = application.refuse(BadRequest(431, "headers of at most 16384 bytes", "more"))
+    assert answer.status == 431
+    assert json.loads(answer.body)["expected"] == "headers of at most 16384 bytes"
+
+
+def test_an_engine_that_fails_is_our_fault_and_costs_only_its_turn(
+    application: Application,
+    model: Model,
+    row: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_rows: object) -> None:
+        raise RuntimeError("no memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "probabilities", fail)
+        asked = [request(rows(row(1))), request(b"{"), request(method="GET", path="/ping")]
+        assert [answer.status for answer in application.answer(asked)] == [500, 400, 200]
+    assert "no memory" in capsys.readouterr().err
+    assert application.answer([request(rows(row(1)))])[0].status == 200

@@ -1,0 +1,134 @@
+"""The server's loop with an application that only counts: limits, patience, large answers."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from jobs.serving import server as module
+from jobs.serving.http import BadRequest, Heads
+from jobs.serving.server import Answer, Request, Server, listen
+
+
+class Counting:
+    """Answers with as many bytes as asked for, and remembers how many requests each turn had."""
+
+    def __init__(self, answer_bytes: int = 2, pause_s: float = 0.0) -> None:
+        self.answer_bytes, self.pause_s = answer_bytes, pause_s
+        self.turns: list[int] = []
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        self.turns.append(len(requests))
+        time.sleep(self.pause_s)
+        return [Answer(status=200, body=b"x" * self.answer_bytes) for _ in requests]
+
+    def refuse(self, bad: BadRequest) -> Answer:
+        return Answer(status=bad.status, body=b"")
+
+
+@contextmanager
+def serving(application: Counting) -> Iterator[int]:
+    listener = listen("127.0.0.1", 0)
+    port: int = listener.getsockname()[1]
+    server = Server(listener, application, Heads(max_body_bytes=1000))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield port
+    finally:
+        server.stop()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def connect(port: int, receive_bytes: int | None = None) -> socket.socket:
+    client = socket.socket()
+    if receive_bytes:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    client.settimeout(10)
+    client.connect(("127.0.0.1", port))
+    return client
+
+
+PING = b"GET /ping HTTP/1.1\r\n\r\n"
+
+
+def read_all(client: socket.socket, bytes_expected: int) -> int:
+    count = 0
+    while count < bytes_expected and (data := client.recv(1 << 20)):
+        count += len(data)
+    return count
+
+
+@pytest.mark.parametrize("pipelined", [1, 5])
+def test_answers_that_the_client_takes_slowly_arrive_whole(pipelined: int) -> None:
+    size = 8_000_000
+    head = len(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 8000000\r\n\r\n")
+    with serving(Counting(size)) as port, connect(port, 65536) as slow, connect(port) as other:
+        slow.sendall(PING * pipelined)
+        time.sleep(0.1)
+        slow.sendall(PING)  # not read before the client has taken what it asked for
+        other.sendall(PING)
+        assert read_all(other, size + head) == size + head
+        total = (pipelined + 1) * (size + head)
+        assert read_all(slow, total) == total
+
+
+def test_requests_that_wait_are_answered_together() -> None:
+    counting = Counting(pause_s=0.1)
+    with serving(counting) as port:
+        clients = [connect(port) for _ in range(9)]
+        for client in clients:
+            client.sendall(PING)
+            client.recv(1000)  # accepted
+        counting.turns.clear()
+        for client in clients:
+            client.sendall(PING)
+        for client in clients:
+            client.recv(1000)
+            client.close()
+    assert sum(counting.turns) == 9
+    assert len(counting.turns) <= 4
+
+
+def test_a_client_that_never_ends_its_request_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REQUEST_S", 0.2)
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    with serving(Counting()) as port, connect(port) as stalling, connect(port) as idle:
+        stalling.sendall(PING[:-1])
+        assert stalling.recv(10) == b""
+        idle.sendall(PING)  # one that asks nothing may stay
+        assert idle.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_clients_above_the_limit_wait_until_one_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CONNECTIONS", 2)
+    with serving(Counting()) as port, connect(port) as first, connect(port) as second:
+        for client in (first, second):
+            client.sendall(PING)
+            client.recv(1000)
+        with connect(port) as third:
+            third.sendall(PING)
+            third.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                third.recv(1000)
+            first.close()
+            third.settimeout(10)
+            assert third.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_a_stop_does_not_wait_for_those_who_never_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DRAIN_S", 0.2)
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    with serving(Counting()) as port:
+        stalling = connect(port)
+        stalling.sendall(PING[:-1])
+        time.sleep(0.05)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    stalling.close()

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.serving.rows import MAX_ROWS, Reader, Refused
+
+READER = Reader(["a", "b"])
+JSON, LINES = "application/json", "application/jsonlines"
+
+
+def body(*rows: object) -> bytes:
+    return json.dumps({"rows": rows}).encode()
+
+
+def test_values_come_in_the_order_of_the_model() -> None:
+    found = READER.read(body({"b": 2, "a": 1.5}, {"a": -1, "b": 1e300 * 0}), JSON)
+    assert found.values == [(1.5, 2), (-1, 0.0)]
+    assert found.ids is None
+
+
+def test_lines_bring_their_ids_of_any_kind() -> None:
+    lines = b'{"id": "x-1", "a": 1, "b": 2}\r\n{"a": 3, "b": 4, "id": 7}\n{"a": 5, "b": 6}\n\n'
+    found = READER.read(lines, LINES)
+    assert found.values == [(1, 2), (3, 4), (5, 6)]
+    assert found.ids == ["x-1", 7, None]
+
+
+def test_a_model_of_one_feature_has_rows_too() -> None:
+    assert Reader(["a"]).read(b'{"rows": [{"a": 1}]}', JSON).values == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "where"),
+    [
+        (b"", "no JSON", "body"),
+        (b"{", "no JSON", "body"),
+        (b"\xff\xfe", "no JSON", "body"),
+        (b"[" * 100_000, "no JSON", "body"),
+        (b'{"rows": [{"a": NaN, "b": 1}]}', "no JSON", "body"),
+        (b'{"rows": [{"a": -Infinity, "b": 1}]}', "no JSON", "body"),
+        (b'{"rows": [{"a": ' + b"9" * 5000 + b', "b": 1}]}', "no JSON", "body"),
+        (b"[]", "no rows", "body"),
+        (b"{}", "no rows", "body"),
+        (b"null", "no rows", "body"),
+        (b'{"rows": {"a": 1, "b": 2}}', "no rows", "body"),
+        (b'{"rows": []}', "number of rows", "body"),
+        (body({"a": 1, "b": 2}, [1, 2]), "a row is no object", "rows[1]"),
+        (body({"a": 1}), "missing feature", "rows[0]"),
+        (body({"a": 1, "b": 2}, {"a": 1, "b": 2, "c": 3}), "unknown field", "rows[1]"),
+        (body({"a": 1, "b": None}), "no number", "rows[0].b"),
+        (body({"a": 1, "b": "2"}), "no number", "rows[0].b"),
+        (body({"a": True, "b": 2}), "no number", "rows[0].a"),
+        (body({"a": [1], "b": 2}), "no number", "rows[0].a"),
+        (body({"a": 1e39, "b": 2}), "no number", "rows[0].a"),
+        (body({"a": 10**400, "b": 2}), "no number", "rows[0].a"),
+        (b'{"rows": [{"a": 1e999, "b": 1}]}', "no number", "rows[0].a"),
+    ],
+)
+def test_a_body_that_is_not_as_promised_is_refused_with_its_place(content: bytes, error: str, where: str) -> None:
+    with pytest.raises(Refused) as refused:
+        READER.read(content, JSON)
+    assert (refused.value.error, refused.value.where) == (error, where)
+    assert refused.value.status == 400
+    assert len(refused.value.came) <= 200
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        (b'{"a": 1, "b": 2}\n{"a": 1}', "line 2"),
+        (b'{"a": 1, "b": 2}\n\n{"a": 1, "b": 2}', "line 2"),
+        (b'{"a": 1, "b": 2}\n[1]', "line 2"),
+        (b'{"a": 1, "b": "x"}', "line 1.b"),
+        (b"", "body"),
+    ],
+)
+def test_a_bad_line_is_named(content: bytes, where: str) -> None:
+    with pytest.raises(Refused) as refused:
+        READER.read(content, LINES)
+    assert refused.value.where == where
+
+
+def test_too_many_rows_are_too_large() -> None:
+    with pytest.raises(Refused) as refused:
+        READER.read(body(*[{}] * (MAX_ROWS + 1)), JSON)
+    assert refused.value.status == 413
+
+
+@pytest.mark.parametrize("content_type", ["", "text/csv", "application/x-npy"])
+def test_other_content_types_are_refused(content_type: str) -> None:
+    with pytest.raises(Refused) as refused:
+        READER.read(body({"a": 1, "b": 2}), content_type)
+    assert refused.value.status == 415
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "rows", "id"]), inner),
+    max_leaves=8,
+)
+
+
+@given(ANYTHING)
+def test_nothing_but_a_refusal_is_ever_raised(document: object) -> None:
+    text = json.dumps(document).encode()
+    for content, content_type in ((text, JSON), (text, LINES), (b'{"rows": [' + text + b"]}", JSON)):
+        with suppress(Refused):
+            found = READER.read(content, content_type)
+            assert all(math.isfinite(value) for row in found.values for value in row)

@@ -1,0 +1,265 @@
+"""The server process as the platform meets it: real sockets, real signals."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+FEATURES = ("day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
+ROW = dict.fromkeys(FEATURES, 0.25)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    process: subprocess.Popen[bytes]
+    port: int
+    first_ping_s: float
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def ask(self, *rows: dict[str, Any]) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("POST", "/invocations", json.dumps({"rows": rows}), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running(root: Path, workers: int = 1) -> Iterator[Running]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    variables = {
+        "PATH": os.environ["PATH"],
+        "MILLRACE_ML_ROOT": str(root),
+        "MILLRACE_BIND": "127.0.0.1",
+        "MILLRACE_WORKERS": str(workers),
+        "MILLRACE_MODEL_VERSION": "3",
+        "SAGEMAKER_BIND_TO_PORT": str(port),
+    }
+    began = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "jobs.serving", "serve"], cwd=REPOSITORY, env=variables
+    ) as process:
+        try:
+            while not _ping(port):
+                assert process.poll() is None, "the server has ended"
+                assert time.monotonic() - began < 30
+                time.sleep(0.01)
+            yield Running(process=process, port=port, first_ping_s=time.monotonic() - began)
+        finally:
+            process.kill()
+
+
+def _ping(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/ping")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def root(model_1996: Path) -> Path:
+    return model_1996.parent
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[Running]:
+    with running(root) as one:
+        yield one
+
+
+def post(body: bytes, *headers: str, length: int | None = None) -> bytes:
+    lines = ["POST /invocations HTTP/1.1", "content-type: application/json", *headers]
+    lines.append(f"content-length: {len(body) if length is None else length}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def receive(client: socket.socket, answers: int) -> list[tuple[int, bytes]]:
+    """So many answers: status and body."""
+    found: list[tuple[int, bytes]] = []
+    with client.makefile("rb") as file:
+        while len(found) < answers and (start := file.readline()):
+            length = 0
+            while (line := file.readline()) not in (b"\r\n", b""):
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            found.append((int(start.split()[1]), file.read(length)))
+    return found
+
+
+def test_starts_fast_and_small(server: Running) -> None:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    resident_kb = int(status.split("VmRSS:")[1].split()[0])
+    assert resident_kb < 200 * 1024
+    assert server.first_ping_s < 5  # measured 0.35 s; the machine of the tests may be busy
+
+
+def test_answers_with_its_version(server: Running) -> None:
+    status, document = server.ask(ROW)
+    assert status == 200
+    assert document["model_version"] == "3"
+    assert document["predictions"][0]["value"] in (0, 1)
+
+
+def test_an_error_says_what_where(server: Running) -> None:
+    status, document = server.ask(ROW | {"period": None})
+    assert status == 400
+    assert document == {
+        "error": "no number",
+        "expected": "a finite number of float32",
+        "came": "null",
+        "where": "rows[0].period",
+    }
+
+
+def test_a_request_may_come_byte_by_byte_and_several_at_once(server: Running) -> None:
+    request = post(json.dumps({"rows": [ROW]}).encode())
+    with server.connect() as client:
+        for cut in range(0, len(request), 40):
+            client.sendall(request[cut : cut + 40])
+            time.sleep(0.001)
+        client.sendall(b"GET /ping HTTP/1.1\r\n\r\n" + post(b"{") + request)
+        answers = receive(client, 4)
+    assert [status for status, _ in answers] == [200, 200, 400, 200]
+    assert answers[0] == answers[3]
+
+
+def test_a_client_that_waits_is_told_to_go_on(server: Running) -> None:
+    body = json.dumps({"rows": [ROW]}).encode()
+    with server.connect() as client:
+        client.sendall(post(b"", "expect: 100-continue", length=len(body)))
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        assert receive(client, 1)[0][0] == 200
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400),
+        (b"GET /ping HTTP/1.1\r\n" + b"x: y\r\n" * 5000, 431),
+        (post(b"", length=7 * 1024 * 1024), 413),
+        (b"POST /invocations HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+    ],
+)
+def test_garbage_is_answered_and_the_connection_closed(server: Running, sent: bytes, status: int) -> None:
+    with server.connect() as client:
+        client.sendall(sent)
+        assert receive(client, 2)[0][0] == status
+    assert server.ask(ROW)[0] == 200
+
+
+def test_one_that_stalls_or_leaves_holds_up_nobody(server: Running) -> None:
+    request = post(json.dumps({"rows": [ROW]}).encode())
+    with server.connect() as stalling, server.connect() as leaving:
+        stalling.sendall(request[:-1])
+        leaving.sendall(request[:50])
+        leaving.close()
+        assert server.ask(ROW)[0] == 200
+        stalling.sendall(request[-1:])
+        assert receive(stalling, 1)[0][0] == 200
+
+
+def test_an_answer_larger_than_the_socket_takes_arrives_whole(server: Running) -> None:
+    request = post(json.dumps({"rows": [ROW] * 18_000}).encode())
+    with server.connect() as client:
+        client.sendall(request)
+        time.sleep(0.3)
+        [(status, body)] = receive(client, 1)
+    assert status == 200
+    assert len(json.loads(body)["predictions"]) == 18_000
+
+
+def test_many_clients_get_each_their_own_answer(server: Running) -> None:
+    """2,400 requests of 16 clients with different rows: each answer is that to its own row."""
+    rows = [ROW | {"nswprice": 0.04 + number / 1000, "day_of_week": 3} for number in range(16)]
+    expected = [server.ask(row)[1]["predictions"][0]["probability"] for row in rows]
+    assert len(set(expected)) == 16
+    wrong: list[int] = []
+
+    def ask(number: int) -> None:
+        request = post(json.dumps({"rows": [rows[number]]}).encode())
+        with server.connect() as client:
+            for _ in range(150):
+                client.sendall(request)
+                [(status, body)] = receive(client, 1)
+                if status != 200 or abs(json.loads(body)["predictions"][0]["probability"] - expected[number]) > 1e-6:
+                    wrong.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_finishes_what_was_begun_and_ends_cleanly(root: Path, workers: int) -> None:
+    request = post(json.dumps({"rows": [ROW]}).encode())
+    with running(root, workers) as server, server.connect() as begun, server.connect() as idle:
+        begun.sendall(request[:-1])
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        assert idle.recv(10) == b""  # closed
+        begun.sendall(request[-1:])
+        assert receive(begun, 1)[0][0] == 200
+        assert server.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_stop_before_the_model_is_open_is_clean_too(root: Path, workers: int) -> None:
+    with running(root, workers) as server:
+        server.process.send_signal(signal.SIGTERM)  # the first worker has just answered
+        assert server.process.wait(10) == 0
+
+
+def test_when_one_worker_dies_the_container_ends(root: Path) -> None:
+    with running(root, workers=2) as server:
+        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+        assert len(children) == 2
+        os.kill(int(children[0]), signal.SIGKILL)
+        assert server.process.wait(10) == 1
+
+
+def test_an_artefact_that_was_altered_is_not_served(root: Path, tmp_path: Path, run_job: Callable[..., Any]) -> None:
+    (tmp_path / "model").mkdir()
+    for path in (root / "model").iterdir():
+        (tmp_path / "model" / path.name).write_bytes(path.read_bytes())
+    with (tmp_path / "model" / "model.onnx").open("ab") as file:
+        file.write(b"\0")
+    ended = run_job("jobs.serving", tmp_path, "serve", SAGEMAKER_BIND_TO_PORT="1")
+    assert ended.code == 1
+    assert "ArtefactError" in ended.output
+    assert "model.onnx: expected digest" in ended.output
+
+
+def test_no_heavy_package_is_imported() -> None:
+    code = (
+        "import sys, jobs.serving.__main__, jobs.serving.application, millrace.inference\n"
+        "sys.exit(bool({'torch', 'pydantic', 'pyarrow', 'pandas', 'boto3'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

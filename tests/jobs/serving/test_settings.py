@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from jobs.serving.settings import MB, Settings
+from millrace.errors import SettingsError
+
+
+def test_a_container_runs_without_any_variable() -> None:
+    settings = Settings.read({})
+    assert (settings.port, settings.bind, settings.max_body_bytes) == (8080, "0.0.0.0", 6 * MB)
+    assert settings.workers >= 1
+
+
+def test_variables_of_sagemaker_and_of_ours_are_read() -> None:
+    settings = Settings.read(
+        {
+            "SAGEMAKER_BIND_TO_PORT": "9000",
+            "SAGEMAKER_MAX_PAYLOAD_IN_MB": "50",
+            "MILLRACE_BIND": "127.0.0.1",
+            "MILLRACE_WORKERS": "3",
+            "MILLRACE_MODEL_VERSION": "17",
+        }
+    )
+    assert settings == Settings(model_version="17", port=9000, bind="127.0.0.1", workers=3, max_body_bytes=50 * MB)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "0", "70000", "8080.0"])
+def test_a_wrong_port_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match="SAGEMAKER_BIND_TO_PORT: expected a whole number from 1 to 65535"):
+        Settings.read({"SAGEMAKER_BIND_TO_PORT": text})

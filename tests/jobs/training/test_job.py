@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load_file
+
+from millrace.artefact import digest, read_folder
+
+# pytest puts this folder's conftest in reach of its fixtures only.
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def test_leaves_an_artefact_that_can_be_trusted(model_1996: Path, snapshot_1996: Any) -> None:
+    artefact = read_folder(model_1996)
+    description = artefact.description
+    assert description.features[:3] == ("day_of_week", "period", "nswprice")
+    assert description.label == "class"
+    assert description.digests.data == "data"
+    assert description.digests.onnx == digest(artefact.onnx)
+    assert 0.3 < description.temperature < 3
+    history = json.loads(artefact.history)
+    assert history[0].keys() == {"epoch", "train_loss", "validation_loss", "validation_accuracy", "seconds"}
+
+
+def test_statistics_are_those_of_the_training_days_only(model_1996: Path, snapshot_1996: Any) -> None:
+    rows = pq.read_table(REPOSITORY / "workloads/electricity/sample/elec2.parquet")
+    stamps, prices = rows["timestamp"].to_numpy(), rows["nswprice"].to_numpy()
+    weights = load_file(model_1996 / "weights.safetensors")
+    seen = prices[stamps < np.datetime64("1996-11-06")]
+    assert weights["mean_F"][2] == pytest.approx(seen.mean(), rel=1e-5)
+    assert weights["scale_F"][2] == pytest.approx(1 / seen.std(), rel=1e-5)
+    assert weights["mean_F"][2] != pytest.approx(prices[stamps < np.datetime64("1997-01-01")].mean(), rel=1e-4)
+
+
+def test_columns_without_a_value_in_1996_are_off(model_1996: Path) -> None:
+    scale_F = load_file(model_1996 / "weights.safetensors")["scale_F"]
+    assert (scale_F == 0).tolist() == [False, False, False, False, True, True, True]
+
+
+def test_walk_forward_models_have_not_seen_what_they_are_judged_on(model_1996: Path) -> None:
+    frozen = read_folder(model_1996).description.walk_forward
+    assert [model.trained_until for model in frozen] == ["1996-08-14", "1996-09-11", "1996-10-09", "1996-11-06"]
+    for model in frozen:
+        assert model.weeks[0].start == model.trained_until
+        assert model.weeks[-1].end == "1997-01-01"
+        assert all(0 < week.error < 0.5 for week in model.weeks)
+
+
+def test_tells_its_figures_on_standard_output(
+    tmp_path: Path, snapshot_1996: Any, run_job: Any, training_at: Any
+) -> None:
+    ended = run_job("jobs.training", training_at(tmp_path / "ml", snapshot_1996))
+    assert ended.code == 0
+    assert "epoch=0 train_loss=0." in ended.output
+    assert not (tmp_path / "ml" / "output" / "failure").exists()
+    assert not list((tmp_path / "ml").glob("checkpoints/*"))
+
+
+def test_a_stopped_job_goes_on_and_gives_the_same_model(
+    tmp_path: Path, snapshot_1996: Any, model_1996: Path, run_job: Any, training_at: Any
+) -> None:
+    root = training_at(tmp_path / "ml", snapshot_1996)
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobs.training", "train"],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "MILLRACE_ML_ROOT": str(root), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith("epoch=1 "))
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+    assert process.returncode == 143
+    assert "stopped: in epoch" in rest
+    assert not (root / "model").exists()
+    assert not (root / "output" / "failure").exists()
+    ended = run_job("jobs.training", root)
+    assert ended.code == 0, ended.output
+    assert "epoch=0 " not in ended.output
+    for name in ("weights.safetensors", "model.onnx"):
+        assert (root / "model" / name).read_bytes() == (model_1996 / name).read_bytes()
+
+
+def test_a_snapshot_that_is_too_short_fails_and_says_why(
+    tmp_path: Path, make_snapshot: Any, run_job: Any, training_at: Any
+) -> None:
+    root = training_at(tmp_path / "ml", make_snapshot(tmp_path / "short", datetime.fromisoformat("1996-06-15")))
+    ended = run_job("jobs.training", root)
+    assert ended.code == 1
+    failure = (root / "output" / "failure").read_text()
+    assert failure.startswith("SnapshotError: expected rows to train on before 1996-04-20")
+    assert not (root / "model").exists()
+
+
+def test_a_missing_channel_fails_and_says_which(
+    tmp_path: Path, snapshot_1996: Any, run_job: Any, training_at: Any
+) -> None:
+    root = training_at(tmp_path / "ml", snapshot_1996)
+    (root / "input" / "config" / "inputdataconfig.json").write_text('{"config": {}}')
+    assert run_job("jobs.training", root).code == 1
+    assert "data: expected a channel of this name, got ['config']" in (root / "output" / "failure").read_text()
+
+
+@pytest.mark.parametrize("module", ["torch._dynamo", "boto3"])
+def test_slow_or_foreign_imports_stay_out(tmp_path: Path, snapshot_1996: Any, training_at: Any, module: str) -> None:
+    """torch._dynamo costs a second of CPU in each job."""
+    code = f"import sys, jobs.training.job, millrace.models.feedforward; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+
+
+def test_uses_little_cpu(tmp_path: Path, snapshot_1996: Any, training_at: Any) -> None:
+    """A bound with room for a busy machine; measured 2.8 s, of which 1.3 s import torch."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-m", "jobs.training"],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "MILLRACE_ML_ROOT": str(training_at(tmp_path / "ml", snapshot_1996))},
+        check=True,
+        capture_output=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime - before.ru_utime < 6, time.monotonic() - began

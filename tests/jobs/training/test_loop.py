@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+from jobs.runtime import Stopped
+from jobs.training import checkpoint
+from jobs.training.loop import Epoch, Examples, Task, Trained, train
+from millrace.errors import ArtefactError
+from millrace.families import Feedforward
+
+
+def examples(rows: int, seed: int) -> Examples:
+    """Class 1 where the first column is above the product of the others, and some noise."""
+    x_NF = torch.randn(rows, 3, generator=torch.Generator().manual_seed(seed))
+    noise = 0.3 * torch.randn(rows, generator=torch.Generator().manual_seed(seed + 1))
+    return Examples(x_NF=x_NF, y_N=(x_NF[:, 0] > x_NF[:, 1] * x_NF[:, 2] + noise).float())
+
+
+@pytest.fixture
+def task() -> Task:
+    parameters = Feedforward(hidden=(16,), epochs=6, batch_size=64, learning_rate=0.01, patience=3, dropout=0.2, seed=3)
+    return Task(
+        family="feedforward",
+        parameters=parameters,
+        train=examples(650, 0),
+        validation=examples(300, 5),
+        identity="task",
+    )
+
+
+def assert_equal(one: Trained, other: Trained) -> None:
+    """Bit by bit, but for the clock."""
+    mine, others = one.network.state_dict(), other.network.state_dict()
+    assert mine.keys() == others.keys()
+    assert all(torch.equal(mine[name], others[name]) for name in mine)
+    assert [_figures(epoch) for epoch in one.history] == [_figures(epoch) for epoch in other.history]
+
+
+def _figures(epoch: Epoch) -> tuple[float, ...]:
+    return epoch.epoch, epoch.train_loss, epoch.validation_loss, epoch.validation_accuracy
+
+
+def test_learns(task: Task) -> None:
+    trained = train(task)
+    assert max(epoch.validation_accuracy for epoch in trained.history) > 0.78
+    assert trained.history[-1].train_loss < trained.history[0].train_loss
+    assert not trained.network.training
+
+
+def test_keeps_the_weights_of_the_best_epoch(task: Task) -> None:
+    trained = train(task)
+    with torch.no_grad():
+        logit_N = trained.network(task.validation.x_NF)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logit_N, task.validation.y_N)
+    assert float(loss) == pytest.approx(min(epoch.validation_loss for epoch in trained.history), abs=1e-6)
+
+
+def test_stops_after_so_many_epochs_without_a_better_one(task: Task) -> None:
+    worse = task.parameters.model_copy(update={"epochs": 200, "learning_rate": 0.1, "patience": 2})
+    history = train(dataclasses.replace(task, parameters=worse)).history
+    best = min(history, key=lambda epoch: epoch.validation_loss)
+    assert len(history) == best.epoch + 1 + 2
+    assert len(history) < 200
+
+
+def test_the_same_task_gives_the_same_model(task: Task) -> None:
+    assert_equal(train(task), train(task))
+
+
+def test_another_seed_gives_another_model(task: Task) -> None:
+    other = dataclasses.replace(task, parameters=task.parameters.model_copy(update={"seed": 4}))
+    with pytest.raises(AssertionError):
+        assert_equal(train(task), train(other))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 13, 10, 47])
+def test_goes_on_exactly_where_it_was_stopped(task: Task, tmp_path: Path, steps: int) -> None:
+    """10 steps an epoch: at the start, within an epoch, at its end."""
+    calls = itertools.count()
+    with pytest.raises(Stopped):
+        train(task, checkpoints=tmp_path, stop=lambda: next(calls) >= steps)
+    torch.manual_seed(999)  # another process has another random state
+    assert_equal(train(task, checkpoints=tmp_path), train(task))
+
+
+def test_a_checkpoint_of_every_step_changes_nothing(task: Task, tmp_path: Path) -> None:
+    assert_equal(train(task, checkpoints=tmp_path, checkpoint_every_s=0), train(task))
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+
+
+def test_a_lost_random_state_would_be_noticed(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = itertools.count()
+    with pytest.raises(Stopped):
+        train(task, checkpoints=tmp_path, stop=lambda: next(calls) >= 13)
+    monkeypatch.setattr(torch, "set_rng_state", lambda _state: None)
+    with pytest.raises(AssertionError):
+        assert_equal(train(task, checkpoints=tmp_path), train(task))
+
+
+def test_the_checkpoint_of_another_task_is_refused(task: Task, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        train(task, checkpoints=tmp_path, stop=lambda: True)
+    with pytest.raises(ArtefactError, match="expected a checkpoint of task other, got one of task"):
+        train(dataclasses.replace(task, identity="other"), checkpoints=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 100])
+def test_what_is_no_checkpoint_is_refused(task: Task, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / checkpoint.NAME).write_bytes(content)
+    with pytest.raises(ArtefactError, match="expected a checkpoint"):
+        train(task, checkpoints=tmp_path)
+
+
+def test_fewer_rows_than_a_batch_are_one_step(task: Task) -> None:
+    trained = train(dataclasses.replace(task, train=examples(20, 0)))
+    assert all(torch.isfinite(value).all() for value in trained.network.state_dict().values())

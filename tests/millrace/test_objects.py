@@ -1,0 +1,32 @@
+"""Objects by their URI."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from millrace.errors import ConfigurationError
+from millrace.objects import download, read_object, split_uri
+
+
+def test_bucket_and_key():
+    assert split_uri("s3://bucket/a/b c+d.json") == ("bucket", "a/b c+d.json")
+
+
+@pytest.mark.parametrize("uri", ["bucket/key", "s3://bucket", "s3://bucket/", "s3:///key", "http://bucket/key", ""])
+def test_anything_else_is_refused(uri):
+    with pytest.raises(ConfigurationError, match="expected s3://<bucket>/<key>"):
+        split_uri(uri)
+
+
+def test_the_object_comes_whole(monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    content = bytes(range(256)) * 9000
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="bucket")
+        client.put_object(Bucket="bucket", Key="k", Body=content)
+        download(client, "s3://bucket/k", tmp_path / "k")
+        assert read_object(client, "s3://bucket/k") == (tmp_path / "k").read_bytes() == content
