@@ -25,16 +25,18 @@ PRUNED = (
 """What no function imports; boto3 and what it stands on belong to Lambda's own runtime."""
 
 
-def bundle(repository: Path, function: str, *, workload: str) -> tuple[str, str]:
+def bundle(repository: Path, function: str, *, workload: str, platform: str) -> tuple[str, str]:
     """The folder and the digest of the bundle of `functions/<function>` for one workload.
 
     It holds the import closure of the handler, the workload's yaml files and `features.py`; its root
-    mirrors the repository's, so an import path is the same in a test and in Lambda."""
+    mirrors the repository's, so an import path is the same in a test and in Lambda. For this machine's own
+    Python (`platform` is `host`) it is compiled, since a bundle is read-only."""
     files = sorted(
         [*closure(repository, repository / "functions" / function / "handler.py"), *_declaration(repository, workload)]
     )
     digest = _digest(repository, files)
-    folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}"
+    compiled = platform == "host"
+    folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}{'-host' if compiled else ''}"
     if not folder.is_dir():
         unfinished = folder.with_name(f".{folder.name}")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -42,6 +44,8 @@ def bundle(repository: Path, function: str, *, workload: str) -> tuple[str, str]
             target = unfinished / file.relative_to(repository)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
+        if compiled:
+            compileall.compile_dir(str(unfinished), quiet=2, stripdir=str(unfinished))
         unfinished.rename(folder)
     return str(folder), digest
 
@@ -154,13 +158,13 @@ def _modules(repository: Path, name: str) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Make the host's layers ahead of time, as `make setup` does."""
-    import platform as machine
-
+    """Make the host's bundles and layers ahead of time, as `make setup` does."""
     root = Path(__file__).resolve().parent.parent
-    python = ".".join(machine.python_version_tuple()[:2])
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
     for requirements in sorted(root.glob("functions/*/requirements.txt")):
         layer(root, requirements, "host", python)
+        for declaration in sorted(root.glob("workloads/*/workload.yaml")):
+            bundle(root, requirements.parent.name, workload=declaration.parent.name, platform="host")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from millrace.errors import ConfigurationError
 from millrace.names import STAGES, Platform
@@ -48,6 +50,11 @@ class StageSettings:
         return {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}[self.architecture]
 
 
+def _build_folder() -> Path:
+    """Where the local cloud's user wants its files; functions run elsewhere, so the path is whole."""
+    return Path(os.environ.get("MILLRACE_BUILD", Path(__file__).resolve().parent.parent / "build")).resolve()
+
+
 def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
     """The settings of `stage`; raises ConfigurationError on an unknown one."""
     names = Platform(stage=stage, account=account, region=region)
@@ -63,8 +70,8 @@ def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
             use_spot=False,
             poll_s=1,
             bake_s=1,
-            decision_window_s=1,
-            tracking_uri="sqlite:///build/mlflow.db",
+            decision_window_s=0,
+            tracking_uri=f"sqlite:///{_build_folder() / 'mlflow.db'}",
         )
     if stage in ("dev", "prod"):
         production = stage == "prod"

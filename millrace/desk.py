@@ -98,6 +98,7 @@ def started(build: Path, *, clock: datetime) -> Iterator[Desk]:
             synth_log,
             environment={
                 "CDK_OUTDIR": str(assembly),
+                "MILLRACE_BUILD": str(build.resolve()),
                 "CDK_DEFAULT_ACCOUNT": ACCOUNT,
                 "CDK_DEFAULT_REGION": REGION,
                 # CDK's own validation engine takes 6 s to start; the tests run it on dev and prod.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -41,25 +42,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def ingest(call: Invocation[IngestState], folder: Path) -> Ingested:
-    drop, origin = call.state.detail, {"run": call.run, "source": call.state.detail.uri, "as_of": call.state.as_of}
-    bytes_, parsed, raw = folder / "drop", folder / "parsed", folder / "unparsable"
-    digest = ""
+    drop, raw, digest = call.state.detail, folder / "raw", ""
+    quarantine = partial(QuarantineFile, raw, run=call.run, source=drop.uri, as_of=call.state.as_of)
     try:
-        digest = fetch(S3, drop, bytes_, most_bytes=LIMITS.file_bytes)
-        with QuarantineFile(raw, **origin) as unparsable:  # type: ignore[arg-type]
-            rows = parse(bytes_, CONTRACT.table(drop.feed), parsed, unparsable, limits=LIMITS)
+        digest = fetch(S3, drop, folder / "drop", most_bytes=LIMITS.file_bytes)
+        with quarantine() as refused:
+            rows = parse(folder / "drop", CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
     except DropError as error:
-        with QuarantineFile(folder / "whole", **origin) as refused:  # type: ignore[arg-type]
+        with quarantine() as refused:
             refused.add([whole(error)])
-        _upload(call, folder / "whole", "drop")
+        upload(call, raw, "drop")
         return Ingested(rejected=True, reason=error.reason, source=drop.uri, source_digest=digest)
-    S3.upload_file(str(parsed), LAKE, Staged(workload=SETTINGS.workload, run=call.run).parsed)
-    if unparsable.rows:
-        _upload(call, raw, "unparsable")
-    return Ingested(source=drop.uri, source_digest=digest, parsed=rows, unparsable=unparsable.rows)
+    S3.upload_file(str(folder / "parsed"), LAKE, Staged(workload=SETTINGS.workload, run=call.run).parsed)
+    if refused.rows:
+        upload(call, raw, "unparsable")
+    return Ingested(source=drop.uri, source_digest=digest, parsed=rows, unparsable=refused.rows)
 
 
-def _upload(call: Invocation[IngestState], path: Path, part: str) -> None:
-    state = call.state
-    key = object_key(SETTINGS.workload, state.detail.feed, as_of=state.as_of, run=call.run, part=part)
-    S3.upload_file(str(path), LAKE, key)
+def upload(call: Invocation[IngestState], path: Path, part: str) -> None:
+    drop, as_of = call.state.detail, call.state.as_of
+    S3.upload_file(str(path), LAKE, object_key(SETTINGS.workload, drop.feed, as_of=as_of, run=call.run, part=part))

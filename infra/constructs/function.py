@@ -56,7 +56,11 @@ class Function(Construct):
                 *statements,
             ],
         )
-        code = _asset(self, "Code", *bundle(REPOSITORY, name, workload=context.workload.name))
+        code = _asset(
+            self,
+            "Code",
+            *bundle(REPOSITORY, name, workload=context.workload.name, platform=context.settings.wheel_platform),
+        )
         self.resource = lambda_.CfnFunction(
             self,
             "Resource",

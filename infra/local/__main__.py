@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from infra.local.server import running
+from infra.local.server import running, warm
 
 
 class Interrupted(BaseException):
@@ -26,6 +26,7 @@ def main() -> None:
     try:
         with running(arguments.workspace, port=arguments.port, clock=arguments.clock) as cloud:
             print(json.dumps({"endpoint_url": cloud.endpoint_url}), flush=True)
+            cloud.background("warm", lambda: warm(cloud))
             threading.Event().wait()
     except Interrupted:
         sys.exit(0)

@@ -13,8 +13,9 @@ from xml.sax.saxutils import escape
 
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
-from moto.core.routing import NotFound, get_service_router
+from moto.core.routing import get_service_router
 from moto.core.utils import get_service_model
+from werkzeug.exceptions import NotFound
 
 _SCOPE = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 
@@ -23,10 +24,9 @@ _SIGNED_AS = {
     "monitoring": "cloudwatch",
     "states": "stepfunctions",
     "eventbridge": "events",
-    "cloudwatch": "cloudwatch",
 }
-# A service whose data plane signs with the name of its control plane.
-_DATA_PLANE = {("sagemaker", "/invocations"): "sagemaker-runtime", ("sagemaker", "/async-invocations"): "sagemaker-runtime"}
+# SageMaker's data plane signs with the name of its control plane.
+_INVOCATIONS = ("/invocations", "/async-invocations", "/invocations-response-stream")
 
 
 @dataclass(kw_only=True)
@@ -79,9 +79,8 @@ def read_call(environ: dict[str, Any]) -> Call | None:
         return None
     access_key, _, signed_as = scope.groups()
     service = _SIGNED_AS.get(signed_as, signed_as)
-    for (name, ending), data_plane in _DATA_PLANE.items():
-        if service == name and environ.get("PATH_INFO", "").endswith(ending):
-            service = data_plane
+    if service == "sagemaker" and environ.get("PATH_INFO", "").endswith(_INVOCATIONS):
+        service = "sagemaker-runtime"
     if service != "s3":
         keep_body(environ)
     try:

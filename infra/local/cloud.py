@@ -20,6 +20,7 @@ from infra.local.clock import Clock
 
 ACCOUNT = "123456789012"
 """The account id that moto answers with."""
+REGION = "eu-west-1"
 
 
 @dataclass(kw_only=True)
@@ -29,7 +30,7 @@ class Cloud:
     workspace: Path
     """Everything that the cloud writes lies below this folder (`build/local`)."""
     port: int
-    region: str = "eu-west-1"
+    region: str = REGION
     clock: Clock = field(default_factory=Clock)
     stopping: threading.Event = field(default_factory=threading.Event)
     routes: dict[str, Callable[..., Iterable[bytes]]] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class Cloud:
                     endpoint_url=self.endpoint_url,
                     region_name=self.region,
                     aws_access_key_id="local",
-                    aws_secret_access_key="local",
+                    aws_secret_access_key="local",  # noqa: S106, no secret: nobody checks it
                     config=Config(retries={"total_max_attempts": 1}),
                 )
                 self._clients[service] = connect(made, self.application)
@@ -123,9 +124,7 @@ class Cloud:
         thread.start()
         return thread
 
-    def emit(
-        self, source: str, detail_type: str, detail: Mapping[str, Any], *, resources: Sequence[str] = ()
-    ) -> str:
+    def emit(self, source: str, detail_type: str, detail: Mapping[str, Any], *, resources: Sequence[str] = ()) -> str:
         """The id of the service event put on the default bus, as AWS itself would put it there."""
         from infra.local.events import deliver
 

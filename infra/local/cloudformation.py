@@ -12,13 +12,10 @@ moto keeps what lies around it: the CloudFormation API, conditions, parameters, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
-
-from moto.cloudformation import models, parsing
-from moto.cloudformation.responses import CloudFormationResponse
-from moto.s3.models import S3Backend
 
 from infra.local.intrinsics import evaluate, references
 from infra.local.resources import functions, machines, messaging, network, observation, permissions, storage
@@ -27,6 +24,10 @@ from infra.local.resources.kind import Kind, Made, Wanted
 if TYPE_CHECKING:
     from infra.local.cloud import Cloud
 
+models: Any = import_module("moto.cloudformation.models")
+parsing: Any = import_module("moto.cloudformation.parsing")
+exceptions: Any = import_module("moto.cloudformation.exceptions")
+
 KINDS: Mapping[str, Kind] = {
     type_name: kind
     for table in (functions, machines, messaging, network, observation, permissions, storage)
@@ -34,8 +35,10 @@ KINDS: Mapping[str, Kind] = {
 } | {"AWS::CDK::Metadata": Kind(put=lambda wanted: Made(ref=wanted.logical_id))}
 """Every resource type that a template may hold."""
 
+POLICIES: tuple[str, ...] = ("DeletionPolicy", "UpdateReplacePolicy")
 
-class ResourceFailed(Exception):
+
+class ResourceError(Exception):
     """A resource could not be made, changed or deleted; the message says which one, of what type, and why."""
 
     def __init__(self, logical_id: str, type_name: str, reason: object) -> None:
@@ -87,7 +90,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
             self._parsed_resources[key] = self._settle(key, definition)
         return self._parsed_resources[key]
 
-    def values(self) -> Iterable[Any]:
+    def values(self) -> list[Any]:
         return list(self._live.values())
 
     def validate_outputs(self) -> None:
@@ -103,7 +106,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
             self.input_parameters = parameters
         for key in [*self._live, *template.get("Parameters", {}), *template.get("Mappings", {})]:
             self._parsed_resources.pop(key, None)
-        self.resolved_parameters = {}
+        self.resolved_parameters: dict[str, Any] = {}
         self.load()
         self._apply(template)
 
@@ -121,7 +124,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         self._template, self._resource_json_map = template, template["Resources"]
         for key, definition in self._resource_json_map.items():
             if definition["Type"] not in KINDS:
-                raise ResourceFailed(key, definition["Type"], "the local cloud has no handler for this type")
+                raise ResourceError(key, definition["Type"], "the local cloud has no handler for this type")
         wanted = [key for key, definition in self._resource_json_map.items() if self._is_wanted(definition)]
         for key in wanted:
             _ = self[key]
@@ -140,7 +143,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
     def _settle(self, key: str, definition: dict[str, Any]) -> Resource:
         """The resource as the template wants it: as it is, created, updated in place, or replaced."""
         if key in self._under_way:
-            raise ResourceFailed(key, definition["Type"], f"circular reference {[*self._under_way, key]}")
+            raise ResourceError(key, definition["Type"], f"circular reference {[*self._under_way, key]}")
         self._under_way.append(key)
         try:
             depends = definition.get("DependsOn", [])
@@ -149,10 +152,10 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
                     _ = self[other]
             properties = evaluate(definition.get("Properties", {}), self)
             resource = self._make(key, definition, properties)
-        except ResourceFailed:
+        except ResourceError:
             raise
         except Exception as error:
-            raise ResourceFailed(key, definition["Type"], _reason(error)) from error
+            raise ResourceError(key, definition["Type"], _reason(error)) from error
         finally:
             self._under_way.pop()
         # Kept in the order of completion, which is the order of the references.
@@ -163,7 +166,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
     def _make(self, key: str, definition: dict[str, Any], properties: dict[str, Any]) -> Resource:
         type_name = definition["Type"]
         kind, before = KINDS[type_name], self._live.get(key)
-        policies = {name: definition[name] for name in ("DeletionPolicy", "UpdateReplacePolicy") if name in definition}
+        policies = {name: str(definition[name]) for name in POLICIES if name in definition}
         if before and before.type == type_name and before.made.properties == properties:
             return replace(before, policies=policies)
         if before and (before.type != type_name or kind.is_replaced(before.made.properties, properties)):
@@ -190,7 +193,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         try:
             drop(self._wanted(resource.logical_resource_id, resource.made.properties), resource.made)
         except Exception as error:
-            raise ResourceFailed(resource.logical_resource_id, resource.type, _reason(error)) from error
+            raise ResourceError(resource.logical_resource_id, resource.type, _reason(error)) from error
 
 
 def _reason(error: Exception) -> str:
@@ -200,7 +203,7 @@ def _reason(error: Exception) -> str:
 def _create_stack(self: Any, name: str, template: str, parameters: dict[str, Any], **settings: Any) -> Any:
     """The stack, complete or rolled back; the reason of a failure is in its events, as on AWS."""
     if any(stack.name == name for stack in self.stacks.values()):
-        raise models.AlreadyExistsException(f"Stack {name} already exists")
+        raise exceptions.AlreadyExistsException(f"Stack {name} already exists")
     stack = models.Stack(
         stack_id=models.generate_stack_id(name, self.region_name, self.account_id),
         name=name,
@@ -223,7 +226,7 @@ def _create_stack(self: Any, name: str, template: str, parameters: dict[str, Any
     return stack
 
 
-def _update(self: Any, template: str, role_arn: Any = None, parameters: Any = None, tags: Any = None) -> None:
+def _update(self: Any, template: str, _role: Any = None, parameters: Any = None, tags: Any = None) -> None:
     before, before_parameters = self.template_dict, dict(self.resource_map.input_parameters)
     self.status = "UPDATE_IN_PROGRESS"
     self._add_stack_event(self.status, resource_status_reason="User Initiated")
@@ -251,7 +254,8 @@ _all_outputs = models.Stack.outputs.fget
 
 def _outputs(self: Any) -> Any:
     """None while a stack is under way or was rolled back: to ask for an output must not make a resource."""
-    return _all_outputs(self) if self.status in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"} else None
+    complete = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
+    return _all_outputs(self) if self.status in complete else None
 
 
 def _delete_stack(self: Any, name_or_stack_id: str) -> None:
@@ -277,7 +281,8 @@ def _backend(stack: Any) -> Any:
 
 def _tell(stack: Any, error: Exception, status: str) -> None:
     """Put the failed resource and its reason among the events, where clients look for them."""
-    failed = error if isinstance(error, ResourceFailed) else ResourceFailed(stack.name, "AWS::CloudFormation::Stack", error)
+    whole = ResourceError(stack.name, "AWS::CloudFormation::Stack", error)
+    failed = error if isinstance(error, ResourceError) else whole
     event = models.Event(
         stack_id=stack.stack_id,
         stack_name=stack.name,
@@ -302,7 +307,7 @@ def _export(backend: Any, stack: Any) -> None:
     backend.exports.update(mine)
 
 
-def _update_parameters(self: Any, instance: Any, incoming_params: list[dict[str, Any]]) -> dict[str, str]:
+def _update_parameters(_: Any, instance: Any, incoming_params: list[dict[str, Any]]) -> dict[str, str]:
     """moto looks a previous value up among the given ones only; it may be the template's default."""
     declared = instance.template_dict.get("Parameters", {})
     defaults = {key: value["Default"] for key, value in declared.items() if "Default" in value}
@@ -312,13 +317,13 @@ def _update_parameters(self: Any, instance: Any, incoming_params: list[dict[str,
     }
 
 
-def _refuse_same(self: Any, incoming_params: list[dict[str, Any]], stack_body: str, old_stack: Any) -> None:
+def _refuse_same(_: Any, incoming_params: list[dict[str, Any]], stack_body: str, old_stack: Any) -> None:
     """moto compares only when parameters are given."""
     given = {one["ParameterKey"]: one.get("ParameterValue") for one in incoming_params or []}
     before = old_stack.resource_map.input_parameters
     same = all(value is None or before.get(key) == value for key, value in given.items())
     if same and _parse_template(stack_body) == old_stack.template_dict:
-        raise models.ValidationError(old_stack.name, message="No updates are to be performed.")
+        raise exceptions.ValidationError(old_stack.name, message="No updates are to be performed.")
 
 
 def _parse_template(template: str) -> dict[str, Any]:
@@ -344,6 +349,8 @@ def install(cloud: Cloud) -> None:
     models.CloudFormationBackend.create_stack = _create_stack
     models.CloudFormationBackend.delete_stack = _delete_stack
     models.CloudFormationBackend._resolve_update_parameters = _update_parameters
-    CloudFormationResponse._validate_different_update = _refuse_same
+    responses: Any = import_module("moto.cloudformation.responses")
+    responses.CloudFormationResponse._validate_different_update = _refuse_same
     # moto writes an access log object, and its event, inside every request of a bucket with logging.
-    S3Backend.log_incoming_request = lambda self, request, bucket_name: None
+    buckets: Any = import_module("moto.s3.models")
+    buckets.S3Backend.log_incoming_request = lambda *_, **__: None

@@ -1,7 +1,7 @@
 """First file of a function's process: sets the import path of AWS's Python runtime, then runs AWS's own client.
 
 Started with `python -I -S`, so that nothing of the host's packages or environment is on the path.
-Arguments: the folders in front of the standard library joined by `:`, the folder for bytecode, the handler."""
+Arguments: the folders in front of the standard library joined by `:`, the handler."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Lines(io.TextIOBase):
 
 
 def main() -> None:
-    folders, bytecode, handler = sys.argv[1:]
+    folders, handler = sys.argv[1:]
     sys.path[:0] = folders.split(":")
     # A bundle is read-only on AWS; its folder stays as it was staged.
-    sys.pycache_prefix = bytecode
+    sys.dont_write_bytecode = True
     sys.stdout, sys.stderr = Lines(1), Lines(2)
     atexit.register(sys.stdout.end)
     atexit.register(sys.stderr.end)

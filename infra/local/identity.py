@@ -14,11 +14,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from infra.local.calls import Call, error_answer
-from infra.local.cloud import ACCOUNT
-from infra.local.needs import KEYS, REGION, needs
+from infra.local.calls import Call, Refusal, error_answer
+from infra.local.cloud import ACCOUNT, REGION
+from infra.local.condition_keys import KEYS
+from infra.local.needs import needs
 from infra.local.policies import Request, undecided, verdict
 
 if TYPE_CHECKING:
@@ -85,13 +87,13 @@ class Caller:
 
 def install(cloud: Cloud) -> None:
     from moto.iam.access_control import PermissionResult
-    from moto.s3.models import FakeBucket
 
+    buckets: Any = import_module("moto.s3.models")
     identity = Identity(cloud)
     cloud.guards.append(identity.refusal)
     cloud.routes["/_millrace/denials"] = identity.serve_denials
     # moto ignores a bucket policy's conditions and would refuse everything; the guard decides such policies.
-    FakeBucket.get_permission = lambda self, action, resource: PermissionResult.NEUTRAL
+    buckets.FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
 
 
 def check_trust(role_arn: str, service: str) -> None:
@@ -112,7 +114,7 @@ class Identity:
         self._cloud = cloud
         self._callers: dict[str, tuple[Caller, str]] = {}
 
-    def refusal(self, call: Call) -> tuple[str, list[tuple[str, str]], bytes] | None:
+    def refusal(self, call: Call) -> Refusal | None:
         """The answer to a call that is not allowed; None lets it pass."""
         if not call.access_key.startswith("ASIA"):
             return None
@@ -130,7 +132,7 @@ class Identity:
                 return self._deny(call, caller, full, reason)
         return None
 
-    def serve_denials(self, environ: dict[str, Any], start: Any) -> list[bytes]:
+    def serve_denials(self, _: dict[str, Any], start: Any) -> list[bytes]:
         body = json.dumps([asdict(denial) for denial in self._cloud.denials]).encode()
         start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
         return [body]
@@ -146,8 +148,8 @@ class Identity:
                     role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(assumed.role_arn)
                     caller = Caller(role=role, session=assumed.session_name)
                     self._callers[call.access_key] = (caller, assumed.session_token)
-        caller, token = self._callers.get(call.access_key, (None, ""))
-        return caller if token == call.session_token else None
+        known = self._callers.get(call.access_key)
+        return known[0] if known and known[1] == call.session_token else None
 
     def _context(self, caller: Caller, request: Request) -> dict[str, tuple[str, ...]]:
         now = self._cloud.clock.now()
@@ -174,7 +176,7 @@ class Identity:
             "iam:passedtoservice": (),
         }
 
-    def _deny(self, call: Call, caller: Caller, request: Request, reason: str) -> Any:
+    def _deny(self, call: Call, caller: Caller, request: Request, reason: str) -> Refusal:
         resource = request.resources[0]
         denial = Denial(
             role=caller.role.name, operation=call.name, action=request.action, resource=resource, reason=reason

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 
-class Undecided(Exception):
+class UndecidedError(Exception):
     """A policy uses what is not decided here; the message names the key, operator or element."""
 
 
@@ -51,7 +51,7 @@ def verdict(documents: Iterable[str], request: Request, *, with_principal: bool 
             effect = statement["Effect"]
             try:
                 met = _meets(statement, request, with_principal)
-            except Undecided:
+            except UndecidedError:
                 met = effect == "Deny"
             if met and effect == "Deny":
                 return "Deny"
@@ -67,7 +67,7 @@ def undecided(documents: Iterable[str], request: Request) -> list[str]:
         for statement in statements(document):
             try:
                 _meets(statement, request, False)
-            except Undecided as reason:
+            except UndecidedError as reason:
                 reasons.append(str(reason))
     return reasons
 
@@ -92,7 +92,7 @@ def _names(statement: Mapping[str, Any], principal: tuple[str, ...]) -> bool:
     """Whether the statement's principal is the caller. An account stands for what the account's own policies grant,
     so it does not name a caller; `verdict` of its statements is asked with the account as principal."""
     if "NotPrincipal" in statement:
-        raise Undecided("NotPrincipal")
+        raise UndecidedError("NotPrincipal")
     named = statement.get("Principal", {})
     if named == "*":
         return True
@@ -123,7 +123,7 @@ def _fill(pattern: str, context: Mapping[str, tuple[str, ...]]) -> str:
         if key in {"*", "?", "$"}:
             return f"[{key}]"
         if key not in context:
-            raise Undecided(f"policy variable {match[1]}")
+            raise UndecidedError(f"policy variable {match[1]}")
         return context[key][0] if context[key] else "\0"
 
     return re.sub(r"\$\{([^}]+)\}", value, pattern)
@@ -154,14 +154,14 @@ def _holds(operator: str, key: str, values: Any, context: Mapping[str, tuple[str
     every, name = _set_operator(operator)
     wanted = _listed(values)
     if key.lower() not in context:
-        raise Undecided(f"condition key {key}")
+        raise UndecidedError(f"condition key {key}")
     actual = context[key.lower()]
     if name == "Null":
         return (not actual) == (wanted[0].lower() == "true")
     optional = name.endswith("IfExists")
     name = name.removesuffix("IfExists")
     if name not in OPERATORS:
-        raise Undecided(f"condition operator {operator}")
+        raise UndecidedError(f"condition operator {operator}")
     negated, test = OPERATORS[name]
     if not actual:
         return optional or negated or every == "ForAllValues"

@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -42,6 +41,22 @@ FILLERS = (
 )
 """One gap of moto each; `install(cloud)` of each is called in this order."""
 
+WARMED = (
+    "cloudformation",
+    "s3",
+    "ssm",
+    "iam",
+    "ec2",
+    "kms",
+    "lambda",
+    "sqs",
+    "events",
+    "logs",
+    "dynamodb",
+    "sagemaker",
+)
+"""Services whose API models are read right after the start."""
+
 CONTROL = "/_millrace/"
 CALL = "millrace.call"
 
@@ -56,14 +71,15 @@ def running(
 ) -> Iterator[Cloud]:
     """A cloud that answers on `cloud.endpoint_url` until the block ends; then no process and no port of it is left.
 
-    `clock` sets the cloud's time before anything runs; fewer `fillers` show what moto lacks. Only one cloud can run in a process: moto's state is global."""
+    `clock` sets the cloud's time before anything runs; fewer `fillers` show what moto lacks. Only one cloud can run
+    in a process: moto's state is global."""
     workspace.mkdir(parents=True, exist_ok=True)
     listener = _listen(port)
     cloud = Cloud(workspace=workspace.resolve(), port=listener.getsockname()[1])
     if clock is not None:
         cloud.clock.set(clock)
     with listener, _settled_environment(cloud):
-        installed = _load(fillers)
+        installed = [importlib.import_module(f"infra.local.{name}") for name in fillers]
         cloud.application = _guarded(cloud)
         server = _make_server(cloud, listener, _served(cloud, installed))
         thread = cloud.background("server", lambda: server.serve_forever(poll_interval=0.1))
@@ -76,17 +92,6 @@ def running(
             server.shutdown()
             thread.join()
             server.server_close()
-
-
-def _load(names: Sequence[str]) -> list[Any]:
-    # TEMPORARY while the fillers are being written: a missing or broken one is told and left out.
-    loaded = []
-    for name in names:
-        try:
-            loaded.append(importlib.import_module(f"infra.local.{name}"))
-        except ImportError as error:
-            print(f"filler {name} left out: {error}", file=sys.stderr)
-    return loaded
 
 
 def _listen(port: int) -> socket.socket:
@@ -136,18 +141,16 @@ def _make_server(cloud: Cloud, listener: socket.socket, application: Application
     log = cloud.workspace / "logs" / "server.log"
     log.parent.mkdir(exist_ok=True)
 
-    class LoggingHandler(MotoRequestHandler):  # type: ignore[misc]
+    class LoggingHandler(MotoRequestHandler):
         # Without it the kernel holds small answers back for 40 ms.
         disable_nagle_algorithm = True
 
-        def log(self, type: str, message: str, *values: Any) -> None:
-            if type == "error":
+        def log(self, kind: str, message: str, *values: Any) -> None:
+            if kind == "error":
                 with log.open("a") as lines:
                     lines.write(f"{message % values if values else message}\n")
 
-    return make_server(
-        "localhost", 0, application, threaded=True, request_handler=LoggingHandler, fd=listener.fileno()
-    )
+    return make_server("localhost", 0, application, threaded=True, request_handler=LoggingHandler, fd=listener.fileno())
 
 
 def _guarded(cloud: Cloud) -> Application:
@@ -207,6 +210,17 @@ def _told(cloud: Cloud, environ: dict[str, Any], start: Start) -> Answer:
         status, headers, body = error_answer(environ[CALL], "NotImplemented", message)
         start(status, headers)
         return [body]
+
+
+def warm(cloud: Cloud) -> None:
+    """Read the API models that a deployment needs, ahead of it: a second and a half of the first one."""
+    from moto.core.routing import get_service_router
+
+    for service in WARMED:
+        if cloud.stopping.is_set():
+            return
+        cloud.client(service)
+        get_service_router(service)
 
 
 class Control:

@@ -70,6 +70,9 @@ class Server:
                 **variables,
                 "SAGEMAKER_BIND_TO_PORT": str(self.port),
                 "SAGEMAKER_SAFE_PORT_RANGE": f"{self.port}-{self.port}",
+                # Nobody outside this machine may ask it, and one process stands for one instance.
+                "MILLRACE_BIND": "127.0.0.1",
+                "MILLRACE_WORKERS": "1",
                 "AWS_REGION": self.cloud.region,
             },
             cwd=self.image.cwd,

@@ -29,7 +29,7 @@ def connect(client: Any, application: Application) -> Any:
 class _Body(io.BytesIO):
     """What botocore expects of a response that it may stream."""
 
-    def stream(self, amt: int = 65536, decode_content: bool | None = None) -> Iterator[bytes]:
+    def stream(self, amt: int = 65536, **_: Any) -> Iterator[bytes]:
         while chunk := self.read(amt):
             yield chunk
 

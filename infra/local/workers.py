@@ -42,9 +42,8 @@ class Worker:
         root = code_root(cloud, function)
         folders = [root, *_library_folders(layer_roots(cloud, function)), runtime_root(cloud)]
         main = Path(__file__).with_name("function_main.py")
-        bytecode = cloud.workspace / "functions" / "bytecode"
         self.process: subprocess.Popen[bytes] = cloud.spawn(
-            [sys.executable, "-I", "-S", str(main), ":".join(map(str, folders)), str(bytecode), function.handler],
+            [sys.executable, "-I", "-S", str(main), ":".join(map(str, folders)), function.handler],
             environment=self._environment(cloud, function, root),
             cwd=root,
             log=log,

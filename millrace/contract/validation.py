@@ -117,7 +117,7 @@ class Seen:
             return []
         at = pc.index_in(keys, value_set=pa.concat_arrays(self._keys), skip_nulls=True)
         found = np.flatnonzero(at.is_valid().to_numpy(zero_copy_only=False)).tolist()
-        lines = pa.concat_arrays(self._lines).take(at.take(found)).to_pylist()
+        lines = pa.concat_arrays(self._lines).take(at.drop_null()).to_pylist()
         return list(zip(found, lines, strict=True))
 
     def _overlaps(self, keys: pa.Array) -> bool:

@@ -20,7 +20,7 @@ def size_mb(folder: str) -> float:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_bundle_mirrors_the_repository_and_is_small(function: str) -> None:
-    folder, _ = bundle(ROOT, function, workload="electricity")
+    folder, _ = bundle(ROOT, function, workload="electricity", platform="manylinux2014_aarch64")
     files = {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*.py")}
     assert f"functions/{function}/handler.py" in files
     others = {file.split("/")[1] for file in files if file.startswith("functions/")} - {function, "__init__.py"}
@@ -31,7 +31,7 @@ def test_a_bundle_mirrors_the_repository_and_is_small(function: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_bundle_and_layer_fit_into_lambda(function: str) -> None:
-    code, _ = bundle(ROOT, function, workload="electricity")
+    code, _ = bundle(ROOT, function, workload="electricity", platform="manylinux2014_aarch64")
     packages, _ = layer(ROOT, ROOT / "functions" / function / "requirements.txt", "host", "3.11")
     assert size_mb(code) + size_mb(packages) <= LIMIT_MB
 
@@ -53,7 +53,7 @@ def test_a_changed_file_makes_another_bundle(tmp_path: Path) -> None:
     handler = tmp_path / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
     handler.write_text("A = 1\n")
-    first = bundle(tmp_path, "one", workload="none")
-    assert bundle(tmp_path, "one", workload="none") == first
+    first = bundle(tmp_path, "one", workload="none", platform="manylinux2014_aarch64")
+    assert bundle(tmp_path, "one", workload="none", platform="manylinux2014_aarch64") == first
     handler.write_text("A = 2\n")
-    assert bundle(tmp_path, "one", workload="none") != first
+    assert bundle(tmp_path, "one", workload="none", platform="manylinux2014_aarch64") != first

@@ -96,9 +96,7 @@ def _put_permission(wanted: Wanted) -> Made:
 
 def _drop_permission(wanted: Wanted, made: Made) -> None:
     function, qualifier = _qualified(made.properties["FunctionName"])
-    wanted.call(
-        "lambda", "RemovePermission", FunctionName=function, Qualifier=qualifier, StatementId=made.ref
-    )
+    wanted.call("lambda", "RemovePermission", FunctionName=function, Qualifier=qualifier, StatementId=made.ref)
 
 
 def _qualified(name_or_arn: str) -> tuple[str, str | None]:
@@ -134,7 +132,8 @@ def _put_url(wanted: Wanted) -> Made:
     qualifier = wanted.properties.get("Qualifier", qualifier)
     settings = wanted.rest("TargetFunctionArn", "Qualifier")
     made = wanted.call("lambda", operation, FunctionName=function, Qualifier=qualifier, **settings)
-    return Made(ref=made["FunctionArn"], attributes={"FunctionUrl": made["FunctionUrl"], "FunctionArn": made["FunctionArn"]})
+    own = made["FunctionArn"]
+    return Made(ref=own, attributes={"FunctionUrl": made["FunctionUrl"], "FunctionArn": own})
 
 
 def _drop_url(wanted: Wanted, made: Made) -> None:

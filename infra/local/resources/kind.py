@@ -86,7 +86,7 @@ class Kind:
 
 
 def conform(shape: Any, value: Any, where: str) -> Any:
-    """`value` as the API's shape wants it: members by their exact name, numbers and booleans from text, documents as text.
+    """`value` as the API's shape wants it: members by exact name, numbers and booleans from text, documents as text.
 
     Raises ValueError naming a member that the API does not have."""
     if shape.type_name == "structure":

@@ -60,9 +60,7 @@ def _put_subscription(wanted: Wanted) -> Made:
         return Made(ref=made["SubscriptionArn"], attributes={"Arn": made["SubscriptionArn"]})
     own = wanted.before.ref
     for key, value in attributes.items():
-        wanted.call(
-            "sns", "SetSubscriptionAttributes", SubscriptionArn=own, AttributeName=key, AttributeValue=value
-        )
+        wanted.call("sns", "SetSubscriptionAttributes", SubscriptionArn=own, AttributeName=key, AttributeValue=value)
     return Made(ref=own, attributes={"Arn": own})
 
 
@@ -133,7 +131,8 @@ def _put_archive(wanted: Wanted) -> Made:
     document = json.dumps(pattern) if pattern is not None else None
     if wanted.before is None:
         source = wanted.properties["SourceArn"]
-        wanted.call("events", "CreateArchive", ArchiveName=name, EventSourceArn=source, EventPattern=document, **settings)
+        own = {"ArchiveName": name, "EventSourceArn": source, "EventPattern": document}
+        wanted.call("events", "CreateArchive", **own, **settings)
     else:
         wanted.call("events", "UpdateArchive", ArchiveName=name, EventPattern=document, **settings)
     return Made(ref=name, attributes={"Arn": arn("events", wanted, f"archive/{name}"), "ArchiveName": name})

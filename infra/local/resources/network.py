@@ -103,7 +103,8 @@ def _put_security_group(wanted: Wanted) -> Made:
 
 def _permission(rule: dict[str, Any]) -> dict[str, Any]:
     """CloudFormation's flat rule as the API's permission."""
-    made = {key: rule[key] for key in ("IpProtocol", "FromPort", "ToPort") if key in rule}
+    ports = ("IpProtocol", "FromPort", "ToPort")
+    made: dict[str, Any] = {str(key): rule[key] for key in ports if key in rule}
     note = {"Description": rule["Description"]} if "Description" in rule else {}
     if "CidrIp" in rule:
         made["IpRanges"] = [{"CidrIp": rule["CidrIp"], **note}]
@@ -251,9 +252,7 @@ KINDS = {
     "AWS::EC2::SecurityGroupIngress": Kind(
         put=_put_group_rule("Ingress"), drop=_drop_group_rule("Ingress"), fixed=("*",)
     ),
-    "AWS::EC2::SecurityGroupEgress": Kind(
-        put=_put_group_rule("Egress"), drop=_drop_group_rule("Egress"), fixed=("*",)
-    ),
+    "AWS::EC2::SecurityGroupEgress": Kind(put=_put_group_rule("Egress"), drop=_drop_group_rule("Egress"), fixed=("*",)),
     "AWS::EC2::VPCEndpoint": Kind(
         put=_put_endpoint,
         drop=lambda wanted, made: wanted.call("ec2", "DeleteVpcEndpoints", VpcEndpointIds=[made.ref]),
@@ -264,17 +263,11 @@ KINDS = {
         drop=lambda wanted, made: wanted.call("ec2", "DeleteFlowLogs", FlowLogIds=[made.ref]),
         fixed=("*",),
     ),
-    "AWS::EC2::NetworkAcl": Kind(
-        put=_put_acl, drop=_drop("DeleteNetworkAcl", "NetworkAclId"), fixed=("VpcId",)
-    ),
+    "AWS::EC2::NetworkAcl": Kind(put=_put_acl, drop=_drop("DeleteNetworkAcl", "NetworkAclId"), fixed=("VpcId",)),
     "AWS::EC2::NetworkAclEntry": Kind(
         put=_put_acl_entry, drop=_drop_acl_entry, fixed=("NetworkAclId", "RuleNumber", "Egress")
     ),
-    "AWS::EC2::SubnetNetworkAclAssociation": Kind(
-        put=_put_acl_association, drop=_drop_acl_association, fixed=("*",)
-    ),
-    "AWS::EC2::InternetGateway": Kind(
-        put=_put_gateway, drop=_drop("DeleteInternetGateway", "InternetGatewayId")
-    ),
+    "AWS::EC2::SubnetNetworkAclAssociation": Kind(put=_put_acl_association, drop=_drop_acl_association, fixed=("*",)),
+    "AWS::EC2::InternetGateway": Kind(put=_put_gateway, drop=_drop("DeleteInternetGateway", "InternetGatewayId")),
     "AWS::EC2::VPCGatewayAttachment": Kind(put=_put_attachment, drop=_drop_attachment, fixed=("*",)),
 }

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from infra.local.cloud import ACCOUNT
 from infra.local.resources.kind import Kind, Made, Wanted, arn
 
 
 def _put_alarm(wanted: Wanted) -> Made:
     name = wanted.name("AlarmName", longest=255)
     wanted.call("cloudwatch", "PutMetricAlarm", AlarmName=name, **wanted.rest("AlarmName"))
+    return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
+
+
+def _put_composite_alarm(wanted: Wanted) -> Made:
+    """moto keeps composite alarms (an alarm with a rule) but has no PutCompositeAlarm."""
+    from moto.cloudwatch.models import cloudwatch_backends
+
+    name = wanted.name("AlarmName", longest=255)
+    known = ("AlarmName", "AlarmRule", "AlarmDescription", "AlarmActions", "OKActions", "ActionsEnabled", "Tags")
+    if unknown := wanted.rest(*known, "InsufficientDataActions"):
+        raise ValueError(f"AWS::CloudWatch::CompositeAlarm: {sorted(unknown)} is not known to the local cloud")
+    given = wanted.properties
+    absent = ("namespace", "metric_name", "comparison_operator", "evaluation_periods", "period", "threshold")
+    backend: Any = cloudwatch_backends[ACCOUNT][wanted.cloud.region]
+    backend.put_metric_alarm(
+        **dict.fromkeys((*absent, "statistic")),
+        name=name,
+        rule=given["AlarmRule"],
+        description=given.get("AlarmDescription"),
+        dimensions=[],
+        alarm_actions=given.get("AlarmActions", []),
+        ok_actions=given.get("OKActions", []),
+        insufficient_data_actions=given.get("InsufficientDataActions", []),
+        actions_enabled=str(given.get("ActionsEnabled", True)).lower() == "true",
+        tags=given.get("Tags"),
+    )
     return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
 
 
@@ -58,6 +87,7 @@ def _put_workgroup(wanted: Wanted) -> Made:
 
 KINDS = {
     "AWS::CloudWatch::Alarm": Kind(put=_put_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
+    "AWS::CloudWatch::CompositeAlarm": Kind(put=_put_composite_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
     "AWS::CloudWatch::Dashboard": Kind(
         put=_put_dashboard,
         drop=lambda wanted, made: wanted.call("cloudwatch", "DeleteDashboards", DashboardNames=[made.ref]),

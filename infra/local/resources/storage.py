@@ -43,24 +43,21 @@ def _encryption(wanted: Wanted, name: str, value: dict[str, Any]) -> None:
         | {key: item for key, item in rule.items() if key != "ServerSideEncryptionByDefault"}
         for rule in value["ServerSideEncryptionConfiguration"]
     ]
-    wanted.call(
-        "s3", "PutBucketEncryption", Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules}
-    )
+    wanted.call("s3", "PutBucketEncryption", Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
 
 
 def _notification(wanted: Wanted, name: str, value: dict[str, Any]) -> None:
     bridge = value.get("EventBridgeConfiguration", {})
     if set(value) - {"EventBridgeConfiguration"}:
         raise ValueError("AWS::S3::Bucket: the local cloud notifies only through EventBridge")
-    on = {"EventBridgeConfiguration": {}} if str(bridge.get("EventBridgeEnabled", True)).lower() == "true" else {}
-    wanted.call("s3", "PutBucketNotificationConfiguration", Bucket=name, NotificationConfiguration=on)
+    enabled = str(bridge.get("EventBridgeEnabled", True)).lower() == "true"
+    setting: dict[str, Any] = {"EventBridgeConfiguration": {}} if enabled else {}
+    wanted.call("s3", "PutBucketNotificationConfiguration", Bucket=name, NotificationConfiguration=setting)
 
 
 def _lifecycle(wanted: Wanted, name: str, value: dict[str, Any]) -> None:
     rules = [_lifecycle_rule(rule) for rule in value["Rules"]]
-    wanted.call(
-        "s3", "PutBucketLifecycleConfiguration", Bucket=name, LifecycleConfiguration={"Rules": rules}
-    )
+    wanted.call("s3", "PutBucketLifecycleConfiguration", Bucket=name, LifecycleConfiguration={"Rules": rules})
 
 
 def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
@@ -73,8 +70,7 @@ def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
         made["Expiration"] = {"ExpiredObjectDeleteMarker": rest.pop("ExpiredObjectDeleteMarker")}
     if "Transitions" in rest:
         made["Transitions"] = [
-            {"StorageClass": item["StorageClass"], "Days": item["TransitionInDays"]}
-            for item in rest.pop("Transitions")
+            {"StorageClass": item["StorageClass"], "Days": item["TransitionInDays"]} for item in rest.pop("Transitions")
         ]
     if "NoncurrentVersionTransitions" in rest:
         made["NoncurrentVersionTransitions"] = [
@@ -86,8 +82,8 @@ def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
     return made | rest
 
 
-def _logging(wanted: Wanted, name: str, value: dict[str, Any]) -> None:
-    """moto asks for the old log-delivery group where AWS takes a bucket policy too. The setting is kept, no log written."""
+def _logging(_: Wanted, name: str, value: dict[str, Any]) -> None:
+    """moto asks for the old log-delivery group, AWS takes a bucket policy too. The setting is kept, no log written."""
     from moto.s3.models import s3_backends
 
     from infra.local.cloud import ACCOUNT

@@ -106,6 +106,7 @@ def _changed(template):
     resources["InvokeConfig"]["MaximumRetryAttempts"] = 2
     resources["Machine"]["DefinitionString"] = '{"StartAt":"B","States":{"B":{"Type":"Succeed"}}}'
     resources["Alarm"]["Threshold"] = 2
+    resources["Composite"]["AlarmRule"] = 'OK("every-alarm")'
     resources["Dashboard"]["DashboardBody"] = '{"widgets":[]}'
     resources["Key"]["Description"] = "new"
     resources["Group"]["SecurityGroupEgress"][0]["ToPort"] = 444
@@ -265,7 +266,8 @@ def test_what_is_retained_stays(stack, client, fresh):
     stack({"Kept": {**queue(kept), "DeletionPolicy": "Retain"}, "Gone": queue(gone), "Other": queue(fresh())})
     stack({"Other": queue(fresh())})
     listed = str(client("sqs").list_queues())
-    assert kept in listed and gone not in listed
+    assert kept in listed
+    assert gone not in listed
 
 
 def test_an_export_changes_with_its_stack(client, stack, fresh):

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from infra.local.deploy import LARGE_BYTES, DeploymentFailed, deploy
+from infra.local.deploy import LARGE_BYTES, DeploymentError, deploy
 
 BUCKET = "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
 
@@ -74,7 +74,7 @@ def test_a_second_deployment_changes_only_what_changed(cloud, assembly, fresh):
 def test_a_failure_names_stack_resource_and_reason(cloud, assembly, fresh):
     name = fresh("stack")
     folder = assembly({name: {"Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {}}}})
-    with pytest.raises(DeploymentFailed, match=rf"stack {name} is ROLLBACK_COMPLETE: Cluster \(AWS::ECS::Cluster\)"):
+    with pytest.raises(DeploymentError, match=rf"stack {name} is ROLLBACK_COMPLETE: Cluster \(AWS::ECS::Cluster\)"):
         deploy(cloud.endpoint_url, folder)
     # What was rolled back is in nobody's way.
     assert deploy(cloud.endpoint_url, assembly({name: {"P": parameter(f"/{name}")}}))[0].status == "CREATE_COMPLETE"
@@ -82,7 +82,7 @@ def test_a_failure_names_stack_resource_and_reason(cloud, assembly, fresh):
 
 def test_an_unknown_stack_is_named(cloud, assembly, fresh):
     name = fresh("stack")
-    with pytest.raises(DeploymentFailed, match="no stack"):
+    with pytest.raises(DeploymentError, match="no stack"):
         deploy(cloud.endpoint_url, assembly({name: {"P": parameter(f"/{name}")}}), ["nothing"])
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 
@@ -159,7 +160,13 @@ CALLS = [
     ),
     ("logs", "create_log_stream", {"logGroupName": "g", "logStreamName": "s"}, "logs:CreateLogStream", "log-group:g:*"),
     ("ssm", "get_parameter", {"Name": "/a/b"}, "ssm:GetParameter", "parameter/a/b"),
-    ("athena", "start_query_execution", {"QueryString": "x", "WorkGroup": "w"}, "athena:StartQueryExecution", "workgroup/w"),
+    (
+        "athena",
+        "start_query_execution",
+        {"QueryString": "x", "WorkGroup": "w"},
+        "athena:StartQueryExecution",
+        "workgroup/w",
+    ),
     ("scheduler", "get_schedule", {"Name": "s", "GroupName": "g"}, "scheduler:GetSchedule", "schedule/g/s"),
     ("cloudwatch", "describe_alarms", {"AlarmNames": ["a"]}, "cloudwatch:DescribeAlarms", "alarm:a"),
     ("ecr", "describe_images", {"repositoryName": "repo"}, "ecr:DescribeImages", "repository/repo"),
@@ -167,14 +174,14 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("service", "method", "parameters", "action", "resource"), CALLS)
-def test_each_service_is_asked_for_its_resource(role, service, method, parameters, action, resource):
+def test_each_service_is_asked_for_its_resource(cloud, role, service, method, parameters, action, resource):
     """Allowed on the resource it passes the guard (what it then finds is another matter), on another it does not."""
     kind = "states" if service == "stepfunctions" else service.removesuffix("-runtime")
     own = f"arn:aws:{kind}:{REGION}:{ACCOUNT}:{resource}"
-    try:
+    before = len(cloud.denials)
+    with contextlib.suppress(ClientError):
         getattr(role(allow(action, own))(service), method)(**parameters)
-    except ClientError as error:
-        assert "AccessDenied" not in error.response["Error"]["Code"], error
+    assert cloud.denials[before:] == []
     with Refused() as why:
         getattr(role(allow(action, own.replace(resource, "other")), allow("s3:*"))(service), method)(**parameters)
     assert f"is not authorized to perform: {action} on resource: arn:aws:{kind}" in why.message
@@ -196,7 +203,7 @@ def test_a_role_is_passed_only_with_permission(role):
     may = allow("sagemaker:CreateModel")
     with Refused() as why:
         role(may)("sagemaker").create_model(**create)
-    assert "iam:PassRole" in why.message and job_role in why.message
+    assert f"iam:PassRole on resource: {job_role}" in why.message
     to_lambda = allow("iam:PassRole", job_role, StringEquals={"iam:PassedToService": "lambda.amazonaws.com"})
     with Refused():
         role(may, to_lambda)("sagemaker").create_model(**create)
@@ -330,7 +337,7 @@ def test_an_encrypted_bucket_needs_its_key(role, cloud, bucket, key):
     ):
         with Refused() as why:
             refused()
-        assert "kms:" in why.message and key in why.message
+        assert key in why.message
     via = {"StringEquals": {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}}
     may = role(allow("s3:*"), allow(["kms:GenerateDataKey", "kms:Decrypt"], key, **via))
     may("s3").put_object(Bucket=bucket, Key="in/b", Body=b"1")
@@ -361,7 +368,7 @@ def test_an_encrypted_queue_needs_its_key(role, cloud, key, fresh):
 def test_a_service_assumes_only_a_role_that_trusts_it(cloud, role):
     arn = role(service="lambda.amazonaws.com").arn
     check_trust(arn, "lambda.amazonaws.com")
-    with pytest.raises(PermissionError, match="does not let states.amazonaws.com"):
+    with pytest.raises(PermissionError, match=r"does not let states\.amazonaws\.com"):
         cloud.role_environment(arn, "session", service="states.amazonaws.com")
 
 

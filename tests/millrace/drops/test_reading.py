@@ -1,5 +1,7 @@
 """Every drop that the market could send, and every broken one: rows in = typed + kept raw."""
 
+# ruff: noqa: DTZ001
+
 import json
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from millrace.contract.model import Column, Table
 from millrace.drops import delimited
 from millrace.drops.parsed import Limits, Parsed

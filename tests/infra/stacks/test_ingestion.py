@@ -1,0 +1,90 @@
+"""The ingestion room as it is deployed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.context import REPOSITORY
+from millrace.errors import WorkloadError
+from millrace.workload import load_workload
+
+Templates = dict[str, dict[str, dict[str, Any]]]
+STACK = "millrace-prod-electricity-ingestion"
+
+
+@pytest.fixture
+def resources(templates: Templates) -> dict[str, Any]:
+    found: dict[str, Any] = templates["prod"][STACK]["Resources"]
+    return found
+
+
+def of_type(resources: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [resource["Properties"] for resource in resources.values() if resource["Type"] == kind]
+
+
+def test_only_drops_of_this_workload_and_its_feeds_reach_the_queue(resources: dict[str, Any]) -> None:
+    (rule,) = of_type(resources, "AWS::Events::Rule")
+    detail = rule["EventPattern"]["detail"]
+    assert detail["object"]["key"] == [{"prefix": f"electricity/{feed}/"} for feed in ("training", "scoring", "labels")]
+    assert detail["bucket"]["name"] == ["millrace-prod-landing-123456789012-eu-west-1"]
+
+
+def test_the_queue_bounds_concurrency_without_reserving_it(resources: dict[str, Any]) -> None:
+    (mapping,) = of_type(resources, "AWS::Lambda::EventSourceMapping")
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert all("ReservedConcurrentExecutions" not in each for each in of_type(resources, "AWS::Lambda::Function"))
+
+
+def test_nobody_here_reads_another_workload(resources: dict[str, Any]) -> None:
+    for role in of_type(resources, "AWS::IAM::Role"):
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                for resource in statement["Resource"] if isinstance(statement["Resource"], list) else []:
+                    if isinstance(resource, str) and resource.startswith("arn:aws:s3:::") and "/" in resource:
+                        assert resource.partition("/")[2].startswith("electricity/"), resource
+
+
+def test_only_manifests_may_be_deleted(resources: dict[str, Any]) -> None:
+    deletable = [
+        resource
+        for role in of_type(resources, "AWS::IAM::Role")
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "s3:DeleteObject" in statement["Action"]
+        for resource in statement["Resource"]
+    ]
+    assert deletable
+    assert all("/metadata/" in resource for resource in deletable)
+
+
+def test_the_tables_are_made_in_code_the_quarantine_by_the_template(resources: dict[str, Any]) -> None:
+    assert [table["TableInput"]["Name"] for table in of_type(resources, "AWS::Glue::Table")] == [
+        "electricity_quarantine"
+    ]
+
+
+def test_the_machine_tells_what_it_committed(resources: dict[str, Any]) -> None:
+    (machine,) = of_type(resources, "AWS::StepFunctions::StateMachine")
+    text = machine["DefinitionString"]
+    definition = json.loads(text if isinstance(text, str) else "".join(map(str, text["Fn::Join"][1])))
+    assert all(state["Comment"] for state in definition["States"].values())
+    assert all("Retry" in state for state in definition["States"].values() if state["Type"] == "Task")
+    assert not any("Catch" in state for state in definition["States"].values()), "a caught failure cannot be redriven"
+    detail = definition["States"]["Committed"]["Parameters"]["Entries"][0]["Detail"]
+    assert {"rows_total.$", "has_champion.$", "source_digest.$", "duplicate.$"} <= set(detail)
+
+
+def test_a_wrong_contract_stops_at_synth(tmp_path: Path) -> None:
+    from millrace.contract.standard import check_contract
+
+    folder = tmp_path / "electricity"
+    folder.mkdir()
+    text = (REPOSITORY / "workloads" / "electricity" / "contract.yaml").read_text()
+    (folder / "contract.yaml").write_text(text.replace("metric: invalidValues", "metric: invalidvalue", 1))
+    with pytest.raises(WorkloadError, match=r"electricity/contract\.yaml"):
+        check_contract(folder, load_workload(REPOSITORY / "workloads" / "electricity"))
