@@ -1,4 +1,6 @@
-"""What one row costs in the prediction function, in CPU µs, without endpoint and network: `python -m tests.benchmarks.prediction`.
+"""What one row costs in the prediction function, in CPU µs, without endpoint and network.
+
+Run it as `python -m tests.benchmarks.prediction`.
 
 A call carries 48 rows of the electricity workload (a day). Included: reading the request, the contract on each row,
 the endpoint's body and answer as text, decisions as lines, packing, the caller's answer. The median of many short

@@ -32,7 +32,7 @@ def test_alarms_on_ratios_have_the_threshold_1(templates: Templates, stage: str)
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_schedule_says_when_it_was_due(templates: Templates, stage: str) -> None:
     (schedule,) = resources(templates, stage, "AWS::Scheduler::Schedule")
-    assert schedule["ScheduleExpression"] == "cron(0 6 1 * ? *)"
+    assert schedule["ScheduleExpression"] == "cron(0 6 1,15 * ? *)"
     assert json.loads(schedule["Target"]["Input"])["as_of"] == "<aws.scheduler.scheduled-time>"
 
 
