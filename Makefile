@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := build/setup.stamp
+# `synth` and `images`: dev or prod.
+STAGE ?= dev
 
-.PHONY: setup demo test check bench images clean
+.PHONY: setup demo test check bench synth images clean
 
 setup: $(STAMP)
 
@@ -12,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard functions/*/requirements.txt
 	@mkdir -p build; date +%s > build/setup.begin
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/npm install --prefix build/node --no-save --no-audit --no-fund --silent asl-validator@4.0.0
+	$(BIN)/npm install --prefix build/node --no-save --no-audit --no-fund --silent asl-validator@4.0.0 aws-cdk@2.1148.1
 	$(BIN)/python -m infra.bundles
 	@echo $$(( $$(date +%s) - $$(cat build/setup.begin) )) > $@
 
@@ -30,6 +32,18 @@ check: setup
 
 bench: setup
 	for bench in tests/benchmarks/[a-z]*.py; do $(BIN)/python -m tests.benchmarks.$$(basename $$bench .py) || exit 1; done
+
+# The templates of a stage by the CDK's own command line, into build/synth/<stage>. It needs no credentials: the account
+# and the region are examples unless they are given (make synth STAGE=prod ACCOUNT=… REGION=…).
+synth: ACCOUNT ?= 123456789012
+synth: REGION ?= eu-west-1
+synth: setup
+	PATH="$(abspath $(BIN)):$$PATH" build/node/node_modules/.bin/cdk synth --quiet --output build/synth/$(STAGE) \
+		-c stage=$(STAGE) -c account=$(ACCOUNT) -c region=$(REGION)
+
+# Needs docker with buildx and credentials of the account that holds the stage's platform stack.
+images: setup
+	$(BIN)/python -m infra.images --stage $(STAGE)
 
 clean:
 	rm -rf build cdk.out

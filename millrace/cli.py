@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
 Build = Annotated[Path, typer.Option(help="Everything the local cloud writes lies below this folder.")]
@@ -17,7 +18,7 @@ Build = Annotated[Path, typer.Option(help="Everything the local cloud writes lie
 @app.callback()
 def main() -> None:
     """Deep learning in production on AWS primitives; the deployed templates also run whole on this machine."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, _interrupt)
 
 
@@ -32,6 +33,9 @@ def demo(build: Build = Path("build")) -> None:
 
 
 def _interrupt(number: int, _: object) -> NoReturn:
+    """The first signal ends the command; the end is not cut short by another."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     sys.exit(128 + number)
 
 

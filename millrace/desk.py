@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -10,9 +11,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 PLATFORM = Platform(stage="local", account=ACCOUNT, region=REGION)
 STOP_S = 10
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +69,29 @@ class Desk:
     def api_calls(self) -> int:
         return int(self._control("api-calls")["total"])
 
-    def _control(self, route: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def calls_by_operation(self) -> dict[str, int]:
+        """How often each `<service>:<operation>` was called."""
+        return dict(self._control("api-calls")["by_operation"])
+
+    @contextmanager
+    def followed(self) -> Iterator[Callable[[], list[str]]]:
+        """In the block, what functions, jobs and endpoints call is written down; the value reads it.
+
+        A line `<process> <file> <function>` for the first call of each function of ours in each process, in order."""
+        self._control("follow", {"on": True})
+        try:
+            yield lambda: list(self._control("entered"))
+        finally:
+            self._control("follow", {"on": False})
+
+    def _control(self, route: str, body: Mapping[str, Any] | None = None) -> Any:
         request = urllib.request.Request(  # noqa: S310 - our own server on loopback
             f"{self.endpoint_url}/_millrace/{route}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"content-type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-            return dict(json.load(answer))
+            return json.load(answer)
 
 
 @contextmanager
@@ -85,6 +103,9 @@ def started(build: Path, *, clock: datetime) -> Iterator[Desk]:
     assembly = build / "cdk.out"
     cloud_log, synth_log, deploy_log = (build / f"{name}.log" for name in ("cloud", "synth", "deploy"))
     processes: list[subprocess.Popen[bytes]] = []
+    # A signal in the moment between the block's end and `_stop` would skip it; the interpreter's own end does not.
+    stop = partial(_stop, processes)
+    atexit.register(stop)
     try:
         cloud = _start(
             processes,
@@ -117,7 +138,8 @@ def started(build: Path, *, clock: datetime) -> Iterator[Desk]:
         _succeed(deploy, "deployment", deploy_log)
         yield desk
     finally:
-        _stop(processes)
+        stop()
+        atexit.unregister(stop)
 
 
 def _start(
@@ -128,17 +150,34 @@ def _start(
     stdout: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    with log.open("wb") as output:
+    # What a process that is interrupted leaves in its temporary folder stays below the build folder.
+    temporary = log.parent.resolve() / "tmp"
+    temporary.mkdir(exist_ok=True)
+    with log.open("wb") as output, _undisturbed():
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output if stdout is None else stdout,
             stderr=output,
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "TMPDIR": str(temporary), **(environment or {})},
             start_new_session=True,
         )
-    processes.append(process)
+        processes.append(process)
     return process
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A signal that comes in the block takes effect at its end: no process is started that nobody would stop."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: came.append(got)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for got in came:
+        signal.raise_signal(got)
 
 
 def _succeed(process: subprocess.Popen[bytes], what: str, log: Path) -> None:
@@ -151,25 +190,23 @@ def _tail(log: Path) -> str:
 
 
 def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    """TERM to each process group, KILL to what is left after STOP_S; a second signal cannot cut it short."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    """TERM to each process group, KILL to what is left of it after STOP_S; a second signal cannot cut it short."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
     try:
-        for process in processes:
-            _kill(process, signal.SIGTERM)
+        left = [process for process in processes if process.poll() is None]
+        for process in left:
+            os.killpg(process.pid, signal.SIGTERM)
         end = time.monotonic() + STOP_S
-        for process in processes:
-            try:
+        for process in left:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=max(0.1, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _kill(process, signal.SIGKILL)
-                process.wait()
+            # Also what the leader of the group left behind: the synthesis has a child of its own.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for process in processes:
             if process.stdout is not None:
                 process.stdout.close()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _kill(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    if process.poll() is None:
-        os.killpg(process.pid, number)

@@ -56,6 +56,15 @@ class Champion(Report):
     """One-sided bound of the difference, by a bootstrap over blocks of days."""
 
 
+class Bin(Report):
+    """Answers of about the same confidence."""
+
+    confidence: float
+    """Mean of the bin, 0 to 1."""
+    accuracy: float
+    rows: int
+
+
 class Evaluation(Report):
     """The report; `Evaluation.model_validate_json(text)` raises pydantic's ValidationError on another shape."""
 
@@ -67,3 +76,4 @@ class Evaluation(Report):
     size_mb: float
     """Of model.tar.gz."""
     champion: Champion | None = None
+    reliability: tuple[Bin, ...] = ()

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
+from infra.local import recorder
 from infra.local.server import running, warm
 
 
@@ -22,6 +23,8 @@ def main() -> None:
     """Print one JSON line with the address when the cloud is ready, then wait for SIGINT or SIGTERM."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    # Inherited by every process that the cloud starts: one whose recorder does not stand by yet is not ended by it.
+    signal.signal(recorder.SIGNAL, signal.SIG_IGN)
     arguments = _arguments()
     try:
         with running(arguments.workspace, port=arguments.port, clock=arguments.clock) as cloud:

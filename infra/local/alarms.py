@@ -24,6 +24,7 @@ from infra.local.alarm_rule import holds
 from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.dispatcher import dispatcher
 from infra.local.metrics import Metrics
+from infra.local.patching import replace
 
 LOG = logging.getLogger(__name__)
 TICK_S = 5.0
@@ -160,7 +161,7 @@ def _start_without_data(backend: Any, alarms: Alarms) -> None:
         alarms.evaluate_soon()
         return alarm
 
-    backend.put_metric_alarm = put_metric_alarm
+    replace(backend, put_metric_alarm=put_metric_alarm)
 
 
 def _refusal(named: dict[str, Any]) -> str:
@@ -184,7 +185,7 @@ def _tell_forced_states(backend: Any, alarms: Alarms) -> None:
             alarm.state_reason_data, alarm.state_updated_timestamp = kept.reason_data, kept.changed_at
             alarms.change(alarm, state_value, reason, reason_data or "")
 
-    backend.set_alarm_state = set_alarm_state
+    replace(backend, set_alarm_state=set_alarm_state)
 
 
 def _actions(alarm: Any) -> list[str]:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from infra.local.cloud import Cloud
+from infra.local.patching import replace
 
 
 def install(_: Cloud) -> None:
@@ -30,4 +31,4 @@ def install(_: Cloud) -> None:
                 )
             return update(self)
 
-    response.update_table = update_table
+    replace(response, update_table=update_table)

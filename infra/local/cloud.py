@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +18,18 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from infra.local import recorder
 from infra.local.clock import Clock
+from infra.local.threads import Threads
 
 ACCOUNT = "123456789012"
 """The account id that moto answers with."""
 REGION = "eu-west-1"
+STOP_S = 2.0
+SETTLE_S = 5.0
+"""The longest that a stopped cloud waits for its threads."""
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -41,6 +50,8 @@ class Cloud:
     """What a filler keeps for as long as the cloud runs, by its class."""
     denials: list[Any] = field(default_factory=list)
     """What roles were refused (`infra.local.identity.Denial`), oldest first."""
+    threads: Threads = field(default_factory=Threads)
+    """All that run for the cloud; its end waits for them."""
     application: Any = None
     """The WSGI application behind the address; the server sets it before the fillers are installed."""
     _clients: dict[str, Any] = field(default_factory=dict)
@@ -52,6 +63,11 @@ class Cloud:
     def endpoint_url(self) -> str:
         """`http://localhost:PORT`; never 127.0.0.1, which moto's template-URL parser does not know."""
         return f"http://localhost:{self.port}"
+
+    @property
+    def entered(self) -> Path:
+        """What the recorders write (`infra.local.recorder`); there only while somebody follows."""
+        return self.workspace / "entered"
 
     def client(self, service: str) -> Any:
         """A boto3 client with the operator's keys, for fillers that act on the cloud's own behalf.
@@ -99,7 +115,7 @@ class Cloud:
     ) -> subprocess.Popen[bytes]:
         """Start a process in a group of its own, its output appended to `log`; `stop` ends what is left.
 
-        The process sees `environment` and nothing of the cloud's own."""
+        The process sees `environment` and nothing of the cloud's own but the recorder's file."""
         log.parent.mkdir(parents=True, exist_ok=True)
         # Under the lock, so that a process started at the very end is still seen by `stop`.
         with self._lock, log.open("ab") as output:
@@ -107,7 +123,7 @@ class Cloud:
                 raise RuntimeError(f"the cloud stops: {arguments[0]} is not started")
             process = subprocess.Popen(
                 arguments,
-                env=dict(environment),
+                env={**environment, recorder.FILE: str(self.entered)},
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -121,6 +137,7 @@ class Cloud:
     def background(self, name: str, run: Callable[[], None]) -> threading.Thread:
         """Run `run` on a daemon thread; it must return soon after `stopping` is set."""
         thread = threading.Thread(target=run, name=name, daemon=True)
+        self.threads.append(thread)
         thread.start()
         return thread
 
@@ -150,8 +167,21 @@ class Cloud:
         """Call `action` when the cloud stops, before its processes are ended."""
         self._at_stop.append(action)
 
+    def follow(self, wanted: bool) -> None:
+        """Let every process of functions, jobs and endpoints write its calls to `entered`, or stop it."""
+        if signal.getsignal(recorder.SIGNAL) is not signal.SIG_IGN:
+            raise ValueError("following: expected a cloud of its own process, which ignores the recorders' signal")
+        if wanted:
+            self.entered.touch()
+        else:
+            self.entered.unlink(missing_ok=True)
+        with self._lock:
+            for process in self._processes.values():
+                if process.poll() is None:
+                    _signal_group(process, recorder.SIGNAL)
+
     def stop(self) -> None:
-        """End every process that the cloud started: TERM to its group, KILL after two seconds."""
+        """End every process that the cloud started: TERM to its group, KILL to all that are left after STOP_S."""
         self.stopping.set()
         for action in self._at_stop:
             action()
@@ -159,12 +189,19 @@ class Cloud:
             left = [process for process in self._processes.values() if process.poll() is None]
         for process in left:
             _signal_group(process, signal.SIGTERM)
+        end = time.monotonic() + STOP_S
         for process in left:
             try:
-                process.wait(timeout=2)
+                process.wait(timeout=max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 _signal_group(process, signal.SIGKILL)
                 process.wait()
+
+    def settle(self) -> None:
+        """Wait for the threads of a cloud that has stopped; those that hang are named in the log and left behind."""
+        left = self.threads.join(SETTLE_S)
+        if left:
+            LOG.error("the cloud ended, these of its threads did not: %s", sorted(thread.name for thread in left))
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

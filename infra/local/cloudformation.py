@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from infra.local import patching
 from infra.local.intrinsics import evaluate, references
 from infra.local.resources import functions, machines, messaging, network, observation, permissions, storage
 from infra.local.resources.kind import Kind, Made, Wanted
@@ -340,17 +341,23 @@ _parse_yaml = models.Stack.parse_template
 
 def install(cloud: Cloud) -> None:
     StackResources.cloud = cloud
-    models.ResourceMap = StackResources
-    parsing.clean_json = evaluate
-    parsing.get_references_from_template = lambda template: sorted(references(template))
-    models.Stack.parse_template = staticmethod(_parse_template)
-    models.Stack.update = _update
-    models.Stack.outputs = property(_outputs)
-    models.CloudFormationBackend.create_stack = _create_stack
-    models.CloudFormationBackend.delete_stack = _delete_stack
-    models.CloudFormationBackend._resolve_update_parameters = _update_parameters
+    patching.replace(models, ResourceMap=StackResources)
+    patching.replace(
+        parsing,
+        clean_json=evaluate,
+        get_references_from_template=lambda template: sorted(references(template)),
+    )
+    patching.replace(
+        models.Stack, parse_template=staticmethod(_parse_template), update=_update, outputs=property(_outputs)
+    )
+    patching.replace(
+        models.CloudFormationBackend,
+        create_stack=_create_stack,
+        delete_stack=_delete_stack,
+        _resolve_update_parameters=_update_parameters,
+    )
     responses: Any = import_module("moto.cloudformation.responses")
-    responses.CloudFormationResponse._validate_different_update = _refuse_same
+    patching.replace(responses.CloudFormationResponse, _validate_different_update=_refuse_same)
     # moto writes an access log object, and its event, inside every request of a bucket with logging.
     buckets: Any = import_module("moto.s3.models")
-    buckets.S3Backend.log_incoming_request = lambda *_, **__: None
+    patching.replace(buckets.S3Backend, log_incoming_request=lambda *_, **__: None)

@@ -15,6 +15,8 @@ def context(asked: Asked) -> dict[str, tuple[str, ...]]:
     pairs = tags.items() if isinstance(tags, dict) else [_tag(tag) for tag in tags if isinstance(tag, dict)]
     values: dict[str, tuple[str, ...]] = {f"aws:requesttag/{key}".lower(): (str(value),) for key, value in pairs}
     values["aws:tagkeys"] = tuple(str(key) for key, _ in pairs)
+    encryption = asked.get("EncryptionContext") or {}
+    values |= {f"kms:encryptioncontext:{key}".lower(): (str(value),) for key, value in encryption.items()}
     for key, read in _KEYS.get(asked.call.service, {}).items():
         found = read(asked)
         listed = found if isinstance(found, list) else [] if found is None else [found]
@@ -58,6 +60,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
         "dynamodb:select": _inner("Select"),
         "dynamodb:returnvalues": _inner("ReturnValues"),
     },
+    "iam": {"iam:awsservicename": _inner("AWSServiceName")},
     "cloudwatch": {"cloudwatch:namespace": _inner("Namespace")},
     "events": {
         "events:source": _inner("Entries", "Source"),

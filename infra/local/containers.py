@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local import recorder
 from infra.local.cloud import Cloud
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -32,6 +33,8 @@ import sys
 sys.path[:] = [entry for entry in sys.path if entry.startswith((sys.prefix, sys.base_prefix, {root!r}))]
 sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, "__module__", "").startswith("__editable__")]
 sys.path_hooks[:] = [h for h in sys.path_hooks if "__editable__" not in getattr(h, "__module__", "")]
+import recorder
+recorder.stand_by()
 """
 
 
@@ -108,6 +111,7 @@ class Images:
         shutil.rmtree(root, ignore_errors=True)
         (root / ".isolate").mkdir(parents=True)
         (root / ".isolate" / "sitecustomize.py").write_text(_ISOLATE.format(root=str(root)))
+        shutil.copyfile(Path(recorder.__file__), root / ".isolate" / "recorder.py")
         return build(self.repository / "containers" / name / "Dockerfile", context=self.repository, root=root)
 
 

@@ -46,9 +46,10 @@ def deploy(cloud_url: str, assembly: Path, stacks: Sequence[str] | None = None) 
     artifacts = _artifacts(assembly)
     _bootstrap(clients)
     deployed = []
+    published: set[str] = set()
     for name, artifact in _in_order(artifacts, stacks):
         for asset in _asset_manifests(artifacts, artifact):
-            _publish(clients["s3"], assembly, asset)
+            _publish(clients["s3"], assembly, asset, published)
         deployed.append(_deploy_stack(clients["cloudformation"], assembly, name, artifact))
     _report(cloud_url, assembly, deployed)
     return deployed
@@ -105,8 +106,10 @@ def _bootstrap(clients: dict[str, Any]) -> None:
         clients["ssm"].put_parameter(**version, Overwrite=True)
 
 
-def _publish(s3: Any, assembly: Path, manifest: str) -> None:
-    """Put each file asset under the key that the templates name; templates themselves are sent with the stack."""
+def _publish(s3: Any, assembly: Path, manifest: str, published: set[str]) -> None:
+    """Put each file asset under the key that the templates name, once; templates are sent with their stack.
+
+    Keys are digests of the content: `published` holds those that this deployment has put already."""
     described = json.loads((assembly / manifest).read_text())
     if described.get("dockerImages"):
         raise DeploymentError(f"{manifest}: image assets are not known to the local cloud; images are built apart")
@@ -114,7 +117,9 @@ def _publish(s3: Any, assembly: Path, manifest: str) -> None:
         source = assembly / asset["source"]["path"]
         if source.name.endswith(".template.json"):
             continue
-        for place in asset["destinations"].values():
+        places = [place for place in asset["destinations"].values() if place["objectKey"] not in published]
+        for place in places:
+            published.add(place["objectKey"])
             bucket = place["bucketName"].replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
             s3.put_object(Bucket=bucket, Key=place["objectKey"], Body=_content(source, asset["source"]["packaging"]))
 

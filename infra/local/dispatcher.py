@@ -93,6 +93,7 @@ class Dispatcher:
 def dispatcher(cloud: Cloud) -> Dispatcher:
     """The cloud's one dispatcher, made on first use."""
     if Dispatcher not in cloud.parts:
-        cloud.parts[Dispatcher] = Dispatcher(cloud)
+        # Two threads may come here at once; the first one's stays.
+        cloud.parts.setdefault(Dispatcher, Dispatcher(cloud))
     made: Dispatcher = cloud.parts[Dispatcher]
     return made

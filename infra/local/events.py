@@ -22,6 +22,7 @@ from infra.local import targets
 from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.dispatcher import dispatcher
 from infra.local.event_input import target_input
+from infra.local.patching import replace
 
 LOG = logging.getLogger(__name__)
 RETRY_WAITS_S = (0.5, 1.0, 2.0)
@@ -40,12 +41,12 @@ class Delivery:
 
 def install(cloud: Cloud) -> None:
     models: Any = import_module("moto.events.models")
-    models.unix_time = cloud.clock.timestamp
 
     def send_to_targets(self: Any, original_event: Mapping[str, Any], **_: Any) -> None:
         _send(cloud, self, original_event)
 
-    models.Rule.send_to_targets = send_to_targets
+    replace(models, unix_time=cloud.clock.timestamp)
+    replace(models.Rule, send_to_targets=send_to_targets)
 
 
 def deliver(cloud: Cloud, *, bus: str, event: dict[str, Any]) -> None:

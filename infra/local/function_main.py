@@ -10,6 +10,7 @@ import io
 import os
 import runpy
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 
 
 class Lines(io.TextIOBase):
@@ -53,8 +54,19 @@ def main() -> None:
     sys.stdout, sys.stderr = Lines(1), Lines(2)
     atexit.register(sys.stdout.end)
     atexit.register(sys.stderr.end)
+    _stand_by()
     sys.argv = ["bootstrap", handler]
     runpy.run_module("awslambdaric", run_name="__main__")
+
+
+def _stand_by() -> None:
+    """The recorder lies beside this file, in a folder that is not on the import path."""
+    spec = spec_from_file_location("recorder", os.path.join(os.path.dirname(__file__), "recorder.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    recorder = module_from_spec(spec)
+    spec.loader.exec_module(recorder)
+    recorder.stand_by()
 
 
 if __name__ == "__main__":

@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from moto.core.config import default_user_config
 
 from infra.local import asynchronous, subscriptions
 from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.dispatcher import dispatcher
+from infra.local.patching import replace, replace_entries
 from infra.local.pools import Outcome, Pool
 from infra.local.runtime_api import Invocation
 
@@ -67,13 +68,14 @@ class Functions:
 
 def install(cloud: Cloud) -> None:
     models: Any = import_module("moto.awslambda.models")
-    default_user_config["lambda"] = {"use_docker": True}  # the name of the backend that has layers and versions
+    # The name of the backend that has layers and versions.
+    replace_entries(cast("dict[str, Any]", default_user_config), **{"lambda": {"use_docker": True}})
     functions = cloud.parts[Functions] = Functions(cloud)
 
     def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> bytes:
         return _answer(cloud, functions, self, _bytes(body), request_headers, response_headers)
 
-    models.LambdaFunction.invoke = invoke
+    replace(models.LambdaFunction, invoke=invoke)
     _keep_dead_letter_queues(models.LambdaFunction)
     _keep_the_last_invoke_config(models.LambdaBackend)
     subscriptions.install(cloud)
@@ -175,7 +177,7 @@ def _keep_dead_letter_queues(kind: Any) -> None:
         dead_letters = {"DeadLetterConfig": {"TargetArn": self.dead_letter_arn}} if self.dead_letter_arn else {}
         return {**describe(self, on_create), **dead_letters}
 
-    kind.__init__, kind.update_configuration, kind.get_configuration = start, update_configuration, get_configuration
+    replace(kind, __init__=start, update_configuration=update_configuration, get_configuration=get_configuration)
 
 
 def _check_trust(role_arn: str) -> None:
@@ -202,4 +204,4 @@ def _keep_the_last_invoke_config(kind: Any) -> None:
         function.event_invoke_config[:] = function.event_invoke_config[-1:]
         return answer
 
-    kind.put_function_event_invoke_config = put_function_event_invoke_config
+    replace(kind, put_function_event_invoke_config=put_function_event_invoke_config)

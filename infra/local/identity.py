@@ -17,11 +17,12 @@ from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from infra.local import patching
 from infra.local.calls import Call, Refusal, error_answer
 from infra.local.cloud import ACCOUNT, REGION
 from infra.local.condition_keys import KEYS
 from infra.local.needs import needs
-from infra.local.policies import Request, undecided, verdict
+from infra.local.policies import FAMILIES, Request, undecided, verdict
 
 if TYPE_CHECKING:
     from infra.local.cloud import Cloud
@@ -48,18 +49,19 @@ GLOBAL_KEYS: dict[str, str] = {
     "aws:sourcevpce": "absent: no request passes a VPC endpoint",
     "kms:viaservice": "the service that uses the key for the caller; absent in a direct call",
     "kms:calleraccount": "the account",
+    "kms:grantisforawsresource": "false: no service makes a grant here",
     "iam:passedtoservice": "the service that is handed the role",
     "aws:tagkeys": "the tags of the request",
 }
 """Condition keys that every call carries, and how each is decided."""
 
 DECIDED = frozenset(GLOBAL_KEYS) | KEYS
-"""All condition keys that are decided, in lower case; besides `aws:RequestTag/…` and `aws:PrincipalTag/…`."""
+"""All condition keys that are decided, in lower case; besides `policies.FAMILIES`."""
 
 
 def is_decided(key: str) -> bool:
     """Whether a condition key has a value here; of the others an Allow is void."""
-    return key.lower() in DECIDED or key.lower().startswith(("aws:requesttag/", "aws:principaltag/"))
+    return key.lower() in DECIDED or key.lower().startswith(FAMILIES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,7 @@ def install(cloud: Cloud) -> None:
     cloud.guards.append(identity.refusal)
     cloud.routes["/_millrace/denials"] = identity.serve_denials
     # moto ignores a bucket policy's conditions and would refuse everything; the guard decides such policies.
-    buckets.FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
+    patching.replace(buckets.FakeBucket, get_permission=lambda *_: PermissionResult.NEUTRAL)
 
 
 def check_trust(role_arn: str, service: str) -> None:
@@ -173,6 +175,7 @@ class Identity:
             "aws:viaawsservice": ("true" if inner else "false",),
             "kms:viaservice": (),
             "kms:calleraccount": (ACCOUNT,),
+            "kms:grantisforawsresource": ("false",),
             "iam:passedtoservice": (),
         }
 

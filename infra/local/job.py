@@ -72,7 +72,8 @@ class Job:
         _note_transition(self.fields, now)
 
     def execute(self, image: Image, arguments: Sequence[str], given: Mapping[str, str]) -> int:
-        """The exit code of the container; TERM, then KILL, when the job is stopped or its time is over."""
+        """The exit code of the container, 128 + the signal that ended it; TERM, then KILL, when the job is stopped or
+        its time is over."""
         process = self.cloud.spawn(
             [*without_network(), *arguments],
             environment=image.variables(self.root, given),
@@ -92,7 +93,7 @@ class Job:
                 self.stop.wait(_POLL_S)
         finally:
             timer.cancel()
-        return process.returncode
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -32,6 +32,16 @@ GROUPS = (
 )
 
 
+SDK_NAMES = {
+    "applicationautoscaling": "application-autoscaling",
+    "cloudwatchlogs": "logs",
+    "eventbridge": "events",
+    "sagemakerruntime": "sagemaker",
+    "sfn": "states",
+}
+"""Services whose name in `aws-sdk:` integrations is not their prefix in actions."""
+
+
 class LedgerGapError(Exception):
     """The assembly holds things without a row in `infra.local.parity`; the message lists them."""
 
@@ -100,7 +110,7 @@ def _row_of_task(name: str) -> Row | None:
     if not name.startswith("aws-sdk:"):
         return parity.TASKS.get(name)
     service = name.split(":")[1]
-    return parity.SERVICES.get({"sfn": "states", "eventbridge": "events"}.get(service, service))
+    return parity.SERVICES.get(SDK_NAMES.get(service, service))
 
 
 def _row_of_key(name: str) -> Row:

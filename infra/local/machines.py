@@ -13,7 +13,8 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from typing import Any
+from importlib import import_module
+from typing import Any, cast
 
 import moto.stepfunctions.models as standard
 import moto.stepfunctions.parser.models as parsed
@@ -28,12 +29,20 @@ from moto.stepfunctions.responses import StepFunctionResponse
 
 from infra.local.cloud import Cloud
 from infra.local.executions import LocalExecution, executions, find
-from infra.local.patching import replace
+from infra.local.patching import replace, replace_entries
 from infra.local.redrive import install_journal, redrive
 from infra.local.tasks import install_tasks
 from infra.local.waits import install_waits, is_waiting
 
 _INPUT_LIMIT_BYTES = 262_144
+_STATES = "moto.stepfunctions.parser.asl.component.state.exec"
+_WITH_THREADS = (
+    f"{_STATES}.execute_state",
+    f"{_STATES}.state_map.iteration.inline_iteration_component",
+    f"{_STATES}.state_parallel.branch_worker",
+    f"{_STATES}.state_task.service.state_task_service_callback",
+)
+"""Where moto starts threads of its own."""
 _PAGE = 1000
 
 
@@ -44,7 +53,7 @@ def pending(cloud: Cloud) -> list[str]:
 
 
 def install(cloud: Cloud) -> None:
-    default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    replace_entries(cast("dict[str, Any]", default_user_config), stepfunctions={"execute_state_machine": True})
     replace(standard, stepfunctions_backends=parsed.stepfunctions_parser_backends)
     replace(parsed, Execution=functools.partial(LocalExecution, cloud=cloud))
     replace(CustomErrorName, __init__=lambda self, error_name: ErrorName.__init__(self, error_name=error_name))
@@ -56,6 +65,16 @@ def install(cloud: Cloud) -> None:
     install_waits(cloud)
     install_journal()
     install_tasks(cloud)
+    for module in _WITH_THREADS:
+        replace(import_module(module), TMP_THREADS=cloud.threads)
+    cloud.at_stop(lambda: _end_all(cloud))
+
+
+def _end_all(cloud: Cloud) -> None:
+    """What an execution waits for ends, in all its branches; nobody is told, the bus goes too."""
+    for execution in list(executions(cloud).values()):
+        if execution.exec_worker is not None and not execution.ended.is_set():
+            execution.env.set_stop(stop_date=cloud.clock.now(), error=None, cause=None)
 
 
 def _say_nothing(*_: Any, **__: Any) -> None:

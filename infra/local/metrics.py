@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.metric_math import Frame, evaluate
 from infra.local.metric_store import MetricStore, Series, as_points, key_of
+from infra.local.patching import replace
 
 if TYPE_CHECKING:
     from infra.local.pools import Outcome
@@ -77,7 +78,7 @@ def install(cloud: Cloud) -> None:
 
     models: Any = import_module("moto.cloudwatch.models")
     metrics = cloud.parts[Metrics] = Metrics(cloud)
-    models.utcnow = lambda: cloud.clock.now().replace(tzinfo=None)
+    replace(models, utcnow=lambda: cloud.clock.now().replace(tzinfo=None))
     _keep_points(models.CloudWatchBackend, metrics)
     _answer_queries(models.CloudWatchBackend, metrics)
     _answer_statistics(models, metrics)
@@ -123,7 +124,7 @@ def _keep_points(backend: Any, metrics: Metrics) -> None:
         keep(self, namespace, metric_data)
         metrics.keep(namespace, metric_data)
 
-    backend.put_metric_data = put_metric_data
+    replace(backend, put_metric_data=put_metric_data)
 
 
 def _answer_queries(backend: Any, metrics: Metrics) -> None:
@@ -146,7 +147,7 @@ def _answer_queries(backend: Any, metrics: Metrics) -> None:
         wanted = [query for query in queries if query.get("ReturnData", True)]
         return [_result(query, found[query["Id"]], is_descending=scan_by == "TimestampDescending") for query in wanted]
 
-    backend.get_metric_data = get_metric_data
+    replace(backend, get_metric_data=get_metric_data)
 
 
 def _result(query: Mapping[str, Any], series: Series, *, is_descending: bool) -> dict[str, Any]:
@@ -185,7 +186,7 @@ def _answer_statistics(models: Any, metrics: Metrics) -> None:
                     point.setdefault("ExtendedStatistics", {})[statistic] = value
         return ActionResult({"Label": asked["MetricName"], "Datapoints": [points[at] for at in sorted(points)]})
 
-    responses.CloudWatchResponse.get_metric_statistics = get_metric_statistics
+    replace(responses.CloudWatchResponse, get_metric_statistics=get_metric_statistics)
 
 
 def _report_invocation(cloud: Cloud, function: Any, outcome: Outcome) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.events import deliver
+from infra.local.patching import replace
 
 _REASONS = {
     "ObjectCreated:Put": "PutObject",
@@ -81,7 +82,7 @@ def install(cloud: Cloud) -> None:
         if not kind.startswith("ObjectRemoved"):
             tell(_change(kind, bucket, key))
 
-    notifications._send_event_bridge_message = send
+    replace(notifications, _send_event_bridge_message=send)
     _tell_deletions(import_module("moto.s3.models").S3Backend, tell)
     for name in ("key_response", "bucket_response"):
         _surround(import_module("moto.s3.responses").S3Response, name, told_at_the_end)
@@ -101,7 +102,7 @@ def _surround(kind: Any, name: str, surrounding: Callable[[], Any]) -> None:
         with surrounding():
             return handle(self, *arguments, **named)
 
-    setattr(kind, name, surrounded)
+    replace(kind, **{name: surrounded})
 
 
 def _tell_deletions(backend: Any, tell: Callable[[Change], None]) -> None:
@@ -125,7 +126,7 @@ def _tell_deletions(backend: Any, tell: Callable[[Change], None]) -> None:
             )
         return is_deleted, meta
 
-    backend.delete_object = delete_object
+    replace(backend, delete_object=delete_object)
 
 
 def _goes_to_eventbridge(bucket: Any) -> bool:

@@ -15,6 +15,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+FAMILIES = ("aws:requesttag/", "aws:principaltag/", "kms:encryptioncontext:")
+"""Condition keys that go on with a name of the customer's; one that a request does not carry is absent."""
+
 
 class UndecidedError(Exception):
     """A policy uses what is not decided here; the message names the key, operator or element."""
@@ -153,9 +156,9 @@ def _holds(operator: str, key: str, values: Any, context: Mapping[str, tuple[str
     """One key of one operator: any of the policy's values may match, none may where the operator is negated."""
     every, name = _set_operator(operator)
     wanted = _listed(values)
-    if key.lower() not in context:
+    if key.lower() not in context and not key.lower().startswith(FAMILIES):
         raise UndecidedError(f"condition key {key}")
-    actual = context[key.lower()]
+    actual = context.get(key.lower(), ())
     if name == "Null":
         return (not actual) == (wanted[0].lower() == "true")
     optional = name.endswith("IfExists")

@@ -22,6 +22,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.patching import replace
 from infra.local.roles import as_role
 
 LOG = logging.getLogger(__name__)
@@ -33,11 +34,10 @@ POLL_S = 0.5
 
 def install(cloud: Cloud) -> None:
     models: Any = import_module("moto.sqs.models")
-    models.unix_time = cloud.clock.timestamp
-    models.unix_time_millis = lambda: cloud.clock.timestamp() * 1000
+    replace(models, unix_time=cloud.clock.timestamp, unix_time_millis=lambda: cloud.clock.timestamp() * 1000)
     # moto's queues call the functions listed here, inside SendMessage; nothing is ever listed.
-    models.Queue.lambda_event_source_mappings = property(lambda _: {}, lambda *_: None)
-    _lock_queues(models)
+    replace(models.Queue, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None))
+    _lock_queues(cloud, models)
     _poll_new_mappings(cloud, import_module("moto.awslambda.models").LambdaBackend)
     cloud.clock.on_move(lambda _before, _after: _wake_all(cloud))
     cloud.at_stop(lambda: _wake_all(cloud))
@@ -76,7 +76,7 @@ def _wake_all(cloud: Cloud) -> None:
             queue._messages_lock.notify_all()
 
 
-def _lock_queues(models: Any) -> None:
+def _lock_queues(cloud: Cloud, models: Any) -> None:
     receive, change, delete = (
         models.SQSBackend.receive_message,
         models.SQSBackend.change_message_visibility,
@@ -97,7 +97,7 @@ def _lock_queues(models: Any) -> None:
             while True:
                 found: list[Any] = receive(self, queue_name, count, 0, visibility_timeout, message_attribute_names)
                 left_s = until - models.unix_time()
-                if found or left_s <= 0:
+                if found or left_s <= 0 or cloud.stopping.is_set():
                     return found
                 lock.wait(min(left_s, POLL_S))
 
@@ -111,9 +111,8 @@ def _lock_queues(models: Any) -> None:
         with self._messages_lock:
             delete(self, receipt_handle)
 
-    models.SQSBackend.receive_message = receive_message
-    models.SQSBackend.change_message_visibility = change_message_visibility
-    models.Queue.delete_message = delete_message
+    replace(models.SQSBackend, receive_message=receive_message, change_message_visibility=change_message_visibility)
+    replace(models.Queue, delete_message=delete_message)
 
 
 def _poll_new_mappings(cloud: Cloud, backend: Any) -> None:
@@ -128,7 +127,7 @@ def _poll_new_mappings(cloud: Cloud, backend: Any) -> None:
             Pollers(cloud, self, mapping).start()
         return mapping
 
-    backend.create_event_source_mapping = create_event_source_mapping
+    replace(backend, create_event_source_mapping=create_event_source_mapping)
 
 
 def _check_role(cloud: Cloud, backend: Any, spec: dict[str, Any]) -> None:
@@ -167,12 +166,18 @@ class Pollers:
 
     def _poll(self) -> None:
         """Receives batches and gives each to a thread of its own, as many at once as are allowed."""
+        from moto.sqs.exceptions import QueueDoesNotExist
+
         while self._is_wanted():
             queue = _queue(self._cloud, self._mapping)
             if queue is None or not self._mapping.enabled or not self._has_room():
                 self._cloud.stopping.wait(POLL_S)
                 continue
-            batch = self._receive(queue)
+            try:
+                batch = self._receive(queue)
+            except QueueDoesNotExist:
+                # Deleted since it was looked up; its mapping goes with the stack, or waits for another of the name.
+                continue
             if batch:
                 with self._changed:
                     self._busy += 1

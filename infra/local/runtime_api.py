@@ -4,8 +4,11 @@ Each worker has an address of its own, since AWS's client cannot say who it is: 
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
@@ -33,7 +36,7 @@ class Invocation:
 class RuntimeApi:
     """Serves one worker on a loopback port: hands over what is `given`, keeps what comes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, background: Callable[[str, Callable[[], None]], object]) -> None:
         self.ready = threading.Event()
         """The handler's module is imported and the worker asks for events."""
         self.initialisation_error: bytes | None = None
@@ -42,7 +45,7 @@ class RuntimeApi:
         self._changed = threading.Condition()
         self._closed = False
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": self}))
-        threading.Thread(target=self._server.serve_forever, args=(2.0,), daemon=True).start()
+        background("runtime-api", self._serve)
 
     @property
     def address(self) -> str:
@@ -58,8 +61,14 @@ class RuntimeApi:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._server.shutdown()
-        self._server.server_close()
+        with suppress(OSError):
+            # Lets the thread that waits for the next connection see the end.
+            socket.create_connection(self._server.server_address, timeout=1.0).close()
+
+    def _serve(self) -> None:
+        with self._server:
+            while not self._closed:
+                self._server.handle_request()
 
     def next(self) -> Invocation | None:
         """The next event, as soon as there is one; None after `close`."""

@@ -21,6 +21,7 @@ from moto.core.utils import get_service_model
 from moto.sagemaker.responses import SageMakerResponse
 
 from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.patching import replace
 
 Fields = dict[str, Any]
 """A request, or a resource as its Describe operation answers it, members named as in the API."""
@@ -70,7 +71,7 @@ def answer(operation: str, respond: Callable[[Fields], Mapping[str, Any]]) -> No
             raise invalid(f"{len(wrong)} validation {plural} detected: {'; '.join(wrong)}")
         return ActionResult(respond(request))
 
-    setattr(SageMakerResponse, xform_name(operation), method)
+    replace(SageMakerResponse, **{xform_name(operation): method})
 
 
 def violations(value: Any, shape: Any, path: str = "") -> Iterator[str]:

@@ -24,6 +24,7 @@ from infra.local import role_calls, targets
 from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.dispatcher import dispatcher
 from infra.local.events import deliver_to_targets
+from infra.local.patching import replace
 from infra.local.schedule_times import next_due
 
 LOG = logging.getLogger(__name__)
@@ -145,8 +146,7 @@ class Schedules:
 
 def install(cloud: Cloud) -> None:
     models: Any = import_module("moto.scheduler.models")
-    models.unix_time = cloud.clock.timestamp
-    models.utcnow = lambda: cloud.clock.now().replace(tzinfo=None)
+    replace(models, unix_time=cloud.clock.timestamp, utcnow=lambda: cloud.clock.now().replace(tzinfo=None))
     _remember_when_rules_were_made(cloud)
     schedules = cloud.parts[Schedules] = Schedules(cloud)
     cloud.clock.on_move(lambda _before, after: schedules.fire(after))
@@ -169,7 +169,7 @@ def _remember_when_rules_were_made(cloud: Cloud) -> None:
             rule.made_at = cloud.clock.timestamp()
         return rule
 
-    models.EventsBackend.put_rule = put_rule
+    replace(models.EventsBackend, put_rule=put_rule)
 
 
 def _attempt(cloud: Cloud, occurrence: Occurrence, attempt: int) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.local.cloud import Cloud
+from infra.local.patching import undone
 
 if TYPE_CHECKING:
     from infra.local.calls import Call
@@ -59,10 +60,14 @@ WARMED = (
 
 CONTROL = "/_millrace/"
 CALL = "millrace.call"
+ROLE_KEYS = "ASIA"
+"""How the access keys of an assumed role begin."""
 
 Start = Callable[..., Any]
 Answer = Iterable[bytes]
 Application = Callable[[dict[str, Any], Start], Answer]
+
+_ONE_CLOUD = threading.Lock()
 
 
 @contextmanager
@@ -72,13 +77,14 @@ def running(
     """A cloud that answers on `cloud.endpoint_url` until the block ends; then no process and no port of it is left.
 
     `clock` sets the cloud's time before anything runs; fewer `fillers` show what moto lacks. Only one cloud can run
-    in a process: moto's state is global."""
+    in a process, since moto's state is global: a second one is a RuntimeError. One after the other is no matter: each
+    starts empty, and at its end moto is as it was."""
     workspace.mkdir(parents=True, exist_ok=True)
     listener = _listen(port)
     cloud = Cloud(workspace=workspace.resolve(), port=listener.getsockname()[1])
     if clock is not None:
         cloud.clock.set(clock)
-    with listener, _settled_environment(cloud):
+    with listener, _alone(), _settled_environment(cloud), undone(), _empty():
         installed = [importlib.import_module(f"infra.local.{name}") for name in fillers]
         cloud.application = _guarded(cloud)
         server = _make_server(cloud, listener, _served(cloud, installed))
@@ -92,6 +98,28 @@ def running(
             server.shutdown()
             thread.join()
             server.server_close()
+            cloud.settle()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    if not _ONE_CLOUD.acquire(blocking=False):
+        raise RuntimeError("a cloud runs in this process already: moto's state is global")
+    try:
+        yield
+    finally:
+        _ONE_CLOUD.release()
+
+
+@contextmanager
+def _empty() -> Iterator[None]:
+    """moto without any resource, before and after."""
+    everything: Any = importlib.import_module("moto.moto_api._internal").moto_api_backend
+    everything.reset()
+    try:
+        yield
+    finally:
+        everything.reset()
 
 
 def _listen(port: int) -> socket.socket:
@@ -150,7 +178,14 @@ def _make_server(cloud: Cloud, listener: socket.socket, application: Application
                 with log.open("a") as lines:
                     lines.write(f"{message % values if values else message}\n")
 
-    return make_server("localhost", 0, application, threaded=True, request_handler=LoggingHandler, fd=listener.fileno())
+    fd = listener.fileno()
+    server: Any = make_server("localhost", 0, application, threaded=True, request_handler=LoggingHandler, fd=fd)
+
+    def on_a_thread_of_the_cloud(request: Any, address: Any) -> None:
+        cloud.background("request", lambda: server.process_request_thread(request, address))
+
+    server.process_request = on_a_thread_of_the_cloud
+    return server
 
 
 def _guarded(cloud: Cloud) -> Application:
@@ -230,12 +265,16 @@ class Control:
         self._cloud = cloud
         self._installed = installed
         self._calls: Counter[str] = Counter()
+        self._of_people: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._deployments: list[dict[str, Any]] = []
 
     def count(self, call: Call | None) -> None:
+        name = call.name if call else "unsigned"
         with self._lock:
-            self._calls[call.name if call else "unsigned"] += 1
+            self._calls[name] += 1
+            if call is None or not call.access_key.startswith(ROLE_KEYS):
+                self._of_people[name] += 1
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Answer:
         name = environ["PATH_INFO"].removeprefix(CONTROL).replace("-", "_")
@@ -260,13 +299,28 @@ class Control:
         return self.get_clock(body)
 
     def get_api_calls(self, _: Any) -> dict[str, Any]:
+        """All calls, and those among them that no role made: by people, by the deployment, by tests."""
         with self._lock:
-            return {"total": self._calls.total(), "by_operation": dict(self._calls.most_common())}
+            return {
+                "total": self._calls.total(),
+                "by_operation": dict(self._calls.most_common()),
+                "of_people": dict(self._of_people.most_common()),
+            }
 
     def get_idle(self, _: Any) -> dict[str, Any]:
         asked = [module.pending for module in self._installed if hasattr(module, "pending")]
         moving = [line for pending in asked for line in pending(self._cloud)]
         return {"idle": not moving, "running": moving}
+
+    def get_entered(self, _: Any) -> list[str]:
+        """A line `<process> <file> <function>` for each function of ours called since `follow`, in order."""
+        entered = self._cloud.entered
+        return entered.read_text().splitlines() if entered.exists() else []
+
+    def post_follow(self, body: dict[str, bool]) -> dict[str, bool]:
+        """Begin or end following; what was written is gone at the end."""
+        self._cloud.follow(body["on"])
+        return body
 
     def get_deployments(self, _: Any) -> list[dict[str, Any]]:
         return self._deployments

@@ -57,6 +57,8 @@ class Server:
 
     def start(self) -> None:
         """Start the process, also again after it died."""
+        if self.process is None:
+            self.cloud.at_stop(self._close_idle)
         self.root.mkdir(parents=True, exist_ok=True)
         link = self.root / "model"
         if not link.exists():
@@ -148,10 +150,10 @@ class Server:
         except BaseException:
             connection.close()
             raise
-        if answer.will_close or method == "GET":
-            connection.close()
-        else:
-            with self._lock:
+        with self._lock:
+            if answer.will_close or method == "GET" or self.cloud.stopping.is_set():
+                connection.close()
+            else:
                 self._idle.append(connection)
         found = {name.lower(): value for name, value in answer.getheaders()}
         return Reply(status=answer.status, headers=found, body=content)

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from infra.local.cloud import Cloud
+from infra.local.patching import replace
 from infra.local.service_permissions import refusal
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ def install(cloud: Cloud) -> None:
             event = _event(cloud, self, message, message_id, subject, message_attributes or {})
             _invoke(cloud, self.endpoint, event)
 
-    kind.publish = deliver
+    replace(kind, publish=deliver)
 
 
 def _is_wanted(subscription: Any, message: str, attributes: dict[str, Any] | None) -> bool:

@@ -27,7 +27,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 
 from infra.local.cloud import Cloud
 from infra.local.outcomes import as_text, failure, pascal, waited
-from infra.local.patching import replace
+from infra.local.patching import replace, replace_entries
 from infra.local.roles import as_role
 from infra.local.sagemaker import in_milliseconds
 from infra.local.sagemaker_tasks import serve_sagemaker
@@ -88,8 +88,8 @@ def install_tasks(cloud: Cloud) -> None:
 
 
 def _use_aws_names() -> None:
-    StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.update(_BOTOCORE)
-    state_task_service_aws_sdk._SERVICE_ERROR_NAMES.update(_IN_ERRORS)
+    replace_entries(StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES, **_BOTOCORE)
+    replace_entries(state_task_service_aws_sdk._SERVICE_ERROR_NAMES, **_IN_ERRORS)
     sdk: Any = state_task_service_aws_sdk.StateTaskServiceAwsSdk
     evaluate = sdk._eval_service_task
 

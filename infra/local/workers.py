@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from contextlib import suppress
@@ -38,7 +37,7 @@ class Worker:
         self._scratch = cloud.workspace / "functions" / "scratch" / uuid.uuid4().hex
         self._scratch.mkdir(parents=True)
         self._current: Invocation | None = None
-        self.api = RuntimeApi()
+        self.api = RuntimeApi(cloud.background)
         root = code_root(cloud, function)
         folders = [root, *_library_folders(layer_roots(cloud, function)), runtime_root(cloud)]
         main = Path(__file__).with_name("function_main.py")
@@ -48,7 +47,7 @@ class Worker:
             cwd=root,
             log=log,
         )
-        threading.Thread(target=self._reap, daemon=True).start()
+        cloud.background("reaper", self._reap)
 
     def wait_until_ready(self) -> None:
         """Returns when the handler is imported, the worker has ended or has taken too long."""

@@ -13,6 +13,7 @@ from infra.context import Context
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
+from millrace.training_run import TRAININGS
 from millrace.workload import Stage
 
 NAME = (
@@ -27,7 +28,8 @@ WITH_OWN_DISK = ("c5d", "c6gd", "c6id", "c7gd", "g4dn", "g5", "g6", "g6e", "m5d"
 
 SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
                   "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
-"""The call itself failed; a job that ran and failed is not started again by itself, a redrive does that."""
+"""The call itself failed. Of the jobs that ran and failed only a training is started again by itself, once, since it
+goes on from its checkpoint; of the others a redrive does that."""
 
 
 def stage(context: Context) -> Stage:
@@ -157,7 +159,10 @@ def transform(
 
 
 def training(context: Context, *, comment: str, role_arn: str, result: str, next_state: str) -> State:
-    """Train on the snapshot of this run; job name and artefact land at `$.<result>.{job,model_data_url}`."""
+    """Train on the snapshot of this run; job name and artefact land at `$.<result>.{job,model_data_url}`.
+
+    A job that dies is followed by another: its name has the retry's number, its checkpoints lie where the first left
+    them. Step Functions cannot tell a dead instance from wrong code, so the budget reserves both jobs beforehand."""
     workload, spot = context.workload.training, context.settings.use_spot
     seconds = workload.max_runtime_minutes * 60
     parameters = {
@@ -187,7 +192,9 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
         "Tags": tags(context),
     }
     selected = {"job.$": "$.TrainingJobName", "model_data_url.$": "$.ModelArtifacts.S3ModelArtifacts"}
-    return _task("createTrainingJob", comment, parameters, selected, result, next_state)
+    once_more = states.retry("States.TaskFailed", interval_s=10, attempts=TRAININGS - 1)
+    task = _task("createTrainingJob", comment, parameters, selected, result, next_state)
+    return {**task, "Retry": [*task["Retry"], once_more]}
 
 
 METRICS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROWS_A_DAY = 48
+HISTORY = ("1996-05", "1996-12")
+"""The first and the last of the months that come with their labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,3 +76,16 @@ def _parquet(table: pa.Table) -> bytes:
     sink = io.BytesIO()
     pq.write_table(table, sink, write_page_checksum=True)
     return sink.getvalue()
+
+
+def main() -> None:
+    """Write the drops of the labelled months into a folder: `python -m millrace.demo.months build/drops`."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    sample = Path(__file__).resolve().parents[2] / "workloads" / "electricity" / "sample" / "elec2.parquet"
+    for month in months(sample, *HISTORY):
+        (folder / f"{month.name}.parquet").write_bytes(month.drop())
+
+
+if __name__ == "__main__":
+    main()

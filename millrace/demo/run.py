@@ -4,73 +4,102 @@ from __future__ import annotations
 
 import json
 import resource
-import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from millrace.demo.driver import START, Driver
-from millrace.demo.trace import Execution, executions, steps
+from millrace.demo.progress import WIDTH, Progress, told
+from millrace.demo.steps import steps
+from millrace.demo.telling.findings import read
+from millrace.demo.telling.happenings import Lived
+from millrace.demo.telling.story import question_of, tell
+from millrace.demo.telling.summary import Measured
+from millrace.demo.trace import executions
 from millrace.desk import PLATFORM, Desk, started
 from millrace.names import WorkloadNames
+from millrace.report.page import page
+from millrace.report.story import Story
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
-SAMPLE = Path(__file__).resolve().parents[2] / "workloads" / "electricity" / "sample" / "elec2.parquet"
+ROOT = Path(__file__).resolve().parents[2]
+STAMP = ROOT / "build" / "setup.stamp"
+FOLDER = ROOT / "workloads" / NAMES.workload
+SAMPLE = FOLDER / "sample" / "elec2.parquet"
+REPORT = "report.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the demo leaves."""
+
+    result: dict[str, Any]
+    """demo.json as far as it is known while the cloud is up."""
+    story: Story
 
 
 def run(build: Path) -> None:
     """Live through the fourteen months and write `build/demo.json`; raises DeskError when it does not end well."""
     console = Console(stderr=True)
-    begin = time.monotonic()
-    with console.status("synthesize, start the cloud, deploy") as status, started(build, clock=START) as desk:
-        deployed_s = time.monotonic() - begin
-        console.print(f"[dim]{_clock(begin)}[/] deployed")
-        result = live_through(desk, build, said=lambda line: _say(console, status, begin, line))
-    result |= {
-        "setup_s": _setup_s(build),
+    progress = Progress(console=console if console.is_terminal else Console(stderr=True, width=WIDTH))
+    with progress.watched("Synthesize, start the cloud, deploy") as progress, started(build, clock=START) as desk:
+        deployed_s = progress.elapsed_s()
+        progress.said("Deployed into the local cloud")
+        lived = _lived(desk, build, said=progress.said, moving=progress.moving)
+        progress.moving("Stop the cloud", ())
+    result = {
+        "setup_s": _setup_s(),
         "deploy_s": round(deployed_s, 2),
-        "loop_s": round(time.monotonic() - begin, 2),
+        "loop_s": round(progress.elapsed_s(), 2),
         "cpu_s": round(_cpu_s(), 2),
+        **lived.result,
     }
-    (build / "demo.json").write_text(json.dumps(result, indent=1, default=str))
-    _table(console, result)
+    (build / "demo.json").write_text(json.dumps(result, indent=1))
+    _conclude(progress.console, lived.story, result, build)
 
 
 def live_through(desk: Desk, build: Path, *, said: Callable[[str], None]) -> dict[str, Any]:
     """What happened in the fourteen months, with the report written to `build/report.html`; the cloud stays up."""
-    driver = Driver(desk=desk, names=NAMES, sample=SAMPLE, said=said)
+    return _lived(desk, build, said=said).result
+
+
+def _lived(
+    desk: Desk,
+    build: Path,
+    *,
+    said: Callable[[str], None],
+    moving: Callable[[str, Sequence[str]], None] = lambda _chapter, _moving: None,
+) -> Outcome:
+    driver = Driver(desk=desk, names=NAMES, sample=SAMPLE, said=said, moving=moving)
     driver.run()
-    return _result(desk, driver, executions(desk, NAMES))
-
-
-def _result(desk: Desk, driver: Driver, found: list[Execution]) -> dict[str, Any]:
-    happened = sorted(steps(found, driver.deeds), key=lambda step: datetime.fromisoformat(step.started))
-    return {
-        "api_calls": desk.api_calls(),
-        "steps": [step.as_json() for step in happened],
-        "predictions": driver.answers,
+    measured = Measured(seconds=driver.elapsed_s(), api_calls=desk.api_calls())
+    moving("Read back what happened", ())
+    found = executions(desk, NAMES)
+    lived = Lived(
+        steps=steps(found, driver.deeds, driver.noted),
+        executions={execution.arn: execution for execution in found},
+        answers=driver.answers,
+        findings=read(desk, NAMES, found),
+    )
+    story = tell(lived, NAMES, question=question_of(FOLDER / "workload.yaml"), measured=measured)
+    (build / REPORT).write_text(page(story))
+    result = {
+        "lived_s": round(measured.seconds, 2),
+        "api_calls": measured.api_calls,
+        "api_calls_to_read_back": desk.api_calls() - measured.api_calls,
+        "steps": [step.as_json() for step in lived.steps],
+        "predictions": [answer.as_json() for answer in driver.answers],
     }
+    return Outcome(result=result, story=story)
 
 
-def _say(console: Console, status: Any, begin: float, line: str) -> None:
-    if ": done in " in line:
-        console.print(f"[dim]{_clock(begin)}[/] {line}")
-    else:
-        status.update(line)
-
-
-def _clock(begin: float) -> str:
-    return f"{time.monotonic() - begin:5.1f} s"
-
-
-def _setup_s(build: Path) -> float | None:
-    """What the last set-up took, as `make setup` noted it."""
-    note = build / "setup.stamp"
-    text = note.read_text().strip() if note.is_file() else ""
+def _setup_s() -> float | None:
+    """What the last set-up took, as `make setup` noted it; None where it was set up in another way."""
+    text = STAMP.read_text().strip() if STAMP.is_file() else ""
     return float(text) if text else None
 
 
@@ -80,15 +109,11 @@ def _cpu_s() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def _table(console: Console, result: dict[str, Any]) -> None:
-    table = Table(title="What happened", title_justify="left")
-    for column in ("step", "status", "seconds", "caused by"):
-        table.add_column(column, justify="right" if column == "seconds" else "left")
-    names = {step["id"]: step["name"] for step in result["steps"]}
-    for step in result["steps"]:
-        table.add_row(step["name"], step["status"], f"{step['seconds']:.2f}", names.get(step["caused_by"], "a person"))
-    console.print(table)
-    console.print(
-        f"loop {result['loop_s']:.1f} s, {result['cpu_s']:.1f} s of CPU, {result['api_calls']} API calls; "
-        "build/demo.json, build/report.html"
-    )
+def _conclude(console: Console, story: Story, result: dict[str, Any], build: Path) -> None:
+    width = min(WIDTH, console.width)
+    console.print()
+    console.print(told(story, width=width))
+    console.print()
+    console.print(Text(story.summary), width=width)
+    figures = f"{result['loop_s']:.1f} s, {result['cpu_s']:.1f} s of CPU, {result['api_calls']:,} API calls."
+    console.print(Text(f"\n{figures} Look at {build / REPORT}; every step is in {build / 'demo.json'}.", style="bold"))

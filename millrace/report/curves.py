@@ -8,8 +8,8 @@ from millrace.report.markup import Markup, element, together
 from millrace.report.scale import Scale, short
 from millrace.report.story import Epoch, Training
 
-WIDTH, HEIGHT = 400.0, 210.0
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 78.0, 12.0, 28.0
+WIDTH, HEIGHT = 330.0, 190.0
+LEFT, RIGHT, TOP, BOTTOM = 38.0, 66.0, 12.0, 26.0
 
 
 def curves(training: Training) -> Markup:

@@ -20,6 +20,7 @@ def page(story: Story) -> str:
         sections.trained,
         sections.judged,
         sections.traced,
+        sections.ran,
         sections.paid,
     )
     body = element(

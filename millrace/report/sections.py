@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from millrace.report.curves import curves
+from millrace.report.lanes import lanes
 from millrace.report.markup import Child, Markup, element, together
+from millrace.report.reliability import reliability
 from millrace.report.story import Candidate, Cost, Drop, Fact, Gate, Happening, Link, Story, Training
 from millrace.report.weeks import weeks
 
@@ -33,7 +35,7 @@ def monitored(story: Story) -> Markup | None:
         "What the monitors saw",
         "Every window of event time is judged against bounds that were calibrated on the rows the model was trained "
         "on. A mark above 1 (a diamond) alarms; an alarm starts the retraining machine, whose guard decides.",
-        element("div", weeks(story.windows, story.alarms), class_="wide"),
+        element("div", weeks(story.windows, story.alarms, story.reigns), class_="wide"),
     )
 
 
@@ -74,7 +76,7 @@ def trained(story: Story) -> Markup | None:
         "How the models learned",
         "Cross-entropy by epoch. Training stops when the validation loss has not fallen for a while; the best epoch "
         "is kept.",
-        element("div", *map(_training, story.trainings), class_="grid-2"),
+        element("div", *map(_training, story.trainings), class_="grid-3"),
     )
 
 
@@ -85,8 +87,9 @@ def judged(story: Story) -> Markup | None:
     return _section(
         "judged",
         "What a model had to pass",
-        "Each gate is asked of each candidate; one refusal is enough.",
-        element("div", *map(_candidate, story.candidates), class_="grid-2"),
+        "Each gate is asked of each candidate; one refusal is enough. In the pictures a model that knows itself lies "
+        "on the diagonal: it is right as often as it says.",
+        element("div", *map(_candidate, story.candidates), class_="stack"),
     )
 
 
@@ -99,6 +102,19 @@ def traced(story: Story) -> Markup | None:
         "Where one decision comes from",
         "Each link names the one before it by digest or id, so the chain can be walked from a decision back to a file.",
         element("ol", *map(_link, story.lineage), class_="chain"),
+    )
+
+
+def ran(story: Story) -> Markup | None:
+    """The machine's own time."""
+    if not story.spans:
+        return None
+    return _section(
+        "ran",
+        "What ran, second by second",
+        "On the clock on the wall. The months above are the inputs' clock, which is moved on when everything has come "
+        "to rest.",
+        element("div", lanes(story.spans, story.marks), class_="wide"),
     )
 
 
@@ -148,7 +164,12 @@ def _happening(found: Happening) -> Markup:
         "li",
         element("span", SHAPES[found.tone], class_="shape", aria_hidden="true"),
         element("time", f"{found.at:%d %b %Y}", datetime=found.at.isoformat()),
-        element("div", element("strong", found.what), element("span", found.detail, class_="detail")),
+        element(
+            "div",
+            element("strong", found.what),
+            element("span", found.detail, class_="detail") if found.detail else None,
+            element("span", f"because of {found.because}", class_="because") if found.because else None,
+        ),
         class_=found.tone,
     )
 
@@ -161,7 +182,7 @@ def _drop(drop: Drop, most: int) -> Markup:
     ]
     return element(
         "tr",
-        element("th", drop.name, scope="row", class_="mono"),
+        element("th", *_name(drop.name), scope="row", class_="mono"),
         _cell(f"{rows:,}", "number"),
         _cell(
             f"{drop.quarantined:,}" if drop.quarantined else "0", "number bad" if drop.quarantined else "number faint"
@@ -169,6 +190,12 @@ def _drop(drop: Drop, most: int) -> Markup:
         _cell(together(_bar(drop, most), *reasons), "reasons"),
         _cell(drop.snapshot or "not kept", "mono" if drop.snapshot else "faint"),
     )
+
+
+def _name(name: str) -> tuple[Markup, ...]:
+    """A file's name may break behind its folder and nowhere else."""
+    folder, slash, file = name.rpartition("/")
+    return element("span", f"{folder}{slash}", class_="whole"), element("span", file, class_="whole")
 
 
 def _bar(drop: Drop, most: int) -> Markup:
@@ -197,7 +224,8 @@ def _training(training: Training) -> Markup:
         "figure",
         element("figcaption", element("strong", title), element("span", " · ".join(facts), class_="detail")),
         curves(training),
-        element("p", f"run {training.run} · snapshot {training.snapshot}", class_="mono faint small"),
+        element("p", f"snapshot {training.snapshot}", class_="mono faint line"),
+        element("p", f"run {training.run}", class_="mono faint line", title=training.run),
     )
 
 
@@ -209,9 +237,14 @@ def _candidate(candidate: Candidate) -> Markup:
             "figcaption",
             element("strong", candidate.name),
             element("span", "● passed" if passed else "▲ refused", class_=f"verdict {'good' if passed else 'bad'}"),
+            element("span", candidate.note, class_="detail") if candidate.note else None,
         ),
-        _table(("gate", "wanted", "measured", ""), [_gate(gate) for gate in candidate.gates], "gates"),
-        element("p", candidate.note, class_="small faint") if candidate.note else None,
+        element(
+            "div",
+            reliability(candidate.reliability),
+            _table(("gate", "wanted", "measured", ""), [_gate(gate) for gate in candidate.gates], "gates"),
+            class_="beside",
+        ),
     )
 
 

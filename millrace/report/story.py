@@ -70,6 +70,16 @@ class Training:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bin:
+    """Answers of about the same confidence: a calibrated model is right as often as it says."""
+
+    confidence: float
+    """Mean of the bin, 0 to 1."""
+    accuracy: float
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gate:
     """One question to a candidate."""
 
@@ -87,7 +97,8 @@ class Candidate:
     """`version 2`, or the run where it got no version."""
     gates: tuple[Gate, ...]
     note: str = ""
-    """For example why another gate than usual was asked."""
+    """For example on which rows it was measured."""
+    reliability: tuple[Bin, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +108,25 @@ class Window:
     start: date
     end: date
     rows: int
-    drift: float
-    """The largest statistic of a column over its bound: above 1 alarms."""
+    drift: float | None
+    """The largest statistic of a column over its bound: above 1 alarms; None where too few rows came."""
     column: str
     """Where it was largest."""
     error: float | None
-    """The share of wrong decisions over its bound; None before its labels came."""
+    """The window's own share of wrong decisions over its bound; None before its labels came."""
+    error_in_a_row: float | None
+    """The lowest error of this window and those right before it, over the bound: above 1 alarms."""
     version: str
-    """The model version that decided."""
+    """The model version whose bounds it was judged by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reign:
+    """The days, `start` included, `end` not, that one model version decided on."""
+
+    version: str
+    start: date
+    end: date
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +135,7 @@ class Alarm:
 
     name: str
     at: date
-    """The last day of the event time that set it off."""
+    """When it went off."""
     monitor: Literal["drift", "error"]
 
 
@@ -125,6 +147,31 @@ class Happening:
     what: str
     detail: str
     tone: Tone = "plain"
+    because: str = ""
+    """What caused it; empty for what a person did."""
+    seconds: float | None = None
+    """How long it took, on the clock on the wall."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """One thing that ran, on the clock on the wall."""
+
+    lane: str
+    """`train`, `monitor`, …: those of one lane stand in one row."""
+    name: str
+    start_s: float
+    """Seconds since the story's start."""
+    seconds: float
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """Where the clock on the wall stood when the clock of the inputs came to a month."""
+
+    name: str
+    at_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,12 +207,15 @@ class Story:
     stage: str
     facts: tuple[Fact, ...] = ()
     windows: tuple[Window, ...] = ()
+    reigns: tuple[Reign, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     happenings: tuple[Happening, ...] = ()
     drops: tuple[Drop, ...] = ()
     trainings: tuple[Training, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     lineage: tuple[Link, ...] = ()
+    spans: tuple[Span, ...] = ()
+    marks: tuple[Mark, ...] = ()
     costs: tuple[Cost, ...] = ()
     notes: tuple[str, ...] = ()
     """What the reader must know of limits: what was simulated, what a figure does not say."""

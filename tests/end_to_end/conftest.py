@@ -2,18 +2,108 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sys
+import threading
+import urllib.request
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyiceberg.catalog.glue import GlueCatalog
 
 from millrace.demo.driver import START
 from millrace.demo.run import NAMES, live_through
-from millrace.desk import Desk, started
+from millrace.desk import PLATFORM, Desk, started
 from millrace.names import WorkloadNames
+from millrace.objects import split_uri
+
+LOOKING = ("test_loop.py", "test_lineage.py", "test_readers.py")
+BREAKING = "test_faults.py"
+REST_S = 120.0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These come after all other tests, so that the cloud is up no longer than it must be.
+
+    First come those that look at what the fourteen months left, last those that break it."""
+    items.sort(key=lambda item: _turn(item.path))
+
+
+def _turn(file: Path) -> int:
+    if file.parent != Path(__file__).parent:
+        return 0
+    return 1 if file.name in LOOKING else 3 if file.name == BREAKING else 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness:
+    """A queue of the tests' own, to which rules of their own bring every event of both buses."""
+
+    desk: Desk
+    name: str = "witness"
+    bodies: list[str] = field(default_factory=list)
+    """The messages as they came, in the order of delivery."""
+
+    def stand_up(self) -> None:
+        sqs, events = self.desk.client("sqs"), self.desk.client("events")
+        arn = f"arn:aws:sqs:{PLATFORM.region}:{PLATFORM.account}:{self.name}"
+        policy = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "events.amazonaws.com"},
+                    "Action": "sqs:SendMessage",
+                    "Resource": arn,
+                }
+            ],
+        }
+        sqs.create_queue(QueueName=self.name, Attributes={"Policy": json.dumps(policy)})
+        for bus in ("default", PLATFORM.bus):
+            pattern = json.dumps({"account": [PLATFORM.account]})
+            events.put_rule(Name=f"{self.name}-{bus}", EventBusName=bus, EventPattern=pattern)
+            events.put_targets(Rule=f"{self.name}-{bus}", EventBusName=bus, Targets=[{"Id": "queue", "Arn": arn}])
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """In the block, messages are taken as they come: they live for days only, and the clock moves by weeks."""
+        over = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            watch = pool.submit(self._watch, over)
+            try:
+                yield
+            finally:
+                over.set()
+                watch.result()
+
+    def _watch(self, over: threading.Event) -> None:
+        while not over.is_set():
+            self.look(wait_s=1)
+
+    def look(self, *, wait_s: int = 0) -> None:
+        """Take what has come since, waiting for the first message for so long."""
+        sqs = self.desk.client("sqs")
+        url = sqs.get_queue_url(QueueName=self.name)["QueueUrl"]
+        asked = {"QueueUrl": url, "MaxNumberOfMessages": 10}
+        while messages := sqs.receive_message(**asked, WaitTimeSeconds=wait_s).get("Messages"):
+            self.bodies.extend(message["Body"] for message in messages)
+            entries = [{"Id": message["MessageId"], "ReceiptHandle": message["ReceiptHandle"]} for message in messages]
+            sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+
+    def told(self, detail_type: str) -> list[dict[str, Any]]:
+        """The events of one type so far."""
+        self.look()
+        return [event for event in map(json.loads, self.bodies) if event["detail-type"] == detail_type]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +114,79 @@ class Lived:
     names: WorkloadNames
     result: dict[str, Any]
     build: Path
+    calls_of_people: Counter[str]
+    """What was called in the fourteen months by no role: operation and how often."""
+    denials: list[dict[str, Any]]
+    """What roles were refused in them."""
+    witness: Witness
+
+    def rest(self) -> None:
+        self.desk.wait(timeout_s=REST_S)
+
+    def put(self, feed: str, name: str, body: bytes) -> str:
+        """Drop a file; its URI with its version, as executions name it."""
+        bucket, key = self.names.platform.bucket("landing"), f"{self.names.workload}/{feed}/{name}"
+        version = self.desk.client("s3").put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+        return f"s3://{bucket}/{key}?versionId={version}"
+
+    def read(self, uri: str) -> bytes:
+        """The object's bytes; of the version that the URI names, if it names one."""
+        plain, _, version = uri.partition("?versionId=")
+        bucket, key = split_uri(plain)
+        chosen = {"VersionId": version} if version else {}
+        return bytes(self.desk.client("s3").get_object(Bucket=bucket, Key=key, **chosen)["Body"].read())
+
+    def parquet(self, uri: str) -> pa.Table:
+        return pq.read_table(io.BytesIO(self.read(uri)))
+
+    def below(self, *parts: str) -> list[str]:
+        """The URIs of the objects in the lake whose keys begin like this."""
+        bucket, prefix = split_uri(self.names.lake_uri(*parts))
+        pages = self.desk.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return [f"s3://{bucket}/{entry['Key']}" for page in pages for entry in page.get("Contents", [])]
+
+    def quarantine(self, run: str) -> list[dict[str, Any]]:
+        """The rows that one execution refused, in the order of their lines."""
+        files = [uri for uri in self.below("quarantine/") if run in uri]
+        rows = [row for uri in files for row in self.parquet(uri).to_pylist()]
+        return sorted(rows, key=lambda row: row["line"] or 0)
+
+
+def control(desk: Desk, route: str) -> Any:
+    """What a control route of the local cloud says."""
+    with urllib.request.urlopen(f"{desk.endpoint_url}/_millrace/{route}", timeout=60) as answer:
+        return json.load(answer)
+
+
+def calls_of_people(desk: Desk) -> Counter[str]:
+    return Counter(control(desk, "api-calls")["of_people"])
+
+
+@pytest.fixture(scope="session")
+def catalog(lived: Lived) -> GlueCatalog:
+    """pyiceberg's own catalogue and file reader, with the keys of somebody who reads."""
+    place = {"region": PLATFORM.region, "access-key-id": "reader", "secret-access-key": "reader"}
+    glue = {f"glue.{name}": value for name, value in place.items()} | {"glue.endpoint": lived.desk.endpoint_url}
+    s3 = {f"s3.{name}": value for name, value in place.items()} | {"s3.endpoint": lived.desk.endpoint_url}
+    return GlueCatalog("reader", **glue, **s3)
 
 
 @pytest.fixture(scope="session")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     build = tmp_path_factory.mktemp("build")
     with started(build, clock=START) as desk:
-        result = live_through(desk, build, said=lambda line: print(line, file=sys.stderr))
-        yield Lived(desk=desk, names=NAMES, result=result, build=build)
+        witness = Witness(desk=desk)
+        witness.stand_up()
+        before = calls_of_people(desk)
+        with witness.watching():
+            result = live_through(desk, build, said=lambda line: print(line, file=sys.stderr))
+        after = calls_of_people(desk)
+        yield Lived(
+            desk=desk,
+            names=NAMES,
+            result=result,
+            build=build,
+            calls_of_people=after - before,
+            denials=control(desk, "denials"),
+            witness=witness,
+        )

@@ -1,85 +1,184 @@
-"""An interrupt at any moment leaves no process, no port and no file outside the build folder."""
+"""An interrupt at any moment leaves no process, no port and no file outside the build folder.
+
+While these run, this process adopts the orphans of what it starts (Linux's "subreaper"): whatever a demo leaves
+behind becomes a child of ours, whichever environment, session or folder it has taken."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
 ROOT = Path(__file__).resolve().parents[2]
-MOMENTS_S = [round(moment, 2) for moment in sorted(random.Random(7).uniform(0.3, 26) for _ in range(10))]
+PR_SET_CHILD_SUBREAPER = 36
 END_S = 30
+REACHED_S = 120
+WITHIN_S = random.Random(7).uniform(0, 0.5)
+"""How long after the beginning of a phase the interrupt comes."""
+
+Condition = Callable[[Path], bool]
 
 
-def processes_with(marker: str) -> dict[int, str]:
-    """The command line of every process whose environment or command line names `marker`."""
+def holds(pattern: str, word: str = "") -> Condition:
+    """Whether a file below the build folder matches the pattern and holds the word."""
+    return lambda build: any(word in path.read_text(errors="replace") for path in build.glob(pattern))
+
+
+MOMENTS: dict[str, Condition] = {
+    "synthesis": holds("synth.log"),
+    "deployment": holds("deploy.log"),
+    "ingestion": holds("local/logs/functions/*-ingestion.log"),
+    "training": holds("local/logs/jobs/training/*.log", "epoch=0"),
+    "endpoint": holds("local/logs/functions/*-conclusion.log"),
+}
+
+
+def parents() -> dict[int, int]:
+    """The parent of every process that is there and is not only a name any more."""
     found = {}
     for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        try:
-            told = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if marker.encode() in told:
-            found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        if folder.name.isdigit():
+            try:
+                state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            if state != "Z":
+                found[int(folder.name)] = int(parent)
+    return found
+
+
+def descendants(of: int) -> set[int]:
+    tree = parents()
+    found, new = set(), {of}
+    while new:
+        found |= new
+        new = {process for process, parent in tree.items() if parent in new} - found
+    return found
+
+
+def command(process: int) -> str:
+    try:
+        return (Path("/proc") / str(process) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def sockets(processes: set[int]) -> set[str]:
+    """The inodes of the sockets that the processes hold open."""
+    found = set()
+    for process in processes:
+        for link in Path(f"/proc/{process}/fd").glob("*"):
+            try:
+                name = os.readlink(link)
+            except OSError:
+                continue
+            if name.startswith("socket:["):
+                found.add(name[8:-1])
     return found
 
 
 def listening() -> set[str]:
-    """Local addresses in LISTEN, from the kernel's table."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return {fields[1] for line in lines if (fields := line.split())[3] == "0A"}
+    """The inodes of the sockets in LISTEN, from the kernel's table."""
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    return {fields[9] for fields in lines if fields[3] == "0A"}
 
 
-def changed_since(moment: float) -> set[Path]:
-    """Files of the repository, outside what git ignores, that are newer than `moment`."""
-    told = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {
-        path for line in told.stdout.splitlines() if (path := ROOT / line).is_file() and path.stat().st_mtime > moment
+def strangers() -> set[str]:
+    """Files in the repository's folder that git neither has nor ignores."""
+    asked = ["git", "ls-files", "--others", "--exclude-standard"]
+    return set(subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines())
+
+
+@pytest.fixture
+def orphans() -> Iterator[Callable[[], dict[int, str]]]:
+    """What was adopted since and lives: process and command line."""
+    before = {process for process, parent in parents().items() if parent == os.getpid()}
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    assert prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    yield lambda: {
+        process: command(process)
+        for process, parent in parents().items()
+        if parent == os.getpid() and process not in before
     }
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-@pytest.mark.parametrize("moment_s", MOMENTS_S)
-def test_nothing_is_left(tmp_path: Path, moment_s: float) -> None:
-    build = tmp_path / "build"
-    ports, begin = listening(), time.time()
-    temporary = set(Path("/tmp").iterdir())
-    demo = subprocess.Popen(
+def demo(build: Path, temporary: Path) -> subprocess.Popen[bytes]:
+    temporary.mkdir()
+    return subprocess.Popen(
         [sys.executable, "-m", "millrace.cli", "demo", "--build", str(build)],
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    time.sleep(moment_s)
-    assert demo.poll() is None, "the demo is still under way"
-    demo.send_signal(signal.SIGINT)
-    assert demo.wait(timeout=END_S) == 128 + signal.SIGINT
-    assert not processes_with(str(build))
-    assert listening() <= ports
-    assert not changed_since(begin)
-    assert {path for path in set(Path("/tmp").iterdir()) - temporary if "millrace" in path.name} == set()
 
 
-def test_a_process_left_behind_is_seen(tmp_path: Path) -> None:
-    """The control: the search does find what would be left."""
-    left = subprocess.Popen(["sleep", "30"], env={"WHERE": str(tmp_path)})
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_nothing_is_left(tmp_path: Path, moment: str, orphans: Callable[[], dict[int, str]]) -> None:
+    build, temporary, before = tmp_path / "build", tmp_path / "tmp", strangers()
+    process = demo(build, temporary)
     try:
+        end = time.monotonic() + REACHED_S
+        while not MOMENTS[moment](build):
+            assert process.poll() is None, "expected the demo to be under way"
+            assert time.monotonic() < end, f"expected the {moment} within {REACHED_S} s"
+            time.sleep(0.02)
+        time.sleep(WITHIN_S)
+        family = descendants(process.pid)
+        ports = sockets(family) & listening()
+        assert len(family) > 1
+        process.send_signal(signal.SIGINT)
         time.sleep(0.1)
-        assert left.pid in processes_with(str(tmp_path))
+        process.send_signal(signal.SIGINT)  # an impatient person's second one changes nothing
+        assert process.wait(timeout=END_S) == 128 + signal.SIGINT
+        assert orphans() == {}
+        assert not ports & listening()
+        assert list(temporary.iterdir()) == []
+        assert strangers() <= before
     finally:
-        left.kill()
-        left.wait()
+        for left in descendants(process.pid) & set(parents()):
+            os.kill(left, signal.SIGKILL)
+        process.wait()
+
+
+HIDDEN = """
+import os, subprocess, sys
+quiet = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+child = subprocess.Popen(["sleep", "30"], env={}, cwd="/", start_new_session=True, **quiet)
+print(child.pid)
+"""
+
+
+def test_a_process_left_behind_is_seen(orphans: Callable[[], dict[int, str]]) -> None:
+    """The control: one without environment, in a session of its own, elsewhere, whose parent has gone."""
+    said = subprocess.run([sys.executable, "-c", HIDDEN], capture_output=True, text=True, check=True)
+    hidden = int(said.stdout)
+    try:
+        assert list(orphans()) == [hidden]
+    finally:
+        os.kill(hidden, signal.SIGKILL)
+        os.waitpid(hidden, 0)
+
+
+def test_a_port_left_open_is_seen() -> None:
+    """The control: the socket of a process that listens is found among those in LISTEN."""
+    program = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(flush=True); time.sleep(30)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            assert len(sockets({process.pid}) & listening()) == 1
+        finally:
+            process.kill()

@@ -19,9 +19,9 @@ import pytest
 from infra.local.cloud import Cloud
 from millrace.lake.tables import Lake
 from millrace.names import WorkloadNames
-from tests.millrace.lake.conftest import cloud, lake, names
+from tests.millrace.lake.conftest import lake, names
 
-__all__ = ["cloud", "lake", "names"]
+__all__ = ["lake", "names"]
 
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 SAMPLE = Path(__file__).resolve().parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"

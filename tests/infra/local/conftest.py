@@ -1,23 +1,15 @@
-"""A running cloud for the tests of the fillers: one per test session, in this process; names keep tests apart."""
+"""For the tests of the fillers, which share the cloud of their file; names keep tests apart."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.local.server import running
-
 if TYPE_CHECKING:
     from infra.local.cloud import Cloud
-
-
-@pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running(tmp_path_factory.mktemp("cloud")) as cloud:
-        yield cloud
 
 
 @pytest.fixture

@@ -365,6 +365,21 @@ def test_an_encrypted_queue_needs_its_key(role, cloud, key, fresh):
     role(send, allow(["kms:GenerateDataKey", "kms:Decrypt"], key))("sqs").send_message(QueueUrl=url, MessageBody="x")
 
 
+def test_tags_and_the_encryption_context_are_conditions(role, key):
+    tagged = {"StringEquals": {"kms:EncryptionContext:workload": "a"}}
+    kms = role(allow("kms:Encrypt", key, **tagged))("kms")
+    kms.encrypt(KeyId=key, Plaintext=b"1", EncryptionContext={"workload": "a"})
+    with Refused():
+        kms.encrypt(KeyId=key, Plaintext=b"1", EncryptionContext={"workload": "b"})
+    with Refused():
+        kms.encrypt(KeyId=key, Plaintext=b"1")
+    team = {"team": "a"}
+    untagged = {"Null": {"aws:RequestTag/team": "true"}}
+    with Refused():
+        role(allow("sqs:*"), deny("sqs:CreateQueue", **untagged))("sqs").create_queue(QueueName="untagged")
+    role(allow("sqs:*"), deny("sqs:CreateQueue", **untagged))("sqs").create_queue(QueueName="tagged", tags=team)
+
+
 def test_a_service_assumes_only_a_role_that_trusts_it(cloud, role):
     arn = role(service="lambda.amazonaws.com").arn
     check_trust(arn, "lambda.amazonaws.com")

@@ -1,26 +1,19 @@
-"""A lake on the local cloud's S3 and Glue: one server for the session, a new database for each test."""
+"""A lake on the local cloud's S3 and Glue: one server for each file, a new database for each test."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from infra.local.cloud import Cloud
-from infra.local.server import running
 from millrace.contract.reading import load_contract
+from millrace.lake import storage
 from millrace.lake.tables import Lake
 from millrace.names import Platform, WorkloadNames
 
 WORKLOAD = Path(__file__).parents[3] / "workloads" / "electricity"
-
-
-@pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running(tmp_path_factory.mktemp("cloud")) as cloud:
-        yield cloud
 
 
 @pytest.fixture
@@ -35,6 +28,8 @@ def names(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> WorkloadNames:
             Bucket=names.platform.bucket(purpose), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
         )
     cloud.client("glue").create_database(DatabaseInput={"Name": names.platform.database})
+    # A function keeps its client for as long as its process lives; here the cloud of another file was asked before.
+    storage._client.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")

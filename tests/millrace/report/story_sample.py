@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from millrace.report.story import (
     Alarm,
+    Bin,
     Candidate,
     Cost,
     Drop,
@@ -14,7 +15,10 @@ from millrace.report.story import (
     Gate,
     Happening,
     Link,
+    Mark,
     Reason,
+    Reign,
+    Span,
     Story,
     Training,
     Window,
@@ -89,9 +93,37 @@ def windows() -> tuple[Window, ...]:
             drift=drift[number],
             column="vicprice" if drift[number] > 1 else "nswprice",
             error=error[number],
+            error_in_a_row=in_a_row(error, number),
             version="1" if number < 21 else "2",
         )
         for number in range(25)
+    )
+
+
+def in_a_row(error: list[float | None], number: int) -> float | None:
+    """The lowest of three; None where one of them is not known."""
+    row = [value for value in error[max(number - 2, 0) : number + 1] if value is not None]
+    return min(row) if len(row) == 3 else None
+
+
+def reliability() -> tuple[Bin, ...]:
+    return tuple(
+        Bin(confidence=0.55 + 0.1 * number, accuracy=0.5 + 0.1 * number, rows=60 * (number + 1)) for number in range(5)
+    )
+
+
+def spans() -> tuple[Span, ...]:
+    ran = [
+        ("people", "put training", 0.2, 0.1),
+        ("ingest", "ingest: 1,488 rows", 0.6, 4.0),
+        ("train", "train (first): version 1", 4.7, 5.4),
+    ]
+    refused = Span(
+        lane="retrain", name="retrain: refused, cool-down until 1997-07-06", start_s=14.0, seconds=0.05, tone="bad"
+    )
+    return (
+        *(Span(lane=lane, name=name, start_s=start_s, seconds=seconds) for lane, name, start_s, seconds in ran),
+        refused,
     )
 
 
@@ -177,6 +209,10 @@ STORY = Story(
         Fact(figure="$ 1.87", what="what it would cost on AWS"),
     ),
     windows=windows(),
+    reigns=(
+        Reign(version="1", start=date(1997, 1, 1), end=date(1997, 6, 1)),
+        Reign(version="2", start=date(1997, 6, 1), end=date(1997, 6, 25)),
+    ),
     alarms=(
         Alarm(name="input drift", at=date(1997, 5, 7), monitor="drift"),
         Alarm(name="error", at=date(1997, 5, 27), monitor="error"),
@@ -187,7 +223,7 @@ STORY = Story(
         Happening(at=at("1997-01-01", 8), what="Version 1 released", detail="passed five gates, answered a real prediction, no champion before it", tone="good"),
         Happening(at=at("1997-01-01", 8), what="A file was scored", detail="335 predictions delivered, 1 record quarantined: nswdemand 17.5"),
         Happening(at=at("1997-06-01"), what="Alarm: input drift", detail="vicprice at 31 times its bound", tone="bad"),
-        Happening(at=at("1997-06-01"), what="Retraining accepted", detail="evidence: drift and error; 7,296 new labels", tone="watch"),
+        Happening(at=at("1997-06-01"), what="Retraining accepted", detail="evidence: drift and error; 7,296 new labels", tone="watch", because="alarm: input drift", seconds=9.1),
         Happening(at=at("1997-06-01"), what="Version 2 released", detail="not inferior to version 1 on the last 28 days", tone="good"),
         Happening(at=at("1997-07-01", 7), what="Retraining refused", detail="cool-down of 35 days until 6 July 1997", tone="watch"),
     ),
@@ -197,7 +233,7 @@ STORY = Story(
         Training(version="2", run="0c6a9b10-4f0e-8a77-6b1d-f3a9c1e02f1f", reason="alarm", rows=18816, snapshot="7731904450122", as_of=at("1997-06-01"), epochs=epochs(30, 0.40)),
     ),
     candidates=(
-        Candidate(name="version 1", gates=gates()[:4], note="No champion to compare with."),
+        Candidate(name="version 1", gates=gates()[:4], note="No champion to compare with.", reliability=reliability()),
         Candidate(name="version 2", gates=gates(), note="After an alarm: compared with version 1 on the last 28 days of labels."),
         Candidate(name="run 77ab", gates=gates(refused=True), note="Refused; version 2 stays."),
     ),
@@ -209,6 +245,8 @@ STORY = Story(
         Link(what="model version", identity="model-package/millrace-local-electricity/1", detail="approved after five gates"),
         Link(what="decision", identity="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b-17", detail="2 Jan 1997 08:30, above average, confidence 0.83"),
     ),
+    spans=spans(),
+    marks=(Mark(name="Jan", at_s=0.0), Mark(name="Feb", at_s=0.1), Mark(name="Jun", at_s=12.0)),
     costs=(
         Cost(what="training, ml.m5.large", quantity="2 jobs, 0.06 h", usd=0.01, source="list price, 2026-10"),
         Cost(what="endpoint, ml.m5.large", quantity="1 instance, 12 h", usd=1.38, source="list price, 2026-10"),

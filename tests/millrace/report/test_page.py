@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from millrace.report.page import page
-from millrace.report.story import Story
+from millrace.report.story import Story, Window
 
 VOID = {"meta", "link"}
 
@@ -38,7 +38,16 @@ class Outline(HTMLParser):
 
 
 def test_every_part_is_there_and_every_tag_is_closed(story: Any) -> None:
-    assert Outline(page(story)).ids == ["watched", "happened", "arrived", "trained", "judged", "traced", "paid"]
+    assert Outline(page(story)).ids == [
+        "watched",
+        "happened",
+        "arrived",
+        "trained",
+        "judged",
+        "traced",
+        "ran",
+        "paid",
+    ]
 
 
 def test_a_part_without_content_is_left_out(story: Any) -> None:
@@ -49,7 +58,15 @@ def test_a_part_without_content_is_left_out(story: Any) -> None:
 def test_asks_nothing_of_the_network(story: Any) -> None:
     html = page(story)
     assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:,)[^\"')\s>]+", html) == []
-    assert not re.search(r"<script|@import|http-equiv", html)
+    assert not re.search(r"<script|@import|http-equiv|https?://", html)
+
+
+@pytest.mark.parametrize(
+    "calling", ['<img src="http://x.y/z">', "<a href=https://x.y>", "p{background:url(http://x.y)}"]
+)
+def test_something_that_asks_the_network_is_seen(story: Any, calling: str) -> None:
+    html = page(story).replace("</style>", f"{calling}</style>")
+    assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:,)[^\"')\s>]+", html)
 
 
 def test_what_it_is_given_is_escaped(story: Any) -> None:
@@ -66,13 +83,13 @@ def test_rows_are_counted_and_none_is_lost(story: Any) -> None:
 
 def test_each_window_has_its_figures_under_the_pointer(story: Any) -> None:
     tips = Outline(page(story)).found["title"]
-    assert sum("× bound" in tip for tip in tips) == 25 + 24
+    assert sum("× bound" in tip for tip in tips) == 25 + 24 + 22
     assert any("vicprice" in tip and "31.20 × bound" in tip for tip in tips)
 
 
 def test_an_alarming_window_differs_by_shape_not_only_by_colour(story: Any) -> None:
     over = sum(window.drift > 1 for window in story.windows)
-    over += sum((window.error or 0) > 1 for window in story.windows)
+    over += sum((window.error_in_a_row or 0) > 1 for window in story.windows)
     assert page(story).count('class="mark over"') == over
     assert re.search(r'<path d="[^"]+" class="mark over"', page(story))
 
@@ -80,3 +97,22 @@ def test_an_alarming_window_differs_by_shape_not_only_by_colour(story: Any) -> N
 def test_costs_add_up(story: Any) -> None:
     assert sum(cost.usd for cost in story.costs) == pytest.approx(1.4016)
     assert '<td class="number strong">1.40</td>' in page(story)
+
+
+def test_a_cause_is_told_where_there_is_one(story: Any) -> None:
+    html = page(story)
+    assert html.count("because of") == 1
+    assert "because of alarm: input drift" in html
+
+
+def test_no_line_is_drawn_over_windows_that_are_not_known(story: Any) -> None:
+    def lines(windows: tuple[Window, ...]) -> int:
+        return page(replace(story, windows=windows)).count('class="trace"')
+
+    gap = tuple(replace(each, drift=None) if number == 5 else each for number, each in enumerate(story.windows))
+    assert (lines(story.windows), lines(gap)) == (2, 3)
+
+
+def test_windows_of_which_nothing_is_known_are_no_error(story: Any) -> None:
+    bare = tuple(replace(each, drift=None, error=None, error_in_a_row=None) for each in story.windows)
+    assert "mark over" not in page(replace(story, windows=bare, reigns=(), alarms=()))

@@ -1,0 +1,169 @@
+"""`make images`: what containers/ describes is built, pushed to the account's repositories and noted in cdk.json."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from infra.app import workload_folders
+from infra.context import REPOSITORY
+from infra.settings import settings_for
+from infra.stacks.platform import IMAGES
+from millrace.errors import ConfigurationError
+from millrace.names import Platform
+from millrace.workload import Stage, load_workload
+
+ARCHITECTURE = "linux/amd64"
+"""Of every instance that the workloads name; an arm64 host builds under emulation."""
+TAKEN = "application/vnd.docker.distribution.manifest.v2+json"
+"""CreateModel refuses OCI's media types and image indexes: https://github.com/aws/amazon-sagemaker-feedback/issues/180;
+once it takes them, the three words about them in `build` may go."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """One container on its way into its repository."""
+
+    name: str
+    repository: str
+    """Its name in ECR."""
+    tag: str
+    """Of what goes in: an unchanged image is not built again, and a tag never means two images."""
+    uri: str
+    base: str | None
+    """The image it stands on; None: the one that its Dockerfile names."""
+
+
+def images(root: Path, platform: Platform, *, training_base: str) -> tuple[Image, ...]:
+    """The containers of the repository at `root`, as this environment has them."""
+    host = f"{platform.account}.dkr.ecr.{platform.region}.amazonaws.com"
+    found = []
+    for name in IMAGES:
+        base = training_base if name == "training" else None
+        repository, tag = platform.repository(name), _tag(root, name, base)
+        uri = f"{host}/{repository}:{tag}"
+        found.append(Image(name=name, repository=repository, tag=tag, uri=uri, base=base))
+    return tuple(found)
+
+
+def training_base(root: Path, stage: str, region: str) -> str:
+    """The URI of AWS's own PyTorch image for the workloads' training instances; one with a GPU decides for all.
+
+    Raises ValueError where AWS has none for our version of torch."""
+    from sagemaker.core import image_uris
+
+    instances = sorted(_training_instances(root, stage), key=lambda name: name.split(".")[1][0] in "gp")
+    torch = re.search(r"^torch==(\d+\.\d+)", (root / "constraints.txt").read_text(), re.M)
+    assert torch is not None
+    uri: str = image_uris.retrieve(
+        "pytorch-amzn2023", region, version=torch[1], instance_type=instances[-1], image_scope="training"
+    )
+    return uri
+
+
+def _training_instances(root: Path, stage: str) -> set[str]:
+    known: Stage = stage  # type: ignore[assignment]
+    return {load_workload(folder).training.instance[known] for folder in workload_folders(root / "workloads")}
+
+
+def publish(root: Path, ecr: Any, found: Sequence[Image]) -> dict[str, str]:
+    """The digest of each image by name; what its repository does not hold is built and pushed."""
+    login(ecr, {uri.partition("/")[0] for image in found for uri in (image.uri, image.base) if uri})
+    return {image.name: _held(ecr, image) or _made(root, ecr, image) for image in found}
+
+
+def login(ecr: Any, hosts: set[str]) -> None:
+    """One token is good for every registry of the region that the caller may read."""
+    token = ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    user, _, word = base64.b64decode(token).decode().partition(":")
+    for host in sorted(hosts):
+        subprocess.run(
+            ["docker", "login", "--username", user, "--password-stdin", host], input=word, text=True, check=True
+        )
+
+
+def build(image: Image) -> list[str]:
+    """The command that builds and pushes."""
+    return [
+        "docker", "buildx", "build", "--platform", ARCHITECTURE, "--provenance=false", "--sbom=false",
+        "--file", f"containers/{image.name}/Dockerfile",
+        *(["--build-arg", f"BASE={image.base}"] if image.base else []),
+        "--output", f"type=image,name={image.uri},push=true,oci-mediatypes=false",
+        ".",
+    ]  # fmt: skip
+
+
+def _made(root: Path, ecr: Any, image: Image) -> str:
+    subprocess.run(build(image), cwd=root, check=True)
+    digest = _held(ecr, image)
+    if digest is None:
+        raise ConfigurationError(where=image.uri, field="push", expected="an image in the repository", came="none")
+    return digest
+
+
+def _held(ecr: Any, image: Image) -> str | None:
+    """The digest under the image's tag as the repository itself tells it, None where it has none.
+
+    Raises ConfigurationError for an image that SageMaker would refuse."""
+    try:
+        answer = ecr.describe_images(repositoryName=image.repository, imageIds=[{"imageTag": image.tag}])
+    except ecr.exceptions.ImageNotFoundException:
+        return None
+    held = answer["imageDetails"][0]
+    if held["imageManifestMediaType"] != TAKEN:
+        raise ConfigurationError(
+            where=image.uri, field="media type", expected=TAKEN, came=held["imageManifestMediaType"]
+        )
+    return str(held["imageDigest"])
+
+
+def note(file: Path, stage: str, digests: dict[str, str]) -> None:
+    """Write the digests to the context of `file` (cdk.json), beside those of other stages."""
+    document = json.loads(file.read_text())
+    document["context"].setdefault("images", {})[stage] = dict(sorted(digests.items()))
+    file.write_text(json.dumps(document, indent=2) + "\n")
+
+
+def _tag(root: Path, name: str, base: str | None) -> str:
+    """Sixteen digits of the SHA-256 over the Dockerfile, what it copies, the base and the architecture."""
+    dockerfile = root / "containers" / name / "Dockerfile"
+    lines = re.findall(r"^COPY (.+)$", dockerfile.read_text().replace("\\\n", " "), re.M)
+    named = [root / source for line in lines for source in line.split()[:-1]]
+    inside = [path for source in named if source.is_dir() for path in source.rglob("*") if path.suffix != ".pyc"]
+    files = sorted({dockerfile, *(path for path in [*named, *inside] if path.is_file())})
+    digest = hashlib.sha256(f"{base}\0{ARCHITECTURE}".encode())
+    for file in files:
+        digest.update(f"\0{file.relative_to(root)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run(root: Path, stage: str) -> dict[str, str]:
+    """The digests, noted in cdk.json; account and region are those of the caller's credentials."""
+    account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
+    platform = settings_for(stage, account=account, region=region).platform
+    found = images(root, platform, training_base=training_base(root, stage, region))
+    digests = publish(root, boto3.client("ecr"), found)
+    note(root / "cdk.json", stage, digests)
+    return digests
+
+
+def main() -> None:
+    """Publish the images of the stage that is named and tell their digests."""
+    parser = argparse.ArgumentParser(prog="python -m infra.images", description=__doc__)
+    parser.add_argument("--stage", choices=("dev", "prod"), required=True)
+    for name, digest in run(REPOSITORY, parser.parse_args().stage).items():
+        print(f"{name} {digest}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The report's story, from what the cloud holds at the end."""

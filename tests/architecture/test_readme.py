@@ -1,0 +1,380 @@
+"""What README says is so: its order, commands, links, folders, tables and prices; what the code says of itself, too."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pyarrow.parquet as pq
+import pytest
+from botocore import xform_name
+
+from infra.settings import settings_for
+from millrace import cost
+from millrace.cost import Usage, projected_usd
+from millrace.names import WorkloadNames
+from millrace.training_run import usages
+from millrace.workload import Stage, Workload, load_workload
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+OURS = ("millrace", "functions", "jobs", "infra")
+HOURS_A_MONTH = 730
+ORDER = [
+    "Quick start",
+    "Follow one row",
+    "Map",
+    "Add an X",
+    "Deploy to AWS",
+    "The local cloud",
+    "Decisions",
+]
+
+SYNTH = "make synth STAGE=dev"
+DROPS = "python -m millrace.demo.months build/drops"
+ACCOUNT = "needs an account"
+LOCALLY = "needs an account; tests/infra/local/test_cdk_cli.py deploys and destroys two stacks in the local cloud"
+NOT_RUN = {
+    "make demo": "tests/end_to_end lives through what it starts",
+    "make test": "this is a part of it",
+    "make check": "runs on every change beside the tests",
+    "source .venv/bin/activate": "the tests run in it",
+    'export PATH="$PWD/build/node/node_modules/.bin:$PATH"': "test_cdk_cli.py calls the program there",
+    "cdk bootstrap -c stage=dev": ACCOUNT,
+    "cdk deploy millrace-dev-platform -c stage=dev": LOCALLY,
+    "make images STAGE=dev": "needs an account and docker; tests/infra/test_images.py has a docker that only records",
+    "cdk deploy --all -c stage=dev": LOCALLY,
+    "aws s3 cp --recursive build/drops s3://millrace-dev-landing-<account>-<region>/electricity/training/": ACCOUNT,
+    "aws application-autoscaling deregister-scalable-target --service-namespace sagemaker "
+    "--scalable-dimension sagemaker:variant:DesiredInstanceCount "
+    "--resource-id endpoint/millrace-dev-electricity/variant/main": ACCOUNT,
+    "aws sagemaker delete-endpoint --endpoint-name millrace-dev-electricity": ACCOUNT,
+    "for package in $(aws sagemaker list-model-packages --model-package-group-name millrace-dev-electricity "
+    "--query 'ModelPackageSummaryList[].ModelPackageArn' --output text); do "
+    'aws sagemaker delete-model-package --model-package-name "$package"; done': ACCOUNT,
+    "for image in training processing inference; do aws ecr delete-repository --force "
+    "--repository-name millrace-dev-$image; done": ACCOUNT,
+    "cdk destroy --all -c stage=dev": LOCALLY,
+}
+"""Command by the reason why it is not run here."""
+
+
+def section(title: str, text: str = README) -> str:
+    return re.split(rf"^##+ {re.escape(title)}$", text, flags=re.M)[1].split("\n## ")[0]
+
+
+def table(text: str, first: str) -> list[list[str]]:
+    """The rows of the table whose first column is headed `first`."""
+    lines = text[text.index(f"| {first} |") :].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def words(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def links(text: str) -> list[str]:
+    return re.findall(r"\]\(([^)\s]+)\)", text)
+
+
+def tracked() -> list[Path]:
+    """What belongs to the repository: files that git does not ignore."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [Path(line) for line in told.stdout.splitlines() if (ROOT / line).is_file()]
+
+
+def test_the_sections_stand_in_their_order() -> None:
+    assert re.findall(r"^## (.+)$", README, re.M) == ORDER
+
+
+# Commands
+
+
+def commands(text: str) -> list[str]:
+    """Every command of a bash block, without its remark."""
+    blocks = re.findall(r"^```bash\n(.+?)^```$", text, re.M | re.S)
+    lines = [re.sub(r"\s+# .*$", "", line) for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def strange_commands(text: str) -> set[str]:
+    """Commands that are neither run nor excused, and excuses for none."""
+    return set(commands(text)) ^ {SYNTH, DROPS, *NOT_RUN}
+
+
+def unknown_calls(text: str) -> list[str]:
+    """Words of `aws` commands that botocore does not know."""
+    session = botocore.session.get_session()
+    found = []
+    for service, operation, rest in re.findall(r"\baws ([\w-]+) ([\w-]+)((?:[^;)\n]|\)(?!;))*)", text):
+        if service == "s3":
+            continue
+        model = session.get_service_model(service)
+        names = {xform_name(name, "-"): name for name in model.operation_names}
+        if operation not in names:
+            found.append(f"{service} {operation}")
+            continue
+        shape = model.operation_model(names[operation]).input_shape
+        members = {xform_name(member, "-") for member in shape.members} if shape else set()
+        found += [option for option in re.findall(r"--([\w-]+)", rest) if option not in members | {"query", "output"}]
+    return found
+
+
+@pytest.fixture(scope="module")
+def synthesized() -> Path:
+    """Where `make synth` writes; without its set-up, which made the environment of this very test."""
+    done = subprocess.run(
+        [*shlex.split(SYNTH), "--assume-old", "build/setup.stamp"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return ROOT / "build" / "synth" / "dev"
+
+
+def test_each_command_is_run_or_excused() -> None:
+    assert strange_commands(README) == set()
+
+
+def test_make_synth_writes_the_templates_where_the_readme_says(synthesized: Path) -> None:
+    assert f"`{(synthesized.parent / '<stage>').relative_to(ROOT)}`" in README
+    rooms = len(list(ROOT.glob("infra/stacks/*.py"))) - len(("__init__", "platform", "rooms", "workload"))
+    workloads = len(list(ROOT.glob("workloads/*/workload.yaml")))
+    assert len(list(synthesized.glob("*.template.json"))) == 1 + rooms * workloads
+
+
+def test_the_drops_are_enough_rows_for_the_first_training() -> None:
+    subprocess.run([sys.executable, *shlex.split(DROPS)[1:]], cwd=ROOT, check=True)
+    rows = sum(pq.read_metadata(path).num_rows for path in (ROOT / "build" / "drops").iterdir())
+    assert rows >= electricity().training.first_rows
+
+
+def test_the_names_in_the_commands_are_those_of_the_code() -> None:
+    platform = settings_for("dev", account="<account>", region="<region>").platform
+    names = WorkloadNames(platform=platform, workload="electricity")
+    said = "\n".join(commands(README))
+    for name in (
+        f"s3://{platform.bucket('landing')}/electricity/training/",
+        f"{platform.prefix}-platform ",
+        f"--endpoint-name {names.endpoint}\n",
+        f"--resource-id endpoint/{names.endpoint}/variant/main\n",
+        f"--model-package-group-name {names.package_group} ",
+        f"--repository-name {platform.repository('$image')};",
+    ):
+        assert name in said
+
+
+def test_awss_commands_exist() -> None:
+    assert unknown_calls("\n".join(commands(README))) == []
+
+
+def test_a_command_that_nobody_knows_is_noticed() -> None:
+    changed = README.replace("make check ", "make clean ")
+    assert strange_commands(changed) == {"make check", "make clean"}
+    assert unknown_calls("aws sagemaker delete-endpoint --endpoint x; aws sagemaker end") == [
+        "endpoint",
+        "sagemaker end",
+    ]
+
+
+# Links and folders
+
+
+def dead_links(text: str) -> list[str]:
+    return [link for link in links(text) if "://" not in link and not (ROOT / link).is_file()]
+
+
+def wrong_folders(text: str, files: Iterable[Path]) -> set[str]:
+    """Folders that are in the map or in the tree but not in both."""
+    folders = {parent for file in files for parent in file.parents if parent != Path() and file.parts[0][0] != "."}
+    wrong = {str(folder) for folder in folders if len(folder.parts) == 1}
+    for cell, _, inside in table(section("Map", text), "folder"):
+        (name,) = words(cell)
+        wrong ^= {name.rstrip("/")}
+        if not inside.startswith("one folder per"):
+            real = {folder.name for folder in folders if len(folder.parts) == 2 and folder.parts[0] == name.rstrip("/")}
+            wrong |= {f"{name}{folder}" for folder in real ^ set(words(inside))}
+    return wrong
+
+
+def test_every_link_points_to_a_file() -> None:
+    assert dead_links(README) == []
+
+
+def test_the_map_is_the_tree() -> None:
+    assert wrong_folders(README, tracked()) == set()
+
+
+def test_a_dead_link_and_a_missing_folder_are_noticed() -> None:
+    assert dead_links("[gone](infra/gone.py), [here](infra/app.py)") == ["infra/gone.py"]
+    assert wrong_folders(README.replace("| `docs/` |", "| `doc/` |"), tracked()) == {"doc", "docs"}
+    assert wrong_folders(README.replace("`lake`, ", ""), tracked()) == {"millrace/lake"}
+
+
+# Machines
+
+
+def steps(definition: dict[str, Any]) -> list[str]:
+    """The folders that a machine's tasks call, each where it is first called."""
+    found: dict[str, None] = {}
+    for state in definition["States"].values():
+        asked, resource = state.get("Parameters", {}), state.get("Resource", "")
+        if "lambda:invoke" in resource:
+            found[f"functions/{asked['FunctionName'].rpartition('-')[2]}"] = None
+        elif "createTrainingJob" in resource:
+            found["jobs/training"] = None
+        elif "createProcessingJob" in resource:
+            found[asked["AppSpecification"]["ContainerEntrypoint"][-1].replace(".", "/")] = None
+        elif "createTransformJob" in resource:
+            found["jobs/serving"] = None
+        elif "startExecution" in resource:
+            found[f"infra/machines/{asked['StateMachineArn'].rpartition('-')[2]}"] = None
+    return list(found)
+
+
+def synthesized_steps(folder: Path) -> dict[str, list[str]]:
+    """The steps of each machine of the templates."""
+    found = {}
+    for template in folder.glob("*.template.json"):
+        for resource in json.loads(template.read_text())["Resources"].values():
+            if resource["Type"] == "AWS::StepFunctions::StateMachine":
+                name = resource["Properties"]["StateMachineName"].rpartition("-")[2]
+                text = resource["Properties"]["DefinitionString"]
+                parts = [text] if isinstance(text, str) else text["Fn::Join"][1]
+                found[name] = steps(json.loads("".join(part if isinstance(part, str) else "-" for part in parts)))
+    return found
+
+
+def said_steps(text: str) -> dict[str, list[str]]:
+    found = {}
+    for machine, _, cell in table(section("Follow one row", text), "machine"):
+        (link,) = links(machine)
+        targets = [Path(target) for target in links(cell)]
+        found[Path(link).stem] = [
+            str(target.with_suffix("") if target.parts[0] == "infra" else target.parent) for target in targets
+        ]
+    return found
+
+
+def test_the_table_of_machines_is_what_the_templates_hold(synthesized: Path) -> None:
+    assert said_steps(README) == synthesized_steps(synthesized)
+
+
+def test_every_function_is_named() -> None:
+    named = {Path(link).parent.name for link in links(README) if link.startswith("functions/")}
+    assert named == {path.parent.name for path in ROOT.glob("functions/*/handler.py")}
+
+
+def test_a_step_left_out_is_noticed(synthesized: Path) -> None:
+    changed = README.replace("[budget](functions/budget/handler.py), ", "")
+    assert said_steps(changed) != synthesized_steps(synthesized)
+
+
+# Add an X
+
+
+def wrong_places(text: str) -> list[str]:
+    """Paths of the table without a file, words that stand in none of the files beside them."""
+    wrong = []
+    for row in table(section("Add an X", text), "X"):
+        for cell in row[1:]:
+            files = {word: list(ROOT.glob(re.sub(r"<\w+>", "*", word))) for word in words(cell) if "/" in word}
+            wrong += [word for word, found in files.items() if not found]
+            source = "\n".join(file.read_text() for found in files.values() for file in found)
+            wrong += [word for word in words(cell) if "/" not in word and word not in source]
+    return wrong
+
+
+def test_the_places_of_an_x_exist() -> None:
+    assert wrong_places(README) == []
+
+
+def test_a_wrong_place_is_noticed() -> None:
+    changed = README.replace("`GATES` in `millrace/gates/catalogue.py`", "`DOORS` in `millrace/gates/list.py`")
+    assert wrong_places(changed) == ["millrace/gates/list.py", "DOORS"]
+
+
+# Prices
+
+
+def electricity() -> Workload:
+    return load_workload(ROOT / "workloads" / "electricity")
+
+
+def said_costs(text: str) -> list[tuple[float, ...]]:
+    return [tuple(map(float, row[1:])) for row in table(section("What it costs", text), "what")]
+
+
+def real_costs() -> list[tuple[float, ...]]:
+    """A training run, a month of the endpoint, two monitor runs; in dev and prod."""
+    workload = electricity()
+    stages: tuple[Stage, ...] = ("dev", "prod")
+    instances = [workload.rollout.instance[stage] for stage in stages]
+
+    def hours(instance: str, count: float) -> float:
+        return projected_usd([Usage(instance=instance, count=1, minutes=60 * count)])
+
+    return [
+        tuple(round(projected_usd(usages(workload, stage)), 2) for stage in stages),
+        tuple(round(hours(one, HOURS_A_MONTH * workload.rollout.min_instances), 2) for one in instances),
+        tuple(round(hours(one, 2), 2) for one in instances),
+    ]
+
+
+def test_the_costs_are_those_by_which_the_budget_is_kept() -> None:
+    assert said_costs(README) == real_costs()
+    assert f"× {cost.REGION_FACTOR}" in section("What it costs")
+
+
+def test_each_price_is_told_with_its_date_and_source() -> None:
+    workload = electricity()
+    used = {
+        named[stage] for named in (workload.training.instance, workload.rollout.instance) for stage in ("dev", "prod")
+    }
+    said = [tuple(row) for row in table(section("What it costs"), "instance")]
+    assert said == [
+        (price.instance, f"{price.usd_per_hour:g}", price.as_of, price.source)
+        for price in cost.PRICES
+        if price.instance in used
+    ]
+
+
+def test_a_wrong_cost_is_noticed() -> None:
+    assert said_costs(README.replace("| 0.62 |", "| 0.26 |")) != real_costs()
+
+
+# Docstrings
+
+
+def mute(path: Path, source: str) -> list[str]:
+    """The module, and in millrace/ the public functions of it, that say nothing of themselves."""
+    tree = ast.parse(source)
+    found = [] if ast.get_docstring(tree) else [str(path)]
+    if path.parts[0] != "millrace":
+        return found
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return found + [
+        f"{path}: {node.name}" for node in functions if not node.name.startswith("_") and not ast.get_docstring(node)
+    ]
+
+
+def test_every_module_and_every_public_function_says_what_it_is() -> None:
+    files = [path for path in tracked() if path.suffix == ".py" and path.parts[0] in OURS]
+    assert len(files) > 200
+    assert [line for path in files for line in mute(path, (ROOT / path).read_text())] == []
+
+
+def test_a_mute_function_is_noticed() -> None:
+    path = Path("millrace/made.py")
+    assert mute(path, "def speak(): pass\ndef _own(): pass\n") == [str(path), f"{path}: speak"]

@@ -1,0 +1,359 @@
+"""What goes wrong in earnest, on the cloud that has lived: nothing is lost, nothing comes twice, and it is told.
+
+Each test shows first that its fault has really happened. The rows are those of the sample's autumn, a year later."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.table import Table
+
+from infra.app import build, images_of
+from infra.settings import settings_for
+from millrace.demo.months import months
+from millrace.demo.run import SAMPLE
+from millrace.errors import WorkloadError
+from tests.end_to_end.conftest import Lived, control
+
+YEAR = timedelta(days=364)
+"""Whole weeks, so that the days of the week stay right."""
+WEEK_ROWS = 7 * 48
+DAY_ROWS = 48
+REAL_S = 60.0
+"""The longest until an endpoint's process is replaced and answers."""
+
+
+def a_year_later(first: str, last: str) -> pa.Table:
+    table = pa.concat_tables([month.rows for month in months(SAMPLE, first, last)]).sort_by("timestamp")
+    moved = pc.add(table["timestamp"], pa.scalar(YEAR, pa.duration("us")))
+    return table.set_column(table.schema.get_field_index("timestamp"), table.schema.field("timestamp"), moved)
+
+
+def parquet(rows: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, write_page_checksum=True)
+    return sink.getvalue()
+
+
+@pytest.fixture(scope="module")
+def weeks() -> Iterator[pa.Table]:
+    """Weeks that the table does not hold yet, one after the other."""
+    rows = a_year_later("1996-08", "1996-09")
+    return (rows.slice(start, WEEK_ROWS) for start in range(0, rows.num_rows - WEEK_ROWS, WEEK_ROWS))
+
+
+@pytest.fixture
+def week(weeks: Iterator[pa.Table]) -> pa.Table:
+    return next(weeks)
+
+
+@pytest.fixture
+def table(lived: Lived, catalog: GlueCatalog) -> Callable[[], Table]:
+    """The table of rows as it stands at the moment of the call."""
+    return lambda: catalog.load_table((lived.names.platform.database, lived.names.table("rows")))
+
+
+def held(table: Table, rows: pa.Table) -> int:
+    """How many rows the table has for these moments; more than there are moments where one came twice."""
+    moments = rows["timestamp"].to_pylist()
+    found = table.scan(row_filter=f"timestamp >= '{min(moments).isoformat()}'", selected_fields=("timestamp",))
+    return sum(moment in set(moments) for moment in found.to_arrow()["timestamp"].to_pylist())
+
+
+def runs_of(lived: Lived, uri: str) -> list[dict[str, Any]]:
+    """What describe_execution says of each ingest execution of this object and version."""
+    client = lived.desk.client("stepfunctions")
+    listed = client.list_executions(stateMachineArn=lived.names.machine_arn("ingest"))["executions"]
+    runs = [client.describe_execution(executionArn=each["executionArn"]) for each in listed]
+    return [run for run in runs if json.loads(run["input"])["detail"]["version_id"] == uri.rpartition("=")[2]]
+
+
+def committed(lived: Lived, uri: str) -> list[dict[str, Any]]:
+    """The detail of each event that told of a commit of this object."""
+    events = [event["detail"] for event in lived.witness.told("dataset.committed")]
+    return [detail for detail in events if detail["source"] == uri]
+
+
+def dead_letters(lived: Lived) -> dict[str, int]:
+    """How many messages each dead-letter queue holds, where it holds any."""
+    sqs = lived.desk.client("sqs")
+    found = {}
+    for url in sqs.list_queues()["QueueUrls"]:
+        said = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+        if url.endswith("-dead") and int(said["ApproximateNumberOfMessages"]):
+            found[url.rpartition("/")[2]] = int(said["ApproximateNumberOfMessages"])
+    return found
+
+
+def told_by_intake(lived: Lived, execution: str) -> list[str]:
+    """What the intake function's log says of one execution, in order."""
+    log = (lived.build / "local" / "logs" / "functions" / f"{lived.names.function('intake')}.log").read_text()
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return [line["message"] for line in lines if line.get("execution") == execution]
+
+
+def test_an_event_that_comes_twice(lived: Lived, table: Callable[[], Table], week: pa.Table) -> None:
+    """The queue delivers the very same message again, after the first was done."""
+    uri = lived.put("training", "twice.parquet", parquet(week))
+    lived.rest()
+    (run,) = runs_of(lived, uri)
+    assert run["status"] == "SUCCEEDED"
+    before = table()
+    assert held(before, week) == WEEK_ROWS
+    lived.witness.look()
+    (body,) = [body for body in lived.witness.bodies if uri.rpartition("=")[2] in body and "Object Created" in body]
+    sqs = lived.desk.client("sqs")
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"], MessageBody=body)
+    lived.rest()
+    assert told_by_intake(lived, run["name"]) == ["started", "known"]
+    assert [each["executionArn"] for each in runs_of(lived, uri)] == [run["executionArn"]]
+    assert table().metadata.current_snapshot_id == before.metadata.current_snapshot_id
+    assert dead_letters(lived) == {}
+
+
+def test_the_same_bytes_under_another_name(lived: Lived, table: Callable[[], Table], week: pa.Table) -> None:
+    content = parquet(week)
+    first = lived.put("training", "first-name.parquet", content)
+    lived.rest()
+    before = table()
+    second = lived.put("training", "second-name.parquet", content)
+    lived.rest()
+    assert lived.read(first) == lived.read(second)
+    (run,) = runs_of(lived, second)
+    (detail,) = committed(lived, second)
+    assert run["status"] == "SUCCEEDED"
+    assert (detail["duplicate"], detail["alias_of"]) == (True, first)
+    assert (detail["rows_accepted"], detail["rows_quarantined"]) == (0, 0)
+    assert lived.quarantine(run["name"]) == []
+    after = table()
+    assert held(after, week) == WEEK_ROWS
+    new = [one for one in after.metadata.snapshots if before.snapshot_by_id(one.snapshot_id) is None]
+    assert [one.summary["millrace.alias-of"] for one in new if one.summary] == [first]
+    assert [one.summary["total-records"] for one in new if one.summary] == [
+        before.current_snapshot().summary["total-records"]  # type: ignore[union-attr]
+    ]
+
+
+PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de")
+
+
+@pytest.mark.parametrize(
+    ("reason", "spoil"),
+    [("truncated", lambda whole: whole[:-100]), ("empty", lambda _: b""), ("foreign", lambda _: PNG)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_that_is_none(
+    lived: Lived, table: Callable[[], Table], reason: str, spoil: Callable[[bytes], bytes]
+) -> None:
+    content = spoil(parquet(a_year_later("1996-12", "1996-12")))
+    before = table()
+    uri = lived.put("training", f"{reason}.parquet", content)
+    lived.rest()
+    assert lived.read(uri) == content
+    (run,) = runs_of(lived, uri)
+    assert run["status"] == "SUCCEEDED"
+    events = [event["detail"] for event in lived.witness.told("drop.rejected")]
+    assert [event["reason"] for event in events if event["key"] == uri] == [reason]
+    (kept,) = lived.quarantine(run["name"])
+    assert (kept["source"], kept["reason"]) == (uri, reason)
+    assert table().metadata.current_snapshot_id == before.metadata.current_snapshot_id
+    assert dead_letters(lived) == {}
+
+
+def without(policy: dict[str, Any], action: str) -> dict[str, Any]:
+    """The policy that allows the same but for one action."""
+    less = [{**one, "Action": [name for name in one["Action"] if name != action]} for one in policy["Statement"]]
+    assert less != policy["Statement"]
+    return {**policy, "Statement": [one for one in less if one["Action"]]}
+
+
+@pytest.mark.parametrize("action", ["s3:PutObject", "glue:UpdateTable"])
+def test_a_function_that_fails_is_redriven(
+    lived: Lived, table: Callable[[], Table], week: pa.Table, action: str
+) -> None:
+    """The commit function may not write files, or may not set the table's pointer after it has written them.
+
+    It is given back what it may, and the execution goes on."""
+    iam, states = lived.desk.client("iam"), lived.desk.client("stepfunctions")
+    role = lived.names.role("commit")
+    policy = iam.get_role_policy(RoleName=role, PolicyName="statements")["PolicyDocument"]
+    refused = len(control(lived.desk, "denials"))
+    iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(without(policy, action)))
+    try:
+        uri = lived.put("training", f"without-{action.partition(':')[2]}.parquet", parquet(week))
+        lived.rest()
+        (run,) = runs_of(lived, uri)
+        assert run["status"] == "FAILED"
+        assert "AccessDenied" in run["cause"]
+        denials = control(lived.desk, "denials")[refused:]
+        assert {(one["role"], one["action"]) for one in denials} == {(role, action)}
+        assert held(table(), week) == 0
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(policy))
+    states.redrive_execution(executionArn=run["executionArn"])
+    lived.rest()
+    (again,) = runs_of(lived, uri)
+    assert (again["status"], again["redriveCount"]) == ("SUCCEEDED", 1)
+    (detail,) = committed(lived, uri)
+    assert detail["rows_accepted"] == WEEK_ROWS == held(table(), week)
+    entered = history(lived, again["executionArn"], "TaskStateEntered", "stateEnteredEventDetails")
+    assert [event["name"] for event in entered].count("Validation") == 1
+    assert dead_letters(lived) == {}
+
+
+def history(lived: Lived, arn: str, kind: str, details: str) -> list[dict[str, Any]]:
+    pages = lived.desk.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=arn)
+    return [event[details] for page in pages for event in page["events"] if event["type"] == kind]
+
+
+def test_two_writers_at_once(lived: Lived, table: Callable[[], Table], weeks: Iterator[pa.Table]) -> None:
+    """Two drops in the same moment; the last day of the one is the first of the other, and is taken once."""
+    one, other = next(weeks), next(weeks)
+    both = pa.concat_tables([one, other])
+    shared = pa.concat_tables([one.slice(WEEK_ROWS - DAY_ROWS), other])
+    before = table()
+    drops = {"one": parquet(one), "other": parquet(shared)}
+    with ThreadPoolExecutor(2) as pool:
+        uris = list(pool.map(lambda name: lived.put("training", f"{name}.parquet", drops[name]), drops))
+    lived.rest()
+    runs = [run for uri in uris for run in runs_of(lived, uri)]
+    assert [run["status"] for run in runs] == ["SUCCEEDED", "SUCCEEDED"]
+    assert max(run["startDate"] for run in runs) < min(run["stopDate"] for run in runs)
+    after = table()
+    assert held(after, both) == both.num_rows
+    new = [each for each in after.metadata.snapshots if before.snapshot_by_id(each.snapshot_id) is None]
+    added = [int(each.summary["added-records"]) for each in new if each.summary]
+    details = [detail for uri in uris for detail in committed(lived, uri)]
+    assert sorted(added) == sorted(detail["rows_accepted"] for detail in details)
+    assert sum(added) == both.num_rows
+    assert [detail["rows_accepted"] + detail["rows_quarantined"] for detail in details] == [
+        WEEK_ROWS,
+        WEEK_ROWS + DAY_ROWS,
+    ]
+    kept = [row for run in runs for row in lived.quarantine(run["name"])]
+    assert [row["reason"] for row in kept] == ["duplicate_key"] * DAY_ROWS
+
+
+def processes(variable: str, value: str) -> set[int]:
+    """The processes in whose environment the variable begins with the value."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        try:
+            if folder.name.isdigit() and f"\0{variable}={value}".encode() in b"\0" + (folder / "environ").read_bytes():
+                found.add(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def until(condition: Callable[[], Any], *, limit_s: float, poll_s: float = 0.01) -> Any:
+    """The first true value of the condition."""
+    end = time.monotonic() + limit_s
+    while not (value := condition()):
+        assert time.monotonic() < end, f"expected {condition} within {limit_s} s"
+        time.sleep(poll_s)
+    return value
+
+
+def test_a_training_that_is_killed_is_trained_again(lived: Lived) -> None:
+    """A dead instance: the machine's retry trains under another name, and the run ends with a version."""
+    states, sagemaker = lived.desk.client("stepfunctions"), lived.desk.client("sagemaker")
+    lived.put("training", "autumn.parquet", parquet(a_year_later("1996-10", "1996-12")))
+    lived.rest()
+    log = lived.build / "local" / "logs" / "jobs" / "training"
+    known = set(log.iterdir())
+    arn = states.start_execution(stateMachineArn=lived.names.machine_arn("train"), input="{}")["executionArn"]
+    (fresh,) = until(lambda: [path for path in set(log.iterdir()) - known if "epoch=1" in path.read_text()], limit_s=60)
+    (process,) = processes("TRAINING_JOB_NAME", f"{fresh.stem}\0")
+    os.kill(process, signal.SIGKILL)
+    lived.rest()
+
+    killed = sagemaker.describe_training_job(TrainingJobName=fresh.stem)
+    assert killed["TrainingJobStatus"] == "Failed"
+    assert killed["FailureReason"] == "AlgorithmError: , exit code: 137"
+    tried = history(lived, arn, "TaskScheduled", "taskScheduledEventDetails")
+    names = [json.loads(task["parameters"]).get("TrainingJobName") for task in tried]
+    jobs = [name for name in names if name]
+    assert jobs == [fresh.stem, f"{fresh.stem.removesuffix('-0-0')}-1-0"]
+    assert sagemaker.describe_training_job(TrainingJobName=jobs[1])["TrainingJobStatus"] == "Completed"
+    run = states.describe_execution(executionArn=arn)
+    assert run["status"] == "SUCCEEDED"
+    registered = [event["detail"] for event in lived.witness.told("model.registered") if event["detail"]["run"] == arn]
+    assert [event["version"] for event in registered] == ["3"]
+    package = sagemaker.describe_model_package(ModelPackageName=registered[0]["package_arn"])
+    assert f"/{jobs[1]}/" in package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+    released = [event["detail"] for event in lived.witness.told("model.released")]
+    assert (released[-1]["version"], released[-1]["previous_version"]) == ("3", "2")
+
+
+def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) -> None:
+    """Predictions go on: answered, or flagged as answered without a model; then they are real again."""
+    functions = lived.desk.client("lambda")
+    row = week.drop_columns(["class"]).to_pylist()[0]
+    payload = json.dumps({"rows": [{**row, "timestamp": row["timestamp"].isoformat()}]})
+
+    def predict() -> dict[str, Any]:
+        answer = functions.invoke(FunctionName=lived.names.function("prediction"), Payload=payload)
+        said = json.load(answer["Payload"])
+        assert "FunctionError" not in answer, said
+        return dict(said["predictions"][0])
+
+    root = str(lived.build / "local" / "endpoints" / lived.names.endpoint)
+    first = predict()
+    (before,) = processes("MILLRACE_ML_ROOT", root)
+    os.kill(before, signal.SIGKILL)
+    answers = [predict()]
+    end = time.monotonic() + REAL_S
+    while (answers[-1]["fallback"] or processes("MILLRACE_ML_ROOT", root) in (set(), {before})) and (
+        time.monotonic() < end
+    ):
+        time.sleep(0.5)  # five failures in a row would open the circuit for half a minute
+        answers.append(predict())
+    lived.rest()
+    (after,) = processes("MILLRACE_ML_ROOT", root)
+    assert after != before
+    for answer in answers:
+        real = (answer["fallback"], answer["model_version"], answer["probability"])
+        assert real in ((False, first["model_version"], first["probability"]), (True, None, None))
+    assert not answers[-1]["fallback"]
+    day = f"{row['timestamp']:%Y-%m-%d}"
+    lines = [json.loads(line) for uri in lived.below(f"decisions/date={day}/") for line in lived.read(uri).splitlines()]
+    kept = {line["eventMetadata"]["eventId"]: line["millrace"]["fallback"] for line in lines}
+    assert kept == {answer["id"]: answer["fallback"] for answer in [first, *answers]}
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "said"),
+    [
+        ("workload.yaml", "epochs: 30", "epochs: many", "electricity/workload.yaml: training.* got .*many"),
+        ("workload.yaml", "max_p99_ms: 50", "max_p99_ms: -5", "gates.latency.max_p99_ms: expected .*greater than 0"),
+        ("workload.yaml", "owner:", "owned_by:", "owner: expected Field required"),
+        ("contract.yaml", "physicalType: TIMESTAMP", "physicalType: MOMENT", "physicalType: expected .*, got 'MOMENT'"),
+        ("contract.yaml", "value: label", "value: truth", "schema.rows: expected one property .* role: label"),
+    ],
+)  # fmt: skip
+def test_a_wrong_declaration_stops_the_synthesis(tmp_path: Path, file: str, right: str, wrong: str, said: str) -> None:
+    """With the file, the field, what was expected and what came."""
+    folder = tmp_path / "electricity"
+    shutil.copytree(Path(__file__).resolve().parents[2] / "workloads" / "electricity", folder)
+    text = (folder / file).read_text()
+    assert right in text
+    (folder / file).write_text(text.replace(right, wrong))
+    settings = settings_for("local", account="123456789012", region="eu-west-1")
+    with pytest.raises(WorkloadError, match=said):
+        build(settings, workloads=[folder], images=images_of(settings, {}), outdir=str(tmp_path / "out"))

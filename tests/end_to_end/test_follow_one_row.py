@@ -1,0 +1,104 @@
+"""README's "Follow one row" names the modules that one row enters, in order; here one row is followed.
+
+The rule: a line of the list is one process, in the order in which they are first entered; its links are the modules
+whose functions that process called for the row, in the order of their first call. What a process calls while nothing
+happens does not count, nor does an import, nor what WORDS names."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from millrace.demo.run import SAMPLE
+from tests.end_to_end.conftest import Lived
+
+ROOT = Path(__file__).resolve().parents[2]
+IDLE_S = 2.5
+"""Longer than the turn that a server takes when nobody asks it."""
+WORDS = {
+    "millrace/contract/model.py",
+    "millrace/ingestion.py",
+    "millrace/invocation.py",
+    "millrace/moments.py",
+    "millrace/names.py",
+    "millrace/objects.py",
+    "millrace/settings/environment.py",
+}
+"""What things are called and how a message is written: nearly every step asks these, and nothing happens in them."""
+
+Steps = list[list[str]]
+
+
+def steps_of(readme: str) -> Steps:
+    """The links of each numbered line in the section."""
+    section = readme.split("## Follow one row")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if re.match(r"\d+\. ", line)]
+    return [re.findall(r"\]\(([^)]+)\)", line) for line in lines]
+
+
+def entered(lines: Iterable[str]) -> Steps:
+    """The modules of each process, by what the recorders wrote."""
+    processes: dict[str, dict[str, None]] = {}
+    for line in lines:
+        process, module, _ = line.split(" ", 2)
+        if module not in WORDS:
+            processes.setdefault(process, {}).setdefault(module)
+    return [list(modules) for modules in processes.values()]
+
+
+def drop(row: dict[str, Any]) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([row], schema=pq.read_schema(SAMPLE)), sink)
+    return sink.getvalue()
+
+
+@pytest.fixture(scope="module")
+def followed(lived: Lived) -> Steps:
+    """One row, half an hour after the last one of the sample, is dropped; then its prediction is asked."""
+    desk, names = lived.desk, lived.names
+    row = pq.read_table(SAMPLE).slice(pq.read_metadata(SAMPLE).num_rows - 1).to_pylist()[0]
+    row["timestamp"] += timedelta(minutes=30)
+    lived.rest()
+    with desk.followed() as lines:
+        time.sleep(IDLE_S)
+        idle = len(lines())
+        lived.put("training", "one.parquet", drop(row))
+        lived.rest()
+        asked = {**{name: row[name] for name in row if name != "class"}, "timestamp": row["timestamp"].isoformat()}
+        answer = desk.client("lambda").invoke(
+            FunctionName=names.function("prediction"), Payload=json.dumps({"rows": [asked]})
+        )
+        said = json.load(answer["Payload"])
+        assert [each["fallback"] for each in said["predictions"]] == [False], said
+        lived.rest()
+        return entered(lines()[idle:])
+
+
+def test_the_readme_names_the_modules_that_a_row_enters_in_order(followed: Steps) -> None:
+    named = steps_of((ROOT / "README.md").read_text())
+    assert named == followed, f"for the README:\n{json.dumps(followed, indent=1)}"
+
+
+def test_a_link_taken_out_is_noticed(followed: Steps) -> None:
+    readme = (ROOT / "README.md").read_text()
+    without = re.sub(r"\[[^\]]+\]\(functions/prediction/queue\.py\)", "the queue", readme, count=1)
+    assert without != readme
+    assert steps_of(without) != followed
+
+
+def test_two_links_the_wrong_way_round_are_noticed(followed: Steps) -> None:
+    readme = (ROOT / "README.md").read_text()
+    first, second = "functions/intake/events.py", "functions/intake/starting.py"
+    turned = readme.replace(first, "once").replace(second, first).replace("once", second)
+    assert turned != readme
+    assert steps_of(turned) != followed

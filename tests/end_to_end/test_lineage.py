@@ -1,0 +1,149 @@
+"""From a model version back to the bytes that were dropped: every digest is computed again from what lies in S3."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
+
+from infra.bundles import closure
+from millrace.contract.validation import raw_row
+from tests.end_to_end.conftest import Lived
+
+LINKS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def rows(lived: Lived, catalog: GlueCatalog) -> Table:
+    return catalog.load_table((lived.names.platform.database, lived.names.table("rows")))
+
+
+@pytest.fixture(scope="module", params=["1", "2"])
+def package(lived: Lived, request: pytest.FixtureRequest) -> dict[str, Any]:
+    client = lived.desk.client("sagemaker")
+    arn = f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{lived.names.package_group}/{request.param}"
+    return dict(client.describe_model_package(ModelPackageName=arn))
+
+
+def test_the_package_names_every_link(package: dict[str, Any]) -> None:
+    assert package["ModelApprovalStatus"] == "Approved"
+    links = {name: package["CustomerMetadataProperties"][f"{name}_digest"] for name in LINKS}
+    assert [name for name, value in links.items() if len(value) != 64] == []
+    assert len(set(links.values())) == len(LINKS)
+
+
+def test_data(lived: Lived, rows: Table, package: dict[str, Any]) -> None:
+    """The tagged snapshot: what it was committed from is in S3 with those digests, and it has the rows trained on."""
+    known = package["CustomerMetadataProperties"]
+    snapshot = rows.snapshot_by_name(known["tag"])
+    assert snapshot is not None
+    assert str(snapshot.snapshot_id) == known["snapshot_id"]
+    history = list(ancestors(rows, snapshot))
+    lines = []
+    for one in history:
+        assert one.summary is not None
+        lines.append(f"{one.summary['millrace.source-digest']}:{one.summary['added-records']}")
+        assert came_from(lived, rows, one) == one.summary["millrace.source-digest"]
+    assert sha256("\n".join(lines).encode()) == known["data_digest"]
+    trained_on = rows.scan(snapshot_id=snapshot.snapshot_id)
+    assert trained_on.to_arrow().num_rows == int(known["rows"])
+    prefix, *keys = json.loads(lived.read(lived.names.run_uri(known["run"], "manifest.json")))
+    files = {task.file.file_path for task in trained_on.plan_files()}
+    assert {prefix["prefix"] + key for key in keys} == files
+
+
+def ancestors(table: Table, snapshot: Snapshot) -> list[Snapshot]:
+    """The snapshot and those it came from, the oldest first."""
+    found = [snapshot]
+    while (parent := found[0].parent_snapshot_id) is not None:
+        before = table.snapshot_by_id(parent)
+        assert before is not None
+        found.insert(0, before)
+    return found
+
+
+def came_from(lived: Lived, table: Table, snapshot: Snapshot) -> str:
+    """The digest of the dropped object; of the rows themselves where they came out of the table of labels."""
+    assert snapshot.summary is not None
+    source = str(snapshot.summary["millrace.source"])
+    if source.startswith("s3://"):
+        return sha256(lived.read(source))
+    assert source.startswith(f"{lived.names.table('labels')}@")
+    added = [
+        entry.data_file.file_path
+        for manifest in snapshot.manifests(table.io)
+        if manifest.added_snapshot_id == snapshot.snapshot_id
+        for entry in manifest.fetch_manifest_entry(table.io)
+    ]
+    (rows,) = [lived.parquet(uri).drop_columns(["_source"]).to_pylist() for uri in added]
+    return sha256("\n".join(map(raw_row, rows)).encode())
+
+
+@pytest.mark.parametrize(("link", "file"), [("contract", "contract.yaml"), ("config", "workload.yaml")])
+def test_declaration(lived: Lived, package: dict[str, Any], link: str, file: str) -> None:
+    known = package["CustomerMetadataProperties"]
+    document = yaml.safe_load(lived.read(lived.names.run_uri(known["run"], "config", file)))
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str, ensure_ascii=False)
+    assert sha256(canonical.encode()) == known[f"{link}_digest"]
+
+
+def test_code(lived: Lived, package: dict[str, Any]) -> None:
+    """The sources as they lie in the container's folder, from which they ran."""
+    root = lived.build / "local" / "images" / "training" / "opt" / "program"
+    files = sorted(closure(root, root / "jobs" / "training" / "__main__.py"))
+    assert len(files) > 10
+    code = sha256(b"\0".join(file.read_bytes() for file in files))
+    assert code == package["CustomerMetadataProperties"]["code_digest"]
+
+
+def test_weights(lived: Lived, package: dict[str, Any]) -> None:
+    """The artefact that is served is the one that was registered, and it names the links before it."""
+    known = package["CustomerMetadataProperties"]
+    content = lived.read(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
+    assert sha256(content) == known["artefact_digest"]
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        members = {member.name.removeprefix("./"): archive.extractfile(member) for member in archive}
+        found = {name: file.read() for name, file in members.items() if file is not None}
+    assert sha256(found["weights.safetensors"]) == known["weights_digest"]
+    assert sha256(found["model.onnx"]) == known["onnx_digest"]
+    inside = json.loads(found["model.json"])["digests"]
+    assert inside == {name: known[f"{name}_digest"] for name in inside}
+    report = lived.read(lived.names.run_uri(known["run"], "evaluation", "evaluation.json"))
+    assert sha256(report) == known["evaluation_digest"]
+
+
+def test_the_first_version_is_trained_on_what_was_dropped(lived: Lived, rows: Table) -> None:
+    first = rows.snapshot_by_id(min(rows.metadata.snapshots, key=lambda one: one.sequence_number or 0).snapshot_id)
+    assert first is not None
+    assert first.parent_snapshot_id is None
+    assert all("millrace.run" in (one.summary or {}) for one in rows.metadata.snapshots)
+
+
+def test_every_run_is_in_mlflow(lived: Lived) -> None:
+    """Three trainings: two that were registered and one that the gates refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as in functions/tracking/mlflow_store.py
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=f"sqlite:///{Path(lived.build, 'mlflow.db')}")
+        (experiment,) = client.search_experiments(filter_string="name = 'electricity'")
+        runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.tags["model_version"] for run in runs) == ["", "1", "2"]
+    for run in runs:
+        assert {"train_loss", "validation_accuracy", "test_accuracy", "test_ece"} <= run.data.metrics.keys()
+        assert len(run.data.tags["weights_digest"]) == 64
+        assert run.info.status == "FINISHED"

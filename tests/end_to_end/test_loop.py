@@ -1,0 +1,320 @@
+"""What the fourteen months must have shown, read from the live cloud and not from our own words about it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from millrace.decisions import Decision, from_line
+from millrace.demo.months import file_to_score, months
+from millrace.demo.run import SAMPLE
+from millrace.demo.trace import MACHINES, Execution, executions
+from millrace.moments import moment
+from millrace.workload import load_workload
+from tests.end_to_end.conftest import Lived, calls_of_people, control
+
+WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / "electricity")
+HISTORY, LIVE = months(SAMPLE, "1996-05", "1996-12"), months(SAMPLE, "1997-01", "1997-06")
+COOL_DOWN = timedelta(days=WORKLOAD.retraining.cool_down_days)
+API_CALLS = 4000
+READING = ("Get", "List", "Describe", "Head", "Scan", "Query")
+WITNESSING = ("sqs:GetQueueUrl", "sqs:ReceiveMessage", "sqs:DeleteMessageBatch")
+"""What the tests' own witness calls meanwhile."""
+
+
+@pytest.fixture(scope="module")
+def happened(lived: Lived) -> list[Execution]:
+    return executions(lived.desk, lived.names)
+
+
+def of(happened: list[Execution], machine: str) -> list[Execution]:
+    return [execution for execution in happened if execution.machine == machine]
+
+
+def steps(lived: Lived) -> dict[str, dict[str, Any]]:
+    return {step["id"]: step for step in lived.result["steps"]}
+
+
+def chain(lived: Lived, step_id: str) -> list[str]:
+    """The names of a step and of what caused it, without what came of them, back to a deed.
+
+    A step that is its own cause never ends."""
+    found, names = steps(lived), []
+    while len(names) < 20:
+        step = found[step_id]
+        names.append(step["name"].partition(": ")[0])
+        if step["caused_by"] is None:
+            assert step["status"] == "DONE", f"{names}: expected a deed of the driver at the beginning"
+            return names
+        step_id = step["caused_by"]
+    raise AssertionError(f"expected an end of {names}")
+
+
+def test_every_execution_succeeded(happened: list[Execution]) -> None:
+    assert {execution.machine for execution in happened} == set(MACHINES)
+    assert [(execution.name, execution.status) for execution in happened if execution.status != "SUCCEEDED"] == []
+
+
+def test_every_step_goes_back_to_a_deed(lived: Lived) -> None:
+    told = [step["id"] for step in lived.result["steps"]]
+    assert len(told) == len(set(told))
+    for step_id in told:
+        chain(lived, step_id)
+
+
+def test_the_first_model_goes_back_to_a_drop(lived: Lived, happened: list[Execution]) -> None:
+    release, train, ingest, put = chain(lived, of(happened, "release")[0].arn)
+    assert (release, train, ingest.split()[0]) == ("release version 1", "train (first)", "ingest")
+    assert put in [f"put training/{month.name}.parquet" for month in HISTORY]
+
+
+def test_the_second_model_goes_back_to_the_alarm(lived: Lived, happened: list[Execution]) -> None:
+    """And the alarm to the monitor that judged the predictions of May, which the clock started."""
+    names = chain(lived, of(happened, "release")[1].arn)
+    assert names == [
+        "release version 2",
+        "train (alarm)",
+        "retrain",
+        "alarm",
+        "monitor",
+        "clock to 1997-05-15 06:00",
+    ]
+
+
+def test_the_steps_stand_in_the_order_of_time(lived: Lived) -> None:
+    """Deeds and what followed from them are told by one clock: no cause stands behind what it caused."""
+    place = {step["id"]: number for number, step in enumerate(lived.result["steps"])}
+    late = [
+        step["name"]
+        for step in lived.result["steps"]
+        if step["caused_by"] is not None and place[step["caused_by"]] > place[step["id"]]
+    ]
+    assert late == []
+
+
+def test_quiet_months_are_quiet(lived: Lived, happened: list[Execution]) -> None:
+    quiet = [run for run in of(happened, "monitor") if run.started < datetime.fromisoformat("1997-05-02T00:00:00Z")]
+    ratios = [run.answer("publication")["input_ratio"] for run in quiet]
+    assert len(quiet) == 8
+    assert sum(run.answer("publication")["judged"] for run in quiet) >= 17
+    assert all(0 < ratio <= 1 for ratio in ratios), ratios
+    early = [
+        event["time"]
+        for event in lived.witness.told("CloudWatch Alarm State Change")
+        if event["detail"]["state"]["value"] == "ALARM" and event["time"] < "1997-05-02"
+    ]
+    assert early == []
+
+
+def test_the_alarm_of_may_is_evaluated_and_starts_the_retraining(lived: Lived, happened: list[Execution]) -> None:
+    alarms = lived.desk.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    states = {alarm["AlarmName"]: (alarm["StateValue"], alarm["StateReason"]) for alarm in alarms}
+    value, reason = states[lived.names.alarm("input-drift")]
+    assert value == "ALARM"
+    assert reason.startswith("Threshold Crossed")
+    assert control(lived.desk, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0
+
+    rang = [
+        event
+        for event in lived.witness.told("CloudWatch Alarm State Change")
+        if event["detail"]["state"]["value"] == "ALARM"
+    ]
+    assert [event["detail"]["alarmName"] for event in rang] == [lived.names.alarm("input-drift")]
+    assert rang[0]["time"].startswith("1997-05-15")
+    evaluated = json.loads(rang[0]["detail"]["state"]["reasonData"])["evaluatedDatapoints"]
+    assert [point["value"] > 1 for point in evaluated] == [True]
+    started = [run for run in of(happened, "retrain") if run.input["cause"] == rang[0]["id"]]
+    assert [run.input["detail"] for run in started] == [rang[0]["detail"]]
+    assert started[0] == of(happened, "retrain")[0]
+    assert started[0].answer("guard")["accepted"]
+
+
+def test_version_2_follows_version_1(lived: Lived) -> None:
+    released = [event["detail"] for event in lived.witness.told("model.released")]
+    assert [(event["version"], event["previous_version"]) for event in released] == [("1", "none"), ("2", "1")]
+    state = lived.desk.client("dynamodb").get_item(
+        TableName=lived.names.platform.state_table,
+        Key={"pk": {"S": "electricity"}, "sk": {"S": "release"}},
+        ConsistentRead=True,
+    )["Item"]
+    assert state["champion"]["M"]["version"]["S"] == "2"
+    assert state["previous"]["M"]["version"]["S"] == "1"
+    assert "challenger" not in state
+    endpoints = lived.desk.client("sagemaker").list_endpoints()["Endpoints"]
+    assert [(one["EndpointName"], one["EndpointStatus"]) for one in endpoints] == [(lived.names.endpoint, "InService")]
+
+
+def audit(lived: Lived, what: str) -> list[dict[str, Any]]:
+    items = lived.desk.client("dynamodb").query(
+        TableName=lived.names.platform.audit_table,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": "electricity"}},
+    )["Items"]
+    return [json.loads(item["details"]["S"]) for item in items if item["what"]["S"] == what]
+
+
+def test_refusals_are_recorded_with_their_earliest_next_time(lived: Lived) -> None:
+    accepted = [moment(found["evidence"]["as_of"]) for found in audit(lived, "retrain.accepted")]
+    refused = audit(lived, "retrain.refused")
+    assert len(accepted) == 2
+    assert [found["trigger"] for found in refused] == ["alarm", "alarm", "schedule"]
+    for found in refused:
+        at = moment(found["evidence"]["as_of"])
+        last = max(start for start in accepted if start <= at)
+        assert found["reason"] == "cool_down"
+        assert at < moment(found["earliest_next"]) == last + COOL_DOWN
+    told = [event["detail"] for event in lived.witness.told("retrain.refused")]
+    assert [(one["earliest_next"], one["evidence"]) for one in told] == [
+        (one["earliest_next"], one["evidence"]) for one in refused
+    ]
+
+
+def test_the_schedule_starts_the_same_machine(lived: Lived, happened: list[Execution]) -> None:
+    last = of(happened, "retrain")[-1]
+    assert last.input["detail"]["schedule"] == "retrain"
+    assert last.input["as_of"] == "1997-07-01T07:00:00Z"
+    assert last.answer("guard")["trigger"] == "schedule"
+    assert chain(lived, last.arn)[1] == "clock to 1997-07-01 07:00"
+
+
+def test_a_file_is_scored_once_in_order(lived: Lived, happened: list[Execution]) -> None:
+    """336 rows came: 335 are delivered in one file, as they stood, and one is kept with its reason."""
+    (run,) = of(happened, "score")
+    (event,) = lived.witness.told("scores.delivered")
+    assert event["detail"]["uri"] == run.answer("delivery")["uri"]
+    assert lived.below("predictions/") == [event["detail"]["uri"]]
+    lines = file_to_score(LIVE[0]).decode().splitlines()
+    good = [number for number in range(2, len(lines) + 1) if number != 102]
+    delivered = lived.parquet(event["detail"]["uri"]).to_pylist()
+    assert [row["row_number"] for row in delivered] == good
+    assert [row["timestamp"].isoformat() for row in delivered] == [lines[at - 1].split(",")[0] for at in good]
+    assert {row["model_version"] for row in delivered} == {"1"}
+    assert all(row["value"] == int(row["probability"] >= 0.5) for row in delivered)
+    assert len(delivered) == 335
+    (refused,) = lived.quarantine(run.name)
+    assert refused["line"] == 102
+    assert "nswdemand" in refused["detail"]
+    assert "17.5" in refused["detail"]
+
+
+def test_the_day_that_came_twice_is_taken_once(lived: Lived, happened: list[Execution]) -> None:
+    """4 May 1997 stands twice in the source: the later copy is kept apart, and each row names the first."""
+    (run,) = [each for each in of(happened, "ingest") if each.input["detail"]["key"].endswith("labels/1997-05.csv")]
+    refused = lived.quarantine(run.name)
+    lines = LIVE[4].labels().decode().splitlines()
+    twice = [number for number, line in enumerate(lines, 1) if line.startswith("1997-05-04T")]
+    first, later = twice[:48], twice[48:]
+    assert [row["line"] for row in refused] == later
+    assert [row["reason"] for row in refused] == ["duplicate_key"] * 48
+    assert [int(row["detail"].rpartition(" ")[2]) for row in refused] == first
+
+
+def test_no_row_is_lost(lived: Lived) -> None:
+    """Rows in = accepted + quarantined, for every drop; the events and the files say the same."""
+    came = {f"training/{month.name}.parquet": month.rows.num_rows for month in HISTORY}
+    came |= {f"labels/{month.name}.csv": month.rows.num_rows for month in LIVE}
+    told = {event["detail"]["source"].partition("?")[0].partition("electricity/")[2]: event["detail"]
+            for event in lived.witness.told("dataset.committed")}  # fmt: skip
+    assert {name: one["rows_accepted"] + one["rows_quarantined"] for name, one in told.items()} == came
+    assert {name: one["rows_quarantined"] for name, one in told.items() if one["rows_quarantined"]} == {
+        "labels/1997-05.csv": 48
+    }
+    for feed, table in (("training", "rows"), ("labels", "labels")):
+        totals = [one["rows_total"] for one in told.values() if one["feed"] == feed]
+        assert max(totals) == sum(one["rows_accepted"] for one in told.values() if one["table"].endswith(table))
+
+
+@pytest.fixture(scope="module")
+def decisions(lived: Lived) -> list[Decision]:
+    return [from_line(line) for uri in lived.below("decisions/") for line in lived.read(uri).splitlines()]
+
+
+def test_every_prediction_is_a_decision(lived: Lived, decisions: list[Decision]) -> None:
+    """182 days of 48 rows; 4 May was asked twice, so it was decided twice."""
+    assert len({decision.id for decision in decisions}) == 182 * 48
+    asked = Counter(row["timestamp"] for month in LIVE for day in month.days() for row in day)
+    assert Counter(f"{decision.event_time:%Y-%m-%dT%H:%M:%S}" for decision in decisions) == asked
+    assert not any(decision.fallback for decision in decisions)
+    versions = {decision.model_version for decision in decisions if f"{decision.event_time:%m-%d}" < "05-15"}
+    later = {decision.model_version for decision in decisions if f"{decision.event_time:%m-%d}" >= "05-15"}
+    assert (versions, later) == ({"1"}, {"2"})
+
+
+def test_the_endpoint_answers_a_plain_client(lived: Lived, decisions: list[Decision]) -> None:
+    """What it says today of a row of June is what was decided then."""
+    known = max(decisions, key=lambda decision: decision.event_time)
+    row = json.loads(known.input)
+    body = {"rows": [{name: row[name] for name in WORKLOAD.prediction.features}]}
+    answer = boto3.client(
+        "sagemaker-runtime",
+        endpoint_url=lived.desk.endpoint_url,
+        region_name="eu-west-1",
+        aws_access_key_id="anybody",
+        aws_secret_access_key="anything",
+    ).invoke_endpoint(EndpointName=lived.names.endpoint, ContentType="application/json", Body=json.dumps(body))
+    said = json.load(answer["Body"])
+    assert said["model_version"] == "2"
+    assert said["predictions"][0]["probability"] == known.output.probability
+
+
+def test_the_live_variant_scales(lived: Lived) -> None:
+    client = lived.desk.client("application-autoscaling")
+    (target,) = client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    (policy,) = client.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    endpoint = lived.desk.client("sagemaker").describe_endpoint(EndpointName=lived.names.endpoint)
+    live = f"endpoint/{lived.names.endpoint}/variant/{endpoint['ProductionVariants'][0]['VariantName']}"
+    assert target["ResourceId"] == policy["ResourceId"] == live
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
+    assert policy["PolicyType"] == "TargetTrackingScaling"
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 1000
+
+
+def test_the_budget_of_calls_holds(lived: Lived) -> None:
+    own = sum(lived.calls_of_people[name] for name in WITNESSING)
+    assert 0 < lived.result["api_calls"] - own <= API_CALLS
+
+
+def test_the_driver_only_puts_asks_and_moves_the_clock(lived: Lived) -> None:
+    """Nobody but roles called anything else that changes something: no execution was started, no alarm set by hand."""
+    changing = {
+        name: calls
+        for name, calls in lived.calls_of_people.items()
+        if not name.partition(":")[2].startswith(READING) and name not in WITNESSING
+    }
+    assert changing == {"s3:PutObject": len(HISTORY) + 1 + len(LIVE), "lambda:Invoke": 182}
+
+
+def test_calls_of_people_are_seen(lived: Lived) -> None:
+    """The control: a call by hand is counted."""
+    before = calls_of_people(lived.desk)
+    lived.desk.client("sts").get_caller_identity()
+    assert calls_of_people(lived.desk) - before == {"sts:GetCallerIdentity": 1}
+
+
+def test_no_role_was_refused_anything(lived: Lived) -> None:
+    assert lived.denials == []
+
+
+def test_a_refusal_is_seen(lived: Lived) -> None:
+    """The control: a role that does what it may not is refused, and that is written down."""
+    role, before = lived.names.role_arn("prediction"), len(control(lived.desk, "denials"))
+    keys = lived.desk.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    as_role = boto3.client(
+        "s3",
+        endpoint_url=lived.desk.endpoint_url,
+        region_name="eu-west-1",
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        as_role.put_object(Bucket=lived.names.platform.bucket("lake"), Key="electricity/x", Body=b"")
+    denials = control(lived.desk, "denials")[before:]
+    assert [(one["role"], one["action"]) for one in denials] == [(lived.names.role("prediction"), "s3:PutObject")]

@@ -1,0 +1,150 @@
+"""What lies in the lake is read by other people's readers, without a line of ours."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import duckdb
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.table import Table
+
+from millrace.demo.months import months
+from millrace.demo.run import SAMPLE
+from tests.end_to_end.conftest import Lived
+
+HISTORY, LIVE = months(SAMPLE, "1996-05", "1996-12"), months(SAMPLE, "1997-01", "1997-06")
+
+
+def load(lived: Lived, catalog: GlueCatalog, name: str) -> Table:
+    return catalog.load_table((lived.names.platform.database, lived.names.table(name)))
+
+
+def test_pyiceberg_reads_the_rows_of_a_pinned_version(lived: Lived, catalog: GlueCatalog) -> None:
+    """The version that the first model was trained on is the eight files, row by row."""
+    table = load(lived, catalog, "rows")
+    (tag,) = [name for name, ref in table.refs().items() if ref.snapshot_id == first_training(lived)]
+    pinned = table.scan(snapshot_id=table.snapshot_by_name(tag).snapshot_id).to_arrow()
+    wanted = pa.concat_tables([month.rows for month in HISTORY]).sort_by("timestamp")
+    found = pinned.select(wanted.column_names).cast(wanted.schema).sort_by("timestamp")
+    assert found.equals(wanted)
+    assert set(pinned["_source"].to_pylist()) == {f"electricity/training/{month.name}.parquet" for month in HISTORY}
+
+
+def first_training(lived: Lived) -> int:
+    (event,) = [event for event in lived.witness.told("model.registered") if event["detail"]["version"] == "1"]
+    run = json.loads(lived.read(lived.names.run_uri(event["detail"]["run_name"], "config", "run.json")))
+    return int(run["snapshot_id"])
+
+
+def test_pyiceberg_reads_the_labels(lived: Lived, catalog: GlueCatalog) -> None:
+    """Every half hour of the six months once; of the day that came twice the first copy's classes."""
+    labels = load(lived, catalog, "labels").scan().to_arrow().sort_by("timestamp").to_pylist()
+    wanted: dict[Any, int] = {}
+    for row in (row for month in LIVE for row in month.rows.to_pylist()):
+        wanted.setdefault(row["timestamp"], row["class"])
+    assert [(row["timestamp"], row["class"]) for row in labels] == sorted(wanted.items())
+    assert len(labels) == 181 * 48
+
+
+def test_labels_that_came_late_are_rows_now(lived: Lived, catalog: GlueCatalog) -> None:
+    """The last training took them in: each with the input that was decided on, and once."""
+    rows = load(lived, catalog, "rows").scan(row_filter="timestamp >= '1997-01-01T00:00:00'").to_arrow()
+    assert rows.num_rows == len(set(rows["timestamp"].to_pylist())) == 181 * 48
+    wanted = LIVE[1].rows.sort_by("timestamp")
+    february = rows.sort_by("timestamp").slice(LIVE[0].rows.num_rows, wanted.num_rows)
+    assert february.select(wanted.column_names).cast(wanted.schema).equals(wanted)
+
+
+@pytest.fixture(scope="module")
+def wrangler(lived: Lived) -> Iterator[Any]:
+    """awswrangler, pointed to the local cloud."""
+    import awswrangler
+
+    for service in ("s3", "glue", "sts"):
+        setattr(awswrangler.config, f"{service}_endpoint_url", lived.desk.endpoint_url)
+    yield awswrangler
+    for service in ("s3", "glue", "sts"):
+        awswrangler.config.reset(f"{service}_endpoint_url")
+
+
+@pytest.fixture(scope="module")
+def session() -> boto3.Session:
+    return boto3.Session("reader", "reader", region_name="eu-west-1")
+
+
+def test_awswrangler_reads_the_quarantine(lived: Lived, wrangler: Any, session: boto3.Session) -> None:
+    frame = wrangler.s3.read_parquet_table(
+        database=lived.names.platform.database, table=lived.names.table("quarantine"), boto3_session=session
+    )
+    counted = frame.groupby(["feed", "reason"], observed=True).size().to_dict()
+    assert counted == {("labels", "duplicate_key"): 48, ("scoring", "range"): 1}
+    assert set(frame["date"]) == {"1997-01-01", "1997-05-15"}
+
+
+def test_awswrangler_reads_the_predictions(lived: Lived, wrangler: Any, session: boto3.Session) -> None:
+    frame = wrangler.s3.read_parquet_table(
+        database=lived.names.platform.database, table=lived.names.table("predictions"), boto3_session=session
+    )
+    assert len(frame) == 335
+    assert frame["probability"].between(0, 1).all()
+    assert set(frame["model_version"]) == {"1"}
+
+
+@pytest.mark.filterwarnings("ignore:The copy keyword is deprecated")  # awswrangler 3.17's own, under pandas 3
+def test_awswrangler_reads_the_decisions(lived: Lived, wrangler: Any, session: boto3.Session) -> None:
+    """JSON lines, a folder per date; the dates of the events, not of the days on which they were written."""
+    frame = wrangler.s3.read_json(
+        path=lived.names.lake_uri("decisions", "date=1997-05-04", ""), lines=True, boto3_session=session
+    )
+    assert len(frame) == 96
+    assert {len(event["eventId"]) > 0 for event in frame["eventMetadata"]} == {True}
+    outputs = [json.loads(captured["endpointOutput"]["data"]) for captured in frame["captureData"]]
+    assert all(0 <= output["probability"] <= 1 for output in outputs)
+
+
+def test_the_columns_of_the_catalogue_are_those_of_the_files(lived: Lived, session: boto3.Session) -> None:
+    """Athena reads Parquet by the names and types that the catalogue tells."""
+    glue = session.client("glue", endpoint_url=lived.desk.endpoint_url)
+    for name in ("quarantine", "predictions"):
+        table = glue.get_table(DatabaseName=lived.names.platform.database, Name=lived.names.table(name))["Table"]
+        said = [(column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"]]
+        for uri in lived.below(f"{name}/"):
+            assert [(field.name, athena_type(field.type)) for field in lived.parquet(uri).schema] == said
+
+
+def athena_type(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    return {pa.int32(): "int", pa.int64(): "bigint", pa.float64(): "double", pa.string(): "string"}[kind]
+
+
+def test_duckdb_reads_the_files(lived: Lived, tmp_path: Path) -> None:
+    """The files of the table as they lie in S3, by a reader that knows Parquet only."""
+    for name, prefix in (("rows", "iceberg/electricity_rows/data/"), ("delivered", "predictions/")):
+        (tmp_path / name).mkdir()
+        for number, uri in enumerate(lived.below(prefix)):
+            (tmp_path / name / f"{number}.parquet").write_bytes(lived.read(uri))
+    with duckdb.connect() as database:
+        database.execute(f"select count(*), count(distinct timestamp) from '{tmp_path}/rows/*.parquet'")
+        assert database.fetchall() == [(11472 + 181 * 48, 11472 + 181 * 48)]
+        database.execute(f"select count(*), min(row_number), max(row_number) from '{tmp_path}/delivered/*.parquet'")
+        assert database.fetchall() == [(335, 2, 337)]
+
+
+def test_the_writers_left_page_checksums(lived: Lived) -> None:
+    """So that a flipped bit is an error and not another number."""
+    import pyarrow.parquet as pq
+
+    uri = lived.below("iceberg/electricity_rows/data/")[0]
+    content = bytearray(lived.read(uri))
+    pq.read_table(io.BytesIO(content), page_checksum_verification=True)
+    content[200] ^= 1
+    with pytest.raises(OSError, match="checksum"):
+        pq.read_table(io.BytesIO(content), page_checksum_verification=True)
