@@ -45,11 +45,12 @@ class RuntimeApi:
         self._changed = threading.Condition()
         self._closed = False
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": self}))
+        self._port = self._server.server_address[1]
         background("runtime-api", self._serve)
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
+        return f"127.0.0.1:{self._port}"
 
     def give(self, invocation: Invocation) -> None:
         with self._changed:
@@ -63,7 +64,7 @@ class RuntimeApi:
             self._changed.notify_all()
         with suppress(OSError):
             # Lets the thread that waits for the next connection see the end.
-            socket.create_connection(self._server.server_address, timeout=1.0).close()
+            socket.create_connection(("127.0.0.1", self._port), timeout=1.0).close()
 
     def _serve(self) -> None:
         with self._server:

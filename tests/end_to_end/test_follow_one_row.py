@@ -10,7 +10,7 @@ import io
 import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.catalog.glue import GlueCatalog
 
 from millrace.demo.run import SAMPLE
 from tests.end_to_end.conftest import Lived
@@ -63,12 +64,17 @@ def drop(row: dict[str, Any]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def followed(lived: Lived) -> Steps:
-    """One row, half an hour after the last one of the sample, is dropped; then its prediction is asked."""
+def followed(lived: Lived, catalog: GlueCatalog) -> Iterator[Steps]:
+    """One row, half an hour after the last one of the sample, is dropped; then its prediction is asked.
+
+    Afterwards the table is as it was: a training of later tests would be another one with this row."""
     desk, names = lived.desk, lived.names
     row = pq.read_table(SAMPLE).slice(pq.read_metadata(SAMPLE).num_rows - 1).to_pylist()[0]
     row["timestamp"] += timedelta(minutes=30)
     lived.rest()
+    iceberg = catalog.load_table((names.platform.database, names.table("rows")))
+    before = iceberg.current_snapshot()
+    assert before is not None
     with desk.followed() as lines:
         time.sleep(IDLE_S)
         idle = len(lines())
@@ -81,7 +87,13 @@ def followed(lived: Lived) -> Steps:
         said = json.load(answer["Payload"])
         assert [each["fallback"] for each in said["predictions"]] == [False], said
         lived.rest()
-        return entered(lines()[idle:])
+        found = entered(lines()[idle:])
+    iceberg.refresh()
+    after = iceberg.current_snapshot()
+    assert after is not None
+    assert after.parent_snapshot_id == before.snapshot_id, "the row is in the table"
+    yield found
+    iceberg.manage_snapshots().rollback_to_snapshot(before.snapshot_id).commit()
 
 
 def test_the_readme_names_the_modules_that_a_row_enters_in_order(followed: Steps) -> None:

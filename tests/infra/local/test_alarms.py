@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infra.local.cloud import Cloud
+from tests.infra.local.waiting import LIMIT_S, until
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def told(cloud: Cloud, client: Callable[[str], Any], fresh: Callable[..., str]) 
     client("events").put_targets(Rule=name, Targets=[{"Id": "q", "Arn": arn}])
 
     def next_for(alarm_name: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
             for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2).get("Messages", []):
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -67,13 +68,6 @@ def put(client: Any, namespace: str, *values: float, **named: Any) -> None:
 def state(client: Any, name: str) -> str:
     (found,) = client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
     return str(found["StateValue"])
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
 
 
 def test_a_metric_changes_the_state_and_the_event_is_awss(client: Any, alarm: Any, told: Any) -> None:
@@ -112,14 +106,14 @@ def test_actions_reach_the_topic(cloud: Cloud, client: Any, alarm: Any, fresh: A
 @pytest.mark.parametrize(("treatment", "expected"), [("notBreaching", "OK"), ("breaching", "ALARM")])
 def test_missing_data_counts_as_asked(client: Any, alarm: Any, treatment: str, expected: str) -> None:
     name = alarm(TreatMissingData=treatment)
-    wait_for(lambda: state(client, name) == expected)
+    until(lambda: state(client, name) == expected)
 
 
 def test_the_clock_moves_a_breach_out_of_the_range(cloud: Cloud, client: Any, alarm: Any) -> None:
     kept, forgotten = alarm(TreatMissingData="ignore"), alarm()
     for name in (kept, forgotten):
         put(client, name, 3.0)
-        wait_for(lambda name=name: state(client, name) == "ALARM")  # type: ignore[misc]
+        until(lambda name=name: state(client, name) == "ALARM")  # type: ignore[misc]
     cloud.clock.move(cloud.clock.now() + timedelta(hours=1))
     assert (state(client, kept), state(client, forgotten)) == ("ALARM", "INSUFFICIENT_DATA")
 
@@ -129,9 +123,9 @@ def test_two_of_three_periods(cloud: Cloud, client: Any, alarm: Any) -> None:
     now = cloud.clock.now()
     put(client, name, 0.0, Timestamp=now - timedelta(minutes=3))
     put(client, name, 3.0, Timestamp=now - timedelta(minutes=2))
-    wait_for(lambda: state(client, name) == "OK")
+    until(lambda: state(client, name) == "OK")
     put(client, name, 3.0, Timestamp=now - timedelta(minutes=1))
-    wait_for(lambda: state(client, name) == "ALARM")
+    until(lambda: state(client, name) == "ALARM")
 
 
 def test_percentiles_and_expressions(client: Any, alarm: Any, fresh: Any) -> None:
@@ -149,8 +143,8 @@ def test_percentiles_and_expressions(client: Any, alarm: Any, fresh: Any) -> Non
     )
     data = [{"MetricName": "errors", "Value": 3.0}, {"MetricName": "calls", "Value": 4.0}]
     client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
-    wait_for(lambda: state(client, percentile) == "ALARM")
-    wait_for(lambda: state(client, ratio) == "ALARM")
+    until(lambda: state(client, percentile) == "ALARM")
+    until(lambda: state(client, ratio) == "ALARM")
 
 
 def test_a_sum_that_is_low_so_far_is_no_breach_yet(cloud: Cloud, client: Any, alarm: Any) -> None:

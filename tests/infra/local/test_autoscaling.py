@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from infra.local.containers import images
 from infra.local.endpoints import endpoints
 from tests.infra.local import tiny_images
+from tests.infra.local.waiting import until
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 
@@ -38,15 +39,8 @@ def endpoint(cloud: Any, client: Any, fresh: Callable[..., str], tmp_path: Any) 
     }
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    wait_until(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService")
+    until(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService")
     return name
-
-
-def wait_until(true: Callable[[], bool], limit_s: float = 10) -> None:
-    end = time.monotonic() + limit_s
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def register(client: Any, endpoint: str, low: int = 1, high: int = 3) -> str:
@@ -97,14 +91,14 @@ def test_load_adds_processes_and_its_end_takes_them_away(cloud: Any, client: Any
     serve(cloud, endpoint, 25, 2)
     assert count(client, endpoint) == 1
     serve(cloud, endpoint, 25, 1)
-    wait_until(lambda: count(client, endpoint) == 3)
+    until(lambda: count(client, endpoint) == 3)
     blue = endpoints(cloud)[endpoint].blue
     assert blue is not None
     assert len({server.process.pid for server in blue.variants["main"].servers if server.process}) == 3
     serve(cloud, endpoint, 2, 14)
     assert count(client, endpoint) == 3
     serve(cloud, endpoint, 2, 1)
-    wait_until(lambda: count(client, endpoint) == 1)
+    until(lambda: count(client, endpoint) == 1)
     told = client("application-autoscaling").describe_scaling_activities(
         ServiceNamespace="sagemaker", ResourceId=resource
     )
@@ -116,7 +110,7 @@ def test_without_data_nothing_changes(cloud: Any, client: Any, endpoint: str) ->
     client("sagemaker").update_endpoint_weights_and_capacities(
         EndpointName=endpoint, DesiredWeightsAndCapacities=scaled
     )
-    wait_until(lambda: count(client, endpoint) == 2)
+    until(lambda: count(client, endpoint) == 2)
     track(client, register(client, endpoint), 10)
     cloud.clock.move(cloud.clock.now() + timedelta(minutes=20))
     time.sleep(0.4)
@@ -125,7 +119,7 @@ def test_without_data_nothing_changes(cloud: Any, client: Any, endpoint: str) ->
 
 def test_the_lower_bound_holds_at_once(client: Any, endpoint: str) -> None:
     register(client, endpoint, low=2)
-    wait_until(lambda: count(client, endpoint) == 2)
+    until(lambda: count(client, endpoint) == 2)
 
 
 def test_requests_are_counted_per_instance(cloud: Any, client: Any, endpoint: str) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
 from infra.local.cloud import Cloud
 from infra.local.dispatcher import Dispatcher
+from tests.infra.local.waiting import LIMIT_S, until
 
 
 @pytest.fixture
@@ -49,8 +49,6 @@ def test_a_failure_is_logged_and_the_next_job_runs(dispatcher: Dispatcher, caplo
     dispatcher.submit("failing", fail)
     ended = threading.Event()
     dispatcher.submit("next", ended.set)
-    assert ended.wait(5)
-    deadline = time.monotonic() + 5
-    while dispatcher.pending() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert ended.wait(LIMIT_S)
+    until(lambda: not dispatcher.pending())
     assert "failing failed" in caplog.text

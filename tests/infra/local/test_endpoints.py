@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from botocore.exceptions import ClientError
 from infra.local.containers import images
 from infra.local.endpoints import endpoints
 from tests.infra.local import tiny_images
+from tests.infra.local.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +88,14 @@ def _archive(version: str) -> bytes:
     return packed.getvalue()
 
 
-def settled(sagemaker: Any, name: str, limit_s: float = 15) -> dict[str, Any]:
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
+def settled(sagemaker: Any, name: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
         told: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
-        if told["EndpointStatus"] in {"InService", "Failed"}:
-            return told
-        time.sleep(0.01)
-    raise AssertionError(f"{name} is still {told['EndpointStatus']}")
+        return told if told["EndpointStatus"] in {"InService", "Failed"} else None
+
+    found = until(look)
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -143,12 +143,6 @@ def test_a_call_reaches_the_container_and_its_answer_comes_back(
     assert told["answer"]["ContentType"] == "application/json"
 
 
-def test_a_light_endpoint_is_in_service_in_about_a_second(config: Any, endpoint: Any) -> None:
-    started = time.monotonic()
-    endpoint(config(count=2))
-    assert time.monotonic() - started < 3
-
-
 def test_a_missing_endpoint(call: Any) -> None:
     with pytest.raises(ClientError, match=r"ValidationError.*Endpoint nobody of account 123456789012 not found"):
         call("nobody")
@@ -186,15 +180,14 @@ def test_a_dead_process_is_replaced(config: Any, endpoint: Any, call: Any) -> No
     before = call(name)["pid"]
     with pytest.raises(ClientError, match="ModelError"):
         call(name, b"die")
-    end = time.monotonic() + 10
-    while True:
+
+    def answered() -> int | None:
         try:
-            after = call(name)["pid"]
-            break
+            return int(call(name)["pid"])
         except ClientError:
-            assert time.monotonic() < end
-            time.sleep(0.02)
-    assert after != before
+            return None
+
+    assert until(answered) != before
 
 
 def test_a_container_that_cannot_start_fails_the_endpoint(config: Any, sagemaker: Any, fresh: Any) -> None:
@@ -214,10 +207,7 @@ def test_names_are_taken_and_free_again(config: Any, endpoint: Any, sagemaker: A
     assert fleet is not None
     server = fleet.variants["main"].servers[0]
     sagemaker.delete_endpoint(EndpointName=name)
-    end = time.monotonic() + 5
-    while name in endpoints(cloud):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: name not in endpoints(cloud))
     assert not server.alive
     with pytest.raises(ClientError, match="Could not find endpoint"):
         sagemaker.describe_endpoint(EndpointName=name)
@@ -302,12 +292,9 @@ def test_a_canary_gets_its_share_and_then_everything(
     assert {call(name)["version"] for _ in range(10)} == {"2"}
 
 
-def shared(cloud: Any, name: str, limit_s: float = 10) -> None:
+def shared(cloud: Any, name: str) -> None:
     """Return when the green fleet takes traffic."""
-    end = time.monotonic() + limit_s
-    while endpoints(cloud)[name].green is None or not endpoints(cloud)[name].green_share:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: endpoints(cloud)[name].green is not None and endpoints(cloud)[name].green_share)
 
 
 def test_an_alarm_rolls_back(

@@ -13,6 +13,7 @@ import pytest
 
 from infra.local import events, functions
 from infra.local.cloud import Cloud
+from tests.infra.local.waiting import until
 
 ACCOUNT_ARN = "eu-west-1:123456789012"
 
@@ -66,9 +67,7 @@ def put(client: Callable[[str], Any]) -> Callable[..., str]:
 
 
 def settle(cloud: Cloud) -> None:
-    deadline = time.monotonic() + 10
-    while functions.pending(cloud) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: not functions.pending(cloud))
 
 
 def test_the_whole_event_reaches_a_queue(queue: Any, rule: Any, put: Any) -> None:

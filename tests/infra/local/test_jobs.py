@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from infra.local.containers import images, without_network
 from infra.local.jobs import pending
 from tests.infra.local import tiny_images
+from tests.infra.local.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +68,14 @@ def training(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[...,
     return make
 
 
-def ended(describe: Callable[..., dict[str, Any]], status: str, limit_s: float = 15, **name: str) -> dict[str, Any]:
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
+def ended(describe: Callable[..., dict[str, Any]], status: str, **name: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
         told = describe(**name)
-        if told[status] not in {"InProgress", "Stopping"}:
-            return told
-        time.sleep(0.02)
-    raise AssertionError(f"{name} has not ended after {limit_s} s: {told}")
+        return told if told[status] not in {"InProgress", "Stopping"} else None
+
+    found = until(look)
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -359,10 +360,8 @@ def run(client: Any) -> Callable[[str], dict[str, Any]]:
     def start(arn: str) -> dict[str, Any]:
         states = client("stepfunctions")
         execution = states.start_execution(stateMachineArn=arn)["executionArn"]
-        end = time.monotonic() + 15
-        while (told := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
+        told: dict[str, Any] = states.describe_execution(executionArn=execution)
         return told
 
     return start

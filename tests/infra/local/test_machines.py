@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from infra.local.machines import pending
+from tests.infra.local.waiting import until
 
 ROLE = "arn:aws:iam::123456789012:role/machine"
 
@@ -67,14 +68,10 @@ def run(states: Any) -> Callable[..., dict[str, Any]]:
     return start
 
 
-def closed(states: Any, arn: str, limit_s: float = 10) -> dict[str, Any]:
-    end = time.monotonic() + limit_s
-    while time.monotonic() < end:
-        told: dict[str, Any] = states.describe_execution(executionArn=arn)
-        if told["status"] != "RUNNING":
-            return told
-        time.sleep(0.01)
-    raise AssertionError(f"{arn} still runs after {limit_s} s")
+def closed(states: Any, arn: str) -> dict[str, Any]:
+    until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+    told: dict[str, Any] = states.describe_execution(executionArn=arn)
+    return told
 
 
 def history(states: Any, arn: str) -> list[dict[str, Any]]:

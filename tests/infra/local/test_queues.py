@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from infra.local import queues
 from infra.local.cloud import Cloud
+from tests.infra.local.waiting import LIMIT_S, until
 
 SOURCE = """
 import json
@@ -74,18 +75,11 @@ def batches(cloud: Cloud, name: str) -> list[list[str]]:
     return [json.loads(line.removeprefix("BATCH ")) for line in lines if line.startswith("BATCH ")]
 
 
-def wait_for(condition: Callable[[], Any], *, at_most_s: float = 10.0) -> None:
-    deadline = time.monotonic() + at_most_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)
-
-
 def test_messages_come_in_batches_and_are_deleted(cloud: Cloud, client: Any, source: Any) -> None:
     name, url, _ = source(BatchSize=5, MaximumBatchingWindowInSeconds=1)
-    for n in range(7):
-        client("sqs").send_message(QueueUrl=url, MessageBody=str(n))
-    wait_for(lambda: not any(name in line for line in queues.pending(cloud)))
+    entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(7)]
+    client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
+    until(lambda: not any(name in line for line in queues.pending(cloud)))
     seen = batches(cloud, name)
     assert sorted(body for batch in seen for body in batch) == [str(n) for n in range(7)]
     assert [len(batch) for batch in seen] == [5, 2]
@@ -103,10 +97,10 @@ def test_only_what_failed_comes_back_then_it_is_a_dead_letter(cloud: Cloud, clie
 def test_a_failed_batch_is_visible_again_by_the_clock(cloud: Cloud, client: Any, source: Any) -> None:
     name, url, _ = source({"VisibilityTimeout": "3600"})
     client("sqs").send_message(QueueUrl=url, MessageBody="everything")
-    wait_for(lambda: len(batches(cloud, name)) == 1)
+    until(lambda: len(batches(cloud, name)) == 1)
     assert any(name in line for line in queues.pending(cloud))
     cloud.clock.move(cloud.clock.now() + timedelta(hours=2))
-    wait_for(lambda: len(batches(cloud, name)) == 2, at_most_s=3)
+    until(lambda: len(batches(cloud, name)) == 2)
 
 
 def test_a_disabled_or_deleted_mapping_polls_nothing(cloud: Cloud, client: Any, source: Any) -> None:
@@ -116,7 +110,7 @@ def test_a_disabled_or_deleted_mapping_polls_nothing(cloud: Cloud, client: Any, 
     assert batches(cloud, name) == []
     (mapping,) = client("lambda").list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
     client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
-    wait_for(lambda: batches(cloud, name) == [["x"]])
+    until(lambda: batches(cloud, name) == [["x"]])
     client("lambda").delete_event_source_mapping(UUID=mapping["UUID"])
     time.sleep(0.6)
     client("sqs").send_message(QueueUrl=url, MessageBody="y")
@@ -142,8 +136,8 @@ def test_no_message_is_lost_or_taken_twice(cloud: Cloud, fresh: Any) -> None:
             backend.send_message(name, f"{worker}-{n}")
 
     def take(_: int) -> None:
-        until = time.monotonic() + 3
-        while len(taken) < 600 and time.monotonic() < until:
+        end = time.monotonic() + LIMIT_S
+        while len(taken) < 600 and time.monotonic() < end:
             for message in backend.receive_message(name, 10, 0, 300):
                 taken.append(message.body)
                 backend.delete_message(name, message.receipt_handle)

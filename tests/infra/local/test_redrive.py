@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.infra.local import tiny_images
+from tests.infra.local.waiting import until
 
 
 @pytest.fixture
@@ -54,12 +54,9 @@ def start(states: Any, client: Any, fresh: Callable[..., str]) -> Callable[[dict
 
 
 def closed(states: Any, arn: str) -> dict[str, Any]:
-    end = time.monotonic() + 10
-    while (told := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    described: dict[str, Any] = told
-    return described
+    until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+    told: dict[str, Any] = states.describe_execution(executionArn=arn)
+    return told
 
 
 def count(table: str, key: str, **more: Any) -> dict[str, Any]:

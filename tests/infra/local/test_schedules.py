@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infra.local.cloud import Cloud
+from tests.infra.local.waiting import until
 
 
 @pytest.fixture
@@ -108,11 +109,7 @@ def test_the_machines_time_passes_too(cloud: Cloud, schedule: Any, queue: Any) -
     arn, bodies = queue
     due = cloud.clock.now() + timedelta(seconds=2)
     schedule(f"at({due:%Y-%m-%dT%H:%M:%S})", arn, target={"Input": '"now"'})
-    deadline, seen = time.monotonic() + 4, []
-    while not seen and time.monotonic() < deadline:
-        seen = bodies()
-        time.sleep(0.05)
-    assert seen == ["now"]
+    assert until(bodies) == ["now"]
     schedule("rate(1 hour)", arn, State="DISABLED")
     cloud.clock.move(cloud.clock.now() + timedelta(hours=3))
     assert bodies() == []
@@ -125,9 +122,8 @@ def test_rates_of_schedules_and_rules(cloud: Cloud, client: Any, schedule: Any, 
     client("events").put_rule(Name=rule, ScheduleExpression="rate(3 hours)")
     client("events").put_targets(Rule=rule, Targets=[{"Id": "q", "Arn": arn, "InputPath": "$.detail-type"}])
     cloud.clock.move(cloud.clock.now() + timedelta(hours=6, minutes=1))
-    deadline, seen = time.monotonic() + 5, bodies()
-    while len(seen) < 5 and time.monotonic() < deadline:
-        seen += bodies()
+    seen: list[str] = []
+    until(lambda: seen.extend(bodies()) or len(seen) >= 5)
     assert sorted(seen) == ["Scheduled Event"] * 2 + ["schedule"] * 3
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 
 def ask(endpoint_url: str, route: str, body: object = None) -> dict:
@@ -36,6 +37,17 @@ def test_an_api_call_is_answered_and_counted(cloud, fresh):
     assert after["total"] == before["total"] + 1
     name = "sqs:CreateQueue"
     assert after["by_operation"][name] == before["by_operation"].get(name, 0) + 1
+
+
+def test_calls_of_roles_are_told_from_those_of_people(cloud):
+    before = ask(cloud.endpoint_url, "api-calls")
+    boto3.client("sqs").list_queues()
+    with pytest.raises(ClientError):
+        boto3.client("sqs", aws_access_key_id="ASIAEXAMPLE", aws_secret_access_key="x").list_queues()
+    after = ask(cloud.endpoint_url, "api-calls")
+    name = "sqs:ListQueues"
+    assert after["by_operation"][name] - before["by_operation"].get(name, 0) == 2
+    assert after["of_people"][name] - before["of_people"].get(name, 0) == 1
 
 
 def test_what_a_filler_asks_inside_the_cloud_is_not_counted(cloud):

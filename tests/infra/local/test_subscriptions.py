@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 
 from infra.local import functions
 from infra.local.cloud import Cloud
+from tests.infra.local.waiting import until
 
 
 @pytest.fixture
@@ -43,9 +43,7 @@ def subscribed(client: Callable[[str], Any], fresh: Callable[..., str]) -> Calla
 
 
 def received(cloud: Cloud, name: str) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 10
-    while functions.pending(cloud) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    until(lambda: not functions.pending(cloud))
     log = cloud.workspace / "logs" / "functions" / f"{name}.log"
     lines = log.read_text().splitlines() if log.exists() else []
     return [json.loads(line.removeprefix("GOT ")) for line in lines if line.startswith("GOT ")]

@@ -18,6 +18,18 @@ def test_the_training_job_is_shut_in_and_encrypted(context, stage):
     assert "RetryCount" not in parameters["CheckpointConfig"]["S3Uri.$"]
 
 
+def test_a_training_that_dies_is_started_once_more_and_no_other_job_is(context):
+    states = train.definition(context("prod"))["States"]
+    dead = {
+        name: retrier["MaxAttempts"]
+        for name, state in states.items()
+        for retrier in state.get("Retry", ())
+        if retrier["ErrorEquals"] == ["States.TaskFailed"] and "sagemaker" in state["Resource"]
+    }
+    assert dead == {"Training": 1}
+    assert states["Training"]["Retry"][0]["ErrorEquals"] == list(jobs.SERVICE_ERRORS)
+
+
 def test_spot_waits_longer_than_it_runs_and_the_laptop_has_none(context):
     parameters = train.definition(context("prod"))["States"]["Training"]["Parameters"]
     stopping = parameters["StoppingCondition"]
