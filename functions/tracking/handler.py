@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger
 from functions.tracking.entries import Entry, judged, trained
 from functions.tracking.mlflow_store import Store
 from functions.tracking.news import Judged, News, Trained
+from functions.tracking.run_ids import RunIds
 from millrace.artefact import read_archive
 from millrace.evaluation import Evaluation
 from millrace.objects import download, read_object
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 SETTINGS = TrackingSettings.parse()
 LOGGER = Logger()
 S3 = boto3.client("s3")
+IDS = RunIds(s3=S3, names=SETTINGS.names)
 
 
 @LOGGER.inject_lambda_context
@@ -30,7 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
     """The MLflow run that was written; both events of one training write to the same run."""
     news = News.model_validate(event)
     entry = _trained(news.detail) if isinstance(news.detail, Trained) else _judged(news.detail)
-    run_id = Store(SETTINGS.tracking_uri, experiment=SETTINGS.workload).write(entry, at=news.as_of)
+    run_id = Store(SETTINGS.tracking_uri, experiment=SETTINGS.workload, ids=IDS).write(entry, at=news.as_of)
     LOGGER.info("recorded", extra={"run": entry.run, "mlflow_run": run_id})
     return {"run": entry.run, "mlflow_run": run_id}
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.tracking.entries import Entry
+from functions.tracking.run_ids import RunIds
 
 RUN_TAG = "millrace_run"
 BATCH = 1000
@@ -17,7 +18,8 @@ BATCH = 1000
 class Store:
     """The tracking server or file behind `uri`."""
 
-    def __init__(self, uri: str, *, experiment: str) -> None:
+    def __init__(self, uri: str, *, experiment: str, ids: RunIds) -> None:
+        self._ids = ids
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         with warnings.catch_warnings():
             # mlflow 3.17's own use of sqlalchemy warns at import: "noload" is deprecated. Goes with a later mlflow.
@@ -44,14 +46,20 @@ class Store:
         return run_id
 
     def _experiment_id(self, name: str) -> str:
+        """Found or made; where another event makes it at the same time, this one fails and Lambda asks again."""
         found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id if found else self._client.create_experiment(name))
 
     def _run_id(self, run: str, at: datetime) -> str:
-        found = self._client.search_runs([self._experiment], f"tags.{RUN_TAG} = '{run}'", max_results=1)
-        if found:
-            return str(found[0].info.run_id)
+        return self._ids.find(run) or self._made(run, at)
+
+    def _made(self, run: str, at: datetime) -> str:
+        """A run made now; where another event was faster, its run, and this one is taken away."""
         made = self._client.create_run(
             self._experiment, start_time=int(at.timestamp() * 1000), run_name=run, tags={RUN_TAG: run}
         )
-        return str(made.info.run_id)
+        run_id = str(made.info.run_id)
+        kept = self._ids.claim(run, run_id)
+        if kept != run_id:
+            self._client.delete_run(run_id)
+        return kept

@@ -19,7 +19,7 @@ from millrace.settings.closing import ClosingSettings
 from millrace.settings.gating import GatingSettings
 from millrace.settings.guard import GuardSettings
 from millrace.settings.registration import RegistrationSettings
-from millrace.settings.tracking import TrackingSettings
+from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
 from millrace.training_run import usages
 
 ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
@@ -214,7 +214,11 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="Record runs in MLflow; never in the way of a run",
             settings=TrackingSettings(**context.environment(), tracking_uri=context.settings.tracking_uri),
-            statements=[*read_objects(artefacts, self._runs), *self._tracking_server()],
+            statements=[
+                *read_objects(artefacts, self._runs),
+                allow("s3:PutObject", on=f"arn:aws:s3:::{artefacts}/{self._runs}*/{RUN_ID_FILE}"),
+                *self._tracking_server(),
+            ],
             timeout_s=120,
             memory_mb=1024,
         )
@@ -267,5 +271,5 @@ class TrainingStack(WorkloadStack):
         uri = self.context.settings.tracking_uri
         if not uri.startswith("arn:"):
             return []
-        verbs = ("CreateExperiment", "CreateRun", "GetExperimentByName", "LogBatch", "SearchRuns", "UpdateRun")
+        verbs = ("CreateExperiment", "CreateRun", "GetExperimentByName", "DeleteRun", "LogBatch", "UpdateRun")
         return [allow(*(f"sagemaker-mlflow:{verb}" for verb in verbs), on=uri)]

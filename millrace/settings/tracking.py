@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from millrace.settings.environment import Environment
 
+RUN_ID_FILE = "mlflow_run"
+"""Beside a run's files: the id of the MLflow run that records it."""
+
 
 class TrackingSettings(Environment):
     """Where the runs are recorded."""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
+
+from functions.tracking.entries import Entry
+from functions.tracking.mlflow_store import Store
+from functions.tracking.run_ids import RunIds
 
 
 @pytest.fixture
@@ -37,6 +42,29 @@ def test_both_events_write_to_one_run(aws, trained_run, track, event, tmp_path):
     assert found.data.tags["data_digest"] == "d" * 64
     assert found.data.tags["registered"] == "true"
     assert found.data.tags["gate_0"].startswith("passed: size")
+
+
+class Late(RunIds):
+    """Looks before another event has written, and claims after it."""
+
+    looks = iter([None])
+
+    def find(self, run):
+        return next(self.looks, super().find(run))
+
+
+def test_of_two_events_at_once_one_makes_the_run(aws, trained_run, track, event, tmp_path):
+    """The other takes the run away that it has made, and writes to the first one's."""
+    from mlflow.tracking import MlflowClient
+
+    name, uri = trained_run(), f"sqlite:///{tmp_path}/mlflow.db"
+    first = track(event("tracking_trained"))["mlflow_run"]
+    late = Store(uri, experiment="electricity", ids=Late(s3=aws.s3, names=aws.names))
+    assert late.write(Entry(run=name, tags={"registered": "true"}), at=datetime.now(UTC)) == first
+    found, _ = run(tmp_path, first)
+    assert found.data.tags["registered"] == "true"
+    runs = MlflowClient(tracking_uri=uri).search_runs([found.info.experiment_id])
+    assert [each.info.run_id for each in runs] == [first]
 
 
 def test_a_refused_model_is_recorded_without_a_package(aws, trained_run, track, event, tmp_path):

@@ -1,0 +1,47 @@
+"""Which MLflow run records a training run: the first that is written down beside the run's files.
+
+MLflow gives a run its id, so two events that come at once would make two; S3's conditional write lets one win.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from millrace.names import WorkloadNames
+from millrace.objects import read_object, split_uri
+from millrace.settings.tracking import RUN_ID_FILE
+
+LOST = ("PreconditionFailed", "ConditionalRequestConflict")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunIds:
+    """The ids of one workload's MLflow runs; `s3` is boto3's client."""
+
+    s3: Any
+    names: WorkloadNames
+
+    def find(self, run: str) -> str | None:
+        """The id of the MLflow run that records the train execution `run`; None while there is none."""
+        try:
+            return read_object(self.s3, self._uri(run)).decode()
+        except self.s3.exceptions.NoSuchKey:
+            return None
+
+    def claim(self, run: str, run_id: str) -> str:
+        """The id that records `run` from now on: this one, or the one that came first."""
+        from botocore.exceptions import ClientError
+
+        bucket, key = split_uri(self._uri(run))
+        try:
+            self.s3.put_object(Bucket=bucket, Key=key, Body=run_id.encode(), IfNoneMatch="*")
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in LOST:
+                raise
+            return self.find(run) or self.claim(run, run_id)
+        return run_id
+
+    def _uri(self, run: str) -> str:
+        return self.names.run_uri(run, RUN_ID_FILE)
