@@ -6,7 +6,7 @@ STAMP := build/setup.stamp
 # `synth` and `images`: dev or prod.
 STAGE ?= dev
 
-.PHONY: setup demo test check bench synth images clean
+.PHONY: setup demo test check bench synth parity images clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,11 @@ synth: REGION ?= eu-west-1
 synth: setup
 	PATH="$(abspath $(BIN)):$$PATH" build/node/node_modules/.bin/cdk synth --quiet --output build/synth/$(STAGE) \
 		-c stage=$(STAGE) -c account=$(ACCOUNT) -c region=$(REGION)
+
+# What the local cloud does of what the templates of all stages hold, into PARITY.md.
+parity: setup
+	for stage in local dev prod; do $(MAKE) synth STAGE=$$stage || exit 1; done
+	$(BIN)/python -m infra.local.ledger build/synth/local build/synth/dev build/synth/prod --write PARITY.md
 
 # Needs docker with buildx and credentials of the account that holds the stage's platform stack.
 images: setup

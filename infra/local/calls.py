@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
+from botocore.exceptions import UnknownServiceError
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
@@ -86,7 +87,7 @@ def read_call(environ: dict[str, Any]) -> Call | None:
     try:
         operation, path_parameters = get_service_router(service).match(Request(environ))
         name = operation.name
-    except (NotFound, NotImplementedError):
+    except (NotFound, NotImplementedError, UnknownServiceError):
         name, path_parameters = "", {}
     rewind(environ)
     token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or _query(environ).get("X-Amz-Security-Token", "")

@@ -30,6 +30,8 @@ from infra.local.patching import replace, replace_entries
 from infra.local.pools import Outcome, Pool
 from infra.local.runtime_api import Invocation
 
+UNTRUSTED = "The role defined for the function cannot be assumed by Lambda."
+
 
 class Functions:
     """The pools of the cloud's functions, by name."""
@@ -137,7 +139,10 @@ def _answer(
     if kind == "Event":
         asynchronous.send(cloud, function, payload, request_id)
         return b""
-    outcome = functions.invoke(function, payload, request_id)
+    try:
+        outcome = functions.invoke(function, payload, request_id)
+    except PermissionError as error:
+        raise _refused("AccessDeniedException", UNTRUSTED, 403) from error
     answered["x-amz-executed-version"] = str(function.version)
     answered["x-amz-log-result"] = base64.b64encode(outcome.log_tail).decode()
     if outcome.error:
@@ -146,12 +151,16 @@ def _answer(
 
 
 def _refuse_when_throttled(function: Any) -> None:
+    if function.reserved_concurrency is not None and int(function.reserved_concurrency) == 0:
+        raise _refused("TooManyRequestsException", "Rate Exceeded.", 429)
+
+
+def _refused(code: str, message: str, status: int) -> Exception:
     from moto.awslambda.exceptions import LambdaClientError
 
-    if function.reserved_concurrency is not None and int(function.reserved_concurrency) == 0:
-        error = LambdaClientError("TooManyRequestsException", "Rate Exceeded.")
-        error.code = 429
-        raise error
+    error = LambdaClientError(code, message)
+    error.code = status
+    return error
 
 
 def _bytes(body: Any) -> bytes:
@@ -190,8 +199,7 @@ def _check_trust(role_arn: str) -> None:
         try:
             check_trust(role_arn, "lambda.amazonaws.com")
         except PermissionError as error:
-            said = "The role defined for the function cannot be assumed by Lambda."
-            raise InvalidParameterValueException(said) from error
+            raise InvalidParameterValueException(UNTRUSTED) from error
 
 
 def _keep_the_last_invoke_config(kind: Any) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ from moto.stepfunctions.responses import StepFunctionResponse
 
 from infra.local.cloud import Cloud
 from infra.local.executions import LocalExecution, executions, find
+from infra.local.parity import TASKS, task_name
 from infra.local.patching import replace, replace_entries
 from infra.local.redrive import install_journal, redrive
 from infra.local.tasks import install_tasks
@@ -87,21 +89,27 @@ def _parse_once() -> None:
 
     @functools.lru_cache(maxsize=256)
     def parse(definition: str) -> Any:
-        _refuse_distributed_map(json.loads(definition))
+        _refuse_uncovered(json.loads(definition))
         return read(definition)
 
     replace(AmazonStateLanguageParser, parse=staticmethod(parse))
 
 
-def _refuse_distributed_map(value: Any) -> None:
-    if isinstance(value, dict):
-        if value.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
+def _refuse_uncovered(program: Mapping[str, Any]) -> None:
+    """Raise NotImplementedError for what moto would accept now, and fail at later without a reason, or never."""
+    states = program.get("States", {}).values()
+    if any(part.get("QueryLanguage") == "JSONata" for part in (program, *states)):
+        raise NotImplementedError("the local cloud does not cover JSONata: use JSONPath")
+    for state in states:
+        inner = state.get("ItemProcessor") or state.get("Iterator")
+        if (inner or {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
             raise NotImplementedError("the local cloud does not cover Map states in DISTRIBUTED mode: use INLINE")
-        for item in value.values():
-            _refuse_distributed_map(item)
-    elif isinstance(value, list):
-        for item in value:
-            _refuse_distributed_map(item)
+        if state.get("Type") == "Task":
+            name = task_name(str(state.get("Resource", "")))
+            if not name.startswith("aws-sdk:") and name not in TASKS:
+                raise NotImplementedError(f"the local cloud does not cover the task {name}")
+        for part in [inner] if inner else state.get("Branches", []):
+            _refuse_uncovered(part)
 
 
 def _start(cloud: Cloud) -> None:

@@ -3,6 +3,8 @@
 *executed*: the behaviour that the platform relies on happens, by the same calls and with the same outcome.
 *simulated*: it is accepted and answered, what it does on AWS happens only in part, or not at all; the sentence says so.
 *not covered*: it is refused by name, at deployment or when it is called.
+
+What has no row has not been looked at: the ledger refuses an assembly that holds it.
 """
 
 from __future__ import annotations
@@ -21,15 +23,29 @@ Row = tuple[Status, str]
 
 _DOES, _ACTS, _LACKS = Status.EXECUTED, Status.SIMULATED, Status.NOT_COVERED
 
+
+def _each(row: Row, prefix: str, names: str) -> dict[str, Row]:
+    """The same row for several names."""
+    return {f"{prefix}{name}": row for name in names.split()}
+
+
 RESOURCE_TYPES: Mapping[str, Row] = {
-    "AWS::ApplicationAutoScaling::ScalableTarget": (_DOES, "Instances of a variant are added within its bounds."),
+    "AWS::ApplicationAutoScaling::ScalableTarget": (
+        _DOES,
+        "The instances of an endpoint's variant stay within its bounds; targets of other services are kept only.",
+    ),
     "AWS::ApplicationAutoScaling::ScalingPolicy": (
         _ACTS,
-        "Target tracking on the variant's requests; no alarms are made.",
+        "Target tracking of requests per instance, as the endpoint counts them: three minutes above add processes, "
+        "fifteen below take them away. No alarms are made; other metrics are refused.",
     ),
     "AWS::Athena::WorkGroup": (_ACTS, "Kept with its settings; a query is accepted and answered, no SQL is run."),
     "AWS::CDK::Metadata": (_DOES, "Says nothing on AWS either."),
-    "AWS::CloudWatch::Alarm": (_DOES, "Evaluated with percentiles and metric math; its actions and events are sent."),
+    "AWS::CloudWatch::Alarm": (
+        _DOES,
+        "Statistics, percentiles, metric math, missing data, M out of N; actions and events are sent. Judged a moment "
+        "after a metric came, not once a minute; a move of the clock is judged at its end.",
+    ),
     "AWS::CloudWatch::CompositeAlarm": (
         _DOES,
         "Its rule follows the alarms that it names; actions are never suppressed.",
@@ -37,67 +53,81 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::CloudWatch::Dashboard": (_ACTS, "Kept as text; nothing draws it."),
     "AWS::DynamoDB::Table": (
         _DOES,
-        "Items, conditions and transactions; a passed TTL deletes nothing, backups are a switch.",
+        "Items, conditions and transactions; a passed TTL deletes nothing, backups and encryption are settings only.",
+    ),
+    **_each((_ACTS, "Kept; no packet passes it."), "AWS::EC2::", "InternetGateway VPCGatewayAttachment"),
+    **_each(
+        (_ACTS, "Kept; no packet is filtered."),
+        "AWS::EC2::",
+        "NetworkAcl NetworkAclEntry SecurityGroup SecurityGroupEgress SecurityGroupIngress SubnetNetworkAclAssociation",
+    ),
+    **_each(
+        (_ACTS, "Kept; no packet is routed."),
+        "AWS::EC2::",
+        "Route RouteTable SubnetRouteTableAssociation",
     ),
     "AWS::EC2::FlowLog": (_ACTS, "Kept; no packet passes the network, so nothing is logged."),
-    "AWS::EC2::InternetGateway": (_ACTS, "Kept; no packet passes it."),
-    "AWS::EC2::NetworkAcl": (_ACTS, "Kept; no packet is filtered."),
-    "AWS::EC2::NetworkAclEntry": (_ACTS, "Kept; no packet is filtered."),
-    "AWS::EC2::Route": (_ACTS, "Kept; no packet is routed."),
-    "AWS::EC2::RouteTable": (_ACTS, "Kept; no packet is routed."),
-    "AWS::EC2::SecurityGroup": (_ACTS, "Kept; no packet is filtered."),
-    "AWS::EC2::SecurityGroupEgress": (_ACTS, "Kept; no packet is filtered."),
-    "AWS::EC2::SecurityGroupIngress": (_ACTS, "Kept; no packet is filtered."),
-    "AWS::EC2::Subnet": (_ACTS, "Kept; jobs run as processes of the host, outside of any subnet."),
-    "AWS::EC2::SubnetNetworkAclAssociation": (_ACTS, "Kept; no packet is filtered."),
-    "AWS::EC2::SubnetRouteTableAssociation": (_ACTS, "Kept; no packet is routed."),
-    "AWS::EC2::VPC": (_ACTS, "Kept; jobs without network come from their own isolation, not from it."),
-    "AWS::EC2::VPCEndpoint": (_ACTS, "Kept; its policy is not asked."),
-    "AWS::EC2::VPCGatewayAttachment": (_ACTS, "Kept; no packet passes it."),
+    **_each(
+        (_ACTS, "Kept; jobs and functions are processes of the host, outside of any network."),
+        "AWS::EC2::",
+        "Subnet VPC",
+    ),
+    "AWS::EC2::VPCEndpoint": (_ACTS, "Kept; no request passes it, its policy is not asked."),
     "AWS::ECR::Repository": (
         _ACTS,
-        "Kept without images: what a Dockerfile copies is what runs, on the host's Python.",
+        "Kept without images: what a Dockerfile copies is what runs, on the host's Python and its packages.",
     ),
-    "AWS::Events::Archive": (_ACTS, "Kept; a replay is not started."),
-    "AWS::Events::EventBus": (_DOES, "Events reach the rules of their bus."),
+    "AWS::Events::Archive": (_ACTS, "Events are kept; a replay is moto's and was not looked at."),
+    "AWS::Events::EventBus": (_DOES, "Events reach the rules of their bus; its key is a setting only."),
     "AWS::Events::EventBusPolicy": (_DOES, "Asked when a role puts events on the bus."),
     "AWS::Events::Rule": (
         _DOES,
-        "Patterns, schedules, input transformers, retries and dead letters; retries are few and fast.",
+        "Patterns, schedules, input transformers, dead letters. A failed delivery is tried four times within seconds; "
+        "AWS tries for a day.",
     ),
     "AWS::Glue::Database": (_DOES, "Kept, with tables that have versions."),
     "AWS::Glue::Table": (_DOES, "Kept; an update of an old version is refused, as Iceberg commits need it."),
-    "AWS::IAM::ManagedPolicy": (_DOES, "Asked at each call of a role that has it."),
-    "AWS::IAM::Policy": (_DOES, "Asked at each call of a role that has it."),
+    **_each((_DOES, "Asked at each call of a role that has it."), "AWS::IAM::", "ManagedPolicy Policy"),
     "AWS::IAM::Role": (
         _DOES,
-        "Assumed by functions, machines, jobs and schedules; each of their calls is decided by it.",
+        "Assumed by functions, machines, jobs, rules and schedules; each of their calls is decided by it.",
     ),
     "AWS::KMS::Alias": (_DOES, "Names its key."),
     "AWS::KMS::Key": (
         _ACTS,
-        "Its policy decides who uses it; S3, SQS and SNS ask it, but bytes at rest are not encrypted.",
+        "Its policy is asked by S3, SQS and SNS and at direct calls. Nothing is encrypted with it; tables, log groups, "
+        "variables of functions, schedules and volumes do not ask it.",
     ),
     "AWS::Lambda::Alias": (_DOES, "Names its version; weights between two versions are kept, not drawn."),
-    "AWS::Lambda::EventInvokeConfig": (_DOES, "Retries and destinations of asynchronous invocations."),
+    "AWS::Lambda::EventInvokeConfig": (
+        _DOES,
+        "Retries and destinations of asynchronous invocations; the waits between are seconds instead of minutes.",
+    ),
     "AWS::Lambda::EventSourceMapping": (
         _DOES,
-        "Queues are polled in batches, with failures of single items; other sources are refused.",
+        "Queues are polled in batches, with windows and failures of single items, at most four batches at once; other "
+        "sources and filters are refused.",
     ),
     "AWS::Lambda::Function": (
         _DOES,
-        "The staged bundle in a process under its role, time and memory limits kept; host's Python and architecture.",
+        "The staged bundle with its layers in processes under the function's role, by AWS's own runtime client. The "
+        "time limit is kept, memory is looked at every 50 ms; at most four at once, the next ones wait. Python and "
+        "processor are the host's; network, tracing and the key of the variables are settings only.",
     ),
     "AWS::Lambda::LayerVersion": (_DOES, "On the path of the function."),
     "AWS::Lambda::Permission": (_DOES, "Asked when a service of AWS invokes the function."),
-    "AWS::Lambda::Url": (_ACTS, "Kept; the address answers nobody."),
+    "AWS::Lambda::Url": (_ACTS, "Kept; the address answers nobody: the function is invoked by the API."),
     "AWS::Lambda::Version": (_DOES, "Code and settings as they were when it was published."),
-    "AWS::Logs::LogGroup": (_ACTS, "Kept; a function's lines go to a file of the workspace, retention is not kept."),
+    "AWS::Logs::LogGroup": (
+        _ACTS,
+        "Kept, and empty: what functions, jobs and endpoints write goes to files of the workspace; nothing expires.",
+    ),
     "AWS::Logs::MetricFilter": (_ACTS, "Kept; metrics come from the embedded metric format only."),
     "AWS::Logs::ResourcePolicy": (_ACTS, "Kept; no service writes to a log group."),
     "AWS::S3::Bucket": (
         _DOES,
-        "Versions, events, tags and locks work; lifecycle, access logs and encryption are settings only.",
+        "Versions, parts, tags, events, and locks by the machine's own time; lifecycle, access logs, ownership and "
+        "encryption are settings only.",
     ),
     "AWS::S3::BucketPolicy": (_DOES, "Asked at each call of a role, conditions included."),
     "AWS::SNS::Subscription": (_DOES, "Queues and functions receive; mail and telephone do not."),
@@ -105,25 +135,31 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::SNS::TopicPolicy": (_DOES, "Asked when a role or a service publishes."),
     "AWS::SQS::Queue": (
         _DOES,
-        "Visibility and delays by the cloud's clock, dead letters after the last attempt; retention is not kept.",
+        "Visibility, delays and retention by the cloud's clock, dead letters after the last attempt.",
     ),
     "AWS::SQS::QueuePolicy": (_DOES, "Asked when a role or a service sends."),
     "AWS::SSM::Parameter": (_DOES, "Kept, with versions."),
     "AWS::SageMaker::Endpoint": (
         _DOES,
-        "A process per instance that answers HTTP, with canary and rollback by alarms.",
+        "A process per instance that answers HTTP, replaced when it dies, not when it hangs; blue and green, canary, "
+        "rollback by alarms.",
     ),
-    "AWS::SageMaker::EndpointConfig": (_DOES, "Kept; serverless, asynchronous and shadow variants are refused."),
-    "AWS::SageMaker::Model": (_DOES, "What endpoints and batch transforms start."),
+    "AWS::SageMaker::EndpointConfig": (
+        _DOES,
+        "Kept; serverless, asynchronous and shadow variants and data capture are refused.",
+    ),
+    "AWS::SageMaker::Model": (_DOES, "What endpoints and batch transforms start; one container with one archive."),
     "AWS::SageMaker::ModelPackageGroup": (_DOES, "Versions with metadata, approval and events."),
     "AWS::Scheduler::Schedule": (
         _DOES,
-        "Fires under its role by the cloud's clock; a flexible window fires at its start.",
+        "Fires under its role by the cloud's clock, each due time once and in order; a flexible window fires at its "
+        "start, a failed call is tried four times within seconds.",
     ),
     "AWS::Scheduler::ScheduleGroup": (_DOES, "Holds its schedules."),
     "AWS::StepFunctions::StateMachine": (
         _DOES,
-        "Interpreted, each call under the machine's role; Express machines run as Standard.",
+        "Interpreted, each call under the machine's role, with events, task tokens and redrive. Limits on payloads "
+        "(but the input's) and on the history are not kept; log group and traces stay empty; Express runs as Standard.",
     ),
 }
 
@@ -136,124 +172,204 @@ STATE_TYPES: Mapping[str, Row] = {
     "Fail": (_DOES, "Ends the execution with error and cause."),
     "Parallel": (_DOES, "Branches run side by side; one that fails stops the others."),
     "Map": (_DOES, "Inline, with MaxConcurrency."),
-    "Map (DISTRIBUTED)": (_LACKS, "Refused by name: moto's never fails and knows no batches."),
-    "Retry": (_DOES, "Intervals, backoff, jitter and limits."),
+    "Map (DISTRIBUTED)": (_LACKS, "Refused when the machine is made."),
+    "Retry": (_DOES, "Intervals by the cloud's clock, backoff, jitter and limits."),
     "Catch": (_DOES, "Error names as AWS gives them."),
-    "JSONata": (_LACKS, "Machines are written in JSONPath."),
+    "TimeoutSeconds": (
+        _DOES,
+        "By the cloud's clock for machines and for tasks that wait for a token; real seconds for other tasks.",
+    ),
+    "HeartbeatSeconds": (_DOES, "Real seconds, whatever the cloud's clock says."),
+    "JSONata": (_LACKS, "Refused when the machine is made."),
 }
 """Types of states, and what hangs on states."""
 
-INTRINSIC_FUNCTIONS: Mapping[str, Row] = dict.fromkeys(
-    (
-        "States.Array",
-        "States.ArrayContains",
-        "States.ArrayGetItem",
-        "States.ArrayLength",
-        "States.ArrayPartition",
-        "States.ArrayRange",
-        "States.ArrayUnique",
-        "States.Base64Decode",
-        "States.Base64Encode",
-        "States.Format",
-        "States.Hash",
-        "States.JsonMerge",
-        "States.JsonToString",
-        "States.MathAdd",
-        "States.MathRandom",
-        "States.StringSplit",
-        "States.StringToJson",
-        "States.UUID",
-    ),
+INTRINSIC_FUNCTIONS: Mapping[str, Row] = _each(
     (_DOES, "Evaluated by moto's interpreter."),
+    "States.",
+    "Array ArrayContains ArrayGetItem ArrayLength ArrayPartition ArrayRange ArrayUnique Base64Decode Base64Encode "
+    "Format Hash JsonMerge JsonToString MathAdd MathRandom StringSplit StringToJson UUID",
 )
 """Intrinsic functions of state machines."""
 
 TASKS: Mapping[str, Row] = {
     "lambda:invoke": (_DOES, "The function runs; its error type is the error's name."),
-    "lambda:invoke.waitForTaskToken": (_DOES, "Waits for SendTaskSuccess or SendTaskFailure."),
+    **_each(
+        (_DOES, "Waits for SendTaskSuccess or SendTaskFailure."),
+        "",
+        "lambda:invoke.waitForTaskToken sqs:sendMessage.waitForTaskToken",
+    ),
     "sqs:sendMessage": (_DOES, "The message is sent."),
-    "sqs:sendMessage.waitForTaskToken": (_DOES, "Waits for SendTaskSuccess or SendTaskFailure."),
     "sns:publish": (_DOES, "The message is published."),
     "events:putEvents": (_DOES, "The events reach the bus; a failed entry fails the state."),
     "states:startExecution": (_DOES, "The other machine starts."),
     "states:startExecution.sync": (_DOES, "Waits for the end; its output is text."),
     "states:startExecution.sync:2": (_DOES, "Waits for the end; its output is JSON."),
-    "dynamodb:getItem": (_DOES, "The item is read."),
-    "dynamodb:putItem": (_DOES, "The item is put, conditions kept."),
-    "dynamodb:updateItem": (_DOES, "The item is updated, conditions kept."),
-    "dynamodb:deleteItem": (_DOES, "The item is deleted, conditions kept."),
-    "sagemaker:createTrainingJob": (_DOES, "The job starts as a process with the container's contract."),
-    "sagemaker:createTrainingJob.sync": (_DOES, "Waits for the job; a stopped execution stops it."),
-    "sagemaker:createProcessingJob": (_DOES, "The job starts as a process with the container's contract."),
-    "sagemaker:createProcessingJob.sync": (_DOES, "Waits for the job; a stopped execution stops it."),
-    "sagemaker:createTransformJob": (_DOES, "The job starts as a process with the container's contract."),
-    "sagemaker:createTransformJob.sync": (_DOES, "Waits for the job; a stopped execution stops it."),
-    "sagemaker:createModel": (_DOES, "The model is made."),
-    "sagemaker:createEndpointConfig": (_DOES, "The configuration is made."),
+    **_each(
+        (_DOES, "The item is read or written, conditions kept."), "dynamodb:", "getItem putItem updateItem deleteItem"
+    ),
+    **_each(
+        (_DOES, "The job starts as a process with the container's contract."),
+        "sagemaker:",
+        "createTrainingJob createProcessingJob createTransformJob",
+    ),
+    **_each(
+        (_DOES, "Waits for the job; a stopped execution stops it."),
+        "sagemaker:",
+        "createTrainingJob.sync createProcessingJob.sync createTransformJob.sync",
+    ),
+    **_each(
+        (_DOES, "The model or the configuration is kept, checked by AWS's own model of the call."),
+        "sagemaker:",
+        "createModel createEndpointConfig",
+    ),
     "sagemaker:createEndpoint": (_DOES, "The endpoint's processes start."),
-    "sagemaker:updateEndpoint": (_DOES, "Blue and green, canary, rollback by alarms."),
+    "sagemaker:updateEndpoint": (_DOES, "Blue and green, canary, rollback by alarms, waits by the cloud's clock."),
 }
 """Optimized integrations, `service:action` with its pattern; `aws-sdk:` integrations are looked up among the calls."""
 
-SERVICES: Mapping[str, Row] = {
-    "application-autoscaling": (
-        _ACTS,
-        "Targets and policies are kept; variants follow their requests, other targets do not.",
-    ),
-    "athena": (_ACTS, "Executions are kept and succeed; no SQL is run."),
-    "cloudwatch": (_DOES, "Metrics, metric math and alarms; no Metrics Insights, nothing ages out."),
-    "dynamodb": (_DOES, "By moto's tables."),
-    "ec2": (_ACTS, "The network is kept; no packet passes it."),
-    "ecr": (_ACTS, "Repositories are kept, without images."),
-    "events": (_DOES, "Events reach their targets; archives are not replayed."),
-    "glue": (_DOES, "The catalogue, with its check of versions; no job runs."),
-    "iam": (_DOES, "Roles and policies decide every call of a role."),
-    "kms": (_ACTS, "Keys, policies and data keys; what S3, SQS and SNS keep is not encrypted by them."),
-    "lambda": (_DOES, "Invoked synchronously and asynchronously, with retries and destinations."),
-    "logs": (_ACTS, "Groups, streams and events are kept; queries and retention are not."),
-    "s3": (_DOES, "Objects with versions, parts, tags, locks and events."),
-    "sagemaker": (_DOES, "Jobs, endpoints and the registry as processes and records; the host's hardware."),
-    "scheduler": (_DOES, "Schedules fire by the cloud's clock."),
-    "sns": (_DOES, "Messages reach queues and functions."),
-    "sqs": (_DOES, "Messages, visibility, delays, dead letters."),
-    "ssm": (_DOES, "Parameters with versions."),
-    "states": (_DOES, "Executions, histories, task tokens, redrive."),
-    "sts": (_DOES, "Temporary keys; their end is not enforced."),
-    "xray": (_ACTS, "Accepted from a policy; no daemon runs, so no trace is sent."),
-}
-"""The services that identity policies name, by their prefix in actions."""
-
 CALLS: Mapping[str, Row] = {
-    "events:PutRule": (_DOES, "Also what `.sync` tasks ask for on AWS; here they need no rule."),
-    "events:StartReplay": (_LACKS, "Archives are not replayed."),
-    "logs:StartQuery": (_LACKS, "No query language for logs."),
-    "sagemaker:CreateHyperParameterTuningJob": (_LACKS, "No tuning jobs."),
-    "sagemaker:CreatePipeline": (_LACKS, "State machines do this work."),
-    "sagemaker:ListTags": (_DOES, "Tags of jobs, models and endpoints."),
-    "sagemaker:InvokeEndpoint": (_DOES, "Answered by the variant's process, weights kept."),
-    "sagemaker:InvokeEndpointAsync": (_LACKS, "Asynchronous endpoints are refused."),
+    **_each(
+        (_ACTS, "Kept; the variants of endpoints follow their requests."),
+        "application-autoscaling:",
+        "DeleteScalingPolicy DeregisterScalableTarget DescribeScalableTargets DescribeScalingActivities "
+        "DescribeScalingPolicies PutScalingPolicy RegisterScalableTarget",
+    ),
+    **_each(
+        (_ACTS, "Kept, and every query succeeds; no SQL is run."),
+        "athena:",
+        "GetQueryExecution GetQueryResults StartQueryExecution",
+    ),
+    **_each(
+        (_DOES, "Alarms as their row says; metrics with percentiles and metric math. Nothing ages out, no Insights."),
+        "cloudwatch:",
+        "DeleteAlarms DescribeAlarms GetMetricData GetMetricStatistics PutMetricAlarm PutMetricData SetAlarmState",
+    ),
+    **_each(
+        (_DOES, "Items and conditions; throughput is not limited, every read is consistent."),
+        "dynamodb:",
+        "BatchGetItem BatchWriteItem ConditionCheckItem DeleteItem GetItem PutItem Query Scan TransactWriteItems "
+        "UpdateItem",
+    ),
+    **_each(
+        (_ACTS, "Granted for jobs in a network; no interface is made."),
+        "ec2:",
+        "CreateNetworkInterface CreateNetworkInterfacePermission DeleteNetworkInterface "
+        "DeleteNetworkInterfacePermission DescribeDhcpOptions DescribeNetworkInterfaces DescribeSecurityGroups "
+        "DescribeSubnets DescribeVpcs",
+    ),
+    **_each(
+        (_ACTS, "Granted for pulling images; none is pulled."),
+        "ecr:",
+        "BatchCheckLayerAvailability BatchGetImage GetAuthorizationToken GetDownloadUrlForLayer",
+    ),
+    "events:PutEvents": (_DOES, "The events reach their bus."),
+    **_each(
+        (_ACTS, "Granted for the rules behind `.sync` tasks; those wait without one."),
+        "events:",
+        "DescribeRule PutRule PutTargets",
+    ),
+    **_each(
+        (_DOES, "The catalogue, with its check of versions."),
+        "glue:",
+        "CreateTable DeleteTable GetDatabase GetTable GetTables UpdateTable",
+    ),
+    "iam:CreateServiceLinkedRole": (_ACTS, "Granted for the first use of a service; no such role is needed."),
+    **_each((_ACTS, "The right to it is asked; nothing is encrypted."), "kms:", "Decrypt GenerateDataKey"),
+    "kms:CreateGrant": (_ACTS, "Granted for volumes of jobs; no grant is made."),
+    "lambda:InvokeFunction": (_DOES, "Synchronously and asynchronously, with retries and destinations."),
+    **_each(
+        (_ACTS, "Asked of who calls it; the lines of functions and jobs go to files without it."),
+        "logs:",
+        "CreateLogGroup CreateLogStream DescribeLogStreams PutLogEvents",
+    ),
+    **_each(
+        (_ACTS, "Granted for the logs of machines; none are delivered."),
+        "logs:",
+        "CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies GetLogDelivery "
+        "ListLogDeliveries PutResourcePolicy UpdateLogDelivery",
+    ),
+    **_each(
+        (_DOES, "Objects with versions, parts, tags, locks and events."),
+        "s3:",
+        "AbortMultipartUpload DeleteObject DeleteObjectVersion GetObject GetObjectTagging GetObjectVersion ListBucket "
+        "ListBucketMultipartUploads ListBucketVersions ListMultipartUploadParts PutObject PutObjectRetention "
+        "PutObjectTagging",
+    ),
+    **_each(
+        (_DOES, "Jobs are processes with the container's contract, on the host's hardware."),
+        "sagemaker:",
+        "CreateProcessingJob CreateTrainingJob CreateTransformJob DescribeProcessingJob DescribeTrainingJob "
+        "DescribeTransformJob StopProcessingJob StopTrainingJob StopTransformJob",
+    ),
+    **_each(
+        (_DOES, "Endpoints are processes that answer HTTP, as many as they have instances."),
+        "sagemaker:",
+        "CreateEndpoint CreateEndpointConfig CreateModel DeleteEndpoint DeleteEndpointConfig DeleteModel "
+        "DescribeEndpoint DescribeEndpointConfig DescribeModel UpdateEndpoint UpdateEndpointWeightsAndCapacities",
+    ),
+    "sagemaker:InvokeEndpoint": (_DOES, "Answered by a process of the variant, by the variants' weights."),
+    **_each(
+        (_DOES, "The registry: versions, metadata, approval, life cycle and their events."),
+        "sagemaker:",
+        "CreateModelPackage DeleteModelPackage DescribeModelPackage DescribeModelPackageGroup ListModelPackages "
+        "UpdateModelPackage",
+    ),
+    **_each((_DOES, "Tags of jobs, models, endpoints and packages."), "sagemaker:", "AddTags DeleteTags ListTags"),
+    **_each(
+        (_LACKS, "No MLflow server answers here: the local stage writes its runs to a file."),
+        "sagemaker-mlflow:",
+        "CreateExperiment CreateRun DeleteRun GetExperimentByName LogBatch UpdateRun",
+    ),
+    "sns:Publish": (_DOES, "The message reaches the topic's subscriptions."),
+    **_each(
+        (_DOES, "Messages, visibility and delays by the cloud's clock, dead letters."),
+        "sqs:",
+        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ReceiveMessage SendMessage",
+    ),
+    **_each((_DOES, "Parameters with versions."), "ssm:", "GetParameter GetParameters PutParameter"),
+    **_each(
+        (_DOES, "Executions, histories, task tokens, redrive."),
+        "states:",
+        "DescribeExecution GetExecutionHistory ListExecutions RedriveExecution SendTaskFailure SendTaskHeartbeat "
+        "SendTaskSuccess StartExecution StopExecution",
+    ),
+    **_each((_ACTS, "Granted; no trace is sent."), "xray:", "PutTelemetryRecords PutTraceSegments"),
 }
-"""Single calls that differ from their service."""
+"""Actions of identity policies; an action that is not here has not been looked at."""
+
+PATTERN_OPERATORS: Mapping[str, Row] = _each(
+    (_DOES, "Matched by moto as AWS matches it."),
+    "",
+    "$or anything-but cidr equals-ignore-case exists numeric prefix suffix wildcard",
+)
+"""Operators of event patterns."""
 
 POLICY_FEATURES: Mapping[str, Row] = {
-    "Action": (_DOES, "Matched with wildcards, in any case."),
-    "NotAction": (_DOES, "Matched with wildcards, in any case."),
+    **_each((_DOES, "Matched with wildcards, in any case."), "", "Action NotAction"),
     "Resource": (_DOES, "Matched against the resource that the call names, with wildcards and policy variables."),
     "NotResource": (_DOES, "Matched against the resource that the call names."),
     "Principal": (_DOES, "Roles, sessions, the account and services."),
-    "NotPrincipal": (_LACKS, "An Allow with it is void, a Deny with it bites."),
+    "NotPrincipal": (_LACKS, "An Allow with it is void, a Deny with it bites; the refusal names it."),
     "Deny": (_DOES, "Wins over every Allow."),
     "identity policy": (_DOES, "Asked at every call with a role's keys; the operator's keys are not asked."),
-    "trust policy": (_DOES, "Asked by the cloud when a service assumes the role."),
+    "trust policy": (
+        _DOES,
+        "Asked when a service assumes the role; a role that assumes another by a call of its own is asked for its own "
+        "policy only.",
+    ),
     "permissions boundary": (_DOES, "Limits what the role's policies allow."),
     "resource policy AWS::S3::BucketPolicy": (_DOES, "Asked at each call of a role."),
-    "resource policy AWS::SQS::QueuePolicy": (_DOES, "Asked at each call of a role and each delivery of a service."),
-    "resource policy AWS::SNS::TopicPolicy": (_DOES, "Asked at each call of a role and each delivery of a service."),
+    **_each(
+        (_DOES, "Asked at each call of a role and each delivery of a service."),
+        "resource policy AWS::",
+        "SQS::QueuePolicy SNS::TopicPolicy",
+    ),
     "resource policy AWS::Events::EventBusPolicy": (_DOES, "Asked when a role puts events."),
     "resource policy AWS::Lambda::Permission": (_DOES, "Asked at each delivery of a service."),
     "resource policy AWS::KMS::Key": (
         _DOES,
-        "Asked at each call of a role, also what S3, SQS and SNS ask for the caller.",
+        "Asked at each call of a role, also what S3, SQS and SNS ask for the caller, and at deliveries of services.",
     ),
     "resource policy AWS::ECR::Repository": (_ACTS, "Kept; no image is pulled."),
     "resource policy AWS::Logs::ResourcePolicy": (_ACTS, "Kept; no service writes to a log group."),
@@ -261,3 +377,9 @@ POLICY_FEATURES: Mapping[str, Row] = {
     "iam:PassRole": (_DOES, "Asked for each role that a call hands to a service, with `iam:PassedToService`."),
 }
 """Elements of policies; condition keys and operators are looked up where they are decided."""
+
+
+def task_name(resource: str) -> str:
+    """`sagemaker:createTrainingJob.sync` of a Task's Resource; a function's own ARN is the old way to call it."""
+    _, found, name = resource.partition(":states:")
+    return name.lstrip(":").replace("reference:", "") if found else "lambda:invoke"

@@ -5,8 +5,8 @@ become visible again, and moves what failed too often to the dead-letter queue. 
 SendMessage with one message, once, and raises its failure to the sender. moto's queues also lose a message that is
 sent while another is deleted, and hand one message to two receivers at once; a lock per queue ends both.
 
-Visibility, delays and long polls follow the cloud's clock. Weaker than AWS: at most `POLLERS` batches of a queue at
-once; no message filtering; no retention."""
+Visibility, delays, long polls and retention follow the cloud's clock. Weaker than AWS: at most `POLLERS` batches of a
+queue at once; no message filtering; windows are real seconds; too old a message goes when the queue is asked."""
 
 from __future__ import annotations
 
@@ -91,10 +91,12 @@ def _lock_queues(cloud: Cloud, models: Any) -> None:
         visibility_timeout: int,
         message_attribute_names: list[str] | None = None,
     ) -> list[Any]:
-        lock = self.get_queue(queue_name)._messages_lock
+        queue = self.get_queue(queue_name)
+        lock = queue._messages_lock
         until = models.unix_time() + float(wait_seconds_timeout or 0)
         with lock:
             while True:
+                _drop_expired(queue, models.unix_time())
                 found: list[Any] = receive(self, queue_name, count, 0, visibility_timeout, message_attribute_names)
                 left_s = until - models.unix_time()
                 if found or left_s <= 0 or cloud.stopping.is_set():
@@ -113,6 +115,12 @@ def _lock_queues(cloud: Cloud, models: Any) -> None:
 
     replace(models.SQSBackend, receive_message=receive_message, change_message_visibility=change_message_visibility)
     replace(models.Queue, delete_message=delete_message)
+
+
+def _drop_expired(queue: Any, now: float) -> None:
+    """moto hands out no message that is older than the queue's retention, but keeps it for ever."""
+    oldest = (now - float(queue.message_retention_period)) * 1000
+    queue._messages = [message for message in queue._messages if message.sent_timestamp > oldest]
 
 
 def _poll_new_mappings(cloud: Cloud, backend: Any) -> None:
@@ -138,7 +146,7 @@ def _check_role(cloud: Cloud, backend: Any, spec: dict[str, Any]) -> None:
         raise InvalidParameterValueException("FilterCriteria is not covered by the local cloud")
     arn = spec.get("EventSourceArn", "")
     if arn.split(":")[2:3] != ["sqs"]:
-        return
+        raise InvalidParameterValueException(f"{arn}: the local cloud covers queues as event sources only")
     sqs = as_role(cloud, backend.get_function(spec["FunctionName"]).role, "sqs", principal="lambda.amazonaws.com")
     url = f"{cloud.endpoint_url}/{ACCOUNT}/{arn.rsplit(':', 1)[1]}"
     asked = (("get_queue_attributes", {"AttributeNames": ["QueueArn"]}), ("delete_message", {"ReceiptHandle": "none"}))

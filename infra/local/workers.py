@@ -34,19 +34,24 @@ class Worker:
         self.memory_mb = int(function.memory_size)
         self.peak_mb = 0.0
         self.ended_for = ""
+        root = code_root(cloud, function)
+        folders = [root, *_library_folders(layer_roots(cloud, function)), runtime_root(cloud)]
+        main = Path(__file__).with_name("function_main.py")
         self._scratch = cloud.workspace / "functions" / "scratch" / uuid.uuid4().hex
         self._scratch.mkdir(parents=True)
         self._current: Invocation | None = None
         self.api = RuntimeApi(cloud.background)
-        root = code_root(cloud, function)
-        folders = [root, *_library_folders(layer_roots(cloud, function)), runtime_root(cloud)]
-        main = Path(__file__).with_name("function_main.py")
-        self.process: subprocess.Popen[bytes] = cloud.spawn(
-            [sys.executable, "-I", "-S", str(main), ":".join(map(str, folders)), function.handler],
-            environment=self._environment(cloud, function, root),
-            cwd=root,
-            log=log,
-        )
+        try:
+            self.process: subprocess.Popen[bytes] = cloud.spawn(
+                [sys.executable, "-I", "-S", str(main), ":".join(map(str, folders)), function.handler],
+                environment=self._environment(cloud, function, root),
+                cwd=root,
+                log=log,
+            )
+        except BaseException:
+            # A role that does not trust Lambda, or a cloud that stops.
+            self._leave_nothing()
+            raise
         cloud.background("reaper", self._reap)
 
     def wait_until_ready(self) -> None:
@@ -84,6 +89,9 @@ class Worker:
         self.process.wait()
         if self._current is not None:
             self._current.done.set()
+        self._leave_nothing()
+
+    def _leave_nothing(self) -> None:
         self.api.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 

@@ -255,6 +255,20 @@ def test_a_role_that_lambda_may_not_assume_is_refused(client: Any, fresh: Any) -
         )  # fmt: skip
 
 
+def test_a_role_that_trusts_lambda_no_more_starts_no_process(client: Any, make: Any, call: Any, role: str) -> None:
+    """The trust policy is asked at each cold start, not only when the function is made."""
+    name, iam = make(), client("iam")
+    trusted = iam.get_role(RoleName=role.rpartition("/")[2])["Role"]["AssumeRolePolicyDocument"]
+    for services, allowed in (("sagemaker.amazonaws.com", False), ("lambda.amazonaws.com", True)):
+        trusted["Statement"][0]["Principal"]["Service"] = services
+        iam.update_assume_role_policy(RoleName=role.rpartition("/")[2], PolicyDocument=json.dumps(trusted))
+        if allowed:
+            assert "FunctionError" not in call(name, {})
+        else:
+            with pytest.raises(ClientError, match=r"AccessDeniedException.*cannot be assumed by Lambda"):
+                call(name, {})
+
+
 def test_prewarmed_functions_start_without_a_wait(cloud: Cloud, make: Any, call: Any) -> None:
     names = [make() for _ in range(2)]
     functions.prewarm(cloud, names)

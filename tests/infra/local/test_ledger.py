@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,8 @@ def test_every_row_is_of_one_of_three_kinds_and_says_something():
         parity.STATE_TYPES,
         parity.INTRINSIC_FUNCTIONS,
         parity.TASKS,
-        parity.SERVICES,
         parity.CALLS,
+        parity.PATTERN_OPERATORS,
         parity.POLICY_FEATURES,
     )
     for table in tables:
@@ -56,7 +57,7 @@ def test_every_row_is_of_one_of_three_kinds_and_says_something():
 def test_services_that_are_executed_have_their_resources_checked():
     prefixes = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker"}
     checked = {prefixes.get(service, service) for service in SERVICES}
-    executed = {name for name, (status, _) in parity.SERVICES.items() if status is Status.EXECUTED}
+    executed = {name.partition(":")[0] for name, (status, _) in parity.CALLS.items() if status is Status.EXECUTED}
     assert executed <= checked
 
 
@@ -69,6 +70,15 @@ def test_a_whole_template_has_its_rows(assembly):
     assert by_name["aws:SecureTransport"].stacks == ("One",)
     page = as_markdown(entries)
     assert "| `AWS::SQS::Queue` | executed |" in page
+    assert page.index("`AWS::EC2::VPC`") < page.index("`AWS::SQS::Queue`"), "what is not executed comes first"
+
+
+def test_what_is_alike_shares_a_line(assembly):
+    statement = {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"], "Resource": "*"}
+    policy = {"Type": "AWS::IAM::Policy", "Properties": {"PolicyDocument": {"Statement": statement}}}
+    page = as_markdown(ledger(assembly({"P": policy})))
+    assert "| `s3:DeleteObject`, `s3:GetObject`, `s3:PutObject` | executed | Objects with" in page
+    assert "| calls | 3 | 0 | 0 |" in page
 
 
 def test_a_folder_without_templates_is_an_error(tmp_path):
@@ -76,22 +86,48 @@ def test_a_folder_without_templates_is_an_error(tmp_path):
         ledger(tmp_path)
 
 
-def test_a_type_without_a_row_is_an_error(assembly):
-    with pytest.raises(LedgerGapError, match="resource type AWS::ECS::Cluster"):
-        ledger(assembly({"C": {"Type": "AWS::ECS::Cluster"}}))
+def allowing(action, **condition):
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*", "Condition": condition}
+    return {"P": {"Type": "AWS::IAM::Policy", "Properties": {"PolicyDocument": {"Statement": statement}}}}
 
 
-def test_a_call_of_an_unknown_service_is_an_error(assembly):
-    statement = {"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": "*"}
-    policy = {"PolicyDocument": {"Statement": statement}}
-    with pytest.raises(LedgerGapError, match="call bedrock:InvokeModel"):
-        ledger(assembly({"P": {"Type": "AWS::IAM::Policy", "Properties": policy}}))
+def task(name):
+    return machine({"A": {"Type": "Task", "Resource": f"arn:aws:states:::{name}", "End": True}})
 
 
-def test_a_task_without_a_row_is_an_error(assembly):
-    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::ecs:runTask.sync", "End": True}}
-    with pytest.raises(LedgerGapError, match=r"task ecs:runTask\.sync"):
-        ledger(assembly(machine(states)))
+def rule(pattern):
+    return {"R": {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": pattern}}}
+
+
+@pytest.mark.parametrize(
+    ("resources", "gap"),
+    [
+        ({"C": {"Type": "AWS::ECS::Cluster"}}, "resource type AWS::ECS::Cluster"),
+        (machine({"A": {"Type": "Dance", "End": True}}), "state Dance"),
+        (machine({"A": {"Type": "Pass", "Parameters": {"a.$": "States.Dance()"}}}), "intrinsic function States.Dance"),
+        (task("ecs:runTask.sync"), "task ecs:runTask.sync"),
+        (task("aws-sdk:bedrockruntime:invokeModel"), "task aws-sdk:bedrockruntime:invokeModel"),
+        (task("aws-sdk:sagemaker:dance"), "task aws-sdk:sagemaker:dance"),
+        (rule({"detail": {"key": [{"sounds-like": "x"}]}}), "event pattern operator sounds-like"),
+        (allowing("bedrock:InvokeModel"), "call bedrock:InvokeModel"),
+        (allowing("s3:Dance"), "call s3:Dance"),
+        (allowing("s3:*"), r"call s3:*"),
+        (allowing("s3:GetObject", StringEquals={"s3:ExistingObjectTag/x": "y"}), "condition key s3:ExistingObjectTag"),
+        (allowing("s3:GetObject", SoundsLike={"s3:prefix": "y"}), "condition operator SoundsLike"),
+    ],
+)
+def test_what_has_no_row_is_an_error_that_names_it(assembly, resources, gap):
+    with pytest.raises(LedgerGapError, match=re.escape(gap)):
+        ledger(assembly(resources))
+
+
+def test_of_several_assemblies_all_is_listed(tmp_path, assembly):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "Two.template.json").write_text(json.dumps({"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}}))
+    first = assembly({"T": {"Type": "AWS::SNS::Topic"}, "Q": {"Type": "AWS::SQS::Queue"}})
+    listed = {entry.thing.name: entry.stacks for entry in ledger(first, other)}
+    assert listed == {"AWS::SNS::Topic": ("One",), "AWS::SQS::Queue": ("One", "Two")}
 
 
 def test_states_tasks_and_functions_of_a_machine_are_found():
@@ -141,13 +177,13 @@ def test_policy_features_are_found():
     assert row_of(Thing(group="condition operator", name=operator))[0] is Status.EXECUTED
 
 
-@pytest.mark.parametrize(
-    "thing",
-    [
-        Thing(group="condition key", name="s3:ExistingObjectTag/x"),
-        Thing(group="condition operator", name="SoundsLike"),
-        Thing(group="policy feature", name="NotPrincipal"),
-    ],
-)
-def test_what_is_not_decided_is_not_covered(thing):
-    assert row_of(thing)[0] is Status.NOT_COVERED
+def test_how_a_key_is_decided_is_told():
+    assert row_of(Thing(group="condition key", name="aws:SecureTransport"))[1].startswith("True: the loopback")
+    assert row_of(Thing(group="condition key", name="s3:prefix"))[1] == "Read from the call's parameters."
+
+
+def test_time_limits_are_found():
+    states = {"A": {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage", "HeartbeatSeconds": 5, "End": True}}
+    template = {"Resources": machine(states)}
+    assert "HeartbeatSeconds" in names(template, "state")
+    assert "TimeoutSeconds" not in names(template, "state")

@@ -321,11 +321,37 @@ def test_machines_made_by_cloudformation_execute(client: Any, states: Any, fresh
     assert closed(states, started["executionArn"])["status"] == "SUCCEEDED"
 
 
-def test_a_distributed_map_is_refused_by_name(machine: Any) -> None:
-    item = {
+DISTRIBUTED = {
+    "Type": "Map",
+    "ItemProcessor": {
         "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-        "StartAt": "A",
-        "States": {"A": PASS},
-    }
-    with pytest.raises(ClientError, match="DISTRIBUTED"):
-        machine({"M": {"Type": "Map", "ItemProcessor": item, "End": True}})
+        "StartAt": "I",
+        "States": {"I": {"Type": "Pass", "End": True}},
+    },
+    "End": True,
+}
+BRANCHES = {
+    "Type": "Parallel",
+    "Branches": [{"StartAt": "M", "States": {"M": DISTRIBUTED}}],
+    "End": True,
+}
+RUN_TASK = {"Type": "Task", "Resource": "arn:aws:states:::ecs:runTask.sync", "Parameters": {}, "End": True}
+
+
+@pytest.mark.parametrize(
+    ("state", "more", "named"),
+    [
+        (DISTRIBUTED, {}, "Map states in DISTRIBUTED mode"),
+        (BRANCHES, {}, "Map states in DISTRIBUTED mode"),
+        ({"Type": "Pass", "End": True}, {"QueryLanguage": "JSONata"}, "does not cover JSONata"),
+        ({"Type": "Pass", "QueryLanguage": "JSONata", "End": True}, {}, "does not cover JSONata"),
+        (RUN_TASK, {}, "does not cover the task ecs:runTask.sync"),
+    ],
+)
+def test_what_is_not_covered_is_refused_by_name(machine: Any, state: Any, more: Any, named: str) -> None:
+    with pytest.raises(ClientError, match=named):
+        machine({"A": state}, **more)
+    # The negative control: it is the value that is refused, not the word.
+    machine(
+        {"A": {"Type": "Pass", "Result": {"ProcessorConfig": {"Mode": "DISTRIBUTED"}, "Resource": "ecs"}, "End": True}}
+    )

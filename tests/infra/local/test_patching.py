@@ -33,10 +33,15 @@ def test_entries_are_as_before_at_the_end():
     assert shared == {"kept": 1, "changed": 2}
 
 
-def test_an_error_undoes_too():
-    with pytest.raises(ValueError, match="no"), undone():
+def fail() -> None:
+    with undone():
         replace(Service, size=3)
         raise ValueError("no")
+
+
+def test_an_error_undoes_too():
+    with pytest.raises(ValueError, match="no"):
+        fail()
     assert Service.size == 1
 
 

@@ -103,6 +103,24 @@ def test_a_failed_batch_is_visible_again_by_the_clock(cloud: Cloud, client: Any,
     until(lambda: len(batches(cloud, name)) == 2)
 
 
+def test_a_message_older_than_the_retention_is_gone(cloud: Cloud, client: Any, fresh: Any) -> None:
+    url = client("sqs").create_queue(QueueName=fresh("queue"), Attributes={"MessageRetentionPeriod": "86400"})[
+        "QueueUrl"
+    ]
+
+    def count() -> int:
+        names = ["ApproximateNumberOfMessages"]
+        found = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return int(found["ApproximateNumberOfMessages"])
+
+    for body in ("old", "new"):
+        client("sqs").send_message(QueueUrl=url, MessageBody=body)
+        cloud.clock.move(cloud.clock.now() + timedelta(hours=20))
+    assert count() == 2, "looked at by nobody so far"
+    (kept,) = client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)["Messages"]
+    assert (kept["Body"], count()) == ("new", 1)
+
+
 def test_a_disabled_or_deleted_mapping_polls_nothing(cloud: Cloud, client: Any, source: Any) -> None:
     name, url, _ = source(Enabled=False)
     client("sqs").send_message(QueueUrl=url, MessageBody="x")
@@ -121,6 +139,20 @@ def test_a_disabled_or_deleted_mapping_polls_nothing(cloud: Cloud, client: Any, 
 def test_a_role_that_may_not_poll_gets_no_mapping(source: Any) -> None:
     with pytest.raises(ClientError, match="does not have permissions"):
         source(polls=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"EventSourceArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/s"}, "queues as event sources only"),
+        ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "FilterCriteria is not covered"),
+    ],
+)
+def test_other_sources_and_filters_are_refused(client: Any, source: Any, settings: Any, named: str) -> None:
+    name, _, _ = source()
+    given = {"EventSourceArn": f"arn:aws:sqs:eu-west-1:123456789012:{name}", "FunctionName": name, **settings}
+    with pytest.raises(ClientError, match=named):
+        client("lambda").create_event_source_mapping(**given)
 
 
 def test_no_message_is_lost_or_taken_twice(cloud: Cloud, fresh: Any) -> None:

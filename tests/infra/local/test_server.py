@@ -12,6 +12,9 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 
@@ -81,6 +84,16 @@ def test_a_small_object_is_put_without_delay(cloud, fresh):
     for key in ("a", "b", "c"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"x")
     assert time.perf_counter() - began < 0.5
+
+
+def test_a_service_that_is_not_there_is_named(cloud):
+    """Signed as a client of the service would sign, which boto3 does not have."""
+    request = AWSRequest("POST", f"{cloud.endpoint_url}/api/2.0/mlflow/runs/create", data=b"{}")
+    SigV4Auth(Credentials("local", "local"), "sagemaker-mlflow", "eu-west-1").add_auth(request)
+    asked = urllib.request.Request(request.url, request.data, dict(request.headers), method="POST")
+    with pytest.raises(urllib.error.HTTPError, match="501") as refused:
+        urllib.request.urlopen(asked)
+    assert "the local cloud cannot do this" in refused.value.read().decode()
 
 
 def test_an_unknown_control_route_is_named(cloud):

@@ -28,7 +28,9 @@ def test_decisions_are_written_in_batches_that_may_fail_in_part(templates: Templ
     (mapping,) = resources(templates, stage, "serving", "AWS::Lambda::EventSourceMapping")
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 2}
-    assert mapping["MaximumBatchingWindowInSeconds"] >= 1
+    # AWS asks for a window where a batch may hold more than ten messages; on a laptop nobody waits for one.
+    window_s = mapping["MaximumBatchingWindowInSeconds"]
+    assert window_s == 0 if stage == "local" else window_s >= 1
 
 
 @pytest.mark.parametrize("stage", STAGES)

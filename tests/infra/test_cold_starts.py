@@ -1,0 +1,122 @@
+"""Each function of the local template, started cold: its own variables, its bundle and layers, the runtime, no more."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from infra.local.bundles import runtime_root
+
+FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents[2].glob("functions/*/handler.py"))
+PREFIX = "millrace-local-electricity-"
+HEAVY = {"awswrangler", "mlflow", "pandas", "sagemaker", "torch"}
+"""What no function loads before it is called."""
+LIMIT_S = 0.5
+"""Of CPU, from the start of the interpreter until the handler can be called; measured 0.2 to 0.3."""
+RUNTIME = {
+    **dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "eu-west-1"),
+    **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x"),
+}
+"""Of what Lambda adds to a function's own variables, what these read at their start."""
+START = """
+import importlib, json, os, sys
+name, _, handler = sys.argv[1].rpartition(".")
+module = importlib.import_module(name)
+used = os.times()
+print(json.dumps({"cpu_s": used.user + used.system, "loaded": sorted(sys.modules),
+    "handler": callable(getattr(module, handler)), "rendered": module.SETTINGS.render()}))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """A function as its template says it."""
+
+    handler: str
+    variables: dict[str, str]
+    path: tuple[str, ...]
+    """Bundle, layers, runtime."""
+
+    def start(self) -> subprocess.CompletedProcess[str]:
+        source = f"import sys; sys.path[:0] = {list(self.path)}; sys.dont_write_bytecode = True{START}"
+        words = [sys.executable, "-I", "-S", "-c", source, self.handler]
+        environment = RUNTIME | self.variables
+        return subprocess.run(words, env=environment, cwd=self.path[0], capture_output=True, text=True, check=False)
+
+    def told(self) -> dict[str, Any]:
+        done = self.start()
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+
+@pytest.fixture(scope="module")
+def find(
+    assemblies: dict[str, Path], templates: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Function]:
+    assembly = assemblies["local"]
+    runtime = runtime_root(SimpleNamespace(workspace=tmp_path_factory.mktemp("runtime")))  # type: ignore[arg-type]
+    assets = {
+        place["objectKey"]: (assembly / asset["source"]["path"]).resolve()
+        for manifest in assembly.glob("*.assets.json")
+        for asset in json.loads(manifest.read_text())["files"].values()
+        for place in asset["destinations"].values()
+    }
+    resources = {key: one for template in templates["local"].values() for key, one in template["Resources"].items()}
+
+    def function(name: str) -> Function:
+        (found,) = [
+            resource["Properties"]
+            for resource in resources.values()
+            if resource["Type"] == "AWS::Lambda::Function" and resource["Properties"]["FunctionName"] == PREFIX + name
+        ]
+        layers = [resources[layer["Ref"]]["Properties"]["Content"]["S3Key"] for layer in found["Layers"]]
+        folders = [assets[found["Code"]["S3Key"]], *(assets[key] / "python" for key in layers), runtime]
+        variables = {key: plain(value) for key, value in found["Environment"]["Variables"].items()}
+        return Function(handler=found["Handler"], variables=variables, path=tuple(map(str, folders)))
+
+    return function
+
+
+def plain(value: Any) -> str:
+    """The variable's value; a word in the place of what is known only when the stack is deployed."""
+    return value if isinstance(value, str) else "https://example.com/deployed"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_cold_start_is_light_and_reads_what_the_stack_says(find: Callable[[str], Function], name: str) -> None:
+    function = find(name)
+    told = function.told()
+    assert told["handler"]
+    assert told["rendered"] == function.variables, "what the stack renders is what the handler parses"
+    assert not HEAVY & set(told["loaded"])
+    if told["cpu_s"] > LIMIT_S:
+        # One measurement may be unlucky; of three the one in the middle is not.
+        assert statistics.median([told["cpu_s"], *(function.told()["cpu_s"] for _ in range(2))]) <= LIMIT_S
+
+
+def test_what_is_not_bundled_or_not_said_stops_the_start(find: Callable[[str], Function], tmp_path: Path) -> None:
+    """The negative controls: the checks above see what they are there for."""
+    function = find("prediction")
+    less = {key: value for key, value in function.variables.items() if key != "MILLRACE_DECISIONS_QUEUE_URL"}
+    assert "MILLRACE_DECISIONS_QUEUE_URL" in replace(function, variables=less).start().stderr
+    bundle, *_, runtime = function.path
+    assert "No module named" in replace(function, path=(bundle, runtime)).start().stderr
+    (tmp_path / "torch.py").write_text(
+        "import time\nuntil = time.process_time() + 0.6\nwhile time.process_time() < until: pass\n"
+    )
+    (tmp_path / "app.py").write_text(
+        "import torch\ndef handler(event, context): pass\nclass SETTINGS:\n    render = dict\n"
+    )
+    told = replace(function, handler="app.handler", path=(str(tmp_path),)).told()
+    assert "torch" in HEAVY & set(told["loaded"])
+    assert told["cpu_s"] > LIMIT_S
