@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -58,6 +59,10 @@ WARMED = (
 )
 """Services whose API models are read right after the start."""
 
+SWITCH_S = 0.001
+"""How long a thread may compute while others wait for the interpreter. A request comes to its turn some fifty times:
+with Python's own five milliseconds, four threads that compute make it last for seconds, and clients that wait for
+three, such as Arrow's, give up one after the other."""
 CONTROL = "/_millrace/"
 CALL = "millrace.call"
 ROLE_KEYS = "ASIA"
@@ -84,7 +89,7 @@ def running(
     cloud = Cloud(workspace=workspace.resolve(), port=listener.getsockname()[1])
     if clock is not None:
         cloud.clock.set(clock)
-    with listener, _alone(), _settled_environment(cloud), undone(), _empty():
+    with listener, _alone(), _settled_environment(cloud), _switching_soon(), undone(), _empty():
         installed = [importlib.import_module(f"infra.local.{name}") for name in fillers]
         cloud.application = _guarded(cloud)
         server = _make_server(cloud, listener, _served(cloud, installed))
@@ -109,6 +114,16 @@ def _alone() -> Iterator[None]:
         yield
     finally:
         _ONE_CLOUD.release()
+
+
+@contextmanager
+def _switching_soon() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from tests.infra.local.waiting import until
 @pytest.fixture(scope="module")
 def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     images(cloud).repository = tiny_images.write(tmp_path_factory.mktemp("repository"))
-    name = "l3-endpoints"
+    name = "tiny-endpoints"
     cloud.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     return name
 
@@ -32,11 +32,11 @@ def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
 def role(cloud: Any) -> str:
     iam = cloud.client("iam")
     arn: str = iam.create_role(
-        RoleName="l3-serving", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
+        RoleName="tiny-serving", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
     )["Role"]["Arn"]
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
     policy = {"Version": "2012-10-17", "Statement": [statement]}
-    iam.put_role_policy(RoleName="l3-serving", PolicyName="all", PolicyDocument=json.dumps(policy))
+    iam.put_role_policy(RoleName="tiny-serving", PolicyName="all", PolicyDocument=json.dumps(policy))
     return arn
 
 

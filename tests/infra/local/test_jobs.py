@@ -23,7 +23,7 @@ from tests.infra.local.waiting import until
 def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A bucket, and the tiny images as the cloud's images."""
     images(cloud).repository = tiny_images.write(tmp_path_factory.mktemp("repository"))
-    name = "l3-jobs"
+    name = "tiny-jobs"
     cloud.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     return name
 
@@ -32,11 +32,11 @@ def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
 def role(cloud: Any) -> str:
     iam = cloud.client("iam")
     arn: str = iam.create_role(
-        RoleName="l3-job", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
+        RoleName="tiny-job", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
     )["Role"]["Arn"]
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
     policy = {"Version": "2012-10-17", "Statement": [statement]}
-    iam.put_role_policy(RoleName="l3-job", PolicyName="all", PolicyDocument=json.dumps(policy))
+    iam.put_role_policy(RoleName="tiny-job", PolicyName="all", PolicyDocument=json.dumps(policy))
     return arn
 
 
@@ -153,7 +153,7 @@ def test_a_channel_without_objects_fails_the_job(training: Any, train: Any, buck
 
 def test_the_jobs_role_moves_the_files(training: Any, train: Any, client: Any, bucket: str) -> None:
     arn = client("iam").create_role(
-        RoleName="l3-powerless", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
+        RoleName="tiny-powerless", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
     )["Role"]["Arn"]
     done = train(training(more={"RoleArn": arn}))
     assert done["TrainingJobStatus"] == "Failed"
@@ -207,7 +207,7 @@ def test_time_limit(training: Any, train: Any) -> None:
 
 def test_the_role_must_trust_sagemaker(training: Any, sagemaker: Any, client: Any) -> None:
     arn = client("iam").create_role(
-        RoleName="l3-other", AssumeRolePolicyDocument=tiny_images.trust("lambda.amazonaws.com")
+        RoleName="tiny-other", AssumeRolePolicyDocument=tiny_images.trust("lambda.amazonaws.com")
     )["Role"]["Arn"]
     with pytest.raises(ClientError, match="Could not assume role"):
         sagemaker.create_training_job(**training(more={"RoleArn": arn}))

@@ -291,7 +291,7 @@ def test_put_events_leaves_parameters_and_event_ids_in_the_history(machine: Any,
 
 def test_aws_sdk_results_are_json_and_errors_have_the_services_name(machine: Any, run: Any, client: Any) -> None:
     task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:s3:listBuckets", "Parameters": {}, "End": True}
-    client("s3").create_bucket(Bucket="l3-listed", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    client("s3").create_bucket(Bucket="tiny-listed", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     output = json.loads(run(machine({"A": task}))["output"])
     assert output["Buckets"][0]["CreationDate"].endswith("Z")
     describe = {

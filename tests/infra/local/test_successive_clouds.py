@@ -162,6 +162,7 @@ def test_at_the_end_moto_is_as_it_was(tmp_path: Path) -> None:
     from moto.core.config import default_user_config
 
     before, settings = dict(members()), json.dumps(default_user_config)
+    switching_s = sys.getswitchinterval()
     with running(tmp_path / "second") as cloud:
         fill(cloud)
         replaced = changed(before)
@@ -169,6 +170,7 @@ def test_at_the_end_moto_is_as_it_was(tmp_path: Path) -> None:
     assert ("moto.events.models.Rule", "send_to_targets") in replaced
     assert changed(before) == []
     assert json.dumps(default_user_config) == settings
+    assert sys.getswitchinterval() == switching_s
 
 
 def test_a_cloud_starts_empty(tmp_path: Path) -> None:
