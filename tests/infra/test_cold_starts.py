@@ -92,6 +92,12 @@ def plain(value: Any) -> str:
     return value if isinstance(value, str) else "https://example.com/deployed"
 
 
+def test_every_function_of_the_template_is_started_here(templates: dict[str, Any]) -> None:
+    resources = [one for template in templates["local"].values() for one in template["Resources"].values()]
+    names = [one["Properties"]["FunctionName"] for one in resources if one["Type"] == "AWS::Lambda::Function"]
+    assert {name.rpartition("-")[2] for name in names} == set(FUNCTIONS)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_cold_start_is_light_and_reads_what_the_stack_says(find: Callable[[str], Function], name: str) -> None:
     function = find(name)
