@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from infra.local.cloud import Cloud
 from infra.local.roles import as_role
-
-_PARALLEL = 4
 
 
 class MoveError(Exception):
@@ -50,8 +48,9 @@ def download(s3: Any, source: Mapping[str, Any], into: Path) -> list[str]:
         found = dict(_manifest(s3, source["S3Uri"]) if kind == "ManifestFile" else _prefix(s3, source["S3Uri"]))
         if not found:
             raise MoveError(_nothing_found(source["S3Uri"]))
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            list(pool.map(lambda name: _fetch(s3, found[name], into / name), found))
+        # One after the other: the client calls the cloud in this process, where threads would only wait for each other.
+        for name, place in found.items():
+            _fetch(s3, place, into / name)
     except ClientError as error:
         raise MoveError(f"ClientError: Data download failed:{error} ({source['S3Uri']})") from error
     return sorted(found)
@@ -109,7 +108,7 @@ def put(s3: Any, path: Path, uri: str, *, kms_key: str | None = None) -> None:
     bucket, key = split(uri)
     encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
     try:
-        s3.upload_file(str(path), bucket, key, ExtraArgs=encryption)
+        s3.upload_file(str(path), bucket, key, ExtraArgs=encryption, Config=TransferConfig(use_threads=False))
     except Exception as error:
         # boto3's transfer wraps a refusal in an error class of its own.
         raise MoveError(f"ClientError: Data upload failed: {error}") from error

@@ -2,7 +2,7 @@
 
 On AWS a job or an endpoint runs an image by digest. Here an image URI `.../millrace-<stage>-<image>` names
 `containers/<image>/Dockerfile`; its COPY lines are copied below the workspace and the program is started there.
-The base image's packages and the interpreter are the host's (RUN lines are not executed).
+RUN lines are not executed: for `pip install -r` the packages that the file names are the host's; so is the interpreter.
 """
 
 from __future__ import annotations
@@ -22,15 +22,24 @@ from pathlib import Path
 
 from infra.local import recorder
 from infra.local.cloud import Cloud
+from infra.local.packages import SITES, link, read_requirements
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGES = "site-packages"
+"""The folder of an image's packages, below its root."""
 
-_WITHOUT_EFFECT = {"RUN", "USER", "EXPOSE", "LABEL", "ARG", "HEALTHCHECK", "STOPSIGNAL", "SHELL", "VOLUME"}
+_WITHOUT_EFFECT = {"USER", "EXPOSE", "LABEL", "ARG", "HEALTHCHECK", "STOPSIGNAL", "SHELL", "VOLUME"}
+
+_BASE = ("torch",)
+"""What AWS's training image brings; it is the base of an image whose Dockerfile leaves the base open."""
+_INSTALL = re.compile(r"pip install .*?-r\s+(\S+)")
 
 # Runs after the host's .pth files: an editable install of the repository would make all of it importable.
 _ISOLATE = """\
 import sys
-sys.path[:] = [entry for entry in sys.path if entry.startswith((sys.prefix, sys.base_prefix, {root!r}))]
+sites = {sites!r}
+kept = (sys.prefix, sys.base_prefix, {root!r})
+sys.path[:] = [entry for entry in sys.path if entry.startswith(kept) and entry not in sites] + [{packages!r}]
 sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, "__module__", "").startswith("__editable__")]
 sys.path_hooks[:] = [h for h in sys.path_hooks if "__editable__" not in getattr(h, "__module__", "")]
 import recorder
@@ -110,7 +119,9 @@ class Images:
         root = self.workspace / "images" / name
         shutil.rmtree(root, ignore_errors=True)
         (root / ".isolate").mkdir(parents=True)
-        (root / ".isolate" / "sitecustomize.py").write_text(_ISOLATE.format(root=str(root)))
+        packages, sites = str(root / PACKAGES), [str(site) for site in SITES]
+        text = _ISOLATE.format(root=str(root), packages=packages, sites=sites)
+        (root / ".isolate" / "sitecustomize.py").write_text(text)
         shutil.copyfile(Path(recorder.__file__), root / ".isolate" / "recorder.py")
         return build(self.repository / "containers" / name / "Dockerfile", context=self.repository, root=root)
 
@@ -129,9 +140,17 @@ def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
     command: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     workdir = "/"
+    required: list[str] = []
+    unset: set[str] = set()
     for instruction, rest in _instructions(dockerfile.read_text()):
         if instruction == "FROM":
             entrypoint, command, workdir = (), (), "/"
+            required += _BASE if rest == "${BASE}" and "BASE" in unset else ()
+        elif instruction == "ARG" and "=" not in rest:
+            unset.add(rest)
+        elif instruction == "RUN":
+            for path in _INSTALL.findall(rest):
+                required += read_requirements(root / path.lstrip("/"))
         elif instruction == "COPY":
             _copy(rest, context=context, root=root, workdir=workdir)
         elif instruction == "WORKDIR":
@@ -146,6 +165,7 @@ def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
             command = _words(rest)
         elif instruction not in _WITHOUT_EFFECT:
             raise ValueError(f"{dockerfile}: the local cloud does not cover the instruction {instruction}")
+    link(required, root / PACKAGES)
     name = dockerfile.parent.name
     return Image(name=name, root=root, entrypoint=entrypoint, command=command, environment=environment, workdir=workdir)
 

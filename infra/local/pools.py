@@ -15,7 +15,7 @@ from infra.local.cloud import Cloud
 from infra.local.runtime_api import Invocation
 from infra.local.workers import Worker, fingerprint
 
-WORKERS_PER_FUNCTION = 4
+WORKERS_PER_FUNCTION = 2
 """More invocations at once wait their turn: a laptop has few cores. AWS starts up to a thousand."""
 LIFETIME_S = 45 * 60.0
 """A worker older than this is not reused: its role's keys last an hour, as on AWS."""

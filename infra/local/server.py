@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from infra.local.calls import Call
 
 FILLERS = (
+    "remembered",
     "cloudformation",
     "identity",
     "functions",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.containers import REPOSITORY, Images, build
+from infra.local.packages import link
 from tests.infra.local import tiny_images
 
 
@@ -154,3 +155,33 @@ def test_no_process_is_left_when_the_cloud_stops(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=15)
     assert below(tmp_path) == []
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's own processing image."""
+    images = Images(workspace=tmp_path_factory.mktemp("workspace"))
+    return images.find("account/millrace-local-processing:1").root
+
+
+@pytest.mark.parametrize(("module", "there"), [("pyarrow", True), ("pydantic_core", True), ("pandas", False)])
+def test_an_image_has_the_packages_that_it_names_and_what_they_need(site: Path, module: str, there: bool) -> None:
+    """The host has all three."""
+    environment = {"PYTHONPATH": str(site / ".isolate")}
+    code = f"import importlib.util; assert importlib.util.find_spec({module!r}), 'not there'; import {module}"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is there, done.stderr
+    assert there or "not there" in done.stderr
+
+
+def test_a_package_that_the_host_lacks_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="expected an installed package there-is-none, found none"):
+        link(["there-is-none>=1"], tmp_path / "site")
+
+
+def test_extras_are_followed_and_the_marker_of_another_system_is_not(tmp_path: Path) -> None:
+    link(["moto[server]"], tmp_path / "server")
+    link(["moto"], tmp_path / "plain")
+    assert {"flask", "moto"} <= {path.name for path in (tmp_path / "server").iterdir()}
+    assert not (tmp_path / "plain" / "flask").exists()
+    assert not (tmp_path / "server" / "colorama").exists()
