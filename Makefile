@@ -6,7 +6,7 @@ STAMP := build/setup.stamp
 # `synth` and `images`: dev or prod.
 STAGE ?= dev
 
-.PHONY: setup demo test check bench synth parity images clean
+.PHONY: setup demo test test-slow check bench synth parity images clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
 
 check: setup
 	$(BIN)/ruff format --check .

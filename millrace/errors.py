@@ -11,6 +11,7 @@ MillraceError
 ├── DecisionError           a line is not a decision
 ├── QueueError              a queue refused messages that must not be lost
 ├── ConflictError           somebody else changed the same thing first
+├── PlaceError              no environment, workload or thing of that name where a command was to work
 └── DeskError               the cloud on this desk, its synthesis or its deployment ended with an error
 
 Bad rows are values (a quarantined row with its reason), never exceptions.
@@ -73,6 +74,10 @@ class QueueError(MillraceError):
 
 class ConflictError(MillraceError):
     """A conditional write lost: the caller decides whether to try again."""
+
+
+class PlaceError(MillraceError):
+    """A command has nowhere to work, or what it names is not there: says what was expected and what came."""
 
 
 class DeskError(MillraceError):

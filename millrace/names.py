@@ -125,6 +125,10 @@ class WorkloadNames:
     def package_group(self) -> str:
         return self.prefix
 
+    def package_arn(self, version: str) -> str:
+        """The model version with this number."""
+        return self._arn("sagemaker", f"model-package/{self.package_group}/{version}")
+
     def table(self, table: str) -> str:
         """`rows`, `labels` (Iceberg); `quarantine`, `decisions`, `predictions` (external tables)."""
         return f"{self.workload}_{table}"

@@ -13,6 +13,10 @@ TOLERANCE = 1e-4
 """How far a served probability may lie from the one the evaluation computed with the same graph: float32 as text."""
 
 
+APPROVED = "Approved"
+"""What the registry says of a version that went live."""
+ROLLBACK_PHASES = ("live",)
+"""A version that was live goes back at once, by its probe and the release's alarms."""
 LEASE_DAYS = 60
 """Longer than a release with all its phases; the lease is freed at its end in any case."""
 
@@ -20,8 +24,10 @@ Outcome = Literal["open", "busy", "done"]
 
 
 def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> Outcome:
-    """`done` when this version or a newer one is live (an event came twice, or late), `busy` until all is ready."""
-    if pointers.champion and int(pointers.champion.version) >= int(version):
+    """`done` when this version or a newer one is or was live (an event came twice, or late), `busy` until all is ready.
+
+    A version that was rolled back stays so: only a person brings it back."""
+    if _newest(pointers) >= int(version):
         return "done"
     return "open" if ready else "busy"
 
@@ -34,22 +40,52 @@ def enter(pointers: Pointers, version: Version, *, phase: str, token: str = "") 
 def promote(pointers: Pointers, version: Version) -> Pointers:
     """The pointers with `version` live, the champion before as previous, no challenger; the same twice changes nothing.
 
-    Raises ConflictError when the champion is newer than `version`: an old release that was redriven must not win."""
+    Raises ConflictError when a newer version is or was live: an old release that was redriven must not win, nor one
+    that was rolled back."""
     champion = pointers.champion
     if champion is None:
         return replace(pointers, champion=version, challenger=None)
     if champion.package_arn == version.package_arn:
         return replace(pointers, challenger=None)
-    if int(champion.version) > int(version.version):
-        raise ConflictError(f"release of version {version.version}: version {champion.version} is live already")
+    if (newest := _newest(pointers)) >= int(version.version):
+        raise ConflictError(f"release of version {version.version}: version {newest} is live already, or was")
     return replace(pointers, champion=version, previous=champion, challenger=None)
 
 
-def roll_back(pointers: Pointers) -> Pointers:
-    """The pointers with the previous version live again; raises ConflictError when there is none."""
-    if pointers.previous is None:
-        raise ConflictError("roll back: expected a previous version, there is none")
-    return replace(pointers, champion=pointers.previous, previous=pointers.champion, challenger=None)
+def rollback_target(pointers: Pointers, asked: str | None) -> str:
+    """The number of the version that a rollback brings back: the one that is asked for, else the previous one.
+
+    Raises ConflictError when nothing is live, there is no previous version, or the version is live already."""
+    if pointers.champion is None:
+        raise ConflictError("roll back: expected a live version, there is none")
+    target = asked or (pointers.previous.version if pointers.previous else None)
+    if target is None:
+        raise ConflictError(f"roll back: expected a version before {pointers.champion.version}, there is none")
+    if target == pointers.champion.version:
+        raise ConflictError(f"roll back: expected a version that is not live, got {target}, which is")
+    return target
+
+
+def check_proven(version: str, approval: str) -> None:
+    """Nothing for a version that was live once; else ConflictError: a rollback skips the phases that people judge."""
+    if approval != APPROVED:
+        raise ConflictError(f"roll back: expected a version that was live ({APPROVED}), version {version} is {approval}")
+
+
+def roll_back(pointers: Pointers, version: Version) -> Pointers:
+    """The pointers with an earlier version live again and the champion before as previous; twice changes nothing.
+
+    Raises ConflictError when nothing is live."""
+    champion = pointers.champion
+    if champion is not None and champion.package_arn == version.package_arn:
+        return replace(pointers, challenger=None)
+    rollback_target(pointers, version.version)
+    return replace(pointers, champion=version, previous=champion, challenger=None)
+
+
+def _newest(pointers: Pointers) -> int:
+    """The number of the newest version that is live or was before; 0 before the first release."""
+    return max((int(one.version) for one in (pointers.champion, pointers.previous) if one), default=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,9 @@ from functions.conclusion.version import Conclusion, version_of
 from millrace.audit import Record, append
 from millrace.errors import ConflictError
 from millrace.registry import Registry
-from millrace.release import LEASE_DAYS, enter, promote
+from millrace.release import LEASE_DAYS, enter, promote, roll_back
 from millrace.settings.conclusion import ConclusionSettings
-from millrace.state import State
+from millrace.state import Pointers, State, Version
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -37,18 +37,30 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         raise ConflictError(f"{call.execution}: expected the lease of release, another execution took it meanwhile")
     version = version_of(call, NAMES)
     before = STATE.pointers()
+    after = moved(call, before, version)
     if call.phase == "live":
-        after = promote(before, version)
         REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution}")
-    else:
-        after = enter(before, version, phase=call.phase, token=call.token)
     written = before if after == before else STATE.move(after)
     record = Record(
         who=f"conclusion of {call.execution}",
-        what=f"release.{call.phase}",
+        what=f"release.{'rolled_back' if call.state.rollback else call.phase}",
         as_of=as_of,
         cause=call.state.cause,
-        details={"version": version.version, "revision": written.revision},
+        details={"version": version.version, "revision": written.revision} | rollback_details(call),
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
     return {"phase": call.phase, "revision": written.revision}
+
+
+def moved(call: Conclusion, pointers: Pointers, version: Version) -> Pointers:
+    if call.phase != "live":
+        return enter(pointers, version, phase=call.phase, token=call.token)
+    return roll_back(pointers, version) if call.state.rollback else promote(pointers, version)
+
+
+def rollback_details(call: Conclusion) -> dict[str, str]:
+    """Who wanted it, why, and which version went."""
+    if call.state.rollback is None:
+        return {}
+    replaced = call.state.opening.answer.previous_version
+    return {"by": call.state.rollback.who, "reason": call.state.rollback.reason, "replaced": replaced}

@@ -13,6 +13,7 @@ from millrace.state import Version
 class Opened(Part):
     package_arn: str
     version: str
+    previous_version: str
     run_name: str
     model_data_url: str
 
@@ -21,8 +22,16 @@ class Named(Part):
     name: str
 
 
+class Rollback(Part):
+    """Who wants an earlier version live again, and why."""
+
+    reason: str
+    who: str = "console"
+
+
 class Releasing(Asked):
     opening: Answered[Opened]
+    rollback: Rollback | None = None
     model: Named
     live_config: Named | None = None
     """The live endpoint's configuration; none before the live phase."""

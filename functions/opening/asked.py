@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
+
+from pydantic import model_validator
 
 from functions.opening.endpoints import Standing
 from millrace.invocation import Asked, Part
@@ -15,18 +18,54 @@ class Registered(Part):
     package_arn: str
 
 
-class Opening(Asked):
-    """The input of a release execution."""
+class Rollback(Part):
+    """An operator's wish to have an earlier version live again."""
 
-    detail: Registered
+    to: str | None = None
+    """Number of the version; None: the previous one."""
+
+
+class Rollout(Part):
+    phases: tuple[str, ...]
+
+
+class Opening(Asked):
+    """The input of a release execution: the package that was registered, or a rollback."""
+
+    detail: Registered | None = None
+    rollback: Rollback | None = None
+    rollout: Rollout
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Opening:
+        if (self.detail is None) == (self.rollback is None):
+            came = "neither" if self.detail is None else "both"
+            raise ValueError(f"expected detail.package_arn (a registered model) or rollback, got {came}")
+        return self
+
+
+def label_of(version: str, execution: str) -> str:
+    """`v2-1f0e4a`: the middle of the names of models and configurations, another one for each execution.
+
+    A version that is released a second time would else meet its own names."""
+    return f"v{version}-{hashlib.sha256(execution.encode()).hexdigest()[:6]}"
 
 
 def answer(
-    package: Package, pointers: Pointers, *, outcome: Outcome, live: Standing, challenger: Standing
+    package: Package,
+    pointers: Pointers,
+    *,
+    label: str,
+    phases: tuple[str, ...],
+    outcome: Outcome,
+    live: Standing,
+    challenger: Standing,
 ) -> dict[str, Any]:
     """What the machine's later states read."""
     return {
         "outcome": outcome,
+        "label": label,
+        "phases": list(phases),
         "package_arn": package.arn,
         "version": package.version,
         "run_name": package.metadata["run"],

@@ -46,10 +46,12 @@ class Cloud:
     """WSGI applications by path prefix below `/_millrace/`; the longest prefix answers."""
     guards: list[Callable[[Any], tuple[str, list[tuple[str, str]], bytes] | None]] = field(default_factory=list)
     """Asked with each signed call (`infra.local.calls.Call`) before moto; an answer other than None is sent."""
+    watchers: list[Callable[[Sequence[str], Mapping[str, str]], None]] = field(default_factory=list)
+    """Told of each process that is started: its arguments and its whole environment."""
     parts: dict[type, Any] = field(default_factory=dict)
     """What a filler keeps for as long as the cloud runs, by its class."""
     denials: list[Any] = field(default_factory=list)
-    """What roles were refused (`infra.local.identity.Denial`), oldest first."""
+    """What roles were refused (`infra.local.iam.identity.Denial`), oldest first."""
     threads: Threads = field(default_factory=Threads)
     """All that run for the cloud; its end waits for them."""
     application: Any = None
@@ -94,7 +96,7 @@ class Cloud:
 
         `service` (`lambda.amazonaws.com`) is who assumes the role; PermissionError where the role does not trust it."""
         if service is not None:
-            from infra.local.identity import check_trust
+            from infra.local.iam.identity import check_trust
 
             check_trust(role_arn, service)
         assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session[:64])
@@ -117,13 +119,16 @@ class Cloud:
 
         The process sees `environment` and nothing of the cloud's own but the recorder's file."""
         log.parent.mkdir(parents=True, exist_ok=True)
+        whole = {**environment, recorder.FILE: str(self.entered)}
+        for watcher in self.watchers:
+            watcher(arguments, whole)
         # Under the lock, so that a process started at the very end is still seen by `stop`.
         with self._lock, log.open("ab") as output:
             if self.stopping.is_set():
                 raise RuntimeError(f"the cloud stops: {arguments[0]} is not started")
             process = subprocess.Popen(
                 arguments,
-                env={**environment, recorder.FILE: str(self.entered)},
+                env=whole,
                 cwd=cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -143,7 +148,7 @@ class Cloud:
 
     def emit(self, source: str, detail_type: str, detail: Mapping[str, Any], *, resources: Sequence[str] = ()) -> str:
         """The id of the service event put on the default bus, as AWS itself would put it there."""
-        from infra.local.events import deliver
+        from infra.local.messages.events import deliver
 
         event_id = str(uuid.uuid4())
         deliver(

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from infra.local import parity
-from infra.local.identity import GLOBAL_KEYS, is_decided
+from infra.local.iam.identity import GLOBAL_KEYS, is_decided
+from infra.local.iam.policies import OPERATORS
 from infra.local.parity import Row, Status, task_name
-from infra.local.policies import OPERATORS
 
 GROUPS = (
     "resource type",

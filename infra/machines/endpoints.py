@@ -1,6 +1,6 @@
 """The steps of a release on SageMaker endpoints: model, configuration, endpoint, alarms, scaling.
 
-Models and configurations are named by version, retry and redrive, so a call that comes twice never collides; their
+Models and configurations are named by version, execution, retry and redrive, so a call that comes twice never collides; their
 names are read back from the ARN in the answer.
 """
 
@@ -19,6 +19,8 @@ VARIANT = "main"
 """Constant: guardrails need the same variant name before and after an update."""
 CREATION_S = 60 * 60
 VERSION = "$.opening.answer.version"
+LABEL = "$.opening.answer.label"
+"""`v<version>-<execution>`: a version that is released again, by a rollback, gets names of its own."""
 ERRORS_ALARM = "States.Format('{}-errors', $.live_config.name)"
 LATENCY_ALARM = "States.Format('{}-latency', $.live_config.name)"
 """Made for one release: without the dimension EndpointConfigName an alarm mixes the old fleet with the new one."""
@@ -44,7 +46,7 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
     return _sagemaker("createModel", "The model that the package describes", parameters, "model", next_state, selected)
 
 
-def config(context: Context, *, instances: int, result: str, next_state: str, kind: str = "challenger") -> State:
+def config(context: Context, *, instances: int, result: str, next_state: str, kind: str = "trial") -> State:
     """CreateEndpointConfig with one variant; its name lands at `$.<result>.name`."""
     instance = context.workload.rollout.instance[jobs.stage(context)]
     own_disk = instance.split(".")[1] in jobs.WITH_OWN_DISK
@@ -200,9 +202,9 @@ def scaling_statements(context: Context) -> list[Statement]:
 
 
 def _named(context: Context, suffix: str) -> str:
-    """`<prefix>-v<version>-<retry>-<redrive><suffix>`."""
-    name = f"{context.names.prefix}-v{{}}-{{}}-{{}}{suffix}"
-    return f"States.Format('{name}', {VERSION}, $$.State.RetryCount, $$.Execution.RedriveCount)"
+    """`<prefix>-v<version>-<execution>-<retry>-<redrive><suffix>`."""
+    name = f"{context.names.prefix}-{{}}-{{}}-{{}}{suffix}"
+    return f"States.Format('{name}', {LABEL}, $$.State.RetryCount, $$.Execution.RedriveCount)"
 
 
 def _dimension(context: Context) -> dict[str, str]:

@@ -22,6 +22,9 @@ APPROVAL_S = 14 * 24 * 3600
 def definition(context: Context) -> Definition:
     """The definition. Input: cause, as_of, detail.package_arn; rollout.phases may shorten the workload's own.
 
+    Or, to have an earlier version live again, `{"rollback": {"reason": …, "who": …, "to": …}}`: `to` is the number of
+    the version (the previous one without it), `who` an identity (`console` without it).
+
     Raises WorkloadError for a canary on one instance: a part of one instance cannot take a part of the traffic."""
     _check(context.workload)
     return states.machine(
@@ -122,12 +125,12 @@ def _challenger(context: Context) -> dict[str, State]:
 def _phases(context: Context) -> dict[str, State]:
     """Shadow and assisted stand until a person has judged them; the canary judges itself by its alarms."""
     asked = {
-        f"{phase}.$": f"States.ArrayContains($.rollout.phases, '{phase}')" for phase in ("shadow", "assisted", "canary")
+        f"{phase}.$": f"States.ArrayContains($.opening.answer.phases, '{phase}')" for phase in ("shadow", "assisted", "canary")
     }
     return {
         "Phases": {
             "Type": "Pass",
-            "Comment": "Which phases the rollout asks for",
+            "Comment": "Which phases this release has: those of the rollout; a rollback only the last",
             "Parameters": asked,
             "ResultPath": "$.phases",
             "Next": "Shadow?",

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from infra.local import parity
-from infra.local.cloudformation import KINDS
+from infra.local.cloudformation.stacks import KINDS
+from infra.local.iam.needs import SERVICES
 from infra.local.ledger import LedgerGapError, Thing, as_markdown, ledger, row_of, things
-from infra.local.needs import SERVICES
 from infra.local.parity import Status
 
 EVERY_TYPE = json.loads((Path(__file__).parent / "templates" / "every_type.json").read_text())

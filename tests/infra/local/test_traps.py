@@ -3,9 +3,9 @@
 The test `b` of `test_a.py` is written `a: b`.
 
 - a resource type that moto does not know is skipped without a word
-  cloudformation: an_unknown_type_raises_by_name_before_anything_is_made
+  stacks: an_unknown_type_raises_by_name_before_anything_is_made
 - a property that it does not know is dropped
-  cloudformation: an_unknown_property_raises_by_name
+  stacks: an_unknown_property_raises_by_name
 - a bucket's versions, events and locks in a template are ignored
   traps: a_bucket_is_what_its_template_says
 - an endpoint configuration refuses ml.g5, ml.g6 and later
@@ -13,17 +13,17 @@ The test `b` of `test_a.py` is written `a: b`.
 - machines made by CloudFormation execute nothing
   machines: machines_made_by_cloudformation_execute
 - a failed creation stays half made
-  cloudformation: a_failed_creation_is_rolled_back
+  stacks: a_failed_creation_is_rolled_back
 - a failed update stays half done
-  cloudformation: a_failed_update_goes_back_to_the_state_before
+  stacks: a_failed_update_goes_back_to_the_state_before
 - a replaced resource's new id does not reach its dependants
-  cloudformation: the_id_of_a_replaced_resource_reaches_those_that_refer_to_it
+  stacks: the_id_of_a_replaced_resource_reaches_those_that_refer_to_it
 - an alias stays on the first version
-  cloudformation: a_new_version_has_the_new_code_and_the_alias_follows
+  stacks: a_new_version_has_the_new_code_and_the_alias_follows
 - exports are lost on update
-  cloudformation: an_export_changes_with_its_stack
+  stacks: an_export_changes_with_its_stack
 - zones are those of us-east-1
-  cloudformation: an_availability_zone_lies_in_the_region
+  stacks: an_availability_zone_lies_in_the_region
 - `{{resolve:ssm:…}}` stays text
   traps: a_dynamic_reference_is_resolved
 - the previous value of a parameter that had its default is a KeyError
@@ -133,7 +133,7 @@ from botocore.exceptions import ClientError
 
 import infra
 from infra.local.cloud import Cloud
-from infra.local.queues import POLL_S
+from infra.local.messages.queues import POLL_S
 from tests.infra.local import tiny_images
 from tests.infra.local.waiting import until
 
@@ -145,7 +145,8 @@ def test_the_list_names_tests_that_exist() -> None:
     held = re.findall(r"^- (.+)\n  (\w+): (\w+)$", __doc__ or "", re.MULTILINE)
     assert len(held) == (__doc__ or "").count("\n- ") > 50
     for trap, file, name in held:
-        assert re.search(rf"^def test_{name}\(", (HERE / f"test_{file}.py").read_text(), re.MULTILINE), trap
+        (path,) = HERE.rglob(f"test_{file}.py")
+        assert re.search(rf"^def test_{name}\(", path.read_text(), re.MULTILINE), trap
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Templates become resources, through the services' own APIs."""

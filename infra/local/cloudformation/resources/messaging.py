@@ -1,0 +1,199 @@
+"""Queues, topics, buses, rules and schedules."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, as_text
+
+
+def _put_queue(wanted: Wanted) -> Made:
+    name = wanted.name("QueueName", longest=80)
+    settings = wanted.rest("QueueName", "Tags")
+    attributes = {key: as_text(value) for key, value in settings.items()}
+    if wanted.before is None:
+        tags = {tag["Key"]: tag["Value"] for tag in wanted.properties.get("Tags", [])}
+        url = wanted.call("sqs", "CreateQueue", QueueName=name, Attributes=attributes, tags=tags)["QueueUrl"]
+    else:
+        url = wanted.before.ref
+        wanted.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes=attributes)
+    made_of = {"Arn": arn("sqs", wanted, name), "QueueName": name, "QueueUrl": url}
+    return Made(ref=url, attributes=made_of)
+
+
+def _put_queue_policy(wanted: Wanted) -> Made:
+    policy = {"Policy": json.dumps(wanted.properties["PolicyDocument"])}
+    for url in wanted.properties["Queues"]:
+        wanted.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes=policy)
+    return Made(ref=wanted.name("", longest=80))
+
+
+def _put_topic(wanted: Wanted) -> Made:
+    name = wanted.name("TopicName", longest=256)
+    settings = wanted.rest("TopicName", "Tags", "Subscription")
+    attributes = {key: as_text(value) for key, value in settings.items()}
+    if wanted.before is None:
+        wanted.call("sns", "CreateTopic", Name=name, Attributes=attributes, **wanted.get("Tags"))
+    topic = arn("sns", wanted, name)
+    if wanted.before is not None:
+        for key, value in attributes.items():
+            wanted.call("sns", "SetTopicAttributes", TopicArn=topic, AttributeName=key, AttributeValue=value)
+    for subscription in wanted.properties.get("Subscription", []) if wanted.before is None else []:
+        wanted.call("sns", "Subscribe", TopicArn=topic, **subscription)
+    return Made(ref=topic, attributes={"TopicArn": topic, "TopicName": name})
+
+
+def _put_topic_policy(wanted: Wanted) -> Made:
+    policy = json.dumps(wanted.properties["PolicyDocument"])
+    for topic in wanted.properties["Topics"]:
+        wanted.call("sns", "SetTopicAttributes", TopicArn=topic, AttributeName="Policy", AttributeValue=policy)
+    return Made(ref=wanted.name("", longest=80))
+
+
+def _put_subscription(wanted: Wanted) -> Made:
+    settings = wanted.rest("TopicArn", "Protocol", "Endpoint", "Region")
+    attributes = {key: as_text(value) for key, value in settings.items()}
+    if wanted.before is None:
+        target = wanted.get("TopicArn", "Protocol", "Endpoint")
+        made = wanted.call("sns", "Subscribe", Attributes=attributes, ReturnSubscriptionArn=True, **target)
+        return Made(ref=made["SubscriptionArn"], attributes={"Arn": made["SubscriptionArn"]})
+    own = wanted.before.ref
+    for key, value in attributes.items():
+        wanted.call("sns", "SetSubscriptionAttributes", SubscriptionArn=own, AttributeName=key, AttributeValue=value)
+    return Made(ref=own, attributes={"Arn": own})
+
+
+def _put_bus(wanted: Wanted) -> Made:
+    name = wanted.properties["Name"]
+    operation = "CreateEventBus" if wanted.before is None else "UpdateEventBus"
+    without = ("Policy",) if wanted.before is None else ("Policy", "Tags")
+    if wanted.before is None or wanted.changed("Description", "KmsKeyIdentifier", "DeadLetterConfig"):
+        wanted.call("events", operation, **wanted.rest(*without))
+    if "Policy" in wanted.properties:
+        wanted.call("events", "PutPermission", EventBusName=name, Policy=json.dumps(wanted.properties["Policy"]))
+    return Made(ref=name, attributes={"Arn": arn("events", wanted, f"event-bus/{name}"), "Name": name})
+
+
+def _put_bus_policy(wanted: Wanted) -> Made:
+    """The statement joins those that the bus has, as on AWS."""
+    bus = wanted.properties.get("EventBusName", "default")
+    given = wanted.properties.get("Statement")
+    if given is None:
+        raise ValueError("AWS::Events::EventBusPolicy: the local cloud takes a Statement, not the old properties")
+    statement = {"Sid": wanted.properties["StatementId"], **given}
+    others = [one for one in _bus_statements(wanted, bus) if one["Sid"] != statement["Sid"]]
+    document = {"Version": "2012-10-17", "Statement": [*others, statement]}
+    wanted.call("events", "PutPermission", EventBusName=bus, Policy=json.dumps(document))
+    return Made(ref=f"{bus}|{statement['Sid']}")
+
+
+def _bus_statements(wanted: Wanted, bus: str) -> list[dict[str, Any]]:
+    policy = wanted.call("events", "DescribeEventBus", Name=bus).get("Policy")
+    return list(json.loads(policy)["Statement"]) if policy else []
+
+
+def _drop_bus_policy(wanted: Wanted, made: Made) -> None:
+    bus, _, sid = made.ref.partition("|")
+    wanted.call("events", "RemovePermission", EventBusName=bus, StatementId=sid)
+
+
+def _put_rule(wanted: Wanted) -> Made:
+    name = wanted.name("Name")
+    bus = str(wanted.properties.get("EventBusName", "default")).rpartition("/")[2]
+    pattern = wanted.properties.get("EventPattern")
+    settings = wanted.rest("Name", "EventBusName", "EventPattern", "Targets", *(["Tags"] if wanted.before else []))
+    document = json.dumps(pattern) if pattern is not None else None
+    rule = wanted.call("events", "PutRule", Name=name, EventBusName=bus, EventPattern=document, **settings)
+    targets = wanted.properties.get("Targets", [])
+    kept = {target["Id"] for target in targets}
+    gone = [one["Id"] for one in (wanted.before.properties.get("Targets", []) if wanted.before else [])]
+    if left := [target for target in gone if target not in kept]:
+        wanted.call("events", "RemoveTargets", Rule=name, EventBusName=bus, Ids=left)
+    if targets:
+        wanted.call("events", "PutTargets", Rule=name, EventBusName=bus, Targets=targets)
+    ref = name if bus == "default" else f"{bus}|{name}"
+    return Made(ref=ref, attributes={"Arn": rule["RuleArn"]})
+
+
+def _drop_rule(wanted: Wanted, made: Made) -> None:
+    bus, _, name = made.ref.rpartition("|")
+    place = {"EventBusName": bus or "default"}
+    if targets := [target["Id"] for target in made.properties.get("Targets", [])]:
+        wanted.call("events", "RemoveTargets", Rule=name, Ids=targets, **place)
+    wanted.call("events", "DeleteRule", Name=name, **place)
+
+
+def _put_archive(wanted: Wanted) -> Made:
+    name = wanted.name("ArchiveName", longest=48)
+    pattern = wanted.properties.get("EventPattern")
+    settings = wanted.rest("ArchiveName", "SourceArn", "EventPattern")
+    document = json.dumps(pattern) if pattern is not None else None
+    if wanted.before is None:
+        source = wanted.properties["SourceArn"]
+        own = {"ArchiveName": name, "EventSourceArn": source, "EventPattern": document}
+        wanted.call("events", "CreateArchive", **own, **settings)
+    else:
+        wanted.call("events", "UpdateArchive", ArchiveName=name, EventPattern=document, **settings)
+    return Made(ref=name, attributes={"Arn": arn("events", wanted, f"archive/{name}"), "ArchiveName": name})
+
+
+def _put_schedule(wanted: Wanted) -> Made:
+    name = wanted.name("Name")
+    group = wanted.properties.get("GroupName", "default")
+    operation = "CreateSchedule" if wanted.before is None else "UpdateSchedule"
+    wanted.call("scheduler", operation, Name=name, **wanted.rest("Name"))
+    return Made(ref=name, attributes={"Arn": arn("scheduler", wanted, f"schedule/{group}/{name}")})
+
+
+def _drop_schedule(wanted: Wanted, made: Made) -> None:
+    group = made.properties.get("GroupName", "default")
+    wanted.call("scheduler", "DeleteSchedule", Name=made.ref, GroupName=group)
+
+
+def _put_schedule_group(wanted: Wanted) -> Made:
+    name = wanted.name("Name")
+    if wanted.before is None:
+        wanted.call("scheduler", "CreateScheduleGroup", Name=name, **wanted.get("Tags"))
+    return Made(ref=name, attributes={"Arn": arn("scheduler", wanted, f"schedule-group/{name}")})
+
+
+KINDS = {
+    "AWS::SQS::Queue": Kind(
+        put=_put_queue,
+        drop=lambda wanted, made: wanted.call("sqs", "DeleteQueue", QueueUrl=made.ref),
+        fixed=("QueueName", "FifoQueue"),
+    ),
+    "AWS::SQS::QueuePolicy": Kind(put=_put_queue_policy, fixed=("Queues",)),
+    "AWS::SNS::Topic": Kind(
+        put=_put_topic,
+        drop=lambda wanted, made: wanted.call("sns", "DeleteTopic", TopicArn=made.ref),
+        fixed=("TopicName", "FifoTopic"),
+    ),
+    "AWS::SNS::TopicPolicy": Kind(put=_put_topic_policy, fixed=("Topics",)),
+    "AWS::SNS::Subscription": Kind(
+        put=_put_subscription,
+        drop=lambda wanted, made: wanted.call("sns", "Unsubscribe", SubscriptionArn=made.ref),
+        fixed=("TopicArn", "Protocol", "Endpoint"),
+    ),
+    "AWS::Events::EventBus": Kind(
+        put=_put_bus,
+        drop=lambda wanted, made: wanted.call("events", "DeleteEventBus", Name=made.ref),
+        fixed=("Name",),
+    ),
+    "AWS::Events::EventBusPolicy": Kind(
+        put=_put_bus_policy, drop=_drop_bus_policy, fixed=("EventBusName", "StatementId")
+    ),
+    "AWS::Events::Rule": Kind(put=_put_rule, drop=_drop_rule, fixed=("Name", "EventBusName")),
+    "AWS::Events::Archive": Kind(
+        put=_put_archive,
+        drop=lambda wanted, made: wanted.call("events", "DeleteArchive", ArchiveName=made.ref),
+        fixed=("ArchiveName", "SourceArn"),
+    ),
+    "AWS::Scheduler::Schedule": Kind(put=_put_schedule, drop=_drop_schedule, fixed=("Name", "GroupName")),
+    "AWS::Scheduler::ScheduleGroup": Kind(
+        put=_put_schedule_group,
+        drop=lambda wanted, made: wanted.call("scheduler", "DeleteScheduleGroup", Name=made.ref),
+        fixed=("Name",),
+    ),
+}

@@ -1,0 +1,273 @@
+"""The virtual network: kept as moto keeps it, no packet is filtered by it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.local.cloudformation.resources.kind import Kind, Made, Wanted
+
+
+def _tags(wanted: Wanted, kind: str) -> list[dict[str, Any]] | None:
+    tags = wanted.properties.get("Tags")
+    return [{"ResourceType": kind, "Tags": tags}] if tags else None
+
+
+def _put_vpc(wanted: Wanted) -> Made:
+    switches = ("EnableDnsSupport", "EnableDnsHostnames")
+    if wanted.before is None:
+        settings = wanted.rest(*switches, "Tags")
+        made = wanted.call("ec2", "CreateVpc", TagSpecifications=_tags(wanted, "vpc"), **settings)["Vpc"]["VpcId"]
+    else:
+        made = wanted.before.ref
+    for switch in switches:
+        if switch in wanted.properties:
+            wanted.call("ec2", "ModifyVpcAttribute", VpcId=made, **{switch: {"Value": wanted.properties[switch]}})
+    return Made(ref=made, attributes=_vpc_attributes(wanted, made))
+
+
+def _vpc_attributes(wanted: Wanted, vpc: str) -> dict[str, str]:
+    inside = [{"Name": "vpc-id", "Values": [vpc]}]
+    group = wanted.call("ec2", "DescribeSecurityGroups", Filters=inside)["SecurityGroups"][0]["GroupId"]
+    acl = wanted.call("ec2", "DescribeNetworkAcls", Filters=inside)["NetworkAcls"][0]["NetworkAclId"]
+    return {
+        "VpcId": vpc,
+        "CidrBlock": wanted.properties["CidrBlock"],
+        "DefaultSecurityGroup": group,
+        "DefaultNetworkAcl": acl,
+    }
+
+
+def _put_subnet(wanted: Wanted) -> Made:
+    if wanted.before is None:
+        settings = wanted.rest("MapPublicIpOnLaunch", "Tags")
+        made = wanted.call("ec2", "CreateSubnet", TagSpecifications=_tags(wanted, "subnet"), **settings)["Subnet"]
+        ref, zone = made["SubnetId"], made["AvailabilityZone"]
+    else:
+        ref, zone = wanted.before.ref, wanted.before.attributes["AvailabilityZone"]
+    public = str(wanted.properties.get("MapPublicIpOnLaunch", False)).lower() == "true"
+    wanted.call("ec2", "ModifySubnetAttribute", SubnetId=ref, MapPublicIpOnLaunch={"Value": public})
+    attributes = {"SubnetId": ref, "AvailabilityZone": zone, "VpcId": wanted.properties["VpcId"]}
+    return Made(ref=ref, attributes=attributes)
+
+
+def _put_route_table(wanted: Wanted) -> Made:
+    if wanted.before is not None:
+        return wanted.before
+    tags = _tags(wanted, "route-table")
+    made = wanted.call("ec2", "CreateRouteTable", TagSpecifications=tags, **wanted.get("VpcId"))["RouteTable"]
+    return Made(ref=made["RouteTableId"], attributes={"RouteTableId": made["RouteTableId"]})
+
+
+def _put_association(wanted: Wanted) -> Made:
+    made = wanted.call("ec2", "AssociateRouteTable", **wanted.properties)["AssociationId"]
+    return Made(ref=made, attributes={"Id": made})
+
+
+def _put_route(wanted: Wanted) -> Made:
+    wanted.call("ec2", "CreateRoute", **wanted.properties)
+    return Made(ref=f"{wanted.properties['RouteTableId']}|{wanted.properties['DestinationCidrBlock']}")
+
+
+def _drop_route(wanted: Wanted, made: Made) -> None:
+    table, _, block = made.ref.partition("|")
+    wanted.call("ec2", "DeleteRoute", RouteTableId=table, DestinationCidrBlock=block)
+
+
+_WAYS = {"SecurityGroupIngress": "Ingress", "SecurityGroupEgress": "Egress"}
+_ANYWHERE = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+
+
+def _put_security_group(wanted: Wanted) -> Made:
+    before = wanted.before
+    if before is None:
+        name = wanted.name("GroupName", longest=255)
+        description = wanted.properties["GroupDescription"]
+        tags = _tags(wanted, "security-group")
+        place = wanted.get("VpcId")
+        made = wanted.call(
+            "ec2", "CreateSecurityGroup", GroupName=name, Description=description, TagSpecifications=tags, **place
+        )["GroupId"]
+        if "SecurityGroupEgress" in wanted.properties:
+            wanted.call("ec2", "RevokeSecurityGroupEgress", GroupId=made, IpPermissions=[_ANYWHERE])
+    else:
+        made = before.ref
+    for key, way in _WAYS.items():
+        old = [_permission(rule) for rule in (before.properties.get(key, []) if before else [])]
+        new = [_permission(rule) for rule in wanted.properties.get(key, [])]
+        if gone := [rule for rule in old if rule not in new]:
+            wanted.call("ec2", f"RevokeSecurityGroup{way}", GroupId=made, IpPermissions=gone)
+        if come := [rule for rule in new if rule not in old]:
+            wanted.call("ec2", f"AuthorizeSecurityGroup{way}", GroupId=made, IpPermissions=come)
+    return Made(ref=made, attributes={"GroupId": made, "VpcId": wanted.properties.get("VpcId", "")})
+
+
+def _permission(rule: dict[str, Any]) -> dict[str, Any]:
+    """CloudFormation's flat rule as the API's permission."""
+    ports = ("IpProtocol", "FromPort", "ToPort")
+    made: dict[str, Any] = {str(key): rule[key] for key in ports if key in rule}
+    note = {"Description": rule["Description"]} if "Description" in rule else {}
+    if "CidrIp" in rule:
+        made["IpRanges"] = [{"CidrIp": rule["CidrIp"], **note}]
+    if "CidrIpv6" in rule:
+        made["Ipv6Ranges"] = [{"CidrIpv6": rule["CidrIpv6"], **note}]
+    for key in ("SourcePrefixListId", "DestinationPrefixListId"):
+        if key in rule:
+            made["PrefixListIds"] = [{"PrefixListId": rule[key], **note}]
+    for key in ("SourceSecurityGroupId", "DestinationSecurityGroupId"):
+        if key in rule:
+            made["UserIdGroupPairs"] = [{"GroupId": rule[key], **note}]
+    return made
+
+
+def _put_group_rule(way: str) -> Any:
+    def put(wanted: Wanted) -> Made:
+        permission = _permission(wanted.properties)
+        group = wanted.properties["GroupId"]
+        wanted.call("ec2", f"AuthorizeSecurityGroup{way}", GroupId=group, IpPermissions=[permission])
+        return Made(ref=wanted.name("", longest=100))
+
+    return put
+
+
+def _drop_group_rule(way: str) -> Any:
+    def drop(wanted: Wanted, made: Made) -> None:
+        permission, group = _permission(dict(made.properties)), made.properties["GroupId"]
+        wanted.call("ec2", f"RevokeSecurityGroup{way}", GroupId=group, IpPermissions=[permission])
+
+    return drop
+
+
+def _put_endpoint(wanted: Wanted) -> Made:
+    settings = wanted.rest("Tags", "SubnetIds", "SecurityGroupIds", "RouteTableIds", "PolicyDocument")
+    listed = {
+        "SubnetIds": wanted.properties.get("SubnetIds"),
+        "SecurityGroupIds": wanted.properties.get("SecurityGroupIds"),
+        "RouteTableIds": wanted.properties.get("RouteTableIds"),
+        "PolicyDocument": wanted.properties.get("PolicyDocument"),
+    }
+    if wanted.before is not None:
+        policy = wanted.get("PolicyDocument")
+        if wanted.changed("PolicyDocument"):
+            wanted.call("ec2", "ModifyVpcEndpoint", VpcEndpointId=wanted.before.ref, **policy)
+        return wanted.before
+    tags = _tags(wanted, "vpc-endpoint")
+    made = wanted.call("ec2", "CreateVpcEndpoint", TagSpecifications=tags, **settings, **listed)["VpcEndpoint"]
+    return Made(ref=made["VpcEndpointId"], attributes={"Id": made["VpcEndpointId"]})
+
+
+def _put_flow_log(wanted: Wanted) -> Made:
+    settings = wanted.rest("ResourceId", "Tags")
+    ids = [wanted.properties["ResourceId"]]
+    answer = wanted.call("ec2", "CreateFlowLogs", ResourceIds=ids, **settings)
+    if answer.get("Unsuccessful"):
+        raise ValueError(answer["Unsuccessful"][0]["Error"]["Message"])
+    return Made(ref=answer["FlowLogIds"][0], attributes={"Id": answer["FlowLogIds"][0]})
+
+
+def _put_acl(wanted: Wanted) -> Made:
+    if wanted.before is not None:
+        return wanted.before
+    tags = _tags(wanted, "network-acl")
+    made = wanted.call("ec2", "CreateNetworkAcl", TagSpecifications=tags, **wanted.get("VpcId"))["NetworkAcl"]
+    return Made(ref=made["NetworkAclId"], attributes={"Id": made["NetworkAclId"]})
+
+
+def _put_acl_entry(wanted: Wanted) -> Made:
+    operation = "CreateNetworkAclEntry" if wanted.before is None else "ReplaceNetworkAclEntry"
+    icmp = wanted.properties.get("Icmp")
+    settings = wanted.rest("Icmp", "Egress")
+    egress = str(wanted.properties.get("Egress", False)).lower() == "true"
+    wanted.call("ec2", operation, IcmpTypeCode=icmp, Egress=egress, **settings)
+    way = "egress" if egress else "ingress"
+    return Made(ref=f"{wanted.properties['NetworkAclId']}|{wanted.properties['RuleNumber']}|{way}")
+
+
+def _drop_acl_entry(wanted: Wanted, made: Made) -> None:
+    acl, number, way = made.ref.split("|")
+    wanted.call("ec2", "DeleteNetworkAclEntry", NetworkAclId=acl, RuleNumber=number, Egress=way == "egress")
+
+
+def _put_acl_association(wanted: Wanted) -> Made:
+    made = _associate(wanted, wanted.properties["SubnetId"], wanted.properties["NetworkAclId"])
+    return Made(ref=made, attributes={"AssociationId": made})
+
+
+def _drop_acl_association(wanted: Wanted, made: Made) -> None:
+    """The subnet goes back to the default list of its network, as on AWS."""
+    subnet = made.properties["SubnetId"]
+    vpc = wanted.call("ec2", "DescribeSubnets", SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    default = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "default", "Values": ["true"]}]
+    acl = wanted.call("ec2", "DescribeNetworkAcls", Filters=default)["NetworkAcls"][0]
+    _associate(wanted, subnet, acl["NetworkAclId"])
+
+
+def _associate(wanted: Wanted, subnet: str, acl: str) -> str:
+    of_subnet = [{"Name": "association.subnet-id", "Values": [subnet]}]
+    acls = wanted.call("ec2", "DescribeNetworkAcls", Filters=of_subnet)["NetworkAcls"]
+    old = next(one for each in acls for one in each["Associations"] if one["SubnetId"] == subnet)
+    replaced = {"AssociationId": old["NetworkAclAssociationId"], "NetworkAclId": acl}
+    return str(wanted.call("ec2", "ReplaceNetworkAclAssociation", **replaced)["NewAssociationId"])
+
+
+def _put_gateway(wanted: Wanted) -> Made:
+    if wanted.before is not None:
+        return wanted.before
+    tags = _tags(wanted, "internet-gateway")
+    made = wanted.call("ec2", "CreateInternetGateway", TagSpecifications=tags)["InternetGateway"]
+    return Made(ref=made["InternetGatewayId"], attributes={"InternetGatewayId": made["InternetGatewayId"]})
+
+
+def _put_attachment(wanted: Wanted) -> Made:
+    wanted.call("ec2", "AttachInternetGateway", **wanted.properties)
+    return Made(ref=f"IGW|{wanted.properties['VpcId']}")
+
+
+def _drop_attachment(wanted: Wanted, made: Made) -> None:
+    wanted.call("ec2", "DetachInternetGateway", **made.properties)
+
+
+def _drop(operation: str, key: str) -> Any:
+    return lambda wanted, made: wanted.call("ec2", operation, **{key: made.ref})
+
+
+KINDS = {
+    "AWS::EC2::VPC": Kind(put=_put_vpc, drop=_drop("DeleteVpc", "VpcId"), fixed=("CidrBlock",)),
+    "AWS::EC2::Subnet": Kind(
+        put=_put_subnet,
+        drop=_drop("DeleteSubnet", "SubnetId"),
+        fixed=("CidrBlock", "AvailabilityZone", "VpcId"),
+    ),
+    "AWS::EC2::RouteTable": Kind(
+        put=_put_route_table, drop=_drop("DeleteRouteTable", "RouteTableId"), fixed=("VpcId",)
+    ),
+    "AWS::EC2::SubnetRouteTableAssociation": Kind(
+        put=_put_association, drop=_drop("DisassociateRouteTable", "AssociationId"), fixed=("*",)
+    ),
+    "AWS::EC2::Route": Kind(put=_put_route, drop=_drop_route, fixed=("*",)),
+    "AWS::EC2::SecurityGroup": Kind(
+        put=_put_security_group,
+        drop=_drop("DeleteSecurityGroup", "GroupId"),
+        fixed=("GroupName", "GroupDescription", "VpcId"),
+    ),
+    "AWS::EC2::SecurityGroupIngress": Kind(
+        put=_put_group_rule("Ingress"), drop=_drop_group_rule("Ingress"), fixed=("*",)
+    ),
+    "AWS::EC2::SecurityGroupEgress": Kind(put=_put_group_rule("Egress"), drop=_drop_group_rule("Egress"), fixed=("*",)),
+    "AWS::EC2::VPCEndpoint": Kind(
+        put=_put_endpoint,
+        drop=lambda wanted, made: wanted.call("ec2", "DeleteVpcEndpoints", VpcEndpointIds=[made.ref]),
+        fixed=("ServiceName", "VpcEndpointType", "VpcId", "RouteTableIds", "SubnetIds", "SecurityGroupIds"),
+    ),
+    "AWS::EC2::FlowLog": Kind(
+        put=_put_flow_log,
+        drop=lambda wanted, made: wanted.call("ec2", "DeleteFlowLogs", FlowLogIds=[made.ref]),
+        fixed=("*",),
+    ),
+    "AWS::EC2::NetworkAcl": Kind(put=_put_acl, drop=_drop("DeleteNetworkAcl", "NetworkAclId"), fixed=("VpcId",)),
+    "AWS::EC2::NetworkAclEntry": Kind(
+        put=_put_acl_entry, drop=_drop_acl_entry, fixed=("NetworkAclId", "RuleNumber", "Egress")
+    ),
+    "AWS::EC2::SubnetNetworkAclAssociation": Kind(put=_put_acl_association, drop=_drop_acl_association, fixed=("*",)),
+    "AWS::EC2::InternetGateway": Kind(put=_put_gateway, drop=_drop("DeleteInternetGateway", "InternetGatewayId")),
+    "AWS::EC2::VPCGatewayAttachment": Kind(put=_put_attachment, drop=_drop_attachment, fixed=("*",)),
+}

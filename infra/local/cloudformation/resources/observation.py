@@ -1,0 +1,107 @@
+"""Alarms, dashboards, the catalogue's databases and tables, and Athena's workgroups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from infra.local.cloud import ACCOUNT
+from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn
+
+
+def _put_alarm(wanted: Wanted) -> Made:
+    name = wanted.name("AlarmName", longest=255)
+    wanted.call("cloudwatch", "PutMetricAlarm", AlarmName=name, **wanted.rest("AlarmName"))
+    return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
+
+
+def _put_composite_alarm(wanted: Wanted) -> Made:
+    """moto keeps composite alarms (an alarm with a rule) but has no PutCompositeAlarm."""
+    from moto.cloudwatch.models import cloudwatch_backends
+
+    name = wanted.name("AlarmName", longest=255)
+    known = ("AlarmName", "AlarmRule", "AlarmDescription", "AlarmActions", "OKActions", "ActionsEnabled", "Tags")
+    if unknown := wanted.rest(*known, "InsufficientDataActions"):
+        raise ValueError(f"AWS::CloudWatch::CompositeAlarm: {sorted(unknown)} is not known to the local cloud")
+    given = wanted.properties
+    absent = ("namespace", "metric_name", "comparison_operator", "evaluation_periods", "period", "threshold")
+    backend: Any = cloudwatch_backends[ACCOUNT][wanted.cloud.region]
+    backend.put_metric_alarm(
+        **dict.fromkeys((*absent, "statistic")),
+        name=name,
+        rule=given["AlarmRule"],
+        description=given.get("AlarmDescription"),
+        dimensions=[],
+        alarm_actions=given.get("AlarmActions", []),
+        ok_actions=given.get("OKActions", []),
+        insufficient_data_actions=given.get("InsufficientDataActions", []),
+        actions_enabled=str(given.get("ActionsEnabled", True)).lower() == "true",
+        tags=given.get("Tags"),
+    )
+    return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
+
+
+def _drop_alarm(wanted: Wanted, made: Made) -> None:
+    wanted.call("cloudwatch", "DeleteAlarms", AlarmNames=[made.ref])
+
+
+def _put_dashboard(wanted: Wanted) -> Made:
+    name = wanted.name("DashboardName", longest=255)
+    wanted.call("cloudwatch", "PutDashboard", DashboardName=name, **wanted.get("DashboardBody"))
+    return Made(ref=name)
+
+
+def _put_database(wanted: Wanted) -> Made:
+    given = wanted.properties["DatabaseInput"]
+    name = given.get("Name") or wanted.name("", longest=255, lower=True)
+    settings = {"DatabaseInput": {**given, "Name": name}}
+    if wanted.before is None:
+        wanted.call("glue", "CreateDatabase", **settings)
+    else:
+        wanted.call("glue", "UpdateDatabase", Name=name, **settings)
+    return Made(ref=name)
+
+
+def _put_table(wanted: Wanted) -> Made:
+    if "OpenTableFormatInput" in wanted.properties:
+        raise ValueError("AWS::Glue::Table: Iceberg tables are made in code, an update here drops their metadata")
+    operation = "CreateTable" if wanted.before is None else "UpdateTable"
+    place = wanted.get("DatabaseName", "TableInput")
+    wanted.call("glue", operation, **place)
+    return Made(ref=wanted.properties["TableInput"]["Name"])
+
+
+def _drop_table(wanted: Wanted, made: Made) -> None:
+    wanted.call("glue", "DeleteTable", DatabaseName=made.properties["DatabaseName"], Name=made.ref)
+
+
+def _put_workgroup(wanted: Wanted) -> Made:
+    name = wanted.properties["Name"]
+    settings = wanted.rest("WorkGroupConfiguration", "RecursiveDeleteOption", "State", "Tags")
+    configuration = wanted.properties.get("WorkGroupConfiguration")
+    if wanted.before is None:
+        wanted.call("athena", "CreateWorkGroup", Configuration=configuration, **settings, **wanted.get("Tags"))
+    elif wanted.changed("WorkGroupConfiguration"):
+        raise ValueError("AWS::Athena::WorkGroup: moto cannot update a workgroup")
+    return Made(ref=name)
+
+
+KINDS = {
+    "AWS::CloudWatch::Alarm": Kind(put=_put_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
+    "AWS::CloudWatch::CompositeAlarm": Kind(put=_put_composite_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
+    "AWS::CloudWatch::Dashboard": Kind(
+        put=_put_dashboard,
+        drop=lambda wanted, made: wanted.call("cloudwatch", "DeleteDashboards", DashboardNames=[made.ref]),
+        fixed=("DashboardName",),
+    ),
+    "AWS::Glue::Database": Kind(
+        put=_put_database, drop=lambda wanted, made: wanted.call("glue", "DeleteDatabase", Name=made.ref)
+    ),
+    "AWS::Glue::Table": Kind(put=_put_table, drop=_drop_table, fixed=("DatabaseName",)),
+    "AWS::Athena::WorkGroup": Kind(
+        put=_put_workgroup,
+        drop=lambda wanted, made: wanted.call(
+            "athena", "DeleteWorkGroup", WorkGroup=made.ref, RecursiveDeleteOption=True
+        ),
+        fixed=("Name",),
+    ),
+}

@@ -1,0 +1,1 @@
+"""Numbers, their statistics, and alarms."""

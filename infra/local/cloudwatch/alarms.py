@@ -1,0 +1,244 @@
+"""CloudWatch alarms: evaluated, and their changes told to the bus, to topics and to functions.
+
+moto keeps alarms and never looks at a metric; SetAlarmState changes a word and tells nobody; a new alarm is OK where
+AWS says INSUFFICIENT_DATA. Here alarms are evaluated shortly after a metric was put, when the clock moved, and every
+few seconds. Periods are aligned to their own length; the period under way counts as soon as it has data, unless what
+is still to come could undo a breach (a sum that is too low so far).
+
+Weaker than AWS: a move of the clock is judged at its end, not on the way; no anomaly alarms (refused by name), no
+evaluation of low sample counts, no suppression of a composite alarm's actions, no alarm mute rules."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.cloudwatch import alarm_messages, queue_metrics
+from infra.local.cloudwatch.alarm_evaluation import COMPARISONS, RANGE_BEYOND, Rule, judge
+from infra.local.cloudwatch.alarm_messages import State, state_of
+from infra.local.cloudwatch.alarm_rule import holds
+from infra.local.cloudwatch.metrics import Metrics
+from infra.local.dispatcher import dispatcher
+from infra.local.messages import targets
+from infra.local.patching import replace
+
+LOG = logging.getLogger(__name__)
+TICK_S = 5.0
+DEBOUNCE_S = 0.05
+
+
+class Alarms:
+    """Evaluates the cloud's alarms, one evaluation at a time."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._evaluating = threading.Lock()
+        self._is_due = threading.Event()
+        self._refused: set[str] = set()
+
+    def evaluate_soon(self) -> None:
+        """Once for all that is put within `DEBOUNCE_S`; `dispatcher.pending` knows of it."""
+        if self._all() and not self._is_due.is_set():
+            self._is_due.set()
+            dispatcher(self._cloud).submit("evaluation of alarms", self.evaluate, after_s=DEBOUNCE_S)
+
+    def evaluate(self) -> None:
+        """Returns when each alarm is in the state that its metric asks for."""
+        with self._evaluating:
+            self._is_due.clear()
+            queue_metrics.report(self._cloud, self._all())
+            for alarm in sorted(self._all(), key=lambda alarm: bool(alarm.rule)):
+                try:
+                    if alarm.rule:
+                        self._evaluate_composite(alarm)
+                    else:
+                        self._evaluate_one(alarm)
+                except ValueError as error:
+                    self._refuse(alarm, error)
+
+    def change(self, alarm: Any, value: str, reason: str, data: str) -> None:
+        """Put the alarm into the state; a state that differs from the last is told."""
+        before = state_of(alarm)
+        alarm.update_state(reason, data, value)
+        if before.value == value:
+            return
+        detail = alarm_messages.event_detail(alarm, before)
+        self._cloud.emit("aws.cloudwatch", "CloudWatch Alarm State Change", detail, resources=[alarm.alarm_arn])
+        if alarm.actions_enabled:
+            for arn in _actions(alarm):
+                # A scaling policy is asked again and again while its alarm sounds: it looks at the state by itself.
+                if arn.split(":")[2] != "autoscaling":
+                    self._act(alarm, before, arn)
+
+    def _all(self) -> list[Any]:
+        models: Any = import_module("moto.cloudwatch.models")
+        return list(models.cloudwatch_backends[ACCOUNT][self._cloud.region].alarms.values())
+
+    def _evaluate_one(self, alarm: Any) -> None:
+        rule = _rule(alarm)
+        period_s = _period_s(alarm)
+        now = self._cloud.clock.now()
+        series = self._series(alarm, rule, period_s, now.timestamp())
+        judgement = judge(rule, series, alarm.state_value)
+        if judgement.state != alarm.state_value:
+            data = alarm_messages.reason_data(alarm, rule, judgement, period_s, now)
+            self.change(alarm, judgement.state, judgement.reason, data)
+
+    def _evaluate_composite(self, alarm: Any) -> None:
+        by_name = {other.name: other.state_value for other in self._all()}
+        value = "ALARM" if holds(alarm.rule, by_name) else "OK"
+        if value != alarm.state_value:
+            self.change(alarm, value, f"{alarm.rule} is {'true' if value == 'ALARM' else 'false'}", "")
+
+    def _series(self, alarm: Any, rule: Rule, period_s: int, now: float) -> list[tuple[float, float | None]]:
+        """The evaluation range, oldest first; the period under way only if it has data that can be judged."""
+        metrics: Metrics = self._cloud.parts[Metrics]
+        under_way = now // period_s * period_s
+        count = rule.evaluation_periods + RANGE_BEYOND
+        queries = _queries(alarm)
+        wanted = next(query["Id"] for query in queries if query["ReturnData"])
+        found = metrics.series(queries, under_way - count * period_s, now + 0.001)[wanted]
+        starts = [under_way - n * period_s for n in range(count, 0, -1)]
+        if under_way in found and not _may_still_rise(alarm):
+            starts = [*starts[1:], under_way]
+        return [(at, found.get(at)) for at in starts]
+
+    def _act(self, alarm: Any, before: State, arn: str) -> None:
+        subject, message = alarm_messages.notification(alarm, before, self._cloud.region)
+        service = "cloudwatch.amazonaws.com"
+        if ":lambda:" in arn:
+            service = "lambda.alarms.cloudwatch.amazonaws.com"
+            subject, message = "", json.dumps(alarm_messages.function_payload(alarm, before, self._cloud.region))
+
+        def send() -> None:
+            try:
+                targets.send(self._cloud, arn, message, subject=subject, sender=(service, alarm.alarm_arn))
+            except targets.Undelivered as error:
+                LOG.warning("alarm %s: action %s failed: %s", alarm.name, arn, error)
+
+        dispatcher(self._cloud).submit(f"action of alarm {alarm.name}", send)
+
+    def _refuse(self, alarm: Any, error: ValueError) -> None:
+        if alarm.name not in self._refused:
+            self._refused.add(alarm.name)
+            LOG.error("alarm %s is not evaluated: %s", alarm.name, error)
+
+
+def install(cloud: Cloud) -> None:
+    models: Any = import_module("moto.cloudwatch.models")
+    alarms = cloud.parts[Alarms] = Alarms(cloud)
+    metrics: Metrics = cloud.parts[Metrics]
+    metrics.on_put(alarms.evaluate_soon)
+    cloud.clock.on_move(lambda _before, _after: alarms.evaluate())
+    _start_without_data(models.CloudWatchBackend, alarms)
+    _tell_forced_states(models.CloudWatchBackend, alarms)
+    cloud.background("alarms", lambda: _tick(cloud, alarms.evaluate))
+
+
+def _tick(cloud: Cloud, evaluate: Callable[[], None]) -> None:
+    while not cloud.stopping.wait(TICK_S):
+        evaluate()
+
+
+def _start_without_data(backend: Any, alarms: Alarms) -> None:
+    put = backend.put_metric_alarm
+
+    def put_metric_alarm(self: Any, *arguments: Any, **named: Any) -> Any:
+        refusal = _refusal(named)
+        if refusal:
+            from moto.cloudwatch.exceptions import ValidationError
+
+            raise ValidationError(refusal)
+        name = arguments[0] if arguments else named["name"]
+        before = self.alarms.get(name)
+        alarm = put(self, *arguments, **named)
+        alarm.state_value, alarm.state_reason = "INSUFFICIENT_DATA", "Unchecked: Initial alarm creation"
+        if before is not None:
+            for field in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):
+                setattr(alarm, field, getattr(before, field))
+        alarms.evaluate_soon()
+        return alarm
+
+    replace(backend, put_metric_alarm=put_metric_alarm)
+
+
+def _refusal(named: dict[str, Any]) -> str:
+    comparison = named.get("comparison_operator")
+    if not named.get("rule") and comparison not in COMPARISONS:
+        return f"ComparisonOperator {comparison} is not covered by the local cloud"
+    return ""
+
+
+def _tell_forced_states(backend: Any, alarms: Alarms) -> None:
+    validate = backend.set_alarm_state
+
+    def set_alarm_state(self: Any, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
+        alarm = self.alarms.get(alarm_name)
+        kept = state_of(alarm) if alarm is not None else None
+        validate(self, alarm_name, reason, reason_data, state_value)
+        if alarm is not None and kept is not None:
+            # The check above has already written the state; it is put back so that the change is seen.
+            alarm.history.pop()
+            alarm.state_value, alarm.state_reason = kept.value, kept.reason
+            alarm.state_reason_data, alarm.state_updated_timestamp = kept.reason_data, kept.changed_at
+            alarms.change(alarm, state_value, reason, reason_data or "")
+
+    replace(backend, set_alarm_state=set_alarm_state)
+
+
+def _actions(alarm: Any) -> list[str]:
+    by_state = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}
+    return list(by_state.get(alarm.state_value, alarm.insufficient_data_actions) or [])
+
+
+def _rule(alarm: Any) -> Rule:
+    periods = int(alarm.evaluation_periods)
+    return Rule(
+        comparison=alarm.comparison_operator,
+        threshold=float(alarm.threshold),
+        evaluation_periods=periods,
+        datapoints_to_alarm=int(alarm.datapoints_to_alarm or periods),
+        missing=alarm.treat_missing_data or "missing",
+    )
+
+
+def _period_s(alarm: Any) -> int:
+    if not alarm.metric_data_queries:
+        return int(alarm.period)
+    periods = [query.metric_stat.period for query in alarm.metric_data_queries if query.metric_stat]
+    return max(int(period) for period in periods or [query.period or 60 for query in alarm.metric_data_queries])
+
+
+def _queries(alarm: Any) -> list[dict[str, Any]]:
+    """The alarm as queries of GetMetricData."""
+    if not alarm.metric_data_queries:
+        statistic = alarm.statistic or alarm.extended_statistic
+        asked = _stat(alarm.namespace, alarm.metric_name, alarm.dimensions, alarm.period, statistic, alarm.unit)
+        return [{"Id": "metric", "MetricStat": asked, "ReturnData": True}]
+    return [_query(query) for query in alarm.metric_data_queries]
+
+
+def _query(query: Any) -> dict[str, Any]:
+    shown = {"Id": query.id, "ReturnData": alarm_messages.returns_data(query)}
+    if query.metric_stat is None:
+        return {**shown, "Expression": query.expression, "Period": query.period}
+    stat = query.metric_stat
+    metric = stat.metric
+    asked = _stat(metric.namespace, metric.metric_name, metric.dimensions, stat.period, stat.stat, stat.unit)
+    return {**shown, "MetricStat": asked}
+
+
+def _stat(namespace: str, name: str, dimensions: Any, period: Any, statistic: str, unit: str | None) -> dict[str, Any]:
+    named = [{"Name": one.name, "Value": one.value} for one in dimensions]
+    metric = {"Namespace": namespace, "MetricName": name, "Dimensions": named}
+    return {"Metric": metric, "Period": int(period), "Stat": statistic, "Unit": unit or None}
+
+
+def _may_still_rise(alarm: Any) -> bool:
+    """A sum or count that is too low so far may be high enough when its period is over."""
+    return alarm.comparison_operator.startswith("LessThan") and alarm.statistic in ("Sum", "SampleCount")

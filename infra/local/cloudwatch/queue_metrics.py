@@ -1,0 +1,42 @@
+"""What SQS reports to CloudWatch about its queues, for the queues that an alarm looks at.
+
+AWS reports each minute for every queue; here the gauges are read whenever alarms are evaluated."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.cloudwatch.metric_store import Point, key_of
+from infra.local.cloudwatch.metrics import Metrics
+
+NAMESPACE = "AWS/SQS"
+
+
+def report(cloud: Cloud, alarms: list[Any]) -> None:
+    """Put the gauges of each queue that an alarm names, without starting another evaluation."""
+    models: Any = import_module("moto.sqs.models")
+    queues = models.sqs_backends[ACCOUNT][cloud.region].queues
+    metrics: Metrics = cloud.parts[Metrics]
+    for name in {name for alarm in alarms for name in _queues_of(alarm)}:
+        if name in queues:
+            for metric, value in _gauges(queues[name], cloud.clock.timestamp()).items():
+                point = Point(timestamp=cloud.clock.timestamp(), total=value, count=1, lowest=value, highest=value)
+                metrics.store.add(key_of(NAMESPACE, metric, {"QueueName": name}), point)
+
+
+def _queues_of(alarm: Any) -> list[str]:
+    stats = [query.metric_stat.metric for query in alarm.metric_data_queries if query.metric_stat] or [alarm]
+    named = [metric for metric in stats if metric.namespace == NAMESPACE]
+    return [one.value for metric in named for one in metric.dimensions if one.name == "QueueName"]
+
+
+def _gauges(queue: Any, now: float) -> dict[str, float]:
+    messages = list(queue._messages)
+    oldest = min((message.sent_timestamp / 1000 for message in messages), default=now)
+    return {
+        "ApproximateNumberOfMessagesVisible": float(len(queue.messages)),
+        "ApproximateNumberOfMessagesNotVisible": float(sum(not message.visible for message in messages)),
+        "ApproximateAgeOfOldestMessage": max(0.0, now - oldest),
+    }

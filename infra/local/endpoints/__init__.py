@@ -1,0 +1,1 @@
+"""SageMaker's endpoints: processes that answer, fleets that change, scaling."""

@@ -1,0 +1,123 @@
+"""Condition keys that a call's own parameters give, by service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from infra.local.cloud import ACCOUNT, REGION
+from infra.local.iam.needed import Asked
+
+
+def context(asked: Asked) -> dict[str, tuple[str, ...]]:
+    """The condition values that the parameters give, for the keys of the services we use."""
+    tags = asked.get("Tags") or []
+    pairs = tags.items() if isinstance(tags, dict) else [_tag(tag) for tag in tags if isinstance(tag, dict)]
+    values: dict[str, tuple[str, ...]] = {f"aws:requesttag/{key}".lower(): (str(value),) for key, value in pairs}
+    values["aws:tagkeys"] = tuple(str(key) for key, _ in pairs)
+    encryption = asked.get("EncryptionContext") or {}
+    values |= {f"kms:encryptioncontext:{key}".lower(): (str(value),) for key, value in encryption.items()}
+    for key, read in _KEYS.get(asked.call.service, {}).items():
+        found = read(asked)
+        listed = found if isinstance(found, list) else [] if found is None else [found]
+        values[key] = tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in listed)
+    return values
+
+
+def _tag(tag: Mapping[str, Any]) -> tuple[Any, Any]:
+    lowered = {key.lower(): value for key, value in tag.items()}
+    return lowered.get("key", lowered.get("tagkey")), lowered.get("value", lowered.get("tagvalue"))
+
+
+def _inner(*path: str) -> Callable[[Asked], Any]:
+    """Reads a nested parameter, through lists too."""
+
+    def read(asked: Asked) -> Any:
+        values: list[Any] = [asked.parameters]
+        for name in path:
+            values = [value[name] for value in values if isinstance(value, Mapping) and name in value]
+            values = [item for value in values for item in (value if isinstance(value, list) else [value])]
+        return values or None
+
+    return read
+
+
+_KEYS: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
+    "s3": {
+        "s3:prefix": lambda asked: asked.parameters.get("Prefix", "") if "List" in asked.call.operation else None,
+        "s3:delimiter": _inner("Delimiter"),
+        "s3:max-keys": _inner("MaxKeys"),
+        "s3:versionid": _inner("VersionId"),
+        "s3:x-amz-server-side-encryption": _inner("ServerSideEncryption"),
+        "s3:x-amz-server-side-encryption-aws-kms-key-id": _inner("SSEKMSKeyId"),
+        "s3:x-amz-acl": _inner("ACL"),
+        "s3:x-amz-storage-class": _inner("StorageClass"),
+        "s3:object-lock-mode": _inner("ObjectLockMode"),
+        "s3:resourceaccount": lambda _: ACCOUNT,
+    },
+    "dynamodb": {
+        "dynamodb:leadingkeys": lambda asked: _leading_keys(asked),
+        "dynamodb:select": _inner("Select"),
+        "dynamodb:returnvalues": _inner("ReturnValues"),
+    },
+    "iam": {"iam:awsservicename": _inner("AWSServiceName")},
+    "cloudwatch": {"cloudwatch:namespace": _inner("Namespace")},
+    "events": {
+        "events:source": _inner("Entries", "Source"),
+        "events:detail-type": _inner("Entries", "DetailType"),
+    },
+    "sns": {"sns:protocol": _inner("Protocol"), "sns:endpoint": _inner("Endpoint")},
+    "sagemaker": {
+        "sagemaker:networkisolation": _inner("EnableNetworkIsolation"),
+        "sagemaker:intercontainertrafficencryption": _inner("EnableInterContainerTrafficEncryption"),
+        "sagemaker:instancetypes": lambda asked: (
+            (_inner("ResourceConfig", "InstanceType")(asked) or [])
+            + (_inner("TransformResources", "InstanceType")(asked) or [])
+            + (_inner("ProcessingResources", "ClusterConfig", "InstanceType")(asked) or [])
+            + (_inner("ProductionVariants", "InstanceType")(asked) or [])
+        ),
+        "sagemaker:volumekmskey": lambda asked: (
+            (_inner("ResourceConfig", "VolumeKmsKeyId")(asked) or [])
+            + (_inner("TransformResources", "VolumeKmsKeyId")(asked) or [])
+            + (_inner("ProcessingResources", "ClusterConfig", "VolumeKmsKeyId")(asked) or [])
+            + (_inner("KmsKeyId")(asked) or [])
+        ),
+        "sagemaker:outputkmskey": lambda asked: (
+            (_inner("OutputDataConfig", "KmsKeyId")(asked) or []) + (_inner("TransformOutput", "KmsKeyId")(asked) or [])
+        ),
+        "sagemaker:vpcsubnets": lambda asked: (
+            (_inner("VpcConfig", "Subnets")(asked) or [])
+            + (_inner("NetworkConfig", "VpcConfig", "Subnets")(asked) or [])
+        ),
+        "sagemaker:vpcsecuritygroupids": lambda asked: (
+            (_inner("VpcConfig", "SecurityGroupIds")(asked) or [])
+            + (_inner("NetworkConfig", "VpcConfig", "SecurityGroupIds")(asked) or [])
+        ),
+        "sagemaker:modelapprovalstatus": _inner("ModelApprovalStatus"),
+    },
+}
+"""Condition keys by service and how each is read from the call; a key that is not here is not decided."""
+
+
+def _leading_keys(asked: Asked) -> list[str]:
+    """The partition keys that the request touches: the first value of `Key`, `Item`, or of each batch entry."""
+    found = []
+    for key in ("Key", "Item"):
+        if isinstance(asked.parameters.get(key), Mapping):
+            found.append(_first_value(asked.parameters[key], asked))
+    values = asked.parameters.get("ExpressionAttributeValues") or {}
+    condition = str(asked.parameters.get("KeyConditionExpression") or "")
+    found += [next(iter(value.values())) for name, value in values.items() if f"= {name}" in f"{condition} "]
+    return [str(one) for one in found if one is not None]
+
+
+def _first_value(item: Mapping[str, Any], asked: Asked) -> Any:
+    from moto.dynamodb.models import dynamodb_backends
+
+    table = dynamodb_backends[ACCOUNT][REGION].tables.get(asked.parameters.get("TableName", ""))
+    value = item.get(table.hash_key_attr) if table else None
+    return next(iter(value.values())) if isinstance(value, Mapping) else None
+
+
+KEYS = frozenset(key for keys in _KEYS.values() for key in keys)
+"""Condition keys of services that are decided from the parameters of a call."""

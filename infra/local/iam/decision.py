@@ -1,0 +1,48 @@
+"""One decision: what a role's policies, its boundary and the resource's own policy say to a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from infra.local.cloud import ACCOUNT
+from infra.local.iam.policies import Request, undecided, verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A request of a role and the documents that speak of it; `request.principal` is the role."""
+
+    request: Request
+    of_role: tuple[str, ...]
+    """The role's own policies."""
+    of_resource: tuple[str, ...] = ()
+    boundary: str | None = None
+    """The role's permissions boundary, if it has one."""
+
+
+def why_not(case: Case) -> str | None:
+    """The reason of a refusal in AWS's words, or None when the request is allowed.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
+    request = case.request
+    by_role = verdict(case.of_role, request)
+    by_resource = verdict(case.of_resource, request, with_principal=True)
+    if "Deny" in (by_role, by_resource):
+        kind = "an identity-based" if by_role == "Deny" else "a resource-based"
+        return f"with an explicit deny in {kind} policy{_open(case.of_role + case.of_resource, request)}"
+    if case.boundary is not None and verdict([case.boundary], request) != "Allow":
+        return "because no permissions boundary allows the action"
+    if request.action.startswith("kms:") and by_resource != "Allow":
+        # A key's policy must leave the decision to the account, or name the caller.
+        account = replace(request, principal=(f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT))
+        if verdict(case.of_resource, account, with_principal=True) != "Allow":
+            return "because no resource-based policy allows the action"
+    if "Allow" in (by_role, by_resource):
+        return None
+    return f"because no identity-based policy allows the {request.action} action{_open(case.of_role, request)}"
+
+
+def _open(documents: tuple[str, ...], request: Request) -> str:
+    """What was left undecided, so that the reader knows where to look."""
+    reasons = sorted(set(undecided(documents, request)))
+    return f" (not decided by the local cloud: {', '.join(reasons)})" if reasons else ""

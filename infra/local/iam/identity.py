@@ -1,0 +1,241 @@
+"""IAM for the roles of the platform: each call with temporary keys needs what AWS would ask of its role.
+
+AWS weighs the role's policies, its permissions boundary and the resource's own policy, conditions included, against
+the action and the resource that a call names. moto 5.2.5 asks every service but S3 for a grant on `*`, ignores
+conditions and does not know PassRole. Here a call with keys of an assumed role (`ASIA…`) is decided before moto sees
+it; keys of the operator are not asked. A condition key that is not decided makes an Allow void and a Deny bite.
+
+Weaker than AWS: signatures are not verified (the token is), session policies are not read, loopback counts as secure
+transport, organisations' policies and VPC endpoint policies do not exist.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from infra.local import patching
+from infra.local.calls import Call, Refusal, error_answer
+from infra.local.cloud import ACCOUNT, REGION
+from infra.local.iam.condition_keys import KEYS
+from infra.local.iam.decision import Case, why_not
+from infra.local.iam.needs import needs
+from infra.local.iam.policies import FAMILIES, Request, verdict
+from infra.local.iam.recording import Recording
+from infra.local.iam.resource_policies import resource_policies, text_of
+
+if TYPE_CHECKING:
+    from infra.local.cloud import Cloud
+
+GLOBAL_KEYS: dict[str, str] = {
+    "aws:principalarn": "the role's ARN",
+    "aws:principalaccount": "the account",
+    "aws:principaltype": "AssumedRole",
+    "aws:principalisawsservice": "false: a service principal makes no signed call here",
+    "aws:userid": "the role's id and the session's name",
+    "aws:requestedregion": "the cloud's region",
+    "aws:resourceaccount": "the account",
+    "aws:currenttime": "the cloud's clock",
+    "aws:epochtime": "the cloud's clock",
+    "aws:securetransport": "true: the loopback interface stands for TLS",
+    "aws:sourceip": "127.0.0.1",
+    "aws:viaawsservice": "true for what S3, SQS and SNS ask of KMS for the caller, else false",
+    "aws:calledvia": "absent",
+    "aws:sourcearn": "absent in a role's call; in a service's delivery what it acts for",
+    "aws:sourceaccount": "absent in a role's call; in a service's delivery the account",
+    "aws:sourceowner": "absent in a role's call; in an alarm's notification the account",
+    "aws:principalorgid": "absent: there is no organisation",
+    "aws:sourcevpc": "absent: no request passes a VPC endpoint",
+    "aws:sourcevpce": "absent: no request passes a VPC endpoint",
+    "kms:viaservice": "the service that uses the key for the caller; absent in a direct call",
+    "kms:calleraccount": "the account",
+    "kms:grantisforawsresource": "false: no service makes a grant here",
+    "iam:passedtoservice": "the service that is handed the role",
+    "aws:tagkeys": "the tags of the request",
+}
+"""Condition keys that every call carries, and how each is decided."""
+
+DECIDED = frozenset(GLOBAL_KEYS) | KEYS
+"""All condition keys that are decided, in lower case; besides `policies.FAMILIES`."""
+
+
+def is_decided(key: str) -> bool:
+    """Whether a condition key has a value here; of the others an Allow is void."""
+    return key.lower() in DECIDED or key.lower().startswith(FAMILIES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denial:
+    """A call that was refused."""
+
+    role: str
+    operation: str
+    action: str
+    resource: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """The role behind temporary keys."""
+
+    role: Any
+    session: str
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.role.name}/{self.session}"
+
+
+def install(cloud: Cloud) -> None:
+    from moto.iam.access_control import PermissionResult
+
+    buckets: Any = import_module("moto.s3.models")
+    identity = Identity(cloud)
+    cloud.guards.append(identity.refusal)
+    cloud.parts[Identity] = identity
+    cloud.watchers.append(identity.recording.start)
+    cloud.routes["/_millrace/denials"] = identity.serve_denials
+    cloud.routes["/_millrace/permissions"] = identity.recording.serve
+    # moto ignores a bucket policy's conditions and would refuse everything; the guard decides such policies.
+    patching.replace(buckets.FakeBucket, get_permission=lambda *_: PermissionResult.NEUTRAL)
+
+
+def check_trust(role_arn: str, service: str) -> None:
+    """Raise PermissionError unless the role's trust policy lets the service (`lambda.amazonaws.com`) assume it."""
+    from moto.iam.models import iam_backends
+
+    role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(role_arn)
+    context = {"aws:sourceaccount": (ACCOUNT,), "aws:sourcearn": (), "aws:principalisawsservice": ("true",)}
+    request = Request(action="sts:AssumeRole", resources=("*",), context=context, principal=(service,))
+    if verdict([text_of(role.assume_role_policy_document)], request, with_principal=True) != "Allow":
+        raise PermissionError(f"the trust policy of {role_arn} does not let {service} assume the role")
+
+
+class Identity:
+    """The guard, and the denials that it gave."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._callers: dict[str, tuple[Caller, str]] = {}
+        self.recording = Recording()
+
+    def refusal(self, call: Call) -> Refusal | None:
+        """The answer to a call that is not allowed; None lets it pass."""
+        if not call.access_key.startswith("ASIA"):
+            return None
+        caller = self._caller(call)
+        if caller is None:
+            return error_answer(call, "InvalidClientTokenId", "The security token included in the request is invalid.")
+        for request in needs(call):
+            denial = self._decide(caller, request, call.name)
+            if denial is not None:
+                message = (
+                    f"User: {caller.arn} is not authorized to perform: {denial.action} "
+                    f"on resource: {denial.resource} {denial.reason}"
+                )
+                return error_answer(call, "AccessDenied", message)
+        return None
+
+    def asked(self, role_arn: str, operation: str, request: Request) -> Denial | None:
+        """Why the role may not do what a service does in its name; None where it may."""
+        from moto.iam.models import iam_backends
+
+        role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(role_arn)
+        return self._decide(Caller(role=role, session="service"), request, operation)
+
+    def _decide(self, caller: Caller, request: Request, operation: str) -> Denial | None:
+        """A refusal is written down; so is what was allowed while somebody records."""
+        context = {**self._context(caller, request), **request.context}
+        full = replace(request, context=context, principal=(caller.role.arn, caller.arn))
+        case = Case(
+            request=full,
+            of_role=tuple(_role_policies(caller.role)),
+            of_resource=tuple(resource_policies(full)),
+            boundary=_boundary(caller.role),
+        )
+        reason = why_not(case)
+        if reason is None:
+            self.recording.allow(caller.role.name, operation, case, request.context)
+            return None
+        denial = Denial(
+            role=caller.role.name,
+            operation=operation,
+            action=full.action,
+            resource=full.resources[0],
+            reason=reason,
+        )
+        self._cloud.denials.append(denial)
+        return denial
+
+    def serve_denials(self, _: dict[str, Any], start: Any) -> list[bytes]:
+        body = json.dumps([asdict(denial) for denial in self._cloud.denials]).encode()
+        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _caller(self, call: Call) -> Caller | None:
+        """The role whose keys signed the call; None where key and token do not belong together."""
+        if call.access_key not in self._callers:
+            from moto.iam.models import iam_backends
+            from moto.sts.models import sts_backends
+
+            for assumed in sts_backends[ACCOUNT]["aws"].assumed_roles:
+                if assumed.access_key_id == call.access_key:
+                    role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(assumed.role_arn)
+                    caller = Caller(role=role, session=assumed.session_name)
+                    self._callers[call.access_key] = (caller, assumed.session_token)
+        known = self._callers.get(call.access_key)
+        return known[0] if known and known[1] == call.session_token else None
+
+    def _context(self, caller: Caller, request: Request) -> dict[str, tuple[str, ...]]:
+        now = self._cloud.clock.now()
+        inner = request.context.get("kms:viaservice")
+        tags = {f"aws:principaltag/{key}".lower(): (tag,) for key, tag in _tags(caller.role)}
+        absent = dict.fromkeys((key for key in GLOBAL_KEYS if GLOBAL_KEYS[key].startswith("absent")), ())
+        return {
+            **absent,
+            **tags,
+            "aws:principalarn": (caller.role.arn,),
+            "aws:principalaccount": (ACCOUNT,),
+            "aws:principaltype": ("AssumedRole",),
+            "aws:principalisawsservice": ("false",),
+            "aws:userid": (f"{caller.role.id}:{caller.session}",),
+            "aws:requestedregion": (REGION,),
+            "aws:resourceaccount": (ACCOUNT,),
+            "aws:currenttime": (now.isoformat(),),
+            "aws:epochtime": (str(now.timestamp()),),
+            "aws:securetransport": ("true",),
+            "aws:sourceip": ("127.0.0.1",),
+            "aws:viaawsservice": ("true" if inner else "false",),
+            "kms:viaservice": (),
+            "kms:calleraccount": (ACCOUNT,),
+            "kms:grantisforawsresource": ("false",),
+            "iam:passedtoservice": (),
+        }
+
+
+def _role_policies(role: Any) -> Iterator[str]:
+    yield from (text_of(document) for document in role.policies.values())
+    for policy in role.managed_policies.values():
+        yield _default_version(policy)
+
+
+def _default_version(policy: Any) -> str:
+    return next(text_of(version.document) for version in policy.versions if version.is_default)
+
+
+def _boundary(role: Any) -> str | None:
+    from moto.iam.models import iam_backends
+
+    if not role.permissions_boundary_arn:
+        return None
+    return _default_version(iam_backends[ACCOUNT]["aws"].managed_policies[role.permissions_boundary_arn])
+
+
+def _tags(role: Any) -> list[tuple[str, str]]:
+    """moto keeps a role's tags as a list, or by their key."""
+    tags = role.tags.values() if isinstance(role.tags, dict) else role.tags
+    return [(tag["Key"], tag["Value"]) for tag in tags]

@@ -1,0 +1,133 @@
+"""What was allowed, and by which policies: written down while somebody asks for it, for tests of least privilege."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from infra.local.iam.decision import Case
+from infra.local.iam.policies import Request
+
+MOST = 20_000
+"""Different decisions and started processes that are kept; more are counted only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowed:
+    """One allowed request of a role; equal ones are kept once."""
+
+    role: str
+    operation: str
+    """The call that needed it, `s3:PutObject`, or what a service did in the role's name."""
+    case: Case
+
+
+class Recording:
+    """Off until it is switched on; then it costs a look into a set for each decision."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self._lock = threading.Lock()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._seen: set[tuple[Any, ...]] = set()
+        self._allowed: list[Allowed] = []
+        self._started: list[dict[str, Any]] = []
+        self._dropped = 0
+
+    def switch(self, *, on: bool) -> None:
+        """Begin anew, or end; what was written stays until the next beginning."""
+        with self._lock:
+            if on:
+                self._clear()
+            self.is_on = on
+
+    def allow(self, role: str, operation: str, case: Case, own: Mapping[str, tuple[str, ...]]) -> None:
+        """Write down an allowed request; `own` are the condition values of the call alone, without the hour's."""
+        if not self.is_on:
+            return
+        request = case.request
+        seen = role, operation, request.action, request.resources, tuple(sorted(own.items()))
+        with self._lock:
+            if seen in self._seen:
+                return
+            if len(self._seen) >= MOST:
+                self._dropped += 1
+                return
+            self._seen.add(seen)
+            self._allowed.append(Allowed(role=role, operation=operation, case=case))
+
+    def start(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Write down a process that the cloud starts."""
+        if not self.is_on:
+            return
+        with self._lock:
+            if len(self._started) >= MOST:
+                self._dropped += 1
+                return
+            self._started.append({"arguments": list(arguments), "environment": dict(environment)})
+
+    def told(self) -> dict[str, Any]:
+        """As JSON takes it: documents once, and each decision with their places among them."""
+        with self._lock:
+            allowed, started, dropped = list(self._allowed), list(self._started), self._dropped
+        documents: dict[str, int] = {}
+
+        def place(text: str) -> int:
+            return documents.setdefault(text, len(documents))
+
+        rows = [
+            {
+                "role": one.role,
+                "operation": one.operation,
+                "request": asdict(one.case.request),
+                "of_role": [place(text) for text in one.case.of_role],
+                "of_resource": [place(text) for text in one.case.of_resource],
+                "boundary": None if one.case.boundary is None else place(one.case.boundary),
+            }
+            for one in allowed
+        ]
+        return {"documents": list(documents), "allowed": rows, "started": started, "dropped": dropped}
+
+    def serve(self, environ: dict[str, Any], start: Any) -> list[bytes]:
+        """The control route `/_millrace/permissions`: POST `{"on": true}` begins, GET reads."""
+        if environ["REQUEST_METHOD"] == "POST":
+            body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or "{}")
+            self.switch(on=bool(body.get("on")))
+            answer: dict[str, Any] = {"on": self.is_on}
+        else:
+            answer = self.told()
+        data = json.dumps(answer).encode()
+        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
+        return [data]
+
+
+def read(told: Mapping[str, Any]) -> list[Allowed]:
+    """The decisions in an answer of the control route."""
+    documents = told["documents"]
+    return [
+        Allowed(
+            role=row["role"],
+            operation=row["operation"],
+            case=Case(
+                request=_request(row["request"]),
+                of_role=tuple(documents[at] for at in row["of_role"]),
+                of_resource=tuple(documents[at] for at in row["of_resource"]),
+                boundary=None if row["boundary"] is None else documents[row["boundary"]],
+            ),
+        )
+        for row in told["allowed"]
+    ]
+
+
+def _request(row: Mapping[str, Any]) -> Request:
+    return Request(
+        action=row["action"],
+        resources=tuple(row["resources"]),
+        context={key: tuple(values) for key, values in row["context"].items()},
+        principal=tuple(row["principal"]),
+    )

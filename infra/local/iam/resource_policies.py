@@ -1,0 +1,70 @@
+"""The policies of resources themselves: of buckets, queues, topics, customer keys and buses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from infra.local.cloud import ACCOUNT, REGION
+from infra.local.iam.policies import Request
+
+
+def resource_policies(request: Request) -> Iterator[str]:
+    """The policy of the resource that the request names, where it has one."""
+    name = request.resources[0]
+    service = name.split(":")[2] if name.startswith("arn:") else ""
+    document = _READERS[service](name) if service in _READERS else None
+    if document:
+        yield text_of(document)
+
+
+def _bucket_policy(arn: str) -> Any:
+    from moto.s3.models import s3_backends
+
+    bucket = s3_backends[ACCOUNT]["aws"].buckets.get(arn.rpartition(":")[2].partition("/")[0])
+    return bucket.policy if bucket else None
+
+
+def _queue_policy(arn: str) -> Any:
+    from moto.sqs.models import sqs_backends
+
+    queue = sqs_backends[ACCOUNT][REGION].queues.get(arn.rpartition(":")[2])
+    return queue.policy if queue else None
+
+
+def _topic_policy(arn: str) -> Any:
+    from moto.sns.models import sns_backends
+
+    topic = sns_backends[ACCOUNT][REGION].topics.get(arn)
+    return topic.policy if topic else None
+
+
+def _key_policy(arn: str) -> Any:
+    from moto.kms.models import kms_backends
+
+    key = kms_backends[ACCOUNT][REGION].keys.get(arn.rpartition("/")[2])
+    return key.policy if key else None
+
+
+def _bus_policy(arn: str) -> Any:
+    from moto.events.models import events_backends
+
+    bus = events_backends[ACCOUNT][REGION].event_buses.get(arn.rpartition("/")[2])
+    return bus.policy if bus else None
+
+
+_READERS = {
+    "s3": _bucket_policy,
+    "sqs": _queue_policy,
+    "sns": _topic_policy,
+    "kms": _key_policy,
+    "events": _bus_policy,
+}
+
+
+def text_of(document: Any) -> str:
+    """A policy as text, whatever moto keeps it as."""
+    if isinstance(document, bytes):
+        return document.decode()
+    return document if isinstance(document, str) else json.dumps(document)

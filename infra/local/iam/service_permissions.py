@@ -1,0 +1,92 @@
+"""May a service of AWS deliver here? Asked of the policy of the queue, topic or function, and of its customer key.
+
+On AWS EventBridge, SNS and CloudWatch act as service principals: the receiver's own policy must let them, and so must
+the key policy of the key that encrypts it. What is forgotten there is lost without an error.
+
+Weaker than AWS: a queue that has no policy at all takes what services of the account send (`OPEN_WITHOUT_POLICY`)."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import Any
+
+from infra.local.cloud import ACCOUNT
+from infra.local.iam.identity import GLOBAL_KEYS
+from infra.local.iam.policies import Request, verdict
+
+OPEN_WITHOUT_POLICY = True
+_ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}
+
+
+def refusal(arn: str, service: str, source_arn: str) -> str:
+    """Why the service (`events.amazonaws.com`) may not deliver to `arn` for `source_arn`; empty when it may.
+
+    An `arn` of something that does not exist is not refused: the delivery itself says so better."""
+    receiver = _receiver(arn)
+    if receiver is None or _is_open(arn, receiver):
+        return ""
+    context = _context(arn, service, source_arn)
+    action = _ACTIONS[arn.split(":")[2]]
+    if not _allows(_policy(receiver), action, arn, service, context):
+        return f"the policy of {arn} does not allow {service} {action} for {source_arn}"
+    key = _customer_key(receiver)
+    for action in ("kms:GenerateDataKey", "kms:Decrypt") if key is not None else ():
+        if not _allows(key.policy, action, key.arn, service, context):
+            return f"the policy of {key.arn}, which encrypts {arn}, does not allow {service} {action}"
+    return ""
+
+
+def _is_open(arn: str, receiver: Any) -> bool:
+    return OPEN_WITHOUT_POLICY and ":sqs:" in arn and not receiver.policy
+
+
+def _allows(document: Any, action: str, resource: str, service: str, context: dict[str, tuple[str, ...]]) -> bool:
+    request = Request(action=action, resources=(resource,), context=context, principal=(service,))
+    text = document if isinstance(document, str) else json.dumps(document or {})
+    return verdict([text], request, with_principal=True) == "Allow"
+
+
+def _context(arn: str, service: str, source_arn: str) -> dict[str, tuple[str, ...]]:
+    # Alarms publish in the name of the account, which is what the default policy of a topic asks for.
+    owner = (ACCOUNT,) if service == "cloudwatch.amazonaws.com" else ()
+    return {
+        **dict.fromkeys(GLOBAL_KEYS, ()),
+        "aws:sourcearn": (source_arn,),
+        "aws:sourceaccount": (ACCOUNT,),
+        "aws:sourceowner": owner,
+        "aws:principalisawsservice": ("true",),
+        "aws:securetransport": ("true",),
+        "kms:encryptioncontext:aws:sqs:arn": (arn,),
+        "kms:encryptioncontext:aws:sns:topicarn": (arn,),
+    }
+
+
+def _receiver(arn: str) -> Any:
+    """moto's queue, topic or function."""
+    _, _, service, region, account, name = arn.split(":", 5)
+    if account != ACCOUNT:
+        return None
+    match service:
+        case "sqs":
+            return import_module("moto.sqs.models").sqs_backends[account][region].queues.get(name)
+        case "sns":
+            return import_module("moto.sns.models").sns_backends[account][region].topics.get(arn)
+        case "lambda":
+            function = name.removeprefix("function:").split(":")[0]
+            backend = import_module("moto.awslambda.models").lambda_backends[account][region]
+            return backend._lambdas._functions.get(function, {}).get("latest")
+    return None
+
+
+def _policy(receiver: Any) -> Any:
+    statements = getattr(receiver.policy, "statements", None)
+    return receiver.policy if statements is None else {"Statement": statements}
+
+
+def _customer_key(receiver: Any) -> Any:
+    name = str(getattr(receiver, "kms_master_key_id", None) or "")
+    backend = import_module("moto.kms.models").kms_backends[ACCOUNT][getattr(receiver, "region", "eu-west-1")]
+    if not name or name.startswith("alias/aws/"):
+        return None
+    return backend.keys.get(backend.get_key_id_from_alias(name) or name.rpartition("/")[2])

@@ -1,0 +1,1 @@
+"""Lambda: processes of a function, by the Runtime API."""

@@ -1,0 +1,1 @@
+"""What travels: events, queues, topics, the notices of S3."""

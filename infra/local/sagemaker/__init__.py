@@ -1,0 +1,1 @@
+"""Jobs and the model registry: containers as processes."""

@@ -1,0 +1,224 @@
+"""SageMaker's control plane as the fillers keep it: requests checked by AWS's model, resources as AWS describes them.
+
+AWS answers a Describe with the whole request plus status and times, and refuses what its model forbids.
+moto keeps a hand-written selection of fields, accepts any name and value, and accepts a job name twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from botocore import xform_name
+from moto.core.exceptions import ServiceException
+from moto.core.responses import ActionResult
+from moto.core.utils import get_service_model
+from moto.sagemaker.responses import SageMakerResponse
+
+from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.patching import replace
+
+Fields = dict[str, Any]
+"""A request, or a resource as its Describe operation answers it, members named as in the API."""
+
+
+class RefusedError(ServiceException):
+    """An error answer; the first argument is AWS's error code."""
+
+
+def invalid(message: str) -> RefusedError:
+    return RefusedError("ValidationException", message)
+
+
+@dataclass(kw_only=True)
+class Records:
+    """Every SageMaker resource of one cloud, by kind (`training-job`) and name."""
+
+    kinds: dict[str, dict[str, Fields]] = field(default_factory=dict)
+    tags: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    """By resource ARN."""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def of(self, kind: str) -> dict[str, Fields]:
+        return self.kinds.setdefault(kind, {})
+
+
+def records(cloud: Cloud) -> Records:
+    """The one store of this cloud, made at the first call."""
+    kept: Records = cloud.parts.setdefault(Records, Records())
+    return kept
+
+
+def arn(cloud: Cloud, kind: str, name: str) -> str:
+    """`arn:aws:sagemaker:REGION:ACCOUNT:KIND/name`; SageMaker lowers the name in it."""
+    return f"arn:aws:sagemaker:{cloud.region}:{ACCOUNT}:{kind}/{name.lower()}"
+
+
+def answer(operation: str, respond: Callable[[Fields], Mapping[str, Any]]) -> None:
+    """Let moto's SageMaker endpoint answer `operation` with `respond(checked request)`."""
+    shape = get_service_model("sagemaker").operation_model(operation).input_shape
+
+    def method(response: Any) -> ActionResult:
+        request = json.loads(response.body or "{}")
+        wrong = list(violations(request, shape)) if shape else []
+        if wrong:
+            plural = "error" if len(wrong) == 1 else "errors"
+            raise invalid(f"{len(wrong)} validation {plural} detected: {'; '.join(wrong)}")
+        return ActionResult(respond(request))
+
+    replace(SageMakerResponse, **{xform_name(operation): method})
+
+
+def violations(value: Any, shape: Any, path: str = "") -> Iterator[str]:
+    """What AWS's model forbids in `value`, in the words of the service; nothing when it is allowed."""
+    if shape.type_name == "structure" and isinstance(value, dict):
+        for name in shape.required_members:
+            if value.get(name) is None:
+                yield _failed("null", _join(path, name), "Member must not be null")
+        for name, member in shape.members.items():
+            if value.get(name) is not None:
+                yield from violations(value[name], member, _join(path, name))
+    elif shape.type_name == "list" and isinstance(value, list):
+        yield from _size(len(value), shape, path, value)
+        for index, item in enumerate(value, start=1):
+            yield from violations(item, shape.member, f"{path}.{index}.member")
+    elif shape.type_name == "map" and isinstance(value, dict):
+        yield from _size(len(value), shape, path, value)
+        for key, item in value.items():
+            yield from violations(key, shape.key, path)
+            yield from violations(item, shape.value, f"{path}.{key}")
+    else:
+        yield from _scalar(value, shape, path)
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (int, float),
+    "double": (int, float),
+    "boolean": (bool,),
+    "timestamp": (int, float, str),
+}
+
+
+def _scalar(value: Any, shape: Any, path: str) -> Iterator[str]:
+    expected = _TYPES.get(shape.type_name, (dict, list))
+    if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
+        yield _failed(value, path, f"Member must be of type {shape.type_name}")
+    elif isinstance(value, str) and shape.type_name == "string":
+        yield from _size(len(value), shape, path, value, "length ")
+        pattern = shape.metadata.get("pattern")
+        if pattern and not _matches(pattern, value):
+            yield _failed(value, path, f"Member must satisfy regular expression pattern: {pattern}")
+        if shape.enum and value not in shape.enum:
+            yield _failed(value, path, f"Member must satisfy enum value set: [{', '.join(shape.enum)}]")
+    elif isinstance(value, int | float) and not isinstance(value, bool) and shape.type_name != "timestamp":
+        yield from _size(value, shape, path, value, "value ")
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return re.fullmatch(pattern, value, re.DOTALL) is not None
+    except re.error:
+        # A few of AWS's patterns use Java's syntax (possessive groups, \p{L}).
+        return True
+
+
+def _size(size: float, shape: Any, path: str, value: Any, what: str = "length ") -> Iterator[str]:
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    if low is not None and size < low:
+        yield _failed(value, path, f"Member must have {what}greater than or equal to {low}")
+    if high is not None and size > high:
+        yield _failed(value, path, f"Member must have {what}less than or equal to {high}")
+
+
+def _failed(value: Any, path: str, constraint: str) -> str:
+    return f"Value '{value}' at '{path}' failed to satisfy constraint: {constraint}"
+
+
+def _join(path: str, name: str) -> str:
+    lowered = name[:1].lower() + name[1:]
+    return f"{path}.{lowered}" if path else lowered
+
+
+def page(found: Iterable[Fields], request: Fields, key: str, *, time: str = "CreationTime") -> Fields:
+    """A List answer: filtered, sorted (newest first unless asked otherwise) and cut as the request says.
+
+    `found` are resources that carry `Name` and `Status` for the filters beside their own members."""
+    rows = [row for row in found if _wanted(row, request, time)]
+    by_name = request.get("SortBy") == "Name"
+    rows.sort(
+        key=lambda row: row["Name"] if by_name else row[time],
+        reverse=request.get("SortOrder", "Ascending" if by_name else "Descending") == "Descending",
+    )
+    start = int(request.get("NextToken") or 0)
+    end = start + int(request.get("MaxResults") or 100)
+    return {key: rows[start:end], **({"NextToken": str(end)} if end < len(rows) else {})}
+
+
+def _wanted(row: Fields, request: Fields, time: str) -> bool:
+    created: datetime = row[time]
+    return (
+        request.get("NameContains", "").lower() in row["Name"].lower()
+        and request.get("StatusEquals", row["Status"]) == row["Status"]
+        and created.timestamp() >= float(request.get("CreationTimeAfter", created.timestamp()))
+        and created.timestamp() <= float(request.get("CreationTimeBefore", created.timestamp()))
+    )
+
+
+def check_role(role_arn: str) -> None:
+    """Refuse a role that does not exist or does not trust SageMaker, as every Create operation does."""
+    from moto.iam.exceptions import NotFoundException
+
+    from infra.local.iam.identity import check_trust
+
+    try:
+        check_trust(role_arn, "sagemaker.amazonaws.com")
+    except (PermissionError, NotFoundException) as error:
+        raise invalid(
+            f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal "
+            "'sagemaker.amazonaws.com' to assume the role."
+        ) from error
+
+
+def tag(cloud: Cloud, resource_arn: str, tags: Iterable[Mapping[str, str]]) -> None:
+    """Add tags to a resource; an existing key takes the new value."""
+    kept = records(cloud)
+    with kept.lock:
+        merged = {one["Key"]: one["Value"] for one in [*kept.tags.get(resource_arn, []), *tags]}
+        kept.tags[resource_arn] = [{"Key": key, "Value": value} for key, value in merged.items()]
+
+
+def install_tags(cloud: Cloud) -> None:
+    """ListTags, AddTags and DeleteTags for every resource that is kept here."""
+    kept = records(cloud)
+
+    def add(request: Fields) -> Fields:
+        tag(cloud, request["ResourceArn"], request["Tags"])
+        return {"Tags": kept.tags[request["ResourceArn"]]}
+
+    def delete(request: Fields) -> Fields:
+        left = kept.tags.get(request["ResourceArn"], [])
+        kept.tags[request["ResourceArn"]] = [one for one in left if one["Key"] not in request["TagKeys"]]
+        return {}
+
+    answer("ListTags", lambda request: {"Tags": kept.tags.get(request["ResourceArn"], [])})
+    answer("AddTags", add)
+    answer("DeleteTags", delete)
+
+
+def in_milliseconds(value: Any) -> Any:
+    """`value` with every time as epoch milliseconds, as SageMaker's events and `.sync` results carry them."""
+    if isinstance(value, datetime):
+        return int(value.timestamp() * 1000)
+    if isinstance(value, Mapping):
+        return {key: in_milliseconds(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [in_milliseconds(item) for item in value]
+    return value

@@ -1,0 +1,233 @@
+"""SageMaker Model Registry: groups and versions of model packages as AWS keeps them, and their events.
+
+moto drops ModelLifeCycle, ModelCard, SourceUri and image digests, replaces what an update does not name by null,
+counts versions again after a deletion, takes a group twice, and tells nothing on the bus.
+Not covered and refused by name: validation and algorithm specifications (marketplace).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.sagemaker.api import (
+    Fields,
+    RefusedError,
+    answer,
+    arn,
+    in_milliseconds,
+    install_tags,
+    invalid,
+    page,
+    records,
+    tag,
+)
+
+_CREATOR = {"IamIdentity": {"Arn": f"arn:aws:iam::{ACCOUNT}:role/local", "PrincipalId": "local"}}
+
+
+@dataclass(kw_only=True)
+class Versions:
+    """The highest version that each group ever had."""
+
+    highest: Counter[str] = field(default_factory=Counter)
+
+
+def install(cloud: Cloud) -> None:
+    """Serve groups and packages."""
+    install_tags(cloud)
+    _install_groups(cloud)
+    _install_packages(cloud)
+
+
+def _name(given: str) -> str:
+    """A group's name, also where its ARN is given."""
+    return given.rpartition("/")[2] if given.startswith("arn:") else given
+
+
+def _group(cloud: Cloud, given: str) -> Fields:
+    found = records(cloud).of("model-package-group").get(_name(given))
+    if found is None:
+        raise invalid(f"ModelPackageGroup {arn(cloud, 'model-package-group', _name(given))} does not exist.")
+    return found
+
+
+def _install_groups(cloud: Cloud) -> None:
+    store = records(cloud).of("model-package-group")
+
+    def create(request: Fields) -> Fields:
+        name = request["ModelPackageGroupName"]
+        group_arn = arn(cloud, "model-package-group", name)
+        if name in store:
+            raise invalid(f"Model Package Group already exists: {group_arn}")
+        store[name] = {
+            **{key: value for key, value in request.items() if key != "Tags"},
+            "ModelPackageGroupArn": group_arn,
+            "CreationTime": cloud.clock.now(),
+            "CreatedBy": _CREATOR,
+            "ModelPackageGroupStatus": "Completed",
+        }
+        tag(cloud, group_arn, request.get("Tags", []))
+        return {"ModelPackageGroupArn": group_arn}
+
+    def delete(request: Fields) -> Fields:
+        group = _group(cloud, request["ModelPackageGroupName"])
+        if any(one.get("ModelPackageGroupName") == group["ModelPackageGroupName"] for one in _packages(cloud)):
+            raise RefusedError(
+                "ConflictException", "Model Package Group cannot be deleted because it contains packages."
+            )
+        del store[group["ModelPackageGroupName"]]
+        return {}
+
+    def listed(request: Fields) -> Fields:
+        rows = [{**one, "Name": one["ModelPackageGroupName"], "Status": "Completed"} for one in store.values()]
+        return page(rows, request, "ModelPackageGroupSummaryList")
+
+    answer("CreateModelPackageGroup", create)
+    answer("DescribeModelPackageGroup", lambda request: _group(cloud, request["ModelPackageGroupName"]))
+    answer("DeleteModelPackageGroup", delete)
+    answer("ListModelPackageGroups", listed)
+
+
+def _packages(cloud: Cloud) -> list[Fields]:
+    return list(records(cloud).of("model-package").values())
+
+
+def _package(cloud: Cloud, given: str) -> Fields:
+    """A package by its ARN, or an unversioned one by its name."""
+    store = records(cloud).of("model-package")
+    found = store.get(given) or store.get(arn(cloud, "model-package", given))
+    if found is None:
+        raise invalid(f"ModelPackage {given} does not exist.")
+    return found
+
+
+def _install_packages(cloud: Cloud) -> None:
+    def delete(request: Fields) -> Fields:
+        package = _package(cloud, request["ModelPackageName"])
+        del records(cloud).of("model-package")[package["ModelPackageArn"]]
+        _tell(cloud, {**package, "ModelPackageStatus": "Deleted"})
+        return {}
+
+    answer("CreateModelPackage", lambda request: _create(cloud, request))
+    answer("DescribeModelPackage", lambda request: _package(cloud, request["ModelPackageName"]))
+    answer("UpdateModelPackage", lambda request: _update(cloud, request))
+    answer("DeleteModelPackage", delete)
+    answer("ListModelPackages", lambda request: _listed(cloud, request))
+
+
+def _create(cloud: Cloud, request: Fields) -> Fields:
+    for name in ("ValidationSpecification", "SourceAlgorithmSpecification"):
+        if name in request:
+            raise invalid(f"the local cloud does not cover {name}")
+    identity, package_arn = _identity(cloud, request)
+    fields: Fields = {
+        "ModelApprovalStatus": "PendingManualApproval",
+        **{key: value for key, value in request.items() if key not in {"Tags", "ClientToken"}},
+        **identity,
+        "ModelPackageArn": package_arn,
+        "CreationTime": cloud.clock.now(),
+        "CreatedBy": _CREATOR,
+        "ModelPackageStatus": "Completed",
+        "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
+    }
+    _resolve_images(fields.get("InferenceSpecification", {}))
+    with records(cloud).lock:
+        if package_arn in records(cloud).of("model-package"):
+            raise invalid(f"Model package already exists: {package_arn}")
+        records(cloud).of("model-package")[package_arn] = fields
+    tag(cloud, package_arn, request.get("Tags", []))
+    _tell(cloud, fields)
+    return {"ModelPackageArn": package_arn}
+
+
+def _identity(cloud: Cloud, request: Fields) -> tuple[Fields, str]:
+    """Name or group and version, and the ARN."""
+    if ("ModelPackageGroupName" in request) == ("ModelPackageName" in request):
+        raise invalid("expected either ModelPackageName or ModelPackageGroupName")
+    if "ModelPackageName" in request:
+        return {}, arn(cloud, "model-package", request["ModelPackageName"])
+    group = _group(cloud, request["ModelPackageGroupName"])["ModelPackageGroupName"]
+    versions: Versions = cloud.parts.setdefault(Versions, Versions())
+    with records(cloud).lock:
+        versions.highest[group] += 1
+        version = versions.highest[group]
+    identity = {"ModelPackageGroupName": group, "ModelPackageVersion": version}
+    return identity, arn(cloud, "model-package", f"{group}/{version}")
+
+
+def _resolve_images(specification: Fields) -> None:
+    """The digest that SageMaker notes for each image, where the URI names it."""
+    for container in specification.get("Containers", []):
+        found = re.search(r"@(sha256:[0-9a-f]{64})$", container.get("Image", ""))
+        if found and "ImageDigest" not in container:
+            container["ImageDigest"] = found[1]
+
+
+_REPLACED = (
+    "ModelApprovalStatus",
+    "ModelPackageRegistrationType",
+    "ApprovalDescription",
+    "InferenceSpecification",
+    "SourceUri",
+    "ModelCard",
+    "ModelLifeCycle",
+)
+
+
+def _update(cloud: Cloud, request: Fields) -> Fields:
+    package = _package(cloud, request["ModelPackageArn"])
+    with records(cloud).lock:
+        package |= {key: request[key] for key in _REPLACED if key in request}
+        properties = {**package.get("CustomerMetadataProperties", {}), **request.get("CustomerMetadataProperties", {})}
+        for key in request.get("CustomerMetadataPropertiesToRemove", []):
+            properties.pop(key, None)
+        package["CustomerMetadataProperties"] = properties
+        added = request.get("AdditionalInferenceSpecificationsToAdd", [])
+        if added:
+            package["AdditionalInferenceSpecifications"] = [
+                *package.get("AdditionalInferenceSpecifications", []),
+                *added,
+            ]
+        package |= {"LastModifiedTime": cloud.clock.now(), "LastModifiedBy": _CREATOR}
+        _resolve_images(package.get("InferenceSpecification", {}))
+    if {"ModelApprovalStatus", "ModelLifeCycle"} & set(request):
+        _tell(cloud, package)
+    return {"ModelPackageArn": package["ModelPackageArn"]}
+
+
+def _listed(cloud: Cloud, request: Fields) -> Fields:
+    kind = request.get("ModelPackageType", "Versioned" if "ModelPackageGroupName" in request else "Unversioned")
+    group = _name(request["ModelPackageGroupName"]) if "ModelPackageGroupName" in request else None
+    if group is not None:
+        _group(cloud, group)
+
+    def wanted(one: Fields) -> bool:
+        versioned = "ModelPackageVersion" in one
+        return (
+            kind in {"Both", "Versioned" if versioned else "Unversioned"}
+            and group in (None, one.get("ModelPackageGroupName"))
+            and request.get("ModelApprovalStatus", one["ModelApprovalStatus"]) == one["ModelApprovalStatus"]
+        )
+
+    def row(one: Fields) -> Fields:
+        life: dict[str, Any] = {"ModelLifeCycle": one["ModelLifeCycle"]} if "ModelLifeCycle" in one else {}
+        name = one.get("ModelPackageName", one.get("ModelPackageGroupName"))
+        return {**one, **life, "Name": name, "Status": one["ModelPackageStatus"]}
+
+    found = [row(one) for one in _packages(cloud) if wanted(one)]
+    # Versions made within one tick of the clock keep their order.
+    found.sort(key=lambda one: one.get("ModelPackageVersion", 0), reverse=request.get("SortOrder") != "Ascending")
+    return page(found, request, "ModelPackageSummaryList")
+
+
+def _tell(cloud: Cloud, package: Fields) -> None:
+    cloud.emit(
+        "aws.sagemaker",
+        "SageMaker Model Package State Change",
+        in_milliseconds(package),
+        resources=[package["ModelPackageArn"]],
+    )

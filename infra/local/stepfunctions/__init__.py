@@ -1,0 +1,1 @@
+"""Executions, their tasks, their redrive."""

@@ -1,0 +1,237 @@
+"""One execution of a state machine: its worker, its status, what Describe says and what the bus hears."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+from moto.stepfunctions.exceptions import ExecutionDoesNotExist
+from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramTimedOut
+from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
+
+from infra.local.cloud import Cloud
+from infra.local.sagemaker.api import in_milliseconds
+
+# moto's declared types know nothing of what is added here.
+_execution: Any = import_module("moto.stepfunctions.parser.backend.execution")
+_worker: Any = import_module("moto.stepfunctions.parser.backend.execution_worker")
+
+_REDRIVABLE = {"FAILED", "TIMED_OUT", "ABORTED"}
+_REDRIVE_WITHIN = timedelta(days=14)
+
+
+@dataclass(kw_only=True)
+class Executions:
+    by_arn: dict[str, LocalExecution] = field(default_factory=dict)
+
+
+def executions(cloud: Cloud) -> dict[str, LocalExecution]:
+    kept: Executions = cloud.parts.setdefault(Executions, Executions())
+    return kept.by_arn
+
+
+def find(cloud: Cloud, arn: str) -> LocalExecution:
+    found = executions(cloud).get(arn)
+    if found is None:
+        raise ExecutionDoesNotExist(f"Execution Does Not Exist: '{arn}'")
+    return found
+
+
+def ended(cloud: Cloud, arn: str) -> threading.Event:
+    """Set while the execution is closed."""
+    return find(cloud, arn).ended
+
+
+class Worker(_worker.ExecutionWorker):  # type: ignore[misc]
+    """Runs the program on a thread; the environment exists from the start, so that nothing meets an execution
+    without one."""
+
+    execution: LocalExecution
+
+    def start(self) -> None:
+        self.env = self._get_evaluation_environment()
+        self.execution.cloud.background(f"execution-{self.execution.name}", self._execution_logic)
+
+    def _get_evaluation_environment(self) -> Any:
+        if self.env is not None:
+            return self.env
+        env = super()._get_evaluation_environment()
+        data = env.states.context_object.context_object_data["Execution"]
+        data["StartTime"] = stamp(self.execution.start_date)
+        data["RedriveCount"] = self.execution.redrive_count
+        if self.execution.redrive_date is not None:
+            data["RedriveTime"] = stamp(self.execution.redrive_date)
+        return env
+
+
+class Redriven(Worker):
+    """Goes on in the history of the execution with an ExecutionRedriven event."""
+
+    def _execution_logic(self) -> None:
+        program = self._get_evaluation_entrypoint()
+        self.env.event_manager.add_event(
+            context=self.env.event_history_context,
+            event_type=HistoryEventType.ExecutionRedriven,
+            event_details={"executionRedrivenEventDetails": {"redriveCount": self.execution.redrive_count}},
+        )
+        program.eval(self.env)
+        self._execution_communication.terminated()
+
+
+class Communication(_execution.BaseExecutionWorkerCommunication):  # type: ignore[misc]
+    """Told by the worker when its program has come to an end."""
+
+    def __init__(self, execution: LocalExecution, env: Callable[[], Any]) -> None:
+        super().__init__(execution)
+        self._env = env
+
+    def terminated(self) -> None:
+        env = self._env()
+        if env is not self.execution.env:
+            # A worker that was left behind when the execution was stopped, and redriven since.
+            return
+        state = env.program_state()
+        if isinstance(state, ProgramEnded):
+            self.execution.close(ExecutionStatus.SUCCEEDED, output=env.states.get_input())
+        elif isinstance(state, ProgramError):
+            told = state.error or {}
+            self.execution.close(ExecutionStatus.FAILED, error=told.get("error"), cause=told.get("cause"))
+        elif isinstance(state, ProgramTimedOut):
+            self.execution.close(ExecutionStatus.TIMED_OUT)
+
+
+class LocalExecution(_execution.Execution):  # type: ignore[misc]
+    """moto's execution with the cloud's time, events, a redrive count, and an end that is told once."""
+
+    def __init__(self, *, cloud: Cloud, **given: Any) -> None:
+        super().__init__(**given)
+        self.cloud = cloud
+        self.start_date = cloud.clock.now()
+        self.stop_date: datetime | None = None
+        self.exec_status = ExecutionStatus.RUNNING
+        self.redrive_count = 0
+        self.redrive_date: datetime | None = None
+        self.closed = False
+        self.ended = threading.Event()
+        """Set when the execution is closed and its event is on the bus."""
+        self._closing = threading.Lock()
+        executions(cloud)[self.execution_arn] = self
+
+    @property
+    def env(self) -> Any:
+        """The environment of the present run."""
+        assert self.exec_worker is not None
+        return self.exec_worker.env
+
+    def start(self) -> None:
+        self.exec_worker = self.make_worker(Worker)
+        self.tell()
+        self.exec_worker.start()
+
+    def make_worker(self, kind: type[Worker]) -> Worker:
+        worker = super()._get_start_execution_worker()
+        made = kind(
+            evaluation_details=worker._evaluation_details,
+            exec_comm=None,
+            cloud_watch_logging_session=None,
+            activity_store={},
+        )
+        made.execution = self
+        made._execution_communication = Communication(self, lambda: made.env)
+        return made
+
+    def stop_for(self, error: str | None, cause: str | None) -> None:
+        """StopExecution: closed at once; the thread that runs a task learns of it within a moment."""
+        env = self.env
+        self.error, self.cause = error, cause
+        if self.close(ExecutionStatus.ABORTED, error=error, cause=cause):
+            env.set_stop(stop_date=self.stop_date, error=error, cause=cause)
+
+    def close(
+        self, status: ExecutionStatus, *, output: Any = None, error: str | None = None, cause: str | None = None
+    ) -> bool:
+        """Whether this call closed the execution; the status is set last, since pollers read the rest after it."""
+        with self._closing:
+            if self.closed:
+                return False
+            self._end_history(status, error, cause)
+            self.stop_date = self.cloud.clock.now()
+            self.output, self.error, self.cause = output, error, cause
+            self.exec_status = status
+            self.closed = True
+        self.tell()
+        self.ended.set()
+        return True
+
+    def _end_history(self, status: ExecutionStatus, error: str | None, cause: str | None) -> None:
+        """moto writes the last event when the program ends; one that is stopped or overdue may never do so."""
+        env = self.env
+        if status == ExecutionStatus.ABORTED:
+            kind = HistoryEventType.ExecutionAborted
+            details = {"executionAbortedEventDetails": {"error": error, "cause": cause}}
+        elif status == ExecutionStatus.TIMED_OUT:
+            kind, details = HistoryEventType.ExecutionTimedOut, {"executionTimedOutEventDetails": {}}
+        else:
+            return
+        env.event_manager.add_event(EventHistoryContext.of_program_start(), kind, details)
+        env.event_manager.add_event = lambda *_, **__: 0
+
+    def describe(self) -> dict[str, Any]:
+        """As DescribeExecution answers."""
+        fields: dict[str, Any] = {
+            "executionArn": self.execution_arn,
+            "stateMachineArn": self.state_machine_arn,
+            "name": self.name,
+            "status": self.status,
+            "startDate": self.start_date,
+            "input": self.execution_input,
+            "inputDetails": {"included": True},
+            "redriveCount": self.redrive_count,
+            **self._redrive_status(),
+        }
+        if self.redrive_date is not None:
+            fields["redriveDate"] = self.redrive_date
+        if self.status != "RUNNING":
+            fields["stopDate"] = self.stop_date
+        if self.status == "SUCCEEDED":
+            fields["output"] = to_json_str(self.output, separators=(",", ":"))
+            fields["outputDetails"] = {"included": True}
+        return fields | {key: value for key in ("error", "cause") if (value := getattr(self, key)) is not None}
+
+    def _redrive_status(self) -> dict[str, str]:
+        reason = self.why_not_redrivable()
+        if reason is None:
+            return {"redriveStatus": "REDRIVABLE"}
+        return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
+
+    def why_not_redrivable(self) -> str | None:
+        """None when RedriveExecution is allowed."""
+        if self.status not in _REDRIVABLE:
+            return f"Execution is {self.status} and cannot be redriven"
+        if self.stop_date is not None and self.cloud.clock.now() - self.stop_date > _REDRIVE_WITHIN:
+            return "Execution has exceeded its redrivable period and cannot be redriven"
+        return None
+
+    def tell(self) -> None:
+        """The event that AWS puts on the default bus at each change of status."""
+        nothing = dict.fromkeys(
+            ("stopDate", "output", "outputDetails", "redriveDate", "redriveStatusReason", "error", "cause",
+             "stateMachineVersionArn", "stateMachineAliasArn")
+        )  # fmt: skip
+        self.cloud.emit(
+            "aws.states",
+            "Step Functions Execution Status Change",
+            nothing | in_milliseconds(self.describe()),
+            resources=[self.execution_arn],
+        )
+
+
+def stamp(at: datetime) -> str:
+    """A time as the context object shows it: `2026-01-31T09:00:00.000Z`."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,192 @@
+"""Step Functions: moto's interpreter behind CloudFormation and the API, with what it lacks of AWS.
+
+moto puts machines made by CloudFormation into a backend that executes nothing, names a nameless execution "None",
+tells no status change, keeps its own time, forgets why an execution was stopped, and cannot redrive one. It also
+refuses the error names `States.*` when they leave a Parallel or Map state. The parts: `executions.py` (one execution,
+its life and its answers), `tasks.py` (the calls that Task states make), `redrive.py`, `waits.py`.
+
+Weaker than AWS: Express machines run as Standard ones; Distributed Map is refused by name; JSONata is not there.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, cast
+
+import moto.stepfunctions.models as standard
+import moto.stepfunctions.parser.models as parsed
+from moto.core.config import default_user_config
+from moto.core.responses import ActionResult
+from moto.stepfunctions.exceptions import ValidationException
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
+from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from infra.local.cloud import Cloud
+from infra.local.parity import TASKS, task_name
+from infra.local.patching import replace, replace_entries
+from infra.local.stepfunctions.executions import LocalExecution, executions, find
+from infra.local.stepfunctions.redrive import install_journal, redrive
+from infra.local.stepfunctions.tasks import install_tasks
+from infra.local.stepfunctions.waits import install_waits, is_waiting
+
+_INPUT_LIMIT_BYTES = 262_144
+_STATES = "moto.stepfunctions.parser.asl.component.state.exec"
+_WITH_THREADS = (
+    f"{_STATES}.execute_state",
+    f"{_STATES}.state_map.iteration.inline_iteration_component",
+    f"{_STATES}.state_parallel.branch_worker",
+    f"{_STATES}.state_task.service.state_task_service_callback",
+)
+"""Where moto starts threads of its own."""
+_PAGE = 1000
+
+
+def pending(cloud: Cloud) -> list[str]:
+    """The executions that run, but for those in a Wait longer than a minute or waiting for a token."""
+    running = [one for one in list(executions(cloud).values()) if not one.ended.is_set()]
+    return [f"execution {one.execution_arn}" for one in running if not is_waiting(cloud, one.execution_arn)]
+
+
+def install(cloud: Cloud) -> None:
+    replace_entries(cast("dict[str, Any]", default_user_config), stepfunctions={"execute_state_machine": True})
+    replace(standard, stepfunctions_backends=parsed.stepfunctions_parser_backends)
+    replace(parsed, Execution=functools.partial(LocalExecution, cloud=cloud))
+    replace(CustomErrorName, __init__=lambda self, error_name: ErrorName.__init__(self, error_name=error_name))
+    # moto describes the whole definition in its log whenever a state fails.
+    replace(EvalComponent, _log_failure_event_exception=_say_nothing, _log_exception=_say_nothing)
+    _parse_once()
+    _start(cloud)
+    _answer(cloud)
+    install_waits(cloud)
+    install_journal()
+    install_tasks(cloud)
+    for module in _WITH_THREADS:
+        replace(import_module(module), TMP_THREADS=cloud.threads)
+    cloud.at_stop(lambda: _end_all(cloud))
+
+
+def _end_all(cloud: Cloud) -> None:
+    """What an execution waits for ends, in all its branches; nobody is told, the bus goes too."""
+    for execution in list(executions(cloud).values()):
+        if execution.exec_worker is not None and not execution.ended.is_set():
+            execution.env.set_stop(stop_date=cloud.clock.now(), error=None, cause=None)
+
+
+def _say_nothing(*_: Any, **__: Any) -> None:
+    return
+
+
+def _parse_once() -> None:
+    """A definition is read once, not at each execution: reading one of thirty states takes a large part of a second."""
+    read = AmazonStateLanguageParser.parse
+
+    @functools.lru_cache(maxsize=256)
+    def parse(definition: str) -> Any:
+        _refuse_uncovered(json.loads(definition))
+        return read(definition)
+
+    replace(AmazonStateLanguageParser, parse=staticmethod(parse))
+
+
+def _refuse_uncovered(program: Mapping[str, Any]) -> None:
+    """Raise NotImplementedError for what moto would accept now, and fail at later without a reason, or never."""
+    states = program.get("States", {}).values()
+    if any(part.get("QueryLanguage") == "JSONata" for part in (program, *states)):
+        raise NotImplementedError("the local cloud does not cover JSONata: use JSONPath")
+    for state in states:
+        inner = state.get("ItemProcessor") or state.get("Iterator")
+        if (inner or {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
+            raise NotImplementedError("the local cloud does not cover Map states in DISTRIBUTED mode: use INLINE")
+        if state.get("Type") == "Task":
+            name = task_name(str(state.get("Resource", "")))
+            if not name.startswith("aws-sdk:") and name not in TASKS:
+                raise NotImplementedError(f"the local cloud does not cover the task {name}")
+        for part in [inner] if inner else state.get("Branches", []):
+            _refuse_uncovered(part)
+
+
+def _start(cloud: Cloud) -> None:
+    import uuid
+
+    backend = parsed.StepFunctionsParserBackend
+    start, lock = backend.start_execution, threading.Lock()
+
+    def start_execution(
+        self: Any,
+        state_machine_arn: str,
+        name: str | None = None,
+        execution_input: Any = None,
+        trace_header: Any = None,
+    ) -> Any:
+        given = execution_input if execution_input is not None else "{}"
+        if len(given.encode()) > _INPUT_LIMIT_BYTES:
+            raise ValidationException(f"Input must have length less than or equal to {_INPUT_LIMIT_BYTES} bytes")
+        if name:
+            self._validate_name(name)
+        # Two equal starts at once must not both find the name free.
+        with lock:
+            return start(self, state_machine_arn, name or str(uuid.uuid4()), given, trace_header)
+
+    replace(
+        backend,
+        start_execution=start_execution,
+        describe_execution=lambda _, execution_arn: find(cloud, execution_arn),
+    )
+
+
+def _answer(cloud: Cloud) -> None:
+    """The operations on one execution, answered from `executions.py`."""
+
+    def describe(self: Any) -> ActionResult:
+        return ActionResult(find(cloud, self._get_param("executionArn")).describe())
+
+    def stop(self: Any) -> ActionResult:
+        execution = find(cloud, self._get_param("executionArn"))
+        execution.stop_for(self._get_param("error"), self._get_param("cause"))
+        return ActionResult({"stopDate": execution.stop_date})
+
+    def history(self: Any) -> ActionResult:
+        events = find(cloud, self._get_param("executionArn")).to_history_output()["events"]
+        if self._get_param("reverseOrder"):
+            events.reverse()
+        start = int(self._get_param("nextToken") or 0)
+        end = start + int(self._get_param("maxResults") or _PAGE)
+        more = {"nextToken": str(end)} if end < len(events) else {}
+        return ActionResult({"events": events[start:end], **more})
+
+    def redrive_execution(self: Any) -> ActionResult:
+        return ActionResult({"redriveDate": redrive(find(cloud, self._get_param("executionArn")))})
+
+    def fail_task(self: Any) -> ActionResult:
+        # moto drops the cause.
+        self.stepfunction_backend.send_task_failure(
+            self._get_param("taskToken"), error=self._get_param("error"), cause=self._get_param("cause")
+        )
+        return ActionResult({})
+
+    def listed(self: Any) -> ActionResult:
+        machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
+        wanted = self._get_param("statusFilter")
+        rows = [one.describe() for one in machine.executions if wanted in (None, one.status)]
+        rows.sort(key=lambda row: row["startDate"], reverse=True)
+        start = int(self._get_param("nextToken") or 0)
+        end = start + int(self._get_param("maxResults") or 100)
+        more = {"nextToken": str(end)} if end < len(rows) else {}
+        return ActionResult({"executions": rows[start:end], **more})
+
+    replace(
+        StepFunctionResponse,
+        describe_execution=describe,
+        stop_execution=stop,
+        get_execution_history=history,
+        redrive_execution=redrive_execution,
+        send_task_failure=fail_task,
+        list_executions=listed,
+    )

@@ -1,0 +1,122 @@
+"""The optimized SageMaker integration of Step Functions: create, and `.sync` that waits, describes and stops.
+
+moto's interpreter does not know it. Error names are AWS's: what SageMaker's model names keeps its name, the rest
+(validation, access, throttling) is AmazonSageMakerException.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+from moto.core.utils import get_service_model
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_factory
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
+    StateTaskServiceCallback,
+)
+
+from infra.local.cloud import Cloud
+from infra.local.patching import replace
+from infra.local.sagemaker.api import in_milliseconds
+from infra.local.sagemaker.jobs import jobs
+from infra.local.stepfunctions.outcomes import failure, waited
+
+_OPTIMIZED = {
+    "CreateEndpoint",
+    "CreateEndpointConfig",
+    "CreateModel",
+    "CreateProcessingJob",
+    "CreateTrainingJob",
+    "CreateTransformJob",
+    "UpdateEndpoint",
+}
+"""Of the optimized integration, what is covered (labelling and tuning jobs are not)."""
+
+_MODELED = {"ConflictException", "ResourceInUse", "ResourceLimitExceeded", "ResourceNotFound"}
+
+
+def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
+    """The optimized integration; its tasks are made by the factory that moto's parser calls."""
+
+    class SageMakerTask(StateTaskServiceCallback):
+        def __init__(self) -> None:
+            # moto's callback code needs the token's endpoint also for .sync.
+            patterns: Any = {ResourceCondition.WaitForTaskToken, ResourceCondition.Sync}
+            super().__init__(supported_integration_patterns=patterns)
+
+        def _get_supported_parameters(self) -> set[str] | None:
+            name = self.resource.api_action[:1].upper() + self.resource.api_action[1:]
+            if name not in _OPTIMIZED:
+                return None
+            return set(get_service_model("sagemaker").operation_model(name).input_shape.members)
+
+        def _eval_parameters(self, env: Any) -> Any:
+            # moto drops a parameter that the API does not know; AWS refuses the whole definition.
+            assert self.parargs is not None
+            self.parargs.eval(env=env)
+            parameters = env.stack.pop()
+            unknown = sorted(set(parameters) - (self._get_supported_parameters() or set()))
+            if unknown:
+                cause = f"The field '{unknown[0]}' is not supported by Step Functions"
+                raise FailureEventException(failure(self, env, "States.Runtime", cause))
+            return parameters
+
+        def _from_error(self, env: Any, ex: Exception) -> Any:
+            if isinstance(ex, ClientError):
+                return failure(self, env, *sagemaker_error(ex))
+            return super()._from_error(env=env, ex=ex)
+
+        def _eval_service_task(
+            self, env: Any, resource_runtime_part: Any, normalised_parameters: Any, state_credentials: Any
+        ) -> None:
+            client = client_for(resource_runtime_part.region, "sagemaker", state_credentials)
+            answer = getattr(client, self._get_boto_service_action())(**normalised_parameters)
+            answer.pop("ResponseMetadata", None)
+            env.stack.append(in_milliseconds(answer))
+
+        def _build_sync_resolver(
+            self, env: Any, resource_runtime_part: Any, normalised_parameters: Any, state_credentials: Any
+        ) -> Callable[[], Any]:
+            submitted = env.stack.pop()
+            client = client_for(resource_runtime_part.region, "sagemaker", state_credentials)
+            kind = next(key for key in submitted if key.endswith("JobArn")).removesuffix("JobArn")
+            named = {f"{kind}JobName": normalised_parameters[f"{kind}JobName"]}
+
+            def resolve() -> Any:
+                if not waited(env, jobs(cloud).ended[submitted[f"{kind}JobArn"]]):
+                    getattr(client, f"stop_{kind.lower()}_job")(**named)
+                    return {}
+                told = getattr(client, f"describe_{kind.lower()}_job")(**named)
+                told.pop("ResponseMetadata", None)
+                result = in_milliseconds(told)
+                if told[f"{kind}JobStatus"] == "Completed":
+                    return result
+                raise FailureEventException(failure(self, env, "States.TaskFailed", json.dumps(result)))
+
+            return resolve
+
+    factory: Any = state_task_factory
+    original = factory.state_task_service_for
+
+    def make(service_name: str) -> Any:
+        return SageMakerTask() if service_name == "sagemaker" else original(service_name)
+
+    replace(state_task_factory, state_task_service_for=make)
+
+
+def sagemaker_error(error: ClientError) -> tuple[str, str]:
+    """Error name and Cause of a refused SageMaker call.
+
+    What SageMaker's model does not name (validation, access, throttling) is AmazonSageMakerException."""
+    code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+    answer = error.response["ResponseMetadata"]
+    name = f"{code.removesuffix('Exception')}Exception" if code in _MODELED else "AmazonSageMakerException"
+    cause = (
+        f"{message} (Service: AmazonSageMaker; Status Code: {answer['HTTPStatusCode']}; Error Code: {code}; "
+        f"Request ID: {answer.get('RequestId', '')}; Proxy: null)"
+    )
+    return f"SageMaker.{name}", cause

@@ -1,0 +1,161 @@
+"""What a Task state calls: the service integrations of Step Functions, made with the machine's role.
+
+moto's interpreter calls with the keys ak/sk, so no machine's policy is ever asked. It knows no SageMaker integration,
+names aws-sdk services by their lower-case endpoint, starts nested executions with parameters that botocore refuses,
+and leaves datetime objects in results, which no later state can read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from moto.core.utils import get_service_model
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service_aws_sdk,
+    state_task_service_dynamodb,
+    state_task_service_events,
+    state_task_service_sfn,
+    state_task_service_sns,
+    state_task_service_sqs,
+    state_task_service_unsupported,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
+
+from infra.local.cloud import Cloud
+from infra.local.iam.roles import as_role
+from infra.local.patching import replace, replace_entries
+from infra.local.sagemaker.api import in_milliseconds
+from infra.local.stepfunctions.outcomes import as_text, failure, pascal, waited
+from infra.local.stepfunctions.sagemaker_tasks import serve_sagemaker
+
+# aws-sdk names (the packages of the Java SDK) where botocore's name of the service is another.
+_BOTOCORE = {
+    "applicationautoscaling": "application-autoscaling",
+    "cloudwatchlogs": "logs",
+    "eventbridge": "events",
+    "sagemakerruntime": "sagemaker-runtime",
+    "sfn": "stepfunctions",
+    "states": "stepfunctions",
+}
+# As the Java SDK writes a service in its exceptions, and so Step Functions in error names.
+_IN_ERRORS = {
+    "applicationautoscaling": "ApplicationAutoScaling",
+    "athena": "Athena",
+    "cloudwatch": "CloudWatch",
+    "cloudwatchlogs": "CloudWatchLogs",
+    "dynamodb": "DynamoDb",
+    "eventbridge": "EventBridge",
+    "glue": "Glue",
+    "iam": "Iam",
+    "kms": "Kms",
+    "lambda": "Lambda",
+    "s3": "S3",
+    "sagemaker": "SageMaker",
+    "sagemakerruntime": "SageMakerRuntime",
+    "scheduler": "Scheduler",
+    "secretsmanager": "SecretsManager",
+    "sfn": "Sfn",
+    "sns": "Sns",
+    "sqs": "Sqs",
+    "ssm": "Ssm",
+    "sts": "Sts",
+}
+_WITH_CLIENTS = (
+    lambda_eval_utils,
+    state_task_service_aws_sdk,
+    state_task_service_dynamodb,
+    state_task_service_events,
+    state_task_service_sfn,
+    state_task_service_sns,
+    state_task_service_sqs,
+    state_task_service_unsupported,
+)
+
+
+def install_tasks(cloud: Cloud) -> None:
+    def client_for(region: str, service: str, state_credentials: Any) -> Any:  # noqa: ARG001 (moto names it)
+        return as_role(cloud, state_credentials.role_arn, service, principal="states.amazonaws.com")
+
+    for module in _WITH_CLIENTS:
+        replace(module, boto_client_for=client_for)
+    _use_aws_names()
+    _start_nested(cloud, client_for)
+    serve_sagemaker(cloud, client_for)
+
+
+def _use_aws_names() -> None:
+    replace_entries(StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES, **_BOTOCORE)
+    replace_entries(state_task_service_aws_sdk._SERVICE_ERROR_NAMES, **_IN_ERRORS)
+    sdk: Any = state_task_service_aws_sdk.StateTaskServiceAwsSdk
+    evaluate = sdk._eval_service_task
+
+    def evaluate_as_json(self: Any, env: Any, **given: Any) -> None:
+        service = self._get_boto_service_name()
+        given["normalised_parameters"] = _to_members(service, self.resource.api_action, given["normalised_parameters"])
+        evaluate(self, env=env, **given)
+        env.stack[-1] = pascal(as_text(env.stack[-1])) if service == "stepfunctions" else as_text(env.stack[-1])
+
+    replace(sdk, _eval_service_task=evaluate_as_json)
+
+
+def _to_members(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The top-level parameters in the case of the API's own members (`StateMachineArn` → `stateMachineArn`)."""
+    name = action[:1].upper() + action[1:]
+    shape = get_service_model(service).operation_model(name).input_shape
+    known = {member.lower(): member for member in (shape.members if shape else ())}
+    return {known.get(key.lower(), key): value for key, value in parameters.items()}
+
+
+def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:
+    """`states:startExecution` plain, `.sync` (output as a string) and `.sync:2` (output as JSON)."""
+    from infra.local.stepfunctions.executions import ended
+
+    task = state_task_service_sfn.StateTaskServiceSfn
+
+    def evaluate(
+        self: Any, env: Any, resource_runtime_part: Any, normalised_parameters: Any, state_credentials: Any
+    ) -> None:
+        client = client_for(
+            region=resource_runtime_part.region, service="stepfunctions", state_credentials=state_credentials
+        )
+        parameters = _to_members("stepfunctions", self.resource.api_action, normalised_parameters)
+        answer = client.start_execution(**parameters)
+        answer.pop("ResponseMetadata", None)
+        env.stack.append(pascal(in_milliseconds(answer)))
+
+    def resolver(parse: bool) -> Callable[..., Any]:
+        def build(
+            self: Any, env: Any, state_credentials: Any, resource_runtime_part: Any, **_: Any
+        ) -> Callable[[], Any]:
+            client = client_for(
+                region=resource_runtime_part.region, service="stepfunctions", state_credentials=state_credentials
+            )
+            arn = env.stack.pop()["ExecutionArn"]
+
+            def resolve() -> Any:
+                if not waited(env, ended(cloud, arn)):
+                    client.stop_execution(executionArn=arn)
+                    return {}
+                told = client.describe_execution(executionArn=arn)
+                told.pop("ResponseMetadata", None)
+                result = pascal(in_milliseconds(told))
+                if parse:
+                    result |= {key: json.loads(result[key]) for key in ("Input", "Output") if key in result}
+                if told["status"] == "SUCCEEDED":
+                    return result
+                raise FailureEventException(failure(self, env, "States.TaskFailed", json.dumps(result)))
+
+            return resolve
+
+        return build
+
+    replace(
+        task,
+        _eval_service_task=evaluate,
+        _build_sync_resolver=resolver(parse=False),
+        _build_sync2_resolver=resolver(parse=True),
+    )

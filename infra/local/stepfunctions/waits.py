@@ -1,0 +1,165 @@
+"""Waiting inside an execution by the cloud's clock: Wait states, retry intervals, task tokens, time limits.
+
+moto waits by the machine's clock, so that moving the cloud's time would leave a Wait of a day waiting for a day; its
+retry intervals cannot be interrupted, and its Wait for a timestamp takes the host's time zone for UTC.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timezone
+from types import SimpleNamespace
+from typing import Any
+
+import moto.stepfunctions.parser.asl.component.state.state as state_module
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
+from moto.stepfunctions.parser.asl.component.common.retry.max_attempts_decl import MaxAttemptsOutcome
+from moto.stepfunctions.parser.asl.component.common.retry.retrier_decl import RetrierDecl
+from moto.stepfunctions.parser.asl.component.common.retry.retrier_outcome import RetrierOutcome
+from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.component.program.program import Program
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
+    StateTaskServiceCallback,
+)
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.timestamp import Timestamp
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
+from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackOutcomeTimedOut
+from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
+
+from infra.local.cloud import Cloud
+from infra.local.patching import replace
+from infra.local.stepfunctions.executions import stamp
+
+_POLL_S = 0.1
+_LONG_S = 60.0
+_FOR_EVER = float("inf")
+
+
+@dataclass(kw_only=True)
+class Waits:
+    """Until when (seconds of the cloud's clock) something of an execution waits."""
+
+    until: dict[int, tuple[str, float]] = field(default_factory=dict)
+
+
+def is_waiting(cloud: Cloud, execution_arn: str) -> bool:
+    """Whether the execution is in a Wait that has more than a minute left, or waits for a token."""
+    kept: Waits = cloud.parts.setdefault(Waits, Waits())
+    soon = cloud.clock.timestamp() + _LONG_S
+    return any(arn == execution_arn and until > soon for arn, until in list(kept.until.values()))
+
+
+@contextmanager
+def _noted(cloud: Cloud, env: Any, until: float) -> Iterator[None]:
+    kept: Waits = cloud.parts.setdefault(Waits, Waits())
+    kept.until[threading.get_ident()] = env.states.context_object.context_object_data["Execution"]["Id"], until
+    try:
+        yield
+    finally:
+        kept.until.pop(threading.get_ident(), None)
+
+
+def pause(cloud: Cloud, env: Any, seconds: float) -> None:
+    """Return after `seconds` of the cloud's clock, or soon after the execution was stopped."""
+    end = cloud.clock.timestamp() + seconds
+    with _noted(cloud, env, end):
+        while env.is_running() and not cloud.stopping.is_set() and (left := end - cloud.clock.timestamp()) > 0:
+            # Cut short, since the clock may be moved and the event is cleared as soon as it is set.
+            env.program_state_event.wait(min(left, _POLL_S))
+
+
+def install_waits(cloud: Cloud) -> None:
+    _use_clock(cloud)
+    replace(WaitFunction, _wait_interval=lambda _, env, wait_seconds: pause(cloud, env, wait_seconds))
+    _wait_for_retries(cloud)
+    _wait_for_tokens(cloud)
+    _limit_programs(cloud)
+
+
+def _use_clock(cloud: Cloud) -> None:
+    class ClockTime(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> ClockTime:
+            return cls.fromtimestamp(cloud.clock.timestamp(), tz or UTC)
+
+        def isoformat(self, *_: Any, **__: Any) -> str:
+            return stamp(datetime.fromtimestamp(self.timestamp(), UTC))
+
+    # The context object's EnteredTime.
+    replace(state_module, datetime=SimpleNamespace(datetime=ClockTime, timezone=timezone))
+    replace(EventManager, _get_current_timestamp=staticmethod(cloud.clock.now))
+
+    def seconds_left(self: Any, env: Any) -> float:
+        self.string.eval(env=env)
+        text = env.stack.pop()
+        if self._from_timestamp_string(text) is None:
+            raise FailureEventException(self._create_failure_event(env, text))
+        return (datetime.fromisoformat(text) - cloud.clock.now()).total_seconds()
+
+    replace(Timestamp, _get_wait_seconds=seconds_left)
+
+
+def _wait_for_retries(cloud: Cloud) -> None:
+
+    def evaluate(self: Any, env: Any) -> None:
+        self.error_equals.eval(env)
+        if not env.stack.pop():
+            env.stack.append(RetrierOutcome.Skipped)
+            return
+        self.max_attempts.eval(env=env)
+        if env.stack.pop() == MaxAttemptsOutcome.EXHAUSTED:
+            env.stack.append(RetrierOutcome.Failed)
+            return
+        for part in (self.interval_seconds, self.backoff_rate, self.max_delay_seconds, self.jitter_strategy):
+            part.eval(env=env)
+        pause(cloud, env, env.stack.pop())
+        env.stack.append(RetrierOutcome.Executed)
+
+    replace(RetrierDecl, _eval_body=evaluate)
+
+
+def _wait_for_tokens(cloud: Cloud) -> None:
+    def wait(env: Any, seconds: float, endpoint: Any) -> Any:
+        end = cloud.clock.timestamp() + seconds
+        while env.is_running() and not cloud.stopping.is_set() and (left := end - cloud.clock.timestamp()) > 0:
+            if endpoint._notify_event.wait(min(left, _POLL_S)):
+                break
+        return endpoint.get_outcome() or CallbackOutcomeTimedOut(callback_id=endpoint.callback_id)
+
+    with_heartbeat: Any = StateTaskServiceCallback._eval_wait_for_task_token
+
+    def evaluate(self: Any, env: Any, timeout_seconds: float, callback_endpoint: Any, heartbeat_endpoint: Any) -> Any:
+        if self.resource.condition != "waitForTaskToken":
+            # A .sync task: moto would keep a second thread waiting for a token that nobody has.
+            return None
+        with _noted(cloud, env, _FOR_EVER):
+            if heartbeat_endpoint is not None:
+                return with_heartbeat(self, env, timeout_seconds, callback_endpoint, heartbeat_endpoint)
+            return wait(env, timeout_seconds, callback_endpoint)
+
+    replace(StateTaskServiceCallback, _eval_wait_for_task_token=evaluate)
+
+
+def _limit_programs(cloud: Cloud) -> None:
+    """A machine's TimeoutSeconds by the cloud's clock."""
+
+    def evaluate(self: Any, env: Any) -> None:
+        env.next_state_name = self.start_at.start_at_name
+        done = threading.Event()
+
+        def run() -> None:
+            EvalComponent.eval(self, env)
+            done.set()
+
+        limit_s = self.timeout_seconds.timeout_seconds if self.timeout_seconds else _FOR_EVER
+        end = cloud.clock.timestamp() + limit_s
+        cloud.background("program", run)
+        while not cloud.stopping.is_set() and (left := end - cloud.clock.timestamp()) > 0:
+            if done.wait(min(left, 1.0) if limit_s != _FOR_EVER else 1.0):
+                return
+        env.set_timed_out()
+
+    replace(Program, eval=evaluate)

@@ -1,0 +1,36 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Build = Annotated[
+    Path,
+    typer.Option(
+        default_factory=lambda: Path("build"),
+        show_default="build",
+        help="Everything that this machine writes lies below this folder.",
+    ),
+]
+Stage = Annotated[
+    str,
+    typer.Option(
+        default_factory=lambda: "local",
+        show_default="local",
+        envvar="MILLRACE_STAGE",
+        help="local (the cloud that `millrace up` keeps running), dev or prod (the account of your credentials).",
+    ),
+]
+Workload = Annotated[
+    str,
+    typer.Option(
+        default_factory=lambda: "",
+        show_default="the only one",
+        envvar="MILLRACE_WORKLOAD",
+        help="A folder of workloads/.",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", default_factory=lambda: False, help="Print JSON, for programs.")]

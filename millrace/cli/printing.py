@@ -1,0 +1,53 @@
+"""What a command prints: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str) -> None:
+    """The rows as a table whose columns are the first row's, or as a JSON array; `nothing` says what it means that
+    there are none."""
+    if as_json:
+        show_json(list(rows))
+        return
+    console = Console()
+    if not rows:
+        console.print(nothing)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(value) for value in row.values()))
+    console.print(table)
+
+
+def show_json(value: Any) -> None:
+    """Times in ISO 8601."""
+    print(json.dumps(value, indent=1, default=_words))
+
+
+def plain(value: Any) -> str:
+    """The value as a person reads it; an empty word for what is not known."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    raise TypeError(f"expected a value that JSON has, got {type(value).__name__}")
