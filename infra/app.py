@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -13,7 +14,8 @@ from infra.settings import StageSettings, settings_for
 from infra.stacks.platform import IMAGES, PlatformStack
 from infra.stacks.rooms import ROOMS
 from millrace.errors import ConfigurationError
-from millrace.workload import load_workload
+from millrace.names import WorkloadNames
+from millrace.workload import load_workload, workload_folders, workloads_folder
 
 
 def build(
@@ -21,13 +23,27 @@ def build(
 ) -> cdk.App:
     """The app with the platform stack and, for each workload's folder, its rooms."""
     app = cdk.App(outdir=outdir, context={"aws:cdk:disable-asset-staging": True}, analytics_reporting=False)
-    platform = PlatformStack(app, settings=settings)
-    for folder in workloads:
-        workload = load_workload(folder)
+    loaded = [(folder, load_workload(folder)) for folder in workloads]
+    _check_names([WorkloadNames(platform=settings.platform, workload=workload.name) for _, workload in loaded])
+    platform = PlatformStack(app, settings=settings, workloads=[workload.name for _, workload in loaded])
+    for folder, workload in loaded:
         for room in ROOMS:
             stack = room(app, settings=settings, workload=workload, folder=folder, images=images)
             stack.add_stack_dependency(platform)
     return app
+
+
+def _check_names(workloads: Sequence[WorkloadNames]) -> None:
+    """Raise ConfigurationError where one name begins with another and a dash: roles may touch what their workload has
+    made by the beginning of its name, and that would be the other's too."""
+    for one, other in permutations(workloads, 2):
+        if other.slug.startswith(f"{one.slug}-"):
+            raise ConfigurationError(
+                where=f"workloads/{other.workload}",
+                field="name",
+                expected=f"a name that does not begin with {one.workload}_, the name of another workload",
+                came=other.workload,
+            )
 
 
 def images_of(settings: StageSettings, digests: dict[str, str]) -> dict[str, str]:
@@ -55,12 +71,9 @@ def main() -> None:
         )
     settings = settings_for(stage, account=account, region=region)
     digests = (context.try_get_context("images") or {}).get(stage, {})
-    build(settings, workloads=workload_folders(), images=images_of(settings, digests)).synth()
-
-
-def workload_folders(root: Path = REPOSITORY / "workloads") -> list[Path]:
-    """The folders that hold a `workload.yaml`, by name."""
-    return sorted(path.parent for path in root.glob("*/workload.yaml"))
+    build(
+        settings, workloads=workload_folders(workloads_folder(REPOSITORY)), images=images_of(settings, digests)
+    ).synth()
 
 
 if __name__ == "__main__":

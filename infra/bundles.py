@@ -11,8 +11,10 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from millrace.workload import workload_folders, workloads_folder
 
 PRUNED = (
     "bin", "boto3", "botocore", "jmespath", "s3transfer",
@@ -25,23 +27,22 @@ PRUNED = (
 """What no function imports; boto3 and what it stands on belong to Lambda's own runtime."""
 
 
-def bundle(repository: Path, function: str, *, workload: str, platform: str) -> tuple[str, str]:
-    """The folder and the digest of the bundle of `functions/<function>` for one workload.
+def bundle(repository: Path, function: str, *, workload: Path, platform: str) -> tuple[str, str]:
+    """The folder and the digest of the bundle of `functions/<function>` for the workload in the folder `workload`.
 
     It holds the import closure of the handler, the workload's yaml files and `features.py`; its root
     mirrors the repository's, so an import path is the same in a test and in Lambda. For this machine's own
     Python (`platform` is `host`) it is compiled, since a bundle is read-only."""
-    files = sorted(
-        [*closure(repository, repository / "functions" / function / "handler.py"), *_declaration(repository, workload)]
-    )
-    digest = _digest(repository, files)
+    code = closure(repository, repository / "functions" / function / "handler.py")
+    files = dict(sorted({file.relative_to(repository): file for file in code}.items() | _declaration(workload).items()))
+    digest = _digest(files)
     compiled = platform == "host"
     folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}{'-host' if compiled else ''}"
     if not folder.is_dir():
         unfinished = folder.with_name(f".{folder.name}")
         shutil.rmtree(unfinished, ignore_errors=True)
-        for file in files:
-            target = unfinished / file.relative_to(repository)
+        for place, file in files.items():
+            target = unfinished / place
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
         if compiled:
@@ -112,15 +113,16 @@ def _prune(target: Path) -> None:
                 path.unlink()
 
 
-def _declaration(repository: Path, workload: str) -> Iterator[Path]:
-    folder = repository / "workloads" / workload
-    yield from (file for name in ("workload.yaml", "contract.yaml", "features.py") if (file := folder / name).is_file())
+def _declaration(workload: Path) -> dict[Path, Path]:
+    """The files of the declaration by their place in the bundle: the same wherever the folder lies."""
+    names = ("workload.yaml", "contract.yaml", "features.py")
+    return {Path("workloads", workload.name, name): file for name in names if (file := workload / name).is_file()}
 
 
-def _digest(repository: Path, files: list[Path]) -> str:
+def _digest(files: Mapping[Path, Path]) -> str:
     digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.relative_to(repository)}\0".encode())
+    for place, file in files.items():
+        digest.update(f"{place}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
@@ -163,8 +165,8 @@ def main() -> None:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     for requirements in sorted(root.glob("functions/*/requirements.txt")):
         layer(root, requirements, "host", python)
-        for declaration in sorted(root.glob("workloads/*/workload.yaml")):
-            bundle(root, requirements.parent.name, workload=declaration.parent.name, platform="host")
+        for folder in workload_folders(workloads_folder(root)):
+            bundle(root, requirements.parent.name, workload=folder, platform="host")
 
 
 if __name__ == "__main__":

@@ -15,13 +15,12 @@ from typing import Any
 
 import boto3
 
-from infra.app import workload_folders
 from infra.context import REPOSITORY
 from infra.settings import settings_for
 from infra.stacks.platform import IMAGES
 from millrace.errors import ConfigurationError
 from millrace.names import Platform
-from millrace.workload import Stage, load_workload
+from millrace.workload import Stage, load_workload, workload_folders, workloads_folder
 
 ARCHITECTURE = "linux/amd64"
 """Of every instance that the workloads name; an arm64 host builds under emulation."""
@@ -73,7 +72,7 @@ def training_base(root: Path, stage: str, region: str) -> str:
 
 def _training_instances(root: Path, stage: str) -> set[str]:
     known: Stage = stage  # type: ignore[assignment]
-    return {load_workload(folder).training.instance[known] for folder in workload_folders(root / "workloads")}
+    return {load_workload(folder).training.instance[known] for folder in workload_folders(workloads_folder(root))}
 
 
 def publish(root: Path, ecr: Any, found: Sequence[Image]) -> dict[str, str]:

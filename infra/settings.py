@@ -25,8 +25,6 @@ class StageSettings:
     object_lock_mode: str | None
     """`COMPLIANCE` cannot be shortened by anybody; `GOVERNANCE` can by those allowed to; None: no lock."""
     object_lock_days: int
-    retain_data: bool
-    """Buckets and keys outlive `cdk destroy`."""
     use_spot: bool
     poll_s: int
     """Seconds between two looks at an endpoint that is being made."""
@@ -66,7 +64,6 @@ def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
             log_retention_days=7,
             object_lock_mode=None,
             object_lock_days=0,
-            retain_data=False,
             use_spot=False,
             poll_s=1,
             bake_s=1,
@@ -82,9 +79,8 @@ def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
             log_retention_days=365 if production else 30,
             object_lock_mode="COMPLIANCE" if production else "GOVERNANCE",
             object_lock_days=365 if production else 7,
-            retain_data=True,
             use_spot=True,
-            poll_s=30,
+            poll_s=60,
             bake_s=600,
             decision_window_s=20,
             tracking_uri=f"arn:aws:sagemaker:{region}:{account}:mlflow-tracking-server/{names.prefix}",

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
+from millrace.encoding import Feature, plain
 from millrace.errors import ArtefactError
 
 MB = 1024 * 1024
@@ -75,6 +76,8 @@ class Description:
     parameters: Mapping[str, Any]
     features: tuple[str, ...]
     """In the order of the input's columns."""
+    encoding: tuple[Feature, ...] = ()
+    """What columns each of them has; none: each is a number that is always there, its own column."""
     label: str
     kind: str
     threshold: float
@@ -85,6 +88,11 @@ class Description:
     input: Input
     walk_forward: tuple[FrozenModel, ...]
     """Models of earlier days, the oldest first, judged up to the end of the test days."""
+
+    @property
+    def inputs(self) -> tuple[Feature, ...]:
+        """The features with their encoding, in the order of the input's columns."""
+        return self.encoding or plain(self.features)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +200,8 @@ def _artefact(contents: Mapping[str, bytes], *, where: str) -> Artefact:
 
 def _document(description: Description) -> dict[str, Any]:
     document = asdict(description)
+    if not document["encoding"]:
+        del document["encoding"]
     document["calibration"] = {"temperature": document.pop("temperature")}
     document["walk_forward"] = [frozen_document(frozen) for frozen in description.walk_forward]
     return document
@@ -217,9 +227,13 @@ def _frozen(document: dict[str, Any]) -> FrozenModel:
 def _description(content: bytes, *, where: str) -> Description:
     try:
         document = json.loads(content)
-        values = {field.name: document[field.name] for field in fields(Description) if field.name != "temperature"}
+        apart = ("temperature", "encoding")
+        values = {field.name: document[field.name] for field in fields(Description) if field.name not in apart}
         values["temperature"] = float(document["calibration"]["temperature"])
         values["features"] = tuple(document["features"])
+        values["encoding"] = tuple(
+            Feature(**entry | {"categories": tuple(entry["categories"])}) for entry in document.get("encoding", ())
+        )
         values["digests"] = Digests(**document["digests"])
         shape = cast("list[int | None]", document["input"]["shape"])
         values["input"] = Input(**document["input"] | {"shape": tuple(shape)})

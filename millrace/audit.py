@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from millrace.moments import stamp
+from millrace.moments import moment, stamp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,3 +43,21 @@ def append(client: Any, *, table: str, workload: str, record: Record) -> str:
             ConditionExpression="attribute_not_exists(pk)",
         )
     return key
+
+
+def read(client: Any, *, table: str, workload: str) -> Iterator[Record]:
+    """The records in order of time."""
+    pages = client.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": workload}},
+    )
+    for page in pages:
+        for item in page["Items"]:
+            yield Record(
+                who=item["who"]["S"],
+                what=item["what"]["S"],
+                as_of=moment(item["as_of"]["S"]),
+                cause=item["cause"]["S"],
+                details=json.loads(item["details"]["S"]),
+            )

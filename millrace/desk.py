@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +17,12 @@ import boto3
 
 from millrace.errors import DeskError
 from millrace.names import Platform
+from millrace.processes import Process, Processes
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 PLATFORM = Platform(stage="local", account=ACCOUNT, region=REGION)
-STOP_S = 10
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ADDRESS_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +68,10 @@ class Desk:
         """How often each `<service>:<operation>` was called."""
         return dict(self._control("api-calls")["by_operation"])
 
+    def deployments(self) -> list[dict[str, Any]]:
+        """What was deployed so far: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}], "at"}`."""
+        return list(self._control("deployments"))
+
     @contextmanager
     def followed(self) -> Iterator[Callable[[], list[str]]]:
         """In the block, what functions, jobs and endpoints call is written down; the value reads it.
@@ -90,7 +89,7 @@ class Desk:
             data=None if body is None else json.dumps(body).encode(),
             headers={"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 # nosec B310 # on loopback, too
             return json.load(answer)
 
 
@@ -100,113 +99,57 @@ def started(build: Path, *, clock: datetime) -> Iterator[Desk]:
 
     When the block ends, also by an exception or a signal, no process and no port of it is left."""
     build.mkdir(parents=True, exist_ok=True)
-    assembly = build / "cdk.out"
-    cloud_log, synth_log, deploy_log = (build / f"{name}.log" for name in ("cloud", "synth", "deploy"))
-    processes: list[subprocess.Popen[bytes]] = []
-    # A signal in the moment between the block's end and `_stop` would skip it; the interpreter's own end does not.
-    stop = partial(_stop, processes)
-    atexit.register(stop)
+    processes = Processes(folder=build)
+    # A signal in the moment between the block's end and `stop` would skip it; the interpreter's own end does not.
+    atexit.register(processes.stop)
     try:
-        cloud = _start(
-            processes,
-            ["infra.local", "--workspace", str(build / "local"), "--clock", clock.isoformat()],
-            cloud_log,
-            stdout=subprocess.PIPE,
-        )
-        synth = _start(
-            processes,
-            ["infra.app"],
-            synth_log,
-            environment={
-                "CDK_OUTDIR": str(assembly),
-                "MILLRACE_BUILD": str(build.resolve()),
-                "CDK_DEFAULT_ACCOUNT": ACCOUNT,
-                "CDK_DEFAULT_REGION": REGION,
-                # CDK's own validation engine takes 6 s to start; the tests run it on dev and prod.
-                "CDK_VALIDATION": "false",
-            },
-        )
-        _succeed(synth, "synthesis", synth_log)
-        assert cloud.stdout is not None
-        line = cloud.stdout.readline()
-        if not line:
-            raise DeskError(f"local cloud: expected its address, got nothing; see {cloud_log}")
-        desk = Desk(endpoint_url=json.loads(line)["endpoint_url"])
-        deploy = _start(
-            processes, ["infra.local.deploy", "--endpoint-url", desk.endpoint_url, str(assembly)], deploy_log
-        )
-        _succeed(deploy, "deployment", deploy_log)
+        cloud = start_cloud(processes, clock=clock)
+        synthesis = start_synthesis(processes)
+        synthesis.succeed()
+        desk = find_desk(cloud)
+        deploy(processes, desk)
         yield desk
     finally:
-        stop()
-        atexit.unregister(stop)
+        processes.stop()
+        atexit.unregister(processes.stop)
 
 
-def _start(
-    processes: list[subprocess.Popen[bytes]],
-    arguments: list[str],
-    log: Path,
-    *,
-    stdout: int | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> subprocess.Popen[bytes]:
-    # What a process that is interrupted leaves in its temporary folder stays below the build folder.
-    temporary = log.parent.resolve() / "tmp"
-    temporary.mkdir(exist_ok=True)
-    with log.open("wb") as output, _undisturbed():
-        process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=output if stdout is None else stdout,
-            stderr=output,
-            env={**os.environ, "TMPDIR": str(temporary), **(environment or {})},
-            start_new_session=True,
-        )
-        processes.append(process)
-    return process
+def start_cloud(processes: Processes, *, clock: datetime | None = None) -> Process:
+    """A local cloud that starts below the folder of the processes; without a clock of its own it has the wall's."""
+    own = ["--clock", clock.isoformat()] if clock else []
+    words = ["infra.local", "--workspace", str(processes.folder / "local"), *own]
+    return processes.start("local cloud", words, log="cloud.log")
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A signal that comes in the block takes effect at its end: no process is started that nobody would stop."""
-    came: list[int] = []
-    before = {number: signal.signal(number, lambda got, _: came.append(got)) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    for got in came:
-        signal.raise_signal(got)
+def find_desk(cloud: Process) -> Desk:
+    """The cloud as soon as it has told its address; raises DeskError where it ends without."""
+    end = time.monotonic() + ADDRESS_S
+    while time.monotonic() < end:
+        has_ended = cloud.has_ended()
+        for line in cloud.log.read_text(errors="replace").splitlines(keepends=True):
+            if line.startswith('{"endpoint_url"') and line.endswith("\n"):
+                return Desk(endpoint_url=json.loads(line)["endpoint_url"])
+        if has_ended:
+            break
+        time.sleep(0.02)
+    raise DeskError(f"local cloud: expected its address, got nothing; see {cloud.log}")
 
 
-def _succeed(process: subprocess.Popen[bytes], what: str, log: Path) -> None:
-    if process.wait() != 0:
-        raise DeskError(f"{what}: expected exit status 0, got {process.returncode}; see {log}\n{_tail(log)}")
+def start_synthesis(processes: Processes, context: Mapping[str, Any] | None = None) -> Process:
+    """The app's synthesis for the stage `local`, into `cdk.out` below the folder of the processes."""
+    environment = {
+        "CDK_CONTEXT_JSON": json.dumps(context or {}),
+        "CDK_OUTDIR": str(processes.folder / "cdk.out"),
+        "MILLRACE_BUILD": str(processes.folder.resolve()),
+        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
+        "CDK_DEFAULT_REGION": REGION,
+        # CDK's own validation engine takes 6 s to start; the tests run it on dev and prod.
+        "CDK_VALIDATION": "false",
+    }
+    return processes.start("synthesis", ["infra.app"], log="synth.log", environment=environment)
 
 
-def _tail(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-
-
-def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    """TERM to each process group, KILL to what is left of it after STOP_S; a second signal cannot cut it short."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
-    try:
-        left = [process for process in processes if process.poll() is None]
-        for process in left:
-            os.killpg(process.pid, signal.SIGTERM)
-        end = time.monotonic() + STOP_S
-        for process in left:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=max(0.1, end - time.monotonic()))
-            # Also what the leader of the group left behind: the synthesis has a child of its own.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        for process in processes:
-            if process.stdout is not None:
-                process.stdout.close()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def deploy(processes: Processes, desk: Desk) -> None:
+    """Deploy what was synthesized; raises DeskError with the reason of the stack that failed."""
+    words = ["infra.local.deploy", "--endpoint-url", desk.endpoint_url, str(processes.folder / "cdk.out")]
+    processes.start("deployment", words, log="deploy.log").succeed()

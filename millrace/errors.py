@@ -11,6 +11,7 @@ MillraceError
 ├── DecisionError           a line is not a decision
 ├── QueueError              a queue refused messages that must not be lost
 ├── ConflictError           somebody else changed the same thing first
+├── RunError                an execution is not there, or not what a command needs
 ├── PlaceError              no environment, workload or thing of that name where a command was to work
 └── DeskError               the cloud on this desk, its synthesis or its deployment ended with an error
 
@@ -74,6 +75,10 @@ class QueueError(MillraceError):
 
 class ConflictError(MillraceError):
     """A conditional write lost: the caller decides whether to try again."""
+
+
+class RunError(MillraceError):
+    """An execution is not there or not what the command needs: says what came, why, and what to do."""
 
 
 class PlaceError(MillraceError):

@@ -33,6 +33,8 @@ class Metrics(Report):
     """Expected calibration error, 0 to 1."""
     baseline_accuracy: float
     """What the workload's naive rule reaches on the same rows."""
+    baseline_log_loss: float | None = None
+    """Of the rule `base_rate`, which answers with a probability; None for another."""
 
 
 class Latency(Report):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from millrace.encoding import width
 from millrace.errors import ArtefactError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Model:
             # onnxruntime's classes have no common one of their own.
             raise ArtefactError(f"model.onnx: expected a graph that can be run, got {error}") from None
         given = [(one.name, len(one.shape), one.shape[-1]) for one in self._session.get_inputs()]
-        expected = [(self.description.input.name, 2, len(self.description.features))]
+        expected = [(self.description.input.name, 2, width(self.description.inputs))]
         if given != expected or [one.name for one in self._session.get_outputs()] != ["probability"]:
             raise ArtefactError(f"model.onnx: expected input {expected} and output probability, got {given}")
 

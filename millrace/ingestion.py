@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from millrace.invocation import Answered, Asked, Part
 from millrace.lake.commits import Source
@@ -68,12 +71,28 @@ class Committed(Part):
     has_champion: bool
 
 
+INPUT = ("cause", "as_of", "detail")
+"""Of an ingest execution, as the intake gives it."""
+
+
 class IngestState(Asked):
     """What the ingest machine hands to its functions."""
 
     detail: Drop
     ingestion: Answered[Ingested] | None = None
     validation: Answered[Validated] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_drop(cls, given: Any) -> Any:
+        """A person who starts the machine by hand learns what it wants."""
+        missing = [name for name in INPUT if isinstance(given, Mapping) and name not in given]
+        if missing:
+            raise ValueError(
+                f"expected cause, as_of and detail with {', '.join(Drop.model_fields)}, as the intake gives them, got "
+                f"none of {missing}: drop a file instead"
+            )
+        return given
 
     @property
     def ingested(self) -> Ingested:

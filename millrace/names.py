@@ -5,9 +5,20 @@ Stacks find each other by these names, never by exports, so each can be deployed
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 STAGES = ("local", "dev", "prod")
+MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
+"""The state machines of a workload."""
+MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
+"""Which machine a drop starts."""
+
+
+def execution_of_drop(bucket: str, key: str, version_id: str) -> str:
+    """The name of the execution that one version of an object starts: whoever tells of it, it is one execution."""
+    return hashlib.sha256("\n".join((bucket, key, version_id)).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +92,11 @@ class WorkloadNames:
         return f"{self.platform.prefix}-{self.slug}"
 
     def stack(self, room: str) -> str:
-        """`ingestion`, `training`, `release`, `serving`, `scoring` or `monitoring`."""
+        """`ingestion`, `training`, `release`, `serving`, `scoring`, `monitoring` or `teardown`."""
         return f"{self.prefix}-{room}"
 
     def machine(self, machine: str) -> str:
-        """`ingest`, `train`, `retrain`, `release`, `score` or `monitor`."""
+        """`ingest`, `train`, `retrain`, `release`, `score`, `monitor` or `teardown`."""
         return f"{self.prefix}-{machine}"
 
     def machine_arn(self, machine: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +30,15 @@ def download(client: Any, uri: str, path: Path) -> None:
     with path.open("wb") as file:
         for piece in client.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1024 * 1024):
             file.write(piece)
+
+
+def keys_below(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    """The keys that begin so, in S3's order: by their bytes."""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from (entry["Key"] for entry in page.get("Contents", []))
+
+
+def folders_below(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    """The next parts of the keys that begin so, each with its slash, in S3's order."""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
+        yield from (entry["Prefix"].removeprefix(prefix) for entry in page.get("CommonPrefixes", []))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,15 @@ class Registry:
             if arn.rsplit("/", 1)[-1] == version:
                 return self.describe(arn)
         return None
+
+    def all(self) -> Iterator[Package]:
+        """Every version, the newest first."""
+        pages = self._client.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self._group, SortBy="CreationTime", SortOrder="Descending"
+        )
+        for page in pages:
+            for summary in page["ModelPackageSummaryList"]:
+                yield self.describe(summary["ModelPackageArn"])
 
     def approve(self, package: Package, *, reason: str) -> None:
         """Mark the package as approved; its metadata goes along since an update may replace it."""

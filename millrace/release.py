@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from millrace.errors import ConflictError
+from millrace.invocation import Part
 from millrace.state import Challenger, Pointers, Version
 
 TOLERANCE = 1e-4
@@ -52,6 +55,16 @@ def promote(pointers: Pointers, version: Version) -> Pointers:
     return replace(pointers, champion=version, previous=champion, challenger=None)
 
 
+class Rollback(Part):
+    """A person's wish to have an earlier version live again: the key `rollback` of a release's input."""
+
+    reason: Annotated[str, Field(min_length=1)]
+    who: str = "console"
+    """An identity, for the audit table."""
+    to: str | None = None
+    """Number of the version; None: the previous one."""
+
+
 def rollback_target(pointers: Pointers, asked: str | None) -> str:
     """The number of the version that a rollback brings back: the one that is asked for, else the previous one.
 
@@ -69,17 +82,21 @@ def rollback_target(pointers: Pointers, asked: str | None) -> str:
 def check_proven(version: str, approval: str) -> None:
     """Nothing for a version that was live once; else ConflictError: a rollback skips the phases that people judge."""
     if approval != APPROVED:
-        raise ConflictError(f"roll back: expected a version that was live ({APPROVED}), version {version} is {approval}")
+        told = f"expected a version that was live ({APPROVED}), version {version} is {approval}"
+        raise ConflictError(f"roll back: {told}")
 
 
-def roll_back(pointers: Pointers, version: Version) -> Pointers:
-    """The pointers with an earlier version live again and the champion before as previous; twice changes nothing.
+def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:
+    """The pointers with an earlier version live again and `replaced` as previous; twice changes nothing.
 
-    Raises ConflictError when nothing is live."""
+    Raises ConflictError when another version than `replaced` is live: an old rollback that was redriven must not
+    undo what came since."""
     champion = pointers.champion
     if champion is not None and champion.package_arn == version.package_arn:
         return replace(pointers, challenger=None)
-    rollback_target(pointers, version.version)
+    if champion is None or champion.version != replaced:
+        came = champion.version if champion else "none"
+        raise ConflictError(f"roll back to version {version.version}: expected version {replaced} live, got {came}")
     return replace(pointers, champion=version, previous=champion, challenger=None)
 
 

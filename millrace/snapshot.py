@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from millrace.encoding import Feature
+
 _FIELD_ID = b"PARQUET:field_id"
 
 
@@ -34,12 +36,18 @@ def read_columns(schema: Path) -> tuple[Column, ...]:
 
 
 def read_snapshot(
-    folder: Path, schema: Path, *, columns: Sequence[str], event_time: str, key: Sequence[str]
+    folder: Path,
+    schema: Path,
+    *,
+    columns: Sequence[str],
+    event_time: str,
+    key: Sequence[str],
+    optional: Sequence[str] = (),
 ) -> pa.Table:
     """The columns asked for, of all Parquet files below `folder`, in the order of event time.
 
-    Raises SnapshotError when there is no file or no row, a column is nowhere in the schema or holds nothing in
-    some row, or two rows have the same key."""
+    Raises SnapshotError when there is no file or no row, a column is nowhere in the schema, one that is not
+    `optional` holds nothing in some row, or two rows have the same key."""
     import pyarrow as pa
 
     known = {column.name: column for column in read_columns(schema)}
@@ -53,7 +61,7 @@ def read_snapshot(
     table = pa.concat_tables(parts, promote_options="permissive").sort_by([(name, "ascending") for name in key])
     if table.num_rows == 0:
         raise SnapshotError(f"expected rows in {len(paths)} files below {folder}, found none")
-    _refuse_nulls(table)
+    _refuse_nulls(table, optional)
     _refuse_duplicates(table, key)
     return table.sort_by([(event_time, "ascending"), *((name, "ascending") for name in key)]).combine_chunks()
 
@@ -63,26 +71,47 @@ def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
     import numpy as np
     import pyarrow as pa
 
-    return _exported(table, name, pa.timestamp("us"), pa.int64()).view(np.dtype("datetime64[us]"))
+    moments = table[name].combine_chunks().cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    found: npt.NDArray[np.datetime64] = np.from_dlpack(moments).view(np.dtype("datetime64[us]"))
+    return found
 
 
-def floats(table: pa.Table, names: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Columns without nulls side by side, (N, F) float32."""
+def matrix(table: pa.Table, features: Sequence[Feature]) -> npt.NDArray[np.float32]:
+    """The input (N, columns of all features) of a model."""
+    import numpy as np
+
+    return np.stack([column for feature in features for column in _encoded(table, feature)], axis=1)
+
+
+def truth(table: pa.Table, label: str, positive: str | int | bool) -> npt.NDArray[np.float32]:
+    """1.0 where the label is the positive class, else 0.0 (N)."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    return np.array(_exported(pc.equal(table[label], positive).combine_chunks()))
+
+
+def _encoded(table: pa.Table, feature: Feature) -> list[npt.NDArray[np.float32]]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = table[feature.name].combine_chunks()
+    if feature.categories:
+        return [_exported(pc.fill_null(pc.equal(cells, category), False)) for category in feature.categories]
+    if not feature.optional:
+        return [_exported(cells)]
+    missing = pa.scalar(float("nan"), pa.float32())
+    return [_exported(cells.cast(pa.float32(), safe=False).fill_null(missing)), _exported(pc.is_null(cells))]
+
+
+def _exported(cells: pa.Array) -> npt.NDArray[np.float32]:
+    """Cells without nulls as float32 (N).
+
+    By DLPack: pyarrow's own `to_numpy` imports pandas where it is installed, 0.15 s of each job."""
     import numpy as np
     import pyarrow as pa
 
-    return np.stack([_exported(table, name, pa.float32()) for name in names], axis=1)
-
-
-def _exported(table: pa.Table, name: str, *kinds: pa.DataType) -> npt.NDArray[np.generic]:
-    """By DLPack: pyarrow's own `to_numpy` imports pandas where it is installed, 0.15 s of each job."""
-    import numpy as np
-
-    column = table[name].combine_chunks()
-    for kind in kinds:
-        column = column.cast(kind, safe=False)
-    exported: npt.NDArray[np.generic] = np.from_dlpack(column)
-    return exported
+    return np.from_dlpack(cells.cast(pa.float32(), safe=False)).view(np.float32)
 
 
 def _read_part(path: Path, columns: Sequence[Column]) -> pa.Table:
@@ -98,8 +127,9 @@ def _read_part(path: Path, columns: Sequence[Column]) -> pa.Table:
     return ordered.rename_columns([column.name for column in columns]).replace_schema_metadata(None)
 
 
-def _refuse_nulls(table: pa.Table) -> None:
-    empty = {name: table[name].null_count for name in table.column_names if table[name].null_count}
+def _refuse_nulls(table: pa.Table, optional: Sequence[str]) -> None:
+    required = [name for name in table.column_names if name not in optional]
+    empty = {name: table[name].null_count for name in required if table[name].null_count}
     if empty:
         counts = ", ".join(f"{name}: {count} rows" for name, count in empty.items())
         raise SnapshotError(f"expected a value in each row of each column, got none in {counts}")

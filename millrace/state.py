@@ -90,6 +90,15 @@ class LastRetraining:
         return self.runs_in_month if wanted == self.counted_month else 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spend:
+    """What one month's runs have reserved."""
+
+    usd: Decimal
+    runs: tuple[str, ...]
+    """ARNs of the executions."""
+
+
 class State:
     """One workload's items. `client` is boto3's DynamoDB client; every read is strongly consistent."""
 
@@ -224,6 +233,14 @@ class State:
     def spent_usd(self, as_of: datetime) -> Decimal:
         """What is reserved in the month of `as_of`, in US dollars."""
         return Decimal(self._get(f"spend#{month(as_of)}").get("usd", {"N": "0"})["N"])
+
+    def spends(self) -> dict[str, Spend]:
+        """What is reserved by month (yyyy-mm), the oldest first."""
+        found = {item["sk"]["S"].partition("#")[2]: item for item in self._items() if item["sk"]["S"][:6] == "spend#"}
+        return {
+            name: Spend(usd=Decimal(item["usd"]["N"]), runs=tuple(sorted(item["runs"]["SS"])))
+            for name, item in sorted(found.items())
+        }
 
     def reserve_usd(self, usd: float, *, run: str, as_of: datetime, monthly_usd: float) -> bool:
         """Whether `usd` fits the month's budget and is now reserved; one run reserves once, however often it asks."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
 
 from millrace.errors import WorkloadError
 from millrace.families import FAMILIES, Parameters
@@ -33,6 +34,8 @@ class Fallback(Part):
 class Prediction(Part):
     kind: Literal["binary"]
     label: str
+    positive: StrictStr | StrictBool | StrictInt = 1
+    """The label's value that a model's answer 1 stands for."""
     key: tuple[str, ...]
     """The columns that identify an entity at a moment; labels join by them when no prediction id came."""
     event_time: str
@@ -65,10 +68,20 @@ class Training(Part):
         return FAMILIES[self.family](**self.parameters)
 
 
-class Baseline(Part):
+class SeasonalNaive(Part):
+    """What the label was some hours before, for the same entity."""
+
     kind: Literal["seasonal_naive"]
     lag_hours: Positive
     margin: Annotated[float, Field(ge=0)]
+
+
+class BaseRate(Part):
+    """The share of positive rows, always: for rows that have no season, and where one class is rare."""
+
+    kind: Literal["base_rate"]
+    margin: Annotated[float, Field(ge=0, lt=1)]
+    """Share by which the model's log loss must lie below the rule's."""
 
 
 class Calibration(Part):
@@ -90,7 +103,7 @@ class NonInferiority(Part):
 
 
 class Gates(Part):
-    baseline: Baseline
+    baseline: Annotated[SeasonalNaive | BaseRate, Field(discriminator="kind")]
     calibration: Calibration
     latency: Latency
     size: Size
@@ -149,6 +162,17 @@ class Workload(Part):
     budget: Budget
 
 
+def workloads_folder(repository: Path = Path()) -> Path:
+    """Where the workloads are: MILLRACE_WORKLOADS, or else the repository's own folder."""
+    elsewhere = os.environ.get("MILLRACE_WORKLOADS")
+    return Path(elsewhere) if elsewhere else repository / "workloads"
+
+
+def workload_folders(root: Path) -> list[Path]:
+    """The folders of `root` that hold a `workload.yaml`, by name."""
+    return sorted(path.parent for path in root.glob("*/workload.yaml"))
+
+
 def load_workload(folder: Path) -> Workload:
     """The workload declared in `folder/workload.yaml`; the folder bears its name.
 
@@ -166,7 +190,7 @@ def read_workload(path: Path) -> Workload:
     """The workload declared in `path`, wherever it lies (a job's configuration); raises as `load_workload`."""
     where = _where(path)
     try:
-        document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 # nosec B506 # both are safe
     except FileNotFoundError:
         raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
     except yaml.YAMLError as error:

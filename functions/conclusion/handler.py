@@ -55,7 +55,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def moved(call: Conclusion, pointers: Pointers, version: Version) -> Pointers:
     if call.phase != "live":
         return enter(pointers, version, phase=call.phase, token=call.token)
-    return roll_back(pointers, version) if call.state.rollback else promote(pointers, version)
+    if call.state.rollback:
+        return roll_back(pointers, version, replaced=call.state.opening.answer.previous_version)
+    return promote(pointers, version)
 
 
 def rollback_details(call: Conclusion) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Literal
 from millrace.invocation import Answered, Asked, Invocation, Part
 from millrace.moments import stamp
 from millrace.names import WorkloadNames
+from millrace.release import Rollback
 from millrace.state import Version
 
 
@@ -20,13 +21,6 @@ class Opened(Part):
 
 class Named(Part):
     name: str
-
-
-class Rollback(Part):
-    """Who wants an earlier version live again, and why."""
-
-    reason: str
-    who: str = "console"
 
 
 class Releasing(Asked):

@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from millrace.names import WorkloadNames
-
-MACHINES: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
+from millrace.names import MACHINE_OF_FEED, WorkloadNames, execution_of_drop
 
 
 class IntakeError(ValueError):
@@ -83,15 +80,15 @@ def start_of(body: str, names: WorkloadNames) -> Start:
         "sequencer": item.sequencer,
     }
     document = {"cause": event.id, "as_of": event.time.isoformat().replace("+00:00", "Z"), "detail": detail}
-    name = hashlib.sha256("\n".join((bucket, item.key, item.version_id)).encode()).hexdigest()
-    return Start(machine=MACHINES[feed], name=name, input=json.dumps(document, sort_keys=True))
+    name = execution_of_drop(bucket, item.key, item.version_id)
+    return Start(machine=MACHINE_OF_FEED[feed], name=name, input=json.dumps(document, sort_keys=True))
 
 
 def _feed(bucket: str, key: str, names: WorkloadNames) -> str:
     landing = names.platform.bucket("landing")
     workload, _, rest = key.partition("/")
     feed, _, name = rest.partition("/")
-    if bucket != landing or workload != names.workload or feed not in MACHINES or not name:
-        expected = f"s3://{landing}/{names.workload}/<{'|'.join(MACHINES)}>/<name>"
+    if bucket != landing or workload != names.workload or feed not in MACHINE_OF_FEED or not name:
+        expected = f"s3://{landing}/{names.workload}/<{'|'.join(MACHINE_OF_FEED)}>/<name>"
         raise IntakeError(f"detail.object.key: expected {expected}, came s3://{bucket}/{key}")
     return feed

@@ -10,19 +10,12 @@ from pydantic import model_validator
 from functions.opening.endpoints import Standing
 from millrace.invocation import Asked, Part
 from millrace.registry import Package
-from millrace.release import Outcome
+from millrace.release import Outcome, Rollback
 from millrace.state import Pointers
 
 
 class Registered(Part):
     package_arn: str
-
-
-class Rollback(Part):
-    """An operator's wish to have an earlier version live again."""
-
-    to: str | None = None
-    """Number of the version; None: the previous one."""
 
 
 class Rollout(Part):

@@ -25,10 +25,11 @@ class RunIds:
 
     def find(self, run: str) -> str | None:
         """The id of the MLflow run that records the train execution `run`; None while there is none."""
-        try:
-            return read_object(self.s3, self._uri(run)).decode()
-        except self.s3.exceptions.NoSuchKey:
+        # Not by an error: whoever may list below a prefix only is told 403 of an object that is not there.
+        bucket, key = split_uri(self._uri(run))
+        if not self.s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents"):
             return None
+        return read_object(self.s3, self._uri(run)).decode()
 
     def claim(self, run: str, run_id: str) -> str:
         """The id that records `run` from now on: this one, or the one that came first."""

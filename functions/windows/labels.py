@@ -31,12 +31,12 @@ def labels_between(lake: Lake, surface: Prediction, start: datetime, end: dateti
     return table.scan(row_filter=inside, selected_fields=tuple(name for name in wanted if name in there)).to_arrow()
 
 
-def _inside(schema: Schema, event_time: str, start: datetime, end: datetime) -> str | BooleanExpression:
+def _inside(schema: Schema, event_time: str, start: datetime, end: datetime) -> BooleanExpression:
     """Times without a zone are UTC here, as everywhere."""
-    from pyiceberg.expressions import AlwaysTrue
+    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThan
 
     if event_time not in schema.column_names:
         return AlwaysTrue()
     zone = "+00:00" if str(schema.find_type(event_time)) == "timestamptz" else ""
     first, last = (stamp(at).removesuffix("Z") + zone for at in (start, end))
-    return f"{event_time} >= '{first}' and {event_time} < '{last}'"
+    return And(GreaterThanOrEqual(term=event_time, value=first), LessThan(term=event_time, value=last))

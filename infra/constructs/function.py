@@ -11,14 +11,31 @@ from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
 from infra.bundles import bundle, layer
+from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.queue import Queue
 from infra.constructs.role import Role
-from infra.constructs.statements import Statement, allow, use_key
+from infra.constructs.statements import Statement, allow, trace, use_key
 from infra.context import REPOSITORY, Context
 from millrace.settings.environment import Environment
 
+ACCEPTED = {
+    "AwsSolutions-L1": "The images run the same modules on Python 3.13; one version everywhere, supported until 2029",
+    "Serverless-LambdaLatestVersion": "Python 3.13 is what the images run the same modules on, supported until 2029",
+    "CKV_AWS_115": "Reserved concurrency throttles events away; queues and the slots in the state table bound it",
+    "CKV_AWS_117": "It calls AWS's APIs alone; in the VPC each of them would need an endpoint that costs by the hour",
+}
+"""What the packs find in every function."""
+SYNCHRONOUS = {
+    "Serverless-LambdaDLQ": "Nobody calls it asynchronously, so Lambda never holds an event of it; its caller fails",
+    "CKV_AWS_116": "Its caller (a machine, a queue, a client) waits for the answer and handles the failure itself",
+}
+"""What they find in a function without a dead-letter queue; the rule `asynchronous-function` checks that it is so."""
+
 
 class Function(Construct):
-    """`functions/<name>` deployed as `<workload prefix>-<name>`; code and third-party packages apart."""
+    """`functions/<name>` deployed as `<workload prefix>-<name>`; code and third-party packages apart.
+
+    Events that fail thrice land in `dead`: needed by a function that is called asynchronously, and only by such."""
 
     def __init__(
         self,
@@ -29,6 +46,7 @@ class Function(Construct):
         description: str,
         settings: Environment,
         statements: Sequence[Statement],
+        dead: Queue | None = None,
         timeout_s: int = 30,
         memory_mb: int = 512,
     ) -> None:
@@ -44,22 +62,28 @@ class Function(Construct):
             kms_key_id=context.key_arn,
         )
         log_arn = f"arn:aws:logs:{context.platform.region}:{context.platform.account}:log-group:{log_name}:*"
+        own = [*([allow("sqs:SendMessage", on=dead.dead_arn)] if dead else []), *statements]
         self.role = Role(
             self,
             name,
             context=context,
             service="lambda.amazonaws.com",
             statements=[
-                allow("logs:CreateLogStream", "logs:PutLogEvents", on=log_arn),
-                allow("xray:PutTraceSegments", "xray:PutTelemetryRecords", on="*"),
-                use_key(context.key_arn),
-                *statements,
+                allow(
+                    "logs:CreateLogStream",
+                    "logs:PutLogEvents",
+                    on=log_arn,
+                    because="Lambda opens a log stream for each environment that it starts, and names it",
+                ),
+                trace(),
+                use_key(context.key_arn, own),
+                *own,
             ],
         )
         code = _asset(
             self,
             "Code",
-            *bundle(REPOSITORY, name, workload=context.workload.name, platform=context.settings.wheel_platform),
+            *bundle(REPOSITORY, name, workload=context.folder, platform=context.settings.wheel_platform),
         )
         self.resource = lambda_.CfnFunction(
             self,
@@ -78,7 +102,11 @@ class Function(Construct):
             kms_key_arn=context.key_arn,
             tracing_config=lambda_.CfnFunction.TracingConfigProperty(mode="Active"),
             logging_config=lambda_.CfnFunction.LoggingConfigProperty(log_format="JSON", log_group=log_name),
+            dead_letter_config=lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=dead.dead_arn) if dead else None,
         )
+        if dead:
+            self.resource.node.add_dependency(dead)
+        acknowledge(self.resource, ACCEPTED if dead else ACCEPTED | SYNCHRONOUS)
         self.resource.add_resource_dependency(log)
 
 

@@ -10,7 +10,7 @@ from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
 from infra.constructs.role import Role
-from infra.constructs.statements import Statement, allow, use_key
+from infra.constructs.statements import Statement, allow, trace
 from infra.context import Context
 from infra.machines.states import Definition
 
@@ -44,9 +44,8 @@ class Machine(Construct):
             context=context,
             service="states.amazonaws.com",
             statements=[
-                allow(*DELIVERY, on="*"),
-                allow("xray:PutTraceSegments", "xray:PutTelemetryRecords", on="*"),
-                use_key(context.key_arn),
+                allow(*DELIVERY, on="*", because="Log deliveries have no ARN; Step Functions asks for all"),
+                trace(),
                 *statements,
             ],
         )

@@ -9,11 +9,13 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.statements import policy
 from infra.context import Context
 
 RETENTION_S = 14 * 24 * 3600
 """SQS's longest; a redrive has as long."""
+NO_DESTINATION = "Lambda takes no failure destination for a queue: what fails goes to the queue's own dead letters"
 
 
 class Queue(Construct):
@@ -35,6 +37,7 @@ class Queue(Construct):
         self.url = f"https://sqs.{context.platform.region}.amazonaws.com/{context.platform.account}/{self.name}"
         self.dead_arn = context.names.queue_arn(f"{name}-dead")
         dead = self._queue("Dead", f"{name}-dead", context, senders)
+        acknowledge(dead, {"Serverless-SQSRedrivePolicy": f"It keeps the dead letters of {name}; people redrive them"})
         self.resource = self._queue(
             "Resource",
             name,
@@ -101,5 +104,6 @@ def feed(
         function_response_types=["ReportBatchItemFailures"],
         scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(maximum_concurrency=concurrency),
     )
+    acknowledge(mapping, {"Serverless-LambdaEventSourceMappingDestination": NO_DESTINATION})
     for dependency in dependencies:
         mapping.add_resource_dependency(dependency)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.statements import Statement, policy, trusted
 from infra.context import Context
 
@@ -25,5 +26,22 @@ class Role(Construct):
             "Resource",
             role_name=self.name,
             assume_role_policy_document=trusted(service, context.platform.account),
-            policies=[iam.CfnRole.PolicyProperty(policy_name="statements", policy_document=policy(statements))],
+            policies=[
+                iam.CfnRole.PolicyProperty(
+                    policy_name="statements", policy_document=policy([one.document() for one in statements])
+                )
+            ],
         )
+        acknowledge(self.resource, _wildcards(service, statements))
+
+
+def _wildcards(service: str, statements: Sequence[Statement]) -> dict[str, str]:
+    """By finding on a resource with a wildcard: why it stands, of every statement that names it."""
+    reasons: dict[str, dict[str, None]] = {}
+    for statement in statements:
+        for resource, reason in statement.reasons.items():
+            reasons.setdefault(resource, {})[reason] = None
+    found = {f"AwsSolutions-IAM5[Resource::{resource}]": "; ".join(whys) for resource, whys in reasons.items()}
+    if service == "lambda.amazonaws.com" and "*" in reasons:
+        found["Serverless-LambdaStarPermissions"] = "On every resource: " + "; ".join(reasons["*"])
+    return found

@@ -20,16 +20,13 @@ class Schedule(Construct):
         self, scope: Construct, name: str, *, context: Context, expression: str, machine_arn: str, dead: Queue
     ) -> None:
         super().__init__(scope, f"{name}-schedule")
+        own = [allow("states:StartExecution", on=machine_arn), allow("sqs:SendMessage", on=dead.dead_arn)]
         role = Role(
             self,
             f"{name}-schedule",
             context=context,
             service="scheduler.amazonaws.com",
-            statements=[
-                allow("states:StartExecution", on=machine_arn),
-                allow("sqs:SendMessage", on=dead.dead_arn),
-                use_key(context.key_arn),
-            ],
+            statements=[*own, use_key(context.key_arn, own)],
         )
         schedule = scheduler.CfnSchedule(
             self,

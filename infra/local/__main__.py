@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from infra.local import recorder
+from infra.local.iam.identity import Identity
 from infra.local.server import running, warm
 
 
@@ -28,6 +29,7 @@ def main() -> None:
     arguments = _arguments()
     try:
         with running(arguments.workspace, port=arguments.port, clock=arguments.clock) as cloud:
+            cloud.parts[Identity].recording.switch(on=arguments.record)
             print(json.dumps({"endpoint_url": cloud.endpoint_url}), flush=True)
             cloud.background("warm", lambda: warm(cloud))
             threading.Event().wait()
@@ -47,6 +49,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workspace", type=Path, default=Path("build/local"))
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--clock", type=datetime.fromisoformat, help="the cloud's time at start, ISO 8601")
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        default="MILLRACE_RECORD" in os.environ,
+        help="write down what roles are allowed, for /_millrace/permissions; also by the variable MILLRACE_RECORD",
+    )
     return parser.parse_args()
 
 

@@ -85,7 +85,7 @@ class Cloud:
                     endpoint_url=self.endpoint_url,
                     region_name=self.region,
                     aws_access_key_id="local",
-                    aws_secret_access_key="local",  # noqa: S106, no secret: nobody checks it
+                    aws_secret_access_key="local",  # noqa: S106 - no secret: nobody checks it
                     config=Config(retries={"total_max_attempts": 1}),
                 )
                 self._clients[service] = connect(made, self.application)

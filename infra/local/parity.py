@@ -35,9 +35,10 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "The instances of an endpoint's variant stay within its bounds; targets of other services are kept only.",
     ),
     "AWS::ApplicationAutoScaling::ScalingPolicy": (
-        _ACTS,
-        "Target tracking of requests per instance, as the endpoint counts them: three minutes above add processes, "
-        "fifteen below take them away. No alarms are made; other metrics are refused.",
+        _DOES,
+        "Target tracking of requests per instance by two alarms in CloudWatch: three minutes above add processes, "
+        "fifteen below nine tenths take them away, cool-downs kept. Other metrics and step scaling are refused, "
+        "scheduled actions do nothing.",
     ),
     "AWS::Athena::WorkGroup": (_ACTS, "Kept with its settings; a query is accepted and answered, no SQL is run."),
     "AWS::CDK::Metadata": (_DOES, "Says nothing on AWS either."),
@@ -111,16 +112,18 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::Lambda::Function": (
         _DOES,
         "The staged bundle with its layers in processes under the function's role, by AWS's own runtime client. The "
-        "time limit is kept, memory is looked at every 50 ms; at most four at once, the next ones wait. Python and "
-        "processor are the host's; network, tracing and the key of the variables are settings only.",
+        "time limit is kept, memory is looked at every 50 ms; as many at once as there are cores (two at least), the "
+        "next ones wait. Python and processor are the host's; network, tracing and the key of the variables are "
+        "settings only.",
     ),
     "AWS::Lambda::LayerVersion": (_DOES, "On the path of the function."),
     "AWS::Lambda::Permission": (_DOES, "Asked when a service of AWS invokes the function."),
     "AWS::Lambda::Url": (_ACTS, "Kept; the address answers nobody: the function is invoked by the API."),
     "AWS::Lambda::Version": (_DOES, "Code and settings as they were when it was published."),
     "AWS::Logs::LogGroup": (
-        _ACTS,
-        "Kept, and empty: what functions, jobs and endpoints write goes to files of the workspace; nothing expires.",
+        _DOES,
+        "The lines of functions, jobs and endpoints, with the times at which their invocations and processes ended; "
+        "nothing expires.",
     ),
     "AWS::Logs::MetricFilter": (_ACTS, "Kept; metrics come from the embedded metric format only."),
     "AWS::Logs::ResourcePolicy": (_ACTS, "Kept; no service writes to a log group."),
@@ -159,7 +162,8 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::StepFunctions::StateMachine": (
         _DOES,
         "Interpreted, each call under the machine's role, with events, task tokens and redrive. Limits on payloads "
-        "(but the input's) and on the history are not kept; log group and traces stay empty; Express runs as Standard.",
+        "(but the input's) and on the history are not kept; log group and traces stay empty; Express runs as Standard; "
+        "variables (Assign) are refused.",
     ),
 }
 
@@ -183,6 +187,72 @@ STATE_TYPES: Mapping[str, Row] = {
     "JSONata": (_LACKS, "Refused when the machine is made."),
 }
 """Types of states, and what hangs on states."""
+
+STATE_FIELDS: Mapping[str, Row] = {
+    **_each((_DOES, "Says nothing on AWS either."), "", "Comment Version"),
+    **_each((_DOES, "Which state comes first, which next."), "", "StartAt States Type Next Default End"),
+    **_each(
+        (_DOES, "JSONPath, evaluated by moto's interpreter."),
+        "",
+        "InputPath OutputPath Parameters ResultSelector ResultPath Result ItemsPath ItemSelector",
+    ),
+    **_each((_DOES, "What is called; see the tasks."), "", "Resource"),
+    **_each((_DOES, "Kept by the execution that ends."), "", "Error ErrorPath Cause CausePath"),
+    **_each((_DOES, "Waited by the cloud's clock."), "", "Seconds SecondsPath Timestamp TimestampPath"),
+    **_each((_DOES, "As their rows among the states say."), "", "Retry Catch TimeoutSeconds HeartbeatSeconds"),
+    **_each(
+        (_DOES, "When and how often a task is tried again."),
+        "",
+        "ErrorEquals IntervalSeconds MaxAttempts BackoffRate MaxDelaySeconds JitterStrategy",
+    ),
+    **_each((_DOES, "Branches and items run side by side."), "", "Branches Iterator ItemProcessor MaxConcurrency"),
+    "ProcessorConfig": (_DOES, "Its mode: inline; the other one is refused."),
+    **_each((_DOES, "Decided by moto's interpreter, every comparison of JSONPath."), "", "Choices Variable And Or Not"),
+    **_each(
+        (_DOES, "Compared by moto's interpreter."),
+        "",
+        " ".join(
+            f"{kind}{comparison}{path}"
+            for kind in ("String", "Numeric", "Timestamp", "Boolean")
+            for comparison in (
+                ("Equals",)
+                if kind == "Boolean"
+                else ("Equals", "LessThan", "GreaterThan", "LessThanEquals", "GreaterThanEquals")
+            )
+            for path in ("", "Path")
+        )
+        + " StringMatches IsBoolean IsNull IsNumeric IsPresent IsString IsTimestamp",
+    ),
+    "Assign": (_LACKS, "Variables need JSONata to be read: refused when the machine is made."),
+    **_each((_LACKS, "Of JSONata: refused when the machine is made."), "", "Arguments Output QueryLanguage"),
+}
+"""Words of a machine's definition: of states, of what they retry and catch, and of choices."""
+
+CONTEXT_FIELDS: Mapping[str, Row] = {
+    **_each((_DOES, "As AWS gives it."), "$$.", "Execution.Id Execution.Name Execution.Input Execution.RoleArn"),
+    "$$.Execution.StartTime": (_DOES, "By the cloud's clock; a redrive does not change it."),
+    "$$.Execution.RedriveCount": (_DOES, "Counted here: moto has none."),
+    **_each((_DOES, "As AWS gives it."), "$$.", "State.Name State.EnteredTime StateMachine.Id StateMachine.Name"),
+    "$$.State.RetryCount": (_DOES, "Of what can be retried, as on AWS; from 0 again after a redrive."),
+    "$$.Task.Token": (_DOES, "What SendTaskSuccess and SendTaskFailure take."),
+    **_each((_DOES, "Of an inline Map."), "$$.Map.Item.", "Index Value"),
+}
+"""What a machine reads of its own execution."""
+
+TEMPLATE_FEATURES: Mapping[str, Row] = {
+    **_each((_DOES, "Says nothing on AWS either."), "", "AWSTemplateFormatVersion Description Metadata"),
+    **_each(
+        (_DOES, "Made, updated, replaced and deleted in the order of their references."), "", "Resources DependsOn"
+    ),
+    **_each((_DOES, "Evaluated when the stack is made."), "", "Conditions Condition Mappings Outputs Parameters"),
+    "Rules": (_ACTS, "Kept; an assertion on parameters is never asked."),
+    **_each((_DOES, "Given, or its default."), "parameter ", "String Number CommaDelimitedList List<Number>"),
+    "parameter AWS::SSM::Parameter::Value<String>": (_DOES, "The parameter's value when the stack is made."),
+    **_each((_DOES, "Kept or deleted with its stack, as it says."), "DeletionPolicy ", "Delete Retain"),
+    **_each((_DOES, "Kept or deleted when it is replaced, as it says."), "UpdateReplacePolicy ", "Delete Retain"),
+}
+"""Sections of templates, attributes of resources, types of parameters; functions are looked up where they are
+evaluated."""
 
 INTRINSIC_FUNCTIONS: Mapping[str, Row] = _each(
     (_DOES, "Evaluated by moto's interpreter."),
@@ -230,7 +300,7 @@ TASKS: Mapping[str, Row] = {
 
 CALLS: Mapping[str, Row] = {
     **_each(
-        (_ACTS, "Kept; the variants of endpoints follow their requests."),
+        (_DOES, "The variants of endpoints follow their policies' alarms; a target takes its policies with it."),
         "application-autoscaling:",
         "DeleteScalingPolicy DeregisterScalableTarget DescribeScalableTargets DescribeScalingActivities "
         "DescribeScalingPolicies PutScalingPolicy RegisterScalableTarget",
@@ -265,9 +335,14 @@ CALLS: Mapping[str, Row] = {
     ),
     "events:PutEvents": (_DOES, "The events reach their bus."),
     **_each(
+        (_DOES, "Rules are found by what they start, and switched off and on: a disabled one matches nothing."),
+        "events:",
+        "DescribeRule DisableRule EnableRule ListRuleNamesByTarget",
+    ),
+    **_each(
         (_ACTS, "Granted for the rules behind `.sync` tasks; those wait without one."),
         "events:",
-        "DescribeRule PutRule PutTargets",
+        "PutRule PutTargets",
     ),
     **_each(
         (_DOES, "The catalogue, with its check of versions."),
@@ -275,8 +350,14 @@ CALLS: Mapping[str, Row] = {
         "CreateTable DeleteTable GetDatabase GetTable GetTables UpdateTable",
     ),
     "iam:CreateServiceLinkedRole": (_ACTS, "Granted for the first use of a service; no such role is needed."),
-    **_each((_ACTS, "The right to it is asked; nothing is encrypted."), "kms:", "Decrypt GenerateDataKey"),
-    "kms:CreateGrant": (_ACTS, "Granted for volumes of jobs; no grant is made."),
+    **_each((_ACTS, "The right to it is asked; nothing is encrypted."), "kms:", "Decrypt Encrypt GenerateDataKey"),
+    "kms:CreateGrant": (_ACTS, "Asked of a job's role for its volume; no grant is made."),
+    "kms:DescribeKey": (_ACTS, "Asked of who puts a schedule under the customer key; nothing is encrypted."),
+    **_each(
+        (_DOES, "The queue is polled while it is enabled."),
+        "lambda:",
+        "ListEventSourceMappings UpdateEventSourceMapping",
+    ),
     "lambda:InvokeFunction": (_DOES, "Synchronously and asynchronously, with retries and destinations."),
     **_each(
         (_ACTS, "Asked of who calls it; the lines of functions and jobs go to files without it."),
@@ -284,11 +365,12 @@ CALLS: Mapping[str, Row] = {
         "CreateLogGroup CreateLogStream DescribeLogStreams PutLogEvents",
     ),
     **_each(
-        (_ACTS, "Granted for the logs of machines; none are delivered."),
+        (_ACTS, "Asked of a machine's role when it is made; no log is delivered."),
         "logs:",
         "CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies GetLogDelivery "
         "ListLogDeliveries PutResourcePolicy UpdateLogDelivery",
     ),
+    "logs:DeleteLogGroup": (_DOES, "The group and its lines are gone."),
     **_each(
         (_DOES, "Objects with versions, parts, tags, locks and events."),
         "s3:",
@@ -300,13 +382,15 @@ CALLS: Mapping[str, Row] = {
         (_DOES, "Jobs are processes with the container's contract, on the host's hardware."),
         "sagemaker:",
         "CreateProcessingJob CreateTrainingJob CreateTransformJob DescribeProcessingJob DescribeTrainingJob "
-        "DescribeTransformJob StopProcessingJob StopTrainingJob StopTransformJob",
+        "DescribeTransformJob ListProcessingJobs ListTrainingJobs ListTransformJobs StopProcessingJob StopTrainingJob "
+        "StopTransformJob",
     ),
     **_each(
         (_DOES, "Endpoints are processes that answer HTTP, as many as they have instances."),
         "sagemaker:",
         "CreateEndpoint CreateEndpointConfig CreateModel DeleteEndpoint DeleteEndpointConfig DeleteModel "
-        "DescribeEndpoint DescribeEndpointConfig DescribeModel UpdateEndpoint UpdateEndpointWeightsAndCapacities",
+        "DescribeEndpoint DescribeEndpointConfig DescribeModel ListEndpointConfigs ListEndpoints ListModels "
+        "UpdateEndpoint UpdateEndpointWeightsAndCapacities",
     ),
     "sagemaker:InvokeEndpoint": (_DOES, "Answered by a process of the variant, by the variants' weights."),
     **_each(
@@ -320,6 +404,9 @@ CALLS: Mapping[str, Row] = {
         (_LACKS, "No MLflow server answers here: the local stage writes its runs to a file."),
         "sagemaker-mlflow:",
         "CreateExperiment CreateRun DeleteRun GetExperimentByName LogBatch UpdateRun",
+    ),
+    **_each(
+        (_DOES, "Kept; a disabled schedule fires no more."), "scheduler:", "GetSchedule ListSchedules UpdateSchedule"
     ),
     "sns:Publish": (_DOES, "The message reaches the topic's subscriptions."),
     **_each(

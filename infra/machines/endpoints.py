@@ -1,7 +1,7 @@
 """The steps of a release on SageMaker endpoints: model, configuration, endpoint, alarms, scaling.
 
-Models and configurations are named by version, execution, retry and redrive, so a call that comes twice never collides; their
-names are read back from the ARN in the answer.
+Models and configurations are named by version, execution, retry and redrive, so a call that comes twice never
+collides; their names are read back from the ARN in the answer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from infra.constructs.statements import Statement, allow
 from infra.context import Context
+from infra.instances import has_own_disk
 from infra.machines import jobs, states
 from infra.machines.parameters import checked
 from infra.machines.states import State
@@ -49,7 +50,6 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
 def config(context: Context, *, instances: int, result: str, next_state: str, kind: str = "trial") -> State:
     """CreateEndpointConfig with one variant; its name lands at `$.<result>.name`."""
     instance = context.workload.rollout.instance[jobs.stage(context)]
-    own_disk = instance.split(".")[1] in jobs.WITH_OWN_DISK
     parameters = {
         "EndpointConfigName.$": _named(context, f"-{kind}"),
         "ProductionVariants": [
@@ -61,7 +61,7 @@ def config(context: Context, *, instances: int, result: str, next_state: str, ki
                 "InitialVariantWeight": 1,
             }
         ],
-        **({} if own_disk else {"KmsKeyId": context.key_arn}),
+        **({} if has_own_disk(instance) else {"KmsKeyId": context.key_arn}),
         "Tags": jobs.tags(context),
     }
     selected = {"name.$": "States.ArrayGetItem(States.StringSplit($.EndpointConfigArn, '/'), 1)"}
@@ -190,12 +190,22 @@ def scaling_statements(context: Context) -> list[Statement]:
     )
     linked = {"StringEquals": {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"}}
     return [
-        allow("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", on=[*alarms, tracking]),
-        allow("cloudwatch:DescribeAlarms", on="*"),
+        allow(
+            "cloudwatch:PutMetricAlarm",
+            "cloudwatch:DeleteAlarms",
+            on=[*alarms, tracking],
+            because="The alarms of a release are named by its version, those of target tracking by Auto Scaling",
+        ),
+        allow(
+            "cloudwatch:DescribeAlarms",
+            on="*",
+            because="SageMaker and Auto Scaling look at all alarms before they take one",
+        ),
         allow(
             "application-autoscaling:RegisterScalableTarget",
             "application-autoscaling:PutScalingPolicy",
             on=f"arn:aws:application-autoscaling:{account}:scalable-target/*",
+            because="A scalable target is named by an id that Auto Scaling gives",
         ),
         allow("iam:CreateServiceLinkedRole", on=role, where=linked),
     ]

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from infra.constructs.statements import Statement, allow
 from infra.context import Context
+from infra.instances import has_own_disk
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
@@ -20,11 +21,6 @@ NAME = (
     "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"
 )
 """Job names are unique in an account until a job is deleted; SHA-1 leaves room within their 63 characters."""
-
-WITH_OWN_DISK = ("c5d", "c6gd", "c6id", "c7gd", "g4dn", "g5", "g6", "g6e", "m5d", "m6gd", "m6id", "m7gd", "p3dn",
-                 "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "r5d", "r6gd", "r6id", "r7gd", "trn1", "trn1n",
-                 "trn2")  # fmt: skip
-"""Families with a local NVMe disk: they encrypt it themselves and refuse a volume key."""
 
 SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
                   "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
@@ -57,8 +53,7 @@ def tags(context: Context) -> list[dict[str, str]]:
 
 def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:
     """Instances and their volumes, under the customer key where the family takes one."""
-    family = instance.split(".")[1]
-    key = {} if family in WITH_OWN_DISK else {"VolumeKmsKeyId": context.key_arn}
+    key = {} if has_own_disk(instance) else {"VolumeKmsKeyId": context.key_arn}
     return {"InstanceCount": count, "InstanceType": instance, "VolumeSizeInGB": volume_gb, **key}
 
 
@@ -204,18 +199,31 @@ METRICS = [
 """What SageMaker reads out of the training's lines."""
 
 
-def statements(context: Context, kind: str, roles: Sequence[str]) -> list[Statement]:
-    """What a machine needs to run jobs of one kind (`Training`, `Processing`, `Transform`) with these roles (ARNs)."""
+def statements(context: Context, kinds: Mapping[str, Sequence[str]]) -> list[Statement]:
+    """What a machine needs to run jobs of these kinds (`Training`, `Processing`, `Transform`), by kind the roles (ARNs)
+    that it hands to them. Jobs of other workloads have names like these, but not the workload's tag."""
     account = f"{context.platform.region}:{context.platform.account}"
-    jobs = f"arn:aws:sagemaker:{account}:{kind.lower()}-job/*"
-    rule = f"arn:aws:events:{account}:rule/StepFunctionsGetEventsForSageMaker{kind}JobsRule"
-    actions = [f"sagemaker:{verb}{kind}Job" for verb in ("Create", "Describe", "Stop")]
+    rules = [f"arn:aws:events:{account}:rule/StepFunctionsGetEventsForSageMaker{kind}JobsRule" for kind in kinds]
+    roles = [role for handed in kinds.values() for role in handed]
     passed = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     return [
-        allow(*actions, "sagemaker:AddTags", on=jobs),
-        allow("sagemaker:ListTags", on="*"),
-        allow("events:PutTargets", "events:PutRule", "events:DescribeRule", on=rule),
-        *([allow("iam:PassRole", on=list(roles), where=passed)] if roles else []),
+        *(statement for kind in kinds for statement in _of_kind(context, kind)),
+        allow("sagemaker:ListTags", on="*", because="Step Functions asks it so, to find the jobs that it waits for"),
+        allow("events:PutTargets", "events:PutRule", "events:DescribeRule", on=rules),
+        *([allow("iam:PassRole", on=roles, where=passed)] if roles else []),
+    ]
+
+
+def _of_kind(context: Context, kind: str) -> list[Statement]:
+    jobs = f"arn:aws:sagemaker:{context.platform.region}:{context.platform.account}:{kind.lower()}-job/*"
+    hashed = "A job is named by a hash of its execution and retry"
+    (tag,) = tags(context)
+    given, carried = (
+        {"StringEquals": {f"aws:{side}Tag/{tag['Key']}": tag["Value"]}} for side in ("Request", "Resource")
+    )
+    return [
+        allow(f"sagemaker:Create{kind}Job", "sagemaker:AddTags", on=jobs, where=given, because=hashed),
+        allow(f"sagemaker:Describe{kind}Job", f"sagemaker:Stop{kind}Job", on=jobs, where=carried, because=hashed),
     ]
 
 
@@ -237,5 +245,5 @@ def _task(
 
 
 def _transform_resources(context: Context, instance: str) -> dict[str, Any]:
-    key = {} if instance.split(".")[1] in WITH_OWN_DISK else {"VolumeKmsKeyId": context.key_arn}
+    key = {} if has_own_disk(instance) else {"VolumeKmsKeyId": context.key_arn}
     return {"InstanceCount": 1, "InstanceType": instance, **key}

@@ -88,5 +88,5 @@ def statements(context: Context) -> list[Statement]:
     return [
         allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
         allow("events:PutEvents", on=context.platform.bus_arn),
-        *jobs.statements(context, "Processing", [names.role_arn(JOB_ROLE)]),
+        *jobs.statements(context, {"Processing": [names.role_arn(JOB_ROLE)]}),
     ]

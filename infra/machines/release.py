@@ -17,6 +17,8 @@ FUNCTIONS = ("opening", "probe", "conclusion")
 MODEL_ROLE = "model"
 APPROVAL_S = 14 * 24 * 3600
 """So long a person may take to judge a phase; then the release has failed."""
+TURN_POLLS_S = 3600
+"""Between two looks whether the turn has come; six weeks of them stay below the 25,000 events of an execution."""
 
 
 def definition(context: Context) -> Definition:
@@ -75,7 +77,7 @@ def _opening(context: Context) -> dict[str, State]:
             otherwise="Its turn comes",
         ),
         "Its turn comes": states.wait(
-            "Another release runs, or an endpoint is changing", seconds=context.settings.poll_s, next_state="Opening"
+            "Another release runs, or an endpoint is changing", seconds=_turn_s(context), next_state="Opening"
         ),
         "Nothing to do": states.succeed("This version or a newer one is live already"),
     }
@@ -125,7 +127,8 @@ def _challenger(context: Context) -> dict[str, State]:
 def _phases(context: Context) -> dict[str, State]:
     """Shadow and assisted stand until a person has judged them; the canary judges itself by its alarms."""
     asked = {
-        f"{phase}.$": f"States.ArrayContains($.opening.answer.phases, '{phase}')" for phase in ("shadow", "assisted", "canary")
+        f"{phase}.$": f"States.ArrayContains($.opening.answer.phases, '{phase}')"
+        for phase in ("shadow", "assisted", "canary")
     }
     return {
         "Phases": {
@@ -249,26 +252,32 @@ def _conclusion(context: Context) -> dict[str, State]:
     }
 
 
+def _turn_s(context: Context) -> int:
+    return context.settings.poll_s if context.platform.stage == "local" else TURN_POLLS_S
+
+
 def statements(context: Context) -> list[Statement]:
     """What the machine itself may do."""
     names = context.names
     account = f"{context.platform.region}:{context.platform.account}"
     model, passed = f"arn:aws:sagemaker:{account}:model/{names.prefix}-v*", "sagemaker.amazonaws.com"
     config = f"arn:aws:sagemaker:{account}:endpoint-config/{names.prefix}-v*"
+    named = "An endpoint's configuration is named by the version and the release that it serves"
     stood = [f"arn:aws:sagemaker:{account}:endpoint/{name}" for name in (names.endpoint, names.challenger)]
     return [
         allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
         allow("events:PutEvents", on=context.platform.bus_arn),
-        allow("sagemaker:CreateModel", "sagemaker:AddTags", on=model),
-        allow("iam:PassRole", on=names.role_arn(MODEL_ROLE), where={"StringEquals": {"iam:PassedToService": passed}}),
-        allow("sagemaker:CreateEndpointConfig", "sagemaker:DescribeEndpointConfig", "sagemaker:AddTags", on=config),
-        allow("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*stood, config]),
         allow(
-            "sagemaker:DescribeEndpoint",
-            "sagemaker:DeleteEndpoint",
-            "sagemaker:UpdateEndpointWeightsAndCapacities",
-            on=stood,
+            "sagemaker:CreateModel",
+            "sagemaker:AddTags",
+            on=model,
+            because="A model is named by its version and release",
         ),
+        allow("iam:PassRole", on=names.role_arn(MODEL_ROLE), where={"StringEquals": {"iam:PassedToService": passed}}),
+        allow("sagemaker:CreateEndpointConfig", "sagemaker:AddTags", on=config, because=named),
+        allow("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*stood, config], because=named),
+        allow("sagemaker:DescribeEndpoint", on=stood),
+        allow("sagemaker:DeleteEndpoint", on=f"arn:aws:sagemaker:{account}:endpoint/{names.challenger}"),
         allow("kms:CreateGrant", on=context.key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}}),
         *endpoints.scaling_statements(context),
     ]

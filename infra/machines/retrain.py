@@ -88,6 +88,11 @@ def statements(context: Context) -> list[Statement]:
         allow("lambda:InvokeFunction", on=names.function_arn("guard")),
         allow("events:PutEvents", on=context.platform.bus_arn),
         allow("states:StartExecution", on=names.machine_arn("train")),
-        allow("states:DescribeExecution", "states:StopExecution", on=names.execution_arn("train")),
+        allow(
+            "states:DescribeExecution",
+            "states:StopExecution",
+            on=names.execution_arn("train"),
+            because="The execution that is waited for gets its name when it is started",
+        ),
         allow("events:PutTargets", "events:PutRule", "events:DescribeRule", on=rule),
     ]

@@ -96,7 +96,7 @@ def statements(context: Context) -> list[Statement]:
     return [
         allow("lambda:InvokeFunction", on=[context.names.function_arn(name) for name in FUNCTIONS]),
         allow("events:PutEvents", on=context.platform.bus_arn),
-        *jobs.statements(context, "Transform", []),
+        *jobs.statements(context, {"Transform": []}),
     ]
 
 

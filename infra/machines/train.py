@@ -164,9 +164,9 @@ def _reason(reason: str, comment: str) -> State:
 def statements(context: Context) -> list[Statement]:
     """What the machine itself may do."""
     names = context.names
+    training, evaluation = names.role_arn(TRAINING_ROLE), names.role_arn(EVALUATION_ROLE)
     return [
         allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
         allow("events:PutEvents", on=context.platform.bus_arn),
-        *jobs.statements(context, "Training", [names.role_arn(TRAINING_ROLE)]),
-        *jobs.statements(context, "Processing", [names.role_arn(EVALUATION_ROLE)]),
+        *jobs.statements(context, {"Training": [training], "Processing": [evaluation]}),
     ]

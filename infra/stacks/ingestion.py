@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from infra.bundles import closure
 from infra.constructs.external_table import ExternalTable, Partition
@@ -10,7 +11,7 @@ from infra.constructs.function import Function
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue, feed
 from infra.constructs.rule import Rule
-from infra.constructs.statements import Statement, allow, read_objects, write_objects
+from infra.constructs.statements import Statement, allow, list_objects, read_objects, read_versions, write_objects
 from infra.context import REPOSITORY
 from infra.machines import ingest
 from infra.stacks.workload import WorkloadStack
@@ -26,6 +27,7 @@ from millrace.settings.validation import ValidationSettings
 RECEIVES = 20
 """Deliveries of one drop before it is a dead letter: an hour of waiting for a free slot."""
 TABLE_MEMORY_MB = 3008
+TABLES = ("rows", "labels")
 
 
 class IngestionStack(WorkloadStack):
@@ -75,10 +77,12 @@ class IngestionStack(WorkloadStack):
             settings=IntakeSettings(**context.environment(), dead_queue_url=f"{queue.url}-dead"),
             statements=[
                 allow("states:StartExecution", on=machines),
-                allow("states:DescribeExecution", on=executions),
+                allow(
+                    "states:DescribeExecution", on=executions, because="An execution is named by the digest of its drop"
+                ),
                 allow("sqs:SendMessage", on=queue.dead_arn),
                 allow("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", on=queue.arn),
-                self._state("GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem"),
+                self._state("Query", "UpdateItem"),
             ],
         )
         feed(self, queue, intake.arn, batch=10, window_s=0, concurrency=5, dependencies=[intake.resource])
@@ -102,7 +106,7 @@ class IngestionStack(WorkloadStack):
             description="The bytes of a drop become typed rows; what cannot be parsed is kept raw",
             settings=IngestionSettings(**self.context.environment()),
             statements=[
-                *read_objects(self._landing, *landing),
+                read_versions(self._landing, *landing),
                 write_objects(self._lake, self._staging, *self._refused),
             ],
             timeout_s=900,
@@ -117,9 +121,9 @@ class IngestionStack(WorkloadStack):
             description="Typed rows are judged by the contract and by the keys that the table holds",
             settings=ValidationSettings(**self.context.environment()),
             statements=[
-                *read_objects(self._lake, self._staging, self._iceberg),
+                read_objects(self._lake, self._staging, self._iceberg),
                 write_objects(self._lake, self._staging, *self._refused),
-                self._tables("GetTable"),
+                self._tables("GetTable", tables=TABLES),
             ],
             timeout_s=900,
             memory_mb=TABLE_MEMORY_MB,
@@ -133,10 +137,11 @@ class IngestionStack(WorkloadStack):
             description="The accepted rows of a drop become one snapshot of their table",
             settings=CommitSettings(**self.context.environment()),
             statements=[
-                *read_objects(self._lake, self._staging, self._iceberg),
+                read_objects(self._lake, self._staging, self._iceberg),
                 write_objects(self._lake, self._iceberg, *self._refused),
-                self._write_tables(),
-                self._remove_manifests(),
+                allow("glue:GetDatabase", on=self._catalogue()),
+                self._tables("GetTable", "CreateTable", "UpdateTable", tables=TABLES),
+                self._remove_manifests(TABLES),
                 self._state("GetItem"),
             ],
             timeout_s=900,
@@ -153,35 +158,42 @@ class IngestionStack(WorkloadStack):
             description="A training run gets its rows, labels that came late included, and its configuration",
             settings=SnapshotSettings(**context.environment(), code_digest=self._code_digest()),
             statements=[
-                *read_objects(self._lake, self._iceberg, f"{names.workload}/decisions/"),
+                read_objects(self._lake, self._iceberg, f"{names.workload}/decisions/"),
+                list_objects(self._lake, f"{names.workload}/decisions/"),
                 write_objects(self._lake, self._iceberg),
                 write_objects(artefacts, f"{names.workload}/runs/"),
-                self._write_tables(),
-                self._remove_manifests(),
+                allow("glue:GetDatabase", on=self._catalogue()),
+                self._tables("GetTable", tables=TABLES),
+                self._tables("UpdateTable", tables=["rows"]),
+                self._remove_manifests(["rows"]),
                 self._state("GetItem"),
             ],
             timeout_s=900,
             memory_mb=TABLE_MEMORY_MB,
         )
 
-    def _write_tables(self) -> Statement:
+    def _tables(self, *actions: str, tables: Sequence[str]) -> Statement:
         """Iceberg tables are made and committed to in code: an update by CloudFormation would drop their pointer."""
-        return self._tables("GetDatabase", "GetTable", "CreateTable", "UpdateTable")
-
-    def _tables(self, *actions: str) -> Statement:
         platform, names = self.context.platform, self.context.names
         account = f"arn:aws:glue:{platform.region}:{platform.account}"
-        tables = [f"{account}:table/{platform.database}/{names.table(table)}" for table in ("rows", "labels")]
-        return allow(
-            *(f"glue:{action}" for action in actions),
-            on=[f"{account}:catalog", f"{account}:database/{platform.database}", *tables],
-        )
+        own = [f"{account}:table/{platform.database}/{names.table(table)}" for table in tables]
+        return allow(*(f"glue:{action}" for action in actions), on=[*self._catalogue(), *own])
 
-    def _remove_manifests(self) -> Statement:
+    def _catalogue(self) -> list[str]:
+        """The database and what holds it, which every call on either asks for."""
+        platform = self.context.platform
+        account = f"arn:aws:glue:{platform.region}:{platform.account}"
+        return [f"{account}:catalog", f"{account}:database/{platform.database}"]
+
+    def _remove_manifests(self, tables: Sequence[str]) -> Statement:
         """A commit that lost takes its manifests away; data files are never deleted."""
         names = self.context.names
-        metadata = [f"{self._iceberg}{names.table(table)}/metadata/*" for table in ("rows", "labels")]
-        return allow("s3:DeleteObject", on=[f"arn:aws:s3:::{self._lake}/{path}" for path in metadata])
+        metadata = [f"{self._iceberg}{names.table(table)}/metadata/*" for table in tables]
+        return allow(
+            "s3:DeleteObject",
+            on=[f"arn:aws:s3:::{self._lake}/{path}" for path in metadata],
+            because="pyiceberg names the manifests of a commit by a UUID; the data files beside them are out of reach",
+        )
 
     def _state(self, *actions: str) -> Statement:
         platform = self.context.platform

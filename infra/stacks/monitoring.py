@@ -72,7 +72,7 @@ class MonitoringStack(WorkloadStack):
                     ],
                 ),
                 list_objects(lake, f"{names.workload}/decisions/"),
-                *read_objects(lake, f"{names.workload}/iceberg/"),
+                read_objects(lake, f"{names.workload}/iceberg/"),
                 write_objects(lake, f"{names.workload}/windows/"),
             ],
             timeout_s=300,
@@ -89,8 +89,8 @@ class MonitoringStack(WorkloadStack):
             description="What a monitor run found becomes metrics; the cursors move",
             settings=PublicationSettings(**context.environment()),
             statements=[
-                self._state("dynamodb:GetItem", "dynamodb:PutItem"),
-                *read_objects(context.platform.bucket("lake"), f"{names.workload}/monitor/"),
+                self._state("dynamodb:PutItem"),
+                read_objects(context.platform.bucket("lake"), f"{names.workload}/monitor/"),
                 allow(
                     "cloudwatch:DescribeAlarms",
                     on=[f"arn:aws:cloudwatch:{account}:alarm:{names.alarm(name)}" for name in ALARMS],
@@ -99,6 +99,7 @@ class MonitoringStack(WorkloadStack):
                     "cloudwatch:PutMetricData",
                     on="*",
                     where={"StringEquals": {"cloudwatch:namespace": "Millrace"}},
+                    because="PutMetricData takes no resource; the namespace is a condition",
                 ),
             ],
         )
@@ -112,8 +113,10 @@ class MonitoringStack(WorkloadStack):
             context=context,
             image="processing",
             statements=[
-                *read_objects(lake, f"{workload}/decisions/", f"{workload}/windows/"),
-                *read_objects(artefacts, f"{workload}/runs/"),
+                read_objects(lake, f"{workload}/decisions/", f"{workload}/windows/"),
+                list_objects(lake, f"{workload}/decisions/", f"{workload}/windows/"),
+                read_objects(artefacts, f"{workload}/runs/"),
+                list_objects(artefacts, f"{workload}/runs/"),
                 write_objects(lake, f"{workload}/monitor/"),
             ],
         )

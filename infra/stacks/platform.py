@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -16,6 +17,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.statements import policy
 from infra.context import parameter
 from infra.settings import StageSettings
@@ -23,17 +25,22 @@ from infra.settings import StageSettings
 IMAGES = ("training", "processing", "inference")
 """The folders under `containers/`."""
 
-PRODUCERS = (
-    "cloudwatch.amazonaws.com", "delivery.logs.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com",
-    "sns.amazonaws.com", "sqs.amazonaws.com",
-)  # fmt: skip
-"""Services that write into our encrypted queues, topics and logs on their own account."""
+PRODUCERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
+"""Services that write into our encrypted queues and topics on their own account; others do it in a role's name."""
+
+STAGED_DAYS = 30
+"""An execution is held for 14 days at most, and may be redriven for 14 more."""
+
+FLOW_LOGS = "AWSLogs/"
+"""Where AWS lays the VPC's flow log in the bucket of the access logs."""
 
 
 class PlatformStack(cdk.Stack):
-    """Customer key, network, buckets, repositories, catalogue, bus, alarm topic, tables."""
+    """Customer key, network, buckets, repositories, catalogue, bus, alarm topic, tables.
 
-    def __init__(self, scope: Construct, *, settings: StageSettings) -> None:
+    The key, the buckets and the tables outlive the stack; `workloads` are the names of those that stage files."""
+
+    def __init__(self, scope: Construct, *, settings: StageSettings, workloads: Sequence[str]) -> None:
         names = settings.platform
         super().__init__(
             scope,
@@ -43,9 +50,11 @@ class PlatformStack(cdk.Stack):
         )
         self._settings = settings
         self._names = names
+        self._workloads = workloads
         self._key()
         self._network()
         self._buckets()
+        self._flow_log()
         self._tables()
         self._messaging()
         for image in IMAGES:
@@ -54,6 +63,7 @@ class PlatformStack(cdk.Stack):
                 f"{image}-repository",
                 repository_name=names.repository(image),
                 image_tag_mutability="IMMUTABLE",
+                empty_on_delete=True,
                 image_scanning_configuration=ecr.CfnRepository.ImageScanningConfigurationProperty(scan_on_push=True),
                 encryption_configuration=ecr.CfnRepository.EncryptionConfigurationProperty(
                     encryption_type="KMS", kms_key=self.key_arn
@@ -97,6 +107,15 @@ class PlatformStack(cdk.Stack):
                         "Condition": {"StringEquals": {"aws:SourceAccount": account}},
                     },
                     {
+                        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
+                        "Sid": "Bus",
+                        "Effect": "Allow",
+                        "Principal": {"Service": "events.amazonaws.com"},
+                        "Action": "kms:DescribeKey",
+                        "Resource": "*",
+                        "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+                    },
+                    {
                         "Sid": "Logs",
                         "Effect": "Allow",
                         "Principal": {"Service": f"logs.{self._names.region}.amazonaws.com"},
@@ -118,7 +137,7 @@ class PlatformStack(cdk.Stack):
                 ]
             ),
         )
-        key.apply_removal_policy(self._removal())
+        key.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
         kms.CfnAlias(self, "KeyAlias", alias_name=self._names.key_alias, target_key_id=key.ref)
         self.key_arn = key.attr_arn
         self._publish("key-arn", key.attr_arn)
@@ -126,6 +145,7 @@ class PlatformStack(cdk.Stack):
     def _network(self) -> None:
         """Two isolated subnets without a route out; S3 is reached through a gateway endpoint."""
         vpc = ec2.CfnVPC(self, "Vpc", cidr_block="10.84.0.0/16", enable_dns_hostnames=True, enable_dns_support=True)
+        self._vpc_id = vpc.ref
         routes = ec2.CfnRouteTable(self, "Routes", vpc_id=vpc.ref)
         for index, zone in enumerate("ab"):
             subnet = ec2.CfnSubnet(
@@ -162,11 +182,25 @@ class PlatformStack(cdk.Stack):
     def _buckets(self) -> None:
         """Landing, lake, artefacts and audit under the key; the access log must be SSE-S3."""
         log = self._bucket("access-logs", encryption={"sse_algorithm": "AES256"}, logged=False)
+        acknowledge(log, {"CKV_AWS_18": "It holds the access logs itself: to log them would log every line twice"})
         for purpose in ("landing", "lake", "artefacts", "audit"):
             bucket = self._bucket(
                 purpose, encryption={"sse_algorithm": "aws:kms", "kms_master_key_id": self.key_arn}, logged=True
             )
             bucket.add_resource_dependency(log)
+
+    def _flow_log(self) -> None:
+        """Every connection in the network, also those refused, into the bucket of the access logs."""
+        flow_log = ec2.CfnFlowLog(
+            self,
+            "FlowLog",
+            resource_id=self._vpc_id,
+            resource_type="VPC",
+            traffic_type="ALL",
+            log_destination_type="s3",
+            log_destination=f"arn:aws:s3:::{self._names.bucket('access-logs')}",
+        )
+        flow_log.node.add_dependency(self.node.find_child("access-logs-policy"))
 
     def _bucket(self, purpose: str, *, encryption: dict[str, str], logged: bool) -> s3.CfnBucket:
         name = self._names.bucket(purpose)
@@ -211,34 +245,58 @@ class PlatformStack(cdk.Stack):
             ownership_controls=s3.CfnBucket.OwnershipControlsProperty(
                 rules=[s3.CfnBucket.OwnershipControlsRuleProperty(object_ownership="BucketOwnerEnforced")]
             ),
+            lifecycle_configuration=s3.CfnBucket.LifecycleConfigurationProperty(rules=self._lifecycle(purpose)),
             **extra,
         )
-        bucket.apply_removal_policy(self._removal())
-        s3.CfnBucketPolicy(
-            self, f"{purpose}-policy", bucket=bucket.ref, policy_document=policy(self._bucket_statements(name, purpose))
-        )
+        bucket.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        statements = self._bucket_statements(bucket.attr_arn, purpose)
+        s3.CfnBucketPolicy(self, f"{purpose}-policy", bucket=bucket.ref, policy_document=policy(statements))
         return bucket
 
-    def _bucket_statements(self, name: str, purpose: str) -> list[dict[str, Any]]:
+    def _lifecycle(self, purpose: str) -> list[s3.CfnBucket.RuleProperty]:
+        """Parts of uploads that nobody finished, and what executions staged: neither is data."""
+        abandoned = s3.CfnBucket.AbortIncompleteMultipartUploadProperty(days_after_initiation=7)
+        parts = s3.CfnBucket.RuleProperty(status="Enabled", abort_incomplete_multipart_upload=abandoned)
+        staged = self._workloads if purpose == "lake" else ()
+        return [
+            parts,
+            *(
+                s3.CfnBucket.RuleProperty(
+                    status="Enabled",
+                    prefix=f"{workload}/staging/",
+                    expiration_in_days=STAGED_DAYS,
+                    noncurrent_version_expiration=s3.CfnBucket.NoncurrentVersionExpirationProperty(noncurrent_days=1),
+                )
+                for workload in staged
+            ),
+        ]
+
+    def _bucket_statements(self, arn: str, purpose: str) -> list[dict[str, Any]]:
         statements: list[dict[str, Any]] = [
             {
                 "Effect": "Deny",
                 "Principal": {"AWS": "*"},
                 "Action": "s3:*",
-                "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+                "Resource": [arn, f"{arn}/*"],
                 "Condition": {"Bool": {"aws:SecureTransport": "false"}},
             }
         ]
         if purpose == "access-logs":
-            statements.append(
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "logging.s3.amazonaws.com"},
-                    "Action": "s3:PutObject",
-                    "Resource": f"arn:aws:s3:::{name}/*",
-                    "Condition": {"StringEquals": {"aws:SourceAccount": self._names.account}},
-                }
-            )
+            ours = {"StringEquals": {"aws:SourceAccount": self._names.account}}
+            for service, actions, resource in (
+                ("logging.s3.amazonaws.com", ["s3:PutObject"], f"{arn}/*"),
+                ("delivery.logs.amazonaws.com", ["s3:PutObject"], f"{arn}/{FLOW_LOGS}*"),
+                ("delivery.logs.amazonaws.com", ["s3:GetBucketAcl", "s3:ListBucket"], arn),
+            ):
+                statements.append(
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": service},
+                        "Action": actions,
+                        "Resource": resource,
+                        "Condition": ours,
+                    }
+                )
         return statements
 
     def _tables(self) -> None:
@@ -262,9 +320,9 @@ class PlatformStack(cdk.Stack):
                 point_in_time_recovery_specification=dynamodb.CfnTable.PointInTimeRecoverySpecificationProperty(
                     point_in_time_recovery_enabled=True
                 ),
-                deletion_protection_enabled=self._settings.retain_data,
+                deletion_protection_enabled=True,
             )
-            resource.apply_removal_policy(self._removal())
+            resource.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
 
     def _messaging(self) -> None:
         events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)
@@ -292,6 +350,3 @@ class PlatformStack(cdk.Stack):
                 ]
             ),
         )
-
-    def _removal(self) -> cdk.RemovalPolicy:
-        return cdk.RemovalPolicy.RETAIN if self._settings.retain_data else cdk.RemovalPolicy.DESTROY

@@ -7,7 +7,7 @@ from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule
-from infra.constructs.statements import Statement, allow, read_objects, write_objects
+from infra.constructs.statements import Statement, allow, list_objects, own_items, read_objects, write_objects
 from infra.machines import release
 from infra.stacks.workload import WorkloadStack
 from millrace.settings.conclusion import ConclusionSettings
@@ -56,8 +56,10 @@ class ReleaseStack(WorkloadStack):
             context=self.context,
             image="inference",
             statements=[
-                *read_objects(platform.bucket("artefacts"), f"{workload}/runs/"),
-                *read_objects(platform.bucket("lake"), staging),
+                read_objects(platform.bucket("artefacts"), f"{workload}/runs/"),
+                list_objects(platform.bucket("artefacts"), f"{workload}/runs/"),
+                read_objects(platform.bucket("lake"), staging),
+                list_objects(platform.bucket("lake"), staging),
                 write_objects(platform.bucket("lake"), staging),
             ],
         )
@@ -67,6 +69,7 @@ class ReleaseStack(WorkloadStack):
         account = f"{platform.region}:{platform.account}"
         endpoints = [f"arn:aws:sagemaker:{account}:endpoint/{name}" for name in (names.endpoint, names.challenger)]
         package = f"arn:aws:sagemaker:{account}:model-package/{names.package_group}/*"
+        versions = "The registry counts the versions of the workload's own group"
         Function(
             self,
             "opening",
@@ -75,7 +78,7 @@ class ReleaseStack(WorkloadStack):
             settings=OpeningSettings(**context.environment()),
             statements=[
                 self._table(),
-                allow("sagemaker:DescribeModelPackage", on=package),
+                allow("sagemaker:DescribeModelPackage", on=package, because=versions),
                 allow("sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint", on=endpoints),
             ],
         )
@@ -86,7 +89,7 @@ class ReleaseStack(WorkloadStack):
             description="Real rows to the challenger, the answers as evaluated",
             settings=ProbeSettings(**context.environment()),
             statements=[
-                *read_objects(platform.bucket("artefacts"), f"{names.workload}/runs/"),
+                read_objects(platform.bucket("artefacts"), f"{names.workload}/runs/"),
                 allow("sagemaker:InvokeEndpoint", on=endpoints[1]),
             ],
             timeout_s=90,
@@ -99,8 +102,8 @@ class ReleaseStack(WorkloadStack):
             settings=ConclusionSettings(**context.environment()),
             statements=[
                 self._table(),
-                allow("dynamodb:PutItem", on=platform.table_arn(platform.audit_table)),
-                allow("sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage", on=package),
+                own_items(platform.table_arn(platform.audit_table), names.workload, "PutItem"),
+                allow("sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage", on=package, because=versions),
             ],
         )
 

@@ -7,6 +7,7 @@ from infra.stacks.monitoring import MonitoringStack
 from infra.stacks.release import ReleaseStack
 from infra.stacks.scoring import ScoringStack
 from infra.stacks.serving import ServingStack
+from infra.stacks.teardown import TeardownStack
 from infra.stacks.training import TrainingStack
 from infra.stacks.workload import WorkloadStack
 
@@ -17,4 +18,5 @@ ROOMS: tuple[type[WorkloadStack], ...] = (
     ServingStack,
     ScoringStack,
     MonitoringStack,
+    TeardownStack,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from infra.constructs.external_table import ExternalTable, Partition, column_types
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
-from infra.constructs.statements import allow, read_objects, write_objects
+from infra.constructs.statements import allow, list_objects, read_objects, read_versions, write_objects
 from infra.machines import score
 from infra.stacks.workload import WorkloadStack
 from millrace.contract.reading import load_contract
@@ -50,7 +50,9 @@ class ScoringStack(WorkloadStack):
             description="A scoring drop becomes shards for batch transform; bad rows are quarantined",
             settings=ShardingSettings(**context.environment()),
             statements=[
-                *read_objects(platform.bucket("landing"), f"{workload}/scoring/"),
+                read_objects(platform.bucket("landing"), f"{workload}/scoring/"),
+                read_versions(platform.bucket("landing"), f"{workload}/scoring/"),
+                list_objects(platform.bucket("landing"), f"{workload}/scoring/"),
                 write_objects(lake, f"{workload}/staging/", f"{workload}/quarantine/feed=scoring/"),
                 allow(
                     "dynamodb:GetItem",
@@ -72,7 +74,7 @@ class ScoringStack(WorkloadStack):
             description="Answers and rows are joined, checked and delivered as one file",
             settings=DeliverySettings(**context.environment()),
             statements=[
-                *read_objects(lake, f"{workload}/staging/"),
+                read_objects(lake, f"{workload}/staging/"),
                 write_objects(lake, f"{workload}/predictions/"),
             ],
             timeout_s=900,

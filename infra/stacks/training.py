@@ -10,7 +10,7 @@ from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule
 from infra.constructs.schedule import Schedule
-from infra.constructs.statements import Statement, allow, list_objects, read_objects, write_objects
+from infra.constructs.statements import Statement, allow, list_objects, own_items, read_objects, write_objects
 from infra.machines import retrain, train
 from infra.stacks.workload import WorkloadStack
 from millrace.cost import projected_usd
@@ -36,7 +36,7 @@ class TrainingStack(WorkloadStack):
         names, platform = self.context.names, self.context.platform
         self._runs, self._lake = f"{names.workload}/runs/", f"{names.workload}/iceberg/"
         self._state = platform.table_arn(platform.state_table)
-        self._audit = allow("dynamodb:PutItem", on=platform.table_arn(platform.audit_table))
+        self._audit = own_items(platform.table_arn(platform.audit_table), names.workload, "PutItem")
         sagemaker.CfnModelPackageGroup(
             self,
             "Versions",
@@ -48,7 +48,7 @@ class TrainingStack(WorkloadStack):
             "training-events",
             context=self.context,
             visibility_s=60,
-            senders=["events.amazonaws.com", "scheduler.amazonaws.com"],
+            senders=["events.amazonaws.com"],
         )
         self._jobs()
         self._train()
@@ -65,9 +65,11 @@ class TrainingStack(WorkloadStack):
                 context=self.context,
                 image=image,
                 statements=[
-                    *read_objects(artefacts, self._runs),
+                    read_objects(artefacts, self._runs),
+                    list_objects(artefacts, self._runs),
                     write_objects(artefacts, self._runs),
-                    *read_objects(lake, self._lake),
+                    read_objects(lake, self._lake),
+                    list_objects(lake, self._lake),
                 ],
             )
 
@@ -88,7 +90,7 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="The evaluation report against the workload's gates",
             settings=GatingSettings(**environment),
-            statements=[*read_objects(artefacts, self._runs), self._audit],
+            statements=[read_objects(artefacts, self._runs), self._audit],
         )
         Function(
             self,
@@ -96,7 +98,7 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="A model that passed becomes a version, its chain of digests checked",
             settings=RegistrationSettings(**environment, inference_image=context.images["inference"]),
-            statements=[*read_objects(artefacts, self._runs), self._table("PutItem"), *self._registry()],
+            statements=[read_objects(artefacts, self._runs), self._table("PutItem"), *self._registry()],
             timeout_s=300,
             memory_mb=1024,
         )
@@ -135,8 +137,11 @@ class TrainingStack(WorkloadStack):
                         f"arn:aws:glue:{account}:table/{platform.database}/{names.table('labels')}",
                     ],
                 ),
-                allow("s3:GetObject", on=f"arn:aws:s3:::{platform.bucket('lake')}/{labels}*"),
-                list_objects(platform.bucket("lake"), labels),
+                allow(
+                    "s3:GetObject",
+                    on=f"arn:aws:s3:::{platform.bucket('lake')}/{labels}*",
+                    because="pyiceberg names the metadata of each table version by a UUID",
+                ),
             ],
         )
         Machine(
@@ -171,19 +176,27 @@ class TrainingStack(WorkloadStack):
         )
 
     def _closing(self) -> None:
-        context, names = self.context, self.context.names
-        account = f"{context.platform.region}:{context.platform.account}"
+        context, names, platform = self.context, self.context.names, self.context.platform
+        account = f"{platform.region}:{platform.account}"
         function = Function(
             self,
             "closing",
             context=context,
             description="Free what an execution held when it has ended",
             settings=ClosingSettings(**context.environment()),
+            dead=self._dead,
             statements=[
                 self._table("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
                 allow(
                     "sagemaker:DeleteEndpoint",
                     on=f"arn:aws:sagemaker:{account}:endpoint/{names.challenger}",
+                ),
+                self._audit,
+                allow("cloudwatch:DescribeAlarms", on="*", because="DescribeAlarms by prefix takes no resource"),
+                allow(
+                    "cloudwatch:DeleteAlarms",
+                    on=f"arn:aws:cloudwatch:{account}:alarm:{names.prefix}-v*",
+                    because="The alarms of a release are named by its version",
                 ),
             ],
         )
@@ -214,9 +227,15 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="Record runs in MLflow; never in the way of a run",
             settings=TrackingSettings(**context.environment(), tracking_uri=context.settings.tracking_uri),
+            dead=self._dead,
             statements=[
-                *read_objects(artefacts, self._runs),
-                allow("s3:PutObject", on=f"arn:aws:s3:::{artefacts}/{self._runs}*/{RUN_ID_FILE}"),
+                read_objects(artefacts, self._runs),
+                list_objects(artefacts, self._runs),
+                allow(
+                    "s3:PutObject",
+                    on=f"arn:aws:s3:::{artefacts}/{self._runs}*/{RUN_ID_FILE}",
+                    because="One file in the folder of each run, which is named by its execution",
+                ),
                 *self._tracking_server(),
             ],
             timeout_s=120,
@@ -255,15 +274,14 @@ class TrainingStack(WorkloadStack):
         account = f"{self.context.platform.region}:{self.context.platform.account}"
         group = self.context.names.package_group
         return [
+            allow("sagemaker:CreateModelPackage", on=f"arn:aws:sagemaker:{account}:model-package-group/{group}"),
             allow(
                 "sagemaker:CreateModelPackage",
                 "sagemaker:DescribeModelPackage",
-                on=[
-                    f"arn:aws:sagemaker:{account}:model-package-group/{group}",
-                    f"arn:aws:sagemaker:{account}:model-package/{group}/*",
-                ],
+                on=f"arn:aws:sagemaker:{account}:model-package/{group}/*",
+                because="The registry counts the versions of the workload's own group",
             ),
-            allow("sagemaker:ListModelPackages", on="*"),
+            allow("sagemaker:ListModelPackages", on="*", because="ListModelPackages takes no resource"),
         ]
 
     def _tracking_server(self) -> list[Statement]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from safetensors.numpy import load
 
 from jobs.evaluation import metrics
 from jobs.evaluation.comparison import Comparison, compare
-from jobs.evaluation.naive import naive_accuracy
+from jobs.evaluation.naive import base_rate_log_loss, naive_accuracy
 from jobs.evaluation.report import Champion, Evaluation, Latency
 from jobs.evaluation.sample import write_sample
 from millrace.artefact import Artefact, Week, read_archive
@@ -22,7 +23,7 @@ from millrace.drift import baseline
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.inference import Model
 from millrace.run import Run, read_run
-from millrace.snapshot import floats, read_snapshot, times
+from millrace.snapshot import matrix, read_snapshot, times, truth
 from millrace.split import Split, split, windows
 from millrace.workload import Workload, read_workload
 
@@ -54,9 +55,10 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
     archive = places.input("model") / ARCHIVE
     artefact = read_archive(archive)
     _check_origin(artefact, run)
-    rows = _read_rows(places.input("data"), config / "schema.json", workload)
     model = Model(artefact)
-    p_T = model.probabilities(floats(_part(rows.table, rows.parts.test), model.description.features))
+    optional = [feature.name for feature in model.description.inputs if feature.optional]
+    rows = _read_rows(places.input("data"), config / "schema.json", workload, optional=optional)
+    p_T = model.probabilities(matrix(_part(rows.table, rows.parts.test), model.description.inputs))
     champion = places.optional("champion")
     compared = _champion(champion / ARCHIVE, champion_version, rows, p_T, model, run, workload) if champion else None
     evaluation = _evaluation(model, artefact, rows, p_T, compared, workload, size_bytes=archive.stat().st_size)
@@ -81,14 +83,19 @@ def _check_origin(artefact: Artefact, run: Run) -> None:
             raise ArtefactError(f"model.json: digest of {name}: expected the run's {expected}, got {got}")
 
 
-def _read_rows(folder: Path, schema: Path, workload: Workload) -> Rows:
+def _read_rows(folder: Path, schema: Path, workload: Workload, *, optional: Sequence[str]) -> Rows:
     surface, training = workload.prediction, workload.training
     table = read_snapshot(
-        folder, schema, columns=[*surface.features, surface.label], event_time=surface.event_time, key=surface.key
+        folder,
+        schema,
+        columns=[*surface.features, surface.label],
+        event_time=surface.event_time,
+        key=surface.key,
+        optional=optional,
     )
     times_N = times(table, surface.event_time)
     parts = split(times_N, validation_days=training.validation_days, test_days=training.test_days)
-    return Rows(table=table, times_N=times_N, y_N=floats(table, [surface.label])[:, 0], parts=parts)
+    return Rows(table=table, times_N=times_N, y_N=truth(table, surface.label, surface.positive), parts=parts)
 
 
 def _evaluation(
@@ -104,6 +111,7 @@ def _evaluation(
     y_T = rows.y_N[rows.parts.test]
     right_T = metrics.is_right(p_T, y_T, model.description.threshold)
     bins = metrics.reliability(p_T, right_T)
+    is_base_rate = workload.gates.baseline.kind == "base_rate"
     return Evaluation(
         rows=len(y_T),
         test_from=str(rows.parts.test_from),
@@ -113,8 +121,9 @@ def _evaluation(
         auc=metrics.auc(p_T, y_T),
         ece=metrics.ece(bins, rows=len(y_T)),
         baseline_accuracy=naive_accuracy(rows.table, workload, rows.parts.test),
+        baseline_log_loss=base_rate_log_loss(rows.y_N, rows.parts.test) if is_base_rate else None,
         finite_weights=_are_finite(artefact.weights),
-        latency=_latency(model, floats(_part(rows.table, rows.parts.test), model.description.features)),
+        latency=_latency(model, matrix(_part(rows.table, rows.parts.test), model.description.inputs)),
         size_mb=size_bytes / 2**20,
         champion=champion,
         reliability=bins,
@@ -142,7 +151,7 @@ def _champion(
     y_R, p_R = rows.y_N[parts.test][first:], p_T[first:]
     if not len(y_R):
         raise SnapshotError(f"expected rows from {recent_from} on to compare with the champion, got none")
-    champion_R = model.probabilities(floats(_part(rows.table, parts.test).slice(first), model.description.features))
+    champion_R = model.probabilities(matrix(_part(rows.table, parts.test).slice(first), model.description.inputs))
     compared: Comparison = compare(
         metrics.is_right(champion_R, y_R, model.description.threshold),
         metrics.is_right(p_R, y_R, challenger.description.threshold),

@@ -40,6 +40,8 @@ class Evaluation:
     auc: float | None
     ece: float
     baseline_accuracy: float
+    baseline_log_loss: float | None
+    """Of a rule that answers with a probability."""
     finite_weights: bool
     latency: Latency
     size_mb: float
@@ -61,6 +63,7 @@ class Evaluation:
                 "auc": self.auc,
                 "ece": self.ece,
                 "baseline_accuracy": self.baseline_accuracy,
+                **({} if self.baseline_log_loss is None else {"baseline_log_loss": self.baseline_log_loss}),
             },
             "finite_weights": self.finite_weights,
             "latency_ms": {"p50": self.latency.p50_ms, "p99": self.latency.p99_ms, "rows": 1},

@@ -13,6 +13,7 @@ from jobs.serving.http import BadRequest
 from jobs.serving.rows import Reader, Refused, Rows, Values
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
+from millrace.encoding import width
 
 if TYPE_CHECKING:
     from millrace.inference import Model
@@ -30,7 +31,7 @@ class Application:
 
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model = model
-        self._reader = Reader(model.description.features)
+        self._reader = Reader(model.description.features, model.description.encoding)
         self._threshold = model.description.threshold
         version = json.dumps(settings.model_version)
         self._start = f'{{"model_version":{version},"predictions":['
@@ -42,7 +43,7 @@ class Application:
         }
         self._parameters = Answer(status=200, body=json.dumps(parameters).encode())
         # The first pass of an engine is slow: it is done before the first ping is answered.
-        self._model.probabilities(np.zeros((1, len(model.description.features)), np.float32))
+        self._model.probabilities(np.zeros((1, width(model.description.inputs)), np.float32))
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request; rows of all of them pass the model together."""

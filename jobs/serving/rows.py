@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from millrace.encoding import Feature
 
 MAX_ROWS = 20_000
 FLOAT32_MAX = 3.4028234663852886e38
@@ -35,8 +39,12 @@ class Rows:
 class Reader:
     """Reads bodies for a model of these features."""
 
-    def __init__(self, features: Sequence[str]) -> None:
+    def __init__(self, features: Sequence[str], encoding: Sequence[Feature] = ()) -> None:
+        """Without an encoding each feature is a number that is always there."""
         self._features = tuple(features)
+        self._columns = tuple(_columns(feature) for feature in encoding)
+        if encoding:
+            self._values = self._encode  # type: ignore[method-assign]
         self._names = frozenset(features)
         pick = itemgetter(*features)
         self._pick = pick if len(features) > 1 else lambda row: (pick(row),)
@@ -89,6 +97,18 @@ class Reader:
                 self._refuse(row, where.format(number))
         return values
 
+    def _encode(self, row: Any, where: str, number: int) -> Values:
+        if type(row) is not dict or row.keys() != self._names:
+            self._refuse(row, where.format(number))
+        values: list[float] = []
+        for name, columns in zip(self._features, self._columns, strict=True):
+            try:
+                values += columns(row[name])
+            except ValueError as error:
+                came, at = _told(row[name]), f"{where.format(number)}.{name}"
+                raise Refused("no such value", expected=str(error), came=came, where=at) from None
+        return tuple(values)
+
     def _refuse(self, row: Any, where: str) -> NoReturn:
         if type(row) is not dict:
             raise Refused("a row is no object", expected="an object", came=_told(row), where=where)
@@ -104,6 +124,28 @@ class Reader:
                     "no number", expected="a finite number of float32", came=_told(value), where=f"{where}.{name}"
                 )
         raise AssertionError(f"{where}: refused without a reason")
+
+
+def _columns(feature: Feature) -> Callable[[Any], tuple[float, ...]]:
+    """The cell's columns of the model's input; the function raises ValueError that says what was expected."""
+    nothing = (0.0,) * len(feature.categories) if feature.categories else (math.nan, 1.0)
+    known = {
+        (type(category), category): tuple(float(other == category) for other in feature.categories)
+        for category in feature.categories
+    }
+
+    def columns(cell: Any) -> tuple[float, ...]:
+        if cell is None and feature.optional:
+            return nothing
+        if known:
+            if type(cell) in (str, bool) and (type(cell), cell) in known:
+                return known[type(cell), cell]
+            raise ValueError(f"one of {json.dumps(feature.categories)[:200]}")
+        if type(cell) not in (int, float) or not -FLOAT32_MAX <= cell <= FLOAT32_MAX:
+            raise ValueError("a finite number of float32")
+        return (cell, 0.0) if feature.optional else (cell,)
+
+    return columns
 
 
 def _count(rows: int) -> None:

@@ -19,7 +19,7 @@ class Settings:
     """MILLRACE_MODEL_VERSION, the number of the model package; sent with every answer."""
     port: int = 8080
     """SAGEMAKER_BIND_TO_PORT."""
-    bind: str = "0.0.0.0"  # noqa: S104 a container is asked from outside; who runs it bare sets 127.0.0.1
+    bind: str = "0.0.0.0"  # noqa: S104 # nosec B104 # a container is asked from outside; run bare, set 127.0.0.1
     """MILLRACE_BIND."""
     workers: int = 1
     """MILLRACE_WORKERS; without it one per core."""

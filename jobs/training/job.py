@@ -20,14 +20,16 @@ from jobs.training import checkpoint, loop
 from jobs.training.calibration import fit_temperature
 from jobs.training.loop import Epoch, Examples, Task, Trained
 from millrace.artefact import Artefact, Description, Digests, FrozenModel, Input, Week, digest, write_folder
-from millrace.families import Parameters
+from millrace.contract.reading import load_contract
+from millrace.encoding import Feature, encoding, may_miss, width
 from millrace.run import Run, read_run
-from millrace.snapshot import floats, read_snapshot, times
+from millrace.snapshot import matrix, read_snapshot, times, truth
 from millrace.split import Split, Window, split, split_at, windows
 from millrace.workload import Workload, read_workload
 
 THRESHOLD = 0.5
 
+Features = tuple[Feature, ...]
 Rows = tuple[npt.NDArray[np.datetime64], npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
@@ -35,28 +37,35 @@ def train(places: TrainingPlaces, stop: StopSignal) -> None:
     """Write the artefact of the run that the config channel describes to the model folder."""
     config = places.channel("config")
     run, workload = read_run(config / "run.json"), read_workload(config / "workload.yaml")
-    times_N, x_NF, y_N = _rows(places.channel("data"), config / "schema.json", workload)
+    features = encoding(load_contract(config).rows, workload.prediction.features)
+    times_N, x_NF, y_N = _rows(places.channel("data"), config / "schema.json", workload, features)
     parts = split(times_N, validation_days=workload.training.validation_days, test_days=workload.training.test_days)
-    task = _task(workload.training.family, workload.training.family_parameters(), x_NF, y_N, parts, run)
+    task = _task(workload, features, x_NF, y_N, parts, run)
     trained = loop.train(task, checkpoints=places.checkpoints, stop=lambda: stop.came, report=_print)
     temperature = _calibrate(trained.network, task.validation)
-    walk_forward = tuple(_walk_forward(workload, (times_N, x_NF, y_N), parts, run, stop))
-    write_folder(places.model, _artefact(workload, run, trained, temperature, walk_forward))
+    walk_forward = tuple(_walk_forward(workload, features, (times_N, x_NF, y_N), parts, run, stop))
+    write_folder(places.model, _artefact(workload, features, run, trained, temperature, walk_forward))
     (places.checkpoints / checkpoint.NAME).unlink(missing_ok=True)
 
 
-def _rows(folder: Path, schema: Path, workload: Workload) -> Rows:
-    """Event times, raw features and labels, in the order of event time."""
+def _rows(folder: Path, schema: Path, workload: Workload, features: Features) -> Rows:
+    """Event times, encoded features and labels, in the order of event time."""
     surface = workload.prediction
     table = read_snapshot(
-        folder, schema, columns=[*surface.features, surface.label], event_time=surface.event_time, key=surface.key
+        folder,
+        schema,
+        columns=[*surface.features, surface.label],
+        event_time=surface.event_time,
+        key=surface.key,
+        optional=[feature.name for feature in features if feature.optional],
     )
-    return times(table, surface.event_time), floats(table, surface.features), floats(table, [surface.label])[:, 0]
+    y_N = truth(table, surface.label, surface.positive)
+    return times(table, surface.event_time), matrix(table, features), y_N
 
 
 def _task(
-    family: str,
-    parameters: Parameters,
+    workload: Workload,
+    features: Features,
     x_NF: npt.NDArray[np.float32],
     y_N: npt.NDArray[np.float32],
     parts: Split,
@@ -65,13 +74,15 @@ def _task(
     def examples(rows: slice) -> Examples:
         return Examples(x_NF=torch.from_numpy(x_NF[rows]), y_N=torch.from_numpy(y_N[rows]))
 
+    family, parameters = workload.training.family, workload.training.family_parameters()
     words = [run.data_digest, run.config_digest, family, parameters.model_dump_json(), str(parts), torch.__version__]
     return Task(
         family=family,
         parameters=parameters,
+        may_miss=may_miss(features),
         train=examples(parts.train),
         validation=examples(parts.validation),
-        identity=digest("\n".join(words).encode()),
+        identity=digest("\n".join([*words, str(features)]).encode()),
     )
 
 
@@ -83,7 +94,9 @@ def _calibrate(network: nn.Module, held: Examples) -> float:
     return temperature
 
 
-def _walk_forward(workload: Workload, rows: Rows, parts: Split, run: Run, stop: StopSignal) -> Iterator[FrozenModel]:
+def _walk_forward(
+    workload: Workload, features: Features, rows: Rows, parts: Split, run: Run, stop: StopSignal
+) -> Iterator[FrozenModel]:
     """Models that ended some steps of `test_days` before the test days, judged on every window after that.
 
     An earlier model needs at least a third of the training rows."""
@@ -95,7 +108,7 @@ def _walk_forward(workload: Workload, rows: Rows, parts: Split, run: Run, stop: 
         if np.searchsorted(times_N, end - (parts.end - parts.validation_from)) * 3 < parts.train.stop:
             continue
         earlier = split_at(times_N, end, validation_days=settings.validation_days, test_days=settings.test_days)
-        task = _task(settings.family, settings.family_parameters(), x_NF, y_N, earlier, run)
+        task = _task(workload, features, x_NF, y_N, earlier, run)
         network = loop.train(task, stop=lambda: stop.came).network
         with torch.no_grad():
             wrong_N = (network(torch.from_numpy(x_NF)).numpy() >= 0) != (y_N > 0)
@@ -109,7 +122,12 @@ def _week(window: Window, wrong_N: npt.NDArray[np.bool_]) -> Week:
 
 
 def _artefact(
-    workload: Workload, run: Run, trained: Trained, temperature: float, walk_forward: tuple[FrozenModel, ...]
+    workload: Workload,
+    features: Features,
+    run: Run,
+    trained: Trained,
+    temperature: float,
+    walk_forward: tuple[FrozenModel, ...],
 ) -> Artefact:
     surface, training = workload.prediction, workload.training
     weights = save({name: value.contiguous() for name, value in trained.network.state_dict().items()})
@@ -118,6 +136,7 @@ def _artefact(
         family=training.family,
         parameters=training.family_parameters().model_dump(mode="json"),
         features=surface.features,
+        encoding=() if all(feature.is_plain for feature in features) else features,
         label=surface.label,
         kind=surface.kind,
         threshold=THRESHOLD,
@@ -131,7 +150,7 @@ def _artefact(
             onnx=digest(onnx),
         ),
         torch=torch.__version__,
-        input=Input(name="features", dtype="float32", shape=(None, len(surface.features))),
+        input=Input(name="features", dtype="float32", shape=(None, width(features))),
         walk_forward=walk_forward,
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()

@@ -55,6 +55,8 @@ class Task:
     parameters: Parameters
     train: Examples
     validation: Examples
+    may_miss: bool = False
+    """Whether the rows may hold NaN where a number is missing."""
     identity: str
     """A digest of all that decides the result; a checkpoint of another task is refused."""
 
@@ -99,7 +101,7 @@ def train(
 
     x_NF, y_N = task.train.x_NF.to(device), task.train.y_N.to(device)
     held_x_NF, held_y_N = task.validation.x_NF.to(device), task.validation.y_N.to(device)
-    network = build(task.family, settings, features=x_NF.shape[1]).to(device)
+    network = build(task.family, settings, features=x_NF.shape[1], may_miss=task.may_miss).to(device)
     cast("Network", network).standardise(x_NF)
     size = min(settings.batch_size, len(x_NF))
     steps = len(x_NF) // size
@@ -161,8 +163,8 @@ def train(
     return Trained(network=network.eval().cpu(), history=tuple(history))
 
 
-def build(family: str, parameters: Parameters, *, features: int) -> nn.Module:
+def build(family: str, parameters: Parameters, *, features: int, may_miss: bool = False) -> nn.Module:
     """The untrained network of a family."""
-    network = import_module(f"millrace.models.{family}").build(parameters, features)
+    network = import_module(f"millrace.models.{family}").build(parameters, features, may_miss=may_miss)
     assert isinstance(network, nn.Module)
     return network

@@ -10,12 +10,40 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.cli.demo import demo
+from millrace.cli.doctor import doctor
+from millrace.cli.drop import drop
+from millrace.cli.local import down, up
+from millrace.cli.models import predict, rollback, versions
+from millrace.cli.new import new
+from millrace.cli.records import cost, decisions, quarantine, why
+from millrace.cli.runs import rerun, retrain, runs, show, train
+from millrace.cli.validation import validate
 from millrace.errors import MillraceError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
-for command in (demo,):
+for command in (
+    demo,
+    new,
+    up,
+    down,
+    drop,
+    runs,
+    show,
+    rerun,
+    train,
+    retrain,
+    predict,
+    versions,
+    rollback,
+    decisions,
+    why,
+    quarantine,
+    cost,
+    doctor,
+    validate,
+):
     app.command()(command)
 
 

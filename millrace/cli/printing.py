@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+WIDE = 250
+"""Columns where there is no terminal."""
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str) -> None:
@@ -17,7 +21,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str)
     if as_json:
         show_json(list(rows))
         return
-    console = Console()
+    console = _console()
     if not rows:
         console.print(nothing)
         return
@@ -27,6 +31,12 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str)
     for row in rows:
         table.add_row(*(plain(value) for value in row.values()))
     console.print(table)
+
+
+def _console() -> Console:
+    """A pipe or a log has no width: there a row is a line."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=WIDE)
 
 
 def show_json(value: Any) -> None:

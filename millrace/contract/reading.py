@@ -54,7 +54,7 @@ def read_document(path: Path) -> dict[str, Any]:
     """The YAML document as plain values; raises WorkloadError when it is none."""
     where = f"{path.parent.name}/{path.name}"
     try:
-        document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 # nosec B506 # both are safe
     except FileNotFoundError:
         raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
     except yaml.YAMLError as error:

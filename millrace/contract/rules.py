@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.model import FLOATS, NUMBERS, Column, Table
@@ -46,11 +46,15 @@ def _rows(mask: Any) -> npt.NDArray[np.bool_]:
 
 
 def _of_column(cells: Any, column: Column) -> Iterator[tuple[str, str, Any]]:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     if column.required and cells.null_count:
         yield "required", "a value", pc.is_null(cells)
     if len(cells) == cells.null_count:
+        return
+    if pa.types.is_dictionary(cells.type):
+        yield from _of_words(cells, column)
         return
     if column.kind in FLOATS and not math.isfinite(pc.sum(cells).as_py()):
         yield "not_finite", "a finite number", pc.invert(pc.is_finite(cells))
@@ -62,12 +66,20 @@ def _of_column(cells: Any, column: Column) -> Iterator[tuple[str, str, Any]]:
         yield from _text(cells, column)
 
 
+def _of_words(cells: Any, column: Column) -> Iterator[tuple[str, str, Any]]:
+    """Cells that come as a dictionary: each word is judged once, however many cells have it."""
+    import pyarrow as pa
+
+    whole = pa.concat_arrays(cells.chunks) if isinstance(cells, pa.ChunkedArray) else cells
+    for reason, expected, mask in _of_column(whole.dictionary, replace(column, required=False)):
+        yield reason, expected, mask.take(whole.indices)
+
+
 def _range(cells: Any, column: Column) -> Iterator[tuple[str, str, Any]]:
     """Bounds are compared in the column's own type when they fit it; a NaN breaks `not_finite` only."""
     import pyarrow.compute as pc
 
-    extremes = pc.min_max(cells)
-    low, high = extremes["min"], extremes["max"]
+    low, high = _extremes(cells)
     for bound, symbol, fails, extreme in (
         (column.minimum, ">=", pc.less, low),
         (column.maximum, "<=", pc.greater, high),
@@ -76,6 +88,21 @@ def _range(cells: Any, column: Column) -> Iterator[tuple[str, str, Any]]:
     ):
         if bound is not None and fails(extreme, bound).as_py():
             yield "range", f"{symbol} {bound}", fails(cells, bound)
+
+
+def _extremes(cells: Any) -> tuple[pa.Scalar, pa.Scalar]:
+    """The lowest and the highest cell; Arrow's own way takes ten times as long where there is no null."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(cells.type) and not cells.null_count:
+        chunks = [chunk.to_numpy() for chunk in getattr(cells, "chunks", [cells]) if len(chunk)]
+        low, high = min(map(np.min, chunks)), max(map(np.max, chunks))
+        if low <= high:  # not where one is NaN
+            return pa.scalar(low, cells.type), pa.scalar(high, cells.type)
+    extremes = pc.min_max(cells)
+    return extremes["min"], extremes["max"]
 
 
 def _allowed(cells: Any, column: Column) -> Iterator[tuple[str, str, Any]]:

@@ -7,8 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from millrace.contract.model import Contract
+from millrace.contract.model import Column, Contract
 from millrace.contract.reading import load_contract, read_document
+from millrace.encoding import encoding
 from millrace.errors import WorkloadError
 from millrace.workload import Workload
 
@@ -61,7 +62,9 @@ def _check_surface(where: str, contract: Contract, workload: Workload) -> None:
     """What `workload.yaml` predicts from is what the contract holds."""
     prediction = workload.prediction
     _expect(where, "the label", {prediction.label}, {contract.label.name})
+    _check_label(where, contract.label, prediction.positive)
     _expect(where, "the features", set(prediction.features), set(contract.rows.names))
+    encoding(contract.rows, prediction.features)
     for table in (contract.rows, contract.labels):
         _expect(where, f"the key in {table.name}", {*prediction.key, prediction.event_time}, set(table.names))
         if tuple(prediction.key) not in table.keys:
@@ -74,6 +77,14 @@ def _check_surface(where: str, contract: Contract, workload: Workload) -> None:
     kind = contract.rows.column(prediction.event_time).kind
     if not kind.startswith("timestamp"):
         raise WorkloadError(where=where, field=prediction.event_time, expected="a timestamp", came=kind)
+
+
+def _check_label(where: str, label: Column, positive: str | int | bool) -> None:
+    """Two classes, one of them the positive one."""
+    classes = (False, True) if label.kind == "boolean" else label.allowed
+    if len(classes) != 2 or positive not in [value for value in classes if type(value) is type(positive)]:
+        expected = f"two validValues (or a boolean), one of them the positive class {positive!r} of workload.yaml"
+        raise WorkloadError(where=where, field=label.name, expected=expected, came=list(classes))
 
 
 def _expect(where: str, field: str, wanted: set[str], held: set[str]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from millrace.contract.arrow import LINE, parsed_schema
 from millrace.contract.model import Table
 from millrace.contract.row import shown
 from millrace.contract.rules import Breach, breaches
+from millrace.contract.seen import Seen, repeats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Mask = npt.NDArray[np.bool_]
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +78,16 @@ class Validator:
         self._seen = {key: Seen() for key in table.keys}
 
     def judge(self, rows: pa.Table) -> Verdict:
-        """The verdict on the next part; what holds for the number of rows, `wrong_row_count` says at the end."""
+        """The verdict on the next part; what holds for the number of rows, `wrong_row_count` says at the end.
+
+        A text may come as a dictionary: its rules are cheaper then."""
         import numpy as np
 
         rows = rows.select(parsed_schema(self._table).names).combine_chunks()
         problems: dict[int, list[tuple[str, str]]] = defaultdict(list)
         for breach in breaches(rows, self._table):
             _note(problems, rows, breach)
+        rows = _decoded(rows)
         good = np.ones(rows.num_rows, dtype=bool)
         good[list(problems)] = False
         for key, seen in self._seen.items():
@@ -88,41 +96,8 @@ class Validator:
                 good[row] = False
         accepted = _take(rows, good)
         for key, seen in self._seen.items():
-            seen.add(key_of(accepted, key), accepted.column(LINE))
+            seen.add(key_of(accepted, key), _flat(accepted.column(LINE)))
         return Verdict(accepted=accepted, refused=_refuse(rows, problems))
-
-
-class Seen:
-    """The keys that were accepted in the parts before, with their lines."""
-
-    def __init__(self) -> None:
-        self._keys: list[pa.Array] = []
-        self._lines: list[pa.Array] = []
-        self._ascending = True
-
-    def add(self, keys: pa.Array, lines: pa.ChunkedArray) -> None:
-        if not len(keys):
-            return
-        self._ascending = self._ascending and _ascending(keys) and not self._overlaps(keys)
-        self._keys.append(keys)
-        self._lines.append(_flat(lines))
-
-    def find(self, keys: pa.Array) -> list[tuple[int, int]]:
-        """The position of each key that came before, with the line of the first one."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        if not self._keys or (self._ascending and _ascending(keys) and not self._overlaps(keys)):
-            return []
-        at = pc.index_in(keys, value_set=pa.concat_arrays(self._keys), skip_nulls=True)
-        found = np.flatnonzero(at.is_valid().to_numpy(zero_copy_only=False)).tolist()
-        lines = pa.concat_arrays(self._lines).take(at.drop_null()).to_pylist()
-        return list(zip(found, lines, strict=True))
-
-    def _overlaps(self, keys: pa.Array) -> bool:
-        """Whether ascending `keys` begin before the last one that was seen."""
-        return bool(self._keys) and len(keys) > 0 and not keys[0].as_py() > self._keys[-1][-1].as_py()
 
 
 def refuse_all(verdict: Verdict, detail: str) -> Verdict:
@@ -175,10 +150,12 @@ def duplicates(
 ) -> dict[int, str]:
     """The position of each good row whose key came before, with the place of the first one."""
     import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    positions = np.flatnonzero(good)
-    keys = key_of(rows, key).take(positions) if len(positions) < rows.num_rows else key_of(rows, key)
+    positions, keys = np.flatnonzero(good), key_of(rows, key)
+    if len(positions) < rows.num_rows:
+        keys = keys.filter(pa.array(good))
     name = ", ".join(key)
     found: dict[int, str] = {}
     if known is not None and len(known):
@@ -186,7 +163,7 @@ def duplicates(
             found[at] = f"{name}: expected a new key, came {_show(keys[at])}, which the table holds"
     for at, line in seen.find(keys) if seen else ():
         found.setdefault(at, _second(name, keys[at], line))
-    for at, first in _repeats(keys):
+    for at, first in repeats(keys):
         if at not in found:
             found[at] = _second(name, keys[at], rows.column(LINE)[int(positions[first])].as_py())
     return {int(positions[at]): detail for at, detail in found.items()}
@@ -194,28 +171,6 @@ def duplicates(
 
 def _second(name: str, key: pa.Scalar, line: int) -> str:
     return f"{name}: expected a key that comes once, came {_show(key)}, first on line {line}"
-
-
-def _repeats(keys: pa.Array) -> list[tuple[int, int]]:
-    """Each position whose key stood at an earlier one, with the first position; in order."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    if _ascending(keys):
-        return []
-    first = pc.index_in(keys, value_set=keys, skip_nulls=True).fill_null(-1).to_numpy(zero_copy_only=False)
-    at = np.flatnonzero((first >= 0) & (first < np.arange(len(keys))))
-    return [(int(i), int(first[i])) for i in at]
-
-
-def _ascending(keys: pa.Array) -> bool:
-    """True when each key is greater than the one before: a drop in time order needs no hash table."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if keys.null_count or not (pa.types.is_integer(keys.type) or pa.types.is_timestamp(keys.type)):
-        return False
-    return len(keys) < 2 or bool(pc.all(pc.less(keys[:-1], keys[1:])).as_py())
 
 
 def _note(problems: dict[int, list[tuple[str, str]]], rows: pa.Table, breach: Breach) -> None:
@@ -233,20 +188,32 @@ def _refuse(rows: pa.Table, problems: Mapping[int, list[tuple[str, str]]]) -> tu
     bad = rows.take(order)
     lines = bad.column(LINE).to_pylist()
     return tuple(
-        Refused(
-            line=line,
-            reason=problems[at][0][0],
-            detail="; ".join(text for _, text in problems[at]),
-            raw=raw_row(cells),
-        )
-        for at, line, cells in zip(order, lines, bad.drop_columns([LINE]).to_pylist(), strict=True)
+        Refused(line=line, reason=problems[at][0][0], detail="; ".join(text for _, text in problems[at]), raw=raw)
+        for at, line, raw in zip(order, lines, _raw_rows(bad.drop_columns([LINE])), strict=True)
     )
+
+
+def _raw_rows(rows: pa.Table) -> Iterator[str]:
+    """Each row as `raw_row` writes it; only columns that hold what JSON cannot say are looked at cell by cell."""
+    names = rows.column_names
+    columns = [
+        column.to_pylist() if _is_json(column) else map(_plain_cell, column.to_pylist()) for column in rows.columns
+    ]
+    return (_JSON.encode(dict(zip(names, cells, strict=True))) for cells in zip(*columns, strict=True))
+
+
+def _is_json(column: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(column.type):
+        return math.isfinite(pc.sum(column, min_count=0).as_py())
+    return bool(pa.types.is_integer(column.type) or pa.types.is_string(column.type) or pa.types.is_boolean(column.type))
 
 
 def raw_row(cells: Mapping[str, object]) -> str:
     """The row as one line of JSON; what JSON cannot say (a time, bytes, NaN) as text."""
-    plain = {name: _plain_cell(cell) for name, cell in cells.items()}
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+    return _JSON.encode({name: _plain_cell(cell) for name, cell in cells.items()})
 
 
 def _plain_cell(cell: object) -> object:
@@ -259,6 +226,16 @@ def _plain_cell(cell: object) -> object:
 
 def _show(key: pa.Scalar) -> str:
     return shown(key.as_py())
+
+
+def _decoded(rows: pa.Table) -> pa.Table:
+    """The rows with plain texts, whether they came as a dictionary or not."""
+    import pyarrow as pa
+
+    for place, kind in enumerate(rows.schema.types):
+        if pa.types.is_dictionary(kind):
+            rows = rows.set_column(place, rows.field(place).name, rows.column(place).cast(kind.value_type))
+    return rows
 
 
 def _take(rows: pa.Table, good: Mask) -> pa.Table:

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from pydantic import Field
 
-from millrace.demo.trace import Execution
 from millrace.invocation import Moment, Part
+from millrace.operator.executions import Execution
 
 AnswerT = TypeVar("AnswerT", bound=Part)
 

@@ -15,9 +15,9 @@ from millrace.demo.answers import (
     reason_of,
     source_of,
 )
-from millrace.demo.trace import Execution
 from millrace.ingestion import Committed, Ingested
 from millrace.monitoring import Planned, Published
+from millrace.operator.executions import Execution
 from millrace.scoring import Delivered, Sharded
 
 WORDS = {"cool_down": "cool-down", "new_labels": "too few new labels", "runs_per_month": "too many runs this month",

@@ -19,9 +19,9 @@ from millrace.demo.telling.findings import read
 from millrace.demo.telling.happenings import Lived
 from millrace.demo.telling.story import question_of, tell
 from millrace.demo.telling.summary import Measured
-from millrace.demo.trace import executions
 from millrace.desk import PLATFORM, Desk, started
 from millrace.names import WorkloadNames
+from millrace.operator.executions import executions
 from millrace.report.page import page
 from millrace.report.story import Story
 
@@ -78,7 +78,7 @@ def _lived(
     driver.run()
     measured = Measured(seconds=driver.elapsed_s(), api_calls=desk.api_calls())
     moving("Read back what happened", ())
-    found = executions(desk, NAMES)
+    found = executions(desk.client("stepfunctions"), NAMES)
     lived = Lived(
         steps=steps(found, driver.deeds, driver.noted),
         executions={execution.arn: execution for execution in found},

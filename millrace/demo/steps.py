@@ -10,7 +10,7 @@ from typing import Any
 
 from millrace.demo.answers import alarm_of
 from millrace.demo.naming import alarm_step_name, name_of
-from millrace.demo.trace import Execution
+from millrace.operator.executions import Execution
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,7 +93,7 @@ def build(table: pa.Table, *, workload: Workload, error_series: Sequence[Sequenc
     monitors, features = workload.monitors, workload.prediction.features
     _require(table, [workload.prediction.event_time, *features])
     seconds_N = _seconds(table.column(workload.prediction.event_time))
-    window_N, complete = _windows(seconds_N, monitors.window_days)
+    window_N, complete = windows_of(seconds_N, monitors.window_days)
     if len(complete) < FEWEST_WINDOWS:
         raise ConfigurationError(
             where=f"history of {workload.name}",
@@ -139,7 +139,7 @@ def _column(
     return bins, calibrate(bins, windows)
 
 
-def _windows(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def windows_of(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The window of every row, and which windows are complete.
 
     They are counted back from the last day. One with less than USUAL_SHARE of the median rows is not complete."""

@@ -46,16 +46,16 @@ def read_labels(table: pa.Table, *, surface: Prediction, contract: Table) -> Lab
     """The labels of a table with the key columns, the label and perhaps `prediction_id`; the first one counts."""
     names = dict.fromkeys([*surface.key, surface.event_time])
     columns = tuple(name for name in names if name in table.column_names)
-    values = table.column(surface.label).to_pylist()
+    values = [int(value == surface.positive) for value in table.column(surface.label).to_pylist()]
     keys = [[_text(cell, contract.column(name).kind) for cell in table.column(name).to_pylist()] for name in columns]
     by_key: dict[Key, int] = {}
     for key, value in zip(zip(*keys, strict=True), values, strict=True):
-        by_key.setdefault(key, int(value))
+        by_key.setdefault(key, value)
     by_id: dict[str, int] = {}
     if PREDICTION_ID in table.column_names:
         for name, value in zip(table.column(PREDICTION_ID).to_pylist(), values, strict=True):
             if name is not None:
-                by_id.setdefault(name, int(value))
+                by_id.setdefault(name, value)
     return Labels(by_id=by_id, by_key=by_key, columns=columns)
 
 

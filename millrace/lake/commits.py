@@ -192,4 +192,4 @@ def _head(iceberg: IcebergTable) -> int | None:
 
 def _pauses() -> Iterator[float]:
     for attempt in range(ATTEMPTS):
-        yield random.uniform(0, min(2.0, PAUSE_S * 2**attempt))  # noqa: S311 - parts writers, guards nothing
+        yield random.uniform(0, min(2.0, PAUSE_S * 2**attempt))  # noqa: S311 # nosec B311 # parts writers, guards nothing

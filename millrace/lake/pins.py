@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ def pin(lake: Lake, tag: str) -> Pin:
         try:
             iceberg.manage_snapshots().create_tag(snapshot.snapshot_id, tag).commit()
         except CommitFailedException:
-            time.sleep(random.uniform(0, 0.1 * (attempt + 1)))  # noqa: S311 - parts writers, guards nothing
+            time.sleep(random.uniform(0, 0.1 * (attempt + 1)))  # noqa: S311 # nosec B311 # parts writers, guards nothing
         else:
             return found
     raise ConflictError(f"{lake.names.table('rows')}: expected the tag {tag} after {ATTEMPTS} attempts, got none")
@@ -73,7 +74,7 @@ def _describe(iceberg: IcebergTable, snapshot: Snapshot, tag: str) -> Pin:
         snapshot_id=snapshot.snapshot_id,
         tag=tag,
         rows=sum(rows for _, rows in files),
-        data_digest=_data_digest(iceberg, snapshot),
+        data_digest=data_digest(iceberg.metadata.snapshots, snapshot),
         manifest=manifest([path for path, _ in files]),
         schema=schema.model_dump_json(),
     )
@@ -99,13 +100,22 @@ def manifest(uris: list[str]) -> str:
     return json.dumps([{"prefix": bucket}, *(uri.removeprefix(bucket) for uri in uris)])
 
 
-def _data_digest(iceberg: IcebergTable, snapshot: Snapshot) -> str:
-    by_id = {each.snapshot_id: each for each in iceberg.metadata.snapshots}
-    history: list[str] = []
+def history(snapshots: Iterable[Snapshot], snapshot: Snapshot) -> list[Snapshot]:
+    """The snapshot and those that it came from, the oldest first."""
+    by_id = {each.snapshot_id: each for each in snapshots}
+    found: list[Snapshot] = []
     at: Snapshot | None = snapshot
     while at is not None:
-        summary = at.summary
-        if summary is not None and summary.get(ALIAS) is None:
-            history.append(f"{summary.get(DIGEST)}:{summary.get('added-records', '0')}")
+        found.append(at)
         at = by_id.get(at.parent_snapshot_id) if at.parent_snapshot_id is not None else None
-    return hashlib.sha256("\n".join(reversed(history)).encode()).hexdigest()
+    return found[::-1]
+
+
+def data_digest(snapshots: Iterable[Snapshot], snapshot: Snapshot) -> str:
+    """SHA-256 of what was committed up to the snapshot, in order: the digests of the sources and their rows."""
+    committed = [
+        f"{summary.get(DIGEST)}:{summary.get('added-records', '0')}"
+        for each in history(snapshots, snapshot)
+        if (summary := each.summary) is not None and summary.get(ALIAS) is None
+    ]
+    return hashlib.sha256("\n".join(committed).encode()).hexdigest()

@@ -14,6 +14,7 @@ import boto3
 from millrace.desk import PLATFORM, Desk
 from millrace.errors import PlaceError
 from millrace.names import STAGES, Platform, WorkloadNames
+from millrace.workload import workload_folders, workloads_folder
 
 UP_FILE = "up.json"
 """What `millrace up` leaves in the build folder while the local cloud runs: `{"endpoint_url", "pid"}`."""
@@ -27,9 +28,10 @@ class Place:
     client: Callable[[str], Any]
     """A boto3 client of a service, as an operator makes it."""
 
-    def names(self, workload: str, *, workloads: Path = Path("workloads")) -> WorkloadNames:
+    def names(self, workload: str) -> WorkloadNames:
         """The names of a workload; an empty word means the only one. Raises PlaceError when there is no such folder."""
-        known = sorted(path.parent.name for path in workloads.glob("*/workload.yaml"))
+        workloads = workloads_folder()
+        known = [folder.name for folder in workload_folders(workloads)]
         if not workload and len(known) == 1:
             return WorkloadNames(platform=self.platform, workload=known[0])
         if workload not in known:
@@ -61,5 +63,17 @@ def _kept(build: Path) -> str:
         raise PlaceError(
             f"expected a running local cloud, got none ({path} is not there): start one with `millrace up`"
         )
-    url: str = json.loads(path.read_text())["endpoint_url"]
+    noted = json.loads(path.read_text())
+    pid = noted.get("pid")
+    if pid and not _is_there(pid):
+        raise PlaceError(f"expected a running local cloud, but process {pid} of {path} has gone: `millrace up`")
+    url: str = noted["endpoint_url"]
     return url
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

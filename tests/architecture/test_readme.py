@@ -20,7 +20,6 @@ from botocore import xform_name
 from infra.settings import settings_for
 from millrace import cost
 from millrace.cost import Usage, projected_usd
-from millrace.names import WorkloadNames
 from millrace.training_run import usages
 from millrace.workload import Stage, Workload, load_workload
 
@@ -41,28 +40,35 @@ ORDER = [
 SYNTH = "make synth STAGE=dev"
 DROPS = "python -m millrace.demo.months build/drops"
 ACCOUNT = "needs an account"
-LOCALLY = "needs an account; tests/infra/local/test_cdk_cli.py deploys and destroys two stacks in the local cloud"
+LOCALLY = "needs an account; tests/infra/local/test_cdk_cli.py does it in the local cloud"
+TYPED = "tests/infra/local/test_aws_cli.py types it"
+OWN = "tests/end_to_end/test_own_workload.py types it"
 NOT_RUN = {
     "make demo": "tests/end_to_end lives through what it starts",
     "make test": "this is a part of it",
     "make check": "runs on every change beside the tests",
     "source .venv/bin/activate": "the tests run in it",
-    'export PATH="$PWD/build/node/node_modules/.bin:$PATH"': "test_cdk_cli.py calls the program there",
-    "cdk bootstrap -c stage=dev": ACCOUNT,
+    'export PATH="$PWD/build/node/node_modules/.bin:$PATH:$PWD/build/aws-cli/bin"': TYPED,
+    'eval "$(millrace up --export)"': TYPED,
+    "aws s3 cp build/drops/1996-05.parquet s3://millrace-local-landing-123456789012-eu-west-1/electricity/training/": (
+        TYPED
+    ),
+    "aws stepfunctions list-executions --state-machine-arn "
+    "arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-local-electricity-ingest": TYPED,
+    "cdk deploy --all --method=direct": TYPED,
+    "millrace down": TYPED,
+    "millrace new mine --from rows.csv --label outcome": OWN,
+    "millrace up": OWN,
+    "for piece in build/drops/mine/training/*.parquet; "
+    "do millrace drop $piece --workload mine --feed training; done": OWN,
+    "millrace runs --workload mine": OWN,
+    "millrace predict build/drops/mine/to_predict.jsonl --workload mine": OWN,
+    "cdk bootstrap -c stage=dev": LOCALLY,
     "cdk deploy millrace-dev-platform -c stage=dev": LOCALLY,
     "make images STAGE=dev": "needs an account and docker; tests/infra/test_images.py has a docker that only records",
     "cdk deploy --all -c stage=dev": LOCALLY,
     "aws s3 cp --recursive build/drops s3://millrace-dev-landing-<account>-<region>/electricity/training/": ACCOUNT,
-    "aws application-autoscaling deregister-scalable-target --service-namespace sagemaker "
-    "--scalable-dimension sagemaker:variant:DesiredInstanceCount "
-    "--resource-id endpoint/millrace-dev-electricity/variant/main": ACCOUNT,
-    "aws sagemaker delete-endpoint --endpoint-name millrace-dev-electricity": ACCOUNT,
-    "for package in $(aws sagemaker list-model-packages --model-package-group-name millrace-dev-electricity "
-    "--query 'ModelPackageSummaryList[].ModelPackageArn' --output text); do "
-    'aws sagemaker delete-model-package --model-package-name "$package"; done': ACCOUNT,
-    "for image in training processing inference; do aws ecr delete-repository --force "
-    "--repository-name millrace-dev-$image; done": ACCOUNT,
-    "cdk destroy --all -c stage=dev": LOCALLY,
+    "millrace down --stage dev --yes": "tests/end_to_end/test_teardown.py does it to a cloud that has lived",
 }
 """Command by the reason why it is not run here."""
 
@@ -162,16 +168,8 @@ def test_the_drops_are_enough_rows_for_the_first_training() -> None:
 
 def test_the_names_in_the_commands_are_those_of_the_code() -> None:
     platform = settings_for("dev", account="<account>", region="<region>").platform
-    names = WorkloadNames(platform=platform, workload="electricity")
     said = "\n".join(commands(README))
-    for name in (
-        f"s3://{platform.bucket('landing')}/electricity/training/",
-        f"{platform.prefix}-platform ",
-        f"--endpoint-name {names.endpoint}\n",
-        f"--resource-id endpoint/{names.endpoint}/variant/main\n",
-        f"--model-package-group-name {names.package_group} ",
-        f"--repository-name {platform.repository('$image')};",
-    ):
+    for name in (f"s3://{platform.bucket('landing')}/electricity/training/", f"{platform.prefix}-platform "):
         assert name in said
 
 

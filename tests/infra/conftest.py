@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from infra.app import build, images_of, workload_folders
+from infra.app import build, images_of
+from infra.context import REPOSITORY
 from infra.settings import settings_for
+from millrace.workload import workload_folders
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +21,8 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for stage in ("local", "dev", "prod"):
         settings = settings_for(stage, account="123456789012", region="eu-west-1")
         folder = tmp_path_factory.mktemp(f"assembly-{stage}")
-        build(settings, workloads=workload_folders(), images=images_of(settings, {}), outdir=str(folder)).synth()
+        workloads = workload_folders(REPOSITORY / "workloads")
+        build(settings, workloads=workloads, images=images_of(settings, {}), outdir=str(folder)).synth()
         folders[stage] = folder
     return folders
 

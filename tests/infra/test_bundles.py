@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ def size_mb(folder: str) -> float:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_bundle_mirrors_the_repository_and_is_small(function: str) -> None:
-    folder, _ = bundle(ROOT, function, workload="electricity", platform="manylinux2014_aarch64")
+    folder, _ = bundle(ROOT, function, workload=ROOT / "workloads" / "electricity", platform="manylinux2014_aarch64")
     files = {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*.py")}
     assert f"functions/{function}/handler.py" in files
     others = {file.split("/")[1] for file in files if file.startswith("functions/")} - {function, "__init__.py"}
@@ -31,7 +32,7 @@ def test_a_bundle_mirrors_the_repository_and_is_small(function: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_bundle_and_layer_fit_into_lambda(function: str) -> None:
-    code, _ = bundle(ROOT, function, workload="electricity", platform="manylinux2014_aarch64")
+    code, _ = bundle(ROOT, function, workload=ROOT / "workloads" / "electricity", platform="manylinux2014_aarch64")
     packages, _ = layer(ROOT, ROOT / "functions" / function / "requirements.txt", "host", "3.11")
     assert size_mb(code) + size_mb(packages) <= LIMIT_MB
 
@@ -53,7 +54,17 @@ def test_a_changed_file_makes_another_bundle(tmp_path: Path) -> None:
     handler = tmp_path / "functions" / "one" / "handler.py"
     handler.parent.mkdir(parents=True)
     handler.write_text("A = 1\n")
-    first = bundle(tmp_path, "one", workload="none", platform="manylinux2014_aarch64")
-    assert bundle(tmp_path, "one", workload="none", platform="manylinux2014_aarch64") == first
+    first = bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64")
+    assert bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64") == first
     handler.write_text("A = 2\n")
-    assert bundle(tmp_path, "one", workload="none", platform="manylinux2014_aarch64") != first
+    assert bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64") != first
+
+
+def test_the_declaration_stands_in_its_place_wherever_its_folder_lies(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "here" / "electricity"
+    shutil.copytree(ROOT / "workloads" / "electricity", elsewhere)
+    there = bundle(ROOT, "guard", workload=elsewhere, platform="manylinux2014_aarch64")
+    assert there == bundle(ROOT, "guard", workload=ROOT / "workloads" / "electricity", platform="manylinux2014_aarch64")
+    (elsewhere / "workload.yaml").write_text("name: other\n")
+    changed, _ = bundle(ROOT, "guard", workload=elsewhere, platform="manylinux2014_aarch64")
+    assert Path(changed, "workloads", "electricity", "workload.yaml").read_text() == "name: other\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.ledger import LedgerGapError, as_markdown, ledger
+from infra.local.ledger import as_markdown, ledger
+from infra.local.things import LedgerGapError
 
 PAGE = Path(__file__).resolve().parents[2] / "PARITY.md"
 

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from millrace.artefact import (
     write_archive,
     write_folder,
 )
+from millrace.encoding import Feature, plain
 from millrace.errors import ArtefactError
 
 
@@ -160,3 +162,13 @@ def _archive(folder: Path, artefact: Artefact | None, member: tarfile.TarInfo) -
                 archive.add(one, arcname=one.name)
         archive.addfile(member, io.BytesIO(b""))
     return path
+
+
+def test_an_encoding_comes_back_and_plain_numbers_need_none(artefact: Artefact, tmp_path: Path) -> None:
+    assert artefact.description.inputs == plain(["a", "b"])
+    encoding = (Feature(name="a", categories=("x", "y"), optional=True), Feature(name="b"))
+    encoded = replace(artefact, description=replace(artefact.description, encoding=encoding))
+    for name, one in (("plain", artefact), ("encoded", encoded)):
+        write_folder(tmp_path / name, one)
+        assert read_folder(tmp_path / name) == one
+        assert ("encoding" in json.loads((tmp_path / name / "model.json").read_text())) is (name == "encoded")

@@ -8,7 +8,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.audit import Record, append
+from millrace.audit import Record, append, read
 from millrace.moments import moment
 
 RECORD = Record(
@@ -65,3 +65,11 @@ def test_a_record_says_who_what_when_and_why(table):
         "cause": "alarm-1",
         "details": '{"a": 2, "b": 1}',
     }
+
+
+def test_records_are_read_back_in_order(table):
+    earlier = replace(RECORD, as_of=moment("1997-06-30T23:59:59Z"))
+    for record in (RECORD, earlier):
+        append(table, table="audit", workload="w", record=record)
+    append(table, table="audit", workload="other", record=RECORD)
+    assert list(read(table, table="audit", workload="w")) == [earlier, RECORD]

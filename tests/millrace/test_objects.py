@@ -7,7 +7,7 @@ import pytest
 from moto import mock_aws
 
 from millrace.errors import ConfigurationError
-from millrace.objects import download, read_object, split_uri
+from millrace.objects import download, folders_below, keys_below, read_object, split_uri
 
 
 def test_bucket_and_key():
@@ -30,3 +30,16 @@ def test_the_object_comes_whole(monkeypatch, tmp_path):
         client.put_object(Bucket="bucket", Key="k", Body=content)
         download(client, "s3://bucket/k", tmp_path / "k")
         assert read_object(client, "s3://bucket/k") == (tmp_path / "k").read_bytes() == content
+
+
+def test_keys_and_folders_below_a_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="bucket")
+        for key in ("w/a/1", "w/a/2", "w/b/3", "w/c", "v/d"):
+            client.put_object(Bucket="bucket", Key=key, Body=b"")
+        assert list(keys_below(client, "bucket", "w/")) == ["w/a/1", "w/a/2", "w/b/3", "w/c"]
+        assert list(folders_below(client, "bucket", "w/")) == ["a/", "b/"]
+        assert list(keys_below(client, "bucket", "x")) == []

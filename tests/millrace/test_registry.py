@@ -64,3 +64,8 @@ def test_a_package_without_our_container_is_none_of_ours(registry):
     )["ModelPackageArn"]
     with pytest.raises(ArtefactError, match="ModelDataUrl"):
         registry.describe(arn)
+
+
+def test_all_versions_are_told(registry):
+    made = [registry.register(replace(CANDIDATE, run=f"run-{number}")) for number in range(3)]
+    assert sorted(registry.all(), key=lambda package: package.version) == made

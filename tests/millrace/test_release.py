@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from millrace.errors import ConflictError
-from millrace.release import Answer, enter, judge_probe, outcome_of, promote, roll_back
+from millrace.release import (
+    Answer,
+    check_proven,
+    enter,
+    judge_probe,
+    outcome_of,
+    promote,
+    roll_back,
+    rollback_target,
+)
 from millrace.state import Pointers, Version
 
 
@@ -39,11 +48,46 @@ def test_promotion_ends_the_challenge():
     assert promote(enter(Pointers(), version(1), phase="shadow"), version(1)).challenger is None
 
 
+SECOND_LIVE = promote(promote(Pointers(), version(1)), version(2))
+
+
 def test_roll_back_swaps_champion_and_previous():
-    pointers = roll_back(promote(promote(Pointers(), version(1)), version(2)))
+    pointers = roll_back(SECOND_LIVE, version(1), replaced="2")
     assert (pointers.champion, pointers.previous) == (version(1), version(2))
-    with pytest.raises(ConflictError, match="there is none"):
-        roll_back(promote(Pointers(), version(1)))
+    assert roll_back(pointers, version(1), replaced="2") == pointers
+
+
+def test_a_rollback_does_not_undo_what_came_since():
+    with pytest.raises(ConflictError, match="expected version 2 live, got 3"):
+        roll_back(promote(SECOND_LIVE, version(3)), version(1), replaced="2")
+    with pytest.raises(ConflictError, match="expected version 2 live, got none"):
+        roll_back(Pointers(), version(1), replaced="2")
+
+
+def test_a_version_that_was_rolled_back_comes_back_by_a_person_only():
+    back = roll_back(SECOND_LIVE, version(1), replaced="2")
+    assert outcome_of(back, "2", ready=True) == "done"
+    with pytest.raises(ConflictError, match="version 2 is live already, or was"):
+        promote(back, version(2))
+    assert promote(back, version(3)).champion == version(3)
+    assert rollback_target(back, None) == "2"
+
+
+def test_where_a_rollback_goes():
+    assert (rollback_target(SECOND_LIVE, None), rollback_target(SECOND_LIVE, "1")) == ("1", "1")
+    for pointers, asked, told in (
+        (Pointers(), None, "expected a live version, there is none"),
+        (promote(Pointers(), version(1)), None, "expected a version before 1, there is none"),
+        (SECOND_LIVE, "2", "expected a version that is not live, got 2, which is"),
+    ):
+        with pytest.raises(ConflictError, match=told):
+            rollback_target(pointers, asked)
+
+
+def test_only_a_version_that_was_live_comes_back():
+    check_proven("1", "Approved")
+    with pytest.raises(ConflictError, match=r"was live \(Approved\), version 3 is PendingManualApproval"):
+        check_proven("3", "PendingManualApproval")
 
 
 @pytest.mark.parametrize(

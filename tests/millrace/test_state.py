@@ -148,3 +148,16 @@ def test_workloads_do_not_share_items(state):
     other = State(state._client, table="state", workload="income")
     state.move(Pointers(champion=version(1)))
     assert other.champion() is None
+
+
+def test_months_tell_what_their_runs_reserved(state):
+    for run, usd, as_of in (
+        (A, 1.5, "1997-06-01T06:00:00Z"),
+        (B, 2.0, "1997-06-30T23:00:00Z"),
+        (A, 3.0, "1997-05-01T00:00:00Z"),
+    ):
+        assert state.reserve_usd(usd, run=run, as_of=moment(as_of), monthly_usd=50)
+    assert {name: (float(spend.usd), spend.runs) for name, spend in state.spends().items()} == {
+        "1997-05": (3.0, (A,)),
+        "1997-06": (3.5, (A, B)),
+    }

@@ -1,7 +1,8 @@
 """CloudFormation's intrinsic functions, evaluated against a stack's resources.
 
 AWS resolves all of them; moto 5.2.5 answers `Fn::GetAZs` for us-east-1 everywhere, leaves `{{resolve:ssm:…}}` as text,
-keeps `AWS::NoValue` in lists and knows neither `Fn::Cidr` nor `Fn::Length`. What is not known here raises by name.
+keeps `AWS::NoValue` in lists, knows neither `Fn::Cidr` nor `Fn::Length`, and evaluates one condition function within
+another as if it were a value. What is not known here raises by name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import ipaddress
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
@@ -40,6 +41,26 @@ def evaluate(value: Any, resources: Any) -> Any:
     if isinstance(value, str) and "{{resolve:" in value:
         return _DYNAMIC.sub(lambda match: _dynamic(match, resources), value)
     return value
+
+
+def holds(condition: Any, resources: Any, conditions: Mapping[str, Any]) -> bool:
+    """Whether a condition is true; `conditions` are those of its template by name.
+
+    Raises ValueError for a function that is none of conditions."""
+    ((name, argument),) = condition.items()
+    match name:
+        case "Condition":
+            return bool(conditions[argument])
+        case "Fn::Equals":
+            first, second = (_text(value) for value in evaluate(argument, resources))
+            return first == second
+        case "Fn::Not":
+            return not holds(argument[0], resources, conditions)
+        case "Fn::And":
+            return all(holds(each, resources, conditions) for each in argument)
+        case "Fn::Or":
+            return any(holds(each, resources, conditions) for each in argument)
+    raise ValueError(f"condition function {name} is not known to the local cloud, it has {sorted(CONDITIONS)}")
 
 
 def references(value: Any) -> set[str]:
@@ -160,5 +181,7 @@ _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "Fn::Length": lambda argument, resources: len(evaluate(argument, resources)),
     "Fn::Cidr": _cidr,
 }
+CONDITIONS = frozenset({"Condition", "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or"})
+"""What a condition may be made of."""
 KNOWN = frozenset(_FUNCTIONS)
 """The functions that templates may use."""

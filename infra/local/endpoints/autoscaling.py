@@ -65,9 +65,7 @@ def _check_registrations(cloud: Cloud) -> None:
         for policy in [one for one in self.policies.values() if one.resource_id == r_id]:
             self.delete_scaling_policy(policy.policy_name, namespace, r_id, dimension)
 
-    replace(
-        backend, register_scalable_target=register_checked, deregister_scalable_target=deregister_with_policies
-    )
+    replace(backend, register_scalable_target=register_checked, deregister_scalable_target=deregister_with_policies)
 
 
 def _keep_policies(cloud: Cloud) -> None:

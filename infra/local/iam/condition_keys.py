@@ -62,6 +62,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
     },
     "iam": {"iam:awsservicename": _inner("AWSServiceName")},
     "cloudwatch": {"cloudwatch:namespace": _inner("Namespace")},
+    "lambda": {"lambda:functionarn": lambda asked: _mapped_function(asked)},
     "events": {
         "events:source": _inner("Entries", "Source"),
         "events:detail-type": _inner("Entries", "DetailType"),
@@ -97,6 +98,14 @@ _KEYS: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
     },
 }
 """Condition keys by service and how each is read from the call; a key that is not here is not decided."""
+
+
+def _mapped_function(asked: Asked) -> str | None:
+    """The function of an event source mapping; the call names the mapping only."""
+    from moto.awslambda.models import lambda_backends
+
+    mapping = lambda_backends[ACCOUNT][REGION]._event_source_mappings.get(asked.get("UUID") or "")
+    return str(mapping.function_arn) if mapping else None
 
 
 def _leading_keys(asked: Asked) -> list[str]:

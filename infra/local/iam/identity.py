@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from infra.local.calls import Call, Refusal, error_answer
 from infra.local.cloud import ACCOUNT, REGION
 from infra.local.iam.condition_keys import KEYS
 from infra.local.iam.decision import Case, why_not
+from infra.local.iam.handed_over import handed_over
 from infra.local.iam.needs import needs
 from infra.local.iam.policies import FAMILIES, Request, verdict
 from infra.local.iam.recording import Recording
@@ -52,7 +54,7 @@ GLOBAL_KEYS: dict[str, str] = {
     "aws:sourcevpce": "absent: no request passes a VPC endpoint",
     "kms:viaservice": "the service that uses the key for the caller; absent in a direct call",
     "kms:calleraccount": "the account",
-    "kms:grantisforawsresource": "false: no service makes a grant here",
+    "kms:grantisforawsresource": "true for the volumes of jobs and endpoints, else false",
     "iam:passedtoservice": "the service that is handed the role",
     "aws:tagkeys": "the tags of the request",
 }
@@ -115,6 +117,12 @@ def check_trust(role_arn: str, service: str) -> None:
         raise PermissionError(f"the trust policy of {role_arn} does not let {service} assume the role")
 
 
+def refused(cloud: Cloud, role_arn: str, operation: str, request: Request) -> Denial | None:
+    """Why a service may not do `operation` in the role's name; None where it may, or where nobody enforces IAM."""
+    identity: Identity | None = cloud.parts.get(Identity)
+    return identity.asked(role_arn, operation, request) if identity else None
+
+
 class Identity:
     """The guard, and the denials that it gave."""
 
@@ -125,6 +133,20 @@ class Identity:
 
     def refusal(self, call: Call) -> Refusal | None:
         """The answer to a call that is not allowed; None lets it pass."""
+        return self._refusal_of_caller(call) or self._refusal_of_service(call)
+
+    def _refusal_of_service(self, call: Call) -> Refusal | None:
+        """Whoever calls: the role that a service is given must let it do what it will do."""
+        from moto.iam.exceptions import NotFoundException
+
+        for role_arn, request in handed_over(self._cloud, call):
+            with suppress(NotFoundException):  # the call itself tells that there is no such role
+                denial = self.asked(role_arn, call.name, request)
+                if denial is not None:
+                    return error_answer(call, "AccessDenied", _told(role_arn, denial))
+        return None
+
+    def _refusal_of_caller(self, call: Call) -> Refusal | None:
         if not call.access_key.startswith("ASIA"):
             return None
         caller = self._caller(call)
@@ -133,11 +155,7 @@ class Identity:
         for request in needs(call):
             denial = self._decide(caller, request, call.name)
             if denial is not None:
-                message = (
-                    f"User: {caller.arn} is not authorized to perform: {denial.action} "
-                    f"on resource: {denial.resource} {denial.reason}"
-                )
-                return error_answer(call, "AccessDenied", message)
+                return error_answer(call, "AccessDenied", _told(caller.arn, denial))
         return None
 
     def asked(self, role_arn: str, operation: str, request: Request) -> Denial | None:
@@ -149,7 +167,7 @@ class Identity:
 
     def _decide(self, caller: Caller, request: Request, operation: str) -> Denial | None:
         """A refusal is written down; so is what was allowed while somebody records."""
-        context = {**self._context(caller, request), **request.context}
+        context = {**self._context(caller, request), **self._resource_tags(request), **request.context}
         full = replace(request, context=context, principal=(caller.role.arn, caller.arn))
         case = Case(
             request=full,
@@ -190,6 +208,13 @@ class Identity:
         known = self._callers.get(call.access_key)
         return known[0] if known and known[1] == call.session_token else None
 
+    def _resource_tags(self, request: Request) -> dict[str, tuple[str, ...]]:
+        """Of SageMaker's resources; those of other services are not read, so a condition on them is void."""
+        from infra.local.sagemaker.api import records
+
+        tags = [one for arn in request.resources for one in records(self._cloud).tags.get(arn, [])]
+        return {f"aws:resourcetag/{one['Key']}".lower(): (one["Value"],) for one in tags}
+
     def _context(self, caller: Caller, request: Request) -> dict[str, tuple[str, ...]]:
         now = self._cloud.clock.now()
         inner = request.context.get("kms:viaservice")
@@ -215,6 +240,10 @@ class Identity:
             "kms:grantisforawsresource": ("false",),
             "iam:passedtoservice": (),
         }
+
+
+def _told(who: str, denial: Denial) -> str:
+    return f"User: {who} is not authorized to perform: {denial.action} on resource: {denial.resource} {denial.reason}"
 
 
 def _role_policies(role: Any) -> Iterator[str]:

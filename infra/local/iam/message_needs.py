@@ -15,14 +15,14 @@ def of_sqs(action: str, asked: Asked) -> Iterator[Request]:
     if not url and not name:
         yield need(operation)
         return
-    queue = name or url.rpartition("/")[2]
-    yield need(operation, resource_arn("sqs", queue))
-    yield from _queue_keys(operation, queue)
+    yield from queue_needs(operation, name or url.rpartition("/")[2])
 
 
-def _queue_keys(action: str, queue: str) -> Iterator[Request]:
+def queue_needs(action: str, queue: str) -> Iterator[Request]:
+    """The action on the queue (`sqs:ReceiveMessage`), and what it asks of the queue's customer key."""
     from moto.sqs.models import sqs_backends
 
+    yield need(action, resource_arn("sqs", queue))
     kept = sqs_backends[ACCOUNT][REGION].queues.get(queue)
     key = getattr(kept, "kms_master_key_id", None)
     if not key or key == "alias/aws/sqs":
@@ -74,5 +74,15 @@ def of_scheduler(action: str, asked: Asked) -> Iterator[Request]:
     group, name = asked.get("GroupName") or "default", asked.get("Name")
     if "ScheduleGroup" in action:
         yield need(action, resource_arn("scheduler", f"schedule-group/{name}")) if name else need(action)
-    else:
-        yield need(action, resource_arn("scheduler", f"schedule/{group}/{name or '*'}"))
+        return
+    schedule = resource_arn("scheduler", f"schedule/{group}/{name or '*'}")
+    yield need(action, schedule)
+    # https://docs.aws.amazon.com/scheduler/latest/UserGuide/security_iam_id-based-policies.html
+    key = asked.get("KmsKeyArn")
+    if key and action in ("scheduler:CreateSchedule", "scheduler:UpdateSchedule"):
+        own = {
+            "kms:viaservice": (f"scheduler.{REGION}.amazonaws.com",),
+            "kms:encryptioncontext:aws:scheduler:schedule:arn": (schedule,),
+        }
+        for verb in ("DescribeKey", "GenerateDataKey", "Decrypt"):
+            yield Request(action=f"kms:{verb}", resources=(key_arn(key),), context=own)

@@ -39,3 +39,9 @@ def key_arn(key: str) -> str:
 
     backend = kms_backends[ACCOUNT][REGION]
     return resource_arn("kms", f"key/{backend.get_key_id_from_alias(key) or key.rpartition('/')[2]}")
+
+
+def grant_of(key: str) -> Request:
+    """What it takes to let SageMaker keep using the key for a volume."""
+    mine = {"kms:grantisforawsresource": ("true",), "kms:viaservice": (f"sagemaker.{REGION}.amazonaws.com",)}
+    return Request(action="kms:CreateGrant", resources=(key_arn(key),), context=mine)

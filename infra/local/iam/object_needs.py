@@ -69,12 +69,18 @@ def _s3_keys(asked: Asked, bucket: str, key: str | None) -> Iterator[Request]:
     kept = s3_backends[ACCOUNT]["aws"].buckets.get(bucket)
     if kept is None or not key:
         return
-    if asked.call.operation in {"PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart"}:
+    operation = asked.call.operation
+    if operation in {"PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart"}:
         own = asked.parameters.get("SSEKMSKeyId") or _default_key(kept)
+        # The parts of an upload are put together, for which S3 reads them again.
+        verbs = ("GenerateDataKey", "Decrypt") if "Upload" in operation else ("GenerateDataKey",)
         if own:
-            yield Request(action="kms:GenerateDataKey", resources=(key_arn(own),), context=via)
-    if asked.call.operation == "GetObject":
-        stored = kept.keys.get(key)
+            yield from (Request(action=f"kms:{verb}", resources=(key_arn(own),), context=via) for verb in verbs)
+    stored = kept.keys.get(key)
+    if operation in {"GetObject", "HeadObject"} and stored is None and not asked.parameters.get("VersionId"):
+        # Who may not list is not told either that there is no such object; no prefix is in the request.
+        yield need("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+    if operation == "GetObject":
         own = getattr(stored, "kms_key_id", None) or (
             _default_key(kept) if getattr(stored, "encryption", None) == "aws:kms" else None
         )

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-FAMILIES = ("aws:requesttag/", "aws:principaltag/", "kms:encryptioncontext:")
+FAMILIES = ("aws:requesttag/", "aws:resourcetag/", "aws:principaltag/", "kms:encryptioncontext:")
 """Condition keys that go on with a name of the customer's; one that a request does not carry is absent."""
 
 

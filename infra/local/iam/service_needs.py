@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from infra.local.cloud import ACCOUNT, REGION
-from infra.local.iam.needed import Asked, key_arn, need, resource_arn
+from infra.local.iam.needed import Asked, grant_of, key_arn, need, resource_arn
 from infra.local.iam.policies import Request
 
 
@@ -28,8 +29,22 @@ def of_dynamodb(action: str, asked: Asked) -> Iterator[Request]:
     if table:
         index = asked.get("IndexName")
         yield need(action, _table(table) + (f"/index/{index}" if index else ""))
+        yield from _table_key(table)
     elif not batches and not asked.parameters.get("TransactItems"):
         yield need(action)
+
+
+def _table_key(name: str) -> Iterator[Request]:
+    """DynamoDB decrypts the table's key in the name of each caller, and keeps it for him for minutes.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html"""
+    from moto.dynamodb.models import dynamodb_backends
+
+    table = dynamodb_backends[ACCOUNT][REGION].tables.get(name.rpartition("/")[2])
+    key = (getattr(table, "sse_specification", None) or {}).get("KMSMasterKeyId")
+    if key:
+        via = {"kms:viaservice": (f"dynamodb.{REGION}.amazonaws.com",)}
+        yield Request(action="kms:Decrypt", resources=(key_arn(key),), context=via)
 
 
 def _table(name: str) -> str:
@@ -129,11 +144,21 @@ _SAGEMAKER = {
 
 
 def of_sagemaker(action: str, asked: Asked) -> Iterator[Request]:
-    """SageMaker's ARNs are in lower case. Creating or changing an endpoint needs the configuration too."""
+    """SageMaker's ARNs are in lower case. Creating or changing an endpoint needs the configuration too; what is made
+    with tags needs AddTags, a volume under a customer key a grant."""
+    if asked.get("Tags") and asked.call.operation.startswith("Create"):
+        yield from (replace(one, action="sagemaker:AddTags") for one in _of_sagemaker(action, asked))
+    if asked.call.operation == "CreateEndpointConfig" and asked.get("KmsKeyId"):
+        yield grant_of(asked.get("KmsKeyId"))
+    yield from _of_sagemaker(action, asked)
+
+
+def _of_sagemaker(action: str, asked: Asked) -> Iterator[Request]:
     operation = asked.call.operation
     if operation == "CreateModelPackage" and asked.get("ModelPackageGroupName"):
         group = asked.get("ModelPackageGroupName").rpartition("/")[2].lower()
         yield need(action, resource_arn("sagemaker", f"model-package/{group}/1"))
+        yield need(action, resource_arn("sagemaker", f"model-package-group/{group}"))
         return
     if operation.startswith("List") and operation != "ListTags":
         yield need(action)

@@ -28,6 +28,7 @@ from infra.local.dispatcher import dispatcher
 from infra.local.lambdas import asynchronous
 from infra.local.lambdas.pools import Outcome, Pool
 from infra.local.lambdas.runtime_api import Invocation
+from infra.local.lambdas.workers import KeyRefusedError
 from infra.local.messages import subscriptions
 from infra.local.patching import replace, replace_entries
 
@@ -142,6 +143,8 @@ def _answer(
         return b""
     try:
         outcome = functions.invoke(function, payload, request_id)
+    except KeyRefusedError as error:
+        raise _refused("KMSAccessDeniedException", str(error), 502) from error
     except PermissionError as error:
         raise _refused("AccessDeniedException", UNTRUSTED, 403) from error
     answered["x-amz-executed-version"] = str(function.version)

@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.cloud import Cloud
+from infra.local.iam.identity import refused
+from infra.local.iam.needed import key_arn, need, resource_arn
+from infra.local.iam.policies import Request
 from infra.local.lambdas.bundles import code_root, layer_roots, runtime_root
 from infra.local.lambdas.runtime_api import Invocation, RuntimeApi
 
@@ -22,6 +25,10 @@ INITIALISATION_S = 60.0
 """AWS gives 10 s on its machines; a first import on a busy laptop compiles every module."""
 WATCH_S = 0.05
 """How often the memory of a busy worker is read."""
+
+
+class KeyRefusedError(PermissionError):
+    """The function's role may not decrypt the function's environment variables."""
 
 
 class Worker:
@@ -102,6 +109,7 @@ class Worker:
             self.end("Runtime.OutOfMemory")
 
     def _environment(self, cloud: Cloud, function: Any, root: Path) -> dict[str, str]:
+        _ask(cloud, function)
         variables = {name: str(value) for name, value in (function.environment_vars or {}).items()}
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -124,6 +132,25 @@ class Worker:
             "AWS_LAMBDA_LOG_GROUP_NAME": function.logs_group_name,
             "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[{function.version}]{self._scratch.name}",
         }
+
+
+def _ask(cloud: Cloud, function: Any) -> None:
+    """What Lambda itself does in the role's name; raises KeyRefusedError when it cannot even decrypt the variables.
+
+    Without its log permissions a function runs and leaves no log; here only the refusal is written down."""
+    group = resource_arn("logs", f"log-group:{function.logs_group_name}")
+    for verb in ("CreateLogStream", "PutLogEvents"):
+        request = need(f"logs:{verb}", group, f"{group}:*", f"{group}:log-stream:one")
+        refused(cloud, function.role, "lambda:Invoke", request)
+    key = function.kms_key_arn
+    if key and function.environment_vars:
+        mine = {"kms:encryptioncontext:aws:lambda:functionarn": (function.function_arn,)}
+        request = Request(action="kms:Decrypt", resources=(key_arn(key),), context=mine)
+        if refused(cloud, function.role, "lambda:Invoke", request):
+            raise KeyRefusedError(
+                "Lambda was unable to decrypt the environment variables because KMS access was denied. "
+                "Please check the function's KMS key settings."
+            )
 
 
 def fingerprint(function: Any) -> str:

@@ -19,10 +19,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.iam.roles import as_role
 from infra.local.patching import replace
 
 LOG = logging.getLogger(__name__)
@@ -139,24 +136,23 @@ def _poll_new_mappings(cloud: Cloud, backend: Any) -> None:
 
 
 def _check_role(cloud: Cloud, backend: Any, spec: dict[str, Any]) -> None:
-    """AWS makes no mapping that the function's role could not work; the calls here change nothing."""
+    """AWS makes no mapping that the function's role could not work."""
     from moto.awslambda.exceptions import InvalidParameterValueException
+
+    from infra.local.iam.identity import refused
+    from infra.local.iam.message_needs import queue_needs
 
     if spec.get("FilterCriteria"):
         raise InvalidParameterValueException("FilterCriteria is not covered by the local cloud")
     arn = spec.get("EventSourceArn", "")
     if arn.split(":")[2:3] != ["sqs"]:
         raise InvalidParameterValueException(f"{arn}: the local cloud covers queues as event sources only")
-    sqs = as_role(cloud, backend.get_function(spec["FunctionName"]).role, "sqs", principal="lambda.amazonaws.com")
-    url = f"{cloud.endpoint_url}/{ACCOUNT}/{arn.rsplit(':', 1)[1]}"
-    asked = (("get_queue_attributes", {"AttributeNames": ["QueueArn"]}), ("delete_message", {"ReceiptHandle": "none"}))
-    for method, parameters in asked:
-        try:
-            getattr(sqs, method)(QueueUrl=url, **parameters)
-        except ClientError as error:
-            if "AccessDenied" in error.response["Error"]["Code"]:
-                said = f"The function execution role does not have permissions for {method} on SQS"
-                raise InvalidParameterValueException(said) from error
+    role = backend.get_function(spec["FunctionName"]).role
+    for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
+        for request in queue_needs(f"sqs:{verb}", arn.rpartition(":")[2]):
+            if refused(cloud, role, "lambda:CreateEventSourceMapping", request):
+                said = f"The provided execution role does not have permissions to call {verb} on SQS"
+                raise InvalidParameterValueException(said)
 
 
 class Pollers:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.cloud import Cloud, _signal_group
+from infra.local.cloudwatch.log_streams import log_streams
 from infra.local.sagemaker.api import Fields, in_milliseconds
 from infra.local.sagemaker.containers import Image, without_network
 
@@ -93,6 +94,7 @@ class Job:
                 self.stop.wait(_POLL_S)
         finally:
             timer.cancel()
+            log_streams(self.cloud).mark(self.log)
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 

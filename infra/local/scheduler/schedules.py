@@ -23,6 +23,9 @@ from typing import Any
 from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.dispatcher import dispatcher
 from infra.local.iam import role_calls
+from infra.local.iam.identity import refused
+from infra.local.iam.needed import key_arn
+from infra.local.iam.policies import Request
 from infra.local.messages import targets
 from infra.local.messages.events import deliver_to_targets
 from infra.local.patching import replace
@@ -177,6 +180,7 @@ def _attempt(cloud: Cloud, occurrence: Occurrence, attempt: int) -> None:
     target = occurrence.schedule.target
     body = _body(cloud, occurrence, attempt)
     try:
+        _decrypt(cloud, occurrence.schedule)
         role_calls.call(cloud, target, body, principal=PRINCIPAL)
     except targets.Undelivered as failure:
         allowed = int(target.get("RetryPolicy", {}).get("MaximumRetryAttempts", 185))
@@ -186,6 +190,19 @@ def _attempt(cloud: Cloud, occurrence: Occurrence, attempt: int) -> None:
             dispatcher(cloud).submit(label, lambda: _attempt(cloud, occurrence, attempt + 1), after_s=wait_s)
         else:
             _give_up(cloud, occurrence, body, failure, attempt)
+
+
+def _decrypt(cloud: Cloud, schedule: Any) -> None:
+    """The input lies under the schedule's customer key, which is used in the name of the schedule's role.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html"""
+    if not schedule.kms_key_arn:
+        return
+    mine = {"kms:encryptioncontext:aws:scheduler:schedule:arn": (schedule.arn,)}
+    request = Request(action="kms:Decrypt", resources=(key_arn(schedule.kms_key_arn),), context=mine)
+    denial = refused(cloud, schedule.target["RoleArn"], "scheduler:InvokeTarget", request)
+    if denial is not None:
+        raise targets.Undelivered("NO_PERMISSIONS", f"{denial.action} {denial.reason}", is_permanent=True)
 
 
 def _give_up(cloud: Cloud, occurrence: Occurrence, body: str, failure: targets.Undelivered, attempt: int) -> None:

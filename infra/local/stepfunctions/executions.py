@@ -24,6 +24,10 @@ _worker: Any = import_module("moto.stepfunctions.parser.backend.execution_worker
 
 _REDRIVABLE = {"FAILED", "TIMED_OUT", "ABORTED"}
 _REDRIVE_WITHIN = timedelta(days=14)
+_LONGEST = timedelta(days=365)
+_REDRIVE_EVENTS = 24_999
+"""A history of fewer events has room for ExecutionRedriven and one more.
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html"""
 
 
 @dataclass(kw_only=True)
@@ -117,6 +121,11 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         self.exec_status = ExecutionStatus.RUNNING
         self.redrive_count = 0
         self.redrive_date: datetime | None = None
+        self.redrive_tokens: dict[str, datetime] = {}
+        """The client tokens of redrives and when they were answered, oldest first."""
+        self.redriving = threading.Lock()
+        self.earlier_tokens: list[Any] = []
+        """The pools of task tokens of the runs before the present one."""
         self.closed = False
         self.ended = threading.Event()
         """Set when the execution is closed and its event is on the bus."""
@@ -204,6 +213,19 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
             fields["outputDetails"] = {"included": True}
         return fields | {key: value for key in ("error", "cause") if (value := getattr(self, key)) is not None}
 
+    def to_describe_state_machine_for_execution_output(self) -> dict[str, Any]:
+        """With the definition that the execution began with; the machine may have another since."""
+        machine = self.state_machine
+        return {
+            "stateMachineArn": machine.arn,
+            "name": machine.name,
+            "definition": machine.definition,
+            "roleArn": self.role_arn,
+            "updateDate": machine.update_date,
+            "loggingConfiguration": machine.loggingConfiguration,
+            "tracingConfiguration": machine.tracingConfiguration,
+        }
+
     def _redrive_status(self) -> dict[str, str]:
         reason = self.why_not_redrivable()
         if reason is None:
@@ -211,12 +233,22 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
 
     def why_not_redrivable(self) -> str | None:
-        """None when RedriveExecution is allowed."""
+        """None when RedriveExecution is allowed; the words are AWS's, of DescribeExecution."""
+        now = self.cloud.clock.now()
         if self.status not in _REDRIVABLE:
             return f"Execution is {self.status} and cannot be redriven"
-        if self.stop_date is not None and self.cloud.clock.now() - self.stop_date > _REDRIVE_WITHIN:
-            return "Execution has exceeded its redrivable period and cannot be redriven"
+        if self.stop_date is not None and now - self.stop_date > _REDRIVE_WITHIN:
+            return "Execution redrivable period exceeded"
+        if now - self.start_date > _LONGEST:
+            return "Execution has exceeded the max execution time"
+        if len(self.to_history_output()["events"]) >= _REDRIVE_EVENTS:
+            return "Execution history event limit exceeded"
         return None
+
+    def knows_token(self, token: str) -> bool:
+        """Whether a task of this execution had this token, in this run or before a redrive."""
+        pools = [*self.earlier_tokens, *([self.env.callback_pool_manager] if self.exec_worker else [])]
+        return any(pool.get(token) is not None for pool in pools)
 
     def tell(self) -> None:
         """The event that AWS puts on the default bus at each change of status."""

@@ -3,7 +3,7 @@
 moto puts machines made by CloudFormation into a backend that executes nothing, names a nameless execution "None",
 tells no status change, keeps its own time, forgets why an execution was stopped, and cannot redrive one. It also
 refuses the error names `States.*` when they leave a Parallel or Map state. The parts: `executions.py` (one execution,
-its life and its answers), `tasks.py` (the calls that Task states make), `redrive.py`, `waits.py`.
+its life and its answers), `tasks.py` (the calls that Task states make), `journal.py` and `redrive.py`, `waits.py`.
 
 Weaker than AWS: Express machines run as Standard ones; Distributed Map is refused by name; JSONata is not there.
 """
@@ -20,8 +20,10 @@ from typing import Any, cast
 import moto.stepfunctions.models as standard
 import moto.stepfunctions.parser.models as parsed
 from moto.core.config import default_user_config
+from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
 from moto.stepfunctions.exceptions import ValidationException
+from moto.stepfunctions.parser.api import InvalidToken
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
@@ -32,7 +34,8 @@ from infra.local.cloud import Cloud
 from infra.local.parity import TASKS, task_name
 from infra.local.patching import replace, replace_entries
 from infra.local.stepfunctions.executions import LocalExecution, executions, find
-from infra.local.stepfunctions.redrive import install_journal, redrive
+from infra.local.stepfunctions.journal import install_journal
+from infra.local.stepfunctions.redrive import redrive
 from infra.local.stepfunctions.tasks import install_tasks
 from infra.local.stepfunctions.waits import install_waits, is_waiting
 
@@ -101,6 +104,8 @@ def _refuse_uncovered(program: Mapping[str, Any]) -> None:
     if any(part.get("QueryLanguage") == "JSONata" for part in (program, *states)):
         raise NotImplementedError("the local cloud does not cover JSONata: use JSONPath")
     for state in states:
+        if any("Assign" in part for part in (state, *state.get("Choices", []), *state.get("Catch", []))):
+            raise NotImplementedError("the local cloud does not cover variables (Assign): moto reads them by JSONata")
         inner = state.get("ItemProcessor") or state.get("Iterator")
         if (inner or {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
             raise NotImplementedError("the local cloud does not cover Map states in DISTRIBUTED mode: use INLINE")
@@ -138,7 +143,23 @@ def _start(cloud: Cloud) -> None:
         backend,
         start_execution=start_execution,
         describe_execution=lambda _, execution_arn: find(cloud, execution_arn),
+        **{name: _timed_out(cloud, name) for name in ("send_task_success", "send_task_failure", "send_task_heartbeat")},
     )
+
+
+def _timed_out(cloud: Cloud, operation: str) -> Any:
+    """Of a token whose task is over AWS says TaskTimedOut; moto takes it for one that never was."""
+    send = getattr(parsed.StepFunctionsParserBackend, operation)
+
+    def answer(self: Any, task_token: str, *given: Any, **named: Any) -> Any:
+        try:
+            return send(self, task_token, *given, **named)
+        except InvalidToken:
+            if any(execution.knows_token(task_token) for execution in list(executions(cloud).values())):
+                raise AWSError("Task Timed Out: 'Provided task does not exist anymore'", "TaskTimedOut") from None
+            raise AWSError("Invalid Token", "InvalidToken") from None
+
+    return answer
 
 
 def _answer(cloud: Cloud) -> None:
@@ -146,6 +167,11 @@ def _answer(cloud: Cloud) -> None:
 
     def describe(self: Any) -> ActionResult:
         return ActionResult(find(cloud, self._get_param("executionArn")).describe())
+
+    def own_definition(self: Any) -> ActionResult:
+        # moto tells the definition that the machine has now.
+        execution = find(cloud, self._get_param("executionArn"))
+        return ActionResult(execution.to_describe_state_machine_for_execution_output())
 
     def stop(self: Any) -> ActionResult:
         execution = find(cloud, self._get_param("executionArn"))
@@ -162,7 +188,8 @@ def _answer(cloud: Cloud) -> None:
         return ActionResult({"events": events[start:end], **more})
 
     def redrive_execution(self: Any) -> ActionResult:
-        return ActionResult({"redriveDate": redrive(find(cloud, self._get_param("executionArn")))})
+        execution = find(cloud, self._get_param("executionArn"))
+        return ActionResult({"redriveDate": redrive(execution, self._get_param("clientToken"))})
 
     def fail_task(self: Any) -> ActionResult:
         # moto drops the cause.
@@ -174,6 +201,8 @@ def _answer(cloud: Cloud) -> None:
     def listed(self: Any) -> ActionResult:
         machine = self.stepfunction_backend.describe_state_machine(self._get_param("stateMachineArn"))
         wanted = self._get_param("statusFilter")
+        if wanted == "PENDING_REDRIVE" or self._get_param("redriveFilter"):
+            raise ValidationException("A filter of redrives needs mapRunArn, not stateMachineArn")
         rows = [one.describe() for one in machine.executions if wanted in (None, one.status)]
         rows.sort(key=lambda row: row["startDate"], reverse=True)
         start = int(self._get_param("nextToken") or 0)
@@ -184,6 +213,7 @@ def _answer(cloud: Cloud) -> None:
     replace(
         StepFunctionResponse,
         describe_execution=describe,
+        describe_state_machine_for_execution=own_definition,
         stop_execution=stop,
         get_execution_history=history,
         redrive_execution=redrive_execution,

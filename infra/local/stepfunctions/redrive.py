@@ -1,31 +1,26 @@
-"""RedriveExecution: an execution goes on where it failed; states that succeeded, also in branches, are not run again.
+"""RedriveExecution: an execution goes on where it failed, with its own definition and input.
 
-moto has no such operation. Here every state that succeeds is noted (name, iteration, visit → output and next state);
-a redrive runs the program again from its start and takes what is noted instead of evaluating it, so that it comes to
-the failed states with the inputs they had. Taken states leave no events in the history, as on AWS.
-Not covered: variables (Assign).
-"""
+moto has no such operation. Here the program runs again over the journal of what it has done (`journal.py`). As on AWS:
+retries count from 0 again and time limits begin anew; `$$.Execution.RedriveCount` and `RedriveTime` change, StartTime
+does not; the history goes on with ExecutionRedriven; a call with the same client token is answered as before.
+https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html"""
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
-from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from moto.core.exceptions import AWSError
-from moto.stepfunctions.parser.api import ExecutionStatus
-from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
-from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.exceptions import InvalidArn
+from moto.stepfunctions.parser.api import ExecutionStatus, StateMachineType
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext, EventManager
-from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramRunning
 
-from infra.local.patching import replace
 from infra.local.stepfunctions.executions import LocalExecution, Redriven
+from infra.local.stepfunctions.journal import scope_of
 
-Visit = tuple[tuple[int, ...], str, int]
-"""Map iterations from the outermost in, state name (unique in a machine), how often it was entered there before."""
+_TOKEN_LIFE = timedelta(minutes=15)
+_TOKENS = 10
+"""So many of the last client tokens are remembered."""
 
 
 class NotRedrivableError(AWSError):
@@ -33,95 +28,38 @@ class NotRedrivableError(AWSError):
     STATUS = 400
 
 
-@dataclass(kw_only=True)
-class Journal:
-    """What succeeded in an execution so far."""
+def redrive(execution: LocalExecution, token: str | None = None) -> datetime:
+    """The time at which the execution goes on, or went on when the token came before.
 
-    taken: dict[Visit, tuple[Any, str | None]] = field(default_factory=dict)
-    """Output and next state; None at an end."""
-    visits: Counter[tuple[tuple[int, ...], str]] = field(default_factory=Counter)
-    """Of the present run."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def enter(self, state: str, env: Environment) -> Visit:
-        where = iterations(env), state
-        with self.lock:
-            self.visits[where] += 1
-            return (*where, self.visits[where] - 1)
-
-
-def iterations(env: Any) -> tuple[int, ...]:
-    """The Map iterations that `env` lies in."""
-    found: list[int] = []
-    inner = None
-    while env is not None:
-        item = env.states.context_object.context_object_data.get("Map")
-        if item is not None and item is not inner:
-            found.append(item["Item"]["Index"])
-        inner, env = item, getattr(env, "outer", None)
-    return tuple(reversed(found))
+    Raises NotRedrivableError; InvalidArn for an Express execution."""
+    if execution.state_machine.type == StateMachineType.EXPRESS:
+        raise InvalidArn(
+            f"Invalid Arn: 'Resource type not valid in this context: express': '{execution.execution_arn}'"
+        )
+    with execution.redriving:
+        now = execution.cloud.clock.now()
+        known = execution.redrive_tokens.get(token or "")
+        if known is not None and now - known < _TOKEN_LIFE:
+            return known
+        reason = execution.why_not_redrivable()
+        if reason is not None:
+            raise NotRedrivableError(f"Execution {execution.execution_arn} invalid for redrive as: {reason}")
+        if token:
+            kept = [*execution.redrive_tokens.items(), (token, now)][-_TOKENS:]
+            execution.redrive_tokens = dict(kept)
+        _go_on(execution, now)
+        return now
 
 
-def install_journal() -> None:
-    """Note each state that succeeds; take what is noted in a redriven run."""
-    evaluate = CommonStateField._eval_body
-
-    def evaluate_or_take(self: Any, env: Any) -> None:
-        journal = _journal(env)
-        visit = journal.enter(self.name, env)
-        if visit in journal.taken:
-            output, following = journal.taken[visit]
-            env.states.reset(output)
-            if following is None:
-                env.set_ended()
-            else:
-                env.next_state_name = following
-            return
-        evaluate(self, env)
-        state = env.program_state()
-        if isinstance(state, ProgramRunning | ProgramEnded):
-            following = state.next_state_name if isinstance(state, ProgramRunning) else None
-            journal.taken[visit] = env.states.get_input(), following
-
-    replace(CommonStateField, _eval_body=evaluate_or_take)
-    _link_frames()
-
-
-def _link_frames() -> None:
-    """Frames know what they were opened in, and see `$$.Map` of it (moto hides it from tasks of an iteration)."""
-    method: Any = Environment.as_inner_frame_of
-    open_frame = method.__func__
-
-    def opened(cls: Any, env: Any, *given: Any, **named: Any) -> Any:
-        frame = open_frame(cls, env, *given, **named)
-        frame.outer = env
-        item = env.states.context_object.context_object_data.get("Map")
-        if item is not None:
-            frame.states.context_object.context_object_data["Map"] = item
-        return frame
-
-    replace(Environment, as_inner_frame_of=classmethod(opened))
-
-
-def _journal(env: Any) -> Journal:
-    while getattr(env, "outer", None) is not None:
-        env = env.outer
-    found: Journal = vars(env).setdefault("journal", Journal())
-    return found
-
-
-def redrive(execution: LocalExecution) -> datetime:
-    """The time at which the execution goes on. Raises NotRedrivableError."""
-    reason = execution.why_not_redrivable()
-    if reason is not None:
-        raise NotRedrivableError(reason)
+def _go_on(execution: LocalExecution, now: datetime) -> None:
     before: Any = execution.env
+    execution.earlier_tokens.append(before.callback_pool_manager)
     execution.redrive_count += 1
-    execution.redrive_date = execution.cloud.clock.now()
+    execution.redrive_date = now
     execution.stop_date = execution.output = execution.error = execution.cause = None
     worker = execution.make_worker(Redriven)
     env: Any = worker._get_evaluation_environment()
-    env.journal = Journal(taken=dict(_journal(before).taken))
+    env.scope = scope_of(before).resumed()
     worker.env = env
     _continue_history(before.event_manager, env)
     execution.exec_worker = worker
@@ -130,8 +68,6 @@ def redrive(execution: LocalExecution) -> datetime:
     execution.ended.clear()
     execution.tell()
     worker.start()
-    when: datetime = execution.redrive_date
-    return when
 
 
 def _continue_history(before: EventManager, env: Any) -> None:

@@ -57,7 +57,7 @@ _IN_ERRORS = {
     "sagemaker": "SageMaker",
     "sagemakerruntime": "SageMakerRuntime",
     "scheduler": "Scheduler",
-    "secretsmanager": "SecretsManager",
+    "secretsmanager": "SecretsManager",  # pragma: allowlist secret
     "sfn": "Sfn",
     "sns": "Sns",
     "sqs": "Sqs",

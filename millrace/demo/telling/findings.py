@@ -15,13 +15,13 @@ from millrace.artefact import Artefact, digest, read_archive
 from millrace.decisions import Decision, from_line
 from millrace.demo.answers import Gated, Registered, answer
 from millrace.demo.telling.usage import Usage, used
-from millrace.demo.trace import Execution
 from millrace.desk import Desk
 from millrace.evaluation import Evaluation
 from millrace.invocation import Moment, Part
 from millrace.monitoring import REPORT_FILE, Planned, Report, read_report
 from millrace.names import WorkloadNames
 from millrace.objects import read_object
+from millrace.operator.executions import Execution
 from millrace.registry import Package, Registry
 
 

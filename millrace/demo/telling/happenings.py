@@ -21,9 +21,9 @@ from millrace.demo.driver import Answer
 from millrace.demo.naming import WORDS, alarm_name, name_of, times, words
 from millrace.demo.steps import Step
 from millrace.demo.telling.findings import Findings, Refused
-from millrace.demo.trace import Execution
 from millrace.ingestion import Committed
 from millrace.monitoring import Finding, Published, Report, WindowReport
+from millrace.operator.executions import Execution
 from millrace.report.story import Happening, Tone
 from millrace.scoring import Delivered
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from millrace.demo.answers import Gated, Pinned, Registered, Verdict, answer, reason_of
 from millrace.demo.telling.findings import Model
-from millrace.demo.trace import Execution
 from millrace.evaluation import Evaluation
+from millrace.operator.executions import Execution
 from millrace.report.story import Bin, Candidate, Epoch, Gate, Training
 
 WANTED = {

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from millrace.demo.answers import Gated, Opened, Pinned, answer, source_of
 from millrace.demo.telling.findings import Findings, Model
-from millrace.demo.trace import Execution
 from millrace.ingestion import Committed
+from millrace.operator.executions import Execution
 from millrace.registry import Package
 from millrace.report.story import Link
 

@@ -16,9 +16,9 @@ from millrace.demo.telling.judging import candidates, trainings
 from millrace.demo.telling.lineage import lineage
 from millrace.demo.telling.summary import Measured, facts, notes, summary
 from millrace.demo.telling.watching import alarms, reigns, windows
-from millrace.demo.trace import Execution
 from millrace.ingestion import Committed, Ingested
 from millrace.names import WorkloadNames
+from millrace.operator.executions import Execution
 from millrace.report.story import Drop, Mark, Reason, Span, Story, Tone
 from millrace.scoring import Delivered, Sharded
 

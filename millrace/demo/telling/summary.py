@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from millrace.demo.answers import Gated, Guarded, Opened, Pinned, Registered, answer, reason_of
 from millrace.demo.naming import words
 from millrace.demo.telling.happenings import Lived, count, moved, worst
-from millrace.demo.trace import Execution
 from millrace.moments import moment
 from millrace.monitoring import Report
+from millrace.operator.executions import Execution
 from millrace.report.story import Cost, Fact, Story
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from millrace.demo.trace import Execution
 from millrace.desk import Desk
 from millrace.names import WorkloadNames
+from millrace.operator.executions import Execution
 
 DAY_S = 86_400
 MOST_DAYS = 366

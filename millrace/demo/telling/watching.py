@@ -9,8 +9,8 @@ from itertools import groupby
 from millrace.demo.answers import alarm_of, answer
 from millrace.demo.driver import Answer
 from millrace.demo.naming import alarm_name
-from millrace.demo.trace import Execution
 from millrace.monitoring import ErrorReport, InputReport, Planned, Report, WindowReport
+from millrace.operator.executions import Execution
 from millrace.report.story import Alarm, Reign, Window
 
 

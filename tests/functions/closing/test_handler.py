@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import boto3
 import pytest
 
 from millrace.moments import moment
@@ -50,15 +51,39 @@ def release_ended(aws, event, status):
 
 
 def test_a_failed_release_leaves_no_challenger(aws, load, event, challenger):
+    config = f"{aws.names.prefix}-v2-5d2c7e-0-0-live"
+    for name in (f"{config}-errors", f"{config}-latency", f"{aws.names.prefix}-v2-input-drift"):
+        boto3.client("cloudwatch").put_metric_alarm(
+            AlarmName=name, Namespace="n", MetricName="m", Statistic="Sum", Period=60, EvaluationPeriods=1,
+            Threshold=0, ComparisonOperator="GreaterThanThreshold",
+        )  # fmt: skip
     freed = load("closing")(release_ended(aws, event, "FAILED"))["freed"]
-    assert freed == ["challenger", f"endpoint {aws.names.challenger}"]
+    assert freed == [
+        "challenger",
+        f"endpoint {aws.names.challenger}",
+        f"alarm {config}-errors",
+        f"alarm {config}-latency",
+    ]
     assert aws.state.pointers().challenger is None
     assert aws.sagemaker.list_endpoints()["Endpoints"] == []
     assert load("closing")(release_ended(aws, event, "FAILED")) == {"freed": []}
 
 
+def test_a_failed_release_is_audited_once(aws, load, event):
+    handler = load("closing")
+    assert handler(release_ended(aws, event, "FAILED")) == handler(release_ended(aws, event, "FAILED"))
+    handler(event("closing"))
+    (record,) = aws.audit()
+    assert (record["what"], record["as_of"]) == ("release.failed", event("closing")["as_of"])
+    assert record["who"].endswith("electricity-retrain:c4c1c1c9")
+    assert record["details"] == {
+        "status": "FAILED", "error": "States.TaskFailed", "cause": "the training job failed", "input": "{}",
+    }  # fmt: skip
+
+
 def test_a_release_that_succeeded_cleans_up_itself(aws, load, event, challenger):
     assert load("closing")(release_ended(aws, event, "SUCCEEDED")) == {"freed": []}
+    assert aws.audit() == []
 
 
 def test_the_challenger_of_a_release_that_runs_stays(aws, load, event, challenger):

@@ -39,8 +39,8 @@ def test_the_first_version_goes_live(aws, load, event, packages):
     assert load("conclusion")(event("conclusion")) == {"phase": "live", "revision": 1}
     champion = aws.state.champion()
     assert champion.version == "1"
-    assert champion.model_name == "millrace-local-electricity-v1-0-0"
-    assert champion.endpoint_config == "millrace-local-electricity-v1-0-0-live"
+    assert champion.model_name == "millrace-local-electricity-v1-5d2c7e-0-0"
+    assert champion.endpoint_config == "millrace-local-electricity-v1-5d2c7e-0-0-live"
     assert champion.baseline_uri == aws.names.run_uri("7c1b2f0e-first", "baseline.json")
     package = aws.sagemaker.describe_model_package(ModelPackageName=packages[0].arn)
     assert package["ModelApprovalStatus"] == "Approved"
@@ -69,6 +69,38 @@ def test_an_old_release_that_was_redriven_does_not_win(aws, load, event, package
     with pytest.raises(ConflictError, match="version 2 is live already"):
         handler(event("conclusion"))
     assert aws.state.champion().version == "2"
+
+
+def back(event, replaced):
+    asked = event("conclusion", rollback={"reason": "worse since Tuesday", "who": "arn:aws:iam::123456789012:user/kim"})
+    asked["execution"] = "arn:aws:states:eu-west-1:123456789012:execution:x:back"
+    asked["state"]["opening"]["answer"]["previous_version"] = replaced
+    asked["state"]["live_config"]["name"] = "millrace-local-electricity-v1-0a1b2c-0-0-live"
+    return asked
+
+
+def test_a_rollback_swaps_the_pointers_and_is_audited(aws, load, event, packages):
+    handler = load("conclusion")
+    for asked in (event("conclusion"), second(event, packages)):
+        handler(asked)
+        aws.state.free(asked["execution"])
+    assert handler(back(event, "2")) == handler(back(event, "2"))
+    pointers = aws.state.pointers()
+    assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("1", "2", 3)
+    assert pointers.champion.endpoint_config == "millrace-local-electricity-v1-0a1b2c-0-0-live"
+    (record,) = [record for record in aws.audit() if record["what"] == "release.rolled_back"]
+    assert record["details"] == {
+        "version": "1", "revision": 3, "by": "arn:aws:iam::123456789012:user/kim", "reason": "worse since Tuesday",
+        "replaced": "2",
+    }  # fmt: skip
+
+
+def test_an_old_rollback_that_was_redriven_does_not_win(aws, load, event, packages):
+    handler = load("conclusion")
+    handler(second(event, packages))
+    aws.state.free(second(event, packages)["execution"])
+    with pytest.raises(ConflictError, match="expected version 3 live, got 2"):
+        handler(back(event, "3"))
 
 
 def test_without_the_lease_nothing_moves(aws, load, event, packages):

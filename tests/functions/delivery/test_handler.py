@@ -21,7 +21,7 @@ from millrace.errors import AnswerError
 
 ROOT = Path(__file__).resolve().parents[3]
 LAKE = "millrace-local-lake-123456789012-eu-west-1"
-RUN = "5b5c7a4e1f"
+RUN = "5b5c7a4e1f"  # pragma: allowlist secret
 DELIVERED = f"electricity/predictions/run={RUN}/part-00000.parquet"
 Deliver = Callable[[], dict[str, Any]]
 

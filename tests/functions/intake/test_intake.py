@@ -59,7 +59,7 @@ def test_a_drop_starts_its_machine_with_what_is_needed(states: Any, load: Any, e
             "key": "electricity/training/1996-05 a+b.parquet",
             "version_id": "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
             "size": 23755,
-            "sequencer": "00617F08299329D189",
+            "sequencer": "00617F08299329D189",  # pragma: allowlist secret
         },
     }
 

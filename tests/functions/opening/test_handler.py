@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from millrace.errors import ArtefactError
+from functions.opening.asked import label_of
+from millrace.errors import ArtefactError, ConflictError
 from millrace.moments import moment
 from millrace.registry import Candidate, Registry
 from millrace.state import Pointers, Version
@@ -44,18 +45,38 @@ def endpoint(aws, name, status="InService"):
     sagemaker_backends["123456789012"]["eu-west-1"].endpoints[name].endpoint_status = status
 
 
-def live(aws, number):
-    version = Version(
+def version(number):
+    return Version(
         package_arn=f"p/{number}", version=str(number), model_name="m", endpoint_config="c", run="r", released_at="",
         baseline_uri="",
     )  # fmt: skip
-    aws.state.move(Pointers(champion=version))
+
+
+def live(aws, number):
+    aws.state.move(Pointers(champion=version(number)))
+
+
+@pytest.fixture
+def second_live(aws, package):
+    """Version 2 is live, version 1 was."""
+    Registry(aws.sagemaker, group=aws.names.package_group).approve(package, reason="released")
+    aws.state.move(Pointers(champion=version(2), previous=version(1)))
+
+
+def back(event, **words):
+    """The opening of a rollback."""
+    asked = event("opening", rollback={"reason": "worse since Tuesday", **words})
+    del asked["state"]["detail"]
+    asked["state"]["rollout"]["phases"] = ["shadow", "live"]
+    return asked
 
 
 def test_the_first_release_opens(aws, load, event, package):
     answer = load("opening")(event("opening"))
     assert answer == {
         "outcome": "open",
+        "label": label_of("1", event("opening")["execution"]),
+        "phases": ["live"],
         "package_arn": package.arn,
         "version": "1",
         "run_name": "7c1b2f0e-first",
@@ -103,3 +124,59 @@ def test_a_package_of_another_workload_is_refused(aws, load, event):
     stranger = register(aws, "another")
     with pytest.raises(ArtefactError, match="expected a package of millrace-local-electricity"):
         load("opening")(event("opening", detail={"package_arn": stranger.arn}))
+
+
+def test_a_rollback_opens_the_previous_version_without_phases(aws, load, event, second_live):
+    answer = load("opening")(back(event))
+    assert (answer["outcome"], answer["version"], answer["previous_version"]) == ("open", "1", "2")
+    assert answer["phases"] == ["live"]
+    assert aws.state.lease("release").holder == event("opening")["execution"]
+
+
+def test_a_release_has_the_phases_of_its_rollout(aws, load, event, package):
+    assert load("opening")(event("opening", rollout={"phases": ["shadow", "live"]}))["phases"] == ["shadow", "live"]
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [("2", "got 2, which is"), ("3", r"version 3 is PendingManualApproval")],
+)
+def test_a_rollback_that_cannot_be_is_refused(aws, load, event, second_live, to, told):
+    for run in ("second", "third"):
+        Registry(aws.sagemaker, group=aws.names.package_group).register(
+            Candidate(run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e",
+                      instances=("ml.m5.large",), metadata={})
+        )  # fmt: skip
+    with pytest.raises(ConflictError, match=told):
+        load("opening")(back(event, to=to))
+    assert aws.state.lease("release") is None
+
+
+def test_a_rollback_does_not_wait_for_a_release(aws, load, event, second_live):
+    aws.state.take_lease("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    with pytest.raises(ConflictError, match="expected no release to run, other does"):
+        load("opening")(back(event))
+
+
+def test_a_rollback_without_a_version_before_is_refused(aws, load, event):
+    live(aws, 1)
+    with pytest.raises(ConflictError, match="expected a version before 1, there is none"):
+        load("opening")(back(event))
+
+
+def test_an_input_says_a_package_or_a_rollback_with_its_reason(aws, load, event, package):
+    handler, nothing = load("opening"), back(event)
+    del nothing["state"]["rollback"]
+    for asked, told in (
+        (nothing, "got neither"),
+        (event("opening", rollback={"reason": "r"}), "got both"),
+        (back(event, reason=""), "reason"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            handler(asked)
+
+
+def test_a_version_that_is_released_again_has_names_of_its_own(event):
+    first, again = (label_of("1", f"arn:aws:states:eu-west-1:1:execution:x:{name}") for name in ("first", "again"))
+    assert first != again
+    assert len(label_of("9999", "x")) == len("v9999-a1b2c3")

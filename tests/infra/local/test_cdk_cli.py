@@ -1,104 +1,137 @@
-"""AWS's own command line deploys into the local cloud, and destroys: the assets as zips, not by reference."""
+"""AWS's own command line, unchanged: it bootstraps, deploys, updates and destroys in the local cloud.
+
+It assumes the roles that its bootstrap made, and IAM is enforced for them as for every role. The whole app, and the
+command line's change sets: `test_cdk_change_sets.py`."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import shutil
+import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
-from infra.constructs.statements import policy
 from infra.local.cloud import ACCOUNT, REGION
+from tests.infra.local.cdk_account import ASSETS, DRIFT, INGEST, Account, account_below, edited, retained
 
-ROOT = Path(__file__).resolve().parents[3]
-CLI = ROOT / "build" / "node" / "node_modules" / ".bin" / "cdk"
-STACKS = ("millrace-local-platform", "millrace-local-electricity-serving")
-BOOTSTRAP_ROLES = ("deploy", "file-publishing", "cfn-exec", "lookup", "image-publishing")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Account:
-    """A cloud of its own with what `cdk bootstrap` leaves behind."""
-
-    endpoint_url: str
-    folder: Path
-
-    def client(self, service: str) -> Any:
-        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-        return boto3.client(service, endpoint_url=self.endpoint_url, region_name=REGION, **keys)
-
-    def bootstrap(self) -> None:
-        self.client("s3").create_bucket(
-            Bucket=f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}",
-            CreateBucketConfiguration={"LocationConstraint": REGION},
-        )
-        self.client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String")
-        trusted = {"AWS": f"arn:aws:iam::{ACCOUNT}:root", "Service": "cloudformation.amazonaws.com"}
-        trust = policy([{"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"}])
-        rights = policy([{"Effect": "Allow", "Action": "*", "Resource": "*"}])
-        for role in BOOTSTRAP_ROLES:
-            name = f"cdk-hnb659fds-{role}-role-{ACCOUNT}-{REGION}"
-            self.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-            self.client("iam").put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(rights))
-
-    def cdk(self, *words: str) -> None:
-        """Run the command line as in an activated environment; its folder is the repository's root."""
-        environment = {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(self.folder),
-            "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_REGION": REGION,
-            "MILLRACE_BUILD": str(self.folder),
-        }
-        done = subprocess.run([CLI, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+DIRECT = ("deploy", "--all", "--require-approval", "never", "--method", "direct")
+HEAVY_BYTES = 100_000_000
 
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    folder = tmp_path_factory.mktemp("account")
-    cloud = subprocess.Popen(
-        [sys.executable, "-m", "infra.local", "--workspace", str(folder / "local")],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with cloud:
-        try:
-            assert cloud.stdout is not None
-            made = Account(endpoint_url=json.loads(cloud.stdout.readline())["endpoint_url"], folder=folder)
-            made.bootstrap()
-            yield made
-        finally:
-            cloud.terminate()
+    with account_below(tmp_path_factory.mktemp("account")) as account:
+        yield account
 
 
-def test_deployed_by_the_command_line_a_function_answers(account: Account) -> None:
-    context = ["-c", "stage=local", "-c", f"account={ACCOUNT}", "-c", f"region={REGION}"]
-    words = ["--require-approval", "never", "--method", "direct", "--output", str(account.folder / "assembly")]
-    account.cdk("deploy", STACKS[1], *words, *context)
-    stacks = account.client("cloudformation").describe_stacks()["Stacks"]
-    assert {stack["StackName"]: stack["StackStatus"] for stack in stacks} == dict.fromkeys(STACKS, "CREATE_COMPLETE")
-    answer = account.client("lambda").invoke(
-        FunctionName="millrace-local-electricity-prediction", Payload=json.dumps({"rows": []})
-    )
-    assert json.load(answer["Payload"])["expected"] == "1 to 1000 rows"
+@pytest.fixture(scope="module")
+def assembly(account: Account) -> Path:
+    """What the app synthesized, with light layers."""
+    folder = account.folder / "light"
+    lighten(account.whole, folder)
+    return folder
 
 
-def test_destroyed_by_the_command_line_nothing_is_left(account: Account) -> None:
-    assert account.client("lambda").list_functions()["Functions"], "deployed by the test before"
-    account.cdk("destroy", *STACKS, "--force", "--app", str(account.folder / "assembly"))
-    assert account.client("cloudformation").describe_stacks()["Stacks"] == []
-    assert account.client("lambda").list_functions()["Functions"] == []
-    assert [one["Name"] for one in account.client("s3").list_buckets()["Buckets"]] == [
-        f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
-    ]
+def lighten(whole: Path, assembly: Path) -> None:
+    """A copy whose heavy layers are empty: the command line takes a dozen seconds to zip them.
+
+    No function that stands on one is called here."""
+    shutil.copytree(whole, assembly)
+    empty = assembly / "empty"
+    (empty / "python").mkdir(parents=True)
+    (empty / "python" / "empty.py").touch()
+    for path in assembly.glob("*.assets.json"):
+        described = json.loads(path.read_text())
+        for asset in described["files"].values():
+            source = Path(asset["source"]["path"])
+            if "layers" in source.parts and sum(one.stat().st_size for one in source.rglob("*")) > HEAVY_BYTES:
+                asset["source"]["path"] = empty.name
+        path.write_text(json.dumps(described))
+
+
+def test_a_role_that_is_not_there_is_not_assumed(account: Account) -> None:
+    """Upon this answer the command line works with the keys of its caller, as before a bootstrap."""
+    with pytest.raises(Exception, match=r"AccessDenied.*not authorized to perform: sts:AssumeRole"):
+        account.client("sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/none", RoleSessionName="nobody")
+
+
+def test_bootstrapped_by_the_command_line(account: Account) -> None:
+    account.bootstrap()
+    assert account.stacks() == {"CDKToolkit": "CREATE_COMPLETE"}
+    outputs = account.client("cloudformation").describe_stacks()["Stacks"][0]["Outputs"]
+    told = {one["OutputKey"]: one["OutputValue"] for one in outputs}
+    version = account.client("ssm").get_parameter(Name="/cdk-bootstrap/hnb659fds/version")["Parameter"]["Value"]
+    assert (told["BucketName"], told["BootstrapVersion"]) == (ASSETS, version)
+    rules = account.client("s3").get_bucket_encryption(Bucket=ASSETS)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+
+
+def test_deployed_by_the_command_line_a_function_answers(account: Account, assembly: Path) -> None:
+    account.cdk(*DIRECT, "--app", str(assembly))
+    stacks = account.stacks()
+    templates = {path.name.removesuffix(".template.json") for path in assembly.glob("*.template.json")}
+    assert stacks == dict.fromkeys(templates | {"CDKToolkit"}, "CREATE_COMPLETE")
+    assert account.answer()["error"] == "number of rows"
+
+
+def test_the_roles_of_the_bootstrap_did_it_and_were_refused_nothing(account: Account) -> None:
+    with urllib.request.urlopen(f"{account.endpoint_url}/_millrace/api-calls") as told:
+        calls = json.load(told)
+    made = {name: count - calls["of_people"].get(name, 0) for name, count in calls["by_operation"].items()}
+    assert made["cloudformation:CreateStack"] == len(account.stacks()) - 1
+    assert made["s3:PutObject"] > 0
+    with urllib.request.urlopen(f"{account.endpoint_url}/_millrace/denials") as told:
+        assert json.load(told) == []
+
+
+def test_a_changed_machine_function_and_alarm_are_in_effect(account: Account, assembly: Path) -> None:
+    account.cdk(*DIRECT, "--app", str(edited(assembly, account.folder / "edited")))
+    updated = {name for name, status in account.stacks().items() if status == "UPDATE_COMPLETE"}
+    assert updated == {f"millrace-local-electricity-{room}" for room in ("ingestion", "serving", "monitoring")}
+    assert account.answer()["error"] == "new code"
+    assert account.run(INGEST) == '"the new definition"'
+    alarms = account.client("cloudwatch").describe_alarms(AlarmNames=[DRIFT])["MetricAlarms"]
+    assert alarms[0]["AlarmDescription"].startswith("edited")
+
+
+def left(account: Account) -> dict[str, list[str]]:
+    """What there is, by kind."""
+    return {
+        "stacks": sorted(account.stacks()),
+        "functions": names(account, "lambda", "list_functions", "Functions", "FunctionName"),
+        "layers": names(account, "lambda", "list_layers", "Layers", "LayerName"),
+        "machines": names(account, "stepfunctions", "list_state_machines", "stateMachines", "name"),
+        "alarms": names(account, "cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
+        "rules": names(account, "events", "list_rules", "Rules", "Name"),
+        "buses": names(account, "events", "list_event_buses", "EventBuses", "Name"),
+        "schedules": names(account, "scheduler", "list_schedules", "Schedules", "Name"),
+        "topics": names(account, "sns", "list_topics", "Topics", "TopicArn"),
+        "queues": list(account.client("sqs").list_queues().get("QueueUrls", [])),
+        "tables": sorted(account.client("dynamodb").list_tables()["TableNames"]),
+        "databases": names(account, "glue", "get_databases", "DatabaseList", "Name"),
+        "buckets": names(account, "s3", "list_buckets", "Buckets", "Name"),
+        "roles": names(account, "iam", "list_roles", "Roles", "RoleName"),
+        "repositories": names(account, "ecr", "describe_repositories", "repositories", "repositoryName"),
+    }
+
+
+def names(account: Account, service: str, operation: str, members: str, name: str) -> list[str]:
+    return sorted(one[name] for one in getattr(account.client(service), operation)()[members])
+
+
+def test_destroyed_by_the_command_line_only_the_data_is_left(account: Account, assembly: Path) -> None:
+    before = left(account)
+    assert all(before.values()), "deployed by the tests before"
+    account.cdk("destroy", "--all", "--force", "--app", str(assembly))
+    roles = [role for role in before["roles"] if role.startswith("cdk-hnb659fds-")]
+    assert len(roles) == 5
+    assert {kind: found for kind, found in left(account).items() if found} == {
+        "stacks": ["CDKToolkit"],
+        "buses": ["default"],
+        "buckets": [ASSETS, *retained(assembly, "AWS::S3::Bucket", "BucketName")],
+        "tables": retained(assembly, "AWS::DynamoDB::Table", "TableName"),
+        "roles": roles,
+        "repositories": [f"cdk-hnb659fds-container-assets-{ACCOUNT}-{REGION}"],
+    }

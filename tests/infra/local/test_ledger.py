@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from infra.local import parity
-from infra.local.cloudformation.stacks import KINDS
+from infra.local.cloudformation.stack_resources import KINDS
 from infra.local.iam.needs import SERVICES
-from infra.local.ledger import LedgerGapError, Thing, as_markdown, ledger, row_of, things
+from infra.local.ledger import as_markdown, ledger, row_of
 from infra.local.parity import Status
+from infra.local.things import LedgerGapError, Thing, things
 
 EVERY_TYPE = json.loads((Path(__file__).parent / "templates" / "every_type.json").read_text())
 
@@ -42,6 +43,9 @@ def test_every_row_is_of_one_of_three_kinds_and_says_something():
     tables = (
         parity.RESOURCE_TYPES,
         parity.STATE_TYPES,
+        parity.STATE_FIELDS,
+        parity.CONTEXT_FIELDS,
+        parity.TEMPLATE_FEATURES,
         parity.INTRINSIC_FUNCTIONS,
         parity.TASKS,
         parity.CALLS,
@@ -99,11 +103,31 @@ def rule(pattern):
     return {"R": {"Type": "AWS::Events::Rule", "Properties": {"EventPattern": pattern}}}
 
 
+def queue(name):
+    return {"Q": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}}}
+
+
 @pytest.mark.parametrize(
     ("resources", "gap"),
     [
         ({"C": {"Type": "AWS::ECS::Cluster"}}, "resource type AWS::ECS::Cluster"),
+        ({"Q": {"Type": "AWS::SQS::Queue", "CreationPolicy": {}}}, "template feature CreationPolicy"),
+        ({"Q": {"Type": "AWS::SQS::Queue", "DeletionPolicy": "Snapshot"}}, "template feature DeletionPolicy Snapshot"),
+        (queue({"Fn::Transform": {"Name": "AWS::Include"}}), "template feature Fn::Transform"),
+        (
+            {"Q": {"Type": "AWS::SQS::Queue", "Properties": {"PolicyDocument": {"Statement": []}}}},
+            "policy feature resource policy AWS::SQS::Queue",
+        ),
         (machine({"A": {"Type": "Dance", "End": True}}), "state Dance"),
+        (machine({"A": {"Type": "Pass", "Dances": "twice", "End": True}}), "state field Dances"),
+        (
+            machine({"A": {"Type": "Choice", "Choices": [{"Not": {"Variable": "$.a", "SoundsLike": "b"}}]}}),
+            "state field SoundsLike",
+        ),
+        (
+            machine({"A": {"Type": "Pass", "Parameters": {"a.$": "$$.Execution.Dance"}}}),
+            "context field $$.Execution.Dance",
+        ),
         (machine({"A": {"Type": "Pass", "Parameters": {"a.$": "States.Dance()"}}}), "intrinsic function States.Dance"),
         (task("ecs:runTask.sync"), "task ecs:runTask.sync"),
         (task("aws-sdk:bedrockruntime:invokeModel"), "task aws-sdk:bedrockruntime:invokeModel"),
@@ -121,13 +145,30 @@ def test_what_has_no_row_is_an_error_that_names_it(assembly, resources, gap):
         ledger(assembly(resources))
 
 
+@pytest.mark.parametrize(
+    ("section", "gap"),
+    [
+        ({"Transform": "AWS::Serverless-2016-10-31"}, "template feature Transform"),
+        ({"Parameters": {"P": {"Type": "AWS::EC2::Image::Id"}}}, "template feature parameter AWS::EC2::Image::Id"),
+        ({"Outputs": {"O": {"Value": {"Fn::Dance": []}}}}, "template feature Fn::Dance"),
+    ],
+)
+def test_what_stands_beside_the_resources_is_looked_at_too(tmp_path, section, gap):
+    (tmp_path / "One.template.json").write_text(json.dumps({"Resources": {}, **section}))
+    with pytest.raises(LedgerGapError, match=re.escape(gap)):
+        ledger(tmp_path)
+
+
 def test_of_several_assemblies_all_is_listed(tmp_path, assembly):
     other = tmp_path / "other"
     other.mkdir()
     (other / "Two.template.json").write_text(json.dumps({"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}}))
     first = assembly({"T": {"Type": "AWS::SNS::Topic"}, "Q": {"Type": "AWS::SQS::Queue"}})
-    listed = {entry.thing.name: entry.stacks for entry in ledger(first, other)}
-    assert listed == {"AWS::SNS::Topic": ("One",), "AWS::SQS::Queue": ("One", "Two")}
+    entries = [entry for entry in ledger(first, other) if entry.thing.group == "resource type"]
+    assert {entry.thing.name: entry.stacks for entry in entries} == {
+        "AWS::SNS::Topic": ("One",),
+        "AWS::SQS::Queue": ("One", "Two"),
+    }
 
 
 def test_states_tasks_and_functions_of_a_machine_are_found():
@@ -148,6 +189,7 @@ def test_states_tasks_and_functions_of_a_machine_are_found():
     }
     template = {"Resources": machine(states)}
     assert names(template, "state") == {"Task", "Map", "Parallel", "Pass", "Succeed", "Retry", "Catch"}
+    assert {"StartAt", "Next", "ErrorEquals", "ItemProcessor", "Branches"} <= names(template, "state field")
     assert names(template, "task") == {"sagemaker:createTrainingJob.sync", "aws-sdk:sagemaker:describeEndpoint"}
     assert names(template, "intrinsic function") == {"States.UUID", "States.Format", "States.Hash"}
 

@@ -44,6 +44,10 @@ The test `b` of `test_a.py` is written `a: b`.
   machines: nested_executions
 - an execution cannot be redriven
   redrive: only_what_failed_runs_again
+- DescribeStateMachineForExecution tells the definition that the machine has now
+  redrive: a_redrive_keeps_its_definition
+- of a task that is over, its token is called invalid
+  redrive: what_was_stopped_goes_on_and_old_tokens_are_over
 - an error name `States.*` cannot leave a Parallel state
   machines: a_states_error_leaves_a_parallel_state_under_its_name
 - waits and time limits follow the machine's clock
@@ -58,6 +62,8 @@ The test `b` of `test_a.py` is written `a: b`.
   jobs: training_follows_the_containers_contract
 - endpoints answer a static text
   endpoints: a_call_reaches_the_container_and_its_answer_comes_back
+- scalable targets and policies are kept, nothing scales and no alarm is made
+  autoscaling: load_adds_processes_and_its_end_takes_them_away
 - input templates break on strings without quotes
   event_input: template
 - Input and InputPath are not read
@@ -112,8 +118,18 @@ The test `b` of `test_a.py` is written `a: b`.
   traps: the_command_line_is_pinned
 - jsii warns about, or refuses, the machine's node
   traps: jsii_uses_the_wheels_node
+- change sets are found by name across all stacks
+  change_sets: it_is_found_at_its_own_stack_only
+- a change set without changes is refused, where AWS makes one that failed
+  change_sets: without_changes_it_fails_and_is_not_executed
+- what a change set of a new stack fails at is in no event
+  change_sets: a_failed_execution_is_rolled_back_with_its_reason
+- a condition function within another is taken for a value, and lists are told in Python's words
+  change_sets: conditions_stand_within_each_other
+- keys are handed out for a role that does not exist
+  assumption: a_role_that_does_not_exist_is_not_assumed
 - a real `cdk deploy` and `cdk destroy` fail
-  cdk_cli: destroyed_by_the_command_line_nothing_is_left
+  cdk_cli: destroyed_by_the_command_line_only_the_data_is_left
 """
 
 from __future__ import annotations
@@ -195,6 +211,8 @@ def test_present_instance_types_are_taken(client: Any, fresh: Any, kind: str) ->
     arn = client("iam").create_role(
         RoleName=name, AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
     )["Role"]["Arn"]
+    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
+    client("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
     sagemaker = client("sagemaker")
     sagemaker.create_model(ModelName=name, ExecutionRoleArn=arn, PrimaryContainer={"Image": tiny_images.uri("serve")})
     variant = {"VariantName": "main", "ModelName": name, "InstanceType": kind, "InitialInstanceCount": 1}

@@ -86,11 +86,10 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if body == b"die":
             os._exit(9)
-        if body == b"slow":
-            time.sleep(0.4)
+        time.sleep(0.4 if body == b"slow" else float(os.environ.get("SECONDS", "0")))
         if body.startswith(b"bad"):
             self.answer(422, b"not understood")
-        elif body.startswith(b"broken"):
+        elif body.startswith(b"broken") or os.environ.get("BROKEN"):
             self.answer(500, b"oops")
         elif os.environ.get("SAGEMAKER_BATCH"):
             lines = body.splitlines()
@@ -128,3 +127,11 @@ def trust(service: str) -> str:
             "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
         }
     )
+
+
+IN_ITS_NAME = {
+    "Effect": "Allow",
+    "Action": ["ecr:*", "ec2:*", "logs:*", "cloudwatch:PutMetricData", "kms:CreateGrant"],
+    "Resource": "*",
+}
+"""What SageMaker does in the name of a role that runs a container."""

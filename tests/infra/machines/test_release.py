@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from functions.opening.asked import label_of
 from infra.machines import release
 from millrace.errors import WorkloadError
 
@@ -68,5 +69,6 @@ def test_a_canary_needs_two_instances(context):
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
 def test_names_of_models_and_configurations_fit_the_longest_workload(stage):
     prefix = f"millrace-{stage}-" + 24 * "w"
-    assert len(f"{prefix}-v9999-3-9-challenger") <= 63
+    assert len(f"{prefix}-{label_of('9999', 'execution')}-3-9-trial") <= 63
+    assert len(f"{prefix}-{label_of('9999', 'execution')}-3-9-live") <= 63
     assert len(f"{prefix}-challenger") <= 63

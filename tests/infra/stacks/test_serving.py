@@ -61,7 +61,7 @@ def test_each_function_may_do_its_own_work_only(templates: Templates) -> None:
         "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "sagemaker:InvokeEndpoint", "sqs:SendMessage",
     }  # fmt: skip
     assert actions(templates, "prod", "serving", "decisions") - shared == {
-        "s3:AbortMultipartUpload", "s3:PutObject",
+        "s3:PutObject",
         "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage",
     }  # fmt: skip
 

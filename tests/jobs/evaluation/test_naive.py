@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.evaluation.naive import naive_accuracy
+from jobs.evaluation.naive import base_rate_log_loss, naive_accuracy
 from millrace.errors import SnapshotError
-from millrace.workload import Workload, load_workload
+from millrace.workload import BaseRate, Workload, load_workload
 
 START = datetime.fromisoformat("1996-12-01")
 
@@ -40,3 +42,14 @@ def test_each_entity_has_its_own_yesterday(workload: Workload) -> None:
     surface = workload.prediction.model_copy(update={"key": ("timestamp", "site")})
     rows = table([0, 1, 0, 1], [0, 0, 24, 24]).append_column("site", pa.array(["a", "b", "a", "b"]))
     assert naive_accuracy(rows, workload.model_copy(update={"prediction": surface}), slice(2, 4)) == 1.0
+
+
+def test_the_class_of_most_rows_before_the_test_days_is_the_forecast(workload: Workload) -> None:
+    gates = workload.gates.model_copy(update={"baseline": BaseRate(kind="base_rate", margin=0)})
+    rows = table([0, 0, 1, 1, 1, 0, 1], [0, 1, 2, 3, 4, 5, 6])
+    assert naive_accuracy(rows, workload.model_copy(update={"gates": gates}), slice(3, 7)) == 0.25
+
+
+def test_the_base_rate_answers_the_share_of_positive_rows_before_the_test_days() -> None:
+    y_N = np.array([1, 0, 0, 0, 1, 0], np.float32)
+    assert base_rate_log_loss(y_N, slice(4, 6)) == pytest.approx(-(math.log(0.25) + math.log(0.75)) / 2)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.serving.rows import MAX_ROWS, Reader, Refused
+from millrace.encoding import Feature
 
 READER = Reader(["a", "b"])
 JSON, LINES = "application/json", "application/jsonlines"
@@ -113,3 +114,46 @@ def test_nothing_but_a_refusal_is_ever_raised(document: object) -> None:
         with suppress(Refused):
             found = READER.read(content, content_type)
             assert all(math.isfinite(value) for row in found.values for value in row)
+
+
+ENCODED = Reader(
+    ["n", "hue", "new"],
+    (
+        Feature(name="n", optional=True),
+        Feature(name="hue", categories=("red", "blue"), optional=True),
+        Feature(name="new", categories=(False, True)),
+    ),
+)
+
+
+def test_categories_and_missing_cells_become_columns() -> None:
+    body = b'{"rows": [{"new": true, "hue": "blue", "n": 2.5}, {"n": null, "hue": null, "new": false}]}'
+    first, second = ENCODED.read(body, JSON).values
+    assert first == (2.5, 0.0, 0.0, 1.0, 0.0, 1.0)
+    assert math.isnan(second[0])
+    assert second[1:] == (1.0, 0.0, 0.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "cell", "expected"),
+    [
+        ("hue", "green", 'one of ["red", "blue"]'),
+        ("hue", 1, 'one of ["red", "blue"]'),
+        ("hue", [], 'one of ["red", "blue"]'),
+        ("new", None, "one of [false, true]"),
+        ("new", 1, "one of [false, true]"),
+        ("n", "2", "a finite number of float32"),
+        ("n", True, "a finite number of float32"),
+    ],
+)
+def test_a_cell_that_no_column_stands_for_is_refused(field: str, cell: object, expected: str) -> None:
+    row = {"n": 1, "hue": "red", "new": True} | {field: cell}
+    with pytest.raises(Refused) as refused:
+        ENCODED.read(json.dumps({"rows": [row]}).encode(), JSON)
+    assert (refused.value.where, refused.value.expected) == (f"rows[0].{field}", expected)
+
+
+def test_an_encoded_row_needs_all_fields_and_no_others() -> None:
+    for row, error in (({"n": 1, "hue": "red"}, "missing feature"), ({"x": 1}, "missing feature"), (3, "no object")):
+        with pytest.raises(Refused, match=error):
+            ENCODED.read(json.dumps({"rows": [row]}).encode(), JSON)

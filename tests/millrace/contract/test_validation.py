@@ -3,6 +3,7 @@
 # ruff: noqa: DTZ001
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,28 @@ def test_in_parts_it_is_the_same_verdict(rows: list[dict[str, Any]], size: int) 
     parts = [validator.judge(table_of(rows).slice(at, size)) for at in range(0, len(rows), size)]
     assert [row for part in parts for row in part.refused] == list(whole.refused)
     assert [row for part in parts for row in part.accepted.to_pylist()] == whole.accepted.to_pylist()
+
+
+WORDS = replace(TABLE, keys=(("s",), ("k", "s")))
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ROWS, size=st.integers(1, 5))
+def test_keys_of_text_in_parts_are_the_same_too(rows: list[dict[str, Any]], size: int) -> None:
+    whole, validator = validate(table_of(rows), WORDS), Validator(WORDS)
+    parts = [validator.judge(table_of(rows).slice(at, size)) for at in range(0, len(rows), size)]
+    assert [row for part in parts for row in part.refused] == list(whole.refused)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ROWS)
+def test_a_text_may_come_as_a_dictionary(rows: list[dict[str, Any]]) -> None:
+    plain = table_of(rows, WORDS)
+    place = plain.schema.get_field_index("s")
+    words = plain.set_column(place, "s", plain["s"].dictionary_encode())
+    expected, found = validate(plain, WORDS), validate(words, WORDS)
+    assert found.refused == expected.refused
+    assert found.accepted.equals(expected.accepted)
 
 
 def test_the_defect_of_the_real_data_is_found() -> None:

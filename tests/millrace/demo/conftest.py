@@ -13,9 +13,9 @@ from millrace.demo.steps import Noted, Step, steps
 from millrace.demo.telling.findings import Findings, Kept, Model, Record, Refused
 from millrace.demo.telling.happenings import Lived
 from millrace.demo.telling.usage import Usage
-from millrace.demo.trace import Execution
 from millrace.evaluation import Evaluation
 from millrace.monitoring import Report
+from millrace.operator.executions import Execution
 from millrace.registry import Package
 
 

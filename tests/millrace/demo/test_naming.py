@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from millrace.demo.naming import alarm_name, name_of, times, words
-from millrace.demo.trace import Execution
+from millrace.operator.executions import Execution
 
 
 def test_each_execution_says_what_it_was_about_and_what_came_of_it(found: list[Execution]) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from millrace.demo.steps import Noted, Step, steps, wall_s
-from millrace.demo.trace import Execution
+from millrace.operator.executions import Execution
 
 
 def at(text: str) -> datetime:

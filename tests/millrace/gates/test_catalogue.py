@@ -10,7 +10,7 @@ import pytest
 
 from millrace.evaluation import Evaluation
 from millrace.gates.catalogue import ALTERNATIVES, GATES, judge_all, passed
-from millrace.workload import load_workload
+from millrace.workload import BaseRate, load_workload
 
 GATE_BOUNDS = load_workload(Path("workloads/electricity")).gates
 
@@ -91,3 +91,13 @@ def test_a_worse_model_may_not_hide_behind_the_other_alternative():
 
 def test_no_verdicts_is_no_pass():
     assert not passed(())
+
+
+@pytest.mark.parametrize(
+    ("log_loss", "naive", "passes"),
+    [(0.48, 0.5, True), (0.4901, 0.5, False), (0.6, 0.5, False), (math.nan, 0.5, False), (0.4, None, False)],
+)
+def test_the_base_rate_is_beaten_in_log_loss(log_loss, naive, passes):
+    gates = GATE_BOUNDS.model_copy(update={"baseline": BaseRate(kind="base_rate", margin=0.02)})
+    metrics = {"log_loss": log_loss, "baseline_log_loss": naive, "accuracy": 0.1}
+    assert GATES["baseline"](report({"metrics": metrics}), gates).passed is passes

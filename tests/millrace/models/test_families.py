@@ -89,3 +89,25 @@ def test_the_same_seed_gives_the_same_network(network: Any, rows: npt.NDArray[np
     again.standardise(torch.from_numpy(rows))
     again.temperature.fill_(1.7)
     np.testing.assert_array_equal(run(again.eval(), rows), run(network, rows))
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_missing_number_counts_as_the_mean(name: str, rows: npt.NDArray[np.float32]) -> None:
+    torch.manual_seed(1)
+    network = import_module(f"millrace.models.{name}").build(FAMILIES[name](), FEATURES, may_miss=True)
+    rows[::3, 1] = np.nan
+    network.standardise(torch.from_numpy(rows))
+    filled = np.where(np.isnan(rows), np.nanmean(rows, axis=0, keepdims=True), rows).astype(np.float32)
+    network.eval()
+    with torch.no_grad():
+        expected = network.probability(torch.from_numpy(filled)).numpy()
+        np.testing.assert_allclose(network.probability(torch.from_numpy(rows)).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(run(network, rows), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_nan_stays_nan_where_nothing_may_be_missing(name: str, rows: npt.NDArray[np.float32]) -> None:
+    network = import_module(f"millrace.models.{name}").build(FAMILIES[name](), FEATURES)
+    network.standardise(torch.from_numpy(rows))
+    rows[0, 1] = np.nan
+    assert np.isnan(run(network.eval(), rows)[0])

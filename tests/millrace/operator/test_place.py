@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,11 @@ def test_an_unknown_workload_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
     with pytest.raises(PlaceError, match=r"expected one of \['electricity'\].*, got 'gas'"):
         find_place("local", tmp_path).names("gas")
+
+
+def test_a_cloud_whose_process_has_gone_is_told(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:5999", "pid": process.pid}))
+    with pytest.raises(PlaceError, match=rf"process {process.pid} of .*up\.json has gone: `millrace up`"):
+        find_place("local", tmp_path)

@@ -204,7 +204,9 @@ KINDS = {
     ),
     "AWS::ECR::Repository": Kind(
         put=_put_repository,
-        drop=lambda wanted, made: wanted.call("ecr", "DeleteRepository", repositoryName=made.ref, force=True),
+        drop=lambda wanted, made: wanted.call(
+            "ecr", "DeleteRepository", repositoryName=made.ref, force=made.properties.get("EmptyOnDelete", False)
+        ),
         fixed=("RepositoryName", "EncryptionConfiguration"),
     ),
     "AWS::KMS::Key": Kind(

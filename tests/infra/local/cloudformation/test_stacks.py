@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.cloudformation.stacks import KINDS
+from infra.local.cloudformation.stack_resources import KINDS
 
 EVERY_TYPE = json.loads((Path(__file__).parents[1] / "templates" / "every_type.json").read_text())
 
@@ -157,6 +157,17 @@ def test_a_failed_creation_is_rolled_back(stack, client, fresh):
     made = stack({"Queue": queue(name), "Function": bad})
     assert made.status == "ROLLBACK_COMPLETE"
     assert name not in str(client("sqs").list_queues())
+
+
+def test_each_resource_is_told_among_the_events(stack, client, fresh):
+    first, second = fresh("queue"), fresh("queue")
+    made = stack({"One": queue(first), "Two": queue(second)})
+    stack({"One": queue(first, VisibilityTimeout=9)})
+    events = client("cloudformation").describe_stack_events(StackName=made.name)["StackEvents"]
+    told = [(one["LogicalResourceId"], one["ResourceStatus"]) for one in reversed(events)]
+    of_resources = [one for one in told if one[0] != made.name]
+    created, updated, deleted = "CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"
+    assert of_resources == [("One", created), ("Two", created), ("One", updated), ("Two", deleted)]
 
 
 def test_asking_for_the_outputs_of_a_failed_stack_makes_nothing(stack, client, fresh):

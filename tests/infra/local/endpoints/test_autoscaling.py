@@ -28,6 +28,8 @@ def endpoint(cloud: Any, client: Any, fresh: Callable[..., str], tmp_path: Any) 
     role = client("iam").create_role(
         RoleName=name, AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
     )
+    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
+    client("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
     sagemaker.create_model(
         ModelName=name,
         ExecutionRoleArn=role["Role"]["Arn"],
@@ -106,8 +108,9 @@ def load(cloud: Any, client: Any, endpoint: str, requests: int, *, minutes: int 
     pids: set[int] = set()
     with ThreadPoolExecutor(4) as pool:
         for _ in range(minutes):
-            # In the middle of a minute, so that a slow machine does not come into the next one.
-            cloud.clock.move(start_of_minute(cloud) + timedelta(seconds=90))
+            # In the middle of the next minute, so that a slow machine does not come into the one after it.
+            end_of_minute(cloud)
+            cloud.clock.move(start_of_minute(cloud) + timedelta(seconds=20))
             pids |= set(pool.map(ask, range(requests)))
     return pids
 
@@ -118,7 +121,7 @@ def start_of_minute(cloud: Any) -> datetime:
 
 
 def end_of_minute(cloud: Any) -> None:
-    cloud.clock.move(start_of_minute(cloud) + timedelta(seconds=61))
+    cloud.clock.move(start_of_minute(cloud) + timedelta(seconds=60))
 
 
 def activities(client: Any, resource: str) -> list[dict[str, Any]]:
@@ -135,7 +138,6 @@ def test_load_adds_processes_and_its_end_takes_them_away(cloud: Any, client: Any
     resource = register(client, endpoint, high=3)
     track(client, resource, 10)
     (first,) = load(cloud, client, endpoint, 40, minutes=2)
-    end_of_minute(cloud)
     assert (count(client, endpoint), sounds(client, endpoint, "High")) == (1, False)
     load(cloud, client, endpoint, 40)
     until(lambda: count(client, endpoint) == 3)
@@ -145,8 +147,7 @@ def test_load_adds_processes_and_its_end_takes_them_away(cloud: Any, client: Any
     assert (first in at_most, len(at_most), count(client, endpoint)) == (True, 3, 3)
     started = at_most - {first}
 
-    load(cloud, client, endpoint, 3, minutes=14)
-    end_of_minute(cloud)
+    load(cloud, client, endpoint, 3, minutes=15)
     assert (count(client, endpoint), sounds(client, endpoint, "Low")) == (3, False)
     load(cloud, client, endpoint, 3, minutes=3)
     until(lambda: count(client, endpoint) == 1)
@@ -190,9 +191,7 @@ def test_the_alarms_are_those_that_aws_makes(client: Any, endpoint: str) -> None
         "High": (before["High"]["AlarmName"], 20.0),
         "Low": (before["Low"]["AlarmName"], 18.0),
     }
-    scaling.deregister_scalable_target(
-        ServiceNamespace="sagemaker", ResourceId=resource, ScalableDimension=DIMENSION
-    )
+    scaling.deregister_scalable_target(ServiceNamespace="sagemaker", ResourceId=resource, ScalableDimension=DIMENSION)
     assert alarms(client, endpoint) == {}
 
 
@@ -208,9 +207,13 @@ def test_without_data_nothing_changes(cloud: Any, client: Any, endpoint: str) ->
     assert count(client, endpoint) == 2
 
 
-def test_the_lower_bound_holds_at_once(client: Any, endpoint: str) -> None:
-    register(client, endpoint, low=2)
+def test_the_lower_bound_holds_at_once_and_when_nobody_asks(cloud: Any, client: Any, endpoint: str) -> None:
+    track(client, register(client, endpoint, low=2), 10)
     until(lambda: count(client, endpoint) == 2)
+    load(cloud, client, endpoint, 1, minutes=17)
+    until(lambda: sounds(client, endpoint, "Low"))
+    time.sleep(0.4)
+    assert count(client, endpoint) == 2
 
 
 def test_refusals(client: Any, endpoint: str) -> None:

@@ -129,7 +129,7 @@ def test_keys_need_their_token(cloud, role, bucket):
         "s3",
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        aws_session_token="of somebody else",
+        aws_session_token="of somebody else",  # pragma: allowlist secret
     )
     with pytest.raises(ClientError, match="InvalidClientTokenId"):
         s3.get_object(Bucket=bucket, Key="in/a")

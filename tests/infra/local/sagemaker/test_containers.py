@@ -116,6 +116,8 @@ with running(workspace / "cloud") as cloud:
     sagemaker = cloud.client("sagemaker")
     role = cloud.client("iam").create_role(
         RoleName="r", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com"))["Role"]["Arn"]
+    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
+    cloud.client("iam").put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=json.dumps(policy))
     sagemaker.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer={"Image": tiny_images.uri("serve")})
     sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[
         {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 2}])

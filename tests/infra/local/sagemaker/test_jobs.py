@@ -35,7 +35,7 @@ def role(cloud: Any) -> str:
         RoleName="tiny-job", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
     )["Role"]["Arn"]
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    policy = {"Version": "2012-10-17", "Statement": [statement, tiny_images.IN_ITS_NAME]}
     iam.put_role_policy(RoleName="tiny-job", PolicyName="all", PolicyDocument=json.dumps(policy))
     return arn
 
@@ -155,6 +155,8 @@ def test_the_jobs_role_moves_the_files(training: Any, train: Any, client: Any, b
     arn = client("iam").create_role(
         RoleName="tiny-powerless", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
     )["Role"]["Arn"]
+    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
+    client("iam").put_role_policy(RoleName="tiny-powerless", PolicyName="all", PolicyDocument=json.dumps(policy))
     done = train(training(more={"RoleArn": arn}))
     assert done["TrainingJobStatus"] == "Failed"
     assert "AccessDenied" in done["FailureReason"]
@@ -209,6 +211,8 @@ def test_the_role_must_trust_sagemaker(training: Any, sagemaker: Any, client: An
     arn = client("iam").create_role(
         RoleName="tiny-other", AssumeRolePolicyDocument=tiny_images.trust("lambda.amazonaws.com")
     )["Role"]["Arn"]
+    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
+    client("iam").put_role_policy(RoleName="tiny-other", PolicyName="all", PolicyDocument=json.dumps(policy))
     with pytest.raises(ClientError, match="Could not assume role"):
         sagemaker.create_training_job(**training(more={"RoleArn": arn}))
 
@@ -336,7 +340,7 @@ def machine(client: Any, fresh: Callable[..., str]) -> Callable[..., str]:
     """The ARN of a machine of one task that trains `.sync` with the given parameters."""
     iam, name = client("iam"), fresh("machine")
     role_arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=tiny_images.trust("states.amazonaws.com"))
-    statement = {"Effect": "Allow", "Action": ["sagemaker:*", "iam:PassRole"], "Resource": "*"}
+    statement = {"Effect": "Allow", "Action": ["sagemaker:*", "events:*", "iam:PassRole"], "Resource": "*"}
     policy = {"Version": "2012-10-17", "Statement": [statement]}
     iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(policy))
 
@@ -409,6 +413,26 @@ def test_a_retry_needs_a_name_of_its_own(training: Any, machine: Any, run: Any, 
     assert run(machine(TRAIN_SYNC, request, Retry=retry))["error"] == "States.TaskFailed"
     listed = sagemaker.list_training_jobs(NameContains=prefix)["TrainingJobSummaries"]
     assert sorted(one["TrainingJobName"] for one in listed) == [f"{prefix}-0", f"{prefix}-1"]
+
+
+def test_a_redrive_trains_under_a_name_of_its_own(
+    training: Any, machine: Any, run: Any, sagemaker: Any, client: Any, fresh: Any
+) -> None:
+    """The task is scheduled again, its count of retries begins at 0; a fixed name would be taken."""
+    request, prefix, states = training(fail="no"), fresh("redriven"), client("stepfunctions")
+    fixed = run(machine(TRAIN_SYNC, request))
+    del request["TrainingJobName"]
+    counts = "$$.State.RetryCount, $$.Execution.RedriveCount"
+    told = run(machine(TRAIN_SYNC, {**request, "TrainingJobName.$": f"States.Format('{prefix}-{{}}-{{}}', {counts})"}))
+    for arn in (told["executionArn"], fixed["executionArn"]):
+        states.redrive_execution(executionArn=arn)
+        until(lambda arn=arn: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+    again = states.describe_execution(executionArn=told["executionArn"])
+    assert json.loads(again["cause"])["TrainingJobName"] == f"{prefix}-0-1"
+    listed = sagemaker.list_training_jobs(NameContains=prefix)["TrainingJobSummaries"]
+    assert sorted(one["TrainingJobName"] for one in listed) == [f"{prefix}-0-0", f"{prefix}-0-1"]
+    refused = states.describe_execution(executionArn=fixed["executionArn"])
+    assert refused["error"] == "SageMaker.ResourceInUseException"
 
 
 def test_stopping_the_execution_stops_the_job(training: Any, machine: Any, client: Any, sagemaker: Any) -> None:

@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from millrace.demo.trace import Execution, executions
-from millrace.names import Platform, WorkloadNames
+from millrace.names import MACHINES, Platform, WorkloadNames
+from millrace.operator.executions import Execution, executions
 
 NAMES = WorkloadNames(
     platform=Platform(stage="local", account="123456789012", region="eu-west-1"), workload="electricity"
@@ -26,33 +26,22 @@ def dated(told: dict[str, Any]) -> dict[str, Any]:
     return told | times
 
 
-class Desk:
-    """Step Functions answers from TOLD: one execution of one machine, none of the others."""
-
-    def __init__(self, history: list[dict[str, Any]]) -> None:
-        self.client_ = boto3.client(
-            "stepfunctions", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
-        )
-        self.stubber = Stubber(self.client_)
-        self.history = history
-
-    def client(self, service: str) -> Any:
-        assert service == "stepfunctions"
-        for machine in ("ingest", "train", "release", "score", "monitor", "retrain"):
-            listed = [dated(TOLD["listed"])] if machine == "retrain" else []
-            self.stubber.add_response(
-                "list_executions", {"executions": listed}, {"stateMachineArn": NAMES.machine_arn(machine)}
-            )
-        arn = TOLD["listed"]["executionArn"]
-        self.stubber.add_response(
-            "get_execution_history", {"events": list(map(dated, self.history))}, {"executionArn": arn}
-        )
-        self.stubber.activate()
-        return self.client_
+def answering(history: list[dict[str, Any]], status: str) -> Any:
+    """Step Functions as it answers from TOLD: one execution of one machine, none of the others."""
+    client = boto3.client("stepfunctions", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    stubber = Stubber(client)
+    for machine in MACHINES:
+        listed = [dated(TOLD["listed"]) | {"status": status}] if machine == "retrain" else []
+        stubber.add_response("list_executions", {"executions": listed}, {"stateMachineArn": NAMES.machine_arn(machine)})
+        if listed:
+            asked = {"executionArn": TOLD["listed"]["executionArn"]}
+    stubber.add_response("get_execution_history", {"events": list(map(dated, history))}, asked)
+    stubber.activate()
+    return client
 
 
-def read(history: list[dict[str, Any]]) -> Execution:
-    (found,) = executions(Desk(history), NAMES)  # type: ignore[arg-type]
+def read(history: list[dict[str, Any]], status: str = "SUCCEEDED") -> Execution:
+    (found,) = executions(answering(history, status), NAMES)
     return found
 
 
@@ -80,10 +69,10 @@ def test_a_failed_execution_has_no_output_but_an_error() -> None:
         "type": "ExecutionFailed",
         "executionFailedEventDetails": failure,
     }
-    found = read([*TOLD["events"][:-1], failed])
+    found = read([*TOLD["events"][:-1], failed], "FAILED")
     assert (found.output, found.failure) == ({}, "States.TaskFailed: the guard is broken")
 
 
 def test_a_running_execution_ends_where_it_began() -> None:
-    found = read(TOLD["events"][:1])
+    found = read(TOLD["events"][:1], "RUNNING")
     assert (found.output, found.failure, found.events, found.children) == ({}, "", [], [])

@@ -1,0 +1,55 @@
+"""What costs by the hour: endpoints, with their scaling and their logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.teardown.absence import is_absent
+from millrace.names import WorkloadNames
+
+CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+"""Endpoints in these states cannot be deleted, or are being so: they are asked for again."""
+
+
+def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
+    """What was still there. Scaling goes first: a target without its endpoint cannot be told apart from a new one."""
+    found = list(_scaling(client("application-autoscaling"), names.endpoint))
+    for name in (names.endpoint, names.challenger):
+        found += _endpoint(client("sagemaker"), name) or _log(client("logs"), name)
+    return found
+
+
+def _scaling(scaling: Any, endpoint: str) -> Iterator[str]:
+    """The target takes its policies and their alarms with it."""
+    pages = scaling.get_paginator("describe_scalable_targets").paginate(ServiceNamespace="sagemaker")
+    for target in [one for page in pages for one in page["ScalableTargets"]]:
+        if target["ResourceId"].startswith(f"endpoint/{endpoint}/"):
+            named = {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
+            scaling.deregister_scalable_target(**named)
+            yield f"scalable target {target['ResourceId']}"
+
+
+def _endpoint(sagemaker: Any, name: str) -> list[str]:
+    try:
+        if sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] not in CHANGING:
+            sagemaker.delete_endpoint(EndpointName=name)
+    except ClientError as error:
+        if is_absent(error):
+            return []
+        raise
+    return [f"endpoint {name}"]
+
+
+def _log(logs: Any, endpoint: str) -> list[str]:
+    """SageMaker made the group: it has no retention, and no template deletes it."""
+    group = f"/aws/sagemaker/Endpoints/{endpoint}"
+    try:
+        logs.delete_log_group(logGroupName=group)
+    except ClientError as error:
+        if is_absent(error):
+            return []
+        raise
+    return [f"log group {group}"]

@@ -1,0 +1,112 @@
+"""What releases made of versions: alarms, endpoint configurations, models, packages, and the pointers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.teardown.absence import is_absent
+from millrace.names import WorkloadNames
+from millrace.state import Pointers, State
+
+AT_MOST = 100
+"""Of one kind in one call: the machine comes back for the rest, and a function may run for minutes only."""
+MODEL_ROLE = "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """The models of one workload: whose a model is, its role says; a name alone may be another workload's."""
+
+    sagemaker: Any
+    names: WorkloadNames
+
+    def is_ours(self, model: str) -> bool:
+        if not model.startswith(f"{self.names.prefix}-v"):
+            return False  # also: the role of this function may not ask
+        try:
+            role = self.sagemaker.describe_model(ModelName=model)["ExecutionRoleArn"]
+        except ClientError as error:
+            if is_absent(error):
+                return False
+            raise
+        return bool(role == self.names.role_arn(MODEL_ROLE))
+
+    def listed(self) -> Iterator[str]:
+        pages = self.sagemaker.get_paginator("list_models").paginate(NameContains=f"{self.names.prefix}-v")
+        yield from (one["ModelName"] for page in pages for one in page["Models"] if self.is_ours(one["ModelName"]))
+
+    def configs(self) -> Iterator[str]:
+        """The endpoint configurations that serve one of them."""
+        pages = self.sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=f"{self.names.prefix}-v")
+        for name in (one["EndpointConfigName"] for page in pages for one in page["EndpointConfigs"]):
+            variants = self.sagemaker.describe_endpoint_config(EndpointConfigName=name)["ProductionVariants"]
+            if any(self.is_ours(variant["ModelName"]) for variant in variants):
+                yield name
+
+
+def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
+    """What was still there. A model goes after its configurations: without it they cannot be told from others."""
+    sagemaker = client("sagemaker")
+    models = Models(sagemaker=sagemaker, names=names)
+    state = State(client("dynamodb"), table=names.platform.state_table, workload=names.workload)
+    packages = _packages(sagemaker, names.package_group)
+    configs = _each("endpoint config", models.configs(), sagemaker.delete_endpoint_config, "EndpointConfigName")
+    return [
+        *_alarms(client("cloudwatch"), names),
+        *(configs or _each("model", models.listed(), sagemaker.delete_model, "ModelName")),
+        *_each("model package", packages, sagemaker.delete_model_package, "ModelPackageName"),
+        *_pointers(state),
+    ]
+
+
+def _alarms(cloudwatch: Any, names: WorkloadNames) -> list[str]:
+    """Those of releases that were cut short, and those that scaling left behind: all that watch our endpoint."""
+    pages = cloudwatch.get_paginator("describe_alarms")
+    ours = {"Name": "EndpointName", "Value": names.endpoint}
+    found = [
+        alarm["AlarmName"]
+        for prefix in (f"{names.prefix}-v", f"TargetTracking-endpoint/{names.endpoint}/")
+        for page in pages.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
+        for alarm in page["MetricAlarms"]
+        if ours in alarm.get("Dimensions", [])
+    ][:AT_MOST]
+    if found:
+        cloudwatch.delete_alarms(AlarmNames=found)
+    return [f"alarm {name}" for name in found]
+
+
+def _packages(sagemaker: Any, group: str) -> Iterator[str]:
+    """ARNs; none where the group is gone already."""
+    try:
+        for page in sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group):
+            yield from (one["ModelPackageArn"] for one in page["ModelPackageSummaryList"])
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+
+
+def _each(kind: str, found: Iterator[str], call: Callable[..., Any], parameter: str) -> list[str]:
+    """The first of them, deleted; listed before, since a deletion shifts the pages."""
+    names = list(islice(found, AT_MOST))
+    for name in names:
+        try:
+            call(**{parameter: name})
+        except ClientError as error:
+            if not is_absent(error):
+                raise
+    return [f"{kind} {name}" for name in names]
+
+
+def _pointers(state: State) -> list[str]:
+    """Nobody is live any more: the next deployment over the same table begins with a first training."""
+    pointers = state.pointers()
+    if pointers == Pointers(revision=pointers.revision):
+        return []
+    state.move(replace(pointers, champion=None, previous=None, challenger=None))
+    live = pointers.champion.version if pointers.champion else "none"
+    return [f"pointers to version {live}"]

@@ -1,0 +1,13 @@
+"""What SageMaker's instance families have and do not have."""
+
+from __future__ import annotations
+
+WITH_OWN_DISK = ("c5d", "c6gd", "c6id", "c7gd", "g4dn", "g5", "g6", "g6e", "m5d", "m6gd", "m6id", "m7gd", "p3dn",
+                 "p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "r5d", "r6gd", "r6id", "r7gd", "trn1", "trn1n",
+                 "trn2")  # fmt: skip
+"""Families with a local NVMe disk: they encrypt it themselves and refuse a volume key."""
+
+
+def has_own_disk(instance: str) -> bool:
+    """Whether `ml.<family>.<size>` encrypts its disk itself, and so takes no key of ours."""
+    return instance.split(".")[1] in WITH_OWN_DISK

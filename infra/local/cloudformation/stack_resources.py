@@ -1,0 +1,237 @@
+"""The resources of one stack: made, changed, replaced and deleted in the order of their references, each told.
+
+Every type goes through the service's own API; a type or property that is not known raises by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from infra.local.cloudformation.intrinsics import evaluate
+from infra.local.cloudformation.resources import (
+    functions,
+    machines,
+    messaging,
+    network,
+    observation,
+    permissions,
+    storage,
+)
+from infra.local.cloudformation.resources.kind import Kind, Made, Wanted
+
+if TYPE_CHECKING:
+    from infra.local.cloud import Cloud
+
+models: Any = import_module("moto.cloudformation.models")
+parsing: Any = import_module("moto.cloudformation.parsing")
+exceptions: Any = import_module("moto.cloudformation.exceptions")
+
+KINDS: Mapping[str, Kind] = {
+    type_name: kind
+    for table in (functions, machines, messaging, network, observation, permissions, storage)
+    for type_name, kind in table.KINDS.items()
+} | {"AWS::CDK::Metadata": Kind(put=lambda wanted: Made(ref=wanted.logical_id))}
+"""Every resource type that a template may hold."""
+
+POLICIES: tuple[str, ...] = ("DeletionPolicy", "UpdateReplacePolicy")
+
+
+class ResourceError(Exception):
+    """A resource could not be made, changed or deleted; the message says which one, of what type, and why."""
+
+    def __init__(self, logical_id: str, type_name: str, reason: object) -> None:
+        super().__init__(f"{logical_id} ({type_name}): {reason}")
+        self.logical_id, self.type_name, self.reason = logical_id, type_name, str(reason)
+
+
+@dataclass(kw_only=True)
+class Resource:
+    """A resource of a stack, with the attributes that moto's CloudFormation API reads."""
+
+    logical_resource_id: str
+    type: str
+    made: Made
+    policies: dict[str, str]
+    """`DeletionPolicy` and `UpdateReplacePolicy`, where given."""
+
+    @property
+    def physical_resource_id(self) -> str:
+        return self.made.ref
+
+    def get_cfn_attribute(self, name: str) -> str:
+        if name not in self.made.attributes:
+            known = sorted(self.made.attributes)
+            raise ValueError(f"{self.type} has no attribute {name!r} in the local cloud, it has {known}")
+        return self.made.attributes[name]
+
+    def is_created(self) -> bool:
+        return True
+
+
+class StackResources(parsing.ResourceMap):  # type: ignore[misc]
+    """The resources of one stack: asking for one makes it, after those that it refers to or depends on."""
+
+    cloud: ClassVar[Cloud]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._live: dict[str, Resource] = {}
+        self._under_way: list[str] = []
+        self._replaced: list[Resource] = []
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._parsed_resources:
+            definition = self._resource_json_map[key]
+            condition = definition.get("Condition")
+            if condition and not self.lazy_condition_map[condition]:
+                raise KeyError(f"{key} is not part of this stack: its condition {condition} is false")
+            self._parsed_resources[key] = self._settle(key, definition)
+        return self._parsed_resources[key]
+
+    def values(self) -> list[Any]:
+        return list(self._live.values())
+
+    @property
+    def definitions(self) -> dict[str, dict[str, Any]]:
+        """The resources that the template wants, as it has them."""
+        return {key: one for key, one in self._resource_json_map.items() if self.is_wanted(one)}
+
+    def validate_outputs(self) -> None:
+        """Outputs are checked when they are evaluated."""
+
+    def parse_ssm_parameter(self, value: str, value_type: str) -> Any:
+        try:
+            return super().parse_ssm_parameter(value, value_type)
+        except AttributeError:
+            message = f"Unable to fetch parameters [{value}] from parameter store for this account."
+            raise exceptions.ValidationError(message=message) from None
+
+    def create(self, template: dict[str, Any]) -> bool:
+        self._apply(template)
+        return True
+
+    def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
+        self._template = template
+        if parameters:
+            self.input_parameters = parameters
+        for key in [*self._live, *template.get("Parameters", {}), *template.get("Mappings", {})]:
+            self._parsed_resources.pop(key, None)
+        self.resolved_parameters: dict[str, Any] = {}
+        self.load()
+        self._apply(template)
+
+    def delete(self) -> None:
+        for resource in reversed(list(self._live.values())):
+            if resource.policies.get("DeletionPolicy", "Delete") == "Delete":
+                self._drop(resource)
+            del self._live[resource.logical_resource_id]
+
+    def creation_complete(self) -> bool:
+        return True
+
+    def _apply(self, template: dict[str, Any]) -> None:
+        """Settle every resource of the template, then delete what was replaced and what it no longer holds."""
+        self._template, self._resource_json_map = template, template["Resources"]
+        for key, definition in self._resource_json_map.items():
+            if definition["Type"] not in KINDS:
+                raise ResourceError(key, definition["Type"], "the local cloud has no handler for this type")
+        wanted = [key for key, definition in self._resource_json_map.items() if self.is_wanted(definition)]
+        for key in wanted:
+            _ = self[key]
+        for resource in reversed(self._replaced):
+            if resource.policies.get("UpdateReplacePolicy", "Delete") == "Delete":
+                self._drop(resource)
+        self._replaced = []
+        for resource in reversed([self._live[key] for key in self._live if key not in wanted]):
+            if resource.policies.get("DeletionPolicy", "Delete") == "Delete":
+                self._drop(resource)
+            del self._live[resource.logical_resource_id]
+
+    def is_wanted(self, definition: dict[str, Any]) -> bool:
+        """Whether the condition of the resource holds, if it has one."""
+        return "Condition" not in definition or bool(self.lazy_condition_map[definition["Condition"]])
+
+    def _settle(self, key: str, definition: dict[str, Any]) -> Resource:
+        """The resource as the template wants it: as it is, created, updated in place, or replaced."""
+        if key in self._under_way:
+            raise ResourceError(key, definition["Type"], f"circular reference {[*self._under_way, key]}")
+        self._under_way.append(key)
+        try:
+            depends = definition.get("DependsOn", [])
+            for other in [depends] if isinstance(depends, str) else depends:
+                if self.is_wanted(self._resource_json_map[other]):
+                    _ = self[other]
+            properties = evaluate(definition.get("Properties", {}), self)
+            resource = self._make(key, definition, properties)
+        except ResourceError:
+            raise
+        except Exception as error:
+            raise ResourceError(key, definition["Type"], _reason(error)) from error
+        finally:
+            self._under_way.pop()
+        # Kept in the order of completion, which is the order of the references.
+        self._live.pop(key, None)
+        self._live[key] = resource
+        return resource
+
+    def _make(self, key: str, definition: dict[str, Any], properties: dict[str, Any]) -> Resource:
+        type_name = definition["Type"]
+        kind, before = KINDS[type_name], self._live.get(key)
+        policies = {name: str(definition[name]) for name in POLICIES if name in definition}
+        if before and before.type == type_name and before.made.properties == properties:
+            return replace(before, policies=policies)
+        if before and (before.type != type_name or kind.is_replaced(before.made.properties, properties)):
+            self._replaced.append(before)
+            before = None
+        made = kind.put(self._wanted(key, properties, before.made if before else None))
+        made = replace(made, properties=properties)
+        resource = Resource(logical_resource_id=key, type=type_name, made=made, policies=policies)
+        self._tell(resource, "UPDATE_COMPLETE" if before else "CREATE_COMPLETE")
+        return resource
+
+    def _wanted(self, key: str, properties: Mapping[str, Any], before: Made | None = None) -> Wanted:
+        return Wanted(
+            cloud=self.cloud,
+            stack=self["AWS::StackName"],
+            stack_id=self["AWS::StackId"],
+            logical_id=key,
+            properties=dict(properties),
+            before=before,
+        )
+
+    def _drop(self, resource: Resource) -> None:
+        drop = KINDS[resource.type].drop
+        if drop is None:
+            return
+        try:
+            drop(self._wanted(resource.logical_resource_id, resource.made.properties), resource.made)
+        except Exception as error:
+            raise ResourceError(resource.logical_resource_id, resource.type, _reason(error)) from error
+        self._tell(resource, "DELETE_COMPLETE")
+
+    def _tell(self, resource: Resource, status: str) -> None:
+        """Among the stack's events, by which command lines count; AWS tells the beginning of each, too."""
+        stack = models.cloudformation_backends[self._account_id][self._region_name].stacks.get(self.stack_id)
+        if stack is not None:
+            told = event(stack, resource.logical_resource_id, resource.type, status, ref=resource.made.ref)
+            stack.events.append(told)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
+
+
+def event(stack: Any, logical_id: str, type_name: str, status: str, *, reason: str | None = None, ref: str = "") -> Any:
+    """An event as moto's API tells it."""
+    return models.Event(
+        stack_id=stack.stack_id,
+        stack_name=stack.name,
+        logical_resource_id=logical_id,
+        physical_resource_id=ref,
+        resource_type=type_name,
+        resource_status=status,
+        resource_status_reason=reason,
+        resource_properties=None,
+    )

@@ -1,0 +1,66 @@
+"""The machine `teardown`: what starts, what runs and what no template knows is taken away; then stacks can go.
+
+Each step is repeated until it finds nothing: it may be started twice, stopped and redriven at any point.
+"""
+
+from __future__ import annotations
+
+from infra.constructs.statements import Statement, allow
+from infra.context import Context
+from infra.machines import states
+from infra.machines.states import Definition, State
+
+STEPS = {
+    "starters": "Rules, schedules and the queue of drops are switched off: nothing starts anew",
+    "running": "Executions and jobs are stopped",
+    "endpoints": "Endpoints and their scaling go: they cost by the hour",
+    "versions": "Alarms, configurations, models and packages go; nobody is live",
+    "tables": "The Iceberg tables leave the catalogue; their files stay in the lake",
+}
+TIMEOUT_S = 6 * 3600
+"""An endpoint that is being updated is waited for, a blue/green update by its watch twice."""
+
+
+def definition(context: Context) -> Definition:
+    """The definition. Input: none is needed; the buckets, the tables and the audit are not touched."""
+    steps = [*STEPS, "Torn down"]
+    found = {
+        name: state
+        for step, next_state in zip(STEPS, steps[1:], strict=True)
+        for name, state in _step(context, step, next_state.capitalize()).items()
+    }
+    return states.machine(
+        f"Tear {context.workload.name} down: what starts, runs and costs goes, data and audit stay",
+        start="Defaults",
+        timeout_s=TIMEOUT_S,
+        states={
+            **states.defaults({"cause": "console", "as_of.$": "$$.Execution.StartTime"}, next_state="Starters"),
+            **found,
+            "Torn down": states.succeed("What is left is in the stacks, and what they retain"),
+        },
+    )
+
+
+def _step(context: Context, step: str, next_state: str) -> dict[str, State]:
+    name = step.capitalize()
+    nothing = {"Variable": f"$.{step}.answer.found", "NumericEquals": 0}
+    return {
+        name: states.invoke(
+            context.names.function_arn("teardown"),
+            comment=STEPS[step],
+            result=step,
+            next_state=f"{name} gone?",
+            extra={"step": step},
+        ),
+        f"{name} gone?": states.choice(
+            "Did it find nothing any more?", [(nothing, next_state)], otherwise=f"{name} wait"
+        ),
+        f"{name} wait": states.wait(
+            "What was told to go takes its time", seconds=context.settings.poll_s, next_state=name
+        ),
+    }
+
+
+def statements(context: Context) -> list[Statement]:
+    """What the machine itself may do."""
+    return [allow("lambda:InvokeFunction", on=context.names.function_arn("teardown"))]

@@ -1,0 +1,28 @@
+"""Check synthesized assemblies: `python -m infra.rules build/synth/dev build/synth/prod`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from infra.rules.assembly import read
+from infra.rules.catalogue import RULES, findings
+
+
+def main() -> int:
+    """The exit status: 1 where a rule is broken, each place on a line of its own."""
+    parser = argparse.ArgumentParser(prog="python -m infra.rules", description=__doc__)
+    parser.add_argument("assembly", type=Path, nargs="+", help="folder with templates, as cdk synth leaves it")
+    found = []
+    for folder in parser.parse_args().assembly:
+        stacks = read(folder)
+        broken = findings(stacks)
+        found += [f"{folder}: {one}" for one in broken]
+        print(f"{folder}: {len(RULES)} rules over {len(stacks)} stacks, {len(broken)} findings")
+    print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

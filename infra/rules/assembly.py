@@ -1,0 +1,135 @@
+"""A synthesized assembly as the rules see it: stacks with their resources, machines with their states."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One resource of a template."""
+
+    stack: str
+    logical_id: str
+    kind: str
+    properties: Mapping[str, Any]
+
+    @property
+    def where(self) -> str:
+        return f"{self.stack}/{self.logical_id} ({self.kind})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """One template."""
+
+    name: str
+    template: Mapping[str, Any]
+
+    def resources(self, *kinds: str) -> Iterator[Resource]:
+        """The resources of these types; of all types without one."""
+        for logical_id, found in self.template.get("Resources", {}).items():
+            if not kinds or found["Type"] in kinds:
+                yield Resource(
+                    stack=self.name,
+                    logical_id=logical_id,
+                    kind=found["Type"],
+                    properties=found.get("Properties", {}),
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A state that calls a service."""
+
+    where: str
+    service: str
+    """`sagemaker`, `lambda`, …; the same for `aws-sdk:` calls."""
+    action: str
+    """`createTrainingJob`, without `.sync` or `.waitForTaskToken`."""
+    parameters: Mapping[str, Any]
+    state: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """One state machine; deploy-time values stand as `<LogicalId.Attribute>`."""
+
+    where: str
+    definition: Mapping[str, Any]
+
+    def tasks(self) -> Iterator[Task]:
+        """Every task, also inside maps and branches."""
+        for name, state in _states(self.definition):
+            if state["Type"] == "Task":
+                *_, called = state["Resource"].partition("states:::")
+                *_, service, action = called.split(":") if called.count(":") else ("", called)
+                yield Task(
+                    where=f"{self.where}, state {name!r}",
+                    service=service,
+                    action=action.partition(".")[0],
+                    parameters=state.get("Parameters", state.get("Arguments", {})),
+                    state=state,
+                )
+
+
+def read(folder: Path) -> list[Stack]:
+    """The stacks of an assembly folder, as `cdk synth` leaves it. Raises FileNotFoundError where none lies."""
+    templates = sorted(folder.glob("*.template.json"))
+    if not templates:
+        raise FileNotFoundError(f"{folder}: expected *.template.json of an assembly, found none")
+    return [
+        Stack(name=path.name.removesuffix(".template.json"), template=json.loads(path.read_text()))
+        for path in templates
+    ]
+
+
+def machines(stacks: Sequence[Stack]) -> Iterator[Machine]:
+    """Every state machine of the stacks."""
+    for stack in stacks:
+        for resource in stack.resources("AWS::StepFunctions::StateMachine"):
+            definition = json.loads(text(resource.properties["DefinitionString"]))
+            yield Machine(where=f"{stack.name}/{resource.logical_id}", definition=definition)
+
+
+def tasks(stacks: Sequence[Stack], *actions: str) -> Iterator[Task]:
+    """The tasks of all machines that call one of these actions."""
+    for machine in machines(stacks):
+        yield from (task for task in machine.tasks() if task.action in actions)
+
+
+def text(value: Any) -> str:
+    """The value as text; what is known only when it is deployed stands in angle brackets."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    ((function, given),) = value.items()
+    if function == "Fn::Join":
+        separator, parts = given
+        return str(separator).join(text(part) for part in parts)
+    return f"<{'.'.join(given) if isinstance(given, list) else given}>"
+
+
+def given(values: Any, *path: str) -> Any:
+    """What stands at the path, or None. A key of a state may have its value at run time only: `Key.$`."""
+    for key in path:
+        if not isinstance(values, Mapping):
+            return None
+        values = values.get(key, values.get(f"{key}.$"))
+    return values
+
+
+def listed(value: Any) -> list[Any]:
+    """A policy holds one value or a list of them."""
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _states(definition: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, state in definition["States"].items():
+        yield name, state
+        inner = [state[key] for key in ("ItemProcessor", "Iterator") if key in state]
+        for branch in [*inner, *state.get("Branches", [])]:
+            yield from _states(branch)

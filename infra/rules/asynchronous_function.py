@@ -1,0 +1,43 @@
+"""A function that is called asynchronously keeps the events that it failed at: Lambda would drop them silently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from infra.rules.assembly import Resource, Stack, given, text
+from infra.rules.finding import Finding
+
+CALLERS = ("events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com", "logs.amazonaws.com", "ses.amazonaws.com")
+"""Services that hand an event over and go."""
+
+
+def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each such function with neither a dead-letter queue nor a destination for failures."""
+    functions = {
+        text(resource.properties.get("FunctionName", resource.logical_id)): resource
+        for stack in stacks
+        for resource in stack.resources("AWS::Lambda::Function")
+    }
+    kept = {_function(resource) for stack in stacks for resource in _destinations(stack)}
+    for name in sorted({_function(one) for stack in stacks for one in _permissions(stack)} - kept):
+        function = functions.get(name)
+        if function is None or not given(function.properties, "DeadLetterConfig", "TargetArn"):
+            where = function.where if function else name
+            yield Finding(where=where, expected="DeadLetterConfig: a service calls it asynchronously", came=None)
+
+
+def _permissions(stack: Stack) -> Iterator[Resource]:
+    for resource in stack.resources("AWS::Lambda::Permission"):
+        if resource.properties.get("Principal") in CALLERS:
+            yield resource
+
+
+def _destinations(stack: Stack) -> Iterator[Resource]:
+    for resource in stack.resources("AWS::Lambda::EventInvokeConfig"):
+        if given(resource.properties, "DestinationConfig", "OnFailure", "Destination"):
+            yield resource
+
+
+def _function(resource: Resource) -> str:
+    """The function's name, out of a name, an ARN or a reference."""
+    return text(resource.properties["FunctionName"]).rpartition(":function:")[2].strip("<>").partition(".")[0]

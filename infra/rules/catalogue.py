@@ -1,0 +1,52 @@
+"""The rules by name; add a rule here. Its two fixtures are `tests/infra/rules/<rule>.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from infra.rules import (
+    asynchronous_function,
+    customer_key,
+    history,
+    inter_container,
+    job_keys,
+    names,
+    network_isolation,
+    pass_role,
+    private_network,
+    retries,
+    rollback_alarms,
+    runtime_names,
+    sizes,
+    spot_training,
+    transform_payload,
+    wildcards,
+)
+from infra.rules.assembly import Stack
+from infra.rules.finding import Finding
+
+Rule = Callable[[Sequence[Stack]], Iterator[Finding]]
+
+RULES: Mapping[str, Rule] = {
+    "asynchronous-function": asynchronous_function.check,
+    "customer-key": customer_key.check,
+    "history": history.check,
+    "inter-container": inter_container.check,
+    "job-keys": job_keys.check,
+    "names": names.check,
+    "network-isolation": network_isolation.check,
+    "pass-role": pass_role.check,
+    "private-network": private_network.check,
+    "retries": retries.check,
+    "rollback-alarms": rollback_alarms.check,
+    "runtime-names": runtime_names.check,
+    "sizes": sizes.check,
+    "spot-training": spot_training.check,
+    "transform-payload": transform_payload.check,
+    "wildcards": wildcards.check,
+}
+
+
+def findings(stacks: Sequence[Stack]) -> list[str]:
+    """One sentence for each place that breaks a rule, with the rule's name; empty when every rule holds."""
+    return [f"{name}: {finding}" for name, check in RULES.items() for finding in check(stacks)]

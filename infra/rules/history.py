@@ -1,0 +1,98 @@
+"""An execution ends at 25,000 events: loops that wait for something look seldom enough for as long as they may last.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infra.rules.assembly import Machine, Stack, machines
+from infra.rules.finding import Finding
+
+MOST = 25_000
+EVENTS = {"Task": 5, "Map": 5, "Parallel": 5}
+"""Entered, scheduled, started, succeeded, exited; the other types are entered and exited."""
+BOUNDED_S = {"describeEndpoint": 8 * 3600}
+"""The longest that SageMaker lets what a loop looks at last: MaximumExecutionTimeoutInSeconds of a deployment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """States that come back to each other, with a Wait among them."""
+
+    states: frozenset[str]
+    lap_s: float
+    events: int
+    bound_s: float
+
+
+def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each machine whose history may be full before its time, and for each loop without a Wait."""
+    for machine in machines(stacks):
+        found = list(_loops(machine))
+        for loop in found:
+            if not loop.lap_s:
+                expected = "a Wait of known seconds in every loop"
+                yield Finding(where=machine.where, expected=expected, came=sorted(loop.states))
+        timeout = machine.definition.get("TimeoutSeconds")
+        if timeout is None:
+            yield Finding(where=machine.where, expected="TimeoutSeconds", came=None)
+        elif (most := longest_history(machine, found, timeout)) > MOST:
+            yield Finding(where=machine.where, expected=f"{MOST} events at most within {timeout} s", came=most)
+
+
+def longest_history(machine: Machine, loops: Sequence[Loop], timeout_s: float) -> int:
+    """Events of an execution at its longest: every state once, and the time spent in its busiest loops first."""
+    events = float(sum(_events(state) for state in machine.definition["States"].values()))
+    left_s = float(timeout_s)
+    for loop in sorted((one for one in loops if one.lap_s), key=lambda one: one.events / one.lap_s, reverse=True):
+        spent_s = min(left_s, loop.bound_s)
+        events += spent_s / loop.lap_s * loop.events
+        left_s -= spent_s
+    return round(events)
+
+
+def _loops(machine: Machine) -> Iterator[Loop]:
+    states: Mapping[str, Mapping[str, Any]] = machine.definition["States"]
+    reached = {name: _reached(states, name) for name in states}
+    seen: set[str] = set()
+    for name in states:
+        if name in reached[name] and name not in seen:
+            inside = frozenset(other for other in reached[name] if name in reached[other])
+            seen |= inside
+            yield _loop({other: states[other] for other in inside})
+
+
+def _loop(states: Mapping[str, Mapping[str, Any]]) -> Loop:
+    waits = [state.get("Seconds", 0) for state in states.values() if state["Type"] == "Wait"]
+    actions = {str(state.get("Resource", "")).rpartition(":")[2] for state in states.values()}
+    bounds = [BOUNDED_S[action] for action in actions & BOUNDED_S.keys()]
+    return Loop(
+        states=frozenset(states),
+        lap_s=min(waits, default=0),
+        events=sum(_events(state) for state in states.values()),
+        bound_s=min(bounds, default=float("inf")),
+    )
+
+
+def _events(state: Mapping[str, Any]) -> int:
+    return EVENTS.get(state["Type"], 2)
+
+
+def _next(state: Mapping[str, Any]) -> set[str]:
+    after = [state, *state.get("Choices", []), *state.get("Catch", [])]
+    return {one["Next"] for one in after if "Next" in one} | ({state["Default"]} if "Default" in state else set())
+
+
+def _reached(states: Mapping[str, Mapping[str, Any]], name: str) -> set[str]:
+    """Every state that may come after this one."""
+    found: set[str] = set()
+    waiting = _next(states[name])
+    while waiting:
+        one = waiting.pop()
+        if one not in found and one in states:
+            found.add(one)
+            waiting |= _next(states[one])
+    return found

@@ -1,0 +1,147 @@
+"""What CloudFormation accepts and the service then refuses: sizes and counts at their documented limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from infra.rules.assembly import Resource, Stack, given, listed, text
+from infra.rules.finding import Finding
+from infra.rules.statements import documents
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """One limit of a resource type."""
+
+    kind: str
+    what: str
+    most: int
+    measure: Callable[[Resource], int]
+
+
+def plain(value: Any) -> Any:
+    """The value with what is known at deployment only as text in its place."""
+    if isinstance(value, Mapping):
+        one = next(iter(value), "")
+        return text(value) if one == "Ref" or one.startswith("Fn::") else {key: plain(v) for key, v in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
+def characters(value: Any) -> int:
+    """Of the value as JSON without blanks, as IAM and EventBridge count."""
+    return len(json.dumps(plain(value), separators=(",", ":"), ensure_ascii=False))
+
+
+def _environment(resource: Resource) -> int:
+    variables = given(resource.properties, "Environment", "Variables") or {}
+    return sum(len(f"{key}{text(value)}".encode()) for key, value in variables.items())
+
+
+def _targets(measure: Callable[[Mapping[str, Any]], int]) -> Callable[[Resource], int]:
+    return lambda resource: max((measure(one) for one in resource.properties.get("Targets", [])), default=0)
+
+
+def _unbatched(resource: Resource) -> int:
+    """Messages a batch, where no window gathers them."""
+    gathered = resource.properties.get("MaximumBatchingWindowInSeconds", 0)
+    return 0 if gathered else int(resource.properties.get("BatchSize", 10))
+
+
+LIMITS = (
+    Limit(kind="AWS::Lambda::Function", what="bytes of environment", most=4096, measure=_environment),
+    Limit(kind="AWS::Lambda::Function", what="layers", most=5, measure=lambda r: len(r.properties.get("Layers", []))),
+    Limit(
+        kind="AWS::Lambda::EventSourceMapping",
+        what="messages a batch without a window",
+        most=10,
+        measure=_unbatched,
+    ),
+    Limit(
+        kind="AWS::IAM::Role",
+        what="characters of inline policies",
+        most=10_240,
+        measure=lambda r: sum(characters(one) for one in documents(r)),
+    ),
+    Limit(
+        kind="AWS::IAM::Role",
+        what="characters of trust policy",
+        most=2048,
+        measure=lambda r: characters(r.properties["AssumeRolePolicyDocument"]),
+    ),
+    Limit(
+        kind="AWS::IAM::ManagedPolicy",
+        what="characters",
+        most=6144,
+        measure=lambda r: characters(r.properties["PolicyDocument"]),
+    ),
+    Limit(
+        kind="AWS::StepFunctions::StateMachine",
+        what="bytes of definition",
+        most=1024 * 1024,
+        measure=lambda r: len(text(r.properties["DefinitionString"]).encode()),
+    ),
+    Limit(kind="AWS::Events::Rule", what="targets", most=5, measure=lambda r: len(r.properties.get("Targets", []))),
+    Limit(
+        kind="AWS::Events::Rule",
+        what="characters of pattern",
+        most=2048,
+        measure=lambda r: characters(r.properties.get("EventPattern", {})),
+    ),
+    Limit(
+        kind="AWS::Events::Rule",
+        what="characters of input",
+        most=8192,
+        measure=_targets(
+            lambda one: len(text(one.get("Input", given(one, "InputTransformer", "InputTemplate") or "")))
+        ),
+    ),
+    Limit(
+        kind="AWS::Scheduler::Schedule",
+        what="bytes of input",
+        most=256 * 1024,
+        measure=lambda r: len(text(given(r.properties, "Target", "Input") or "").encode()),
+    ),
+    Limit(
+        kind="AWS::S3::BucketPolicy",
+        what="bytes",
+        most=20 * 1024,
+        measure=lambda r: characters(r.properties["PolicyDocument"]),
+    ),
+    Limit(
+        kind="AWS::KMS::Key",
+        what="bytes of policy",
+        most=32 * 1024,
+        measure=lambda r: characters(r.properties["KeyPolicy"]),
+    ),
+    Limit(
+        kind="AWS::SSM::Parameter",
+        what="characters of value",
+        most=4096,
+        measure=lambda r: len(text(r.properties["Value"])),
+    ),
+)
+"""Each from the quotas page of its service."""
+IN_STACK = {"Resources": 500, "Parameters": 200, "Outputs": 200}
+TEMPLATE_BYTES = 1024 * 1024
+
+
+def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each measure above its limit."""
+    for stack in stacks:
+        for section, most in IN_STACK.items():
+            if (count := len(listed_section(stack, section))) > most:
+                yield Finding(where=stack.name, expected=f"{most} {section} at most", came=count)
+        if (size := len(json.dumps(stack.template).encode())) > TEMPLATE_BYTES:
+            yield Finding(where=stack.name, expected=f"a template of {TEMPLATE_BYTES} bytes at most", came=size)
+        for limit in LIMITS:
+            for resource in stack.resources(limit.kind):
+                if (measured := limit.measure(resource)) > limit.most:
+                    yield Finding(where=resource.where, expected=f"{limit.most} {limit.what} at most", came=measured)
+
+
+def listed_section(stack: Stack, section: str) -> list[str]:
+    """The names in a section of the template."""
+    return listed(list(stack.template.get(section, {})))

@@ -1,0 +1,24 @@
+"""Requests of a batch transform fit: 100 MB of them at once, and many rows in one only where they are split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from infra.rules.assembly import Stack, given, tasks
+from infra.rules.finding import Finding
+
+MOST_MB = 100
+SPLITS = ("Line", "RecordIO", "TFRecord")
+
+
+def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each transform that SageMaker refuses."""
+    for task in tasks(stacks, "createTransformJob"):
+        payload = given(task.parameters, "MaxPayloadInMB") or 6
+        at_once = given(task.parameters, "MaxConcurrentTransforms") or 1
+        if payload * at_once > MOST_MB:
+            expected = f"MaxPayloadInMB × MaxConcurrentTransforms of {MOST_MB} at most"
+            yield Finding(where=task.where, expected=expected, came=payload * at_once)
+        split = given(task.parameters, "TransformInput", "SplitType")
+        if given(task.parameters, "BatchStrategy") == "MultiRecord" and split not in SPLITS:
+            yield Finding(where=task.where, expected=f"a SplitType of {', '.join(SPLITS)} with MultiRecord", came=split)

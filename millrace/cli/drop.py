@@ -1,0 +1,48 @@
+"""`millrace drop`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from millrace.cli.options import Build, Json, Stage, Workload
+
+
+def drop(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON lines or Parquet, as the contract says.")],
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    feed: Annotated[
+        str, typer.Option(help="training (labelled rows), scoring (rows to score) or labels (late truth).")
+    ],
+    name: Annotated[str, typer.Option(help="The object's name below the feed.", show_default="the file's name")] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Come back when all that it causes has ended; 1 if something failed.")
+    ] = False,
+) -> None:
+    """Put a file into the landing bucket, where it starts what its feed starts.
+
+    Example: millrace drop week.csv --feed scoring --wait"""
+    from millrace.cli.following import follow
+    from millrace.cli.printing import show_json
+    from millrace.operator import drops
+    from millrace.operator.place import find_place
+
+    drops.check(file, feed)
+    place = find_place(stage, build)
+    names = place.names(workload)
+    key, s3 = drops.key_of(names, feed, name or file.name), place.client("s3")
+    if before := drops.present(s3, names, key):
+        was = f"{before.size:,} bytes of {before.modified}"
+        typer.echo(f"warning: {key} is there already ({was}): this is a new version of it", err=True)
+    dropped = drops.put(s3, names, file, feed=feed, key=key)
+    if not json:
+        typer.echo(f"{dropped.uri} ({dropped.size:,} bytes) starts {dropped.machine}")
+    found = follow(place, names, dropped.execution_arn, said=not json, intake=True) if wait else []
+    if json:
+        ended = [{"machine": told.run.machine, "arn": told.run.arn, "status": told.run.status} for told in found]
+        show_json({"uri": dropped.uri, "machine": dropped.machine, "run": dropped.execution_arn, "ended": ended})

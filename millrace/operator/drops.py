@@ -1,0 +1,81 @@
+"""A file put where the system takes it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from millrace.errors import RunError
+from millrace.names import MACHINE_OF_FEED, WorkloadNames, execution_of_drop
+
+MOST_BYTES = 5 * 2**30
+"""Of one PutObject. https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """The object that a drop would replace."""
+
+    size: int
+    modified: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """An object in the landing bucket."""
+
+    uri: str
+    """With its version."""
+    size: int
+    machine: str
+    execution_arn: str
+    """Of the run that it starts, as soon as the intake has seen it."""
+
+
+def check(file: Path, feed: str) -> None:
+    """Raises RunError for what could not become a drop."""
+    if feed not in MACHINE_OF_FEED:
+        raise RunError(f"--feed: expected one of {list(MACHINE_OF_FEED)}, got {feed!r}")
+    if not file.is_file():
+        raise RunError(f"FILE: expected a file, got {file}, which is {'a folder' if file.is_dir() else 'not there'}")
+    size = file.stat().st_size
+    if not 0 < size <= MOST_BYTES:
+        raise RunError(f"FILE: expected 1 byte to {MOST_BYTES // 2**30} GiB, got {file} of {size:,} bytes")
+
+
+def key_of(names: WorkloadNames, feed: str, name: str) -> str:
+    """Raises RunError for a name that is no object's."""
+    if not name or name.startswith("/") or name.endswith("/"):
+        raise RunError(f"--name: expected a name such as 1997-05.csv or north/1997-05.csv, got {name!r}")
+    return f"{names.workload}/{feed}/{name}"
+
+
+def present(s3: Any, names: WorkloadNames, key: str) -> Before | None:
+    """What lies under this key already; `s3` is boto3's client."""
+    try:
+        head = s3.head_object(Bucket=names.platform.bucket("landing"), Key=key)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
+        return None
+    return Before(size=head["ContentLength"], modified=f"{head['LastModified']:%Y-%m-%d %H:%M}")
+
+
+def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str) -> Dropped:
+    """The object, encrypted as the bucket's default says. Raises RunError when the bucket keeps no versions: the
+    intake knows an object by its version."""
+    bucket = names.platform.bucket("landing")
+    with file.open("rb") as body:
+        version = s3.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "")
+    if not version:
+        raise RunError(f"{bucket}: expected a bucket that keeps versions, got none for {key}")
+    machine = MACHINE_OF_FEED[feed]
+    return Dropped(
+        uri=f"s3://{bucket}/{key}?versionId={version}",
+        size=file.stat().st_size,
+        machine=machine,
+        execution_arn=names.execution_arn(machine, execution_of_drop(bucket, key, version)),
+    )

@@ -1,0 +1,121 @@
+"""Executions read back whole: input, output, the events they put, the executions they started."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from millrace.names import MACHINES, WorkloadNames
+
+STARTED_BY = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
+"""In an input: the ARN of the execution that started this one and waits for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """One run of a state machine, with the answers of its states by name."""
+
+    machine: str
+    arn: str
+    name: str
+    status: str
+    input: dict[str, Any]
+    output: dict[str, Any]
+    """Empty while it runs and when it failed."""
+    started: datetime
+    stopped: datetime
+    events: list[str] = field(default_factory=list)
+    """The ids of the events it put."""
+    children: list[str] = field(default_factory=list)
+    """The ARNs of the executions it started."""
+    transitions: int = 0
+    """What Step Functions counts: states entered, and redrives."""
+    failure: str = ""
+    """Error and cause, when it failed."""
+
+    @property
+    def seconds(self) -> float:
+        return (self.stopped - self.started).total_seconds()
+
+    def answer(self, state: str) -> dict[str, Any]:
+        """What the function behind `$.<state>` answered, empty when that state was not entered."""
+        return dict(self.output.get(state, {}).get("answer", {}))
+
+    @property
+    def is_good(self) -> bool:
+        return self.status == "SUCCEEDED"
+
+
+def executions(states: Any, names: WorkloadNames) -> list[Execution]:
+    """Every execution of the workload's machines, oldest first; one call for each, and one for each machine.
+
+    `states` is boto3's Step Functions client."""
+    found = [
+        _execution(states, machine, each)
+        for machine in MACHINES
+        for page in states.get_paginator("list_executions").paginate(stateMachineArn=names.machine_arn(machine))
+        for each in page["executions"]
+    ]
+    return sorted(found, key=lambda execution: execution.started)
+
+
+def read_history(states: Any, arn: str) -> list[dict[str, Any]]:
+    """The events of an execution's history, in order."""
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+    return [event for page in pages for event in page["events"]]
+
+
+def put_events(history: list[dict[str, Any]]) -> list[str]:
+    """The ids of the events that the execution put on a bus."""
+    answers = [
+        event["taskSucceededEventDetails"]
+        for event in history
+        if event.get("taskSucceededEventDetails", {}).get("resourceType") == "events"
+    ]
+    entries = [entry for answer in answers for entry in json.loads(answer["output"]).get("Entries", [])]
+    return [entry["EventId"] for entry in entries if "EventId" in entry]
+
+
+def started_executions(history: list[dict[str, Any]]) -> list[str]:
+    """The ARNs of the executions that the execution started and waited for."""
+    answers = [
+        json.loads(event["taskSubmittedEventDetails"]["output"])
+        for event in history
+        if event.get("taskSubmittedEventDetails", {}).get("resourceType") == "states"
+    ]
+    return [answer["ExecutionArn"] for answer in answers if "ExecutionArn" in answer]
+
+
+def _execution(states: Any, machine: str, listed: Mapping[str, Any]) -> Execution:
+    history = read_history(states, listed["executionArn"])
+    return Execution(
+        machine=machine,
+        arn=listed["executionArn"],
+        name=listed["name"],
+        status=listed["status"],
+        input=_document(history, "executionStartedEventDetails", "input"),
+        output=_document(history, "executionSucceededEventDetails", "output"),
+        started=listed["startDate"],
+        stopped=listed.get("stopDate") or listed["startDate"],
+        events=put_events(history),
+        children=started_executions(history),
+        transitions=sum(event["type"].endswith(("StateEntered", "ExecutionRedriven")) for event in history),
+        failure=_failure(listed["status"], history),
+    )
+
+
+def _document(history: list[dict[str, Any]], details: str, name: str) -> dict[str, Any]:
+    texts = [event[details].get(name) for event in history if details in event]
+    return dict(json.loads(texts[0] or "{}")) if texts else {}
+
+
+def _failure(status: str, history: list[dict[str, Any]]) -> str:
+    """Of the last attempt: what a redrive has mended is no failure any more."""
+    names = ("executionFailedEventDetails", "executionTimedOutEventDetails", "executionAbortedEventDetails")
+    found = [event[name] for event in history for name in names if name in event]
+    if not found or status in ("RUNNING", "SUCCEEDED"):
+        return ""
+    return ": ".join(word for word in (found[-1].get("error"), found[-1].get("cause")) if word)

@@ -1,0 +1,85 @@
+"""Rows of records as a file: Parquet, CSV or JSON lines, by the file's ending."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from millrace.errors import PlaceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ENDINGS = (".parquet", ".csv", ".jsonl")
+ROW_GROUP_ROWS = 10_000
+
+Row = Mapping[str, Any]
+Write = Callable[[Row], object]
+
+
+def check_ending(path: Path) -> Path:
+    """The path; raises PlaceError for one that no format has, before any work is done."""
+    if path.suffix not in ENDINGS:
+        raise PlaceError(f"{path}: expected a file that ends with one of {', '.join(ENDINGS)}, got {path.suffix!r}")
+    if not path.parent.is_dir():
+        raise PlaceError(f"{path}: expected a folder {path.parent}, there is none")
+    return path
+
+
+def export(rows: Iterable[Row], path: Path, schema: pa.Schema) -> int:
+    """How many rows the file holds now; it is there whole or, after an error, not at all."""
+    writer = {".parquet": _parquet, ".csv": _csv, ".jsonl": _json_lines}[check_ending(path).suffix]
+    partial, count = path.with_name(f".{path.name}.part"), 0
+    try:
+        with writer(partial, schema) as write:
+            for row in rows:
+                write(row)
+                count += 1
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+@contextmanager
+def _parquet(path: Path, schema: pa.Schema) -> Iterator[Write]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    waiting: list[Row] = []
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+
+        def flush() -> None:
+            writer.write_table(pa.Table.from_pylist([dict(row) for row in waiting], schema=schema))
+            waiting.clear()
+
+        def write(row: Row) -> None:
+            waiting.append(row)
+            if len(waiting) == ROW_GROUP_ROWS:
+                flush()
+
+        yield write
+        flush()
+
+
+@contextmanager
+def _csv(path: Path, schema: pa.Schema) -> Iterator[Write]:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, schema.names)
+        writer.writeheader()
+        yield writer.writerow
+
+
+@contextmanager
+def _json_lines(path: Path, _: pa.Schema) -> Iterator[Write]:
+    with path.open("w", encoding="utf-8") as file:
+        yield lambda row: file.write(json_line(row) + "\n")
+
+
+def json_line(row: Row) -> str:
+    """The row as one line of JSON; a moment in ISO 8601."""
+    return json.dumps(row, ensure_ascii=False, default=lambda value: value.isoformat())

@@ -1,0 +1,118 @@
+"""Processes of a command: each with a log and a session of its own; no signal, however early, leaves one behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from millrace.errors import DeskError
+
+STOP_S = 10
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+TAIL = 15
+"""So many lines of a log tell why a process failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """A process that was started, and where it writes."""
+
+    what: str
+    log: Path
+    popen: subprocess.Popen[bytes]
+
+    def has_ended(self) -> bool:
+        return self.popen.poll() is not None
+
+    def succeed(self) -> None:
+        """Wait for its end; raises DeskError with the end of its log unless it exits with 0."""
+        if self.popen.wait() == 0:
+            return
+        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL:])
+        raise DeskError(f"{self.what}: expected exit status 0, got {self.popen.returncode}; see {self.log}\n{tail}")
+
+
+@dataclass(kw_only=True)
+class Processes:
+    """What a command has started; `stop` ends all of it."""
+
+    folder: Path
+    """Logs and temporary files lie below it."""
+    _running: list[Process] = field(default_factory=list)
+
+    def start(
+        self,
+        what: str,
+        arguments: Sequence[str],
+        *,
+        log: str,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = (sys.executable, "-m"),
+        cwd: Path | None = None,
+    ) -> Process:
+        """Start a Python module, or another program; its output goes to the log of that name."""
+        # What a process that is interrupted leaves in its temporary folder stays below the build folder.
+        temporary = self.folder.resolve() / "tmp"
+        temporary.mkdir(exist_ok=True)
+        with (self.folder / log).open("wb") as output, undisturbed():
+            popen = subprocess.Popen(
+                [*program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**_nobody(), "TMPDIR": str(temporary), **(environment or {})},
+                cwd=cwd,
+                start_new_session=True,
+            )
+            process = Process(what=what, log=self.folder / log, popen=popen)
+            self._running.append(process)
+        return process
+
+    def release(self, process: Process) -> None:
+        """From now on `stop` leaves it alone."""
+        self._running.remove(process)
+
+    def stop(self) -> None:
+        """TERM to each process group, KILL to what is left of it after STOP_S; a second signal cannot cut it short."""
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+        try:
+            left = [process.popen for process in self._running if not process.has_ended()]
+            for popen in left:
+                os.killpg(popen.pid, signal.SIGTERM)
+            end = time.monotonic() + STOP_S
+            for popen in left:
+                with suppress(subprocess.TimeoutExpired):
+                    popen.wait(timeout=max(0.1, end - time.monotonic()))
+                # Also what the leader of the group left behind: the synthesis has a child of its own.
+                with suppress(ProcessLookupError):
+                    os.killpg(popen.pid, signal.SIGKILL)
+                popen.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _nobody() -> dict[str, str]:
+    """The environment without any account: whatever profile or keys a person has, the local cloud sees none."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A signal that comes in the block takes effect at its end: no process is started that nobody would stop."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: came.append(got)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for got in came:
+        signal.raise_signal(got)

@@ -1,0 +1,174 @@
+"""What docs/operating.md says is so: the commands, their options, and the inputs of the machines, field by field."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from functions.guard import evidence
+from functions.opening import asked
+from functions.snapshot import configuration
+from infra.context import Context
+from infra.settings import settings_for
+from millrace.cli.app import app
+from millrace.ingestion import Drop, IngestState
+from millrace.invocation import Asked
+from millrace.operator.runs import LISTED
+from millrace.release import Rollback
+from millrace.scoring import ScoringDrop, ScoringState
+from millrace.workload import load_workload
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "operating.md").read_text()
+FOLDER = ROOT / "workloads" / "electricity"
+CODE = re.compile(r"`([^`]+)`")
+READ: dict[str, type[BaseModel]] = {
+    "train": configuration.Asked,
+    "retrain": evidence.Request,
+    "release": asked.Opening,
+    "score": ScoringState,
+    "monitor": Asked,
+    "teardown": Asked,
+    "ingest": IngestState,
+}
+"""What the first function of a machine reads of its input."""
+INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
+    ("retrain", "detail"): (evidence.Detail,),
+    ("score", "detail"): (ScoringDrop,),
+    ("release", "detail"): (asked.Registered,),
+    ("release", "rollback"): (Rollback,),
+    ("release", "rollout"): (asked.Rollout,),
+    ("ingest", "detail"): (Drop,),
+}
+"""What a field that is an object holds."""
+BY_LATER_STATES = {"ingestion", "validation", "sharding"}
+"""Of the state that a machine hands on: not of its input."""
+
+
+def definition(machine: str) -> dict[str, Any]:
+    context = Context(
+        settings=settings_for("prod", account="123456789012", region="eu-west-1"),
+        workload=load_workload(FOLDER),
+        folder=FOLDER,
+        key_arn="arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000",
+        subnet_ids=("subnet-0a1b2c3d",),
+        security_group_id="sg-0a1b2c3d",
+        images={image: f"registry/{image}:unbuilt" for image in ("training", "processing", "inference")},
+    )
+    found: dict[str, Any] = import_module(f"infra.machines.{machine}").definition(context)
+    return found
+
+
+def defaults(machine: str) -> dict[str, Any]:
+    """What holds when the input says nothing; empty for a machine that asks for everything."""
+    state = definition(machine)["States"].get("Defaults", {})
+    return {name.removesuffix(".$"): value for name, value in state.get("Parameters", {}).get("defaults", {}).items()}
+
+
+def inputs(page: str) -> dict[tuple[str, str], tuple[str, str]]:
+    """By machine and field: what it means, and what holds when it is left out."""
+    lines = page[page.index("| machine | field |") :].split("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return {(CODE.findall(machine)[0], CODE.findall(field)[0]): (means, left) for machine, field, means, left in rows}
+
+
+def wrong_inputs(page: str) -> set[tuple[str, str]]:
+    """Machine and field of what the page says and the definitions do not, or the other way."""
+    told = inputs(page)
+    real = {
+        (machine, field)
+        for machine, model in READ.items()
+        for field in set(model.model_fields) - BY_LATER_STATES | set(defaults(machine))
+    }
+    return set(told) ^ real
+
+
+def wrong_defaults(page: str) -> list[str]:
+    """Rows whose last column is not what the definition has."""
+    found = []
+    for (machine, field), (_, left) in inputs(page).items():
+        held = defaults(machine).get(field)
+        word = {None: None, "$$.Execution.StartTime": "the start of the execution"}.get(json.dumps(held).strip('"'))
+        expected = word or (f"`{held}`" if isinstance(held, str) else "`{}`" if held == {} else None)
+        if held is None and machine == "ingest":
+            expected = "refused"
+        if expected and not left.startswith(expected):
+            found.append(f"{machine} {field}: {left}, expected {expected}")
+    return found
+
+
+def test_every_machine_has_its_rows() -> None:
+    machines = {
+        path.stem for path in (ROOT / "infra" / "machines").glob("*.py") if "def definition(" in path.read_text()
+    }
+    assert machines == set(READ) == set(LISTED) == {machine for machine, _ in inputs(PAGE)}
+
+
+def test_the_inputs_are_those_of_the_definitions() -> None:
+    assert wrong_inputs(PAGE) == set()
+    assert wrong_defaults(PAGE) == []
+
+
+def test_a_field_that_is_an_object_is_told_whole() -> None:
+    told = inputs(PAGE)
+    for (machine, field), models in INSIDE.items():
+        named = {info.alias or name for model in models for name, info in model.model_fields.items()}
+        assert named <= set(CODE.findall(told[machine, field][0])), (machine, field)
+
+
+def test_a_page_that_says_too_much_or_too_little_is_found() -> None:
+    """The negative controls."""
+    row = next(line for line in PAGE.splitlines() if line.startswith("| `score` | `detail`"))
+    assert wrong_inputs(PAGE.replace(row + "\n", "")) == {("score", "detail")}
+    assert wrong_inputs(PAGE.replace(row, row.replace("`detail`", "`drop`"))) == {
+        ("score", "detail"),
+        ("score", "drop"),
+    }
+    assert len(wrong_defaults(PAGE.replace("| the start of the execution |", "| now |"))) == 6
+    assert wrong_defaults(PAGE.replace("| `train` | `detail` | what the cause told | `{}` |",
+                                       "| `train` | `detail` | what the cause told | refused |"))  # fmt: skip
+
+
+def unknown_calls(page: str) -> list[str]:
+    """Commands and options of `millrace` on the page that there are not."""
+    commands = typer.main.get_group(app).commands
+    found = []
+    for line in re.findall(r"(?:^\$ |`)(millrace [^`\n]+)", page, re.M):
+        words = re.sub(r"\s+#.*$", "", line).split()[1:]
+        if not words or words[0].startswith("-"):
+            continue
+        if words[0] not in commands:
+            found.append(line)
+            continue
+        known = {option for parameter in commands[words[0]].params for option in parameter.opts}
+        found += [f"{line}: {word}" for word in words if word.startswith("--") and word not in known]
+    return found
+
+
+def test_each_command_on_the_page_is_there() -> None:
+    assert unknown_calls(PAGE) == []
+    assert unknown_calls("`millrace drip FILE`") == ["millrace drip FILE"]
+    assert unknown_calls("$ millrace drop FILE --food x") == ["millrace drop FILE --food x: --food"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "position", "told"),
+    [("millrace re", "1", {"rerun", "retrain"}), ("millrace runs --m", "2", {"--machine"})],
+)
+def test_the_shell_completes_commands_and_options(typed: str, position: str, told: set[str]) -> None:
+    environment = {**os.environ, "_MILLRACE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": position}
+    program = "import sys; sys.argv[0] = 'millrace'; from millrace.cli.app import run; run()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) == told

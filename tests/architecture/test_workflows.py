@@ -1,0 +1,140 @@
+"""The pipelines: linted, pinned, with the least rights, and what they call is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
+BAD = """\
+name: bad
+on: [pull_request_target]
+jobs:
+  bad:
+    runs-on: ubuntu-24.04
+    steps:
+      - uses: actions/checkout@v6
+      - run: echo "${{ github.event.pull_request.title }}"
+"""
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    zizmor = Path(sys.executable).parent / "zizmor"
+    words = ["--offline", "--no-progress", "--persona", "auditor", "--format", "plain"]
+    return subprocess.run([zizmor, *words, folder], capture_output=True, text=True, check=False)
+
+
+def test_the_linter_finds_nothing() -> None:
+    done = lint(ROOT / ".github" / "workflows")
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_linter_finds_what_is_bad(tmp_path: Path) -> None:
+    (tmp_path / ".github" / "workflows").mkdir(parents=True)
+    (tmp_path / ".github" / "workflows" / "bad.yml").write_text(BAD)
+    done = lint(tmp_path)
+    assert done.returncode != 0
+    for audit in ("template-injection", "unpinned-uses", "excessive-permissions", "dangerous-triggers", "artipacked"):
+        assert audit in done.stdout, audit
+
+
+def read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(path.read_text())
+    return document
+
+
+def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def unpinned(text: str) -> list[str]:
+    """Actions without a whole commit, or without the release that it is."""
+    lines = re.findall(r"uses: (.+)$", text, re.M)
+    return [line for line in lines if not re.fullmatch(rf"{PINNED.pattern} # v\d+\.\d+\.\d+", line)]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_are_whole_commits_of_a_named_release(path: Path) -> None:
+    assert "uses: " in path.read_text()
+    assert unpinned(path.read_text()) == []
+
+
+def test_an_action_by_its_tag_is_found() -> None:
+    assert unpinned(BAD) == ["actions/checkout@v6"]
+
+
+def test_one_action_is_one_commit_everywhere() -> None:
+    used = {line for path in WORKFLOWS for line in re.findall(r"uses: (.+)$", path.read_text(), re.M)}
+    names = [line.partition("@")[0] for line in used]
+    assert len(names) == len(set(names)), sorted(used)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_rights_are_given_job_by_job_and_none_is_more_than_asked(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {}
+    for name, job in workflow["jobs"].items():
+        signs_in = any("configure-aws-credentials" in step.get("uses", "") for step in job["steps"])
+        wanted = {"contents": "read"} | ({"id-token": "write"} if signs_in else {})
+        assert job["permissions"] == wanted, name
+        assert not signs_in or "environment" in job, f"{name}: whoever signs in at AWS stands behind an environment"
+        assert job["timeout-minutes"] <= 120
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_script_holds_an_expression_and_there_is_no_key(path: Path) -> None:
+    """What a person wrote comes in as a variable of the environment, never as a part of a script."""
+    for step in steps(read(path)):
+        assert "${{" not in step.get("run", "")
+    assert "secrets." not in path.read_text()
+
+
+def commands(path: Path) -> list[list[str]]:
+    scripts = [step["run"] for step in steps(read(path)) if "run" in step]
+    return [shlex.split(line) for script in scripts for line in script.splitlines()]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_what_they_call_is_there(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    chosen = {
+        one
+        for job in read(path)["jobs"].values()
+        for one in job.get("strategy", {}).get("matrix", {}).get("target", [])
+    }
+    called = {words[1] for words in commands(path) if words[0] == "make"} - {"$TARGET"}
+    assert called | chosen <= targets
+    assert called | chosen
+
+
+def test_validate_takes_what_the_pipeline_gives_it() -> None:
+    from typer.main import get_command
+
+    from millrace.cli.app import app
+
+    (words,) = [one for one in commands(ROOT / ".github" / "workflows" / "validate-model.yml") if "validate" in one]
+    words = words[words.index("validate") : words.index("|")]
+    command = get_command(app).commands["validate"]  # type: ignore[attr-defined]
+    context = command.make_context("validate", words[1:])
+    assert (context.params["candidate"], context.params["stage"], context.params["json"]) == (
+        "$VERSION",
+        "$STAGE",
+        True,
+    )
+
+
+def test_every_change_is_checked_tested_and_synthesized_for_all_stages() -> None:
+    jobs = read(ROOT / ".github" / "workflows" / "ci.yml")["jobs"]
+    assert jobs["test"]["strategy"]["matrix"]["target"] == ["test", "test-slow"]
+    assert jobs["synth"]["strategy"]["matrix"]["stage"] == ["local", "dev", "prod"]
+    run = "\n".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
+    assert all(wanted in run for wanted in ("make check", "make synth", "make diff"))

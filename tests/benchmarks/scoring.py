@@ -1,0 +1,158 @@
+"""What batch scoring costs from Parquet to Parquet, in CPU µs a row, beside read, one forward pass and write alone.
+
+`python -m tests.benchmarks.scoring [rows]`; the last line is JSON. Ours is the whole way of the machine `score` without
+network: shards as JSON lines, the container's application, answers joined and written. The limit does no more than
+must be done: it reads the same file, stacks the features, asks the same model and writes the same table. Both take
+turns in one process. The container itself, a process of its own, is asked the same shards for its peak memory.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from functions.delivery.joining import join, read_line
+from functions.sharding.shards import shards
+from jobs.serving.application import LINES, Application
+from jobs.serving.http import Head
+from jobs.serving.server import Request
+from jobs.serving.settings import Settings
+from millrace.artefact import read_folder
+from millrace.contract.arrow import LINE
+from millrace.contract.reading import load_contract
+from millrace.demo.run import FOLDER, SAMPLE
+from millrace.inference import Model
+from millrace.scoring import delivered_schema
+from tests.benchmarks.serving import FEATURES, started, write_model
+
+ROWS, ROUNDS, BATCH_ROWS, SHARD_BYTES = 200_000, 3, 65_536, 1_000_000
+BAR_RATIO, BAR_MB = 1.3, 500
+VERSION = "1"
+CONTRACT = load_contract(FOLDER)
+SCHEMA = delivered_schema(CONTRACT)
+
+
+def write_rows(rows: int, file: Path) -> None:
+    """Accepted rows: the workload's real ones, again and again."""
+    sample = pq.read_table(SAMPLE).drop_columns([CONTRACT.label.name])
+    whole = pa.concat_tables([sample] * (rows // sample.num_rows + 1)).slice(0, rows)
+    whole = whole.append_column(LINE, pa.array(np.arange(1, rows + 1)))
+    pq.write_table(whole, file, row_group_size=BATCH_ROWS, write_page_checksum=True)
+
+
+def batches(file: Path) -> Iterator[pa.RecordBatch]:
+    return pq.ParquetFile(file, page_checksum_verification=True).iter_batches(BATCH_ROWS)
+
+
+def application(folder: Path) -> Application:
+    model = Model(read_folder(folder))
+    return Application(model, Settings.read({"MILLRACE_MODEL_VERSION": VERSION, "SAGEMAKER_BATCH": "true"}))
+
+
+def answered(application: Application, shard: bytes) -> bytes:
+    head = Head(method="POST", path="/invocations", content_type=LINES, body_bytes=len(shard), stays=True, waits=False)
+    (answer,) = application.answer([Request(head=head, body=shard)])
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+def ours(model: Application, file: Path, out: Path) -> dict[str, float]:
+    """CPU seconds of each step."""
+    begin = time.process_time()
+    pieces = list(shards(pq.read_table(file), FEATURES, limit=SHARD_BYTES))
+    sharded = time.process_time()
+    bodies = [answered(model, piece) for piece in pieces]
+    transformed = time.process_time()
+    lines = (read_line(line) for body in bodies for line in body.split(b"\n"))
+    with pq.ParquetWriter(out, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        for batch in join(batches(file), lines, schema=SCHEMA, model_version=VERSION):
+            writer.write_batch(batch)
+    delivered = time.process_time()
+    return {"sharding": sharded - begin, "container": transformed - sharded, "delivery": delivered - transformed}
+
+
+def limit(model: Model, file: Path, out: Path) -> float:
+    """CPU seconds of read, forward and write."""
+    begin, threshold = time.process_time(), model.description.threshold
+    with pq.ParquetWriter(out, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        for batch in batches(file):
+            features = [batch.column(name).to_numpy().astype(np.float32) for name in FEATURES]
+            probability = model.probabilities(np.stack(features, axis=1)).astype(np.float64)
+            value = probability >= threshold
+            found = {
+                "value": pa.array(value.astype(np.int32)),
+                "probability": pa.array(probability),
+                "confidence": pa.array(np.where(value, probability, 1 - probability)),
+                "model_version": pa.repeat(VERSION, batch.num_rows),
+                SCHEMA.names[-1]: batch.column(LINE),
+            }
+            columns = [found[name] if name in found else batch.column(name) for name in SCHEMA.names]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
+    return time.process_time() - begin
+
+
+def same(one: Path, other: Path) -> None:
+    """Both deliver the same; a probability went as text and came back as the nearest double."""
+    found, expected = pq.read_table(one), pq.read_table(other)
+    for name in SCHEMA.names:
+        if pa.types.is_floating(SCHEMA.field(name).type):
+            assert pc.max(pc.abs(pc.subtract(found[name], expected[name]))).as_py() < 1e-6, name
+        else:
+            assert found[name].equals(expected[name]), name
+
+
+def peak_mb(root: Path, pieces: Iterator[bytes]) -> float:
+    """Of the container, one worker, when it has answered the shards; `root` stands for /opt/ml."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    variables = {"MILLRACE_ML_ROOT": str(root), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
+    variables |= {"SAGEMAKER_BIND_TO_PORT": str(port), "SAGEMAKER_BATCH": "true"}
+    with started([sys.executable, "-m", "jobs.serving", "serve"], port, **variables) as process:
+        for piece in pieces:
+            connection = http.client.HTTPConnection("127.0.0.1", port)
+            connection.request("POST", "/invocations", piece, {"content-type": LINES})
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            answer.read()
+            connection.close()
+        status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def main() -> None:
+    """Print the figures; the last line says whether the bars hold."""
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        file = scratch / "accepted.parquet"
+        write_rows(rows, file)
+        write_model(scratch / "model")
+        model, plain = application(scratch / "model"), Model(read_folder(scratch / "model"))
+        rounds = []
+        for _ in range(ROUNDS):
+            rounds.append((ours(model, file, scratch / "ours"), limit(plain, file, scratch / "limit")))
+        same(scratch / "ours", scratch / "limit")
+        peak = peak_mb(scratch, shards(pq.read_table(file), FEATURES, limit=SHARD_BYTES))
+    for step in rounds[0][0]:
+        print(f"{step}: {median(one[step] for one, _ in rounds) / rows * 1e6:.2f} CPU µs a row")
+    least = median(other for _, other in rounds)
+    print(f"read, forward, write: {least / rows * 1e6:.2f} CPU µs a row")
+    figure = round(median(sum(one.values()) / other for one, other in rounds), 2)
+    result = {"name": "scoring", "figure": figure, "unit": "x read + forward + write (CPU)", "bar": BAR_RATIO}
+    print(json.dumps({**result, "holds": figure <= BAR_RATIO and peak < BAR_MB, "container_peak_mb": round(peak)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""What an operator reads after the fourteen months, by the commands themselves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from millrace.cli.app import app
+from millrace.cost import usd_per_hour
+from millrace.demo.months import months
+from millrace.demo.run import SAMPLE
+from millrace.desk import PLATFORM
+from millrace.operator.decisions import find_days
+from millrace.operator.lineage import Link, trace
+from millrace.operator.place import Place
+from tests.end_to_end.conftest import Lived
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run("versions", "--json")`: the command's result."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
+    monkeypatch.setenv("COLUMNS", "250")
+    return lambda *words: CliRunner().invoke(app, words, catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def place(lived: Lived) -> Place:
+    return Place(platform=PLATFORM, client=lived.desk.client)
+
+
+@pytest.fixture(scope="module")
+def last_decision(lived: Lived, place: Place) -> str:
+    day = next(find_days(place, lived.names))
+    return day.decisions[-1].id
+
+
+def test_versions(run: Run, lived: Lived) -> None:
+    """Two versions and the model that was refused, as the story tells them."""
+    found = json.loads(run("versions", "--json").stdout)
+    assert [(one["version"], one["status"], one["reason"]) for one in found] == [
+        (None, "refused", "alarm"),
+        ("2", "live", "alarm"),
+        ("1", "previous", "first"),
+    ]
+    refused, second, first = found
+    assert (first["trained_at"][:10], second["trained_at"][:10]) == ("1997-01-01", "1997-05-15")
+    assert second["live_at"] is not None
+    assert first["rows"] == 11_472
+    for one in (first, second):
+        package = f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/{lived.names.package_group}/{one['version']}"
+        known = lived.desk.client("sagemaker").describe_model_package(ModelPackageName=package)
+        metadata = known["CustomerMetadataProperties"]
+        assert one["digests"] == {name: metadata[f"{name}_digest"] for name in one["digests"]}
+        assert len(one["digests"]) == 8
+        assert one["snapshot_id"] == metadata["snapshot_id"]
+        assert all(gate["passed"] for gate in one["gates"])
+    broken = [gate for gate in refused["gates"] if not gate["passed"]]
+    assert "calibration" in [gate["name"] for gate in broken]
+    assert all(gate["measured"] > gate["bound"] for gate in broken if gate["name"] == "calibration")
+    table = run("versions").stdout
+    assert "non_inferiority" in table
+    assert "not passed: calibration" in table
+
+
+def test_quarantine(run: Run, tmp_path: Path) -> None:
+    """The label file with a day twice, and the one row out of range; nothing else was refused."""
+    told = json.loads(run("quarantine", "--json", "--limit", "0").stdout)
+    assert told["reasons"] == {"duplicate_key": 48, "range": 1}
+    assert len(told["rows"]) == 49
+    (row,) = json.loads(run("quarantine", "--json", "--reason", "range").stdout)["rows"]
+    wanted = {"feed": "scoring", "drop": "electricity/scoring/week.csv", "column": "nswdemand", "expected": "<= 1"}
+    assert {name: row[name] for name in wanted} == wanted
+    assert (row["came"], row["line"]) == ("17.5", 102)
+    assert [row["line"] for row in told["rows"] if row["reason"] == "duplicate_key"] == list(range(194, 242))
+    nothing = json.loads(run("quarantine", "--json", "--drop", "eek.csv").stdout)
+    assert nothing == {"reasons": {}, "rows": []}
+    for ending, read in ((".parquet", _parquet), (".csv", _csv)):
+        assert run("quarantine", "--drop", "week.csv", "--export", str(tmp_path / f"r{ending}")).exit_code == 0
+        (kept,) = read(tmp_path / f"r{ending}")
+        assert json.loads(kept["raw"])["nswdemand"] == 17.5
+    assert "No row was refused" in run("quarantine", "--reason", "pattern").stdout
+    assert "and 29 more" in run("quarantine").stderr
+
+
+def _parquet(path: Path) -> list[dict[str, Any]]:
+    return list(pq.read_table(path).to_pylist())
+
+
+def _csv(path: Path) -> list[dict[str, Any]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_decisions(run: Run, lived: Lived, last_decision: str) -> None:
+    day = "1997-05-14"
+    found = [json.loads(line) for line in run("decisions", "--from", day, "--to", day, "--json").stdout.splitlines()]
+    assert len(found) == 48 == len({one["id"] for one in found})
+    assert {one["event_time"][:10] for one in found} == {day}
+    assert {one["model_version"] for one in found} == {"1"}
+    assert [one["event_time"] for one in found] == sorted((one["event_time"] for one in found), reverse=True)
+    newest = [json.loads(line) for line in run("decisions", "--limit", "3", "--json").stdout.splitlines()]
+    assert newest[0]["id"] == last_decision
+    assert len(newest) == 3
+    (one,) = map(json.loads, run("decisions", "--id", last_decision, "--json").stdout.splitlines())
+    assert (one["id"], one["model_version"]) == (last_decision, "2")
+    assert last_decision in run("decisions", "--limit", "1").stdout
+    assert "No decision" in run("decisions", "--from", "2001-01-01").stdout
+
+
+def test_cost(run: Run) -> None:
+    """One run in May, for whose version the month's money was reserved."""
+    may = json.loads(run("cost", "--month", "1997-05", "--json").stdout)
+    (spent,) = may["runs"]
+    assert (spent["version"], spent["jobs"]) == ("2", 2)
+    assert may["reserved_usd"] == pytest.approx(spent["reserved_usd"], abs=0.01)
+    assert may["budget_usd"] == 50
+    assert 0 < spent["estimated_usd"] == pytest.approx(spent["billed_s"] / 3600 * usd_per_hour("ml.m5.large"))
+    assert spent["estimated_usd"] < spent["reserved_usd"]
+    serving = may["serving"]
+    assert (serving["instance"], serving["hours"]) == ("ml.m5.large", 31 * 24)
+    assert serving["predictions"] == months(SAMPLE, "1997-05", "1997-05")[0].rows.num_rows
+    assert serving["usd_per_1000"] == pytest.approx(serving["usd"] / serving["predictions"] * 1000)
+    assert json.loads(run("cost", "--json").stdout)["month"] == "1997-07"
+    none = json.loads(run("cost", "--month", "1996-12", "--json").stdout)
+    assert (none["runs"], none["serving"], none["reserved_usd"]) == ([], None, 0)
+
+
+def test_why(run: Run, last_decision: str) -> None:
+    """From the last decision to the eight files and the labels of the months before."""
+    result = run("why", last_decision, "--json")
+    links = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert {link["state"] for link in links} == {"checked", "recorded"}
+    assert [link["what"] for link in links if link["state"] == "recorded"] == ["rows from labels", "code"]
+    assert len([link for link in links if link["what"] == "drop"]) == 8
+    assert {link["what"] for link in links} == {
+        "decision", "model version", "model", "training run", "dataset version", "data files", "drop",
+        "rows from labels", "contract", "config", "code", "evaluation", "gate",
+    }  # fmt: skip
+    assert [len(link["digest"]) for link in links if link["digest"]] == [64] * 16
+    assert "✓" in run("why", last_decision).stdout
+
+
+class Tampered:
+    """S3 as it would answer if somebody had changed the objects whose key ends so."""
+
+    def __init__(self, client: Any, ending: str) -> None:
+        self._client, self._ending = client, ending
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def get_object(self, *, Key: str, **named: Any) -> Any:
+        answer = self._client.get_object(Key=Key, **named)
+        if Key.endswith(self._ending):
+            content = answer["Body"].read()
+            answer["Body"] = type("Body", (), {"read": lambda _: content + b"\n# x: 1\nx: 1\n"})()
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("ending", "broken"),
+    [
+        ("1996-08.parquet", {"drop"}),
+        ("config/contract.yaml", {"contract"}),
+        ("output/model.tar.gz", {"model"}),
+    ],
+)
+def test_why_says_where_the_chain_breaks(
+    lived: Lived, place: Place, last_decision: str, ending: str, broken: set[str]
+) -> None:
+    s3 = Tampered(lived.desk.client("s3"), ending)
+    changed = Place(platform=PLATFORM, client=lambda name: s3 if name == "s3" else lived.desk.client(name))
+    links: list[Link] = list(trace(changed, lived.names, last_decision))
+    assert {link.what for link in links if link.state == "broken"} == broken
+    assert len([link for link in links if link.state == "broken"]) == 1
+
+
+def test_doctor(run: Run) -> None:
+    """Everything that the local cloud needs is here; of quotas it says that they are not."""
+    result = run("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(result.stdout)}
+    assert [name for name, check in checks.items() if check["verdict"] == "missing"] == []
+    assert result.exit_code == 0
+    assert checks["platform stack"]["verdict"] == "ok"
+    assert checks["stacks of electricity"]["found"].endswith("stacks")
+    assert (checks["quotas"]["verdict"], checks["quotas"]["found"]) == ("unknown", "not covered here")

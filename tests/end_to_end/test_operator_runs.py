@@ -1,0 +1,89 @@
+"""What an operator sees of the runs of the fourteen months, by the commands themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from millrace.cli.app import app
+from millrace.names import MACHINES
+from millrace.operator.executions import read_history
+from millrace.operator.history import read_steps
+from millrace.operator.run_logs import Log, read_log
+from tests.end_to_end.conftest import Lived
+
+
+@pytest.fixture
+def told(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`told("runs")`: what the command prints with --json."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
+
+    def run(*words: str) -> Any:
+        return json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)
+
+    return run
+
+
+def test_the_runs_are_those_that_the_story_tells(told: Callable[..., Any], lived: Lived) -> None:
+    runs = told("runs", "--limit", "1000")
+    steps = {step["id"]: step for step in lived.result["steps"] if step["kind"] in MACHINES}
+    assert {run["arn"] for run in runs} == set(steps)
+    assert {run["arn"]: run["machine"] for run in runs} == {arn: step["kind"] for arn, step in steps.items()}
+    assert [run["started"] for run in runs] == sorted((run["started"] for run in runs), reverse=True)
+    assert {run["status"] for run in runs} == {"SUCCEEDED"}
+    assert told("runs", "--status", "failed") == []
+    abouts = {machine: {run["about"] for run in runs if run["machine"] == machine} for machine in MACHINES}
+    assert abouts["score"] == {"scoring/week.csv"}
+    assert abouts["train"] == {"first", "alarm"}
+    assert abouts["release"] == {"version 1", "version 2"}
+    assert abouts["retrain"] == {"alarm input-drift", "schedule"}
+    assert {about.partition("/")[0] for about in abouts["ingest"]} == {"training", "labels"}
+    assert all(about.startswith("windows until 1997-") for about in abouts["monitor"])
+
+
+def test_a_retraining_is_shown_with_its_family(told: Callable[..., Any], lived: Lived) -> None:
+    """The monitor's event or the alarm asked; the guard accepted; the training was its child."""
+    (train,) = [run for run in told("runs", "--machine", "train") if run["started"].startswith("1997-05-15")]
+    shown = told("show", train["run"][:10])
+    parent = told("show", shown["parent"])
+    assert (parent["run"]["machine"], parent["children"]) == ("retrain", [train["arn"]])
+    (release,) = shown["children"]
+    assert told("show", release)["about"] == "version 2"
+    assert told("show", release)["parent"] == train["arn"]
+    assert [step["name"] for step in shown["steps"]][4:7] == ["Budget", "Start?", "Training"]
+    assert {step["outcome"] for step in shown["steps"]} == {"succeeded"}
+    assert shown["output"]["registration"]["answer"]["version"] == "2"
+    assert shown["why_not_redrivable"] == "Execution is SUCCEEDED and cannot be redriven"
+    assert shown["log"] is None
+
+
+def test_a_beginning_of_many_runs_is_told_to_be_one(told: Callable[..., Any], lived: Lived) -> None:
+    names = [run["run"] for run in told("runs", "--limit", "1000")]
+    shared = next(letter for letter in "0123456789abcdef" if sum(name.startswith(letter) for name in names) > 1)
+    done = CliRunner().invoke(app, ["show", shared])
+    assert f"expected one run, '{shared}' fits" in str(done.exception)
+
+
+def log_of(lived: Lived, arn: str, state: str) -> Log:
+    steps = read_steps(read_history(lived.desk.client("stepfunctions"), arn))
+    (step,) = [step for step in steps if step.name == state]
+    return read_log(lived.desk.client("logs"), step)
+
+
+def test_the_log_of_each_step_is_found(told: Callable[..., Any], lived: Lived) -> None:
+    """Of a function by the time of its call, of a job by its name; months later, by the cloud's clock."""
+    (arn,) = [run["arn"] for run in told("runs", "--machine", "train") if run["started"].startswith("1997-05-15")]
+    function = log_of(lived, arn, "Snapshot")
+    assert function.group == f"/aws/lambda/{lived.names.function('snapshot')}"
+    entries = [json.loads(line.text) for line in function.lines if line.text.startswith("{")]
+    assert [entry["snapshot"]["run"] for entry in entries if entry["message"] == "pinned"] == [arn.rpartition(":")[2]]
+    job = log_of(lived, arn, "Training")
+    assert job.group == "/aws/sagemaker/TrainingJobs"
+    assert job.lines[0].text.startswith("epoch=0 ")
+    epochs = [line.text for line in job.lines if line.text.startswith("epoch=0 ")]
+    assert len(epochs) == 1
+    assert log_of(lived, arn, "Registered").group == ""

@@ -1,0 +1,228 @@
+"""From a file of somebody's own to predictions, labels and monitoring, beside another workload in one local cloud."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from millrace.cli.app import app
+from millrace.desk import PLATFORM, Desk, started
+from millrace.names import WorkloadNames
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+KNOWN, LIVE = 70 * 48, 14 * 48
+"""Rows of the file; rows that come after it."""
+CLOCK = datetime.fromisoformat("1996-07-31T08:00:00+00:00")
+REST_S = 300.0
+NAMES = WorkloadNames(platform=PLATFORM, workload="market")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """The cloud, what `new` said and how long all took up to the first prediction."""
+
+    desk: Desk
+    said: dict[str, Any]
+    seconds: float
+
+    def put(self, feed: str, name: str, body: bytes) -> None:
+        key = f"{NAMES.workload}/{feed}/{name}"
+        self.desk.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=body)
+        self.desk.wait(timeout_s=REST_S)
+
+    def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        payload = json.dumps({"rows": rows})
+        answer = self.desk.client("lambda").invoke(FunctionName=NAMES.function("prediction"), Payload=payload)
+        said: dict[str, Any] = json.load(answer["Payload"])
+        return said
+
+    def executions(self, workload: str, machine: str) -> list[dict[str, Any]]:
+        names = WorkloadNames(platform=PLATFORM, workload=workload)
+        states = self.desk.client("stepfunctions")
+        found = states.list_executions(stateMachineArn=names.machine_arn(machine))["executions"]
+        return [states.describe_execution(executionArn=one["executionArn"]) for one in found]
+
+    def outputs(self, machine: str) -> list[dict[str, Any]]:
+        """Of the workload's executions, all of which succeeded; the oldest first."""
+        found = sorted(self.executions("market", machine), key=lambda one: one["startDate"])
+        assert {one["status"] for one in found} <= {"SUCCEEDED"}
+        return [json.loads(one["output"]) for one in found]
+
+
+def market(first: int, count: int) -> list[dict[str, Any]]:
+    """Half hours as somebody else keeps them: names with blanks and dots, days by name, words for the classes."""
+    return [
+        {
+            "Half hour": row["timestamp"].isoformat(),
+            "Day.of week": DAYS[row["day_of_week"]],
+            "Weekend?": row["day_of_week"] > 4,
+            "Time of day": row["period"],
+            "NSW price": None if at % 50 == 3 else row["nswprice"],
+            "NSW demand": row["nswdemand"],
+            "Trend": "up" if row["class"] else "down",
+        }
+        for at, row in enumerate(pq.read_table(SAMPLE).slice(first, count).to_pylist(), first)
+    ]
+
+
+def without_label(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: cell for name, cell in row.items() if name != "Trend"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copytree(ROOT / "workloads" / "electricity", folder / "workloads" / "electricity")
+    with (folder / "market.csv").open("w", newline="") as file:
+        rows = market(0, KNOWN)
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
+        began = time.monotonic()
+        asked = ["new", "market", "--from", str(folder / "market.csv"), "--build", str(folder), "--label", "Trend"]
+        done = CliRunner().invoke(app, [*asked, "--json"], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        said = json.loads(done.stdout)
+        with started(folder / "build", clock=CLOCK) as desk:
+            for path in said["drops"]:
+                key = f"market/training/{Path(path).name}"
+                desk.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=Path(path).read_bytes())
+            desk.wait(timeout_s=REST_S)
+            yield Own(desk=desk, said=said, seconds=time.monotonic() - began)
+
+
+def test_the_first_model_trains_passes_its_gates_and_goes_live(own: Own) -> None:
+    assert own.said["accepted"] == KNOWN
+    [trained] = own.outputs("train")
+    assert trained["gating"]["answer"]["passed"], trained["gating"]["answer"]["sentences"]
+    assert len(own.outputs("release")) == 1
+    print(f"{own.seconds:.1f} s from the file to a live model")
+
+
+def test_the_rows_to_predict_are_answered_by_the_model(own: Own) -> None:
+    rows = [json.loads(line) for line in Path(own.said["to_predict"]).read_text().splitlines()]
+    answer = own.predict(rows)
+    assert [one["model_version"] for one in answer["predictions"]] == ["1"] * len(rows)
+    assert not answer["rejected"]
+
+
+def test_rows_that_break_the_contract_are_rejected_by_column(own: Own) -> None:
+    good = without_label(market(KNOWN, 1))[0]
+    rows = [good | {"Day.of week": "Someday"}, good | {"Weekend?": "no"}, good | {"NSW demand": None}, good]
+    answer = own.predict(rows)
+    assert [(one["row"], one["column"], one["reason"]) for one in answer["rejected"]] == [
+        (0, "Day.of week", "allowed"),
+        (1, "Weekend?", "type"),
+        (2, "NSW demand", "required"),
+    ]
+    assert [one["row"] for one in answer["predictions"]] == [3]
+
+
+def test_the_live_model_is_better_than_the_class_of_most_rows(own: Own) -> None:
+    rows = market(KNOWN, LIVE)
+    answers = own.predict(without_label(rows))["predictions"]
+    assert not any(one["fallback"] for one in answers)
+    right = sum((row["Trend"] == "up") == bool(one["value"]) for row, one in zip(rows, answers, strict=True))
+    usual = max(sum(row["Trend"] == trend for row in rows) for trend in ("up", "down"))
+    assert right > usual + 0.03 * LIVE
+
+
+def test_a_file_is_scored(own: Own) -> None:
+    rows = without_label(market(KNOWN, 48))
+    own.put("scoring", "day.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    [scored] = own.outputs("score")
+    assert "48" in json.dumps(scored)
+
+
+def test_late_labels_in_words_are_judged_by_the_monitor(own: Own) -> None:
+    rows = market(KNOWN, LIVE)
+    lines = ["Half hour,Trend", *(f"{row['Half hour']},{row['Trend']}" for row in rows)]
+    own.put("labels", "late.csv", "\n".join(lines).encode())
+    own.desk.move_clock(datetime.fromisoformat("1996-08-05T06:00:30+00:00"))
+    own.desk.wait(timeout_s=REST_S)
+    [*_, watched] = own.outputs("monitor")
+    assert watched, "the schedule's run"
+    reports = _reports(own)
+    assert len(reports) == 1
+    first, *windows = reports[0]["windows"]
+    assert first["error"]["labelled"] < first["error"]["answered"], "nobody sent the truth of the file's last rows"
+    assert len(windows) == LIVE // 48 // own.said["spans"]["window_days"]
+    for window in windows:
+        assert window["input"]["rows"] == window["decisions"] >= 48
+        assert window["error"]["labelled"] == window["error"]["answered"]
+        assert 0.1 < window["error"]["error"] < 0.6, "labels in words meet decisions that are 0 and 1"
+
+
+def _reports(own: Own) -> list[dict[str, Any]]:
+    s3, bucket = own.desk.client("s3"), PLATFORM.bucket("lake")
+    found = s3.list_objects_v2(Bucket=bucket, Prefix="market/monitor/").get("Contents", [])
+    bodies = [s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read() for entry in found]
+    return [json.loads(body) for body in bodies]
+
+
+def test_late_labels_become_training_rows(own: Own) -> None:
+    arn = NAMES.machine_arn("train")
+    own.desk.client("stepfunctions").start_execution(stateMachineArn=arn, name="again", input="{}")
+    own.desk.wait(timeout_s=REST_S)
+    last = next(one for one in own.executions("market", "train") if one["name"] == "again")
+    assert last["status"] == "SUCCEEDED"
+    assert json.loads(last["output"])["snapshot"]["answer"]["absorbed"] == LIVE
+
+
+def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
+    """In an empty folder, line by line; between the drops and the question a person waits."""
+    rows = market(0, KNOWN)
+    with (tmp_path / "rows.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*list(rows[0])[:-1], "outcome"])
+        writer.writerows(row.values() for row in rows)
+    section = (ROOT / "README.md").read_text().split("### Your own workload in fifteen minutes")[1]
+    *lines, question = section.split("```bash\n")[1].split("```")[0].splitlines()
+    elsewhere = {"MILLRACE_WORKLOADS": str(tmp_path / "workloads")}
+    environment = {**os.environ, **elsewhere, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def types(line: str) -> str:
+        done = subprocess.run(
+            ["bash", "-ec", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    try:
+        for line in lines:
+            types(line)
+        url = json.loads((tmp_path / "build" / "up.json").read_text())["endpoint_url"]
+        Desk(endpoint_url=url).wait(timeout_s=REST_S)
+        answers = [json.loads(line) for line in types(f"{question} --json").splitlines()]
+    finally:
+        types("millrace down")
+    assert [answer["model_version"] for answer in answers] == ["1"] * 5
+
+
+def test_the_other_workload_has_seen_nothing_of_it(own: Own) -> None:
+    assert [
+        machine for machine in ("ingest", "train", "release", "score") if own.executions("electricity", machine)
+    ] == []
+    tables = own.desk.client("glue").get_tables(DatabaseName=PLATFORM.database)["TableList"]
+    made = {table["Name"] for table in tables if table["Parameters"].get("table_type") == "ICEBERG"}
+    assert made == {"market_rows", "market_labels"}

@@ -1,0 +1,384 @@
+"""Every role may do what it needs and nothing else: each permission was asked for, or stands below with its reason.
+
+The cloud has written down what it allowed in the fourteen months and in the tests that broke it. A permission counts as
+needed when a request was allowed that would have been refused without it, by the same decision that was taken then."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.iam.grants import Grant, grants, needed, refusal, without_statement
+from infra.local.iam.recording import Allowed, read
+from tests.end_to_end.conftest import Lived, control
+from tests.end_to_end.test_loop import READING
+
+ROLES_PAGE = "https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"
+SCALING_PAGE = "https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnAws:
+    """Permissions that only AWS asks for, with the page that says so."""
+
+    roles: tuple[str, ...]
+    """Patterns of the roles' names behind `millrace-<stage>-<workload>-`."""
+    actions: tuple[str, ...]
+    resource: str = "*"
+    """A pattern of what they are allowed on."""
+    because: str
+    page: str
+
+
+ON_AWS = (
+    OnAws(
+        roles=("*",),
+        actions=("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
+        because="the local cloud traces nothing",
+        page="https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html",
+    ),
+    OnAws(
+        roles=("*-machine",),
+        actions=("sagemaker:ListTags",),
+        because="Step Functions looks for the jobs that it waits for; when, it does not say",
+        page="https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html",
+    ),
+    OnAws(
+        roles=("evaluation-job", "training-job"),
+        actions=("s3:ListBucket",),
+        resource="*-lake-*",
+        because="SageMaker asks for the list of every bucket that it reads from, also where a manifest names the files",
+        page=ROLES_PAGE,
+    ),
+    OnAws(
+        roles=("model",),
+        actions=("s3:ListBucket",),
+        resource="*-artefacts-*",
+        because="SageMaker asks for the list of every bucket that it reads from",
+        page=ROLES_PAGE,
+    ),
+    OnAws(
+        roles=("release-machine",),
+        actions=("cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"),
+        resource="*:alarm:TargetTracking-*",
+        because="target tracking keeps its alarms in the name of who puts the policy",
+        page=SCALING_PAGE,
+    ),
+    OnAws(
+        roles=("release-machine",),
+        actions=("cloudwatch:DescribeAlarms",),
+        because="SageMaker and Auto Scaling look at the alarms that they are to obey",
+        page=SCALING_PAGE,
+    ),
+    OnAws(
+        roles=("release-machine",),
+        actions=("iam:CreateServiceLinkedRole",),
+        because="asked once in an account, with its first scalable target",
+        page=SCALING_PAGE,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seldom:
+    """Permissions that are asked for only when something goes wrong."""
+
+    roles: tuple[str, ...]
+    actions: tuple[str, ...]
+    resource: str = "*"
+    because: str
+    test: str = ""
+    """The file of this folder that makes it go wrong: when it ran before, these permissions must have been needed."""
+
+
+SELDOM = (
+    Seldom(
+        roles=("*",),
+        actions=("sqs:SendMessage",),
+        resource="*-dead",
+        because="a dead letter: of a function that failed thrice, of a schedule that was refused, of no drop",
+    ),
+    Seldom(
+        roles=("closing", "intake", "*-schedule"),
+        actions=("kms:GenerateDataKey",),
+        because="closing, intake and the schedules write dead letters only",
+    ),
+    Seldom(
+        roles=("closing",),
+        actions=("dynamodb:GetItem", "dynamodb:PutItem", "sagemaker:DeleteEndpoint", "cloudwatch:DescribeAlarms",
+                 "cloudwatch:DeleteAlarms"),
+        because="a release failed, and what it left is taken away and audited",
+    ),
+    Seldom(
+        roles=("opening",),
+        actions=("sagemaker:DeleteEndpoint",),
+        because="an endpoint failed: it can be neither used nor updated",
+    ),
+    Seldom(
+        roles=("release-machine",),
+        actions=("sagemaker:UpdateEndpoint",),
+        resource="*-challenger",
+        because="a release before this one was cut short, and its challenger stands",
+    ),
+    Seldom(
+        roles=("prediction",),
+        actions=("dynamodb:PutItem", "dynamodb:UpdateItem"),
+        because="the endpoint failed five times in a row, and the circuit opens",
+    ),
+    Seldom(
+        roles=("*",),
+        actions=("s3:PutObject",),
+        resource="*/quarantine/feed=*",
+        because="rows or whole files that are refused, for each feed and at each step",
+    ),
+    Seldom(
+        roles=("commit", "snapshot"),
+        actions=("s3:DeleteObject",),
+        resource="*/metadata/*",
+        because="a commit that lost against another takes its manifests away",
+    ),
+    Seldom(
+        roles=("intake",),
+        actions=("states:DescribeExecution",),
+        because="the event of a drop came twice",
+        test="test_refusals.py",
+    ),
+    Seldom(
+        roles=("*-machine",),
+        actions=("sagemaker:StopTrainingJob", "sagemaker:StopProcessingJob", "sagemaker:StopTransformJob",
+                 "states:StopExecution"),
+        because="a person stopped the execution while it waited for a job or another execution",
+    ),
+    Seldom(
+        roles=("teardown",),
+        actions=("states:StopExecution", "sagemaker:DescribeTrainingJob", "sagemaker:StopTrainingJob",
+                 "sagemaker:DescribeProcessingJob", "sagemaker:StopProcessingJob", "sagemaker:DescribeTransformJob",
+                 "sagemaker:StopTransformJob"),
+        because="the teardown found it running",
+    ),
+    Seldom(
+        roles=("teardown",),
+        actions=("sagemaker:DeleteEndpoint", "cloudwatch:DeleteAlarms"),
+        because="the teardown found a challenger, or alarms of target tracking",
+    ),
+    Seldom(
+        roles=("intake",),
+        actions=("sqs:SendMessage",),
+        because="a message in the queue of the drops was none",
+        test="test_refusals.py",
+    ),
+    Seldom(
+        roles=("closing", "tracking"),
+        actions=("sqs:SendMessage",),
+        because="called asynchronously, the function failed thrice",
+        test="test_refusals.py",
+    ),
+    Seldom(
+        roles=("monitor-schedule",),
+        actions=("sqs:SendMessage", "kms:GenerateDataKey"),
+        because="the schedule was refused its target",
+        test="test_refusals.py",
+    ),
+    Seldom(
+        roles=("ingestion",),
+        actions=("s3:PutObject",),
+        resource="*/quarantine/feed=*",
+        because="a file of labels or of training rows that is none",
+        test="test_refusals.py",
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def allowed(lived: Lived) -> dict[str, list[Allowed]]:
+    """What was allowed, by role."""
+    told = control(lived.desk, "permissions")
+    assert told["dropped"] == 0
+    found: dict[str, list[Allowed]] = defaultdict(list)
+    for one in read(told):
+        found[one.role].append(one)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """One permission of one role."""
+
+    role: str
+    grant: Grant
+
+    def __str__(self) -> str:
+        return f"{self.role} [{self.grant.statement}] {self.grant.action} on {self.grant.resource}"
+
+
+def all_held(policies: Mapping[str, Mapping[str, Any]]) -> Iterator[Held]:
+    for role, policy in policies.items():
+        yield from (Held(role=role, grant=grant) for grant in grants(policy))
+
+
+def without_need(lived: Lived, allowed: Mapping[str, list[Allowed]]) -> set[Held]:
+    """The permissions that no request needed."""
+    return {
+        held
+        for held in all_held(lived.policies)
+        if needed(held.grant, lived.policies[held.role], (one.case for one in allowed.get(held.role, ()))) is None
+    }
+
+
+@pytest.fixture(scope="module")
+def idle(lived: Lived, allowed: dict[str, list[Allowed]]) -> set[Held]:
+    return without_need(lived, allowed)
+
+
+def is_of(entry: OnAws | Seldom, held: Held, lived: Lived) -> bool:
+    owner = held.role.removeprefix(f"{lived.names.prefix}-")
+    return (
+        any(fnmatchcase(owner, pattern) for pattern in entry.roles)
+        and held.grant.action in entry.actions
+        and fnmatchcase(held.grant.resource, entry.resource)
+    )
+
+
+def test_every_permission_was_needed_or_has_its_reason(lived: Lived, idle: set[Held]) -> None:
+    """Action by action and resource by resource, of every statement of every role."""
+    unexplained = [held for held in idle if not any(is_of(entry, held, lived) for entry in (*ON_AWS, *SELDOM))]
+    assert not unexplained, "\n".join(sorted(map(str, unexplained)))
+
+
+@pytest.mark.parametrize("entry", ON_AWS, ids=lambda entry: f"{entry.roles[0]} {entry.actions[0]} {entry.resource}")
+def test_what_only_aws_asks_for_is_there_and_not_asked_here(lived: Lived, idle: set[Held], entry: OnAws) -> None:
+    """A reason whose permission has gone, or is asked for by now, goes too."""
+    held = [one for one in all_held(lived.policies) if is_of(entry, one, lived)]
+    assert {one.grant.action for one in held} == set(entry.actions)
+    assert set(held) <= idle, f"asked for by now: {sorted(map(str, set(held) - idle))}"
+
+
+@pytest.mark.parametrize("entry", SELDOM, ids=lambda entry: f"{entry.roles[0]} {entry.actions[0]} {entry.resource}")
+def test_what_failures_ask_for_was_asked_for_when_they_came(
+    lived: Lived, idle: set[Held], entry: Seldom, request: pytest.FixtureRequest
+) -> None:
+    held = {one for one in all_held(lived.policies) if is_of(entry, one, lived)}
+    assert {one.grant.action for one in held} == set(entry.actions)
+    file = Path(__file__).with_name(entry.test or Path(__file__).name)
+    assert file.exists()
+    if entry.test and any(item.path == file for item in request.session.items):
+        assert not held & idle, "\n".join(sorted(map(str, held & idle)))
+
+
+def test_each_statement_was_the_reason_of_an_allowed_call(
+    lived: Lived, allowed: dict[str, list[Allowed]], idle: set[Held]
+) -> None:
+    """The whole statement taken away, the call that was allowed is refused, in AWS's words for a refusal."""
+    count = 0
+    for role, policy in lived.policies.items():
+        busy = {held.grant.statement for held in set(all_held({role: policy})) - idle}
+        for place in sorted(busy):
+            less = without_statement(policy, place)
+            actions = {action.lower() for action in policy["Statement"][place]["Action"]}
+            asked = (one.case for one in allowed[role] if one.case.request.action.lower() in actions)
+            reasons = (refusal(case, less) for case in asked if refusal(case, policy) is None)
+            reason = next((reason for reason in reasons if reason), "")
+            assert "policy allows the" in reason, f"{role} [{place}]: {policy['Statement'][place]}"
+            count += 1
+    assert count > 150
+
+
+def test_a_permission_that_nobody_needs_is_found(lived: Lived, allowed: dict[str, list[Allowed]]) -> None:
+    """The control: one action too many, one resource too many, and one statement that stands there twice."""
+    role = lived.names.role("delivery")
+    policy = lived.policies[role]
+    (place, writing) = next(
+        (place, one) for place, one in enumerate(policy["Statement"]) if "s3:PutObject" in one["Action"]
+    )
+    cases = [one.case for one in allowed[role]]
+    wider = {**writing, "Action": [*writing["Action"], "s3:DeleteObject"]}
+    farther = {**writing, "Resource": [*writing["Resource"], "arn:aws:s3:::elsewhere/*"]}
+    others = [one for at, one in enumerate(policy["Statement"]) if at != place]
+    for statements, wrong in (
+        ([*others, wider], ("s3:DeleteObject", writing["Resource"][0])),
+        ([*others, farther], ("s3:PutObject", "arn:aws:s3:::elsewhere/*")),
+        ([*others, writing, writing], ("s3:PutObject", writing["Resource"][0])),
+    ):
+        worse = {**policy, "Statement": statements}
+        found = {
+            (grant.action, grant.resource)
+            for grant in grants(worse)
+            if grant.statement >= len(others) and needed(grant, worse, cases) is None
+        }
+        assert found == {wrong}
+
+
+def test_every_role_was_at_work(lived: Lived, allowed: dict[str, list[Allowed]]) -> None:
+    """Those of machines, rules, schedules, jobs and models as well as those of functions."""
+    assert [role for role in lived.policies if not allowed.get(role)] == []
+
+
+def test_no_process_has_keys_but_those_of_its_role(lived: Lived) -> None:
+    """What the cloud starts sees its role's temporary keys or none, and no other way to credentials."""
+    started = control(lived.desk, "permissions")["started"]
+    assert wrong_environments(started, below=lived.build) == []
+    keyed = [one for one in started if "AWS_ACCESS_KEY_ID" in one["environment"]]
+    assert {"function_main.py" in " ".join(one["arguments"]) for one in keyed} == {True}
+    assert {"function_main.py" in " ".join(one["arguments"]) for one in started if one not in keyed} == {False}
+    assert len(keyed) > 20
+    assert len(started) > len(keyed)
+
+
+WAYS_TO_CREDENTIALS = (
+    "AWS_PROFILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN",
+)  # fmt: skip
+
+
+def wrong_environments(started: list[dict[str, Any]], *, below: Path) -> list[str]:
+    """What stands in the environment of a process that should not; its home, if any, lies `below` the cloud's own."""
+    wrong = []
+    for one in started:
+        given, name = one["environment"], one["arguments"][-1]
+        key = given.get("AWS_ACCESS_KEY_ID")
+        if key is not None and not (key.startswith("ASIA") and given.get("AWS_SESSION_TOKEN")):
+            wrong.append(f"{name}: AWS_ACCESS_KEY_ID {key}")
+        wrong += [f"{name}: {variable}" for variable in WAYS_TO_CREDENTIALS if variable in given]
+        if not Path(given.get("HOME", below)).is_relative_to(below):
+            wrong.append(f"{name}: HOME {given['HOME']}")
+        if key and given.get("AWS_EC2_METADATA_DISABLED") != "true":
+            wrong.append(f"{name}: the instance's own credentials")
+    return wrong
+
+
+def test_an_administrators_keys_are_seen() -> None:
+    """The control."""
+    role = {"AWS_ACCESS_KEY_ID": "ASIA1", "AWS_SESSION_TOKEN": "t", "AWS_EC2_METADATA_DISABLED": "true"}
+    below = Path("/cloud")
+    for right in ({}, role, {"HOME": "/cloud/job"}):
+        assert wrong_environments([{"arguments": ["process"], "environment": right}], below=below) == []
+    for changed in (
+        {"AWS_ACCESS_KEY_ID": "AKIA1"}, {"AWS_ACCESS_KEY_ID": "local"}, {"AWS_SESSION_TOKEN": ""},
+        {"AWS_PROFILE": "admin"}, {"AWS_EC2_METADATA_DISABLED": "false"}, {"HOME": "/root"},
+    ):  # fmt: skip
+        assert len(wrong_environments([{"arguments": ["process"], "environment": role | changed}], below=below)) == 1
+
+
+def test_only_people_call_without_a_role(lived: Lived) -> None:
+    """In the fourteen months: what the driver drops and asks, and what it and the tests' witness read."""
+    of_people = set(lived.calls_of_people)
+    changing = {"s3:PutObject", "lambda:Invoke"}
+    assert changing <= of_people
+    reading = {name for name in of_people - changing if name.partition(":")[2].startswith(READING)}
+    assert of_people - changing - reading == {"sqs:ReceiveMessage", "sqs:DeleteMessageBatch"}
+
+
+def test_policies_speak_of_no_other_account(lived: Lived) -> None:
+    """Nor of a principal or an action by wildcard."""
+    for role, policy in lived.policies.items():
+        text = json.dumps(policy)
+        assert not [one for one in text.split('"') if one.startswith("arn:aws:") and one.split(":")[4] not in
+                    ("", lived.names.platform.account)], role  # fmt: skip
+        assert not [grant for grant in grants(policy) if "*" in grant.action], role

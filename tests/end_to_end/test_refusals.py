@@ -1,0 +1,171 @@
+"""A role is deployed without one statement: its step fails with AccessDenied, and goes well when it has it back.
+
+One role of each kind: a function's, a machine's, a model's, a rule's, a schedule's. `test_permissions.py` does the same
+for every statement of every role by deciding anew what was allowed. The last tests here are of what is refused for
+another reason, and of what that asks of the roles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from infra.local.iam.grants import without_statement
+from tests.end_to_end.conftest import Lived, control
+
+
+@contextmanager
+def without(lived: Lived, owner: str, action: str) -> Iterator[str]:
+    """In the block the role lacks the statement that allows the action; the value is the role's name."""
+    iam, role = lived.desk.client("iam"), lived.names.role(owner)
+    policy = lived.policies[role]
+    (place,) = [at for at, statement in enumerate(policy["Statement"]) if action in statement["Action"]]
+    less = without_statement(policy, place)
+    if less["Statement"]:
+        iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(less))
+    else:
+        iam.delete_role_policy(RoleName=role, PolicyName="statements")
+    try:
+        yield role
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(policy))
+
+
+def scored(lived: Lived) -> dict[str, Any]:
+    """What came of scoring the newest drop, which a person starts with `{}`."""
+    states = lived.desk.client("stepfunctions")
+    arn = states.start_execution(stateMachineArn=lived.names.machine_arn("score"), input="{}")["executionArn"]
+    lived.rest()
+    return dict(states.describe_execution(executionArn=arn))
+
+
+def failures(lived: Lived, arn: str) -> str:
+    """The causes in the execution's history, as the console shows them."""
+    events = lived.desk.client("stepfunctions").get_execution_history(executionArn=arn)["events"]
+    details = [event.get("taskFailedEventDetails") or event.get("executionFailedEventDetails") for event in events]
+    return "\n".join(str(one["cause"]) for one in details if one)
+
+
+def test_scoring_the_newest_drop_goes_well(lived: Lived) -> None:
+    """The control: with every statement there, what the next tests start succeeds."""
+    assert scored(lived)["status"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("owner", "action"),
+    [("delivery", "s3:PutObject"), ("score-machine", "lambda:InvokeFunction"), ("model", "s3:PutObject")],
+    ids=["function", "machine", "model"],
+)
+def test_a_step_fails_without_its_statement(lived: Lived, owner: str, action: str) -> None:
+    before = len(control(lived.desk, "denials"))
+    with without(lived, owner, action) as role:
+        run = scored(lived)
+    assert run["status"] == "FAILED"
+    assert "AccessDenied" in failures(lived, run["executionArn"])
+    assert {(one["role"], one["action"]) for one in control(lived.desk, "denials")[before:]} == {(role, action)}
+    lived.desk.client("stepfunctions").redrive_execution(executionArn=run["executionArn"])
+    lived.rest()
+    again = lived.desk.client("stepfunctions").describe_execution(executionArn=run["executionArn"])
+    assert (again["status"], again["redriveCount"]) == ("SUCCEEDED", 1)
+
+
+def dead_letters(lived: Lived, queue: str) -> list[dict[str, Any]]:
+    """What lies in a dead-letter queue, taken out of it."""
+    sqs = lived.desk.client("sqs")
+    url = sqs.get_queue_url(QueueName=lived.names.queue(f"{queue}-dead"))["QueueUrl"]
+    found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages", [])
+    for message in found:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return list(found)
+
+
+def why(message: dict[str, Any]) -> tuple[str, bool]:
+    """The error's code, and whether the message names the action that was refused."""
+    said = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    return said["ERROR_CODE"], "states:StartExecution" in said["ERROR_MESSAGE"]
+
+
+def test_a_rule_starts_nothing_without_its_statement(lived: Lived) -> None:
+    """The event is not lost: it lies in the rule's dead-letter queue with the reason."""
+    events = lived.desk.client("events")
+    entry = {
+        "EventBusName": lived.names.platform.bus,
+        "Source": "millrace",
+        "DetailType": "retrain.requested",
+        "Detail": json.dumps({"workload": lived.names.workload, "reason": "test"}),
+    }
+    dead_letters(lived, "training-events")
+    with without(lived, "retrain-requested-rule", "states:StartExecution"):
+        event_id = events.put_events(Entries=[entry])["Entries"][0]["EventId"]
+        lived.rest()
+    (message,) = dead_letters(lived, "training-events")
+    assert json.loads(message["Body"])["id"] == event_id
+    assert why(message) == ("NO_PERMISSIONS", True)
+
+
+def test_a_schedule_starts_nothing_without_its_statement(lived: Lived) -> None:
+    runs = runs_of_monitor(lived)
+    dead_letters(lived, "monitor")
+    with without(lived, "monitor-schedule", "states:StartExecution"):
+        lived.desk.move_clock(lived.desk.now() + timedelta(days=16))
+        lived.rest()
+    refused = dead_letters(lived, "monitor")
+    assert refused
+    assert {why(message) for message in refused} == {("NO_PERMISSIONS", True)}
+    assert runs_of_monitor(lived) == runs
+
+
+def runs_of_monitor(lived: Lived) -> int:
+    arn = lived.names.machine_arn("monitor")
+    return len(lived.desk.client("stepfunctions").list_executions(stateMachineArn=arn, maxResults=1000)["executions"])
+
+
+def test_no_drop_lands_among_the_dead_letters(lived: Lived) -> None:
+    sqs = lived.desk.client("sqs")
+    dead_letters(lived, "drops")
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"], MessageBody="{}")
+    lived.rest()
+    (message,) = dead_letters(lived, "drops")
+    assert message["Body"] == "{}"
+    assert "reason" in message["MessageAttributes"]
+
+
+@pytest.mark.parametrize("function", ["closing", "tracking"])
+def test_an_event_that_fails_thrice_lands_among_the_dead_letters(lived: Lived, function: str) -> None:
+    dead_letters(lived, "training-events")
+    payload = json.dumps({"test": function})
+    lived.desk.client("lambda").invoke(
+        FunctionName=lived.names.function(function), InvocationType="Event", Payload=payload
+    )
+    lived.rest()
+    (message,) = dead_letters(lived, "training-events")
+    assert json.loads(message["Body"]) == {"test": function}
+
+
+@pytest.mark.parametrize("feed", ["training", "labels"])
+def test_a_file_that_is_none_is_kept_for_each_feed(lived: Lived, feed: str) -> None:
+    uri = lived.put(feed, f"none-{feed}.parquet", b"\x89PNG")
+    lived.rest()
+    events = [event["detail"] for event in lived.witness.told("drop.rejected")]
+    assert [event["reason"] for event in events if event["key"] == uri] == ["foreign"]
+
+
+@pytest.mark.parametrize("feed", ["training", "scoring"])
+def test_a_drop_whose_event_comes_twice_is_known(lived: Lived, feed: str) -> None:
+    """Whichever machine it started: intake asks what has become of its execution."""
+    uri = lived.put(feed, f"twice-{feed}.parquet", b"\x89PNG")
+    lived.rest()
+    lived.witness.look()
+    version = uri.rpartition("=")[2]
+    (body,) = [body for body in lived.witness.bodies if version in body and "Object Created" in body]
+    sqs = lived.desk.client("sqs")
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"], MessageBody=body)
+    lived.rest()
+    log = lived.build / "local" / "logs" / "functions" / f"{lived.names.function('intake')}.log"
+    said = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    told = [(line["execution"], line["message"]) for line in said if "execution" in line]
+    assert [message for execution, message in told if execution == told[-1][0]] == ["started", "known"]

@@ -1,0 +1,319 @@
+"""Releases on two instances, while callers ask all the time: phase by phase to live, and back when the canary is bad.
+
+The release room is deployed again from its own templates, for the workload with another rollout. The versions are the
+champion's artefact registered anew; what is wrong with them is done to their processes: held still, or killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.app import build, images_of
+from infra.local.deploy import deploy
+from infra.settings import settings_for
+from millrace.demo.months import months
+from millrace.demo.run import FOLDER, SAMPLE
+from millrace.state import Pointers, State
+from tests.end_to_end.conftest import Lived
+from tests.infra.local.waiting import until
+
+ROLLOUT = {
+    "phases: [live]": "phases: [canary, live]",
+    "min_instances: 1": "min_instances: 2",
+    "max_p99_ms: 50": "max_p99_ms: 500",
+}
+"""A canary on two instances. The bound on latency is ten times the workload's: a busy machine is not a bad version."""
+HELD_S = 1.0
+FEATURES = ("day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
+
+
+@pytest.fixture(scope="module")
+def canary(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    """The cloud with that rollout deployed, and its two instances there."""
+    scratch = tmp_path_factory.mktemp("canary")
+    shutil.copytree(FOLDER, scratch / FOLDER.name)
+    text = (scratch / FOLDER.name / "workload.yaml").read_text()
+    for before, after in ROLLOUT.items():
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    (scratch / FOLDER.name / "workload.yaml").write_text(text)
+    settings = settings_for("local", account=lived.names.platform.account, region=lived.names.platform.region)
+    app = build(
+        settings, workloads=[scratch / FOLDER.name], images=images_of(settings, {}), outdir=str(scratch / "out")
+    )
+    app.synth()
+    done = deploy(lived.desk.endpoint_url, scratch / "out", [lived.names.stack("release")])
+    assert "UPDATE_COMPLETE" in {stack.status for stack in done if stack.name == lived.names.stack("release")}
+    lived.desk.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"endpoint/{lived.names.endpoint}/variant/main",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=2,
+        MaxCapacity=4,
+    )
+    until(lambda: live(lived)["ProductionVariants"][0]["CurrentInstanceCount"] == 2)
+    lived.rest()
+    return lived
+
+
+def live(lived: Lived) -> dict[str, Any]:
+    told: dict[str, Any] = lived.desk.client("sagemaker").describe_endpoint(EndpointName=lived.names.endpoint)
+    return told
+
+
+def pointers(lived: Lived) -> Pointers:
+    client = lived.desk.client("dynamodb")
+    return State(client, table=lived.names.platform.state_table, workload=lived.names.workload).pointers()
+
+
+def champion(lived: Lived) -> str:
+    found = pointers(lived).champion
+    assert found is not None
+    return found.version
+
+
+def register(lived: Lived) -> str:
+    """The ARN of a new version with the champion's artefact and evaluation."""
+    sagemaker, found = lived.desk.client("sagemaker"), pointers(lived).champion
+    assert found is not None
+    package = sagemaker.describe_model_package(ModelPackageName=found.package_arn)
+    kept = ("ModelPackageGroupName", "InferenceSpecification", "CustomerMetadataProperties", "ModelMetrics")
+    made = sagemaker.create_model_package(
+        ModelApprovalStatus="PendingManualApproval", **{name: package[name] for name in kept if name in package}
+    )
+    return str(made["ModelPackageArn"])
+
+
+def tell(lived: Lived, package_arn: str) -> None:
+    """As the machine `train` tells of a registered version."""
+    detail = {"workload": lived.names.workload, "package_arn": package_arn}
+    entry = {"Source": "millrace", "DetailType": "model.registered", "Detail": json.dumps(detail)}
+    told = lived.desk.client("events").put_events(Entries=[{**entry, "EventBusName": lived.names.platform.bus}])
+    assert told["FailedEntryCount"] == 0
+
+
+def run_of(lived: Lived, package_arn: str) -> dict[str, Any]:
+    """What describe_execution says of the one release of this version."""
+    states = lived.desk.client("stepfunctions")
+    listed = states.list_executions(stateMachineArn=lived.names.machine_arn("release"))["executions"]
+    runs = [states.describe_execution(executionArn=each["executionArn"]) for each in listed]
+    (run,) = [run for run in runs if json.loads(run["input"]).get("detail", {}).get("package_arn") == package_arn]
+    return dict(run)
+
+
+class Callers:
+    """Two who ask all the time, and what they were told: the version, `fallback`, or the error."""
+
+    def __init__(self, ask: Callable[[], str]) -> None:
+        self._ask = ask
+        self.told: list[str] = []
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        over = threading.Event()
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(self._go_on, over) for _ in range(2)]
+            try:
+                yield
+            finally:
+                over.set()
+        for each in asked:
+            each.result()
+
+    def _go_on(self, over: threading.Event) -> None:
+        while not over.is_set():
+            try:
+                self.told.append(self._ask())
+            except Exception as error:
+                self.told.append(f"{type(error).__name__}: {error}")
+            time.sleep(0.02)
+
+    def wait_for(self, version: str) -> None:
+        until(lambda: version in self.told)
+
+    def next(self) -> Counter[str]:
+        """What the next ten are told that begin after this moment."""
+        begin = len(self.told) + 2
+        until(lambda: len(self.told) >= begin + 10)
+        return Counter(self.told[begin:])
+
+
+@pytest.fixture
+def plain(canary: Lived) -> Callers:
+    """Callers of the endpoint itself, with nobody between who could hide a failure."""
+    runtime = canary.desk.client("sagemaker-runtime")
+    body = json.dumps({"rows": [dict.fromkeys(FEATURES, 0.25)]})
+
+    def ask() -> str:
+        answer = runtime.invoke_endpoint(
+            EndpointName=canary.names.endpoint, ContentType="application/json", Accept="application/json", Body=body
+        )
+        return str(json.load(answer["Body"])["model_version"])
+
+    return Callers(ask)
+
+
+@pytest.fixture
+def predicting(canary: Lived) -> Callers:
+    """Callers of the prediction function."""
+    client = canary.desk.client("lambda")
+    row = months(SAMPLE, "1997-01", "1997-01")[0].rows.drop_columns(["class"]).slice(0, 1).to_pylist()[0]
+    payload = json.dumps({"rows": [{**row, "timestamp": row["timestamp"].isoformat()}]})
+
+    def ask() -> str:
+        answer = client.invoke(FunctionName=canary.names.function("prediction"), Payload=payload)
+        (prediction,) = json.load(answer["Payload"])["predictions"]
+        return "fallback" if prediction["fallback"] else str(prediction["model_version"])
+
+    return Callers(ask)
+
+
+def serving(lived: Lived, version: str) -> list[int]:
+    """The processes that serve this version on the live endpoint and answer /ping."""
+    root = f"MILLRACE_ML_ROOT={(lived.build / 'local').resolve()}/endpoints/{lived.names.endpoint}/"
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            variables = (folder / "environ").read_text().split("\0") if folder.name.isdigit() else []
+        except OSError:
+            continue
+        ours = any(one.startswith(root) for one in variables) and f"MILLRACE_MODEL_VERSION={version}" in variables
+        ports = [one.partition("=")[2] for one in variables if one.startswith("SAGEMAKER_BIND_TO_PORT=")]
+        if ours and answers(ports[0]):
+            found.append(int(folder.name))
+    return found
+
+
+def answers(port: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@contextmanager
+def held(processes: list[int]) -> Iterator[None]:
+    """In the block the processes stand still again and again: they answer every request, and late."""
+    over = threading.Event()
+
+    def hold() -> None:
+        while not over.is_set():
+            for sent, pause_s in ((signal.SIGSTOP, HELD_S), (signal.SIGCONT, 0.05)):
+                for process in processes:
+                    try:
+                        os.kill(process, sent)
+                    except ProcessLookupError:
+                        over.set()
+                time.sleep(pause_s)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        try:
+            yield
+        finally:
+            over.set()
+            holding.result()
+
+
+def audited(lived: Lived) -> list[dict[str, Any]]:
+    client = lived.desk.client("dynamodb")
+    pages = client.get_paginator("scan").paginate(TableName=lived.names.platform.audit_table)
+    return [{name: value["S"] for name, value in item.items()} for page in pages for item in page["Items"]]
+
+
+def alarms(lived: Lived) -> list[str]:
+    """Those of releases."""
+    found = lived.desk.client("cloudwatch").describe_alarms(AlarmNamePrefix=f"{lived.names.prefix}-v")["MetricAlarms"]
+    return [alarm["AlarmName"] for alarm in found]
+
+
+def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
+    """Shadow and assisted stand until a person has judged them; the canary is judged by its alarms."""
+    states, before, package = canary.desk.client("stepfunctions"), champion(canary), register(canary)
+    version = package.rpartition("/")[2]
+    asked = {"detail": {"package_arn": package}, "rollout": {"phases": ["shadow", "assisted", "canary", "live"]}}
+    with plain.asking():
+        arn = states.start_execution(stateMachineArn=canary.names.machine_arn("release"), input=json.dumps(asked))[
+            "executionArn"
+        ]
+        for phase in ("shadow", "assisted"):
+            challenger = until(lambda phase=phase: in_phase(canary, phase))
+            assert (challenger.version.version, champion(canary)) == (version, before)
+            assert set(plain.next()) == {before}
+            states.send_task_success(taskToken=challenger.token, output=json.dumps({"approved_by": "a person"}))
+        plain.wait_for(version)
+        canary.rest()
+        assert set(plain.next()) == {version}
+    assert states.describe_execution(executionArn=arn)["status"] == "SUCCEEDED"
+    assert set(plain.told) == {before, version}
+    entered = [record["what"] for record in audited(canary) if arn in record["who"]]
+    assert sorted(entered) == ["release.assisted", "release.live", "release.shadow"]
+    assert (champion(canary), alarms(canary)) == (version, [])
+
+
+def in_phase(lived: Lived, phase: str) -> Any:
+    challenger = pointers(lived).challenger
+    return challenger if challenger is not None and challenger.phase == phase else None
+
+
+def rolled_back(lived: Lived, package: str, *, champion_before: str, config_before: str, alarm: str) -> None:
+    """The release is closed as failed, the champion and its fleet stay, and it is written down."""
+    run = run_of(lived, package)
+    assert (run["status"], run["error"]) == ("FAILED", "RolledBack")
+    now = live(lived)
+    assert (now["EndpointStatus"], now["EndpointConfigName"]) == ("InService", config_before)
+    assert now["FailureReason"].startswith("One or more configured alarms are in ALARM state: ")
+    assert alarm in now["FailureReason"]
+    assert champion(lived) == champion_before
+    assert pointers(lived).challenger is None
+    endpoints = lived.desk.client("sagemaker").list_endpoints()["Endpoints"]
+    assert lived.names.challenger not in {one["EndpointName"] for one in endpoints}
+    assert alarms(lived) == []
+    (record,) = [one for one in audited(lived) if one["what"] == "release.failed" and run["executionArn"] in one["who"]]
+    assert json.loads(record["details"])["error"] == "RolledBack"
+    approval = lived.desk.client("sagemaker").describe_model_package(ModelPackageName=package)["ModelApprovalStatus"]
+    assert approval == "PendingManualApproval"
+
+
+def test_a_slow_canary_is_rolled_back_and_no_request_fails(canary: Lived, plain: Callers) -> None:
+    before, config, package = champion(canary), live(canary)["EndpointConfigName"], register(canary)
+    version = package.rpartition("/")[2]
+    with plain.asking():
+        tell(canary, package)
+        processes = until(lambda: serving(canary, version))
+        with held(processes):
+            canary.rest()
+        assert set(plain.next()) == {before}
+    assert set(plain.told) == {before, version}
+    rolled_back(canary, package, champion_before=before, config_before=config, alarm="-latency")
+
+
+def test_a_broken_canary_is_rolled_back_and_every_caller_is_answered(canary: Lived, predicting: Callers) -> None:
+    """Its processes die under requests: those get the declared fallback from the prediction function."""
+    before, config, package = champion(canary), live(canary)["EndpointConfigName"], register(canary)
+    version = package.rpartition("/")[2]
+    with predicting.asking():
+        tell(canary, package)
+        predicting.wait_for(version)
+        for process in serving(canary, version):
+            os.kill(process, signal.SIGKILL)
+        canary.rest()
+        # Five failures in a row open the circuit for half a minute; afterwards the model answers again.
+        until(lambda: predicting.told[-1] == before)
+    assert set(predicting.told) == {before, version, "fallback"}
+    rolled_back(canary, package, champion_before=before, config_before=config, alarm="-errors")

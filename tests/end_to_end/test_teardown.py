@@ -1,0 +1,263 @@
+"""The end: an environment in which everything was made is torn down, nothing that costs is left, data and audit are.
+
+These come last of all: afterwards the cloud is of no use."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.table import StaticTable
+
+from millrace.desk import PLATFORM, Desk
+from millrace.errors import RunError
+from millrace.operator.place import Place
+from millrace.operator.teardown import JOB_LOGS, left, teardown
+from tests.end_to_end.conftest import Lived
+from tests.end_to_end.inventory import OF_MACHINES, OF_STACKS, PARTS, RETAINED, inventory
+
+STRANGER = "stranger"
+"""In the name of everything that belongs to somebody else; the witness of the other tests is one, too."""
+POLL_S = 0.2
+REAL_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """What there was of which kind, at each point of the end."""
+
+    before: dict[str, list[str]]
+    """While everything was there."""
+    refusal: str
+    """What the operator was told when a right was missing."""
+    lines: list[str]
+    """What the operator was told in the end."""
+    after_machine: dict[str, list[str]]
+    after_stacks: dict[str, list[str]]
+    objects: dict[str, tuple[int, int]]
+    """By bucket: objects with their versions before and after."""
+    rows: tuple[int, int]
+    """Of the Iceberg table: before through the catalogue, after through the metadata file that the audit names."""
+    records: tuple[int, int]
+    """Of the audit, before and after."""
+
+
+@pytest.fixture(scope="module")
+def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
+    desk, place = lived.desk, Place(platform=PLATFORM, client=lived.desk.client)
+    lived.rest()
+    make_strangers(desk)
+    cut_release_short(lived)
+    start_training(lived)
+    before = everything(desk)
+    objects, records = object_versions(desk), audit(lived)
+    rows = catalog.load_table(f"{PLATFORM.database}.{lived.names.table('rows')}").scan().to_arrow().num_rows
+    lines: list[str] = []
+    with a_right_missing(lived, "sagemaker:DeleteEndpoint"), pytest.raises(RunError) as refused:
+        teardown(place, said=lines.append, poll_s=POLL_S)
+    redrive(lived, str(refused.value).partition(": ")[0])
+    lines.clear()
+    teardown(place, said=lines.append, poll_s=POLL_S)
+    after_machine = everything(desk)
+    delete_stacks(desk)
+    return Ended(
+        before=before,
+        refusal=str(refused.value),
+        lines=lines,
+        after_machine=after_machine,
+        after_stacks=everything(desk),
+        objects={bucket: (count, object_versions(desk)[bucket]) for bucket, count in objects.items()},
+        rows=(rows, rows_of_metadata(lived)),
+        records=(len(records), len(audit(lived))),
+    )
+
+
+def everything(desk: Desk) -> dict[str, list[str]]:
+    found = inventory(desk, {**OF_MACHINES, **OF_STACKS, **RETAINED}, without=STRANGER)
+    return {kind: [name for name in names if "witness" not in name] for kind, names in found.items()}
+
+
+def make_strangers(desk: Desk) -> None:
+    """What another workload has, whose name begins with ours: `electricity_v2_stranger`."""
+    name = f"{PLATFORM.prefix}-electricity-v2-{STRANGER}"
+    role = f"arn:aws:iam::{PLATFORM.account}:role/{name}-model"
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    desk.client("iam").create_role(RoleName=f"{name}-model", AssumeRolePolicyDocument=document)
+    pull = {"Effect": "Allow", "Action": "ecr:*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [pull]})
+    desk.client("iam").put_role_policy(RoleName=f"{name}-model", PolicyName="pull", PolicyDocument=document)
+    sagemaker = desk.client("sagemaker")
+    container = {
+        "Image": f"{PLATFORM.account}.dkr.ecr.{PLATFORM.region}.amazonaws.com/{PLATFORM.prefix}-inference:unbuilt"
+    }
+    sagemaker.create_model(ModelName=f"{name}-v1-0-0", ExecutionRoleArn=role, PrimaryContainer=container)
+    variant = {"VariantName": "main", "ModelName": f"{name}-v1-0-0", "InstanceType": "ml.m5.large"}
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=f"{name}-v1-0-0-live", ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+    )
+    put_alarm(desk, f"{name}-v1-0-0-live-errors", name)
+
+
+def put_alarm(desk: Desk, alarm: str, endpoint: str) -> None:
+    desk.client("cloudwatch").put_metric_alarm(
+        AlarmName=alarm,
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Dimensions=[{"Name": "EndpointName", "Value": endpoint}],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+    )
+
+
+def cut_release_short(lived: Lived) -> None:
+    """An alarm as a release leaves it behind that is ended between its making and its deletion."""
+    put_alarm(lived.desk, f"{lived.names.prefix}-v9-0-0-live-errors", lived.names.endpoint)
+
+
+def start_training(lived: Lived) -> None:
+    """By hand, until its job runs: the teardown comes in the middle."""
+    states = lived.desk.client("stepfunctions")
+    states.start_execution(stateMachineArn=lived.names.machine_arn("train"), input="{}")
+    until(lambda: bool(OF_MACHINES["job"](lived.desk.client)), "a training job")
+
+
+def until(holds: Any, what: str) -> None:
+    end = time.monotonic() + REAL_S
+    while not holds():
+        assert time.monotonic() < end, f"expected {what} within {REAL_S} s"
+        time.sleep(0.1)
+
+
+@contextmanager
+def a_right_missing(lived: Lived, action: str) -> Iterator[None]:
+    """In the block, the role of the teardown function lacks an action."""
+    iam, role = lived.desk.client("iam"), lived.names.role("teardown")
+    (policy,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+    others = [{**one, "Action": [name for name in one["Action"] if name != action]} for one in document["Statement"]]
+    assert others != document["Statement"]
+    without = {**document, "Statement": [one for one in others if one["Action"]]}
+    iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(without))
+    try:
+        yield
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+
+
+def redrive(lived: Lived, execution: str) -> None:
+    states = lived.desk.client("stepfunctions")
+    states.redrive_execution(executionArn=execution)
+    until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING", "an end")
+    assert states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+
+
+def delete_stacks(desk: Desk) -> None:
+    """As `cdk destroy --all` does: those that depend on others first."""
+    cloudformation = desk.client("cloudformation")
+    for stack in cloudformation.describe_stacks()["Stacks"]:
+        if not stack["StackName"].endswith("-platform"):
+            cloudformation.delete_stack(StackName=stack["StackName"])
+    cloudformation.delete_stack(StackName=f"{PLATFORM.prefix}-platform")
+    assert {stack["StackName"]: stack["StackStatus"] for stack in cloudformation.describe_stacks()["Stacks"]} == {}
+
+
+def object_versions(desk: Desk) -> dict[str, int]:
+    pages = desk.client("s3").get_paginator("list_object_versions")
+    buckets = {purpose: PLATFORM.bucket(purpose) for purpose in ("landing", "lake", "artefacts", "audit")}
+    return {
+        purpose: sum(len(page.get("Versions", [])) for page in pages.paginate(Bucket=bucket))
+        for purpose, bucket in buckets.items()
+    }
+
+
+def audit(lived: Lived) -> list[dict[str, Any]]:
+    pages = lived.desk.client("dynamodb").get_paginator("scan").paginate(TableName=PLATFORM.audit_table)
+    return [item for page in pages for item in page["Items"]]
+
+
+def rows_of_metadata(lived: Lived) -> int:
+    """The table of rows as its last metadata file has it, which the audit names; no catalogue is asked."""
+    told = [
+        json.loads(item["details"]["S"])["found"] for item in audit(lived) if item["what"]["S"] == "teardown.tables"
+    ]
+    (said,) = [one for found in told for one in found if one.startswith(f"table {lived.names.table('rows')} at ")]
+    keys = {"s3.endpoint": lived.desk.endpoint_url, "s3.access-key-id": "reader", "s3.secret-access-key": "reader"}
+    properties = {**keys, "s3.region": PLATFORM.region, "py-io-impl": f"{PyArrowFileIO.__module__}.PyArrowFileIO"}
+    return StaticTable.from_metadata(said.rpartition(" at ")[2], properties).scan().to_arrow().num_rows
+
+
+def empty(kinds: dict[str, list[str]], *wanted: str) -> dict[str, list[str]]:
+    return {kind: kinds[kind] for kind in wanted if kinds[kind]}
+
+
+def test_everything_was_there(ended: Ended) -> None:
+    """The control: a kind that was never seen cannot be missed."""
+    assert [kind for kind, names in ended.before.items() if not names] == []
+    assert any("-challenger" not in name for name in ended.before["endpoint"])
+
+
+def test_every_type_of_the_templates_is_looked_for(lived: Lived) -> None:
+    templates = (lived.build / "cdk.out").glob("*.template.json")
+    used = {one["Type"] for path in templates for one in json.loads(path.read_text())["Resources"].values()}
+    assert used - set(OF_STACKS) - set(RETAINED) - set(PARTS) == set()
+
+
+def test_the_machine_leaves_nothing_that_no_template_knows(ended: Ended) -> None:
+    assert empty(ended.after_machine, *OF_MACHINES) == {}
+
+
+def test_what_belongs_to_another_workload_stays(ended: Ended, lived: Lived) -> None:
+    kinds = ("endpoint configuration", "model", "alarm of a release")
+    for kind in kinds:
+        assert [name for name in OF_MACHINES[kind](lived.desk.client) if STRANGER in name], kind
+
+
+def test_without_a_right_it_stops_and_a_redrive_goes_on(ended: Ended) -> None:
+    assert "AccessDenied" in ended.refusal
+    assert "sagemaker:DeleteEndpoint" in ended.refusal
+
+
+def test_a_second_time_there_is_nothing_to_do(ended: Ended) -> None:
+    """The last call came after the redriven one had taken everything."""
+    assert not [line for line in ended.lines if line.startswith("electricity: ")]
+    assert any(line.startswith("to destroy the stacks: cdk destroy --all") for line in ended.lines)
+
+
+def test_the_stacks_leave_nothing_but_what_is_retained(ended: Ended) -> None:
+    found = empty(ended.after_stacks, *OF_STACKS, *OF_MACHINES)
+    assert set(found.pop("AWS::Logs::LogGroup", [])) <= set(JOB_LOGS), "the account's, not ours"
+    assert found == {}
+    buckets = [name for name in ended.after_stacks["AWS::S3::Bucket"] if not name.startswith("cdk-")]
+    purposes = ("access-logs", "artefacts", "audit", "lake", "landing")
+    assert sorted(buckets) == [PLATFORM.bucket(purpose) for purpose in purposes]
+    assert ended.after_stacks["AWS::DynamoDB::Table"] == [PLATFORM.audit_table, PLATFORM.state_table]
+    assert len(ended.after_stacks["AWS::KMS::Key"]) == len(ended.before["AWS::KMS::Key"])
+
+
+def test_no_object_no_row_and_no_record_is_lost(ended: Ended) -> None:
+    for bucket, (before, after) in ended.objects.items():
+        assert after >= before, bucket
+    assert ended.objects["landing"][0] > 0
+    assert ended.objects["lake"][0] > 0
+    assert ended.rows[0] == ended.rows[1] > 0
+    assert ended.records[1] > ended.records[0] > 0
+
+
+def test_what_is_left_is_told_with_its_price(ended: Ended, lived: Lived) -> None:
+    told = {one.what.split()[0] for one in left(Place(platform=PLATFORM, client=lived.desk.client))}
+    assert told == {"bucket", "table", "customer", "log"}
+    assert all("USD" in line for line in ended.lines if line.startswith("left: "))
+    logs = [name for name in ended.before["AWS::Logs::LogGroup"] if name in JOB_LOGS]
+    assert len([line for line in ended.lines if line.startswith("left: ")]) == 8 + len(logs)

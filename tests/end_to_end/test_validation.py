@@ -1,0 +1,24 @@
+"""The versions that were registered in the fourteen months, as a pipeline looks at them before a release."""
+
+from __future__ import annotations
+
+import pytest
+
+from millrace.desk import PLATFORM
+from millrace.errors import PlaceError
+from millrace.operator.place import Place
+from millrace.operator.validation import CHECKS, OPENING, is_valid, validate_package
+from tests.end_to_end.conftest import Lived
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_a_registered_version_passes_every_check(lived: Lived, version: str) -> None:
+    findings = validate_package(Place(platform=PLATFORM, client=lived.desk.client), lived.names, version)
+    assert [(one.check, one.passed) for one in findings] == [(name, True) for name in (*OPENING, *CHECKS)], findings
+    assert is_valid(findings)
+
+
+@pytest.mark.parametrize("asked", ["9", "arn:aws:sagemaker:eu-west-1:123456789012:model-package/another/1"])
+def test_another_package_is_refused(lived: Lived, asked: str) -> None:
+    with pytest.raises(PlaceError, match="expected a "):
+        validate_package(Place(platform=PLATFORM, client=lived.desk.client), lived.names, asked)

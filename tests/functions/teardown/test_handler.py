@@ -1,0 +1,146 @@
+"""A teardown's steps: what is ours goes, what only looks like it stays, and twice does no harm."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import boto3
+import pytest
+
+from functions.teardown.running import JOB_ROLES
+from functions.teardown.versions import MODEL_ROLE
+from infra.machines import monitor, release, teardown, train
+from millrace.state import Pointers, Version
+
+ROLE = "arn:aws:iam::123456789012:role"
+STRANGER = "millrace-local-electricity-v2"
+"""The prefix of a workload `electricity_v2`: its models begin as ours do."""
+
+
+def model(aws, prefix, number):
+    """A model, its configuration and an alarm, as a release of that workload makes them."""
+    name = f"{prefix}-v{number}-0-0"
+    aws.sagemaker.create_model(
+        ModelName=name, ExecutionRoleArn=f"{ROLE}/{prefix}-model", PrimaryContainer={"Image": "i"}
+    )
+    variant = {"VariantName": "main", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    aws.sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-live", ProductionVariants=[variant])
+    boto3.client("cloudwatch").put_metric_alarm(
+        AlarmName=f"{name}-live-errors",
+        Namespace="AWS/SageMaker",
+        MetricName="Invocation5XXErrors",
+        Dimensions=[{"Name": "EndpointName", "Value": prefix}],
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    return name
+
+
+def versions(aws):
+    models = {one["ModelName"] for one in aws.sagemaker.list_models()["Models"]}
+    configs = {one["EndpointConfigName"] for one in aws.sagemaker.list_endpoint_configs()["EndpointConfigs"]}
+    alarms = {one["AlarmName"] for one in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]}
+    return models, configs, alarms
+
+
+def until_nothing(handler, event, step):
+    """How often the machine has to come."""
+    for turn in range(20):
+        if handler(event("teardown") | {"step": step})["found"] == 0:
+            return turn
+    raise AssertionError(f"{step} is never done")
+
+
+def test_the_handler_knows_the_machine_s_steps(load):
+    load("teardown")
+    assert list(sys.modules["functions.teardown.handler"].STEPS) == list(teardown.STEPS)
+
+
+def test_the_roles_are_those_of_the_machines_jobs():
+    assert set(JOB_ROLES) == {train.TRAINING_ROLE, train.EVALUATION_ROLE, monitor.JOB_ROLE}
+    assert MODEL_ROLE == release.MODEL_ROLE
+
+
+def test_models_of_this_workload_go_and_those_of_a_like_named_stay(aws, load, event):
+    ours, theirs = model(aws, aws.names.prefix, 1), model(aws, STRANGER, 1)
+    assert until_nothing(load("teardown"), event, "versions") == 2, "configurations first, then models"
+    assert versions(aws) == ({theirs}, {f"{theirs}-live"}, {f"{theirs}-live-errors"})
+    assert ours not in str(versions(aws))
+
+
+def test_more_than_one_call_can_hold_are_taken_in_turns(aws, load, event, monkeypatch):
+    for number in range(1, 6):
+        model(aws, aws.names.prefix, number)
+    handler = load("teardown")
+    monkeypatch.setattr("functions.teardown.versions.AT_MOST", 2)
+    assert until_nothing(handler, event, "versions") == 6
+    assert versions(aws) == (set(), set(), set())
+
+
+def test_nobody_is_live_afterwards_and_the_audit_knows_who_was(aws, load, event):
+    version = Version(
+        package_arn="p", version="2", model_name="m", endpoint_config="c", run="r", released_at="", baseline_uri=""
+    )
+    aws.state.move(Pointers(champion=version))
+    assert until_nothing(load("teardown"), event, "versions") == 1
+    assert aws.state.pointers() == Pointers(revision=2)
+    (record,) = aws.audit()
+    assert (record["what"], record["details"]) == ("teardown.versions", {"found": ["pointers to version 2"]})
+    assert record["who"].startswith("teardown of arn:aws:states:")
+
+
+def test_tables_leave_the_catalogue_and_the_audit_says_where_they_lie(aws, load, event):
+    database = aws.names.platform.database
+    aws.glue.create_database(DatabaseInput={"Name": database})
+    for name in ("electricity_rows", "electricity_v2_rows"):
+        table = {"Name": name, "Parameters": {"metadata_location": f"s3://lake/{name}/metadata/7.json"}}
+        aws.glue.create_table(DatabaseName=database, TableInput=table)
+    assert until_nothing(load("teardown"), event, "tables") == 1
+    assert [one["Name"] for one in aws.glue.get_tables(DatabaseName=database)["TableList"]] == ["electricity_v2_rows"]
+    (record,) = aws.audit()
+    assert record["details"]["found"] == ["table electricity_rows at s3://lake/electricity_rows/metadata/7.json"]
+
+
+def test_rules_and_schedules_that_start_a_machine_are_off_others_stay_on(aws, load, event):
+    events, scheduler, machine = boto3.client("events"), boto3.client("scheduler"), aws.names.machine_arn("train")
+    bus = aws.names.platform.bus
+    events.create_event_bus(Name=bus)
+    wanted = {("default", "drop"): aws.names.queue_arn("drops"), (bus, "first"): machine, (bus, "closing"): f"{ROLE}/f"}
+    for (where, rule), target in wanted.items():
+        events.put_rule(Name=rule, EventBusName=where, EventPattern=json.dumps({"source": ["millrace"]}))
+        events.put_targets(Rule=rule, EventBusName=where, Targets=[{"Id": "target", "Arn": target}])
+    whole = {
+        "ScheduleExpression": "cron(0 6 1 * ? *)",
+        "ScheduleExpressionTimezone": "UTC",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "KmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/k",
+    }
+    for name, target in (("train", machine), ("v2-train", machine.replace("electricity", "electricity-v2"))):
+        at = {"Arn": target, "RoleArn": f"{ROLE}/s", "Input": '{"cause": "x"}'}
+        scheduler.create_schedule(Name=f"{aws.names.prefix}-{name}", Target=at, **whole)
+    assert until_nothing(load("teardown"), event, "starters") == 1
+    states = {rule: events.describe_rule(Name=rule, EventBusName=where)["State"] for where, rule in wanted}
+    assert states == {"drop": "DISABLED", "first": "DISABLED", "closing": "ENABLED"}
+    after = scheduler.get_schedule(Name=f"{aws.names.prefix}-train")
+    assert after["State"] == "DISABLED"
+    assert {name: after[name] for name in whole} == whole, "an update that does not name a setting loses it"
+    target = {"Arn": machine, "RoleArn": f"{ROLE}/s", "Input": '{"cause": "x"}'}
+    assert {name: after["Target"][name] for name in target} == target
+    assert scheduler.get_schedule(Name=f"{aws.names.prefix}-v2-train")["State"] == "ENABLED"
+
+
+def test_where_nothing_was_ever_made_every_step_is_done_at_once(aws, load, event, monkeypatch):
+    monkeypatch.setenv("MILLRACE_WORKLOAD", "income")
+    boto3.client("events").create_event_bus(Name=aws.names.platform.bus)
+    handler = load("teardown")
+    assert {step: until_nothing(handler, event, step) for step in teardown.STEPS} == dict.fromkeys(teardown.STEPS, 0)
+    assert aws.audit() == []
+
+
+def test_another_step_is_refused(load, event):
+    with pytest.raises(ValueError, match="step"):
+        load("teardown")(event("teardown") | {"step": "buckets"})

@@ -1,0 +1,108 @@
+"""Models, configurations and endpoints of the tiny image, for the tests of this folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.local.sagemaker.containers import images
+from tests.infra.local import tiny_images
+from tests.infra.local.endpoints.looking import settled
+
+
+@pytest.fixture(scope="module")
+def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    images(cloud).repository = tiny_images.write(tmp_path_factory.mktemp("repository"))
+    name = "tiny-endpoints"
+    cloud.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    return name
+
+
+@pytest.fixture(scope="module")
+def role(cloud: Any) -> str:
+    iam = cloud.client("iam")
+    arn: str = iam.create_role(
+        RoleName="tiny-serving", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
+    )["Role"]["Arn"]
+    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement, tiny_images.IN_ITS_NAME]}
+    iam.put_role_policy(RoleName="tiny-serving", PolicyName="all", PolicyDocument=json.dumps(policy))
+    return arn
+
+
+@pytest.fixture
+def sagemaker(client: Callable[[str], Any]) -> Any:
+    return client("sagemaker")
+
+
+@pytest.fixture
+def config(sagemaker: Any, client: Any, bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..., str]:
+    """An endpoint configuration whose variants serve models that tell their version."""
+
+    def make(*variants: tuple[str, float], count: int = 1, environment: dict[str, str] | None = None) -> str:
+        rows = []
+        for version, weight in variants or (("1", 1.0),):
+            model = fresh("model")
+            client("s3").put_object(Bucket=bucket, Key=f"{model}.tar.gz", Body=_archive(version))
+            sagemaker.create_model(
+                ModelName=model,
+                ExecutionRoleArn=role,
+                PrimaryContainer={
+                    "Image": tiny_images.uri("serve"),
+                    "ModelDataUrl": f"s3://{bucket}/{model}.tar.gz",
+                    "Environment": environment or {},
+                },
+            )
+            rows.append(
+                {
+                    "VariantName": "main" if len(variants) < 2 else f"v{version}",
+                    "ModelName": model,
+                    "InstanceType": "ml.c7i.large",
+                    "InitialInstanceCount": count,
+                    "InitialVariantWeight": weight,
+                }
+            )
+        name = fresh("config")
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=rows)
+        return name
+
+    return make
+
+
+def _archive(version: str) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        member = tarfile.TarInfo("version.txt")
+        member.size = len(version)
+        tar.addfile(member, io.BytesIO(version.encode()))
+    return packed.getvalue()
+
+
+@pytest.fixture
+def endpoint(sagemaker: Any, fresh: Callable[..., str]) -> Callable[[str], str]:
+    """The name of an endpoint in service."""
+
+    def make(config: str) -> str:
+        name = fresh("endpoint")
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config)
+        assert settled(sagemaker, name)["EndpointStatus"] == "InService"
+        return name
+
+    return make
+
+
+@pytest.fixture
+def call(client: Any) -> Callable[..., dict[str, Any]]:
+    """What the model tells of one request."""
+
+    def invoke(name: str, body: bytes = b"{}", **more: Any) -> dict[str, Any]:
+        answer = client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=body, **more)
+        told: dict[str, Any] = json.loads(answer["Body"].read())
+        return {**told, "answer": answer}
+
+    return invoke

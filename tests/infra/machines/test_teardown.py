@@ -1,0 +1,28 @@
+"""What the teardown machine promises, read from its definition."""
+
+from __future__ import annotations
+
+from infra.machines import teardown
+
+
+def test_each_step_is_asked_until_it_finds_nothing(context):
+    states = teardown.definition(context())["States"]
+    for step, following in zip(teardown.STEPS, [*list(teardown.STEPS)[1:], "torn down"], strict=True):
+        name = step.capitalize()
+        assert states[name]["Parameters"]["Payload"]["step"] == step
+        (nothing,) = states[f"{name} gone?"]["Choices"]
+        assert nothing == {
+            "Variable": f"$.{step}.answer.found",
+            "NumericEquals": 0,
+            "Next": following.capitalize(),
+        }
+        assert states[f"{name} gone?"]["Default"] == f"{name} wait"
+        assert states[f"{name} wait"]["Next"] == name
+
+
+def test_nothing_starts_anew_before_anything_is_deleted(context):
+    assert list(teardown.STEPS)[:2] == ["starters", "running"]
+
+
+def test_a_failure_is_not_caught_so_it_can_be_redriven(context):
+    assert not any("Catch" in state for state in teardown.definition(context())["States"].values())

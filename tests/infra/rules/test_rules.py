@@ -1,0 +1,127 @@
+"""Every rule of the catalogue: what it lets pass, what it finds, and that dev and prod break none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.rules.assembly import Stack, read
+from infra.rules.catalogue import RULES, findings
+
+HERE = Path(__file__).parent
+LONGEST_WORKLOAD = "w" * 24
+"""What `millrace.workload` lets a workload be called at most; a test below holds the two together."""
+
+
+def stack(fixture: dict[str, Any]) -> Stack:
+    """The fixture's resources, and its states as a machine."""
+    resources = dict(fixture.get("resources", {}))
+    if states := fixture.get("states"):
+        definition = {"StartAt": next(iter(states)), "States": states}
+        if (timeout := fixture.get("timeout", 3600)) is not None:
+            definition["TimeoutSeconds"] = timeout
+        properties = {"DefinitionString": json.dumps(definition)}
+        resources["Machine"] = {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+    text = json.dumps(resources).replace("{repeated}", "x" * fixture.get("repeat", 0))
+    return Stack(name=fixture.get("stack", "fixture"), template={"Resources": json.loads(text)})
+
+
+def fixtures(kind: str) -> list[Any]:
+    return [
+        pytest.param(rule, fixture, id=f"{rule}: {name}")
+        for rule in RULES
+        for name, fixture in yaml.safe_load((HERE / f"{rule}.yaml").read_text())[kind].items()
+    ]
+
+
+def test_every_rule_has_a_passing_and_a_failing_fixture_and_every_fixture_a_rule() -> None:
+    assert {path.stem for path in HERE.glob("*.yaml")} == set(RULES)
+    for kind in ("passing", "failing"):
+        assert {one.values[0] for one in fixtures(kind)} == set(RULES)
+
+
+@pytest.mark.parametrize(("rule", "fixture"), fixtures("passing"))
+def test_a_rule_lets_pass(rule: str, fixture: dict[str, Any]) -> None:
+    assert list(map(str, RULES[rule]([stack(fixture)]))) == []
+
+
+@pytest.mark.parametrize(("rule", "fixture"), fixtures("failing"))
+def test_a_rule_finds(rule: str, fixture: dict[str, Any]) -> None:
+    found = list(map(str, RULES[rule]([stack(fixture)])))
+    assert len(found) == len(fixture["finds"]), found
+    for said, sentence in zip(fixture["finds"], found, strict=True):
+        assert said in sentence
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_a_stage_breaks_no_rule(assemblies: dict[str, Path], stage: str) -> None:
+    assert findings(read(assemblies[stage])) == []
+
+
+def test_the_longest_workload_breaks_no_rule(assemblies: dict[str, Path]) -> None:
+    assert findings([renamed(one, LONGEST_WORKLOAD) for one in read(assemblies["prod"])]) == []
+
+
+def test_a_longer_workload_would(assemblies: dict[str, Path]) -> None:
+    found = findings([renamed(one, LONGEST_WORKLOAD + "w") for one in read(assemblies["prod"])])
+    assert any("expected EndpointConfigName of 63 characters at most" in one for one in found)
+
+
+def renamed(stack: Stack, workload: str) -> Stack:
+    text = json.dumps({stack.name: stack.template}).replace("electricity", workload)
+    ((name, template),) = json.loads(text).items()
+    return Stack(name=name, template=template)
+
+
+def test_no_workload_may_have_a_longer_name() -> None:
+    from millrace.workload import Workload
+
+    pattern = Workload.model_json_schema()["properties"]["name"]["pattern"]
+    assert pattern == f"^[a-z][a-z0-9_]{{1,{len(LONGEST_WORKLOAD) - 1}}}$"
+
+
+def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None:
+    """Against a rule that passes because it meets nothing: without these switches each of them finds something."""
+    stacks = read(assemblies["prod"])
+    for key, rule in (
+        ("EnableNetworkIsolation", "network-isolation"),
+        ("VpcConfig", "private-network"),
+        ("KmsKeyId", "job-keys"),
+        ("KmsMasterKeyId", "customer-key"),
+        ("AutoRollbackConfiguration", "rollback-alarms"),
+        ("iam:PassedToService", "pass-role"),
+        ("CheckpointConfig", "spot-training"),
+        ("SplitType", "transform-payload"),
+        ("DeadLetterConfig", "asynchronous-function"),
+        ("Retry", "retries"),
+    ):
+        assert list(RULES[rule]([without(one, key) for one in stacks])), rule
+
+
+def without(stack: Stack, key: str) -> Stack:
+    """The stack with this key under another name, also inside of definitions."""
+    return Stack(name=stack.name, template=json.loads(json.dumps(stack.template).replace(key, "Spoilt")))
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "infra.rules", *words], capture_output=True, text=True, check=False)
+
+
+def test_the_command_says_what_is_broken(assemblies: dict[str, Path], tmp_path: Path) -> None:
+    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {}}}}
+    (tmp_path / "broken.template.json").write_text(json.dumps(template))
+    good, bad = run(str(assemblies["dev"])), run(str(assemblies["dev"]), str(tmp_path))
+    assert (good.returncode, good.stderr) == (0, "")
+    assert bad.returncode == 1
+    assert "customer-key: broken/Queue (AWS::SQS::Queue): expected a key in KmsMasterKeyId, got None" in bad.stderr
+
+
+def test_a_folder_without_templates_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"expected \*\.template\.json of an assembly, found none"):
+        read(tmp_path)

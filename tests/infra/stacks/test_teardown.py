@@ -1,0 +1,87 @@
+"""The teardown room: what its function may do is about this workload, and nothing may touch data or audit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from millrace.names import MACHINES
+
+Templates = dict[str, dict[str, dict[str, Any]]]
+STAGES = ("local", "dev", "prod")
+ANYWHERE = {
+    "Describe", "List", "scheduler:ListSchedules",
+    "xray:", "lambda:UpdateEventSourceMapping", "application-autoscaling:DeregisterScalableTarget",
+    "sagemaker:Stop", "glue:",
+}  # fmt: skip
+"""Beginnings of the actions (of the verb, or with the service) whose resources bear no workload in their names: lists
+and looks, jobs (told apart by their role), a mapping (by its function), a target, the catalogue of the database."""
+
+
+def statements(templates: Templates, stage: str) -> list[dict[str, Any]]:
+    template = templates[stage][f"millrace-{stage}-electricity-teardown"]
+    return [
+        statement
+        for one in template["Resources"].values()
+        if one["Type"] == "AWS::IAM::Role" and one["Properties"]["RoleName"].endswith("-teardown")
+        for policy in one["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def texts(value: Any) -> list[str]:
+    return [str(one) for one in (value if isinstance(value, list) else [value])]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_it_deletes_or_changes_bears_the_workload_s_name(templates: Templates, stage: str) -> None:
+    strange = [
+        (action, resource)
+        for statement in statements(templates, stage)
+        for action in texts(statement["Action"])
+        for resource in texts(statement["Resource"])
+        if not any(action.startswith(one) or action.partition(":")[2].startswith(one) for one in ANYWHERE)
+        and "electricity" not in resource
+        and not action.startswith(("kms:", "dynamodb:", "logs:"))
+    ]
+    assert strange == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_right_reaches_objects_or_deletes_items(templates: Templates, stage: str) -> None:
+    actions = {action for one in statements(templates, stage) for action in texts(one["Action"])}
+    assert not [one for one in actions if one.startswith("s3:")]
+    assert {one for one in actions if one.startswith("dynamodb:")} == {"dynamodb:GetItem", "dynamodb:PutItem"}
+    assert not [one for one in actions if one.startswith("kms:Schedule")]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_it_knows_every_machine_that_is_deployed(templates: Templates, stage: str) -> None:
+    """A machine that it does not know would go on while everything is torn down."""
+    deployed = {
+        one["Properties"]["StateMachineName"].removeprefix(f"millrace-{stage}-electricity-")
+        for template in templates[stage].values()
+        for one in template["Resources"].values()
+        if one["Type"] == "AWS::StepFunctions::StateMachine"
+        and "-electricity-" in one["Properties"]["StateMachineName"]
+    }
+    assert deployed == {*MACHINES, "teardown"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_is_kept_and_what_expires(templates: Templates, stage: str) -> None:
+    platform = templates[stage][f"millrace-{stage}-platform"]["Resources"].values()
+    kept = {one["Type"] for one in platform if one.get("DeletionPolicy") == "Retain"}
+    assert kept == {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key"}
+    rules = {
+        one["Properties"]["BucketName"].split("-")[2]: one["Properties"]["LifecycleConfiguration"]["Rules"]
+        for one in platform
+        if one["Type"] == "AWS::S3::Bucket"
+    }
+    assert all("AbortIncompleteMultipartUpload" in found[0] for found in rules.values())
+    expiring = {name: [rule for rule in found if "ExpirationInDays" in rule] for name, found in rules.items()}
+    assert {name for name, found in expiring.items() if found} == {"lake"}
+    (staging,) = [rule for rule in expiring["lake"] if rule["Prefix"].startswith("electricity/")]
+    assert (staging["Prefix"], staging["ExpirationInDays"]) == ("electricity/staging/", 30)
+    assert staging["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}

@@ -1,0 +1,484 @@
+"""Who writes to and reads from what lies under the customer key, and may he use it: as AWS asks, and no emulator does.
+
+Every pair is found in the templates of AWS's stages. A service that acts on its own account needs the key's policy, one
+that acts in a role's name needs the role's; what is forgotten there is lost on AWS without an error."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from infra.local.iam.identity import GLOBAL_KEYS
+from infra.local.iam.policies import Request, verdict
+
+ACCOUNT, REGION = "123456789012", "eu-west-1"
+Templates = dict[str, dict[str, Any]]
+Resource = Mapping[str, Any]
+SENDING = ("kms:GenerateDataKey", "kms:Decrypt")
+"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html and
+https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """One use of the customer key."""
+
+    kind: str
+    """Who does what, in words."""
+    where: str
+    who: str
+    """A service principal, or the name of the role in whose name a service acts."""
+    actions: tuple[str, ...]
+    context: Mapping[str, str] = field(default_factory=dict)
+    """Condition values that the service is known to send; nothing else is in the request."""
+
+
+BY_THE_CALLER = {
+    "AWS::DynamoDB::Table": "DynamoDB uses the key with the permissions of who reads or writes an item",
+    "AWS::S3::Bucket": "S3 uses the key with the permissions of who gets or puts an object",
+    "AWS::ECR::Repository": "ECR makes grants for itself with the permissions of who makes the repository",
+}
+"""Types under the key that no service writes to on its own account; `test_permissions.py` asks their callers."""
+
+
+def resources(templates: Templates, kind: str) -> Iterator[tuple[str, Resource]]:
+    """Properties of every resource of a type, with the place where it stands."""
+    for stack, template in templates.items():
+        for name, resource in template["Resources"].items():
+            if resource["Type"] == kind:
+                yield f"{stack} {name}", resource.get("Properties", {})
+
+
+def plain(value: Any) -> str:
+    """Text with deploy-time values as words."""
+    if isinstance(value, str):
+        return value
+    if "Fn::Join" in value:
+        return "".join(map(plain, value["Fn::Join"][1]))
+    return json.dumps(value)
+
+
+def roles(templates: Templates) -> dict[str, Any]:
+    """The policy of each role by name."""
+    return {
+        properties["RoleName"]: properties["Policies"][0]["PolicyDocument"]
+        for _, properties in resources(templates, "AWS::IAM::Role")
+    }
+
+
+def role_of(template: Mapping[str, Any], reference: Any) -> str:
+    """The name of the role that a `Fn::GetAtt` of its ARN means."""
+    return str(template["Resources"][reference["Fn::GetAtt"][0]]["Properties"]["RoleName"])
+
+
+def uses(templates: Templates) -> Iterator[Use]:
+    """Every use of the customer key by a service."""
+    yield from _of_events(templates)
+    yield from _of_alarms(templates)
+    yield from _of_logs(templates)
+    for stack, template in templates.items():
+        for name, resource in template["Resources"].items():
+            found = _IN_A_ROLE.get(resource["Type"])
+            if found:
+                yield from found(f"{stack} {name}", template, resource["Properties"])
+    yield from _of_jobs(templates)
+
+
+def queues(templates: Templates) -> dict[str, Resource]:
+    """By ARN."""
+    return {
+        f"arn:aws:sqs:{REGION}:{ACCOUNT}:{properties['QueueName']}": properties
+        for _, properties in resources(templates, "AWS::SQS::Queue")
+    }
+
+
+def _of_events(templates: Templates) -> Iterator[Use]:
+    under_key = {arn for arn, queue in queues(templates).items() if queue.get("KmsMasterKeyId")}
+    for where, rule in resources(templates, "AWS::Events::Rule"):
+        for target in rule["Targets"]:
+            for kind, arn in (
+                ("target", target["Arn"]),
+                ("dead letters", target.get("DeadLetterConfig", {}).get("Arn")),
+            ):
+                if isinstance(arn, str) and arn in under_key:
+                    context = {"aws:sourceaccount": ACCOUNT, "kms:encryptioncontext:aws:sqs:arn": arn}
+                    yield Use(
+                        kind=f"EventBridge sends to a queue ({kind})",
+                        where=where,
+                        who="events.amazonaws.com",
+                        actions=SENDING,
+                        context=context,
+                    )
+    for where, bus in resources(templates, "AWS::Events::EventBus"):
+        if bus.get("KmsKeyIdentifier"):
+            arn = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus['Name']}"
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-cmkey.html
+            yield Use(
+                kind="EventBridge keeps a bus's events",
+                where=where,
+                who="events.amazonaws.com",
+                actions=("kms:DescribeKey", *SENDING),
+                context={
+                    "aws:sourceaccount": ACCOUNT,
+                    "aws:sourcearn": arn,
+                    "kms:encryptioncontext:aws:events:event-bus:arn": arn,
+                },
+            )
+
+
+def _of_alarms(templates: Templates) -> Iterator[Use]:
+    topics = {properties["TopicName"] for _, properties in resources(templates, "AWS::SNS::Topic")}
+    for where, alarm in resources(templates, "AWS::CloudWatch::Alarm"):
+        for topic in {*alarm.get("AlarmActions", []), *alarm.get("OKActions", [])}:
+            assert topic.rpartition(":")[2] in topics
+            context = {"aws:sourceaccount": ACCOUNT, "kms:encryptioncontext:aws:sns:topicarn": topic}
+            # https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns
+            yield Use(
+                kind="An alarm notifies a topic",
+                where=where,
+                who="cloudwatch.amazonaws.com",
+                actions=SENDING,
+                context=context,
+            )
+
+
+def _of_logs(templates: Templates) -> Iterator[Use]:
+    """CloudWatch Logs names the group in the encryption context, and no source account.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html"""
+    for where, group in resources(templates, "AWS::Logs::LogGroup"):
+        assert group.get("KmsKeyId"), where
+        arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group['LogGroupName']}"
+        yield Use(
+            kind="CloudWatch keeps a log",
+            where=where,
+            who=f"logs.{REGION}.amazonaws.com",
+            actions=(
+                "kms:Encrypt",
+                "kms:Decrypt",
+                "kms:ReEncryptFrom",
+                "kms:ReEncryptTo",
+                "kms:GenerateDataKey",
+                "kms:DescribeKey",
+            ),
+            context={"kms:encryptioncontext:aws:logs:arn": arn},
+        )
+
+
+def _of_schedule(where: str, template: Mapping[str, Any], schedule: Resource) -> Iterator[Use]:
+    """Scheduler reads the input and sends dead letters in the role's name.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/encryption-rest.html"""
+    role = role_of(template, schedule["Target"]["RoleArn"])
+    assert schedule.get("KmsKeyArn"), where
+    arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/{schedule['Name']}"
+    yield Use(
+        kind="Scheduler reads a schedule's input",
+        where=where,
+        who=role,
+        actions=("kms:Decrypt",),
+        context={"kms:encryptioncontext:aws:scheduler:schedule:arn": arn},
+    )
+    dead = schedule["Target"]["DeadLetterConfig"]["Arn"]
+    yield Use(
+        kind="Scheduler sends to a queue (dead letters)",
+        where=where,
+        who=role,
+        actions=SENDING,
+        context={"kms:viaservice": f"sqs.{REGION}.amazonaws.com", "kms:encryptioncontext:aws:sqs:arn": dead},
+    )
+
+
+def _of_function(where: str, template: Mapping[str, Any], function: Resource) -> Iterator[Use]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html"""
+    role = role_of(template, function["Role"])
+    assert function.get("KmsKeyArn"), where
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function['FunctionName']}"
+    yield Use(
+        kind="Lambda reads a function's variables",
+        where=where,
+        who=role,
+        actions=("kms:Decrypt",),
+        context={"kms:encryptioncontext:aws:lambda:functionarn": arn},
+    )
+    if "DeadLetterConfig" in function:
+        dead = function["DeadLetterConfig"]["TargetArn"]
+        yield Use(
+            kind="Lambda sends to a queue (dead letters)",
+            where=where,
+            who=role,
+            actions=SENDING,
+            context={"kms:encryptioncontext:aws:sqs:arn": dead},
+        )
+
+
+def _of_mapping(where: str, template: Mapping[str, Any], mapping: Resource) -> Iterator[Use]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html"""
+    name = mapping["FunctionName"].rpartition(":")[2]
+    functions = [one["Properties"] for one in template["Resources"].values() if one["Type"] == "AWS::Lambda::Function"]
+    (function,) = [one for one in functions if one["FunctionName"] == name]
+    yield Use(
+        kind="Lambda polls a queue", where=where, who=role_of(template, function["Role"]), actions=("kms:Decrypt",)
+    )
+
+
+_IN_A_ROLE = {
+    "AWS::Scheduler::Schedule": _of_schedule,
+    "AWS::Lambda::Function": _of_function,
+    "AWS::Lambda::EventSourceMapping": _of_mapping,
+}
+
+
+def _of_jobs(templates: Templates) -> Iterator[Use]:
+    """Volumes and outputs of SageMaker, in the role of the job or, for an endpoint, of who makes its configuration.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"""
+    for stack, template in templates.items():
+        for name, resource in template["Resources"].items():
+            if resource["Type"] == "AWS::StepFunctions::StateMachine":
+                definition = json.loads(plain_definition(resource["Properties"]["DefinitionString"]))
+                machine = role_of(template, resource["Properties"]["RoleArn"])
+                for state, task in definition["States"].items():
+                    yield from _of_task(f"{stack} {name} {state}", task, machine, stack)
+
+
+def plain_definition(text: Any) -> str:
+    """With a word where a deploy-time value stands."""
+    if isinstance(text, str):
+        return text
+    return "".join(part if isinstance(part, str) else "key" for part in text["Fn::Join"][1])
+
+
+def _of_task(where: str, task: Mapping[str, Any], machine: str, stack: str) -> Iterator[Use]:
+    given = task.get("Parameters", {})
+    kind = task.get("Resource", "").removeprefix("arn:aws:states:::sagemaker:").removesuffix(".sync")
+    # A transform job takes the role of its model.
+    role = given.get("RoleArn", "").rpartition("/")[2] or f"{stack.rpartition('-')[0]}-model"
+    volumes = {
+        "createTrainingJob": given.get("ResourceConfig", {}).get("VolumeKmsKeyId"),
+        "createProcessingJob": given.get("ProcessingResources", {}).get("ClusterConfig", {}).get("VolumeKmsKeyId"),
+        "createTransformJob": given.get("TransformResources", {}).get("VolumeKmsKeyId"),
+    }
+    outputs = {"createTrainingJob": "OutputDataConfig", "createProcessingJob": "ProcessingOutputConfig"}
+    if volumes.get(kind):
+        yield Use(
+            kind="SageMaker encrypts a job's volume",
+            where=where,
+            who=role,
+            actions=("kms:CreateGrant",),
+            context={"kms:grantisforawsresource": "true"},
+        )
+    if kind in outputs:
+        assert given[outputs[kind]].get("KmsKeyId"), where
+        yield Use(
+            kind="SageMaker writes a job's output",
+            where=where,
+            who=role,
+            actions=("kms:Encrypt", "kms:GenerateDataKey", "kms:Decrypt"),
+        )
+    if kind == "createTransformJob":
+        assert given["TransformOutput"].get("KmsKeyId"), where
+        yield Use(
+            kind="SageMaker writes what a transform job answered",
+            where=where,
+            who=role,
+            actions=("kms:GenerateDataKey", "kms:Decrypt"),
+        )
+    if kind == "createEndpointConfig" and given.get("KmsKeyId"):
+        yield Use(
+            kind="SageMaker encrypts an endpoint's volumes",
+            where=where,
+            who=machine,
+            actions=("kms:CreateGrant",),
+            context={"kms:grantisforawsresource": "true"},
+        )
+
+
+KINDS = {
+    "EventBridge sends to a queue (target)",
+    "EventBridge sends to a queue (dead letters)",
+    "EventBridge keeps a bus's events",
+    "An alarm notifies a topic",
+    "CloudWatch keeps a log",
+    "Scheduler reads a schedule's input",
+    "Scheduler sends to a queue (dead letters)",
+    "Lambda reads a function's variables",
+    "Lambda sends to a queue (dead letters)",
+    "Lambda polls a queue",
+    "SageMaker encrypts a job's volume",
+    "SageMaker writes a job's output",
+    "SageMaker writes what a transform job answered",
+    "SageMaker encrypts an endpoint's volumes",
+}
+
+
+def key_policy(templates: Templates) -> dict[str, Any]:
+    ((_, key),) = resources(templates, "AWS::KMS::Key")
+    return dict(key["KeyPolicy"])
+
+
+def refused(use: Use, key: Mapping[str, Any], policies: Mapping[str, Any]) -> list[str]:
+    """The actions that the use needs and that nobody allows."""
+    return [action for action in use.actions if not _allowed(use, action, key, policies)]
+
+
+def _allowed(use: Use, action: str, key: Mapping[str, Any], policies: Mapping[str, Any]) -> bool:
+    context = {**dict.fromkeys(GLOBAL_KEYS, ()), **{name: (value,) for name, value in use.context.items()}}
+    if use.who.endswith(".amazonaws.com"):
+        request = Request(action=action, resources=("*",), context=context, principal=(use.who,))
+        return verdict([json.dumps(key)], request, with_principal=True) == "Allow"
+    account = Request(
+        action=action, resources=("*",), context=context, principal=(f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT)
+    )
+    by_role = Request(action=action, resources=(KEY,), context=context)
+    policy = json.dumps(resolved(policies[use.who]))
+    return verdict([json.dumps(key)], account, with_principal=True) == "Allow" and verdict([policy], by_role) == "Allow"
+
+
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
+
+
+def resolved(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """With the key's ARN where a stack reads it from its parameter."""
+    return {
+        **policy,
+        "Statement": [
+            {
+                **one,
+                "Resource": [KEY if _is_key(resource) else plain(resource) for resource in _listed(one["Resource"])],
+            }
+            for one in policy["Statement"]
+        ],
+    }
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, dict) and "keyarn" in json.dumps(value).lower()
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.fixture(params=["dev", "prod"])
+def stage(request: pytest.FixtureRequest, templates: dict[str, Templates]) -> Templates:
+    found: Templates = templates[request.param]
+    return found
+
+
+def test_every_use_of_the_key_is_allowed(stage: Templates) -> None:
+    """By the policy of the key to services, by that of the role to those who act in its name."""
+    found, key, policies = list(uses(stage)), key_policy(stage), roles(stage)
+    assert {use.kind for use in found} == KINDS
+    wrong = [f"{use.where}: {use.kind}: {use.who} may not {refused(use, key, policies)}" for use in found
+             if refused(use, key, policies)]  # fmt: skip
+    assert wrong == []
+
+
+def test_receivers_let_their_senders_in(stage: Templates) -> None:
+    """The queue's and the topic's own policies, which are asked beside the key's."""
+    policies = {
+        json.dumps(reference): document["PolicyDocument"]
+        for kind, key in (("AWS::SQS::QueuePolicy", "Queues"), ("AWS::SNS::TopicPolicy", "Topics"))
+        for _, document in resources(stage, kind)
+        for reference in document[key]
+    }
+    assert policies
+    texts = [json.dumps(document) for document in policies.values()]
+    for use in uses(stage):
+        if use.who not in ("events.amazonaws.com", "cloudwatch.amazonaws.com") or "bus" in use.kind:
+            continue
+        arn = next(value for name, value in use.context.items() if name.startswith("kms:encryptioncontext:"))
+        action = "sqs:SendMessage" if ":sqs:" in arn else "sns:Publish"
+        context = {**dict.fromkeys(GLOBAL_KEYS, ()), "aws:sourceaccount": (ACCOUNT,), "aws:securetransport": ("true",)}
+        topic = [text.replace('{"Ref": "Alarms"}', json.dumps(arn)) for text in texts]
+        request = Request(action=action, resources=(arn,), context=context, principal=(use.who,))
+        assert verdict(topic, request, with_principal=True) == "Allow", f"{use.where}: {use.kind}"
+
+
+def test_every_type_under_the_key_is_looked_at(stage: Templates) -> None:
+    """A new type must say who uses the key for it."""
+    under_key = {
+        resource["Type"]
+        for template in stage.values()
+        for resource in template["Resources"].values()
+        if resource["Type"] not in ("AWS::IAM::Role", "AWS::KMS::Key")
+        and any("kms" in name.lower() for name in _names(resource.get("Properties", {})))
+    }
+    looked_at = {"AWS::Events::EventBus", "AWS::Lambda::Function", "AWS::Logs::LogGroup", "AWS::SNS::Topic",
+                 "AWS::SQS::Queue", "AWS::Scheduler::Schedule"}  # fmt: skip
+    assert under_key == looked_at | set(BY_THE_CALLER)
+
+
+def _names(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from _names(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _names(inner)
+
+
+def test_what_aws_writes_to_a_bucket_lies_under_s3s_own_key(stage: Templates) -> None:
+    """Access logs can be delivered to no other; flow logs go there too, without a word in the key's policy."""
+    buckets = {properties["BucketName"]: properties for _, properties in resources(stage, "AWS::S3::Bucket")}
+    written = {one["LoggingConfiguration"]["DestinationBucketName"] for one in buckets.values()
+               if "LoggingConfiguration" in one}  # fmt: skip
+    written |= {log["LogDestination"].rpartition(":")[2] for _, log in resources(stage, "AWS::EC2::FlowLog")}
+    assert written
+    for name in written:
+        (rule,) = buckets[name]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_the_key_lets_in_only_services_of_this_account(stage: Templates) -> None:
+    """The same requests from elsewhere: another account's source, another account's log."""
+    key = key_policy(stage)
+    for use in uses(stage):
+        if use.who.endswith(".amazonaws.com"):
+            strange = {name: value.replace(ACCOUNT, "999999999999") for name, value in use.context.items()}
+            foreign = Use(kind=use.kind, where=use.where, who=use.who, actions=use.actions, context=strange)
+            assert refused(foreign, key, {}) == list(use.actions), use.kind
+
+
+def test_no_statement_of_the_key_is_spare(stage: Templates) -> None:
+    """Without a statement, or a principal or action of it, some use is refused; the account's is asked for roles."""
+    found, key, policies = list(uses(stage)), key_policy(stage), roles(stage)
+    for less, what in fewer(key):
+        assert any(refused(use, less, policies) for use in found), what
+
+
+def fewer(key: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The policy less one service or one action of one statement, and what was taken away."""
+    for place, statement in enumerate(key["Statement"]):
+        name = statement["Sid"]
+        for part in ("Action", "Principal"):
+            values = _listed(statement["Action"] if part == "Action" else next(iter(statement["Principal"].values())))
+            for value in values:
+                less = copy.deepcopy(dict(key))
+                left = [one for one in values if one != value]
+                if not left:
+                    del less["Statement"][place]
+                elif part == "Action":
+                    less["Statement"][place]["Action"] = left
+                else:
+                    less["Statement"][place]["Principal"] = {"Service": left}
+                yield less, f"{name}: {part} {value}"
+
+
+def test_a_forgotten_permission_of_a_role_is_found(stage: Templates) -> None:
+    """The control: without the key a schedule, a function and a job are found by name."""
+    key, policies = key_policy(stage), roles(stage)
+    prefix = next(name for name in policies if name.endswith("-monitor-schedule")).removesuffix("-monitor-schedule")
+    for owner in ("monitor-schedule", "intake", "training-job", "release-machine"):
+        policy = policies[f"{prefix}-{owner}"]
+        less = [one for one in policy["Statement"] if not any(action.startswith("kms:") for action in one["Action"])]
+        worse = {**policies, f"{prefix}-{owner}": {**policy, "Statement": less}}
+        wrong = {use.who for use in uses(stage) if refused(use, key, worse)}
+        assert wrong == {f"{prefix}-{owner}"}

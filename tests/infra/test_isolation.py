@@ -1,0 +1,376 @@
+"""Two workloads deployed side by side: neither's roles reach what is the other's.
+
+What is a workload's is taken from its own roles: every permission that they hold, as the call that they would make.
+Each such call is allowed to the role itself, and refused to every role of the other workload, but for a few listed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.app import build, images_of
+from infra.context import REPOSITORY
+from infra.local.cloud import Cloud
+from infra.local.deploy import deploy
+from infra.local.iam.grants import grants
+from infra.local.iam.policies import Request, verdict
+from infra.local.iam.roles import as_role
+from infra.settings import settings_for
+from millrace.errors import ConfigurationError
+from millrace.names import Platform, WorkloadNames
+
+ACCOUNT, REGION = "123456789012", "eu-west-1"
+PLATFORM = Platform(stage="local", account=ACCOUNT, region=REGION)
+ONE, OTHER = "electricity", "waterworks"
+BOTH_WAYS = [(ONE, OTHER), (OTHER, ONE)]
+
+SHARED = {
+    "application-autoscaling:* on scalable-target/*": "a target is named by an id; no condition knows what it scales",
+    "application-autoscaling:DescribeScalableTargets on *": "the list takes no resource",
+    "cloudwatch:DescribeAlarms on *": "by prefix it takes no resource, and SageMaker looks at all alarms",
+    "cloudwatch:PutMetricData on *": "it takes no resource; the namespace is a condition, not the dimension",
+    "ec2:* on *": "network interfaces have no name before a job has them; all jobs stand in the platform's network",
+    "ecr:* on *": "the token takes no resource, and the images are the platform's",
+    "events:* on rule/StepFunctionsGetEventsFor*": "Step Functions has one rule for each kind of job and account",
+    "events:ListRuleNamesByTarget on *": "the list takes no resource",
+    "events:PutEvents on event-bus/*": "the bus is the platform's; conditions know source and type, not the detail",
+    "glue:* on catalog": "every call on a table of the workload's own asks for the catalogue too",
+    "glue:* on database/*": "every call on a table of the workload's own asks for the database too",
+    "iam:CreateServiceLinkedRole on role/aws-service-role/*": "Auto Scaling has one role for each account",
+    "kms:* on key/*": "one key for each environment; what lies under it is reached through its service only",
+    "lambda:ListEventSourceMappings on *": "the list takes no resource",
+    "logs:*Deliver* on *": "log deliveries have no ARN",
+    "logs:*ResourcePolic* on *": "of the account, without an ARN",
+    "logs:DescribeLogGroups on *": "the list takes no resource",
+    "logs:* on log-group:/aws/sagemaker/*Jobs*": "one group for each kind of job and account; none may read its events",
+    "sagemaker:List* on *": "the lists take no resource, nor does Step Functions name one when it asks for tags",
+    "scheduler:ListSchedules on schedule/*": "schedules are listed by all groups",
+    "xray:* on *": "segments have no ARN",
+}
+"""What AWS cannot separate, or what is the platform's: action and resource as patterns, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """A call that a role of a workload may make, on what is the workload's."""
+
+    role: str
+    request: Request
+
+    @property
+    def label(self) -> str:
+        return f"{self.request.action} on {_short(self.request.resources[0])}"
+
+
+def _short(arn: str) -> str:
+    return arn.split(":", 5)[5] if arn.startswith("arn:") and not arn.startswith("arn:aws:s3") else arn
+
+
+def twin(folder: Path) -> Path:
+    """A copy of the workload under another name."""
+    made = folder / OTHER
+    shutil.copytree(REPOSITORY / "workloads" / ONE, made, ignore=shutil.ignore_patterns("sample", "*.md"))
+    for path in made.glob("*.yaml"):
+        path.write_text(re.sub(rf"^(name|id): (millrace-)?{ONE}$", rf"\1: \2{OTHER}", path.read_text(), flags=re.M))
+    return made
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("side-by-side")
+    settings = settings_for("local", account=ACCOUNT, region=REGION)
+    workloads = [REPOSITORY / "workloads" / ONE, twin(folder)]
+    build(settings, workloads=workloads, images=images_of(settings, {}), outdir=str(folder / "out")).synth()
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def deployed(cloud: Cloud, assembly: Path) -> Cloud:
+    stacks = deploy(cloud.endpoint_url, assembly)
+    for bucket, key in ((LAKE, "iceberg/x"), (LAKE, "decisions/x"), (ARTEFACTS, "runs/x")):
+        for workload in (ONE, OTHER):
+            cloud.client("s3").put_object(Bucket=bucket, Key=f"{workload}/{key}", Body=b"1")
+    assert {f"millrace-local-{name}-ingestion" for name in (ONE, OTHER)} <= {stack.name for stack in stacks}
+    return cloud
+
+
+@pytest.fixture(scope="module")
+def policies(deployed: Cloud) -> dict[str, dict[str, Any]]:
+    """The policy of every role, by name."""
+    iam = deployed.client("iam")
+    names = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
+    return {
+        name: iam.get_role_policy(RoleName=name, PolicyName="statements")["PolicyDocument"]
+        for name in names
+        if name.startswith(PLATFORM.prefix)
+    }
+
+
+def of(workload: str, policies: Mapping[str, Any]) -> list[str]:
+    prefix = WorkloadNames(platform=PLATFORM, workload=workload).prefix
+    return [role for role in policies if role.startswith(f"{prefix}-")]
+
+
+def own_calls(role: str, policy: Mapping[str, Any]) -> Iterator[Own]:
+    """For each action on each resource the call that meets the statement, with its conditions."""
+    for grant in grants(policy):
+        statement = policy["Statement"][grant.statement]
+        context = {
+            key.lower(): (_first(value),)
+            for keys in statement.get("Condition", {}).values()
+            for key, value in keys.items()
+        }
+        for key in ("dynamodb:leadingkeys", "s3:prefix", "cloudwatch:namespace", "iam:passedtoservice",
+                    "kms:grantisforawsresource", "iam:awsservicename", "lambda:functionarn"):  # fmt: skip
+            context.setdefault(key, ())
+        resource = grant.resource if grant.resource == "*" else grant.resource.replace("*", "1")
+        request = Request(action=grant.action, resources=(resource,), context=context, principal=(role,))
+        yield Own(role=role, request=request)
+
+
+def _first(value: Any) -> str:
+    return str(value[0] if isinstance(value, list) else value).replace("*", "1")
+
+
+def may(policy: Mapping[str, Any], request: Request) -> bool:
+    return verdict([json.dumps(policy)], request) == "Allow"
+
+
+def is_shared(label: str) -> str | None:
+    return next((pattern for pattern in SHARED if fnmatchcase(label, pattern)), None)
+
+
+def reached(policies: Mapping[str, Any], mine: str, theirs: str) -> dict[str, set[str]]:
+    """The calls of roles of `theirs` that roles of `mine` may make too, with these roles."""
+    texts = {role: json.dumps(policies[role]) for role in of(mine, policies)}
+    found: dict[str, set[str]] = {}
+    for role in of(theirs, policies):
+        for own in own_calls(role, policies[role]):
+            found.setdefault(own.label, set()).update(
+                other for other, text in texts.items() if verdict([text], own.request) == "Allow"
+            )
+    return {label: roles for label, roles in found.items() if roles}
+
+
+def test_every_role_may_make_its_own_calls(policies: dict[str, dict[str, Any]]) -> None:
+    """The control: what is tried with the other's roles below is what a role is allowed itself."""
+    for workload in (ONE, OTHER):
+        assert len(of(workload, policies)) > 35
+        calls = [own for role in of(workload, policies) for own in own_calls(role, policies[role])]
+        assert len(calls) > 500
+        assert [f"{own.role}: {own.label}" for own in calls if not may(policies[own.role], own.request)] == []
+
+
+@pytest.mark.parametrize(("mine", "theirs"), BOTH_WAYS)
+def test_no_role_may_make_a_call_of_the_other_workload(
+    policies: dict[str, dict[str, Any]], mine: str, theirs: str
+) -> None:
+    """Every role of the one against everything that the other's roles may do; what is shared is listed with why."""
+    both = reached(policies, mine, theirs)
+    assert {label: sorted(roles) for label, roles in both.items() if not is_shared(label)} == {}
+    assert {pattern for label in both if (pattern := is_shared(label))} == set(SHARED)
+
+
+def test_a_role_that_reaches_over_is_found(policies: dict[str, dict[str, Any]]) -> None:
+    """The control: wider by a resource, by a prefix, or without its condition."""
+    role = WorkloadNames(platform=PLATFORM, workload=ONE).role("snapshot")
+    for wide in (
+        {"Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{PLATFORM.bucket('lake')}/*"]},
+        {"Action": ["dynamodb:GetItem"], "Resource": [PLATFORM.table_arn(PLATFORM.state_table)]},
+        {"Action": ["sagemaker:InvokeEndpoint"], "Resource": [f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/*"]},
+    ):
+        policy = policies[role]
+        statements = [*policy["Statement"], {"Effect": "Allow", **wide}]
+        worse = {**policies, role: {**policy, "Statement": statements}}
+        found = reached({name: worse[name] for name in (role, *of(OTHER, policies))}, ONE, OTHER)
+        assert {role} in [roles for label, roles in found.items() if not is_shared(label)]
+
+
+def test_names_that_begin_alike_are_refused(tmp_path: Path) -> None:
+    """`electricity_v2` would have the models of `electricity`, by the beginnings of their names."""
+    near = twin(tmp_path).rename(tmp_path / f"{ONE}_v2")
+    for path in near.glob("*.yaml"):
+        path.write_text(path.read_text().replace(OTHER, near.name))
+    settings = settings_for("local", account=ACCOUNT, region=REGION)
+    folders = [REPOSITORY / "workloads" / ONE, near]
+    with pytest.raises(
+        ConfigurationError, match=f"name: expected .* begin with {ONE}_, .* came {near.name}|{near.name}"
+    ):
+        build(settings, workloads=folders, images=images_of(settings, {}), outdir=str(tmp_path / "out"))
+
+
+Call = tuple[str, Callable[[Any, WorkloadNames], Any]]
+"""A service, and what is called on a client of it."""
+
+
+def item(names: WorkloadNames) -> dict[str, Any]:
+    return {"pk": {"S": names.workload}, "sk": {"S": "release"}}
+
+
+def url(names: WorkloadNames, queue: str) -> str:
+    return f"http://localhost/{ACCOUNT}/{names.queue(queue)}"
+
+
+LAKE, LANDING, ARTEFACTS = (PLATFORM.bucket(purpose) for purpose in ("lake", "landing", "artefacts"))
+STATE, DATABASE = PLATFORM.state_table, PLATFORM.database
+CALLS: dict[str, Call] = {
+    "get a row": ("s3", lambda client, names: client.get_object(Bucket=LAKE, Key=f"{names.workload}/iceberg/x")),
+    "get a decision": ("s3", lambda client, names: client.get_object(Bucket=LAKE, Key=f"{names.workload}/decisions/x")),
+    "get a model": ("s3", lambda client, names: client.get_object(Bucket=ARTEFACTS, Key=f"{names.workload}/runs/x")),
+    "get a drop": (
+        "s3",
+        lambda client, names: client.get_object(Bucket=LANDING, Key=f"{names.workload}/training/x", VersionId="1"),
+    ),
+    "put a drop": (
+        "s3",
+        lambda client, names: client.put_object(Bucket=LANDING, Key=f"{names.workload}/training/x", Body=b""),
+    ),
+    "put a row": (
+        "s3",
+        lambda client, names: client.put_object(Bucket=LAKE, Key=f"{names.workload}/staging/x", Body=b""),
+    ),
+    "delete a row": ("s3", lambda client, names: client.delete_object(Bucket=LAKE, Key=f"{names.workload}/iceberg/x")),
+    "delete a manifest": (
+        "s3",
+        lambda client, names: client.delete_object(
+            Bucket=LAKE, Key=f"{names.workload}/iceberg/{names.table('rows')}/metadata/x"
+        ),
+    ),
+    "list the lake": (
+        "s3",
+        lambda client, names: client.list_objects_v2(Bucket=LAKE, Prefix=f"{names.workload}/decisions/"),
+    ),
+    "list the whole lake": ("s3", lambda client, _: client.list_objects_v2(Bucket=LAKE)),
+    "get an item": ("dynamodb", lambda client, names: client.get_item(TableName=STATE, Key=item(names))),
+    "put an item": ("dynamodb", lambda client, names: client.put_item(TableName=STATE, Item=item(names))),
+    "query the items": (
+        "dynamodb",
+        lambda client, names: client.query(
+            TableName=STATE, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": names.workload}}
+        ),
+    ),
+    "scan the table": ("dynamodb", lambda client, _: client.scan(TableName=STATE)),
+    "put a record": (
+        "dynamodb",
+        lambda client, names: client.put_item(TableName=PLATFORM.audit_table, Item=item(names)),
+    ),
+    "send a decision": (
+        "sqs",
+        lambda client, names: client.send_message(QueueUrl=url(names, "decisions"), MessageBody=""),
+    ),
+    "receive a drop": ("sqs", lambda client, names: client.receive_message(QueueUrl=url(names, "drops"))),
+    "call a function": (
+        "lambda",
+        lambda client, names: client.invoke(FunctionName=names.function("commit"), InvocationType="DryRun"),
+    ),
+    "read a function": ("lambda", lambda client, names: client.get_function(FunctionName=names.function("commit"))),
+    "start a machine": (
+        "stepfunctions",
+        lambda client, names: client.start_execution(
+            stateMachineArn=names.machine_arn("retrain"), input="{}", name="no name?"
+        ),
+    ),
+    "read an execution": (
+        "stepfunctions",
+        lambda client, names: client.describe_execution(executionArn=names.execution_arn("ingest", "1")),
+    ),
+    "ask an endpoint": (
+        "sagemaker-runtime",
+        lambda client, names: client.invoke_endpoint(EndpointName=names.endpoint, Body=b"{}"),
+    ),
+    "delete an endpoint": ("sagemaker", lambda client, names: client.delete_endpoint(EndpointName=names.challenger)),
+    "read a version": (
+        "sagemaker",
+        lambda client, names: client.describe_model_package(ModelPackageName=names.package_arn("1")),
+    ),
+    "read a table": ("glue", lambda client, names: client.get_table(DatabaseName=DATABASE, Name=names.table("rows"))),
+    "read a log": (
+        "logs",
+        lambda client, names: client.get_log_events(
+            logGroupName=f"/aws/lambda/{names.function('commit')}", logStreamName="1"
+        ),
+    ),
+    "write a log": (
+        "logs",
+        lambda client, names: client.create_log_stream(
+            logGroupName=f"/aws/lambda/{names.function('commit')}", logStreamName="1"
+        ),
+    ),
+    "read a parameter": ("ssm", lambda client, _: client.get_parameter(Name=f"/{PLATFORM.prefix}/key-arn")),
+    "delete an alarm": ("cloudwatch", lambda client, names: client.delete_alarms(AlarmNames=[names.alarm("error")])),
+    "stop a rule": ("events", lambda client, names: client.disable_rule(Name=f"{names.prefix}-drop")),
+}
+OWNERS = {
+    "get a row": "commit",
+    "get a decision": "snapshot",
+    "get a model": "gating",
+    "get a drop": "ingestion",
+    "put a row": "ingestion",
+    "delete a manifest": "commit",
+    "list the lake": "windows",
+    "get an item": "budget",
+    "put an item": "conclusion",
+    "query the items": "closing",
+    "put a record": "gating",
+    "send a decision": "prediction",
+    "receive a drop": "intake",
+    "call a function": "ingest-machine",
+    "start a machine": "alarm-rule",
+    "read an execution": "intake",
+    "ask an endpoint": "prediction",
+    "delete an endpoint": "closing",
+    "read a version": "registration",
+    "read a table": "validation",
+    "write a log": "commit",
+    "stop a rule": "teardown",
+}
+"""Which role of the workload itself may make a call; those that are not here no role at all may make."""
+PREFIXES = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker"}
+"""Of actions, where it is not the service's name."""
+REFUSED = {"AccessDenied", "AccessDeniedException"}
+
+
+def outcome(cloud: Cloud, role: str, what: str, names: WorkloadNames) -> str:
+    """`done`, or the code of the error."""
+    service, call = CALLS[what]
+    try:
+        call(as_role(cloud, f"arn:aws:iam::{ACCOUNT}:role/{role}", service), names)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "done"
+
+
+@pytest.mark.parametrize(("mine", "theirs"), BOTH_WAYS)
+def test_calls_with_the_keys_of_a_role_are_refused(
+    deployed: Cloud, policies: dict[str, dict[str, Any]], mine: str, theirs: str
+) -> None:
+    """Through the API, with the temporary keys of every role that may use the service at all."""
+    names = WorkloadNames(platform=PLATFORM, workload=theirs)
+    found = {
+        (role, what): outcome(deployed, role, what, names)
+        for role in of(mine, policies)
+        for what, (service, _) in CALLS.items()
+        if f'"{PREFIXES.get(service, service)}:' in json.dumps(policies[role])
+    }
+    assert {what for _, what in found} == set(CALLS) - {"read a parameter"}
+    assert {key: code for key, code in found.items() if code not in REFUSED} == {}
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_the_workloads_own_role_gets_through(deployed: Cloud, policies: dict[str, dict[str, Any]], what: str) -> None:
+    """The control: the same call is refused to the other workload's roles because it is the other's."""
+    names = WorkloadNames(platform=PLATFORM, workload=OTHER)
+    if what in OWNERS:
+        assert outcome(deployed, names.role(OWNERS[what]), what, names) not in REFUSED
+    else:
+        codes = {outcome(deployed, role, what, names) for role in of(OTHER, policies)}
+        assert codes <= REFUSED

@@ -1,0 +1,170 @@
+"""cdk-nag's packs AwsSolutions and Serverless: no finding but those acknowledged where they stand, with a reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aws_cdk as cdk
+import cdk_nag
+import pytest
+from aws_cdk import aws_s3 as s3
+
+from infra.app import build, images_of
+from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.statements import allow, read_objects
+from infra.context import REPOSITORY
+from infra.settings import settings_for
+from millrace.workload import workload_folders
+
+EXACT = re.compile(r"(AwsSolutions|Serverless)-(?!IAM[45]$)\w+(\[.+\])?")
+"""A finding on a wildcard names the wildcard: the bare id would cover them all."""
+LEAST_REASON = 30
+MOST = {"platform": 0, "ingestion": 54, "monitoring": 24, "release": 33, "scoring": 19, "serving": 15, "teardown": 29,
+        "training": 55}  # fmt: skip
+"""Acknowledged findings of each room. They may only fall: when they do, lower the number."""
+
+
+@dataclass(frozen=True, order=True, kw_only=True)
+class Acknowledged:
+    path: str
+    finding: str
+    reason: str
+    on_resource: bool
+
+
+def app_of(stage: str, outdir: Path) -> cdk.App:
+    settings = settings_for(stage, account="123456789012", region="eu-west-1")
+    folders = workload_folders(REPOSITORY / "workloads")
+    return build(settings, workloads=folders, images=images_of(settings, {}), outdir=str(outdir))
+
+
+def found(app: cdk.App) -> set[tuple[str, str]]:
+    """What the packs find in the app: construct and finding."""
+    cdk.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app), cdk_nag.ServerlessChecks(app))
+    try:
+        app.synth()
+    except RuntimeError as error:
+        assert "ValidationFailed" in str(error)  # noqa: PT017 - it comes with findings only
+    reports = json.loads((Path(app.outdir) / "validation-report.json").read_text())["pluginReports"]
+    return {
+        (construct["constructPath"], violation["ruleName"])
+        for report in reports
+        for violation in report["violations"]
+        for construct in violation["violatingConstructs"]
+    }
+
+
+def acknowledged(assembly: Path) -> Iterator[Acknowledged]:
+    """What the constructs of an assembly acknowledge, as CDK recorded it."""
+    for file in sorted(assembly.glob("*.metadata.json")):
+        for path, entries in json.loads(file.read_text()).items():
+            on_resource = any(entry["type"] == "aws:cdk:logicalId" for entry in entries)
+            for entry in entries:
+                if entry["type"] == "aws:cdk:acknowledged-rules":
+                    for finding, reason in entry["data"].items():
+                        yield Acknowledged(
+                            path=path.removeprefix("/"),
+                            finding=finding.removeprefix("Annotation::"),
+                            reason=reason,
+                            on_resource=on_resource,
+                        )
+
+
+def improper(all_of: list[Acknowledged]) -> list[Acknowledged]:
+    """Acknowledgements that cover more than one resource or finding, or that say nothing."""
+    reasons = {(one.reason, re.sub(r"\[.*", "", one.finding)) for one in all_of}
+    shared = {reason for reason, times in Counter(reason for reason, _ in reasons).items() if times > 1}
+    return [
+        one
+        for one in all_of
+        if not one.on_resource
+        or not EXACT.fullmatch(one.finding)
+        or len(one.reason) < LEAST_REASON
+        or one.reason in shared
+    ]
+
+
+@pytest.fixture(scope="module", params=["dev", "prod"])
+def checked(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, set[tuple[str, str]]]:
+    folder = tmp_path_factory.mktemp("nag")
+    return folder, found(app_of(request.param, folder))
+
+
+def test_no_finding_is_left(checked: tuple[Path, set[tuple[str, str]]]) -> None:
+    assert checked[1] == set()
+
+
+def test_every_acknowledgement_is_exact_and_has_a_reason(checked: tuple[Path, set[tuple[str, str]]]) -> None:
+    all_of = list(acknowledged(checked[0]))
+    assert all_of
+    assert improper(all_of) == []
+
+
+def test_acknowledgements_only_fall(checked: tuple[Path, set[tuple[str, str]]]) -> None:
+    """Of each workload: the workload that has the most counts."""
+    counts = Counter(one.path.partition("/")[0] for one in acknowledged(checked[0]))
+    for stack, count in counts.items():
+        room = stack.rpartition("-")[2]
+        assert count <= MOST[room], f"{stack}: {MOST[room]} acknowledged findings at most, got {count}"
+
+
+def test_every_acknowledgement_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any of them the packs find exactly what is acknowledged: so they do look, and no reason is stale."""
+    said: set[tuple[str, str]] = set()
+
+    def note(self: cdk.Validations, *rules: cdk.Acknowledgment) -> None:
+        said.update((self_paths[-1], rule.id) for rule in rules)
+
+    self_paths: list[str] = []
+    of = cdk.Validations.of
+
+    def remember(scope: cdk.CfnResource) -> cdk.Validations:
+        self_paths.append(scope.node.path)
+        return of(scope)
+
+    monkeypatch.setattr(cdk.Validations, "of", remember)
+    monkeypatch.setattr(cdk.Validations, "acknowledge", note)
+    assert found(app_of("prod", tmp_path)) == said
+
+
+def test_a_broad_an_empty_and_a_shared_acknowledgement_are_improper(tmp_path: Path) -> None:
+    app = cdk.App(outdir=str(tmp_path), analytics_reporting=False)
+    stack = cdk.Stack(app, "stack")
+    reason = "A reason that is long enough to be one"
+    bucket = s3.CfnBucket(stack, "bucket")
+    acknowledge(bucket, {"AwsSolutions-S1": "no", "AwsSolutions-IAM5": "All of its wildcards, whatever they are"})
+    acknowledge(s3.CfnBucket(stack, "other"), {"AwsSolutions-S1": reason, "AwsSolutions-S10": reason})
+    acknowledge(s3.CfnBucket(stack, "right"), {"AwsSolutions-S1": "This one is right: it holds the logs itself"})
+    cdk.Validations.of(stack).acknowledge(cdk.Acknowledgment(id="AwsSolutions-S2", reason="The whole stack, who cares"))
+    left = found(app)
+    assert ("stack/bucket", "AwsSolutions-S10") in left
+    assert ("stack/right", "AwsSolutions-S1") not in left
+    assert {(one.path, one.finding) for one in improper(list(acknowledged(tmp_path)))} == {
+        ("stack", "AwsSolutions-S2"),
+        ("stack/bucket", "AwsSolutions-IAM5"),
+        ("stack/bucket", "AwsSolutions-S1"),
+        ("stack/other", "AwsSolutions-S1"),
+        ("stack/other", "AwsSolutions-S10"),
+    }
+
+
+def test_a_wildcard_needs_a_reason() -> None:
+    with pytest.raises(ValueError, match=r"expected whole action names, got \['s3:\*'\]"):
+        allow("s3:*", on="arn:aws:s3:::lake")
+    with pytest.raises(ValueError, match=r"expected a reason \(because=…\) for the wildcard in \['\*'\]"):
+        allow("s3:GetObject", on="*")
+    with pytest.raises(ValueError, match=r"expected a reason .* in \['b/\*'\]"):
+        allow("s3:GetObject", on=["a/*", "b/*"], because={"a/*": "Nobody knows what lies there"})
+    assert allow("s3:GetObject", on="*", because="There is none").reasons == {"*": "There is none"}
+
+
+def test_a_folder_that_nobody_has_explained_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"expected folders of .*'staging'.*, got \['secrets'\]"):
+        read_objects("lake", "electricity/secrets/")

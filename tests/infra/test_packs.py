@@ -1,0 +1,187 @@
+"""Public packs besides cdk-nag, from build/static: checkov, parliament, bandit, detect-secrets, hadolint."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.rules.assembly import read
+from infra.rules.sizes import plain
+from infra.rules.statements import ATTACHED, INLINE, documents
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = ROOT / "build" / "static" / "bin"
+LEAST_REASON = 30
+KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+DIGEST = "e4e68fb7bd0e697a0ae8" + "f1bb342846b3"
+ACCEPTED = {
+    ("RESOURCE_MISMATCH", "states:DescribeExecution"): "it is for express executions as well; ours are all standard",
+    ("RESOURCE_MISMATCH", "states:ListExecutions"): "it is for map runs as well, and we have none",
+}
+"""parliament's findings above low that stand, by issue and action."""
+
+
+Places = set[tuple[str, str, str]]
+"""Template, resource and check."""
+
+
+def checkov(folder: Path) -> Places:
+    """What fails in the templates below the folder; without its platform every finding counts, of any severity."""
+    assert (BIN / "checkov").exists(), f"expected checkov in {BIN}: make static"
+    words = ["--framework", "cloudformation", "--skip-download", "--quiet", "--output", "json"]
+    environment = {**os.environ, "LOG_LEVEL": "ERROR"}
+    done = subprocess.run(
+        [str(BIN / "checkov"), "--directory", str(folder), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.stdout, done.stderr
+    report = json.loads(done.stdout)
+    assert report["summary"]["parsing_errors"] == 0
+    failed = report["results"]["failed_checks"]
+    return {(one["file_path"].lstrip("/"), one["resource"], one["check_id"]) for one in failed}
+
+
+def acknowledged(assembly: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """What the resources of an assembly let stand: template, resource, id and comment."""
+    for stack in read(assembly):
+        for name, resource in stack.template["Resources"].items():
+            for skipped in resource.get("Metadata", {}).get("checkov", {}).get("skip", []):
+                yield f"{stack.name}.template.json", f"{resource['Type']}.{name}", skipped
+
+
+def write_templates(folder: Path, assembly: Path, *, bare: bool = False) -> None:
+    """Copies of an assembly's templates; bare of what they let stand, if so asked."""
+    folder.mkdir()
+    for path in assembly.glob("*.template.json"):
+        template = json.loads(path.read_text())
+        for resource in template["Resources"].values() if bare else ():
+            resource.get("Metadata", {}).pop("checkov", None)
+        (folder / path.name).write_text(json.dumps(template))
+
+
+@pytest.fixture(scope="module")
+def failed(assemblies: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Places:
+    """Of dev, of prod, and of prod when nothing is let stand; in one process, which takes seconds to start."""
+    folder = tmp_path_factory.mktemp("checkov")
+    write_templates(folder / "dev", assemblies["dev"])
+    write_templates(folder / "prod", assemblies["prod"])
+    write_templates(folder / "bare", assemblies["prod"], bare=True)
+    return checkov(folder)
+
+
+def test_checkov_finds_nothing(failed: Places) -> None:
+    assert {place for place in failed if not place[0].startswith("bare/")} == set()
+
+
+def test_what_checkov_lets_stand_is_needed(failed: Places, assemblies: dict[str, Path]) -> None:
+    """Without the reasons it finds exactly what they are given for: it looks, and none of them is stale."""
+    said = {(f"bare/{path}", resource, one["id"]) for path, resource, one in acknowledged(assemblies["prod"])}
+    assert {place for place in failed if place[0].startswith("bare/")} == said
+    assert said
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_what_checkov_lets_stand_has_a_reason(assemblies: dict[str, Path], stage: str) -> None:
+    for path, resource, one in acknowledged(assemblies[stage]):
+        assert re.fullmatch(r"CKV2?_AWS_\d+", one["id"]), (path, resource)
+        assert len(one["comment"]) >= LEAST_REASON, (path, resource, one)
+
+
+def parliament(policies: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    script = Path(__file__).with_name("policy_findings.py")
+    words = [str(BIN / "python"), "-W", "ignore", str(script)]
+    done = subprocess.run(words, input=json.dumps(policies), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
+    return found
+
+
+def identity_policies(assembly: Path) -> dict[str, Any]:
+    """By where it stands; what is known only at deployment is the customer key."""
+    return {
+        f"{resource.where} {number}": json.loads(re.sub(r'"<[^">]+>"', f'"{KEY_ARN}"', json.dumps(plain(document))))
+        for stack in read(assembly)
+        for resource in stack.resources(*INLINE, *ATTACHED)
+        for number, document in enumerate(documents(resource))
+    }
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_parliament_finds_nothing_above_low(assemblies: dict[str, Path], stage: str) -> None:
+    policies = identity_policies(assemblies[stage])
+    assert len(policies) > 20
+    found = [
+        (where, finding)
+        for where, findings in parliament(policies).items()
+        for finding in findings
+        if finding["severity"] != "LOW" and not is_accepted(finding)
+    ]
+    assert found == []
+
+
+def is_accepted(finding: dict[str, Any]) -> bool:
+    detail = finding["detail"] if isinstance(finding["detail"], list) else [finding["detail"]]
+    actions = {one.get("action") for one in detail if isinstance(one, dict)}
+    return bool(actions) and all((finding["issue"], action) in ACCEPTED for action in actions)
+
+
+def test_parliament_sees_a_misspelt_action_and_a_wrong_resource() -> None:
+    found = parliament(
+        {
+            "misspelt": policy("s3:GetObjects", "arn:aws:s3:::bucket/*"),
+            "wrong": policy("s3:GetObject", "arn:aws:sqs:eu-west-1:123456789012:queue"),
+            "right": policy("s3:GetObject", "arn:aws:s3:::bucket/*"),
+        }
+    )
+    assert [one["issue"] for one in found["misspelt"]] == ["UNKNOWN_ACTION"]
+    assert [one["issue"] for one in found["wrong"]] == ["RESOURCE_MISMATCH"]
+    assert not any(is_accepted(one) for findings in found.values() for one in findings)
+    assert found["right"] == []
+
+
+def policy(action: str, resource: str) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Action": [action], "Resource": [resource]}
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def make(target: str, source: Path) -> subprocess.CompletedProcess[str]:
+    """A target of the Makefile, on one file alone."""
+    harmless = "tests/__init__.py"
+    given = (harmless, source) if source.suffix == ".json" else (source, harmless)
+    words = ["make", "--silent", target, f"SOURCES={given[0]}", f"RECORDED={given[1]}"]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "right", "wrong", "said"),
+    [
+        ("bandit", "one.py", "import json\n", "import pickle\npickle.loads(b'')\n", "B301"),
+        ("bandit", "one.py", "import yaml\nyaml.safe_load('')\n", "import yaml\nyaml.load('')\n", "B506"),
+        ("secrets", "one.py", "KEY = 'local'\n", "KEY = 'AKIA" + "2E0A8F3B244C9986'\n", "AWS Access Key"),
+        ("secrets", "one.py", "RUN = 1\n", f"RUN = '{DIGEST}'\n", "High Entropy"),
+        ("secrets", "event.json", json.dumps({"md5": DIGEST}), json.dumps({"password": "open" + "sesame1"}), "Keyword"),
+        ("dockerfiles", "Dockerfile", "FROM python:3.13-slim\n", "FROM python:latest\n", "DL3007"),
+    ],
+)  # fmt: skip
+def test_a_check_of_the_makefile_sees(
+    target: str, name: str, right: str, wrong: str, said: str, tmp_path: Path
+) -> None:
+    """What `make check` asks of the sources; event.json: digests in JSON are no secrets, but passwords are."""
+    file = tmp_path / name
+    file.write_text(wrong)
+    done = make(target, file)
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+    file.write_text(right)
+    done = make(target, file)
+    assert done.returncode == 0, done.stdout + done.stderr
