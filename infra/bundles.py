@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -39,15 +40,14 @@ def bundle(repository: Path, function: str, *, workload: Path, platform: str) ->
     compiled = platform == "host"
     folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}{'-host' if compiled else ''}"
     if not folder.is_dir():
-        unfinished = folder.with_name(f".{folder.name}")
-        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished = _unfinished(folder)
         for place, file in files.items():
             target = unfinished / place
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
         if compiled:
             compileall.compile_dir(str(unfinished), quiet=2, stripdir=str(unfinished))
-        unfinished.rename(folder)
+        _finish(unfinished, folder)
     return str(folder), digest
 
 
@@ -76,17 +76,33 @@ def layer(repository: Path, requirements: Path, platform: str, python: str) -> t
     ).hexdigest()
     folder = repository / "build" / "layers" / digest[:16]
     if not folder.is_dir():
-        unfinished = folder.with_name(f".{folder.name}")
-        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished = _unfinished(folder)
         target = unfinished / "python"
-        target.mkdir(parents=True)
+        target.mkdir()
         if wanted:
             _install(requirements, constraints, target, platform, python)
         _prune(target)
         if platform == "host":
             compileall.compile_dir(str(target), quiet=2, workers=0)
-        unfinished.rename(folder)
+        _finish(unfinished, folder)
     return str(folder), digest
+
+
+def _unfinished(folder: Path) -> Path:
+    """A place of this process's own beside `folder`: two that synthesize at once do not meet in it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+
+
+def _finish(unfinished: Path, folder: Path) -> None:
+    """Give it its name, whole; where another process was first, that one's stays."""
+    unfinished.chmod(0o755)
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(unfinished)
 
 
 def _install(requirements: Path, constraints: Path, target: Path, platform: str, python: str) -> None:

@@ -9,7 +9,8 @@ from functions.teardown.versions import Models
 from millrace.names import MACHINES, WorkloadNames
 
 JOB_ROLES = ("training-job", "evaluation-job", "drift-job")
-"""A job's name is a digest: whose it is, its role says."""
+"""A job's name is a digest: whose it is, its tag and its role say; another stage has the same tags."""
+WORKLOAD_TAG = "millrace:workload"
 GOING = ("InProgress", "Stopping")
 
 
@@ -20,9 +21,9 @@ def stop(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     roles = {names.role_arn(role) for role in JOB_ROLES}
     return [
         *_executions(client("stepfunctions"), names),
-        *_jobs(sagemaker, "Training", lambda job: job["RoleArn"] in roles),
-        *_jobs(sagemaker, "Processing", lambda job: job.get("RoleArn") in roles),
-        *_jobs(sagemaker, "Transform", lambda job: models.is_ours(job["ModelName"])),
+        *_jobs(sagemaker, names.workload, "Training", lambda job: job["RoleArn"] in roles),
+        *_jobs(sagemaker, names.workload, "Processing", lambda job: job.get("RoleArn") in roles),
+        *_jobs(sagemaker, names.workload, "Transform", lambda job: models.is_ours(job["ModelName"])),
     ]
 
 
@@ -38,14 +39,17 @@ def _executions(states: Any, names: WorkloadNames) -> Iterator[str]:
             yield f"execution {execution['executionArn']}"
 
 
-def _jobs(sagemaker: Any, kind: str, is_ours: Callable[[Any], bool]) -> Iterator[str]:
-    """`kind` is `Training`, `Processing` or `Transform`."""
+def _jobs(sagemaker: Any, workload: str, kind: str, is_ours: Callable[[Any], bool]) -> Iterator[str]:
+    """`kind` is `Training`, `Processing` or `Transform`; jobs without the workload's tag may not even be looked at."""
     verb, name = f"{kind.lower()}_job", f"{kind}JobName"
-    pages = sagemaker.get_paginator(f"list_{verb}s")
+    pages, tag = sagemaker.get_paginator(f"list_{verb}s"), {"Key": WORKLOAD_TAG, "Value": workload}
     for status in GOING:
         listed = pages.paginate(StatusEquals=status)
-        for job in [one[name] for page in listed for one in page[f"{kind}JobSummaries"]]:
-            if is_ours(getattr(sagemaker, f"describe_{verb}")(**{name: job})):
+        for job in [one for page in listed for one in page[f"{kind}JobSummaries"]]:
+            if tag not in sagemaker.list_tags(ResourceArn=job[f"{kind}JobArn"])["Tags"]:
+                continue
+            named = {name: job[name]}
+            if is_ours(getattr(sagemaker, f"describe_{verb}")(**named)):
                 if status == "InProgress":
-                    getattr(sagemaker, f"stop_{verb}")(**{name: job})
-                yield f"{kind.lower()} job {job}"
+                    getattr(sagemaker, f"stop_{verb}")(**named)
+                yield f"{kind.lower()} job {job[name]}"

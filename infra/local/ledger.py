@@ -42,8 +42,9 @@ LIMITS = """\
 - **The templates fit together.** Each resource is made by its service's own API, in the order of the references; a
   type or property that is not known is refused by name.
 - **The rights suffice for what runs.** Each call of a function, machine, job, rule or schedule is decided by its role:
-  policies with their conditions, the receiver's own policy, the customer key's, trust and `iam:PassRole`. What the
-  tables call granted (network interfaces, images, deliveries of logs) is never asked.
+  policies with their conditions, the receiver's own policy, the customer key's, trust and `iam:PassRole`. What a
+  service would do under a role that it is handed (interfaces, images, rules, logs) is asked when it is handed over;
+  what the tables call granted (traces, the first use of a service) is never asked.
 - **The loop flows.** Events, queues with dead letters, retries, task tokens, redrive, schedules and alarms carry a file
   from its bucket to a released model and on to the next training.
 - **The code has what it needs.** A function sees its bundle, its layers and the SDK, a container sees what its

@@ -322,14 +322,14 @@ CALLS: Mapping[str, Row] = {
         "UpdateItem",
     ),
     **_each(
-        (_ACTS, "Granted for jobs in a network; no interface is made."),
+        (_ACTS, "Asked of the role that a job or model in a network is handed; no interface is made."),
         "ec2:",
         "CreateNetworkInterface CreateNetworkInterfacePermission DeleteNetworkInterface "
         "DeleteNetworkInterfacePermission DescribeDhcpOptions DescribeNetworkInterfaces DescribeSecurityGroups "
         "DescribeSubnets DescribeVpcs",
     ),
     **_each(
-        (_ACTS, "Granted for pulling images; none is pulled."),
+        (_ACTS, "Asked of the role that a job or model is handed; no image is pulled."),
         "ecr:",
         "BatchCheckLayerAvailability BatchGetImage GetAuthorizationToken GetDownloadUrlForLayer",
     ),
@@ -340,7 +340,10 @@ CALLS: Mapping[str, Row] = {
         "DescribeRule DisableRule EnableRule ListRuleNamesByTarget",
     ),
     **_each(
-        (_ACTS, "Granted for the rules behind `.sync` tasks; those wait without one."),
+        (
+            _ACTS,
+            "Asked of a machine's role when it is made, for the rules behind `.sync` tasks; those wait without one.",
+        ),
         "events:",
         "PutRule PutTargets",
     ),
@@ -360,7 +363,7 @@ CALLS: Mapping[str, Row] = {
     ),
     "lambda:InvokeFunction": (_DOES, "Synchronously and asynchronously, with retries and destinations."),
     **_each(
-        (_ACTS, "Asked of who calls it; the lines of functions and jobs go to files without it."),
+        (_ACTS, "Asked of who calls it and of the role that a job or model is handed; lines are kept without it."),
         "logs:",
         "CreateLogGroup CreateLogStream DescribeLogStreams PutLogEvents",
     ),

@@ -95,6 +95,8 @@ class TeardownStack(WorkloadStack):
             because="Whatever executions of this machine run",
         )
         (tag,) = tags(self.context)
+        listed = [self._arn("sagemaker", f"{kind.lower()}-job/*") for kind in JOBS]
+        yield allow("sagemaker:ListTags", on=listed, because="Whose a job is, its tags say")
         for kind in JOBS:
             jobs = self._arn("sagemaker", f"{kind.lower()}-job/*")
             yield allow(

@@ -26,7 +26,7 @@ Export = Annotated[
 ]
 
 Yes = Annotated[
-    bool, typer.Option("--yes", default_factory=lambda: False, help="On AWS: run `cdk destroy` too, unasked.")
+    bool, typer.Option("--yes", default_factory=lambda: False, help="On AWS: do not ask, and run `cdk destroy` too.")
 ]
 
 
@@ -53,7 +53,7 @@ def down(stage: Stage, build: Build, yes: Yes) -> None:
     Of another stage, take away what the templates do not know, then the stacks; data and audit are retained.
     Example: millrace down. On AWS: millrace down --stage dev --yes."""
     if stage != "local":
-        _tear_down(stage, build, destroys=yes)
+        _tear_down(stage, build, unasked=yes)
         return
     from millrace.operator.keeping import end_kept
 
@@ -61,11 +61,15 @@ def down(stage: Stage, build: Build, yes: Yes) -> None:
     print(f"No local cloud ran for {build}." if ended is None else f"The local cloud has ended, process {ended}.")
 
 
-def _tear_down(stage: str, build: Path, *, destroys: bool) -> None:
+def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:
     from millrace.operator.place import find_place
     from millrace.operator.teardown import teardown
 
-    teardown(find_place(stage, build), said=print, destroys=destroys)
+    place = find_place(stage, build)
+    where = f"{place.platform.prefix} in account {place.platform.account}, {place.platform.region}"
+    if not unasked:
+        typer.confirm(f"This ends every endpoint, job and schedule of {where}. Go on?", abort=True, err=True)
+    teardown(place, said=print, destroys=unasked)
 
 
 def _exports(kept: Kept) -> list[str]:

@@ -77,7 +77,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
         return {
             "version": version.version or "-",
             "status": version.status,
-            "trained": f"{version.trained_at:%Y-%m-%d %H:%M}",
+            "trained": f"{version.trained_at:%Y-%m-%d %H:%M}" if version.trained_at else "",
             "because": version.reason,
             "rows": version.rows,
             "dataset_version": version.snapshot_id,

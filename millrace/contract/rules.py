@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -56,10 +57,11 @@ def _of_column(cells: Any, column: Column) -> Iterator[tuple[str, str, Any]]:
     if pa.types.is_dictionary(cells.type):
         yield from _of_words(cells, column)
         return
-    if column.kind in FLOATS and not math.isfinite(pc.sum(cells).as_py()):
+    extremes = _finite_extremes(cells)
+    if column.kind in FLOATS and extremes is None and not math.isfinite(pc.sum(cells).as_py()):
         yield "not_finite", "a finite number", pc.invert(pc.is_finite(cells))
     if column.kind in NUMBERS or column.kind.startswith(("timestamp", "date")):
-        yield from _range(cells, column)
+        yield from _range(cells, column, extremes)
     if column.allowed:
         yield from _allowed(cells, column)
     if column.kind in ("string", "binary"):
@@ -75,34 +77,33 @@ def _of_words(cells: Any, column: Column) -> Iterator[tuple[str, str, Any]]:
         yield reason, expected, mask.take(whole.indices)
 
 
-def _range(cells: Any, column: Column) -> Iterator[tuple[str, str, Any]]:
+def _range(cells: Any, column: Column, extremes: tuple[float, float] | None) -> Iterator[tuple[str, str, Any]]:
     """Bounds are compared in the column's own type when they fit it; a NaN breaks `not_finite` only."""
     import pyarrow.compute as pc
 
-    low, high = _extremes(cells)
-    for bound, symbol, fails, extreme in (
-        (column.minimum, ">=", pc.less, low),
-        (column.maximum, "<=", pc.greater, high),
-        (column.exclusive_minimum, ">", pc.less_equal, low),
-        (column.exclusive_maximum, "<", pc.greater_equal, high),
+    low, high = extremes or operator.itemgetter("min", "max")(pc.min_max(cells))
+    for bound, symbol, extreme, cell, fails in (
+        (column.minimum, ">=", low, operator.lt, pc.less),
+        (column.maximum, "<=", high, operator.gt, pc.greater),
+        (column.exclusive_minimum, ">", low, operator.le, pc.less_equal),
+        (column.exclusive_maximum, "<", high, operator.ge, pc.greater_equal),
     ):
-        if bound is not None and fails(extreme, bound).as_py():
+        if bound is not None and (cell(extreme, bound) if extremes else fails(extreme, bound).as_py()):
             yield "range", f"{symbol} {bound}", fails(cells, bound)
 
 
-def _extremes(cells: Any) -> tuple[pa.Scalar, pa.Scalar]:
-    """The lowest and the highest cell; Arrow's own way takes ten times as long where there is no null."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def _finite_extremes(cells: Any) -> tuple[float, float] | None:
+    """The lowest and the highest cell; None unless all are there, of float64 and finite.
 
-    if pa.types.is_floating(cells.type) and not cells.null_count:
-        chunks = [chunk.to_numpy() for chunk in getattr(cells, "chunks", [cells]) if len(chunk)]
-        low, high = min(map(np.min, chunks)), max(map(np.max, chunks))
-        if low <= high:  # not where one is NaN
-            return pa.scalar(low, cells.type), pa.scalar(high, cells.type)
-    extremes = pc.min_max(cells)
-    return extremes["min"], extremes["max"]
+    numpy tells it in a tenth of the time that Arrow takes, and passes on what is no number."""
+    import pyarrow as pa
+
+    whole = cells.chunk(0) if isinstance(cells, pa.ChunkedArray) and cells.num_chunks == 1 else cells
+    if isinstance(whole, pa.ChunkedArray) or not pa.types.is_float64(whole.type) or whole.null_count:
+        return None
+    numbers = whole.to_numpy()
+    low, high = float(numbers.min()), float(numbers.max())
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _allowed(cells: Any, column: Column) -> Iterator[tuple[str, str, Any]]:

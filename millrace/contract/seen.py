@@ -26,16 +26,16 @@ class Seen:
             return
         self._keys.append(keys)
         self._lines.append(lines)
-        if (numbers := _numbers(keys)) is not None:
-            self._add_run(_sorted(numbers))
+        if (ordered := in_order(keys)) is not None:
+            self._add_run(ordered)
 
-    def find(self, keys: pa.Array) -> list[tuple[int, int]]:
-        """The position of each key that came before, with the line of the first one."""
+    def find(self, keys: pa.Array, ordered: Numbers | None) -> list[tuple[int, int]]:
+        """The position of each key that came before, with the line of the first one; `ordered` as of `in_order`."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        again = self._again(keys)
+        again = self._again(keys, ordered)
         if not len(again):
             return []
         held = [pc.is_in(part, value_set=again, skip_nulls=True) for part in self._keys]
@@ -45,21 +45,19 @@ class Seen:
         found = np.flatnonzero(at.is_valid().to_numpy(zero_copy_only=False)).tolist()
         return list(zip(found, lines.take(at.drop_null()).to_pylist(), strict=True))
 
-    def _again(self, keys: pa.Array) -> pa.Array:
+    def _again(self, keys: pa.Array, ordered: Numbers | None) -> pa.Array:
         """Those of the keys' values that came before."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        numbers = _numbers(keys)
-        if numbers is None:
+        if ordered is None:
             # The keys of this part make the table, not the many that were seen: its size does not grow.
             values = keys.drop_null()
             seen = [part.filter(pc.is_in(part, value_set=values, skip_nulls=True)) for part in self._keys]
             return pa.concat_arrays(seen) if seen else values.slice(0, 0)
-        wanted = _sorted(numbers)
-        common = [_common(run, wanted) for run in self._runs]
-        found = np.concatenate(common) if common else wanted[:0]
+        common = [_common(run, ordered) for run in self._runs]
+        found = np.concatenate(common) if common else ordered[:0]
         return pa.array(found).cast(_number_type(keys.type)).view(keys.type)
 
     def _add_run(self, run: Numbers) -> None:
@@ -71,15 +69,14 @@ class Seen:
         self._runs.append(run)
 
 
-def repeats(keys: pa.Array) -> list[tuple[int, int]]:
-    """Each position whose key stood at an earlier one, with the first position; in order."""
+def repeats(keys: pa.Array, ordered: Numbers | None) -> list[tuple[int, int]]:
+    """Each position whose key stood at an earlier one, with the first position; `ordered` as of `in_order`."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     places = None
-    if (numbers := _numbers(keys)) is not None:
-        ordered = _sorted(numbers)
+    if ordered is not None:
         twice = ordered[1:][ordered[1:] == ordered[:-1]]
         if not len(twice):
             return []
@@ -103,21 +100,17 @@ def _number_type(kind: pa.DataType) -> Any:
     return kind if pa.types.is_integer(kind) else None
 
 
-def _numbers(keys: pa.Array) -> Numbers | None:
-    """The keys that are there as integers: to sort them is many times cheaper than to hash them."""
+def in_order(keys: pa.Array) -> Numbers | None:
+    """The keys that are there as sorted integers, None where they are no numbers.
+
+    To sort is many times cheaper than to hash; and where they ascend already they take no memory twice."""
+    import numpy as np
+
     kind = _number_type(keys.type)
     if kind is None:
         return None
     numbers: Numbers = keys.drop_null().view(kind).to_numpy(zero_copy_only=False)
-    return numbers
-
-
-def _sorted(numbers: Numbers) -> Numbers:
-    """The same, where they ascend already: a drop in time order costs no memory twice."""
-    import numpy as np
-
-    ordered: Numbers = numbers if bool((numbers[1:] >= numbers[:-1]).all()) else np.sort(numbers)
-    return ordered
+    return numbers if bool((numbers[1:] >= numbers[:-1]).all()) else np.sort(numbers)
 
 
 def _overlap(run: Numbers, other: Numbers) -> bool:

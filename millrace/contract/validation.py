@@ -13,7 +13,7 @@ from millrace.contract.arrow import LINE, parsed_schema
 from millrace.contract.model import Table
 from millrace.contract.row import shown
 from millrace.contract.rules import Breach, breaches
-from millrace.contract.seen import Seen, repeats
+from millrace.contract.seen import Seen, in_order, repeats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,14 +87,13 @@ class Validator:
         problems: dict[int, list[tuple[str, str]]] = defaultdict(list)
         for breach in breaches(rows, self._table):
             _note(problems, rows, breach)
-        rows = _decoded(rows)
         good = np.ones(rows.num_rows, dtype=bool)
         good[list(problems)] = False
         for key, seen in self._seen.items():
             for row, detail in duplicates(rows, good, key, self._held.get(key), seen).items():
                 problems[row].append(("duplicate_key", detail))
                 good[row] = False
-        accepted = _take(rows, good)
+        accepted = _decoded(_take(rows, good))
         for key, seen in self._seen.items():
             seen.add(key_of(accepted, key), _flat(accepted.column(LINE)))
         return Verdict(accepted=accepted, refused=_refuse(rows, problems))
@@ -136,8 +135,9 @@ def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    rows = _decoded(rows.select(list(columns)))
     if len(columns) == 1:
-        return _flat(rows.column(columns[0]))
+        return _flat(rows.column(0))
     parts: list[Any] = []
     for name in columns:
         text = pc.cast(rows.column(name), pa.string())
@@ -161,9 +161,10 @@ def duplicates(
     if known is not None and len(known):
         for at in np.flatnonzero(_plain(pc.is_in(keys, value_set=known.drop_null(), skip_nulls=True))).tolist():
             found[at] = f"{name}: expected a new key, came {_show(keys[at])}, which the table holds"
-    for at, line in seen.find(keys) if seen else ():
+    ordered = in_order(keys)
+    for at, line in seen.find(keys, ordered) if seen else ():
         found.setdefault(at, _second(name, keys[at], line))
-    for at, first in repeats(keys):
+    for at, first in repeats(keys, ordered):
         if at not in found:
             found[at] = _second(name, keys[at], rows.column(LINE)[int(positions[first])].as_py())
     return {int(positions[at]): detail for at, detail in found.items()}
@@ -185,7 +186,7 @@ def _refuse(rows: pa.Table, problems: Mapping[int, list[tuple[str, str]]]) -> tu
     if not problems:
         return ()
     order = sorted(problems)
-    bad = rows.take(order)
+    bad = _decoded(rows.take(order))
     lines = bad.column(LINE).to_pylist()
     return tuple(
         Refused(line=line, reason=problems[at][0][0], detail="; ".join(text for _, text in problems[at]), raw=raw)

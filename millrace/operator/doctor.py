@@ -115,6 +115,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload], repository:
     yield _check(
         "credentials", "of the account", method, good=keys is not None, advice="aws configure sso, or a profile"
     )
+    yield _cdk(build)
     if not region or keys is None:
         return
     try:
@@ -128,6 +129,13 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload], repository:
     yield from _told("stacks", lambda: _stacks(place, workloads))
     yield from _told("IAM roles", lambda: _roles(place, len(workloads)))
     yield from check_quotas(place.client("service-quotas"), instance_needs(workloads, stage))
+
+
+def _cdk(build: Path) -> Check:
+    """The command that deploys; `make setup` puts it below the build folder."""
+    ours = build / "node" / "node_modules" / ".bin" / "cdk"
+    found = str(ours) if ours.is_file() else shutil.which("cdk") or ""
+    return _check("cdk", "installed", found or "not installed", good=bool(found), advice="make setup")
 
 
 def _told(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:

@@ -117,7 +117,7 @@ def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> 
     synthesis = None if is_empty else start_synthesis(processes, METADATA)
     kept = Kept(endpoint_url=find_desk(cloud).endpoint_url, pid=cloud.popen.pid, folder=processes.folder)
     # Before anything else, so that `down` ends also a cloud whose command was killed on the way.
-    (build / UP_FILE).write_text(json.dumps({"endpoint_url": kept.endpoint_url, "pid": kept.pid}))
+    _note(build / UP_FILE, json.dumps({"endpoint_url": kept.endpoint_url, "pid": kept.pid}))
     try:
         if synthesis is not None:
             _start_bootstrap(processes, kept).succeed()
@@ -129,6 +129,13 @@ def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> 
     processes.release(cloud)
     said(f"The local cloud runs, process {kept.pid}.")
     return kept
+
+
+def _note(path: Path, text: str) -> None:
+    """Whole or not at all: others may read it at any moment."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(text)
+    unfinished.rename(path)
 
 
 def _start_bootstrap(processes: Processes, kept: Kept) -> Process:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 CHEAP_BYTES = 64 * 2**20
 """A dropped file or an artefact up to this size is read and digested again; of a larger one the record is told."""
 
+CHAIN = ("run", "tag", "snapshot_id", "rows", "gate")
+"""What registration writes into a package's metadata beside the digests, and the chain goes by."""
+
 State = Literal["checked", "recorded", "broken"]
 
 
@@ -65,6 +68,9 @@ def trace(place: Place, names: WorkloadNames, decision: str) -> Iterator[Link]:
         package = registry_of(place, names).describe(names.package_arn(version))
     except (ClientError, ArtefactError) as error:
         yield _broken("model version", names.package_arn(version), str(error))
+        return
+    if missing := [name for name in CHAIN if name not in package.metadata]:
+        yield _broken("model version", package.arn, f"its metadata has no {', '.join(missing)}")
         return
     yield Link(what="model version", identity=package.arn, digest=None, state="checked", detail=package.approval)
     yield from Chain(place=place, names=names, package=package).links()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from millrace import audit
@@ -23,6 +23,7 @@ from millrace.state import Pointers, State
 Status = Literal["live", "previous", "challenger", "retired", "registered", "refused"]
 """`retired`: was live; `registered`: not released yet, or its release failed; `refused`: by a gate, has no number."""
 DIGESTS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")
+NEVER = datetime.min.replace(tzinfo=UTC)
 LIVE = ("release.live", "release.rolled_back")
 
 
@@ -52,9 +53,10 @@ class ModelVersion:
     """Name of the train execution."""
     snapshot_id: str
     tag: str
-    rows: int
+    rows: int | None
     """Of the dataset version: what its test and validation days hold is among them."""
-    trained_at: datetime
+    trained_at: datetime | None
+    """None, as other fields are empty, for a version that somebody registered by hand."""
     reason: str
     """Why it was trained: `first`, `alarm`, `schedule` or `command`."""
     live_at: datetime | None
@@ -93,7 +95,7 @@ def find_versions(place: Place, names: WorkloadNames) -> list[ModelVersion]:
         for run, verdicts, passed in _judged(records)
         if not passed
     ]
-    return sorted([*registered, *refused], key=lambda one: one.trained_at, reverse=True)
+    return sorted([*registered, *refused], key=lambda one: one.trained_at or NEVER, reverse=True)
 
 
 def status_of(package: Package, pointers: Pointers) -> Status:
@@ -133,14 +135,14 @@ def _registered(
     return ModelVersion(
         version=package.version,
         status=status_of(package, pointers),
-        run=known["run"],
-        snapshot_id=known["snapshot_id"],
-        tag=known["tag"],
-        rows=int(known["rows"]),
-        trained_at=moment(known["as_of"]),
-        reason=known["reason"],
+        run=known.get("run", ""),
+        snapshot_id=known.get("snapshot_id", ""),
+        tag=known.get("tag", ""),
+        rows=int(known["rows"]) if "rows" in known else None,
+        trained_at=moment(known["as_of"]) if "as_of" in known else None,
+        reason=known.get("reason", ""),
         live_at=max(lived, default=None),
-        gates=gates.get(known["run"], ()),
+        gates=gates.get(known.get("run", ""), ()),
         digests={name: known[f"{name}_digest"] for name in DIGESTS if f"{name}_digest" in known},
     )
 

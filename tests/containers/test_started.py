@@ -158,8 +158,7 @@ def test_the_training_image_trains(run: Run) -> None:
 def test_the_processing_image_evaluates(run: Run) -> None:
     folder = run.evaluation / "processing" / "evaluation"
     report = json.loads((folder / "evaluation.json").read_text())
-    assert report["rows"]["test"] == len(pq.read_table(folder / "predictions.parquet"))
-    assert 0 < report["accuracy"] < 1
+    assert report["rows"]["test"] == len(pq.read_table(folder / "predictions.parquet")) > 0
 
 
 def test_the_processing_image_judges_drift(run: Run) -> None:

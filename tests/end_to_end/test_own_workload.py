@@ -166,11 +166,13 @@ def test_late_labels_in_words_are_judged_by_the_monitor(own: Own) -> None:
     assert len(reports) == 1
     first, *windows = reports[0]["windows"]
     assert first["error"]["labelled"] < first["error"]["answered"], "nobody sent the truth of the file's last rows"
-    assert len(windows) == LIVE // 48 // own.said["spans"]["window_days"]
-    for window in windows:
+    busy = [window for window in windows if window["decisions"]]
+    assert len(busy) == LIVE // 48 // own.said["spans"]["window_days"]
+    errors = [window["error"]["error"] for window in busy]
+    assert 0.05 < sum(errors) / len(errors) < 0.45, "labels in words meet decisions that are 0 and 1"
+    for window in busy:
         assert window["input"]["rows"] == window["decisions"] >= 48
         assert window["error"]["labelled"] == window["error"]["answered"]
-        assert 0.1 < window["error"]["error"] < 0.6, "labels in words meet decisions that are 0 and 1"
 
 
 def _reports(own: Own) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,14 @@ def test_the_declaration_stands_in_its_place_wherever_its_folder_lies(tmp_path: 
     (elsewhere / "workload.yaml").write_text("name: other\n")
     changed, _ = bundle(ROOT, "guard", workload=elsewhere, platform="manylinux2014_aarch64")
     assert Path(changed, "workloads", "electricity", "workload.yaml").read_text() == "name: other\n"
+
+
+def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path) -> None:
+    handler = tmp_path / "functions" / "one" / "handler.py"
+    handler.parent.mkdir(parents=True)
+    handler.write_text("A = 1\n")
+    with ThreadPoolExecutor(8) as pool:
+        made = {pool.submit(bundle, tmp_path, "one", workload=tmp_path / "none", platform="host") for _ in range(8)}
+        assert len({one.result() for one in made}) == 1
+    [folder] = (tmp_path / "build" / "bundles").iterdir()
+    assert (folder / "functions" / "one" / "handler.py").read_text() == "A = 1\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -20,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "build" / "static" / "bin"
 LEAST_REASON = 30
 KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
-DIGEST = "e4e68fb7bd0e697a0ae8" + "f1bb342846b3"
+DIGEST = hashlib.sha256(b"a digest").hexdigest()
+KEY_ID = "AKIA" + hashlib.sha256(b"a key").hexdigest().upper()[:16]
 ACCEPTED = {
     ("RESOURCE_MISMATCH", "states:DescribeExecution"): "it is for express executions as well; ours are all standard",
     ("RESOURCE_MISMATCH", "states:ListExecutions"): "it is for map runs as well, and we have none",
@@ -167,9 +169,9 @@ def make(target: str, source: Path) -> subprocess.CompletedProcess[str]:
     [
         ("bandit", "one.py", "import json\n", "import pickle\npickle.loads(b'')\n", "B301"),
         ("bandit", "one.py", "import yaml\nyaml.safe_load('')\n", "import yaml\nyaml.load('')\n", "B506"),
-        ("secrets", "one.py", "KEY = 'local'\n", "KEY = 'AKIA" + "2E0A8F3B244C9986'\n", "AWS Access Key"),
+        ("secrets", "one.py", "KEY = 'local'\n", f"KEY = '{KEY_ID}'\n", "AWS Access Key"),
         ("secrets", "one.py", "RUN = 1\n", f"RUN = '{DIGEST}'\n", "High Entropy"),
-        ("secrets", "event.json", json.dumps({"md5": DIGEST}), json.dumps({"password": "open" + "sesame1"}), "Keyword"),
+        ("secrets", "event.json", json.dumps({"md5": DIGEST}), json.dumps({"pass" + "word": KEY_ID}), "Keyword"),
         ("dockerfiles", "Dockerfile", "FROM python:3.13-slim\n", "FROM python:latest\n", "DL3007"),
     ],
 )  # fmt: skip

@@ -26,7 +26,7 @@ from millrace.proposal.source import read_source
 from millrace.proposal.writing import write
 from millrace.workload import workload_folders
 
-LONGEST = "abcdefgh_jklmnopqrstuvwx"
+LONGEST = "abcdefgh_jklmnopqrstuvwx"  # pragma: allowlist secret
 SETTINGS = settings_for("local", account="123456789012", region="eu-west-1")
 NAMES = {
     "AWS::IAM::Role": ("RoleName", 64),

@@ -6,7 +6,8 @@ does, removes before it adds, looks only at the template's text (so that a repla
 those that refer to it), forgets exports on update, tells parameters in Python's words, and leaves a failed stack half
 made.
 
-moto keeps what lies around it: the CloudFormation API, conditions, parameters, outputs, events.
+moto keeps what lies around it: the CloudFormation API, parameters, outputs, events. Weaker than AWS: resources are made
+in nobody's name, not in that of the role which a stack is given.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from types import SimpleNamespace
 
 import boto3
 import pytest
 
-from functions.teardown.running import JOB_ROLES
+from functions.teardown.running import JOB_ROLES, stop
 from functions.teardown.versions import MODEL_ROLE
 from infra.machines import monitor, release, teardown, train
 from millrace.state import Pointers, Version
@@ -144,3 +145,53 @@ def test_where_nothing_was_ever_made_every_step_is_done_at_once(aws, load, event
 def test_another_step_is_refused(load, event):
     with pytest.raises(ValueError, match="step"):
         load("teardown")(event("teardown") | {"step": "buckets"})
+
+
+class Jobs:
+    """SageMaker as the role of the function sees it: a job of another workload may be listed, not looked at."""
+
+    def __init__(self, **jobs):
+        self.jobs, self.stopped = jobs, []
+
+    def get_paginator(self, operation):
+        kind = operation.removeprefix("list_").removesuffix("_jobs").capitalize()
+        return SimpleNamespace(paginate=lambda StatusEquals: [self._page(kind, StatusEquals)])
+
+    def _page(self, kind, status):
+        found = [name for name, job in self.jobs.items() if (job["kind"], job["status"]) == (kind, status)]
+        return {f"{kind}JobSummaries": [{f"{kind}JobName": name, f"{kind}JobArn": f"arn:{name}"} for name in found]}
+
+    def list_tags(self, ResourceArn):
+        return {"Tags": [{"Key": "millrace:workload", "Value": self.jobs[ResourceArn[4:]]["workload"]}]}
+
+    def describe_training_job(self, TrainingJobName):
+        job = self.jobs[TrainingJobName]
+        assert job["workload"] == "electricity", "AccessDenied"
+        return {"RoleArn": job["role"]}
+
+    def describe_processing_job(self, ProcessingJobName):
+        return self.describe_training_job(ProcessingJobName)
+
+    def stop_training_job(self, TrainingJobName):
+        self.stopped.append(TrainingJobName)
+
+    def stop_processing_job(self, ProcessingJobName):
+        self.stopped.append(ProcessingJobName)
+
+
+def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
+    def job(kind, status, role, workload="electricity", stage="local"):
+        role = f"{ROLE}/millrace-{stage}-electricity-{role}"
+        return {"kind": kind, "status": status, "role": role, "workload": workload}
+
+    sagemaker = Jobs(
+        ours=job("Training", "InProgress", "training-job"),
+        ending=job("Training", "Stopping", "training-job"),
+        done=job("Training", "Completed", "training-job"),
+        theirs=job("Training", "InProgress", "training-job", workload="income"),
+        prods=job("Training", "InProgress", "training-job", stage="prod"),
+        drift=job("Processing", "InProgress", "drift-job"),
+    )
+    found = stop(lambda service: sagemaker if service == "sagemaker" else boto3.client(service), aws.names)
+    assert found == ["training job ours", "training job ending", "processing job drift"]
+    assert sagemaker.stopped == ["ours", "drift"]

@@ -26,6 +26,7 @@ ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
 PREDICTION = "millrace-local-electricity-prediction"
 INGEST = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:millrace-local-electricity-ingest"
 DRIFT = "millrace-local-electricity-input-drift"
+"""An alarm whose threshold is 1, as of all monitors."""
 WAIT_S = 30.0
 
 
@@ -114,10 +115,19 @@ class Copy:
 
     def edit(self, stack: str, before: str, after: str) -> None:
         """Change the text of a template; its asset, which is named by its content, changes with it."""
-        template, manifest = self.folder / f"{stack}.template.json", self.folder / "manifest.json"
-        text = template.read_text()
+        text = (self.folder / f"{stack}.template.json").read_text()
         assert text.count(before) == 1, f"{before!r} in {stack}"
-        template.write_text(text.replace(before, after))
+        self._rewrite(stack, text.replace(before, after))
+
+    def edit_alarm(self, stack: str, name: str, **properties: Any) -> None:
+        template = json.loads((self.folder / f"{stack}.template.json").read_text())
+        (alarm,) = (one for one in template["Resources"].values() if one["Properties"].get("AlarmName") == name)
+        alarm["Properties"].update(properties)
+        self._rewrite(stack, json.dumps(template))
+
+    def _rewrite(self, stack: str, text: str) -> None:
+        template, manifest = self.folder / f"{stack}.template.json", self.folder / "manifest.json"
+        template.write_text(text)
         assets = self.folder / f"{stack}.assets.json"
         files = json.loads(assets.read_text())["files"]
         (old,) = (key for key, one in files.items() if one["source"]["path"] == template.name)
@@ -154,10 +164,7 @@ def edited(assembly: Path, folder: Path) -> Path:
     copy.edit_code(
         "millrace-local-electricity-serving", "prediction", "millrace/prediction.py", '"number of rows"', '"new code"'
     )
-    template = json.loads((copy.folder / "millrace-local-electricity-monitoring.template.json").read_text())
-    (alarm,) = (one for one in template["Resources"].values() if one["Properties"].get("AlarmName") == DRIFT)
-    described = f'"{alarm["Properties"]["AlarmDescription"]}"'
-    copy.edit("millrace-local-electricity-monitoring", described, described.replace("electricity", "edited"))
+    copy.edit_alarm("millrace-local-electricity-monitoring", DRIFT, Threshold=5)
     return copy.folder
 
 

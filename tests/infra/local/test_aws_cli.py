@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,10 +31,10 @@ WAIT_S = 60.0
 
 
 def said(beginning: str) -> str:
-    """The command of README's section that begins like this."""
+    """The command of README's section that begins like this, without its remark."""
     block = README.split("### Keep it running\n")[1].split("```bash\n")[1].split("```")[0]
     (line,) = (line for line in block.splitlines() if line.startswith(beginning))
-    return line
+    return re.sub(r"\s+# .*$", "", line)
 
 
 @dataclass(kw_only=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.cloud import ACCOUNT, REGION
-from tests.infra.local.cdk_account import ASSETS, DRIFT, INGEST, Account, account_below, edited, retained
+from tests.infra.local.cdk_account import ASSETS, DRIFT, INGEST, WAIT_S, Account, account_below, edited, retained
 
 DIRECT = ("deploy", "--all", "--require-approval", "never", "--method", "direct")
 HEAVY_BYTES = 100_000_000
@@ -27,10 +28,10 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 
 @pytest.fixture(scope="module")
-def assembly(account: Account) -> Path:
+def assembly(account: Account, assemblies: dict[str, Path]) -> Path:
     """What the app synthesized, with light layers."""
     folder = account.folder / "light"
-    lighten(account.whole, folder)
+    lighten(assemblies["local"], folder)
     return folder
 
 
@@ -57,8 +58,8 @@ def test_a_role_that_is_not_there_is_not_assumed(account: Account) -> None:
         account.client("sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/none", RoleSessionName="nobody")
 
 
-def test_bootstrapped_by_the_command_line(account: Account) -> None:
-    account.bootstrap()
+def test_bootstrapped_by_the_command_line(account: Account, assembly: Path) -> None:
+    account.cdk("bootstrap", "--app", str(assembly))
     assert account.stacks() == {"CDKToolkit": "CREATE_COMPLETE"}
     outputs = account.client("cloudformation").describe_stacks()["Stacks"][0]["Outputs"]
     told = {one["OutputKey"]: one["OutputValue"] for one in outputs}
@@ -92,8 +93,21 @@ def test_a_changed_machine_function_and_alarm_are_in_effect(account: Account, as
     assert updated == {f"millrace-local-electricity-{room}" for room in ("ingestion", "serving", "monitoring")}
     assert account.answer()["error"] == "new code"
     assert account.run(INGEST) == '"the new definition"'
-    alarms = account.client("cloudwatch").describe_alarms(AlarmNames=[DRIFT])["MetricAlarms"]
-    assert alarms[0]["AlarmDescription"].startswith("edited")
+    assert judged(account, DRIFT, 3) == "OK", "above the old threshold, below the new one"
+    assert judged(account, DRIFT, 7) == "ALARM"
+
+
+def judged(account: Account, alarm: str, value: float) -> str:
+    """The alarm's state after the value of its metric."""
+    cloudwatch = account.client("cloudwatch")
+    (before,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    datum = {"MetricName": before["MetricName"], "Dimensions": before["Dimensions"], "Value": value}
+    cloudwatch.put_metric_data(Namespace=before["Namespace"], MetricData=[datum])
+    end = time.monotonic() + WAIT_S
+    while (now := cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]) == before:
+        assert time.monotonic() < end, "the alarm was not evaluated"
+        time.sleep(0.02)
+    return str(now["StateValue"])
 
 
 def left(account: Account) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from moto import mock_aws
 from typer.testing import CliRunner
 
 from millrace.cli import app as cli
@@ -111,6 +112,18 @@ def test_a_file_of_another_process_is_not_believed(tmp_path: Path) -> None:
     assert find_kept(tmp_path) is None
     told("down", "--build", str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("answer", "is_meant"), [("n\n", False), ("", False), ("y\n", True)])
+def test_another_stage_is_torn_down_only_when_that_is_meant(tmp_path: Path, answer: str, is_meant: bool) -> None:
+    """Also where the environment says which stage: `millrace down` alone asks first."""
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-west-1"}
+    environment = {**keys, "MILLRACE_STAGE": "dev"}
+    with mock_aws():
+        done = CliRunner().invoke(cli.app, ["down", "--build", str(tmp_path)], input=answer, env=environment)
+    assert "millrace-dev in account 123456789012, eu-west-1. Go on?" in done.output
+    assert ("no teardown machine is deployed" in done.output) == is_meant
+    assert is_meant or done.exit_code == 1
 
 
 def test_an_unknown_stage_is_told(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ EMPTY = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A checkout whose images were never pushed."""
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout that was never set up and whose images were never pushed."""
+    monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "cdk.json").write_text(json.dumps({"context": {"images": {}}}))
     return tmp_path
 
@@ -44,6 +45,7 @@ def test_an_account_with_nothing_is_told_what_comes_next(account: None, reposito
     checks = found("dev", repository)
     advice = {name: check.advice for name, check in checks.items() if check.verdict == "missing"}
     assert advice == {
+        "cdk": "make setup",
         "bootstrap stack": "cdk bootstrap -c stage=dev",
         **{f"image {image}": "make images STAGE=dev (after the platform stack)"
            for image in ("training", "processing", "inference")},
@@ -59,6 +61,9 @@ def test_an_account_with_all_is_good(account: None, repository: Path) -> None:
     boto3.client("ssm").put_parameter(Name=BOOTSTRAP, Value="28", Type="String")
     for name in ("millrace-dev-platform", "millrace-dev-electricity-ingestion"):
         boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=EMPTY)
+    command = repository / "build" / "node" / "node_modules" / ".bin" / "cdk"
+    command.parent.mkdir(parents=True)
+    command.touch()
     images = dict.fromkeys(("training", "processing", "inference"), f"sha256:{'a' * 64}")
     (repository / "cdk.json").write_text(json.dumps({"context": {"images": {"dev": images}}}))
     checks = found("dev", repository)

@@ -27,13 +27,21 @@ from millrace.operator.lineage import trace
 from millrace.operator.place import Place
 from millrace.operator.quarantine import find_rows, read_file
 from millrace.operator.rollback import roll_back
-from millrace.operator.versions import registry_of, state_of, status_of
+from millrace.operator.versions import find_versions, registry_of, state_of, status_of
 from millrace.quarantine import QuarantineFile
 from millrace.quarantine import object_key as quarantine_key
 from millrace.registry import Candidate, Package
 from millrace.state import Challenger, Pointers, Version
 from millrace.workload import load_workload
 
+CANDIDATE = Candidate(
+    run="run-1",
+    image="i",
+    model_data_url="s3://b/m",
+    evaluation_uri="s3://b/e",
+    instances=("ml.m5.large",),
+    metadata={},
+)
 LAKE = NAMES.platform.bucket("lake")
 DAY = date(1997, 5, 1)
 DECISION = Decision(
@@ -219,20 +227,27 @@ def test_where_a_version_stands() -> None:
     assert found == ["challenger", "registered", "live", "previous", "retired"]
 
 
+def test_a_version_registered_by_hand_is_listed_and_ends_a_chain(place: Place) -> None:
+    """It has no run: nothing is known of its making."""
+    container = {"Image": "i", "ModelDataUrl": "s3://b/m"}
+    place.client("sagemaker").create_model_package(
+        ModelPackageGroupName=NAMES.package_group,
+        ModelApprovalStatus="PendingManualApproval",
+        InferenceSpecification={"Containers": [container], "SupportedContentTypes": ["application/json"]},
+    )
+    (found,) = find_versions(place, NAMES)
+    assert (found.version, found.status, found.run, found.trained_at) == ("1", "registered", "", None)
+    put(place, object_key("electricity", DAY, ["m"]), [to_line(DECISION)])
+    last = list(trace(place, NAMES, "call-0"))[-1]
+    assert (last.state, last.detail) == ("broken", "its metadata has no run, tag, snapshot_id, rows, gate")
+
+
 @pytest.fixture
 def second_live(place: Place) -> Place:
     """Version 2 is live, version 1 was; version 3 was never released."""
     registry = registry_of(place, NAMES)
     for run in ("run-1", "run-2", "run-3"):
-        candidate = Candidate(
-            run=run,
-            image="i",
-            model_data_url="s3://b/m",
-            evaluation_uri="s3://b/e",
-            instances=("ml.m5.large",),
-            metadata={},
-        )
-        made = registry.register(candidate)
+        made = registry.register(replace(CANDIDATE, run=run))
         if run != "run-3":
             registry.approve(made, reason="released")
     first, second = (version(number, NAMES.package_arn(str(number))) for number in (1, 2))

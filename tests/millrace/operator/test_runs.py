@@ -82,8 +82,9 @@ def test_a_run_is_found_by_arn_name_and_beginning(
 
 
 def test_names_are_cut_where_they_differ() -> None:
-    runs = [run_named(name) for name in ("0123456789ab", "0123456789cd", "fedcba9876543210", "tiny")]
-    assert list(short_names(runs).values()) == ["0123456789a", "0123456789c", "fedcba98", "tiny"]
+    names = ("0123456789ab", "0123456789cd", "fedcba9876543210", "tiny")  # pragma: allowlist secret
+    short = ["0123456789a", "0123456789c", "fedcba98", "tiny"]  # pragma: allowlist secret
+    assert list(short_names([run_named(name) for name in names]).values()) == short
 
 
 def test_a_run_is_told_whole(states: Any, machine: Callable[..., str], ran: Callable[..., str]) -> None:

@@ -70,7 +70,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return pa.table(columns)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=tables())
 def test_the_contract_accepts_the_rows_or_says_why_not(
     table: pa.Table, tmp_path_factory: pytest.TempPathFactory
@@ -80,7 +80,7 @@ def test_the_contract_accepts_the_rows_or_says_why_not(
     _check(path, folder)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=tables())
 def test_so_does_what_is_left_of_it_in_csv(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("any")
