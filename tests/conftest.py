@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from infra.local.cloud import Cloud
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, one has all of a file, and one all files that share a lived-through
+    cloud."""
+    lived = {item.path for item in items if "lived" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("lived" if item.path in lived else item.path.as_posix()))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _api_models() -> Iterator[None]:
     """Read once: botocore reads them anew for each session, and each mock of AWS begins one, a third of a second."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from infra.rules.assembly import Resource, Stack, given, listed, text
+from infra.rules.assembly import Resource, Stack, given, text
 from infra.rules.finding import Finding
 from infra.rules.statements import documents
 
@@ -132,7 +132,7 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each measure above its limit."""
     for stack in stacks:
         for section, most in IN_STACK.items():
-            if (count := len(listed_section(stack, section))) > most:
+            if (count := len(stack.template.get(section, {}))) > most:
                 yield Finding(where=stack.name, expected=f"{most} {section} at most", came=count)
         if (size := len(json.dumps(stack.template).encode())) > TEMPLATE_BYTES:
             yield Finding(where=stack.name, expected=f"a template of {TEMPLATE_BYTES} bytes at most", came=size)
@@ -140,8 +140,3 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
             for resource in stack.resources(limit.kind):
                 if (measured := limit.measure(resource)) > limit.most:
                     yield Finding(where=resource.where, expected=f"{limit.most} {limit.what} at most", came=measured)
-
-
-def listed_section(stack: Stack, section: str) -> list[str]:
-    """The names in a section of the template."""
-    return listed(list(stack.template.get(section, {})))

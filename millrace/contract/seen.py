@@ -65,7 +65,7 @@ class Seen:
 
         while self._runs and len(self._runs[-1]) < 2 * len(run) and _overlap(self._runs[-1], run):
             run = np.concatenate([self._runs.pop(), run])
-            run.sort()
+            run.sort(kind="stable")  # merges what is sorted
         self._runs.append(run)
 
 

@@ -59,7 +59,8 @@ def _check_size(metadata: Any, limits: Limits) -> None:
 
 
 def _check_schema(schema: pa.Schema, table: Table) -> None:
-    check_header(schema.names, table)
+    if check_header(schema.names, table) != schema.names:
+        raise DropError("columns", f"expected names without spaces around them, came {schema.names}")
     for name in schema.names:
         column, came = table.column(name), schema.field(name).type
         if not _fits(came, column):

@@ -79,8 +79,7 @@ def keep(build: Path, *, is_empty: bool, said: Said) -> Kept:
                 return _start(build, processes, is_empty=is_empty, said=said)
             said(f"The local cloud runs already, process {kept.pid}.")
             if not is_empty:
-                start_synthesis(processes, METADATA).succeed()
-                _deploy(processes, kept, said)
+                _deploy(processes, kept, start_synthesis(processes, METADATA), said)
             return kept
         finally:
             processes.stop()
@@ -120,9 +119,7 @@ def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> 
     _note(build / UP_FILE, json.dumps({"endpoint_url": kept.endpoint_url, "pid": kept.pid}))
     try:
         if synthesis is not None:
-            _start_bootstrap(processes, kept).succeed()
-            synthesis.succeed()
-            _deploy(processes, kept, said)
+            _deploy(processes, kept, synthesis, said)
     except BaseException:
         (build / UP_FILE).unlink()
         raise
@@ -153,7 +150,9 @@ def _start_bootstrap(processes: Processes, kept: Kept) -> Process:
     )
 
 
-def _deploy(processes: Processes, kept: Kept, said: Said) -> None:
+def _deploy(processes: Processes, kept: Kept, synthesis: Process, said: Said) -> None:
+    _start_bootstrap(processes, kept).succeed()
+    synthesis.succeed()
     deploy(processes, desk := Desk(endpoint_url=kept.endpoint_url))
     for stack in desk.deployments()[-1]["stacks"]:
         if stack["status"] != "UNCHANGED":

@@ -17,6 +17,7 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from millrace.cli import app as cli
+from millrace.desk import Desk
 from millrace.operator.keeping import WORKER, _command, find_kept
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -112,6 +113,18 @@ def test_a_file_of_another_process_is_not_believed(tmp_path: Path) -> None:
     assert find_kept(tmp_path) is None
     told("down", "--build", str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_what_was_left_empty_is_bootstrapped_before_it_is_deployed_into(build: Path) -> None:
+    """Else `cdk bootstrap` would find a bucket of the name that it wants."""
+    address = json.loads(told("up", "--empty", "--json", "--build", str(build)))["endpoint_url"]
+    stacks = Desk(endpoint_url=address).client("cloudformation").describe_stacks
+    assert stacks()["Stacks"] == []
+    told("up", "--build", str(build))
+    found = {stack["StackName"]: stack["StackStatus"] for stack in stacks()["Stacks"]}
+    assert set(found.values()) == {"CREATE_COMPLETE"}
+    assert found.keys() > {"CDKToolkit", "millrace-local-platform"}
 
 
 @pytest.mark.parametrize(("answer", "is_meant"), [("n\n", False), ("", False), ("y\n", True)])

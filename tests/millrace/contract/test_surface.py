@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from millrace.contract.standard import check_contract
 from millrace.errors import WorkloadError
@@ -31,7 +32,13 @@ def check(folder: Path) -> None:
 
 
 def test_a_label_in_words_fits_where_the_positive_class_is_one_of_them(folder: Path) -> None:
-    change(folder, "contract.yaml", "logicalType: integer\n        physicalType: INTEGER\n        required: true\n        quality:\n          - {type: library, metric: invalidValues, arguments: {validValues: [0, 1]}", "logicalType: string\n        required: true\n        quality:\n          - {type: library, metric: invalidValues, arguments: {validValues: [up, down]}")  # fmt: skip
+    path = folder / "contract.yaml"
+    document = yaml.safe_load(path.read_text())
+    for table in document["schema"]:
+        label = next(column for column in table["properties"] if column["name"] == "class")
+        label |= {"logicalType": "string", "physicalType": "STRING"}
+        label["quality"][0]["arguments"]["validValues"] = ["up", "down"]
+    path.write_text(yaml.safe_dump(document))
     with pytest.raises(
         WorkloadError, match=r"class: expected two validValues .* positive class 1 .*got \['up', 'down'\]"
     ):

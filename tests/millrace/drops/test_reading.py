@@ -141,6 +141,12 @@ def test_parquet_types_are_cast_when_nothing_is_lost(tmp_path: Path) -> None:
     assert json.loads(parsed.unparsable[0].raw)["n"] == 2**40
 
 
+def test_a_parquet_name_with_spaces_around_it_is_refused_whole(tmp_path: Path) -> None:
+    name, *others = TABLE.names
+    columns = {f"{name} ": pa.nulls(1), **{other: pa.nulls(1) for other in others}}
+    assert refused(parquet(tmp_path, **columns), tmp_path) == "columns"
+
+
 def test_every_bit_flip_in_a_page_is_found(tmp_path: Path) -> None:
     data = parquet(
         tmp_path, at=pa.array([datetime(2020, 1, 1)] * 500, pa.timestamp("us")), x=pa.array(range(500), pa.float64())
