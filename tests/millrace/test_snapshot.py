@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.errors import SnapshotError
 from millrace.encoding import Feature, plain
+from millrace.errors import SnapshotError
 from millrace.snapshot import matrix, read_snapshot, times, truth
 
 START = datetime.fromisoformat("1996-12-01")
