@@ -99,6 +99,15 @@ class Seldom:
 
 
 SELDOM = (
+    *(
+        Seldom(
+            roles=("teardown",),
+            actions=("sagemaker:ListTags",),
+            resource=f"*:{kind}-job/*",
+            because=f"a {kind} job runs at the moment of the teardown",
+        )
+        for kind in ("processing", "transform")
+    ),
     Seldom(
         roles=("*",),
         actions=("sqs:SendMessage",),

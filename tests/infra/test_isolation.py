@@ -53,7 +53,7 @@ SHARED = {
     "logs:DescribeLogGroups on *": "the list takes no resource",
     "logs:* on log-group:/aws/sagemaker/*Jobs*": "one group for each kind of job and account; none may read its events",
     "sagemaker:List* on *": "the lists take no resource, nor does Step Functions name one when it asks for tags",
-    "scheduler:ListSchedules on schedule/*": "schedules are listed by all groups",
+    "scheduler:ListSchedules on *": "the list takes no resource",
     "xray:* on *": "segments have no ARN",
 }
 """What AWS cannot separate, or what is the platform's: action and resource as patterns, and why."""
