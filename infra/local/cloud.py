@@ -19,7 +19,9 @@ import boto3
 from botocore.config import Config
 
 from infra.local import recorder
+from infra.local.bus import deliver
 from infra.local.clock import Clock
+from infra.local.iam.trust import check_trust
 from infra.local.threads import Threads
 
 ACCOUNT = "123456789012"
@@ -96,8 +98,6 @@ class Cloud:
 
         `service` (`lambda.amazonaws.com`) is who assumes the role; PermissionError where the role does not trust it."""
         if service is not None:
-            from infra.local.iam.identity import check_trust
-
             check_trust(role_arn, service)
         assumed = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=session[:64])
         keys = assumed["Credentials"]
@@ -148,24 +148,19 @@ class Cloud:
 
     def emit(self, source: str, detail_type: str, detail: Mapping[str, Any], *, resources: Sequence[str] = ()) -> str:
         """The id of the service event put on the default bus, as AWS itself would put it there."""
-        from infra.local.messages.events import deliver
-
         event_id = str(uuid.uuid4())
-        deliver(
-            self,
-            bus="default",
-            event={
-                "version": "0",
-                "id": event_id,
-                "detail-type": detail_type,
-                "source": source,
-                "account": ACCOUNT,
-                "time": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "region": self.region,
-                "resources": list(resources),
-                "detail": json.loads(json.dumps(detail, default=str)),
-            },
-        )
+        event = {
+            "version": "0",
+            "id": event_id,
+            "detail-type": detail_type,
+            "source": source,
+            "account": ACCOUNT,
+            "time": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": self.region,
+            "resources": list(resources),
+            "detail": json.loads(json.dumps(detail, default=str)),
+        }
+        deliver(event, bus="default")
         return event_id
 
     def at_stop(self, action: Callable[[], None]) -> None:

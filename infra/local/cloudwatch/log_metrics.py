@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ NOW_S = 300.0
 class LogMetrics:
     """Reads the lines that functions have added to their logs since it last looked."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, put: Callable[[Cloud, str, list[dict[str, Any]]], None]) -> None:
+        """`put` takes the data of one namespace."""
         self._cloud = cloud
+        self._put_data = put
         self._read_to: dict[Path, int] = defaultdict(int)
         self._lock = threading.Lock()
 
@@ -44,8 +46,6 @@ class LogMetrics:
         return complete.decode(errors="replace").splitlines()
 
     def _put(self, line: str) -> None:
-        from infra.local.cloudwatch.metrics import put_data
-
         try:
             entry = json.loads(line)
         except ValueError:
@@ -55,7 +55,7 @@ class LogMetrics:
         for directive in entry["_aws"].get("CloudWatchMetrics", ()):
             data = list(_data(entry, directive, datetime.fromtimestamp(happened, UTC).replace(tzinfo=None)))
             if data:
-                put_data(self._cloud, directive["Namespace"], data)
+                self._put_data(self._cloud, directive["Namespace"], data)
 
 
 def _data(entry: Mapping[str, Any], directive: Mapping[str, Any], when: datetime) -> Iterator[dict[str, Any]]:

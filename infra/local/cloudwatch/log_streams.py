@@ -88,7 +88,7 @@ def log_streams(cloud: Cloud) -> LogStreams:
 
 
 def install(cloud: Cloud) -> None:
-    from infra.local.lambdas.functions import Functions
+    from infra.local.lambdas.pools import Functions
 
     streams = log_streams(cloud)
     functions: Functions = cloud.parts[Functions]

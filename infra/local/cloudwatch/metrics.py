@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.cloudwatch.log_metrics import LogMetrics
 from infra.local.cloudwatch.metric_math import Frame, evaluate
 from infra.local.cloudwatch.metric_store import MetricStore, Series, as_points, key_of
 from infra.local.patching import replace
@@ -73,8 +74,7 @@ class Metrics:
 
 
 def install(cloud: Cloud) -> None:
-    from infra.local.cloudwatch import log_metrics
-    from infra.local.lambdas.functions import Functions
+    from infra.local.lambdas.pools import Functions
 
     models: Any = import_module("moto.cloudwatch.models")
     metrics = cloud.parts[Metrics] = Metrics(cloud)
@@ -82,7 +82,7 @@ def install(cloud: Cloud) -> None:
     _keep_points(models.CloudWatchBackend, metrics)
     _answer_queries(models.CloudWatchBackend, metrics)
     _answer_statistics(models, metrics)
-    reader = log_metrics.LogMetrics(cloud)
+    reader = LogMetrics(cloud, put_data)
     functions: Functions = cloud.parts[Functions]
     functions.after_invocation(reader.read)
     functions.after_invocation(lambda function, outcome: _report_invocation(cloud, function, outcome))

@@ -21,7 +21,8 @@ from moto.applicationautoscaling.models import ApplicationAutoscalingBackend, ap
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 
 from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.endpoints.endpoints import Endpoint, endpoints, set_weights
+from infra.local.endpoints.endpoint import Endpoint, endpoints
+from infra.local.endpoints.endpoints import set_weights
 from infra.local.endpoints.fleets import Variant
 from infra.local.endpoints.tracking import Proposal, propose, watch
 from infra.local.patching import replace

@@ -18,7 +18,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.endpoints.endpoints import Endpoint, endpoints
+from infra.local.endpoints.endpoint import Endpoint, endpoints
 from infra.local.endpoints.fleets import Fleet, Variant
 from infra.local.endpoints.serving import Reply, UnansweredError
 from infra.local.patching import replace

@@ -14,7 +14,7 @@ from typing import Any
 from moto.cloudwatch.models import cloudwatch_backends
 
 from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.endpoints.endpoints import Endpoint, config, find, refuse_when_busy
+from infra.local.endpoints.endpoint import Endpoint, config, find, refuse_when_busy
 from infra.local.endpoints.fleets import BootError, Fleet, fleet
 from infra.local.sagemaker.api import Fields, invalid
 from infra.local.sagemaker.channels import MoveError

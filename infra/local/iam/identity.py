@@ -25,9 +25,9 @@ from infra.local.iam.condition_keys import KEYS
 from infra.local.iam.decision import Case, why_not
 from infra.local.iam.handed_over import handed_over
 from infra.local.iam.needs import needs
-from infra.local.iam.policies import FAMILIES, Request, verdict
+from infra.local.iam.policies import FAMILIES, Request, text_of
 from infra.local.iam.recording import Recording
-from infra.local.iam.resource_policies import resource_policies, text_of
+from infra.local.iam.resource_policies import resource_policies
 
 if TYPE_CHECKING:
     from infra.local.cloud import Cloud
@@ -104,17 +104,6 @@ def install(cloud: Cloud) -> None:
     cloud.routes["/_millrace/permissions"] = identity.recording.serve
     # moto ignores a bucket policy's conditions and would refuse everything; the guard decides such policies.
     patching.replace(buckets.FakeBucket, get_permission=lambda *_: PermissionResult.NEUTRAL)
-
-
-def check_trust(role_arn: str, service: str) -> None:
-    """Raise PermissionError unless the role's trust policy lets the service (`lambda.amazonaws.com`) assume it."""
-    from moto.iam.models import iam_backends
-
-    role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(role_arn)
-    context = {"aws:sourceaccount": (ACCOUNT,), "aws:sourcearn": (), "aws:principalisawsservice": ("true",)}
-    request = Request(action="sts:AssumeRole", resources=("*",), context=context, principal=(service,))
-    if verdict([text_of(role.assume_role_policy_document)], request, with_principal=True) != "Allow":
-        raise PermissionError(f"the trust policy of {role_arn} does not let {service} assume the role")
 
 
 def refused(cloud: Cloud, role_arn: str, operation: str, request: Request) -> Denial | None:

@@ -227,3 +227,10 @@ OPERATORS: Mapping[str, tuple[bool, Any]] = {
     "NotIpAddress": (True, lambda actual, wanted: ipaddress.ip_address(actual) in ipaddress.ip_network(wanted)),
 }
 """Condition operators: whether negated, and the test of (request's value, policy's value). `Null` stands apart."""
+
+
+def text_of(document: Any) -> str:
+    """A policy as text, whatever moto keeps it as."""
+    if isinstance(document, bytes):
+        return document.decode()
+    return document if isinstance(document, str) else json.dumps(document)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from infra.local.cloud import ACCOUNT, REGION
-from infra.local.iam.policies import Request
+from infra.local.iam.policies import Request, text_of
 
 
 def resource_policies(request: Request) -> Iterator[str]:
@@ -61,10 +60,3 @@ _READERS = {
     "kms": _key_policy,
     "events": _bus_policy,
 }
-
-
-def text_of(document: Any) -> str:
-    """A policy as text, whatever moto keeps it as."""
-    if isinstance(document, bytes):
-        return document.decode()
-    return document if isinstance(document, str) else json.dumps(document)

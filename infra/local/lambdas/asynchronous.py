@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.local.cloud import Cloud
 from infra.local.dispatcher import dispatcher
 from infra.local.iam import role_calls
+from infra.local.lambdas.pools import Functions, Outcome
 from infra.local.messages import targets
-
-if TYPE_CHECKING:
-    from infra.local.lambdas.pools import Outcome
 
 LOG = logging.getLogger(__name__)
 PRINCIPAL = "lambda.amazonaws.com"
@@ -31,8 +29,6 @@ def send(cloud: Cloud, function: Any, payload: bytes, request_id: str, *, attemp
 
 
 def _attempt(cloud: Cloud, function: Any, payload: bytes, request_id: str, attempt: int) -> None:
-    from infra.local.lambdas.functions import Functions
-
     functions: Functions = cloud.parts[Functions]
     outcome = functions.invoke(function, payload, request_id)
     config = function.event_invoke_config[-1].config if function.event_invoke_config else {}

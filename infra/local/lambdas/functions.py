@@ -12,10 +12,8 @@ watched every 50 ms, not limited by the kernel; /tmp is the host's (TMPDIR is pr
 from __future__ import annotations
 
 import base64
-import threading
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from importlib import import_module
@@ -26,48 +24,12 @@ from moto.core.config import default_user_config
 from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.dispatcher import dispatcher
 from infra.local.lambdas import asynchronous
-from infra.local.lambdas.pools import Outcome, Pool
-from infra.local.lambdas.runtime_api import Invocation
+from infra.local.lambdas.pools import Functions
 from infra.local.lambdas.workers import KeyRefusedError
 from infra.local.messages import subscriptions
 from infra.local.patching import replace, replace_entries
 
 UNTRUSTED = "The role defined for the function cannot be assumed by Lambda."
-
-
-class Functions:
-    """The pools of the cloud's functions, by name."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self.cold_starts: Counter[str] = Counter()
-        self._cloud = cloud
-        self._pools: dict[str, Pool] = {}
-        self._lock = threading.Lock()
-        self._after: list[Callable[[Any, Outcome], None]] = []
-
-    def invoke(self, function: Any, payload: bytes, request_id: str | None = None) -> Outcome:
-        """What the function answered; waits for it."""
-        invocation = Invocation(
-            request_id=request_id or str(uuid.uuid4()),
-            function_arn=function.function_arn,
-            payload=payload or b"{}",
-            timeout_s=float(function.timeout or 3),
-        )
-        outcome = self._pool(function).invoke(function, invocation, self.cold_starts)
-        for action in self._after:
-            action(function, outcome)
-        return outcome
-
-    def prewarm(self, function: Any) -> None:
-        self._pool(function).prewarm(function, self.cold_starts)
-
-    def after_invocation(self, action: Callable[[Any, Outcome], None]) -> None:
-        """Call `action(function, outcome)` after each invocation, before its caller gets the answer."""
-        self._after.append(action)
-
-    def _pool(self, function: Any) -> Pool:
-        with self._lock:
-            return self._pools.setdefault(function.function_name, Pool(self._cloud, function.function_name))
 
 
 def install(cloud: Cloud) -> None:
@@ -90,11 +52,6 @@ def function_of(cloud: Cloud, name_or_arn: str) -> Any:
     from moto.awslambda.models import lambda_backends
 
     return lambda_backends[ACCOUNT][cloud.region].get_function(name_or_arn)
-
-
-def invoke_later(cloud: Cloud, name_or_arn: str, payload: str) -> None:
-    """Put the event into the function's queue, as `InvocationType: Event` does; raises when there is no function."""
-    asynchronous.send(cloud, function_of(cloud, name_or_arn), payload.encode(), str(uuid.uuid4()))
 
 
 def prewarm(cloud: Cloud, names: Iterable[str]) -> None:
@@ -133,7 +90,6 @@ def _in_background(cloud: Cloud, functions: Functions, function: Any) -> Future[
 def _answer(
     cloud: Cloud, functions: Functions, function: Any, payload: bytes, asked: Mapping[str, str], answered: Any
 ) -> bytes:
-    _refuse_when_throttled(function)
     request_id = answered["x-amzn-requestid"] = str(uuid.uuid4())
     kind = {name.lower(): value for name, value in dict(asked).items()}.get("x-amz-invocation-type")
     if kind == "DryRun":
@@ -141,6 +97,7 @@ def _answer(
     if kind == "Event":
         asynchronous.send(cloud, function, payload, request_id)
         return b""
+    _refuse_when_throttled(function)
     try:
         outcome = functions.invoke(function, payload, request_id)
     except KeyRefusedError as error:
@@ -197,7 +154,7 @@ def _check_trust(role_arn: str) -> None:
     from moto.awslambda.exceptions import InvalidParameterValueException
     from moto.iam.exceptions import NotFoundException
 
-    from infra.local.iam.identity import check_trust
+    from infra.local.iam.trust import check_trust
 
     with suppress(NotFoundException):  # moto says it itself, in AWS's words
         try:

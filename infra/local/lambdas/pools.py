@@ -1,4 +1,4 @@
-"""The workers of one function: one is taken for each invocation, started where none is idle, and put back."""
+"""The workers of each function: one is taken for each invocation, started where none is idle, and put back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import signal
 import threading
 import time
+import uuid
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,3 +176,38 @@ def _tail(log: Path, start: int) -> bytes:
     with log.open("rb") as file:
         file.seek(max(start, log.stat().st_size - TAIL_BYTES))
         return file.read(TAIL_BYTES)
+
+
+class Functions:
+    """The pools of the cloud's functions, by name."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cold_starts: Counter[str] = Counter()
+        self._cloud = cloud
+        self._pools: dict[str, Pool] = {}
+        self._lock = threading.Lock()
+        self._after: list[Callable[[Any, Outcome], None]] = []
+
+    def invoke(self, function: Any, payload: bytes, request_id: str | None = None) -> Outcome:
+        """What the function answered; waits for it."""
+        invocation = Invocation(
+            request_id=request_id or str(uuid.uuid4()),
+            function_arn=function.function_arn,
+            payload=payload or b"{}",
+            timeout_s=float(function.timeout or 3),
+        )
+        outcome = self._pool(function).invoke(function, invocation, self.cold_starts)
+        for action in self._after:
+            action(function, outcome)
+        return outcome
+
+    def prewarm(self, function: Any) -> None:
+        self._pool(function).prewarm(function, self.cold_starts)
+
+    def after_invocation(self, action: Callable[[Any, Outcome], None]) -> None:
+        """Call `action(function, outcome)` after each invocation, before its caller gets the answer."""
+        self._after.append(action)
+
+    def _pool(self, function: Any) -> Pool:
+        with self._lock:
+            return self._pools.setdefault(function.function_name, Pool(self._cloud, function.function_name))

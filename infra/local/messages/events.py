@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
+from infra.local.bus import deliver
 from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.dispatcher import dispatcher
 from infra.local.messages import targets
@@ -47,14 +48,6 @@ def install(cloud: Cloud) -> None:
 
     replace(models, unix_time=cloud.clock.timestamp)
     replace(models.Rule, send_to_targets=send_to_targets)
-
-
-def deliver(cloud: Cloud, *, bus: str, event: dict[str, Any]) -> None:
-    """Offer the event to each rule of the bus (a name or an ARN); returns before anything is delivered."""
-    models: Any = import_module("moto.events.models")
-    backend = models.events_backends[ACCOUNT][cloud.region]
-    for rule in list(backend.describe_event_bus(bus.rsplit("/", 1)[-1]).rules.values()):
-        rule.send_to_targets(event)
 
 
 def deliver_to_targets(cloud: Cloud, rule: Any, event: Mapping[str, Any]) -> None:
@@ -147,7 +140,7 @@ def _to_bus_or_archive(cloud: Cloud, delivery: Delivery) -> None:
         _archive(cloud, delivery)
         return
     try:
-        deliver(cloud, bus=delivery.target["Arn"], event=dict(delivery.event))
+        deliver(dict(delivery.event), bus=delivery.target["Arn"])
     except ResourceNotFoundException as error:
         raise targets.Undelivered("NO_RESOURCE", str(error), is_permanent=True) from error
 

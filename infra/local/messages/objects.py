@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from infra.local.bus import deliver
 from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.messages.events import deliver
 from infra.local.patching import replace
 
 _REASONS = {
@@ -171,4 +171,4 @@ def _deliver(cloud: Cloud, change: Change, sequence: int) -> None:
         "resources": [change.bucket.arn],
         "detail": detail,
     }
-    deliver(cloud, bus="default", event=event)
+    deliver(event, bus="default")

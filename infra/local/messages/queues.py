@@ -235,7 +235,8 @@ class Pollers:
 
     def _invoke(self, queue: Any, batch: list[Any]) -> set[str]:
         """The ids of the messages that the function did not do; they stay in the queue."""
-        from infra.local.lambdas.functions import Functions, function_of
+        from infra.local.lambdas.functions import function_of
+        from infra.local.lambdas.pools import Functions
 
         functions: Functions = self._cloud.parts[Functions]
         records = [_record(queue, message, self._cloud.region) for message in batch]

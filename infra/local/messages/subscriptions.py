@@ -12,6 +12,7 @@ from typing import Any
 
 from infra.local.cloud import Cloud
 from infra.local.iam.service_permissions import refusal
+from infra.local.messages.targets import invoke_later
 from infra.local.patching import replace
 
 LOG = logging.getLogger(__name__)
@@ -50,8 +51,6 @@ def _is_wanted(subscription: Any, message: str, attributes: dict[str, Any] | Non
 
 
 def _invoke(cloud: Cloud, function_arn: str, event: dict[str, Any]) -> None:
-    from infra.local.lambdas.functions import invoke_later
-
     invoke_later(cloud, function_arn, json.dumps(event))
 
 

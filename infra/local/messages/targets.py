@@ -50,7 +50,7 @@ def send(
             case "sns":
                 _to_topic(cloud, arn, body, subject, attributes or {})
             case "lambda":
-                _to_function(cloud, arn, body)
+                invoke_later(cloud, arn, body)
             case "states":
                 _start_execution(cloud, arn, body, role_arn, name)
             case service:
@@ -110,10 +110,12 @@ def _to_topic(cloud: Cloud, arn: str, body: str, subject: str, attributes: Mappi
     sns_backends[ACCOUNT][cloud.region].publish(body, arn, subject=subject or None, message_attributes=typed)
 
 
-def _to_function(cloud: Cloud, arn: str, body: str) -> None:
-    from infra.local.lambdas.functions import invoke_later
+def invoke_later(cloud: Cloud, name_or_arn: str, payload: str) -> None:
+    """Put the event into the function's queue, as `InvocationType: Event` does; raises when there is no function."""
+    from moto.awslambda.models import lambda_backends
 
-    invoke_later(cloud, arn, body)
+    function: Any = lambda_backends[ACCOUNT][cloud.region].get_function(name_or_arn)
+    function.invoke(payload, {"x-amz-invocation-type": "Event"}, {})
 
 
 def _start_execution(cloud: Cloud, arn: str, body: str, role_arn: str, name: str) -> None:

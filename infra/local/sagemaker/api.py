@@ -176,7 +176,7 @@ def check_role(role_arn: str) -> None:
     """Refuse a role that does not exist or does not trust SageMaker, as every Create operation does."""
     from moto.iam.exceptions import NotFoundException
 
-    from infra.local.iam.identity import check_trust
+    from infra.local.iam.trust import check_trust
 
     try:
         check_trust(role_arn, "sagemaker.amazonaws.com")

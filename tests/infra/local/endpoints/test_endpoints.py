@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.local.endpoints.endpoints import endpoints
+from infra.local.endpoints.endpoint import endpoints
 from tests.infra.local.endpoints.looking import metric, settled
 from tests.infra.local.waiting import until
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.local.endpoints.endpoints import endpoints
+from infra.local.endpoints.endpoint import endpoints
 from tests.infra.local.endpoints.looking import metric, settled
 from tests.infra.local.waiting import until
 

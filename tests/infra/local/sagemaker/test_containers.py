@@ -107,7 +107,7 @@ def test_the_process_sees_its_image_and_not_the_repository(tmp_path: Path) -> No
 RUN = """
 import json, pathlib, sys, threading, time
 from infra.local.sagemaker.containers import images
-from infra.local.endpoints.endpoints import endpoints
+from infra.local.endpoints.endpoint import endpoints
 from infra.local.server import running
 from tests.infra.local import tiny_images
 workspace = pathlib.Path(sys.argv[1])
