@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
@@ -17,6 +18,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+Start = Callable[..., subprocess.Popen[str]]
+
 
 def ask(endpoint_url: str, route: str, body: object = None) -> dict:
     data = None if body is None else json.dumps(body).encode()
@@ -24,9 +27,23 @@ def ask(endpoint_url: str, route: str, body: object = None) -> dict:
         return json.load(answer)
 
 
-def start(workspace: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "infra.local", "--workspace", str(workspace), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts a cloud as a process; none outlives the test, also when it fails."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def start(workspace: Path, *arguments: str) -> subprocess.Popen[str]:
+        # Tests in the background of a shell ignore SIGINT, and what they start would too until it says otherwise.
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "infra.local", "--workspace", str(workspace)]
+        pipe = subprocess.PIPE
+        begun.append(subprocess.Popen([*command, *arguments], stdout=pipe, stderr=pipe, text=True))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def port_of(endpoint_url: str) -> int:
@@ -107,7 +124,7 @@ def test_an_unknown_control_route_is_named(cloud):
     assert "/_millrace/nothing" in refused.value.read().decode()
 
 
-def test_the_clock_starts_where_asked_and_only_moves_forward(tmp_path):
+def test_the_clock_starts_where_asked_and_only_moves_forward(start, tmp_path):
     process = start(tmp_path / "workspace", "--clock", "1997-01-01T00:00:00+00:00")
     try:
         url = json.loads(process.stdout.readline())["endpoint_url"]
@@ -122,7 +139,7 @@ def test_the_clock_starts_where_asked_and_only_moves_forward(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("ready", [True, False])
-def test_a_signal_at_any_moment_ends_it(tmp_path, number, ready):
+def test_a_signal_at_any_moment_ends_it(start, tmp_path, number, ready):
     process = start(tmp_path / "workspace")
     if ready:
         url = json.loads(process.stdout.readline())["endpoint_url"]
@@ -144,7 +161,7 @@ def test_it_listens_on_loopback_only(cloud):
         assert probe.connect_ex((host, cloud.port)) != 0
 
 
-def test_a_port_in_use_is_refused_at_start(tmp_path, cloud):
+def test_a_port_in_use_is_refused_at_start(start, tmp_path, cloud):
     process = start(tmp_path / "workspace", "--port", str(cloud.port))
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 1
