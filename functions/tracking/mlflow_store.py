@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from functions.tracking.entries import Entry
 from functions.tracking.run_ids import RunIds
 
 RUN_TAG = "millrace_run"
+FILE = "sqlite:///"
 BATCH = 1000
 """Metrics that MLflow takes in one call; 100 parameters and 100 tags besides."""
 
@@ -26,8 +31,9 @@ class Store:
             warnings.simplefilter("ignore")
             from mlflow.tracking import MlflowClient
 
-            self._client: Any = MlflowClient(tracking_uri=uri)
-            self._experiment = self._experiment_id(experiment)
+            with _alone(uri):
+                self._client: Any = MlflowClient(tracking_uri=uri)
+                self._experiment = self._experiment_id(experiment)
 
     def write(self, entry: Entry, *, at: datetime) -> str:
         """The id of the MLflow run that now holds the entry; the same entry twice changes nothing."""
@@ -63,3 +69,15 @@ class Store:
         if kept != run_id:
             self._client.delete_run(run_id)
         return kept
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """In the block, no other process opens the same file: mlflow makes its tables without a lock, and two that make
+    them at once leave them half made for ever. A server takes care of that itself."""
+    if not uri.startswith(FILE):
+        yield
+        return
+    with Path(f"{uri.removeprefix(FILE)}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

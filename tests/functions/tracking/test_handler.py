@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +88,17 @@ def test_an_event_of_another_kind_is_refused(track, event):
 def test_a_report_that_is_missing_stops_only_the_recording(aws, track, event):
     with pytest.raises(aws.s3.exceptions.NoSuchKey):
         track(json.loads(json.dumps(event("tracking_registered"))))
+
+
+def test_a_store_in_a_file_is_opened_by_one_process_at_a_time(aws, tmp_path):
+    """Two that make its tables at once leave them half made."""
+    Store(f"sqlite:///{tmp_path}/other.db", experiment="electricity", ids=None)  # from now on mlflow is loaded
+    file = tmp_path / "mlflow.db"
+    with ThreadPoolExecutor(1) as thread:
+        with Path(f"{file}.lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            opened = thread.submit(Store, f"sqlite:///{file}", experiment="electricity", ids=None)
+            assert wait([opened], timeout=2).not_done
+            assert not file.exists()
+        assert opened.result(timeout=60)
+    assert file.exists()
