@@ -47,6 +47,18 @@ def append(client: Any, *, table: str, workload: str, record: Record) -> str:
 
 def read(client: Any, *, table: str, workload: str) -> Iterator[Record]:
     """The records in order of time."""
+    for row in rows(client, table=table, workload=workload):
+        yield Record(
+            who=row["who"],
+            what=row["what"],
+            as_of=moment(row["as_of"]),
+            cause=row["cause"],
+            details=json.loads(row["details"]),
+        )
+
+
+def rows(client: Any, *, table: str, workload: str) -> Iterator[dict[str, str]]:
+    """The records as they lie in the table, `sk` among them, in order of time."""
     pages = client.get_paginator("query").paginate(
         TableName=table,
         KeyConditionExpression="pk = :pk",
@@ -54,10 +66,4 @@ def read(client: Any, *, table: str, workload: str) -> Iterator[Record]:
     )
     for page in pages:
         for item in page["Items"]:
-            yield Record(
-                who=item["who"]["S"],
-                what=item["what"]["S"],
-                as_of=moment(item["as_of"]["S"]),
-                cause=item["cause"]["S"],
-                details=json.loads(item["details"]["S"]),
-            )
+            yield {name: value["S"] for name, value in item.items()}

@@ -12,6 +12,8 @@ from typing import Literal
 STAGES = ("local", "dev", "prod")
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines of a workload."""
+WORKLOAD_TAG = "millrace:workload"
+"""The tag of a job: its name is a digest, so that tells whose it is."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
 """Which machine a drop starts."""
 

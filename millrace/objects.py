@@ -34,8 +34,13 @@ def download(client: Any, uri: str, path: Path) -> None:
 
 def keys_below(client: Any, bucket: str, prefix: str) -> Iterator[str]:
     """The keys that begin so, in S3's order: by their bytes."""
+    return (entry["Key"] for entry in entries_below(client, bucket, prefix))
+
+
+def entries_below(client: Any, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+    """What S3 lists of each key that begins so (`Key`, `Size`, `LastModified`), in its order."""
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        yield from (entry["Key"] for entry in page.get("Contents", []))
+        yield from page.get("Contents", [])
 
 
 def folders_below(client: Any, bucket: str, prefix: str) -> Iterator[str]:

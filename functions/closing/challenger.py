@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from millrace.absence import could_not_find
 from millrace.state import State
 
 
@@ -24,7 +25,7 @@ def delete(client: Any, endpoint: str) -> list[str]:
     try:
         client.delete_endpoint(EndpointName=endpoint)
     except ClientError as error:
-        if "could not find" in error.response["Error"]["Message"].lower():
+        if could_not_find(error):
             return []
         raise
     return [f"endpoint {endpoint}"]

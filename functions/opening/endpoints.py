@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from millrace.absence import could_not_find
+
 Standing = Literal["absent", "in_service", "changing"]
 
 
@@ -14,7 +16,7 @@ def standing(client: Any, name: str) -> Standing:
     try:
         status = client.describe_endpoint(EndpointName=name)["EndpointStatus"]
     except ClientError as error:
-        if "could not find" in error.response["Error"]["Message"].lower():
+        if could_not_find(error):
             return "absent"
         raise
     if status == "Failed":

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from functions.teardown.versions import Models
-from millrace.names import MACHINES, WorkloadNames
+from millrace.names import MACHINES, WORKLOAD_TAG, WorkloadNames
 
 JOB_ROLES = ("training-job", "evaluation-job", "drift-job")
 """A job's name is a digest: whose it is, its tag and its role say; another stage has the same tags."""
-WORKLOAD_TAG = "millrace:workload"
 GOING = ("InProgress", "Stopping")
 
 

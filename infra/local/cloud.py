@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -32,6 +32,7 @@ SETTLE_S = 5.0
 """The longest that a stopped cloud waits for its threads."""
 
 LOG = logging.getLogger(__name__)
+PartT = TypeVar("PartT")
 
 
 @dataclass(kw_only=True)
@@ -62,6 +63,13 @@ class Cloud:
     _processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _at_stop: list[Callable[[], None]] = field(default_factory=list)
+
+    def part(self, kind: type[PartT], make: Callable[[], PartT] | None = None) -> PartT:
+        """The cloud's one part of a class, made on first use; of two threads at once the first one's stays."""
+        if kind not in self.parts:
+            self.parts.setdefault(kind, (make or kind)())
+        kept: PartT = self.parts[kind]
+        return kept
 
     @property
     def endpoint_url(self) -> str:

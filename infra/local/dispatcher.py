@@ -92,8 +92,4 @@ class Dispatcher:
 
 def dispatcher(cloud: Cloud) -> Dispatcher:
     """The cloud's one dispatcher, made on first use."""
-    if Dispatcher not in cloud.parts:
-        # Two threads may come here at once; the first one's stays.
-        cloud.parts.setdefault(Dispatcher, Dispatcher(cloud))
-    made: Dispatcher = cloud.parts[Dispatcher]
-    return made
+    return cloud.part(Dispatcher, lambda: Dispatcher(cloud))

@@ -14,6 +14,7 @@ from infra.instances import has_own_disk
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
+from millrace.names import WORKLOAD_TAG
 from millrace.training_run import TRAININGS
 from millrace.workload import Stage
 
@@ -48,7 +49,7 @@ def vpc(context: Context) -> dict[str, Any]:
 
 
 def tags(context: Context) -> list[dict[str, str]]:
-    return [{"Key": "millrace:workload", "Value": context.workload.name}]
+    return [{"Key": WORKLOAD_TAG, "Value": context.workload.name}]
 
 
 def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from millrace.cli.options import Build, Json, Stage, Workload
+from millrace.cli.place import find
 
 
 def drop(
@@ -30,11 +31,9 @@ def drop(
     from millrace.cli.following import follow
     from millrace.cli.printing import show_json
     from millrace.operator import drops
-    from millrace.operator.place import find_place
 
     drops.check(file, feed)
-    place = find_place(stage, build)
-    names = place.names(workload)
+    place, names = find(stage, build, workload)
     key, s3 = drops.key_of(names, feed, name or file.name), place.client("s3")
     if before := drops.present(s3, names, key):
         was = f"{before.size:,} bytes of {before.modified}"

@@ -14,9 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.options import Build, Json, Stage, Workload
+from millrace.cli.place import find
 from millrace.cli.printing import show_json, show_rows
-from millrace.operator.place import find_place
-from millrace.workload import workloads_folder
 
 SHOWN_ROWS = 50
 """Answers in a table; a file has them all."""
@@ -39,11 +38,11 @@ def predict(
     from millrace.contract.reading import load_contract
     from millrace.operator import predicting
     from millrace.operator.export import check_ending, export, json_line
+    from millrace.workload import workloads_folder
 
     if output:
         check_ending(output)
-    place = find_place(stage, build)
-    names = place.names(workload)
+    place, names = find(stage, build, workload)
     contract = load_contract(workloads_folder() / names.workload)
     with _readable(file) as path:
         answers = predicting.predict(place.client("lambda"), names.function("prediction"), path, contract)
@@ -65,8 +64,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     `registered` was not released, `refused` did not pass a gate and has no number."""
     from millrace.operator.versions import ModelVersion, as_document, find_versions
 
-    place = find_place(stage, build)
-    found = find_versions(place, place.names(workload))
+    found = find_versions(*find(stage, build, workload))
     if as_json:
         show_json([as_document(version) for version in found])
         return
@@ -106,8 +104,7 @@ def rollback(
     from millrace.errors import RunError
     from millrace.operator.rollback import roll_back
 
-    place = find_place(stage, build)
-    names = place.names(workload)
+    place, names = find(stage, build, workload)
     started = roll_back(place, names, reason=reason, to=to)
     if wait:
         try:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.cli.options import Build, Json, Stage, Workload
+from millrace.cli.place import find
 from millrace.cli.printing import show_json, show_rows
-from millrace.operator.place import find_place
 
 if TYPE_CHECKING:
     from millrace.decisions import Decision
@@ -48,8 +48,8 @@ def quarantine(
 
     if export:
         check_ending(export)
-    place = find_place(stage, build)
-    found = refused.find_rows(place, place.names(workload), drop=drop, reason=reason)
+    place, names = find(stage, build, workload)
+    found = refused.find_rows(place, names, drop=drop, reason=reason)
     if export:
         count = write(map(asdict, found), export, refused.schema())
         print(f"{count:,} refused rows in {export}", file=sys.stderr)
@@ -84,8 +84,8 @@ def decisions(
     from millrace.operator.decisions import find_decision
     from millrace.operator.export import json_line
 
-    place = find_place(stage, build)
-    names, days = place.names(workload), {"first": _day("--from", first), "last": _day("--to", last)}
+    place, names = find(stage, build, workload)
+    days = {"first": _day("--from", first), "last": _day("--to", last)}
     if id:
         kept = find_decision(place, names, id, **days)
         if kept is None:
@@ -116,8 +116,7 @@ def cost(
     from millrace.operator.cost import find_cost
     from millrace.workload import load_workload, workloads_folder
 
-    place = find_place(stage, build)
-    names = place.names(workload)
+    place, names = find(stage, build, workload)
     found = find_cost(place, names, load_workload(workloads_folder() / names.workload), month=month)
     if as_json:
         per_1000 = {"usd_per_1000": found.serving.usd_per_1000} if found.serving else {}
@@ -161,8 +160,7 @@ def why(
     where the chain breaks; then the exit status is 1."""
     from millrace.operator.lineage import trace
 
-    place = find_place(stage, build)
-    links = list(trace(place, place.names(workload), id))
+    links = list(trace(*find(stage, build, workload), id))
     if as_json:
         show_json([asdict(link) for link in links])
     else:

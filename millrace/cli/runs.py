@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.cli.options import Build, Json, Stage, Workload
+from millrace.cli.place import find
 
 if TYPE_CHECKING:
     from millrace.names import WorkloadNames
@@ -40,7 +41,7 @@ def runs(
     from millrace.operator.about import about
     from millrace.operator.runs import input_of, list_runs, short_names
 
-    place, names = _place(stage, build, workload)
+    place, names = find(stage, build, workload)
     states = place.client("stepfunctions")
     found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit)
     short = short_names(found)
@@ -79,7 +80,7 @@ def show(
     from millrace.operator.run_logs import read_log
     from millrace.operator.runs import find_run, tell
 
-    place, names = _place(stage, build, workload)
+    place, names = find(stage, build, workload)
     states = place.client("stepfunctions")
     told = tell(states, names, find_run(states, names, run))
     broken = failed_step(told.steps) if told.run.status in ("FAILED", "TIMED_OUT", "ABORTED") else None
@@ -110,7 +111,7 @@ def rerun(
     from millrace.operator.redrive import redrive, start_again
     from millrace.operator.runs import find_run
 
-    place, names = _place(stage, build, workload)
+    place, names = find(stage, build, workload)
     states = place.client("stepfunctions")
     found = find_run(states, names, run)
     done = start_again(states, found) if new else redrive(states, found, keep_definition=keep_definition)
@@ -133,19 +134,12 @@ def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: A
     _start("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
 
 
-def _place(stage: str, build: Any, workload: str) -> tuple[Place, WorkloadNames]:
-    from millrace.operator.place import find_place
-
-    place = find_place(stage, build)
-    return place, place.names(workload)
-
-
 def _start(machine: str, workload: str, stage: str, build: Any, *, as_of: str, wait: bool, as_json: bool) -> None:
     from millrace.cli.following import when
     from millrace.operator.starting import start
 
     moment = when(as_of, "--as-of")
-    place, names = _place(stage, build, workload)
+    place, names = find(stage, build, workload)
     run = start(place.client("stepfunctions"), names, machine, as_of=moment)
     _end(place, names, run, how="started", wait=wait, as_json=as_json)
 

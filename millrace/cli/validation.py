@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from millrace.cli.options import Build, Json, Stage, Workload
+from millrace.cli.place import find
 
 if TYPE_CHECKING:
     from millrace.operator.validation import Finding
@@ -43,11 +44,10 @@ def _findings(candidate: str, workload: str, stage: str, build: Path) -> tuple[F
     import boto3
 
     from millrace.desk import PLATFORM
-    from millrace.operator.place import Place, find_place
+    from millrace.operator.place import Place
     from millrace.operator.validation import validate_archive, validate_package
 
     if candidate.endswith(".tar.gz"):
         names = Place(platform=PLATFORM, client=boto3.client).names(workload)
         return validate_archive(Path(candidate), names.workload)
-    place = find_place(stage, build)
-    return validate_package(place, place.names(workload), candidate)
+    return validate_package(*find(stage, build, workload), candidate)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from millrace.invocation import Moment, Part
 from millrace.operator.executions import Execution
+from millrace.operator.versions import Verdict
 
 AnswerT = TypeVar("AnswerT", bound=Part)
 
@@ -29,15 +30,6 @@ class Pinned(Part):
 class Budgeted(Part):
     accepted: bool
     reason: str | None = None
-
-
-class Verdict(Part):
-    name: str
-    passed: bool
-    measured: float | None
-    """None for a number that is none."""
-    bound: float | None
-    sentence: str
 
 
 class Gated(Part):

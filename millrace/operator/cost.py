@@ -16,6 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from millrace.absence import could_not_find
 from millrace.cost import projected_usd, usd_per_hour
 from millrace.desk import Desk
 from millrace.errors import PlaceError
@@ -161,7 +162,7 @@ def _serving(place: Place, names: WorkloadNames, first: datetime, now: datetime)
     try:
         said = sagemaker.describe_endpoint(EndpointName=names.endpoint)
     except ClientError as error:
-        if "could not find" in error.response["Error"]["Message"].lower():
+        if could_not_find(error):
             return None
         raise
     hours = (end - max(first, said["CreationTime"])).total_seconds() / 3600

@@ -10,7 +10,7 @@ from typing import Any
 from millrace.decisions import Decision, from_line, prefix
 from millrace.errors import DecisionError
 from millrace.names import WorkloadNames
-from millrace.objects import folders_below
+from millrace.objects import entries_below, folders_below
 from millrace.operator.place import Place
 
 
@@ -83,8 +83,7 @@ def find_decision(
 def size_of_decisions(place: Place, names: WorkloadNames, month: str) -> int:
     """Bytes of the decisions about days of the month (yyyy-mm)."""
     bucket, under = names.platform.bucket("lake"), f"{names.workload}/decisions/date={month}"
-    pages = place.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=under)
-    return sum(entry["Size"] for page in pages for entry in page.get("Contents", []))
+    return sum(entry["Size"] for entry in entries_below(place.client("s3"), bucket, under))
 
 
 def _days(client: Any, names: WorkloadNames) -> Iterator[date]:
@@ -94,6 +93,5 @@ def _days(client: Any, names: WorkloadNames) -> Iterator[date]:
 
 def _objects(client: Any, bucket: str, under: str) -> list[str]:
     """In the order in which they were written: a name says nothing of that."""
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=under)
-    entries = [entry for page in pages for entry in page.get("Contents", [])]
+    entries = entries_below(client, bucket, under)
     return [entry["Key"] for entry in sorted(entries, key=lambda entry: (entry["LastModified"], entry["Key"]))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import ClientError
 
 from millrace.artefact import Artefact, read_archive
+from millrace.artefact import digest as sha256
 from millrace.contract.reading import digest, read_document
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation import Evaluation
@@ -113,14 +113,14 @@ class Chain:
             return _recorded("model", uri, self.known("artefact"), f"{size:,} bytes, not read")
         content = read_object(self.s3, uri)
         try:
-            artefact = _unpack(content)
+            artefact = unpack(content)
         except ArtefactError as error:
             return _broken("model", uri, str(error))
         told = vars(artefact.description.digests)
         apart = [name for name, value in told.items() if value != self.known(name)]
         if apart:
             return _broken("model", uri, f"its {', '.join(apart)} digest is not the registry's")
-        return _compared("model", uri, _sha256(content), self.known("artefact"), "weights and graph match too")
+        return _compared("model", uri, sha256(content), self.known("artefact"), "weights and graph match too")
 
     def _run(self) -> Link:
         uri = self.names.run_uri(self.run, "config", "run.json")
@@ -170,7 +170,7 @@ class Chain:
         except WorkloadError as error:
             return _broken(link, uri, str(error))
         if link == "config" and _size(self.s3, features) is not None:
-            made = _sha256(made.encode() + read_object(self.s3, features))
+            made = sha256(made.encode() + read_object(self.s3, features))
         return _compared(link, uri, made, self.known(link), "as the run had it")
 
     def _code(self) -> Link:
@@ -184,7 +184,7 @@ class Chain:
             yield _broken("evaluation", uri, "there is no such object")
             return
         report = read_object(self.s3, uri)
-        yield _compared("evaluation", uri, _sha256(report), self.known("evaluation"), "on days that it never saw")
+        yield _compared("evaluation", uri, sha256(report), self.known("evaluation"), "on days that it never saw")
         recorded = find_verdicts(audit_of(self.place, self.names), self.run)
         if not recorded:
             yield _broken("gates", self.run, "the audit table has no judgement of this run")
@@ -244,7 +244,7 @@ def _drop(client: Any, snapshot: Snapshot) -> Iterator[Link]:
     elif size > CHEAP_BYTES:
         yield _recorded("drop", uri, wanted, f"{rows}, {size:,} bytes, not read")
     else:
-        yield _compared("drop", uri, _sha256(_read_version(client, uri)), wanted, rows)
+        yield _compared("drop", uri, sha256(_read_version(client, uri)), wanted, rows)
 
 
 def _broken(what: str, identity: str, detail: str) -> Link:
@@ -285,7 +285,8 @@ def _read_version(client: Any, uri: str) -> bytes:
     return content
 
 
-def _unpack(content: bytes) -> Artefact:
+def unpack(content: bytes) -> Artefact:
+    """The artefact of an archive in memory; raises ArtefactError when a member is not what its digest says."""
     with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
         file.write(content)
         file.flush()
@@ -297,7 +298,3 @@ def _document(content: bytes, name: str) -> dict[str, Any]:
         path = Path(folder) / name
         path.write_bytes(content)
         return read_document(path)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

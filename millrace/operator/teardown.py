@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from millrace import audit
 from millrace.errors import RunError
 from millrace.names import Platform
 from millrace.operator.place import Place
@@ -92,16 +92,10 @@ def _removed(place: Place, execution: str) -> Iterator[str]:
     """A line for each thing that the execution took away, from its records in the audit table."""
     machine = execution.split(":")[6]
     workload = machine.removeprefix(f"{place.platform.prefix}-").removesuffix(MACHINE).replace("-", "_")
-    pages = place.client("dynamodb").get_paginator("query")
-    asked: Mapping[str, Any] = {
-        "TableName": place.platform.audit_table,
-        "KeyConditionExpression": "pk = :workload",
-        "FilterExpression": "who = :who",
-        "ExpressionAttributeValues": {":workload": {"S": workload}, ":who": {"S": f"teardown of {execution}"}},
-    }
-    for page in pages.paginate(**asked):
-        for item in page["Items"]:
-            yield from (f"{workload}: {found}" for found in json.loads(item["details"]["S"])["found"])
+    client, table, who = place.client("dynamodb"), place.platform.audit_table, f"teardown of {execution}"
+    for record in audit.read(client, table=table, workload=workload):
+        if record.who == who:
+            yield from (f"{workload}: {found}" for found in record.details["found"])
 
 
 def _destroy(platform: Platform, destroys: bool, said: Callable[[str], None]) -> None:

@@ -133,8 +133,7 @@ def _candidate(archive: Path, workload: str, *, registered: Registered | None) -
 
 
 def _package(place: Place, names: WorkloadNames, asked: str) -> dict[str, Any]:
-    platform = names.platform
-    own = f"arn:aws:sagemaker:{platform.region}:{platform.account}:model-package/{names.package_group}/"
+    own = names.package_arn("")
     arn = asked if asked.startswith("arn:") else f"{own}{asked}"
     if not arn.startswith(own):
         raise PlaceError(f"{arn}: expected a package of {names.package_group}, a number, or a path ending in .tar.gz")

@@ -83,8 +83,7 @@ class LogStreams:
 
 
 def log_streams(cloud: Cloud) -> LogStreams:
-    kept: LogStreams = cloud.parts.setdefault(LogStreams, LogStreams(cloud))
-    return kept
+    return cloud.part(LogStreams, lambda: LogStreams(cloud))
 
 
 def install(cloud: Cloud) -> None:

@@ -103,8 +103,7 @@ def _answer_activities(cloud: Cloud) -> None:
 
 
 def activities(cloud: Cloud) -> Activities:
-    kept: Activities = cloud.parts.setdefault(Activities, Activities())
-    return kept
+    return cloud.part(Activities)
 
 
 def _variant(cloud: Cloud, resource: str) -> tuple[Endpoint, Variant] | None:

@@ -68,8 +68,7 @@ class Endpoints:
 
 
 def endpoints(cloud: Cloud) -> dict[str, Endpoint]:
-    kept: Endpoints = cloud.parts.setdefault(Endpoints, Endpoints())
-    return kept.by_name
+    return cloud.part(Endpoints).by_name
 
 
 def find(cloud: Cloud, name: str) -> Endpoint:

@@ -123,7 +123,7 @@ def artefact(cloud: Cloud, one: Served) -> Path:
     try:
         etag = s3.head_object(Bucket=bucket, Key=key)["ETag"]
         target = folder / hashlib.sha256(f"{one.data_url}{etag}".encode()).hexdigest()[:24]
-        locks = cloud.parts.setdefault(Artefacts, Artefacts()).locks
+        locks = cloud.part(Artefacts).locks
         with locks.setdefault(target.name, threading.Lock()):
             if not target.exists():
                 _fetch(s3, bucket, key, target)

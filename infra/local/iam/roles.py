@@ -68,7 +68,4 @@ def as_role(cloud: Cloud, role_arn: str, service: str, *, principal: str | None 
     """A client of `service` that is the role, assumed by `principal` (`states.amazonaws.com`); safe in threads.
 
     Raises PermissionError where the role does not trust the principal; None asks no trust policy."""
-    kept: RoleClients | None = cloud.parts.get(RoleClients)
-    if kept is None:
-        kept = cloud.parts.setdefault(RoleClients, RoleClients(cloud=cloud))
-    return kept.get(role_arn, service, principal)
+    return cloud.part(RoleClients, lambda: RoleClients(cloud=cloud)).get(role_arn, service, principal)

@@ -50,8 +50,7 @@ class Records:
 
 def records(cloud: Cloud) -> Records:
     """The one store of this cloud, made at the first call."""
-    kept: Records = cloud.parts.setdefault(Records, Records())
-    return kept
+    return cloud.part(Records)
 
 
 def arn(cloud: Cloud, kind: str, name: str) -> str:

@@ -128,8 +128,7 @@ class Images:
 
 def images(cloud: Cloud) -> Images:
     """The images of this cloud; set `.repository` to run the containers of another one."""
-    kept: Images = cloud.parts.setdefault(Images, Images(workspace=cloud.workspace))
-    return kept
+    return cloud.part(Images, lambda: Images(workspace=cloud.workspace))
 
 
 def build(dockerfile: Path, *, context: Path, root: Path) -> Image:

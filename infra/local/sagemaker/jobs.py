@@ -59,8 +59,7 @@ class Jobs:
 
 
 def jobs(cloud: Cloud) -> Jobs:
-    kept: Jobs = cloud.parts.setdefault(Jobs, Jobs())
-    return kept
+    return cloud.part(Jobs)
 
 
 def pending(cloud: Cloud) -> list[str]:

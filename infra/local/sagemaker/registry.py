@@ -151,7 +151,7 @@ def _identity(cloud: Cloud, request: Fields) -> tuple[Fields, str]:
     if "ModelPackageName" in request:
         return {}, arn(cloud, "model-package", request["ModelPackageName"])
     group = _group(cloud, request["ModelPackageGroupName"])["ModelPackageGroupName"]
-    versions: Versions = cloud.parts.setdefault(Versions, Versions())
+    versions = cloud.part(Versions)
     with records(cloud).lock:
         versions.highest[group] += 1
         version = versions.highest[group]

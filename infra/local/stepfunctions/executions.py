@@ -36,8 +36,7 @@ class Executions:
 
 
 def executions(cloud: Cloud) -> dict[str, LocalExecution]:
-    kept: Executions = cloud.parts.setdefault(Executions, Executions())
-    return kept.by_arn
+    return cloud.part(Executions).by_arn
 
 
 def find(cloud: Cloud, arn: str) -> LocalExecution:

@@ -47,14 +47,14 @@ class Waits:
 
 def is_waiting(cloud: Cloud, execution_arn: str) -> bool:
     """Whether the execution is in a Wait that has more than a minute left, or waits for a token."""
-    kept: Waits = cloud.parts.setdefault(Waits, Waits())
+    kept = cloud.part(Waits)
     soon = cloud.clock.timestamp() + _LONG_S
     return any(arn == execution_arn and until > soon for arn, until in list(kept.until.values()))
 
 
 @contextmanager
 def _noted(cloud: Cloud, env: Any, until: float) -> Iterator[None]:
-    kept: Waits = cloud.parts.setdefault(Waits, Waits())
+    kept = cloud.part(Waits)
     kept.until[threading.get_ident()] = env.states.context_object.context_object_data["Execution"]["Id"], until
     try:
         yield

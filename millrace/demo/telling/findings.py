@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from millrace.artefact import Artefact, digest, read_archive
+from millrace import audit
+from millrace.artefact import digest
 from millrace.decisions import Decision, from_line
 from millrace.demo.answers import Gated, Registered, answer
 from millrace.demo.telling.usage import Usage, used
@@ -20,8 +19,9 @@ from millrace.evaluation import Evaluation
 from millrace.invocation import Moment, Part
 from millrace.monitoring import REPORT_FILE, Planned, Report, read_report
 from millrace.names import WorkloadNames
-from millrace.objects import read_object
+from millrace.objects import keys_below, read_object
 from millrace.operator.executions import Execution
+from millrace.operator.lineage import unpack
 from millrace.registry import Package, Registry
 
 
@@ -108,6 +108,7 @@ class Findings:
 def read(desk: Desk, names: WorkloadNames, found: Sequence[Execution]) -> Findings:
     """What the cloud holds; some 60 calls for a dozen monitor runs and three trainings."""
     s3, sagemaker = desk.client("s3"), desk.client("sagemaker")
+    kept = audit.rows(desk.client("dynamodb"), table=names.platform.audit_table, workload=names.workload)
     registry = Registry(sagemaker, group=names.package_group)
     trained = [each for each in found if each.machine == "train" and "training" in each.output]
     registered = [made for each in trained if (made := answer(each, "registration", Registered))]
@@ -119,7 +120,7 @@ def read(desk: Desk, names: WorkloadNames, found: Sequence[Execution]) -> Findin
         refused=_refused(s3, names),
         packages={made.version: registry.describe(made.package_arn) for made in registered},
         kept=_kept(s3, names),
-        records=_records(desk.client("dynamodb"), names),
+        records=tuple(map(Record.model_validate, kept)),
         usage=used(desk, names, found),
     )
 
@@ -146,10 +147,7 @@ def _evaluation(s3: Any, names: WorkloadNames, train: Execution) -> Evaluation:
 def _model(s3: Any, uri: str) -> Model:
     """Raises ArtefactError when a member is not what its digest says."""
     content = read_object(s3, uri)
-    with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
-        file.write(content)
-        file.flush()
-        artefact: Artefact = read_archive(Path(file.name))
+    artefact = unpack(content)
     digests = artefact.description.digests
     return Model(
         digest=digest(content),
@@ -165,7 +163,7 @@ def _refused(s3: Any, names: WorkloadNames) -> dict[str, tuple[Refused, ...]]:
     import pyarrow.parquet as pq
 
     bucket = names.platform.bucket("lake")
-    keys = _keys(s3, bucket, f"{names.workload}/quarantine/")
+    keys = keys_below(s3, bucket, f"{names.workload}/quarantine/")
     files = (s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys)
     tables = [pq.read_table(io.BytesIO(file), columns=["run", "reason", "detail"]) for file in files]
     return count_reasons(pa.concat_tables(tables).to_pylist()) if tables else {}
@@ -188,24 +186,8 @@ def count_reasons(rows: Iterable[Mapping[str, str]]) -> dict[str, tuple[Refused,
 
 def _kept(s3: Any, names: WorkloadNames) -> Kept | None:
     bucket = names.platform.bucket("lake")
-    keys = _keys(s3, bucket, f"{names.workload}/decisions/")
-    if not keys:
+    key = max(keys_below(s3, bucket, f"{names.workload}/decisions/"), default=None)
+    if key is None:
         return None
-    key = max(keys)
     lines = s3.get_object(Bucket=bucket, Key=key)["Body"].read().splitlines()
     return Kept(uri=f"s3://{bucket}/{key}", decision=from_line(lines[0])) if lines else None
-
-
-def _keys(s3: Any, bucket: str, under: str) -> list[str]:
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=under)
-    return [each["Key"] for page in pages for each in page.get("Contents", [])]
-
-
-def _records(dynamodb: Any, names: WorkloadNames) -> tuple[Record, ...]:
-    pages = dynamodb.get_paginator("query").paginate(
-        TableName=names.platform.audit_table,
-        KeyConditionExpression="pk = :pk",
-        ExpressionAttributeValues={":pk": {"S": names.workload}},
-    )
-    items = (item for page in pages for item in page["Items"])
-    return tuple(Record.model_validate({name: value["S"] for name, value in item.items()}) for item in items)

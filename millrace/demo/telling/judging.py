@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from millrace.demo.answers import Gated, Pinned, Registered, Verdict, answer, reason_of
+from millrace.demo.answers import Gated, Pinned, Registered, answer, reason_of
 from millrace.demo.telling.findings import Model
 from millrace.evaluation import Evaluation
 from millrace.operator.executions import Execution
+from millrace.operator.versions import Verdict
 from millrace.report.story import Bin, Candidate, Epoch, Gate, Training
 
 WANTED = {

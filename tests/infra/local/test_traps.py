@@ -208,11 +208,7 @@ def test_a_bucket_is_what_its_template_says(client: Any, stack: Any, fresh: Any)
 @pytest.mark.parametrize("kind", ["ml.g5.xlarge", "ml.g6.xlarge", "ml.p5.48xlarge", "ml.c7i.large"])
 def test_present_instance_types_are_taken(client: Any, fresh: Any, kind: str) -> None:
     name = fresh("model")
-    arn = client("iam").create_role(
-        RoleName=name, AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
-    )["Role"]["Arn"]
-    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
-    client("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
+    arn = tiny_images.role(client("iam"), name)
     sagemaker = client("sagemaker")
     sagemaker.create_model(ModelName=name, ExecutionRoleArn=arn, PrimaryContainer={"Image": tiny_images.uri("serve")})
     variant = {"VariantName": "main", "ModelName": name, "InstanceType": kind, "InitialInstanceCount": 1}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+from infra.local.sagemaker.containers import images
 
 DOCKERFILE = """\
 FROM public.ecr.aws/example/base:1
@@ -135,3 +138,19 @@ IN_ITS_NAME = {
     "Resource": "*",
 }
 """What SageMaker does in the name of a role that runs a container."""
+
+
+def role(iam: Any, name: str, *actions: str) -> str:
+    """The ARN of a new role that SageMaker may have; besides what is done in its name it may make these calls."""
+    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("sagemaker.amazonaws.com"))["Role"]["Arn"]
+    own = [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}] if actions else []
+    document = json.dumps({"Version": "2012-10-17", "Statement": [*own, IN_ITS_NAME]})
+    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=document)
+    return arn
+
+
+def bucket(cloud: Any, name: str, repository: Path) -> str:
+    """A new bucket, with the tiny images as the cloud's images."""
+    images(cloud).repository = write(repository)
+    cloud.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    return name

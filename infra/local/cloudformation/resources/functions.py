@@ -6,7 +6,7 @@ import io
 import zipfile
 from typing import Any
 
-from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn
+from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
 
 _CONCURRENCY = "ReservedConcurrentExecutions"
 _OWN = ("FunctionName", "Code", _CONCURRENCY, "RecursiveLoop", "RuntimeManagementConfig")
@@ -170,7 +170,7 @@ def _drop_metric_filter(wanted: Wanted, made: Made) -> None:
 KINDS = {
     "AWS::Lambda::Function": Kind(
         put=_put_function,
-        drop=lambda wanted, made: wanted.call("lambda", "DeleteFunction", FunctionName=made.ref),
+        drop=by_ref("lambda", "DeleteFunction", "FunctionName"),
         fixed=("FunctionName", "PackageType"),
     ),
     "AWS::Lambda::Version": Kind(put=_put_version, drop=_drop_version, fixed=("*",)),
@@ -179,7 +179,7 @@ KINDS = {
     "AWS::Lambda::Permission": Kind(put=_put_permission, drop=_drop_permission, fixed=("*",)),
     "AWS::Lambda::EventSourceMapping": Kind(
         put=_put_mapping,
-        drop=lambda wanted, made: wanted.call("lambda", "DeleteEventSourceMapping", UUID=made.ref),
+        drop=by_ref("lambda", "DeleteEventSourceMapping", "UUID"),
         fixed=("EventSourceArn", "StartingPosition"),
     ),
     "AWS::Lambda::EventInvokeConfig": Kind(
@@ -188,12 +188,12 @@ KINDS = {
     "AWS::Lambda::Url": Kind(put=_put_url, drop=_drop_url, fixed=("TargetFunctionArn", "Qualifier")),
     "AWS::Logs::LogGroup": Kind(
         put=_put_log_group,
-        drop=lambda wanted, made: wanted.call("logs", "DeleteLogGroup", logGroupName=made.ref),
+        drop=by_ref("logs", "DeleteLogGroup", "logGroupName"),
         fixed=("LogGroupName",),
     ),
     "AWS::Logs::ResourcePolicy": Kind(
         put=_put_log_policy,
-        drop=lambda wanted, made: wanted.call("logs", "DeleteResourcePolicy", policyName=made.ref),
+        drop=by_ref("logs", "DeleteResourcePolicy", "policyName"),
         fixed=("PolicyName",),
     ),
     "AWS::Logs::MetricFilter": Kind(

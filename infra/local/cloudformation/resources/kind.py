@@ -134,3 +134,8 @@ def arn(service: str, wanted: Wanted, rest: str) -> str:
     from infra.local.cloud import ACCOUNT
 
     return f"arn:aws:{service}:{wanted.cloud.region}:{ACCOUNT}:{rest}"
+
+
+def by_ref(service: str, operation: str, key: str) -> Callable[[Wanted, Made], Any]:
+    """What deletes a resource by its physical id alone: one call, the id under that key."""
+    return lambda wanted, made: wanted.call(service, operation, **{key: made.ref})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn
+from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
 
 
 def _put_machine(wanted: Wanted) -> Made:
@@ -125,7 +125,7 @@ def _drop_scaling(wanted: Wanted, made: Made) -> None:
 KINDS = {
     "AWS::StepFunctions::StateMachine": Kind(
         put=_put_machine,
-        drop=lambda wanted, made: wanted.call("stepfunctions", "DeleteStateMachine", stateMachineArn=made.ref),
+        drop=by_ref("stepfunctions", "DeleteStateMachine", "stateMachineArn"),
         fixed=("StateMachineName", "StateMachineType"),
     ),
     "AWS::SageMaker::ModelPackageGroup": Kind(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, as_text
+from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, as_text, by_ref
 
 
 def _put_queue(wanted: Wanted) -> Made:
@@ -161,24 +161,24 @@ def _put_schedule_group(wanted: Wanted) -> Made:
 KINDS = {
     "AWS::SQS::Queue": Kind(
         put=_put_queue,
-        drop=lambda wanted, made: wanted.call("sqs", "DeleteQueue", QueueUrl=made.ref),
+        drop=by_ref("sqs", "DeleteQueue", "QueueUrl"),
         fixed=("QueueName", "FifoQueue"),
     ),
     "AWS::SQS::QueuePolicy": Kind(put=_put_queue_policy, fixed=("Queues",)),
     "AWS::SNS::Topic": Kind(
         put=_put_topic,
-        drop=lambda wanted, made: wanted.call("sns", "DeleteTopic", TopicArn=made.ref),
+        drop=by_ref("sns", "DeleteTopic", "TopicArn"),
         fixed=("TopicName", "FifoTopic"),
     ),
     "AWS::SNS::TopicPolicy": Kind(put=_put_topic_policy, fixed=("Topics",)),
     "AWS::SNS::Subscription": Kind(
         put=_put_subscription,
-        drop=lambda wanted, made: wanted.call("sns", "Unsubscribe", SubscriptionArn=made.ref),
+        drop=by_ref("sns", "Unsubscribe", "SubscriptionArn"),
         fixed=("TopicArn", "Protocol", "Endpoint"),
     ),
     "AWS::Events::EventBus": Kind(
         put=_put_bus,
-        drop=lambda wanted, made: wanted.call("events", "DeleteEventBus", Name=made.ref),
+        drop=by_ref("events", "DeleteEventBus", "Name"),
         fixed=("Name",),
     ),
     "AWS::Events::EventBusPolicy": Kind(
@@ -187,13 +187,13 @@ KINDS = {
     "AWS::Events::Rule": Kind(put=_put_rule, drop=_drop_rule, fixed=("Name", "EventBusName")),
     "AWS::Events::Archive": Kind(
         put=_put_archive,
-        drop=lambda wanted, made: wanted.call("events", "DeleteArchive", ArchiveName=made.ref),
+        drop=by_ref("events", "DeleteArchive", "ArchiveName"),
         fixed=("ArchiveName", "SourceArn"),
     ),
     "AWS::Scheduler::Schedule": Kind(put=_put_schedule, drop=_drop_schedule, fixed=("Name", "GroupName")),
     "AWS::Scheduler::ScheduleGroup": Kind(
         put=_put_schedule_group,
-        drop=lambda wanted, made: wanted.call("scheduler", "DeleteScheduleGroup", Name=made.ref),
+        drop=by_ref("scheduler", "DeleteScheduleGroup", "Name"),
         fixed=("Name",),
     ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.local.cloudformation.resources.kind import Kind, Made, Wanted
+from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, by_ref
 
 
 def _tags(wanted: Wanted, kind: str) -> list[dict[str, Any]] | None:
@@ -226,27 +226,23 @@ def _drop_attachment(wanted: Wanted, made: Made) -> None:
     wanted.call("ec2", "DetachInternetGateway", **made.properties)
 
 
-def _drop(operation: str, key: str) -> Any:
-    return lambda wanted, made: wanted.call("ec2", operation, **{key: made.ref})
-
-
 KINDS = {
-    "AWS::EC2::VPC": Kind(put=_put_vpc, drop=_drop("DeleteVpc", "VpcId"), fixed=("CidrBlock",)),
+    "AWS::EC2::VPC": Kind(put=_put_vpc, drop=by_ref("ec2", "DeleteVpc", "VpcId"), fixed=("CidrBlock",)),
     "AWS::EC2::Subnet": Kind(
         put=_put_subnet,
-        drop=_drop("DeleteSubnet", "SubnetId"),
+        drop=by_ref("ec2", "DeleteSubnet", "SubnetId"),
         fixed=("CidrBlock", "AvailabilityZone", "VpcId"),
     ),
     "AWS::EC2::RouteTable": Kind(
-        put=_put_route_table, drop=_drop("DeleteRouteTable", "RouteTableId"), fixed=("VpcId",)
+        put=_put_route_table, drop=by_ref("ec2", "DeleteRouteTable", "RouteTableId"), fixed=("VpcId",)
     ),
     "AWS::EC2::SubnetRouteTableAssociation": Kind(
-        put=_put_association, drop=_drop("DisassociateRouteTable", "AssociationId"), fixed=("*",)
+        put=_put_association, drop=by_ref("ec2", "DisassociateRouteTable", "AssociationId"), fixed=("*",)
     ),
     "AWS::EC2::Route": Kind(put=_put_route, drop=_drop_route, fixed=("*",)),
     "AWS::EC2::SecurityGroup": Kind(
         put=_put_security_group,
-        drop=_drop("DeleteSecurityGroup", "GroupId"),
+        drop=by_ref("ec2", "DeleteSecurityGroup", "GroupId"),
         fixed=("GroupName", "GroupDescription", "VpcId"),
     ),
     "AWS::EC2::SecurityGroupIngress": Kind(
@@ -263,11 +259,15 @@ KINDS = {
         drop=lambda wanted, made: wanted.call("ec2", "DeleteFlowLogs", FlowLogIds=[made.ref]),
         fixed=("*",),
     ),
-    "AWS::EC2::NetworkAcl": Kind(put=_put_acl, drop=_drop("DeleteNetworkAcl", "NetworkAclId"), fixed=("VpcId",)),
+    "AWS::EC2::NetworkAcl": Kind(
+        put=_put_acl, drop=by_ref("ec2", "DeleteNetworkAcl", "NetworkAclId"), fixed=("VpcId",)
+    ),
     "AWS::EC2::NetworkAclEntry": Kind(
         put=_put_acl_entry, drop=_drop_acl_entry, fixed=("NetworkAclId", "RuleNumber", "Egress")
     ),
     "AWS::EC2::SubnetNetworkAclAssociation": Kind(put=_put_acl_association, drop=_drop_acl_association, fixed=("*",)),
-    "AWS::EC2::InternetGateway": Kind(put=_put_gateway, drop=_drop("DeleteInternetGateway", "InternetGatewayId")),
+    "AWS::EC2::InternetGateway": Kind(
+        put=_put_gateway, drop=by_ref("ec2", "DeleteInternetGateway", "InternetGatewayId")
+    ),
     "AWS::EC2::VPCGatewayAttachment": Kind(put=_put_attachment, drop=_drop_attachment, fixed=("*",)),
 }

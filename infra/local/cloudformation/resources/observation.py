@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from infra.local.cloud import ACCOUNT
-from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn
+from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
 
 
 def _put_alarm(wanted: Wanted) -> Made:
@@ -93,9 +93,7 @@ KINDS = {
         drop=lambda wanted, made: wanted.call("cloudwatch", "DeleteDashboards", DashboardNames=[made.ref]),
         fixed=("DashboardName",),
     ),
-    "AWS::Glue::Database": Kind(
-        put=_put_database, drop=lambda wanted, made: wanted.call("glue", "DeleteDatabase", Name=made.ref)
-    ),
+    "AWS::Glue::Database": Kind(put=_put_database, drop=by_ref("glue", "DeleteDatabase", "Name")),
     "AWS::Glue::Table": Kind(put=_put_table, drop=_drop_table, fixed=("DatabaseName",)),
     "AWS::Athena::WorkGroup": Kind(
         put=_put_workgroup,

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn
+from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
 
 
 def _put_bucket(wanted: Wanted) -> Made:
@@ -189,17 +189,17 @@ def _put_parameter(wanted: Wanted) -> Made:
 KINDS = {
     "AWS::S3::Bucket": Kind(
         put=_put_bucket,
-        drop=lambda wanted, made: wanted.call("s3", "DeleteBucket", Bucket=made.ref),
+        drop=by_ref("s3", "DeleteBucket", "Bucket"),
         fixed=("BucketName", "ObjectLockEnabled"),
     ),
     "AWS::S3::BucketPolicy": Kind(
         put=_put_bucket_policy,
-        drop=lambda wanted, made: wanted.call("s3", "DeleteBucketPolicy", Bucket=made.ref),
+        drop=by_ref("s3", "DeleteBucketPolicy", "Bucket"),
         fixed=("Bucket",),
     ),
     "AWS::DynamoDB::Table": Kind(
         put=_put_table,
-        drop=lambda wanted, made: wanted.call("dynamodb", "DeleteTable", TableName=made.ref),
+        drop=by_ref("dynamodb", "DeleteTable", "TableName"),
         fixed=("TableName", "KeySchema"),
     ),
     "AWS::ECR::Repository": Kind(
@@ -209,17 +209,15 @@ KINDS = {
         ),
         fixed=("RepositoryName", "EncryptionConfiguration"),
     ),
-    "AWS::KMS::Key": Kind(
-        put=_put_key, drop=lambda wanted, made: wanted.call("kms", "ScheduleKeyDeletion", KeyId=made.ref)
-    ),
+    "AWS::KMS::Key": Kind(put=_put_key, drop=by_ref("kms", "ScheduleKeyDeletion", "KeyId")),
     "AWS::KMS::Alias": Kind(
         put=_put_key_alias,
-        drop=lambda wanted, made: wanted.call("kms", "DeleteAlias", AliasName=made.ref),
+        drop=by_ref("kms", "DeleteAlias", "AliasName"),
         fixed=("AliasName",),
     ),
     "AWS::SSM::Parameter": Kind(
         put=_put_parameter,
-        drop=lambda wanted, made: wanted.call("ssm", "DeleteParameter", Name=made.ref),
+        drop=by_ref("ssm", "DeleteParameter", "Name"),
         fixed=("Name",),
     ),
 }

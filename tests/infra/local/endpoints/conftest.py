@@ -10,29 +10,18 @@ from typing import Any
 
 import pytest
 
-from infra.local.sagemaker.containers import images
 from tests.infra.local import tiny_images
 from tests.infra.local.endpoints.looking import settled
 
 
 @pytest.fixture(scope="module")
 def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
-    images(cloud).repository = tiny_images.write(tmp_path_factory.mktemp("repository"))
-    name = "tiny-endpoints"
-    cloud.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    return name
+    return tiny_images.bucket(cloud, "tiny-endpoints", tmp_path_factory.mktemp("repository"))
 
 
 @pytest.fixture(scope="module")
 def role(cloud: Any) -> str:
-    iam = cloud.client("iam")
-    arn: str = iam.create_role(
-        RoleName="tiny-serving", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
-    )["Role"]["Arn"]
-    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-    policy = {"Version": "2012-10-17", "Statement": [statement, tiny_images.IN_ITS_NAME]}
-    iam.put_role_policy(RoleName="tiny-serving", PolicyName="all", PolicyDocument=json.dumps(policy))
-    return arn
+    return tiny_images.role(cloud.client("iam"), "tiny-serving", "s3:*")
 
 
 @pytest.fixture

@@ -25,14 +25,9 @@ def endpoint(cloud: Any, client: Any, fresh: Callable[..., str], tmp_path: Any) 
     """The name of an endpoint with one instance."""
     images(cloud).repository = tiny_images.write(tmp_path)
     sagemaker, name = client("sagemaker"), fresh("endpoint")
-    role = client("iam").create_role(
-        RoleName=name, AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
-    )
-    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
-    client("iam").put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
     sagemaker.create_model(
         ModelName=name,
-        ExecutionRoleArn=role["Role"]["Arn"],
+        ExecutionRoleArn=tiny_images.role(client("iam"), name),
         PrimaryContainer={"Image": tiny_images.uri("serve")},
     )
     variant = {

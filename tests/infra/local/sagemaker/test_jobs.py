@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.local.sagemaker.containers import images, without_network
+from infra.local.sagemaker.containers import without_network
 from infra.local.sagemaker.jobs import pending
 from tests.infra.local import tiny_images
 from tests.infra.local.waiting import until
@@ -22,22 +22,12 @@ from tests.infra.local.waiting import until
 @pytest.fixture(scope="module")
 def bucket(cloud: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A bucket, and the tiny images as the cloud's images."""
-    images(cloud).repository = tiny_images.write(tmp_path_factory.mktemp("repository"))
-    name = "tiny-jobs"
-    cloud.client("s3").create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    return name
+    return tiny_images.bucket(cloud, "tiny-jobs", tmp_path_factory.mktemp("repository"))
 
 
 @pytest.fixture(scope="module")
 def role(cloud: Any) -> str:
-    iam = cloud.client("iam")
-    arn: str = iam.create_role(
-        RoleName="tiny-job", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
-    )["Role"]["Arn"]
-    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-    policy = {"Version": "2012-10-17", "Statement": [statement, tiny_images.IN_ITS_NAME]}
-    iam.put_role_policy(RoleName="tiny-job", PolicyName="all", PolicyDocument=json.dumps(policy))
-    return arn
+    return tiny_images.role(cloud.client("iam"), "tiny-job", "s3:*")
 
 
 @pytest.fixture
@@ -152,11 +142,7 @@ def test_a_channel_without_objects_fails_the_job(training: Any, train: Any, buck
 
 
 def test_the_jobs_role_moves_the_files(training: Any, train: Any, client: Any, bucket: str) -> None:
-    arn = client("iam").create_role(
-        RoleName="tiny-powerless", AssumeRolePolicyDocument=tiny_images.trust("sagemaker.amazonaws.com")
-    )["Role"]["Arn"]
-    policy = {"Version": "2012-10-17", "Statement": [tiny_images.IN_ITS_NAME]}
-    client("iam").put_role_policy(RoleName="tiny-powerless", PolicyName="all", PolicyDocument=json.dumps(policy))
+    arn = tiny_images.role(client("iam"), "tiny-powerless")
     done = train(training(more={"RoleArn": arn}))
     assert done["TrainingJobStatus"] == "Failed"
     assert "AccessDenied" in done["FailureReason"]
