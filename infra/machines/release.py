@@ -11,9 +11,9 @@ from infra.context import Context
 from infra.machines import endpoints, states
 from infra.machines.states import Definition, State
 from millrace.errors import WorkloadError
-from millrace.workload import Workload
+from millrace.workload.declaration import Workload
 
-FUNCTIONS = ("opening", "probe", "conclusion")
+FUNCTIONS = ("start_release", "smoke_test", "advance_release")
 MODEL_ROLE = "model"
 APPROVAL_S = 14 * 24 * 3600
 """So long a person may take to judge a phase; then the release has failed."""
@@ -57,15 +57,15 @@ def _check(workload: Workload) -> None:
 
 def _opening(context: Context) -> dict[str, State]:
     rollout = {"phases": list(context.workload.rollout.phases)}
-    outcome = "$.opening.answer.outcome"
+    outcome = "$.start_release.answer.outcome"
     return {
         **states.defaults(
             {"cause": "console", "as_of.$": "$$.Execution.StartTime", "rollout": rollout}, next_state="Opening"
         ),
         "Opening": states.invoke(
-            context.names.function_arn("opening"),
+            context.names.function_arn("start_release"),
             comment="One release at a time; read the package and what stands under the endpoint names",
-            result="opening",
+            result="start_release",
             next_state="Open?",
         ),
         "Open?": states.choice(
@@ -92,7 +92,7 @@ def _challenger(context: Context) -> dict[str, State]:
         ),
         "Challenger stands?": states.choice(
             "Did an earlier release leave a challenger?",
-            [(states.is_true("$.opening.answer.has_challenger"), "Update challenger")],
+            [(states.is_true("$.start_release.answer.has_challenger"), "Update challenger")],
             otherwise="Create challenger",
         ),
         "Create challenger": endpoints.create(
@@ -108,13 +108,15 @@ def _challenger(context: Context) -> dict[str, State]:
             "The challenger does not start", error="ChallengerFailed", cause="see FailureReason of the endpoint"
         ),
         "Probe": states.invoke(
-            context.names.function_arn("probe"),
+            context.names.function_arn("smoke_test"),
             comment="No traffic for a version that has not answered real rows as its evaluation did",
-            result="probe",
+            result="smoke_test",
             next_state="Answered?",
         ),
         "Answered?": states.choice(
-            "Were the answers right?", [(states.is_true("$.probe.answer.passed"), "Phases")], otherwise="Probe refused"
+            "Were the answers right?",
+            [(states.is_true("$.smoke_test.answer.passed"), "Phases")],
+            otherwise="Probe refused",
         ),
         "Probe refused": states.fail(
             "The challenger answers something else than what was evaluated",
@@ -127,7 +129,7 @@ def _challenger(context: Context) -> dict[str, State]:
 def _phases(context: Context) -> dict[str, State]:
     """Shadow and assisted stand until a person has judged them; the canary judges itself by its alarms."""
     asked = {
-        f"{phase}.$": f"States.ArrayContains($.opening.answer.phases, '{phase}')"
+        f"{phase}.$": f"States.ArrayContains($.start_release.answer.phases, '{phase}')"
         for phase in ("shadow", "assisted", "canary")
     }
     return {
@@ -158,7 +160,7 @@ def _asked(phase: str, state: str, *, otherwise: str) -> State:
 def _judged_by_person(context: Context, phase: str, comment: str, next_state: str) -> State:
     """The phase is entered; the execution goes on when its task token comes back with the approval."""
     state = states.invoke(
-        context.names.function_arn("conclusion"),
+        context.names.function_arn("advance_release"),
         comment=comment,
         result=phase,
         next_state=next_state,
@@ -177,7 +179,7 @@ def _live(context: Context) -> dict[str, State]:
         ),
         "Live stands?": states.choice(
             "Is there a live endpoint to update?",
-            [(states.is_true("$.opening.answer.has_live"), "Alarm on errors")],
+            [(states.is_true("$.start_release.answer.has_live"), "Alarm on errors")],
             otherwise="Create live",
         ),
         "Create live": endpoints.create(
@@ -221,9 +223,9 @@ def _scaling(context: Context) -> dict[str, State]:
 def _conclusion(context: Context) -> dict[str, State]:
     return {
         "Conclusion": states.invoke(
-            context.names.function_arn("conclusion"),
+            context.names.function_arn("advance_release"),
             comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
-            result="conclusion",
+            result="advance_release",
             next_state="Delete challenger",
             extra={"phase": "live"},
         ),
@@ -232,7 +234,7 @@ def _conclusion(context: Context) -> dict[str, State]:
         ),
         "Updated?": states.choice(
             "Were there alarms of this release?",
-            [(states.is_true("$.opening.answer.has_live"), "Delete alarms")],
+            [(states.is_true("$.start_release.answer.has_live"), "Delete alarms")],
             otherwise="Released",
         ),
         "Delete alarms": endpoints.delete_alarms(next_state="Released"),
@@ -241,9 +243,9 @@ def _conclusion(context: Context) -> dict[str, State]:
             workload=context.workload.name,
             detail_type="model.released",
             detail={
-                "package_arn.$": "$.opening.answer.package_arn",
-                "version.$": "$.opening.answer.version",
-                "previous_version.$": "$.opening.answer.previous_version",
+                "package_arn.$": "$.start_release.answer.package_arn",
+                "version.$": "$.start_release.answer.version",
+                "previous_version.$": "$.start_release.answer.previous_version",
             },
             comment="Tell who is live",
             next_state="Live",

@@ -19,7 +19,7 @@ def main() -> None:
     """Live through the months once to warm the caches of this machine, then once for the figure."""
     with tempfile.TemporaryDirectory(prefix="millrace-loop-") as folder:
         for _ in range(2):
-            subprocess.run([sys.executable, "-m", "millrace.cli", "demo", "--build", folder], check=True)
+            subprocess.run([sys.executable, "-m", "console.cli", "demo", "--build", folder], check=True)
         result = json.loads((Path(folder) / "demo.json").read_text())
     told = {name: result[name] for name in ("loop_s", "cpu_s", "api_calls")}
     holds = told["loop_s"] <= BAR_S and told["api_calls"] <= API_CALLS

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from millrace.state import Pointers, Version
+from millrace.state.table import Pointers, Version
 
 
 @pytest.fixture
