@@ -10,9 +10,10 @@ from typing import Any
 
 from millrace.contract.model import Table
 from millrace.contract.row import check_row
-from millrace.decisions import Decision, Output, Phase, Scalar, canonical
+from millrace.decisions import Decision, Output, Scalar, canonical
 from millrace.errors import AnswerError
 from millrace.moments import moment
+from millrace.rollout import Phase
 from millrace.workload import Fallback, Prediction
 
 ROWS_PER_CALL = 1000

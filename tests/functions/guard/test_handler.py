@@ -15,8 +15,8 @@ def ready(aws):
     aws.state.move(
         Pointers(
             champion=Version(
-                package_arn="arn:p/1", version="1", model_name="m", endpoint_config="c", run="r",
-                released_at="1997-01-01T00:00:00Z", baseline_uri="s3://b/k",
+                package_arn="arn:p/1", version="1", model_name="m", run="r",
+                baseline_uri="s3://b/k",
             )
         )
     )  # fmt: skip

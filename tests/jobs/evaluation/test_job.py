@@ -151,15 +151,17 @@ def test_a_challenger_that_is_blind_is_inferior(prepare: Prepare, artefact: Arte
     assert evaluation(root)["champion"]["lower_bound"] < -WORKLOAD.gates.non_inferiority.margin
 
 
-def test_the_comparison_begins_where_the_run_says(
+def test_the_comparison_takes_the_recent_days_of_the_gate(
     prepare: Prepare, artefact: Artefact, june: Any, run_job: Any, tmp_path: Path
 ) -> None:
     snapshot, challenger = june
     root = prepare(challenger, champion=artefact, snapshot=snapshot)
     (root / "processing" / "config").unlink()
     shutil.copytree(snapshot.config, root / "processing" / "config")
-    run = json.loads((snapshot.config / "run.json").read_text())
-    (root / "processing/config/run.json").write_text(json.dumps(run | {"recent_from": "1997-05-18T00:00:00Z"}))
+    declared = root / "processing/config/workload.yaml"
+    text = declared.read_text()
+    assert text.count("recent_days: 28") == 1
+    declared.write_text(text.replace("recent_days: 28", "recent_days: 14"))
     assert run_job("jobs.evaluation", root).code == 0
     assert evaluation(root)["champion"]["rows"] == 14 * 48
 
