@@ -20,11 +20,11 @@ from millrace.artefact import (
     digest,
     read_archive,
     read_folder,
-    write_archive,
     write_folder,
 )
 from millrace.encoding import Feature, plain
 from millrace.errors import ArtefactError
+from tests.archives import write_archive
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ import pytest
 from onnx import numpy_helper
 from safetensors.numpy import load, save
 
-from millrace.artefact import Artefact, digest, read_folder, write_archive
+from millrace.artefact import Artefact, digest, read_folder
 from millrace.drift.baseline import Baseline
 from millrace.evaluation import Evaluation
 from millrace.workload import load_workload
+from tests.archives import write_archive
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 WORKLOAD = load_workload(REPOSITORY / "workloads" / "electricity")

@@ -18,7 +18,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
-from millrace.artefact import MEMBERS, Artefact, Description, Digests, Input, digest, write_archive
+from millrace.artefact import MEMBERS, Artefact, Description, Digests, Input, digest
 from millrace.contract.reading import load_contract
 from millrace.errors import PlaceError
 from millrace.evaluation import Evaluation
@@ -34,6 +34,7 @@ from millrace.operator.validation import (
     validate_archive,
 )
 from millrace.workload import load_workload
+from tests.archives import write_archive
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 WORKLOAD, CONTRACT = load_workload(ELECTRICITY), load_contract(ELECTRICITY)
