@@ -11,6 +11,7 @@ from functions.start_release.endpoints import Standing
 from millrace.messages.envelope import ExecutionInput, Message
 from millrace.release.promotion import Outcome, Rollback
 from millrace.release.registry import Package
+from millrace.rollout import Phase, Phases
 from millrace.state.table import Pointers
 
 
@@ -19,7 +20,7 @@ class Registered(Message):
 
 
 class Rollout(Message):
-    phases: tuple[str, ...]
+    phases: Phases
 
 
 class Opening(ExecutionInput):
@@ -49,7 +50,7 @@ def answer(
     pointers: Pointers,
     *,
     label: str,
-    phases: tuple[str, ...],
+    phases: tuple[Phase, ...],
     outcome: Outcome,
     live: Standing,
     challenger: Standing,
@@ -58,7 +59,7 @@ def answer(
     return {
         "outcome": outcome,
         "label": label,
-        "phases": list(phases),
+        "has_canary": "canary" in phases,
         "package_arn": package.arn,
         "version": package.version,
         "run_name": package.metadata["run"],
