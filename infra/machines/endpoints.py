@@ -14,13 +14,16 @@ from infra.context import Context
 from infra.instances import has_own_disk
 from infra.machines import jobs, states
 from infra.machines.parameters import checked
+from infra.machines.paths import Result, path
 from infra.machines.states import State
+from millrace.messages.release import LiveState, ReleaseStarted
 
 VARIANT = "main"
 """Constant: guardrails need the same variant name before and after an update."""
 CREATION_S = 60 * 60
-VERSION = "$.start_release.answer.version"
-LABEL = "$.start_release.answer.label"
+RELEASE = Result("start_release", ReleaseStarted)
+VERSION = RELEASE.path("version")
+LABEL = RELEASE.path("label")
 """`v<version>-<execution>`: a version that is released again, by a rollback, gets names of its own."""
 ERRORS_ALARM = "States.Format('{}-errors', $.live_config.name)"
 LATENCY_ALARM = "States.Format('{}-latency', $.live_config.name)"
@@ -37,8 +40,8 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
         "EnableNetworkIsolation": True,
         "VpcConfig": jobs.vpc(context),
         "PrimaryContainer": {
-            "Image.$": "$.start_release.answer.image",
-            "ModelDataUrl.$": "$.start_release.answer.model_data_url",
+            "Image.$": RELEASE.path("image"),
+            "ModelDataUrl.$": RELEASE.path("model_data_url"),
             "Environment": {"MILLRACE_MODEL_VERSION.$": VERSION},
         },
         "Tags": jobs.tags(context),
@@ -55,7 +58,7 @@ def config(context: Context, *, instances: int, result: str, next_state: str, ki
         "ProductionVariants": [
             {
                 "VariantName": VARIANT,
-                "ModelName.$": "$.model.name",
+                "ModelName.$": path(LiveState, "model", "name"),
                 "InitialInstanceCount": instances,
                 "InstanceType": instance,
                 "InitialVariantWeight": 1,

@@ -6,6 +6,7 @@ from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import states
 from infra.machines.states import Definition
+from millrace.messages.events import DatasetCommitted, DropRejected
 
 FUNCTIONS = ("ingestion", "validation", "commit")
 TIMEOUT_S = 3600
@@ -47,7 +48,7 @@ def definition(context: Context) -> Definition:
             "Committed": states.put_event(
                 bus,
                 workload=context.workload.name,
-                detail_type="dataset.committed",
+                event=DatasetCommitted,
                 detail={f"{field}.$": f"$.commit.answer.{field}" for field in COMMITTED},
                 comment="Tell what the table holds now",
                 next_state="Done",
@@ -56,7 +57,7 @@ def definition(context: Context) -> Definition:
             "Rejected": states.put_event(
                 bus,
                 workload=context.workload.name,
-                detail_type="drop.rejected",
+                event=DropRejected,
                 detail={
                     "feed.$": "$.detail.feed",
                     "key.$": "$.ingestion.answer.source",

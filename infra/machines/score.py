@@ -6,6 +6,7 @@ from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import jobs, states
 from infra.machines.states import Definition
+from millrace.messages.events import DropRejected, ScoresDelivered
 
 FUNCTIONS = ("sharding", "delivery")
 PAYLOAD_MB = 6
@@ -47,7 +48,7 @@ def definition(context: Context) -> Definition:
             "Rejected": states.put_event(
                 context.platform.bus_arn,
                 workload=context.workload.name,
-                detail_type="drop.rejected",
+                event=DropRejected,
                 detail={
                     "feed": "scoring",
                     "key.$": "$.sharding.answer.source",
@@ -77,7 +78,7 @@ def definition(context: Context) -> Definition:
             "ScoresDelivered": states.put_event(
                 context.platform.bus_arn,
                 workload=context.workload.name,
-                detail_type="scores.delivered",
+                event=ScoresDelivered,
                 detail={
                     "uri.$": "$.delivery.answer.uri",
                     "rows.$": "$.delivery.answer.rows",

@@ -8,9 +8,11 @@ from __future__ import annotations
 from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import states
+from infra.machines.paths import Result
 from infra.machines.states import Definition, State
+from millrace.messages.teardown import TeardownStep, TeardownStepDone
 
-STEPS = {
+STEPS: dict[TeardownStep, str] = {
     "starters": "Rules, schedules and the queue of drops are switched off: nothing starts anew",
     "running": "Executions and jobs are stopped",
     "endpoints": "Endpoints and their scaling go: they cost by the hour",
@@ -42,13 +44,13 @@ def definition(context: Context) -> Definition:
 
 
 def _step(context: Context, step: str, next_state: str) -> dict[str, State]:
-    name = step.capitalize()
-    nothing = {"Variable": f"$.{step}.answer.found", "NumericEquals": 0}
+    name, result = step.capitalize(), Result(step, TeardownStepDone)
+    nothing = {"Variable": result.path("found"), "NumericEquals": 0}
     return {
         name: states.invoke(
             context.names.function_arn("teardown"),
             comment=STEPS[step],
-            result=step,
+            result=result,
             next_state=f"{name} gone?",
             extra={"step": step},
         ),
