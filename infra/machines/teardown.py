@@ -25,11 +25,11 @@ TIMEOUT_S = 6 * 3600
 
 def definition(context: Context) -> Definition:
     """The definition. Input: none is needed; the buckets, the tables and the audit are not touched."""
-    steps = [*STEPS, "Torn down"]
+    following = [*(step.capitalize() for step in STEPS), "Torn down"][1:]
     found = {
         name: state
-        for step, next_state in zip(STEPS, steps[1:], strict=True)
-        for name, state in _step(context, step, next_state.capitalize()).items()
+        for step, next_state in zip(STEPS, following, strict=True)
+        for name, state in _step(context, step, next_state).items()
     }
     return states.machine(
         f"Tear {context.workload.name} down: what starts, runs and costs goes, data and audit stay",
@@ -43,7 +43,7 @@ def definition(context: Context) -> Definition:
     )
 
 
-def _step(context: Context, step: str, next_state: str) -> dict[str, State]:
+def _step(context: Context, step: TeardownStep, next_state: str) -> dict[str, State]:
     name, result = step.capitalize(), Result(step, TeardownStepDone)
     nothing = {"Variable": result.path("found"), "NumericEquals": 0}
     return {
