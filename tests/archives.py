@@ -6,7 +6,7 @@ import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from millrace.artefact import Artefact, write_folder
+from millrace.artefact.artefact import Artefact, write_folder
 
 
 def write_archive(path: Path, artefact: Artefact) -> None:

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from millrace import invocation
-from millrace.contract.model import Contract
-from millrace.contract.reading import digest, read_document
-from millrace.lake.pins import Pin
+from millrace.aws.objects import split_uri
+from millrace.contract.load import digest, read_document
+from millrace.contract.schema import Contract
+from millrace.datasets.versions import Pin
+from millrace.messages import envelope
+from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
-from millrace.objects import split_uri
-from millrace.run import Run
 
 FILES = ("workload.yaml", "contract.yaml")
 
 
-class Asked(invocation.Asked):
+class Asked(envelope.Asked):
     """What the train machine hands to its functions."""
 
     reason: Literal["first", "alarm", "schedule", "command"]

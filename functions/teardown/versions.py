@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.teardown.absence import is_absent
+from functions.teardown.not_found import is_absent
 from millrace.names import WorkloadNames
-from millrace.state import Pointers, State
+from millrace.state.table import Pointers, State
 
 AT_MOST = 100
 """Of one kind in one call: the machine comes back for the rest, and a function may run for minutes only."""

@@ -15,8 +15,8 @@ from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
 from millrace.names import WORKLOAD_TAG
-from millrace.training_run import TRAININGS
-from millrace.workload import Stage
+from millrace.workload.declaration import Stage
+from millrace.workload.training_cost import TRAININGS
 
 NAME = (
     "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"

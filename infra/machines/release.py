@@ -11,9 +11,9 @@ from infra.context import Context
 from infra.machines import endpoints, states
 from infra.machines.states import Definition, State
 from millrace.errors import WorkloadError
-from millrace.workload import Workload
+from millrace.workload.declaration import Workload
 
-FUNCTIONS = ("opening", "probe", "conclusion")
+FUNCTIONS = ("start_release", "smoke_test", "advance_release")
 MODEL_ROLE = "model"
 TIMEOUT_S = 42 * 24 * 3600
 """Of a release with the releases before it that it waits for."""
@@ -56,15 +56,15 @@ def _check(workload: Workload) -> None:
 
 def _opening(context: Context) -> dict[str, State]:
     rollout = {"phases": list(context.workload.rollout.phases)}
-    outcome = "$.opening.answer.outcome"
+    outcome = "$.start_release.answer.outcome"
     return {
         **states.defaults(
             {"cause": "console", "as_of.$": "$$.Execution.StartTime", "rollout": rollout}, next_state="Opening"
         ),
         "Opening": states.invoke(
-            context.names.function_arn("opening"),
+            context.names.function_arn("start_release"),
             comment="One release at a time; read the package and what stands under the endpoint names",
-            result="opening",
+            result="start_release",
             next_state="Open?",
         ),
         "Open?": states.choice(
@@ -91,7 +91,7 @@ def _challenger(context: Context) -> dict[str, State]:
         ),
         "Challenger stands?": states.choice(
             "Did an earlier release leave a challenger?",
-            [(states.is_true("$.opening.answer.has_challenger"), "Update challenger")],
+            [(states.is_true("$.start_release.answer.has_challenger"), "Update challenger")],
             otherwise="Create challenger",
         ),
         "Create challenger": endpoints.create(
@@ -107,14 +107,14 @@ def _challenger(context: Context) -> dict[str, State]:
             "The challenger does not start", error="ChallengerFailed", cause="see FailureReason of the endpoint"
         ),
         "Probe": states.invoke(
-            context.names.function_arn("probe"),
+            context.names.function_arn("smoke_test"),
             comment="No traffic for a version that has not answered real rows as its evaluation did",
-            result="probe",
+            result="smoke_test",
             next_state="Answered?",
         ),
         "Answered?": states.choice(
             "Were the answers right?",
-            [(states.is_true("$.probe.answer.passed"), "Live config")],
+            [(states.is_true("$.smoke_test.answer.passed"), "Live config")],
             otherwise="Probe refused",
         ),
         "Probe refused": states.fail(
@@ -133,7 +133,7 @@ def _live(context: Context) -> dict[str, State]:
         ),
         "Live stands?": states.choice(
             "Is there a live endpoint to update?",
-            [(states.is_true("$.opening.answer.has_live"), "Alarm on errors")],
+            [(states.is_true("$.start_release.answer.has_live"), "Alarm on errors")],
             otherwise="Create live",
         ),
         "Create live": endpoints.create(
@@ -143,7 +143,7 @@ def _live(context: Context) -> dict[str, State]:
         "Alarm on latency": endpoints.latency_alarm(context, next_state="Canary?"),
         "Canary?": states.choice(
             "Does the rollout begin with a canary?",
-            [(states.is_true("$.opening.answer.has_canary"), "Update live by canary")],
+            [(states.is_true("$.start_release.answer.has_canary"), "Update live by canary")],
             otherwise="Update live",
         ),
         "Update live by canary": endpoints.update(
@@ -181,9 +181,9 @@ def _scaling(context: Context) -> dict[str, State]:
 def _conclusion(context: Context) -> dict[str, State]:
     return {
         "Conclusion": states.invoke(
-            context.names.function_arn("conclusion"),
+            context.names.function_arn("advance_release"),
             comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
-            result="conclusion",
+            result="advance_release",
             next_state="Delete challenger",
         ),
         "Delete challenger": endpoints.delete(
@@ -191,7 +191,7 @@ def _conclusion(context: Context) -> dict[str, State]:
         ),
         "Updated?": states.choice(
             "Were there alarms of this release?",
-            [(states.is_true("$.opening.answer.has_live"), "Delete alarms")],
+            [(states.is_true("$.start_release.answer.has_live"), "Delete alarms")],
             otherwise="Released",
         ),
         "Delete alarms": endpoints.delete_alarms(next_state="Released"),
@@ -200,9 +200,9 @@ def _conclusion(context: Context) -> dict[str, State]:
             workload=context.workload.name,
             detail_type="model.released",
             detail={
-                "package_arn.$": "$.opening.answer.package_arn",
-                "version.$": "$.opening.answer.version",
-                "previous_version.$": "$.opening.answer.previous_version",
+                "package_arn.$": "$.start_release.answer.package_arn",
+                "version.$": "$.start_release.answer.version",
+                "previous_version.$": "$.start_release.answer.previous_version",
             },
             comment="Tell who is live",
             next_state="Live",

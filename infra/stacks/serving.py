@@ -24,7 +24,7 @@ DECISIONS = {
     "model_version:string,phase:string,fallback:boolean,latency_ms:double>",
     "eventversion": "string",
 }
-"""The line of `millrace.decisions`, as Athena reads it."""
+"""The line of `millrace.decisions.record`, as Athena reads it."""
 
 
 class ServingStack(WorkloadStack):

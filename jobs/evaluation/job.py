@@ -18,14 +18,14 @@ from jobs.evaluation.comparison import Comparison, compare
 from jobs.evaluation.naive import base_rate_log_loss, naive_accuracy
 from jobs.evaluation.report import Champion, Evaluation, Latency
 from jobs.evaluation.sample import write_sample
-from millrace.artefact import Artefact, Week, read_archive
-from millrace.drift import baseline
+from millrace.artefact.artefact import Artefact, Week, read_archive
+from millrace.artefact.inference import Model
+from millrace.datasets.read import matrix, read_snapshot, times, truth
+from millrace.datasets.split import Split, split, windows
 from millrace.errors import ArtefactError, SnapshotError
-from millrace.inference import Model
-from millrace.run import Run, read_run
-from millrace.snapshot import matrix, read_snapshot, times, truth
-from millrace.split import Split, split, windows
-from millrace.workload import Workload, read_workload
+from millrace.messages.training_run import Run, read_run
+from millrace.monitoring import baseline
+from millrace.workload.declaration import Workload, read_workload
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from millrace.drift.catalogue import STATISTICS, statistics_for
-from millrace.drift.sketch import NumericSketch, sketch
+from millrace.monitoring.sketch import NumericSketch, sketch
+from millrace.monitoring.statistics.catalogue import STATISTICS, statistics_for
 from tests.benchmarks import conclude
 
 BAR = 100 / 4.88

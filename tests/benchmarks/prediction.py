@@ -54,7 +54,7 @@ def main() -> None:
     """Print the figure and, as the last line, the result as JSON; exits with 1 where the bar is missed."""
     os.environ.update(ENVIRONMENT)
     from functions.prediction import handler as function
-    from millrace.prediction import read_answer
+    from millrace.decisions.prediction import read_answer
 
     one = {"value": 1, "probability": 0.7512345, "confidence": 0.7512345}
 

@@ -23,18 +23,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from console.demo.run import FOLDER, SAMPLE
 from functions.delivery.joining import join, read_line
 from functions.sharding.shards import shards
 from jobs.serving.application import LINES, Application
 from jobs.serving.http import Head
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
-from millrace.artefact import read_folder
+from millrace.artefact.artefact import read_folder
+from millrace.artefact.inference import Model
 from millrace.contract.arrow import LINE
-from millrace.contract.reading import load_contract
-from millrace.demo.run import FOLDER, SAMPLE
-from millrace.inference import Model
-from millrace.scoring import delivered_schema
+from millrace.contract.load import load_contract
+from millrace.messages.score import delivered_schema
 from tests.benchmarks import conclude
 from tests.benchmarks.serving import FEATURES, started, write_model
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from millrace.artefact import Artefact, Description, Digests, Input, digest, write_folder
-from millrace.families import Feedforward
+from millrace.artefact.artefact import Artefact, Description, Digests, Input, digest, write_folder
+from millrace.models.catalogue import Feedforward
 from tests.benchmarks import conclude
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ def write_model(folder: Path) -> None:
     """An untrained model of the electricity workload's size."""
     from safetensors.torch import save
 
-    from millrace.models.feedforward import build, graph
+    from millrace.models.feedforward.network import build, graph
 
     network = build(Feedforward(), len(FEATURES)).eval()
     weights, onnx = save(network.state_dict()), graph(network)

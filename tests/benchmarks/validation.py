@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from millrace.contract.arrow import LINE
-from millrace.contract.model import Column, Table
+from millrace.contract.schema import Column, Table
 from tests.benchmarks import conclude
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -141,7 +141,7 @@ def ours(file: Path) -> dict[str, Any]:
 
     pa.array(np.zeros(1))  # imports pandas where it is installed; it is not in the function
     from functions.validation.screening import parts
-    from millrace.contract.validation import Validator
+    from millrace.contract.validate import Validator
 
     table, accepted, refused = contract(), 0, []
     validator = Validator(table)
@@ -162,7 +162,7 @@ def ours(file: Path) -> dict[str, Any]:
 def screened(file: Path, rows: int) -> dict[str, Any]:
     """The function's own path from file to files: seconds and the peak memory of this process."""
     from functions.validation.screening import screen
-    from millrace.quarantine import QuarantineFile
+    from millrace.datasets.quarantine import QuarantineFile
 
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:

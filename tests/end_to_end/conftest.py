@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
-from millrace.demo.driver import START
-from millrace.demo.run import NAMES, live_through
-from millrace.desk import PLATFORM, Desk, started
+from console.demo.driver import START
+from console.demo.run import NAMES, live_through
+from console.local_cloud.local_cloud import PLATFORM, Desk, started
+from millrace.aws.objects import split_uri
 from millrace.names import WorkloadNames
-from millrace.objects import split_uri
 
 LOOKING = (
     "test_loop.py",

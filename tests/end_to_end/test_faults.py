@@ -25,11 +25,11 @@ from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
 from typer.testing import CliRunner
 
+from console.cli.app import app
+from console.demo.months import months
+from console.demo.run import SAMPLE
 from infra.app import build, images_of
 from infra.settings import settings_for
-from millrace.cli.app import app
-from millrace.demo.months import months
-from millrace.demo.run import SAMPLE
 from millrace.errors import WorkloadError
 from tests.end_to_end.conftest import Lived, control
 

@@ -21,20 +21,20 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
-from millrace.demo.run import SAMPLE
-from millrace.desk import Desk
+from console.demo.run import SAMPLE
+from console.local_cloud.local_cloud import Desk
 from tests.end_to_end.conftest import Lived, control
 
 ROOT = Path(__file__).resolve().parents[2]
 IDLE_S = 2.5
 """Longer than the turn that a server takes when nobody asks it."""
 WORDS = {
-    "millrace/contract/model.py",
-    "millrace/ingestion.py",
-    "millrace/invocation.py",
-    "millrace/moments.py",
+    "millrace/contract/schema.py",
+    "millrace/messages/ingest.py",
+    "millrace/messages/envelope.py",
+    "millrace/timestamps.py",
     "millrace/names.py",
-    "millrace/objects.py",
+    "millrace/aws/objects.py",
     "millrace/settings/environment.py",
 }
 """What things are called and how a message is written: nearly every step asks these, and nothing happens in them."""

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from millrace.cli.app import app
-from millrace.desk import PLATFORM, Desk, started
+from console.cli.app import app
+from console.local_cloud.local_cloud import PLATFORM, Desk, started
 from millrace.names import WorkloadNames
 
 pytestmark = pytest.mark.slow

@@ -22,12 +22,12 @@ from typing import Any
 
 import pytest
 
+from console.demo.months import months
+from console.demo.run import FOLDER, SAMPLE
 from infra.app import build, images_of
 from infra.local.deploy import deploy
 from infra.settings import settings_for
-from millrace.demo.months import months
-from millrace.demo.run import FOLDER, SAMPLE
-from millrace.state import Pointers, State
+from millrace.state.table import Pointers, State
 from tests.end_to_end.conftest import Lived
 from tests.infra.local.waiting import until
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from millrace.moments import moment
-from millrace.state import Pointers, Version
+from millrace.state.table import Pointers, Version
+from millrace.timestamps import moment
 
 AS_OF = moment("1997-01-01T00:10:00Z")
 OTHER = "arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity-train:other"

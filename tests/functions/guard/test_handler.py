@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from millrace.state import Pointers, Version
+from millrace.state.table import Pointers, Version
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
-from millrace.contract.reading import load_contract
-from millrace.demo.months import file_to_score, months
-from millrace.state import Pointers, State, Version
+from console.demo.months import file_to_score, months
+from millrace.contract.load import load_contract
+from millrace.state.table import Pointers, State, Version
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from millrace.contract.reading import load_contract
+from millrace.contract.load import load_contract
 from millrace.errors import SnapshotError
-from millrace.run import Run
-from millrace.state import Pointers, State, Version
+from millrace.messages.training_run import Run
+from millrace.state.table import Pointers, State, Version
 from tests.functions.ingestion.conftest import EVENTS
 from tests.functions.ingestion.test_ingest import parquet
 

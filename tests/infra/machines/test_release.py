@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions.opening.asked import label_of
+from functions.start_release.request import label_of
 from infra.machines import release
 from millrace.errors import WorkloadError
 

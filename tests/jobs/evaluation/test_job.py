@@ -17,10 +17,10 @@ import pytest
 from onnx import numpy_helper
 from safetensors.numpy import load, save
 
-from millrace.artefact import Artefact, digest, read_folder
-from millrace.drift.baseline import Baseline
-from millrace.evaluation import Evaluation
-from millrace.workload import load_workload
+from millrace.artefact.artefact import Artefact, digest, read_folder
+from millrace.evaluation.report import Evaluation
+from millrace.monitoring.baseline import Baseline
+from millrace.workload.declaration import load_workload
 from tests.archives import write_archive
 
 REPOSITORY = Path(__file__).resolve().parents[3]
