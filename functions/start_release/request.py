@@ -7,8 +7,8 @@ import hashlib
 from functions.start_release.endpoints import Standing
 from millrace.messages.release import ReleaseOutcome, ReleaseStarted
 from millrace.release.registry import Package
-from millrace.rollout import Phase
 from millrace.state.table import Pointers
+from millrace.workload.rollout import Phase
 
 
 def label_of(version: str, execution: str) -> str:

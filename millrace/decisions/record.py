@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from millrace.errors import DecisionError
-from millrace.rollout import PHASES, Phase
+from millrace.workload.rollout import PHASES, Phase
 
 Scalar = str | int | float | bool | None
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from millrace.messages.envelope import ExecutionInput, Message, StepResult
-from millrace.rollout import Phases
+from millrace.workload.rollout import Phases
 
 ReleaseOutcome = Literal["open", "busy", "done"]
 """`open`: this release's turn; `busy`: try again later; `done`: this version or a newer one is or was live."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from millrace.errors import ConflictError
 from millrace.messages.release import ReleaseOutcome, SmokeTested
-from millrace.rollout import Phase
 from millrace.state.table import Pointers, Version
+from millrace.workload.rollout import Phase
 
 TOLERANCE = 1e-4
 """How far a served probability may lie from the one the evaluation computed with the same graph: float32 as text."""

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 
 from millrace.errors import WorkloadError
 from millrace.models.catalogue import FAMILIES, Parameters
-from millrace.rollout import Phases
+from millrace.workload.rollout import Phases
 
 Stage = Literal["local", "dev", "prod"]
 Positive = Annotated[float, Field(gt=0)]
