@@ -20,6 +20,11 @@ Bad rows are values (a quarantined row with its reason), never exceptions.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from millrace.contract.reasons import Reason
+
 
 class MillraceError(Exception):
     """The root: catch it only where the process ends."""
@@ -42,11 +47,11 @@ class SettingsError(ConfigurationError):
 
 
 class DropError(MillraceError):
-    """The object cannot be read as rows; `reason` is a short code, the message says what came and where."""
+    """The object cannot be read as rows: says the reason, what was expected and what it was."""
 
-    def __init__(self, reason: str, message: str) -> None:
-        self.reason = reason
-        super().__init__(f"{reason}: {message}")
+    def __init__(self, reason: Reason, *, expected: str, got: str) -> None:
+        self.reason, self.expected, self.got = reason, expected, got
+        super().__init__(f"{reason}: expected {expected}, got {got}")
 
 
 class SnapshotError(MillraceError):

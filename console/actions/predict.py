@@ -13,8 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.arrow import LINE, parsed_schema
+from millrace.contract.reasons import Reason
 from millrace.contract.row import check_row
 from millrace.contract.schema import Contract, Table
+from millrace.contract.violation import RuleViolation
 from millrace.decisions.prediction import ROWS_PER_CALL
 from millrace.errors import AnswerError, DropError
 from millrace.files.sniff import read_drop
@@ -97,7 +99,7 @@ def open_file(path: Path, contract: Contract, folder: Path) -> Opened:
     try:
         return _typed(path, contract.table("scoring"), folder / "rows.parquet")
     except DropError as error:
-        if error.reason != "columns":
+        if error.reason != Reason.COLUMNS:
             raise
         try:
             return _typed(path, contract.table("training"), folder / "rows.parquet", label=label)
@@ -138,10 +140,7 @@ def _typed(path: Path, table: Table, typed: Path, *, label: str = "") -> Opened:
     with pq.ParquetWriter(typed, parsed_schema(kept), compression="zstd") as writer:
         for part in read_drop(path, table):
             writer.write_table(part.rows.select(parsed_schema(kept).names))
-            refused += [
-                Answer(line=row.line or 0, reason=row.reason, expected=row.detail, came=row.raw)
-                for row in part.unparsable
-            ]
+            refused += [_refusal(row.line or 0, row.violations[0]) for row in part.unparsable]
     refused.sort(key=lambda answer: answer.line)
     return Opened(table=kept, typed=typed, refused=tuple(refused))
 
@@ -187,8 +186,11 @@ def _unsendable(line: int, row: Mapping[str, Any], table: Table) -> Answer | Non
     """The refusal of a row with a number that JSON has no word for; the function refuses the others itself."""
     if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.values()):
         return None
-    first = check_row(row, table)[0]
-    return Answer(line=line, reason=first.reason, column=first.column, expected=first.expected, came=first.came)
+    return _refusal(line, check_row(row, table)[0])
+
+
+def _refusal(line: int, first: RuleViolation) -> Answer:
+    return Answer(line=line, reason=first.reason, column=first.column, expected=first.expected, came=first.got)
 
 
 def _call(client: Any, function: str, lines: list[int], rows: list[dict[str, Any]]) -> list[Answer]:

@@ -12,6 +12,7 @@ from console.cli.options import Build, Json
 if TYPE_CHECKING:
     from console.new.proposal import Proposal
     from console.new.writing import Written
+    from millrace.contract.schema import Column
 
 SHOWN_REFUSED = 3
 
@@ -139,13 +140,18 @@ def _columns(proposal: Proposal) -> list[dict[str, Any]]:
     ]
 
 
-def _rule(column: Any) -> str:
+def _rule(column: Column) -> str:
+    from millrace.contract.rules.length import Length
+    from millrace.contract.rules.range import Range
+
     if column.allowed:
         words = ", ".join(map(str, column.allowed))
         return words if len(words) <= 40 else f"{len(column.allowed)} values, {words[:28]}…"
-    bounds = [f">= {column.minimum}"] if column.minimum is not None else []
-    bounds += [f"<= {column.maximum}"] if column.maximum is not None else []
-    return ", ".join(bounds) or (f"{column.max_length} characters at most" if column.max_length else "")
+    declared = column.find(Range) or Range()
+    bounds = [f">= {declared.minimum}"] if declared.minimum is not None else []
+    bounds += [f"<= {declared.maximum}"] if declared.maximum is not None else []
+    length = column.find(Length)
+    return ", ".join(bounds) or (f"{length.maximum} characters at most" if length else "")
 
 
 def _remarks(proposal: Proposal, written: Written) -> list[str]:

@@ -189,9 +189,7 @@ def _brief(text: str) -> str:
 
 def _short(row: Any) -> dict[str, Any]:
     where = {"drop": row.drop, "line": row.line, "reason": row.reason}
-    if row.column is None:
-        return where | {"column": None, "expected": row.detail, "came": None}
-    return where | {"column": row.column, "expected": row.expected, "came": row.came}
+    return where | {"column": row.column, "expected": row.expected, "got": row.got}
 
 
 def _day(option: str, text: str) -> date | None:

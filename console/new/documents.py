@@ -10,7 +10,10 @@ from typing import Any
 import yaml
 
 from console.new.spans import Naive, Spans
-from millrace.contract.schema import Column, Kind, Table
+from millrace.contract.kinds import Kind
+from millrace.contract.rules.length import Length
+from millrace.contract.rules.range import Range
+from millrace.contract.schema import Column, Table
 
 TYPES: dict[Kind, tuple[str, str]] = {
     "int64": ("integer", "BIGINT"),
@@ -58,7 +61,10 @@ def contract_document(surface: Surface, rows: Table, *, source: str, rows_seen: 
         *_object("rows", "One row for each thing to predict.", rows.columns, surface.key),
     ]
     asked = dict.fromkeys([*surface.key, surface.event_time, surface.label])
-    columns = (*(rows.column(name) for name in asked), Column(name="prediction_id", kind="string", max_length=128))
+    columns = (
+        *(rows.column(name) for name in asked),
+        Column(name="prediction_id", kind="string", rules=(Length(maximum=128),)),
+    )
     lines += _object("labels", "One row for each thing whose truth has become known.", columns, surface.key)
     return "\n".join([*lines, ""])
 
@@ -148,10 +154,11 @@ def _property(column: Column, key: tuple[str, ...]) -> Iterator[str]:
 
 
 def _options(column: Column) -> dict[str, Any]:
+    bounds, length = column.find(Range) or Range(), column.find(Length) or Length()
     found: dict[str, Any] = {
-        "minimum": column.minimum.isoformat() if isinstance(column.minimum, date) else column.minimum,
-        "maximum": column.maximum,
-        "maxLength": column.max_length,
+        "minimum": bounds.minimum.isoformat() if isinstance(bounds.minimum, date) else bounds.minimum,
+        "maximum": bounds.maximum,
+        "maxLength": length.maximum,
     }
     if column.kind.startswith("timestamp"):
         found["timezone"] = column.kind == "timestamp_utc"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.arrow import arrow_type
-from millrace.contract.schema import Kind
+from millrace.contract.kinds import Kind
 from millrace.files.cast import from_text
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from console.new.source import Source
 from console.new.spans import Naive, Spans, find_naive, find_spans
 from millrace.contract.arrow import LINE, arrow_schema, arrow_type
 from millrace.contract.schema import Table
-from millrace.contract.validate import Refused, validate
+from millrace.contract.validate import validate
+from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Proposal:
     naive: Naive
     accepted: pa.Table
     """The rows that the contract accepts, in the order of event time; `_line` counts the file's rows from 1."""
-    refused: tuple[Refused, ...]
+    refused: tuple[QuarantinedRow, ...]
     """The rows that it would quarantine."""
     contract_yaml: str = field(repr=False)
     workload_yaml: str = field(repr=False)

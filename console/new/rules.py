@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from console.new.guesses import counted, is_identifier
 from console.new.observed import Observed
+from millrace.contract.rules.allowed import Allowed
+from millrace.contract.rules.length import Length
+from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column
 
 if TYPE_CHECKING:
@@ -33,14 +36,14 @@ def column_of(observed: Observed) -> Column:
         return _text(observed, column)
     if observed.is_number:
         return _number(observed, column)
-    return replace(column, minimum=_first_day(observed)) if observed.is_time else column
+    return replace(column, rules=(Range(minimum=_first_day(observed)),)) if observed.is_time else column
 
 
 def label_of(observed: Observed) -> Column:
     """The label: its two classes and nothing else."""
     classes = tuple(sorted(value for value, _ in counted(observed)))
-    allowed = () if observed.kind == "boolean" else classes
-    return Column(name=observed.name, kind=observed.kind, required=True, label=True, allowed=allowed)
+    rules = () if observed.kind == "boolean" else (Allowed(classes),)
+    return Column(name=observed.name, kind=observed.kind, required=True, label=True, rules=rules)
 
 
 def why_no_feature(column: Column, observed: Observed) -> str:
@@ -65,9 +68,9 @@ def _text(observed: Observed, column: Column) -> Column:
 
     enough = observed.distinct * ROWS_PER_CATEGORY <= len(observed.cells) - observed.cells.null_count
     if observed.distinct <= MOST_CATEGORIES and enough:
-        return replace(column, allowed=tuple(sorted(value for value, _ in counted(observed))))
+        return replace(column, rules=(Allowed(tuple(sorted(value for value, _ in counted(observed)))),))
     longest = pc.max(pc.utf8_length(observed.cells)).as_py()
-    return replace(column, max_length=max(16, LONGER * longest))
+    return replace(column, rules=(Length(maximum=max(16, LONGER * longest)),))
 
 
 def _number(observed: Observed, column: Column) -> Column:
@@ -75,18 +78,20 @@ def _number(observed: Observed, column: Column) -> Column:
     whole = observed.kind == "int64"
     if observed.is_unique and whole:
         # A number that counts up: what comes next lies above all that was seen.
-        return replace(column, minimum=0) if low >= 0 else column
+        return replace(column, rules=(Range(minimum=0),)) if low >= 0 else column
     if whole and {low, high} <= {0, 1}:
-        return replace(column, allowed=(0, 1))
+        return replace(column, rules=(Allowed((0, 1)),))
     if not whole and low >= 0 and high <= 1:
-        return replace(column, minimum=0, maximum=1)
+        return replace(column, rules=(Range(minimum=0, maximum=1),))
     room = SLACK * (float(high) - float(low)) or max(abs(float(high)), 1.0)
     least, most = _rounded(low - room, room, math.floor), _rounded(high + room, room, math.ceil)
     least, most = min(low, max(least, 0) if low >= 0 else least), max(high, min(most, 0) if high <= 0 else most)
     if whole:
-        return replace(column, minimum=max(math.floor(least), -(2**63)), maximum=min(math.ceil(most), 2**63 - 1))
+        whole_range = Range(minimum=max(math.floor(least), -(2**63)), maximum=min(math.ceil(most), 2**63 - 1))
+        return replace(column, rules=(whole_range,))
     found = {"minimum": least, "maximum": most}
-    return replace(column, **{name: bound for name, bound in found.items() if math.isfinite(bound)})
+    bounds = {name: bound for name, bound in found.items() if math.isfinite(bound)}
+    return replace(column, rules=(Range(**bounds),)) if bounds else column
 
 
 def _finite(cells: pa.Array) -> tuple[Any, Any]:

@@ -1,9 +1,8 @@
-"""The rows that were refused, with their reasons, from the files in the lake."""
+"""The quarantined rows with their reasons, from the files in the lake."""
 
 from __future__ import annotations
 
 import io
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,11 +15,6 @@ from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-BROKEN = re.compile(
-    r"^(?P<column>[^:;]+): expected (?P<expected>.*?), came (?P<came>.*?)(?=; [^:;]+: expected |$)", re.S
-)
-"""The first rule in a detail, as validation writes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +30,10 @@ class Row:
     reason: str
     column: str | None
     """Of the first rule that it breaks; None where the rule is on the whole row or file."""
-    expected: str | None
-    came: str | None
+    expected: str
+    got: str
     detail: str
-    """Every rule that it breaks."""
+    """Every rule that it breaks, in words."""
     raw: str
     run: str
     """Name of the execution that refused it."""
@@ -63,9 +57,8 @@ def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
 
     rows = pq.read_table(io.BytesIO(content)).to_pylist()
     for row in sorted(rows, key=lambda row: row["line"] or 0):
-        broken = BROKEN.match(row["detail"] or "")
-        parts = broken.groupdict() if broken else dict.fromkeys(("column", "expected", "came"))
-        yield Row(feed=feed, drop=_key_of(row["source"]), **parts, **row)
+        del row["violations"]
+        yield Row(feed=feed, drop=_key_of(row["source"]), column=row.pop("column_name"), **row)
 
 
 def summarize(rows: Iterable[Row], *, shown: int | None) -> tuple[Counter[str], list[Row]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.arrow import parsed_schema
 from millrace.contract.schema import Table
-from millrace.contract.validate import Refused
+from millrace.contract.violation import QuarantinedRow
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import IngestState, Staged
@@ -30,7 +30,7 @@ def accepted_rows(s3: Any, bucket: str, call: StepInput[IngestState], *, workloa
 
 
 def keep_late(
-    s3: Any, bucket: str, call: StepInput[IngestState], refused: tuple[Refused, ...], *, workload: str
+    s3: Any, bucket: str, call: StepInput[IngestState], refused: tuple[QuarantinedRow, ...], *, workload: str
 ) -> None:
     """Quarantine these rows: one object per run, so that a further attempt writes it anew."""
     if not refused:

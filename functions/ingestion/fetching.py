@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from millrace.contract.reasons import Reason
 from millrace.errors import DropError
 from millrace.messages.ingest import Drop
 
@@ -25,10 +26,10 @@ def fetch(s3: Any, drop: Drop, path: Path, *, most_bytes: int) -> str:
         answer = s3.get_object(Bucket=drop.bucket, Key=drop.key, **version)
     except ClientError as error:
         if error.response["Error"]["Code"] in GONE:
-            raise DropError("missing", f"expected {drop.uri}, it is gone") from None
+            raise DropError(Reason.MISSING, expected=drop.uri, got="nothing: it is gone") from None
         raise
     if answer["ContentLength"] > most_bytes:
-        raise DropError("too_large", f"expected {most_bytes} bytes at most, came {answer['ContentLength']}")
+        raise DropError(Reason.TOO_LARGE, expected=f"{most_bytes} bytes at most", got=f"{answer['ContentLength']}")
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for piece in answer["Body"].iter_chunks(PIECE_BYTES):

@@ -11,8 +11,9 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.ingestion.fetching import fetch
-from functions.ingestion.parsing import parse, whole
+from functions.ingestion.parsing import parse
 from millrace.contract.load import load_contract
+from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
@@ -50,7 +51,7 @@ def ingest(call: StepInput[IngestState], folder: Path) -> Ingested:
             rows = parse(folder / "drop", CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
     except DropError as error:
         with quarantine() as refused:
-            refused.add([whole(error)])
+            refused.add([whole_drop(error)])
         upload(call, raw, "drop")
         return Ingested(rejected=True, reason=error.reason, source=drop.uri, source_digest=digest)
     S3.upload_file(str(folder / "parsed"), LAKE, Staged(workload=SETTINGS.workload, run=call.run).parsed)

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from millrace.contract.arrow import parsed_schema
 from millrace.contract.schema import Table
-from millrace.contract.validate import Refused
 from millrace.datasets.quarantine import QuarantineFile
-from millrace.errors import DropError
 from millrace.files.parsed import Limits
 from millrace.files.sniff import read_drop
 
@@ -27,8 +25,3 @@ def parse(drop: Path, table: Table, parsed: Path, refused: QuarantineFile, *, li
             refused.add(part.unparsable)
             rows += part.rows.num_rows
     return rows
-
-
-def whole(error: DropError) -> Refused:
-    """The one quarantined record of an object that cannot become rows; its bytes stay in the landing bucket."""
-    return Refused(line=None, reason=error.reason, detail=str(error), raw="")

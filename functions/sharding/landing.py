@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from millrace.contract.reasons import Reason
 from millrace.errors import DropError
 from millrace.messages.score import ScoringDrop
 from millrace.names import WorkloadNames
@@ -45,7 +46,7 @@ class Landing:
         path, version = folder / "drop", {"VersionId": drop.version_id}
         size = self._client.head_object(Bucket=drop.bucket, Key=drop.key, **version)["ContentLength"]
         if size > most_bytes:
-            raise DropError("too_large", f"expected {most_bytes} bytes at most, came {size}")
+            raise DropError(Reason.TOO_LARGE, expected=f"{most_bytes} bytes at most", got=f"{size}")
         self._client.download_file(drop.bucket, drop.key, str(path), ExtraArgs=version)
         return path
 
@@ -53,5 +54,6 @@ class Landing:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
         found = [entry for page in pages for entry in page.get("Contents", [])]
         if not found:
-            raise DropError("missing", f"expected an object below s3://{self._bucket}/{self._prefix}, came none")
+            expected = f"an object below s3://{self._bucket}/{self._prefix}"
+            raise DropError(Reason.MISSING, expected=expected, got="none")
         return str(max(found, key=lambda entry: entry["LastModified"])["Key"])

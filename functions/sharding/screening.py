@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from millrace.contract.arrow import parsed_schema
 from millrace.contract.schema import Table
-from millrace.contract.validate import Refused, validate
+from millrace.contract.validate import validate
+from millrace.contract.violation import QuarantinedRow, whole_drop
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
 from millrace.files.sniff import read_drop
@@ -23,15 +24,14 @@ class Screened:
 
     accepted: pa.Table
     """The contract's columns and `_line`, in the order of the drop."""
-    refused: tuple[Refused, ...]
+    refused: tuple[QuarantinedRow, ...]
     rejected: str = ""
     """Why the object holds no rows at all; it is then refused whole."""
 
 
 def rejected(error: DropError, table: Table) -> Screened:
     """A drop that is refused whole."""
-    whole = Refused(line=None, reason=error.reason, detail=str(error), raw="")
-    return Screened(accepted=parsed_schema(table).empty_table(), refused=(whole,), rejected=error.reason)
+    return Screened(accepted=parsed_schema(table).empty_table(), refused=(whole_drop(error),), rejected=error.reason)
 
 
 def screen(path: Path, table: Table, limits: Limits) -> Screened:
@@ -43,6 +43,6 @@ def screen(path: Path, table: Table, limits: Limits) -> Screened:
         parts = list(read_drop(path, table, limits))
     except DropError as error:
         return rejected(error, table)
-    verdict = validate(pa.concat_tables([part.rows.select(schema.names) for part in parts]), table)
+    result = validate(pa.concat_tables([part.rows.select(schema.names) for part in parts]), table)
     unparsable = [refused for part in parts for refused in part.unparsable]
-    return Screened(accepted=verdict.accepted, refused=(*unparsable, *verdict.refused))
+    return Screened(accepted=result.accepted, refused=(*unparsable, *result.refused))

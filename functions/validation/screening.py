@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from millrace.contract.arrow import parsed_schema
 from millrace.contract.schema import Table
-from millrace.contract.validate import Keys, Validator, Verdict, refuse_all, wrong_row_count
+from millrace.contract.validate import Keys, ValidationResult, Validator, refuse_all, wrong_row_count
+from millrace.contract.violation import RuleViolation
 from millrace.datasets.quarantine import QuarantineFile
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ def screen(parsed: Path, table: Table, accepted: Path, refused: QuarantineFile, 
     rows, schema, validator = 0, parsed_schema(table), Validator(table, held=held)
     with pq.ParquetWriter(accepted, schema, compression="zstd", write_page_checksum=True) as writer:
         for part in parts(parsed, table):
-            verdict = validator.judge(part)
-            writer.write_table(verdict.accepted)
-            refused.add(verdict.refused)
-            rows += verdict.accepted.num_rows
-    if detail := wrong_row_count(rows, table):
-        return _refuse_file(accepted, table, refused, detail)
+            result = validator.judge(part)
+            writer.write_table(result.accepted)
+            refused.add(result.refused)
+            rows += result.accepted.num_rows
+    if violation := wrong_row_count(rows, table):
+        return _refuse_file(accepted, table, refused, violation)
     return rows
 
 
@@ -58,11 +59,11 @@ def _with_dictionary(metadata: pq.FileMetaData, texts: set[str]) -> list[str]:
     ]
 
 
-def _refuse_file(accepted: Path, table: Table, refused: QuarantineFile, detail: str) -> int:
+def _refuse_file(accepted: Path, table: Table, refused: QuarantineFile, violation: RuleViolation) -> int:
     """No row: there were too few or too many, and that is known at the end only."""
     import pyarrow.parquet as pq
 
     for part in parts(accepted, table):
-        refused.add(refuse_all(Verdict(accepted=part, refused=()), detail).refused)
+        refused.add(refuse_all(ValidationResult(accepted=part, refused=()), violation).refused)
     pq.write_table(parsed_schema(table).empty_table(), accepted)
     return 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millrace.contract.schema import Kind, Table
+from millrace.contract.kinds import Kind
+from millrace.contract.schema import Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LINE = "_line"
-"""Where the row stood in its drop, 1-based: the line of a text file, the row of a Parquet file."""
+"""The row's line in its text file, or its row in its Parquet file, counted from 1."""
 
 
 def arrow_type(kind: Kind) -> pa.DataType:

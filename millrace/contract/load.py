@@ -10,16 +10,18 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
-from millrace.contract.schema import Bound, Column, Contract, Kind, Table
+from millrace.contract.kinds import Kind
+from millrace.contract.rules.catalogue import RULES
+from millrace.contract.rules.declaration import Declaration
+from millrace.contract.schema import Column, Contract, Table
 from millrace.errors import WorkloadError
 
-KINDS: dict[str, dict[str, Kind]] = {
+TYPES: dict[str, dict[str, Kind]] = {
     "integer": {
         "": "int64",
         "INTEGER": "int32",
@@ -33,12 +35,6 @@ KINDS: dict[str, dict[str, Kind]] = {
     "boolean": {"": "boolean", "BOOLEAN": "boolean"},
     "date": {"": "date", "DATE": "date"},
     "timestamp": {"": "timestamp", "TIMESTAMP": "timestamp"},
-}
-OPTIONS = {
-    "minimum": "minimum",
-    "maximum": "maximum",
-    "exclusiveMinimum": "exclusive_minimum",
-    "exclusiveMaximum": "exclusive_maximum",
 }
 
 
@@ -122,96 +118,50 @@ class _Reader:
     def _column(self, field: str, prop: dict[str, Any]) -> Column:
         options = dict(prop.get("logicalTypeOptions") or {})
         kind = self._kind(field, prop, options)
-        rules: dict[str, Any] = {
-            ours: self._bound(f"{field}.logicalTypeOptions.{theirs}", kind, options.pop(theirs))
-            for theirs, ours in OPTIONS.items()
-            if theirs in options
-        }
-        if kind in ("string", "binary"):
-            rules["min_length"], rules["max_length"] = (
-                options.pop("minLength", None),
-                options.pop("maxLength", None),
-            )
-            rules["pattern"] = self._pattern(field, options.pop("pattern", None))
-        if options:
-            self._stop(f"{field}.logicalTypeOptions", f"options that are checked for a {kind}", sorted(options))
-        rules |= self._cell_rules(field, prop.get("quality") or ())
+        declaration = Declaration(where=self.where, field=field, kind=kind)
+        for word, value in options.items():
+            declaration.add(word, f"{field}.logicalTypeOptions.{word}", value)
+        metrics = self._metrics(field, prop.get("quality") or (), declaration)
         if prop.get("enum"):
-            rules["allowed"] = tuple(prop["enum"])
-        self._check_fit(field, kind, rules)
-        required = bool(prop.get("required") or prop.get("primaryKey") or rules.pop("required", False))
-        unique = bool(prop.get("unique") or rules.pop("unique", False))
+            declaration.add("validValues", f"{field}.enum", prop["enum"])
+        rules = tuple(rule for each in RULES if kind in each.kinds for rule in each.declared(declaration))
+        declaration.close()
         role = {entry["property"]: entry["value"] for entry in prop.get("customProperties") or ()}.get("role")
         return Column(
             name=str(prop["name"]),
             kind=kind,
-            required=required,
-            unique=unique,
+            required=bool(prop.get("required") or prop.get("primaryKey") or "nullValues" in metrics),
+            unique=bool(prop.get("unique") or "duplicateValues" in metrics),
             label=role == "label",
-            **rules,
+            rules=rules,
         )
-
-    def _check_fit(self, field: str, kind: Kind, rules: dict[str, Any]) -> None:
-        allowed: tuple[object, ...] = rules.get("allowed") or ()
-        types = {"string": str, "int32": int, "int64": int}
-        if allowed and not all(type(value) is types.get(kind) for value in allowed):
-            self._stop(f"{field}.quality", "validValues of the column's type, string or integer", list(allowed))
-        if rules.get("pattern") and kind != "string":
-            self._stop(field, "a pattern on a string only", kind)
 
     def _kind(self, field: str, prop: dict[str, Any], options: dict[str, Any]) -> Kind:
         logical, physical = str(prop.get("logicalType")), str(prop.get("physicalType") or "")
-        kinds = KINDS.get(logical) or self._stop(f"{field}.logicalType", f"one of {', '.join(KINDS)}", logical)
+        kinds = TYPES.get(logical) or self._stop(f"{field}.logicalType", f"one of {', '.join(TYPES)}", logical)
         physical = re.sub(r"\(.*\)$", "", physical).upper()
         if physical not in kinds:
             self._stop(f"{field}.physicalType", f"one of {', '.join(filter(None, kinds))}", physical)
         zoned = options.pop("timezone", False) if logical == "timestamp" else False
         return "timestamp_utc" if zoned else kinds[physical]
 
-    def _bound(self, field: str, kind: Kind, value: object) -> Bound:
-        try:
-            if kind in ("timestamp", "timestamp_utc"):
-                moment = datetime.fromisoformat(str(value))
-                if (moment.tzinfo is None) is (kind == "timestamp"):
-                    return moment
-            elif kind == "date":
-                return date.fromisoformat(str(value))
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                return value
-        except ValueError:
-            pass
-        return self._stop(field, f"a {kind}", value)
-
-    def _pattern(self, field: str, pattern: str | None) -> str | None:
-        try:
-            re.compile(pattern or "")
-        except re.error as error:
-            self._stop(f"{field}.logicalTypeOptions.pattern", f"a regular expression ({error})", pattern)
-        return pattern
-
-    def _cell_rules(self, field: str, quality: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        rules: dict[str, Any] = {}
+    def _metrics(self, field: str, quality: Sequence[dict[str, Any]], declaration: Declaration) -> set[str]:
+        """The metrics on the column's cells; the arguments of `invalidValues` go into the declaration."""
+        metrics = set()
         for i, rule in enumerate(quality):
             at = f"{field}.quality.{i}"
             if rule.get("type") == "text":
                 continue
-            arguments = rule.get("arguments") or {}
-            match rule.get("metric"):
-                case "invalidValues" if set(arguments) <= {"validValues", "pattern"} and arguments:
-                    rules |= {"allowed": tuple(arguments["validValues"])} if "validValues" in arguments else {}
-                    rules |= {"pattern": self._pattern(at, arguments["pattern"])} if "pattern" in arguments else {}
-                case "nullValues":
-                    rules["required"] = True
-                case "duplicateValues":
-                    rules["unique"] = True
-                case metric:
-                    self._stop(
-                        at,
-                        "the metric invalidValues, nullValues or duplicateValues with mustBe: 0",
-                        metric or rule.get("type"),
-                    )
-            self._none(at, rule)
-        return rules
+            metric, arguments = rule.get("metric"), rule.get("arguments") or {}
+            if metric == "invalidValues" and set(arguments) <= {"validValues", "pattern"} and arguments:
+                for word, value in arguments.items():
+                    declaration.add(word, f"{at}.arguments.{word}", value)
+            elif metric not in ("nullValues", "duplicateValues"):
+                expected = "the metric invalidValues, nullValues or duplicateValues with mustBe: 0"
+                self._stop(at, expected, metric or rule.get("type"))
+            self._check_none(at, rule)
+            metrics.add(metric)
+        return metrics
 
     def _row_rules(self, field: str, quality: Sequence[dict[str, Any]]) -> Table:
         keys: list[tuple[str, ...]] = []
@@ -220,7 +170,7 @@ class _Reader:
             at = f"{field}.{i}"
             match rule.get("metric"):
                 case "duplicateValues" if (rule.get("arguments") or {}).get("properties"):
-                    self._none(at, rule)
+                    self._check_none(at, rule)
                     keys.append(tuple(rule["arguments"]["properties"]))
                 case "rowCount":
                     minimum, maximum = self._row_count(at, rule)
@@ -241,7 +191,7 @@ class _Reader:
             self._stop(field, "a lower bound, an upper bound or both", sorted(rule))
         return minimum, maximum
 
-    def _none(self, field: str, rule: dict[str, Any]) -> None:
+    def _check_none(self, field: str, rule: dict[str, Any]) -> None:
         """A rule on cells is kept row by row, so the only count that makes sense is none."""
         operators = {key: value for key, value in rule.items() if key.startswith("must")}
         if operators != {"mustBe": 0}:

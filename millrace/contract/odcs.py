@@ -19,7 +19,7 @@ API_VERSIONS = ("v3.1.0", "v3.2.0")
 def check_contract(folder: Path, workload: Workload) -> Contract:
     """The contract of `folder`, valid against the standard and fitting to its workload.
 
-    Both the JSON schema and the model are asked: the model alone lets wrong words in enumerations pass.
+    Both the JSON schema and the model are checked: the model alone lets wrong words in enumerations pass.
     Raises WorkloadError that says file, field, what was expected and what came."""
     path = folder / "contract.yaml"
     where = f"{folder.name}/{path.name}"
@@ -30,6 +30,7 @@ def check_contract(folder: Path, workload: Workload) -> Contract:
     _check_schema(where, document)
     _check_model(where, document)
     contract = load_contract(folder)
+    _check_rules(where, contract)
     _check_surface(where, contract, workload)
     return contract
 
@@ -56,6 +57,17 @@ def _check_model(where: str, document: dict[str, Any]) -> None:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise WorkloadError(where=where, field=field, expected=first["msg"], came=first.get("input")) from None
+
+
+def _check_rules(where: str, contract: Contract) -> None:
+    for table in (contract.rows, contract.labels):
+        for column in table.columns:
+            for rule in column.rules:
+                try:
+                    rule.check()
+                except ValueError as error:
+                    field = f"schema.{table.name}.{column.name}"
+                    raise WorkloadError(where=where, field=field, expected=str(error), came=rule) from None
 
 
 def _check_surface(where: str, contract: Contract, workload: Workload) -> None:

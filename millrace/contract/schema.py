@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Literal
+from functools import cached_property
+from typing import Literal, TypeVar
+
+from millrace.contract.kinds import FLOATS, Kind
+from millrace.contract.rules.allowed import Allowed
+from millrace.contract.rules.finite import Finite
+from millrace.contract.rules.required import Required
+from millrace.contract.rules.rule import Rule
 
 Feed = Literal["training", "scoring", "labels"]
 FEEDS: tuple[Feed, ...] = ("training", "scoring", "labels")
-Kind = Literal[
-    "int32",
-    "int64",
-    "float32",
-    "float64",
-    "string",
-    "binary",
-    "boolean",
-    "date",
-    "timestamp",
-    "timestamp_utc",
-]
-NUMBERS: tuple[Kind, ...] = ("int32", "int64", "float32", "float64")
-FLOATS: tuple[Kind, ...] = ("float32", "float64")
-Bound = int | float | date | datetime
-Value = str | int | float | bool
+R = TypeVar("R", bound=Rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +27,25 @@ class Column:
     unique: bool = False
     label: bool = False
     """True for the column whose custom property `role` is `label`."""
-    minimum: Bound | None = None
-    maximum: Bound | None = None
-    exclusive_minimum: Bound | None = None
-    exclusive_maximum: Bound | None = None
-    min_length: int | None = None
-    """Characters of a string, bytes of a binary."""
-    max_length: int | None = None
-    pattern: str | None = None
-    """A regular expression that is searched for, as in JSON schema."""
-    allowed: tuple[Value, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    """Those that the contract declares, in the order of the catalogue, one of each class at most."""
+
+    @cached_property
+    def checks(self) -> tuple[Rule, ...]:
+        """Every rule on its cells: `rules` after those that `required` and a float kind imply."""
+        required = (Required(),) if self.required else ()
+        finite = (Finite(),) if self.kind in FLOATS else ()
+        return (*required, *finite, *self.rules)
+
+    @property
+    def allowed(self) -> tuple[str | int, ...]:
+        """The values that a cell may have, in the order of the contract; () where any may come."""
+        found = self.find(Allowed)
+        return found.values if found else ()
+
+    def find(self, kind: type[R]) -> R | None:
+        """The declared rule of this class, None without one."""
+        return next((rule for rule in self.rules if isinstance(rule, kind)), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class Contract:
         return next(column for column in self.rows.columns if column.label)
 
     def table(self, feed: Feed) -> Table:
-        """What a drop of this feed must hold: `scoring` is `rows` without the label."""
+        """The table of this feed: `scoring` is `rows` without the label."""
         if feed == "labels":
             return self.labels
         return self.rows if feed == "training" else self.rows.without(self.label.name)

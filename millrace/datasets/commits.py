@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from millrace.contract.arrow import LINE
-from millrace.contract.validate import Refused
+from millrace.contract.violation import QuarantinedRow
 from millrace.datasets.data_files import write_data_file
 from millrace.datasets.existing_keys import refuse_held
 from millrace.datasets.tables import SOURCE, Lake
@@ -57,7 +57,7 @@ class Commit:
     """The source that brought the same bytes before; None when these rows are new."""
 
 
-def _forget(refused: tuple[Refused, ...]) -> None:
+def _forget(refused: tuple[QuarantinedRow, ...]) -> None:
     """For rows that can come again: labels wait in their own table."""
 
 
@@ -68,7 +68,7 @@ def commit(
     source: Source,
     *,
     checked: int | None = None,
-    late: Callable[[tuple[Refused, ...]], object] = _forget,
+    late: Callable[[tuple[QuarantinedRow, ...]], object] = _forget,
     notes: Mapping[str, str] | None = None,
 ) -> Commit:
     """The rows (contract's columns and `_line`) in one snapshot of `table`, once, however often it is called.

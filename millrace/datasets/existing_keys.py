@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.contract.validate import Keys, Refused, key_of, refuse_known
+from millrace.contract.validate import Keys, key_of, refuse_known
+from millrace.contract.violation import QuarantinedRow
 from millrace.datasets.tables import Lake
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ def held_in_file(lake: Lake, table: str, iceberg: IcebergTable | None, parsed: P
     return held_keys(lake, table, iceberg, pq.read_table(parsed, columns=columns))
 
 
-def refuse_held(lake: Lake, table: str, iceberg: IcebergTable, rows: pa.Table) -> tuple[pa.Table, tuple[Refused, ...]]:
+def refuse_held(
+    lake: Lake, table: str, iceberg: IcebergTable, rows: pa.Table
+) -> tuple[pa.Table, tuple[QuarantinedRow, ...]]:
     """The rows whose keys are still new, and the others with the reason `duplicate_key`."""
-    verdict = refuse_known(rows, held_keys(lake, table, iceberg, rows))
-    return verdict.accepted, verdict.refused
+    result = refuse_known(rows, held_keys(lake, table, iceberg, rows))
+    return result.accepted, result.refused
 
 
 def _between(rows: pa.Table, column: str) -> BooleanExpression:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.row import typed
+from millrace.contract.cells import parse_cell
 from millrace.contract.validate import key_of, raw_row, validate
 from millrace.datasets.commits import Source, commit
 from millrace.datasets.existing_keys import held_keys
@@ -101,7 +101,7 @@ class _Decisions:
     def _key(self, decision: Decision) -> tuple[object, ...] | None:
         """The key's values and the event time; None when the decision does not hold them as the contract says."""
         try:
-            parts = [typed(decision.key.get(name), self._rows.column(name)) for name in self._surface.key]
+            parts = [parse_cell(decision.key.get(name), self._rows.column(name).kind) for name in self._surface.key]
         except ValueError:
             return None
         return (*map(_plain, parts), decision.event_time)
@@ -134,7 +134,7 @@ def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], D
         row = {}
         for column in lake.contract.rows.columns:
             try:
-                row[column.name] = typed(known.get(column.name), column)
+                row[column.name] = parse_cell(known.get(column.name), column.kind)
             except ValueError:
                 row[column.name] = None  # a required column is refused below with its reason
         kept = (*surface.key, surface.event_time, surface.label)

@@ -1,4 +1,4 @@
-"""Rows that were refused, as files that Athena reads: nothing that came in is lost."""
+"""Quarantined rows, as Parquet files that Athena reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from millrace.contract.schema import Feed
-from millrace.contract.validate import Refused
+from millrace.contract.violation import QuarantinedRow, RuleViolation
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,11 +19,19 @@ COLUMNS = {
     "source": "string",
     "line": "bigint",
     "reason": "string",
+    "column_name": "string",
+    "expected": "string",
+    "got": "string",
+    "violations": "array<struct<reason:string,column_name:string,expected:string,got:string>>",
     "detail": "string",
     "raw": "string",
     "quarantined_at": "timestamp",
 }
-"""The Glue type of each column; the partitions are feed and date."""
+"""The Glue type of each column; the partitions are feed and date.
+
+`reason`, `column_name`, `expected` and `got` are those of the first violation, so that a query can group by them
+without UNNEST; `violations` holds all, the first included; `detail` is the sentence for people."""
+FIELDS = ("reason", "column_name", "expected", "got")
 
 
 def schema() -> pa.Schema:
@@ -31,19 +39,20 @@ def schema() -> pa.Schema:
     import pyarrow as pa
 
     kinds = {"string": pa.string(), "bigint": pa.int64(), "timestamp": pa.timestamp("us")}
-    return pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
+    violations = pa.list_(pa.struct([(name, pa.string()) for name in FIELDS]))
+    return pa.schema([(name, kinds.get(kind, violations)) for name, kind in COLUMNS.items()])
 
 
 def object_key(workload: str, feed: Feed, *, as_of: datetime, run: str, part: str) -> str:
     """The key in the lake: one per run and step, so that a retry writes the same object again.
 
-    `part` says which step refused the rows: `drop`, `unparsable`, `refused`, `late`."""
+    `part` names the step that refused the rows: `drop`, `unparsable`, `refused`, `late`."""
     day = as_of.astimezone(UTC).date().isoformat()
     return f"{workload}/quarantine/feed={feed}/date={day}/{run}-{part}.parquet"
 
 
 class QuarantineFile:
-    """One file that is being written; `rows` counts what it holds."""
+    """A file of quarantined rows; `rows` counts those that were written."""
 
     def __init__(self, path: Path, *, run: str, source: str, as_of: datetime) -> None:
         import pyarrow.parquet as pq
@@ -61,12 +70,19 @@ class QuarantineFile:
     ) -> None:
         self._writer.close()
 
-    def add(self, refused: Iterable[Refused]) -> None:
+    def add(self, refused: Iterable[QuarantinedRow]) -> None:
         """Write these rows."""
         import pyarrow as pa
 
         rows = [
-            {"line": row.line, "reason": row.reason, "detail": row.detail, "raw": row.raw, **self._origin()}
+            {
+                "line": row.line,
+                **_fields(row.violations[0]),
+                "violations": [_fields(violation) for violation in row.violations],
+                "detail": row.detail,
+                "raw": row.raw,
+                **self._origin(),
+            }
             for row in refused
         ]
         if rows:
@@ -75,3 +91,12 @@ class QuarantineFile:
 
     def _origin(self) -> dict[str, object]:
         return {"run": self._run, "source": self._source, "quarantined_at": self._as_of}
+
+
+def _fields(violation: RuleViolation) -> dict[str, str | None]:
+    return {
+        "reason": violation.reason,
+        "column_name": violation.column,
+        "expected": violation.expected,
+        "got": violation.got,
+    }

@@ -95,7 +95,9 @@ def check_rows(rows: Sequence[Mapping[str, Any]], table: Table) -> tuple[list[Ad
         if problems := check_row(row, table):
             first = problems[0]
             rejected.append(
-                Rejected(row=number, reason=first.reason, column=first.column, expected=first.expected, came=first.came)
+                Rejected(
+                    row=number, reason=first.reason, column=first.column or "", expected=first.expected, came=first.got
+                )
             )
         else:
             admitted.append(Admitted(number=number, cells=row))

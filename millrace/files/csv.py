@@ -1,46 +1,46 @@
-"""CSV with a header: comma, double quotes, UTF-8. A broken line costs one row, not the file.
+"""CSV with a header: comma, double quotes, UTF-8. A broken line is quarantined, the others are read.
 
-A block without quotes goes to Arrow as a whole; one with quotes is read line by line. Both give the same rows.
+A block without quotes is split by Arrow at once; one with quotes is read line by line. Both give the same rows.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.contract.arrow import parsed_schema
-from millrace.contract.row import shown
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
-from millrace.contract.validate import Refused
+from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.errors import DropError
-from millrace.files.cast import from_text
+from millrace.files.cast import from_csv
 from millrace.files.lines import blocks, lines_of, raw_text
-from millrace.files.parsed import Limits, Parsed
+from millrace.files.parsed import Limits, Parsed, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SPAN_LINES = 100
-"""A quoted cell may run over this many lines; an open quote is given up after them."""
-UNCLOSED = (None, "quote", "expected quotes that close, came the end")
+"""A quoted cell may hold line ends; a quote that is open after this many lines counts as one that never closes."""
+CLOSED = "quotes that close"
 
 
 @dataclass
 class _Block:
-    """What the lines of one block came to: records with as many cells as the header, and the rest."""
+    """The lines of one block: records with as many cells as the header, and what is wrong with the others."""
 
     columns: list[pa.Array] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
-    unparsable: list[Refused] = field(default_factory=list)
+    unparsable: list[QuarantinedRow] = field(default_factory=list)
     rest: bytes = b""
-    """The lines of a record that goes on in the next block."""
+    """The lines of a record that continues in the next block."""
 
-    def refuse(self, line: int, reason: str, detail: str, raw: bytes) -> None:
-        self.unparsable.append(Refused(line=line, reason=reason, detail=detail, raw=raw_text(raw)))
+    def refuse(self, line: int, violations: Sequence[RuleViolation], raw: bytes) -> None:
+        self.unparsable.append(QuarantinedRow(line=line, violations=tuple(violations), raw=raw_text(raw)))
 
 
 def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
@@ -68,7 +68,7 @@ def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
         skipped += 1
         if first.strip():
             return skipped, check_header(next(csv.reader([raw_text(first).rstrip("\r")])), table), block
-    raise DropError("empty", "expected a header, came blank lines")
+    raise DropError(Reason.EMPTY, expected="a header", got="blank lines")
 
 
 def check_header(cells: Sequence[str], table: Table) -> list[str]:
@@ -76,12 +76,13 @@ def check_header(cells: Sequence[str], table: Table) -> list[str]:
     names = [name.strip() for name in cells]
     expected = ", ".join(table.names)
     if not set(names) & set(table.names):
-        raise DropError("foreign", f"expected the columns {expected}, came the line {shown(','.join(cells))}")
+        got = f"the line {truncate(','.join(cells))}"
+        raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=got)
     missing = [column.name for column in table.columns if column.required and column.name not in names]
     unknown = [name for name in names if name not in table.names]
     if missing or unknown or len(set(names)) < len(names):
-        came = f"came {', '.join(names)} (missing: {missing}, unknown: {unknown})"
-        raise DropError("columns", f"{table.name}: expected the columns {expected}, each once, {came}")
+        got = f"{', '.join(names)} (missing: {missing}, unknown: {unknown})"
+        raise DropError(Reason.COLUMNS, expected=f"the columns {expected}, each once", got=got)
     return names
 
 
@@ -103,7 +104,7 @@ def _read_plain(block: bytes, line: int, header: list[str]) -> _Block:
             found.lines.append(number)
             found.raw.append(text)
         else:
-            found.refuse(number, "columns", _wrong_width(commas + 1, text.count(b",") + 1), text)
+            found.refuse(number, [_wrong_width(commas + 1, text.count(b",") + 1)], text)
     if found.raw:
         found.columns = _split(found.raw, header)
     return found
@@ -124,7 +125,10 @@ def _split(lines: list[bytes], header: list[str]) -> list[pa.Array]:
 
 
 def _read_lines(lines: list[bytes], line: int, width: int, limits: Limits, *, last: bool) -> _Block:
-    """Line by line: a record that does not come out right costs its first line, and reading goes on behind it."""
+    """Line by line. Of a record that cannot be read only the first line is quarantined; reading continues behind it.
+
+    A quote that never closes would otherwise swallow good lines: of `1,"a`, `2,b` and `3,c` the first is
+    quarantined, and the other two are read."""
     import pyarrow as pa
 
     found, records, at = _Block(), [], 0
@@ -136,9 +140,10 @@ def _read_lines(lines: list[bytes], line: int, width: int, limits: Limits, *, la
         if span == 0 and not last:
             found.rest = b"".join(text + b"\n" for text in lines[at:])
             break
-        cells, reason, detail = _cells(lines[at : at + span], width) if span > 0 else UNCLOSED
-        if cells is None:
-            found.refuse(line + at, "quote" if span != 1 else reason, detail, lines[at])
+        cells = _cells(lines[at : at + span], width) if span > 0 else _violation(Reason.QUOTE, CLOSED, "the end")
+        if isinstance(cells, RuleViolation):
+            # Of a record over several lines the quote is to blame, whatever its cells look like.
+            found.refuse(line + at, [replace(cells, reason=Reason.QUOTE) if span > 1 else cells], lines[at])
             at += 1
             continue
         records.append(cells)
@@ -150,7 +155,10 @@ def _read_lines(lines: list[bytes], line: int, width: int, limits: Limits, *, la
 
 
 def _span(lines: list[bytes], at: int, limits: Limits) -> int:
-    """How many lines the record takes until its quotes are even; 0 when the block ends first, -1 when too many."""
+    """The lines of the record at `at`: as many as it takes for an even number of quotes.
+
+    `1,"two` has one quote and `lines",3` the second: 2. A quote within quotes is doubled and changes nothing.
+    0 when the block ends first: the record continues in the next one. -1 when it is too long."""
     quotes = size = 0
     for span, text in enumerate(lines[at : at + SPAN_LINES], 1):
         quotes += text.count(b'"')
@@ -162,22 +170,22 @@ def _span(lines: list[bytes], at: int, limits: Limits) -> int:
     return 0 if len(lines) - at < SPAN_LINES else -1
 
 
-def _cells(lines: list[bytes], width: int) -> tuple[list[str] | None, str, str]:
-    """The cells of one record, or None with the reason and what was wrong."""
+def _cells(lines: list[bytes], width: int) -> list[str] | RuleViolation:
+    """The cells of one record, or what is wrong with it."""
     try:
         text = b"\n".join(lines).decode()
         if "\0" in text:
-            return None, "encoding", "expected text, came a NUL"
+            return _violation(Reason.ENCODING, "text", "a NUL")
         cells = next(csv.reader([text], strict=True))
     except UnicodeDecodeError as error:
-        return None, "encoding", f"expected UTF-8, came {error.object[error.start : error.end]!r}"
+        return _violation(Reason.ENCODING, "UTF-8", repr(error.object[error.start : error.end]))
     except (csv.Error, StopIteration) as error:
-        return None, "quote", f"expected quotes that close, came {error}"
-    return (cells, "", "") if len(cells) == width else (None, "columns", _wrong_width(width, len(cells)))
+        return _violation(Reason.QUOTE, CLOSED, str(error))
+    return cells if len(cells) == width else _wrong_width(width, len(cells))
 
 
 def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
-    """The records in the contract's types; a record with a cell of another type is kept raw."""
+    """The records in the contract's types; one with a cell of another type is quarantined."""
     import numpy as np
     import pyarrow as pa
 
@@ -185,14 +193,14 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
     if not found.lines:
         return Parsed(rows=schema.empty_table(), unparsable=tuple(found.unparsable))
     columns: dict[str, pa.Array] = {}
-    wrong: dict[int, list[str]] = {}
+    wrong: dict[int, list[RuleViolation]] = {}
     for name, cells in zip(header, found.columns, strict=True):
-        kind = table.column(name).kind
-        columns[name], misfits = from_text(cells, kind)
+        column = table.column(name)
+        columns[name], misfits = from_csv(cells, column.kind)
         for at in misfits:
-            wrong.setdefault(at, []).append(f"{name}: expected a {kind}, came {shown(cells[at].as_py())}")
-    for at, problems in wrong.items():
-        found.refuse(found.lines[at], "type", "; ".join(problems), found.raw[at])
+            wrong.setdefault(at, []).append(wrong_type(column, cells[at].as_py()))
+    for at, violations in wrong.items():
+        found.refuse(found.lines[at], violations, found.raw[at])
     arrays = [columns.get(name, pa.nulls(len(found.lines), schema.field(name).type)) for name in table.names]
     rows = pa.Table.from_arrays([*arrays, pa.array(found.lines, pa.int64())], schema=schema)
     good = np.ones(len(found.lines), dtype=bool)
@@ -201,8 +209,12 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
     return Parsed(rows=kept, unparsable=tuple(sorted(found.unparsable, key=lambda row: row.line or 0)))
 
 
-def _wrong_width(expected: int, came: int) -> str:
-    return f"expected {expected} cells, came {came}"
+def _wrong_width(expected: int, got: int) -> RuleViolation:
+    return _violation(Reason.COLUMNS, f"{expected} cells", f"{got}")
+
+
+def _violation(reason: Reason, expected: str, got: str) -> RuleViolation:
+    return RuleViolation(reason=reason, column=None, expected=expected, got=got)
 
 
 def _is_utf8(data: bytes) -> bool:

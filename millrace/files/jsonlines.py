@@ -1,4 +1,4 @@
-"""JSON lines: one object per line, strictly JSON; a line that is none costs one row."""
+"""JSON lines: one object per line, in strict JSON; a line that is not one is quarantined, the others are read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.arrow import arrow_type, parsed_schema
-from millrace.contract.row import shown
+from millrace.contract.cells import has_json_type, to_float
+from millrace.contract.kinds import FLOATS
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
-from millrace.contract.validate import Refused
+from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.files.cast import from_text
 from millrace.files.lines import blocks, lines_of, raw_text
-from millrace.files.parsed import Limits, Parsed
+from millrace.files.parsed import Limits, Parsed, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,54 +35,62 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
 def _read_lines(lines: list[bytes], first: int, table: Table) -> Parsed:
     numbers: list[int] = []
     objects: list[dict[str, Any]] = []
-    unparsable: list[Refused] = []
+    unparsable: list[QuarantinedRow] = []
     for number, text in enumerate(lines, first):
         if not text.strip():
             continue
         row = _object(text, table)
-        if isinstance(row, tuple):
-            unparsable.append(Refused(line=number, reason=row[0], detail=row[1], raw=raw_text(text)))
+        if isinstance(row, RuleViolation):
+            unparsable.append(QuarantinedRow(line=number, violations=(row,), raw=raw_text(text)))
         else:
             numbers.append(number)
             objects.append(row)
     return _typed(numbers, objects, {n: lines[n - first] for n in numbers}, unparsable, table)
 
 
-def _object(text: bytes, table: Table) -> dict[str, Any] | tuple[str, str]:
-    """The object of one line, or the reason and what was wrong."""
+def _object(text: bytes, table: Table) -> dict[str, Any] | RuleViolation:
+    """The object of one line, or what is wrong with it."""
     try:
         row = json.loads(text.decode(), object_pairs_hook=_pairs, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        return "encoding", f"expected UTF-8, came {error.object[error.start : error.end]!r}"
+        return _violation(Reason.ENCODING, "UTF-8", repr(error.object[error.start : error.end]))
     except (ValueError, RecursionError) as error:
-        return "json", f"expected a JSON object, came {shown(str(error) or type(error).__name__)}"
+        return _violation(Reason.JSON, "a JSON object", truncate(str(error) or type(error).__name__))
     if not isinstance(row, dict):
-        return "json", f"expected a JSON object, came {shown(row)}"
+        return _violation(Reason.JSON, "a JSON object", truncate(row))
     if unknown := sorted(row.keys() - set(table.names)):
-        return "unknown_field", f"expected {', '.join(table.names)}, came {', '.join(map(shown, unknown))}"
+        return _violation(Reason.UNKNOWN_FIELD, ", ".join(table.names), ", ".join(map(truncate, unknown)))
     return row
 
 
+def _violation(reason: Reason, expected: str, got: str) -> RuleViolation:
+    return RuleViolation(reason=reason, column=None, expected=expected, got=got)
+
+
 def _typed(
-    numbers: list[int], objects: list[dict[str, Any]], raw: dict[int, bytes], unparsable: list[Refused], table: Table
+    numbers: list[int],
+    objects: list[dict[str, Any]],
+    raw: dict[int, bytes],
+    unparsable: list[QuarantinedRow],
+    table: Table,
 ) -> Parsed:
     import pyarrow as pa
 
     schema = parsed_schema(table)
-    wrong: dict[int, list[str]] = {}
+    wrong: dict[int, list[RuleViolation]] = {}
     arrays = []
     for column in table.columns:
         cells = [row.get(column.name) for row in objects]
         values, misfits = _column(cells, column)
         arrays.append(values)
         for at in misfits:
-            detail = f"{column.name}: expected a {column.kind}, came {shown(cells[at])}"
-            wrong.setdefault(at, []).append(detail)
-    for at, problems in wrong.items():
+            wrong.setdefault(at, []).append(wrong_type(column, cells[at]))
+    for at, violations in wrong.items():
         text = raw_text(raw[numbers[at]])
-        unparsable.append(Refused(line=numbers[at], reason="type", detail="; ".join(problems), raw=text))
+        unparsable.append(QuarantinedRow(line=numbers[at], violations=tuple(violations), raw=text))
     rows = pa.Table.from_arrays([*arrays, pa.array(numbers, pa.int64())], schema=schema)
-    kept = rows.take([at for at in range(len(numbers)) if at not in wrong]) if wrong else rows
+    good = [at for at in range(len(numbers)) if at not in wrong]
+    kept = rows.take(pa.array(good, pa.int64())) if wrong else rows
     return Parsed(rows=kept, unparsable=tuple(sorted(unparsable, key=lambda row: row.line or 0)))
 
 
@@ -88,7 +98,7 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
     """The typed column and the positions of values that are not of its JSON type (null there)."""
     import pyarrow as pa
 
-    wrong = [at for at, cell in enumerate(cells) if cell is not None and not _fits(cell, column)]
+    wrong = [at for at, cell in enumerate(cells) if cell is not None and not has_json_type(cell, column.kind)]
     values = list(cells)
     for at in wrong:
         values[at] = None
@@ -97,29 +107,9 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
     if column.kind in TEXT_KINDS:
         typed, misfits = from_text(pa.array(values, pa.string()), column.kind)
         return typed, sorted({*wrong, *misfits})
+    if column.kind in FLOATS:
+        values = [None if cell is None else to_float(cell, column.kind) for cell in values]
     return pa.array(values, arrow_type(column.kind)), wrong
-
-
-def _fits(cell: Any, column: Column) -> bool:
-    if column.kind in TEXT_KINDS:
-        return isinstance(cell, str) and _is_unicode(cell)
-    if column.kind == "boolean":
-        return isinstance(cell, bool)
-    if isinstance(cell, bool) or not isinstance(cell, int | float):
-        return False
-    if column.kind in ("int32", "int64"):
-        most = 2**31 if column.kind == "int32" else 2**63
-        return isinstance(cell, int) and -most <= cell < most
-    return isinstance(cell, float) or abs(cell) < 2**53
-
-
-def _is_unicode(text: str) -> bool:
-    """False for half a surrogate pair, which JSON can say and UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

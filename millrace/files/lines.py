@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from millrace.contract.reasons import Reason
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
 
@@ -25,7 +26,8 @@ def blocks(path: Path, limits: Limits) -> Iterator[bytes]:
                 yield whole + end
             rest = tail
             if len(rest) > max(limits.line_bytes, limits.block_bytes):
-                raise DropError("too_large", f"expected lines of {limits.line_bytes} bytes at most, came a longer one")
+                expected = f"lines of {limits.line_bytes} bytes at most"
+                raise DropError(Reason.TOO_LARGE, expected=expected, got="a longer one")
     if rest:
         yield rest
 

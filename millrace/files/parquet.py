@@ -1,4 +1,4 @@
-"""Parquet: its own types must fit the contract's; a cell that does not fit costs one row."""
+"""Parquet: each column's type must fit the contract's; a cell that does not fit quarantines its row only."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.arrow import arrow_type, parsed_schema
-from millrace.contract.row import shown
-from millrace.contract.schema import Column, Kind, Table
-from millrace.contract.validate import Refused, raw_row
+from millrace.contract.kinds import Kind
+from millrace.contract.reasons import Reason
+from millrace.contract.schema import Column, Table
+from millrace.contract.validate import raw_row
+from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.errors import DropError
 from millrace.files.cast import cast
 from millrace.files.csv import check_header
-from millrace.files.parsed import Limits, Parsed
+from millrace.files.parsed import Limits, Parsed, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,11 +30,11 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     with path.open("rb") as file:
         file.seek(-min(len(MAGIC), path.stat().st_size), 2)
         if file.read() != MAGIC:
-            raise DropError("truncated", "expected a Parquet file that ends with its magic bytes, came one cut off")
+            raise DropError(Reason.TRUNCATED, expected=f"a Parquet file that ends with {MAGIC!r}", got="one cut off")
     try:
         yield from _batches(path, table, limits)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, EOFError) as error:
-        raise DropError("corrupt", f"expected a readable Parquet file, came: {shown(str(error))}") from None
+        raise DropError(Reason.CORRUPT, expected="a readable Parquet file", got=truncate(str(error))) from None
 
 
 def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
@@ -53,40 +55,41 @@ def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
 def _check_size(metadata: Any, limits: Limits) -> None:
     decoded = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if metadata.num_rows > limits.rows:
-        raise DropError("too_large", f"expected {limits.rows} rows at most, came {metadata.num_rows}")
+        raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows at most", got=f"{metadata.num_rows}")
     if decoded > limits.decoded_bytes:
-        raise DropError("too_large", f"expected {limits.decoded_bytes} bytes at most unpacked, came {decoded}")
+        expected = f"{limits.decoded_bytes} bytes at most unpacked"
+        raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{decoded}")
 
 
 def _check_schema(schema: pa.Schema, table: Table) -> None:
     if check_header(schema.names, table) != schema.names:
-        raise DropError("columns", f"expected names without spaces around them, came {schema.names}")
+        raise DropError(Reason.COLUMNS, expected="names without spaces around them", got=f"{schema.names}")
     for name in schema.names:
-        column, came = table.column(name), schema.field(name).type
-        if not _fits(came, column):
-            raise DropError("column_type", f"{name}: expected a {column.kind}, came {came}")
+        column, kind = table.column(name), schema.field(name).type
+        if not _fits(kind, column):
+            raise DropError(Reason.COLUMN_TYPE, expected=f"a {column.kind} in the column {name}", got=f"{kind}")
 
 
-def _fits(came: pa.DataType, column: Column) -> bool:
-    """Whether cells of this type can be the column's at all; whether each one is, its cast tells."""
+def _fits(stored: pa.DataType, column: Column) -> bool:
+    """Whether cells of the file's type can be the column's at all; the cast finds those that are not."""
     from pyarrow import types
 
-    if types.is_dictionary(came):
-        came = came.value_type
+    if types.is_dictionary(stored):
+        stored = stored.value_type
     kind: Kind = column.kind
-    if types.is_null(came):
+    if types.is_null(stored):
         return True
     if kind in ("int32", "int64", "float32", "float64"):
-        return bool(types.is_integer(came) or types.is_floating(came))
+        return bool(types.is_integer(stored) or types.is_floating(stored))
     if kind in ("timestamp", "timestamp_utc"):
-        return bool(types.is_timestamp(came) and (came.tz is None) is (kind == "timestamp"))
+        return bool(types.is_timestamp(stored) and (stored.tz is None) is (kind == "timestamp"))
     checks: dict[Kind, tuple[Callable[[pa.DataType], bool], ...]] = {
         "string": (types.is_string, types.is_large_string),
         "binary": (types.is_binary, types.is_large_binary, types.is_fixed_size_binary),
         "boolean": (types.is_boolean,),
         "date": (types.is_date,),
     }
-    return any(check(came) for check in checks[kind])
+    return any(check(stored) for check in checks[kind])
 
 
 def _typed(batch: pa.RecordBatch, first: int, table: Table, limits: Limits) -> Parsed:
@@ -95,7 +98,7 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table, limits: Limits) -> P
 
     schema, lines = parsed_schema(table), np.arange(first, first + batch.num_rows)
     arrays: list[pa.Array] = []
-    wrong: dict[int, list[str]] = {}
+    wrong: dict[int, list[RuleViolation]] = {}
     for column in table.columns:
         if column.name not in batch.schema.names:
             arrays.append(pa.nulls(batch.num_rows, arrow_type(column.kind)))
@@ -104,20 +107,29 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table, limits: Limits) -> P
         values, misfits = cast(_plain(cells, limits), arrow_type(column.kind))
         arrays.append(values)
         for at in misfits:
-            detail = f"{column.name}: expected a {column.kind}, came {shown(cells[at].as_py())}"
-            wrong.setdefault(at, []).append(detail)
+            wrong.setdefault(at, []).append(wrong_type(column, _value(cells[at])))
     rows = pa.Table.from_arrays([*arrays, pa.array(lines, pa.int64())], schema=schema)
     if not wrong:
         return Parsed(rows=rows, unparsable=())
     keep = np.ones(batch.num_rows, dtype=bool)
     keep[list(wrong)] = False
     unparsable = tuple(
-        Refused(
-            line=first + at, reason="type", detail="; ".join(wrong[at]), raw=raw_row(batch.slice(at, 1).to_pylist()[0])
-        )
+        QuarantinedRow(line=first + at, violations=tuple(wrong[at]), raw=raw_row(_values(batch, at)))
         for at in sorted(wrong)
     )
     return Parsed(rows=rows.filter(pa.array(keep)), unparsable=unparsable)
+
+
+def _values(batch: pa.RecordBatch, at: int) -> dict[str, Any]:
+    return {name: _value(batch.column(name)[at]) for name in batch.schema.names}
+
+
+def _value(cell: pa.Scalar) -> Any:
+    """The cell in Python; a time that Python's calendar does not have as its number."""
+    try:
+        return cell.as_py()
+    except (OverflowError, ValueError):
+        return cell.value
 
 
 def _plain(cells: pa.Array, limits: Limits) -> pa.Array:
@@ -130,5 +142,6 @@ def _plain(cells: pa.Array, limits: Limits) -> pa.Array:
     decoded = pc.sum(pc.binary_length(cells.dictionary).take(cells.indices)).as_py() or 0
     if decoded > limits.decoded_bytes // 8:
         most = limits.decoded_bytes // 8
-        raise DropError("too_large", f"expected texts of {most} bytes at most in {len(cells)} rows, came {decoded}")
+        expected = f"texts of {most} bytes at most in {len(cells)} rows"
+        raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{decoded}")
     return cells.dictionary_decode()

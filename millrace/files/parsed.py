@@ -1,11 +1,13 @@
-"""What reading a drop gives, and its limits."""
+"""A part of a drop that was read, and how large a drop may be."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millrace.contract.validate import Refused
+from millrace.contract.reasons import Reason
+from millrace.contract.schema import Column
+from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -13,25 +15,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Parsed:
-    """A part of a drop: each of its rows is either typed or kept raw."""
+    """A part of a drop: each of its rows is in exactly one of both."""
 
     rows: pa.Table
-    """The contract's columns in their types and `_line`; nothing else is promised of the values."""
-    unparsable: tuple[Refused, ...]
-    """Reasons: `columns` (number of cells), `type`, `quote`, `encoding`, `json`, `unknown_field`."""
+    """The contract's columns in their types, and `_line`; the rules on cells are not checked yet."""
+    unparsable: tuple[QuarantinedRow, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a drop may be at most; beyond, it is refused whole with the reason `too_large`."""
+    """The largest drop; a larger one is refused whole with the reason `too_large`."""
 
     file_bytes: int = 512 * 2**20
     rows: int = 20_000_000
     decoded_bytes: int = 4 * 2**30
-    """Of a Parquet file, by its footer, and of the texts that one batch decodes to."""
+    """Unpacked size of a Parquet file, by its footer."""
     line_bytes: int = 2**20
     """Of one record in a text file."""
     block_bytes: int = 4 * 2**20
-    """A text file is read in parts of this size: what bounds the memory."""
+    """A text file is read in parts of this size, which bounds the memory."""
     batch_rows: int = 65_536
     """A Parquet file is read in parts of this many rows."""
+
+
+def wrong_type(column: Column, value: object) -> RuleViolation:
+    """What is wrong with a cell that is not of its column's type."""
+    return RuleViolation(reason=Reason.TYPE, column=column.name, expected=f"a {column.kind}", got=truncate(value))

@@ -1,16 +1,18 @@
-"""Which format a drop is in, told by its bytes: a name can lie."""
+"""The format of a drop, found by its first bytes: its name may be wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.errors import DropError
 from millrace.files.parsed import Limits, Parsed
 
 PARQUET = b"PAR1"
 HEAD_BYTES = 65_536
+FORMATS = "Parquet, CSV or JSON lines"
 NOT_TEXT = {
     b"\x1f\x8b": "a gzip file",
     b"PK\x03\x04": "a zip file",
@@ -26,28 +28,27 @@ NOT_TEXT = {
 def read_drop(path: Path, table: Table, limits: Limits | None = None) -> Iterator[Parsed]:
     """The drop in parts, in its order; every row of it is in exactly one part, typed or raw.
 
-    Raises DropError, also after parts were given, when the object cannot become rows at all: `empty`,
-    `truncated`, `corrupt`, `foreign`, `encoding`, `columns`, `column_type` or `too_large`. What was given
-    before must then be thrown away: the drop is quarantined whole."""
+    Raises DropError when the object cannot be read as rows, possibly after some parts: these must then be
+    thrown away, for the drop is quarantined whole."""
     from millrace.files import csv, jsonlines, parquet
 
     limits = limits or Limits()
     size = path.stat().st_size
     if size > limits.file_bytes:
-        raise DropError("too_large", f"expected {limits.file_bytes} bytes at most, came {size}")
+        raise DropError(Reason.TOO_LARGE, expected=f"{limits.file_bytes} bytes at most", got=f"{size}")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if not head.strip():
-        raise DropError("empty", f"expected rows, came {size} bytes without any")
+        raise DropError(Reason.EMPTY, expected="rows", got=f"{size} bytes without any")
     parts = {"parquet": parquet.read, "jsonlines": jsonlines.read, "csv": csv.read}[format_of(head)]
     rows = 0
     for part in parts(path, table, limits):
         rows += part.rows.num_rows + len(part.unparsable)
         if rows > limits.rows:
-            raise DropError("too_large", f"expected {limits.rows} rows at most, came more")
+            raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows at most", got="more")
         yield part
     if not rows:
-        raise DropError("empty", "expected rows, came a header only")
+        raise DropError(Reason.EMPTY, expected="rows", got="a header only")
 
 
 def format_of(head: bytes) -> str:
@@ -56,12 +57,12 @@ def format_of(head: bytes) -> str:
         return "parquet"
     for magic, what in NOT_TEXT.items():
         if head.startswith(magic):
-            raise DropError("foreign", f"expected Parquet, CSV or JSON lines, came {what}")
+            raise DropError(Reason.FOREIGN, expected=FORMATS, got=what)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DropError("encoding", "expected UTF-8, came UTF-16")
+        raise DropError(Reason.ENCODING, expected="UTF-8", got="UTF-16")
     if b"\0" in head.partition(b"\n")[0]:
-        raise DropError("foreign", f"expected Parquet, CSV or JSON lines, came binary data {head[:8]!r}")
+        raise DropError(Reason.FOREIGN, expected=FORMATS, got=f"binary data {head[:8]!r}")
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if first == b"[":
-        raise DropError("foreign", "expected one JSON object per line, came a JSON list")
+        raise DropError(Reason.FOREIGN, expected="one JSON object per line", got="a JSON list")
     return "jsonlines" if first == b"{" else "csv"

@@ -29,6 +29,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from millrace.contract.arrow import LINE
+from millrace.contract.rules.allowed import Allowed
+from millrace.contract.rules.pattern import Pattern
+from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table
 from tests.benchmarks import conclude
 
@@ -70,14 +73,16 @@ def contract() -> Table:
     def column(name: str) -> Column:
         kinds = {"i": "int64", "c": "string", "t": "timestamp"}
         low, high = (FIRST, LAST) if name == "ts" else RULES["range"].get(name, (None, None))
+        declared = (
+            Range(minimum=low, maximum=high) if low is not None else None,
+            Allowed(tuple(WORDS[name])) if name in WORDS else None,
+            Pattern(RULES["pattern"][name]) if name in RULES["pattern"] else None,
+        )
         return Column(
             name=name,
             kind=kinds.get(name[0], "float64"),  # type: ignore[arg-type]
             required=name in RULES["required"],
-            minimum=low,
-            maximum=high,
-            allowed=tuple(WORDS.get(name, ())),
-            pattern=RULES["pattern"].get(name),
+            rules=tuple(filter(None, declared)),
         )
 
     return Table(name="rows", columns=tuple(map(column, COLUMNS)), keys=(("i0",),))
@@ -154,7 +159,7 @@ def ours(file: Path) -> dict[str, Any]:
         judge_s += time.process_time() - read
     told: dict[str, Any] = {"read_s": time.process_time() - begin - judge_s, "judge_s": judge_s}
     told["wall_s"] = time.perf_counter() - wall
-    lines = [f"{(row.line or 0) - 1} {row.detail.partition(':')[0]}:{row.reason}" for row in refused]
+    lines = [f"{(row.line or 0) - 1} {row.violations[0].column}:{row.reason}" for row in refused]
     told |= {"accepted": accepted, "refused": len(lines)}
     return told | {"answers": hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()}
 

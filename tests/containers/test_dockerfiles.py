@@ -17,7 +17,7 @@ JOBS = {"training": ("training",), "inference": ("serving",), "processing": ("ev
 BY_NAME = {"training": "millrace/models"}
 """Folders whose files are imported by name."""
 BASE_IMAGE = {"training": {"torch"}}
-PACKAGES = {"yaml": "pyyaml"}
+PACKAGES = {"re2": "google-re2", "yaml": "pyyaml"}
 
 
 def copied(image: str, repository: Path = REPOSITORY) -> set[Path]:

@@ -39,6 +39,9 @@ WORDS = {
 }
 """What things are called and how a message is written: nearly every step asks these, and nothing happens in them."""
 
+RULES = "millrace/contract/rules/catalogue.py"
+"""Stands for every rule that a cell passes."""
+
 Steps = list[list[str]]
 
 
@@ -54,6 +57,7 @@ def entered(lines: Iterable[str]) -> Steps:
     processes: dict[str, dict[str, None]] = {}
     for line in lines:
         process, module, _ = line.split(" ", 2)
+        module = RULES if module.startswith(f"{Path(RULES).parent}/") else module
         if module not in WORDS:
             processes.setdefault(process, {}).setdefault(module)
     return [list(modules) for modules in processes.values()]

@@ -60,10 +60,10 @@ def test_what_happened_is_told_in_order_and_the_quiet_weeks_in_one_line(story: S
 def test_refusals_and_quarantine_say_why(story: Story) -> None:
     details = {happening.what: happening.detail for happening in story.happenings}
     assert details["labels/1997-05.csv came in with bad rows"] == (
-        "1,488 rows accepted, 48 quarantined (duplicate key): timestamp: expected a key that comes once, "
-        "came 1997-05-04 00:00:00, first on line 146"
+        "1,488 rows accepted, 48 quarantined (duplicate key): timestamp: expected a new key, "
+        "got 1997-05-04 00:00:00, first on line 146"
     )
-    assert "1 quarantined (range): nswdemand: expected <= 1, came 17.5" in details["scoring/week.csv was scored"]
+    assert "1 quarantined (range): nswdemand: expected <= 1, got 17.5" in details["scoring/week.csv was scored"]
     assert details["Retraining refused: cool-down"].endswith("35 days of cool-down; earliest 5 August 1997")
     assert (
         "expected calibration error 0.2032; at most 0.15 asked"
@@ -224,15 +224,15 @@ def test_without_an_endpoint_none_is_on_the_bill(findings: Findings) -> None:
 
 def test_reasons_are_counted_by_run() -> None:
     rows = [
-        {"run": "a", "reason": "range", "detail": "x: expected <= 1, came 2"},
-        {"run": "b", "reason": "range", "detail": "x: expected <= 1, came 3"},
-        {"run": "a", "reason": "type", "detail": "x: expected a number, came y"},
-        {"run": "a", "reason": "range", "detail": "x: expected <= 1, came 4"},
+        {"run": "a", "reason": "range", "detail": "x: expected <= 1, got 2"},
+        {"run": "b", "reason": "range", "detail": "x: expected <= 1, got 3"},
+        {"run": "a", "reason": "type", "detail": "x: expected a number, got y"},
+        {"run": "a", "reason": "range", "detail": "x: expected <= 1, got 4"},
     ]
     counted = count_reasons(rows)
     assert [(one.reason, one.rows, one.example) for one in counted["a"]] == [
-        ("range", 2, "x: expected <= 1, came 2"),
-        ("type", 1, "x: expected a number, came y"),
+        ("range", 2, "x: expected <= 1, got 2"),
+        ("type", 1, "x: expected a number, got y"),
     ]
     assert count_reasons([]) == {}
 

@@ -14,6 +14,9 @@ import pytest
 
 from console.new.guesses import Guesser
 from console.new.proposal import FEWEST_ROWS
+from millrace.contract.rules.allowed import Allowed
+from millrace.contract.rules.length import Length
+from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, proposed, written
@@ -21,17 +24,22 @@ from tests.console.new.conftest import Row, proposed, written
 Writer = Callable[..., Path]
 
 
+def minimum(column: Column) -> object:
+    found = column.find(Range)
+    return found and found.minimum
+
+
 def test_the_columns_of_a_csv_file_get_types_rules_and_roles(market: list[Row], as_csv: Writer) -> None:
     found = proposed(as_csv(market))
     half_hour, day, weekend, price, demand, trend = found.contract.columns
     assert half_hour == Column(
-        name="Half hour", kind="timestamp", required=True, minimum=datetime.fromisoformat("1996-05-07")
+        name="Half hour", kind="timestamp", required=True, rules=(Range(minimum=datetime.fromisoformat("1996-05-07")),)
     )
     assert (day.kind, len(day.allowed), day.required) == ("string", 7, True)
     assert (weekend.kind, weekend.required) == ("boolean", True)
-    assert (price.kind, price.minimum, price.maximum, price.required) == ("float64", 0, 1, False)
-    assert (demand.kind, demand.minimum) == ("int64", 0)
-    assert trend == Column(name="Trend", kind="string", required=True, label=True, allowed=("down", "up"))
+    assert (price.kind, price.rules, price.required) == ("float64", (Range(minimum=0, maximum=1),), False)
+    assert (demand.kind, minimum(demand)) == ("int64", 0)
+    assert trend == Column(name="Trend", kind="string", required=True, label=True, rules=(Allowed(("down", "up")),))
     assert found.surface.features == ("Day.of week", "weekend", "price", "demand")
     assert (found.surface.event_time, found.surface.key) == ("Half hour", ("Half hour",))
     assert found.accepted.num_rows == len(market)
@@ -41,9 +49,9 @@ def test_the_columns_of_a_csv_file_get_types_rules_and_roles(market: list[Row], 
 def test_numbers_have_slack_on_both_sides_but_not_below_nothing(market: list[Row], as_csv: Writer) -> None:
     cold = [row | {"degrees": str(-10 + at % 41), "pressure": str(900 + at % 101)} for at, row in enumerate(market)]
     columns = {column.name: column for column in proposed(as_csv(cold)).contract.columns}
-    assert (columns["degrees"].minimum, columns["degrees"].maximum) == (-20, 40)
-    assert (columns["pressure"].minimum, columns["pressure"].maximum) == (875, 1025)
-    assert columns["demand"].minimum == 0
+    assert columns["degrees"].rules == (Range(minimum=-20, maximum=40),)
+    assert columns["pressure"].rules == (Range(minimum=875, maximum=1025),)
+    assert minimum(columns["demand"]) == 0
 
 
 def test_each_guess_has_its_reason_and_the_runners_up(market: list[Row], as_csv: Writer) -> None:
@@ -101,7 +109,7 @@ def test_codes_with_leading_zeros_stay_text(market: list[Row], as_csv: Writer) -
 def test_free_text_is_in_the_contract_and_no_feature(market: list[Row], as_csv: Writer) -> None:
     rows = [row | {"remark": f"{row['demand']} MW, {row['price']}"} for row in market]
     found = proposed(as_csv(rows))
-    assert found.contract.column("remark").max_length
+    assert found.contract.column("remark").find(Length)
     assert found.no_features[0].reason.startswith("free text")
 
 

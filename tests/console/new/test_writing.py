@@ -91,8 +91,8 @@ def test_as_it_is_sees_a_row_that_breaks_a_rule(market: list[Row], as_csv: Write
     worse = as_csv([*market, market[0] | {"Half hour": "1997-01-01", "demand": "999999"}], name="worse.csv")
     assert as_it_is(
         worse, contract
-    ) == "1 of 1,921 rows quarantined, first line 1922: demand: expected <= {}, came 999999".format(
-        contract.rows.column("demand").maximum
+    ) == "1 of 1,921 rows quarantined, first line 1922: demand: expected <= {}, got 999999".format(
+        contract.rows.column("demand").rules[0].maximum
     )
 
 

@@ -175,7 +175,7 @@ def drops() -> tuple[Drop, ...]:
             feed="scoring",
             accepted=335,
             quarantined=1,
-            reasons=(Reason(code="range", rows=1, example="nswdemand: expected <= 1, came 17.5"),),
+            reasons=(Reason(code="range", rows=1, example="nswdemand: expected <= 1, got 17.5"),),
         ),
         Drop(
             name="labels/1997-05.csv",
@@ -186,7 +186,7 @@ def drops() -> tuple[Drop, ...]:
                 Reason(
                     code="duplicate_key",
                     rows=48,
-                    example="timestamp: expected a key that comes once, came 1997-05-04 00:00:00, first on line 146",
+                    example="timestamp: expected a new key, got 1997-05-04 00:00:00, first on line 146",
                 ),
             ),
             snapshot="7731904450122",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
@@ -24,7 +26,8 @@ from console.queries.lineage import trace
 from console.queries.quarantine import find_rows, read_file
 from console.queries.run_title import about
 from console.queries.versions import find_versions, registry_of, state_of, status_of
-from millrace.contract.validate import Refused
+from millrace.contract.reasons import Reason
+from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import Decision, Output, object_key, to_line
@@ -151,38 +154,51 @@ def test_a_chain_that_ends_early_says_where(place: Place, wanted: str, told: lis
     assert links[-1].state == "broken"
 
 
-def quarantined(tmp_path: Path, refused: list[Refused], *, source: str) -> bytes:
+def quarantined(tmp_path: Path, refused: list[QuarantinedRow], *, source: str) -> bytes:
     path = tmp_path / "rows"
     with QuarantineFile(path, run="run-1", source=source, as_of=moment("1997-05-02T00:00:00Z")) as file:
         file.add(refused)
     return path.read_bytes()
 
 
+def violation(reason: Reason, column: str | None, expected: str, got: str) -> RuleViolation:
+    return RuleViolation(reason=reason, column=column, expected=expected, got=got)
+
+
 @pytest.mark.parametrize(
-    ("detail", "column", "expected", "came"),
+    ("violations", "detail"),
     [
-        ("nswdemand: expected <= 1, came 17.5", "nswdemand", "<= 1", "17.5"),
-        ("a: expected >= 0, came -1; b: expected a value, came nothing", "a", ">= 0", "-1"),
-        ("name: expected a, b, came 'c; d'", "name", "a, b", "'c; d'"),
-        ("truncated: expected a Parquet file, came one cut off", "truncated", "a Parquet file", "one cut off"),
-        ("expected 8 cells, came 7", None, None, None),
+        ([violation(Reason.RANGE, "nswdemand", "<= 1", "17.5")], "nswdemand: expected <= 1, got 17.5"),
+        (
+            [violation(Reason.RANGE, "a", ">= 0", "-1"), violation(Reason.REQUIRED, "b", "a value", "nothing")],
+            "a: expected >= 0, got -1; b: expected a value, got nothing",
+        ),
+        ([violation(Reason.PATTERN, "a: b", "x, got y; z", "'; c: expected'")], None),
+        ([violation(Reason.COLUMNS, None, "8 cells", "7")], "expected 8 cells, got 7"),
     ],
 )
-def test_a_detail_is_taken_apart(
-    tmp_path: Path, detail: str, column: str | None, expected: str | None, came: str | None
+def test_a_violation_is_read_as_it_was_written(
+    tmp_path: Path, violations: list[RuleViolation], detail: str | None
 ) -> None:
-    refused = [Refused(line=3, reason="r", detail=detail, raw="{}")]
-    (row,) = read_file(
-        quarantined(tmp_path, refused, source="s3://landing/electricity/training/a.csv"), feed="training"
-    )
-    assert (row.column, row.expected, row.came) == (column, expected, came)
-    assert (row.detail, row.line, row.drop) == (detail, 3, "electricity/training/a.csv")
+    """Whatever words and signs a pattern or a cell has: nothing is taken out of a sentence."""
+    refused = [QuarantinedRow(line=3, violations=tuple(violations), raw="{}")]
+    content = quarantined(tmp_path, refused, source="s3://landing/electricity/training/a.csv")
+    (row,) = read_file(content, feed="training")
+    first = violations[0]
+    assert (row.reason, row.column, row.expected, row.got) == (first.reason, first.column, first.expected, first.got)
+    assert (row.detail, row.line, row.drop) == (detail or row.detail, 3, "electricity/training/a.csv")
+    (stored,) = pq.read_table(io.BytesIO(content)).to_pylist()
+    fields = [(one["reason"], one["column_name"], one["expected"], one["got"]) for one in stored["violations"]]
+    assert fields == [(one.reason, one.column, one.expected, one.got) for one in violations]
 
 
 def test_refused_rows_are_filtered_by_drop_and_reason(place: Place, tmp_path: Path) -> None:
     as_of = moment("1997-05-02T00:00:00Z")
     for run, name in (("run-1", "week.csv"), ("run-2", "my-week.csv")):
-        rows = [Refused(line=line, reason=reason, detail="d", raw="") for line, reason in ((9, "range"), (2, "type"))]
+        rows = [
+            QuarantinedRow(line=line, violations=(violation(reason, "c", "a", "b"),), raw="")
+            for line, reason in ((9, Reason.RANGE), (2, Reason.TYPE))
+        ]
         source = f"s3://landing/electricity/scoring/{name}?versionId=v1"
         key = quarantine_key("electricity", "scoring", as_of=as_of, run=run, part="refused")
         content = quarantined(tmp_path, rows, source=source)

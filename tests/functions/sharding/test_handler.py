@@ -145,7 +145,7 @@ def test_a_drop_that_the_disk_has_no_room_for_is_refused_and_not_read(
     answer = shard(version_id=version)
     assert (answer["rejected"], answer["accepted"], answer["quarantined"], answer["shards"]) == ("too_large", 0, 1, 0)
     (row,) = pq.read_table(io.BytesIO(lake()[QUARANTINE])).to_pylist()
-    assert (row["line"], row["detail"]) == (None, "too_large: expected 1048576 bytes at most, came 1048577")
+    assert (row["line"], row["detail"]) == (None, "expected 1048576 bytes at most, got 1048577")
 
 
 @pytest.mark.usefixtures("champion")

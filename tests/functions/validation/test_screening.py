@@ -11,6 +11,7 @@ import pytest
 
 from functions.validation.screening import parts, screen
 from millrace.contract.arrow import LINE, parsed_schema
+from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column, Table
 from millrace.datasets.quarantine import QuarantineFile
 
@@ -18,7 +19,7 @@ TABLE = Table(
     name="t",
     columns=(
         Column(name="k", kind="int64", required=True),
-        Column(name="word", kind="string", allowed=("a", "b")),
+        Column(name="word", kind="string", rules=(Allowed(("a", "b")),)),
         Column(name="text", kind="string"),
     ),
     keys=(("k",),),

@@ -77,7 +77,7 @@ WRONG: dict[str, Change] = {
     "schema.0.properties.1.physicalType": lambda d: column(d, 1).update(physicalType="TINY"),
     "schema.0.properties.1.quality": lambda d: column(d, 1)["quality"][0]["arguments"].update(validValues=["a"]),
     "schema.0.properties.1.quality.0": lambda d: column(d, 1)["quality"][0].update(mustBe=3),
-    "schema.0.properties.2.logicalTypeOptions": lambda d: column(d, 2)["logicalTypeOptions"].update(multipleOf=2),
+    "schema.0.properties.2.logicalTypeOptions": lambda d: column(d, 2)["logicalTypeOptions"].update(format="f4"),
     "schema.0.properties.2.logicalTypeOptions.minimum": lambda d: column(d, 2)["logicalTypeOptions"].update(
         minimum=True
     ),

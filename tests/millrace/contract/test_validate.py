@@ -1,4 +1,4 @@
-"""Rows in = accepted + refused, whatever comes; in one piece, in parts and row by row alike."""
+"""Every row is accepted or refused, the same in one piece, in parts and row by row."""
 
 # ruff: noqa: DTZ001
 from __future__ import annotations
@@ -17,6 +17,10 @@ from hypothesis import strategies as st
 from millrace.contract.arrow import LINE, parsed_schema
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
+from millrace.contract.rules.allowed import Allowed
+from millrace.contract.rules.length import Length
+from millrace.contract.rules.pattern import Pattern
+from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table
 from millrace.contract.validate import Keys, Validator, key_of, validate
 
@@ -25,9 +29,9 @@ TABLE = Table(
     name="t",
     columns=(
         Column(name="k", kind="int64", required=True),
-        Column(name="x", kind="float64", minimum=0, exclusive_maximum=1),
-        Column(name="n", kind="int32", allowed=(1, 3, 4)),
-        Column(name="s", kind="string", min_length=1, max_length=3, pattern="^[a-c]"),
+        Column(name="x", kind="float64", rules=(Range(minimum=0, exclusive_maximum=1),)),
+        Column(name="n", kind="int32", rules=(Allowed((1, 3, 4)),)),
+        Column(name="s", kind="string", rules=(Length(minimum=1, maximum=3), Pattern("^[a-c]"))),
     ),
     keys=(("k",),),
 )
@@ -51,10 +55,10 @@ def table_of(rows: list[dict[str, Any]], table: Table = TABLE) -> pa.Table:
 @settings(max_examples=300, deadline=None)
 @given(rows=ROWS)
 def test_no_row_is_lost_and_the_reasons_are_those_of_single_rows(rows: list[dict[str, Any]]) -> None:
-    verdict = validate(table_of(rows), TABLE)
-    lines = [*verdict.accepted[LINE].to_pylist(), *(row.line for row in verdict.refused)]
+    result = validate(table_of(rows), TABLE)
+    lines = [*result.accepted[LINE].to_pylist(), *(row.line for row in result.refused)]
     assert sorted(lines) == list(range(1, len(rows) + 1))
-    reasons = {row.line: row.reason for row in verdict.refused}
+    reasons = {row.line: row.reason for row in result.refused}
     taken: set[int] = set()
     for line, row in enumerate(rows, 1):
         problems = check_row(row, TABLE)
@@ -69,7 +73,7 @@ def test_no_row_is_lost_and_the_reasons_are_those_of_single_rows(rows: list[dict
 
 @settings(max_examples=200, deadline=None)
 @given(rows=ROWS, size=st.integers(1, 5))
-def test_in_parts_it_is_the_same_verdict(rows: list[dict[str, Any]], size: int) -> None:
+def test_in_parts_the_result_is_the_same(rows: list[dict[str, Any]], size: int) -> None:
     whole, validator = validate(table_of(rows), TABLE), Validator(TABLE)
     parts = [validator.judge(table_of(rows).slice(at, size)) for at in range(0, len(rows), size)]
     assert [row for part in parts for row in part.refused] == list(whole.refused)
@@ -89,7 +93,7 @@ def test_keys_of_text_in_parts_are_the_same_too(rows: list[dict[str, Any]], size
 
 @settings(max_examples=200, deadline=None)
 @given(rows=ROWS)
-def test_a_text_may_come_as_a_dictionary(rows: list[dict[str, Any]]) -> None:
+def test_a_text_column_may_have_a_dictionary(rows: list[dict[str, Any]]) -> None:
     plain = table_of(rows, WORDS)
     place = plain.schema.get_field_index("s")
     words = plain.set_column(place, "s", plain["s"].dictionary_encode())
@@ -101,25 +105,25 @@ def test_a_text_may_come_as_a_dictionary(rows: list[dict[str, Any]]) -> None:
 def test_the_defect_of_the_real_data_is_found() -> None:
     contract = load_contract(FOLDER)
     sample = pq.read_table(FOLDER / "sample" / "elec2.parquet")
-    verdict = validate(sample.append_column(LINE, pa.array(np.arange(1, sample.num_rows + 1))), contract.rows)
-    assert [row.line for row in verdict.refused] == list(range(17_425, 17_473))
-    assert {row.reason for row in verdict.refused} == {"duplicate_key"}
-    assert "first on line 17377" in verdict.refused[0].detail
+    result = validate(sample.append_column(LINE, pa.array(np.arange(1, sample.num_rows + 1))), contract.rows)
+    assert [row.line for row in result.refused] == list(range(17_425, 17_473))
+    assert {row.reason for row in result.refused} == {"duplicate_key"}
+    assert "first on line 17377" in result.refused[0].detail
 
 
 def test_a_refused_row_leaves_its_key_free() -> None:
     rows = [{"k": 1, "x": 9.0, "n": 1, "s": "a"}, {"k": 1, "x": 0.5, "n": 1, "s": "a"}]
-    verdict = validate(table_of(rows), TABLE)
-    assert [row.reason for row in verdict.refused] == ["range"]
-    assert verdict.accepted[LINE].to_pylist() == [2]
+    result = validate(table_of(rows), TABLE)
+    assert [row.reason for row in result.refused] == ["range"]
+    assert result.accepted[LINE].to_pylist() == [2]
 
 
-def test_every_rule_that_a_row_breaks_is_told() -> None:
+def test_every_rule_that_a_row_breaks_is_reported() -> None:
     (row,) = validate(table_of([{"k": None, "x": -1.0, "n": 2, "s": "dddd"}]), TABLE).refused
     assert row.reason == "required"
     assert row.detail == (
-        "k: expected a value, came nothing; x: expected >= 0, came -1.0; n: expected one of 1, 3, 4, came 2; "
-        "s: expected <= 3, came 'dddd'; s: expected ^[a-c], came 'dddd'"
+        "k: expected a value, got nothing; x: expected >= 0, got -1.0; n: expected one of 1, 3, 4, got 2; "
+        "s: expected <= 3, got 'dddd'; s: expected ^[a-c], got 'dddd'"
     )
     assert row.raw == '{"k": null, "x": -1.0, "n": 2, "s": "dddd"}'
 
@@ -127,8 +131,8 @@ def test_every_rule_that_a_row_breaks_is_told() -> None:
 def test_keys_that_the_table_holds_are_refused() -> None:
     held = (Keys(columns=("k",), values=pa.array([1, 2], pa.int64())),)
     rows = [{"k": k, "x": 0.5, "n": 1, "s": "a"} for k in (1, 3, 2)]
-    verdict = validate(table_of(rows), TABLE, held=held)
-    assert verdict.accepted["k"].to_pylist() == [3]
+    result = validate(table_of(rows), TABLE, held=held)
+    assert result.accepted["k"].to_pylist() == [3]
 
 
 def test_a_key_of_several_columns_keeps_them_apart() -> None:
@@ -141,12 +145,14 @@ def test_a_key_of_several_columns_keeps_them_apart() -> None:
 def test_too_few_good_rows_refuse_the_drop() -> None:
     table = Table(name="t", columns=TABLE.columns, keys=TABLE.keys, minimum_rows=3)
     rows = [{"k": k, "x": 0.5, "n": 1, "s": "a"} for k in (1, 2, 2)]
-    verdict = validate(table_of(rows), table)
-    assert verdict.accepted.num_rows == 0
-    assert [row.reason for row in verdict.refused] == ["row_count", "row_count", "duplicate_key"]
+    result = validate(table_of(rows), table)
+    assert result.accepted.num_rows == 0
+    assert [row.reason for row in result.refused] == ["row_count", "row_count", "duplicate_key"]
 
 
 def test_times_are_compared_with_their_bound() -> None:
-    table = Table(name="t", columns=(Column(name="at", kind="timestamp", minimum=datetime(2020, 1, 1)),))
+    table = Table(
+        name="t", columns=(Column(name="at", kind="timestamp", rules=(Range(minimum=datetime(2020, 1, 1)),)),)
+    )
     rows = [{"at": datetime(2019, 12, 31)}, {"at": datetime(2020, 1, 1)}]
     assert [row.reason for row in validate(table_of(rows, table), table).refused] == ["range"]

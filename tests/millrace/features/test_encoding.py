@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features.encoding import Feature, encoding, may_miss, width
@@ -11,9 +12,9 @@ TABLE = Table(
     columns=(
         Column(name="n", kind="float64", required=True),
         Column(name="m", kind="int64"),
-        Column(name="hue", kind="string", allowed=("red", "blue"), required=True),
+        Column(name="hue", kind="string", rules=(Allowed(("red", "blue")),), required=True),
         Column(name="new", kind="boolean"),
-        Column(name="level", kind="int32", allowed=(1, 2), required=True),
+        Column(name="level", kind="int32", rules=(Allowed((1, 2)),), required=True),
         Column(name="text", kind="string"),
         Column(name="at", kind="timestamp"),
     ),

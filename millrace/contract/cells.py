@@ -1,0 +1,83 @@
+"""JSON values as cells of a column, in plain Python; `millrace.files.jsonlines` reads whole columns the same way."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from datetime import UTC, date, datetime
+from typing import Any
+
+from millrace.contract.kinds import FLOATS, INTEGERS, Kind
+
+DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d([ T]([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?)?(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?)?",
+    re.ASCII,
+)
+"""The timestamps in microseconds that Arrow reads: `datetime.fromisoformat` reads more, for example week dates."""
+
+
+def parse_cell(value: Any, kind: Kind) -> Any:
+    """The cell in its column's type, None for None; raises ValueError for a value that is not of the type.
+
+    Times are ISO text, binary cells are hexadecimal text. A number too large for a float column is infinite."""
+    if value is None:
+        return None
+    if not has_json_type(value, kind):
+        raise ValueError(value)
+    match kind:
+        case "binary":
+            return bytes.fromhex(value)
+        case "date":
+            return date.fromisoformat(_matching(DATE, value))
+        case "timestamp" | "timestamp_utc":
+            return _parse_timestamp(value, kind)
+        case "float32" | "float64":
+            return to_float(value, kind)
+    return value
+
+
+def has_json_type(value: object, kind: Kind) -> bool:
+    """Whether JSON writes cells of this kind as such a value; whether the text of a time is one, only parsing tells."""
+    if limit := INTEGERS.get(kind):
+        return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
+    if kind in FLOATS:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "boolean":
+        return isinstance(value, bool)
+    return isinstance(value, str) and _is_unicode(value)
+
+
+def to_float(value: float, kind: Kind) -> float:
+    """The nearest number that the column holds; infinite where the value is beyond its range."""
+    try:
+        number = float(value)
+        return float(struct.unpack("f", struct.pack("f", number))[0]) if kind == "float32" else number
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _parse_timestamp(text: str, kind: Kind) -> datetime:
+    moment = datetime.fromisoformat(_matching(TIMESTAMP, text))
+    if (moment.tzinfo is None) is not (kind == "timestamp"):
+        raise ValueError(text)
+    try:
+        return moment if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:  # the first and the last hours of the calendar, in another zone
+        raise ValueError(text) from None
+
+
+def _matching(form: re.Pattern[str], text: str) -> str:
+    if form.fullmatch(text) is None:
+        raise ValueError(text)
+    return text
+
+
+def _is_unicode(text: str) -> bool:
+    """False for half a surrogate pair, which JSON can write and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

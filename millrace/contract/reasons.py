@@ -1,0 +1,48 @@
+"""Why a row, or a whole drop, is quarantined: every code, stated once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """The value is what the quarantine table, the prediction API and the console show."""
+
+    # The whole drop cannot be read as rows.
+    MISSING = "missing"
+    """The object or its version is gone."""
+    EMPTY = "empty"
+    FOREIGN = "foreign"
+    """Another format, or the columns of another table."""
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    TOO_LARGE = "too_large"
+    COLUMN_TYPE = "column_type"
+    """A Parquet column whose type cannot hold the contract's cells."""
+
+    # A line, or the whole drop.
+    ENCODING = "encoding"
+    """Not UTF-8, or a NUL."""
+    COLUMNS = "columns"
+    """Other columns than the contract's, or a line with too few or too many cells."""
+
+    # A line cannot be read as a row.
+    QUOTE = "quote"
+    """CSV quotes that do not close."""
+    JSON = "json"
+    UNKNOWN_FIELD = "unknown_field"
+    TYPE = "type"
+    """A cell that is not of its column's type."""
+
+    # A cell breaks a rule of its column (`millrace.contract.rules`).
+    REQUIRED = "required"
+    NOT_FINITE = "not_finite"
+    RANGE = "range"
+    ALLOWED = "allowed"
+    LENGTH = "length"
+    PATTERN = "pattern"
+    MULTIPLE_OF = "multiple_of"
+
+    # Rows together.
+    DUPLICATE_KEY = "duplicate_key"
+    ROW_COUNT = "row_count"

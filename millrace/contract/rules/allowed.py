@@ -1,0 +1,67 @@
+"""A cell is one of the listed values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from millrace.contract.cells import has_json_type
+from millrace.contract.kinds import INTEGERS, Kind
+from millrace.contract.reasons import Reason
+from millrace.contract.rules.rule import Rule
+
+if TYPE_CHECKING:
+    from millrace.contract.rules.column_cells import ColumnCells
+    from millrace.contract.rules.declaration import Declaration
+
+
+@dataclass(frozen=True)
+class Allowed(Rule):
+    """`values` are of the column's type, in the order of the contract."""
+
+    reason: ClassVar[Reason] = Reason.ALLOWED
+    kinds: ClassVar[tuple[Kind, ...]] = (*INTEGERS, "string")
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"quality": [{"metric": "invalidValues", "arguments": {"validValues": [1, 3, 4]}, "mustBe": 0}]},
+        {"quality": [{"metric": "invalidValues", "arguments": {"validValues": [2, 1, 0]}, "mustBe": 0}]},
+        {"quality": [{"metric": "invalidValues", "arguments": {"validValues": ["a", "bb", ""]}, "mustBe": 0}]},
+        {"enum": ["a"]},
+    )
+
+    values: tuple[str | int, ...]
+
+    @classmethod
+    def declared(cls, declaration: Declaration) -> Iterator[Allowed]:
+        values = declaration.take("validValues")
+        if values is None:
+            return
+        good = isinstance(values, list) and all(has_json_type(value, declaration.kind) for value in values)
+        if not values or not good:
+            declaration.refuse("validValues", f"a list of values of the column's type, {declaration.kind}", values)
+        yield cls(tuple(values))
+
+    @property
+    def expected(self) -> str:
+        return f"one of {', '.join(map(str, self.values))}"
+
+    def of_cell(self, cell: Any) -> Iterator[str]:
+        if cell not in self.values:
+            yield self.expected
+
+    def of_column(self, cells: ColumnCells) -> Iterator[tuple[str, Any]]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if pa.types.is_integer(cells.cells.type) and self._is_run(*cells.extremes):
+            return
+        allowed = pa.array(self.values).cast(cells.cells.type)
+        yield self.expected, pc.invert(pc.is_in(cells.cells, value_set=allowed, skip_nulls=True))
+
+    def _is_run(self, low: Any, high: Any) -> bool:
+        """Whether the values are integers without a gap and the extremes lie within: then every cell is allowed.
+
+        [2, 0, 1] with extremes 0 and 2: good, without a look at each cell."""
+        first, last = min(self.values), max(self.values)
+        gapless = last - first + 1 == len(set(self.values))  # type: ignore[operator]
+        return bool(gapless and first <= low.as_py() and high.as_py() <= last)

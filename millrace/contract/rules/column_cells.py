@@ -1,0 +1,50 @@
+"""The cells of one column of a batch, with the figures that several rules need, each computed at most once."""
+
+from __future__ import annotations
+
+import math
+import operator
+from functools import cached_property
+from typing import Any
+
+
+class ColumnCells:
+    """`cells` is an Arrow array of the column's type; of a column with a dictionary it is the dictionary."""
+
+    def __init__(self, cells: Any) -> None:
+        self.cells = cells
+
+    @cached_property
+    def finite_extremes(self) -> tuple[float, float] | None:
+        """The lowest and the highest cell of a column of float64 without nulls, NaN and infinity; else None.
+
+        numpy takes a tenth of Arrow's time for it, and unlike Arrow it gives NaN when one cell is NaN: one pass
+        answers both `finite` and `range`."""
+        import pyarrow as pa
+
+        whole = self.cells
+        if isinstance(whole, pa.ChunkedArray):
+            if whole.num_chunks != 1:
+                return None
+            whole = whole.chunk(0)
+        if not pa.types.is_float64(whole.type) or whole.null_count:
+            return None
+        numbers = whole.to_numpy()
+        low, high = float(numbers.min()), float(numbers.max())
+        return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+    @cached_property
+    def extremes(self) -> tuple[Any, Any]:
+        """The lowest and the highest cell as Arrow scalars; nulls and NaN are left out."""
+        import pyarrow.compute as pc
+
+        low, high = operator.itemgetter("min", "max")(pc.min_max(self.cells))
+        return low, high
+
+    @cached_property
+    def lengths(self) -> Any:
+        """Characters of each string, bytes of each binary."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        return pc.utf8_length(self.cells) if pa.types.is_string(self.cells.type) else pc.binary_length(self.cells)

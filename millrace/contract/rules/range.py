@@ -1,0 +1,105 @@
+"""A number, a date or a timestamp lies within bounds."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from millrace.contract.cells import has_json_type, parse_cell
+from millrace.contract.kinds import FLOATS, INTEGERS, TIMES, Kind
+from millrace.contract.reasons import Reason
+from millrace.contract.rules.rule import Rule
+
+if TYPE_CHECKING:
+    from millrace.contract.rules.column_cells import ColumnCells
+    from millrace.contract.rules.declaration import Declaration
+
+Bound = int | float | date | datetime
+EXACT = 2**53
+"""Below it every whole number is a float64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range(Rule):
+    """Bounds of the column's type: whole numbers on integers, in UTC for `timestamp_utc`."""
+
+    reason: ClassVar[Reason] = Reason.RANGE
+    kinds: ClassVar[tuple[Kind, ...]] = (*INTEGERS, *FLOATS, *TIMES)
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"logicalTypeOptions": {"minimum": 0, "maximum": 100}},
+        {"logicalTypeOptions": {"exclusiveMinimum": -1, "exclusiveMaximum": 2**24 + 1}},
+        {"logicalTypeOptions": {"minimum": 0.1}},
+        {"logicalTypeOptions": {"minimum": "2020-01-02", "exclusiveMaximum": "2020-02-01"}},
+        {"logicalTypeOptions": {"minimum": "2020-01-02T12:00:00+02:00", "maximum": "2020-01-03T00:00Z"}},
+    )
+
+    minimum: Bound | None = None
+    maximum: Bound | None = None
+    exclusive_minimum: Bound | None = None
+    exclusive_maximum: Bound | None = None
+
+    @classmethod
+    def declared(cls, declaration: Declaration) -> Iterator[Range]:
+        words = {
+            "minimum": "minimum",
+            "maximum": "maximum",
+            "exclusiveMinimum": "exclusive_minimum",
+            "exclusiveMaximum": "exclusive_maximum",
+        }
+        bounds = {field: _read_bound(declaration, word) for word, field in words.items()}
+        if any(bound is not None for bound in bounds.values()):
+            yield cls(**bounds)
+
+    def of_cell(self, cell: Any) -> Iterator[str]:
+        for symbol, bound, breaks, _, _ in self._comparisons():
+            if breaks(cell, bound):
+                yield f"{symbol} {bound}"
+
+    def of_column(self, cells: ColumnCells) -> Iterator[tuple[str, Any]]:
+        """The extremes first: masks are made for bounds that some cell breaks."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        kind = cells.cells.type
+        if pa.types.is_floating(kind):
+            kind = pa.float64()  # Arrow would round a whole bound to float32; every float32 is a float64
+        elif pa.types.is_integer(kind):
+            kind = pa.int64()
+        for symbol, bound, breaks, compare, at in self._comparisons():
+            limit = pa.scalar(bound, kind)
+            fails = getattr(pc, compare)
+            quick = cells.finite_extremes
+            if breaks(quick[at], bound) if quick else fails(cells.extremes[at], limit).as_py():
+                yield f"{symbol} {bound}", fails(cells.cells, limit)
+
+    def _comparisons(self) -> Iterator[tuple[str, Bound, Callable[[Any, Any], bool], str, int]]:
+        """Of each bound: its symbol, itself, what breaks it in Python and in Arrow, and which extreme can (0 or 1)."""
+        for symbol, bound, breaks, compare, at in (
+            (">=", self.minimum, operator.lt, "less", 0),
+            ("<=", self.maximum, operator.gt, "greater", 1),
+            (">", self.exclusive_minimum, operator.le, "less_equal", 0),
+            ("<", self.exclusive_maximum, operator.ge, "greater_equal", 1),
+        ):
+            if bound is not None:
+                yield symbol, bound, breaks, compare, at
+
+
+def _read_bound(declaration: Declaration, word: str) -> Bound | None:
+    value, kind = declaration.take(word), declaration.kind
+    if value is None:
+        return None
+    try:
+        if kind in TIMES:
+            bound: Bound = parse_cell(str(value), kind)  # YAML may have made a datetime of it
+            return bound
+        if kind in FLOATS and has_json_type(value, kind) and math.isfinite(value):
+            return float(value) if abs(value) >= EXACT else value
+        if kind in INTEGERS and has_json_type(value, "int64"):
+            return int(value)
+    except (ValueError, OverflowError):
+        pass
+    return declaration.refuse(word, f"a bound of a {kind}", value)

@@ -1,0 +1,257 @@
+"""Every rule of the catalogue, on every kind of column that can have it: a request and a drop give the same answer."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from millrace.contract.column import check_columns
+from millrace.contract.kinds import KINDS, Kind
+from millrace.contract.load import TYPES, load_contract
+from millrace.contract.odcs import check_contract
+from millrace.contract.reasons import Reason
+from millrace.contract.row import check_row
+from millrace.contract.rules.catalogue import RULES
+from millrace.contract.rules.column_cells import ColumnCells
+from millrace.contract.rules.pattern import Pattern
+from millrace.contract.rules.rule import Rule
+from millrace.contract.schema import Column, Table
+from millrace.contract.validate import validate
+from millrace.errors import WorkloadError
+from millrace.files.sniff import read_drop
+from millrace.workload.declaration import load_workload
+
+ELECTRICITY = Path(__file__).parents[3] / "workloads" / "electricity"
+LOGICAL: dict[Kind, tuple[str, str]] = {
+    kind: (logical, physical) for logical, kinds in TYPES.items() for physical, kind in kinds.items() if physical
+}
+LOGICAL["timestamp_utc"] = LOGICAL["timestamp"]
+
+
+def declared(kind: Kind, properties: Mapping[str, Any], folder: Path) -> Column:
+    """The column as `load_contract` reads it; raises WorkloadError as it does."""
+    logical, physical = LOGICAL[kind]
+    options = {"timezone": True} if kind == "timestamp_utc" else {}
+    column = {"name": "c", "logicalType": logical, "physicalType": physical} | properties
+    column["logicalTypeOptions"] = options | properties.get("logicalTypeOptions", {})
+    label = {"name": "y", "logicalType": "boolean", "customProperties": [{"property": "role", "value": "label"}]}
+    tables = [{"name": name, "properties": [column, label]} for name in ("rows", "labels")]
+    (folder / "contract.yaml").write_text(yaml.safe_dump({"schema": tables}))
+    return load_contract(folder).rows.column("c")
+
+
+def cases() -> Iterator[Any]:
+    """Each rule with each kind of column that it says it is for, as its examples declare it."""
+    with TemporaryDirectory() as folder:
+        for rule in RULES:
+            for kind in rule.kinds:
+                for number, properties in enumerate(rule.examples):
+                    try:
+                        column = declared(kind, properties, Path(folder))
+                    except WorkloadError:
+                        continue  # an example for columns of another kind
+                    if any(isinstance(check, rule) for check in column.checks):
+                        yield pytest.param(rule, column, id=f"{rule.__name__}-{kind}-{number}")
+
+
+CASES = list(cases())
+
+
+def test_each_rule_has_an_example_for_each_of_its_kinds() -> None:
+    found = {(case.values[0], case.values[1].kind) for case in CASES}
+    assert found == {(rule, kind) for rule in RULES for kind in rule.kinds}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_is_refused_on_columns_of_other_kinds(rule: type[Rule], tmp_path: Path) -> None:
+    for kind in set(KINDS) - set(rule.kinds):
+        for properties in rule.examples:
+            try:
+                column = declared(kind, properties, tmp_path)
+            except WorkloadError:
+                continue
+            assert not any(isinstance(check, rule) for check in column.checks)
+            assert not properties, f"{properties} is declared for a {kind} and never checked"
+
+
+def _numbers_near(*numbers: float) -> list[float]:
+    return [near for number in numbers for near in (number - 1, number, number + 1)]
+
+
+EDGES: list[Any] = [
+    *(int(n) for n in _numbers_near(0, 3, 100, -1, 2**24, 2**31, -(2**31), 2**53, 2**63, -(2**63), 10**20)),
+    10**400, 0.1, 0.3, 0.30000000000000004, 0.05, 0.25, 1.0, -0.0, 1e39, -1e39, 1e308, 3.4028235677973366e38, 1e-320,
+    struct.unpack("f", struct.pack("f", 0.1))[0], True, False, [], {}, [1],
+    "", " ", "a", "bb", "abbb", "a\n", "a\nb", "é", "\u0663", "7", "\ud800", "\0", "a\u0300", "\U0001f600" * 3, "00",
+    "0a0b", "A b", "zz", "61" * 9,
+    "2020-01-02", "2020-01-31", "2020-02-01", " 2020-01-02", "2020-01-02 ", "2020-W01-4", "20200102", "2020-1-2",
+    "0000-01-01", "0001-01-01", "9999-12-31", "10000-01-01", "2020-02-30", "2020-01-02Z",
+    "2020-01-02T12", "2020-01-02T12:00", "2020-01-02 12:00:00", "2020-01-02t12:00:00", "2020-01-02T12:00:00.5",
+    "2020-01-02T12:00:00,5", "2020-01-02T12:00:00.1234567", "2020-01-02T24:00:00", "2020-01-02T12:00:60",
+    "2020-01-02T12:00:00Z", "2020-01-02T10:00:00Z", "2020-01-02T12:00:00+02:00", "2020-01-02T11:59:59+0200",
+    "2020-01-03T00:00+00", "2020-01-03T00:00:00.000001Z", "2020-01-02T12:00:00+24:00", "2020-01-02T12:00:00+01:00:00",
+    "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "\u0662020-01-02", "2020-01-02T12:00:00z",
+]  # fmt: skip
+"""Values that one of Python, JSON, Arrow and RE2 treats in a way of its own."""
+PIECES = st.sampled_from(["2020-01-02", "T", " ", "12", ":", "30", ".5", "Z", "+", "02:00", "-", "W01", "0", "\n"])
+VALUES = st.one_of(
+    st.none(),
+    st.sampled_from(EDGES),
+    st.integers(-5, 130),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-300, 300).map(lambda n: n / 10),
+    st.text("abc0\n é", max_size=5),
+    st.lists(PIECES, max_size=8).map("".join),
+    st.binary(max_size=5).map(bytes.hex),
+    st.dates().map(str),
+    st.datetimes().map(str),
+    st.datetimes(timezones=st.timezones()).map(str),
+)
+Found = list[tuple[str, str | None, str]]
+
+
+def by_request(value: Any, column: Column) -> Found:
+    violations = check_row({"c": value}, Table(name="t", columns=(column,)))
+    return [(one.reason, one.column, one.expected) for one in violations]
+
+
+def by_drop(values: list[Any], column: Column, folder: Path) -> list[Found]:
+    """What ingestion and validation find in a drop of JSON lines, by line."""
+    table, path = Table(name="t", columns=(column,)), folder / "drop.jsonl"
+    path.write_text("".join(json.dumps({"c": value}) + "\n" for value in values))
+    found: list[Found] = [[] for _ in values]
+    for part in read_drop(path, table):
+        for row in (*part.unparsable, *validate(part.rows, table).refused):
+            found[(row.line or 0) - 1] = [(one.reason, one.column, one.expected) for one in row.violations]
+    return found
+
+
+def assert_both_forms_agree(values: list[Any], column: Column) -> None:
+    with TemporaryDirectory() as folder:
+        dropped = by_drop(values, column, Path(folder))
+    for value, of_drop in zip(values, dropped, strict=True):
+        assert by_request(value, column) == of_drop, f"{value!r} in {column}"
+
+
+@pytest.mark.parametrize(("rule", "column"), CASES)
+@settings(max_examples=60, deadline=None)
+@given(values=st.lists(VALUES, min_size=1, max_size=8))
+@example(values=EDGES)
+@example(values=[None])
+def test_a_request_and_a_drop_find_the_same(rule: type[Rule], column: Column, values: list[Any]) -> None:
+    assert_both_forms_agree(values, column)
+
+
+@pytest.mark.parametrize(("rule", "column"), CASES)
+def test_the_values_reach_both_sides_of_the_rule(rule: type[Rule], column: Column) -> None:
+    """A comparison on cells that are all good, or all bad, would prove nothing."""
+    found = [by_request(value, column) for value in [None, *EDGES]]
+    good = [one for one in found if not one]
+    assert any(rule.reason in [reason for reason, _, _ in one] for one in found)
+    assert good or column.checks
+
+
+@pytest.mark.parametrize(("rule", "column"), CASES)
+def test_a_dictionary_gives_what_plain_cells_give(rule: type[Rule], column: Column) -> None:
+    if column.kind != "string":
+        return
+    words = [value for value in EDGES if isinstance(value, str) and value != "\ud800"] + [None, "a", None]
+    plain = pa.table({"c": pa.array(words, pa.string())})
+    encoded = pa.table({"c": plain["c"].dictionary_encode()})
+    table = Table(name="t", columns=(column,))
+    forms = [
+        [(one.reason, one.expected, one.rows.tolist()) for one in check_columns(rows, table)]
+        for rows in (plain, encoded)
+    ]
+    assert forms[0] == forms[1]
+    assert forms[0], "some of the words break it"
+
+
+@dataclass(frozen=True)
+class _Uneven(Rule):
+    """Python finds cells above 2, Arrow cells above 3."""
+
+    reason: ClassVar[Reason] = Reason.RANGE
+    kinds: ClassVar[tuple[Kind, ...]] = ("int64",)
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
+
+    def of_cell(self, cell: Any) -> Iterator[str]:
+        if cell > 2:
+            yield "two"
+
+    def of_column(self, cells: ColumnCells) -> Iterator[tuple[str, Any]]:
+        import pyarrow.compute as pc
+
+        yield "two", pc.greater(cells.cells, 3)
+
+
+def test_two_forms_that_differ_are_seen() -> None:
+    column = Column(name="c", kind="int64", rules=(_Uneven(),))
+    assert_both_forms_agree([1, 4, None], column)
+    with pytest.raises(AssertionError, match=r"3 in Column"):
+        assert_both_forms_agree([1, 3, 4], column)
+
+
+WRONG: list[tuple[Kind, dict[str, Any]]] = [
+    ("int64", {"minimum": 0.5}),
+    ("int64", {"maximum": 2**63}),
+    ("float64", {"minimum": "a"}),
+    ("float64", {"minimum": float("inf")}),
+    ("float64", {"maximum": 10**400}),
+    ("date", {"minimum": "2020-W01-1"}),
+    ("timestamp", {"minimum": "2020-01-01T00:00:00Z"}),
+    ("timestamp_utc", {"minimum": "2020-01-01T00:00:00"}),
+    ("int64", {"multipleOf": 0.5}),
+    ("int64", {"multipleOf": 0}),
+    ("float64", {"multipleOf": -1}),
+    ("float64", {"multipleOf": 10**400}),
+    ("string", {"minLength": -1}),
+    ("string", {"maxLength": 1.5}),
+    ("string", {"pattern": 5}),
+    ("string", {"format": "email"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), WRONG)
+def test_a_rule_that_cannot_be_checked_is_refused(kind: Kind, options: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError, match=r"schema\.0\.properties\.0\.logicalTypeOptions"):
+        declared(kind, {"logicalTypeOptions": options}, tmp_path)
+
+
+def test_a_word_that_is_declared_twice_is_refused(tmp_path: Path) -> None:
+    quality = [{"metric": "invalidValues", "arguments": {"validValues": ["a"]}, "mustBe": 0}]
+    with pytest.raises(WorkloadError, match="validValues once"):
+        declared("string", {"quality": quality, "enum": ["b"]}, tmp_path)
+
+
+@pytest.mark.parametrize("expression", ["(?=a)b", r"a\Z", r"(a)\1", "a{1,2000}", "("])
+def test_a_pattern_that_only_python_knows_stops_at_synth(expression: str, tmp_path: Path) -> None:
+    document = yaml.safe_load((ELECTRICITY / "contract.yaml").read_text())
+    document["schema"][1]["properties"][2]["logicalTypeOptions"]["pattern"] = expression
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(WorkloadError, match="a regular expression of RE2"):
+        check_contract(tmp_path, load_workload(ELECTRICITY))
+
+
+def test_a_pattern_takes_time_linear_in_the_text() -> None:
+    """Python's `re` needs hours for this one."""
+    column = Column(name="c", kind="string", rules=(Pattern("^(a+)+$"),))
+    assert by_request("a" * 5000 + "b", column) == [("pattern", "c", "^(a+)+$")]
+
+
+def test_a_number_that_is_infinite_in_its_column_is_reported_once() -> None:
+    column = Column(name="c", kind="float32")
+    bounded = replace(column, rules=tuple(case.values[1].rules[0] for case in CASES if case.id == "Range-float32-0"))
+    assert [reason for reason, _, _ in by_request(1e39, bounded)] == ["not_finite"]
