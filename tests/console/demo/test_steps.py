@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from console.demo.narrative.story import spans
 from console.demo.steps import Noted, Step, steps, wall_s
 from console.queries.executions import Execution
 
@@ -77,6 +78,19 @@ def test_an_execution_that_nobody_caused_has_no_cause(
 ) -> None:
     by_hand = replace(found[0], arn="arn:by-hand", input={"cause": "console"}, started=found[-1].started + timedelta(1))
     assert steps([*found, by_hand], deeds, noted)[-1].caused_by is None
+
+
+def test_a_refusal_is_red_by_what_came_of_it_and_not_by_a_name(
+    found: list[Execution], deeds: list[Step], noted: list[Noted]
+) -> None:
+    made = [step for step in steps(found, deeds, noted) if step.kind != "clock"]
+    tones = {step.name: span.tone for step, span in zip(made, spans(made), strict=True)}
+    assert tones["train (alarm): refused by calibration and non-inferiority"] == "bad"
+    assert tones["retrain: refused, cool-down until 1997-08-05"] == "bad"
+    assert tones["train (first): version 1"] == "plain"
+    assert tones["release version 2"] == "good"
+    (put,) = spans([replace(made[0], subject="put labels/week: refused.csv")])
+    assert put.tone == "plain"
 
 
 def test_a_step_as_json_says_both_clocks(found: list[Execution], deeds: list[Step], noted: list[Noted]) -> None:
