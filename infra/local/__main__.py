@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from infra.local import recorder
+from infra.local.control import secret_file
 from infra.local.iam.identity import Identity
 from infra.local.server import running, warm
 
@@ -21,7 +22,7 @@ class Interrupted(BaseException):
 
 
 def main() -> None:
-    """Print one JSON line with the address when the cloud is ready, then wait for SIGINT or SIGTERM."""
+    """Print one JSON line, the address and the secret's file, when the cloud is ready; end upon SIGINT or SIGTERM."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     # Inherited by every process that the cloud starts: one whose recorder does not stand by yet is not ended by it.
@@ -30,7 +31,8 @@ def main() -> None:
     try:
         with running(arguments.workspace, port=arguments.port, clock=arguments.clock) as cloud:
             cloud.parts[Identity].recording.switch(on=arguments.record)
-            print(json.dumps({"endpoint_url": cloud.endpoint_url}), flush=True)
+            secret = str(secret_file(cloud.workspace))
+            print(json.dumps({"endpoint_url": cloud.endpoint_url, "secret_file": secret}), flush=True)
             cloud.background("warm", lambda: warm(cloud))
             threading.Event().wait()
     except Interrupted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import threading
@@ -42,6 +43,8 @@ class Cloud:
     workspace: Path
     """Everything that the cloud writes lies below this folder (`build/local`)."""
     port: int
+    secret: str = field(default_factory=secrets.token_urlsafe, repr=False)
+    """Of this run; the routes below `/_millrace/` answer only to it."""
     region: str = REGION
     clock: Clock = field(default_factory=Clock)
     stopping: threading.Event = field(default_factory=threading.Event)

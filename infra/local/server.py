@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import socket
 import sys
 import tempfile
 import threading
-import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.local.cloud import Cloud
-from infra.local.patching import undone
-
-if TYPE_CHECKING:
-    from infra.local.calls import Call
+from infra.local.control import PREFIX, SECRET_VARIABLE, Answer, Application, Control, Start, json_answer, write_secret
+from infra.local.patching import replace, undone
+from infra.local.web_pages import why_refused
 
 FILLERS = (
     "remembered",
@@ -67,14 +63,7 @@ SWITCH_S = 0.001
 """How long a thread may compute while others wait for the interpreter. A request comes to its turn some fifty times:
 with Python's own five milliseconds, four threads that compute make it last for seconds, and clients that wait for
 three, such as Arrow's, give up one after the other."""
-CONTROL = "/_millrace/"
 CALL = "millrace.call"
-ROLE_KEYS = "ASIA"
-"""How the access keys of an assumed role begin."""
-
-Start = Callable[..., Any]
-Answer = Iterable[bytes]
-Application = Callable[[dict[str, Any], Start], Answer]
 
 _ONE_CLOUD = threading.Lock()
 
@@ -91,6 +80,7 @@ def running(
     workspace.mkdir(parents=True, exist_ok=True)
     listener = _listen(port)
     cloud = Cloud(workspace=workspace.resolve(), port=listener.getsockname()[1])
+    write_secret(cloud)
     if clock is not None:
         cloud.clock.set(clock)
     with listener, _alone(), _settled_environment(cloud), _switching_soon(), undone(), _empty():
@@ -170,7 +160,7 @@ def _settled_environment(cloud: Cloud) -> Iterator[None]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
         "MOTO_PORT": str(cloud.port),
-        "MOTO_DISABLE_GLOBAL_CORS": "true",
+        SECRET_VARIABLE: cloud.secret,
         "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
     }
     try:
@@ -209,10 +199,13 @@ def _make_server(cloud: Cloud, listener: socket.socket, application: Application
 
 def _guarded(cloud: Cloud) -> Application:
     """moto behind the guards: what the clients of this process call."""
+    from moto.moto_server import werkzeug_app
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     from infra.local.calls import read_call
 
+    # moto reads its environment variable for this once, when it is imported: before any cloud, in most processes.
+    replace(werkzeug_app, DISABLE_GLOBAL_CORS=True)
     moto = DomainDispatcherApplication(create_backend_app)
 
     def application(environ: dict[str, Any], start: Start) -> Answer:
@@ -234,13 +227,15 @@ def _served(cloud: Cloud, installed: list[Any]) -> Application:
     from infra.local.calls import read_call
 
     control = Control(cloud, installed)
-    cloud.routes[CONTROL] = control
+    cloud.routes[PREFIX] = control
 
     def application(environ: dict[str, Any], start: Start) -> Answer:
-        path = environ.get("PATH_INFO", "")
-        if path.startswith(CONTROL):
-            longest = max((prefix for prefix in cloud.routes if path.startswith(prefix)), key=len)
-            return cloud.routes[longest](environ, start)
+        # Before the path is looked at: moto would answer a preflight of any page.
+        refusal = why_refused(environ)
+        if refusal is not None:
+            return json_answer(start, "403 Forbidden", {"message": refusal})
+        if environ.get("PATH_INFO", "").startswith(PREFIX):
+            return control.serve(environ, start)
         environ[CALL] = call = read_call(environ)
         control.count(call)
         return _told(cloud, environ, start)
@@ -260,7 +255,7 @@ def _told(cloud: Cloud, environ: dict[str, Any], start: Start) -> Answer:
             traceback.print_exc(file=lines)
         message = f"the local cloud cannot do this: {type(error).__name__}: {error}"
         if environ[CALL] is None:
-            return _json(start, "501 Not Implemented", {"message": message})
+            return json_answer(start, "501 Not Implemented", {"message": message})
         status, headers, body = error_answer(environ[CALL], "NotImplemented", message)
         start(status, headers)
         return [body]
@@ -275,83 +270,3 @@ def warm(cloud: Cloud) -> None:
             return
         cloud.client(service)
         get_service_router(service)
-
-
-class Control:
-    """The routes below `/_millrace/` that tell and steer the cloud; all answers are JSON."""
-
-    def __init__(self, cloud: Cloud, installed: list[Any]) -> None:
-        self._cloud = cloud
-        self._installed = installed
-        self._calls: Counter[str] = Counter()
-        self._of_people: Counter[str] = Counter()
-        self._lock = threading.Lock()
-        self._deployments: list[dict[str, Any]] = []
-
-    def count(self, call: Call | None) -> None:
-        name = call.name if call else "unsigned"
-        with self._lock:
-            self._calls[name] += 1
-            if call is None or not call.access_key.startswith(ROLE_KEYS):
-                self._of_people[name] += 1
-
-    def __call__(self, environ: dict[str, Any], start: Start) -> Answer:
-        name = environ["PATH_INFO"].removeprefix(CONTROL).replace("-", "_")
-        route = getattr(self, f"{environ['REQUEST_METHOD'].lower()}_{name}", None)
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        try:
-            if route is None:
-                return _json(start, "404 Not Found", {"error": f"no control route {environ['PATH_INFO']}"})
-            return _json(start, "200 OK", route(json.loads(environ["wsgi.input"].read(length) or "{}")))
-        except (ValueError, KeyError) as error:
-            return _json(start, "400 Bad Request", {"error": str(error)})
-
-    def get_health(self, _: Any) -> dict[str, Any]:
-        return {"ready": True, "fillers": [module.__name__.rpartition(".")[2] for module in self._installed]}
-
-    def get_clock(self, _: Any) -> dict[str, str]:
-        return {"now": self._cloud.clock.now().isoformat()}
-
-    def post_clock(self, body: dict[str, str]) -> dict[str, str]:
-        """Returns when every schedule due on the way has fired."""
-        self._cloud.clock.move(datetime.fromisoformat(body["to"]))
-        return self.get_clock(body)
-
-    def get_api_calls(self, _: Any) -> dict[str, Any]:
-        """All calls, and those among them that no role made: by people, by the deployment, by tests."""
-        with self._lock:
-            return {
-                "total": self._calls.total(),
-                "by_operation": dict(self._calls.most_common()),
-                "of_people": dict(self._of_people.most_common()),
-            }
-
-    def get_idle(self, _: Any) -> dict[str, Any]:
-        asked = [module.pending for module in self._installed if hasattr(module, "pending")]
-        moving = [line for pending in asked for line in pending(self._cloud)]
-        return {"idle": not moving, "running": moving}
-
-    def get_entered(self, _: Any) -> list[str]:
-        """A line `<process> <file> <function>` for each function of ours called since `follow`, in order."""
-        entered = self._cloud.entered
-        return entered.read_text().splitlines() if entered.exists() else []
-
-    def post_follow(self, body: dict[str, bool]) -> dict[str, bool]:
-        """Begin or end following; what was written is gone at the end."""
-        self._cloud.follow(body["on"])
-        return body
-
-    def get_deployments(self, _: Any) -> list[dict[str, Any]]:
-        return self._deployments
-
-    def post_deployments(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Remembers what a deployer did: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}]}`."""
-        entry = {**body, "at": time.time()}
-        self._deployments.append(entry)
-        return entry
-
-
-def _json(start: Start, status: str, body: Any) -> Answer:
-    data = json.dumps(body).encode()
-    start(status, [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
-    return [data]

@@ -18,7 +18,6 @@ from botocore.exceptions import ClientError
 
 from millrace.absence import could_not_find
 from millrace.cost import projected_usd, usd_per_hour
-from millrace.desk import Desk
 from millrace.errors import PlaceError
 from millrace.moments import moment, next_month
 from millrace.names import WorkloadNames
@@ -98,9 +97,7 @@ def find_cost(place: Place, names: WorkloadNames, workload: Workload, *, month: 
 
 def now_at(place: Place) -> datetime:
     """The environment's own time: the local cloud's can be moved."""
-    if place.platform.stage == "local":
-        return Desk(endpoint_url=place.client("s3").meta.endpoint_url).now()
-    return datetime.now(UTC)
+    return place.desk.now() if place.desk else datetime.now(UTC)
 
 
 def _first_of(month: str) -> datetime:

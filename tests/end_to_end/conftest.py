@@ -6,7 +6,6 @@ import io
 import json
 import sys
 import threading
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from millrace.demo.run import NAMES, live_through
 from millrace.desk import PLATFORM, Desk, started
 from millrace.names import WorkloadNames
 from millrace.objects import split_uri
+from tests.infra.local.control import control as control_of
 
 LOOKING = (
     "test_loop.py",
@@ -176,8 +176,7 @@ class Lived:
 
 def control(desk: Desk, route: str) -> Any:
     """What a control route of the local cloud says."""
-    with urllib.request.urlopen(f"{desk.endpoint_url}/_millrace/{route}", timeout=60) as answer:
-        return json.load(answer)
+    return control_of(desk.endpoint_url, route, secret=desk.secret)
 
 
 def calls_of_people(desk: Desk) -> Counter[str]:

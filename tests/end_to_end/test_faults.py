@@ -29,6 +29,7 @@ from infra.settings import settings_for
 from millrace.cli.app import app
 from millrace.demo.months import months
 from millrace.demo.run import SAMPLE
+from millrace.desk import SECRET_VARIABLE
 from millrace.errors import WorkloadError
 from tests.end_to_end.conftest import Lived, control
 
@@ -208,6 +209,7 @@ def test_a_function_that_fails_is_redriven(
     finally:
         iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(policy))
     monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
     shown = json.loads(CliRunner().invoke(app, ["show", run["name"], "--json"]).stdout)
     assert shown["steps"][-1]["name"] == "Commit"
     assert any("AccessDenied" in line["text"] for line in shown["log"]["lines"])

@@ -16,7 +16,7 @@ from millrace.cli.app import app
 from millrace.cost import usd_per_hour
 from millrace.demo.months import months
 from millrace.demo.run import SAMPLE
-from millrace.desk import PLATFORM
+from millrace.desk import PLATFORM, SECRET_VARIABLE
 from millrace.operator.decisions import find_days
 from millrace.operator.lineage import Link, trace
 from millrace.operator.place import Place
@@ -29,13 +29,14 @@ Run = Callable[..., Result]
 def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run("versions", "--json")`: the command's result."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
     monkeypatch.setenv("COLUMNS", "250")
     return lambda *words: CliRunner().invoke(app, words, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
 def place(lived: Lived) -> Place:
-    return Place(platform=PLATFORM, client=lived.desk.client)
+    return Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk)
 
 
 @pytest.fixture(scope="module")

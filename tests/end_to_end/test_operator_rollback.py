@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from millrace.cli.app import app
 from millrace.demo.months import months
 from millrace.demo.run import SAMPLE
-from millrace.desk import PLATFORM
+from millrace.desk import PLATFORM, SECRET_VARIABLE
 from millrace.errors import ConflictError
 from millrace.operator.place import Place
 from millrace.operator.rollback import roll_back
@@ -88,12 +88,13 @@ class Caller:
 @pytest.fixture
 def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
     return lambda *words: CliRunner().invoke(app, words)
 
 
 @pytest.fixture(scope="module")
 def place(lived: Lived) -> Place:
-    return Place(platform=PLATFORM, client=lived.desk.client)
+    return Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk)
 
 
 def pointers_of(place: Place, lived: Lived) -> Pointers:

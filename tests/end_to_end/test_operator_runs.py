@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from millrace.cli.app import app
+from millrace.desk import SECRET_VARIABLE
 from millrace.names import MACHINES
 from millrace.operator.executions import read_history
 from millrace.operator.history import read_steps
@@ -21,6 +22,7 @@ from tests.end_to_end.conftest import Lived
 def told(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`told("runs")`: what the command prints with --json."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
 
     def run(*words: str) -> Any:
         return json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)

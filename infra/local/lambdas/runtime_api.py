@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, ClassVar
 
+from infra.local.web_pages import why_refused
+
 PREFIX = "/2018-06-01/runtime/"
 
 
@@ -104,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
+        if self._is_of_a_page():
+            return self._reply(403)
         if self.path != PREFIX + "invocation/next":
             return self._reply(404)
         invocation = self.api.next()
@@ -123,6 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self._is_of_a_page():
+            return self._reply(403)
         match self.path.removeprefix(PREFIX).split("/"):
             case ["init", "error"]:
                 self.api.initialisation_error = body
@@ -134,6 +140,11 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 return self._reply(404)
         return self._reply(202 if accepted else 400)
+
+    def _is_of_a_page(self) -> bool:
+        """A page in a browser could else take an event from the worker, or answer it."""
+        headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
+        return why_refused({"REQUEST_METHOD": self.command, **headers}, hosts=("127.0.0.1",)) is not None
 
     def _reply(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

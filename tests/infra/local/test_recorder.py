@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from infra.local import recorder
 from infra.local.cloud import Cloud
+from tests.infra.local.control import control
 
 PROGRAM = f"""
 import importlib.util, os, sys
@@ -92,4 +92,4 @@ def test_it_stops_when_the_file_is_gone(process: Process) -> None:
 
 def test_a_cloud_whose_processes_would_be_ended_by_the_signal_refuses(cloud: Cloud) -> None:
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        urllib.request.urlopen(f"{cloud.endpoint_url}/_millrace/follow", data=b'{"on": true}')
+        control(cloud.endpoint_url, "follow", {"on": True})

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -18,13 +19,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from tests.infra.local.control import control
+
 Start = Callable[..., subprocess.Popen[str]]
-
-
-def ask(endpoint_url: str, route: str, body: object = None) -> dict:
-    data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(f"{endpoint_url}/_millrace/{route}", data) as answer:
-        return json.load(answer)
 
 
 @pytest.fixture
@@ -51,29 +48,29 @@ def port_of(endpoint_url: str) -> int:
 
 
 def test_an_api_call_is_answered_and_counted(cloud, fresh):
-    before = ask(cloud.endpoint_url, "api-calls")
+    before = control(cloud.endpoint_url, "api-calls")
     boto3.client("sqs").create_queue(QueueName=fresh("queue"))
-    after = ask(cloud.endpoint_url, "api-calls")
+    after = control(cloud.endpoint_url, "api-calls")
     assert after["total"] == before["total"] + 1
     name = "sqs:CreateQueue"
     assert after["by_operation"][name] == before["by_operation"].get(name, 0) + 1
 
 
 def test_calls_of_roles_are_told_from_those_of_people(cloud):
-    before = ask(cloud.endpoint_url, "api-calls")
+    before = control(cloud.endpoint_url, "api-calls")
     boto3.client("sqs").list_queues()
     with pytest.raises(ClientError):
         boto3.client("sqs", aws_access_key_id="ASIAEXAMPLE", aws_secret_access_key="x").list_queues()
-    after = ask(cloud.endpoint_url, "api-calls")
+    after = control(cloud.endpoint_url, "api-calls")
     name = "sqs:ListQueues"
     assert after["by_operation"][name] - before["by_operation"].get(name, 0) == 2
     assert after["of_people"][name] - before["of_people"].get(name, 0) == 1
 
 
 def test_what_a_filler_asks_inside_the_cloud_is_not_counted(cloud):
-    before = ask(cloud.endpoint_url, "api-calls")
+    before = control(cloud.endpoint_url, "api-calls")
     cloud.client("sqs").list_queues()
-    assert ask(cloud.endpoint_url, "api-calls") == before
+    assert control(cloud.endpoint_url, "api-calls") == before
 
 
 def test_each_protocol_is_counted_by_its_operation(cloud):
@@ -82,7 +79,7 @@ def test_each_protocol_is_counted_by_its_operation(cloud):
     boto3.client("lambda").list_functions()
     boto3.client("stepfunctions").list_state_machines()
     boto3.client("ec2").describe_vpcs()
-    counted = ask(cloud.endpoint_url, "api-calls")["by_operation"]
+    counted = control(cloud.endpoint_url, "api-calls")["by_operation"]
     assert {
         "cloudwatch:ListMetrics",
         "s3:ListBuckets",
@@ -120,18 +117,19 @@ def test_a_service_that_is_not_there_is_named(cloud):
 
 def test_an_unknown_control_route_is_named(cloud):
     with pytest.raises(urllib.error.HTTPError, match="404") as refused:
-        ask(cloud.endpoint_url, "nothing")
+        control(cloud.endpoint_url, "nothing")
     assert "/_millrace/nothing" in refused.value.read().decode()
 
 
 def test_the_clock_starts_where_asked_and_only_moves_forward(start, tmp_path):
     process = start(tmp_path / "workspace", "--clock", "1997-01-01T00:00:00+00:00")
     try:
-        url = json.loads(process.stdout.readline())["endpoint_url"]
-        assert ask(url, "clock")["now"].startswith("1997-01-01T00:00")
-        assert ask(url, "clock", {"to": "1997-01-05T12:00:00+00:00"})["now"].startswith("1997-01-05T12:00:00")
+        announced = json.loads(process.stdout.readline())
+        clock = partial(control, announced["endpoint_url"], "clock", secret=Path(announced["secret_file"]).read_text())
+        assert clock()["now"].startswith("1997-01-01T00:00")
+        assert clock({"to": "1997-01-05T12:00:00+00:00"})["now"].startswith("1997-01-05T12:00:00")
         with pytest.raises(urllib.error.HTTPError, match="400"):
-            ask(url, "clock", {"to": "1996-01-01T00:00:00+00:00"})
+            clock({"to": "1996-01-01T00:00:00+00:00"})
     finally:
         process.terminate()
         process.communicate(timeout=10)
