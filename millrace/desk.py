@@ -26,7 +26,7 @@ PLATFORM = Platform(stage="local", account=ACCOUNT, region=REGION)
 ADDRESS_S = 60.0
 SECRET_HEADER = "X-Millrace-Secret"  # noqa: S105 - a header's name
 SECRET_VARIABLE = "MILLRACE_LOCAL_SECRET"  # noqa: S105 - a variable's name
-"""Where the local cloud's own clients find the secret of its run (`infra/local/control.py`)."""
+"""Where the local cloud's own clients find the secret of its run (`infra/local/kernel/control.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

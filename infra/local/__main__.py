@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from infra.local import recorder
-from infra.local.control import secret_file
 from infra.local.iam.identity import Identity
-from infra.local.server import running, warm
+from infra.local.kernel import call_tracer
+from infra.local.kernel.control import secret_file
+from infra.local.kernel.server import running, warm
 
 
 class Interrupted(BaseException):
@@ -26,7 +26,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     # Inherited by every process that the cloud starts: one whose recorder does not stand by yet is not ended by it.
-    signal.signal(recorder.SIGNAL, signal.SIG_IGN)
+    signal.signal(call_tracer.SIGNAL, signal.SIG_IGN)
     arguments = _arguments()
     try:
         with running(arguments.workspace, port=arguments.port, clock=arguments.clock) as cloud:

@@ -17,8 +17,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from infra.local.cloud import ACCOUNT, REGION
-from infra.local.control import PREFIX, SECRET_HEADER, SECRET_VARIABLE
+from infra.local.kernel.cloud import ACCOUNT, REGION
+from infra.local.kernel.control import PREFIX, SECRET_HEADER, SECRET_VARIABLE
 
 LARGE_BYTES = 512 * 1024
 """An asset above this size goes by reference: its bytes stay where the assembly has them."""

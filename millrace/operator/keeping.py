@@ -26,7 +26,7 @@ CDK = Path(__file__).resolve().parents[2] / "build" / "node" / "node_modules" / 
 METADATA = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
 """What the CDK's command line asks of an app: its next `cdk deploy` finds the templates as they are."""
 WORKER = "MILLRACE_ENTERED={}/entered"
-"""How the environment of each function, job and endpoint names its cloud's workspace (`infra/local/recorder.py`)."""
+"""How a process of the cloud names its workspace in its environment (`infra/local/kernel/call_tracer.py`)."""
 
 Said = Callable[[str], None]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.ledger import as_markdown, ledger
-from infra.local.things import LedgerGapError
+from infra.local.ledger.inventory import LedgerGapError
+from infra.local.ledger.ledger import as_markdown, ledger
 
 PAGE = Path(__file__).resolve().parents[2] / "PARITY.md"
 

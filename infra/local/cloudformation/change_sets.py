@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from infra.local import patching
 from infra.local.cloudformation.changes import foreseen
 from infra.local.cloudformation.stack_resources import StackResources
 from infra.local.cloudformation.stacks import fill, register_stack, update_parameters
+from infra.local.kernel import patching
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 models: Any = import_module("moto.cloudformation.models")
 responses: Any = import_module("moto.cloudformation.responses")

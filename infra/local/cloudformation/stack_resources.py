@@ -22,7 +22,7 @@ from infra.local.cloudformation.resources import (
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 models: Any = import_module("moto.cloudformation.models")
 parsing: Any = import_module("moto.cloudformation.parsing")

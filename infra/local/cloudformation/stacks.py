@@ -16,12 +16,12 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from infra.local import patching
 from infra.local.cloudformation.intrinsics import evaluate, holds, references
 from infra.local.cloudformation.stack_resources import ResourceError, StackResources, event
+from infra.local.kernel import patching
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 models: Any = import_module("moto.cloudformation.models")
 parsing: Any = import_module("moto.cloudformation.parsing")

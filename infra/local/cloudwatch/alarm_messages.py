@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.local.cloud import ACCOUNT
 from infra.local.cloudwatch.alarm_evaluation import Judgement, Rule
+from infra.local.kernel.cloud import ACCOUNT
 
 
 @dataclass(frozen=True, kw_only=True)

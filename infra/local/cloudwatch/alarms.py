@@ -17,15 +17,15 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.cloudwatch import alarm_messages, queue_metrics
 from infra.local.cloudwatch.alarm_evaluation import COMPARISONS, RANGE_BEYOND, Rule, judge
 from infra.local.cloudwatch.alarm_messages import State, state_of
 from infra.local.cloudwatch.alarm_rule import holds
 from infra.local.cloudwatch.metrics import Metrics
-from infra.local.dispatcher import dispatcher
-from infra.local.messages import targets
-from infra.local.patching import replace
+from infra.local.events import targets
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.dispatcher import dispatcher
+from infra.local.kernel.patching import replace
 
 LOG = logging.getLogger(__name__)
 TICK_S = 5.0

@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.cloudwatch.log_metrics import LogMetrics
 from infra.local.cloudwatch.metric_math import Frame, evaluate
 from infra.local.cloudwatch.metric_store import MetricStore, Series, as_points, key_of
-from infra.local.patching import replace
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.patching import replace
+from infra.local.logs.embedded_metrics import LogMetrics
 
 if TYPE_CHECKING:
-    from infra.local.lambdas.pools import Outcome
+    from infra.local.awslambda.pools import Outcome
 
 
 class Metrics:
@@ -74,7 +74,7 @@ class Metrics:
 
 
 def install(cloud: Cloud) -> None:
-    from infra.local.lambdas.pools import Functions
+    from infra.local.awslambda.pools import Functions
 
     models: Any = import_module("moto.cloudwatch.models")
     metrics = cloud.parts[Metrics] = Metrics(cloud)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from infra.local.cloud import ACCOUNT, REGION
-from infra.local.iam.needed import Asked
+from infra.local.iam.required_permissions.permission import Asked
+from infra.local.kernel.cloud import ACCOUNT, REGION
 
 
 def context(asked: Asked) -> dict[str, tuple[str, ...]]:

@@ -18,19 +18,19 @@ from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from infra.local import patching
-from infra.local.calls import Call, Refusal, error_answer
-from infra.local.cloud import ACCOUNT, REGION
 from infra.local.iam.condition_keys import KEYS
 from infra.local.iam.decision import Case, why_not
-from infra.local.iam.handed_over import handed_over
-from infra.local.iam.needs import needs
+from infra.local.iam.passed_role_permissions import handed_over
 from infra.local.iam.policies import FAMILIES, Request, text_of
 from infra.local.iam.recording import Recording
+from infra.local.iam.required_permissions.catalogue import needs
 from infra.local.iam.resource_policies import resource_policies
+from infra.local.kernel import patching
+from infra.local.kernel.calls import Call, Refusal, error_answer
+from infra.local.kernel.cloud import ACCOUNT, REGION
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 GLOBAL_KEYS: dict[str, str] = {
     "aws:principalarn": "the role's ARN",

@@ -9,9 +9,9 @@ from typing import Any
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.events.targets import Undelivered, undelivered
 from infra.local.iam.roles import as_role
-from infra.local.messages.targets import Undelivered, undelivered
+from infra.local.kernel.cloud import ACCOUNT, Cloud
 
 # Universal targets name services as the JavaScript SDK does; these differ from botocore's names.
 _SDK_NAMES = {"sfn": "stepfunctions", "eventbridge": "events", "cloudwatchlogs": "logs"}

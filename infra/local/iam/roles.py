@@ -11,8 +11,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from infra.local.cloud import Cloud
-from infra.local.transport import connect
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.transport import connect
 
 _KEYS_LAST_S = 3000.0
 """A little less than the hour that assumed keys live."""

@@ -11,9 +11,9 @@ import json
 from importlib import import_module
 from typing import Any
 
-from infra.local.cloud import ACCOUNT
 from infra.local.iam.identity import GLOBAL_KEYS
 from infra.local.iam.policies import Request, verdict
+from infra.local.kernel.cloud import ACCOUNT
 
 OPEN_WITHOUT_POLICY = True
 _ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}

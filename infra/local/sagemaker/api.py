@@ -20,8 +20,8 @@ from moto.core.responses import ActionResult
 from moto.core.utils import get_service_model
 from moto.sagemaker.responses import SageMakerResponse
 
-from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.patching import replace
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.patching import replace
 
 Fields = dict[str, Any]
 """A request, or a resource as its Describe operation answers it, members named as in the API."""
@@ -175,7 +175,7 @@ def check_role(role_arn: str) -> None:
     """Refuse a role that does not exist or does not trust SageMaker, as every Create operation does."""
     from moto.iam.exceptions import NotFoundException
 
-    from infra.local.iam.trust import check_trust
+    from infra.local.kernel.trust import check_trust
 
     try:
         check_trust(role_arn, "sagemaker.amazonaws.com")

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.sagemaker.api import (
     Fields,
     RefusedError,

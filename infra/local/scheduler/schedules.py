@@ -20,15 +20,15 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
-from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.dispatcher import dispatcher
+from infra.local.events import targets
+from infra.local.events.rules import deliver_to_targets
 from infra.local.iam import role_calls
 from infra.local.iam.identity import refused
-from infra.local.iam.needed import key_arn
 from infra.local.iam.policies import Request
-from infra.local.messages import targets
-from infra.local.messages.events import deliver_to_targets
-from infra.local.patching import replace
+from infra.local.iam.required_permissions.permission import key_arn
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.dispatcher import dispatcher
+from infra.local.kernel.patching import replace
 from infra.local.scheduler.schedule_times import next_due
 
 LOG = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryC
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramTimedOut
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
-from infra.local.cloud import Cloud
+from infra.local.kernel.cloud import Cloud
 from infra.local.sagemaker.api import in_milliseconds
 
 # moto's declared types know nothing of what is added here.

@@ -20,7 +20,7 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramRunning
 
-from infra.local import patching
+from infra.local.kernel import patching
 
 Mark = tuple[str, int | None]
 """The type of an event that is told once in the life of a visit; of an iteration with its index."""

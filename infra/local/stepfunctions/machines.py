@@ -30,9 +30,9 @@ from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from infra.local.cloud import Cloud
-from infra.local.parity import TASKS, task_name
-from infra.local.patching import replace, replace_entries
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace, replace_entries
+from infra.local.ledger.parity import TASKS, task_name
 from infra.local.stepfunctions.executions import LocalExecution, executions, find
 from infra.local.stepfunctions.journal import install_journal
 from infra.local.stepfunctions.redrive import redrive

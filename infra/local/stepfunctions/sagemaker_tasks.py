@@ -19,10 +19,10 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceCallback,
 )
 
-from infra.local.cloud import Cloud
-from infra.local.patching import replace
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace
 from infra.local.sagemaker.api import in_milliseconds
-from infra.local.sagemaker.jobs import jobs
+from infra.local.sagemaker.jobs.jobs import jobs
 from infra.local.stepfunctions.outcomes import failure, waited
 
 _OPTIMIZED = {

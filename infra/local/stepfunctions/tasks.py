@@ -25,9 +25,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 
-from infra.local.cloud import Cloud
 from infra.local.iam.roles import as_role
-from infra.local.patching import replace, replace_entries
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace, replace_entries
 from infra.local.sagemaker.api import in_milliseconds
 from infra.local.stepfunctions.outcomes import as_text, failure, pascal, waited
 from infra.local.stepfunctions.sagemaker_tasks import serve_sagemaker

@@ -29,8 +29,8 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackOutcomeTimedOut
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 
-from infra.local.cloud import Cloud
-from infra.local.patching import replace
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace
 from infra.local.stepfunctions.executions import stamp
 
 _POLL_S = 0.1

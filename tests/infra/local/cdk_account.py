@@ -17,7 +17,7 @@ from typing import Any
 
 import boto3
 
-from infra.local.cloud import ACCOUNT, REGION
+from infra.local.kernel.cloud import ACCOUNT, REGION
 
 ROOT = Path(__file__).resolve().parents[3]
 CLI = ROOT / "build" / "node" / "node_modules" / ".bin" / "cdk"

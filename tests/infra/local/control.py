@@ -7,7 +7,7 @@ import os
 import urllib.request
 from typing import Any
 
-from infra.local.control import SECRET_HEADER, SECRET_VARIABLE
+from infra.local.kernel.control import SECRET_HEADER, SECRET_VARIABLE
 
 
 def control(endpoint_url: str, route: str, body: object = None, *, secret: str | None = None) -> Any:

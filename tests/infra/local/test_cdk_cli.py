@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.cloud import ACCOUNT, REGION
+from infra.local.kernel.cloud import ACCOUNT, REGION
 from tests.infra.local.cdk_account import ASSETS, DRIFT, INGEST, WAIT_S, Account, account_below, edited, retained
 from tests.infra.local.control import control
 

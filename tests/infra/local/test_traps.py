@@ -148,8 +148,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 import infra
-from infra.local.cloud import Cloud
-from infra.local.messages.queues import POLL_S
+from infra.local.kernel.cloud import Cloud
+from infra.local.sqs.queues import POLL_S
 from tests.infra.local import tiny_images
 from tests.infra.local.waiting import until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.cloud import Cloud
+from infra.local.kernel.cloud import Cloud
 from millrace.contract.reading import load_contract
 from millrace.lake import storage
 from millrace.lake.tables import Lake

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.cloudwatch.log_streams import log_streams
+from infra.local.logs.log_streams import log_streams
 from millrace.operator.history import Call, Step
 from millrace.operator.run_logs import plainly, read_log
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ def as_text(value: Any) -> str:
 
 
 def arn(service: str, wanted: Wanted, rest: str) -> str:
-    from infra.local.cloud import ACCOUNT
+    from infra.local.kernel.cloud import ACCOUNT
 
     return f"arn:aws:{service}:{wanted.cloud.region}:{ACCOUNT}:{rest}"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.local.cloud import ACCOUNT
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+from infra.local.kernel.cloud import ACCOUNT
 
 
 def _put_alarm(wanted: Wanted) -> Made:

@@ -86,7 +86,7 @@ def _logging(_: Wanted, name: str, value: dict[str, Any]) -> None:
     """moto asks for the old log-delivery group, AWS takes a bucket policy too. The setting is kept, no log written."""
     from moto.s3.models import s3_backends
 
-    from infra.local.cloud import ACCOUNT
+    from infra.local.kernel.cloud import ACCOUNT
 
     target = value.get("DestinationBucketName", name)
     bucket = s3_backends[ACCOUNT]["aws"].buckets[name]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from infra.local.cloud import Cloud
 from infra.local.iam import recording
 from infra.local.iam.decision import why_not
 from infra.local.iam.identity import Identity
 from infra.local.iam.recording import Allowed, Recording, read
 from infra.local.iam.roles import as_role
+from infra.local.kernel.cloud import Cloud
 from tests.infra.local import tiny_images
 from tests.infra.local.control import control
 
