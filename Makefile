@@ -53,7 +53,7 @@ check: setup bandit secrets dockerfiles
 	$(BIN)/zizmor --offline --no-progress --quiet --persona auditor .github/workflows
 
 # Settings in pyproject.toml; a line that is right as it is says so (nosec, and why).
-bandit: SOURCES ?= millrace functions jobs infra
+bandit: SOURCES ?= millrace console functions jobs infra
 bandit: static
 	$(STATIC)/bin/bandit --quiet --recursive --configfile pyproject.toml $(SOURCES)
 

@@ -11,11 +11,11 @@ import aws_cdk as cdk
 
 from infra.context import REPOSITORY
 from infra.settings import StageSettings, settings_for
+from infra.stacks.catalogue import ROOMS
 from infra.stacks.platform import IMAGES, PlatformStack
-from infra.stacks.rooms import ROOMS
 from millrace.errors import ConfigurationError
 from millrace.names import WorkloadNames
-from millrace.workload import load_workload, workload_folders, workloads_folder
+from millrace.workload.declaration import load_workload, workload_folders, workloads_folder
 
 
 def build(

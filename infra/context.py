@@ -10,7 +10,7 @@ from aws_cdk import aws_ssm as ssm
 
 from infra.settings import StageSettings
 from millrace.names import Platform, WorkloadNames
-from millrace.workload import Workload
+from millrace.workload.declaration import Workload
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

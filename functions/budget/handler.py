@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from millrace.cost import projected_usd
-from millrace.invocation import Asked, Invocation
+from millrace.messages.envelope import Asked, Invocation
 from millrace.settings.budget import BudgetSettings
-from millrace.state import State
-from millrace.training_run import longest_hours, usages
-from millrace.workload import load_workload
+from millrace.state.table import State
+from millrace.workload.declaration import load_workload
+from millrace.workload.prices import projected_usd
+from millrace.workload.training_cost import longest_hours, usages
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

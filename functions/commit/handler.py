@@ -10,13 +10,13 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.commit.staging import accepted_rows, keep_late
-from millrace.contract.reading import load_contract
-from millrace.ingestion import Committed, IngestState
-from millrace.invocation import Invocation
-from millrace.lake.commits import commit
-from millrace.lake.tables import Lake
+from millrace.contract.load import load_contract
+from millrace.datasets.commits import commit
+from millrace.datasets.tables import Lake
+from millrace.messages.envelope import Invocation
+from millrace.messages.ingest import Committed, IngestState
 from millrace.settings.commit import CommitSettings
-from millrace.state import State
+from millrace.state.table import State
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

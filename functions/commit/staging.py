@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.arrow import parsed_schema
-from millrace.contract.model import Table
-from millrace.contract.validation import Refused
-from millrace.ingestion import IngestState, Staged
-from millrace.invocation import Invocation
-from millrace.quarantine import QuarantineFile, object_key
+from millrace.contract.schema import Table
+from millrace.contract.validate import Refused
+from millrace.datasets.quarantine import QuarantineFile, object_key
+from millrace.messages.envelope import Invocation
+from millrace.messages.ingest import IngestState, Staged
 
 if TYPE_CHECKING:
     import pyarrow as pa

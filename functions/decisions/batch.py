@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from millrace.decisions import lines_by_date, object_key
+from millrace.decisions.record import lines_by_date, object_key
 from millrace.errors import DecisionError
 
 

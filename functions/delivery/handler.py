@@ -11,9 +11,9 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.delivery.joining import Answered, join, read_line
-from millrace.contract.reading import load_contract
-from millrace.invocation import Invocation
-from millrace.scoring import Delivered, ScoringState, Staging, delivered_schema
+from millrace.contract.load import load_contract
+from millrace.messages.envelope import Invocation
+from millrace.messages.score import Delivered, ScoringState, Staging, delivered_schema
 from millrace.settings.delivery import DeliverySettings
 
 if TYPE_CHECKING:

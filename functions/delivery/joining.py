@@ -9,10 +9,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from millrace.contract.arrow import LINE
-from millrace.decisions import Output
+from millrace.decisions.prediction import read_output
+from millrace.decisions.record import Output
 from millrace.errors import AnswerError
-from millrace.prediction import read_output
-from millrace.scoring import ANSWER
+from millrace.messages.score import ANSWER
 
 if TYPE_CHECKING:
     import pyarrow as pa

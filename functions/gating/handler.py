@@ -9,13 +9,13 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.gating.judging import Evaluated, answer
-from millrace.audit import Record, append
-from millrace.evaluation import Evaluation
-from millrace.gates.catalogue import judge_all
-from millrace.invocation import Invocation
-from millrace.objects import read_object
+from millrace.aws.objects import read_object
+from millrace.evaluation.gates.catalogue import judge_all
+from millrace.evaluation.report import Evaluation
+from millrace.messages.envelope import Invocation
 from millrace.settings.gating import GatingSettings
-from millrace.workload import load_workload
+from millrace.state.audit import Record, append
+from millrace.workload.declaration import load_workload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

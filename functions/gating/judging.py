@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
-from millrace.gates.catalogue import passed
-from millrace.gates.verdict import Verdict
-from millrace.invocation import Answered, Asked, Part
+from millrace.evaluation.gates.catalogue import passed
+from millrace.evaluation.gates.verdict import Verdict
+from millrace.messages.envelope import Answered, Asked, Part
 
 
 class Snapshot(Part):

@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import Field
 
-from millrace.cost import projected_usd
-from millrace.invocation import Asked, Invocation, Part
-from millrace.label_count import count_labels
-from millrace.retraining import Evidence, Trigger
+from functions.guard.decision import Evidence, Trigger
+from functions.guard.label_count import count_labels
+from millrace.messages.envelope import Asked, Invocation, Part
 from millrace.settings.guard import GuardSettings
-from millrace.state import State
-from millrace.training_run import usages
-from millrace.workload import Workload
+from millrace.state.table import State
+from millrace.workload.declaration import Workload
+from millrace.workload.prices import projected_usd
+from millrace.workload.training_cost import usages
 
 
 class Detail(Part):

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
+from functions.guard.decision import answer, decide, record
 from functions.guard.evidence import Request, Sources, gather
-from millrace.audit import append
-from millrace.invocation import Invocation
-from millrace.retraining import answer, decide, record
+from millrace.messages.envelope import Invocation
 from millrace.settings.guard import GuardSettings
-from millrace.state import State
-from millrace.training_run import longest_hours
-from millrace.workload import load_workload
+from millrace.state.audit import append
+from millrace.state.table import State
+from millrace.workload.declaration import load_workload
+from millrace.workload.training_cost import longest_hours
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from millrace.errors import DropError
-from millrace.ingestion import Drop
+from millrace.messages.ingest import Drop
 
 PIECE_BYTES = 2**20
 GONE = ("NoSuchKey", "NoSuchVersion", "404")

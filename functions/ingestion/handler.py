@@ -12,12 +12,12 @@ from aws_lambda_powertools import Logger
 
 from functions.ingestion.fetching import fetch
 from functions.ingestion.parsing import parse, whole
-from millrace.contract.reading import load_contract
-from millrace.drops.parsed import Limits
+from millrace.contract.load import load_contract
+from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
-from millrace.ingestion import Ingested, IngestState, Staged
-from millrace.invocation import Invocation
-from millrace.quarantine import QuarantineFile, object_key
+from millrace.files.parsed import Limits
+from millrace.messages.envelope import Invocation
+from millrace.messages.ingest import Ingested, IngestState, Staged
 from millrace.settings.ingestion import IngestionSettings
 
 if TYPE_CHECKING:

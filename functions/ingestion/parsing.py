@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from millrace.contract.arrow import parsed_schema
-from millrace.contract.model import Table
-from millrace.contract.validation import Refused
-from millrace.drops.parsed import Limits
-from millrace.drops.reading import read_drop
+from millrace.contract.schema import Table
+from millrace.contract.validate import Refused
+from millrace.datasets.quarantine import QuarantineFile
 from millrace.errors import DropError
-from millrace.quarantine import QuarantineFile
+from millrace.files.parsed import Limits
+from millrace.files.sniff import read_drop
 
 
 def parse(drop: Path, table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits) -> int:

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from functions.intake.events import IntakeError, start_of
 from functions.intake.starting import start
 from millrace.settings.intake import IntakeSettings
-from millrace.state import State
+from millrace.state.table import State
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse

@@ -9,14 +9,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from functions.intake.events import Start
 from millrace.errors import ConflictError
 from millrace.names import WorkloadNames
-from millrace.state import State
+from millrace.state.table import State
 
 
 def start(states: Any, state: State, names: WorkloadNames, wanted: Start, *, slots: int) -> bool:
     """Whether an execution was started or runs already; False when the object had its execution before.
 
     `states` is boto3's Step Functions client. Raises ConflictError when every slot is taken: the message comes
-    again. The function `closing` frees a slot when its execution ends."""
+    again. The function `cleanup` frees a slot when its execution ends."""
     holder = names.execution_arn(wanted.machine, wanted.name)
     if not state.take_slot(wanted.machine, holder=holder, limit=slots):
         raise ConflictError(f"{names.machine(wanted.machine)}: expected a free slot of {slots}, all are taken")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from millrace.decisions import Decision
-from millrace.prediction import Admitted, Rejected
+from millrace.decisions.prediction import Admitted, Rejected
+from millrace.decisions.record import Decision
 
 
 def document(

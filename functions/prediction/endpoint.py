@@ -15,8 +15,8 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence.dynamodb import
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from millrace.decisions.prediction import Answer, read_answer
 from millrace.errors import AnswerError
-from millrace.prediction import Answer, read_answer
 from millrace.settings.prediction import PredictionSettings
 
 CIRCUIT = "circuit#endpoint"

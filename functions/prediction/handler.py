@@ -13,9 +13,8 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.prediction import endpoint, http, queue
 from functions.prediction.answering import document
-from millrace.contract.reading import load_contract
-from millrace.decisions import to_line
-from millrace.prediction import (
+from millrace.contract.load import load_contract
+from millrace.decisions.prediction import (
     Admitted,
     Answer,
     Call,
@@ -26,8 +25,9 @@ from millrace.prediction import (
     read_rows,
     request_body,
 )
+from millrace.decisions.record import to_line
 from millrace.settings.prediction import PredictionSettings
-from millrace.workload import load_workload
+from millrace.workload.declaration import load_workload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

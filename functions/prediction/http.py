@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from millrace.prediction import Refusal
+from millrace.decisions.prediction import Refusal
 
 
 def is_http(event: Mapping[str, Any]) -> bool:

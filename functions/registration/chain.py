@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from millrace.artefact import Description, digest, read_archive
+from millrace.artefact.artefact import Description, digest, read_archive
+from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError
-from millrace.moments import stamp
+from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
-from millrace.objects import download, read_object
-from millrace.run import Run
+from millrace.timestamps import stamp
 
 LINKS = ("data", "contract", "config", "code")
 """What the run pinned and the model must name."""

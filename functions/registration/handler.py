@@ -11,12 +11,12 @@ from aws_lambda_powertools import Logger
 
 from functions.registration.chain import read_chain
 from millrace.errors import ConflictError
-from millrace.invocation import Asked, Invocation, Part
-from millrace.registry import Candidate, Registry
+from millrace.messages.envelope import Asked, Invocation, Part
+from millrace.release.registry import Candidate, Registry
 from millrace.settings.registration import RegistrationSettings
-from millrace.state import State
-from millrace.training_run import longest_hours
-from millrace.workload import load_workload
+from millrace.state.table import State
+from millrace.workload.declaration import load_workload
+from millrace.workload.training_cost import longest_hours
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

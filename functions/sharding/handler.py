@@ -12,13 +12,13 @@ from aws_lambda_powertools import Logger
 from functions.sharding.landing import Landing
 from functions.sharding.screening import Screened, screen
 from functions.sharding.shards import shards
-from millrace.contract.reading import load_contract
-from millrace.invocation import Invocation
-from millrace.quarantine import QuarantineFile, object_key
-from millrace.scoring import ScoringState, Sharded, Staging
+from millrace.contract.load import load_contract
+from millrace.datasets.quarantine import QuarantineFile, object_key
+from millrace.messages.envelope import Invocation
+from millrace.messages.score import ScoringState, Sharded, Staging
 from millrace.settings.sharding import ShardingSettings
-from millrace.state import State
-from millrace.workload import load_workload
+from millrace.state.table import State
+from millrace.workload.declaration import load_workload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from millrace.errors import DropError
+from millrace.messages.score import ScoringDrop
 from millrace.names import WorkloadNames
-from millrace.scoring import ScoringDrop
 
 
 @dataclass(frozen=True, kw_only=True)

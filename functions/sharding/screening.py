@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.contract.arrow import parsed_schema
-from millrace.contract.model import Table
-from millrace.contract.validation import Refused, validate
-from millrace.drops.reading import read_drop
+from millrace.contract.schema import Table
+from millrace.contract.validate import Refused, validate
 from millrace.errors import DropError
+from millrace.files.sniff import read_drop
 
 if TYPE_CHECKING:
     import pyarrow as pa

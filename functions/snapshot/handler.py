@@ -9,14 +9,14 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.snapshot.configuration import Asked, configure, write
-from millrace.contract.reading import load_contract
-from millrace.invocation import Invocation
-from millrace.lake.absorption import Absorbed, absorb
-from millrace.lake.pins import pin, pinned
-from millrace.lake.tables import Lake
+from millrace.contract.load import load_contract
+from millrace.datasets.late_labels import Absorbed, absorb
+from millrace.datasets.tables import Lake
+from millrace.datasets.versions import pin, pinned
+from millrace.messages.envelope import Invocation
 from millrace.settings.snapshot import SnapshotSettings
-from millrace.state import State
-from millrace.workload import load_workload
+from millrace.state.table import State
+from millrace.workload.declaration import load_workload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -9,9 +9,9 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.teardown import endpoints, running, starters, tables, versions
-from millrace.audit import Record, append
-from millrace.invocation import Asked, Invocation
+from millrace.messages.envelope import Asked, Invocation
 from millrace.settings.teardown import TeardownSettings
+from millrace.state.audit import Record, append
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from functions.teardown.absence import is_absent
+from functions.teardown.not_found import is_absent
 from millrace.names import WorkloadNames
-from millrace.state import Pointers, State
+from millrace.state.table import Pointers, State
 
 AT_MOST = 100
 """Of one kind in one call: the machine comes back for the rest, and a function may run for minutes only."""
@@ -107,6 +107,6 @@ def _pointers(state: State) -> list[str]:
     pointers = state.pointers()
     if pointers == Pointers(revision=pointers.revision):
         return []
-    state.move(replace(pointers, champion=None, previous=None, challenger=None))
+    state.move(replace(pointers, champion=None, previous=None))
     live = pointers.champion.version if pointers.champion else "none"
     return [f"pointers to version {live}"]

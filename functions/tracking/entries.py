@@ -7,9 +7,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from functions.tracking.news import Judged, Trained
-from millrace.artefact import Artefact
-from millrace.evaluation import Evaluation
+from functions.tracking.events import Judged, Trained
+from millrace.artefact.artefact import Artefact
+from millrace.evaluation.report import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,12 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.tracking.entries import Entry, judged, trained
+from functions.tracking.events import Judged, News, Trained
 from functions.tracking.mlflow_store import Store
-from functions.tracking.news import Judged, News, Trained
 from functions.tracking.run_ids import RunIds
-from millrace.artefact import read_archive
-from millrace.evaluation import Evaluation
-from millrace.objects import download, read_object
+from millrace.artefact.artefact import read_archive
+from millrace.aws.objects import download, read_object
+from millrace.evaluation.report import Evaluation
 from millrace.settings.tracking import TrackingSettings
 
 if TYPE_CHECKING:

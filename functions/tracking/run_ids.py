@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from millrace.aws.objects import read_object, split_uri
 from millrace.names import WorkloadNames
-from millrace.objects import read_object, split_uri
 from millrace.settings.tracking import RUN_ID_FILE
 
 LOST = ("PreconditionFailed", "ConditionalRequestConflict")

@@ -10,11 +10,11 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.validation.screening import screen
-from millrace.contract.reading import load_contract
-from millrace.ingestion import IngestState, Staged, Validated
-from millrace.invocation import Invocation
-from millrace.lake.tables import Lake
-from millrace.quarantine import QuarantineFile, object_key
+from millrace.contract.load import load_contract
+from millrace.datasets.quarantine import QuarantineFile, object_key
+from millrace.datasets.tables import Lake
+from millrace.messages.envelope import Invocation
+from millrace.messages.ingest import IngestState, Staged, Validated
 from millrace.settings.validation import ValidationSettings
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def judge(call: Invocation[IngestState], folder: Path) -> Validated:
-    from millrace.lake.commits import find_commit
-    from millrace.lake.keys import held_in_file
+    from millrace.datasets.commits import find_commit
+    from millrace.datasets.existing_keys import held_in_file
 
     drop, staged = call.state.detail, Staged(workload=SETTINGS.workload, run=call.run)
     parsed, accepted, raw = folder / "parsed", folder / "accepted", folder / "refused"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.contract.arrow import parsed_schema
-from millrace.contract.model import Table
-from millrace.contract.validation import Keys, Validator, Verdict, refuse_all, wrong_row_count
-from millrace.quarantine import QuarantineFile
+from millrace.contract.schema import Table
+from millrace.contract.validate import Keys, Validator, Verdict, refuse_all, wrong_row_count
+from millrace.datasets.quarantine import QuarantineFile
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,7 @@ from aws_cdk import aws_glue as glue
 from constructs import Construct
 
 from infra.context import Context
-from millrace.contract.model import Kind, Table
+from millrace.contract.schema import Kind, Table
 
 JSON = ("org.apache.hadoop.mapred.TextInputFormat", "org.openx.data.jsonserde.JsonSerDe")
 PARQUET = (

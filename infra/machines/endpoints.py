@@ -19,8 +19,8 @@ from infra.machines.states import State
 VARIANT = "main"
 """Constant: guardrails need the same variant name before and after an update."""
 CREATION_S = 60 * 60
-VERSION = "$.opening.answer.version"
-LABEL = "$.opening.answer.label"
+VERSION = "$.start_release.answer.version"
+LABEL = "$.start_release.answer.label"
 """`v<version>-<execution>`: a version that is released again, by a rollback, gets names of its own."""
 ERRORS_ALARM = "States.Format('{}-errors', $.live_config.name)"
 LATENCY_ALARM = "States.Format('{}-latency', $.live_config.name)"
@@ -37,8 +37,8 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
         "EnableNetworkIsolation": True,
         "VpcConfig": jobs.vpc(context),
         "PrimaryContainer": {
-            "Image.$": "$.opening.answer.image",
-            "ModelDataUrl.$": "$.opening.answer.model_data_url",
+            "Image.$": "$.start_release.answer.image",
+            "ModelDataUrl.$": "$.start_release.answer.model_data_url",
             "Environment": {"MILLRACE_MODEL_VERSION.$": VERSION},
         },
         "Tags": jobs.tags(context),

@@ -15,8 +15,8 @@ from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
 from millrace.names import WORKLOAD_TAG
-from millrace.training_run import TRAININGS
-from millrace.workload import Stage
+from millrace.workload.declaration import Stage
+from millrace.workload.training_cost import TRAININGS
 
 NAME = (
     "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"
@@ -26,7 +26,7 @@ NAME = (
 SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
                   "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
 """The call itself failed. Of the jobs that ran and failed only a training is started again by itself, once, since it
-goes on from its checkpoint; of the others a redrive does that."""
+goes on from its last checkpoint where there is one; of the others a redrive does that."""
 
 
 def stage(context: Context) -> Stage:

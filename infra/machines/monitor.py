@@ -7,7 +7,7 @@ from infra.context import Context
 from infra.machines import jobs, states
 from infra.machines.states import Definition, State
 
-FUNCTIONS = ("windows", "publication")
+FUNCTIONS = ("plan_windows", "publish_metrics")
 JOB_ROLE = "drift-job"
 JOB_MINUTES = 60
 TIMEOUT_S = 4 * 3600
@@ -25,34 +25,34 @@ def definition(context: Context) -> Definition:
                 {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Windows"
             ),
             "Windows": states.invoke(
-                function("windows"),
+                function("plan_windows"),
                 comment="Find the complete windows since the cursors, list their decisions, write their labels",
-                result="windows",
+                result="plan_windows",
                 next_state="Anything new?",
             ),
             "Anything new?": states.choice(
                 "Is there a champion, and a window that is not judged yet?",
-                [({"Variable": "$.windows.answer.count", "NumericEquals": 0}, "Nothing new")],
+                [({"Variable": "$.plan_windows.answer.count", "NumericEquals": 0}, "Nothing new")],
                 otherwise="Drift",
             ),
             "Nothing new": states.succeed("Nothing to judge; the cursors stay"),
             "Drift": _drift(context),
             "Publication": states.invoke(
-                function("publication"),
+                function("publish_metrics"),
                 comment="Put the metrics, move the cursors forward, look for alarms that stay in ALARM",
-                result="publication",
+                result="publish_metrics",
                 next_state="Still alarmed?",
             ),
             "Still alarmed?": states.choice(
                 "Alarms tell of a change of state only: does one stay, so that nobody else asks the guard?",
-                [(states.is_true("$.publication.answer.ask_guard"), "Ask the guard")],
+                [(states.is_true("$.publish_metrics.answer.ask_guard"), "Ask the guard")],
                 otherwise="Watched",
             ),
             "Ask the guard": states.put_event(
                 context.platform.bus_arn,
                 workload=context.workload.name,
                 detail_type="retrain.requested",
-                detail={"alarms.$": "$.publication.answer.alarms"},
+                detail={"alarms.$": "$.publish_metrics.answer.alarms"},
                 comment="Ask for a retraining; the guard weighs it",
                 next_state="Watched",
             ),
@@ -62,11 +62,11 @@ def definition(context: Context) -> Definition:
 
 
 def _drift(context: Context) -> State:
-    answer = "$.windows.answer"
+    answer = "$.plan_windows.answer"
     return jobs.processing(
         context,
         comment="Judge the windows' input and error against the champion's baseline",
-        module="jobs.drift",
+        module="jobs.monitoring",
         role_arn=context.names.role_arn(JOB_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[

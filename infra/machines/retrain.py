@@ -7,7 +7,7 @@ from infra.context import Context
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import Definition, State
-from millrace.training_run import longest_hours
+from millrace.workload.training_cost import longest_hours
 
 CHILD = (
     "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"

@@ -6,7 +6,7 @@ from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import jobs, states
 from infra.machines.states import Definition, State
-from millrace.training_run import EVALUATION_MINUTES, longest_hours
+from millrace.workload.training_cost import EVALUATION_MINUTES, longest_hours
 
 FUNCTIONS = ("snapshot", "budget", "gating", "registration")
 TRAINING_ROLE, EVALUATION_ROLE = "training-job", "evaluation-job"

@@ -25,7 +25,7 @@ LONGEST = {
     "$$.Execution.RedriveCount": 3,
     "$$.State.RetryCount": 1,
     "$.live_config.name": 63,
-    "$.opening.answer.label": len("v9999-1f0e4a"),
+    "$.start_release.answer.label": len("v9999-1f0e4a"),
 }
 """Characters of a value at its longest: 999 redrives, nine retries, 9,999 versions."""
 HASHES = {"MD5": 32, "SHA-1": 40, "SHA-256": 64, "SHA-384": 96, "SHA-512": 128}

@@ -15,9 +15,9 @@ from infra.constructs.statements import Statement, allow, list_objects, read_obj
 from infra.context import REPOSITORY
 from infra.machines import ingest
 from infra.stacks.workload import WorkloadStack
-from millrace.contract.model import FEEDS
-from millrace.contract.standard import check_contract
-from millrace.quarantine import COLUMNS
+from millrace.contract.odcs import check_contract
+from millrace.contract.schema import FEEDS
+from millrace.datasets.quarantine import COLUMNS
 from millrace.settings.commit import CommitSettings
 from millrace.settings.ingestion import IngestionSettings
 from millrace.settings.intake import IntakeSettings

@@ -12,8 +12,8 @@ from infra.constructs.schedule import Schedule
 from infra.constructs.statements import Statement, allow, list_objects, read_objects, write_objects
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
-from millrace.settings.publication import PublicationSettings
-from millrace.settings.windows import WindowsSettings
+from millrace.settings.plan_windows import PlanWindowsSettings
+from millrace.settings.publish_metrics import PublishMetricsSettings
 
 ALARMS = {
     "input-drift": ("InputDrift", "a column of the input lies further from the training rows than its bound"),
@@ -57,10 +57,10 @@ class MonitoringStack(WorkloadStack):
         database = context.platform.database
         Function(
             self,
-            "windows",
+            "plan_windows",
             context=context,
             description="The complete windows since the cursors, and what the drift job needs to judge them",
-            settings=WindowsSettings(**context.environment()),
+            settings=PlanWindowsSettings(**context.environment()),
             statements=[
                 self._state("dynamodb:GetItem"),
                 allow(
@@ -84,10 +84,10 @@ class MonitoringStack(WorkloadStack):
         account = f"{context.platform.region}:{context.platform.account}"
         Function(
             self,
-            "publication",
+            "publish_metrics",
             context=context,
             description="What a monitor run found becomes metrics; the cursors move",
-            settings=PublicationSettings(**context.environment()),
+            settings=PublishMetricsSettings(**context.environment()),
             statements=[
                 self._state("dynamodb:PutItem"),
                 read_objects(context.platform.bucket("lake"), f"{names.workload}/monitor/"),

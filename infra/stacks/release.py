@@ -10,9 +10,9 @@ from infra.constructs.rule import Rule
 from infra.constructs.statements import Statement, allow, list_objects, own_items, read_objects, write_objects
 from infra.machines import release
 from infra.stacks.workload import WorkloadStack
-from millrace.settings.conclusion import ConclusionSettings
-from millrace.settings.opening import OpeningSettings
-from millrace.settings.probe import ProbeSettings
+from millrace.settings.advance_release import AdvanceReleaseSettings
+from millrace.settings.smoke_test import SmokeTestSettings
+from millrace.settings.start_release import StartReleaseSettings
 
 
 class ReleaseStack(WorkloadStack):
@@ -72,10 +72,10 @@ class ReleaseStack(WorkloadStack):
         versions = "The registry counts the versions of the workload's own group"
         Function(
             self,
-            "opening",
+            "start_release",
             context=context,
             description="The release's lease, its package, and what stands already",
-            settings=OpeningSettings(**context.environment()),
+            settings=StartReleaseSettings(**context.environment()),
             statements=[
                 self._table(),
                 allow("sagemaker:DescribeModelPackage", on=package, because=versions),
@@ -84,10 +84,10 @@ class ReleaseStack(WorkloadStack):
         )
         Function(
             self,
-            "probe",
+            "smoke_test",
             context=context,
             description="Real rows to the challenger, the answers as evaluated",
-            settings=ProbeSettings(**context.environment()),
+            settings=SmokeTestSettings(**context.environment()),
             statements=[
                 read_objects(platform.bucket("artefacts"), f"{names.workload}/runs/"),
                 allow("sagemaker:InvokeEndpoint", on=endpoints[1]),
@@ -96,10 +96,10 @@ class ReleaseStack(WorkloadStack):
         )
         Function(
             self,
-            "conclusion",
+            "advance_release",
             context=context,
             description="Move the release pointers, approve the package",
-            settings=ConclusionSettings(**context.environment()),
+            settings=AdvanceReleaseSettings(**context.environment()),
             statements=[
                 self._table(),
                 own_items(platform.table_arn(platform.audit_table), names.workload, "PutItem"),

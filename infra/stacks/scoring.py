@@ -8,8 +8,8 @@ from infra.constructs.machine import Machine
 from infra.constructs.statements import allow, list_objects, read_objects, read_versions, write_objects
 from infra.machines import score
 from infra.stacks.workload import WorkloadStack
-from millrace.contract.reading import load_contract
-from millrace.scoring import ANSWER_TYPES
+from millrace.contract.load import load_contract
+from millrace.messages.score import ANSWER_TYPES
 from millrace.settings.delivery import DeliverySettings
 from millrace.settings.sharding import ShardingSettings
 

@@ -13,14 +13,14 @@ from infra.constructs.schedule import Schedule
 from infra.constructs.statements import Statement, allow, list_objects, own_items, read_objects, write_objects
 from infra.machines import retrain, train
 from infra.stacks.workload import WorkloadStack
-from millrace.cost import projected_usd
 from millrace.settings.budget import BudgetSettings
-from millrace.settings.closing import ClosingSettings
+from millrace.settings.cleanup import CleanupSettings
 from millrace.settings.gating import GatingSettings
 from millrace.settings.guard import GuardSettings
 from millrace.settings.registration import RegistrationSettings
 from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
-from millrace.training_run import usages
+from millrace.workload.prices import projected_usd
+from millrace.workload.training_cost import usages
 
 ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
@@ -180,10 +180,10 @@ class TrainingStack(WorkloadStack):
         account = f"{platform.region}:{platform.account}"
         function = Function(
             self,
-            "closing",
+            "cleanup",
             context=context,
             description="Free what an execution held when it has ended",
-            settings=ClosingSettings(**context.environment()),
+            settings=CleanupSettings(**context.environment()),
             dead=self._dead,
             statements=[
                 self._table("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
@@ -202,7 +202,7 @@ class TrainingStack(WorkloadStack):
         )
         Rule(
             self,
-            "closing",
+            "cleanup",
             context=context,
             pattern={
                 "source": ["aws.states"],

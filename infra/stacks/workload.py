@@ -11,7 +11,7 @@ from constructs import Construct
 from infra.context import context_of
 from infra.settings import StageSettings
 from millrace.names import WorkloadNames
-from millrace.workload import Workload
+from millrace.workload.declaration import Workload
 
 
 class WorkloadStack(cdk.Stack):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.workload import Prediction, Workload
+    from millrace.workload.declaration import Prediction, Workload
 
 
 def naive_accuracy(table: pa.Table, workload: Workload, test: slice) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.evaluation.comparison import Comparison
 from jobs.evaluation.metrics import Bin
-from millrace.artefact import FrozenModel, Week, frozen_document, week_document
+from millrace.artefact.artefact import FrozenModel, Week, frozen_document, week_document
 
 
 @dataclass(frozen=True, kw_only=True)

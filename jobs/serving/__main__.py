@@ -9,7 +9,7 @@ from jobs import runtime
 from jobs.serving.server import listen, serve
 from jobs.serving.settings import Settings
 from jobs.serving.workers import run_workers
-from millrace.artefact import read_folder
+from millrace.artefact.artefact import read_folder
 from millrace.errors import MillraceError
 
 
@@ -21,7 +21,7 @@ def main() -> None:
 
     def work() -> None:
         from jobs.serving.application import Application
-        from millrace.inference import Model
+        from millrace.artefact.inference import Model
 
         serve(listener, Application(Model(artefact), settings), settings)
 

@@ -13,10 +13,10 @@ from jobs.serving.http import BadRequest
 from jobs.serving.rows import Reader, Refused, Rows, Values
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
-from millrace.encoding import width
+from millrace.features.encoding import width
 
 if TYPE_CHECKING:
-    from millrace.inference import Model
+    from millrace.artefact.inference import Model
 
 JSON, LINES = "application/json", "application/jsonlines"
 ALIVE = Answer(status=200, body=b"")

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from millrace.encoding import Feature
+    from millrace.features.encoding import Feature
 
 MAX_ROWS = 20_000
 FLOAT32_MAX = 3.4028234663852886e38

@@ -19,13 +19,13 @@ from jobs.runtime import StopSignal, TrainingPlaces
 from jobs.training import checkpoint, loop
 from jobs.training.calibration import fit_temperature
 from jobs.training.loop import Epoch, Examples, Task, Trained
-from millrace.artefact import Artefact, Description, Digests, FrozenModel, Input, Week, digest, write_folder
-from millrace.contract.reading import load_contract
-from millrace.encoding import Feature, encoding, may_miss, width
-from millrace.run import Run, read_run
-from millrace.snapshot import matrix, read_snapshot, times, truth
-from millrace.split import Split, Window, split, split_at, windows
-from millrace.workload import Workload, read_workload
+from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Input, Week, digest, write_folder
+from millrace.contract.load import load_contract
+from millrace.datasets.read import matrix, read_snapshot, times, truth
+from millrace.datasets.split import Split, Window, split, split_at, windows
+from millrace.features.encoding import Feature, encoding, may_miss, width
+from millrace.messages.training_run import Run, read_run
+from millrace.workload.declaration import Workload, read_workload
 
 THRESHOLD = 0.5
 
@@ -131,7 +131,7 @@ def _artefact(
 ) -> Artefact:
     surface, training = workload.prediction, workload.training
     weights = save({name: value.contiguous() for name, value in trained.network.state_dict().items()})
-    onnx = import_module(f"millrace.models.{training.family}").graph(trained.network)
+    onnx = import_module(f"millrace.models.{training.family}.network").graph(trained.network)
     description = Description(
         family=training.family,
         parameters=training.family_parameters().model_dump(mode="json"),

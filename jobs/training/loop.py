@@ -23,7 +23,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from jobs.runtime import Stopped
 from jobs.training import checkpoint
 from jobs.training.adamw import AdamW
-from millrace.families import Parameters
+from millrace.models.catalogue import Parameters
 
 SMALL_STEP = 2**27
 """Multiplications per step below which one thread is faster than several."""
@@ -165,6 +165,6 @@ def train(
 
 def build(family: str, parameters: Parameters, *, features: int, may_miss: bool = False) -> nn.Module:
     """The untrained network of a family."""
-    network = import_module(f"millrace.models.{family}").build(parameters, features, may_miss=may_miss)
+    network = import_module(f"millrace.models.{family}.network").build(parameters, features, may_miss=may_miss)
     assert isinstance(network, nn.Module)
     return network

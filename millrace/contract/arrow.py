@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millrace.contract.model import Kind, Table
+from millrace.contract.schema import Kind, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa

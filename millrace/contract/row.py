@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from millrace.contract.model import FLOATS, Column, Table
+from millrace.contract.schema import FLOATS, Column, Table
 
 INTEGERS = {"int32": 2**31, "int64": 2**63}
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.model import FLOATS, NUMBERS, Column, Table
+from millrace.contract.schema import FLOATS, NUMBERS, Column, Table
 
 if TYPE_CHECKING:
     import numpy as np

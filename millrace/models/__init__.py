@@ -1,1 +1,1 @@
-"""The families in torch, one file each, imported by the name that `millrace.families` lists."""
+"""The families in torch, one file each, imported by the name that `millrace.models.catalogue` lists."""

@@ -15,18 +15,18 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from console.cli.app import app
+from console.queries.runs import LISTED
 from functions.guard import evidence
-from functions.opening import asked
 from functions.snapshot import configuration
+from functions.start_release import request
 from infra.context import Context
 from infra.settings import settings_for
-from millrace.cli.app import app
-from millrace.ingestion import Drop, IngestState
-from millrace.invocation import Asked
-from millrace.operator.runs import LISTED
-from millrace.release import Rollback
-from millrace.scoring import ScoringDrop, ScoringState
-from millrace.workload import load_workload
+from millrace.messages.envelope import Asked
+from millrace.messages.ingest import Drop, IngestState
+from millrace.messages.score import ScoringDrop, ScoringState
+from millrace.release.promotion import Rollback
+from millrace.workload.declaration import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text()
@@ -35,7 +35,7 @@ CODE = re.compile(r"`([^`]+)`")
 READ: dict[str, type[BaseModel]] = {
     "train": configuration.Asked,
     "retrain": evidence.Request,
-    "release": asked.Opening,
+    "release": request.Opening,
     "score": ScoringState,
     "monitor": Asked,
     "teardown": Asked,
@@ -45,9 +45,9 @@ READ: dict[str, type[BaseModel]] = {
 INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("retrain", "detail"): (evidence.Detail,),
     ("score", "detail"): (ScoringDrop,),
-    ("release", "detail"): (asked.Registered,),
+    ("release", "detail"): (request.Registered,),
     ("release", "rollback"): (Rollback,),
-    ("release", "rollout"): (asked.Rollout,),
+    ("release", "rollout"): (request.Rollout,),
     ("ingest", "detail"): (Drop,),
 }
 """What a field that is an object holds."""
@@ -167,7 +167,7 @@ def test_each_command_on_the_page_is_there() -> None:
 )
 def test_the_shell_completes_commands_and_options(typed: str, position: str, told: set[str]) -> None:
     environment = {**os.environ, "_MILLRACE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": position}
-    program = "import sys; sys.argv[0] = 'millrace'; from millrace.cli.app import run; run()"
+    program = "import sys; sys.argv[0] = 'millrace'; from console.cli.app import run; run()"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )

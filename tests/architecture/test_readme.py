@@ -18,14 +18,14 @@ import pytest
 from botocore import xform_name
 
 from infra.settings import settings_for
-from millrace import cost
-from millrace.cost import Usage, projected_usd
-from millrace.training_run import usages
-from millrace.workload import Stage, Workload, load_workload
+from millrace.workload import prices
+from millrace.workload.declaration import Stage, Workload, load_workload
+from millrace.workload.prices import Usage, projected_usd
+from millrace.workload.training_cost import usages
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
-OURS = ("millrace", "functions", "jobs", "infra")
+OURS = ("millrace", "console", "functions", "jobs", "infra")
 HOURS_A_MONTH = 730
 ORDER = [
     "Quick start",
@@ -38,7 +38,7 @@ ORDER = [
 ]
 
 SYNTH = "make synth STAGE=dev"
-DROPS = "python -m millrace.demo.months build/drops"
+DROPS = "python -m console.demo.months build/drops"
 ACCOUNT = "needs an account"
 LOCALLY = "needs an account; tests/infra/local/test_cdk_cli.py does it in the local cloud"
 TYPED = "tests/infra/local/test_aws_cli.py types it"
@@ -217,7 +217,7 @@ def test_the_map_is_the_tree() -> None:
 def test_a_dead_link_and_a_missing_folder_are_noticed() -> None:
     assert dead_links("[gone](infra/gone.py), [here](infra/app.py)") == ["infra/gone.py"]
     assert wrong_folders(README.replace("| `docs/` |", "| `doc/` |"), tracked()) == {"doc", "docs"}
-    assert wrong_folders(README.replace("`lake`, ", ""), tracked()) == {"millrace/lake"}
+    assert wrong_folders(README.replace("`datasets`, ", ""), tracked()) == {"millrace/datasets"}
 
 
 # Machines
@@ -299,8 +299,10 @@ def test_the_places_of_an_x_exist() -> None:
 
 
 def test_a_wrong_place_is_noticed() -> None:
-    changed = README.replace("`GATES` in `millrace/gates/catalogue.py`", "`DOORS` in `millrace/gates/list.py`")
-    assert wrong_places(changed) == ["millrace/gates/list.py", "DOORS"]
+    changed = README.replace(
+        "`GATES` in `millrace/evaluation/gates/catalogue.py`", "`DOORS` in `millrace/evaluation/gates/list.py`"
+    )
+    assert wrong_places(changed) == ["millrace/evaluation/gates/list.py", "DOORS"]
 
 
 # Prices
@@ -332,7 +334,7 @@ def real_costs() -> list[tuple[float, ...]]:
 
 def test_the_costs_are_those_by_which_the_budget_is_kept() -> None:
     assert said_costs(README) == real_costs()
-    assert f"× {cost.REGION_FACTOR}" in section("What it costs")
+    assert f"× {prices.REGION_FACTOR}" in section("What it costs")
 
 
 def test_each_price_is_told_with_its_date_and_source() -> None:
@@ -343,7 +345,7 @@ def test_each_price_is_told_with_its_date_and_source() -> None:
     said = [tuple(row) for row in table(section("What it costs"), "instance")]
     assert said == [
         (price.instance, f"{price.usd_per_hour:g}", price.as_of, price.source)
-        for price in cost.PRICES
+        for price in prices.PRICES
         if price.instance in used
     ]
 

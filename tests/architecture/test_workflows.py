@@ -119,7 +119,7 @@ def test_what_they_call_is_there(path: Path) -> None:
 def test_validate_takes_what_the_pipeline_gives_it() -> None:
     from typer.main import get_command
 
-    from millrace.cli.app import app
+    from console.cli.app import app
 
     (words,) = [one for one in commands(ROOT / ".github" / "workflows" / "validate-model.yml") if "validate" in one]
     words = words[words.index("validate") : words.index("|")]

@@ -22,8 +22,9 @@ import pytest
 import yaml
 
 from infra.local.sagemaker.containers import REPOSITORY, Image, Images, without_network
-from millrace.artefact import Artefact, read_folder, write_archive
-from millrace.decisions import Decision, Output, canonical, to_line
+from millrace.artefact.artefact import Artefact, read_folder
+from millrace.decisions.record import Decision, Output, canonical, to_line
+from tests.archives import write_archive
 from tests.jobs.conftest import elec2, training_root, write_snapshot
 
 UNTIL = datetime(1996, 9, 1)  # noqa: DTZ001 - the sample's times are UTC without saying so
@@ -93,7 +94,7 @@ def run(images: dict[str, Image], tmp_path_factory: pytest.TempPathFactory) -> R
     code, output = ended(start(images["processing"], evaluation, module="jobs.evaluation"))
     assert code == 0, output
     drift = drift_root(folder / "drift", snapshot, evaluation / "processing" / "baseline")
-    code, output = ended(start(images["processing"], drift, module="jobs.drift"))
+    code, output = ended(start(images["processing"], drift, module="jobs.monitoring"))
     assert code == 0, output
     return Run(training=training, evaluation=evaluation, drift=drift)
 
@@ -240,7 +241,7 @@ def jobs_of(name: str, run: Run) -> list[tuple[Path, list[str], str]]:
     """The jobs that the image is for: folder, arguments, module."""
     return {
         "training": [(run.training, ["train"], "jobs.training")],
-        "processing": [(run.drift, [], "jobs.drift"), (run.evaluation, [], "jobs.evaluation")],
+        "processing": [(run.drift, [], "jobs.monitoring"), (run.evaluation, [], "jobs.evaluation")],
         "inference": [(run.training, ["serve"], "jobs.serving")],
     }[name]
 

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
-from millrace.demo.driver import START
-from millrace.demo.run import NAMES, live_through
-from millrace.desk import PLATFORM, Desk, started
+from console.demo.driver import START
+from console.demo.run import NAMES, live_through
+from console.local_cloud.local_cloud import PLATFORM, Desk, started
+from millrace.aws.objects import split_uri
 from millrace.names import WorkloadNames
-from millrace.objects import split_uri
 from tests.infra.local.control import control as control_of
 
 LOOKING = (
@@ -174,9 +174,9 @@ class Lived:
         return sorted(rows, key=lambda row: row["line"] or 0)
 
 
-def control(desk: Desk, route: str) -> Any:
+def control(desk: Desk, route: str, body: dict[str, Any] | None = None) -> Any:
     """What a control route of the local cloud says."""
-    return control_of(desk.endpoint_url, route, secret=desk.secret)
+    return control_of(desk.endpoint_url, route, body, secret=desk.secret)
 
 
 def calls_of_people(desk: Desk) -> Counter[str]:
@@ -218,7 +218,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         witness.stand_up()
         before = calls_of_people(desk)
         with witness.watching():
-            result = live_through(desk, build, said=lambda line: print(line, file=sys.stderr))
+            result = live_through(desk, build, said=lambda line: print(line, file=sys.stderr)).result
         after = calls_of_people(desk)
         yield Lived(
             desk=desk,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from millrace.desk import PLATFORM, Desk
+from console.local_cloud.local_cloud import PLATFORM, Desk
 
 Client = Callable[[str], Any]
 Lister = Callable[[Client], list[str]]

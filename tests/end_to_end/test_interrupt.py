@@ -39,7 +39,7 @@ MOMENTS: dict[str, Condition] = {
     "deployment": holds("deploy.log"),
     "ingestion": holds("local/logs/functions/*-ingestion.log"),
     "training": holds("local/logs/jobs/training/*.log", "epoch=0"),
-    "endpoint": holds("local/logs/functions/*-conclusion.log"),
+    "endpoint": holds("local/logs/functions/*-advance_release.log"),
 }
 
 
@@ -120,7 +120,7 @@ def orphans() -> Iterator[Callable[[], dict[int, str]]]:
 def demo(build: Path, temporary: Path) -> subprocess.Popen[bytes]:
     temporary.mkdir()
     return subprocess.Popen(
-        [sys.executable, "-m", "millrace.cli", "demo", "--build", str(build)],
+        [sys.executable, "-m", "console.cli", "demo", "--build", str(build)],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
 from infra.bundles import closure
-from millrace.contract.validation import raw_row
+from millrace.contract.validate import raw_row
 from tests.end_to_end.conftest import Lived
 
 LINKS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")
@@ -130,7 +130,7 @@ def test_the_first_version_is_trained_on_what_was_dropped(lived: Lived, rows: Ta
     first = rows.snapshot_by_id(min(rows.metadata.snapshots, key=lambda one: one.sequence_number or 0).snapshot_id)
     assert first is not None
     assert first.parent_snapshot_id is None
-    assert all("millrace.run" in (one.summary or {}) for one in rows.metadata.snapshots)
+    assert all("millrace.messages.training_run" in (one.summary or {}) for one in rows.metadata.snapshots)
 
 
 def test_every_run_is_in_mlflow(lived: Lived) -> None:

@@ -12,13 +12,13 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from millrace.decisions import Decision, from_line
-from millrace.demo.months import file_to_score, months
-from millrace.demo.run import SAMPLE
-from millrace.moments import moment
+from console.demo.months import file_to_score, months
+from console.demo.run import SAMPLE
+from console.queries.executions import Execution, executions
+from millrace.decisions.record import Decision, from_line
 from millrace.names import MACHINES
-from millrace.operator.executions import Execution, executions
-from millrace.workload import load_workload
+from millrace.timestamps import moment
+from millrace.workload.declaration import load_workload
 from tests.end_to_end.conftest import Lived, calls_of_people, control
 
 WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / "electricity")
@@ -102,9 +102,9 @@ def test_the_steps_stand_in_the_order_of_time(lived: Lived) -> None:
 
 def test_quiet_months_are_quiet(lived: Lived, happened: list[Execution]) -> None:
     quiet = [run for run in of(happened, "monitor") if run.started < datetime.fromisoformat("1997-05-02T00:00:00Z")]
-    ratios = [run.answer("publication")["input_ratio"] for run in quiet]
+    ratios = [run.answer("publish_metrics")["input_ratio"] for run in quiet]
     assert len(quiet) == 8
-    assert sum(run.answer("publication")["judged"] for run in quiet) >= 17
+    assert sum(run.answer("publish_metrics")["judged"] for run in quiet) >= 17
     assert all(0 < ratio <= 1 for ratio in ratios), ratios
     early = [
         event["time"]

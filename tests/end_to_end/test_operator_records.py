@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from millrace.cli.app import app
-from millrace.cost import usd_per_hour
-from millrace.demo.months import months
-from millrace.demo.run import SAMPLE
-from millrace.desk import PLATFORM, SECRET_VARIABLE
-from millrace.operator.decisions import find_days
-from millrace.operator.lineage import Link, trace
-from millrace.operator.place import Place
+from console.cli.app import app
+from console.demo.months import months
+from console.demo.run import SAMPLE
+from console.environment import Place
+from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
+from console.queries.decisions import find_days
+from console.queries.lineage import Link, trace
+from millrace.workload.prices import usd_per_hour
 from tests.end_to_end.conftest import Lived
 
 Run = Callable[..., Result]

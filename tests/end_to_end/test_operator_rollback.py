@@ -16,15 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from millrace.cli.app import app
-from millrace.demo.months import months
-from millrace.demo.run import SAMPLE
-from millrace.desk import PLATFORM, SECRET_VARIABLE
+from console.actions.rollback import roll_back
+from console.cli.app import app
+from console.demo.months import months
+from console.demo.run import SAMPLE
+from console.environment import Place
+from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
+from console.queries.versions import audit_of, state_of
 from millrace.errors import ConflictError
-from millrace.operator.place import Place
-from millrace.operator.rollback import roll_back
-from millrace.operator.versions import audit_of, state_of
-from millrace.state import Pointers
+from millrace.state.table import Pointers
 from tests.end_to_end.conftest import Lived
 
 ROW = {
@@ -200,7 +200,7 @@ def test_an_event_that_comes_late_does_not_undo_it(lived: Lived, place: Place) -
     last = newest_release(lived)
     assert json.loads(last["input"])["detail"]["package_arn"] == before.previous.package_arn
     assert last["status"] == "SUCCEEDED"
-    assert json.loads(last["output"])["opening"]["answer"]["outcome"] == "done"
+    assert json.loads(last["output"])["start_release"]["answer"]["outcome"] == "done"
     assert pointers_of(place, lived) == before
 
 

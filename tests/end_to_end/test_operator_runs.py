@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from millrace.cli.app import app
-from millrace.desk import SECRET_VARIABLE
+from console.cli.app import app
+from console.local_cloud.local_cloud import SECRET_VARIABLE
+from console.queries.executions import read_history
+from console.queries.history import read_steps
+from console.queries.run_logs import Log, read_log
 from millrace.names import MACHINES
-from millrace.operator.executions import read_history
-from millrace.operator.history import read_steps
-from millrace.operator.run_logs import Log, read_log
 from tests.end_to_end.conftest import Lived
 
 

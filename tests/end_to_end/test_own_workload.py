@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from millrace.cli.app import app
-from millrace.desk import PLATFORM, Desk, started
+from console.cli.app import app
+from console.local_cloud.local_cloud import PLATFORM, Desk, started
 from millrace.names import WorkloadNames
 
 pytestmark = pytest.mark.slow
@@ -151,7 +151,8 @@ def test_a_file_is_scored(own: Own) -> None:
     rows = without_label(market(KNOWN, 48))
     own.put("scoring", "day.jsonl", "\n".join(map(json.dumps, rows)).encode())
     [scored] = own.outputs("score")
-    assert "48" in json.dumps(scored)
+    delivered = scored["delivery"]["answer"]
+    assert (delivered["rows"], delivered["quarantined"]) == (48, 0)
 
 
 def test_late_labels_in_words_are_judged_by_the_monitor(own: Own) -> None:

@@ -115,18 +115,18 @@ SELDOM = (
         because="a dead letter: of a function that failed thrice, of a schedule that was refused, of no drop",
     ),
     Seldom(
-        roles=("closing", "intake", "*-schedule"),
+        roles=("cleanup", "intake", "*-schedule"),
         actions=("kms:GenerateDataKey",),
         because="closing, intake and the schedules write dead letters only",
     ),
     Seldom(
-        roles=("closing",),
+        roles=("cleanup",),
         actions=("dynamodb:GetItem", "dynamodb:PutItem", "sagemaker:DeleteEndpoint", "cloudwatch:DescribeAlarms",
                  "cloudwatch:DeleteAlarms"),
         because="a release failed, and what it left is taken away and audited",
     ),
     Seldom(
-        roles=("opening",),
+        roles=("start_release",),
         actions=("sagemaker:DeleteEndpoint",),
         because="an endpoint failed: it can be neither used nor updated",
     ),
@@ -191,7 +191,7 @@ SELDOM = (
         test="test_refusals.py",
     ),
     Seldom(
-        roles=("closing", "tracking"),
+        roles=("cleanup", "tracking"),
         actions=("sqs:SendMessage",),
         because="called asynchronously, the function failed thrice",
         test="test_refusals.py",

@@ -137,14 +137,14 @@ def test_no_drop_lands_among_the_dead_letters(lived: Lived) -> None:
 def test_events_that_fail_thrice_land_among_the_dead_letters(lived: Lived) -> None:
     """Of each function that is called asynchronously."""
     dead_letters(lived, "training-events")
-    for function in ("closing", "tracking"):
+    for function in ("cleanup", "tracking"):
         payload = json.dumps({"test": function})
         lived.desk.client("lambda").invoke(
             FunctionName=lived.names.function(function), InvocationType="Event", Payload=payload
         )
     lived.rest()
     found = [json.loads(message["Body"])["test"] for message in dead_letters(lived, "training-events")]
-    assert sorted(found) == ["closing", "tracking"]
+    assert sorted(found) == ["cleanup", "tracking"]
 
 
 @pytest.mark.parametrize("feed", ["training", "labels"])

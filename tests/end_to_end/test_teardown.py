@@ -16,10 +16,10 @@ from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import StaticTable
 
-from millrace.desk import PLATFORM, Desk
+from console.actions.teardown import JOB_LOGS, left, teardown
+from console.environment import Place
+from console.local_cloud.local_cloud import PLATFORM, Desk
 from millrace.errors import RunError
-from millrace.operator.place import Place
-from millrace.operator.teardown import JOB_LOGS, left, teardown
 from tests.end_to_end.conftest import Lived
 from tests.end_to_end.inventory import OF_MACHINES, OF_STACKS, PARTS, RETAINED, inventory
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from millrace.desk import PLATFORM
+from console.environment import Place
+from console.local_cloud.local_cloud import PLATFORM
+from console.queries.model_validation import CHECKS, OPENING, is_valid, validate_package
 from millrace.errors import PlaceError
-from millrace.operator.place import Place
-from millrace.operator.validation import CHECKS, OPENING, is_valid, validate_package
 from tests.end_to_end.conftest import Lived
 
 

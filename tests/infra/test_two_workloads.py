@@ -16,15 +16,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from console.new.proposal import Asked, propose
+from console.new.source import read_source
+from console.new.writing import write
 from infra.app import build, images_of
 from infra.context import REPOSITORY
 from infra.settings import settings_for
-from infra.stacks.rooms import ROOMS
+from infra.stacks.catalogue import ROOMS
 from millrace.names import WorkloadNames
-from millrace.proposal.proposal import Asked, propose
-from millrace.proposal.source import read_source
-from millrace.proposal.writing import write
-from millrace.workload import workload_folders
+from millrace.workload.declaration import workload_folders
 
 LONGEST = "abcdefgh_jklmnopqrstuvwx"  # pragma: allowlist secret
 SETTINGS = settings_for("local", account="123456789012", region="eu-west-1")

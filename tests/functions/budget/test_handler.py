@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from millrace.moments import moment
-from millrace.state import Pointers, Version
+from millrace.state.table import Pointers, Version
+from millrace.timestamps import moment
 
 AS_OF = moment("1997-01-01T00:10:00Z")
 OTHER = "arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity-train:other"
@@ -18,9 +18,7 @@ def live(aws):
         package_arn="arn:p/1",
         version="1",
         model_name="m",
-        endpoint_config="c",
         run="r",
-        released_at="1997-01-01T00:00:00Z",
         baseline_uri="s3://b/k",
         model_data_url="s3://b/model.tar.gz",
     )

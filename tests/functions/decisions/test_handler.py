@@ -12,7 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.decisions import from_line
+from millrace.decisions.record import from_line
 
 EVENT = Path(__file__).resolve().parents[3] / "events" / "decisions_queue.json"
 LAKE = "millrace-local-lake-123456789012-eu-west-1"

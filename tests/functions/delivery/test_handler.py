@@ -16,7 +16,7 @@ import pytest
 from moto import mock_aws
 
 from millrace.contract.arrow import parsed_schema
-from millrace.contract.reading import load_contract
+from millrace.contract.load import load_contract
 from millrace.errors import AnswerError
 
 ROOT = Path(__file__).resolve().parents[3]

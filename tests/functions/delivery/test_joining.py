@@ -9,10 +9,10 @@ import pytest
 
 from functions.delivery.joining import Answered, join, read_line
 from millrace.contract.arrow import parsed_schema
-from millrace.contract.reading import load_contract
-from millrace.decisions import Output
+from millrace.contract.load import load_contract
+from millrace.decisions.record import Output
 from millrace.errors import AnswerError
-from millrace.scoring import delivered_schema
+from millrace.messages.score import delivered_schema
 
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "electricity")
 SCHEMA = delivered_schema(CONTRACT)

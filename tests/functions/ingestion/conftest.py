@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.local.kernel.cloud import Cloud
-from millrace.lake.tables import Lake
+from millrace.datasets.tables import Lake
 from millrace.names import WorkloadNames
-from tests.millrace.lake.conftest import lake, names
+from tests.millrace.datasets.conftest import lake, names
 
 __all__ = ["lake", "names"]
 

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.lake.tables import Lake
+from millrace.datasets.tables import Lake
 
 
 def parquet(table: pa.Table) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from millrace.decisions import from_line
+from millrace.decisions.record import from_line
 
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 Predict = Callable[[dict[str, Any]], dict[str, Any]]

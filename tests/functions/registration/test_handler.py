@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from millrace.errors import ArtefactError, ConflictError
-from millrace.moments import moment
+from millrace.timestamps import moment
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:unbuilt"
 AS_OF = moment("1997-01-01T00:10:00Z")

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
-from millrace.contract.reading import load_contract
-from millrace.demo.months import file_to_score, months
-from millrace.state import Pointers, State, Version
+from console.demo.months import file_to_score, months
+from millrace.contract.load import load_contract
+from millrace.state.table import Pointers, State, Version
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
@@ -29,9 +29,7 @@ CHAMPION = Version(
     package_arn="arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/3",
     version="3",
     model_name="millrace-local-electricity-3",
-    endpoint_config="millrace-local-electricity-3-live",
     run="r",
-    released_at="1997-01-01T07:00:00Z",
     baseline_uri="s3://b/k",
 )
 Shard = Callable[[], dict[str, Any]]

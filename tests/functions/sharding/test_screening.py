@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from functions.sharding.screening import screen
-from millrace.contract.reading import load_contract
+from millrace.contract.load import load_contract
 
 TABLE = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "electricity").table("scoring")
 HEADER = ",".join(TABLE.names)

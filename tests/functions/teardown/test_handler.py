@@ -12,7 +12,7 @@ import pytest
 from functions.teardown.running import JOB_ROLES, stop
 from functions.teardown.versions import MODEL_ROLE
 from infra.machines import monitor, release, teardown, train
-from millrace.state import Pointers, Version
+from millrace.state.table import Pointers, Version
 
 ROLE = "arn:aws:iam::123456789012:role"
 STRANGER = "millrace-local-electricity-v2"
@@ -83,9 +83,7 @@ def test_more_than_one_call_can_hold_are_taken_in_turns(aws, load, event, monkey
 
 
 def test_nobody_is_live_afterwards_and_the_audit_knows_who_was(aws, load, event):
-    version = Version(
-        package_arn="p", version="2", model_name="m", endpoint_config="c", run="r", released_at="", baseline_uri=""
-    )
+    version = Version(package_arn="p", version="2", model_name="m", run="r", baseline_uri="")
     aws.state.move(Pointers(champion=version))
     assert until_nothing(load("teardown"), event, "versions") == 1
     assert aws.state.pointers() == Pointers(revision=2)
@@ -110,7 +108,7 @@ def test_rules_and_schedules_that_start_a_machine_are_off_others_stay_on(aws, lo
     events, scheduler, machine = boto3.client("events"), boto3.client("scheduler"), aws.names.machine_arn("train")
     bus = aws.names.platform.bus
     events.create_event_bus(Name=bus)
-    wanted = {("default", "drop"): aws.names.queue_arn("drops"), (bus, "first"): machine, (bus, "closing"): f"{ROLE}/f"}
+    wanted = {("default", "drop"): aws.names.queue_arn("drops"), (bus, "first"): machine, (bus, "cleanup"): f"{ROLE}/f"}
     for (where, rule), target in wanted.items():
         events.put_rule(Name=rule, EventBusName=where, EventPattern=json.dumps({"source": ["millrace"]}))
         events.put_targets(Rule=rule, EventBusName=where, Targets=[{"Id": "target", "Arn": target}])
@@ -125,7 +123,7 @@ def test_rules_and_schedules_that_start_a_machine_are_off_others_stay_on(aws, lo
         scheduler.create_schedule(Name=f"{aws.names.prefix}-{name}", Target=at, **whole)
     assert until_nothing(load("teardown"), event, "starters") == 1
     states = {rule: events.describe_rule(Name=rule, EventBusName=where)["State"] for where, rule in wanted}
-    assert states == {"drop": "DISABLED", "first": "DISABLED", "closing": "ENABLED"}
+    assert states == {"drop": "DISABLED", "first": "DISABLED", "cleanup": "ENABLED"}
     after = scheduler.get_schedule(Name=f"{aws.names.prefix}-train")
     assert after["State"] == "DISABLED"
     assert {name: after[name] for name in whole} == whole, "an update that does not name a setting loses it"

@@ -11,8 +11,8 @@ import pytest
 
 from functions.validation.screening import parts, screen
 from millrace.contract.arrow import LINE, parsed_schema
-from millrace.contract.model import Column, Table
-from millrace.quarantine import QuarantineFile
+from millrace.contract.schema import Column, Table
+from millrace.datasets.quarantine import QuarantineFile
 
 TABLE = Table(
     name="t",

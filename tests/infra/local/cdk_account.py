@@ -166,7 +166,11 @@ def edited(assembly: Path, folder: Path) -> Path:
         "millrace-local-electricity-ingestion", r"\"States\":{\"Ingestion\"", rf"\"States\":{{{inner},\"Ingestion\""
     )
     copy.edit_code(
-        "millrace-local-electricity-serving", "prediction", "millrace/prediction.py", '"number of rows"', '"new code"'
+        "millrace-local-electricity-serving",
+        "prediction",
+        "millrace/decisions/prediction.py",
+        '"number of rows"',
+        '"new code"',
     )
     copy.edit_alarm("millrace-local-electricity-monitoring", DRIFT, Threshold=5)
     return copy.folder

@@ -19,8 +19,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.desk import SECRET_VARIABLE, Desk
-from millrace.operator.keeping import _command
+from console.local_cloud.lifecycle import _command
+from console.local_cloud.local_cloud import SECRET_VARIABLE, Desk
 
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
@@ -130,7 +130,7 @@ def test_a_drop_is_ingested(person: Person) -> None:
 def test_a_second_up_deploys_what_was_edited(person: Person) -> None:
     first = person.shell["AWS_ENDPOINT_URL"]
     person.edit("infra/machines/ingest.py", 'f"Ingest a drop of', 'f"Edited, a drop of')
-    person.edit("millrace/prediction.py", '"number of rows"', '"edited"')
+    person.edit("millrace/decisions/prediction.py", '"number of rows"', '"edited"')
     assert person.answer()["error"] == "number of rows"
     assert json.loads(person.type("millrace up --json"))["environment"]["AWS_ENDPOINT_URL"] == first
     assert person.answer()["error"] == "edited"

@@ -9,7 +9,7 @@ import pytest
 
 from infra.context import Context
 from infra.settings import settings_for
-from millrace.workload import Workload, load_workload
+from millrace.workload.declaration import Workload, load_workload
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 

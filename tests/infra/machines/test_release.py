@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from functions.opening.asked import label_of
+from functions.start_release.request import label_of
 from infra.machines import release
 from millrace.errors import WorkloadError
 
@@ -64,6 +64,11 @@ def test_a_canary_needs_two_instances(context):
     with pytest.raises(WorkloadError, match=r"min_instances: expected at least 2"):
         release.definition(context(rollout={"phases": phases}))
     release.definition(context(rollout={"phases": phases, "min_instances": 2}))
+
+
+def test_no_state_waits_for_an_answer_that_nothing_sends(context):
+    definition = str(release.definition(context()))
+    assert ("waitForTaskToken" in definition, "Task.Token" in definition) == (False, False)
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])

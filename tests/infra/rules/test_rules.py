@@ -16,7 +16,7 @@ from infra.rules.catalogue import RULES, findings
 
 HERE = Path(__file__).parent
 LONGEST_WORKLOAD = "w" * 24
-"""What `millrace.workload` lets a workload be called at most; a test below holds the two together."""
+"""What `millrace.workload.declaration` lets a workload be called at most; a test below holds the two together."""
 
 
 def stack(fixture: dict[str, Any]) -> Stack:
@@ -80,7 +80,7 @@ def renamed(stack: Stack, workload: str) -> Stack:
 
 
 def test_no_workload_may_have_a_longer_name() -> None:
-    from millrace.workload import Workload
+    from millrace.workload.declaration import Workload
 
     pattern = Workload.model_json_schema()["properties"]["name"]["pattern"]
     assert pattern == f"^[a-z][a-z0-9_]{{1,{len(LONGEST_WORKLOAD) - 1}}}$"

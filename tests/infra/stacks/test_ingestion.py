@@ -10,7 +10,7 @@ import pytest
 
 from infra.context import REPOSITORY
 from millrace.errors import WorkloadError
-from millrace.workload import load_workload
+from millrace.workload.declaration import load_workload
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STACK = "millrace-prod-electricity-ingestion"
@@ -80,7 +80,7 @@ def test_the_machine_tells_what_it_committed(resources: dict[str, Any]) -> None:
 
 
 def test_a_wrong_contract_stops_at_synth(tmp_path: Path) -> None:
-    from millrace.contract.standard import check_contract
+    from millrace.contract.odcs import check_contract
 
     folder = tmp_path / "electricity"
     folder.mkdir()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from millrace.contract.reading import load_contract
-from millrace.scoring import delivered_schema
+from millrace.contract.load import load_contract
+from millrace.messages.score import delivered_schema
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 ROOT = Path(__file__).resolve().parents[3]

@@ -85,8 +85,8 @@ def test_the_table_names_the_fields_of_a_line() -> None:
     import re
 
     from infra.stacks.serving import DECISIONS
-    from millrace.decisions import to_line
-    from tests.millrace.test_decisions import DECISION
+    from millrace.decisions.record import to_line
+    from tests.millrace.decisions.test_record import DECISION
 
     line = json.loads(to_line(DECISION))
     assert list(DECISIONS) == [name.lower() for name in line] or set(DECISIONS) == {name.lower() for name in line}

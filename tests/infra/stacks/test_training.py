@@ -65,7 +65,7 @@ def test_every_rule_has_dead_letters_for_what_it_cannot_deliver(room: Any) -> No
 
 
 def test_whatever_ends_is_closed(room: Any) -> None:
-    detail = rules(room, "training")["closing"]["EventPattern"]["detail"]
+    detail = rules(room, "training")["cleanup"]["EventPattern"]["detail"]
     assert detail["status"] == ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
     assert {arn.rpartition("-")[2] for arn in detail["stateMachineArn"]} == {
         "ingest", "train", "retrain", "release", "score", "monitor",
@@ -96,7 +96,9 @@ def test_roles_are_passed_to_sagemaker_only(room: Any) -> None:
             )
 
 
-@pytest.mark.parametrize(("name", "role"), [("training", "budget"), ("training", "guard"), ("release", "conclusion")])
+@pytest.mark.parametrize(
+    ("name", "role"), [("training", "budget"), ("training", "guard"), ("release", "advance_release")]
+)
 def test_a_function_reaches_only_its_workload_s_items(room: Any, name: str, role: str) -> None:
     for one in statements(room, name, role):
         if "table/millrace-prod-state" in json.dumps(one["Resource"]):
@@ -104,7 +106,7 @@ def test_a_function_reaches_only_its_workload_s_items(room: Any, name: str, role
 
 
 def test_audit_records_can_only_be_added(room: Any) -> None:
-    for name, role in (("training", "gating"), ("training", "guard"), ("release", "conclusion")):
+    for name, role in (("training", "gating"), ("training", "guard"), ("release", "advance_release")):
         audit = [
             one for one in statements(room, name, role) if "table/millrace-prod-audit" in json.dumps(one["Resource"])
         ]
@@ -115,6 +117,6 @@ def test_nobody_in_the_release_room_may_make_a_version_and_the_trainer_may_not_a
     registration = json.dumps(statements(room, "training", "registration"))
     assert "sagemaker:CreateModelPackage" in registration
     assert "sagemaker:UpdateModelPackage" not in registration
-    conclusion = json.dumps(statements(room, "release", "conclusion"))
+    conclusion = json.dumps(statements(room, "release", "advance_release"))
     assert "sagemaker:UpdateModelPackage" in conclusion
     assert "sagemaker:CreateModelPackage" not in conclusion

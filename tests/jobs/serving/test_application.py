@@ -12,8 +12,8 @@ from jobs.serving.application import Application
 from jobs.serving.http import BadRequest, Head
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
-from millrace.artefact import read_folder
-from millrace.inference import BLOCK_ROWS, Model
+from millrace.artefact.artefact import read_folder
+from millrace.artefact.inference import BLOCK_ROWS, Model
 
 JSON, LINES = "application/json", "application/jsonlines"
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.serving.rows import MAX_ROWS, Reader, Refused
-from millrace.encoding import Feature
+from millrace.features.encoding import Feature
 
 READER = Reader(["a", "b"])
 JSON, LINES = "application/json", "application/jsonlines"

@@ -259,7 +259,7 @@ def test_an_artefact_that_was_altered_is_not_served(root: Path, tmp_path: Path, 
 
 def test_no_heavy_package_is_imported() -> None:
     code = (
-        "import sys, jobs.serving.__main__, jobs.serving.application, millrace.inference\n"
+        "import sys, jobs.serving.__main__, jobs.serving.application, millrace.artefact.inference\n"
         "sys.exit(bool({'torch', 'pydantic', 'pyarrow', 'pandas', 'boto3'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

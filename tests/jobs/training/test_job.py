@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from millrace.artefact import digest, read_folder
+from millrace.artefact.artefact import digest, read_folder
 
 # pytest puts this folder's conftest in reach of its fixtures only.
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -116,7 +116,7 @@ def test_a_missing_channel_fails_and_says_which(
 @pytest.mark.parametrize("module", ["torch._dynamo", "boto3"])
 def test_slow_or_foreign_imports_stay_out(tmp_path: Path, snapshot_1996: Any, training_at: Any, module: str) -> None:
     """torch._dynamo costs a second of CPU in each job."""
-    code = f"import sys, jobs.training.job, millrace.models.feedforward; sys.exit({module!r} in sys.modules)"
+    code = f"import sys, jobs.training.job, millrace.models.feedforward.network; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
 
 

@@ -11,7 +11,7 @@ from jobs.runtime import Stopped
 from jobs.training import checkpoint
 from jobs.training.loop import Epoch, Examples, Task, Trained, train
 from millrace.errors import ArtefactError
-from millrace.families import Feedforward
+from millrace.models.catalogue import Feedforward
 
 
 def examples(rows: int, seed: int) -> Examples:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from millrace.contract.standard import check_contract
+from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
-from millrace.workload import load_workload
+from millrace.workload.declaration import load_workload
 
 SHIPPED = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from millrace import models
-from millrace.families import FAMILIES, Parameters
+from millrace.models.catalogue import FAMILIES, Parameters
 
 ROWS, FEATURES = 257, 7
 
@@ -32,7 +32,7 @@ def rows() -> npt.NDArray[np.float32]:
 def network(request: pytest.FixtureRequest, rows: npt.NDArray[np.float32]) -> Any:
     """An untrained network of each family, standardised on the rows, at a temperature other than 1."""
     torch.manual_seed(1)
-    network = import_module(f"millrace.models.{request.param}").build(FAMILIES[request.param](), FEATURES)
+    network = import_module(f"millrace.models.{request.param}.network").build(FAMILIES[request.param](), FEATURES)
     network.standardise(torch.from_numpy(rows))
     network.temperature.fill_(1.7)
     return network.eval()
@@ -45,12 +45,12 @@ def run(network: Any, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return probability
 
 
-def test_each_family_is_one_file_and_one_line() -> None:
-    files = {path.stem for path in Path(models.__file__).parent.glob("*.py")} - {"__init__"}
-    assert files == set(FAMILIES)
+def test_each_family_is_one_folder_and_one_line() -> None:
+    folders = {path.parent.name for path in Path(models.__file__).parent.glob("*/network.py")}
+    assert folders == set(FAMILIES)
     for name, parameters in FAMILIES.items():
         assert issubclass(parameters, Parameters)
-        assert get_type_hints(import_module(f"millrace.models.{name}").build)["parameters"] is parameters
+        assert get_type_hints(import_module(f"millrace.models.{name}.network").build)["parameters"] is parameters
 
 
 @pytest.mark.parametrize("count", [1, 2, ROWS])
@@ -85,7 +85,7 @@ def test_a_column_that_hardly_varies_is_not_taken_for_constant(network: Any, row
 
 def test_the_same_seed_gives_the_same_network(network: Any, rows: npt.NDArray[np.float32]) -> None:
     torch.manual_seed(1)
-    again = import_module(type(network).__module__).build(FAMILIES[type(network).__module__.split(".")[-1]](), FEATURES)
+    again = import_module(type(network).__module__).build(FAMILIES[type(network).__module__.split(".")[-2]](), FEATURES)
     again.standardise(torch.from_numpy(rows))
     again.temperature.fill_(1.7)
     np.testing.assert_array_equal(run(again.eval(), rows), run(network, rows))
@@ -94,7 +94,7 @@ def test_the_same_seed_gives_the_same_network(network: Any, rows: npt.NDArray[np
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_a_missing_number_counts_as_the_mean(name: str, rows: npt.NDArray[np.float32]) -> None:
     torch.manual_seed(1)
-    network = import_module(f"millrace.models.{name}").build(FAMILIES[name](), FEATURES, may_miss=True)
+    network = import_module(f"millrace.models.{name}.network").build(FAMILIES[name](), FEATURES, may_miss=True)
     rows[::3, 1] = np.nan
     network.standardise(torch.from_numpy(rows))
     filled = np.where(np.isnan(rows), np.nanmean(rows, axis=0, keepdims=True), rows).astype(np.float32)
@@ -107,7 +107,7 @@ def test_a_missing_number_counts_as_the_mean(name: str, rows: npt.NDArray[np.flo
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_nan_stays_nan_where_nothing_may_be_missing(name: str, rows: npt.NDArray[np.float32]) -> None:
-    network = import_module(f"millrace.models.{name}").build(FAMILIES[name](), FEATURES)
+    network = import_module(f"millrace.models.{name}.network").build(FAMILIES[name](), FEATURES)
     network.standardise(torch.from_numpy(rows))
     rows[0, 1] = np.nan
     assert np.isnan(run(network.eval(), rows)[0])

@@ -1,0 +1,204 @@
+"""The rows of a file through the prediction function, in pieces that one call takes, answered in their order."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from millrace.contract.arrow import LINE, parsed_schema
+from millrace.contract.row import check_row
+from millrace.contract.schema import Contract, Table
+from millrace.decisions.prediction import ROWS_PER_CALL
+from millrace.errors import AnswerError, DropError
+from millrace.files.sniff import read_drop
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CALL_BYTES = 4 * 2**20
+"""Of the rows of one call; Lambda takes 6 MB. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+LINE_BYTES = 2**20
+TYPES = {
+    "line": "int64",
+    "id": "string",
+    "value": "int64",
+    "probability": "float64",
+    "confidence": "float64",
+    "model_version": "string",
+    "phase": "string",
+    "fallback": "bool",
+    "reason": "string",
+    "column": "string",
+    "expected": "string",
+    "came": "string",
+}
+"""The columns of an answer, with Arrow's types."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What became of one row: a prediction with the id of its decision, or why there is none."""
+
+    line: int
+    """The line of a text file, the row of a Parquet file, 1-based."""
+    id: str | None = None
+    value: int | None = None
+    probability: float | None = None
+    confidence: float | None = None
+    model_version: str | None = None
+    phase: str | None = None
+    fallback: bool | None = None
+    reason: str | None = None
+    column: str | None = None
+    expected: str | None = None
+    came: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A file of which every row is typed or refused."""
+
+    table: Table
+    """The contract's, as the file keeps it."""
+    typed: Path
+    refused: tuple[Answer, ...]
+
+
+def schema() -> pa.Schema:
+    """Of a file of answers."""
+    import pyarrow as pa
+
+    return pa.schema([(name, getattr(pa, {"bool": "bool_"}.get(kind, kind))()) for name, kind in TYPES.items()])
+
+
+def predict(client: Any, function: str, path: Path, contract: Contract) -> Iterator[Answer]:
+    """An answer to each row, in the order of the file; `client` is boto3's Lambda client.
+
+    Raises DropError, before anything is asked, for a file that cannot become rows, and AnswerError when the function
+    fails: what was answered by then has its decisions."""
+    with TemporaryDirectory() as folder:
+        opened = open_file(path, contract, Path(folder))
+        answered = ask(client, function, opened)
+        yield from heapq.merge(opened.refused, answered, key=lambda answer: answer.line)
+
+
+def open_file(path: Path, contract: Contract, folder: Path) -> Opened:
+    """The file as scoring rows; the labels of one that has them are left out. Raises DropError."""
+    label = contract.label.name
+    if _lines_have(path, label):
+        return _typed(path, contract.table("training"), folder / "rows.parquet", label=label)
+    try:
+        return _typed(path, contract.table("scoring"), folder / "rows.parquet")
+    except DropError as error:
+        if error.reason != "columns":
+            raise
+        try:
+            return _typed(path, contract.table("training"), folder / "rows.parquet", label=label)
+        except DropError:
+            raise error from None
+
+
+def _lines_have(path: Path, field: str) -> bool:
+    """Whether the first line is a JSON object with this field: JSON lines have no columns that could be refused."""
+    with path.open("rb") as file:
+        try:
+            first = json.loads(file.readline(LINE_BYTES))
+        except ValueError:
+            return False
+    return isinstance(first, dict) and field in first
+
+
+def ask(client: Any, function: str, opened: Opened) -> Iterator[Answer]:
+    """The answers to the typed rows, in order."""
+    for piece in _pieces(_sendable(opened)):
+        lines, rows, refused = [], [], []
+        for line, row in piece:
+            found = _unsendable(line, row, opened.table)
+            if found:
+                refused.append(found)
+            else:
+                lines.append(line)
+                rows.append(row)
+        answered = _call(client, function, lines, rows) if rows else []
+        yield from sorted([*refused, *answered], key=lambda answer: answer.line)
+
+
+def _typed(path: Path, table: Table, typed: Path, *, label: str = "") -> Opened:
+    import pyarrow.parquet as pq
+
+    refused: list[Answer] = []
+    kept = table.without(label) if label else table
+    with pq.ParquetWriter(typed, parsed_schema(kept), compression="zstd") as writer:
+        for part in read_drop(path, table):
+            writer.write_table(part.rows.select(parsed_schema(kept).names))
+            refused += [
+                Answer(line=row.line or 0, reason=row.reason, expected=row.detail, came=row.raw)
+                for row in part.unparsable
+            ]
+    refused.sort(key=lambda answer: answer.line)
+    return Opened(table=kept, typed=typed, refused=tuple(refused))
+
+
+def _sendable(opened: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line and row as JSON allows it: a time as ISO text, bytes as hexadecimal text."""
+    import pyarrow.parquet as pq
+
+    singles = {column.name for column in opened.table.columns if column.kind == "float32"}
+    with pq.ParquetFile(opened.typed) as file:
+        for batch in file.iter_batches(batch_size=ROWS_PER_CALL):
+            for row in batch.to_pylist():
+                yield row.pop(LINE), {name: _plain(cell, single=name in singles) for name, cell in row.items()}
+
+
+def _plain(cell: Any, *, single: bool) -> Any:
+    if isinstance(cell, datetime | date):
+        return cell.isoformat()
+    if isinstance(cell, bytes):
+        return cell.hex()
+    if single and cell is not None:
+        import numpy as np
+
+        return float(str(np.float32(cell)))  # the shortest number that is this float32: as the file had it
+    return cell
+
+
+def _pieces(rows: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    piece: list[tuple[int, dict[str, Any]]] = []
+    size = 0
+    for line, row in rows:
+        came = len(json.dumps(row).encode())
+        if piece and (len(piece) == ROWS_PER_CALL or size + came > CALL_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append((line, row))
+        size += came
+    if piece:
+        yield piece
+
+
+def _unsendable(line: int, row: Mapping[str, Any], table: Table) -> Answer | None:
+    """The refusal of a row with a number that JSON has no word for; the function refuses the others itself."""
+    if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.values()):
+        return None
+    first = check_row(row, table)[0]
+    return Answer(line=line, reason=first.reason, column=first.column, expected=first.expected, came=first.came)
+
+
+def _call(client: Any, function: str, lines: list[int], rows: list[dict[str, Any]]) -> list[Answer]:
+    answer = client.invoke(FunctionName=function, Payload=json.dumps({"rows": rows}).encode())
+    said = json.load(answer["Payload"])
+    if "FunctionError" in answer:
+        raise AnswerError(f"{function}: expected predictions, got {said.get('errorType')}: {said.get('errorMessage')}")
+    if "predictions" not in said:
+        raise AnswerError(f"{function}: expected predictions, got {json.dumps(said)[:300]}")
+    both = [*said["predictions"], *said["rejected"]]
+    if sorted(one["row"] for one in both) != list(range(len(rows))):
+        raise AnswerError(f"{function}: expected one answer to each of {len(rows)} rows, got {len(both)}")
+    return [Answer(line=lines[one.pop("row")], **one) for one in both]

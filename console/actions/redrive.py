@@ -1,0 +1,83 @@
+"""A run once more: redriven from the step that failed, or begun anew with the same input.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from console.queries.executions import STARTED_BY
+from console.queries.runs import SHORT, Run, input_of, parent_of
+from millrace.errors import RunError
+
+ADVICE = {
+    "RUNNING": "wait for its end, or stop it first",
+    "SUCCEEDED": "only what failed can go on; `millrace rerun {run} --new` starts a new run with the same input",
+}
+NEW = "`millrace rerun {run} --new` starts a new run with the same input"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rerun:
+    """What was done about a run."""
+
+    arn: str
+    """Of the run that goes on or began."""
+    how: Literal["redriven", "started"]
+    notes: list[str]
+    """What the operator should know besides."""
+
+
+def redrive(states: Any, run: Run, *, keep_definition: bool = False) -> Rerun:
+    """The run goes on from the step that failed, with its own definition and input.
+
+    Raises RunError when the service would not do it, and when the machine's definition has changed since and
+    `keep_definition` does not say that the old one is meant. `states` is boto3's Step Functions client."""
+    short = run.name[:SHORT]
+    said = states.describe_execution(executionArn=run.arn)
+    if said.get("redriveStatus") != "REDRIVABLE":
+        advice = ADVICE.get(said["status"], NEW).format(run=short)
+        reason = said.get("redriveStatusReason") or f"Execution is {said['status']} and cannot be redriven"
+        raise RunError(f"{run.machine} {short}: {reason}: {advice}")
+    if _definition_changed(states, run) and not keep_definition:
+        raise RunError(
+            f"{run.machine} {short}: the machine's definition has changed since it began, and a redrive keeps the one "
+            f"it began with: {NEW.format(run=short)} and the new definition, --keep-definition redrives it as it was"
+        )
+    states.redrive_execution(executionArn=run.arn)
+    return Rerun(arn=run.arn, how="redriven", notes=_notes(states, run, said))
+
+
+def start_again(states: Any, run: Run) -> Rerun:
+    """A new run of the same machine, as it is defined now, with the input of the old one.
+
+    Raises RunError while the old one runs."""
+    if run.status == "RUNNING":
+        raise RunError(f"{run.machine} {run.name[:SHORT]}: Execution is RUNNING: {ADVICE['RUNNING']}")
+    given = input_of(states, run.arn)
+    if isinstance(given, dict):
+        given.pop(STARTED_BY, None)  # nobody waits for the new one
+    machine = states.describe_execution(executionArn=run.arn)["stateMachineArn"]
+    arn = states.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
+    return Rerun(arn=arn, how="started", notes=[])
+
+
+def _definition_changed(states: Any, run: Run) -> bool:
+    own = states.describe_state_machine_for_execution(executionArn=run.arn)
+    now = states.describe_state_machine(stateMachineArn=own["stateMachineArn"])
+    return bool(json.loads(own["definition"]) != json.loads(now["definition"]))
+
+
+def _notes(states: Any, run: Run, said: Any) -> list[str]:
+    """A parent that waited has failed too, and does not learn of the child's second life."""
+    given = json.loads(said.get("input") or "{}")
+    if not isinstance(given, dict) or STARTED_BY not in given:
+        return []
+    parent = parent_of(given)
+    status = states.describe_execution(executionArn=parent)["status"]
+    if status in ("RUNNING", "SUCCEEDED"):
+        return []
+    return [f"{parent.rpartition(':')[2]}, which waited for {run.name}, stays {status}; redriven itself it starts a "
+            f"new {run.machine}"]  # fmt: skip

@@ -1,0 +1,75 @@
+"""An earlier version live again: an operator's start of the machine `release`."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from console.environment import Place
+from console.queries.versions import registry_of, state_of
+from millrace.errors import ConflictError, PlaceError
+from millrace.names import WorkloadNames
+from millrace.release.promotion import Rollback, check_proven, rollback_target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A rollback under way."""
+
+    execution: str
+    """ARN."""
+    version: str
+    """The one that comes back."""
+    replaced: str
+    """The one that is live until then."""
+
+
+def roll_back(place: Place, names: WorkloadNames, *, reason: str, to: str | None = None) -> Started:
+    """The execution that brings the version back.
+
+    Refused here, and again by the machine, with ConflictError: nothing to go back to, a version that never was live,
+    a release that runs."""
+    if not reason.strip():
+        raise PlaceError("--reason: expected a sentence for the audit table, got an empty one")
+    states, pointers = place.client("stepfunctions"), state_of(place, names).pointers()
+    _refuse_running(states, state_of(place, names).lease("release"))
+    target = rollback_target(pointers, to)
+    check_proven(target, _approval_of(place, names, target))
+    who = place.client("sts").get_caller_identity()["Arn"]
+    asked = Rollback(reason=reason, who=who, to=target)
+    answer = states.start_execution(
+        stateMachineArn=names.machine_arn("release"),
+        name=f"{secrets.token_hex(4)}-rollback-to-{target}",
+        input=json.dumps({"cause": "command", "rollback": asked.model_dump()}),
+    )
+    assert pointers.champion is not None
+    return Started(execution=answer["executionArn"], version=target, replaced=pointers.champion.version)
+
+
+def _approval_of(place: Place, names: WorkloadNames, version: str) -> str:
+    try:
+        return registry_of(place, names).describe(names.package_arn(version)).approval
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
+            raise
+        told = f"expected a version of {names.package_group}, got {version} (see `millrace versions`)"
+        raise PlaceError(f"--to: {told}") from None
+
+
+def _refuse_running(states: Any, lease: Any) -> None:
+    """A lease whose holder has ended is no obstacle: its clean-up is on the way."""
+    if lease is None:
+        return
+    try:
+        status = states.describe_execution(executionArn=lease.holder)["status"]
+    except states.exceptions.ExecutionDoesNotExist:
+        return
+    if status == "RUNNING":
+        raise ConflictError(
+            f"roll back: expected no release to run, {lease.holder} does: wait for it, or stop it with "
+            f"`aws stepfunctions stop-execution --execution-arn {lease.holder}`"
+        )

@@ -1,0 +1,35 @@
+"""Runs that a person starts, as the console's New execution does."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from console.queries.runs import Run
+from millrace.errors import PlaceError
+from millrace.names import WorkloadNames
+
+COMMAND = "command"
+"""The cause of a run that a person started."""
+
+
+def start(states: Any, names: WorkloadNames, machine: str, *, as_of: datetime | None = None) -> Run:
+    """The run; `as_of` is the moment that it counts as now, else its start. `states` is boto3's Step Functions client.
+
+    Raises PlaceError when the machine is not deployed."""
+    given = {"cause": COMMAND, **({"as_of": as_of.isoformat()} if as_of else {})}
+    try:
+        told = states.start_execution(stateMachineArn=names.machine_arn(machine), input=json.dumps(given))
+    except states.exceptions.StateMachineDoesNotExist:
+        raise PlaceError(f"expected the machine {names.machine(machine)}, got none: is it deployed?") from None
+    arn = told["executionArn"]
+    return Run(
+        arn=arn,
+        machine=machine,
+        name=arn.rpartition(":")[2],
+        status="RUNNING",
+        started=told["startDate"],
+        stopped=None,
+        redrives=0,
+    )

@@ -1,0 +1,169 @@
+"""The end of an environment: what its machines made goes, then its stacks; what is left is told, and what it costs."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from console.environment import Place
+from millrace.errors import RunError
+from millrace.names import Platform
+from millrace.state import audit
+
+MACHINE = "-teardown"
+BUCKETS = ("landing", "lake", "artefacts", "audit", "access-logs")
+JOB_LOGS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform"))
+POLL_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """Something that outlives the stacks."""
+
+    what: str
+    costs: str
+    """List price, us-east-1, 2026-11-20."""
+
+
+def teardown(place: Place, *, said: Callable[[str], None], destroys: bool = False, poll_s: float = POLL_S) -> None:
+    """Comes back when nothing is left that the templates do not know; `said` gets a line for each thing done.
+
+    Then the stacks can be destroyed: `destroys` does it where `cdk` is on the PATH, else the command is said.
+    May be run again at any time. Raises RunError when a machine or `cdk` failed."""
+    machines = teardown_machines(place)
+    states = place.client("stepfunctions")
+    begun = {arn: _begin(states, arn) for arn in machines}
+    for machine, execution in begun.items():
+        said(f"{machine.rsplit(':', 1)[1]} runs: {execution}")
+    if not machines:
+        said(f"{place.platform.prefix}: no teardown machine is deployed, so its stacks are gone or were never there")
+    for execution in begun.values():
+        _wait(states, execution, poll_s)
+        for line in _removed(place, execution):
+            said(line)
+    _destroy(place.platform, destroys, said)
+    for one in left(place):
+        said(f"left: {one.what}; {one.costs}")
+
+
+def teardown_machines(place: Place) -> list[str]:
+    """The ARNs of the deployed workloads' teardown machines, by name."""
+    pages = place.client("stepfunctions").get_paginator("list_state_machines").paginate()
+    found = [one["stateMachineArn"] for page in pages for one in page["stateMachines"]]
+    ours = f":{place.platform.prefix}-"
+    return sorted(arn for arn in found if ours in arn and arn.endswith(MACHINE))
+
+
+def destroy_command(platform: Platform) -> list[str]:
+    """What takes the stacks away; data, audit and the customer key are retained by their templates."""
+    values = {"stage": platform.stage, "account": platform.account, "region": platform.region}
+    return ["cdk", "destroy", "--all", "--force", *(word for key in values for word in ("-c", f"{key}={values[key]}"))]
+
+
+def left(place: Place) -> list[Left]:
+    """What there still is of the environment that costs, asked of each service."""
+    return [*_buckets(place), *_tables(place), *_key(place), *_job_logs(place), *_tracking(place)]
+
+
+def _begin(states: Any, machine: str) -> str:
+    """The execution that runs already, or a new one: two at once would do everything twice."""
+    running = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")["executions"]
+    if running:
+        return str(running[0]["executionArn"])
+    return str(states.start_execution(stateMachineArn=machine, input="{}")["executionArn"])
+
+
+def _wait(states: Any, execution: str, poll_s: float) -> None:
+    while (described := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        time.sleep(poll_s)
+    if described["status"] != "SUCCEEDED":
+        why = f"{described.get('error', '')} {described.get('cause', '')}".strip()
+        raise RunError(f"{execution}: expected SUCCEEDED, got {described['status']}: {why}; run it again to go on")
+
+
+def _removed(place: Place, execution: str) -> Iterator[str]:
+    """A line for each thing that the execution took away, from its records in the audit table."""
+    machine = execution.split(":")[6]
+    workload = machine.removeprefix(f"{place.platform.prefix}-").removesuffix(MACHINE).replace("-", "_")
+    client, table, who = place.client("dynamodb"), place.platform.audit_table, f"teardown of {execution}"
+    for record in audit.read(client, table=table, workload=workload):
+        if record.who == who:
+            yield from (f"{workload}: {found}" for found in record.details["found"])
+
+
+def _destroy(platform: Platform, destroys: bool, said: Callable[[str], None]) -> None:
+    command: Sequence[str] = destroy_command(platform)
+    if not destroys or shutil.which("cdk") is None:
+        said(f"to destroy the stacks: {shlex.join(command)}")
+        return
+    said(shlex.join(command))
+    done = subprocess.run(command, check=False)
+    if done.returncode != 0:
+        raise RunError(f"{shlex.join(command)}: expected exit status 0, got {done.returncode}")
+
+
+def _is_there(call: Callable[..., Any], **named: Any) -> dict[str, Any] | None:
+    """The answer, None where the service says that there is no such thing."""
+    try:
+        answer: dict[str, Any] = call(**named)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"404", "NoSuchBucket", "ResourceNotFoundException", "ResourceNotFound"}:
+            return None
+        raise
+    return answer
+
+
+def _buckets(place: Place) -> Iterator[Left]:
+    s3 = place.client("s3")
+    for purpose in BUCKETS:
+        name = place.platform.bucket(purpose)
+        if _is_there(s3.head_bucket, Bucket=name) is not None:
+            yield Left(what=f"bucket {name}", costs="0.023 USD a GB and month, older versions included")
+
+
+def _tables(place: Place) -> Iterator[Left]:
+    dynamodb = place.client("dynamodb")
+    for name in (place.platform.state_table, place.platform.audit_table):
+        found = _is_there(dynamodb.describe_table, TableName=name)
+        if found is not None:
+            size = found["Table"].get("TableSizeBytes", 0)
+            costs = f"{size / 1e6:.1f} MB at 0.25 USD a GB and month, 0.20 more for point-in-time recovery"
+            yield Left(what=f"table {name}", costs=costs)
+
+
+def _key(place: Place) -> Iterator[Left]:
+    """The lake names its key, also when the alias has gone with the stack."""
+    s3, name = place.client("s3"), place.platform.bucket("lake")
+    if _is_there(s3.head_bucket, Bucket=name) is None:
+        return
+    rules = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+    key = rules[0]["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
+    if key:
+        yield Left(what=f"customer key {key}", costs="1 USD a month, and 1 more for each of its first two rotations")
+
+
+def _job_logs(place: Place) -> Iterator[Left]:
+    """SageMaker writes the lines of all jobs of an account into these: a teardown must leave them to the others."""
+    pages = place.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws/sagemaker/")
+    for group in [one for page in pages for one in page["logGroups"]]:
+        if group["logGroupName"] in JOB_LOGS:
+            size = group.get("storedBytes", 0)
+            costs = f"{size / 1e6:.1f} MB at 0.03 USD a GB and month, shared with the account's other jobs"
+            yield Left(what=f"log group {group['logGroupName']}", costs=costs)
+
+
+def _tracking(place: Place) -> Iterator[Left]:
+    """No template makes the server; the local cloud has none."""
+    if place.platform.stage == "local":
+        return
+    sagemaker, name = place.client("sagemaker"), place.platform.prefix
+    if _is_there(sagemaker.describe_mlflow_tracking_server, TrackingServerName=name) is not None:
+        costs = f"by the hour: aws sagemaker delete-mlflow-tracking-server --tracking-server-name {name}"
+        yield Left(what=f"MLflow server {name}", costs=costs)

@@ -1,0 +1,71 @@
+"""`millrace`: the commands by name, and what ends them."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import NoReturn
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from console.cli.demo import demo
+from console.cli.doctor import doctor
+from console.cli.drop import drop
+from console.cli.local import down, up
+from console.cli.models import predict, rollback, versions
+from console.cli.new import new
+from console.cli.records import cost, decisions, quarantine, why
+from console.cli.runs import rerun, retrain, runs, show, train
+from console.cli.validate import validate
+from millrace.errors import MillraceError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+
+for command in (
+    demo,
+    new,
+    up,
+    down,
+    drop,
+    runs,
+    show,
+    rerun,
+    train,
+    retrain,
+    predict,
+    versions,
+    rollback,
+    decisions,
+    why,
+    quarantine,
+    cost,
+    doctor,
+    validate,
+):
+    app.command()(command)
+
+
+@app.callback()
+def main() -> None:
+    """Deep learning in production on AWS primitives; the deployed templates also run whole on this machine."""
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+
+
+def run() -> None:
+    """The process `millrace`: an error that a person can mend is told in one paragraph, with exit status 1."""
+    try:
+        app()
+    except MillraceError as error:
+        sys.exit(f"millrace: {error}")
+    except (ClientError, BotoCoreError) as error:
+        sys.exit(f"millrace: AWS: {error}")
+
+
+def _interrupt(number: int, _: object) -> NoReturn:
+    """The first signal ends the command; the end is not cut short by another."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)

@@ -1,0 +1,41 @@
+"""`millrace doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from console.cli.options import Build, Json, Stage
+from console.cli.printing import show_json, show_rows
+
+MARKS = {"ok": "✓", "missing": "✗", "unknown": "?"}
+
+
+def doctor(stage: Stage, build: Build, as_json: Json) -> None:
+    """Look whether this machine and the account have what the templates need; for each gap, what to do.
+
+    Example: millrace doctor --stage dev. It compares the SageMaker instances that workload.yaml names, Lambda's
+    concurrency and the roles with the account's quotas. The exit status is 1 when something is missing."""
+    from console.doctor.examination import examine, is_good
+    from millrace.workload.declaration import load_workload, workload_folders, workloads_folder
+
+    workloads = [load_workload(folder) for folder in workload_folders(workloads_folder())]
+    checks = list(examine(stage, build, workloads, repository=Path()))
+    if as_json:
+        show_json([asdict(check) for check in checks])
+    else:
+        rows = [
+            {
+                "": MARKS[check.verdict],
+                "what": check.name,
+                "needed": check.needed,
+                "found": check.found,
+                "do": check.advice,
+            }
+            for check in checks
+        ]
+        show_rows(rows, as_json=False, nothing="")
+    if not is_good(checks):
+        raise typer.Exit(1)

@@ -1,0 +1,47 @@
+"""`millrace drop`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
+
+
+def drop(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON lines or Parquet, as the contract says.")],
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    feed: Annotated[
+        str, typer.Option(help="training (labelled rows), scoring (rows to score) or labels (late truth).")
+    ],
+    name: Annotated[str, typer.Option(help="The object's name below the feed.", show_default="the file's name")] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Come back when all that it causes has ended; 1 if something failed.")
+    ] = False,
+) -> None:
+    """Put a file into the landing bucket, where it starts what its feed starts.
+
+    Example: millrace drop week.csv --feed scoring --wait"""
+    from console.actions import drop
+    from console.cli.printing import show_json
+    from console.cli.watch import follow
+
+    drop.check(file, feed)
+    place, names = find(stage, build, workload)
+    key, s3 = drop.key_of(names, feed, name or file.name), place.client("s3")
+    if before := drop.present(s3, names, key):
+        was = f"{before.size:,} bytes of {before.modified}"
+        typer.echo(f"warning: {key} is there already ({was}): this is a new version of it", err=True)
+    dropped = drop.put(s3, names, file, feed=feed, key=key)
+    if not json:
+        typer.echo(f"{dropped.uri} ({dropped.size:,} bytes) starts {dropped.machine}")
+    found = follow(place, names, dropped.execution_arn, said=not json, intake=True) if wait else []
+    if json:
+        ended = [{"machine": told.run.machine, "arn": told.run.arn, "status": told.run.status} for told in found]
+        show_json({"uri": dropped.uri, "machine": dropped.machine, "run": dropped.execution_arn, "ended": ended})

@@ -1,0 +1,90 @@
+"""`millrace up` and `millrace down`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli.options import Build, Json, Stage
+
+if TYPE_CHECKING:
+    from console.local_cloud.lifecycle import Kept
+
+UNSET = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
+"""What would mix another account's keys with these."""
+
+Empty = Annotated[
+    bool,
+    typer.Option("--empty", default_factory=lambda: False, help="Only the cloud: nothing is bootstrapped or deployed."),
+]
+Export = Annotated[
+    bool, typer.Option("--export", default_factory=lambda: False, help='Print only what `eval "$(…)"` takes.')
+]
+
+Yes = Annotated[
+    bool, typer.Option("--yes", default_factory=lambda: False, help="On AWS: do not ask, and run `cdk destroy` too.")
+]
+
+
+def up(build: Build, empty: Empty, export: Export, as_json: Json) -> None:
+    """Keep a local cloud running with the app deployed, and print what to export.
+
+    A second `up` finds the first and deploys what has changed since in the app.
+    Example: eval "$(millrace up --export)"; aws stepfunctions list-state-machines; millrace down."""
+    from console.cli.printing import show_json
+    from console.local_cloud.lifecycle import keep
+
+    kept = keep(build, is_empty=empty, said=lambda line: print(line, file=sys.stderr))
+    if as_json:
+        show_json({"endpoint_url": kept.desk.endpoint_url, "pid": kept.pid, "environment": kept.environment})
+        return
+    print("\n".join(_exports(kept)))
+    if not export:
+        print(_next(empty=empty))
+
+
+def down(stage: Stage, build: Build, yes: Yes) -> None:
+    """End the local cloud that `millrace up` keeps running, with all that it started, and remove what it wrote.
+
+    Of another stage, take away what the templates do not know, then the stacks; data and audit are retained.
+    Example: millrace down. On AWS: millrace down --stage dev --yes."""
+    if stage != "local":
+        _tear_down(stage, build, unasked=yes)
+        return
+    from console.local_cloud.lifecycle import end_kept
+
+    ended = end_kept(build)
+    print(f"No local cloud ran for {build}." if ended is None else f"The local cloud has ended, process {ended}.")
+
+
+def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:
+    from console.actions.teardown import teardown
+    from console.environment import find_place
+
+    place = find_place(stage, build)
+    where = f"{place.platform.prefix} in account {place.platform.account}, {place.platform.region}"
+    if not unasked:
+        typer.confirm(f"This ends every endpoint, job and schedule of {where}. Go on?", abort=True, err=True)
+    teardown(place, said=print, destroys=unasked)
+
+
+def _exports(kept: Kept) -> list[str]:
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in kept.environment.items()]
+    return [f"unset {' '.join(UNSET)}", *lines]
+
+
+def _next(*, empty: bool) -> str:
+    from console.local_cloud.local_cloud import PLATFORM
+
+    deployed = [
+        "python -m console.demo.months build/drops",
+        f"aws s3 cp --recursive build/drops s3://{PLATFORM.bucket('landing')}/electricity/training/",
+        "millrace runs",
+    ]
+    bare = ["cdk bootstrap", "cdk deploy --all"]
+    lines = [*(bare if empty else deployed), "millrace down"]
+    return "\n".join(["", "Then, for example:", *(f"  {line}" for line in lines)])

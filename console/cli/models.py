@@ -1,0 +1,156 @@
+"""`millrace predict`, `versions`, `rollback`: model versions and their answers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
+from console.cli.printing import show_json, show_rows
+
+SHOWN_ROWS = 50
+"""Answers in a table; a file has them all."""
+
+
+def predict(
+    file: Annotated[str, typer.Argument(help="CSV, JSON lines or Parquet; - reads the standard input.")],
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each row.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Write all answers to this .parquet, .csv or .jsonl file.")
+    ] = None,
+) -> None:
+    """Ask the live model about the rows of a file; a row that breaks the contract is refused with its reason.
+
+    Example: millrace predict rows.csv --output answers.parquet. Rows go in pieces of at most 1,000 through the
+    prediction function; every predicted row has its decision's id, the order is the file's. A label is left out."""
+    from console.actions import predict
+    from console.cli.export import check_ending, export, json_line
+    from millrace.contract.load import load_contract
+    from millrace.workload.declaration import workloads_folder
+
+    if output:
+        check_ending(output)
+    place, names = find(stage, build, workload)
+    contract = load_contract(workloads_folder() / names.workload)
+    with _readable(file) as path:
+        answers = predict.predict(place.client("lambda"), names.function("prediction"), path, contract)
+        rows = (asdict(answer) for answer in answers)
+        if output:
+            count = export(rows, output, predict.schema())
+            print(f"{count:,} answers in {output}", file=sys.stderr)
+        elif as_json:
+            for row in rows:
+                print(json_line(row))
+        else:
+            _show_answers(rows)
+
+
+def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> None:
+    """List the model versions: status, dataset version, gates (value against bound), digests; the newest first.
+
+    Example: millrace versions. `live` answers, `previous` is what `millrace rollback` brings back, `retired` was live,
+    `registered` was not released, `refused` did not pass a gate and has no number."""
+    from console.queries.versions import ModelVersion, as_document, find_versions
+
+    found = find_versions(*find(stage, build, workload))
+    if as_json:
+        show_json([as_document(version) for version in found])
+        return
+
+    def row(version: ModelVersion) -> dict[str, Any]:
+        gates = [f"{gate.name} {_against(gate.measured)}/{_against(gate.bound)}" for gate in version.gates]
+        failed = [gate.name for gate in version.gates if not gate.passed]
+        return {
+            "version": version.version or "-",
+            "status": version.status,
+            "trained": f"{version.trained_at:%Y-%m-%d %H:%M}" if version.trained_at else "",
+            "because": version.reason,
+            "rows": version.rows,
+            "dataset_version": version.snapshot_id,
+            "gates_(value/bound)": "\n".join(gates) + (f"\nnot passed: {', '.join(failed)}" if failed else ""),
+            "model_digest": version.digests.get("artefact", "")[:12],
+            "run": version.run[:18],
+        }
+
+    show_rows([row(version) for version in found], as_json=False, nothing="No model was trained yet.")
+
+
+def rollback(
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Json,
+    reason: Annotated[str, typer.Option(help="Why, for the audit table.")],
+    to: Annotated[str | None, typer.Option(help="Number of the version; without it the previous one.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Come back when the version is live.")] = False,
+) -> None:
+    """Bring an earlier model version back through the release machine: probe, new fleet, alarms, pointers, audit.
+
+    Example: millrace rollback --reason "worse since Tuesday" --wait. No request fails meanwhile. Asked again without
+    --to it brings back the version that was replaced."""
+    from console.actions.rollback import roll_back
+    from console.cli.watch import follow
+    from millrace.errors import RunError
+
+    place, names = find(stage, build, workload)
+    started = roll_back(place, names, reason=reason, to=to)
+    if wait:
+        try:
+            follow(place, names, started.execution, said=not as_json)
+        except RunError as error:
+            raise RunError(f"version {started.replaced} serves on: {error}") from None
+    if as_json:
+        show_json(asdict(started) | {"live": wait})
+    elif wait:
+        print(f"Version {started.version} is live again, version {started.replaced} is the previous one.")
+    else:
+        print(
+            f"Version {started.version} is on its way back, {started.replaced} serves until then:\n{started.execution}"
+        )
+
+
+@contextmanager
+def _readable(file: str) -> Iterator[Path]:
+    """The file's path; what comes by the standard input is kept for as long as the block lasts."""
+    from millrace.errors import PlaceError
+
+    if file != "-":
+        if not Path(file).is_file():
+            raise PlaceError(f"{file}: expected a file, there is none")
+        yield Path(file)
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "stdin"
+        path.write_bytes(sys.stdin.buffer.read())
+        yield path
+
+
+def _show_answers(rows: Iterator[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    shown = list(islice(rows, SHOWN_ROWS))
+    left = sum(1 for _ in rows)
+    filled = {name for row in shown for name, value in row.items() if value is not None}
+    show_rows(
+        [{name: value for name, value in row.items() if name in filled} for row in shown],
+        as_json=False,
+        nothing="The file has no rows.",
+    )
+    if left:
+        Console(stderr=True).print(f"and {left:,} more: --output FILE or --json gives all (each was asked and decided)")
+
+
+def _against(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.4g}"

@@ -1,0 +1,229 @@
+"""`millrace quarantine`, `decisions`, `cost`, `why`: what the system holds."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import date
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
+from console.cli.printing import show_json, show_rows
+
+if TYPE_CHECKING:
+    from console.environment import Place
+    from millrace.decisions.record import Decision
+    from millrace.names import WorkloadNames
+
+From = Annotated[str, typer.Option("--from", help="First day of event time, as 1997-05-01.")]
+To = Annotated[str, typer.Option("--to", help="Last day of event time.")]
+Limit = Annotated[int, typer.Option(min=0, help="Rows at most; 0 for all.")]
+MARKS = {"checked": "✓", "recorded": "·", "broken": "✗"}
+
+
+def quarantine(
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Json,
+    drop: Annotated[str, typer.Option(help="Of this dropped object: its key, or the end of it.")] = "",
+    reason: Annotated[str, typer.Option(help="With this reason, for example range or duplicate_key.")] = "",
+    export: Annotated[Path | None, typer.Option(help="Write all to this .parquet, .csv or .jsonl file.")] = None,
+    limit: Limit = 20,
+) -> None:
+    """Show the rows that were refused: how many by reason, then reason, column, what was expected, what came, line.
+
+    Example: millrace quarantine --drop week.csv. With --export the file also has the whole rows as they came, each as
+    text in the column `raw`: a corrected drop needs the contract's columns."""
+    from console.cli.export import check_ending
+    from console.cli.export import export as write
+    from console.queries import quarantine as refused
+
+    if export:
+        check_ending(export)
+    place, names = find(stage, build, workload)
+    found = refused.find_rows(place, names, drop=drop, reason=reason)
+    if export:
+        count = write(map(asdict, found), export, refused.schema())
+        print(f"{count:,} refused rows in {export}", file=sys.stderr)
+        return
+    counts, shown = refused.summarize(found, shown=limit or None)
+    if as_json:
+        show_json({"reasons": dict(counts.most_common()), "rows": [asdict(row) for row in shown]})
+        return
+    rows = [{"reason": name, "rows": count} for name, count in counts.most_common()]
+    show_rows(rows, as_json=False, nothing="No row was refused.")
+    if rows:
+        print()
+        show_rows([_short(row) for row in shown], as_json=False, nothing="")
+    if left := counts.total() - len(shown):
+        print(f"\nand {left:,} more: --limit 0 or --export FILE gives all", file=sys.stderr)
+
+
+def decisions(
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    first: From = "",
+    last: To = "",
+    id: Annotated[str, typer.Option(help="The decision with this id.")] = "",  # noqa: A002 - the option's name
+    limit: Limit = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each decision.")] = False,
+) -> None:
+    """Show predictions as they were made and kept: the newest day first; of lines with one id the last.
+
+    Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
+    from console.cli.export import json_line
+    from console.queries.decisions import find_decision
+    from millrace.errors import PlaceError
+
+    place, names = find(stage, build, workload)
+    days = {"first": _day("--from", first), "last": _day("--to", last)}
+    if id:
+        kept = find_decision(place, names, id, **days)
+        if kept is None:
+            raise PlaceError(f"--id: expected the id of a decision in the lake, got {id!r}, which no line has")
+        found: Iterator[Decision] = iter([kept.decision])
+    else:
+        found = _decisions(place, names, days)
+    rows = (_decision_row(decision) for decision in (islice(found, limit) if limit else found))
+    if as_json:
+        for row in rows:
+            print(json_line(row))
+    else:
+        table = [{key: value for key, value in row.items() if key not in ("input", "key")} for row in rows]
+        show_rows(table, as_json=False, nothing="No decision about these days.")
+
+
+def cost(
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Json,
+    month: Annotated[str, typer.Option(help="As 1997-06; without it the last with a run.")] = "",
+) -> None:
+    """Show a month's cost by run and model version, of the endpoint and a thousand predictions, against the budget.
+
+    Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
+    billed seconds times list prices. Neither is a bill."""
+    from console.queries.cost import find_cost
+    from millrace.workload.declaration import load_workload, workloads_folder
+
+    place, names = find(stage, build, workload)
+    found = find_cost(place, names, load_workload(workloads_folder() / names.workload), month=month)
+    if as_json:
+        per_1000 = {"usd_per_1000": found.serving.usd_per_1000} if found.serving else {}
+        document = asdict(found)
+        show_json(document | {"serving": document["serving"] and document["serving"] | per_1000})
+        return
+    print(f"{found.month}: {found.reserved_usd:.2f} of {found.budget_usd:.2f} USD reserved (upper bounds)\n")
+    show_rows(
+        [
+            {
+                "run": run.run[:18],
+                "version": run.version or "-",
+                "jobs": run.jobs,
+                "billed_seconds": round(run.billed_s, 1),
+                "estimated_usd": f"{run.estimated_usd:.4f}",
+                "reserved_usd_(at_most)": "not known" if run.reserved_usd is None else f"{run.reserved_usd:.2f}",
+            }
+            for run in found.runs
+        ],
+        as_json=False,
+        nothing="No training run was reserved in this month.",
+    )
+    if serving := found.serving:
+        each = serving.usd_per_1000
+        thousand = "not known" if each is None else f"{each:.4f} USD ({serving.predictions:,} predictions)"
+        stands = f"{serving.count} × {serving.instance}, {serving.hours:,.1f} hours"
+        print(f"\nEndpoint, estimated: {serving.usd:.2f} USD ({stands})")
+        print(f"A thousand predictions, estimated: {thousand}")
+
+
+def why(
+    id: Annotated[str, typer.Argument(help="The id of a decision.")],  # noqa: A002 - as it is called
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Json,
+) -> None:
+    """Trace a decision back to the files: model version, run, snapshot, drops, contract, code, gates, with digests.
+
+    Example: millrace why 6f1c2d3e-0000-0000-0000-000000000000-0. ✓ was computed again from S3, · is as recorded, ✗ says
+    where the chain breaks; then the exit status is 1."""
+    from console.queries.lineage import trace
+
+    links = list(trace(*find(stage, build, workload), id))
+    if as_json:
+        show_json([asdict(link) for link in links])
+    else:
+        rows = [
+            {
+                "": MARKS[link.state],
+                "link": link.what,
+                "id": _brief(link.identity),
+                "sha-256": (link.digest or "")[:12],
+                "detail": _brief(link.detail),
+            }
+            for link in links
+        ]
+        show_rows(rows, as_json=False, nothing="")
+    if broken := [link.what for link in links if link.state == "broken"]:
+        print(f"millrace: the chain breaks at: {', '.join(broken)}", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+def _brief(text: str) -> str:
+    """Buckets, accounts and the ends of version ids are left to --json."""
+    text = re.sub(r"s3://[^/]+/", "", text)
+    text = re.sub(r"arn:aws:sagemaker:[^:]*:\d*:", "", text)
+    return re.sub(r"(\?versionId=.{8}).*", r"\1…", text)
+
+
+def _short(row: Any) -> dict[str, Any]:
+    where = {"drop": row.drop, "line": row.line, "reason": row.reason}
+    if row.column is None:
+        return where | {"column": None, "expected": row.detail, "came": None}
+    return where | {"column": row.column, "expected": row.expected, "came": row.came}
+
+
+def _day(option: str, text: str) -> date | None:
+    from millrace.errors import PlaceError
+
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise PlaceError(f"{option}: expected a day as 1997-05-01, got {text!r}") from None
+
+
+def _decisions(place: Place, names: WorkloadNames, days: dict[str, date | None]) -> Iterator[Decision]:
+    from console.queries.decisions import find_days
+
+    for day in find_days(place, names, **days):
+        if day.unreadable:
+            print(f"{day.day}: {day.unreadable} lines are no decisions", file=sys.stderr)
+        yield from chain(reversed(day.decisions))
+
+
+def _decision_row(decision: Decision) -> dict[str, Any]:
+    return {
+        "id": decision.id,
+        "event_time": decision.event_time,
+        "value": decision.output.value,
+        "probability": decision.output.probability,
+        "confidence": decision.output.confidence,
+        "model_version": decision.model_version,
+        "phase": decision.phase,
+        "fallback": decision.fallback,
+        "latency_ms": decision.latency_ms,
+        "inferred_at": decision.inferred_at,
+        "key": dict(decision.key),
+        "input": decision.input,
+    }

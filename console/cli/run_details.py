@@ -1,0 +1,110 @@
+"""One run as a person reads it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from console.cli.printing import plain
+from console.queries.history import Step
+from console.queries.run_logs import Log, plainly
+from console.queries.runs import SHORT, Told
+
+STYLES = {"succeeded": "green", "failed": "bold red", "caught": "yellow", "stopped": "red", "running": "cyan"}
+CUT = 2_000
+"""Characters of an input or output that are shown; `--json` shows all."""
+
+
+def show_told(told: Told, broken: Step | None, log: Log | None) -> None:
+    """Print the run, its states, its failure and the log of the step that made it fail."""
+    console = Console(soft_wrap=True)
+    _head(console, told)
+    console.print(_steps(told.steps))
+    if told.run.status not in ("RUNNING", "SUCCEEDED"):
+        _failure(console, told, broken)
+    if log is not None:
+        _log(console, log)
+    for title, value in (("input", told.input), ("output", told.output)):
+        if value is not None:
+            _titled(console, title, _cut(json.dumps(value, indent=1)))
+    if told.redrivable:
+        _titled(console, "what now", f"millrace rerun {told.run.name[:SHORT]} goes on from the step that failed")
+
+
+def _head(console: Console, told: Told) -> None:
+    run = told.run
+    took = f", {run.seconds:.1f} s" if run.seconds is not None else ""
+    redrives = f", redriven {run.redrives} times" if run.redrives > 1 else ", redriven once" if run.redrives else ""
+    console.print(Text.assemble((f"{run.machine} {run.name}", "bold"), f"  {run.status}", (redrives, "yellow")))
+    console.print(Text(f"{plain(run.started)}{took}" + (f", {told.about}" if told.about else "")))
+    if told.parent:
+        console.print(Text(f"because of {_short(told.parent)}"))
+    for child in told.children:
+        console.print(Text(f"caused {_short(child)}"))
+
+
+def _short(arn: str) -> str:
+    """`millrace-local-electricity-train:93a5562f…` of an execution's ARN."""
+    return arn.partition(":execution:")[2] or arn
+
+
+def _steps(steps: list[Step]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, justify in (
+        ("state", "left"),
+        ("", "left"),
+        ("entered", "left"),
+        ("seconds", "right"),
+        ("tries", "right"),
+    ):
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    for step in steps:
+        seconds = "" if step.seconds is None else f"{step.seconds:.1f}"
+        tries = str(step.tries) if step.tries > 1 else ""
+        outcome = Text(step.outcome, style=STYLES[step.outcome])
+        table.add_row(Text(step.name), outcome, plain(step.entered), seconds, tries)
+    return table
+
+
+def _failure(console: Console, told: Told, broken: Step | None) -> None:
+    error = told.error or (broken.error if broken else "") or told.run.status
+    where = f" in {broken.name}" if broken else ""
+    cause = told.cause or (broken.cause if broken else "")
+    _titled(console, f"{error}{where}", _cut(_readable(cause)), style="bold red")
+    if told.why_not_redrivable:
+        console.print(Text(f"not redrivable: {told.why_not_redrivable}"))
+
+
+def _readable(cause: str) -> str:
+    """A cause that is JSON (a function's error, a job's description) as a person reads it."""
+    try:
+        value: Any = json.loads(cause)
+    except ValueError:
+        return cause
+    if isinstance(value, dict) and "FailureReason" in value:
+        return str(value["FailureReason"])
+    return plainly(cause) if isinstance(value, dict) and "errorMessage" in value else json.dumps(value, indent=1)
+
+
+def _log(console: Console, log: Log) -> None:
+    place = f"{log.group} {log.stream}".strip()
+    if not log.group:
+        return
+    _titled(console, f"log {place}", "" if log.lines else "no lines")
+    for line in log.lines:
+        console.print(Text.assemble((f"{line.at:%H:%M:%S} ", "dim"), plainly(line.text)))
+
+
+def _titled(console: Console, title: str, text: str, *, style: str = "bold") -> None:
+    console.print()
+    console.print(Text(title, style=style))
+    if text:
+        console.print(Text(text))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CUT else f"{text[:CUT]} … ({len(text) - CUT:,} characters more: --json)"

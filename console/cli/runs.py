@@ -1,0 +1,167 @@
+"""`millrace runs`, `show`, `rerun`, `train`, `retrain`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
+
+if TYPE_CHECKING:
+    from console.environment import Place
+    from console.queries.runs import Run, Told
+    from millrace.names import WorkloadNames
+
+RunName = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run's ARN, its name, or the beginning of its name that fits no other.")
+]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Come back when the run and all that it causes have ended; 1 if one failed.")
+]
+AsOf = Annotated[
+    str, typer.Option("--as-of", metavar="MOMENT", help="The moment that the run counts as now, with its offset.")
+]
+
+
+def runs(
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    machine: Annotated[str, typer.Option(help="ingest, train, release, score, monitor, retrain or teardown.")] = "",
+    status: Annotated[str, typer.Option(help="RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20,
+) -> None:
+    """List the runs of all machines of a workload, newest first.
+
+    Example: millrace runs --machine train --status failed"""
+    from console.cli.printing import show_rows
+    from console.queries.run_title import about
+    from console.queries.runs import input_of, list_runs, short_names
+
+    place, names = find(stage, build, workload)
+    states = place.client("stepfunctions")
+    found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit)
+    short = short_names(found)
+    rows = [
+        {
+            "run": run.name if json else short[run.arn],
+            "machine": run.machine,
+            "status": run.status,
+            "started": run.started,
+            "seconds": None if run.seconds is None else round(run.seconds, 1),
+            "about": about(names, run.machine, input_of(states, run.arn)),
+            "redrives": run.redrives,
+            **({"arn": run.arn} if json else {}),
+        }
+        for run in found
+    ]
+    asked = " ".join(word for word in (status.upper(), machine) if word)
+    nothing = f"No {asked} run of {names.workload} yet." if asked else f"No run of {names.workload} yet: drop a file."
+    show_rows(rows, as_json=json, nothing=nothing)
+
+
+def show(
+    run: RunName,
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    lines: Annotated[int, typer.Option(min=0, help="So many lines of the log at most.")] = 50,
+) -> None:
+    """Tell all of one run: its states in order, its failure with the log of the failed step, input, output, family.
+
+    Example: millrace show 93a5562f"""
+    from console.cli.printing import show_json
+    from console.cli.run_details import show_told
+    from console.queries.history import failed_step
+    from console.queries.run_logs import read_log
+    from console.queries.runs import find_run, tell
+
+    place, names = find(stage, build, workload)
+    states = place.client("stepfunctions")
+    told = tell(states, names, find_run(states, names, run))
+    broken = failed_step(told.steps) if told.run.status in ("FAILED", "TIMED_OUT", "ABORTED") else None
+    log = read_log(place.client("logs"), broken, most=lines) if broken and lines else None
+    if json:
+        show_json(_document(told, log))
+    else:
+        show_told(told, broken, log)
+
+
+def rerun(
+    run: RunName,
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    new: Annotated[
+        bool, typer.Option("--new", help="Start a new run with the same input, from the beginning.")
+    ] = False,
+    keep_definition: Annotated[
+        bool, typer.Option("--keep-definition", help="Redrive although the machine's definition has changed since.")
+    ] = False,
+    wait: Wait = False,
+) -> None:
+    """Let a failed run go on from the step that failed (a redrive), or start one anew with the same input.
+
+    Example: millrace rerun 93a5562f --wait"""
+    from console.actions.redrive import redrive, start_again
+    from console.queries.runs import find_run
+
+    place, names = find(stage, build, workload)
+    states = place.client("stepfunctions")
+    found = find_run(states, names, run)
+    done = start_again(states, found) if new else redrive(states, found, keep_definition=keep_definition)
+    for note in done.notes:
+        typer.echo(f"note: {note}", err=True)
+    _end(place, names, find_run(states, names, done.arn), how=done.how, wait=wait, as_json=json)
+
+
+def train(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
+    """Start a training now; its gates decide about the model, the month's budget about its start.
+
+    Example: millrace train --wait"""
+    _start("train", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
+
+
+def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
+    """Ask for a retraining; the guard weighs cool-down, budget and new labels first, a refusal is recorded.
+
+    Example: millrace retrain --wait"""
+    _start("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
+
+
+def _start(machine: str, workload: str, stage: str, build: Any, *, as_of: str, wait: bool, as_json: bool) -> None:
+    from console.actions.start import start
+    from console.cli.watch import when
+
+    moment = when(as_of, "--as-of")
+    place, names = find(stage, build, workload)
+    run = start(place.client("stepfunctions"), names, machine, as_of=moment)
+    _end(place, names, run, how="started", wait=wait, as_json=as_json)
+
+
+def _end(place: Place, names: WorkloadNames, run: Run, *, how: str, wait: bool, as_json: bool) -> None:
+    """Say what was started and, when asked, follow it to the end of all that it causes."""
+    from console.cli.printing import show_json
+    from console.cli.watch import follow
+
+    if not as_json:
+        typer.echo(f"{run.machine} {run.name} {how}")
+    found = follow(place, names, run.arn, said=not as_json) if wait else []
+    if as_json:
+        ended = [{"machine": told.run.machine, "arn": told.run.arn, "status": told.run.status} for told in found]
+        show_json({"machine": run.machine, "run": run.name, "arn": run.arn, "how": how, "ended": ended})
+
+
+def _document(told: Told, log: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    document = asdict(told)
+    document["run"]["seconds"] = told.run.seconds
+    for step, read in zip(document["steps"], told.steps, strict=True):
+        step["seconds"] = read.seconds
+    return {**document, "log": asdict(log) if log else None}

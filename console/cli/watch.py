@@ -1,0 +1,75 @@
+"""What a person sees while a command waits for runs: one line of what is going on, a line for each that has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from console.environment import Place
+from console.queries.runs import SHORT, Told
+from console.queries.watch import Follower
+from millrace.errors import RunError
+from millrace.names import WorkloadNames
+
+INTAKE_S = 600.0
+"""So long the intake may take: all slots can be taken."""
+LOCAL_POLL_S, LOCAL_GRACE_S = 0.2, 2.0
+
+
+@contextmanager
+def follower(place: Place, names: WorkloadNames) -> Iterator[Follower]:
+    """A follower whose line stands on the terminal while the block runs; nothing where there is no terminal."""
+    states = place.client("stepfunctions")
+    console = Console(stderr=True)
+    with console.status("") as status:
+        moving = (lambda line: status.update(Text(line))) if console.is_terminal else lambda _: None
+        if place.platform.stage == "local":
+            yield Follower(states=states, names=names, moving=moving, poll_s=LOCAL_POLL_S, grace_s=LOCAL_GRACE_S)
+        else:
+            yield Follower(states=states, names=names, moving=moving)
+
+
+def follow(place: Place, names: WorkloadNames, arn: str, *, said: bool, intake: bool = False) -> list[Told]:
+    """The run and what it caused, when all have ended, each told on stderr where `said`.
+
+    Raises RunError when one of them did not succeed."""
+    found: list[Told] = []
+    with follower(place, names) as looking:
+        if intake:
+            looking.wait_for(arn, limit_s=INTAKE_S)
+        for told in looking.follow(arn):
+            found.append(told)
+            if said:
+                typer.echo(line_of(told), err=True)
+    bad = [told for told in found if told.run.status != "SUCCEEDED"]
+    if bad:
+        look = ", ".join(f"`millrace show {told.run.name[:SHORT]}`" for told in bad)
+        raise RunError(f"{len(bad)} of {len(found)} runs did not succeed: look with {look}")
+    return found
+
+
+def line_of(told: Told) -> str:
+    """`train 93a5562f (alarm): SUCCEEDED, 19.4 s`."""
+    run = told.run
+    subject = f" ({told.about})" if told.about else ""
+    took = f", {run.seconds:.1f} s" if run.seconds is not None else ""
+    why = f", {told.error}" if told.error else ""
+    return f"{run.machine} {run.name[:SHORT]}{subject}: {run.status}{took}{why}"
+
+
+def when(text: str | None, option: str) -> datetime | None:
+    """The moment in ISO 8601; raises RunError when the text is none."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise RunError(f"{option}: expected a moment such as 1997-05-15T06:00:00Z, got {text!r}") from None
+    if moment.tzinfo is None:
+        raise RunError(f"{option}: expected a moment with its offset, such as 1997-05-15T06:00:00Z, got {text!r}")
+    return moment

@@ -1,0 +1,213 @@
+"""What a newcomer needs on this machine and in the account, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from console.doctor.check import Check, Verdict
+from console.doctor.quotas import check_quotas
+from console.doctor.required_quotas import instance_needs
+from console.environment import Place, find_place
+from millrace.errors import MillraceError
+from millrace.names import Platform, WorkloadNames
+from millrace.workload.declaration import Workload
+
+PYTHON = (3, 11)
+DISK_GB = 6
+"""Packages, layers, two clouds' worth of objects and logs."""
+SKEW_S = 240
+"""S3 refuses requests that are signed five minutes off; some are left for the way."""
+BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
+"""The parameter that `cdk bootstrap` writes; its number is the template's version."""
+BOOTSTRAP_VERSION = 21
+ROLES = 40
+"""One for each function, machine, job, rule and schedule of a workload."""
+IMAGES = ("training", "processing", "inference")
+GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
+LIBRARIES = {
+    "boto3": "",
+    "pyarrow": "",
+    "moto": "local",
+    "aws-cdk-lib": "infra",
+    "torch": "jobs",
+    "onnxruntime": "jobs",
+}
+"""What must be installed, and the extra that brings it."""
+
+
+def examine(stage: str, build: Path, workloads: Sequence[Workload], *, repository: Path) -> Iterator[Check]:
+    """Every check of a stage, the machine's first; one that fails does not hide the next."""
+    yield from _machine(build)
+    if stage == "local":
+        yield from _local(build, workloads)
+    else:
+        yield from _account(stage, build, workloads, repository)
+
+
+def is_good(checks: Sequence[Check]) -> bool:
+    """Whether nothing that is needed is missing."""
+    return all(check.verdict != "missing" for check in checks)
+
+
+def _machine(build: Path) -> Iterator[Check]:
+    found = sys.version_info[:2]
+    yield _check("Python", f">= {_dotted(PYTHON)}", _dotted(found), good=found >= PYTHON, advice="make setup")
+    for library, extra in LIBRARIES.items():
+        yield _library(library, extra)
+    there = next(folder for folder in (build.resolve(), *build.resolve().parents) if folder.exists())
+    free_gb = shutil.disk_usage(there).free / 2**30
+    enough = free_gb >= DISK_GB
+    yield _check("disk", f"{DISK_GB} GB free", f"{free_gb:.0f} GB at {there}", good=enough, advice="make room")
+
+
+def _library(library: str, extra: str) -> Check:
+    try:
+        found = version(library)
+    except PackageNotFoundError:
+        found = ""
+    advice = f"pip install -c constraints.txt '.[{extra}]'" if extra else "pip install -c constraints.txt ."
+    return _check(f"package {library}", "installed", found or "not installed", good=bool(found), advice=advice)
+
+
+def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        yield _check("ports", "a free one on loopback", f"{probe.getsockname()[1]}", good=True)
+    try:
+        place = find_place("local", build)
+        url = str(place.client("sts").meta.endpoint_url)
+        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=2):
+            yield _check("local cloud", "up", url, good=True)
+    except (MillraceError, OSError) as error:
+        yield _check("local cloud", "up", str(error), good=False, advice="millrace up")
+        return
+    yield from _stacks(place, workloads)
+    yield Check(
+        name="quotas",
+        needed="-",
+        found="not covered here",
+        verdict="unknown",
+        advice="the local cloud has none: ask for dev or prod with --stage",
+    )
+
+
+def _account(stage: str, build: Path, workloads: Sequence[Workload], repository: Path) -> Iterator[Check]:
+    session = boto3.Session()
+    region = session.region_name
+    yield _check(
+        "region", "AWS_REGION or the profile's", region or "none", good=bool(region), advice="export AWS_REGION=…"
+    )
+    keys = session.get_credentials()
+    method = "none" if keys is None else keys.method
+    yield _check(
+        "credentials", "of the account", method, good=keys is not None, advice="aws configure sso, or a profile"
+    )
+    yield _cdk(build)
+    if not region or keys is None:
+        return
+    try:
+        place = find_place(stage, build)
+    except (ClientError, BotoCoreError, MillraceError) as error:
+        yield _check("credentials", "that AWS takes", str(error), good=False, advice="sign in again")
+        return
+    yield from _told("clock", lambda: _clock(place))
+    yield from _told("bootstrap stack", lambda: _bootstrap(place))
+    yield from _images(place.platform, repository)
+    yield from _told("stacks", lambda: _stacks(place, workloads))
+    yield from _told("IAM roles", lambda: _roles(place, len(workloads)))
+    yield from check_quotas(place.client("service-quotas"), instance_needs(workloads, stage))
+
+
+def _cdk(build: Path) -> Check:
+    """The command that deploys; `make setup` puts it below the build folder."""
+    ours = build / "node" / "node_modules" / ".bin" / "cdk"
+    found = str(ours) if ours.is_file() else shutil.which("cdk") or ""
+    return _check("cdk", "installed", found or "not installed", good=bool(found), advice="make setup")
+
+
+def _told(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    """The look's checks; where AWS refuses it, that."""
+    try:
+        yield from look()
+    except (ClientError, BotoCoreError) as error:
+        yield Check(
+            name=name, needed="an answer of AWS", found=str(error), verdict="unknown", advice="ask who may look"
+        )
+
+
+def _clock(place: Place) -> Iterator[Check]:
+    """By the date of AWS's answer: requests are signed with this machine's time."""
+    headers = place.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
+    skew_s = abs((datetime.now(UTC) - parsedate_to_datetime(headers["date"])).total_seconds())
+    yield _check(
+        "clock", f"within {SKEW_S} s", f"{skew_s:.0f} s off", good=skew_s <= SKEW_S, advice="set the clock by NTP"
+    )
+
+
+def _bootstrap(place: Place) -> Iterator[Check]:
+    client = place.client("ssm")
+    try:
+        found = int(client.get_parameter(Name=BOOTSTRAP)["Parameter"]["Value"])
+    except client.exceptions.ParameterNotFound:
+        found = 0
+    said = f"version {found}" if found else "not there"
+    advice = f"cdk bootstrap -c stage={place.platform.stage}"
+    yield _check(
+        "bootstrap stack", f"version >= {BOOTSTRAP_VERSION}", said, good=found >= BOOTSTRAP_VERSION, advice=advice
+    )
+
+
+def _images(platform: Platform, repository: Path) -> Iterator[Check]:
+    """The digests that `make images` has noted."""
+    noted = json.loads((repository / "cdk.json").read_text())["context"].get("images", {}).get(platform.stage, {})
+    for image in IMAGES:
+        digest = noted.get(image, "")
+        advice = f"make images STAGE={platform.stage} (after the platform stack)"
+        yield _check(f"image {image}", "a digest in cdk.json", digest[:19] or "none", good=bool(digest), advice=advice)
+
+
+def _stacks(place: Place, workloads: Sequence[Workload]) -> Iterator[Check]:
+    """The platform's stack, and how many each workload has."""
+    pages = place.client("cloudformation").get_paginator("describe_stacks").paginate()
+    found = {stack["StackName"]: stack["StackStatus"] for page in pages for stack in page["Stacks"]}
+    platform, stage = f"{place.platform.prefix}-platform", place.platform.stage
+    deploy = "millrace up" if stage == "local" else f"cdk deploy {platform} -c stage={stage}"
+    status = found.get(platform, "not there")
+    yield _check("platform stack", "deployed", status, good=status in GOOD, advice=deploy)
+    for workload in workloads:
+        prefix = f"{WorkloadNames(platform=place.platform, workload=workload.name).prefix}-"
+        mine = {name: status for name, status in found.items() if name.startswith(prefix)}
+        bad = [f"{name}: {status}" for name, status in mine.items() if status not in GOOD]
+        said = ", ".join(bad) if bad else f"{len(mine)} stacks"
+        advice = "millrace up" if stage == "local" else f"cdk deploy --all -c stage={stage}"
+        yield _check(f"stacks of {workload.name}", "deployed", said, good=bool(mine) and not bad, advice=advice)
+
+
+def _roles(place: Place, workloads: int) -> Iterator[Check]:
+    """An account has room for a thousand, unless others filled it."""
+    summary: dict[str, Any] = place.client("iam").get_account_summary()["SummaryMap"]
+    free, needed = summary["RolesQuota"] - summary["Roles"], ROLES * workloads
+    advice = "ask for more: quota L-FE177D64 of iam"
+    yield _check("IAM roles", f"{needed} free", f"{free} free", good=free >= needed, advice=advice)
+
+
+def _check(name: str, needed: str, found: str, *, good: bool, advice: str = "") -> Check:
+    verdict: Verdict = "ok" if good else "missing"
+    return Check(name=name, needed=needed, found=found, verdict=verdict, advice="" if good else advice)
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))

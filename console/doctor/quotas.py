@@ -1,0 +1,104 @@
+"""The account's quotas, as Service Quotas lists them, against what is needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from console.doctor.check import Check, Verdict
+from console.doctor.required_quotas import Need
+
+LAMBDA_CONCURRENCY = "L-B99A9384"
+"""Concurrent executions: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+LEAST_AT_ONCE, MOST_AT_ONCE = 20, 100
+"""Queues take seven of a workload at once, machines a few; the rest is for predictions. A new account may have 10."""
+
+
+ACROSS = re.compile(r"instances across \w+ (?P<use>(spot )?training job|processing job|transform job|endpoint)s", re.I)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quota:
+    """One quota as it stands for this account and region."""
+
+    service: str
+    code: str
+    name: str
+    value: float
+    adjustable: bool
+
+
+def find_quotas(client: Any, service: str) -> dict[str, Quota]:
+    """By name in lower case; what was never changed for the account is listed with AWS's default.
+
+    `client` is boto3's Service Quotas client."""
+    found: dict[str, Quota] = {}
+    for operation in ("list_aws_default_service_quotas", "list_service_quotas"):
+        for page in client.get_paginator(operation).paginate(ServiceCode=service):
+            for one in page["Quotas"]:
+                found[one["QuotaName"].lower()] = Quota(
+                    service=service,
+                    code=one["QuotaCode"],
+                    name=one["QuotaName"],
+                    value=one["Value"],
+                    adjustable=one["Adjustable"],
+                )
+    return found
+
+
+def check_quotas(client: Any, needs: Sequence[Need]) -> Iterator[Check]:
+    """A check of each need and of Lambda's concurrency; not to be told where the service does not say."""
+    try:
+        sagemaker = find_quotas(client, "sagemaker")
+        functions = find_quotas(client, "lambda")
+    except ClientError as error:
+        came = error.response["Error"]
+        yield Check(
+            name="quotas",
+            needed="to list them (servicequotas:List…)",
+            found=f"{came['Code']}: {came['Message']}",
+            verdict="unknown",
+            advice="allow it, or look into the Service Quotas console",
+        )
+        return
+    for need in needs:
+        yield judge(need, sagemaker.get(need.quota.lower()))
+    yield from _across(needs, sagemaker.values())
+    concurrency = next((one for one in functions.values() if one.code == LAMBDA_CONCURRENCY), None)
+    wanted = Need(quota="Concurrent executions", least=LEAST_AT_ONCE, most=MOST_AT_ONCE, reason="functions at once")
+    yield judge(wanted, concurrency)
+
+
+def _across(needs: Sequence[Need], listed: Iterable[Quota]) -> Iterator[Check]:
+    """Quotas over all instance types of a kind of use, for example "Number of instances across all processing jobs".
+
+    Accounts list different ones: only those that are listed are judged."""
+    for quota in listed:
+        found = ACROSS.search(quota.name)
+        mine = [need for need in needs if found and f" {found['use'].lower()} usage" in need.quota]
+        if mine:
+            least, most = sum(need.least for need in mine), sum(need.most for need in mine)
+            yield judge(Need(quota=quota.name, least=least, most=most, reason="all instances of this use"), quota)
+
+
+def judge(need: Need, quota: Quota | None) -> Check:
+    """`missing` below what is needed at least, a word of advice below what is used at most."""
+    needed = f"{need.least}" if need.least == need.most else f"{need.least}, at most {need.most}"
+    if quota is None:
+        advice = f"look for it in the console ({need.reason})"
+        return Check(name=need.quota, needed=needed, found="not listed", verdict="unknown", advice=advice)
+    if quota.value >= need.most:
+        return Check(name=need.quota, needed=needed, found=f"{quota.value:g}", verdict="ok", advice="")
+    ask = (
+        f"aws service-quotas request-service-quota-increase --service-code {quota.service} --quota-code {quota.code} "
+        f"--desired-value {need.most}"
+    )
+    if not quota.adjustable:
+        ask = f"{quota.code} cannot be raised: choose another instance"
+    verdict: Verdict = "ok" if quota.value >= need.least else "missing"
+    advice = f"for all of it: {ask}" if verdict == "ok" else f"{need.reason}: {ask}"
+    return Check(name=need.quota, needed=needed, found=f"{quota.value:g}", verdict=verdict, advice=advice)

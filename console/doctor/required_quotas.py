@@ -1,0 +1,67 @@
+"""What the workloads ask of an account: SageMaker instances by kind of use, at least and at most at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
+
+from millrace.workload.declaration import Stage, Workload
+
+SPOT = ("dev", "prod")
+"""Stages that train on spot instances."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """Instances of one type for one kind of use."""
+
+    quota: str
+    """The name that Service Quotas has for it."""
+    least: int
+    """Without so many, something that the workloads declare cannot run at all."""
+    most: int
+    """So many are in use when everything that may run at once does."""
+    reason: str
+
+
+def instance_needs(workloads: Iterable[Workload], stage: str) -> tuple[Need, ...]:
+    """The needs of all workloads together, by quota.
+
+    Raises KeyError for a stage that a workload names no instance for. A workload trains once at a time, evaluates and
+    watches beside it, and an update of the endpoint has a second fleet beside the first and a trial beside both."""
+    found: dict[str, list[Need]] = defaultdict(list)
+    for workload in workloads:
+        for need in _of(workload, stage):
+            found[need.quota].append(need)
+    return tuple(_together(quota, needs) for quota, needs in sorted(found.items()))
+
+
+def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
+    known, rollout, name = cast("Stage", stage), workload.rollout, workload.name
+    training, serving = workload.training.instance[known], rollout.instance[known]
+    use = "spot training job" if stage in SPOT else "training job"
+    fleets = f"two fleets of {rollout.min_instances} to {rollout.max_instances} in an update, and the trial"
+    return (
+        Need(quota=f"{training} for {use} usage", least=1, most=1, reason=f"{name} trains"),
+        Need(quota=f"{serving} for processing job usage", least=1, most=2, reason=f"{name} evaluates, watches"),
+        Need(quota=f"{serving} for transform job usage", least=1, most=1, reason=f"{name} scores files"),
+        Need(
+            quota=f"{serving} for endpoint usage",
+            least=2 * rollout.min_instances + 1,
+            most=2 * rollout.max_instances + 1,
+            reason=f"{name}: {fleets}",
+        ),
+    )
+
+
+def _together(quota: str, needs: list[Need]) -> Need:
+    """Jobs can take turns; endpoints stand all the time."""
+    stands = quota.endswith("endpoint usage")
+    return Need(
+        quota=quota,
+        least=sum(need.least for need in needs) if stands else max(need.least for need in needs),
+        most=sum(need.most for need in needs),
+        reason="; ".join(need.reason for need in needs),
+    )

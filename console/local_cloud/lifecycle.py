@@ -1,0 +1,205 @@
+"""The local cloud that outlives the command: started once, deployed into as often as templates change, ended whole."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from console.environment import UP_FILE
+from console.local_cloud.local_cloud import (
+    ACCOUNT,
+    REGION,
+    SECRET_VARIABLE,
+    Desk,
+    deploy,
+    find_desk,
+    start_cloud,
+    start_synthesis,
+)
+from console.local_cloud.processes import STOP_S, Process, Processes
+from millrace.errors import DeskError
+
+FOLDER = "up"
+"""All that the kept cloud writes lies in this folder of the build folder, so that a demo beside it has its own."""
+CDK = Path(__file__).resolve().parents[2] / "build" / "node" / "node_modules" / ".bin" / "cdk"
+METADATA = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
+"""What the CDK's command line asks of an app: its next `cdk deploy` finds the templates as they are."""
+WORKER = "MILLRACE_ENTERED={}/entered"
+"""How a process of the cloud names its workspace in its environment (`infra/local/kernel/call_tracer.py`)."""
+
+Said = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A local cloud in the background."""
+
+    desk: Desk
+    pid: int
+    folder: Path
+    """All that it writes lies below."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every AWS client reads, with keys that nobody checks; and, for the app, where this cloud's files lie."""
+        return {
+            "MILLRACE_BUILD": str(self.folder),
+            "AWS_ENDPOINT_URL": self.desk.endpoint_url,
+            SECRET_VARIABLE: self.desk.secret,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+        }
+
+
+def find_kept(build: Path) -> Kept | None:
+    """The cloud that is kept running, or None; what is written of one whose process has gone does not count."""
+    path = build / UP_FILE
+    if not path.is_file():
+        return None
+    noted = json.loads(path.read_text())
+    if str(_workspace(build)) not in _command(noted["pid"]):
+        return None
+    desk = Desk(endpoint_url=noted["endpoint_url"], secret=noted["secret"])
+    return Kept(desk=desk, pid=noted["pid"], folder=build.resolve() / FOLDER)
+
+
+def keep(build: Path, *, is_empty: bool, said: Said) -> Kept:
+    """The kept cloud, started if there is none; the app as it is now is deployed into it unless it shall be empty.
+
+    Raises DeskError when synthesis or deployment fail; a cloud that was there before goes on running then."""
+    folder = build.resolve() / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    processes = Processes(folder=folder)
+    with _alone(build):
+        try:
+            kept = find_kept(build)
+            if kept is None:
+                _end_workers(build)
+                return _start(build, processes, is_empty=is_empty, said=said)
+            said(f"The local cloud runs already, process {kept.pid}.")
+            if not is_empty:
+                _deploy(processes, kept, start_synthesis(processes, METADATA), said)
+            return kept
+        finally:
+            processes.stop()
+
+
+def end_kept(build: Path) -> int | None:
+    """End the kept cloud with all that it started and remove what it wrote; its process, or None where none ran."""
+    if not build.is_dir():
+        return None
+    with _alone(build):
+        kept = find_kept(build)
+        if kept is not None:
+            _end(kept.pid)
+        _end_workers(build)
+        (build / UP_FILE).unlink(missing_ok=True)
+        shutil.rmtree(build / FOLDER, ignore_errors=True)
+    return kept.pid if kept else None
+
+
+@contextmanager
+def _alone(build: Path) -> Iterator[None]:
+    """In the block, no other command starts or ends the cloud of this build folder."""
+    folder = os.open(build, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> Kept:
+    shutil.rmtree(_workspace(build), ignore_errors=True)
+    cloud = start_cloud(processes)
+    synthesis = None if is_empty else start_synthesis(processes, METADATA)
+    kept = Kept(desk=find_desk(cloud), pid=cloud.popen.pid, folder=processes.folder)
+    # Before anything else, so that `down` ends also a cloud whose command was killed on the way.
+    _note(build / UP_FILE, json.dumps({**asdict(kept.desk), "pid": kept.pid}))
+    try:
+        if synthesis is not None:
+            _deploy(processes, kept, synthesis, said)
+    except BaseException:
+        (build / UP_FILE).unlink()
+        raise
+    processes.release(cloud)
+    said(f"The local cloud runs, process {kept.pid}.")
+    return kept
+
+
+def _note(path: Path, text: str) -> None:
+    """Whole or not at all: others may read it at any moment; of other people, nobody may."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(text)
+    unfinished.rename(path)
+
+
+def _start_bootstrap(processes: Processes, kept: Kept) -> Process:
+    """`cdk bootstrap`, in a folder without an app, which it would synthesize."""
+    if not CDK.exists():
+        raise DeskError(f"bootstrap: expected the CDK's command line at {CDK}, got nothing; `make setup` installs it")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return processes.start(
+        "bootstrap",
+        ["bootstrap", f"aws://{ACCOUNT}/{REGION}"],
+        log="bootstrap.log",
+        program=[str(CDK)],
+        environment={**kept.environment, "PATH": path, "HOME": str(processes.folder)},
+        cwd=processes.folder,
+    )
+
+
+def _deploy(processes: Processes, kept: Kept, synthesis: Process, said: Said) -> None:
+    _start_bootstrap(processes, kept).succeed()
+    synthesis.succeed()
+    deploy(processes, kept.desk)
+    for stack in kept.desk.deployments()[-1]["stacks"]:
+        if stack["status"] != "UNCHANGED":
+            said(f"{stack['name']}: {stack['status']}, {stack['resources']} resources")
+
+
+def _workspace(build: Path) -> Path:
+    return build.resolve() / FOLDER / "local"
+
+
+def _command(pid: int) -> str:
+    """The command line of a process; an empty word where it has gone, also if nobody has collected it yet."""
+    if Path("/proc/self/cmdline").exists():
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return ""
+    return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+
+
+def _end(pid: int) -> None:
+    """TERM, upon which the cloud ends what it started; KILL if it has not gone after STOP_S."""
+    command = _command(pid)
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGTERM)
+        end = time.monotonic() + STOP_S
+        while _command(pid) == command and time.monotonic() < end:
+            time.sleep(0.02)
+        if _command(pid) == command:
+            os.killpg(pid, signal.SIGKILL)
+
+
+def _end_workers(build: Path) -> None:
+    """What a cloud that could not end them left behind; found where the system tells processes by /proc."""
+    mark = WORKER.format(_workspace(build)).encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)

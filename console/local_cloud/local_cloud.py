@@ -1,0 +1,152 @@
+"""The cloud on this desk as its user sees it: started, deployed into, watched, moved in time, stopped."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from console.local_cloud.processes import Process, Processes
+from millrace.errors import DeskError
+from millrace.names import Platform
+
+ACCOUNT = "123456789012"
+REGION = "eu-west-1"
+PLATFORM = Platform(stage="local", account=ACCOUNT, region=REGION)
+ADDRESS_S = 60.0
+SECRET_HEADER = "X-Millrace-Secret"  # noqa: S105 - a header's name
+SECRET_VARIABLE = "MILLRACE_LOCAL_SECRET"  # noqa: S105 - a variable's name
+"""Where the local cloud's own clients find the secret of its run (`infra/local/kernel/control.py`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """A running local cloud."""
+
+    endpoint_url: str
+    secret: str = field(default_factory=lambda: os.environ.get(SECRET_VARIABLE, ""), repr=False)
+    """Of the cloud's run: only to it, the clock and the other control routes answer."""
+
+    def client(self, service: str) -> Any:
+        """A boto3 client as an operator on AWS would make it; only the endpoint differs."""
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - the local cloud knows no secrets
+        )
+
+    def now(self) -> datetime:
+        """The cloud's time."""
+        return datetime.fromisoformat(self._control("clock")["now"])
+
+    def move_clock(self, to: datetime) -> None:
+        self._control("clock", {"to": to.isoformat()})
+
+    def running(self) -> list[str]:
+        """What is still moving; empty when the cloud is at rest."""
+        return list(self._control("idle")["running"])
+
+    def wait(self, *, timeout_s: float, told: Callable[[list[str]], None] = lambda _: None) -> None:
+        """Come back when nothing moves any more; raises DeskError with what still does after `timeout_s`."""
+        end = time.monotonic() + timeout_s
+        while moving := self.running():
+            told(moving)
+            if time.monotonic() > end:
+                raise DeskError(f"local cloud: expected rest within {timeout_s:.0f} s, still moving: {moving}")
+            time.sleep(0.05)
+
+    def api_calls(self) -> int:
+        return int(self._control("api-calls")["total"])
+
+    def calls_by_operation(self) -> dict[str, int]:
+        """How often each `<service>:<operation>` was called."""
+        return dict(self._control("api-calls")["by_operation"])
+
+    def deployments(self) -> list[dict[str, Any]]:
+        """What was deployed so far: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}], "at"}`."""
+        return list(self._control("deployments"))
+
+    def _control(self, route: str, body: Mapping[str, Any] | None = None) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - our own server on loopback
+            f"{self.endpoint_url}/_millrace/{route}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json", SECRET_HEADER: self.secret},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 # nosec B310 # on loopback, too
+            return json.load(answer)
+
+
+@contextmanager
+def started(build: Path, *, clock: datetime) -> Iterator[Desk]:
+    """A local cloud with the app deployed; synthesis and the server's start run side by side.
+
+    When the block ends, also by an exception or a signal, no process and no port of it is left."""
+    build.mkdir(parents=True, exist_ok=True)
+    processes = Processes(folder=build)
+    # A signal in the moment between the block's end and `stop` would skip it; the interpreter's own end does not.
+    atexit.register(processes.stop)
+    try:
+        cloud = start_cloud(processes, clock=clock)
+        synthesis = start_synthesis(processes)
+        synthesis.succeed()
+        desk = find_desk(cloud)
+        deploy(processes, desk)
+        yield desk
+    finally:
+        processes.stop()
+        atexit.unregister(processes.stop)
+
+
+def start_cloud(processes: Processes, *, clock: datetime | None = None) -> Process:
+    """A local cloud that starts below the folder of the processes; without a clock of its own it has the wall's."""
+    own = ["--clock", clock.isoformat()] if clock else []
+    words = ["infra.local", "--workspace", str(processes.folder / "local"), *own]
+    return processes.start("local cloud", words, log="cloud.log")
+
+
+def find_desk(cloud: Process) -> Desk:
+    """The cloud as soon as it has told its address; raises DeskError where it ends without."""
+    end = time.monotonic() + ADDRESS_S
+    while time.monotonic() < end:
+        has_ended = cloud.has_ended()
+        for line in cloud.log.read_text(errors="replace").splitlines(keepends=True):
+            if line.startswith('{"endpoint_url"') and line.endswith("\n"):
+                announced = json.loads(line)
+                return Desk(endpoint_url=announced["endpoint_url"], secret=Path(announced["secret_file"]).read_text())
+        if has_ended:
+            break
+        time.sleep(0.02)
+    raise DeskError(f"local cloud: expected its address, got nothing; see {cloud.log}")
+
+
+def start_synthesis(processes: Processes, context: Mapping[str, Any] | None = None) -> Process:
+    """The app's synthesis for the stage `local`, into `cdk.out` below the folder of the processes."""
+    environment = {
+        "CDK_CONTEXT_JSON": json.dumps(context or {}),
+        "CDK_OUTDIR": str(processes.folder / "cdk.out"),
+        "MILLRACE_BUILD": str(processes.folder.resolve()),
+        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
+        "CDK_DEFAULT_REGION": REGION,
+        # CDK's own validation engine takes 6 s to start; the tests run it on dev and prod.
+        "CDK_VALIDATION": "false",
+    }
+    return processes.start("synthesis", ["infra.app"], log="synth.log", environment=environment)
+
+
+def deploy(processes: Processes, desk: Desk) -> None:
+    """Deploy what was synthesized; raises DeskError with the reason of the stack that failed."""
+    words = ["infra.local.deploy", "--endpoint-url", desk.endpoint_url, str(processes.folder / "cdk.out")]
+    environment = {SECRET_VARIABLE: desk.secret}
+    processes.start("deployment", words, log="deploy.log", environment=environment).succeed()

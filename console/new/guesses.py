@@ -1,0 +1,188 @@
+"""What a file does not say: label, positive class, event time and key; guessed where it is safe, with the reason.
+
+A guess that is not safe is an error that lists the candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from console.new.observed import Observed
+from millrace.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")
+TIMES = ("event_time", "timestamp", "time", "datetime", "date", "ts", "observed_at", "created_at")
+POSITIVE = ("1", "true", "yes", "y", "positive", "pos", "+")
+MOST_SHOWN = 8
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess(Generic[Value]):
+    """What was taken, why, and what else might have been meant."""
+
+    value: Value
+    reason: str
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guesser:
+    """Guesses over the columns of one file; `asked` is what the person said, empty where nothing."""
+
+    where: str
+    """The file, for errors."""
+    columns: tuple[Observed, ...]
+
+    def label(self, asked: str) -> Guess[Observed]:
+        """The column of two classes; raises ConfigurationError."""
+        if asked:
+            column = self._named("--label", asked)
+            if not _has_two_classes(column):
+                came = f"{asked}, {_told(column)}"
+                self._stop("--label", "a column of two classes (kind binary): text, whole numbers or true/false", came)
+            return Guess(value=column, reason="you said so")
+        found = [column for column in self.columns if _has_two_classes(column)]
+        named = [column for column in found if _is_called(column, LABELS)]
+        others = tuple(column.name for column in found)
+        if len(named) == 1:
+            reason = f"the only column of two classes that is called like a label ({_told(named[0])})"
+            return Guess(value=named[0], reason=reason, others=_without(others, named[0]))
+        if len(found) == 1 and found[0] is self.columns[-1]:
+            reason = f"the only column of two classes, and the last ({_told(found[0])})"
+            return Guess(value=found[0], reason=reason)
+        candidates = [f"{column.name} ({_told(column)})" for column in found]
+        wanted = "--label with one of " + "; ".join(candidates) if candidates else "a column of two classes"
+        shown = [f"{column.name}: {column.distinct}" for column in self.columns if column.distinct < 20]
+        return self._stop("label", wanted, "no --label" if found else f"columns with so many values: {shown}")
+
+    def positive(self, label: Observed, asked: str) -> Guess[str | int | bool]:
+        """The label's value that 1 stands for; raises ConfigurationError."""
+        counts = counted(label)
+        known = [value for value, _ in counts]
+        if asked:
+            said = [value for value in known if str(value).lower() == asked.lower()]
+            if not said:
+                self._stop("--positive", f"one of {label.name}'s values {known}", asked)
+            return Guess(value=said[0], reason="you said so")
+        words = [value for value in known if str(value).lower() in POSITIVE]
+        if len(words) == 1:
+            return Guess(value=words[0], reason="it says yes", others=tuple(str(v) for v in known if v != words[0]))
+        rarer, rows = counts[-1]
+        reason = f"it is the rarer of the two ({rows:,} of {sum(rows for _, rows in counts):,} rows)"
+        return Guess(value=rarer, reason=reason, others=(str(counts[0][0]),))
+
+    def event_time(self, asked: str) -> Guess[Observed] | None:
+        """The moment that a row is about; None where no column holds times. Raises ConfigurationError."""
+        if asked:
+            column = self._named("--event-time", asked)
+            if not column.is_time:
+                expected = "a column of times (2024-05-01T12:00:00, or --time-format '%d/%m/%Y %H:%M')"
+                self._stop("--event-time", expected, f"{asked}, {_told(column)} {column.changed}".strip())
+            return Guess(value=column, reason="you said so")
+        found = [column for column in self.columns if column.is_time and column.is_complete]
+        if not found:
+            return None
+        named = [column for column in found if _is_called(column, TIMES)]
+        if len(found) > 1 and len(named) != 1:
+            self._stop("event time", f"--event-time with one of {_names(found)}", "no --event-time")
+        value = named[0] if len(named) == 1 else found[0]
+        reason = "the only column of times" if len(found) == 1 else "the only column of times that is called like one"
+        return Guess(value=value, reason=reason, others=_without(_names(found), value))
+
+    def key(self, asked: Sequence[str], event_time: Observed | None, label: Observed) -> Guess[tuple[str, ...]] | None:
+        """The columns that tell one row from another; None where none were found. Raises ConfigurationError.
+
+        Without an event time of the file's own nothing is guessed from it."""
+        if asked:
+            columns = [self._named("--key", name) for name in asked]
+            for column in columns:
+                if column is label or column.kind == "float64" or not column.is_complete:
+                    expected = "columns that always hold a text, a whole number or a time"
+                    self._stop("--key", expected, f"{column.name}, {_told(column)}")
+            return Guess(value=tuple(asked), reason="you said so")
+        fit = [c for c in self.columns if c.is_complete and c is not label and c.kind not in ("float64", "boolean")]
+        alone = [column for column in fit if column.is_unique and column is not event_time]
+        if event_time and event_time.is_unique:
+            reason = f"each {event_time.name} comes once"
+            return Guess(value=(event_time.name,), reason=reason, others=_names(alone))
+        if alone:
+            chosen = self._only(alone, "key", "--key")
+            return Guess(
+                value=(chosen.name,), reason=f"each {chosen.name} comes once", others=_without(_names(alone), chosen)
+            )
+        pairs = [c for c in fit if event_time and c is not event_time and _is_pair_unique(c, event_time)]
+        if not event_time or not pairs:
+            return None
+        chosen = self._only(pairs, "key", "--key (with the event time)")
+        reason = f"each {chosen.name} comes once at a time"
+        return Guess(value=(chosen.name, event_time.name), reason=reason, others=_without(_names(pairs), chosen))
+
+    def _only(self, found: list[Observed], field: str, option: str) -> Observed:
+        named = [column for column in found if is_identifier(column.name)]
+        if len(found) > 1 and len(named) != 1:
+            self._stop(field, f"{option} with one of {_names(found)}", "no --key, and each of them would do")
+        return named[0] if len(named) == 1 else found[0]
+
+    def _named(self, option: str, name: str) -> Observed:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        return self._stop(option, f"one of {_names(self.columns)}", name)
+
+    def _stop(self, field: str, expected: str, came: object) -> NoReturn:
+        raise ConfigurationError(where=self.where, field=field, expected=expected, came=came)
+
+
+def counted(column: Observed) -> list[tuple[Any, int]]:
+    """The values with their rows, most frequent first."""
+    pairs = [(entry["values"], entry["counts"]) for entry in column.cells.drop_null().value_counts().to_pylist()]
+    return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
+
+
+def is_identifier(name: str) -> bool:
+    """Whether a column is called like one that only numbers the rows."""
+    plain = name.lower().replace(" ", "_").replace("-", "_")
+    return plain in ("id", "key", "uuid", "guid", "index") or plain.endswith(("_id", "_uuid", "_key"))
+
+
+def key_texts(cells: Sequence[pa.Array]) -> pa.Array:
+    """One text per row that is equal where all cells are."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.binary_join_element_wise(*[cell.cast(pa.string()) for cell in cells], "\x1f")
+
+
+def _has_two_classes(column: Observed) -> bool:
+    return column.distinct == 2 and column.kind in ("string", "int64", "boolean")
+
+
+def _is_called(column: Observed, words: Sequence[str]) -> bool:
+    plain = column.name.lower().replace(" ", "_").replace("-", "_").replace(".", "_")
+    return plain.removeprefix("is_") in words
+
+
+def _is_pair_unique(column: Observed, event_time: Observed) -> bool:
+    texts = key_texts([column.cells, event_time.cells])
+    return len(texts.unique()) == len(texts)
+
+
+def _told(column: Observed) -> str:
+    if column.distinct <= MOST_SHOWN and not column.is_time:
+        return ", ".join(f"{value!r} {rows:,}×" for value, rows in counted(column))
+    return f"a {column.kind} with {column.distinct:,} values"
+
+
+def _names(columns: Sequence[Observed]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns)
+
+
+def _without(names: tuple[str, ...], taken: Observed) -> tuple[str, ...]:
+    return tuple(name for name in names if name != taken.name)

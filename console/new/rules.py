@@ -1,0 +1,119 @@
+"""A column of the contract out of what was seen, with room for what was not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from console.new.guesses import counted, is_identifier
+from console.new.observed import Observed
+from millrace.contract.schema import Column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SLACK = 0.25
+"""Numbers may lie so much of their span outside of what was seen."""
+MOST_CATEGORIES = 64
+ROWS_PER_CATEGORY = 10
+"""Text with fewer rows than this for each of its values is no category."""
+MOST_STEPS = 1e12
+"""Of a bound's rounding; beyond, doubles say no round numbers."""
+FLOAT32_MAX = 3.4028234663852886e38
+LONGER = 4
+"""Text may be so many times as long as the longest that was seen."""
+
+
+def column_of(observed: Observed) -> Column:
+    """The column with the rules that its cells keep, and some slack."""
+    column = Column(name=observed.name, kind=observed.kind, required=observed.is_complete)
+    if observed.kind == "string":
+        return _text(observed, column)
+    if observed.is_number:
+        return _number(observed, column)
+    return replace(column, minimum=_first_day(observed)) if observed.is_time else column
+
+
+def label_of(observed: Observed) -> Column:
+    """The label: its two classes and nothing else."""
+    classes = tuple(sorted(value for value, _ in counted(observed)))
+    allowed = () if observed.kind == "boolean" else classes
+    return Column(name=observed.name, kind=observed.kind, required=True, label=True, allowed=allowed)
+
+
+def why_no_feature(column: Column, observed: Observed) -> str:
+    """Why a model cannot take the column, or would only learn the rows by heart from it; nothing for a feature."""
+    if observed.is_time:
+        return "a time"
+    if observed.distinct == 1 and observed.is_complete:
+        return "always the same"
+    if observed.is_unique and (observed.kind in ("int64", "string") or is_identifier(observed.name)):
+        return "different in each row: it only numbers them"
+    if observed.kind == "float64" and max(map(abs, _finite(observed.cells))) > FLOAT32_MAX:
+        return "beyond what a float32 holds"
+    if column.name == "id":
+        return "the word `id` is taken in batch scoring"
+    if column.kind == "string" and not column.allowed:
+        return f"free text, {observed.distinct:,} values"
+    return ""
+
+
+def _text(observed: Observed, column: Column) -> Column:
+    import pyarrow.compute as pc
+
+    enough = observed.distinct * ROWS_PER_CATEGORY <= len(observed.cells) - observed.cells.null_count
+    if observed.distinct <= MOST_CATEGORIES and enough:
+        return replace(column, allowed=tuple(sorted(value for value, _ in counted(observed))))
+    longest = pc.max(pc.utf8_length(observed.cells)).as_py()
+    return replace(column, max_length=max(16, LONGER * longest))
+
+
+def _number(observed: Observed, column: Column) -> Column:
+    low, high = _finite(observed.cells)
+    whole = observed.kind == "int64"
+    if observed.is_unique and whole:
+        # A number that counts up: what comes next lies above all that was seen.
+        return replace(column, minimum=0) if low >= 0 else column
+    if whole and {low, high} <= {0, 1}:
+        return replace(column, allowed=(0, 1))
+    if not whole and low >= 0 and high <= 1:
+        return replace(column, minimum=0, maximum=1)
+    room = SLACK * (float(high) - float(low)) or max(abs(float(high)), 1.0)
+    least, most = _rounded(low - room, room, math.floor), _rounded(high + room, room, math.ceil)
+    least, most = min(low, max(least, 0) if low >= 0 else least), max(high, min(most, 0) if high <= 0 else most)
+    if whole:
+        return replace(column, minimum=max(math.floor(least), -(2**63)), maximum=min(math.ceil(most), 2**63 - 1))
+    found = {"minimum": least, "maximum": most}
+    return replace(column, **{name: bound for name, bound in found.items() if math.isfinite(bound)})
+
+
+def _finite(cells: pa.Array) -> tuple[Any, Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known = cells.drop_null()
+    if pa.types.is_floating(known.type):
+        finite = known.filter(pc.is_finite(known))
+        known = finite if len(finite) else pa.array([0.0])
+    bounds = pc.min_max(known).as_py()
+    return bounds["min"], bounds["max"]
+
+
+def _rounded(bound: float, room: float, to: Any) -> float:
+    """Outwards to a round number, a tenth of the room at most; as it is where doubles have no digits for that."""
+    unit = 10.0 ** math.floor(math.log10(room) - 1) if math.isfinite(room) else math.inf
+    if not unit or not math.isfinite(bound) or not abs(bound / unit) < MOST_STEPS:
+        return bound
+    return float(f"{to(bound / unit) * unit:.12g}")
+
+
+def _first_day(observed: Observed) -> date | datetime:
+    import pyarrow.compute as pc
+
+    first: Any = pc.min(observed.cells).as_py()
+    if observed.kind == "date":
+        return first  # type: ignore[no-any-return]
+    zone = UTC if observed.kind == "timestamp_utc" else None
+    return datetime.combine(first.date(), time(), zone)

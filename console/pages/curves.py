@@ -1,0 +1,96 @@
+"""One small picture per training: how the losses fell and where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from console.pages.markup import Markup, element, together
+from console.pages.scale import Scale, short
+from console.pages.story import Epoch, Training
+
+WIDTH, HEIGHT = 330.0, 190.0
+LEFT, RIGHT, TOP, BOTTOM = 38.0, 66.0, 12.0, 26.0
+
+
+def curves(training: Training) -> Markup:
+    """Train and validation loss by epoch; nothing for a training without history."""
+    epochs = training.epochs
+    if not epochs:
+        return Markup("")
+    losses = [loss for epoch in epochs for loss in (epoch.train_loss, epoch.validation_loss)]
+    room = (max(losses) - min(losses)) * 0.08 or 0.01
+    x = Scale(low=epochs[0].epoch, high=max(epochs[-1].epoch, epochs[0].epoch + 1), start=LEFT, stop=WIDTH - RIGHT)
+    y = Scale(low=min(losses) - room, high=max(losses) + room, start=HEIGHT - BOTTOM, stop=TOP)
+    best = min(epochs, key=lambda epoch: epoch.validation_loss)
+    return element(
+        "svg",
+        *(_tick(y, value) for value in y.ticks(3)),
+        *(
+            element("text", f"{value:.0f}", x=x(value), y=HEIGHT - 8, class_="axis middle")
+            for value in x.ticks(5)
+            if value == int(value)
+        ),
+        _line(epochs, x, y, lambda epoch: epoch.train_loss, "train"),
+        _line(epochs, x, y, lambda epoch: epoch.validation_loss, "validation"),
+        *_names(epochs[-1], y),
+        *(_spot(epoch, x) for epoch in epochs),
+        _best(best, x, y),
+        viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
+        role="img",
+        aria_label=f"Losses of {len(epochs)} epochs; the best is epoch {best.epoch}",
+    )
+
+
+def _tick(y: Scale, value: float) -> Markup:
+    return together(
+        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y(value), y2=y(value), class_="grid"),
+        element("text", short(value), x=LEFT - 8, y=y(value) + 4, class_="axis end"),
+    )
+
+
+def _line(epochs: Sequence[Epoch], x: Scale, y: Scale, of: Callable[[Epoch], float], kind: str) -> Markup:
+    points = " ".join(f"{x(epoch.epoch):.1f},{y(of(epoch)):.1f}" for epoch in epochs)
+    return element("polyline", points=points, class_=f"curve {kind}")
+
+
+def _names(last: Epoch, y: Scale) -> tuple[Markup, Markup]:
+    """The lines' names at their ends, kept apart where the ends are close."""
+    train, validation = y(last.train_loss), y(last.validation_loss)
+    if abs(train - validation) < 15:
+        middle, side = (train + validation) / 2, 7.5 if train >= validation else -7.5
+        train, validation = middle + side, middle - side
+    place = WIDTH - RIGHT + 8
+    return (
+        element("text", "training", x=place, y=train + 4, class_="name train"),
+        element("text", "validation", x=place, y=validation + 4, class_="name validation"),
+    )
+
+
+def _spot(epoch: Epoch, x: Scale) -> Markup:
+    """An unseen spot that a pointer finds, with the epoch's figures."""
+    said = (
+        f"epoch {epoch.epoch}\ntraining {epoch.train_loss:.4f}\nvalidation {epoch.validation_loss:.4f}\n"
+        f"accuracy {epoch.validation_accuracy:.3f}\n{epoch.seconds:.2f} s"
+    )
+    half = max((x.stop - x.start) / (x.high - x.low) / 2, 2)
+    place = x(epoch.epoch) - half
+    return element(
+        "rect", element("title", said), x=place, y=TOP, width=2 * half, height=HEIGHT - TOP - BOTTOM, class_="spot"
+    )
+
+
+def _best(best: Epoch, x: Scale, y: Scale) -> Markup:
+    place = x(best.epoch)
+    left = place > (LEFT + WIDTH - RIGHT) / 2
+    return element(
+        "g",
+        element("line", x1=place, x2=place, y1=TOP, y2=HEIGHT - BOTTOM, class_="best"),
+        element("circle", cx=place, cy=y(best.validation_loss), r=4.5, class_="mark validation"),
+        element(
+            "text",
+            f"kept: epoch {best.epoch}",
+            x=place - 6 if left else place + 6,
+            y=TOP + 10,
+            class_="note end" if left else "note",
+        ),
+    )

@@ -1,0 +1,55 @@
+"""One small picture per candidate: how often it is right where it says how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.pages.markup import Markup, element, together
+from console.pages.scale import Scale
+from console.pages.story import Bin
+
+SIZE, LEFT, RIGHT, TOP, BOTTOM = 200.0, 40.0, 12.0, 26.0, 34.0
+LARGEST = 7.0
+"""Radius of the fullest bin, pixels; areas go by rows."""
+TICKS = (0.5, 0.75, 1.0)
+
+
+def reliability(bins: Sequence[Bin]) -> Markup:
+    """Accuracy over confidence, a mark per bin as large as its rows; on the diagonal words and deeds agree."""
+    if not bins:
+        return Markup("")
+    least = min(0.5, *(one.accuracy for one in bins), *(one.confidence for one in bins))
+    x = Scale(low=0.5, high=1, start=LEFT, stop=SIZE - RIGHT)
+    y = Scale(low=least, high=1, start=SIZE - BOTTOM, stop=TOP)
+    most = max(one.rows for one in bins)
+    return element(
+        "svg",
+        *(_tick(value, x, y) for value in TICKS),
+        element("line", x1=x(0.5), y1=y(0.5), x2=x(1), y2=y(1), class_="diagonal"),
+        *(_bin(one, most, x, y) for one in bins),
+        element("text", "how sure it says it is", x=(LEFT + SIZE - RIGHT) / 2, y=SIZE - 2, class_="axis middle"),
+        element("text", "how often it is right", x=0, y=10, class_="axis"),
+        viewBox=f"0 0 {SIZE:.0f} {SIZE:.0f}",
+        role="img",
+        aria_label=f"Reliability in {len(bins)} bins: accuracy over confidence",
+        class_="reliability",
+    )
+
+
+def _tick(value: float, x: Scale, y: Scale) -> Markup:
+    return together(
+        element("line", x1=LEFT, x2=SIZE - RIGHT, y1=y(value), y2=y(value), class_="grid"),
+        element("text", f"{value:.0%}", x=LEFT - 8, y=y(value) + 4, class_="axis end"),
+        element("text", f"{value:.0%}", x=x(value), y=SIZE - BOTTOM + 16, class_="axis middle"),
+    )
+
+
+def _bin(one: Bin, most: int, x: Scale, y: Scale) -> Markup:
+    """Its distance from the diagonal as a line, so that the eye sees how far words and deeds are apart."""
+    place = x(one.confidence)
+    tip = element("title", f"{one.rows} rows\nsays {one.confidence:.0%}\nright {one.accuracy:.0%}")
+    radius = max(LARGEST * (one.rows / most) ** 0.5, 2.0)
+    return together(
+        element("line", x1=place, x2=place, y1=y(one.confidence), y2=y(one.accuracy), class_="gap"),
+        element("circle", tip, cx=place, cy=y(one.accuracy), r=radius, class_="mark"),
+    )

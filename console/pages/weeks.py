@@ -1,0 +1,204 @@
+"""The picture of the whole run: drift and error of every window over their bounds, alarms, versions in force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from console.pages.markup import Markup, element, together
+from console.pages.scale import Scale, months, short
+from console.pages.story import Alarm, Reign, Window
+
+WIDTH, LEFT, RIGHT = 1056.0, 46.0, 104.0
+PANEL, GAP, TOP, LABEL = 148.0, 52.0, 58.0, 17.0
+BAND = 22.0
+HEIGHT = TOP + 2 * PANEL + GAP + 74
+FAR = 8.0
+"""A value this many times its bound calls for a logarithmic axis."""
+LEAST = 1 / 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One of the two monitors on the shared time axis."""
+
+    title: str
+    top: float
+    value: Callable[[Window], float | None]
+    """What alarms above 1."""
+    tip: Callable[[Window, float], str]
+    beside: Callable[[Window], float | None] = lambda _: None
+    """What is drawn faintly beside it."""
+
+
+def weeks(windows: Sequence[Window], alarms: Sequence[Alarm], reigns: Sequence[Reign]) -> Markup:
+    """The picture as SVG; nothing when no window was judged."""
+    if not windows:
+        return Markup("")
+    first = min([window.start for window in windows] + [reign.start for reign in reigns])
+    last = max([window.end for window in windows] + [reign.end for reign in reigns])
+    time = Scale(low=first.toordinal(), high=last.toordinal(), start=LEFT, stop=WIDTH - RIGHT)
+    drift = Panel(
+        title="Input drift: the column that moved most, over its bound",
+        top=TOP,
+        value=lambda window: window.drift,
+        tip=lambda window, value: f"{_span(window)}\ndrift {value:.2f} × bound ({window.column})\n{window.rows} rows",
+    )
+    error = Panel(
+        title="Error, over its bound: the lowest of the windows in a row that it takes (rings: each window alone)",
+        top=TOP + PANEL + GAP,
+        value=lambda window: window.error_in_a_row,
+        tip=lambda window, value: f"{_span(window)}\nlowest error in a row {value:.2f} × bound",
+        beside=lambda window: window.error,
+    )
+    return element(
+        "svg",
+        _months(time, first, last),
+        _band(time, reigns),
+        *_flags(alarms, time),
+        *(_panel(panel, windows, time) for panel in (drift, error)),
+        viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
+        role="img",
+        aria_label=f"Drift and error of {len(windows)} windows over their bounds, with {len(alarms)} alarms",
+    )
+
+
+def _panel(panel: Panel, windows: Sequence[Window], time: Scale) -> Markup:
+    known = [(window, value) for window in windows if (value := panel.value(window)) is not None]
+    beside = [(window, value) for window in windows if (value := panel.beside(window)) is not None]
+    scale = _scale([value for _, value in (*known, *beside)], panel.top)
+    return element(
+        "g",
+        element("text", panel.title, x=LEFT, y=panel.top - 12, class_="title"),
+        *(_tick(scale, value) for value in scale.ticks() if abs(value - 1) > 1e-9),
+        _bound(scale),
+        *(_line([(_middle(window, time), scale(value)) for window, value in row]) for row in _rows(known)),
+        *(_ring(window, value, time, scale) for window, value in beside),
+        *(_mark(panel, window, value, time, scale) for window, value in known),
+        _loudest(known, time, scale) if panel.top == TOP and known else None,
+    )
+
+
+def _scale(values: Sequence[float], top: float) -> Scale:
+    most = max([1.5, *values]) * 1.12
+    if most > FAR:
+        return Scale(low=LEAST, high=2 * most, start=top + PANEL, stop=top, logarithmic=True)
+    return Scale(low=0, high=most, start=top + PANEL, stop=top)
+
+
+def _tick(scale: Scale, value: float) -> Markup:
+    y = scale(value)
+    return together(
+        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"),
+        element("text", short(value), x=LEFT - 8, y=y + 4, class_="axis end"),
+    )
+
+
+def _bound(scale: Scale) -> Markup:
+    y = scale(1)
+    return together(
+        element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="bound"),
+        element("text", "1", x=LEFT - 8, y=y + 4, class_="axis end strong"),
+        element("text", "alarms above", x=WIDTH - RIGHT + 8, y=y + 4, class_="axis strong"),
+    )
+
+
+def _rows(known: Sequence[tuple[Window, float]]) -> list[list[tuple[Window, float]]]:
+    """The windows cut where one does not begin as the one before ends: no line is drawn over what is not known."""
+    rows: list[list[tuple[Window, float]]] = []
+    for window, value in known:
+        if rows and rows[-1][-1][0].end == window.start:
+            rows[-1].append((window, value))
+        else:
+            rows.append([(window, value)])
+    return rows
+
+
+def _line(points: Sequence[tuple[float, float]]) -> Markup:
+    return element("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_="trace")
+
+
+def _mark(panel: Panel, window: Window, value: float, time: Scale, scale: Scale) -> Markup:
+    x, y = _middle(window, time), scale(value)
+    tip = element("title", panel.tip(window, value))
+    if value > 1:
+        return element("path", tip, d=f"M{x:.1f} {y - 6.5:.1f}l6.5 6.5l-6.5 6.5l-6.5 -6.5z", class_="mark over")
+    return element("circle", tip, cx=x, cy=y, r=4.0, class_="mark")
+
+
+def _ring(window: Window, value: float, time: Scale, scale: Scale) -> Markup:
+    tip = element("title", f"{_span(window)}\nthis window's error {value:.2f} × bound")
+    return element("circle", tip, cx=_middle(window, time), cy=scale(value), r=3.2, class_="ring")
+
+
+def _loudest(known: Sequence[tuple[Window, float]], time: Scale, scale: Scale) -> Markup | None:
+    """The name of the column beside the highest mark above the bound."""
+    window, value = max(known, key=lambda pair: pair[1])
+    if value <= 1:
+        return None
+    said = f"{window.column} {short(round(value, 1))} ×"
+    return element("text", said, x=_middle(window, time) + 6, y=scale(value) - 13, class_="note end")
+
+
+def _months(time: Scale, first: date, last: date) -> Markup:
+    bottom = TOP + 2 * PANEL + GAP
+    lines = [
+        together(
+            element("line", x1=x, x2=x, y1=TOP, y2=bottom + 8, class_="month"),
+            element("text", _month(day, first), x=x + 4, y=bottom + 18, class_="axis"),
+        )
+        for day in months(first, last)
+        if (x := time(day.toordinal())) < WIDTH - RIGHT - 20
+    ]
+    return together(*lines)
+
+
+def _band(time: Scale, reigns: Sequence[Reign]) -> Markup:
+    """Which version decided, as a band under both panels."""
+    top = TOP + 2 * PANEL + GAP + 30
+    if not reigns:
+        return Markup("")
+    parts: list[Markup] = [element("text", "decided by", x=WIDTH - RIGHT + 8, y=top + 15, class_="axis")]
+    for number, reign in enumerate(reigns):
+        x, end = time(reign.start.toordinal()), time(reign.end.toordinal())
+        label = f"version {reign.version}" if end - x > 70 else reign.version
+        tip = element("title", f"version {reign.version}: {reign.start} to {reign.end}")
+        parts += [
+            element(
+                "rect", tip, x=x, y=top, width=max(end - x - 2, 2), height=BAND, rx=4, class_=f"version v{number % 4}"
+            ),
+            element("text", label, x=x + 8, y=top + 15, class_="on-band"),
+        ]
+    return together(*parts)
+
+
+def _flags(alarms: Sequence[Alarm], time: Scale) -> Iterator[Markup]:
+    """Alarms as lines with a flag; flags near each other stand on two levels."""
+    level, before = 0, -1e9
+    for alarm in sorted(alarms, key=lambda alarm: alarm.at):
+        x = time(alarm.at.toordinal())
+        level = 1 - level if x - before < 190 else 0
+        before = x
+        y, left = 13.0 + level * LABEL, x > WIDTH - RIGHT - 150
+        panel = TOP if alarm.monitor == "drift" else TOP + PANEL + GAP
+        label = f"{alarm.name}, {alarm.at.day} {alarm.at:%b}"
+        yield element(
+            "g",
+            element("title", f"Alarm {alarm.name}, {alarm.at}"),
+            element("line", x1=x, x2=x, y1=y + 5, y2=panel + PANEL, class_="alarm"),
+            element("path", d=f"M{x:.1f} {y - 9:.1f}h9l-3 4.5l3 4.5h-9z", class_="flag"),
+            element("text", label, x=x - 6 if left else x + 14, y=y, class_="note end" if left else "note"),
+        )
+
+
+def _middle(window: Window, time: Scale) -> float:
+    return (time(window.start.toordinal()) + time(window.end.toordinal())) / 2
+
+
+def _span(window: Window) -> str:
+    return f"{window.start} to {window.end}"
+
+
+def _month(day: date, first: date) -> str:
+    return f"{day:%b} {day.year}" if day.month == 1 or (day - first).days < 31 else f"{day:%b}"

@@ -1,0 +1,297 @@
+"""From one decision back to the dropped files: each link with its id and digest, computed again where that is cheap."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import ClientError
+
+from console.environment import Place
+from console.queries.decisions import Kept, find_decision
+from console.queries.versions import audit_of, find_verdicts, registry_of
+from millrace.artefact.artefact import Artefact, read_archive
+from millrace.artefact.artefact import digest as sha256
+from millrace.aws.objects import keys_below, read_object, split_uri
+from millrace.contract.load import digest, read_document
+from millrace.datasets.commits import ALIAS, DIGEST, ORIGIN
+from millrace.datasets.versions import data_digest, history
+from millrace.errors import ArtefactError, WorkloadError
+from millrace.evaluation.gates.catalogue import judge_all
+from millrace.evaluation.report import Evaluation
+from millrace.messages.training_run import Run
+from millrace.names import WorkloadNames
+from millrace.release.registry import Package
+from millrace.workload.declaration import read_workload
+
+if TYPE_CHECKING:
+    from pyiceberg.table.snapshots import Snapshot
+
+CHEAP_BYTES = 64 * 2**20
+"""A dropped file or an artefact up to this size is read and digested again; of a larger one the record is told."""
+
+CHAIN = ("run", "tag", "snapshot_id", "rows", "gate")
+"""What registration writes into a package's metadata beside the digests, and the chain goes by."""
+
+State = Literal["checked", "recorded", "broken"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """One link of the chain."""
+
+    what: str
+    identity: str
+    digest: str | None
+    """SHA-256, hexadecimal; None where the link has none."""
+    state: State
+    """`checked`: computed again here, or found where it must be; `recorded`: told by others; `broken`: not so."""
+    detail: str
+
+
+def trace(place: Place, names: WorkloadNames, decision: str) -> Iterator[Link]:
+    """The links from the decision on; a link that is missing is told as broken, and what hangs on it is left out."""
+    kept = find_decision(place, names, decision)
+    if kept is None:
+        yield _broken("decision", decision, f"no line of s3://{names.platform.bucket('lake')} has this id")
+        return
+    yield _decision(kept)
+    version = kept.decision.model_version
+    if version is None:
+        yield _broken("model version", "none", "no model answered: the fallback of the workload did")
+        return
+    try:
+        package = registry_of(place, names).describe(names.package_arn(version))
+    except (ClientError, ArtefactError) as error:
+        yield _broken("model version", names.package_arn(version), str(error))
+        return
+    if missing := [name for name in CHAIN if name not in package.metadata]:
+        yield _broken("model version", package.arn, f"its metadata has no {', '.join(missing)}")
+        return
+    yield Link(what="model version", identity=package.arn, digest=None, state="checked", detail=package.approval)
+    yield from Chain(place=place, names=names, package=package).links()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """What a registered version was made of."""
+
+    place: Place
+    names: WorkloadNames
+    package: Package
+
+    @property
+    def s3(self) -> Any:
+        return self.place.client("s3")
+
+    @property
+    def run(self) -> str:
+        return self.package.metadata["run"]
+
+    def known(self, link: str) -> str:
+        return self.package.metadata.get(f"{link}_digest", "")
+
+    def links(self) -> Iterator[Link]:
+        """From the artefact to the drops and the gates."""
+        yield self._artefact()
+        yield self._run()
+        yield from self._dataset()
+        yield self._declared("contract", "contract.yaml")
+        yield self._declared("config", "workload.yaml")
+        yield self._code()
+        yield from self._gates()
+
+    def _artefact(self) -> Link:
+        uri = self.package.model_data_url
+        if (size := _size(self.s3, uri)) is None:
+            return _broken("model", uri, "there is no such object")
+        if size > CHEAP_BYTES:
+            return _recorded("model", uri, self.known("artefact"), f"{size:,} bytes, not read")
+        content = read_object(self.s3, uri)
+        try:
+            artefact = unpack(content)
+        except ArtefactError as error:
+            return _broken("model", uri, str(error))
+        told = vars(artefact.description.digests)
+        apart = [name for name, value in told.items() if value != self.known(name)]
+        if apart:
+            return _broken("model", uri, f"its {', '.join(apart)} digest is not the registry's")
+        return _compared("model", uri, sha256(content), self.known("artefact"), "weights and graph match too")
+
+    def _run(self) -> Link:
+        uri = self.names.run_uri(self.run, "config", "run.json")
+        if _size(self.s3, uri) is None:
+            return _broken("training run", self.run, f"{uri} is not there")
+        run = Run.model_validate_json(read_object(self.s3, uri))
+        links = ("data", "contract", "config", "code")
+        apart = [link for link in links if getattr(run, f"{link}_digest") != self.known(link)]
+        if apart:
+            return _broken("training run", self.run, f"its {', '.join(apart)} digest is not the registry's")
+        detail = f"started by {run.reason} as of {run.as_of:%Y-%m-%d %H:%M}; its four digests are the registry's"
+        return Link(what="training run", identity=self.run, digest=None, state="checked", detail=detail)
+
+    def _dataset(self) -> Iterator[Link]:
+        tag, wanted = self.package.metadata["tag"], self.package.metadata["snapshot_id"]
+        snapshots, tags = read_table(self.place, self.names)
+        snapshot = next((each for each in snapshots if str(each.snapshot_id) == wanted), None)
+        if snapshot is None or tags.get(tag) != snapshot.snapshot_id:
+            yield _broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {tags.get(tag, 'nothing')}")
+            return
+        rows = f"{int(self.package.metadata['rows']):,} rows"
+        made = data_digest(snapshots, snapshot)
+        yield _compared("dataset version", f"{tag} @ {wanted}", made, self.known("data"), rows)
+        yield self._files()
+        for each in history(snapshots, snapshot):
+            yield from _drop(self.s3, each)
+
+    def _files(self) -> Link:
+        uri = self.names.run_uri(self.run, "manifest.json")
+        listed, *keys = json.loads(read_object(self.s3, uri))
+        bucket, _ = split_uri(f"{listed['prefix']}x")
+        folder = self.names.lake_uri("iceberg", self.names.table("rows"), "data", "")
+        there = set(keys_below(self.s3, bucket, split_uri(folder)[1]))
+        if gone := sorted(set(keys) - there):
+            return _broken("data files", uri, f"{len(gone)} of {len(keys)} are gone, first {gone[0]}")
+        return Link(
+            what="data files", identity=uri, digest=None, state="checked", detail=f"{len(keys)} files, all there"
+        )
+
+    def _declared(self, link: str, file: str) -> Link:
+        uri = self.names.run_uri(self.run, "config", file)
+        if _size(self.s3, uri) is None:
+            return _broken(link, uri, "there is no such object")
+        try:
+            made = digest(_document(read_object(self.s3, uri), file))
+        except WorkloadError as error:
+            return _broken(link, uri, str(error))
+        return _compared(link, uri, made, self.known(link), "as the run had it")
+
+    def _code(self) -> Link:
+        """The sources are in the image and not in S3; run, artefact and package were compared above."""
+        detail = "the same in run, model and registry; the sources are in the training image"
+        return _recorded("code", self.run, self.known("code"), detail)
+
+    def _gates(self) -> Iterator[Link]:
+        uri = self.names.run_uri(self.run, "evaluation", "evaluation.json")
+        if _size(self.s3, uri) is None:
+            yield _broken("evaluation", uri, "there is no such object")
+            return
+        report = read_object(self.s3, uri)
+        yield _compared("evaluation", uri, sha256(report), self.known("evaluation"), "on days that it never saw")
+        recorded = find_verdicts(audit_of(self.place, self.names), self.run)
+        if not recorded:
+            yield _broken("gates", self.run, "the audit table has no judgement of this run")
+            return
+        judged = self._judge(report)
+        for verdict in recorded:
+            same = judged.get(verdict.name) == verdict.passed
+            word = "passed" if verdict.passed else "refused"
+            identity, detail = f"{verdict.name}: {word}", verdict.sentence
+            state: State = "checked" if same else "broken"
+            detail = detail if same else f"judged again: {judged.get(verdict.name)}; recorded: {detail}"
+            yield Link(what="gate", identity=identity, digest=None, state=state, detail=detail)
+
+    def _judge(self, report: bytes) -> dict[str, bool]:
+        """The gates over the report once more, by the run's own declaration."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "workload.yaml"
+            path.write_bytes(read_object(self.s3, self.names.run_uri(self.run, "config", "workload.yaml")))
+            gates = read_workload(path).gates
+        against: Any = self.package.metadata["gate"]
+        verdicts = judge_all(Evaluation.model_validate_json(report), gates, against=against)
+        return {verdict.name: verdict.passed for verdict in verdicts}
+
+
+def read_table(place: Place, names: WorkloadNames) -> tuple[Sequence[Snapshot], dict[str, int]]:
+    """The snapshots of the table `rows` and its tags, from the metadata that the catalogue points to."""
+    from pyiceberg.table.metadata import TableMetadataUtil
+
+    table = place.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table("rows"))["Table"]
+    text = read_object(place.client("s3"), table["Parameters"]["metadata_location"]).decode()
+    metadata = TableMetadataUtil.parse_raw(text)
+    return metadata.snapshots, {name: ref.snapshot_id for name, ref in metadata.refs.items()}
+
+
+def _decision(kept: Kept) -> Link:
+    """Reading the line compared the input with its digest."""
+    decision = kept.decision
+    confidence = decision.output.confidence
+    sure = "" if confidence is None else f" with confidence {confidence:.2f}"
+    detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {decision.output.value}{sure}; {kept.uri}"
+    return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
+
+
+def _drop(client: Any, snapshot: Snapshot) -> Iterator[Link]:
+    """The file that a snapshot was made of, digested again; rows that came of labels have no file of their own."""
+    summary = snapshot.summary
+    if summary is None or summary.get(ALIAS) is not None:
+        return
+    uri, wanted = str(summary.get(ORIGIN)), str(summary.get(DIGEST))
+    rows = f"{int(summary.get('added-records', '0') or 0):,} rows"
+    if not uri.startswith("s3://"):
+        yield _recorded("rows from labels", uri, wanted, rows)
+        return
+    size = _size(client, uri)
+    if size is None:
+        yield _broken("drop", uri, "there is no such object")
+    elif size > CHEAP_BYTES:
+        yield _recorded("drop", uri, wanted, f"{rows}, {size:,} bytes, not read")
+    else:
+        yield _compared("drop", uri, sha256(_read_version(client, uri)), wanted, rows)
+
+
+def _broken(what: str, identity: str, detail: str) -> Link:
+    return Link(what=what, identity=identity, digest=None, state="broken", detail=detail)
+
+
+def _recorded(what: str, identity: str, known: str, detail: str) -> Link:
+    return Link(what=what, identity=identity, digest=known, state="recorded", detail=detail)
+
+
+def _compared(what: str, identity: str, made: str, known: str, detail: str) -> Link:
+    if made != known:
+        return Link(
+            what=what, identity=identity, digest=made, state="broken", detail=f"expected the digest {known}; {detail}"
+        )
+    return Link(what=what, identity=identity, digest=made, state="checked", detail=detail)
+
+
+def _object(uri: str) -> dict[str, str]:
+    """What names this object, and its version where the URI does, in a call to S3."""
+    plain, _, version = uri.partition("?versionId=")
+    bucket, key = split_uri(plain)
+    return {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
+
+
+def _size(client: Any, uri: str) -> int | None:
+    """Bytes; None when there is no such object."""
+    try:
+        return int(client.head_object(**_object(uri))["ContentLength"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion", "405", "400"):
+            return None
+        raise
+
+
+def _read_version(client: Any, uri: str) -> bytes:
+    content: bytes = client.get_object(**_object(uri))["Body"].read()
+    return content
+
+
+def unpack(content: bytes) -> Artefact:
+    """The artefact of an archive in memory; raises ArtefactError when a member is not what its digest says."""
+    with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
+        file.write(content)
+        file.flush()
+        return read_archive(Path(file.name))
+
+
+def _document(content: bytes, name: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        return read_document(path)

@@ -1,0 +1,326 @@
+"""A candidate model before it may be released: each check says what it found; one that fails refuses the model.
+
+A package of the registry is looked at with its run, its report and the audit; a bare `model.tar.gz` for itself.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from console.environment import Place
+from millrace.artefact.artefact import Artefact, digest, read_archive
+from millrace.artefact.inference import Model
+from millrace.aws.objects import download, read_object
+from millrace.contract.load import load_contract
+from millrace.contract.schema import Contract
+from millrace.errors import ArtefactError, PlaceError
+from millrace.evaluation.gates.catalogue import judge_all, passed
+from millrace.evaluation.report import Evaluation
+from millrace.features.encoding import encoding
+from millrace.names import WorkloadNames
+from millrace.release.promotion import TOLERANCE
+from millrace.state import audit
+from millrace.workload.declaration import Workload, load_workload, workloads_folder
+
+PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY")
+"""How pickles begin, and what may hold one: torch's and numpy's archives, a compressed file."""
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+"""Of a graph's operators; others are code of somebody's own."""
+LINKS = ("data", "contract", "config", "code", "weights", "onnx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """What the registry, the run and the audit say of a candidate."""
+
+    arn: str
+    description: str
+    report_uri: str
+    metadata: Mapping[str, str]
+    run: Mapping[str, Any]
+    """run.json: what was pinned."""
+    report: bytes
+    """evaluation.json."""
+    sample: bytes
+    """sample.json: rows of the test days, and what the graph said to them."""
+    judged: tuple[Mapping[str, Any], ...]
+    """The verdicts by which the gating let the run pass, from the audit; none: it never did."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """All that the checks look at."""
+
+    archive: Path
+    workload: Workload
+    contract: Contract
+    registered: Registered | None
+    """None for a bare archive."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    passed: bool | None
+    """None: there was nothing to look at."""
+    sentence: str
+
+
+class NothingToSeeError(Exception):
+    """A check needs what the candidate does not have; the message says what."""
+
+
+Check = Callable[[Candidate, Artefact], str]
+"""What was found, as a sentence. Raises ArtefactError when the candidate fails, NothingToSeeError when it is silent."""
+
+
+def validate(candidate: Candidate) -> tuple[Finding, ...]:
+    """One finding for each check, in the catalogue's order.
+
+    What is no archive of ours, or no plain data, fails alone: nothing of it is loaded."""
+    try:
+        artefact = read_archive(candidate.archive)
+    except ArtefactError as error:
+        return _unopened(Finding(check="members", passed=False, sentence=str(error)))
+    members = Finding(check="members", passed=True, sentence="each allowed member once, by the digests of model.json")
+    plain = _finding("plain data", _plain_data, candidate, artefact)
+    if not plain.passed:
+        return _unopened(members, plain)
+    rest = (_finding(name, check, candidate, artefact) for name, check in CHECKS.items())
+    return (members, plain, *rest)
+
+
+def _unopened(*found: Finding) -> tuple[Finding, ...]:
+    names = [*OPENING, *CHECKS][len(found) :]
+    return (*found, *(Finding(check=name, passed=None, sentence="not loaded, for what stands above") for name in names))
+
+
+def is_valid(findings: tuple[Finding, ...]) -> bool:
+    """Whether no check failed, and one at least had something to look at."""
+    return any(one.passed for one in findings) and not any(one.passed is False for one in findings)
+
+
+def validate_archive(archive: Path, workload: str) -> tuple[Finding, ...]:
+    """The findings on a model.tar.gz, for itself. Raises PlaceError when there is no such file."""
+    if not archive.is_file():
+        raise PlaceError(f"{archive}: expected a file model.tar.gz, there is none")
+    return validate(_candidate(archive, workload, registered=None))
+
+
+def validate_package(place: Place, names: WorkloadNames, asked: str) -> tuple[Finding, ...]:
+    """The findings on a version's number or a package's ARN; its files are fetched and gone again.
+
+    Raises PlaceError when there is no such version."""
+    package = _package(place, names, asked)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "model.tar.gz"
+        download(place.client("s3"), package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"], archive)
+        return validate(_candidate(archive, names.workload, registered=_registered(place, names, package)))
+
+
+def _candidate(archive: Path, workload: str, *, registered: Registered | None) -> Candidate:
+    home = workloads_folder() / workload
+    return Candidate(archive=archive, workload=load_workload(home), contract=load_contract(home), registered=registered)
+
+
+def _package(place: Place, names: WorkloadNames, asked: str) -> dict[str, Any]:
+    own = names.package_arn("")
+    arn = asked if asked.startswith("arn:") else f"{own}{asked}"
+    if not arn.startswith(own):
+        raise PlaceError(f"{arn}: expected a package of {names.package_group}, a number, or a path ending in .tar.gz")
+    try:
+        described: dict[str, Any] = place.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    except ClientError as error:
+        if "does not exist" in error.response["Error"]["Message"]:
+            raise PlaceError(f"{arn}: expected a registered version, there is none") from None
+        raise
+    return described
+
+
+def _registered(place: Place, names: WorkloadNames, package: Mapping[str, Any]) -> Registered:
+    s3, metadata = place.client("s3"), dict(package.get("CustomerMetadataProperties", {}))
+    run = metadata.get("run", "")
+
+    def file(*parts: str) -> bytes:
+        try:
+            return read_object(s3, names.run_uri(run, *parts))
+        except s3.exceptions.NoSuchKey:
+            return b""
+
+    statistics = package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
+    return Registered(
+        arn=package["ModelPackageArn"],
+        description=package.get("ModelPackageDescription", ""),
+        report_uri=statistics.get("S3Uri", ""),
+        metadata=metadata,
+        run=json.loads(file("config", "run.json") or b"{}"),
+        report=file("evaluation", "evaluation.json"),
+        sample=file("evaluation", "sample.json"),
+        judged=tuple(_judged(place, names, run)),
+    )
+
+
+def _judged(place: Place, names: WorkloadNames, run: str) -> Iterator[Mapping[str, Any]]:
+    who = f"gating of {names.execution_arn('train', run)}"
+    client, table = place.client("dynamodb"), names.platform.audit_table
+    for record in audit.read(client, table=table, workload=names.workload):
+        if record.who == who and record.what == "model.passed":
+            yield from record.details["verdicts"]
+
+
+def _finding(name: str, check: Check, candidate: Candidate, artefact: Artefact) -> Finding:
+    try:
+        return Finding(check=name, passed=True, sentence=check(candidate, artefact))
+    except ArtefactError as error:
+        return Finding(check=name, passed=False, sentence=str(error))
+    except NothingToSeeError as error:
+        return Finding(check=name, passed=None, sentence=str(error))
+
+
+def _known(candidate: Candidate) -> Registered:
+    if candidate.registered is None:
+        raise NothingToSeeError("a bare archive: the registry says nothing of it")
+    return candidate.registered
+
+
+def _plain_data(_: Candidate, artefact: Artefact) -> str:
+    """Tensors and operators that everybody knows: nothing that runs when it is loaded."""
+    import onnx
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    for name, content in (("weights.safetensors", artefact.weights), ("model.onnx", artefact.onnx)):
+        if content.startswith(PICKLED):
+            raise ArtefactError(f"{name}: expected tensors, it begins as a pickle or an archive: {content[:4]!r}")
+    try:
+        load(artefact.weights)
+        graph = onnx.load_model_from_string(artefact.onnx)
+    except (SafetensorError, DecodeError) as error:
+        raise ArtefactError(f"expected safetensors and an ONNX graph, got {error}") from None
+    own = sorted({node.domain for node in graph.graph.node} - set(DOMAINS))
+    if own or graph.functions:
+        raise ArtefactError(f"model.onnx: expected operators of ONNX, got {own or 'functions of its own'}")
+    elsewhere = [one.name for one in graph.graph.initializer if one.data_location == onnx.TensorProto.EXTERNAL]
+    if elsewhere:
+        raise ArtefactError(f"model.onnx: expected weights inside, got files of its own for {elsewhere}")
+    return f"safetensors and {len(graph.graph.node)} standard operators, no pickle, nothing of its own"
+
+
+def _finite_weights(_: Candidate, artefact: Artefact) -> str:
+    import numpy as np
+    import onnx
+    from safetensors.numpy import load
+
+    graph = onnx.load_model_from_string(artefact.onnx).graph
+    tensors = {f"weights.safetensors: {name}": tensor for name, tensor in load(artefact.weights).items()}
+    tensors |= {f"model.onnx: {one.name}": onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    for name, tensor in tensors.items():
+        if np.issubdtype(tensor.dtype, np.floating) and not np.isfinite(tensor).all():
+            raise ArtefactError(f"{name}: expected finite weights, {int((~np.isfinite(tensor)).sum())} are not")
+    return f"{sum(tensor.size for tensor in tensors.values()):,} numbers in {len(tensors)} tensors, all finite"
+
+
+def _contract(candidate: Candidate, artefact: Artefact) -> str:
+    """The present one: a model that was trained under another must not be asked by it."""
+    described, prediction = artefact.description, candidate.workload.prediction
+    if described.digests.contract != candidate.contract.digest:
+        told = f"expected {candidate.contract.digest}, as contract.yaml is now, got {described.digests.contract}"
+        raise ArtefactError(f"contract digest: {told}")
+    wanted = encoding(candidate.contract.rows, prediction.features)
+    if described.inputs != wanted:
+        raise ArtefactError(f"features: expected {prediction.features}, as declared, got {described.features}")
+    if (described.label, described.kind) != (prediction.label, prediction.kind):
+        came = f"{described.kind} {described.label}"
+        raise ArtefactError(f"label: expected {prediction.kind} {prediction.label}, got {came}")
+    return f"the contract as it is now, {len(wanted)} features in their order"
+
+
+def _chain(candidate: Candidate, artefact: Artefact) -> str:
+    """From the package over the artefact and the report back to what the run pinned."""
+    known, description = _known(candidate), artefact.description
+    links = {f"{link}_digest": str(getattr(description.digests, link)) for link in LINKS}
+    links |= {
+        "artefact_digest": digest(candidate.archive.read_bytes()),
+        "evaluation_digest": digest(known.report),
+    }
+    pinned = {f"{link}_digest": str(known.run.get(f"{link}_digest")) for link in LINKS[:4]}
+    for name, came in links.items():
+        for where, expected in (("package", known.metadata.get(name)), ("run", pinned.get(name, came))):
+            if expected != came:
+                raise ArtefactError(f"{name}: expected {expected}, as the {where} says, got {came}")
+    return f"{len(links)} digests, recomputed, are those of the package and of run {known.metadata.get('run')}"
+
+
+def _gates(candidate: Candidate, _: Artefact) -> str:
+    """Judged again by the bounds as they are now; the gating must have let it pass, too."""
+    known = _known(candidate)
+    if not known.report:
+        raise ArtefactError("evaluation.json: expected the run's report, there is none")
+    if not known.judged:
+        raise ArtefactError(f"expected a record `model.passed` of run {known.metadata.get('run')}, there is none")
+    against = known.run.get("gate", "baseline")
+    verdicts = judge_all(Evaluation.model_validate_json(known.report), candidate.workload.gates, against=against)
+    if not passed(verdicts):
+        raise ArtefactError("; ".join(f"{one.name}: {one.sentence}" for one in verdicts if not one.passed))
+    if missing := {one.name for one in verdicts} - {one["name"] for one in known.judged if one["passed"]}:
+        raise ArtefactError(f"expected a passed verdict of every gate in the audit, missing {sorted(missing)}")
+    return f"{len(verdicts)} gates passed then, by the audit, and pass now: {', '.join(one.name for one in verdicts)}"
+
+
+def _answers(candidate: Candidate, artefact: Artefact) -> str:
+    """The graph answers the rows of the test days as it did in the evaluation."""
+    import numpy as np
+    import pyarrow as pa
+
+    from millrace.datasets.read import matrix
+
+    sample = json.loads(_known(candidate).sample or b"{}")
+    if not sample.get("rows"):
+        raise ArtefactError("sample.json: expected rows of the test days, there are none")
+    x_NF = matrix(pa.Table.from_pylist(sample["rows"]), artefact.description.inputs)
+    expected_N = np.array(sample["probabilities"], dtype=np.float64)
+    came_N = Model(artefact).probabilities(x_NF)
+    largest = float(np.abs(came_N - expected_N).max())
+    if not largest <= TOLERANCE:
+        raise ArtefactError(
+            f"expected the evaluation's answers within {TOLERANCE:.0e}, largest difference {largest:.2e}"
+        )
+    return f"{len(x_NF)} rows of the test days answered as in the evaluation, largest difference {largest:.1e}"
+
+
+def _card(candidate: Candidate, _: Artefact) -> str:
+    known, owner = _known(candidate), candidate.workload.owner.strip()
+    lacking = [
+        word
+        for word, found in (
+            ("an owner in workload.yaml", owner),
+            ("a description that names its run", known.metadata.get("run", " ") in known.description),
+            ("where its evaluation lies", known.report_uri),
+        )
+        if not found
+    ]
+    if lacking:
+        raise ArtefactError(f"{known.arn}: expected {', '.join(lacking)}")
+    return f"owned by {owner}; {known.description}; evaluated in {known.report_uri}"
+
+
+OPENING = ("members", "plain data")
+"""First, in this order, before anything is loaded."""
+CHECKS: dict[str, Check] = {
+    "finite weights": _finite_weights,
+    "contract": _contract,
+    "chain of digests": _chain,
+    "gates": _gates,
+    "answers": _answers,
+    "card": _card,
+}

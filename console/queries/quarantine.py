@@ -1,0 +1,98 @@
+"""The rows that were refused, with their reasons, from the files in the lake."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from console.environment import Place
+from millrace.aws.objects import keys_below
+from millrace.names import WorkloadNames
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BROKEN = re.compile(
+    r"^(?P<column>[^:;]+): expected (?P<expected>.*?), came (?P<came>.*?)(?=; [^:;]+: expected |$)", re.S
+)
+"""The first rule in a detail, as validation writes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One refused row, or one refused file (no line)."""
+
+    feed: str
+    drop: str
+    """The key of the dropped object, without its bucket."""
+    source: str
+    """Its URI with the version."""
+    line: int | None
+    reason: str
+    column: str | None
+    """Of the first rule that it breaks; None where the rule is on the whole row or file."""
+    expected: str | None
+    came: str | None
+    detail: str
+    """Every rule that it breaks."""
+    raw: str
+    run: str
+    """Name of the execution that refused it."""
+    quarantined_at: datetime
+    """UTC."""
+
+
+def find_rows(place: Place, names: WorkloadNames, *, drop: str = "", reason: str = "") -> Iterator[Row]:
+    """The refused rows, a file at a time; `drop` is a key or the end of one, `reason` a reason's code."""
+    bucket, prefix = names.platform.bucket("lake"), f"{names.workload}/quarantine/"
+    client = place.client("s3")
+    for key in keys_below(client, bucket, prefix):
+        feed = key.removeprefix(prefix).partition("/")[0].removeprefix("feed=")
+        content = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+        yield from (row for row in read_file(content, feed=feed) if _is_asked(row, drop=drop, reason=reason))
+
+
+def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
+    """The rows of one quarantine file, in the order of their lines."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(io.BytesIO(content)).to_pylist()
+    for row in sorted(rows, key=lambda row: row["line"] or 0):
+        broken = BROKEN.match(row["detail"] or "")
+        parts = broken.groupdict() if broken else dict.fromkeys(("column", "expected", "came"))
+        yield Row(feed=feed, drop=_key_of(row["source"]), **parts, **row)
+
+
+def summarize(rows: Iterable[Row], *, shown: int | None) -> tuple[Counter[str], list[Row]]:
+    """How many rows by reason, and the first `shown` of them (all for None); the others are not kept in memory."""
+    counts: Counter[str] = Counter()
+    kept: list[Row] = []
+    for row in rows:
+        counts[row.reason] += 1
+        if shown is None or len(kept) < shown:
+            kept.append(row)
+    return counts, kept
+
+
+def schema() -> pa.Schema:
+    """Of a file of refused rows."""
+    import pyarrow as pa
+
+    kinds = {"line": pa.int64(), "quarantined_at": pa.timestamp("us")}
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__dataclass_fields__])
+
+
+def _key_of(source: str) -> str:
+    return source.removeprefix("s3://").partition("/")[2].partition("?versionId=")[0]
+
+
+def _is_asked(row: Row, *, drop: str, reason: str) -> bool:
+    whole = drop.partition("?versionId=")[0].removeprefix("s3://")
+    return (not drop or f"/{row.source.removeprefix('s3://').partition('?')[0]}".endswith(f"/{whole}")) and (
+        not reason or row.reason == reason
+    )

@@ -1,0 +1,120 @@
+"""The log lines of one step: of its function's invocation, or of its SageMaker job."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from console.queries.history import Step
+
+GROUPS = {
+    "createTrainingJob": ("/aws/sagemaker/TrainingJobs", "TrainingJobName"),
+    "createProcessingJob": ("/aws/sagemaker/ProcessingJobs", "ProcessingJobName"),
+    "createTransformJob": ("/aws/sagemaker/TransformJobs", "TransformJobName"),
+}
+"""The log group of a kind of job, and the parameter that names the job."""
+BEFORE, AFTER = timedelta(seconds=1), timedelta(seconds=5)
+"""A step's log begins and ends about when the step does; the clocks of two services are not one."""
+REQUEST = re.compile(r'(?:"(?:function_request_id|requestId)": ?"|RequestId: )([0-9a-f-]{36})')
+"""As Powertools, the runtime and the platform write it."""
+READ = 10_000
+"""Lines that are looked at, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a log."""
+
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """Where the lines of a step lie, and the last of them."""
+
+    group: str
+    """The log group; empty when what the step called writes no log of ours."""
+    stream: str
+    """The beginning of the streams' names; empty for all."""
+    lines: list[Line]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    group: str
+    stream: str = ""
+    request: str = ""
+    """Not the lines of another invocation."""
+
+
+def read_log(logs: Any, step: Step, *, most: int = 50) -> Log:
+    """The last lines that the step's function or job wrote; `logs` is boto3's CloudWatch Logs client."""
+    place = _place(step)
+    if place is None or step.call is None:
+        return Log(group="", stream="", lines=[])
+    asked: dict[str, Any] = {"logGroupName": place.group, "startTime": _milliseconds(step.call.started - BEFORE)}
+    if step.ended is not None:
+        asked["endTime"] = _milliseconds(step.ended + AFTER)
+    if place.stream:
+        asked["logStreamNamePrefix"] = place.stream
+    try:
+        pages = logs.get_paginator("filter_log_events").paginate(**asked)
+        events = list(islice((event for page in pages for event in page["events"]), READ))
+    except logs.exceptions.ResourceNotFoundException:
+        events = []
+    found = [event for event in events if not place.request or _request_of(event["message"]) in ("", place.request)]
+    lines = [Line(at=datetime.fromtimestamp(event["timestamp"] / 1000, UTC), text=event["message"].rstrip())
+             for event in found]  # fmt: skip
+    return Log(group=place.group, stream=place.stream, lines=lines[-most:])
+
+
+def plainly(text: str) -> str:
+    """A line as a person reads it: of a JSON line its level, its message and its exception."""
+    try:
+        entry = json.loads(text)
+    except ValueError:
+        return text
+    if not isinstance(entry, dict) or not {"message", "errorMessage"} & set(entry):
+        return text
+    error = ": ".join(str(entry[key]) for key in ("errorType", "errorMessage") if entry.get(key))
+    trace = entry.get("exception") or "\n".join(str(frame).rstrip() for frame in entry.get("stackTrace") or ())
+    parts = (entry.get("message"), error if error != entry.get("message") else "")
+    said = " ".join(str(part) for part in parts if part)
+    return "\n".join(part for part in (f"{entry.get('level', '')} {said}".strip(), str(trace or "")) if part)
+
+
+def _place(step: Step) -> _Place | None:
+    call = step.call
+    if call is None:
+        return None
+    if call.service == "lambda":
+        name = str(call.parameters.get("FunctionName", "")).rpartition("function:")[2].partition(":")[0]
+        return _Place(group=f"/aws/lambda/{name}", request=_request_that_failed(step.cause))
+    group, parameter = GROUPS.get(call.action.partition(".")[0], ("", ""))
+    name = str(call.parameters.get(parameter, ""))
+    return _Place(group=group, stream=f"{name}/") if call.service == "sagemaker" and group and name else None
+
+
+def _request_that_failed(cause: str) -> str:
+    """The id of the invocation that failed, as Lambda's error tells it; empty when it does not."""
+    try:
+        told = json.loads(cause)
+    except ValueError:
+        return ""
+    return str(told.get("requestId") or "") if isinstance(told, Mapping) else ""
+
+
+def _request_of(line: str) -> str:
+    """The invocation that a line names; empty when it names none."""
+    found = REQUEST.search(line)
+    return found[1] if found else ""
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

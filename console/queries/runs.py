@@ -1,0 +1,199 @@
+"""The runs of a workload: listed, found by what a person calls them, and told whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from console.queries.executions import STARTED_BY, put_events, read_history, started_executions
+from console.queries.history import Step, read_steps
+from console.queries.run_title import about
+from millrace.errors import PlaceError, RunError
+from millrace.names import MACHINES, WorkloadNames
+
+LISTED = (*MACHINES, "teardown")
+"""The machines that a workload may have."""
+STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+SHORT = 8
+"""Characters of a name that are shown at least."""
+SHOWN = 5
+"""Of the runs that a beginning fits, so many are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One execution of a machine of the workload."""
+
+    arn: str
+    machine: str
+    name: str
+    status: str
+    started: datetime
+    stopped: datetime | None
+    redrives: int
+    """How often it was redriven."""
+
+    @property
+    def seconds(self) -> float | None:
+        """From its start to its last end; None while it runs."""
+        return (self.stopped - self.started).total_seconds() if self.stopped else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """One run with all that is known of it."""
+
+    run: Run
+    about: str
+    input: Any
+    output: Any
+    """None while it runs and when it failed."""
+    error: str
+    cause: str
+    redrivable: bool
+    why_not_redrivable: str
+    """In the service's words; empty when it is."""
+    steps: list[Step]
+    parent: str
+    """The ARN of the run that started it or put the event that did; empty when none did."""
+    children: list[str]
+    """The ARNs of the runs that it started, itself or by an event."""
+
+
+def list_runs(
+    states: Any, names: WorkloadNames, *, machine: str = "", status: str = "", limit: int | None = None
+) -> list[Run]:
+    """The runs of all machines or of one, newest first; `states` is boto3's Step Functions client.
+
+    Raises RunError for a machine or a status that is none, PlaceError when the workload is not deployed here."""
+    if machine and machine not in LISTED:
+        raise RunError(f"--machine: expected one of {list(LISTED)}, got {machine!r}")
+    if status and status not in STATUSES:
+        raise RunError(f"--status: expected one of {list(STATUSES)}, got {status!r}")
+    machines = [machine] if machine else LISTED
+    found = [list(islice(runs, limit)) for each in machines if (runs := _listed(states, names, each, status))]
+    if not found:
+        raise PlaceError(
+            f"expected the machines of {names.prefix} in this account and region, got none: is {names.workload} "
+            f"deployed at stage {names.platform.stage}?"
+        )
+    newest = sorted((run for runs in found for run in runs), key=lambda run: run.started, reverse=True)
+    return newest[:limit]
+
+
+def find_run(states: Any, names: WorkloadNames, word: str) -> Run:
+    """The run of a full ARN, a name or the beginning of one; raises RunError when it is not exactly one."""
+    if word.startswith("arn:"):
+        return _described(states, names, word)
+    runs = list_runs(states, names)
+    found = [run for run in runs if run.name == word] or [run for run in runs if word and run.name.startswith(word)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise RunError(f"RUN: expected the ARN, the name or the beginning of the name of a run, got {word!r}; "
+                       "`millrace runs` lists them")  # fmt: skip
+    few = "; ".join(f"{run.machine} {run.name} ({run.status}, {run.started:%Y-%m-%d %H:%M})" for run in found[:SHOWN])
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    raise RunError(f"RUN: expected one run, {word!r} fits {len(found)}: {few}{more}")
+
+
+def short_names(runs: list[Run]) -> dict[str, str]:
+    """By ARN: the beginning of the name that fits none of the others."""
+    names = {run.name for run in runs}
+    return {run.arn: _short(run.name, names - {run.name}) for run in runs}
+
+
+def _short(name: str, others: set[str]) -> str:
+    size = SHORT
+    while size < len(name) and any(other.startswith(name[:size]) for other in others):
+        size += 1
+    return name[:size]
+
+
+def input_of(states: Any, arn: str) -> Any:
+    """The input of an execution."""
+    return json.loads(states.describe_execution(executionArn=arn).get("input") or "{}")
+
+
+def tell(states: Any, names: WorkloadNames, run: Run) -> Told:
+    """All that is known of one run."""
+    said = states.describe_execution(executionArn=run.arn)
+    given = json.loads(said.get("input") or "{}")
+    history = read_history(states, run.arn)
+    return Told(
+        run=_run(run.machine, said),
+        about=about(names, run.machine, given),
+        input=given,
+        output=json.loads(said["output"]) if "output" in said else None,
+        error=said.get("error") or "",
+        cause=said.get("cause") or "",
+        redrivable=said.get("redriveStatus") == "REDRIVABLE",
+        why_not_redrivable=said.get("redriveStatusReason") or "",
+        steps=read_steps(history),
+        parent=parent_of(given),
+        children=[*started_executions(history), *_by_event(states, names, run, put_events(history))],
+    )
+
+
+def parent_of(given: Mapping[str, Any]) -> str:
+    """The ARN of the run that started the one with this input, or put the event that did; empty when none did."""
+    detail = given.get("detail")
+    return str(given.get(STARTED_BY) or (detail.get("run", "") if isinstance(detail, Mapping) else ""))
+
+
+def _by_event(states: Any, names: WorkloadNames, run: Run, events: list[str]) -> list[str]:
+    """EventBridge names an execution after the event that starts it."""
+    found = []
+    for machine in MACHINES if events else ():
+        for each in _listed(states, names, machine, "") or ():
+            if each.started < run.started:
+                break
+            if each.name.startswith(tuple(events)):
+                found.append(each.arn)
+    return found
+
+
+def _listed(states: Any, names: WorkloadNames, machine: str, status: str) -> Iterator[Run] | None:
+    """Newest first; None when there is no such machine."""
+    asked = {"stateMachineArn": names.machine_arn(machine), **({"statusFilter": status} if status else {})}
+    pages = iter(states.get_paginator("list_executions").paginate(**asked))
+    try:
+        first: Any = next(pages, {"executions": []})
+    except states.exceptions.StateMachineDoesNotExist:
+        return None
+    return (_run(machine, each) for page in _chain(first, pages) for each in page["executions"])
+
+
+def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
+    yield first
+    yield from rest
+
+
+def _described(states: Any, names: WorkloadNames, arn: str) -> Run:
+    machine = next((each for each in LISTED if arn.startswith(names.execution_arn(each, ""))), None)
+    if machine is None:
+        raise RunError(f"RUN: expected an execution of {names.execution_arn('<machine>', '<name>')}, got {arn}")
+    try:
+        return _run(machine, states.describe_execution(executionArn=arn))
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+            raise
+        raise RunError(f"RUN: expected an execution that is there, got {arn}; `millrace runs` lists them") from None
+
+
+def _run(machine: str, said: Mapping[str, Any]) -> Run:
+    return Run(
+        arn=said["executionArn"],
+        machine=machine,
+        name=said["name"],
+        status=said["status"],
+        started=said["startDate"],
+        stopped=said.get("stopDate"),
+        redrives=int(said.get("redriveCount") or 0),
+    )

@@ -1,0 +1,168 @@
+"""The model versions of a workload: what they were trained on, how they were judged, which one is live."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from console.environment import Place
+from millrace.aws.objects import read_object
+from millrace.messages.envelope import Part
+from millrace.messages.training_run import Run
+from millrace.names import WorkloadNames
+from millrace.release.promotion import APPROVED
+from millrace.release.registry import Package, Registry
+from millrace.state import audit
+from millrace.state.audit import Record
+from millrace.state.table import Pointers, State
+from millrace.timestamps import moment
+
+Status = Literal["live", "previous", "retired", "registered", "refused"]
+"""`retired`: was live; `registered`: not released yet, or its release failed; `refused`: by a gate, has no number."""
+DIGESTS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")
+NEVER = datetime.min.replace(tzinfo=UTC)
+LIVE = ("release.live", "release.rolled_back")
+
+
+class Verdict(Part):
+    """One gate's judgement of the run."""
+
+    name: str
+    passed: bool
+    measured: float | None
+    """None for a number that is none."""
+    bound: float | None
+    sentence: str
+
+
+class _Judged(Part):
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """One training run that was judged, with the version that came of it."""
+
+    version: str | None
+    """The number in the registry; None where a gate refused the model."""
+    status: Status
+    run: str
+    """Name of the train execution."""
+    snapshot_id: str
+    tag: str
+    rows: int | None
+    """Of the dataset version: what its test and validation days hold is among them."""
+    trained_at: datetime | None
+    """None, as other fields are empty, for a version that somebody registered by hand."""
+    reason: str
+    """Why it was trained: `first`, `alarm`, `schedule` or `command`."""
+    live_at: datetime | None
+    """When it went live last."""
+    gates: tuple[Verdict, ...]
+    digests: Mapping[str, str]
+    """SHA-256 by what they are of; a refused model has only those of what it was made from."""
+
+
+def state_of(place: Place, names: WorkloadNames) -> State:
+    """The workload's items of the state table."""
+    return State(place.client("dynamodb"), table=names.platform.state_table, workload=names.workload)
+
+
+def registry_of(place: Place, names: WorkloadNames) -> Registry:
+    """The workload's group of model versions."""
+    return Registry(place.client("sagemaker"), group=names.package_group)
+
+
+def audit_of(place: Place, names: WorkloadNames) -> tuple[Record, ...]:
+    """The audit records in order of time."""
+    return tuple(audit.read(place.client("dynamodb"), table=names.platform.audit_table, workload=names.workload))
+
+
+def find_versions(place: Place, names: WorkloadNames) -> list[ModelVersion]:
+    """Every version and every refused model, the newest first."""
+    records, pointers = audit_of(place, names), state_of(place, names).pointers()
+    gates = {run: verdicts for run, verdicts, _ in _judged(records)}
+    registered = [
+        _registered(package, pointers=pointers, gates=gates, records=records)
+        for package in registry_of(place, names).all()
+    ]
+    s3 = place.client("s3")
+    refused = [
+        _refused(Run.model_validate_json(read_object(s3, names.run_uri(run, "config", "run.json"))), verdicts)
+        for run, verdicts, passed in _judged(records)
+        if not passed
+    ]
+    return sorted([*registered, *refused], key=lambda one: one.trained_at or NEVER, reverse=True)
+
+
+def status_of(package: Package, pointers: Pointers) -> Status:
+    """Where the version stands among the release pointers."""
+    champion, previous = pointers.champion, pointers.previous
+    if champion and champion.package_arn == package.arn:
+        return "live"
+    if previous and previous.package_arn == package.arn:
+        return "previous"
+    return "retired" if package.approval == APPROVED else "registered"
+
+
+def find_verdicts(records: Iterable[Record], run: str) -> tuple[Verdict, ...]:
+    """What the gates said of a run; empty when none judged it."""
+    return next((verdicts for name, verdicts, _ in _judged(records) if name == run), ())
+
+
+def run_of(record: Record) -> str:
+    """Name of the execution that a record's function worked for."""
+    return record.who.rpartition(":")[2]
+
+
+def _judged(records: Iterable[Record]) -> Iterator[tuple[str, tuple[Verdict, ...], bool]]:
+    for record in records:
+        if record.what in ("model.passed", "model.refused"):
+            verdicts = _Judged.model_validate(record.details).verdicts
+            yield run_of(record), verdicts, record.what == "model.passed"
+
+
+def _registered(
+    package: Package, *, pointers: Pointers, gates: Mapping[str, tuple[Verdict, ...]], records: Iterable[Record]
+) -> ModelVersion:
+    known = package.metadata
+    lived = [one.as_of for one in records if one.what in LIVE and one.details.get("version") == package.version]
+    return ModelVersion(
+        version=package.version,
+        status=status_of(package, pointers),
+        run=known.get("run", ""),
+        snapshot_id=known.get("snapshot_id", ""),
+        tag=known.get("tag", ""),
+        rows=int(known["rows"]) if "rows" in known else None,
+        trained_at=moment(known["as_of"]) if "as_of" in known else None,
+        reason=known.get("reason", ""),
+        live_at=max(lived, default=None),
+        gates=gates.get(known.get("run", ""), ()),
+        digests={name: known[f"{name}_digest"] for name in DIGESTS if f"{name}_digest" in known},
+    )
+
+
+def _refused(run: Run, gates: tuple[Verdict, ...]) -> ModelVersion:
+    return ModelVersion(
+        version=None,
+        status="refused",
+        run=run.run,
+        snapshot_id=str(run.snapshot_id),
+        tag=run.tag,
+        rows=run.rows,
+        trained_at=run.as_of,
+        reason=run.reason,
+        live_at=None,
+        gates=gates,
+        digests={name: str(getattr(run, f"{name}_digest")) for name in DIGESTS[:4]},
+    )
+
+
+def as_document(version: ModelVersion) -> dict[str, Any]:
+    """For programs: everything, digests whole."""
+    document = {name: value for name, value in vars(version).items() if name not in ("gates", "digests")}
+    gates = [json.loads(verdict.model_dump_json()) for verdict in version.gates]
+    return {**document, "gates": gates, "digests": dict(version.digests)}

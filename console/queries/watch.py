@@ -1,0 +1,83 @@
+"""Following a run to its end, and what it causes to theirs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from console.queries.runs import Run, Told, find_run, tell
+from millrace.errors import RunError
+from millrace.names import WorkloadNames
+
+OPEN = ("RUNNING", "PENDING_REDRIVE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Follower:
+    """Looks at runs until they have ended."""
+
+    states: Any
+    """boto3's Step Functions client."""
+    names: WorkloadNames
+    moving: Callable[[str], None] = lambda _: None
+    """Told what is going on, in a few words."""
+    poll_s: float = 1.0
+    grace_s: float = 5.0
+    """So long an event may take to start what it causes."""
+    limit_s: float = 24 * 3600.0
+
+    def wait_for(self, arn: str, *, limit_s: float) -> Run:
+        """The run, as soon as it is there; raises RunError when it is not within `limit_s`."""
+        end = time.monotonic() + limit_s
+        while True:
+            try:
+                return find_run(self.states, self.names, arn)
+            except RunError:
+                if time.monotonic() > end:
+                    raise RunError(
+                        f"expected a run within {limit_s:.0f} s, got none: the intake starts it when a slot is free, "
+                        f"and puts what is no drop on {self.names.queue('drops')}-dead"
+                    ) from None
+            self.moving("waiting for the intake")
+            time.sleep(self.poll_s)
+
+    def follow(self, arn: str) -> Iterator[Told]:
+        """The run when it has ended, then each run that it caused, and so on."""
+        waiting = [arn]
+        known = set(waiting)
+        while waiting:
+            told = self.end_of(waiting.pop(0))
+            yield told
+            fresh = [child for child in self._children(told) if child not in known]
+            known.update(fresh)
+            waiting.extend(fresh)
+
+    def end_of(self, arn: str) -> Told:
+        """The run when it has ended; raises RunError when it has not within `limit_s`."""
+        run = find_run(self.states, self.names, arn)
+        end = time.monotonic() + self.limit_s
+        while run.status in OPEN:
+            if time.monotonic() > end:
+                raise RunError(f"{run.machine} {run.name}: expected its end within {self.limit_s:.0f} s, it still runs")
+            self.moving(f"{run.machine}: {self._state(arn)}".removesuffix(": "))
+            time.sleep(self.poll_s)
+            run = find_run(self.states, self.names, arn)
+        return tell(self.states, self.names, run)
+
+    def _children(self, told: Told) -> list[str]:
+        """What it caused; an event needs a moment."""
+        puts = any(step.call and step.call.service == "events" for step in told.steps)
+        end = time.monotonic() + (self.grace_s if puts else 0)
+        while not told.children and time.monotonic() < end:
+            self.moving(f"what follows from {told.run.machine}")
+            time.sleep(self.poll_s)
+            told = tell(self.states, self.names, told.run)
+        return told.children
+
+    def _state(self, arn: str) -> str:
+        """The state that was entered last."""
+        events = self.states.get_execution_history(executionArn=arn, reverseOrder=True, maxResults=50)["events"]
+        names = (event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event)
+        return next(names, "")

@@ -1,0 +1,158 @@
+"""The guard's decision: may a retraining start now? Pure; the evidence is read elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from millrace.state.audit import Record
+from millrace.state.table import LastRetraining, Lease
+from millrace.timestamps import month, next_month, stamp
+from millrace.workload.declaration import Budget, Retraining
+
+Trigger = Literal["alarm", "schedule", "command"]
+Reason = Literal["accepted", "running", "cool_down", "runs_per_month", "budget", "new_labels", "no_champion"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the decision rests on."""
+
+    as_of: datetime
+    trigger: Trigger
+    execution: str
+    """ARN of the retrain execution that asks."""
+    has_champion: bool
+    lease: Lease | None
+    last: LastRetraining
+    labels_total: int
+    spent_usd: float
+    """Reserved in the month of `as_of`."""
+    projected_usd: float
+
+    @property
+    def new_labels(self) -> int:
+        """Labels that came since the last accepted retraining; a table made anew counts from zero."""
+        return max(0, self.labels_total - self.last.labels_total)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    accepted: bool
+    reason: Reason
+    sentence: str
+    earliest_next: datetime | None = None
+    """When a request like this one could be accepted; None when accepted, or when no clock decides it."""
+
+
+def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> Decision:
+    """Accepted, or the objection that lasts longest. A person's command is held by neither cool-down nor labels."""
+    if evidence.last.run == evidence.execution:
+        return Decision(accepted=True, reason="accepted", sentence="accepted before, asked again after a redrive")
+    objections = [_champion(evidence), _lease(evidence), _month(evidence, policy), _budget(evidence, budget)]
+    if evidence.trigger != "command":
+        objections += [_cool_down(evidence, policy), _labels(evidence, policy)]
+    found = [objection for objection in objections if objection]
+    if found:
+        return max(found, key=lambda objection: objection.earliest_next or evidence.as_of)
+    return Decision(accepted=True, reason="accepted", sentence=f"{evidence.new_labels} new labels, nothing against it")
+
+
+def _champion(evidence: Evidence) -> Decision | None:
+    if evidence.has_champion:
+        return None
+    return Decision(accepted=False, reason="no_champion", sentence="there is no champion yet: start train, not retrain")
+
+
+def _lease(evidence: Evidence) -> Decision | None:
+    lease = evidence.lease
+    if lease is None or lease.holder == evidence.execution or lease.expires_at <= evidence.as_of:
+        return None
+    return Decision(
+        accepted=False,
+        reason="running",
+        sentence=f"{lease.holder} retrains since {stamp(lease.as_of)}",
+        earliest_next=lease.expires_at,
+    )
+
+
+def _cool_down(evidence: Evidence, policy: Retraining) -> Decision | None:
+    if evidence.last.started_at is None:
+        return None
+    earliest = evidence.last.started_at + timedelta(days=policy.cool_down_days)
+    if earliest <= evidence.as_of:
+        return None
+    return Decision(
+        accepted=False,
+        reason="cool_down",
+        sentence=f"last retraining {stamp(evidence.last.started_at)}, {policy.cool_down_days} days of cool-down",
+        earliest_next=earliest,
+    )
+
+
+def _month(evidence: Evidence, policy: Retraining) -> Decision | None:
+    runs = evidence.last.runs_in(month(evidence.as_of))
+    if runs < policy.maximum_runs_per_month:
+        return None
+    return Decision(
+        accepted=False,
+        reason="runs_per_month",
+        sentence=f"{runs} retrainings in {month(evidence.as_of)}, at most {policy.maximum_runs_per_month} a month",
+        earliest_next=next_month(evidence.as_of),
+    )
+
+
+def _budget(evidence: Evidence, budget: Budget) -> Decision | None:
+    if evidence.spent_usd + evidence.projected_usd <= budget.monthly_usd:
+        return None
+    never = evidence.projected_usd > budget.monthly_usd
+    return Decision(
+        accepted=False,
+        reason="budget",
+        sentence=(
+            f"{evidence.spent_usd:.2f} USD reserved in {month(evidence.as_of)}, this run up to "
+            f"{evidence.projected_usd:.2f} USD, at most {budget.monthly_usd:.2f} USD a month"
+        ),
+        earliest_next=None if never else next_month(evidence.as_of),
+    )
+
+
+def _labels(evidence: Evidence, policy: Retraining) -> Decision | None:
+    if evidence.new_labels >= policy.minimum_new_labels:
+        return None
+    return Decision(
+        accepted=False,
+        reason="new_labels",
+        sentence=f"{evidence.new_labels} labels since the last retraining, at least {policy.minimum_new_labels} asked",
+    )
+
+
+def answer(evidence: Evidence, decision: Decision) -> dict[str, Any]:
+    """The decision as events and the state machine carry it."""
+    return {
+        "accepted": decision.accepted,
+        "reason": decision.reason,
+        "trigger": evidence.trigger,
+        "sentence": decision.sentence,
+        "earliest_next": stamp(decision.earliest_next) if decision.earliest_next else None,
+        "evidence": {
+            "as_of": stamp(evidence.as_of),
+            "last_started_at": stamp(evidence.last.started_at) if evidence.last.started_at else None,
+            "new_labels": evidence.new_labels,
+            "runs_this_month": evidence.last.runs_in(month(evidence.as_of)),
+            "spent_usd": round(evidence.spent_usd, 2),
+            "projected_usd": round(evidence.projected_usd, 2),
+        },
+    }
+
+
+def record(evidence: Evidence, decision: Decision, *, cause: str) -> Record:
+    """The decision as the audit table keeps it."""
+    return Record(
+        who=f"guard of {evidence.execution}",
+        what="retrain.accepted" if decision.accepted else "retrain.refused",
+        as_of=evidence.as_of,
+        cause=cause,
+        details=answer(evidence, decision),
+    )

@@ -1,0 +1,55 @@
+"""The complete windows since the cursors, and what the drift job needs to judge them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from functions.plan_windows.inputs import Inputs, first_day
+from functions.plan_windows.labels import labels_between
+from millrace.contract.load import load_contract
+from millrace.datasets.tables import Lake
+from millrace.messages.envelope import Asked, Invocation
+from millrace.messages.monitor import Planned
+from millrace.monitoring.windows import Cursors, plan
+from millrace.settings.plan_windows import PlanWindowsSettings
+from millrace.state.table import State
+from millrace.workload.declaration import load_workload
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+SETTINGS = PlanWindowsSettings.parse()
+FOLDER = Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload
+WORKLOAD = load_workload(FOLDER)
+LOGGER = Logger()
+S3 = boto3.client("s3")
+LAKE = Lake(SETTINGS.names, load_contract(FOLDER))
+STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
+
+
+@LOGGER.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """How many windows there are to judge, and where request, decisions, labels and baseline lie."""
+    call = Invocation[Asked].model_validate(event)
+    champion = STATE.champion()
+    if champion is None:
+        return Planned(count=0, reason="no champion").model_dump()
+    monitors = WORKLOAD.monitors
+    windows = plan(
+        cursors=Cursors(input=STATE.cursor("monitor"), error=STATE.cursor("monitor-error")),
+        first=first_day(S3, SETTINGS.names),
+        as_of=call.state.as_of,
+        days=monitors.window_days,
+        in_a_row=monitors.error_windows,
+    )
+    if not windows:
+        return Planned(count=0, reason="no window is complete").model_dump()
+    inputs = Inputs(s3=S3, names=SETTINGS.names, run=call.run)
+    labels = labels_between(LAKE, WORKLOAD.prediction, windows[0].start, windows[-1].end)
+    planned = inputs.write(folder=FOLDER, windows=windows, labels=labels, champion=champion, as_of=call.state.as_of)
+    LOGGER.info("windows to judge", extra=planned.model_dump())
+    return planned.model_dump()

@@ -1,0 +1,108 @@
+"""The inputs of a drift job: request, manifest of the decisions, labels."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from millrace.decisions.record import prefix
+from millrace.messages.monitor import REQUEST_FILE, AskedWindow, Planned, Request
+from millrace.monitoring.windows import Window, dates
+from millrace.names import WorkloadNames
+from millrace.state.table import Version
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NOTHING = "decisions/nothing.jsonl"
+"""An empty file that every manifest names: SageMaker refuses an empty manifest, and a window may have no decision."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The folder of one run in the lake; `s3` is boto3's client."""
+
+    s3: Any
+    names: WorkloadNames
+    run: str
+    """The execution's name."""
+
+    def write(
+        self, *, folder: Path, windows: tuple[Window, ...], labels: pa.Table | None, champion: Version, as_of: datetime
+    ) -> Planned:
+        """Where everything lies; a second run with the same name writes the same again."""
+        request = Request(
+            workload=self.names.workload,
+            as_of=as_of,
+            model_version=champion.version,
+            windows=tuple(
+                AskedWindow(start=w.start, end=w.end, judge_input=w.judge_input, judge_error=w.judge_error)
+                for w in windows
+            ),
+        )
+        self._put(f"config/{REQUEST_FILE}", request.model_dump_json(indent=1).encode())
+        for name in ("workload.yaml", "contract.yaml"):
+            self._put(f"config/{name}", (folder / name).read_bytes())
+        self._put(NOTHING, b"")
+        self._put("labels/nothing", b"")
+        if labels is not None:
+            self._put("labels/labels.parquet", _parquet(labels))
+        keys = list(self._decisions(windows))
+        self._put("manifest.json", json.dumps(self._manifest(keys)).encode())
+        return Planned(
+            count=len(windows),
+            decisions=len(keys),
+            labels=labels.num_rows if labels else 0,
+            model_version=champion.version,
+            manifest_uri=self._uri("manifest.json"),
+            labels_uri=self._uri("labels/"),
+            config_uri=self._uri("config/"),
+            baseline_uri=champion.baseline_uri,
+            report_uri=self.names.lake_uri("monitor", f"run={self.run}"),
+        )
+
+    def _decisions(self, windows: tuple[Window, ...]) -> Iterator[str]:
+        """The keys of every object with decisions of the windows' days."""
+        pages = self.s3.get_paginator("list_objects_v2")
+        for day in dates(windows):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix(self.names.workload, day)):
+                yield from (found["Key"] for found in page.get("Contents", []))
+
+    def _manifest(self, keys: list[str]) -> list[Any]:
+        """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html: ManifestFile."""
+        shared = f"{self.names.workload}/"
+        paths = [key.removeprefix(shared) for key in [self._key(NOTHING), *keys]]
+        return [{"prefix": f"s3://{self._bucket}/{shared}"}, *paths]
+
+    @property
+    def _bucket(self) -> str:
+        return self.names.platform.bucket("lake")
+
+    def _key(self, path: str) -> str:
+        return f"{self.names.workload}/windows/{self.run}/{path}"
+
+    def _uri(self, path: str) -> str:
+        return f"s3://{self._bucket}/{self._key(path)}"
+
+    def _put(self, path: str, body: bytes) -> None:
+        self.s3.put_object(Bucket=self._bucket, Key=self._key(path), Body=body)
+
+
+def first_day(s3: Any, names: WorkloadNames) -> date | None:
+    """The event date of the oldest decision in the lake: keys are listed in the order of their dates."""
+    start = f"{names.workload}/decisions/date="
+    found = s3.list_objects_v2(Bucket=names.platform.bucket("lake"), Prefix=start, MaxKeys=1).get("Contents", [])
+    return date.fromisoformat(found[0]["Key"].removeprefix(start).partition("/")[0]) if found else None
+
+
+def _parquet(table: pa.Table) -> bytes:
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()

@@ -1,0 +1,35 @@
+"""A report as CloudWatch metrics, and which alarms it leaves in ALARM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from millrace.messages.monitor import Report
+from millrace.names import WorkloadNames
+
+
+def metrics_of(report: Report) -> list[dict[str, Any]]:
+    """The data of one PutMetricData call: the ratios that there are, and how many windows were judged.
+
+    No timestamp: AWS takes it as now; the event time of the windows may be years away."""
+    values = {"InputDrift": report.input_ratio, "Error": report.error_ratio, "WindowsJudged": float(report.judged)}
+    return [
+        {
+            "MetricName": name,
+            "Dimensions": [{"Name": "Workload", "Value": report.workload}],
+            "Value": value,
+            "Unit": "Count" if name == "WindowsJudged" else "None",
+        }
+        for name, value in values.items()
+        if value is not None
+    ]
+
+
+def staying(alarms: Sequence[Mapping[str, Any]], report: Report, names: WorkloadNames) -> tuple[str, ...]:
+    """The names of the alarms that were in ALARM before and that the report does not end.
+
+    An alarm tells of a change of state only, so nobody else starts a retraining for them again."""
+    ratios = {names.alarm("input-drift"): report.input_ratio, names.alarm("error"): report.error_ratio}
+    found = [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"]
+    return tuple(name for name in found if (ratio := ratios[name]) is None or ratio > 1)

@@ -1,0 +1,15 @@
+"""The entry point of a drift job."""
+
+from __future__ import annotations
+
+from jobs import runtime
+from jobs.monitoring.job import watch
+
+
+def main() -> None:
+    """Judge the windows that the config input asks for."""
+    watch(runtime.ProcessingPlaces(root=runtime.ml_root()))
+
+
+if __name__ == "__main__":
+    runtime.run(main)

@@ -1,0 +1,1 @@
+"""A trained model as files: its archive, and the engine that answers with it."""

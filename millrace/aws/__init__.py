@@ -1,0 +1,1 @@
+"""AWS by plain calls: objects in S3, what its errors mean."""

@@ -1,0 +1,200 @@
+"""One drop, one commit: its digest stands in the snapshot, so the same bytes never come in twice."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from millrace.contract.arrow import LINE
+from millrace.contract.validate import Refused
+from millrace.datasets.data_files import write_data_file
+from millrace.datasets.existing_keys import refuse_held
+from millrace.datasets.tables import SOURCE, Lake
+from millrace.errors import ConflictError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.table.snapshots import Snapshot
+
+DIGEST, ORIGIN, RUN, ALIAS = (
+    "millrace.source-digest",
+    "millrace.source",
+    "millrace.messages.training_run",
+    "millrace.alias-of",
+)
+ATTEMPTS = 20
+PAUSE_S = 0.1
+"""The first pause at most; each is twice the one before up to 2 s, and random, so that writers part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where rows come from."""
+
+    uri: str
+    """The object and its version."""
+    key: str
+    """Its key in the landing bucket, kept with every row."""
+    digest: str
+    """SHA-256 of its bytes, or of what says which rows these are."""
+    run: str
+    """The execution that brings them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """What a commit came to."""
+
+    snapshot_id: int
+    rows_added: int
+    rows_total: int
+    alias_of: str | None
+    """The source that brought the same bytes before; None when these rows are new."""
+
+
+def _forget(refused: tuple[Refused, ...]) -> None:
+    """For rows that can come again: labels wait in their own table."""
+
+
+def commit(
+    lake: Lake,
+    table: str,
+    rows: pa.Table,
+    source: Source,
+    *,
+    checked: int | None = None,
+    late: Callable[[tuple[Refused, ...]], object] = _forget,
+    notes: Mapping[str, str] | None = None,
+) -> Commit:
+    """The rows (contract's columns and `_line`) in one snapshot of `table`, once, however often it is called.
+
+    `checked` is the snapshot that their keys were compared with; when the table has moved since, they are
+    compared again, and rows whose key came in between are handed to `late` before the commit, so that none is
+    lost when this process ends there. `notes` go into the snapshot's summary. Raises ConflictError when others
+    win every time."""
+    summary = {DIGEST: source.digest, ORIGIN: source.uri, RUN: source.run, **(notes or {})}
+    written: dict[int, DataFile] = {}
+    for pause_s in _pauses():
+        iceberg = lake.open(table)
+        earlier = find_commit(iceberg, source.digest)
+        if earlier is not None and (earlier.run == source.run or find_alias(iceberg, source)):
+            return _result(iceberg, earlier, source)
+        if earlier is not None:
+            _append(iceberg, None, summary | {ALIAS: earlier.uri})
+            continue
+        new = rows
+        if _head(iceberg) != checked:
+            new, refused = refuse_held(lake, table, iceberg, rows)
+            late(refused)
+        if new.num_rows and new.num_rows not in written:
+            written[new.num_rows] = write_data_file(iceberg, _stored(new, source))
+        if _append(iceberg, written.get(new.num_rows), summary):
+            return _result(iceberg, _found(iceberg.current_snapshot()), source)
+        time.sleep(pause_s)
+    raise ConflictError(f"{lake.names.table(table)}: expected one of {ATTEMPTS} commits to win, none did")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A commit that is in the table already."""
+
+    snapshot_id: int
+    uri: str
+    run: str
+    rows_added: int
+
+
+def find_commit(iceberg: IcebergTable, digest: str) -> Found | None:
+    """The commit that brought these bytes, or None."""
+    for snapshot in iceberg.metadata.snapshots:
+        summary = snapshot.summary
+        if summary is not None and summary.get(DIGEST) == digest and summary.get(ALIAS) is None:
+            return _found(snapshot)
+    return None
+
+
+def find_alias(iceberg: IcebergTable, source: Source) -> bool:
+    """Whether the table knows already that this object holds bytes it has."""
+    for snapshot in iceberg.metadata.snapshots:
+        summary = snapshot.summary
+        if summary is not None and summary.get(DIGEST) == source.digest and summary.get(ORIGIN) == source.uri:
+            return True
+    return False
+
+
+def rows_in(iceberg: IcebergTable) -> int:
+    """The rows of the current snapshot."""
+    snapshot = iceberg.current_snapshot()
+    if snapshot is None or snapshot.summary is None:
+        return 0
+    return int(snapshot.summary.get("total-records", "0") or 0)
+
+
+def _found(snapshot: Snapshot | None) -> Found:
+    assert snapshot is not None
+    assert snapshot.summary is not None
+    summary = snapshot.summary
+    return Found(
+        snapshot_id=snapshot.snapshot_id,
+        uri=str(summary.get(ORIGIN)),
+        run=str(summary.get(RUN)),
+        rows_added=int(summary.get("added-records", "0") or 0),
+    )
+
+
+def _result(iceberg: IcebergTable, found: Found, source: Source) -> Commit:
+    mine = found.run == source.run
+    return Commit(
+        snapshot_id=found.snapshot_id,
+        rows_added=found.rows_added if mine else 0,
+        rows_total=rows_in(iceberg),
+        alias_of=None if mine else found.uri,
+    )
+
+
+def _append(iceberg: IcebergTable, file: DataFile | None, summary: dict[str, str]) -> bool:
+    """Whether the snapshot is in the table for certain; False when somebody else came first or nobody knows.
+
+    Without a file the snapshot holds no new rows: it records that the same bytes came under another name."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from pyiceberg.exceptions import CommitFailedException
+
+    transaction = iceberg.transaction()
+    try:
+        with transaction.update_snapshot(snapshot_properties=summary).fast_append() as append:
+            if file is not None:
+                append.append_data_file(file)
+        transaction.commit_transaction()
+    except CommitFailedException:
+        return False
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("AccessDeniedException", "EntityNotFoundException"):
+            raise
+        return False
+    except BotoCoreError:
+        return False
+    return True
+
+
+def _stored(rows: pa.Table, source: Source) -> pa.Table:
+    import pyarrow as pa
+
+    kept = rows.drop_columns([LINE])
+    if SOURCE in kept.column_names:
+        return kept
+    return kept.append_column(SOURCE, pa.repeat(pa.scalar(source.key), kept.num_rows))
+
+
+def _head(iceberg: IcebergTable) -> int | None:
+    snapshot = iceberg.current_snapshot()
+    return snapshot.snapshot_id if snapshot else None
+
+
+def _pauses() -> Iterator[float]:
+    for attempt in range(ATTEMPTS):
+        yield random.uniform(0, min(2.0, PAUSE_S * 2**attempt))  # noqa: S311 # nosec B311 # parts writers, guards nothing

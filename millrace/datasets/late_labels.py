@@ -1,0 +1,172 @@
+"""Late labels meet the decisions that they are about and become training rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from millrace.contract.row import typed
+from millrace.contract.validate import key_of, raw_row, validate
+from millrace.datasets.commits import Source, commit
+from millrace.datasets.existing_keys import held_keys
+from millrace.datasets.tables import SOURCE, Lake
+from millrace.decisions.record import Decision, from_line
+from millrace.errors import DecisionError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.table import Table as IcebergTable
+
+    from millrace.workload.declaration import Prediction
+
+LABELS_SNAPSHOT = "millrace.labels-snapshot"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absorbed:
+    """What became of the labels that were not in the rows yet."""
+
+    rows: int
+    """Labels that are training rows now."""
+    unmatched: int
+    """Labels without a decision; they are looked at again the next time."""
+    refused: int
+    """Labels whose decision held a row that the contract refuses; their rows never come in."""
+
+
+def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
+    """What became of the labels: those whose decision is known are appended to `rows` in one commit.
+
+    A label finds its decision by prediction id, else by the contract's key and event time; of several decisions
+    for one key the first counts, since it was the one acted on. `s3` is boto3's client."""
+    labels = lake.find("labels")
+    snapshot = labels.current_snapshot() if labels is not None else None
+    if labels is None or snapshot is None:
+        return Absorbed(rows=0, unmatched=0, refused=0)
+    waiting = _waiting(lake, labels, surface)
+    found = _Decisions(lake, surface, read_decisions(lake, s3, {_day(row, surface) for row in waiting}))
+    matched = [(row, decision) for row in waiting if (decision := found.of(row)) is not None]
+    rows = _join(lake, surface, matched)
+    verdict = validate(rows, lake.contract.rows)
+    sources = [row[SOURCE] for row, _ in matched]
+    if verdict.accepted.num_rows:
+        _commit(lake, verdict.accepted, sources, str(snapshot.snapshot_id), run)
+    return Absorbed(rows=verdict.accepted.num_rows, unmatched=len(waiting) - len(matched), refused=len(verdict.refused))
+
+
+def read_decisions(lake: Lake, s3: Any, days: set[date]) -> list[Decision]:
+    """The decisions whose event time lies on one of the days; of an id's lines the last one.
+
+    A line that is no decision is left out: its label stays unmatched, and is counted."""
+    bucket, prefix = lake.names.platform.bucket("lake"), f"{lake.names.workload}/decisions/date="
+    pages = s3.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=prefix, StartAfter=f"{prefix}{min(days, default=date.max).isoformat()}"
+    )
+    wanted = {day.isoformat() for day in days}
+    decisions: dict[str, Decision] = {}
+    for entry in (entry for page in pages if days for entry in page.get("Contents", ())):
+        if entry["Key"].removeprefix(prefix).split("/")[0] in wanted:
+            body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
+            for line in body.splitlines():
+                try:
+                    decision = from_line(line)
+                except DecisionError:
+                    continue
+                decisions[decision.id] = decision
+    return list(decisions.values())
+
+
+class _Decisions:
+    """Decisions by id and by key."""
+
+    def __init__(self, lake: Lake, surface: Prediction, decisions: Iterable[Decision]) -> None:
+        self._surface, self._rows = surface, lake.contract.rows
+        self._by_id: dict[str, Decision] = {}
+        self._by_key: dict[tuple[object, ...], Decision] = {}
+        for decision in sorted(decisions, key=lambda decision: (decision.inferred_at, decision.id)):
+            self._by_id.setdefault(decision.id, decision)
+            if (key := self._key(decision)) is not None:
+                self._by_key.setdefault(key, decision)
+
+    def of(self, label: Mapping[str, Any]) -> Decision | None:
+        if label.get("prediction_id"):
+            return self._by_id.get(label["prediction_id"])
+        at = _moment(label[self._surface.event_time])
+        return self._by_key.get((*(_plain(label[name]) for name in self._surface.key), at))
+
+    def _key(self, decision: Decision) -> tuple[object, ...] | None:
+        """The key's values and the event time; None when the decision does not hold them as the contract says."""
+        try:
+            parts = [typed(decision.key.get(name), self._rows.column(name)) for name in self._surface.key]
+        except ValueError:
+            return None
+        return (*map(_plain, parts), decision.event_time)
+
+
+def _waiting(lake: Lake, labels: IcebergTable, surface: Prediction) -> list[dict[str, Any]]:
+    """The labels whose key is not in the rows, first come first, one for each key."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    there = labels.scan().to_arrow()
+    for keys in held_keys(lake, "rows", lake.find("rows"), there):
+        if keys.columns == surface.key:
+            held = pc.is_in(key_of(there, keys.columns), value_set=keys.values)
+            there = there.filter(pa.array(~np.asarray(held.to_numpy(zero_copy_only=False), dtype=bool)))
+    rows: list[dict[str, Any]] = there.to_pylist()
+    return rows
+
+
+def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], Decision]]) -> pa.Table:
+    """Each label with the input of its decision, as rows of the contract; `_line` is the position, from 0."""
+    import pyarrow as pa
+
+    from millrace.contract.arrow import LINE, parsed_schema
+
+    rows = []
+    for position, (label, decision) in enumerate(matched):
+        known = json.loads(decision.input) | dict(decision.key)
+        row = {}
+        for column in lake.contract.rows.columns:
+            try:
+                row[column.name] = typed(known.get(column.name), column)
+            except ValueError:
+                row[column.name] = None  # a required column is refused below with its reason
+        kept = (*surface.key, surface.event_time, surface.label)
+        rows.append(row | {name: label[name] for name in kept} | {LINE: position})
+    return pa.Table.from_pylist(rows, schema=parsed_schema(lake.contract.rows))
+
+
+def _commit(lake: Lake, rows: pa.Table, sources: list[str], labels_snapshot: str, run: str) -> None:
+    """Every row keeps the landing key of its label; the digest says which rows these are."""
+    import pyarrow as pa
+
+    from millrace.contract.arrow import LINE
+
+    named = rows.append_column(SOURCE, pa.array([sources[at] for at in rows[LINE].to_pylist()], pa.string()))
+    content = "\n".join(raw_row(row) for row in rows.drop_columns([LINE]).to_pylist())
+    source = Source(
+        uri=f"{lake.names.table('labels')}@{labels_snapshot}",
+        key="",
+        digest=hashlib.sha256(content.encode()).hexdigest(),
+        run=run,
+    )
+    commit(lake, "rows", named, source, notes={LABELS_SNAPSHOT: labels_snapshot})
+
+
+def _day(label: Mapping[str, Any], surface: Prediction) -> date:
+    return _moment(label[surface.event_time]).date()
+
+
+def _moment(at: datetime) -> datetime:
+    """Times without a zone are UTC here, as everywhere."""
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _plain(value: object) -> object:
+    return _moment(value) if isinstance(value, datetime) else value

@@ -1,0 +1,77 @@
+"""Rows that were refused, as files that Athena reads: nothing that came in is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from millrace.contract.schema import Feed
+from millrace.contract.validate import Refused
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = {
+    "run": "string",
+    "source": "string",
+    "line": "bigint",
+    "reason": "string",
+    "detail": "string",
+    "raw": "string",
+    "quarantined_at": "timestamp",
+}
+"""The Glue type of each column; the partitions are feed and date."""
+
+
+def schema() -> pa.Schema:
+    """The Parquet schema of a quarantine file; times in UTC without a zone, as Athena reads them."""
+    import pyarrow as pa
+
+    kinds = {"string": pa.string(), "bigint": pa.int64(), "timestamp": pa.timestamp("us")}
+    return pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
+
+
+def object_key(workload: str, feed: Feed, *, as_of: datetime, run: str, part: str) -> str:
+    """The key in the lake: one per run and step, so that a retry writes the same object again.
+
+    `part` says which step refused the rows: `drop`, `unparsable`, `refused`, `late`."""
+    day = as_of.astimezone(UTC).date().isoformat()
+    return f"{workload}/quarantine/feed={feed}/date={day}/{run}-{part}.parquet"
+
+
+class QuarantineFile:
+    """One file that is being written; `rows` counts what it holds."""
+
+    def __init__(self, path: Path, *, run: str, source: str, as_of: datetime) -> None:
+        import pyarrow.parquet as pq
+
+        self.rows = 0
+        self._run, self._source = run, source
+        self._as_of = as_of.astimezone(UTC).replace(tzinfo=None)
+        self._writer = pq.ParquetWriter(path, schema(), compression="zstd", write_page_checksum=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+    def add(self, refused: Iterable[Refused]) -> None:
+        """Write these rows."""
+        import pyarrow as pa
+
+        rows = [
+            {"line": row.line, "reason": row.reason, "detail": row.detail, "raw": row.raw, **self._origin()}
+            for row in refused
+        ]
+        if rows:
+            self._writer.write_table(pa.Table.from_pylist(rows, schema=schema()))
+            self.rows += len(rows)
+
+    def _origin(self) -> dict[str, object]:
+        return {"run": self._run, "source": self._source, "quarantined_at": self._as_of}

@@ -1,0 +1,130 @@
+"""Iceberg's files by plain calls to S3: one to write a file, one to read a small one.
+
+pyiceberg's own way, through Arrow, takes three to write (an upload in parts), two to read, and gives up on an answer
+that takes longer than three seconds; a commit is some ten small files.
+"""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from pyiceberg.io import FileIO, InputFile, OutputFile
+
+from millrace.aws.objects import split_uri
+
+if TYPE_CHECKING:
+    from pyiceberg.io import InputStream, OutputStream
+
+WHOLE_BYTES = 8 * 2**20
+"""A file up to this size comes with one call; of a larger one Arrow reads the parts that it needs."""
+
+
+@cache
+def _client() -> Any:
+    import boto3
+
+    return boto3.client("s3")
+
+
+class S3FileIO(FileIO):
+    """Reads and writes below one account's buckets, with the credentials of the process."""
+
+    def new_input(self, location: str) -> InputFile:
+        return Input(location, self)
+
+    def new_output(self, location: str) -> OutputFile:
+        return Output(location, self)
+
+    def delete(self, location: str | InputFile | OutputFile) -> None:
+        """Delete one file; one that is not there is deleted already."""
+        uri = location if isinstance(location, str) else location.location
+        bucket, key = split_uri(uri)
+        _client().delete_object(Bucket=bucket, Key=key)
+
+    def arrow(self) -> FileIO:
+        """Arrow's reader, for large files."""
+        from pyiceberg.io.pyarrow import PyArrowFileIO
+
+        return PyArrowFileIO({name: value for name, value in self.properties.items() if name.startswith("s3.")})
+
+
+class Input(InputFile):
+    """One object to read."""
+
+    def __init__(self, location: str, files: S3FileIO) -> None:
+        super().__init__(location)
+        self._files = files
+
+    def __len__(self) -> int:
+        bucket, key = split_uri(self.location)
+        return int(_client().head_object(Bucket=bucket, Key=key)["ContentLength"])
+
+    def exists(self) -> bool:
+        raise NotImplementedError("Iceberg's files have names of their own: nobody asks whether one exists")
+
+    def open(self, seekable: bool = True) -> InputStream:  # noqa: ARG002 - pyiceberg's signature
+        """Its bytes; raises FileNotFoundError when there is no such object."""
+        bucket, key = split_uri(self.location)
+        client = _client()
+        try:
+            answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{WHOLE_BYTES - 1}")
+        except client.exceptions.NoSuchKey:
+            raise FileNotFoundError(f"expected {self.location}, found nothing") from None
+        if int(answer["ContentRange"].rpartition("/")[2]) > WHOLE_BYTES:
+            answer["Body"].close()
+            return self._files.arrow().new_input(self.location).open()
+        return io.BytesIO(answer["Body"].read())
+
+
+class Output(OutputFile):
+    """One object to write; it is there when the stream is closed, whole or not at all."""
+
+    def __init__(self, location: str, files: S3FileIO) -> None:
+        super().__init__(location)
+        self._files = files
+        self.written = 0
+
+    def __len__(self) -> int:
+        return self.written
+
+    def exists(self) -> bool:
+        """False without asking: every file gets a name with a UUID. To ask, S3 wants the right to list the bucket."""
+        return False
+
+    def to_input_file(self) -> InputFile:
+        return Input(self.location, self._files)
+
+    def create(self, overwrite: bool = False) -> OutputStream:
+        """A stream to write to; its name is new, so `overwrite` is what it would be anyway."""
+        del overwrite
+        return _Upload(self)
+
+
+class _Upload(io.BytesIO):
+    """Collects the bytes and puts them at the end, unless the block that wrote them failed."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            super().close()
+
+    def close(self) -> None:
+        if not self.closed:
+            bucket, key = split_uri(self._output.location)
+            content = self.getvalue()
+            _client().put_object(Bucket=bucket, Key=key, Body=content)
+            self._output.written = len(content)
+        super().close()

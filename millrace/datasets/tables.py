@@ -1,0 +1,98 @@
+"""Opening and making the Iceberg tables in the Glue catalogue; CloudFormation owns the database only."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from millrace.contract.arrow import arrow_schema
+from millrace.contract.schema import Contract, Table
+from millrace.names import WorkloadNames
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyiceberg.catalog.glue import GlueCatalog
+    from pyiceberg.table import Table as IcebergTable
+
+SOURCE = "_source"
+"""The landing key that a row came from."""
+PROPERTIES = {
+    "format-version": "2",
+    "write.delete.mode": "copy-on-write",
+    "write.update.mode": "copy-on-write",
+    "write.merge.mode": "copy-on-write",
+    "commit.retry.num-retries": "0",
+}
+"""No retry inside a commit: ours looks first whether the drop is there already, pyiceberg's would not."""
+
+
+class Lake:
+    """The tables of one workload."""
+
+    def __init__(self, names: WorkloadNames, contract: Contract) -> None:
+        self.names, self.contract = names, contract
+        self._catalog: GlueCatalog | None = None
+
+    @property
+    def catalog(self) -> GlueCatalog:
+        """The Glue catalogue, opened at its first use.
+
+        The region is given, since pyiceberg asks S3 for it otherwise and waits for seconds. Glue is called once
+        per commit: a call that botocore repeats after a lost answer looks like a conflict, and pyiceberg then
+        deletes the manifests of a commit that is in fact there."""
+        from pyiceberg.catalog.glue import GlueCatalog
+
+        from millrace.datasets.s3_io import S3FileIO
+
+        if self._catalog is None:
+            region = self.names.platform.region
+            endpoint = os.environ.get("AWS_ENDPOINT_URL")
+            self._catalog = GlueCatalog(
+                "millrace",
+                **{"glue.region": region, "glue.max-retries": 1, "s3.region": region, "s3.request-timeout": 60},
+                **{"py-io-impl": f"{S3FileIO.__module__}.{S3FileIO.__qualname__}"},
+                **({"s3.endpoint": endpoint} if endpoint else {}),
+            )
+        return self._catalog
+
+    def find(self, table: str) -> IcebergTable | None:
+        """`rows` or `labels` as it stands now; None before its first commit."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        try:
+            return self.catalog.load_table(self._identifier(table))
+        except NoSuchTableError:
+            return None
+
+    def open(self, table: str) -> IcebergTable:
+        """The table, made when it was not there, with the contract's columns where new ones were declared."""
+        from pyiceberg.exceptions import TableAlreadyExistsError
+
+        found = self.find(table)
+        schema = self.schema(table)
+        if found is None:
+            try:
+                return self.catalog.create_table(
+                    self._identifier(table), schema=schema, location=self.location(table), properties=PROPERTIES
+                )
+            except TableAlreadyExistsError:
+                return self.catalog.load_table(self._identifier(table))
+        if set(schema.names) - set(found.schema().column_names):
+            found.update_schema().union_by_name(schema).commit()
+        return found
+
+    def location(self, table: str) -> str:
+        """Where the table's files lie: always said, never taken from the database's location."""
+        return self.names.lake_uri("iceberg", self.names.table(table))
+
+    def schema(self, table: str) -> pa.Schema:
+        """The contract's columns and the landing key they came from."""
+        import pyarrow as pa
+
+        return arrow_schema(self.contract_of(table)).append(pa.field(SOURCE, pa.string()))
+
+    def contract_of(self, table: str) -> Table:
+        return self.contract.rows if table == "rows" else self.contract.labels
+
+    def _identifier(self, table: str) -> tuple[str, str]:
+        return self.names.platform.database, self.names.table(table)

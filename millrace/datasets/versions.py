@@ -1,0 +1,121 @@
+"""A dataset version: a tagged snapshot, and what a job needs to read exactly its rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from millrace.datasets.commits import ALIAS, DIGEST
+from millrace.datasets.tables import Lake
+from millrace.errors import ConflictError, SnapshotError
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.table.snapshots import Snapshot
+
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """One pinned snapshot of `rows`."""
+
+    snapshot_id: int
+    tag: str
+    rows: int
+    data_digest: str
+    """SHA-256 of what was committed up to here, in order: the digests of the sources and their numbers of rows."""
+    manifest: str
+    """The data files as SageMaker's ManifestFile wants them, JSON."""
+    schema: str
+    """The Iceberg schema, JSON."""
+
+
+def pinned(lake: Lake, tag: str) -> Pin | None:
+    """The snapshot that has this tag already, or None."""
+    iceberg = lake.find("rows")
+    snapshot = iceberg.snapshot_by_name(tag) if iceberg is not None else None
+    return _describe(iceberg, snapshot, tag) if iceberg is not None and snapshot is not None else None
+
+
+def pin(lake: Lake, tag: str) -> Pin:
+    """The current snapshot of `rows`, tagged; asked again with a tag that exists, that one.
+
+    Raises SnapshotError when there are no rows or a file of deletes would have to be applied, ConflictError when
+    other writers win every time."""
+    from pyiceberg.exceptions import CommitFailedException
+
+    for attempt in range(ATTEMPTS):
+        if done := pinned(lake, tag):
+            return done
+        iceberg = lake.find("rows")
+        snapshot = iceberg.current_snapshot() if iceberg is not None else None
+        if iceberg is None or snapshot is None:
+            raise SnapshotError(f"{lake.names.table('rows')}: expected rows to pin, found none")
+        found = _describe(iceberg, snapshot, tag)
+        try:
+            iceberg.manage_snapshots().create_tag(snapshot.snapshot_id, tag).commit()
+        except CommitFailedException:
+            time.sleep(random.uniform(0, 0.1 * (attempt + 1)))  # noqa: S311 # nosec B311 # parts writers, guards nothing
+        else:
+            return found
+    raise ConflictError(f"{lake.names.table('rows')}: expected the tag {tag} after {ATTEMPTS} attempts, got none")
+
+
+def _describe(iceberg: IcebergTable, snapshot: Snapshot, tag: str) -> Pin:
+    schema = iceberg.schemas()[snapshot.schema_id or 0]
+    files = sorted(_data_files(iceberg, snapshot))
+    return Pin(
+        snapshot_id=snapshot.snapshot_id,
+        tag=tag,
+        rows=sum(rows for _, rows in files),
+        data_digest=data_digest(iceberg.metadata.snapshots, snapshot),
+        manifest=manifest([path for path, _ in files]),
+        schema=schema.model_dump_json(),
+    )
+
+
+def _data_files(iceberg: IcebergTable, snapshot: Snapshot) -> list[tuple[str, int]]:
+    """Each data file with its number of rows; a snapshot with delete files is refused: a job reads whole files."""
+    files = []
+    for task in iceberg.scan(snapshot_id=snapshot.snapshot_id).plan_files():
+        if task.delete_files:
+            raise SnapshotError(f"{task.file.file_path}: expected no delete files, found {len(task.delete_files)}")
+        files.append((task.file.file_path, task.file.record_count))
+    if not files:
+        raise SnapshotError(f"{iceberg.name()}: expected data files in snapshot {snapshot.snapshot_id}, found none")
+    return files
+
+
+def manifest(uris: list[str]) -> str:
+    """The files in the shape of https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html."""
+    bucket = "/".join(uris[0].split("/", 3)[:3]) + "/"
+    if strays := [uri for uri in uris if not uri.startswith(bucket)]:
+        raise SnapshotError(f"expected files in {bucket}, got {strays[0]}")
+    return json.dumps([{"prefix": bucket}, *(uri.removeprefix(bucket) for uri in uris)])
+
+
+def history(snapshots: Iterable[Snapshot], snapshot: Snapshot) -> list[Snapshot]:
+    """The snapshot and those that it came from, the oldest first."""
+    by_id = {each.snapshot_id: each for each in snapshots}
+    found: list[Snapshot] = []
+    at: Snapshot | None = snapshot
+    while at is not None:
+        found.append(at)
+        at = by_id.get(at.parent_snapshot_id) if at.parent_snapshot_id is not None else None
+    return found[::-1]
+
+
+def data_digest(snapshots: Iterable[Snapshot], snapshot: Snapshot) -> str:
+    """SHA-256 of what was committed up to the snapshot, in order: the digests of the sources and their rows."""
+    committed = [
+        f"{summary.get(DIGEST)}:{summary.get('added-records', '0')}"
+        for each in history(snapshots, snapshot)
+        if (summary := each.summary) is not None and summary.get(ALIAS) is None
+    ]
+    return hashlib.sha256("\n".join(committed).encode()).hexdigest()

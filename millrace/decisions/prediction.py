@@ -1,0 +1,185 @@
+"""What a prediction request may hold, how the model's answer is read, and what is answered without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from millrace.contract.row import check_row
+from millrace.contract.schema import Table
+from millrace.decisions.record import Decision, Output, Scalar, canonical
+from millrace.errors import AnswerError
+from millrace.timestamps import moment
+from millrace.workload.declaration import Fallback, Prediction
+from millrace.workload.rollout import Phase
+
+ROWS_PER_CALL = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A request that holds no rows at all: nothing in it was looked at."""
+
+    error: str
+    expected: str
+    came: str
+    where: str
+    status: int = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """One row that keeps the contract."""
+
+    number: int
+    """Its place in the request, counted from 0."""
+    cells: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """One row that breaks it, with the first rule that it breaks."""
+
+    row: int
+    """Its place in the request, counted from 0."""
+    reason: str
+    column: str
+    expected: str
+    came: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What the decisions of one call have in common."""
+
+    id: str
+    """The function's request id: asked again by itself, Lambda keeps it, so a decision keeps its id."""
+    workload: str
+    phase: Phase
+    latency_ms: float
+    fallback: bool
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a model said, one output per row, in the order of the rows."""
+
+    model_version: str | None
+    """None when no model answered."""
+    outputs: tuple[Output, ...]
+
+
+def read_rows(document: object) -> tuple[Mapping[str, Any], ...] | Refusal:
+    """The rows of `{"rows": [{column: value, …}, …]}`, or why there are none."""
+    rows = document.get("rows") if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        return _refusal("no rows", "an object with a list 'rows'", _kind(document), "body")
+    if not 1 <= len(rows) <= ROWS_PER_CALL:
+        status = 413 if rows else 400
+        return _refusal("number of rows", f"1 to {ROWS_PER_CALL} rows", f"{len(rows)}", "rows", status)
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            return _refusal("a row is no object", "an object", _kind(row), f"rows[{number}]")
+    return tuple(rows)
+
+
+def check_rows(rows: Sequence[Mapping[str, Any]], table: Table) -> tuple[list[Admitted], list[Rejected]]:
+    """Every row on one of two lists: those that keep the contract, and those that do not with the reason."""
+    admitted: list[Admitted] = []
+    rejected: list[Rejected] = []
+    for number, row in enumerate(rows):
+        if problems := check_row(row, table):
+            first = problems[0]
+            rejected.append(
+                Rejected(row=number, reason=first.reason, column=first.column, expected=first.expected, came=first.came)
+            )
+        else:
+            admitted.append(Admitted(number=number, cells=row))
+    return admitted, rejected
+
+
+def request_body(rows: Sequence[Admitted], features: Sequence[str]) -> bytes:
+    """What the endpoint is sent: `{"rows": [{feature: value, …}, …]}`."""
+    wanted = [{feature: row.cells.get(feature) for feature in features} for row in rows]
+    return json.dumps({"rows": wanted}, separators=(",", ":"), allow_nan=False).encode()
+
+
+def decide(rows: Sequence[Admitted], answer: Answer, *, surface: Prediction, call: Call) -> list[Decision]:
+    """The decision on each row, in order; its id is the call's, then "-" and the row's number."""
+    return [
+        Decision(
+            id=f"{call.id}-{row.number}",
+            workload=call.workload,
+            event_time=moment(str(row.cells[surface.event_time])),
+            key={column: row.cells[column] for column in surface.key},
+            input=canonical(row.cells),
+            output=output,
+            model_version=answer.model_version,
+            phase=call.phase,
+            fallback=call.fallback,
+            latency_ms=call.latency_ms,
+            inferred_at=call.at,
+        )
+        for row, output in zip(rows, answer.outputs, strict=True)
+    ]
+
+
+def read_answer(body: bytes, *, rows: int) -> Answer:
+    """The endpoint's answer to `rows` rows.
+
+    Raises AnswerError where it is not one output per row, or an output is not what the container promises."""
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise AnswerError(f"expected JSON, got {body[:80]!r} ({error})") from None
+    predictions = document.get("predictions") if isinstance(document, dict) else None
+    version = document.get("model_version") if isinstance(document, dict) else None
+    if not isinstance(version, str) or not isinstance(predictions, list):
+        raise AnswerError(f"expected model_version and predictions, got {body[:80]!r}")
+    if len(predictions) != rows:
+        raise AnswerError(f"expected {rows} predictions, got {len(predictions)}")
+    return Answer(model_version=version, outputs=tuple(map(read_output, predictions)))
+
+
+def read_output(prediction: object) -> Output:
+    """One output: a class 0 or 1, its probability and the confidence, both from 0 to 1; else AnswerError."""
+    if not isinstance(prediction, dict):
+        raise AnswerError(f"expected an object, got {prediction!r}")
+    value = prediction.get("value")
+    if isinstance(value, bool) or value not in (0, 1):
+        raise AnswerError(f"value: expected 0 or 1, got {value!r}")
+    return Output(
+        value=int(value),
+        probability=_share("probability", prediction.get("probability")),
+        confidence=_share("confidence", prediction.get("confidence")),
+    )
+
+
+def fallback_answer(fallback: Fallback, *, rows: int) -> Answer:
+    """The same declared output for each row; all None where the workload declares none."""
+    probability = fallback.probability
+    if probability is None:
+        output = Output(value=None, probability=None, confidence=None)
+    else:
+        output = Output(
+            value=int(probability >= 0.5), probability=probability, confidence=max(probability, 1 - probability)
+        )
+    return Answer(model_version=None, outputs=(output,) * rows)
+
+
+def _share(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise AnswerError(f"{name}: expected a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def _refusal(error: str, expected: str, came: str, where: str, status: int = 400) -> Refusal:
+    return Refusal(error=error, expected=expected, came=came, where=where, status=status)
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else type(value).__name__

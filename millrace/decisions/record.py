@@ -1,0 +1,235 @@
+"""One decision: a prediction as it was made, one JSON line each in the shape of Model Monitor's data capture.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html (the line),
+with what Millrace adds under "millrace". A reader keeps the last line of an id: a line may come twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from millrace.errors import DecisionError
+from millrace.workload.rollout import PHASES, Phase
+
+Scalar = str | int | float | bool | None
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, sort_keys=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What was answered; all three are None where the fallback says nothing."""
+
+    value: int | None
+    probability: float | None
+    """Of the class 1, 0 to 1."""
+    confidence: float | None
+    """Of the answered value, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """One prediction for one row."""
+
+    id: str
+    workload: str
+    event_time: datetime
+    """UTC; the contract's event time of the row, which says where the decision is kept."""
+    key: Mapping[str, Scalar]
+    """The contract's entity key: labels join by it when they carry no prediction id."""
+    input: str
+    """The row as canonical JSON, as it was sent to the model."""
+    output: Output
+    model_version: str | None
+    """None when no model answered."""
+    phase: Phase
+    fallback: bool
+    latency_ms: float
+    """Of the whole call that carried the row."""
+    inferred_at: datetime
+    """UTC, wall clock."""
+
+    @property
+    def input_digest(self) -> str:
+        return digest(self.input)
+
+
+def canonical(row: Mapping[str, Scalar]) -> str:
+    """The row as JSON with sorted keys and no spaces; ValueError for a number that is not finite."""
+    return _ENCODER.encode(row)
+
+
+def digest(text: str) -> str:
+    """The SHA-256 of the canonical input, 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def to_line(decision: Decision) -> str:
+    """The decision as one JSON line, without its line feed."""
+    output = decision.output
+    answer = {"value": output.value, "probability": output.probability, "confidence": output.confidence}
+    return _ENCODER.encode(
+        {
+            "captureData": {
+                "endpointInput": _capture("INPUT", decision.input),
+                "endpointOutput": _capture("OUTPUT", _ENCODER.encode(answer)),
+            },
+            "eventMetadata": {
+                "eventId": decision.id,
+                "inferenceTime": _iso(decision.inferred_at),
+                "inferenceId": decision.id,
+            },
+            "millrace": {
+                "workload": decision.workload,
+                "event_time": _iso(decision.event_time),
+                "key": decision.key,
+                "input_digest": decision.input_digest,
+                "model_version": decision.model_version,
+                "phase": decision.phase,
+                "fallback": decision.fallback,
+                "latency_ms": decision.latency_ms,
+            },
+            "eventVersion": "0",
+        }
+    )
+
+
+def from_line(line: str | bytes) -> Decision:
+    """The decision of one line.
+
+    Raises DecisionError that names the field, what was expected and what came; also when the input does not
+    match its digest."""
+    try:
+        document: Any = json.loads(line)
+    except ValueError as error:
+        raise DecisionError(field="(line)", expected="JSON", came=str(error)) from None
+    ours, output = _Part(document).part("millrace"), _Part(_loads(document, "endpointOutput"))
+    decision = Decision(
+        id=_Part(document).part("eventMetadata").text("eventId"),
+        workload=ours.text("workload"),
+        event_time=ours.moment("event_time"),
+        key=ours.mapping("key"),
+        input=_data(document, "endpointInput"),
+        output=Output(
+            value=output.integer_or_none("value"),
+            probability=output.share_or_none("probability"),
+            confidence=output.share_or_none("confidence"),
+        ),
+        model_version=ours.text_or_none("model_version"),
+        phase=ours.phase("phase"),
+        fallback=ours.truth("fallback"),
+        latency_ms=ours.number("latency_ms"),
+        inferred_at=_Part(document).part("eventMetadata").moment("inferenceTime"),
+    )
+    if decision.input_digest != ours.text("input_digest"):
+        raise DecisionError(field="input_digest", expected=decision.input_digest, came=ours.text("input_digest"))
+    return decision
+
+
+def lines_by_date(lines: Iterable[str]) -> dict[date, list[str]]:
+    """The lines under the date of their event time, order kept; DecisionError as `from_line`."""
+    grouped: dict[date, list[str]] = defaultdict(list)
+    for line in lines:
+        grouped[from_line(line).event_time.date()].append(line)
+    return dict(grouped)
+
+
+def prefix(workload: str, day: date) -> str:
+    """The key prefix in the lake under which the decisions of one event date lie."""
+    return f"{workload}/decisions/date={day.isoformat()}/"
+
+
+def object_key(workload: str, day: date, messages: Iterable[str]) -> str:
+    """The key of the object that these queue messages become: the same messages always give the same key."""
+    name = hashlib.sha256("\n".join(sorted(messages)).encode()).hexdigest()[:32]
+    return f"{prefix(workload, day)}{name}.jsonl"
+
+
+def _capture(mode: str, data: str) -> dict[str, str]:
+    return {"observedContentType": "application/json", "mode": mode, "data": data, "encoding": "JSON"}
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _data(document: Any, side: str) -> str:
+    return _Part(document).part("captureData").part(side).text("data")
+
+
+def _loads(document: Any, side: str) -> Any:
+    try:
+        return json.loads(_data(document, side))
+    except ValueError as error:
+        raise DecisionError(field=f"{side}.data", expected="JSON", came=str(error)) from None
+
+
+class _Part:
+    """One object of a line, read field by field."""
+
+    def __init__(self, document: Any, name: str = "(line)") -> None:
+        if not isinstance(document, dict):
+            raise DecisionError(field=name, expected="an object", came=document)
+        self._document = document
+
+    def _take(self, field: str, expected: str, kinds: type | tuple[type, ...]) -> Any:
+        value = self._document.get(field)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
+            raise DecisionError(field=field, expected=expected, came=value)
+        return value
+
+    def part(self, field: str) -> _Part:
+        return _Part(self._document.get(field), field)
+
+    def mapping(self, field: str) -> Mapping[str, Scalar]:
+        return dict(self._take(field, "an object", dict))
+
+    def text(self, field: str) -> str:
+        return str(self._take(field, "text", str))
+
+    def text_or_none(self, field: str) -> str | None:
+        return None if self._document.get(field) is None else self.text(field)
+
+    def truth(self, field: str) -> bool:
+        return bool(self._take(field, "true or false", bool))
+
+    def number(self, field: str) -> float:
+        value = float(self._take(field, "a finite number", (int, float)))
+        if not math.isfinite(value):
+            raise DecisionError(field=field, expected="a finite number", came=value)
+        return value
+
+    def integer_or_none(self, field: str) -> int | None:
+        return None if self._document.get(field) is None else int(self._take(field, "an integer", int))
+
+    def share_or_none(self, field: str) -> float | None:
+        if self._document.get(field) is None:
+            return None
+        value = self.number(field)
+        if not 0 <= value <= 1:
+            raise DecisionError(field=field, expected="a number from 0 to 1", came=value)
+        return value
+
+    def phase(self, field: str) -> Phase:
+        value = self.text(field)
+        for phase in PHASES:
+            if value == phase:
+                return phase
+        raise DecisionError(field=field, expected=f"one of {', '.join(PHASES)}", came=value)
+
+    def moment(self, field: str) -> datetime:
+        text = self.text(field)
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise DecisionError(field=field, expected="an ISO time with its zone", came=text)
+        return moment.astimezone(UTC)

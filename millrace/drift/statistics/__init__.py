@@ -1,1 +1,0 @@
-"""The statistics, one per file; `millrace.drift.catalogue` lists them."""

@@ -1,0 +1,1 @@
+"""The report on a trained model, and the gates that judge it."""

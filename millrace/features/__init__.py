@@ -1,0 +1,1 @@
+"""How a column of the contract becomes a model's input."""

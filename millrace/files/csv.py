@@ -1,0 +1,213 @@
+"""CSV with a header: comma, double quotes, UTF-8. A broken line costs one row, not the file.
+
+A block without quotes goes to Arrow as a whole; one with quotes is read line by line. Both give the same rows.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from millrace.contract.arrow import parsed_schema
+from millrace.contract.row import shown
+from millrace.contract.schema import Table
+from millrace.contract.validate import Refused
+from millrace.errors import DropError
+from millrace.files.cast import from_text
+from millrace.files.lines import blocks, lines_of, raw_text
+from millrace.files.parsed import Limits, Parsed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPAN_LINES = 100
+"""A quoted cell may run over this many lines; an open quote is given up after them."""
+UNCLOSED = (None, "quote", "expected quotes that close, came the end")
+
+
+@dataclass
+class _Block:
+    """What the lines of one block came to: records with as many cells as the header, and the rest."""
+
+    columns: list[pa.Array] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    unparsable: list[Refused] = field(default_factory=list)
+    rest: bytes = b""
+    """The lines of a record that goes on in the next block."""
+
+    def refuse(self, line: int, reason: str, detail: str, raw: bytes) -> None:
+        self.unparsable.append(Refused(line=line, reason=reason, detail=detail, raw=raw_text(raw)))
+
+
+def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
+    """The file in parts; raises DropError as `read_drop`."""
+    header: list[str] | None = None
+    line, rest = 1, b""
+    parts = blocks(path, limits)
+    following: bytes | None = next(parts, None)
+    while following is not None:
+        block, following = rest + following, next(parts, None)
+        if header is None:
+            skipped, header, block = _header(block, table)
+            line += skipped
+        found = _read_block(block, line, header, limits, last=following is None)
+        rest = found.rest
+        line += block.count(b"\n") - rest.count(b"\n")
+        yield _typed(found, header, table)
+
+
+def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
+    """How many lines the header took, its names, and the block behind it."""
+    skipped = 0
+    while block:
+        first, _, block = block.partition(b"\n")
+        skipped += 1
+        if first.strip():
+            return skipped, check_header(next(csv.reader([raw_text(first).rstrip("\r")])), table), block
+    raise DropError("empty", "expected a header, came blank lines")
+
+
+def check_header(cells: Sequence[str], table: Table) -> list[str]:
+    """The names of the columns as the file has them; raises DropError when they are not the contract's."""
+    names = [name.strip() for name in cells]
+    expected = ", ".join(table.names)
+    if not set(names) & set(table.names):
+        raise DropError("foreign", f"expected the columns {expected}, came the line {shown(','.join(cells))}")
+    missing = [column.name for column in table.columns if column.required and column.name not in names]
+    unknown = [name for name in names if name not in table.names]
+    if missing or unknown or len(set(names)) < len(names):
+        came = f"came {', '.join(names)} (missing: {missing}, unknown: {unknown})"
+        raise DropError("columns", f"{table.name}: expected the columns {expected}, each once, {came}")
+    return names
+
+
+def _read_block(block: bytes, line: int, header: list[str], limits: Limits, *, last: bool) -> _Block:
+    """The records of a block whose first line has the number `line`."""
+    plain = block.replace(b"\r\n", b"\n") if b"\r" in block else block
+    if b'"' in plain or b"\r" in plain or b"\0" in plain or not _is_utf8(plain):
+        return _read_lines(lines_of(block), line, len(header), limits, last=last)
+    return _read_plain(plain, line, header)
+
+
+def _read_plain(block: bytes, line: int, header: list[str]) -> _Block:
+    """Without quotes a line is a record and a comma ends a cell: Arrow splits the good lines at once."""
+    found, commas = _Block(), len(header) - 1
+    for number, text in enumerate(lines_of(block), line):
+        if not text.strip():
+            continue
+        if text.count(b",") == commas:
+            found.lines.append(number)
+            found.raw.append(text)
+        else:
+            found.refuse(number, "columns", _wrong_width(commas + 1, text.count(b",") + 1), text)
+    if found.raw:
+        found.columns = _split(found.raw, header)
+    return found
+
+
+def _split(lines: list[bytes], header: list[str]) -> list[pa.Array]:
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    data = pa.py_buffer(b"\n".join(lines) + b"\n")
+    table = arrow_csv.read_csv(
+        pa.BufferReader(data),
+        arrow_csv.ReadOptions(column_names=header, use_threads=False, block_size=len(data) + 1),
+        arrow_csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
+        arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
+    )
+    return [column.combine_chunks() for column in table.columns]
+
+
+def _read_lines(lines: list[bytes], line: int, width: int, limits: Limits, *, last: bool) -> _Block:
+    """Line by line: a record that does not come out right costs its first line, and reading goes on behind it."""
+    import pyarrow as pa
+
+    found, records, at = _Block(), [], 0
+    while at < len(lines):
+        if not lines[at].strip():
+            at += 1
+            continue
+        span = _span(lines, at, limits)
+        if span == 0 and not last:
+            found.rest = b"".join(text + b"\n" for text in lines[at:])
+            break
+        cells, reason, detail = _cells(lines[at : at + span], width) if span > 0 else UNCLOSED
+        if cells is None:
+            found.refuse(line + at, "quote" if span != 1 else reason, detail, lines[at])
+            at += 1
+            continue
+        records.append(cells)
+        found.lines.append(line + at)
+        found.raw.append(b"\n".join(lines[at : at + span]))
+        at += span
+    found.columns = [pa.array(column, pa.string()) for column in zip(*records, strict=True)]
+    return found
+
+
+def _span(lines: list[bytes], at: int, limits: Limits) -> int:
+    """How many lines the record takes until its quotes are even; 0 when the block ends first, -1 when too many."""
+    quotes = size = 0
+    for span, text in enumerate(lines[at : at + SPAN_LINES], 1):
+        quotes += text.count(b'"')
+        size += len(text)
+        if size > limits.line_bytes:
+            return -1
+        if quotes % 2 == 0:
+            return span
+    return 0 if len(lines) - at < SPAN_LINES else -1
+
+
+def _cells(lines: list[bytes], width: int) -> tuple[list[str] | None, str, str]:
+    """The cells of one record, or None with the reason and what was wrong."""
+    try:
+        text = b"\n".join(lines).decode()
+        if "\0" in text:
+            return None, "encoding", "expected text, came a NUL"
+        cells = next(csv.reader([text], strict=True))
+    except UnicodeDecodeError as error:
+        return None, "encoding", f"expected UTF-8, came {error.object[error.start : error.end]!r}"
+    except (csv.Error, StopIteration) as error:
+        return None, "quote", f"expected quotes that close, came {error}"
+    return (cells, "", "") if len(cells) == width else (None, "columns", _wrong_width(width, len(cells)))
+
+
+def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
+    """The records in the contract's types; a record with a cell of another type is kept raw."""
+    import numpy as np
+    import pyarrow as pa
+
+    schema = parsed_schema(table)
+    if not found.lines:
+        return Parsed(rows=schema.empty_table(), unparsable=tuple(found.unparsable))
+    columns: dict[str, pa.Array] = {}
+    wrong: dict[int, list[str]] = {}
+    for name, cells in zip(header, found.columns, strict=True):
+        kind = table.column(name).kind
+        columns[name], misfits = from_text(cells, kind)
+        for at in misfits:
+            wrong.setdefault(at, []).append(f"{name}: expected a {kind}, came {shown(cells[at].as_py())}")
+    for at, problems in wrong.items():
+        found.refuse(found.lines[at], "type", "; ".join(problems), found.raw[at])
+    arrays = [columns.get(name, pa.nulls(len(found.lines), schema.field(name).type)) for name in table.names]
+    rows = pa.Table.from_arrays([*arrays, pa.array(found.lines, pa.int64())], schema=schema)
+    good = np.ones(len(found.lines), dtype=bool)
+    good[list(wrong)] = False
+    kept = rows if good.all() else rows.filter(pa.array(good))
+    return Parsed(rows=kept, unparsable=tuple(sorted(found.unparsable, key=lambda row: row.line or 0)))
+
+
+def _wrong_width(expected: int, came: int) -> str:
+    return f"expected {expected} cells, came {came}"
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

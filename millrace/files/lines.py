@@ -1,0 +1,43 @@
+"""A text file in blocks of whole lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from millrace.errors import DropError
+from millrace.files.parsed import Limits
+
+BOM = b"\xef\xbb\xbf"
+
+
+def blocks(path: Path, limits: Limits) -> Iterator[bytes]:
+    """Parts of the file that each end where a line ends, without the byte order mark.
+
+    Raises DropError `too_large` when a line is longer than `limits.line_bytes`."""
+    rest = b""
+    with path.open("rb") as file:
+        if (start := file.read(len(BOM))) != BOM:
+            rest = start
+        while data := file.read(limits.block_bytes):
+            whole, end, tail = (rest + data).rpartition(b"\n")
+            if end:
+                yield whole + end
+            rest = tail
+            if len(rest) > max(limits.line_bytes, limits.block_bytes):
+                raise DropError("too_large", f"expected lines of {limits.line_bytes} bytes at most, came a longer one")
+    if rest:
+        yield rest
+
+
+def lines_of(block: bytes) -> list[bytes]:
+    """The lines of a block without their ends; "\\r\\n" and "\\n" end a line."""
+    lines = block.split(b"\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    return [line.removesuffix(b"\r") for line in lines]
+
+
+def raw_text(data: bytes) -> str:
+    """The bytes as text that can be kept anywhere; what is not UTF-8 as escapes."""
+    return data.decode("utf-8", errors="backslashreplace")

@@ -1,0 +1,1 @@
+"""What state machines, functions and jobs tell each other."""

@@ -1,0 +1,180 @@
+"""What a monitor run is asked (`request.json`) and what it found (`report.json`)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field, ValidationError
+
+from millrace.errors import SettingsError
+from millrace.messages.envelope import Moment, Part
+
+REQUEST_FILE = "request.json"
+REPORT_FILE = "report.json"
+GIVE_UP_WINDOWS = 13
+"""Windows after which labels that have not come are no longer waited for."""
+
+
+class Planned(Part):
+    """What the windows function answers: how many windows there are and where the job finds what it needs."""
+
+    count: int
+    reason: str = ""
+    """Why there are none."""
+    decisions: int = 0
+    """Objects in the manifest."""
+    labels: int = 0
+    model_version: str = ""
+    manifest_uri: str = ""
+    labels_uri: str = ""
+    config_uri: str = ""
+    baseline_uri: str = ""
+    report_uri: str = ""
+    """The folder that the job writes to, without "/" at its end."""
+
+
+class Published(Part):
+    """What the publication function answers."""
+
+    judged: int
+    input_ratio: float | None
+    error_ratio: float | None
+    ask_guard: bool
+    """Whether an alarm was in ALARM before and stays there: no state change will start the retraining."""
+    alarms: tuple[str, ...]
+    """Those that stay."""
+
+
+class AskedWindow(Part):
+    """One window to judge; see `millrace.monitoring.windows.Window`."""
+
+    start: Moment
+    end: Moment
+    judge_input: bool
+    judge_error: bool
+
+
+class Request(Part):
+    """What the drift job is asked."""
+
+    workload: str
+    as_of: Moment
+    model_version: str
+    """The champion's: the baseline is its own, and so is the error that is compared with it."""
+    windows: tuple[AskedWindow, ...]
+
+
+class Finding(Part):
+    """One statistic of one column; ratio = value / bound, above 1 alarms."""
+
+    column: str
+    statistic: str
+    value: float
+    bound: float
+    ratio: float
+
+
+class InputReport(Part):
+    """How a window's input compares with the baseline."""
+
+    rows: int
+    usual_rows: int
+    ratio: float | None
+    """The largest of all; None where the window had too few rows to judge."""
+    findings: tuple[Finding, ...]
+    """Largest ratio first."""
+
+
+class ErrorReport(Part):
+    """How often the window's decisions were wrong."""
+
+    answered: int
+    """Entities and moments that a model decided on; the first decision counts."""
+    labelled: int
+    champions: int
+    """Of the labelled, those that the champion decided on."""
+    error: float | None
+    """Share of wrong ones, 0 to 1; None where too few labels came or too few are the champion's."""
+    ratio: float | None
+    """The smallest error of the last windows in a row ÷ bound; None where one of them has none, or no bound is set."""
+    settled: bool
+    """Whether later labels would change nothing."""
+
+
+class WindowReport(Part):
+    start: Moment
+    end: Moment
+    decisions: int
+    input: InputReport | None
+    """None where it was judged before."""
+    error: ErrorReport | None
+    """None where it was settled before."""
+
+
+class Report(Part):
+    """What one run found."""
+
+    workload: str
+    as_of: Moment
+    model_version: str
+    unreadable: int = Field(ge=0)
+    """Lines that are no decisions; left out, never silently."""
+    windows: tuple[WindowReport, ...]
+
+    @property
+    def input_ratio(self) -> float | None:
+        """The metric InputDrift: the largest over the newly judged windows; None where there was none."""
+        ratios = [window.input.ratio for window in self.windows if window.input]
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+    @property
+    def error_ratio(self) -> float | None:
+        """The metric Error, likewise."""
+        ratios = [window.error.ratio for window in self.windows if window.error]
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+    @property
+    def judged(self) -> int:
+        """The metric WindowsJudged: windows whose input was judged."""
+        return sum(window.input is not None and window.input.ratio is not None for window in self.windows)
+
+    @property
+    def input_cursor(self) -> datetime | None:
+        """Up to where the input is done: judged, or recorded as too thin; None where nothing new was looked at."""
+        return max((window.end for window in self.windows if window.input), default=None)
+
+    @property
+    def error_cursor(self) -> datetime | None:
+        """Up to where the error is settled or given up, without a gap; at least where the first open window begins.
+
+        None where no error was open."""
+        opened = [window for window in self.windows if window.error]
+        reached = opened[0].start if opened else None
+        for window in opened:
+            waited, patience = self.as_of - window.end, GIVE_UP_WINDOWS * (window.end - window.start)
+            if window.error and not window.error.settled and waited < patience:
+                break
+            reached = window.end
+        return reached
+
+
+def read_request(text: str | bytes) -> Request:
+    """The request; raises SettingsError that names the field."""
+    try:
+        return Request.model_validate_json(text)
+    except ValidationError as error:
+        raise _settings_error(REQUEST_FILE, error) from None
+
+
+def read_report(text: str | bytes) -> Report:
+    """The report; raises SettingsError that names the field."""
+    try:
+        return Report.model_validate_json(text)
+    except ValidationError as error:
+        raise _settings_error(REPORT_FILE, error) from None
+
+
+def _settings_error(where: str, error: ValidationError) -> SettingsError:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "(file)"
+    return SettingsError(where=where, field=field, expected=first["msg"], came=first["input"])

@@ -1,0 +1,155 @@
+"""The baseline: what a champion's own training rows lead one to expect of a window, in a small JSON file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, TypeAdapter, ValidationError
+
+from millrace.errors import ArtefactError, ConfigurationError
+from millrace.monitoring.calibration import Calibrated, Moments, calibrate, score_bounds
+from millrace.monitoring.constant import Constant, constant
+from millrace.monitoring.error import ErrorBound, error_bound
+from millrace.monitoring.sketch import CategoricalSketch, NumericSketch, kind_of, sketch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from millrace.workload.declaration import Workload
+
+BASELINE_FILE = "baseline.json"
+PROMISED_WINDOWS = 40
+"""Historic windows from which on the declared false alarm rate was found to hold."""
+FEWEST_WINDOWS = 8
+USUAL_SHARE = 0.8
+"""A window with a smaller share of the usual rows is neither calibrated on nor judged."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: how its values lay, and the moments of its statistics."""
+
+    name: str
+    sketch: Annotated[NumericSketch | CategoricalSketch | Constant, Field(discriminator="kind")]
+    moments: Mapping[str, Moments]
+    """By statistic; empty for a constant column."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """Everything that a window is judged by."""
+
+    workload: str
+    start: datetime
+    end: datetime
+    """Event times of the first and the last row."""
+    rows: int
+    window_days: int
+    rows_per_window: int
+    """Median over the historic windows."""
+    windows: int
+    """Historic windows that the bounds rest on."""
+    rate: float
+    """Declared probability of a false alarm per window, all columns together."""
+    score_bounds: Mapping[str, float]
+    columns: tuple[Column, ...]
+    error: ErrorBound | None
+
+    def to_json(self) -> str:
+        """The file's text."""
+        return _ADAPTER.dump_json(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Baseline:
+        """The baseline of a file; raises ArtefactError that names the field."""
+        try:
+            return _ADAPTER.validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise ArtefactError(f"{BASELINE_FILE}: {field}: {first['msg']}, got {first['input']!r}") from None
+
+
+_ADAPTER: TypeAdapter[Baseline] = TypeAdapter(Baseline)
+
+
+def build(table: pa.Table, *, workload: Workload, error_series: Sequence[Sequence[float]]) -> Baseline:
+    """The baseline of a model trained on `table`.
+
+    `table` has the event time and the features, rows in any order; `error_series` is as `error_bound` takes it.
+    Raises ConfigurationError for a missing column, for one of a type that has no sketch, and for a history of
+    fewer than FEWEST_WINDOWS complete windows."""
+    monitors, features = workload.monitors, workload.prediction.features
+    _require(table, [workload.prediction.event_time, *features])
+    seconds_N = _seconds(table.column(workload.prediction.event_time))
+    window_N, complete = windows_of(seconds_N, monitors.window_days)
+    if len(complete) < FEWEST_WINDOWS:
+        raise ConfigurationError(
+            where=f"history of {workload.name}",
+            field="complete windows of monitors.window_days",
+            expected=f"at least {FEWEST_WINDOWS}",
+            came=len(complete),
+        )
+    columns = {name: _column(name, table.column(name), window_N, complete) for name in features}
+    calibrated = {name: statistics for name, (_, statistics) in columns.items()}
+    return Baseline(
+        workload=workload.name,
+        start=_moment(seconds_N.min()),
+        end=_moment(seconds_N.max()),
+        rows=table.num_rows,
+        window_days=monitors.window_days,
+        rows_per_window=int(np.median(np.bincount(window_N)[complete])),
+        windows=len(complete),
+        rate=monitors.false_alarm_rate,
+        score_bounds=score_bounds(calibrated.values(), monitors.false_alarm_rate),
+        columns=tuple(
+            Column(name, bins, {of: entry.moments for of, entry in statistics.items()})
+            for name, (bins, statistics) in columns.items()
+        ),
+        error=error_bound(error_series, windows=monitors.error_windows, rate=monitors.false_alarm_rate),
+    )
+
+
+def _require(table: pa.Table, names: Sequence[str]) -> None:
+    if missing := [name for name in names if name not in table.column_names]:
+        raise ConfigurationError(where="history", field=missing[0], expected="a column", came=table.column_names)
+
+
+def _column(
+    name: str, values: pa.ChunkedArray, window_N: NDArray[np.int64], complete: NDArray[np.int64]
+) -> tuple[NumericSketch | CategoricalSketch | Constant, dict[str, Calibrated]]:
+    """The column's sketch and its statistics over the history; none for a constant one."""
+    kind_of(name, values.type)
+    if only := constant(values):
+        return only, {}
+    bins = sketch(name, values)
+    counts = bins.count_windows(values, window_N, int(window_N.max()) + 1)
+    windows = replace(counts, bins=counts.bins[complete], missing=counts.missing[complete])
+    return bins, calibrate(bins, windows)
+
+
+def windows_of(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The window of every row, and which windows are complete.
+
+    They are counted back from the last day. One with less than USUAL_SHARE of the median rows is not complete."""
+    end_s = (moments_s.max() // 86_400 + 1) * 86_400
+    back_N = (end_s - 1 - moments_s) // (days * 86_400)
+    window_N = back_N.max() - back_N
+    rows_K = np.bincount(window_N)
+    usual = np.median(rows_K[rows_K > 0])
+    return window_N, np.flatnonzero(rows_K >= USUAL_SHARE * usual)
+
+
+def _seconds(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Seconds since 1970; times without a zone are UTC."""
+    return np.asarray(pc.cast(pc.cast(column, pa.timestamp("s"), safe=False), pa.int64()).to_numpy())
+
+
+def _moment(seconds: np.int64) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(seconds))

@@ -1,0 +1,42 @@
+"""The bound on the error of decisions whose labels have come: a few windows in a row, each above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from millrace.monitoring.calibration import gumbel
+
+FEWEST = 40
+"""Historic stretches below which no bound is set: on fewer, measured, false alarms are the rule."""
+
+
+@dataclass(frozen=True)
+class ErrorBound:
+    """What `windows` successive windows must all exceed before the error alarms."""
+
+    bound: float
+    """Share of wrong decisions, 0 to 1."""
+    windows: int
+
+
+def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float) -> ErrorBound | None:
+    """The bound from out-of-sample errors; None where they are too few to promise anything.
+
+    Each series holds successive windows of one model that was fitted before them and then left alone, as a
+    champion is. (Errors of a model that is refitted every month, or of the few held-out weeks, are too good to
+    compare with: measured, both alarm on the first months in service.) What is judged is the smallest of `windows`
+    successive errors, so the Gumbel quantile is taken of that, autocorrelation included."""
+    lowest = [value for errors in series for value in lowest_of(errors, windows)]
+    if len(lowest) < FEWEST:
+        return None
+    lowest_K = np.asarray(lowest)
+    bound = max(gumbel(lowest_K, rate), float(lowest_K.max()))
+    return ErrorBound(bound=bound, windows=windows) if bound > 0 else None
+
+
+def lowest_of(errors: Sequence[float], windows: int) -> list[float]:
+    """The smallest of each `windows` successive errors; empty when there are fewer."""
+    return [min(errors[end - windows : end]) for end in range(windows, len(errors) + 1)]

@@ -1,0 +1,1 @@
+"""The statistics, one per file; `millrace.monitoring.statistics.catalogue` lists them."""

@@ -1,0 +1,48 @@
+"""The catalogue of drift statistics: add one by a file in `statistics` and a line here.
+
+Every statistic takes counts over the same bins (reference, window) and returns a number that grows with change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from millrace.monitoring.histogram import Counts
+from millrace.monitoring.statistics import kolmogorov_smirnov, missing, total_variation, unseen, wasserstein
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Kind = Literal["numeric", "categorical"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistic:
+    """One way to measure a change, and the kinds of column it is for."""
+
+    distance: Callable[[Counts, Counts], NDArray[np.float64]]
+    kinds: tuple[Kind, ...]
+    fixed_bound: float | None = None
+    """The bound of a statistic that history cannot calibrate; None: it is calibrated."""
+
+
+STATISTICS: dict[str, Statistic] = {
+    "kolmogorov_smirnov": Statistic(distance=kolmogorov_smirnov.distance, kinds=("numeric",)),
+    "wasserstein": Statistic(distance=wasserstein.distance, kinds=("numeric",)),
+    "total_variation": Statistic(distance=total_variation.distance, kinds=("categorical",)),
+    "unseen": Statistic(distance=unseen.distance, kinds=("numeric", "categorical"), fixed_bound=unseen.BOUND),
+    "missing": Statistic(distance=missing.distance, kinds=("numeric", "categorical")),
+}
+
+
+def statistics_for(kind: Kind) -> tuple[str, ...]:
+    """The names of the statistics that apply to a kind of column, in the catalogue's order."""
+    return tuple(name for name, statistic in STATISTICS.items() if kind in statistic.kinds)
+
+
+def calibrated_for(kind: Kind) -> tuple[str, ...]:
+    """Those of them that are calibrated on the history."""
+    return tuple(name for name in statistics_for(kind) if STATISTICS[name].fixed_bound is None)

@@ -1,0 +1,1 @@
+"""Model versions: the registry, and the rules by which one goes live."""

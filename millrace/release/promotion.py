@@ -1,0 +1,143 @@
+"""The rules of a release: how the pointers move, what a probe proves. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from millrace.errors import ConflictError
+from millrace.messages.envelope import Part
+from millrace.state.table import Pointers, Version
+from millrace.workload.rollout import Phase
+
+TOLERANCE = 1e-4
+"""How far a served probability may lie from the one the evaluation computed with the same graph: float32 as text."""
+
+
+APPROVED = "Approved"
+"""What the registry says of a version that went live."""
+ROLLBACK_PHASES: tuple[Phase, ...] = ("live",)
+"""A version that was live goes back at once, by its probe and the release's alarms."""
+LEASE_DAYS = 60
+"""Longer than the machine may take; the lease is freed at its end in any case."""
+
+Outcome = Literal["open", "busy", "done"]
+
+
+def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> Outcome:
+    """`done` when this version or a newer one is or was live (an event came twice, or late), `busy` until all is ready.
+
+    A version that was rolled back stays so: only a person brings it back."""
+    if _newest(pointers) >= int(version):
+        return "done"
+    return "open" if ready else "busy"
+
+
+def promote(pointers: Pointers, version: Version) -> Pointers:
+    """The pointers with `version` live, the champion before as previous; the same twice changes nothing.
+
+    Raises ConflictError when a newer version is or was live: an old release that was redriven must not win, nor one
+    that was rolled back."""
+    champion = pointers.champion
+    if champion is None:
+        return replace(pointers, champion=version)
+    if champion.package_arn == version.package_arn:
+        return pointers
+    if (newest := _newest(pointers)) >= int(version.version):
+        raise ConflictError(f"release of version {version.version}: version {newest} is live already, or was")
+    return replace(pointers, champion=version, previous=champion)
+
+
+class Rollback(Part):
+    """A person's wish to have an earlier version live again: the key `rollback` of a release's input."""
+
+    reason: Annotated[str, Field(min_length=1)]
+    who: str = "console"
+    """An identity, for the audit table."""
+    to: str | None = None
+    """Number of the version; None: the previous one."""
+
+
+def rollback_target(pointers: Pointers, asked: str | None) -> str:
+    """The number of the version that a rollback brings back: the one that is asked for, else the previous one.
+
+    Raises ConflictError when nothing is live, there is no previous version, or the version is live already."""
+    if pointers.champion is None:
+        raise ConflictError("roll back: expected a live version, there is none")
+    target = asked or (pointers.previous.version if pointers.previous else None)
+    if target is None:
+        raise ConflictError(f"roll back: expected a version before {pointers.champion.version}, there is none")
+    if target == pointers.champion.version:
+        raise ConflictError(f"roll back: expected a version that is not live, got {target}, which is")
+    return target
+
+
+def check_proven(version: str, approval: str) -> None:
+    """Nothing for a version that was live once; else ConflictError: a rollback goes back to what was proven."""
+    if approval != APPROVED:
+        told = f"expected a version that was live ({APPROVED}), version {version} is {approval}"
+        raise ConflictError(f"roll back: {told}")
+
+
+def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:
+    """The pointers with an earlier version live again and `replaced` as previous; twice changes nothing.
+
+    Raises ConflictError when another version than `replaced` is live: an old rollback that was redriven must not
+    undo what came since."""
+    champion = pointers.champion
+    if champion is not None and champion.package_arn == version.package_arn:
+        return pointers
+    if champion is None or champion.version != replaced:
+        came = champion.version if champion else "none"
+        raise ConflictError(f"roll back to version {version.version}: expected version {replaced} live, got {came}")
+    return replace(pointers, champion=version, previous=champion)
+
+
+def _newest(pointers: Pointers) -> int:
+    """The number of the newest version that is live or was before; 0 before the first release."""
+    return max((int(one.version) for one in (pointers.champion, pointers.previous) if one), default=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What an endpoint said to the probe's rows."""
+
+    model_version: str
+    probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """Whether the endpoint serves the model that was evaluated."""
+
+    passed: bool
+    rows: int
+    maximum_difference: float
+    sentence: str
+
+
+def judge_probe(answer: Answer, *, expected: Sequence[float], version: str) -> Probe:
+    """Passed when the right version answered every row within TOLERANCE; no rows at all is no proof."""
+    differences = [abs(a - b) for a, b in zip(answer.probabilities, expected, strict=False)]
+    largest = max(differences, default=0.0)
+    problems = [
+        problem
+        for problem, found in (
+            (f"expected version {version}, version {answer.model_version} answered", answer.model_version != version),
+            (f"expected {len(expected)} answers, got {len(differences)}", len(answer.probabilities) != len(expected)),
+            ("expected rows to ask, there are none", not expected),
+            (f"largest difference {largest:.2e}, at most {TOLERANCE:.0e} allowed", not largest <= TOLERANCE),
+            ("an answer is no number", any(difference != difference for difference in differences)),
+        )
+        if found
+    ]
+    fine = f"{len(expected)} real rows answered within {TOLERANCE:.0e} by version {version}"
+    return Probe(
+        passed=not problems,
+        rows=len(differences),
+        maximum_difference=largest,
+        sentence="; ".join(problems) or fine,
+    )

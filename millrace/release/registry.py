@@ -1,0 +1,122 @@
+"""Model versions in SageMaker Model Registry: one package group per workload, digests in the package's metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from millrace.errors import ArtefactError
+
+MAXIMUM_METADATA = 50
+"""CustomerMetadataProperties of a package, by AWS's model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model that passed its gates."""
+
+    run: str
+    """Name of the train execution: one run registers one version."""
+    image: str
+    model_data_url: str
+    evaluation_uri: str
+    instances: tuple[str, ...]
+    """Those it may be served on."""
+    metadata: Mapping[str, str]
+    """Digests and what else the chain from data to release needs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """A registered version as AWS describes it."""
+
+    arn: str
+    version: str
+    image: str
+    model_data_url: str
+    approval: str
+    metadata: Mapping[str, str]
+
+
+class Registry:
+    """The packages of one group; `client` is boto3's SageMaker client."""
+
+    def __init__(self, client: Any, *, group: str) -> None:
+        self._client, self._group = client, group
+
+    def register(self, candidate: Candidate) -> Package:
+        """The version of this run, made now or found from an earlier attempt; it waits for approval.
+
+        Raises ArtefactError when there is more metadata than AWS keeps."""
+        metadata = {"run": candidate.run, **candidate.metadata}
+        if len(metadata) > MAXIMUM_METADATA:
+            raise ArtefactError(
+                f"{candidate.run}: metadata: expected at most {MAXIMUM_METADATA} entries, got {len(metadata)}"
+            )
+        return self._of_run(candidate.run) or self._create(candidate, metadata)
+
+    def describe(self, arn: str) -> Package:
+        """The package; a container without a model data URL is none of ours and raises ArtefactError."""
+        answer = self._client.describe_model_package(ModelPackageName=arn)
+        container = answer["InferenceSpecification"]["Containers"][0]
+        if "ModelDataUrl" not in container:
+            raise ArtefactError(f"{arn}: expected one container with ModelDataUrl, got {sorted(container)}")
+        return Package(
+            arn=answer["ModelPackageArn"],
+            version=str(answer["ModelPackageVersion"]),
+            image=container["Image"],
+            model_data_url=container["ModelDataUrl"],
+            approval=answer["ModelApprovalStatus"],
+            metadata=dict(answer.get("CustomerMetadataProperties") or {}),
+        )
+
+    def all(self) -> Iterator[Package]:
+        """Every version, the newest first."""
+        pages = self._client.get_paginator("list_model_packages").paginate(
+            ModelPackageGroupName=self._group, SortBy="CreationTime", SortOrder="Descending"
+        )
+        for page in pages:
+            for summary in page["ModelPackageSummaryList"]:
+                yield self.describe(summary["ModelPackageArn"])
+
+    def approve(self, package: Package, *, reason: str) -> None:
+        """Mark the package as approved; its metadata goes along since an update may replace it."""
+        self._client.update_model_package(
+            ModelPackageArn=package.arn,
+            ModelApprovalStatus="Approved",
+            ApprovalDescription=reason,
+            CustomerMetadataProperties=dict(package.metadata),
+        )
+
+    def _arns(self, newest: int) -> list[str]:
+        answer = self._client.list_model_packages(
+            ModelPackageGroupName=self._group, SortBy="CreationTime", SortOrder="Descending", MaxResults=newest
+        )
+        return [summary["ModelPackageArn"] for summary in answer["ModelPackageSummaryList"]]
+
+    def _of_run(self, run: str) -> Package | None:
+        """An earlier attempt of the same run is among the newest: runs of one workload follow each other."""
+        packages = (self.describe(arn) for arn in self._arns(3))
+        return next((package for package in packages if package.metadata.get("run") == run), None)
+
+    def _create(self, candidate: Candidate, metadata: dict[str, str]) -> Package:
+        answer = self._client.create_model_package(
+            ModelPackageGroupName=self._group,
+            ModelPackageDescription=f"made by run {candidate.run}",
+            ModelApprovalStatus="PendingManualApproval",
+            InferenceSpecification={
+                "Containers": [{"Image": candidate.image, "ModelDataUrl": candidate.model_data_url}],
+                "SupportedContentTypes": ["application/json", "application/jsonlines"],
+                "SupportedResponseMIMETypes": ["application/json", "application/jsonlines"],
+                "SupportedRealtimeInferenceInstanceTypes": list(candidate.instances),
+                "SupportedTransformInstanceTypes": list(candidate.instances),
+            },
+            ModelMetrics={
+                "ModelQuality": {
+                    "Statistics": {"ContentType": "application/json", "S3Uri": candidate.evaluation_uri},
+                }
+            },
+            CustomerMetadataProperties=metadata,
+        )
+        return self.describe(answer["ModelPackageArn"])

@@ -1,0 +1,1 @@
+"""A workload as its team declares it, and what it costs."""

@@ -1,0 +1,32 @@
+"""What one training run of a workload uses: the training job and the evaluation job."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from millrace.workload.declaration import Stage, Workload
+from millrace.workload.prices import Usage
+
+EVALUATION_MINUTES = 30
+"""The evaluation job is stopped after this long."""
+TRAININGS = 2
+"""Training jobs of one run at most: one whose instance died is followed by another.
+
+It goes on from the last checkpoint (one every ten seconds, and one when the job is told to stop), or begins anew where
+there is none yet."""
+
+
+def usages(workload: Workload, stage: str) -> tuple[Usage, ...]:
+    """Every job at its longest; raises KeyError for a stage that the workload names no instance for.
+
+    The evaluation runs on the instance that serves, so that the latency it measures is the one that counts."""
+    training, known = workload.training, cast("Stage", stage)
+    return (
+        Usage(instance=training.instance[known], count=1, minutes=TRAININGS * training.max_runtime_minutes),
+        Usage(instance=workload.rollout.instance[known], count=1, minutes=EVALUATION_MINUTES),
+    )
+
+
+def longest_hours(workload: Workload) -> float:
+    """After this long a training run has certainly ended: all jobs, waiting for capacity and a day for a redrive."""
+    return (2 * TRAININGS * workload.training.max_runtime_minutes + EVALUATION_MINUTES) / 60 + 24

@@ -1,0 +1,86 @@
+"""A file put into the landing bucket: what is refused before, what lies there after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.actions import drop
+from functions.intake.events import start_of
+from millrace.errors import RunError
+from tests.console.conftest import NAMES
+
+
+@pytest.fixture(scope="module")
+def s3(cloud: Any) -> Any:
+    client, bucket = cloud.client("s3"), NAMES.platform.bucket("landing")
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return client
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "week.csv"
+    path.write_text("a,b\n1,2\n")
+    return path
+
+
+def test_a_file_lies_there_in_its_version_and_names_its_run(s3: Any, file: Path) -> None:
+    key = drop.key_of(NAMES, "scoring", "north/week.csv")
+    assert drop.present(s3, NAMES, key) is None
+    dropped = drop.put(s3, NAMES, file, feed="scoring", key=key)
+    bucket, version = NAMES.platform.bucket("landing"), dropped.uri.rpartition("=")[2]
+    assert dropped.uri == f"s3://{bucket}/electricity/scoring/north/week.csv?versionId={version}"
+    assert s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read() == file.read_bytes()
+    before = drop.present(s3, NAMES, key)
+    assert before is not None
+    assert before.size == dropped.size == 8
+    # The intake function, told of this object, starts exactly this execution.
+    told = Path("events/intake.json").read_text()
+    assert dropped.machine == "score"
+    assert dropped.execution_arn == NAMES.execution_arn("score", _intake_name(told, bucket, key, version))
+
+
+def _intake_name(told: str, bucket: str, key: str, version: str) -> str:
+    import json
+
+    event = json.loads(json.loads(told)["Records"][0]["body"])
+    event["detail"]["bucket"]["name"] = bucket
+    event["detail"]["object"] |= {"key": key, "version-id": version}
+    return start_of(json.dumps(event), NAMES).name
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "feed", "told"),
+    [
+        ("week.csv", b"", "scoring", r"FILE: expected 1 byte to 5 GiB, got .*week.csv of 0 bytes"),
+        ("none.csv", None, "scoring", r"FILE: expected a file, got .*none.csv, which is not there"),
+        (".", None, "scoring", r"FILE: expected a file, got .*, which is a folder"),
+        ("week.csv", b"x", "score", r"--feed: expected one of \['training', 'labels', 'scoring'\], got 'score'"),
+    ],
+)
+def test_what_is_no_drop_is_refused_before_the_upload(
+    tmp_path: Path, name: str, content: bytes | None, feed: str, told: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(RunError, match=told):
+        drop.check(tmp_path / name, feed)
+
+
+@pytest.mark.parametrize("name", ["", "/week.csv", "week/"])
+def test_a_name_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(RunError, match="--name: expected a name such as"):
+        drop.key_of(NAMES, "scoring", name)
+
+
+def test_a_bucket_without_versions_is_told(s3: Any, file: Path) -> None:
+    s3.put_bucket_versioning(Bucket=NAMES.platform.bucket("landing"), VersioningConfiguration={"Status": "Suspended"})
+    try:
+        with pytest.raises(RunError, match="expected a bucket that keeps versions"):
+            drop.put(s3, NAMES, file, feed="labels", key="electricity/labels/week.csv")
+    finally:
+        s3.put_bucket_versioning(Bucket=NAMES.platform.bucket("landing"), VersioningConfiguration={"Status": "Enabled"})

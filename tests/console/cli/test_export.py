@@ -1,0 +1,61 @@
+"""Rows as a file: whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from console.cli.export import check_ending, export
+from millrace.errors import PlaceError
+
+SCHEMA = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("at", pa.timestamp("us"))])
+SIX = datetime(1997, 1, 1, 6, tzinfo=UTC).replace(tzinfo=None)
+ROWS = [{"line": 2, "reason": 'range, of "price"\nü', "at": SIX}, {"line": None, "reason": None, "at": SIX}]
+
+
+def test_each_format_holds_the_same(tmp_path: Path) -> None:
+    for ending in (".parquet", ".csv", ".jsonl"):
+        assert export(ROWS, tmp_path / f"rows{ending}", SCHEMA) == 2
+    assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == ROWS
+    lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert lines[0] == {"line": 2, "reason": ROWS[0]["reason"], "at": "1997-01-01T06:00:00"}
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert (found[0]["reason"], found[1]["line"]) == (ROWS[0]["reason"], "")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_many_rows_go_in_groups(tmp_path: Path) -> None:
+    many = ({"line": number, "reason": "r", "at": None} for number in range(25_000))
+    assert export(many, tmp_path / "rows.parquet", SCHEMA) == 25_000
+    file = pq.ParquetFile(tmp_path / "rows.parquet")
+    assert (file.metadata.num_rows, file.metadata.num_row_groups) == (25_000, 3)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
+def test_an_error_leaves_what_was_there(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"rows{ending}"
+    path.write_text("before")
+
+    def broken() -> Iterator[dict[str, Any]]:
+        yield ROWS[0]
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        export(broken(), path, SCHEMA)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("name", "told"), [("rows.xlsx", "got '.xlsx'"), ("no/rows.csv", "expected a folder")])
+def test_a_path_that_cannot_be_is_told_first(tmp_path: Path, name: str, told: str) -> None:
+    with pytest.raises(PlaceError, match=told):
+        check_ending(tmp_path / name)

@@ -1,0 +1,147 @@
+"""The cloud that is kept: found again, exported, noticed when gone, ended whole; with an app in test_aws_cli.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from console.cli import app as cli
+from console.local_cloud.lifecycle import WORKER, _command, find_kept
+from console.local_cloud.local_cloud import Desk
+
+ROOT = Path(__file__).resolve().parents[3]
+WAIT_S = 30.0
+
+
+def millrace(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-m", "console.cli", *words]
+    environment = {**os.environ, **settings}
+    return subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def told(*words: str, **settings: str) -> str:
+    done = millrace(*words, **settings)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def until(reached, what: str) -> None:
+    end = time.monotonic() + WAIT_S
+    while not reached():
+        assert time.monotonic() < end, f"expected {what} within {WAIT_S:.0f} s"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "build"
+    yield folder
+    told("down", "--build", str(folder))
+
+
+def test_it_is_found_again_exported_and_ended(build: Path) -> None:
+    first = json.loads(told("up", "--empty", "--json", "--build", str(build)))
+    exported = told("up", "--empty", "--export", "--build", str(build), AWS_PROFILE="nobody")
+    shown = 'eval "$1"; echo "$AWS_ENDPOINT_URL $AWS_ACCESS_KEY_ID $AWS_REGION $AWS_PROFILE"'
+    shell = ["bash", "-c", shown, "bash", exported]
+    seen = subprocess.run(shell, env={"AWS_PROFILE": "nobody"}, capture_output=True, text=True, check=True).stdout
+    assert seen.split() == [first["endpoint_url"], "local", "eu-west-1"]
+    kept = find_kept(build)
+    assert kept is not None
+    assert kept.environment == first["environment"]
+    assert kept.desk.now()
+    assert (build / "up.json").stat().st_mode & 0o077 == 0, "it holds the secret of the run"
+    assert told("down", "--build", str(build)) == f"The local cloud has ended, process {first['pid']}.\n"
+    assert _command(first["pid"]) == ""
+    assert list(build.iterdir()) == []
+    with pytest.raises(OSError, match="refused"):
+        kept.desk.now()
+
+
+def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
+    """The control is the second process: it belongs to a cloud in another folder."""
+    kept = json.loads(told("up", "--empty", "--json", "--build", str(build)))
+    sleep = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
+    ours, other = (WORKER.format(build.resolve() / folder / "local") for folder in ("up", "other"))
+    with (
+        subprocess.Popen(sleep, env=dict([ours.split("=", 1)]), stdout=subprocess.PIPE) as left,
+        subprocess.Popen(sleep, env=dict([other.split("=", 1)]), stdout=subprocess.PIPE) as stranger,
+    ):
+        assert left.stdout is not None
+        assert stranger.stdout is not None
+        left.stdout.readline()
+        stranger.stdout.readline()
+        os.kill(kept["pid"], signal.SIGKILL)
+        until(lambda: find_kept(build) is None, "a killed cloud to be noticed")
+        assert told("down", "--build", str(build)) == f"No local cloud ran for {build}.\n"
+        assert left.wait(WAIT_S) == -signal.SIGKILL
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_an_interrupt_on_the_way_leaves_nothing(build: Path) -> None:
+    program = [sys.executable, "-m", "console.cli", "up", "--build", str(build)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(program, cwd=ROOT, start_new_session=True, **quiet) as process:
+        until(lambda: (build / "up.json").is_file() and find_kept(build) is not None, "a cloud under way")
+        kept = find_kept(build)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(WAIT_S) == 128 + signal.SIGINT
+    assert kept is not None
+    assert _command(kept.pid) == ""
+    assert not (build / "up.json").exists()
+
+
+def test_what_did_not_run_is_not_an_error(tmp_path: Path) -> None:
+    folder = tmp_path / "nothing"
+    done = CliRunner().invoke(cli.app, ["down", "--build", str(folder)])
+    assert (done.exit_code, done.output) == (0, f"No local cloud ran for {folder}.\n")
+    assert not folder.exists()
+
+
+def test_a_file_of_another_process_is_not_believed(tmp_path: Path) -> None:
+    """Process numbers are used again: this test's own is not taken for a cloud, nor ended."""
+    (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:1", "pid": os.getpid()}))
+    assert find_kept(tmp_path) is None
+    told("down", "--build", str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_what_was_left_empty_is_bootstrapped_before_it_is_deployed_into(build: Path) -> None:
+    """Else `cdk bootstrap` would find a bucket of the name that it wants."""
+    address = json.loads(told("up", "--empty", "--json", "--build", str(build)))["endpoint_url"]
+    stacks = Desk(endpoint_url=address, secret="").client("cloudformation").describe_stacks
+    assert stacks()["Stacks"] == []
+    told("up", "--build", str(build))
+    found = {stack["StackName"]: stack["StackStatus"] for stack in stacks()["Stacks"]}
+    assert set(found.values()) == {"CREATE_COMPLETE"}
+    assert found.keys() > {"CDKToolkit", "millrace-local-platform"}
+
+
+@pytest.mark.parametrize(("answer", "is_meant"), [("n\n", False), ("", False), ("y\n", True)])
+def test_another_stage_is_torn_down_only_when_that_is_meant(tmp_path: Path, answer: str, is_meant: bool) -> None:
+    """Also where the environment says which stage: `millrace down` alone asks first."""
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-west-1"}
+    environment = {**keys, "MILLRACE_STAGE": "dev"}
+    with mock_aws():
+        done = CliRunner().invoke(cli.app, ["down", "--build", str(tmp_path)], input=answer, env=environment)
+    assert "millrace-dev in account 123456789012, eu-west-1. Go on?" in done.output
+    assert ("no teardown machine is deployed" in done.output) == is_meant
+    assert is_meant or done.exit_code == 1
+
+
+def test_an_unknown_stage_is_told(tmp_path: Path) -> None:
+    done = millrace("down", "--stage", "test", "--build", str(tmp_path))
+    assert done.returncode == 1
+    assert "--stage: expected one of" in done.stderr

@@ -1,0 +1,95 @@
+"""`millrace new`: what it tells, what it refuses, and that README types what it prints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.cli.new import commands
+from console.new.writing import Written
+
+README = Path(__file__).resolve().parents[3] / "README.md"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twenty days of readings, hourly, with a word for the outcome."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "rows.csv"
+    with path.open("w", newline="") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(["time", "level", "site", "outcome"])
+        for hour in range(480):
+            at = f"2024-03-{hour // 24 + 1:02}T{hour % 24:02}:00:00"
+            writer.writerow([at, (hour * 37) % 101, ("north", "south")[hour % 3 == 0], ("good", "bad")[hour % 5 == 0]])
+    return path
+
+
+def run(*words: str) -> Any:
+    return CliRunner().invoke(app, ["new", *words], catch_exceptions=False)
+
+
+def test_it_tells_guesses_columns_and_what_to_type_next(file: Path) -> None:
+    told = run("mine", "--from", "rows.csv", "--label", "outcome")
+    assert told.exit_code == 0
+    assert "positive    'bad': it is the rarer of the two (96 of 480 rows); or good" in told.stdout
+    assert "event time  time: the only column of times" in told.stdout
+    assert "480 rows keep the contract, 0 would be quarantined" in told.stdout
+    for line in readme_commands()[1:]:
+        assert f"  {line}\n" in told.stdout
+    assert sorted(path.name for path in Path("workloads/mine").iterdir()) == ["contract.yaml", "workload.yaml"]
+
+
+def readme_commands() -> list[str]:
+    """What README's section types, without remarks."""
+    section = README.read_text().split("### Your own workload in fifteen minutes")[1]
+    block = section.split("```bash\n")[1].split("```")[0]
+    return [re.sub(r"\s+# .*$", "", line) for line in block.splitlines()]
+
+
+def test_readme_types_what_it_prints() -> None:
+    drops = Path("build/drops/mine")
+    here = Written(
+        folder=Path("workloads/mine"),
+        drops=(drops / "training" / "001.parquet",),
+        to_predict=drops / "to_predict.jsonl",
+        as_it_is="",
+    )
+    assert readme_commands() == ["millrace new mine --from rows.csv --label outcome", *commands("mine", here)]
+
+
+def test_as_json_it_holds_the_same(file: Path) -> None:
+    said = json.loads(run("mine", "--from", "rows.csv", "--label", "outcome", "--json", "--pieces", "2").stdout)
+    assert said["guesses"]["label"] == {"value": "outcome", "reason": "you said so", "others": []}
+    assert said["features"] == ["level", "site"]
+    assert [Path(path).name for path in said["drops"]] == ["001.parquet", "002.parquet"]
+    assert all(Path(path).is_file() for path in [*said["drops"], said["to_predict"]])
+
+
+def test_an_error_is_one_line_and_leaves_nothing(file: Path) -> None:
+    command = [sys.executable, "-m", "console.cli", "new", "mine", "--from", "rows.csv", "--label", "level"]
+    done = subprocess.run(command, cwd=file.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("millrace: rows.csv: --label: expected a column of two classes")
+    assert line.endswith("got 'level, a int64 with 101 values'")
+    assert [path.name for path in file.parent.iterdir()] == ["rows.csv"]
+
+
+def test_a_workload_that_is_there_stays(file: Path) -> None:
+    assert run("mine", "--from", "rows.csv", "--label", "outcome").exit_code == 0
+    before = Path("workloads/mine/workload.yaml").read_bytes()
+    with pytest.raises(Exception, match="--force"):
+        run("mine", "--from", "rows.csv", "--label", "site")
+    assert Path("workloads/mine/workload.yaml").read_bytes() == before
+    assert run("mine", "--from", "rows.csv", "--label", "site", "--force").exit_code == 0
+    assert Path("workloads/mine/workload.yaml").read_bytes() != before

@@ -1,0 +1,53 @@
+"""What the commands on models and records say of words that they cannot use; a whole cloud tests what they do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.cli.models import _show_answers
+from console.cli.records import _brief
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place that answers nobody: what is told here is told before anybody is asked."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("predict", "none.csv"), "none.csv: expected a file, there is none"),
+        (("predict", "none.csv", "--output", "answers.xlsx"), "expected a file that ends with one of .parquet"),
+        (("quarantine", "--export", "no/rows.csv"), "no/rows.csv: expected a folder no, there is none"),
+        (("decisions", "--from", "May"), "--from: expected a day as 1997-05-01, got 'May'"),
+        (("decisions", "--to", "1997-02-30"), "--to: expected a day as 1997-05-01, got '1997-02-30'"),
+        (("rollback", "--reason", " "), "--reason: expected a sentence"),
+        (("versions", "--stage", "test"), "--stage: expected one of"),
+        (("cost", "--workload", "gas"), "--workload: expected one of"),
+    ],
+)
+def test_wrong_words_are_told_before_anything_is_asked(words: tuple[str, ...], told: str) -> None:
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 1
+    assert told in str(result.exception)
+
+
+def test_a_long_file_is_shown_in_part(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = ({"line": number, "value": 1, "reason": None} for number in range(1, 61))
+    _show_answers(answers)
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 51
+    assert "reason" not in out
+    assert "and 10 more" in err
+
+
+def test_links_are_told_without_what_all_of_them_share() -> None:
+    assert _brief("s3://bucket/w/training/a.csv?versionId=57732ed3-c56d-4428") == "w/training/a.csv?versionId=57732ed3…"
+    assert _brief("arn:aws:sagemaker:eu-west-1:1:model-package/g/2") == "model-package/g/2"
+    assert json.dumps(_brief("run @ 12")) == '"run @ 12"'

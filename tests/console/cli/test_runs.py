@@ -1,0 +1,162 @@
+"""`runs`, `show`, `rerun`, `train`, `retrain`, `drop` as a person types them, on small machines that run."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from console.cli import app as cli
+from millrace.errors import MillraceError, RunError
+from millrace.names import MACHINES, execution_of_drop
+from tests.console.conftest import NAMES, PASS
+from tests.infra.local.waiting import until
+
+FAIL = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}
+
+
+@pytest.fixture(autouse=True)
+def _here(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
+    before = {number: signal.getsignal(number) for number in cli.SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _machines(machine: Callable[..., str]) -> None:
+    for name in MACHINES:
+        machine(name, {"A": PASS})
+
+
+def typed(*words: str) -> Result:
+    return CliRunner().invoke(cli.app, list(words))
+
+
+def told(*words: str) -> str:
+    done = typed(*words)
+    assert done.exit_code == 0, done.exception
+    return done.stdout
+
+
+def refused(*words: str) -> str:
+    done = typed(*words)
+    assert isinstance(done.exception, MillraceError), done
+    return str(done.exception)
+
+
+def test_runs_are_listed_and_filtered(machine: Callable[..., str], ran: Callable[..., str]) -> None:
+    assert told("runs", "--machine", "monitor") == "No monitor run of electricity yet.\n"
+    good = ran(NAMES.machine_arn("ingest"), {"detail": {"key": "electricity/labels/may.csv"}})
+    bad = ran(machine("train", {"F": FAIL}))
+    table = told("runs")
+    assert table.split()[:7] == ["run", "machine", "status", "started", "seconds", "about", "redrives"]
+    assert good.rpartition(":")[2][:8] in table
+    assert "labels/may.csv" in table
+    rows = json.loads(told("runs", "--status", "failed", "--json"))
+    assert [(row["arn"], row["machine"], row["about"], row["redrives"]) for row in rows] == [
+        (bad, "train", "command", 0)
+    ]
+    assert rows[0]["run"] == bad.rpartition(":")[2]
+    assert len(json.loads(told("runs", "--limit", "1", "--json"))) == 1
+    assert "--machine: expected one of" in refused("runs", "--machine", "all")
+
+
+def test_a_failed_run_is_shown_and_goes_on(machine: Callable[..., str], ran: Callable[..., str]) -> None:
+    arn = ran(machine("ingest", {"A": {"Type": "Pass", "Next": "F"}, "F": FAIL}))
+    name = arn.rpartition(":")[2]
+    shown = told("show", name)
+    for words in (f"ingest {name}  FAILED", "Broken in F\non purpose", "succeeded", f"millrace rerun {name[:8]}"):
+        assert words in shown
+    document = json.loads(told("show", arn, "--json"))
+    assert document["run"]["arn"] == arn
+    assert [step["outcome"] for step in document["steps"]] == ["succeeded", "failed"]
+    assert (document["error"], document["redrivable"], document["log"]["lines"]) == ("Broken", True, [])
+    assert told("rerun", name[:12]) == f"ingest {name} redriven\n"
+    assert refused("rerun", name[:12], "--wait").startswith("1 of 1 runs did not succeed: look with `millrace show ")
+    assert "redriven 2 times" in told("show", name)
+    assert "expected the ARN, the name or the beginning" in refused("show", "nobody")
+
+
+def test_a_new_run_takes_the_new_definition(machine: Callable[..., str], ran: Callable[..., str]) -> None:
+    arn = ran(machine("score", {"F": FAIL}), {"as": "before"})
+    machine("score", {"A": PASS})
+    assert "the machine's definition has changed" in refused("rerun", arn)
+    done = json.loads(told("rerun", arn, "--new", "--wait", "--json"))
+    assert (done["machine"], done["how"]) == ("score", "started")
+    assert done["ended"] == [{"machine": "score", "arn": done["arn"], "status": "SUCCEEDED"}]
+    assert json.loads(told("show", done["arn"], "--json"))["output"] == {"as": "before"}
+    assert refused("rerun", arn, "--keep-definition", "--wait").startswith("1 of 1 runs did not succeed")
+
+
+@pytest.mark.parametrize("command", ["train", "retrain"])
+def test_a_run_is_started_by_command(machine: Callable[..., str], command: str) -> None:
+    machine(command, {"A": PASS})
+    done = typed(command, "--as-of", "1997-05-15T06:00:00Z", "--wait")
+    assert done.exit_code == 0
+    name = done.stdout.split()[1]
+    assert done.stdout == f"{command} {name} started\n"
+    assert done.stderr.startswith(f"{command} {name[:8]} (command): SUCCEEDED, ")
+    given = json.loads(told("show", name, "--json"))["input"]
+    assert given == {"cause": "command", "as_of": "1997-05-15T06:00:00+00:00"}
+    assert told(command).endswith("started\n")
+
+
+@pytest.mark.parametrize("moment", ["tomorrow", "1997-05-15", "1997-05-15T06:00:00"])
+def test_a_moment_that_is_none_is_told(moment: str) -> None:
+    assert f"--as-of: expected a moment" in refused("train", "--as-of", moment)  # noqa: F541
+    assert f"got {moment!r}" in refused("train", "--as-of", moment)
+
+
+def test_a_drop_is_put_and_followed(
+    tmp_path: Path, cloud: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    """There is no intake here: the test starts what it would start."""
+    s3, bucket = cloud.client("s3"), NAMES.platform.bucket("landing")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    file = tmp_path / "may.csv"
+    file.write_text("a\n1\n")
+    first = typed("drop", str(file), "--feed", "labels")
+    assert first.exit_code == 0
+    assert first.stdout.endswith("(4 bytes) starts ingest\n")
+    assert first.stderr == ""
+    again = typed("drop", str(file), "--feed", "labels", "--json")
+    assert "warning: electricity/labels/may.csv is there already (4 bytes of " in again.stderr
+    assert json.loads(again.stdout)["ended"] == []
+    file.write_text("")
+    with_nothing = refused("drop", str(file), "--feed", "labels")
+    assert with_nothing.startswith("FILE: expected 1 byte to 5 GiB")
+    assert len(s3.list_object_versions(Bucket=bucket)["Versions"]) == 2
+    file.write_text("a\n2\n")
+    with ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(take_in, s3, bucket, ran, machine("ingest", {"A": PASS}))
+        waited = typed("drop", str(file), "--feed", "training", "--name", "north/may.csv", "--wait")
+        taken.result()
+    assert waited.exit_code == 0, waited.exception
+    assert "electricity/training/north/may.csv?versionId=" in waited.stdout
+    assert "SUCCEEDED" in waited.stderr
+
+
+def take_in(s3: Any, bucket: str, ran: Callable[..., str], machine: str) -> None:
+    """What the intake does, when the object is there."""
+    key = "electricity/training/north/may.csv"
+    found = until(lambda: s3.list_object_versions(Bucket=bucket, Prefix=key).get("Versions"))
+    ran(machine, name=execution_of_drop(bucket, key, found[0]["VersionId"]))
+
+
+def test_no_command_prints_escapes_where_there_is_no_terminal(ran: Callable[..., str]) -> None:
+    """For logs and pipes: neither colour nor a line that is written over."""
+    done = typed("train", "--wait")
+    assert done.exit_code == 0 or isinstance(done.exception, RunError)
+    for text in (done.stdout, done.stderr, told("runs"), told("show", json.loads(told("runs", "--json"))[0]["run"])):
+        assert "\x1b" not in text
+        assert "\r" not in text

@@ -1,0 +1,75 @@
+"""What the terminal shows."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from console.demo.narrative.story import tell
+from console.demo.narrative.summary import Measured
+from console.demo.narrative.timeline import Lived
+from console.demo.progress import WIDTH, Progress, plainly, told
+from console.demo.run import NAMES
+
+ARN = "arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity"
+
+
+@pytest.mark.parametrize(
+    ("moving", "said"),
+    [
+        ([f"execution {ARN}-train:8f7f_b-0-0", "training job 4a58-0-0", "evaluation of alarms"], "train, training job"),
+        ([f"execution {ARN}-ingest:{number}" for number in range(8)], "ingest"),
+        (["endpoint millrace-local-electricity Creating"], "endpoint"),
+        (["8 messages in millrace-local-electricity-drops"], "events"),
+        ([], ""),
+    ],
+)
+def test_what_moves_in_a_few_words(moving: list[str], said: str) -> None:
+    assert plainly(moving) == said
+
+
+def printed(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def test_without_a_terminal_only_finished_lines_are_printed() -> None:
+    console = Console(file=io.StringIO(), width=WIDTH)
+    with Progress(console=console).watched("Deploy") as progress:
+        progress.moving("May 1997", ["evaluation of alarms"])
+        progress.said("May 1997: predictions, 8.1 s")
+    assert [line.strip().partition(" s  ")[2] for line in printed(console)] == ["May 1997: predictions, 8.1 s"]
+
+
+def test_on_a_terminal_the_line_of_what_goes_on_is_one_line() -> None:
+    console = Console(file=io.StringIO(), width=40, force_terminal=True, legacy_windows=False)
+    with Progress(console=console).watched("Deploy") as progress:
+        progress.moving("A chapter whose title is longer than the terminal is wide", [f"execution {ARN}-train:1"])
+        assert progress._status is not None
+        spinner = progress._status.renderable
+    rendered = Console(file=io.StringIO(), width=40)
+    rendered.print(spinner)
+    assert len(printed(rendered)) == 1
+
+
+@pytest.mark.parametrize(("width", "most"), [(WIDTH, 80), (80, 120)])
+def test_the_table_tells_the_story_within_its_width(lived: Lived, width: int, most: int) -> None:
+    story = tell(lived, NAMES, question="?", measured=Measured(seconds=1, api_calls=1))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(told(story, width=width))
+    lines = printed(console)
+    text = " ".join(" ".join(lines).split())
+    assert max(len(line.rstrip()) for line in lines) <= width
+    assert len(lines) < most
+    assert "1997-05-15 ▲ Alarm: input drift" in text
+    assert "48 quarantined" in text
+    assert "35 days of" in text
+
+
+def test_brackets_in_a_message_are_text_not_styles(lived: Lived) -> None:
+    story = tell(lived, NAMES, question="?", measured=Measured(seconds=1, api_calls=1))
+    odd = replace(story.happenings[0], what="[bold]x[/bold]", detail="[red]", because="[/]")
+    console = Console(file=io.StringIO(), width=WIDTH)
+    console.print(told(replace(story, happenings=(odd,))))
+    assert "[bold]x[/bold]" in " ".join(printed(console))

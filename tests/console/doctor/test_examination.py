@@ -1,0 +1,119 @@
+"""What the doctor says of an account that has nothing, and of one that has all; of this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.cloudformation.models import cloudformation_backends
+
+from console.doctor.check import Check
+from console.doctor.examination import BOOTSTRAP, examine, is_good
+from millrace.workload.declaration import load_workload
+
+WORKLOAD = load_workload(Path("workloads/electricity"))
+EMPTY = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout that was never set up and whose images were never pushed."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "cdk.json").write_text(json.dumps({"context": {"images": {}}}))
+    return tmp_path
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with mock_aws():
+        yield
+
+
+def found(stage: str, repository: Path) -> dict[str, Check]:
+    checks = list(examine(stage, repository / "build", [WORKLOAD], repository=repository))
+    return {check.name: check for check in checks}
+
+
+def test_an_account_with_nothing_is_told_what_comes_next(account: None, repository: Path) -> None:
+    checks = found("dev", repository)
+    advice = {name: check.advice for name, check in checks.items() if check.verdict == "missing"}
+    assert advice == {
+        "cdk": "make setup",
+        "bootstrap stack": "cdk bootstrap -c stage=dev",
+        **{f"image {image}": "make images STAGE=dev (after the platform stack)"
+           for image in ("training", "processing", "inference")},
+        "platform stack": "cdk deploy millrace-dev-platform -c stage=dev",
+        "stacks of electricity": "cdk deploy --all -c stage=dev",
+    }  # fmt: skip
+    assert not is_good(list(checks.values()))
+    assert checks["region"].found == "eu-west-1"
+    assert checks["IAM roles"].verdict == "ok"
+
+
+def test_an_account_with_all_is_good(account: None, repository: Path) -> None:
+    boto3.client("ssm").put_parameter(Name=BOOTSTRAP, Value="28", Type="String")
+    for name in ("millrace-dev-platform", "millrace-dev-electricity-ingestion"):
+        boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=EMPTY)
+    command = repository / "build" / "node" / "node_modules" / ".bin" / "cdk"
+    command.parent.mkdir(parents=True)
+    command.touch()
+    images = dict.fromkeys(("training", "processing", "inference"), f"sha256:{'a' * 64}")
+    (repository / "cdk.json").write_text(json.dumps({"context": {"images": {"dev": images}}}))
+    checks = found("dev", repository)
+    assert [name for name, check in checks.items() if check.verdict == "missing"] == []
+    assert checks["image training"].found == "sha256:aaaaaaaaaaaa"
+    assert checks["bootstrap stack"].found == "version 28"
+
+
+def test_an_old_bootstrap_is_not_enough(account: None, repository: Path) -> None:
+    boto3.client("ssm").put_parameter(Name=BOOTSTRAP, Value="3", Type="String")
+    assert found("dev", repository)["bootstrap stack"].verdict == "missing"
+
+
+def test_a_stack_that_was_rolled_back_is_named(account: None, repository: Path) -> None:
+    boto3.client("cloudformation").create_stack(StackName="millrace-dev-electricity-training", TemplateBody=EMPTY)
+    assert found("dev", repository)["stacks of electricity"].verdict == "ok"
+    (stack,) = cloudformation_backends["123456789012"]["eu-west-1"].stacks.values()
+    stack.status = "ROLLBACK_COMPLETE"
+    check = found("dev", repository)["stacks of electricity"]
+    assert (check.verdict, check.found) == ("missing", "millrace-dev-electricity-training: ROLLBACK_COMPLETE")
+
+
+def test_quotas_that_cannot_be_listed_are_unknown(account: None, repository: Path) -> None:
+    """The account's service knows no SageMaker here: that is told, and does not pass for enough."""
+    checks = found("dev", repository)
+    assert checks["quotas"].verdict == "unknown"
+
+
+@pytest.mark.parametrize("missing", ["region", "credentials"])
+def test_without_a_region_or_credentials_the_rest_is_left_out(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(repository / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(repository / "none"))
+    if missing == "region":
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    else:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    checks = found("prod", repository)
+    assert checks[missing].verdict == "missing"
+    assert "platform stack" not in checks
+
+
+def test_no_local_cloud_is_told(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert found("local", repository)["local cloud"].advice == "millrace up"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
+    check = found("local", repository)["local cloud"]
+    assert (check.verdict, "refused" in check.found) == ("missing", True)

@@ -1,0 +1,142 @@
+"""Any table becomes a contract that accepts its own rows, or an error that says what is missing."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from pyarrow import csv
+
+from console.new.proposal import Asked, propose
+from console.new.source import read_source
+from console.new.writing import write
+from millrace.contract.odcs import check_contract
+from millrace.errors import ConfigurationError
+from millrace.workload.declaration import load_workload
+from tests.console.new.conftest import TODAY, written
+
+ROWS = 240
+TIMES = st.datetimes(dt.datetime.fromisoformat("1990-01-01"), dt.datetime.fromisoformat("2030-01-01"))
+KINDS: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
+    *((kind, st.integers(*bounds)) for kind, bounds in (
+        (pa.int8(), (-128, 127)),
+        (pa.int32(), (-(2**31), 2**31 - 1)),
+        (pa.int64(), (-(2**63), 2**63 - 1)),
+        (pa.uint64(), (0, 2**64 - 1)),
+    )),
+    (pa.float32(), st.floats(width=32)),
+    (pa.float64(), st.floats()),
+    (pa.float64(), st.floats(0, 1)),
+    (pa.decimal128(20, 4), st.decimals(-(10**12), 10**12, places=4)),
+    (pa.string(), st.text(max_size=8)),
+    (pa.string(), st.sampled_from(["a", "b", "", "NA", "?", "yes", "01", "1", "2024-01-01", "1e5", "inf", "true"])),
+    (pa.large_string(), st.sampled_from(["x", "y"])),
+    (pa.bool_(), st.booleans()),
+    (pa.date32(), st.dates(dt.date.fromisoformat("1990-01-01"), dt.date.fromisoformat("2030-01-01"))),
+    (pa.timestamp("ns"), TIMES),
+    (pa.timestamp("us", "Europe/Paris"), TIMES),
+    (pa.time32("s"), st.times().map(lambda at: at.replace(microsecond=0))),
+    (pa.duration("s"), st.integers(0, 10**6)),
+    (pa.binary(), st.binary(max_size=4)),
+    (pa.list_(pa.int64()), st.lists(st.integers(0, 3), max_size=2)),
+    (pa.null(), st.none()),
+]  # fmt: skip
+NAMES = st.one_of(
+    st.sampled_from(["id", "_hidden", "Two words", "a.b", "yes", "null", "1", "x: y", "#"]), st.text(max_size=6)
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pa.Table:
+    """A label, a time, a key, and columns of any type: few values each, that come again in a random order."""
+    spread = np.random.default_rng(draw(st.integers(0, 99)))
+    columns: dict[str, pa.Array] = {}
+    for name in draw(st.lists(NAMES, min_size=1, max_size=5, unique_by=str.lower)):
+        kind, values = draw(st.sampled_from(KINDS))
+        pool = draw(st.lists(st.none() | values, min_size=1, max_size=6))
+        cells = [pool[at] for at in spread.integers(0, len(pool), ROWS)]
+        columns[name] = pa.array(cells, kind)
+    first = dt.datetime.fromisoformat("2020-01-01")
+    columns["Label"] = pa.array([("no", "yes")[at] for at in [0, 1, *spread.integers(0, 2, ROWS - 2)]])
+    columns["Moment"] = pa.array([first + dt.timedelta(hours=2 * at) for at in range(ROWS)])
+    columns["Number"] = pa.array(range(ROWS))
+    columns["Size"] = pa.array([float(at % 9) for at in range(ROWS)])
+    return pa.table(columns)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=tables())
+def test_the_contract_accepts_the_rows_or_says_why_not(
+    table: pa.Table, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    path = written(folder / "any.parquet", table)
+    _check(path, folder)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=tables())
+def test_so_does_what_is_left_of_it_in_csv(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    plain = [
+        name
+        for name in table.column_names
+        if not (pa.types.is_nested(table[name].type) or pa.types.is_binary(table[name].type))
+    ]
+    csv.write_csv(table.select(plain).cast(pa.schema([(name, pa.string()) for name in plain])), folder / "any.csv")
+    _check(folder / "any.csv", folder)
+
+
+def _check(path: Path, folder: Path) -> None:
+    asked = Asked(name="any_table", label="Label", event_time="Moment", key=("Moment",))
+    try:
+        found = propose(read_source(path), asked, today=TODAY)
+    except ConfigurationError as error:
+        event(f"refused: {error.field}")
+        if error.where != path.name or error.field not in ("columns", "rows", "line 1", "format"):
+            raise
+        return
+    event("proposed")
+    assert found.accepted.num_rows + len(found.refused) == ROWS
+    assert {row.reason for row in found.refused} <= {"not_finite"}
+    here = write(found, path, folder, folder / "drops", pieces=3, force=False)
+    contract = check_contract(here.folder, load_workload(here.folder))
+    assert contract.rows == found.contract
+    _accepted_as_drops(here.drops, found.accepted.num_rows, contract.rows)
+
+
+def _accepted_as_drops(drops: tuple[Path, ...], rows: int, table: Any) -> None:
+    from millrace.contract.validate import Validator
+    from millrace.files.sniff import read_drop
+
+    validator, came = Validator(table), 0
+    for drop in drops:
+        for part in read_drop(drop, table):
+            verdict = validator.judge(part.rows)
+            assert not part.unparsable
+            assert not verdict.refused
+            came += verdict.accepted.num_rows
+    assert came == rows
+
+
+def test_a_contract_that_is_too_narrow_is_noticed(tmp_path: Path) -> None:
+    """The control: the same check fails where one bound is wrong."""
+    table = pa.table({"Number": pa.array(range(ROWS)), "x": pa.array([float(at % 9) for at in range(ROWS)])})
+    first = dt.datetime.fromisoformat("2020-01-01")
+    table = table.append_column("Moment", pa.array([first + dt.timedelta(hours=2 * at) for at in range(ROWS)]))
+    table = table.append_column("Label", pa.array([at % 2 for at in range(ROWS)]))
+    path = written(tmp_path / "any.parquet", table)
+    found = propose(read_source(path), Asked(name="any_table", label="Label", key=("Number",)), today=TODAY)
+    here = write(found, path, tmp_path, tmp_path / "drops", pieces=3, force=False)
+    text = (here.folder / "contract.yaml").read_text()
+    assert "maximum: 10.0" in text
+    (here.folder / "contract.yaml").write_text(text.replace("maximum: 10.0", "maximum: 5.0"))
+    contract = check_contract(here.folder, load_workload(here.folder))
+    with pytest.raises(AssertionError):
+        _accepted_as_drops(here.drops, ROWS, contract.rows)

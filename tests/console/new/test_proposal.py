@@ -1,0 +1,277 @@
+"""What is read off a file, what is guessed, and what is asked for instead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from console.new.guesses import Guesser
+from console.new.proposal import FEWEST_ROWS
+from millrace.contract.schema import Column
+from millrace.errors import ConfigurationError
+from tests.console.new.conftest import Row, proposed, written
+
+Writer = Callable[..., Path]
+
+
+def test_the_columns_of_a_csv_file_get_types_rules_and_roles(market: list[Row], as_csv: Writer) -> None:
+    found = proposed(as_csv(market))
+    half_hour, day, weekend, price, demand, trend = found.contract.columns
+    assert half_hour == Column(
+        name="Half hour", kind="timestamp", required=True, minimum=datetime.fromisoformat("1996-05-07")
+    )
+    assert (day.kind, len(day.allowed), day.required) == ("string", 7, True)
+    assert (weekend.kind, weekend.required) == ("boolean", True)
+    assert (price.kind, price.minimum, price.maximum, price.required) == ("float64", 0, 1, False)
+    assert (demand.kind, demand.minimum) == ("int64", 0)
+    assert trend == Column(name="Trend", kind="string", required=True, label=True, allowed=("down", "up"))
+    assert found.surface.features == ("Day.of week", "weekend", "price", "demand")
+    assert (found.surface.event_time, found.surface.key) == ("Half hour", ("Half hour",))
+    assert found.accepted.num_rows == len(market)
+    assert not found.refused
+
+
+def test_numbers_have_slack_on_both_sides_but_not_below_nothing(market: list[Row], as_csv: Writer) -> None:
+    cold = [row | {"degrees": str(-10 + at % 41), "pressure": str(900 + at % 101)} for at, row in enumerate(market)]
+    columns = {column.name: column for column in proposed(as_csv(cold)).contract.columns}
+    assert (columns["degrees"].minimum, columns["degrees"].maximum) == (-20, 40)
+    assert (columns["pressure"].minimum, columns["pressure"].maximum) == (875, 1025)
+    assert columns["demand"].minimum == 0
+
+
+def test_each_guess_has_its_reason_and_the_runners_up(market: list[Row], as_csv: Writer) -> None:
+    found = proposed(as_csv([row | {"reading_id": str(7000 + at)} for at, row in enumerate(market)]))
+    assert found.guesses["positive"].reason.startswith("it is the rarer of the two")
+    assert found.guesses["key"].value == ("Half hour",)
+    assert found.guesses["key"].others == ("reading_id",)
+    assert {one.name: one.reason for one in found.no_features} == {
+        "reading_id": "different in each row: it only numbers them"
+    }
+
+
+@pytest.mark.parametrize(("separator", "name"), [("\t", "market.tsv"), (";", "market.csv"), ("|", "market.txt")])
+def test_other_separators_are_read_and_said(market: list[Row], as_csv: Writer, separator: str, name: str) -> None:
+    found = proposed(as_csv(market, name=name, separator=separator))
+    assert found.contract == proposed(as_csv(market)).contract
+    assert f"separated by {separator!r}" in found.notes[0]
+
+
+def test_json_lines_give_the_same_contract(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
+    typed = [
+        row
+        | {
+            "weekend": row["weekend"] == "true",
+            "price": float(row["price"]) if row["price"] else None,
+            "demand": int(row["demand"]),
+        }
+        for row in market
+    ]
+    path = tmp_path / "market.jsonl"
+    path.write_text("\n".join(map(json.dumps, typed)))
+    assert proposed(path).contract == proposed(as_csv(market)).contract
+
+
+def test_a_file_without_names_gets_them_from_the_person(market: list[Row], as_csv: Writer) -> None:
+    bare = as_csv(market, header=False)
+    with pytest.raises(ConfigurationError, match=r"line 1: expected the names of the columns \(or --columns"):
+        proposed(bare)
+    assert proposed(bare, columns=list(market[0])).contract == proposed(as_csv(market, name="other.csv")).contract
+
+
+@pytest.mark.parametrize("word", ["?", "NA", "n/a", "NULL", "nan", "-"])
+def test_words_for_nothing_are_taken_as_missing_and_said(market: list[Row], as_csv: Writer, word: str) -> None:
+    found = proposed(as_csv([row | {"price": row["price"] or word} for row in market]))
+    price = found.contract.column("price")
+    assert (price.kind, price.required) == ("float64", False)
+    assert f"price: {word!r} taken as missing" in found.notes
+
+
+def test_codes_with_leading_zeros_stay_text(market: list[Row], as_csv: Writer) -> None:
+    rows = [row | {"zip": ("01234", "99100", "00501")[at % 3]} for at, row in enumerate(market)]
+    assert proposed(as_csv(rows)).contract.column("zip").allowed == ("00501", "01234", "99100")
+
+
+def test_free_text_is_in_the_contract_and_no_feature(market: list[Row], as_csv: Writer) -> None:
+    rows = [row | {"remark": f"{row['demand']} MW, {row['price']}"} for row in market]
+    found = proposed(as_csv(rows))
+    assert found.contract.column("remark").max_length
+    assert found.no_features[0].reason.startswith("free text")
+
+
+def test_a_label_is_guessed_where_nothing_else_can_be_one(market: list[Row], as_csv: Writer) -> None:
+    alone = [{name: cell for name, cell in row.items() if name != "weekend"} for row in market]
+    assert (
+        proposed(as_csv(alone), label="").guesses["label"].reason.startswith("the only column of two classes, and the")
+    )
+    called = [{"Is Fraud": at % 2, **row} for at, row in enumerate(market)]
+    guess = proposed(as_csv(called), label="").guesses["label"]
+    assert (guess.value.name, guess.others) == ("Is Fraud", ("weekend", "Trend"))
+
+
+def test_other_notations_of_time_are_read_where_they_mean_one_time(market: list[Row], as_csv: Writer) -> None:
+    european = [
+        row | {"Half hour": datetime.fromisoformat(row["Half hour"]).strftime("%d.%m.%Y %H:%M")} for row in market
+    ]
+    found = proposed(as_csv(european))
+    assert found.accepted["Half hour"][0].as_py() == datetime.fromisoformat("1996-05-07")
+    assert "Half hour: its times are written as %d.%m.%Y %H:%M" in found.notes
+
+
+def test_a_day_that_may_be_a_month_is_asked_for(market: list[Row], as_csv: Writer) -> None:
+    first = datetime.fromisoformat("2024-01-01")
+    rows = [
+        row | {"Half hour": (first + timedelta(days=31 * (at % 12) + at // 12 % 12)).strftime("%d/%m/%Y")}
+        for at, row in enumerate(market)
+        if (first + timedelta(days=31 * (at % 12) + at // 12 % 12)).day <= 12
+    ]
+    with pytest.raises(ConfigurationError, match="'%d/%m/%Y' or '%m/%d/%Y': --time-format says which"):
+        proposed(as_csv(rows))
+    table = proposed(as_csv(rows), time_format="%d/%m/%Y", has_no_key=True).accepted
+    assert table["Half hour"][0].as_py() == datetime.fromisoformat("2024-01-01")
+
+
+def test_dates_are_event_times_at_midnight(market: list[Row], as_csv: Writer) -> None:
+    rows = [row | {"Half hour": row["Half hour"][:10], "meter": str(at % 48)} for at, row in enumerate(market)]
+    found = proposed(as_csv(rows), key=("meter", "Half hour"))
+    assert found.contract.column("Half hour").kind == "timestamp"
+    assert found.contract.keys == (("meter", "Half hour"),)
+
+
+def test_a_key_at_a_time_is_found(market: list[Row], as_csv: Writer) -> None:
+    rows = [
+        row | {"meter_id": f"m{at % 4}", "Half hour": market[at // 4]["Half hour"]} for at, row in enumerate(market)
+    ]
+    found = proposed(as_csv(rows))
+    assert found.surface.key == ("meter_id", "Half hour")
+    assert "meter_id" in found.surface.features
+
+
+def test_without_time_and_key_both_are_made_and_said(market: list[Row], as_csv: Writer) -> None:
+    rows = [{name: cell for name, cell in row.items() if name != "Half hour"} for row in market]
+    found = proposed(as_csv(rows), has_no_event_time=True, has_no_key=True)
+    assert (found.surface.event_time, found.surface.key) == ("observed_at", ("row_id",))
+    assert not {"observed_at", "row_id"} & set(found.surface.features)
+    assert any("`observed_at` is made up" in note for note in found.notes)
+    order = found.accepted["row_id"].to_pylist()
+    assert sorted(order) == list(range(1, len(rows) + 1))
+    assert order != sorted(order), "a random order: no drift over the file may look like time"
+    again = proposed(as_csv(rows), has_no_event_time=True, has_no_key=True)
+    assert again.accepted["row_id"].to_pylist() == order
+
+
+def test_rows_that_the_contract_refuses_are_told_with_their_lines(market: list[Row], as_csv: Writer) -> None:
+    rows = [*market, market[5], market[6] | {"Half hour": "1996-07-01", "Trend": ""}]
+    found = proposed(as_csv(rows), key=("Half hour",))
+    assert [(row.line, row.reason) for row in found.refused] == [(1921, "duplicate_key"), (1922, "required")]
+    assert found.accepted.num_rows == len(market)
+
+
+def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
+    return [row | {name: make(at) for name, make in cells.items()} for at, row in enumerate(rows)]
+
+
+@pytest.mark.parametrize(
+    ("words", "cells", "said"),
+    [
+        ({"kind": "regression"}, {}, r"--kind: expected one of \('binary',\)"),
+        ({"name": "My Market"}, {}, "NAME: expected 2 to 24 small letters"),
+        ({"label": "demand"}, {}, "--label: expected a column of two classes"),
+        ({"label": "trend"}, {}, r"--label: expected one of .*'Trend'"),
+        ({"positive": "sideways"}, {}, r"--positive: expected one of Trend's values \['down', 'up'\]"),
+        ({"event_time": "price"}, {}, "--event-time: expected a column of times"),
+        ({"key": ("price",)}, {}, "--key: expected columns that always hold"),
+        ({"key": ("meter",)}, {}, "--key: expected one of"),
+        ({"leave_out": ("meter",)}, {}, "--leave-out: expected columns of the file"),
+        ({"label": ""}, {}, r"label: expected --label with one of weekend .*; Trend .*got 'no --label'"),
+        ({"label": ""}, {"sold": lambda at: at % 2}, r"with one of .*Trend \('down' .*sold \(0 960×, 1 960×\)"),
+        ({}, {"seen": lambda at: f"2024-01-{at % 28 + 1:02}"}, r"event time: expected --event-time with one of"),
+        ({"has_no_event_time": True, "leave_out": ("Half hour",)}, {}, "key: expected --key .* all of them"),
+        ({"has_no_key": True}, {"row_id": lambda at: at}, "--no-key: expected no column `row_id`"),
+        ({"leave_out": ("Half hour",)}, {}, "event time: expected a column of times, or --no-event-time"),
+        ({"leave_out": ("price", "demand", "weekend", "Day.of week")}, {}, "features: expected a column to"),
+    ],
+)  # fmt: skip
+def test_what_is_not_safe_is_asked_for(
+    market: list[Row], as_csv: Writer, words: dict[str, Any], cells: dict[str, Any], said: str
+) -> None:
+    made = change(market, **cells)
+    rows = [{**row, "Trend": row["Trend"]} for row in made]
+    with pytest.raises(ConfigurationError, match=said):
+        proposed(as_csv(rows), **words)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "rows: expected labelled rows"),
+        (b"a,b\n", "rows: expected labelled rows"),
+        (b"\x1f\x8bzip", "format: expected CSV, TSV, JSON lines or Parquet"),
+        ("a,b\n1,é\n".encode("latin1"), "encoding: expected UTF-8"),
+        (b'{"a": 1}\n{"a": "x"}\n', "a: expected values of one type, got 'int, str'"),
+        (b'{"a": 1}\n[2]\n', "line 2: expected a JSON object, got 'list'"),
+        (b"PAR1 and no more", "format: expected a readable Parquet file"),
+        (b"A,a\nx,y\n", "columns: expected names that differ in more than capitals"),
+        (b"a,y\n" + b"1,0\n2,1\n" * 20, f"rows: expected {FEWEST_ROWS} labelled rows or more, got 40"),
+    ],
+)
+def test_what_holds_no_rows_is_refused(tmp_path: Path, text: bytes, said: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(text)
+    with pytest.raises(ConfigurationError, match=f"^file: {said}"):
+        proposed(path)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--from: expected a file"):
+        proposed(tmp_path / "gone.csv")
+
+
+def test_lines_of_another_width_are_left_out_and_counted(market: list[Row], as_csv: Writer) -> None:
+    path = as_csv(market)
+    path.write_text(path.read_text() + "one,two\n")
+    found = proposed(path)
+    assert found.notes[0] == "1 lines without 6 cells are left out (lines 1922)"
+
+
+def test_an_index_without_a_name_gets_one(market: list[Row], as_csv: Writer) -> None:
+    path = as_csv([{"": at, **row} for at, row in enumerate(market)])
+    found = proposed(path)
+    assert found.contract.columns[0].name == "column_1"
+
+
+def test_types_that_the_contract_has_no_word_for_are_left_out(market: list[Row], tmp_path: Path) -> None:
+    table = pa.table({
+        "at": [datetime.fromisoformat(row["Half hour"]) for row in market],
+        "demand": pa.array([int(row["demand"]) for row in market], pa.uint16()),
+        "label": [row["Trend"] == "up" for row in market],
+        "tags": [[1, 2]] * len(market),
+        "huge": pa.array([2**64 - 1] * len(market), pa.uint64()),
+        "nothing": pa.nulls(len(market)),
+    })  # fmt: skip
+    found = proposed(written(tmp_path / "market.parquet", table), label="")
+    assert {one.name: one.reason for one in found.not_in_contract} == {
+        "tags": "has the type list<element: int64>, which the contract has no word for",
+        "huge": "has values that do not fit into a int64",
+        "nothing": "holds nothing",
+    }
+    assert (found.surface.positive, found.surface.features) == (True, ("demand",))
+
+
+def test_few_days_are_refused_with_what_was_expected(market: list[Row], as_csv: Writer) -> None:
+    with pytest.raises(ConfigurationError, match="event time: expected rows on 8 days or more"):
+        proposed(as_csv(market[: 48 * 5]))
+
+
+def test_a_guesser_sees_no_key_in_a_time_that_was_made_up(market: list[Row], as_csv: Writer) -> None:
+    found = proposed(as_csv(market))
+    label = found.guesses["label"].value
+    time = found.guesses["event time"].value
+    columns = (label, replace(time, distinct=7))
+    assert Guesser(where="x", columns=columns).key((), None, label) is None

@@ -1,0 +1,73 @@
+"""Days for windows, validation and test, and the naive rule, out of event times."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from console.new.spans import find_naive, find_spans
+from millrace.datasets.split import split
+from millrace.errors import ConfigurationError
+
+START = np.datetime64("2020-01-01", "us")
+
+
+def times(days: float, rows: int) -> np.ndarray:
+    return START + (np.arange(rows) * (days * 86_400e6 / rows)).astype("timedelta64[us]")
+
+
+@pytest.mark.parametrize(
+    ("days", "rows", "window_days", "windows", "promised"),
+    [
+        (400, 40_000, 7, 57, True),
+        (100, 40_000, 1, 100, True),
+        (100, 2_000, 7, 14, False),
+        (12, 6_000, 1, 12, False),
+        (3_000, 3_000, 182, 16, False),
+        (3_650, 365, 364, 10, False),
+    ],
+)
+def test_a_window_is_a_week_where_there_are_rows_and_weeks_enough(
+    days: int, rows: int, window_days: int, windows: int, promised: bool
+) -> None:
+    spans = find_spans(times(days, rows), where="rows.csv")
+    assert (spans.window_days, spans.windows, spans.is_rate_promised) == (window_days, windows, promised)
+
+
+@pytest.mark.parametrize(("days", "rows"), [(12, 600), (100, 5_000), (3_000, 3_000)])
+def test_the_last_rows_validate_and_test(days: int, rows: int) -> None:
+    at = times(days, rows)
+    spans = find_spans(at, where="rows.csv")
+    parts = split(at, validation_days=spans.validation_days, test_days=spans.test_days)
+    assert 0.1 < (parts.test.stop - parts.test.start) / rows < 0.25
+    assert 0.08 < (parts.validation.stop - parts.validation.start) / rows < 0.25
+
+
+def test_rows_of_a_few_days_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"rows.csv: event time: expected rows on 8 days or more"):
+        find_spans(times(5, 5_000), where="rows.csv")
+
+
+def test_rows_that_all_lie_at_the_end_are_refused() -> None:
+    late = np.sort(np.concatenate([times(60, 60), START + np.timedelta64(60, "D") + (times(1, 5_000) - START)]))
+    with pytest.raises(ConfigurationError, match=r"to train on|rows on 8 days or more"):
+        find_spans(late, where="rows.csv")
+
+
+def test_yesterday_is_the_rule_where_it_is_right_more_often() -> None:
+    at = times(60, 60 * 24)
+    spans = find_spans(at, where="rows.csv")
+    by_hour = [int(hour % 24 > 13) for hour in range(len(at))]
+    found = find_naive(at, [()] * len(at), by_hour, spans)
+    assert (found.lag_hours, found.accuracy) == (24, 1.0)
+    coins = np.random.default_rng(0).integers(0, 10, len(at)) == 0
+    assert find_naive(at, [()] * len(at), coins.tolist(), spans).lag_hours is None
+
+
+def test_without_rows_a_day_before_the_share_of_classes_is_the_rule() -> None:
+    at = times(60, 1_000)
+    spans = find_spans(at, where="rows.csv")
+    labels = [number % 4 == 0 for number in range(len(at))]
+    found = find_naive(at, list(range(len(at))), labels, spans)
+    assert found.lag_hours is None
+    assert found.accuracy == pytest.approx(0.75, abs=0.01)

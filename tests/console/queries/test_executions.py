@@ -1,0 +1,78 @@
+"""Executions as Step Functions tells them: `history.json` is one execution of `retrain`, shortened."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from console.queries.executions import Execution, executions
+from millrace.names import MACHINES, Platform, WorkloadNames
+
+NAMES = WorkloadNames(
+    platform=Platform(stage="local", account="123456789012", region="eu-west-1"), workload="electricity"
+)
+TOLD: Any = json.loads(Path(__file__).with_name("history.json").read_text())
+
+
+def dated(told: dict[str, Any]) -> dict[str, Any]:
+    """As boto3 gives it: times are times."""
+    times = {
+        name: datetime.fromisoformat(told[name]) for name in ("startDate", "stopDate", "timestamp") if name in told
+    }
+    return told | times
+
+
+def answering(history: list[dict[str, Any]], status: str) -> Any:
+    """Step Functions as it answers from TOLD: one execution of one machine, none of the others."""
+    client = boto3.client("stepfunctions", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+    stubber = Stubber(client)
+    for machine in MACHINES:
+        listed = [dated(TOLD["listed"]) | {"status": status}] if machine == "retrain" else []
+        stubber.add_response("list_executions", {"executions": listed}, {"stateMachineArn": NAMES.machine_arn(machine)})
+        if listed:
+            asked = {"executionArn": TOLD["listed"]["executionArn"]}
+    stubber.add_response("get_execution_history", {"events": list(map(dated, history))}, asked)
+    stubber.activate()
+    return client
+
+
+def read(history: list[dict[str, Any]], status: str = "SUCCEEDED") -> Execution:
+    (found,) = executions(answering(history, status), NAMES)
+    return found
+
+
+def test_an_execution_is_read_from_its_history() -> None:
+    found = read(TOLD["events"])
+    assert (found.machine, found.status, found.is_good) == ("retrain", "SUCCEEDED", True)
+    assert found.input["detail"]["alarmName"].endswith("input-drift")
+    assert found.answer("guard")["sentence"] == "5760 new labels, nothing against it"
+    assert found.answer("nobody") == {}
+    assert found.transitions == sum(event["type"].endswith("StateEntered") for event in TOLD["events"]) > 3
+    assert found.seconds == pytest.approx(11.678)
+
+
+def test_the_events_that_it_put_and_the_executions_that_it_started_are_known() -> None:
+    found = read(TOLD["events"])
+    assert len(found.events) == 1
+    assert [child.split(":")[6] for child in found.children] == ["millrace-local-electricity-train"]
+
+
+def test_a_failed_execution_has_no_output_but_an_error() -> None:
+    failure = {"error": "States.TaskFailed", "cause": "the guard is broken"}
+    last = TOLD["events"][-1]
+    failed = {
+        **{key: last[key] for key in ("timestamp", "id", "previousEventId")},
+        "type": "ExecutionFailed",
+        "executionFailedEventDetails": failure,
+    }
+    found = read([*TOLD["events"][:-1], failed], "FAILED")
+    assert (found.output, found.failure) == ({}, "States.TaskFailed: the guard is broken")
+
+
+def test_a_running_execution_ends_where_it_began() -> None:
+    found = read(TOLD["events"][:1], "RUNNING")
+    assert (found.output, found.failure, found.events, found.children) == ({}, "", [], [])

@@ -1,0 +1,282 @@
+"""A candidate that is fine passes every check; each check refuses the one fault that it is for, and no other does."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import re
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save
+
+from console.queries.model_validation import (
+    CHECKS,
+    OPENING,
+    Candidate,
+    Finding,
+    Registered,
+    is_valid,
+    validate,
+    validate_archive,
+)
+from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, Input, digest
+from millrace.contract.load import load_contract
+from millrace.errors import PlaceError
+from millrace.evaluation.gates.catalogue import judge_all
+from millrace.evaluation.report import Evaluation
+from millrace.workload.declaration import load_workload
+from tests.archives import write_archive
+
+ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
+WORKLOAD, CONTRACT = load_workload(ELECTRICITY), load_contract(ELECTRICITY)
+FEATURES = WORKLOAD.prediction.features
+RUN = "7c1b2f0e-first"
+ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/3"
+REPORT = {
+    "rows": {"test": 1344},
+    "split": {"from": "1996-12-04", "to": "1997-01-01"},
+    "metrics": {"accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03, "baseline_accuracy": 0.6},
+    "finite_weights": True,
+    "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
+    "size_mb": 0.05,
+    "champion": None,
+}
+WEIGHTS = np.linspace(-1, 1, len(FEATURES), dtype=np.float32)
+Change = Callable[["Parts"], "Parts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a candidate is built of; a test changes one."""
+
+    weights: bytes
+    onnx: bytes
+    contract: str = CONTRACT.digest
+    features: tuple[str, ...] = FEATURES
+    report: Mapping[str, Any]
+    judged: tuple[str, ...] = ("finite_weights", "calibration", "latency", "size", "baseline")
+    """Gates with a passed verdict in the audit."""
+    metadata: Mapping[str, str]
+    """Over those that are right."""
+    answers: float = 0.0
+    """By how much the sample's answers are off."""
+    description: str = f"made by run {RUN}"
+    extra: Mapping[str, bytes]
+    """Members beside the allowed ones."""
+
+
+def graph(weights: np.ndarray, *, operator: str = "MatMul", domain: str = "") -> bytes:
+    """The probability of a row: the sigmoid of its product with the weights."""
+    nodes = [
+        helper.make_node(operator, ["features", "w"], ["product"], domain=domain),
+        helper.make_node("Sigmoid", ["product"], ["column"]),
+        helper.make_node("Squeeze", ["column", "one"], ["probability"]),
+    ]
+    inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["rows", len(weights)])]
+    outputs = [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"])]
+    constants = [
+        numpy_helper.from_array(weights.reshape(-1, 1), "w"),
+        numpy_helper.from_array(np.array([1], dtype=np.int64), "one"),
+    ]
+    made = helper.make_graph(nodes, "graph", inputs, outputs, constants)
+    opsets = [helper.make_opsetid("", 21), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    return helper.make_model(made, opset_imports=opsets, ir_version=10).SerializeToString()
+
+
+def outside(model: bytes) -> bytes:
+    """The same graph with its weights in a file that it names."""
+    changed = onnx.load_model_from_string(model)
+    tensor = changed.graph.initializer[0]
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.ClearField("raw_data")
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    return changed.SerializeToString()
+
+
+FINE = Parts(weights=save({"w": WEIGHTS}), onnx=graph(WEIGHTS), report=REPORT, metadata={}, extra={})
+
+
+def build(parts: Parts, folder: Path) -> Candidate:
+    links = {"data": "d" * 64, "contract": parts.contract, "config": "f" * 64, "code": "a" * 64}
+    digests = Digests(**links, weights=digest(parts.weights), onnx=digest(parts.onnx))
+    artefact = Artefact(description=described(parts, digests), weights=parts.weights, onnx=parts.onnx, history=b"[]")
+    archive = folder / "model.tar.gz"
+    write_archive(archive, artefact)
+    if parts.extra:
+        add(archive, parts.extra)
+    report = json.dumps(parts.report).encode()
+    right = {f"{name}_digest": value for name, value in vars(digests).items()}
+    right |= {"artefact_digest": digest(archive.read_bytes()), "evaluation_digest": digest(report), "run": RUN}
+    registered = Registered(
+        arn=ARN,
+        description=parts.description,
+        report_uri=f"s3://artefacts/electricity/runs/{RUN}/evaluation/evaluation.json",
+        metadata={**right, **parts.metadata},
+        run={f"{name}_digest": value for name, value in links.items()} | {"gate": "baseline"},
+        report=report,
+        sample=sample(parts.answers),
+        judged=tuple({"name": name, "passed": True} for name in parts.judged),
+    )
+    return Candidate(archive=archive, workload=WORKLOAD, contract=CONTRACT, registered=registered)
+
+
+def described(parts: Parts, digests: Digests) -> Description:
+    return Description(
+        family="feedforward",
+        parameters={},
+        features=parts.features,
+        label=WORKLOAD.prediction.label,
+        kind="binary",
+        threshold=0.5,
+        temperature=1.0,
+        digests=digests,
+        torch="2.13.0",
+        input=Input(name="features", dtype="float32", shape=(None, len(parts.features))),
+        walk_forward=(),
+    )
+
+
+def sample(off: float) -> bytes:
+    rows = [{name: round(0.1 * (n + 1), 3) for n, name in enumerate(FEATURES)} for _ in range(3)]
+    product = float(sum(row * weight for row, weight in zip(rows[0].values(), WEIGHTS, strict=True)))
+    probability = float(1 / (1 + np.exp(-product)) + off)
+    return json.dumps({"rows": rows, "probabilities": [probability] * len(rows)}).encode()
+
+
+def add(archive: Path, members: Mapping[str, bytes]) -> None:
+    """The archive with more members; gzip cannot be appended to, so it is written anew."""
+    with tarfile.open(archive) as whole:
+        kept = {one.name: whole.extractfile(one).read() for one in whole.getmembers()}  # type: ignore[union-attr]
+    with tarfile.open(archive, "w:gz") as whole:
+        for name, content in {**kept, **members}.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            whole.addfile(entry, io.BytesIO(content))
+
+
+def spoilt(weights: np.ndarray, value: float) -> np.ndarray:
+    changed = weights.copy()
+    changed[0] = value
+    return changed
+
+
+def failed(findings: tuple[Finding, ...]) -> dict[str, str]:
+    return {one.check: one.sentence for one in findings if one.passed is False}
+
+
+def test_a_fine_candidate_passes_every_check(tmp_path: Path) -> None:
+    findings = validate(build(FINE, tmp_path))
+    assert [one.check for one in findings] == [*OPENING, *CHECKS]
+    assert failed(findings) == {}
+    assert all(one.passed for one in findings)
+    assert is_valid(findings)
+
+
+FAULTS: dict[str, tuple[Parts, str, str]] = {
+    "a member more": (replace(FINE, extra={"data.pkl": b"x"}), "members", "data.pkl: expected one of"),
+    "a path outside": (replace(FINE, extra={"../escape": b"x"}), "members", r"\.\./escape: expected one of"),
+    "pickled weights": (
+        replace(FINE, weights=pickle.dumps({"w": [1.0]}, protocol=4)),
+        "plain data",
+        "begins as a pickle",
+    ),
+    "weights of another format": (replace(FINE, weights=b"weights"), "plain data", "expected safetensors"),
+    "an operator of somebody's own": (
+        replace(FINE, onnx=graph(WEIGHTS, operator="Run", domain="com.example")),
+        "plain data",
+        r"expected operators of ONNX, got \['com.example'\]",
+    ),
+    "weights in another file": (replace(FINE, onnx=outside(FINE.onnx)), "plain data", "expected weights inside"),
+    "a weight that is NaN": (
+        replace(FINE, weights=save({"w": spoilt(WEIGHTS, np.nan)})),
+        "finite weights",
+        "w: expected finite weights, 1 are not",
+    ),
+    "a number of the graph that is infinite": (
+        replace(FINE, onnx=graph(spoilt(WEIGHTS, np.inf))),
+        "finite weights",
+        "1 are not",
+    ),
+    "another contract": (replace(FINE, contract="c" * 64), "contract", "as contract.yaml is now, got cccc"),
+    "other features": (replace(FINE, features=FEATURES[::-1]), "contract", "features: expected"),
+    "an altered archive": (
+        replace(FINE, metadata={"artefact_digest": "0" * 64}),
+        "chain of digests",
+        "artefact_digest: expected 0000.*as the package says",
+    ),
+    "an altered report": (
+        replace(FINE, metadata={"evaluation_digest": "0" * 64}),
+        "chain of digests",
+        "evaluation_digest: expected 0000",
+    ),
+    "a package of other rows": (
+        replace(FINE, metadata={"data_digest": "0" * 64}),
+        "chain of digests",
+        "data_digest: expected 0000",
+    ),
+    "a gate that fails": (
+        replace(FINE, report={**REPORT, "latency_ms": {"p50": 99, "p99": 9999, "rows": 1}}),
+        "gates",
+        "latency: ",
+    ),
+    "no verdict in the audit": (replace(FINE, judged=()), "gates", "expected a record `model.passed`"),
+    "a gate that was never judged": (
+        replace(FINE, judged=FINE.judged[:-1]),
+        "gates",
+        r"missing \['baseline'\]",
+    ),
+    "other answers": (replace(FINE, answers=0.01), "answers", "largest difference 1.00e-02"),
+    "answers that are no numbers": (replace(FINE, answers=float("nan")), "answers", "largest difference nan"),
+    "no card": (replace(FINE, description=""), "card", "a description that names its run"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_refused_by_its_check(fault: str, tmp_path: Path) -> None:
+    parts, check, said = FAULTS[fault]
+    findings = validate(build(parts, tmp_path))
+    assert not is_valid(findings)
+    told = failed(findings)
+    assert check in told
+    assert re.search(said, told[check]), told[check]
+
+
+def test_every_check_has_a_fault() -> None:
+    assert {check for _, check, _ in FAULTS.values()} == {*OPENING, *CHECKS}
+
+
+def test_a_bare_archive_is_looked_at_for_itself(tmp_path: Path) -> None:
+    archive = build(FINE, tmp_path).archive
+    findings = validate_archive(archive, "electricity")
+    silent = [one.check for one in findings if one.passed is None]
+    assert silent == ["chain of digests", "gates", "answers", "card"]
+    assert is_valid(findings)
+
+
+def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PlaceError, match=r"expected a file model\.tar\.gz, there is none"):
+        validate_archive(tmp_path / "model.tar.gz", "electricity")
+
+
+def test_what_is_no_archive_fails_the_first_check_alone(tmp_path: Path) -> None:
+    (tmp_path / "model.tar.gz").write_bytes(b"no archive")
+    findings = validate_archive(tmp_path / "model.tar.gz", "electricity")
+    assert list(failed(findings)) == ["members"]
+    assert {one.passed for one in findings[1:]} == {None}
+    assert not is_valid(findings)
+
+
+def test_the_control_has_the_shape_of_a_real_run() -> None:
+    """Else the faults would be refused for another reason."""
+    verdicts = judge_all(Evaluation.model_validate(REPORT), WORKLOAD.gates, against="baseline")
+    assert {one.name for one in verdicts} == set(FINE.judged)
+    assert set(MEMBERS) == {"weights.safetensors", "model.onnx", "model.json", "history.json"}

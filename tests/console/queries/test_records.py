@@ -1,0 +1,328 @@
+"""Decisions, quarantined rows, versions and cost on moto: what wins, what is filtered, what is told of odd things."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.actions.rollback import roll_back
+from console.demo.run import NAMES
+from console.environment import Place
+from console.queries.cost import find_cost
+from console.queries.decisions import find_days, find_decision
+from console.queries.lineage import trace
+from console.queries.quarantine import find_rows, read_file
+from console.queries.run_title import about
+from console.queries.versions import find_versions, registry_of, state_of, status_of
+from millrace.contract.validate import Refused
+from millrace.datasets.quarantine import QuarantineFile
+from millrace.datasets.quarantine import object_key as quarantine_key
+from millrace.decisions.record import Decision, Output, object_key, to_line
+from millrace.errors import ConflictError, PlaceError
+from millrace.release.registry import Candidate, Package
+from millrace.state.table import Pointers, Version
+from millrace.timestamps import moment
+from millrace.workload.declaration import load_workload
+
+CANDIDATE = Candidate(
+    run="run-1",
+    image="i",
+    model_data_url="s3://b/m",
+    evaluation_uri="s3://b/e",
+    instances=("ml.m5.large",),
+    metadata={},
+)
+LAKE = NAMES.platform.bucket("lake")
+DAY = date(1997, 5, 1)
+DECISION = Decision(
+    id="call-0",
+    workload="electricity",
+    event_time=datetime(1997, 5, 1, 6, tzinfo=UTC),
+    key={"timestamp": "1997-05-01T06:00:00"},
+    input='{"nswprice":0.05}',
+    output=Output(value=1, probability=0.75, confidence=0.75),
+    model_version="1",
+    phase="live",
+    fallback=False,
+    latency_ms=1.5,
+    inferred_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    with mock_aws():
+        place = Place(platform=NAMES.platform, client=lambda name: boto3.client(name, region_name="eu-west-1"))
+        place.client("s3").create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
+            place.client("dynamodb").create_table(
+                TableName=table,
+                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        place.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+        yield place
+
+
+def put(place: Place, key: str, lines: list[str]) -> None:
+    place.client("s3").put_object(Bucket=LAKE, Key=key, Body="\n".join(lines).encode())
+
+
+def in_order(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The place, whose S3 says that the keys were written in the order z, a."""
+
+    class Listed:
+        def __init__(self, client: Any) -> None:
+            self._client = client
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._client, name)
+
+        def get_paginator(self, name: str) -> Any:
+            def paginate(**asked: Any) -> Iterator[dict[str, Any]]:
+                for page in self._client.get_paginator(name).paginate(**asked):
+                    for entry in page.get("Contents", []):
+                        second = 1 if entry["Key"].endswith("z.jsonl") else 2
+                        entry["LastModified"] = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
+                    yield page
+
+            return SimpleNamespace(paginate=paginate)
+
+    client = place.client
+    return replace(place, client=lambda name: Listed(client(name)) if name == "s3" else client(name))
+
+
+def test_of_lines_with_one_id_the_one_written_last_wins(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the time of its object, not by the object's name; a line twice is one decision."""
+    prefix = object_key("electricity", DAY, ["m"]).rpartition("/")[0]
+    put(place, f"{prefix}/z.jsonl", [to_line(DECISION), to_line(replace(DECISION, id="call-1"))])
+    put(place, f"{prefix}/a.jsonl", [to_line(replace(DECISION, latency_ms=7.0)), "no decision"])
+    place = in_order(place, monkeypatch)
+    (day,) = find_days(place, NAMES)
+    assert (day.day, day.unreadable) == (DAY, 1)
+    assert {one.id: one.latency_ms for one in day.decisions} == {"call-0": 7.0, "call-1": DECISION.latency_ms}
+    kept = find_decision(place, NAMES, "call-0")
+    assert kept is not None
+    assert (kept.decision.latency_ms, kept.uri) == (7.0, f"s3://{LAKE}/{prefix}/a.jsonl")
+
+
+def test_days_are_asked_from_the_newest_and_both_ends_count(place: Place) -> None:
+    for number in (1, 2, 3, 4):
+        day = DAY.replace(day=number)
+        decision = replace(DECISION, id=f"of-{number}", event_time=DECISION.event_time.replace(day=number))
+        put(place, object_key("electricity", day, [str(number)]), [to_line(decision)])
+    found = [day.day.day for day in find_days(place, NAMES, first=DAY.replace(day=2), last=DAY.replace(day=3))]
+    assert found == [3, 2]
+    assert find_decision(place, NAMES, "of-4", last=DAY.replace(day=3)) is None
+    assert find_decision(place, NAMES, "of-4") is not None
+    assert find_decision(place, NAMES, "of-") is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ("no-such-id", ["decision: no line of"]),
+        ("fallback-0", ["model version: no model answered"]),
+        ("call-0", ["model version: "]),
+    ],
+)
+def test_a_chain_that_ends_early_says_where(place: Place, wanted: str, told: list[str]) -> None:
+    """No such decision; one that no model made; one of a version that the registry does not have."""
+    nobody = Output(value=None, probability=None, confidence=None)
+    fallback = replace(DECISION, id="fallback-0", output=nobody, model_version=None, fallback=True)
+    put(place, object_key("electricity", DAY, ["m"]), [to_line(DECISION), to_line(fallback)])
+    links = list(trace(place, NAMES, wanted))
+    broken = [f"{link.what}: {link.detail}" for link in links if link.state == "broken"]
+    assert len(broken) == len(told) == 1
+    assert broken[0].startswith(told[0])
+    assert links[-1].state == "broken"
+
+
+def quarantined(tmp_path: Path, refused: list[Refused], *, source: str) -> bytes:
+    path = tmp_path / "rows"
+    with QuarantineFile(path, run="run-1", source=source, as_of=moment("1997-05-02T00:00:00Z")) as file:
+        file.add(refused)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("detail", "column", "expected", "came"),
+    [
+        ("nswdemand: expected <= 1, came 17.5", "nswdemand", "<= 1", "17.5"),
+        ("a: expected >= 0, came -1; b: expected a value, came nothing", "a", ">= 0", "-1"),
+        ("name: expected a, b, came 'c; d'", "name", "a, b", "'c; d'"),
+        ("truncated: expected a Parquet file, came one cut off", "truncated", "a Parquet file", "one cut off"),
+        ("expected 8 cells, came 7", None, None, None),
+    ],
+)
+def test_a_detail_is_taken_apart(
+    tmp_path: Path, detail: str, column: str | None, expected: str | None, came: str | None
+) -> None:
+    refused = [Refused(line=3, reason="r", detail=detail, raw="{}")]
+    (row,) = read_file(
+        quarantined(tmp_path, refused, source="s3://landing/electricity/training/a.csv"), feed="training"
+    )
+    assert (row.column, row.expected, row.came) == (column, expected, came)
+    assert (row.detail, row.line, row.drop) == (detail, 3, "electricity/training/a.csv")
+
+
+def test_refused_rows_are_filtered_by_drop_and_reason(place: Place, tmp_path: Path) -> None:
+    as_of = moment("1997-05-02T00:00:00Z")
+    for run, name in (("run-1", "week.csv"), ("run-2", "my-week.csv")):
+        rows = [Refused(line=line, reason=reason, detail="d", raw="") for line, reason in ((9, "range"), (2, "type"))]
+        source = f"s3://landing/electricity/scoring/{name}?versionId=v1"
+        key = quarantine_key("electricity", "scoring", as_of=as_of, run=run, part="refused")
+        content = quarantined(tmp_path, rows, source=source)
+        place.client("s3").put_object(Bucket=LAKE, Key=key, Body=content)
+    assert [row.line for row in find_rows(place, NAMES)] == [2, 9, 2, 9]
+    for drop in (
+        "week.csv",
+        "scoring/week.csv",
+        "electricity/scoring/week.csv",
+        "landing/electricity/scoring/week.csv",
+    ):
+        assert [row.source for row in find_rows(place, NAMES, drop=drop, reason="range")] == [
+            "s3://landing/electricity/scoring/week.csv?versionId=v1"
+        ]
+    assert list(find_rows(place, NAMES, drop="eek.csv")) == []
+
+
+def version(number: int, arn: str) -> Version:
+    return Version(
+        package_arn=arn, version=str(number), model_name="m", run=f"run-{number}",
+        baseline_uri="",
+    )  # fmt: skip
+
+
+def package(number: int, approval: str) -> Package:
+    return Package(
+        arn=NAMES.package_arn(str(number)),
+        version=str(number),
+        image="",
+        model_data_url="",
+        approval=approval,
+        metadata={},
+    )
+
+
+def test_where_a_version_stands() -> None:
+    live, before = (version(number, NAMES.package_arn(str(number))) for number in (3, 2))
+    pointers = Pointers(champion=live, previous=before)
+    waiting = "PendingManualApproval"
+    packages = (package(4, waiting), *(package(number, "Approved") for number in (3, 2, 1)))
+    found = [status_of(one, pointers) for one in packages]
+    assert found == ["registered", "live", "previous", "retired"]
+
+
+def test_a_version_registered_by_hand_is_listed_and_ends_a_chain(place: Place) -> None:
+    """It has no run: nothing is known of its making."""
+    container = {"Image": "i", "ModelDataUrl": "s3://b/m"}
+    place.client("sagemaker").create_model_package(
+        ModelPackageGroupName=NAMES.package_group,
+        ModelApprovalStatus="PendingManualApproval",
+        InferenceSpecification={"Containers": [container], "SupportedContentTypes": ["application/json"]},
+    )
+    (found,) = find_versions(place, NAMES)
+    assert (found.version, found.status, found.run, found.trained_at) == ("1", "registered", "", None)
+    put(place, object_key("electricity", DAY, ["m"]), [to_line(DECISION)])
+    last = list(trace(place, NAMES, "call-0"))[-1]
+    assert (last.state, last.detail) == ("broken", "its metadata has no run, tag, snapshot_id, rows, gate")
+
+
+@pytest.fixture
+def second_live(place: Place) -> Place:
+    """Version 2 is live, version 1 was; version 3 was never released."""
+    registry = registry_of(place, NAMES)
+    for run in ("run-1", "run-2", "run-3"):
+        made = registry.register(replace(CANDIDATE, run=run))
+        if run != "run-3":
+            registry.approve(made, reason="released")
+    first, second = (version(number, NAMES.package_arn(str(number))) for number in (1, 2))
+    state_of(place, NAMES).move(Pointers(champion=second, previous=first))
+    role = "arn:aws:iam::123456789012:role/machine-role"
+    definition = {"StartAt": "Hold", "States": {"Hold": {"Type": "Wait", "Seconds": 600, "End": True}}}
+    place.client("stepfunctions").create_state_machine(
+        name=NAMES.machine("release"), definition=json.dumps(definition), roleArn=role
+    )
+    return place
+
+
+def test_the_machine_is_asked_for_the_previous_version(second_live: Place) -> None:
+    started = roll_back(second_live, NAMES, reason="worse since Tuesday")
+    assert (started.version, started.replaced) == ("1", "2")
+    assert about(NAMES, "release", {"rollback": {"to": "1"}}) == "back to version 1"
+    assert about(NAMES, "release", {"rollback": {"reason": "r"}}) == "back to the version before"
+    said = second_live.client("stepfunctions").describe_execution(executionArn=started.execution)
+    assert json.loads(said["input"]) == {
+        "cause": "command",
+        "rollback": {
+            "reason": "worse since Tuesday",
+            "who": second_live.client("sts").get_caller_identity()["Arn"],
+            "to": "1",
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [("2", "got 2, which is"), ("3", "version 3 is PendingManualApproval"), ("9", "expected a version of .*, got 9")],
+)
+def test_a_rollback_that_cannot_be_starts_nothing(second_live: Place, to: str, told: str) -> None:
+    with pytest.raises((ConflictError, PlaceError), match=told):
+        roll_back(second_live, NAMES, reason="r", to=to)
+    machine = NAMES.machine_arn("release")
+    assert second_live.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
+
+
+def test_a_lease_counts_while_its_holder_runs(second_live: Place) -> None:
+    """A holder that has ended is cleaned up soon: it is no reason to refuse."""
+    state, until = state_of(second_live, NAMES), moment("2100-01-01T00:00:00Z")
+    first = roll_back(second_live, NAMES, reason="r")
+    state.take_lease("release", holder=first.execution, as_of=moment("1997-01-01T00:00:00Z"), expires_at=until)
+    with pytest.raises(ConflictError, match=f"expected no release to run, {first.execution} does"):
+        roll_back(second_live, NAMES, reason="r")
+    second_live.client("stepfunctions").stop_execution(executionArn=first.execution)
+    assert roll_back(second_live, NAMES, reason="r").version == "1"
+
+
+def test_a_month_without_anything_and_one_that_is_none(place: Place) -> None:
+    workload = load_workload(Path("workloads/electricity"))
+    place = replace(place, platform=replace(place.platform, stage="dev"))
+    names = replace(NAMES, platform=place.platform)
+    for table in (names.platform.state_table,):
+        place.client("dynamodb").create_table(
+            TableName=table,
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    place.client("sagemaker").create_model_package_group(ModelPackageGroupName=names.package_group)
+    found = find_cost(place, names, workload)
+    assert found.month == f"{datetime.now(UTC):%Y-%m}"
+    assert (found.runs, found.serving, found.reserved_usd) == ((), None, 0)
+    state_of(place, names).reserve_usd(
+        1.5, run="arn:x:failed-early", as_of=moment("1997-05-03T00:00:00Z"), monthly_usd=50
+    )
+    place.client("s3").create_bucket(
+        Bucket=names.platform.bucket("artefacts"), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    may = find_cost(place, names, workload)
+    assert (may.month, may.reserved_usd) == ("1997-05", 1.5)
+    (run,) = may.runs
+    assert (run.run, run.jobs, run.estimated_usd, run.reserved_usd) == ("failed-early", 0, 0, None)
+    assert math.isclose(may.budget_usd, 50)
+    with pytest.raises(PlaceError, match="--month: expected a month as 1997-06, got 'May'"):
+        find_cost(place, names, workload, month="May")

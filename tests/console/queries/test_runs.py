@@ -1,0 +1,240 @@
+"""Runs listed, found and told, on machines that run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from console.actions.redrive import redrive, start_again
+from console.actions.start import start
+from console.queries.run_title import about
+from console.queries.runs import Run, find_run, list_runs, short_names, tell
+from console.queries.watch import Follower
+from millrace.errors import PlaceError, RunError
+from millrace.names import MACHINES
+from tests.console.conftest import NAMES, PASS
+
+FAIL = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}
+WAIT = {"Type": "Wait", "Seconds": 300, "End": True}
+LISTED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def run_named(name: str) -> Run:
+    return Run(arn=f"arn:{name}", machine="train", name=name, status="FAILED", started=LISTED, stopped=None, redrives=0)
+
+
+def test_a_workload_that_is_not_deployed_is_told(states: Any) -> None:
+    with pytest.raises(PlaceError, match=r"expected the machines of millrace-local-electricity .*, got none"):
+        list_runs(states, NAMES)
+    with pytest.raises(PlaceError, match="expected the machine millrace-local-electricity-train, got none"):
+        start(states, NAMES, "train")
+
+
+def test_runs_of_all_machines_are_listed_newest_first(
+    states: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    made = {name: machine(name, {"A": PASS}) for name in MACHINES if name != "monitor"}
+    arns = [ran(made[name]) for name in ("ingest", "train", "ingest")]
+    machine("train", {"F": FAIL})
+    arns.append(ran(made["train"]))
+    assert [run.arn for run in list_runs(states, NAMES)] == arns[::-1]
+    assert [run.arn for run in list_runs(states, NAMES, limit=2)] == arns[:1:-1]
+    assert [run.arn for run in list_runs(states, NAMES, machine="train")] == [arns[3], arns[1]]
+    (bad,) = list_runs(states, NAMES, status="FAILED")
+    assert (bad.arn, bad.machine, bad.status, bad.redrives) == (arns[3], "train", "FAILED", 0)
+    assert bad.seconds is not None
+    assert list_runs(states, NAMES, status="ABORTED") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [({"machine": "trane"}, r"--machine: expected one of .*'train'.*, got 'trane'"),
+     ({"status": "BAD"}, r"--status: expected one of .*'FAILED'.*, got 'BAD'")],
+)  # fmt: skip
+def test_a_filter_that_is_none_is_told(states: Any, asked: dict[str, str], told: str) -> None:
+    with pytest.raises(RunError, match=told):
+        list_runs(states, NAMES, **asked)
+
+
+def test_a_run_is_found_by_arn_name_and_beginning(
+    states: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    made = machine("score", {"A": PASS})
+    one, other = ran(made, name="twin-a"), ran(made, name="twin-b")
+    longer = ran(made, name="twin-a-again")
+    for word in (one, "twin-a"):
+        assert find_run(states, NAMES, word).arn == one
+    assert find_run(states, NAMES, "twin-b").arn == find_run(states, NAMES, other).arn == other
+    assert find_run(states, NAMES, "twin-a-").arn == longer
+    with pytest.raises(RunError, match=r"expected one run, 'twin' fits 3: .*score twin-a-again .*score twin-a "):
+        find_run(states, NAMES, "twin")
+    for nobody in ("nobody", ""):
+        with pytest.raises(RunError, match=f"got '{nobody}'; `millrace runs` lists them"):
+            find_run(states, NAMES, nobody)
+    with pytest.raises(RunError, match="expected an execution that is there"):
+        find_run(states, NAMES, NAMES.execution_arn("score", "nobody"))
+    with pytest.raises(RunError, match=r"expected an execution of .*millrace-local-electricity-<machine>"):
+        find_run(states, NAMES, one.replace("electricity", "gas"))
+
+
+def test_names_are_cut_where_they_differ() -> None:
+    names = ("0123456789ab", "0123456789cd", "fedcba9876543210", "tiny")  # pragma: allowlist secret
+    short = ["0123456789a", "0123456789c", "fedcba98", "tiny"]  # pragma: allowlist secret
+    assert list(short_names([run_named(name) for name in names]).values()) == short
+
+
+def test_a_run_is_told_whole(states: Any, machine: Callable[..., str], ran: Callable[..., str]) -> None:
+    made = machine("ingest", {"A": {"Type": "Pass", "Next": "F"}, "F": FAIL})
+    given = {"cause": "an-event", "detail": {"key": "electricity/training/may.csv", "run": "arn:of:parent"}}
+    told = tell(states, NAMES, find_run(states, NAMES, ran(made, given)))
+    assert (told.about, told.input, told.output, told.parent) == ("training/may.csv", given, None, "arn:of:parent")
+    assert (told.error, told.cause, told.redrivable) == ("Broken", "on purpose", True)
+    assert [(step.name, step.outcome) for step in told.steps] == [("A", "succeeded"), ("F", "failed")]
+    machine("ingest", {"A": PASS})
+    good = tell(states, NAMES, find_run(states, NAMES, ran(made, given)))
+    assert (good.output, good.redrivable) == (given, False)
+    assert good.why_not_redrivable == "Execution is SUCCEEDED and cannot be redriven"
+
+
+def test_children_are_found_by_start_and_by_event(
+    states: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    """EventBridge names an execution after its event; a run by another event is nobody's child."""
+    child = machine("train", {"A": PASS})
+    given = {"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id"}
+    nested = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync:2",
+        "Parameters": {"StateMachineArn": child, "Name": "nested", "Input": given},
+        "ResultPath": None,
+        "Next": "P",
+    }
+    entry = {"Source": "millrace", "DetailType": "test", "Detail": {}}
+    put = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::events:putEvents",
+        "Parameters": {"Entries": [entry]},
+        "End": True,
+    }
+    parent = machine("retrain", {"N": nested, "P": put})
+    arn = ran(parent)
+    event = json.loads(states.describe_execution(executionArn=arn)["output"])["Entries"][0]["EventId"]
+    by_event = ran(machine("release", {"A": PASS}), name=f"{event}_rule")
+    ran(NAMES.machine_arn("release"), name="another-event")
+    told = tell(states, NAMES, find_run(states, NAMES, arn))
+    assert told.children == [NAMES.execution_arn("train", "nested"), by_event]
+    assert tell(states, NAMES, find_run(states, NAMES, "nested")).parent == arn
+    followed = Follower(states=states, names=NAMES, poll_s=0.01, grace_s=0.1).follow(arn)
+    assert [each.run.arn for each in followed] == [arn, *told.children]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("ingest", {"detail": {"key": "electricity/labels/1997-05.csv"}}, "labels/1997-05.csv"),
+        ("score", {"detail": {"key": "electricity/scoring/week.csv"}}, "scoring/week.csv"),
+        ("score", {}, "the newest drop"),
+        ("train", {"reason": "alarm"}, "alarm"),
+        ("train", {"detail": {"rows_total": 7}}, "first"),
+        ("train", {}, "command"),
+        ("retrain", {"detail": {"alarmName": "millrace-local-electricity-input-drift"}}, "alarm input-drift"),
+        ("retrain", {"detail": {"alarms": ["millrace-local-electricity-error"]}}, "alarm error"),
+        ("retrain", {"detail": {"schedule": "retrain"}}, "schedule"),
+        ("retrain", {"reason": "alarm"}, "alarm"),
+        ("retrain", {"cause": "command"}, "command"),
+        ("release", {"detail": {"version": "2", "package_arn": "arn/2"}}, "version 2"),
+        ("release", {"detail": {"package_arn": "arn:aws:sagemaker:model-package/g/3"}}, "version 3"),
+        ("release", {}, ""),
+        ("monitor", {"as_of": "1997-05-15T06:00:00Z"}, "windows until 1997-05-15"),
+        ("monitor", {}, ""),
+        ("of tomorrow", {}, ""),
+        ("train", {"detail": "text"}, "command"),
+    ],
+)
+def test_what_a_run_is_about(name: str, given: dict[str, Any], told: str) -> None:
+    assert about(NAMES, name, given) == told
+
+
+def test_a_start_is_a_persons_command(states: Any, machine: Callable[..., str]) -> None:
+    machine("train", {"A": PASS})
+    run = start(states, NAMES, "train", as_of=datetime(1997, 5, 15, tzinfo=UTC))
+    given = json.loads(states.describe_execution(executionArn=run.arn)["input"])
+    assert given == {"cause": "command", "as_of": "1997-05-15T00:00:00+00:00"}
+    assert find_run(states, NAMES, run.name).arn == run.arn
+    plain = start(states, NAMES, "train")
+    assert json.loads(states.describe_execution(executionArn=plain.arn)["input"]) == {"cause": "command"}
+
+
+def test_a_failed_run_goes_on_and_a_good_one_does_not(
+    states: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    arn = ran(machine("ingest", {"F": FAIL}))
+    done = redrive(states, find_run(states, NAMES, arn))
+    assert (done.arn, done.how, done.notes) == (arn, "redriven", [])
+    assert states.describe_execution(executionArn=arn)["redriveCount"] == 1
+    good = find_run(states, NAMES, ran(machine("ingest", {"A": PASS})))
+    with pytest.raises(RunError, match=r"Execution is SUCCEEDED and cannot be redriven: .*`millrace rerun \w+ --new`"):
+        redrive(states, good)
+    again = start_again(states, good)
+    assert again.how == "started"
+    assert again.arn != good.arn
+
+
+def test_a_changed_definition_is_asked_about_first(
+    states: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    run = find_run(states, NAMES, ran(machine("ingest", {"F": FAIL})))
+    machine("ingest", {"A": PASS})
+    with pytest.raises(
+        RunError, match=r"the machine's definition has changed since it began.*--new.*--keep-definition"
+    ):
+        redrive(states, run)
+    assert states.describe_execution(executionArn=run.arn)["redriveCount"] == 0
+    assert redrive(states, run, keep_definition=True).how == "redriven"
+    follower = Follower(states=states, names=NAMES, poll_s=0.01)
+    assert follower.end_of(run.arn).run.status == "FAILED"  # by the old definition
+    fresh = start_again(states, find_run(states, NAMES, run.arn))
+    assert follower.end_of(fresh.arn).run.status == "SUCCEEDED"  # by the new one
+
+
+def test_a_running_one_is_left_alone(states: Any, machine: Callable[..., str]) -> None:
+    run = start(states, NAMES, machine("score", {"W": WAIT}) and "score")
+    with pytest.raises(RunError, match="Execution is RUNNING and cannot be redriven: wait for its end, or stop it"):
+        redrive(states, run)
+    with pytest.raises(RunError, match="Execution is RUNNING"):
+        start_again(states, run)
+    follower = Follower(states=states, names=NAMES, poll_s=0.01, limit_s=0.05)
+    with pytest.raises(RunError, match="expected its end within 0 s, it still runs"):
+        follower.end_of(run.arn)
+    states.stop_execution(executionArn=run.arn)
+    assert follower.end_of(run.arn).run.status == "ABORTED"
+
+
+def test_of_a_child_it_is_told_that_its_parent_stays(
+    states: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    child = machine("train", {"F": FAIL})
+    given = {"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id"}
+    call = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync:2",
+        "Parameters": {"StateMachineArn": child, "Name": "child", "Input": given},
+        "End": True,
+    }
+    parent = ran(machine("retrain", {"N": call}))
+    failed = find_run(states, NAMES, "child")
+    (note,) = redrive(states, failed).notes
+    assert note.startswith(f"{parent.rpartition(':')[2]}, which waited for child, stays FAILED")
+    Follower(states=states, names=NAMES, poll_s=0.01).end_of(failed.arn)
+    again = start_again(states, find_run(states, NAMES, "child"))
+    assert tell(states, NAMES, find_run(states, NAMES, again.arn)).parent == ""
+
+
+def test_a_run_that_does_not_come_is_told(states: Any) -> None:
+    follower = Follower(states=states, names=NAMES, poll_s=0.01)
+    with pytest.raises(RunError, match=r"expected a run within 0 s, got none: .*millrace-local-electricity-drops-dead"):
+        follower.wait_for(NAMES.execution_arn("ingest", "nobody"), limit_s=0.05)

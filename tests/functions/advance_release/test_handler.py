@@ -1,0 +1,118 @@
+"""The conclusion: pointers by compare-and-set, the package approved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from millrace.errors import ConflictError
+from millrace.release.registry import Candidate, Registry
+from millrace.state.table import Pointers
+from millrace.timestamps import moment
+
+AS_OF = moment("1997-01-01T00:12:00Z")
+
+
+@pytest.fixture
+def packages(aws):
+    """Versions 1 and 2, waiting for approval."""
+    registry = Registry(aws.sagemaker, group=aws.names.package_group)
+    candidates = [
+        Candidate(
+            run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e", instances=("ml.m5.large",),
+            metadata={"data_digest": "d"},
+        )
+        for run in ("7c1b2f0e-first", "second")
+    ]  # fmt: skip
+    return [registry.register(candidate) for candidate in candidates]
+
+
+def second(event, packages, **changes):
+    asked = (
+        event("advance_release") | {"execution": "arn:aws:states:eu-west-1:123456789012:execution:x:second"} | changes
+    )
+    asked["state"]["start_release"]["answer"] |= {"version": "2", "package_arn": packages[1].arn, "run_name": "second"}
+    return asked
+
+
+def test_the_first_version_goes_live(aws, load, event, packages):
+    assert load("advance_release")(event("advance_release")) == {"revision": 1}
+    champion = aws.state.champion()
+    assert champion.version == "1"
+    assert champion.model_name == "millrace-local-electricity-v1-5d2c7e-0-0"
+    assert champion.baseline_uri == aws.names.run_uri("7c1b2f0e-first", "baseline.json")
+    package = aws.sagemaker.describe_model_package(ModelPackageName=packages[0].arn)
+    assert package["ModelApprovalStatus"] == "Approved"
+    assert package["CustomerMetadataProperties"]["data_digest"] == "d"
+    assert [record["what"] for record in aws.audit()] == ["release.live"]
+
+
+def test_a_retry_changes_nothing(aws, load, event, packages):
+    handler = load("advance_release")
+    assert handler(event("advance_release")) == handler(event("advance_release"))
+
+
+def test_the_version_before_is_kept_as_previous(aws, load, event, packages):
+    handler = load("advance_release")
+    handler(event("advance_release"))
+    aws.state.free(event("advance_release")["execution"])
+    handler(second(event, packages))
+    pointers = aws.state.pointers()
+    assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("2", "1", 2)
+
+
+def test_an_old_release_that_was_redriven_does_not_win(aws, load, event, packages):
+    handler = load("advance_release")
+    handler(second(event, packages))
+    aws.state.free(second(event, packages)["execution"])
+    with pytest.raises(ConflictError, match="version 2 is live already"):
+        handler(event("advance_release"))
+    assert aws.state.champion().version == "2"
+
+
+def back(event, replaced):
+    asked = event(
+        "advance_release", rollback={"reason": "worse since Tuesday", "who": "arn:aws:iam::123456789012:user/kim"}
+    )
+    asked["execution"] = "arn:aws:states:eu-west-1:123456789012:execution:x:back"
+    asked["state"]["start_release"]["answer"]["previous_version"] = replaced
+    return asked
+
+
+def test_a_rollback_swaps_the_pointers_and_is_audited(aws, load, event, packages):
+    handler = load("advance_release")
+    for asked in (event("advance_release"), second(event, packages)):
+        handler(asked)
+        aws.state.free(asked["execution"])
+    assert handler(back(event, "2")) == handler(back(event, "2"))
+    pointers = aws.state.pointers()
+    assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("1", "2", 3)
+    (record,) = [record for record in aws.audit() if record["what"] == "release.rolled_back"]
+    assert record["details"] == {
+        "version": "1", "revision": 3, "by": "arn:aws:iam::123456789012:user/kim", "reason": "worse since Tuesday",
+        "replaced": "2",
+    }  # fmt: skip
+
+
+def test_an_old_rollback_that_was_redriven_does_not_win(aws, load, event, packages):
+    handler = load("advance_release")
+    handler(second(event, packages))
+    aws.state.free(second(event, packages)["execution"])
+    with pytest.raises(ConflictError, match="expected version 3 live, got 2"):
+        handler(back(event, "3"))
+
+
+def test_without_the_lease_nothing_moves(aws, load, event, packages):
+    aws.state.take_lease("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    with pytest.raises(ConflictError, match="lease of release"):
+        load("advance_release")(event("advance_release"))
+    assert aws.state.pointers() == Pointers()
+
+
+def test_two_writers_at_once_are_told_apart(aws, load, event, packages):
+    before = aws.state.pointers()
+    load("advance_release")(event("advance_release"))
+    with pytest.raises(ConflictError):
+        aws.state.move(replace(before, champion=None))

@@ -1,0 +1,128 @@
+"""The guard's decision, every objection seen, and two years of alarms; of guards at once: tests/functions/guard."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from functions.guard.decision import Evidence, answer, decide, record
+from millrace.state.table import LastRetraining, Lease
+from millrace.timestamps import moment, month
+from millrace.workload.declaration import Budget, Retraining
+
+NOW = moment("1997-06-01T06:00:00Z")
+POLICY = Retraining(
+    schedule="cron(0 7 1 1,7 ? *)", cool_down_days=35, minimum_new_labels=1344, maximum_runs_per_month=4
+)
+BUDGET = Budget(monthly_usd=50)
+FINE = Evidence(
+    as_of=NOW,
+    trigger="alarm",
+    execution="me",
+    has_champion=True,
+    lease=None,
+    last=LastRetraining(),
+    labels_total=7200,
+    spent_usd=1.0,
+    projected_usd=0.2,
+)
+
+
+def last(days, *, runs=1, labels=0, run="before"):
+    at = NOW - timedelta(days=days)
+    return LastRetraining(run=run, started_at=at, labels_total=labels, counted_month=month(at), runs_in_month=runs)
+
+
+OBJECTIONS = {
+    "no_champion": (replace(FINE, has_champion=False), None),
+    "running": (
+        replace(FINE, lease=Lease(holder="other", as_of=NOW, expires_at=NOW + timedelta(hours=9))),
+        "1997-06-01T15:00:00Z",
+    ),
+    "cool_down": (replace(FINE, last=last(34)), "1997-06-02T06:00:00Z"),
+    "runs_per_month": (replace(FINE, trigger="command", last=last(0, runs=4)), "1997-07-01T00:00:00Z"),
+    "budget": (replace(FINE, spent_usd=49.9), "1997-07-01T00:00:00Z"),
+    "new_labels": (replace(FINE, last=last(40, labels=7200 - 1343)), None),
+}
+
+
+def decided(evidence):
+    return decide(evidence, policy=POLICY, budget=BUDGET)
+
+
+def test_nothing_against_it():
+    assert decided(FINE).accepted
+    assert decided(replace(FINE, last=last(35, labels=7200 - 1344))).accepted
+
+
+@pytest.mark.parametrize("reason", OBJECTIONS)
+def test_each_objection_is_seen_with_its_earliest_next_time(reason):
+    evidence, earliest = OBJECTIONS[reason]
+    decision = decided(evidence)
+    assert (decision.accepted, decision.reason) == (False, reason)
+    assert answer(evidence, decision)["earliest_next"] == earliest
+    assert decision.sentence
+
+
+def test_the_objection_that_lasts_longest_is_told():
+    evidence = replace(FINE, last=last(1), spent_usd=49.9)
+    assert decided(evidence).reason == "cool_down"
+
+
+def test_a_run_dearer_than_a_month_has_no_next_time():
+    assert decided(replace(FINE, projected_usd=51)).earliest_next is None
+
+
+def test_a_command_is_held_by_neither_cool_down_nor_labels():
+    evidence = replace(FINE, last=last(1, labels=7200))
+    assert not decided(evidence).accepted
+    assert decided(replace(evidence, trigger="command")).accepted
+
+
+def test_an_expired_lease_and_the_own_one_do_not_hold():
+    lease = Lease(holder="other", as_of=NOW - timedelta(days=2), expires_at=NOW)
+    assert decided(replace(FINE, lease=lease)).accepted
+    assert decided(replace(FINE, lease=replace(lease, holder="me", expires_at=NOW + timedelta(1)))).accepted
+
+
+def test_a_table_made_anew_counts_from_zero():
+    assert replace(FINE, last=last(40, labels=9999)).new_labels == 0
+
+
+def test_a_redrive_gets_the_same_answer():
+    assert decided(replace(FINE, last=last(0, run="me"))).accepted
+
+
+def test_the_record_says_who_what_and_why():
+    evidence, _ = OBJECTIONS["budget"]
+    kept = record(evidence, decided(evidence), cause="alarm-1")
+    assert (kept.what, kept.cause, kept.who) == ("retrain.refused", "alarm-1", "guard of me")
+    assert kept.details["evidence"]["projected_usd"] == 0.2
+
+
+def test_over_two_years_of_alarms_the_policy_holds():
+    """1,000 alarms one after another at random hours: cool-down and money are never broken."""
+    rng = random.Random(7)
+    hours = sorted(rng.randrange(2 * 365 * 24) for _ in range(1000))
+    state, starts, spent = LastRetraining(), [], {}
+    for number, hour in enumerate(hours):
+        now = NOW + timedelta(hours=hour)
+        evidence = replace(
+            FINE, as_of=now, execution=str(number), last=state, labels_total=hour * 2,
+            spent_usd=spent.get(month(now), 0.0), projected_usd=13.0,
+        )  # fmt: skip
+        if decided(evidence).accepted:
+            starts.append(now)
+            spent[month(now)] = spent.get(month(now), 0.0) + 13.0
+            state = LastRetraining(
+                run=str(number), started_at=now, labels_total=hour * 2, counted_month=month(now),
+                runs_in_month=state.runs_in(month(now)) + 1,
+            )  # fmt: skip
+    gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
+    assert 10 < len(starts) <= 2 * 365 / 35 + 1
+    assert min(gaps) >= timedelta(days=35)
+    assert max(spent.values()) <= 50

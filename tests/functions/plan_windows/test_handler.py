@@ -1,0 +1,118 @@
+"""The windows function: what it lists, writes and answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+from pyiceberg.catalog.memory import InMemoryCatalog
+
+from functions.plan_windows.labels import labels_between
+from millrace.decisions.record import prefix
+from millrace.messages.monitor import Planned, read_request
+from millrace.state.table import Pointers, Version
+from millrace.workload.declaration import load_workload
+
+if TYPE_CHECKING:
+    from tests.functions.conftest import Aws
+
+LABELLED = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
+Load = Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
+Event = Callable[..., dict[str, Any]]
+CHAMPION = Version(
+    package_arn="arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/1",
+    version="1",
+    model_name="millrace-local-electricity-1",
+    run="first",
+    baseline_uri="s3://millrace-local-artefacts-123456789012-eu-west-1/electricity/runs/first/baseline.json",
+)
+
+
+def decide(aws: Aws, day: date) -> str:
+    key = f"{prefix('electricity', day)}x.jsonl"
+    aws.put(f"s3://{aws.names.platform.bucket('lake')}/{key}", "")
+    return key
+
+
+def read(aws: Aws, uri: str) -> bytes:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    body: bytes = aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body
+
+
+def test_without_a_champion_there_is_nothing_to_compare_with(load: Load, event: Event) -> None:
+    assert load("plan_windows")(event("plan_windows"))["reason"] == "no champion"
+
+
+def test_without_a_complete_window(aws: Aws, load: Load, event: Event) -> None:
+    aws.state.move(Pointers(champion=CHAMPION))
+    decide(aws, date(1997, 1, 30))
+    answer = load("plan_windows")(event("plan_windows"))
+    assert (answer["count"], answer["reason"]) == (0, "no window is complete")
+
+
+def test_complete_windows_from_the_first_decision_on(aws: Aws, load: Load, event: Event) -> None:
+    aws.state.move(Pointers(champion=CHAMPION))
+    keys = [decide(aws, day) for day in (date(1997, 1, 1), date(1997, 1, 20), date(1997, 1, 28), date(1997, 1, 30))]
+    planned = Planned.model_validate(load("plan_windows")(event("plan_windows")))
+    assert (planned.count, planned.decisions, planned.model_version) == (4, 3, "1")
+    assert planned.baseline_uri == CHAMPION.baseline_uri
+    first, *paths = json.loads(read(aws, planned.manifest_uri))
+    assert [first["prefix"] + path for path in paths[1:]] == [
+        f"s3://{aws.names.platform.bucket('lake')}/{key}" for key in keys[:3]
+    ]
+    assert read(aws, first["prefix"] + paths[0]) == b""
+    request = read_request(read(aws, planned.config_uri + "request.json"))
+    assert [window.start.day for window in request.windows] == [1, 8, 15, 22]
+    assert request.as_of == datetime(1997, 2, 1, 6, tzinfo=UTC)
+    for name in ("workload.yaml", "contract.yaml"):
+        assert read(aws, planned.config_uri + name)
+
+
+def test_the_cursors_are_followed(aws: Aws, load: Load, event: Event) -> None:
+    aws.state.move(Pointers(champion=CHAMPION))
+    decide(aws, date(1997, 1, 1))
+    for name in ("monitor", "monitor-error"):
+        aws.state.advance_cursor(name, window_end=datetime(1997, 1, 22, tzinfo=UTC))
+    planned = Planned.model_validate(load("plan_windows")(event("plan_windows")))
+    request = read_request(read(aws, planned.config_uri + "request.json"))
+    assert [(w.start.day, w.judge_input, w.judge_error) for w in request.windows] == [
+        (8, False, False), (15, False, False), (22, True, True),
+    ]  # fmt: skip
+
+
+class Shelf:
+    """A lake whose tables lie in memory."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def find(self, name: str) -> Any:
+        return self._table if name == "labels" else None
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_labels_of_the_windows_only(zone: str | None, tmp_path: Any) -> None:
+    catalog = InMemoryCatalog("x", warehouse=f"file://{tmp_path}")
+    catalog.create_namespace("n")
+    times = [datetime(1997, 1, day, hour) for day, hour in ((1, 0), (7, 23), (8, 0))]  # noqa: DTZ001 - as the contract has it
+    rows = pa.table(
+        {
+            "timestamp": pa.array(times, pa.timestamp("us", zone)),
+            "class": pa.array([0, 1, 1], pa.int32()),
+            "_source": ["a", "a", "b"],
+        }
+    )
+    table = catalog.create_table("n.labels", schema=rows.schema)
+    table.append(rows)
+    surface = load_workload(LABELLED).prediction
+    start, end = datetime(1997, 1, 1, tzinfo=UTC), datetime(1997, 1, 8, tzinfo=UTC)
+    found = labels_between(Shelf(table), surface, start, end)  # type: ignore[arg-type]
+    assert found is not None
+    assert (found.column_names, found["class"].to_pylist()) == (["timestamp", "class"], [0, 1])
+    assert labels_between(Shelf(None), surface, start, end) is None  # type: ignore[arg-type]

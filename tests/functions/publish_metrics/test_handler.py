@@ -1,0 +1,92 @@
+"""The publication function: metrics, cursors, and alarms that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from functions.publish_metrics.metrics import metrics_of
+from millrace.messages.monitor import ErrorReport, InputReport, Report, WindowReport
+
+if TYPE_CHECKING:
+    from tests.functions.conftest import Aws
+
+Load = Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
+Event = Callable[..., dict[str, Any]]
+NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def report(input_ratio: float | None, error_ratio: float | None) -> Report:
+    told = InputReport(rows=336, usual_rows=336, ratio=input_ratio, findings=())
+    wrong = ErrorReport(answered=336, labelled=336, champions=336, error=0.2, ratio=error_ratio, settled=True)
+    window = WindowReport(start=NEW_YEAR, end=NEW_YEAR + WEEK, decisions=336, input=told, error=wrong)
+    return Report(
+        workload="electricity",
+        as_of=NEW_YEAR + WEEK,
+        model_version="1",
+        unreadable=0,
+        windows=(window,),
+    )
+
+
+@pytest.fixture
+def publish(aws: Aws, load: Load, event: Event) -> Callable[[Report], dict[str, Any]]:
+    handler = load("publish_metrics")
+
+    def published(found: Report) -> dict[str, Any]:
+        call = event("publish_metrics")
+        aws.put(call["state"]["plan_windows"]["answer"]["report_uri"] + "/report.json", found.model_dump_json())
+        return handler(call)
+
+    return published
+
+
+def alarm(name: str, state: str) -> None:
+    cloudwatch = boto3.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName=f"millrace-local-electricity-{name}",
+        Namespace="Millrace",
+        MetricName="x",
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    cloudwatch.set_alarm_state(AlarmName=f"millrace-local-electricity-{name}", StateValue=state, StateReason="test")
+
+
+def test_the_metrics_are_ratios_without_a_time_of_their_own() -> None:
+    data = metrics_of(report(1.5, None))
+    assert [(one["MetricName"], one["Value"]) for one in data] == [("InputDrift", 1.5), ("WindowsJudged", 1.0)]
+    assert all("Timestamp" not in one for one in data)
+
+
+def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[Report], dict[str, Any]]) -> None:
+    answer = publish(report(0.4, 0.7))
+    assert answer == {"judged": 1, "input_ratio": 0.4, "error_ratio": 0.7, "ask_guard": False, "alarms": []}
+    found = boto3.client("cloudwatch").list_metrics(Namespace="Millrace")["Metrics"]
+    assert {metric["MetricName"] for metric in found} == {"InputDrift", "Error", "WindowsJudged"}
+    assert aws.state.cursor("monitor") == aws.state.cursor("monitor-error") == NEW_YEAR + WEEK
+    aws.state.advance_cursor("monitor", window_end=NEW_YEAR + 3 * WEEK)
+    publish(report(0.4, 0.7))
+    assert aws.state.cursor("monitor") == NEW_YEAR + 3 * WEEK
+
+
+@pytest.mark.parametrize(
+    ("state", "input_ratio", "asks"),
+    [("ALARM", 1.4, True), ("ALARM", None, True), ("ALARM", 0.9, False), ("OK", 1.4, False)],
+)
+def test_the_guard_is_asked_again_while_an_alarm_stays(
+    state: str, input_ratio: float | None, asks: bool, publish: Callable[[Report], dict[str, Any]]
+) -> None:
+    alarm("input-drift", state)
+    alarm("error", "OK")
+    answer = publish(report(input_ratio, None))
+    assert answer["ask_guard"] is asks
+    assert tuple(answer["alarms"]) == (("millrace-local-electricity-input-drift",) if asks else ())

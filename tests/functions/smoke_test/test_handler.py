@@ -1,0 +1,84 @@
+"""The probe: the challenger speaks HTTP, right or wrong."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+ROWS = [{"nswprice": 0.05, "period": 0.5}, {"nswprice": 0.09, "period": 0.75}]
+EXPECTED = [0.25, 0.875]
+
+
+class Challenger:
+    """What the endpoint answers, and what it was asked."""
+
+    def __init__(self):
+        self.version, self.probabilities, self.asked = "1", list(EXPECTED), []
+
+
+@pytest.fixture
+def challenger(aws, monkeypatch):
+    state = Challenger()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            assert self.path == "/endpoints/millrace-local-electricity-challenger/invocations"
+            state.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            predictions = [{"value": 1, "probability": p, "confidence": p} for p in state.probabilities]
+            body = json.dumps({"model_version": state.version, "predictions": predictions}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("localhost", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://localhost:{server.server_address[1]}")
+    aws.put(
+        aws.names.run_uri("7c1b2f0e-first", "evaluation", "sample.json"),
+        json.dumps({"rows": ROWS, "probabilities": EXPECTED}),
+    )
+    yield state
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_the_model_that_was_evaluated_passes(challenger, load, event):
+    challenger.probabilities[0] += 0.00009
+    answer = load("smoke_test")(event("smoke_test"))
+    assert answer["passed"]
+    assert answer["rows"] == 2
+    assert challenger.asked == [{"rows": ROWS}]
+
+
+@pytest.mark.parametrize(
+    ("version", "probabilities", "words"),
+    [
+        ("1", [0.2502, 0.875], "largest difference"),
+        ("1", [0.875, 0.25], "largest difference"),
+        ("7", EXPECTED, "version 7 answered"),
+        ("1", [0.25], "expected 2 answers, got 1"),
+        ("1", [0.25, 0.875, 0.5], "expected 2 answers"),
+        ("1", [float("nan"), 0.875], "no number"),
+    ],
+)
+def test_any_other_model_is_refused(challenger, load, event, version, probabilities, words):
+    challenger.version, challenger.probabilities = version, probabilities
+    answer = load("smoke_test")(event("smoke_test"))
+    assert not answer["passed"]
+    assert words in answer["sentence"]
+
+
+def test_no_rows_are_no_proof(aws, challenger, load, event):
+    uri = aws.names.run_uri("7c1b2f0e-first", "evaluation", "sample.json")
+    aws.put(uri, json.dumps({"rows": [], "probabilities": []}))
+    challenger.probabilities = []
+    assert not load("smoke_test")(event("smoke_test"))["passed"]

@@ -1,0 +1,190 @@
+"""The opening function: lease, package, what stands."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from functions.start_release.request import label_of
+from millrace.errors import ArtefactError, ConflictError
+from millrace.release.registry import Candidate, Registry
+from millrace.state.table import Pointers, Version
+from millrace.timestamps import moment
+
+AS_OF = moment("1997-01-01T00:12:00Z")
+
+
+@pytest.fixture
+def package(aws):
+    """Version 1 of the workload, registered."""
+    return register(aws, aws.names.package_group)
+
+
+def register(aws, group):
+    candidate = Candidate(
+        run="7c1b2f0e-first",
+        image="image",
+        model_data_url="s3://b/model.tar.gz",
+        evaluation_uri="s3://b/evaluation.json",
+        instances=("ml.m5.large",),
+        metadata={"data_digest": "d"},
+    )
+    return Registry(aws.sagemaker, group=group).register(candidate)
+
+
+def endpoint(aws, name, status="InService"):
+    aws.sagemaker.create_model(
+        ModelName=name, ExecutionRoleArn="arn:aws:iam::123456789012:role/x", PrimaryContainer={"Image": "i"}
+    )
+    variant = {"VariantName": "main", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    aws.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    aws.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+    from moto.sagemaker.models import sagemaker_backends
+
+    sagemaker_backends["123456789012"]["eu-west-1"].endpoints[name].endpoint_status = status
+
+
+def version(number):
+    return Version(
+        package_arn=f"p/{number}", version=str(number), model_name="m", run="r",
+        baseline_uri="",
+    )  # fmt: skip
+
+
+def live(aws, number):
+    aws.state.move(Pointers(champion=version(number)))
+
+
+@pytest.fixture
+def second_live(aws, package):
+    """Version 2 is live, version 1 was."""
+    Registry(aws.sagemaker, group=aws.names.package_group).approve(package, reason="released")
+    aws.state.move(Pointers(champion=version(2), previous=version(1)))
+
+
+def back(event, **words):
+    """The opening of a rollback."""
+    asked = event("start_release", rollback={"reason": "worse since Tuesday", **words})
+    del asked["state"]["detail"]
+    asked["state"]["rollout"]["phases"] = ["canary", "live"]
+    return asked
+
+
+def test_the_first_release_opens(aws, load, event, package):
+    answer = load("start_release")(event("start_release"))
+    assert answer == {
+        "outcome": "open",
+        "label": label_of("1", event("start_release")["execution"]),
+        "has_canary": False,
+        "package_arn": package.arn,
+        "version": "1",
+        "run_name": "7c1b2f0e-first",
+        "image": "image",
+        "model_data_url": "s3://b/model.tar.gz",
+        "previous_version": "none",
+        "has_live": False,
+        "has_challenger": False,
+    }
+    assert aws.state.lease("release").holder == event("start_release")["execution"]
+
+
+def test_what_stands_is_told(aws, load, event, package):
+    endpoint(aws, aws.names.endpoint)
+    endpoint(aws, aws.names.challenger)
+    answer = load("start_release")(event("start_release"))
+    assert (answer["outcome"], answer["has_live"], answer["has_challenger"]) == ("open", True, True)
+
+
+def test_another_release_is_waited_for(aws, load, event, package):
+    aws.state.take_lease("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    assert load("start_release")(event("start_release"))["outcome"] == "busy"
+
+
+def test_a_changing_endpoint_is_waited_for(aws, load, event, package):
+    endpoint(aws, aws.names.endpoint, "Updating")
+    assert load("start_release")(event("start_release"))["outcome"] == "busy"
+
+
+def test_a_failed_endpoint_is_deleted_and_waited_for(aws, load, event, package):
+    endpoint(aws, aws.names.challenger, "Failed")
+    handler = load("start_release")
+    assert handler(event("start_release"))["outcome"] == "busy"
+    assert handler(event("start_release"))["outcome"] == "open"
+
+
+@pytest.mark.parametrize(("number", "outcome"), [(1, "done"), (2, "done"), (10, "done")])
+def test_an_event_that_came_twice_or_late_does_nothing(aws, load, event, package, number, outcome):
+    live(aws, number)
+    assert load("start_release")(event("start_release"))["outcome"] == outcome
+
+
+def test_a_package_of_another_workload_is_refused(aws, load, event):
+    aws.sagemaker.create_model_package_group(ModelPackageGroupName="another")
+    stranger = register(aws, "another")
+    with pytest.raises(ArtefactError, match="expected a package of millrace-local-electricity"):
+        load("start_release")(event("start_release", detail={"package_arn": stranger.arn}))
+
+
+def test_a_rollback_opens_the_previous_version_without_phases(aws, load, event, second_live):
+    answer = load("start_release")(back(event))
+    assert (answer["outcome"], answer["version"], answer["previous_version"]) == ("open", "1", "2")
+    assert answer["has_canary"] is False
+    assert aws.state.lease("release").holder == event("start_release")["execution"]
+
+
+def test_a_release_has_the_phases_of_its_rollout(aws, load, event, package):
+    answer = load("start_release")(event("start_release", rollout={"phases": ["canary", "live"]}))
+    assert answer["has_canary"] is True
+
+
+@pytest.mark.parametrize("phases", [[], ["canary"], ["shadow", "live"], ["live", "canary"]])
+def test_phases_that_are_no_rollout_are_refused(aws, load, event, package, phases):
+    with pytest.raises(ValueError, match="rollout"):
+        load("start_release")(event("start_release", rollout={"phases": phases}))
+    assert aws.state.lease("release") is None
+
+
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [("2", "got 2, which is"), ("3", r"version 3 is PendingManualApproval")],
+)
+def test_a_rollback_that_cannot_be_is_refused(aws, load, event, second_live, to, told):
+    for run in ("second", "third"):
+        Registry(aws.sagemaker, group=aws.names.package_group).register(
+            Candidate(run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e",
+                      instances=("ml.m5.large",), metadata={})
+        )  # fmt: skip
+    with pytest.raises(ConflictError, match=told):
+        load("start_release")(back(event, to=to))
+    assert aws.state.lease("release") is None
+
+
+def test_a_rollback_does_not_wait_for_a_release(aws, load, event, second_live):
+    aws.state.take_lease("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    with pytest.raises(ConflictError, match="expected no release to run, other does"):
+        load("start_release")(back(event))
+
+
+def test_a_rollback_without_a_version_before_is_refused(aws, load, event):
+    live(aws, 1)
+    with pytest.raises(ConflictError, match="expected a version before 1, there is none"):
+        load("start_release")(back(event))
+
+
+def test_an_input_says_a_package_or_a_rollback_with_its_reason(aws, load, event, package):
+    handler, nothing = load("start_release"), back(event)
+    del nothing["state"]["rollback"]
+    for asked, told in (
+        (nothing, "got neither"),
+        (event("start_release", rollback={"reason": "r"}), "got both"),
+        (back(event, reason=""), "reason"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            handler(asked)
+
+
+def test_a_version_that_is_released_again_has_names_of_its_own(event):
+    first, again = (label_of("1", f"arn:aws:states:eu-west-1:1:execution:x:{name}") for name in ("first", "again"))
+    assert first != again
+    assert len(label_of("9999", "x")) == len("v9999-a1b2c3")

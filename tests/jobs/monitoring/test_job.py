@@ -1,0 +1,161 @@
+"""The drift job as SageMaker runs it: folders in, report out, on real rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.monitoring.job import watch
+from jobs.runtime import ProcessingPlaces
+from millrace.decisions.record import Decision, Output, canonical, to_line
+from millrace.messages.monitor import Report, read_report
+from millrace.monitoring.baseline import build
+from millrace.workload.declaration import load_workload
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+FOLDER = REPOSITORY / "workloads" / "electricity"
+WEEK = timedelta(days=7)
+SOME_ERRORS = [[0.1 + 0.02 * (week % 5) for week in range(60)]]
+Prepare = Callable[..., ProcessingPlaces]
+
+
+def rows_between(start: datetime, end: datetime) -> pa.Table:
+    table = pq.read_table(FOLDER / "sample" / "elec2.parquet")
+    times = table["timestamp"]
+    first, last = (pa.scalar(at.replace(tzinfo=None), times.type) for at in (start, end))
+    return table.filter(pc.and_(pc.greater_equal(times, first), pc.less(times, last)))
+
+
+def decide(number: int, row: dict[str, Any], wrong: bool, version: str) -> Decision:
+    label = row.pop("class")
+    at = row["timestamp"].replace(tzinfo=UTC)
+    cells = row | {"timestamp": row["timestamp"].isoformat()}
+    return Decision(
+        id=f"{version}-{at.isoformat()}-{number}",
+        workload="electricity",
+        event_time=at,
+        key={"timestamp": cells["timestamp"]},
+        input=canonical(cells),
+        output=Output(value=1 - label if wrong else label, probability=0.5, confidence=0.5),
+        model_version=version,
+        phase="live",
+        fallback=False,
+        latency_ms=3.0,
+        inferred_at=at + timedelta(seconds=number % 48),
+    )
+
+
+@pytest.fixture
+def prepare(tmp_path: Path) -> Prepare:
+    """Folders of a job over `weeks` weeks from `start`; the champion is version 1, one answer in `wrong` is wrong."""
+
+    def made(
+        start: datetime, weeks: int, *, wrong: int = 10, version: str = "1", labels_until: datetime | None = None
+    ) -> ProcessingPlaces:
+        root = tmp_path / "processing"
+        for name in ("config", "baseline", "decisions", "labels"):
+            (root / name).mkdir(parents=True)
+        workload = load_workload(FOLDER)
+        windows = [
+            {"start": (start + k * WEEK).isoformat(), "end": (start + (k + 1) * WEEK).isoformat()} for k in range(weeks)
+        ]
+        asked = {
+            "workload": "electricity",
+            "as_of": (start + weeks * WEEK).isoformat(),
+            "model_version": "1",
+            "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
+        }
+        (root / "config" / "request.json").write_text(json.dumps(asked))
+        for name in ("workload.yaml", "contract.yaml"):
+            (root / "config" / name).write_bytes((FOLDER / name).read_bytes())
+        history = rows_between(datetime(1996, 1, 1, tzinfo=UTC), datetime(1997, 1, 1, tzinfo=UTC))
+        baseline = build(history, workload=workload, error_series=SOME_ERRORS)
+        (root / "baseline" / "baseline.json").write_text(baseline.to_json())
+        rows = rows_between(start, start + weeks * WEEK)
+        lines = [
+            to_line(decide(number, row, number % wrong == 0, version)) for number, row in enumerate(rows.to_pylist())
+        ]
+        for place in (0, 1):
+            folder = root / "decisions" / f"date={place}"
+            folder.mkdir()
+            (folder / "x.jsonl").write_text("".join(f"{line}\n" for line in lines[place::2]))
+        known = rows_between(start, labels_until or start + weeks * WEEK).select(["timestamp", "class"])
+        pq.write_table(known, root / "labels" / "labels.parquet")
+        return ProcessingPlaces(root=tmp_path)
+
+    return made
+
+
+def watched(places: ProcessingPlaces) -> Report:
+    watch(places)
+    return read_report((places.root / "processing" / "report" / "report.json").read_bytes())
+
+
+def test_quiet_weeks_and_the_week_that_three_columns_come_alive(prepare: Prepare) -> None:
+    report = watched(prepare(datetime(1997, 4, 9, tzinfo=UTC), 5))
+    inputs = [window.input for window in report.windows]
+    assert [one is not None and one.ratio is not None and one.ratio > 1 for one in inputs] == [False] * 3 + [True] * 2
+    assert inputs[3] is not None
+    assert {finding.column for finding in inputs[3].findings[:3]} == {"vicprice", "vicdemand", "transfer"}
+    assert inputs[3].findings[0].statistic == "differing_rows"
+    assert report.input_ratio is not None
+    assert report.input_ratio > 1
+    assert report.unreadable == 0
+
+
+def test_the_error_of_three_windows_in_a_row(prepare: Prepare) -> None:
+    report = watched(prepare(datetime(1997, 1, 1, tzinfo=UTC), 4, wrong=2))
+    errors = [window.error for window in report.windows]
+    assert [one and one.error for one in errors] == [0.5] * 4
+    assert [one is not None and one.ratio is not None and one.ratio > 1 for one in errors] == [False, False, True, True]
+    assert report.error_cursor == datetime(1997, 1, 29, tzinfo=UTC)
+
+
+def test_windows_wait_for_their_labels(prepare: Prepare) -> None:
+    start = datetime(1997, 1, 1, tzinfo=UTC)
+    report = watched(prepare(start, 4, labels_until=start + 2 * WEEK + timedelta(days=5)))
+    errors = [window.error for window in report.windows]
+    assert [one is not None and one.settled for one in errors] == [True, True, False, False]
+    assert [one and one.error is not None for one in errors] == [True, True, False, False]
+    assert report.error_cursor == start + 2 * WEEK
+
+
+def test_the_answers_of_another_version_are_not_held_against_the_champion(prepare: Prepare) -> None:
+    report = watched(prepare(datetime(1997, 1, 1, tzinfo=UTC), 3, version="0"))
+    assert [window.error and (window.error.error, window.error.settled) for window in report.windows] == [
+        (None, True)
+    ] * 3
+    assert report.input_ratio is not None
+
+
+def test_windows_without_decisions_are_recorded(prepare: Prepare) -> None:
+    places = prepare(datetime(1997, 1, 1, tzinfo=UTC), 2)
+    for path in (places.root / "processing" / "decisions").rglob("*.jsonl"):
+        path.write_text("no decision\n")
+    report = watched(places)
+    assert [window.decisions for window in report.windows] == [0, 0]
+    assert [window.input and window.input.ratio for window in report.windows] == [None, None]
+    assert (report.unreadable, report.judged, report.error_ratio) == (2, 0, None)
+
+
+def test_as_a_process(prepare: Prepare) -> None:
+    places = prepare(datetime(1997, 1, 1, tzinfo=UTC), 1)
+    environment = os.environ | {"MILLRACE_ML_ROOT": str(places.root)}
+    command = [sys.executable, "-m", "jobs.monitoring"]
+    assert subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode == 0
+    assert (places.root / "processing" / "report" / "report.json").is_file()
+    (places.root / "processing" / "baseline" / "baseline.json").write_text("{}")
+    failed = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, capture_output=True)
+    assert failed.returncode == 1
+    assert "baseline.json" in (places.root / "output" / "message").read_text()

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from millrace.artefact.artefact import (
+    MEMBERS,
+    Artefact,
+    Description,
+    Digests,
+    FrozenModel,
+    Input,
+    Week,
+    digest,
+    read_archive,
+    read_folder,
+    write_folder,
+)
+from millrace.errors import ArtefactError
+from millrace.features.encoding import Feature, plain
+from tests.archives import write_archive
+
+
+@pytest.fixture
+def artefact() -> Artefact:
+    weights, onnx = b"weights", b"graph"
+    description = Description(
+        family="feedforward",
+        parameters={"hidden": [8]},
+        features=("a", "b"),
+        label="y",
+        kind="binary",
+        threshold=0.5,
+        temperature=1.25,
+        digests=Digests(data="d", contract="c", config="k", code="o", weights=digest(weights), onnx=digest(onnx)),
+        torch="2.13.0",
+        input=Input(name="features", dtype="float32", shape=(None, 2)),
+        walk_forward=(
+            FrozenModel(
+                trained_until="1996-12-01",
+                weeks=(Week(start="1996-12-01", end="1996-12-08", rows=336, error=0.125),),
+            ),
+        ),
+    )
+    return Artefact(description=description, weights=weights, onnx=onnx, history=b"[]")
+
+
+def test_comes_back_from_archive_and_folder_as_it_was(artefact: Artefact, tmp_path: Path) -> None:
+    write_archive(tmp_path / "model.tar.gz", artefact)
+    write_folder(tmp_path / "model", artefact)
+    assert read_archive(tmp_path / "model.tar.gz") == artefact
+    assert read_folder(tmp_path / "model") == artefact
+
+
+def test_reads_an_archive_whose_members_stand_below_a_dot(artefact: Artefact, tmp_path: Path) -> None:
+    write_folder(tmp_path / "model", artefact)
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "model", arcname=".")
+    assert read_archive(tmp_path / "model.tar.gz") == artefact
+
+
+def test_model_json_has_the_words_that_others_read(artefact: Artefact, tmp_path: Path) -> None:
+    write_folder(tmp_path, artefact)
+    document = json.loads((tmp_path / "model.json").read_text())
+    assert document["calibration"] == {"temperature": 1.25}
+    assert document["input"] == {"name": "features", "dtype": "float32", "shape": [None, 2]}
+    assert document["digests"].keys() == {"data", "contract", "config", "code", "weights", "onnx"}
+    assert document["walk_forward"][0]["weeks"][0].keys() == {"from", "to", "rows", "error"}
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "model.onnx"])
+def test_refuses_an_altered_member(artefact: Artefact, tmp_path: Path, name: str) -> None:
+    write_folder(tmp_path, artefact)
+    (tmp_path / name).write_bytes(b"other")
+    with pytest.raises(
+        ArtefactError, match=f"{name}: expected digest {digest((b'weights', b'graph')[name[0] == 'm'])}"
+    ):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(MEMBERS))
+def test_refuses_an_artefact_without_one_of_its_members(artefact: Artefact, tmp_path: Path, name: str) -> None:
+    write_folder(tmp_path, artefact)
+    (tmp_path / name).unlink()
+    with pytest.raises(ArtefactError, match=f"missing {name}"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "../model.onnx", "/etc/passwd", "code/inference.py"])
+def test_refuses_a_member_that_is_not_on_the_list(artefact: Artefact, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ArtefactError, match=r"expected one of history\.json, model\.json"):
+        read_archive(_archive(tmp_path, artefact, tarfile.TarInfo(name)))
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE])
+def test_refuses_what_is_no_regular_file(artefact: Artefact, tmp_path: Path, kind: bytes) -> None:
+    member = tarfile.TarInfo("model.onnx")
+    member.type, member.linkname = kind, "/etc/passwd"
+    with pytest.raises(ArtefactError, match=r"model\.onnx: expected a regular file"):
+        read_archive(_archive(tmp_path, None, member))
+
+
+def test_refuses_a_link_in_a_folder(artefact: Artefact, tmp_path: Path) -> None:
+    write_folder(tmp_path / "model", artefact)
+    (tmp_path / "model" / "history.json").rename(tmp_path / "elsewhere")
+    (tmp_path / "model" / "history.json").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ArtefactError, match="expected a regular file"):
+        read_folder(tmp_path / "model")
+
+
+def test_refuses_a_member_twice(artefact: Artefact, tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="came twice"):
+        read_archive(_archive(tmp_path, artefact, tarfile.TarInfo("history.json")))
+
+
+def test_refuses_a_member_that_is_too_large_before_it_is_read(
+    artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MEMBERS, "weights.safetensors", 3)
+    write_archive(tmp_path / "model.tar.gz", artefact)
+    with pytest.raises(ArtefactError, match="expected at most 3 bytes, got 7"):
+        read_archive(tmp_path / "model.tar.gz")
+
+
+@pytest.mark.parametrize("content", [b"no archive", b""])
+def test_refuses_what_is_no_archive(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.tar.gz").write_bytes(content)
+    with pytest.raises(ArtefactError):
+        read_archive(tmp_path / "model.tar.gz")
+
+
+def test_refuses_a_torn_archive(artefact: Artefact, tmp_path: Path) -> None:
+    write_archive(tmp_path / "model.tar.gz", dataclasses.replace(artefact, history=bytes(range(256)) * 4))
+    whole = (tmp_path / "model.tar.gz").read_bytes()
+    (tmp_path / "model.tar.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArtefactError):
+        read_archive(tmp_path / "model.tar.gz")
+
+
+def test_refuses_a_description_that_lacks_a_word(artefact: Artefact, tmp_path: Path) -> None:
+    write_folder(tmp_path, artefact)
+    document = json.loads((tmp_path / "model.json").read_text())
+    del document["features"]
+    (tmp_path / "model.json").write_text(json.dumps(document))
+    with pytest.raises(ArtefactError, match="'features'"):
+        read_folder(tmp_path)
+
+
+def _archive(folder: Path, artefact: Artefact | None, member: tarfile.TarInfo) -> Path:
+    """An archive of the artefact's members and one more."""
+    path = folder / "model.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        if artefact:
+            write_folder(folder / "members", artefact)
+            for one in sorted((folder / "members").iterdir()):
+                archive.add(one, arcname=one.name)
+        archive.addfile(member, io.BytesIO(b""))
+    return path
+
+
+def test_an_encoding_comes_back_and_plain_numbers_need_none(artefact: Artefact, tmp_path: Path) -> None:
+    assert artefact.description.inputs == plain(["a", "b"])
+    encoding = (Feature(name="a", categories=("x", "y"), optional=True), Feature(name="b"))
+    encoded = replace(artefact, description=replace(artefact.description, encoding=encoding))
+    for name, one in (("plain", artefact), ("encoded", encoded)):
+        write_folder(tmp_path / name, one)
+        assert read_folder(tmp_path / name) == one
+        assert ("encoding" in json.loads((tmp_path / name / "model.json").read_text())) is (name == "encoded")

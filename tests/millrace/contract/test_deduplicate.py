@@ -1,0 +1,67 @@
+"""Keys that came before, beside a plain dictionary of them."""
+
+# ruff: noqa: DTZ001
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millrace.contract.deduplicate import Seen, in_order, repeats
+
+START = datetime(1997, 5, 1)
+KINDS: dict[str, tuple[pa.DataType, Any]] = {
+    "int64": (pa.int64(), lambda n: (n - 15) * 10**17),
+    "int32": (pa.int32(), lambda n: n - 15),
+    "timestamp": (pa.timestamp("us"), lambda n: START + timedelta(minutes=n)),
+    "timestamp_utc": (pa.timestamp("us", tz="UTC"), lambda n: START + timedelta(minutes=n)),
+    "date": (pa.date32(), lambda n: date(1997, 5, 1) + timedelta(days=n)),
+    "string": (pa.string(), str),
+    "float64": (pa.float64(), float),
+}
+PARTS = st.lists(st.lists(st.none() | st.integers(0, 30), max_size=12), max_size=6)
+
+
+def keys_of(kind: str, part: list[int | None]) -> pa.Array:
+    arrow, value = KINDS[kind]
+    return pa.array([None if n is None else value(n) for n in part], arrow)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60, deadline=None)
+@given(parts=PARTS)
+def test_each_key_is_found_with_the_line_of_the_first(kind: str, parts: list[list[int | None]]) -> None:
+    seen, first, line = Seen(), {}, 0
+    for part in parts:
+        keys = keys_of(kind, part)
+        expected = [(at, first[n]) for at, n in enumerate(part) if n in first]
+        assert seen.find(keys, in_order(keys)) == expected
+        # As the validator does it: only keys that are new, each once, are kept.
+        new = [at for at, n in enumerate(part) if n is not None and n not in first and n not in part[:at]]
+        first |= {part[at]: line + at for at in new}
+        seen.add(keys.take(pa.array(new, pa.int64())), pa.array([line + at for at in new], pa.int64()))
+        line += len(part)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60, deadline=None)
+@given(part=st.lists(st.none() | st.integers(0, 8), max_size=14))
+def test_repeats_within_a_part(kind: str, part: list[int | None]) -> None:
+    expected = [(at, part.index(n)) for at, n in enumerate(part) if n is not None and n in part[:at]]
+    keys = keys_of(kind, part)
+    assert repeats(keys, in_order(keys)) == expected
+
+
+def test_many_parts_stay_few_runs() -> None:
+    """Keys in no order: what is kept beside them is merged, so that a search looks at few runs."""
+    seen = Seen()
+    for part in range(64):
+        keys = pa.array([(n * 64 + part) * 7919 % 6_400_003 for n in range(100)])
+        seen.add(keys, pa.array(range(part * 100, part * 100 + 100)))
+    assert len(seen._runs) <= 8
+    wanted = pa.array([63 * 7919 % 6_400_003])
+    assert seen.find(wanted, in_order(wanted)) == [(0, 6300)]

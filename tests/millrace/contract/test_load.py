@@ -1,0 +1,114 @@
+"""A wrong contract says file, field, what was expected and what came; the standard's own checks included."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from millrace.contract.load import load_contract
+from millrace.contract.odcs import check_contract
+from millrace.errors import WorkloadError
+from millrace.workload.declaration import Workload, load_workload
+
+FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    target = tmp_path / "electricity"
+    target.mkdir()
+    shutil.copy(FOLDER / "contract.yaml", target)
+    return target
+
+
+def change(folder: Path, how: Change) -> None:
+    document = copy.deepcopy(yaml.safe_load((folder / "contract.yaml").read_bytes()))
+    how(document)
+    (folder / "contract.yaml").write_text(yaml.safe_dump(document))
+
+
+def column(document: dict[str, Any], number: int, table: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = document["schema"][table]["properties"][number]
+    return found
+
+
+def test_the_contract_of_the_workload_is_what_the_standard_allows() -> None:
+    contract = check_contract(FOLDER, load_workload(FOLDER))
+    assert contract.table("training").names[-1] == "class"
+    assert contract.table("scoring").names == contract.rows.names[:-1]
+    assert contract.table("labels").names == ("timestamp", "class", "prediction_id")
+    assert contract.rows.keys == (("timestamp",),)
+    assert contract.rows.column("day_of_week").allowed == (0, 1, 2, 3, 4, 5, 6)
+
+
+def test_reading_needs_nothing_heavy() -> None:
+    program = (
+        "import sys; from pathlib import Path; from millrace.contract.load import load_contract; "
+        "import millrace.contract.row, millrace.contract.validate; "
+        f"load_contract(Path({str(FOLDER)!r})); "
+        "print([m for m in ('pyarrow', 'numpy', 'jsonschema', 'open_data_contract_standard') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_digest_follows_the_words_not_the_layout(folder: Path) -> None:
+    before = load_contract(folder).digest
+    path = folder / "contract.yaml"
+    path.write_text("# another comment\n" + path.read_text())
+    assert load_contract(folder).digest == before
+    change(folder, lambda document: column(document, 3)["logicalTypeOptions"].update(maximum=2))
+    assert load_contract(folder).digest != before
+
+
+WRONG: dict[str, Change] = {
+    "apiVersion": lambda d: d.update(apiVersion="v2.2.2"),
+    "status": lambda d: d.update(status=5),
+    "schema.0.properties.0.logicalType": lambda d: column(d, 0).update(logicalType="datetime"),
+    "schema.0.properties.1.physicalType": lambda d: column(d, 1).update(physicalType="TINY"),
+    "schema.0.properties.1.quality": lambda d: column(d, 1)["quality"][0]["arguments"].update(validValues=["a"]),
+    "schema.0.properties.1.quality.0": lambda d: column(d, 1)["quality"][0].update(mustBe=3),
+    "schema.0.properties.2.logicalTypeOptions": lambda d: column(d, 2)["logicalTypeOptions"].update(multipleOf=2),
+    "schema.0.properties.2.logicalTypeOptions.minimum": lambda d: column(d, 2)["logicalTypeOptions"].update(
+        minimum=True
+    ),
+    "schema.0.properties": lambda d: column(d, 2).update(name="timestamp"),
+    "schema": lambda d: d["schema"][1].update(name="truth"),
+    "schema.rows": lambda d: column(d, 8).pop("customProperties"),
+    "the features": lambda d: column(d, 2).update(name="periode"),
+    "schema.1.properties.2.logicalTypeOptions.pattern": lambda d: column(d, 2, 1)["logicalTypeOptions"].update(
+        pattern="("
+    ),
+    "schema.0.quality.0": lambda d: d["schema"][0].update(quality=[{"type": "sql", "query": "SELECT 1", "mustBe": 1}]),
+}
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_a_wrong_word_stops_at_synth(field: str, folder: Path) -> None:
+    workload: Workload = load_workload(FOLDER)
+    check_contract(folder, workload)
+    change(folder, WRONG[field])
+    with pytest.raises(WorkloadError) as caught:
+        check_contract(folder, workload)
+    assert caught.value.where == "electricity/contract.yaml"
+    assert field.split(".")[0] in str(caught.value)
+    assert "expected" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "5"])
+def test_a_file_that_is_no_contract(text: str, folder: Path) -> None:
+    (folder / "contract.yaml").write_text(text)
+    with pytest.raises(WorkloadError, match=r"electricity/contract.yaml: \(file\)"):
+        load_contract(folder)
+    (folder / "contract.yaml").unlink()
+    with pytest.raises(WorkloadError, match="expected a file"):
+        load_contract(folder)

@@ -1,0 +1,152 @@
+"""Rows in = accepted + refused, whatever comes; in one piece, in parts and row by row alike."""
+
+# ruff: noqa: DTZ001
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millrace.contract.arrow import LINE, parsed_schema
+from millrace.contract.load import load_contract
+from millrace.contract.row import check_row
+from millrace.contract.schema import Column, Table
+from millrace.contract.validate import Keys, Validator, key_of, validate
+
+FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
+TABLE = Table(
+    name="t",
+    columns=(
+        Column(name="k", kind="int64", required=True),
+        Column(name="x", kind="float64", minimum=0, exclusive_maximum=1),
+        Column(name="n", kind="int32", allowed=(1, 3, 4)),
+        Column(name="s", kind="string", min_length=1, max_length=3, pattern="^[a-c]"),
+    ),
+    keys=(("k",),),
+)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "k": st.none() | st.integers(0, 5),
+            "x": st.none() | st.floats(-0.5, 1.5) | st.sampled_from([float("nan"), float("inf"), 1.0, 0.0]),
+            "n": st.none() | st.integers(0, 5),
+            "s": st.none() | st.text("abcd", max_size=4),
+        }
+    ),
+    max_size=12,
+)
+
+
+def table_of(rows: list[dict[str, Any]], table: Table = TABLE) -> pa.Table:
+    return pa.Table.from_pylist([row | {LINE: n} for n, row in enumerate(rows, 1)], schema=parsed_schema(table))
+
+
+@settings(max_examples=300, deadline=None)
+@given(rows=ROWS)
+def test_no_row_is_lost_and_the_reasons_are_those_of_single_rows(rows: list[dict[str, Any]]) -> None:
+    verdict = validate(table_of(rows), TABLE)
+    lines = [*verdict.accepted[LINE].to_pylist(), *(row.line for row in verdict.refused)]
+    assert sorted(lines) == list(range(1, len(rows) + 1))
+    reasons = {row.line: row.reason for row in verdict.refused}
+    taken: set[int] = set()
+    for line, row in enumerate(rows, 1):
+        problems = check_row(row, TABLE)
+        if problems:
+            assert reasons[line] == problems[0].reason
+        elif row["k"] in taken:
+            assert reasons[line] == "duplicate_key"
+        else:
+            taken.add(row["k"])
+            assert line not in reasons
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ROWS, size=st.integers(1, 5))
+def test_in_parts_it_is_the_same_verdict(rows: list[dict[str, Any]], size: int) -> None:
+    whole, validator = validate(table_of(rows), TABLE), Validator(TABLE)
+    parts = [validator.judge(table_of(rows).slice(at, size)) for at in range(0, len(rows), size)]
+    assert [row for part in parts for row in part.refused] == list(whole.refused)
+    assert [row for part in parts for row in part.accepted.to_pylist()] == whole.accepted.to_pylist()
+
+
+WORDS = replace(TABLE, keys=(("s",), ("k", "s")))
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ROWS, size=st.integers(1, 5))
+def test_keys_of_text_in_parts_are_the_same_too(rows: list[dict[str, Any]], size: int) -> None:
+    whole, validator = validate(table_of(rows), WORDS), Validator(WORDS)
+    parts = [validator.judge(table_of(rows).slice(at, size)) for at in range(0, len(rows), size)]
+    assert [row for part in parts for row in part.refused] == list(whole.refused)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ROWS)
+def test_a_text_may_come_as_a_dictionary(rows: list[dict[str, Any]]) -> None:
+    plain = table_of(rows, WORDS)
+    place = plain.schema.get_field_index("s")
+    words = plain.set_column(place, "s", plain["s"].dictionary_encode())
+    expected, found = validate(plain, WORDS), validate(words, WORDS)
+    assert found.refused == expected.refused
+    assert found.accepted.equals(expected.accepted)
+
+
+def test_the_defect_of_the_real_data_is_found() -> None:
+    contract = load_contract(FOLDER)
+    sample = pq.read_table(FOLDER / "sample" / "elec2.parquet")
+    verdict = validate(sample.append_column(LINE, pa.array(np.arange(1, sample.num_rows + 1))), contract.rows)
+    assert [row.line for row in verdict.refused] == list(range(17_425, 17_473))
+    assert {row.reason for row in verdict.refused} == {"duplicate_key"}
+    assert "first on line 17377" in verdict.refused[0].detail
+
+
+def test_a_refused_row_leaves_its_key_free() -> None:
+    rows = [{"k": 1, "x": 9.0, "n": 1, "s": "a"}, {"k": 1, "x": 0.5, "n": 1, "s": "a"}]
+    verdict = validate(table_of(rows), TABLE)
+    assert [row.reason for row in verdict.refused] == ["range"]
+    assert verdict.accepted[LINE].to_pylist() == [2]
+
+
+def test_every_rule_that_a_row_breaks_is_told() -> None:
+    (row,) = validate(table_of([{"k": None, "x": -1.0, "n": 2, "s": "dddd"}]), TABLE).refused
+    assert row.reason == "required"
+    assert row.detail == (
+        "k: expected a value, came nothing; x: expected >= 0, came -1.0; n: expected one of 1, 3, 4, came 2; "
+        "s: expected <= 3, came 'dddd'; s: expected ^[a-c], came 'dddd'"
+    )
+    assert row.raw == '{"k": null, "x": -1.0, "n": 2, "s": "dddd"}'
+
+
+def test_keys_that_the_table_holds_are_refused() -> None:
+    held = (Keys(columns=("k",), values=pa.array([1, 2], pa.int64())),)
+    rows = [{"k": k, "x": 0.5, "n": 1, "s": "a"} for k in (1, 3, 2)]
+    verdict = validate(table_of(rows), TABLE, held=held)
+    assert verdict.accepted["k"].to_pylist() == [3]
+
+
+def test_a_key_of_several_columns_keeps_them_apart() -> None:
+    rows = pa.table({"a": ["a", "ab", None], "b": ["bc", "c", "x"]})
+    first, second, third = key_of(rows, ("a", "b")).to_pylist()
+    assert first != second
+    assert third is None
+
+
+def test_too_few_good_rows_refuse_the_drop() -> None:
+    table = Table(name="t", columns=TABLE.columns, keys=TABLE.keys, minimum_rows=3)
+    rows = [{"k": k, "x": 0.5, "n": 1, "s": "a"} for k in (1, 2, 2)]
+    verdict = validate(table_of(rows), table)
+    assert verdict.accepted.num_rows == 0
+    assert [row.reason for row in verdict.refused] == ["row_count", "row_count", "duplicate_key"]
+
+
+def test_times_are_compared_with_their_bound() -> None:
+    table = Table(name="t", columns=(Column(name="at", kind="timestamp", minimum=datetime(2020, 1, 1)),))
+    rows = [{"at": datetime(2019, 12, 31)}, {"at": datetime(2020, 1, 1)}]
+    assert [row.reason for row in validate(table_of(rows, table), table).refused] == ["range"]

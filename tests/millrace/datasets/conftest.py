@@ -1,0 +1,42 @@
+"""A lake on the local cloud's S3 and Glue: one server for each file, a new database for each test."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from infra.local.kernel.cloud import Cloud
+from millrace.contract.load import load_contract
+from millrace.datasets import s3_io
+from millrace.datasets.tables import Lake
+from millrace.names import Platform, WorkloadNames
+
+WORKLOAD = Path(__file__).parents[3] / "workloads" / "electricity"
+
+
+@pytest.fixture
+def names(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> WorkloadNames:
+    """The buckets and the database of a platform that nobody else uses."""
+    names = WorkloadNames(
+        platform=Platform(stage=f"t{uuid.uuid4().hex[:8]}", account="123456789012", region="eu-west-1"),
+        workload="electricity",
+    )
+    for purpose in ("lake", "artefacts", "landing"):
+        cloud.client("s3").create_bucket(
+            Bucket=names.platform.bucket(purpose), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+    cloud.client("glue").create_database(DatabaseInput={"Name": names.platform.database})
+    # A function keeps its client for as long as its process lives; here the cloud of another file was asked before.
+    s3_io._client.cache_clear()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    return names
+
+
+@pytest.fixture
+def lake(names: WorkloadNames) -> Lake:
+    return Lake(names, load_contract(WORKLOAD))

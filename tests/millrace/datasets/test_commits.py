@@ -1,0 +1,149 @@
+"""Commits of real rows: once each, whatever is repeated, renamed, lost on the way or done by two at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from millrace.datasets import commits
+from millrace.datasets.commits import Source, commit, find_commit, rows_in
+from millrace.datasets.existing_keys import held_keys
+from millrace.datasets.tables import SOURCE, Lake
+
+SAMPLE = Path(__file__).parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
+
+
+def rows(first: int, number: int = 48) -> pa.Table:
+    part = pq.read_table(SAMPLE).slice(first, number)
+    return part.append_column("_line", pa.array(np.arange(1, number + 1)))
+
+
+def source(name: str, digest: str = "") -> Source:
+    return Source(uri=f"s3://landing/{name}?versionId=1", key=name, digest=digest or name, run=f"run-{name}")
+
+
+def committed(lake: Lake) -> pa.Table:
+    iceberg = lake.find("rows")
+    assert iceberg is not None
+    return iceberg.scan().to_arrow()
+
+
+def test_rows_are_committed_once_with_their_source(lake: Lake) -> None:
+    first = commit(lake, "rows", rows(0), source("a.parquet"))
+    assert (first.rows_added, first.rows_total, first.alias_of) == (48, 48, None)
+    assert commit(lake, "rows", rows(0), source("a.parquet")) == first, "a retry of the same run changes nothing"
+    table = committed(lake)
+    assert table.drop_columns([SOURCE]).cast(pq.read_schema(SAMPLE)).equals(pq.read_table(SAMPLE).slice(0, 48))
+    assert set(table[SOURCE].to_pylist()) == {"a.parquet"}
+
+
+def test_every_page_of_a_data_file_has_its_checksum_and_its_field_ids(lake: Lake, names: Any, cloud: Any) -> None:
+    commit(lake, "rows", rows(0), source("a.parquet"))
+    found = lake.find("rows")
+    assert found is not None
+    (task,) = found.scan().plan_files()
+    key = task.file.file_path.removeprefix(f"s3://{names.platform.bucket('lake')}/")
+    assert key.startswith("electricity/iceberg/electricity_rows/data/")
+    data = cloud.client("s3").get_object(Bucket=names.platform.bucket("lake"), Key=key)["Body"].read()
+    assert pq.read_schema(pa.BufferReader(data)).field("class").metadata[b"PARQUET:field_id"] == b"9"
+    flipped = bytearray(data)
+    flipped[200] ^= 1
+    with pytest.raises(OSError, match="CRC"):
+        pq.read_table(pa.BufferReader(bytes(flipped)), page_checksum_verification=True)
+
+
+def test_the_same_bytes_under_another_key_bring_no_rows(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), source("a.parquet", "digest"))
+    again = commit(lake, "rows", rows(0), source("b.parquet", "digest"))
+    assert (again.rows_added, again.rows_total) == (0, 48)
+    assert again.alias_of == "s3://landing/a.parquet?versionId=1"
+    assert commit(lake, "rows", rows(0), source("b.parquet", "digest")) == again
+    iceberg = lake.find("rows")
+    assert iceberg is not None
+    assert len(iceberg.metadata.snapshots) == 2, "the alias is recorded once"
+
+
+def test_a_key_that_came_since_the_validation_is_refused(lake: Lake) -> None:
+    held = commit(lake, "rows", rows(0), source("a.parquet"))
+    refused: list[Any] = []
+    late = commit(lake, "rows", rows(24), source("b.parquet"), checked=None, late=refused.extend)
+    assert (late.rows_added, len(refused), late.rows_total) == (24, 24, 72)
+    assert {row.reason for row in refused} == {"duplicate_key"}
+    trusted = commit(lake, "rows", rows(72, 24), source("c.parquet"), checked=late.snapshot_id)
+    assert (trusted.rows_added, held.rows_total) == (24, 48)
+
+
+def test_held_keys_are_read_in_the_range_of_the_drop_only(lake: Lake) -> None:
+    commit(lake, "rows", rows(0, 480), source("a.parquet"))
+    (keys,) = held_keys(lake, "rows", lake.find("rows"), rows(470, 48))
+    assert (keys.columns, len(keys.values)) == (("timestamp",), 10)
+
+
+def test_two_writers_at_once_lose_nothing(lake: Lake) -> None:
+    def write(number: int) -> int:
+        own = Lake(lake.names, lake.contract)
+        return commit(own, "rows", rows(48 * number), source(f"{number}.parquet")).rows_added
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(write, range(4))) == 4 * 48
+    assert committed(lake).num_rows == 4 * 48
+
+
+def test_two_writers_of_the_same_bytes_bring_them_once(lake: Lake) -> None:
+    def write(name: str) -> int:
+        return commit(Lake(lake.names, lake.contract), "rows", rows(0), source(name, "digest")).rows_added
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(write, ("a.parquet", "b.parquet"))) == [0, 48]
+    assert committed(lake).num_rows == 48
+
+
+def test_a_commit_whose_answer_is_lost_lands_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(lake, "rows", rows(0), source("a.parquet"))
+    lose_the_answer_once(lake, monkeypatch)
+    late = commit(lake, "rows", rows(48), source("b.parquet"), checked=None)
+    assert (late.rows_added, late.rows_total) == (48, 96)
+    assert committed(lake).num_rows == 96, "every manifest is still there"
+
+
+def test_without_the_look_at_the_summary_a_lost_answer_doubles_the_rows(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control."""
+    commit(lake, "rows", rows(0), source("a.parquet"))
+    monkeypatch.setattr(commits, "find_commit", lambda *_: None)
+    monkeypatch.setattr(commits, "refuse_held", lambda lake, table, iceberg, rows: (rows, ()))
+    lose_the_answer_once(lake, monkeypatch)
+    commit(lake, "rows", rows(48), source("b.parquet"))
+    assert committed(lake).num_rows == 48 + 2 * 48
+
+
+def lose_the_answer_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    glue, update = lake.catalog.glue, lake.catalog.glue.update_table
+    left = [1]
+
+    def update_table(**arguments: Any) -> Any:
+        answer = update(**arguments)
+        if left and left.pop():
+            raise ReadTimeoutError(endpoint_url="https://glue")
+        return answer
+
+    monkeypatch.setattr(glue, "update_table", update_table)
+
+
+def test_the_digest_is_found_among_many(lake: Lake) -> None:
+    for number in range(3):
+        commit(lake, "rows", rows(48 * number), replace(source(f"{number}"), digest=f"d{number}"))
+    iceberg = lake.find("rows")
+    assert iceberg is not None
+    found = find_commit(iceberg, "d1")
+    assert found is not None
+    assert (found.run, found.rows_added, rows_in(iceberg)) == ("run-1", 48, 144)

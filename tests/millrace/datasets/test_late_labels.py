@@ -1,0 +1,133 @@
+"""Labels that come late find their decisions and become training rows, each once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from millrace.datasets.commits import Source, commit
+from millrace.datasets.late_labels import LABELS_SNAPSHOT, Absorbed, absorb
+from millrace.datasets.tables import Lake
+from millrace.decisions.record import Decision, Output, canonical, prefix, to_line
+from millrace.workload.declaration import Prediction, load_workload
+
+FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
+SURFACE: Prediction = load_workload(FOLDER).prediction
+SAMPLE = pq.read_table(FOLDER / "sample" / "elec2.parquet")
+
+
+def decision(row: dict[str, Any], *, name: str = "", minute: int = 0, **changes: Any) -> Decision:
+    features = {name: row[name] for name in SURFACE.features} | changes
+    return Decision(
+        id=name or f"p-{row['timestamp'].isoformat()}",
+        workload="electricity",
+        event_time=row["timestamp"].replace(tzinfo=UTC),
+        key={"timestamp": row["timestamp"].isoformat()},
+        input=canonical(features),
+        output=Output(value=1, probability=0.7, confidence=0.7),
+        model_version="1",
+        phase="live",
+        fallback=False,
+        latency_ms=3.0,
+        inferred_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute),
+    )
+
+
+def keep(cloud: Any, lake: Lake, decisions: list[Decision], name: str = "a") -> None:
+    for day in {each.event_time.date() for each in decisions}:
+        lines = "".join(to_line(each) + "\n" for each in decisions if each.event_time.date() == day)
+        bucket = lake.names.platform.bucket("lake")
+        cloud.client("s3").put_object(
+            Bucket=bucket, Key=f"{prefix('electricity', day)}{name}.jsonl", Body=lines.encode()
+        )
+
+
+def label(lake: Lake, first: int, number: int, ids: list[str | None] | None = None) -> None:
+    part = SAMPLE.slice(first, number).select(["timestamp", "class"])
+    part = part.append_column("prediction_id", pa.array(ids or [None] * number, pa.string()))
+    part = part.append_column("_line", pa.array(np.arange(number)))
+    key = f"electricity/labels/{first}-{number}.csv"
+    commit(lake, "labels", part, Source(uri=f"s3://landing/{key}", key=key, digest=key, run=key))
+
+
+def rows(lake: Lake) -> pa.Table:
+    iceberg = lake.find("rows")
+    assert iceberg is not None
+    return iceberg.scan().to_arrow().sort_by("timestamp")
+
+
+def test_labels_with_their_decisions_are_rows_as_they_were_scored(lake: Lake, cloud: Any) -> None:
+    s3 = cloud.client("s3")
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 96).to_pylist()])
+    label(lake, 0, 120)
+    assert absorb(lake, s3, SURFACE, run="r1") == Absorbed(rows=96, unmatched=24, refused=0)
+    found = rows(lake)
+    assert found.drop_columns(["_source"]).cast(SAMPLE.schema).equals(SAMPLE.slice(0, 96))
+    assert set(found["_source"].to_pylist()) == {"electricity/labels/0-120.csv"}
+    labels, table = lake.find("labels"), lake.find("rows")
+    assert labels is not None
+    assert table is not None
+    noted = table.current_snapshot().summary[LABELS_SNAPSHOT]  # type: ignore[union-attr,index]
+    assert noted == str(labels.current_snapshot().snapshot_id)  # type: ignore[union-attr]
+
+
+def test_a_second_look_takes_only_what_is_new(lake: Lake, cloud: Any) -> None:
+    s3 = cloud.client("s3")
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 48).to_pylist()])
+    label(lake, 0, 96)
+    absorb(lake, s3, SURFACE, run="r1")
+    assert absorb(lake, s3, SURFACE, run="r2") == Absorbed(rows=0, unmatched=48, refused=0)
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(48, 48).to_pylist()], "late")
+    assert absorb(lake, s3, SURFACE, run="r3") == Absorbed(rows=48, unmatched=0, refused=0)
+    assert rows(lake).num_rows == 96
+
+
+def test_the_first_decision_counts(lake: Lake, cloud: Any) -> None:
+    """Both copies of a day were scored: the one that was answered first is the one that was acted on."""
+    (row,) = SAMPLE.slice(0, 1).to_pylist()
+    later, first = decision(row, name="b", minute=5, vicprice=0.9), decision(row, name="a", minute=1, vicprice=0.1)
+    keep(cloud, lake, [later, first])
+    label(lake, 0, 1)
+    absorb(lake, cloud.client("s3"), SURFACE, run="r")
+    assert rows(lake)["vicprice"].to_pylist() == [0.1]
+
+
+def test_a_prediction_id_outranks_the_key(lake: Lake, cloud: Any) -> None:
+    (row,) = SAMPLE.slice(0, 1).to_pylist()
+    keep(cloud, lake, [decision(row, name="a", vicprice=0.1), decision(row, name="b", minute=5, vicprice=0.9)])
+    label(lake, 0, 1, ["b"])
+    absorb(lake, cloud.client("s3"), SURFACE, run="r")
+    assert rows(lake)["vicprice"].to_pylist() == [0.9]
+
+
+def test_an_unknown_prediction_id_stays_unmatched(lake: Lake, cloud: Any) -> None:
+    keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 1).to_pylist()])
+    label(lake, 0, 1, ["never"])
+    assert absorb(lake, cloud.client("s3"), SURFACE, run="r").unmatched == 1
+
+
+def test_a_row_that_the_contract_refuses_does_not_come_in(lake: Lake, cloud: Any) -> None:
+    good, bad = SAMPLE.slice(0, 2).to_pylist()
+    keep(cloud, lake, [decision(good), decision(bad, vicprice=7.0)])
+    label(lake, 0, 2)
+    assert absorb(lake, cloud.client("s3"), SURFACE, run="r") == Absorbed(rows=1, unmatched=0, refused=1)
+
+
+@pytest.mark.parametrize("line", [b"{}", b"not json", b""])
+def test_a_line_that_is_no_decision_is_passed_over(line: bytes, lake: Lake, cloud: Any) -> None:
+    bucket = lake.names.platform.bucket("lake")
+    key = f"{prefix('electricity', datetime(1996, 5, 7, tzinfo=UTC).date())}x.jsonl"
+    good = to_line(decision(SAMPLE.slice(0, 1).to_pylist()[0])).encode()
+    cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=line + b"\n" + good + b"\n")
+    label(lake, 0, 1)
+    assert absorb(lake, cloud.client("s3"), SURFACE, run="r").rows == 1
+
+
+def test_without_labels_nothing_is_looked_for(lake: Lake) -> None:
+    assert absorb(lake, None, SURFACE, run="r") == Absorbed(rows=0, unmatched=0, refused=0)

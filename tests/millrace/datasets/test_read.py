@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from millrace.datasets.read import matrix, read_snapshot, times, truth
+from millrace.errors import SnapshotError
+from millrace.features.encoding import Feature, plain
+
+START = datetime.fromisoformat("1996-12-01")
+
+
+def part(
+    path: Path, hours: list[int], *, names: tuple[str, str, str] = ("at", "price", "label"), **columns: Any
+) -> None:
+    """A data file with field ids 1, 2, 3 and a column of another table's life, 4."""
+    fields = [
+        pa.field(name, kind, metadata={"PARQUET:field_id": str(number)})
+        for number, (name, kind) in enumerate(
+            zip((*names, "_source"), (pa.timestamp("us"), pa.float64(), pa.int32(), pa.string()), strict=True), start=1
+        )
+    ]
+    columns = {"at": [START + timedelta(hours=h) for h in hours], "price": [h / 10 for h in hours]} | columns
+    columns |= {"label": columns.get("label", [h % 2 for h in hours])}
+    arrays = [
+        pa.array(columns[name], field.type) for name, field in zip(("at", "price", "label"), fields, strict=False)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays.append(pa.array(["x"] * len(hours)))
+    pq.write_table(pa.table(arrays, schema=pa.schema(fields)), path, write_page_checksum=True)
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> Path:
+    fields = [{"id": i, "name": n, "required": False, "type": "x"} for i, n in enumerate(("at", "price", "label"), 1)]
+    (tmp_path / "schema.json").write_text(json.dumps({"type": "struct", "fields": fields}))
+    return tmp_path / "schema.json"
+
+
+def read(tmp_path: Path, schema: Path, **given: Any) -> pa.Table:
+    given = {"columns": ["price", "label"], "event_time": "at", "key": ["at"]} | given
+    return read_snapshot(tmp_path / "data", schema, **given)
+
+
+def test_rows_of_all_files_come_in_the_order_of_event_time(tmp_path: Path, schema: Path) -> None:
+    part(tmp_path / "data/a/b/2.parquet", [5, 3])
+    part(tmp_path / "data/1.parquet", [4, 1])
+    table = read(tmp_path, schema)
+    assert table.column_names == ["price", "label", "at"]
+    assert table["price"].to_pylist() == [0.1, 0.3, 0.4, 0.5]
+
+
+def test_columns_are_taken_by_field_id_not_by_name(tmp_path: Path, schema: Path) -> None:
+    part(tmp_path / "data/old.parquet", [1], names=("at", "label", "price"))  # names swapped since
+    part(tmp_path / "data/new.parquet", [2])
+    table = read(tmp_path, schema)
+    assert table["price"].to_pylist() == [0.1, 0.2]
+    assert table["label"].to_pylist() == [1, 0]
+
+
+def test_a_key_that_came_twice_is_named(tmp_path: Path, schema: Path) -> None:
+    part(tmp_path / "data/1.parquet", [1, 2, 3])
+    part(tmp_path / "data/2.parquet", [2])
+    with pytest.raises(SnapshotError, match="got 1 repeated keys, first at=1996-12-01 02:00:00"):
+        read(tmp_path, schema)
+
+
+def test_equal_times_of_two_entities_are_no_duplicates(tmp_path: Path, schema: Path) -> None:
+    part(tmp_path / "data/1.parquet", [1, 1], label=[0, 1])
+    assert len(read(tmp_path, schema, key=["label", "at"])) == 2
+
+
+def test_a_value_that_is_missing_is_refused(tmp_path: Path, schema: Path) -> None:
+    part(tmp_path / "data/1.parquet", [1, 2], price=[None, 1.0])
+    with pytest.raises(SnapshotError, match="price: 1 rows"):
+        read(tmp_path, schema)
+
+
+def test_a_file_without_the_field_id_is_refused(tmp_path: Path, schema: Path) -> None:
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"at": [START], "price": [1.0], "label": [1]}), tmp_path / "data" / "1.parquet")
+    with pytest.raises(SnapshotError, match=r"1\.parquet: expected the field ids 2 \(price\)"):
+        read(tmp_path, schema)
+
+
+def test_a_column_outside_the_schema_is_refused(tmp_path: Path, schema: Path) -> None:
+    part(tmp_path / "data/1.parquet", [1])
+    with pytest.raises(SnapshotError, match="got weight"):
+        read(tmp_path, schema, columns=["weight"])
+
+
+def test_no_file_and_no_row_are_refused(tmp_path: Path, schema: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SnapshotError, match="found none"):
+        read(tmp_path, schema)
+    part(tmp_path / "data/1.parquet", [])
+    with pytest.raises(SnapshotError, match="found none"):
+        read(tmp_path, schema)
+
+
+def test_a_flipped_byte_is_noticed(tmp_path: Path, schema: Path) -> None:
+    path = tmp_path / "data/1.parquet"
+    part(path, list(range(2000)), price=list(np.random.default_rng(0).normal(size=2000)))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(OSError, match="CRC"):
+        read(tmp_path, schema)
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("ns"), pa.timestamp("ms"), pa.timestamp("us", "UTC"), pa.date32()])
+def test_times_are_microseconds_whatever_the_column(kind: pa.DataType) -> None:
+    table = pa.table({"at": pa.chunked_array([pa.array([START]).cast(kind), pa.array([START]).cast(kind)])})
+    assert times(table, "at").tolist() == [START, START]
+
+
+def test_numbers_stand_side_by_side() -> None:
+    table = pa.table({"a": pa.array([1, 2], pa.int8()), "b": [0.5, 1e-3], "c": pa.array([2**40, 1])})
+    found = matrix(table, plain(["b", "a", "c"]))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.array([[0.5, 1, 2**40], [1e-3, 2, 1]], np.float32))
+
+
+def test_categories_and_missing_numbers_have_columns_of_their_own() -> None:
+    table = pa.table({"size": [1.5, None], "hue": ["red", None], "new": [True, False]})
+    features = (
+        Feature(name="size", optional=True),
+        Feature(name="hue", categories=("blue", "red"), optional=True),
+        Feature(name="new", categories=(False, True)),
+    )
+    expected = np.array([[1.5, 0, 0, 1, 0, 1], [np.nan, 1, 0, 0, 1, 0]], np.float32)
+    np.testing.assert_array_equal(matrix(table, features), expected)
+
+
+@pytest.mark.parametrize(("cells", "positive"), [([0, 1], 1), (["no", "yes"], "yes"), ([False, True], True)])
+def test_the_truth_is_one_where_the_label_is_the_positive_class(cells: list[object], positive: str | int) -> None:
+    assert truth(pa.table({"y": cells}), "y", positive).tolist() == [0.0, 1.0]
+
+
+def test_a_table_that_iceberg_wrote_and_renamed_is_read(tmp_path: Path) -> None:
+    from pyiceberg.catalog.memory import InMemoryCatalog
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import DoubleType, IntegerType, NestedField, TimestampType
+
+    catalog = InMemoryCatalog("local", warehouse=f"file://{tmp_path}/data")
+    catalog.create_namespace("n")
+    columns = (("at", TimestampType()), ("cost", DoubleType()), ("label", IntegerType()))
+    fields = [NestedField(number, name, kind, required=False) for number, (name, kind) in enumerate(columns, start=1)]
+    table = catalog.create_table("n.rows", Schema(*fields))
+    for hours in ([3, 1], [2, 4]):
+        name = table.schema().find_field(2).name
+        values = {"at": [START + timedelta(hours=h) for h in hours], name: [h / 10 for h in hours], "label": [1, 0]}
+        table.append(pa.table(values, schema=table.schema().as_arrow()))
+        if name == "cost":
+            with table.update_schema() as update:
+                update.rename_column("cost", "price")
+    (tmp_path / "schema.json").write_text(table.schema().model_dump_json())
+    assert read(tmp_path, tmp_path / "schema.json")["price"].to_pylist() == [0.1, 0.2, 0.3, 0.4]
+    catalog.close()

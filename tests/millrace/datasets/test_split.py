@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from millrace.datasets.split import split, windows
+from millrace.errors import SnapshotError
+
+HOURS = np.arange("1996-12-01", "1996-12-31T06", dtype="datetime64[h]").astype("datetime64[us]")
+"""30 days and 6 hours."""
+
+
+def test_the_last_days_are_for_the_test_and_those_before_for_validation() -> None:
+    parts = split(HOURS, validation_days=7, test_days=3)
+    assert parts.end == np.datetime64("1997-01-01")
+    assert parts.test_from == np.datetime64("1996-12-29")
+    assert parts.validation_from == np.datetime64("1996-12-22")
+    assert HOURS[parts.train][-1] < parts.validation_from == HOURS[parts.validation][0]
+    assert HOURS[parts.validation][-1] < parts.test_from == HOURS[parts.test][0]
+    assert parts.train.start == 0
+    assert parts.test.stop == len(HOURS)
+
+
+@pytest.mark.parametrize(("validation", "test"), [(30, 3), (28, 3), (7, 60)])
+def test_a_snapshot_that_is_too_short_is_refused(validation: int, test: int) -> None:
+    with pytest.raises(SnapshotError, match="got no training rows"):
+        split(HOURS, validation_days=validation, test_days=test)
+
+
+def test_a_gap_where_the_validation_days_should_be_is_refused() -> None:
+    gap = HOURS[(np.datetime64("1996-12-20") > HOURS) | (np.datetime64("1996-12-29") <= HOURS)]
+    with pytest.raises(SnapshotError, match="got no validation rows"):
+        split(gap, validation_days=7, test_days=3)
+
+
+def test_windows_are_whole_and_end_where_they_should() -> None:
+    found = windows(HOURS, start=np.datetime64("1996-12-10"), end=np.datetime64("1996-12-30"), days=7)
+    assert [str(window.start) for window in found] == ["1996-12-16", "1996-12-23"]
+    assert [window.rows.stop - window.rows.start for window in found] == [168, 168]
+    assert HOURS[found[-1].rows][-1] == np.datetime64("1996-12-29T23")
+
+
+def test_windows_without_rows_are_left_out() -> None:
+    gap = HOURS[np.datetime64("1996-12-20") <= HOURS]
+    assert len(windows(gap, start=np.datetime64("1996-12-01"), end=np.datetime64("1996-12-29"), days=7)) == 2

@@ -1,0 +1,105 @@
+"""A decision keeps what it says through its line."""
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+
+from millrace.decisions.record import Decision, Output, canonical, from_line, lines_by_date, object_key, prefix, to_line
+from millrace.errors import DecisionError
+
+DECISION = Decision(
+    id="8f507cfc-7",
+    workload="electricity",
+    event_time=datetime(1997, 1, 2, 23, 30, tzinfo=UTC),
+    key={"timestamp": "1997-01-02T23:30:00"},
+    input=canonical({"timestamp": "1997-01-02T23:30:00", "nswprice": 0.05}),
+    output=Output(value=1, probability=0.75, confidence=0.75),
+    model_version="3",
+    phase="live",
+    fallback=False,
+    latency_ms=12.5,
+    inferred_at=datetime(2026, 11, 20, 7, 30, tzinfo=UTC),
+)
+
+
+def test_comes_back_as_it_was() -> None:
+    assert from_line(to_line(DECISION)) == DECISION
+
+
+def test_a_fallback_comes_back_too() -> None:
+    silent = Output(value=None, probability=None, confidence=None)
+    decision = Decision(**{**vars(DECISION), "output": silent, "model_version": None, "fallback": True})
+    assert from_line(to_line(decision)) == decision
+
+
+def test_has_the_shape_of_data_capture() -> None:
+    document = json.loads(to_line(DECISION))
+    assert set(document) == {"captureData", "eventMetadata", "millrace", "eventVersion"}
+    side = document["captureData"]["endpointInput"]
+    assert set(side) == {"observedContentType", "mode", "data", "encoding"}
+    assert side["mode"] == "INPUT"
+    assert json.loads(document["captureData"]["endpointOutput"]["data"])["value"] == 1
+    assert document["eventMetadata"]["eventId"] == document["eventMetadata"]["inferenceId"] == DECISION.id
+    assert "\n" not in to_line(DECISION)
+
+
+def change(path: str, value: object) -> str:
+    document = json.loads(to_line(DECISION))
+    part = document
+    *parents, last = path.split(".")
+    for name in parents:
+        part = part[name]
+    if value is ...:
+        del part[last]
+    else:
+        part[last] = value
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        ("captureData.endpointInput.data", "{}", "input_digest"),
+        ("captureData.endpointOutput.data", "no", "endpointOutput.data"),
+        ("captureData.endpointOutput.data", '{"value": true}', "value"),
+        ("captureData.endpointOutput.data", '{"value": 1, "probability": 2}', "probability"),
+        ("eventMetadata", ..., "eventMetadata"),
+        ("eventMetadata.inferenceTime", "2026-11-20", "inferenceTime"),
+        ("millrace.phase", "lively", "phase"),
+        ("millrace.fallback", 0, "fallback"),
+        ("millrace.latency_ms", float("nan"), "latency_ms"),
+        ("millrace.event_time", 5, "event_time"),
+    ],
+)
+def test_a_wrong_line_says_which_field(path: str, value: object, field: str) -> None:
+    with pytest.raises(DecisionError) as caught:
+        from_line(change(path, value))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("line", ["", "{", "[]", "null"])
+def test_what_is_no_object_is_no_decision(line: str) -> None:
+    with pytest.raises(DecisionError):
+        from_line(line)
+
+
+def test_no_number_that_is_not_finite() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical({"nswprice": float("nan")})
+
+
+def test_lines_lie_under_their_event_date() -> None:
+    after = Decision(**{**vars(DECISION), "event_time": datetime(1997, 1, 3, tzinfo=UTC)})
+    assert lines_by_date([to_line(DECISION), to_line(after)]) == {
+        date(1997, 1, 2): [to_line(DECISION)],
+        date(1997, 1, 3): [to_line(after)],
+    }
+
+
+def test_the_same_messages_give_the_same_key() -> None:
+    day = date(1997, 1, 2)
+    assert object_key("electricity", day, ["a", "b"]) == object_key("electricity", day, ["b", "a"])
+    assert object_key("electricity", day, ["a", "b"]) != object_key("electricity", day, ["a"])
+    assert object_key("electricity", day, ["a"]).startswith("electricity/decisions/date=1997-01-02/")
+    assert prefix("electricity", day) == "electricity/decisions/date=1997-01-02/"

@@ -1,0 +1,252 @@
+"""Every drop that the market could send, and every broken one: rows in = typed + kept raw."""
+
+# ruff: noqa: DTZ001
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millrace.contract.schema import Column, Table
+from millrace.errors import DropError
+from millrace.files import csv
+from millrace.files.parsed import Limits, Parsed
+from millrace.files.sniff import read_drop
+
+TABLE = Table(
+    name="rows",
+    columns=(
+        Column(name="at", kind="timestamp", required=True),
+        Column(name="n", kind="int32"),
+        Column(name="x", kind="float64"),
+        Column(name="s", kind="string"),
+    ),
+    keys=(("at",),),
+)
+HEAD = b"at,n,x,s\n"
+GOOD = b"2020-01-01T00:00:00,1,0.5,a\n"
+SMALL = Limits(block_bytes=64, line_bytes=48)
+
+
+def parse(data: bytes, tmp_path: Path, limits: Limits | None = None) -> Parsed:
+    path = tmp_path / "drop"
+    path.write_bytes(data)
+    parts = list(read_drop(path, TABLE, limits))
+    return Parsed(
+        rows=pa.concat_tables([part.rows for part in parts]),
+        unparsable=tuple(row for part in parts for row in part.unparsable),
+    )
+
+
+def refused(data: bytes, tmp_path: Path, limits: Limits | None = None) -> str:
+    with pytest.raises(DropError) as caught:
+        parse(data, tmp_path, limits)
+    return caught.value.reason
+
+
+def parquet(tmp_path: Path, **columns: pa.Array) -> bytes:
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet", write_page_checksum=True, compression="none")
+    return (tmp_path / "x.parquet").read_bytes()
+
+
+def test_csv_in_any_column_order(tmp_path: Path) -> None:
+    parsed = parse(
+        b"\xef\xbb\xbfs , x,at,n\r\n a ,0.5,2020-01-01 00:30:00, 7\r\n\r\n,,2020-01-01 01:00:00,\r\n", tmp_path
+    )
+    assert parsed.unparsable == ()
+    assert parsed.rows.to_pylist() == [
+        {"at": datetime(2020, 1, 1, 0, 30), "n": 7, "x": 0.5, "s": "a", "_line": 2},
+        {"at": datetime(2020, 1, 1, 1, 0), "n": None, "x": None, "s": None, "_line": 4},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"2020-01-01T00:00:00,1,0.5\n", "columns"),
+        (b"2020-01-01T00:00:00,1,0.5,a,b\n", "columns"),
+        (b"yesterday,1,0.5,a\n", "type"),
+        (b"2020-01-01T00:00:00,1.5,0.5,a\n", "type"),
+        (b"2020-01-01T00:00:00,99999999999,0.5,a\n", "type"),
+        (b"2020-01-01T00:00:00,1,half,a\n", "type"),
+        (b"2020-01-01T00:00:00,1,0.5,\xff\n", "encoding"),
+        (b"2020-01-01T00:00:00,1,0.5,\0\n", "encoding"),
+        (b'2020-01-01T00:00:00,1,0.5,"a\n', "quote"),
+        (b'2020-01-01T00:00:00,1,0.5,"a"b\n', "quote"),
+        (b"2020-01-01T00:00:00+01:00,1,0.5,a\n", "type"),
+    ],
+)
+def test_a_broken_csv_line_costs_one_row(line: bytes, reason: str, tmp_path: Path) -> None:
+    parsed = parse(HEAD + GOOD + line + GOOD, tmp_path)
+    assert [row.reason for row in parsed.unparsable] == [reason]
+    assert parsed.unparsable[0].line == 3
+    assert parsed.rows["_line"].to_pylist() == [2, 4]
+    if reason != "encoding":
+        assert parsed.unparsable[0].raw == line.decode().rstrip("\n")
+
+
+def test_a_quoted_cell_may_hold_commas_quotes_and_lines(tmp_path: Path) -> None:
+    parsed = parse(HEAD + b'2020-01-01T00:00:00,1,0.5,"a, ""b""\nc"\n' + GOOD, tmp_path)
+    assert parsed.rows["s"].to_pylist() == ['a, "b"\nc', "a"]
+    assert parsed.rows["_line"].to_pylist() == [2, 4]
+
+
+def test_a_record_may_cross_a_block(tmp_path: Path) -> None:
+    line = b'2020-01-01T00:00:00,1,0.5,"a\nb"\n'
+    parsed = parse(HEAD + line * 20, tmp_path, SMALL)
+    assert (parsed.rows.num_rows, parsed.unparsable) == (20, ())
+    assert parsed.rows["_line"].to_pylist() == list(range(2, 42, 2))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"at": "2020-01-01T00:00:00", "x": NaN}\n', "json"),
+        (b'{"at": "2020-01-01T00:00:00", "x": 1, "x": 2}\n', "json"),
+        (b'{"at": "2020-01-01T00:00:00", "y": 1}\n', "unknown_field"),
+        (b'{"at": "2020-01-01T00:00:00", "n": true}\n', "type"),
+        (b'{"at": "2020-01-01T00:00:00", "n": 1.0}\n', "type"),
+        (b'{"at": "2020-01-01T00:00:00", "x": "1"}\n', "type"),
+        (b'{"at": 5}\n', "type"),
+        (b'{"at": "2020-01-01T00:00:00", "s": "\\ud800"}\n', "type"),
+        (b"[1]\n", "json"),
+        (b'{"at": ' + b"[" * 100_000 + b"\n", "json"),
+        (b'{"n": ' + b"9" * 5_000 + b"}\n", "json"),
+        (b"\xff\n", "encoding"),
+        (b'{"at": "2020-01-01T00:0', "json"),
+    ],
+)
+def test_a_broken_json_line_costs_one_row(line: bytes, reason: str, tmp_path: Path) -> None:
+    good = b'{"at": "2020-01-01T00:00:00", "n": 1, "x": 1, "s": null}\n'
+    parsed = parse(good + b"\n" + line, tmp_path)
+    assert [(row.reason, row.line) for row in parsed.unparsable] == [(reason, 3)]
+    assert parsed.rows.to_pylist() == [{"at": datetime(2020, 1, 1), "n": 1, "x": 1.0, "s": None, "_line": 1}]
+
+
+def test_parquet_types_are_cast_when_nothing_is_lost(tmp_path: Path) -> None:
+    data = parquet(
+        tmp_path,
+        n=pa.array([1, 2**40, 3], pa.int64()),
+        at=pa.array([datetime(2020, 1, 1)] * 3, pa.timestamp("ms")),
+        x=pa.array([1, 2, 3], pa.int8()),
+    )
+    parsed = parse(data, tmp_path)
+    assert parsed.rows.to_pylist()[1] == {"at": datetime(2020, 1, 1), "n": 3, "x": 3.0, "s": None, "_line": 3}
+    assert [(row.line, row.reason) for row in parsed.unparsable] == [(2, "type")]
+    assert json.loads(parsed.unparsable[0].raw)["n"] == 2**40
+
+
+def test_a_parquet_name_with_spaces_around_it_is_refused_whole(tmp_path: Path) -> None:
+    name, *others = TABLE.names
+    columns = {f"{name} ": pa.nulls(1), **{other: pa.nulls(1) for other in others}}
+    assert refused(parquet(tmp_path, **columns), tmp_path) == "columns"
+
+
+def test_every_bit_flip_in_a_page_is_found(tmp_path: Path) -> None:
+    data = parquet(
+        tmp_path, at=pa.array([datetime(2020, 1, 1)] * 500, pa.timestamp("us")), x=pa.array(range(500), pa.float64())
+    )
+    for at in range(100, 3_000, 97):
+        flipped = bytearray(data)
+        flipped[at] ^= 4
+        assert refused(bytes(flipped), tmp_path) == "corrupt"
+
+
+def test_truncated_and_foreign_files_are_refused_whole(tmp_path: Path) -> None:
+    data = parquet(tmp_path, at=pa.array([datetime(2020, 1, 1)]), x=pa.array([1.0]))
+    assert refused(data[: len(data) // 2], tmp_path) == "truncated"
+    assert refused(data[:4], tmp_path) in ("truncated", "corrupt")
+    assert refused(b"", tmp_path) == "empty"
+    assert refused(b" \n\n", tmp_path) == "empty"
+    assert refused(HEAD, tmp_path) == "empty"
+    assert refused(parquet(tmp_path, at=pa.array([], pa.timestamp("us"))), tmp_path) == "empty"
+    assert refused(b"\x1f\x8b\x08" + bytes(100), tmp_path) == "foreign"
+    assert refused(b"<html><body>not found</body></html>", tmp_path) == "foreign"
+    assert refused(b'[{"at": 1}]', tmp_path) == "foreign"
+    assert refused(b"at;n;x;s\n1;2;3;4\n", tmp_path) == "foreign"
+    assert refused("at,n\n".encode("utf-16"), tmp_path) == "encoding"
+    assert refused(b"n,x,s\n1,2,3\n", tmp_path) == "columns"
+    assert refused(b"at,n,x,s,z\n", tmp_path) == "columns"
+    assert refused(b"at,n,n,s\n", tmp_path) == "columns"
+    assert refused(parquet(tmp_path, at=pa.array(["2020"]), x=pa.array([1.0])), tmp_path) == "column_type"
+
+
+def test_limits_hold(tmp_path: Path) -> None:
+    assert refused(HEAD + GOOD * 10, tmp_path, Limits(file_bytes=100)) == "too_large"
+    assert refused(HEAD + GOOD * 10, tmp_path, Limits(rows=9)) == "too_large"
+    assert refused(HEAD + b"a" * 500, tmp_path, SMALL) == "too_large"
+    at = pa.array([datetime(2020, 1, 1)] * 10_000, pa.timestamp("us"))
+    bomb = parquet(tmp_path, at=at, s=pa.array(["x" * 1_000]).take(pa.array([0] * 10_000)))
+    assert len(bomb) < 200_000
+    assert refused(bomb, tmp_path, Limits(decoded_bytes=2**20)) == "too_large"
+    assert refused(bomb, tmp_path, Limits(rows=100)) == "too_large"
+    assert parse(bomb, tmp_path).rows.num_rows == 10_000
+
+
+CELL = st.sampled_from(
+    [b"", b"1", b" 2 ", b"-0.5", b"nan", b"1e400", b"a", b"\xff", b"\0", b"\xc3\xa9", b"2020-01-01T00:00:00", b"\r"]
+)
+QUOTED = st.sampled_from([b'"', b'""', b'"a"', b'"a,b"', b'"a\nb"', b'"a""b"', b'"a'])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.one_of(CELL, QUOTED), min_size=1, max_size=5)), block=st.sampled_from([32, 64, 10_000])
+)
+def test_no_line_of_a_csv_is_lost(
+    rows: list[list[bytes]], block: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    body = b"".join(b",".join(cells) + b"\n" for cells in rows)
+    tmp_path = tmp_path_factory.mktemp("csv")
+    parsed = parse(HEAD + GOOD + body, tmp_path, Limits(block_bytes=block, line_bytes=10_000))
+    starts = {*parsed.rows["_line"].to_pylist(), *(row.line for row in parsed.unparsable)}
+    assert len(starts) == parsed.rows.num_rows + len(parsed.unparsable)
+    _every_line_is_covered(HEAD + GOOD + body, starts, parsed)
+    whole = parse(HEAD + GOOD + body, tmp_path)
+    assert (str(parsed.rows.to_pylist()), parsed.unparsable) == (str(whole.rows.to_pylist()), whole.unparsable)
+
+
+def _every_line_is_covered(data: bytes, starts: set[int], parsed: Parsed) -> None:
+    """A line is the start of a row, or blank, or inside a quoted cell of an accepted row."""
+    lines = data.split(b"\n")
+    inside = sum(cell.count("\n") for cell in parsed.rows["s"].to_pylist() if cell)
+    uncovered = [n for n, line in enumerate(lines[:-1], 1) if n > 1 and line.strip() and n not in starts]
+    assert len(uncovered) <= inside + sum(row.raw.count("\n") for row in parsed.unparsable)
+
+
+@settings(max_examples=300, deadline=None)
+@given(rows=st.lists(st.lists(CELL.filter(lambda cell: cell not in (b"\xff", b"\0", b"\r")), min_size=4, max_size=4)))
+def test_both_ways_to_read_a_csv_agree(rows: list[list[bytes]]) -> None:
+    lines = [b",".join(cells) for cells in rows]
+    slow = csv._typed(csv._read_lines(lines, 2, 4, Limits(), last=True), ["at", "n", "x", "s"], TABLE)
+    quick = csv._typed(csv._read_plain(b"\n".join(lines), 2, ["at", "n", "x", "s"]), ["at", "n", "x", "s"], TABLE)
+    assert str(slow) == str(quick)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    values=st.lists(
+        st.one_of(
+            st.binary(max_size=20),
+            st.recursive(
+                st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+                lambda inner: (
+                    st.lists(inner, max_size=3)
+                    | st.dictionaries(st.sampled_from(["at", "n", "x", "s", "z"]), inner, max_size=5)
+                ),
+                max_leaves=8,
+            ),
+        )
+    )
+)
+def test_no_line_of_json_is_lost(values: list[object], tmp_path_factory: pytest.TempPathFactory) -> None:
+    lines = [value.replace(b"\n", b"") if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
+    data = b'{"at": "2020-01-01T00:00:00"}\n' + b"".join(line + b"\n" for line in lines)
+    parsed = parse(data, tmp_path_factory.mktemp("json"))
+    come = sum(bool(line.strip()) for line in data.split(b"\n"))
+    assert parsed.rows.num_rows + len(parsed.unparsable) == come

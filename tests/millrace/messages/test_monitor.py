@@ -1,0 +1,78 @@
+"""What a report says as a whole: the metrics and the cursors."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from millrace.errors import SettingsError
+from millrace.messages.monitor import ErrorReport, InputReport, Report, WindowReport, read_report, read_request
+
+NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def window(
+    k: int, *, ratio: float | None = 0.5, error_ratio: float | None = None, settled: bool = True, **none: Any
+) -> WindowReport:
+    told = InputReport(rows=336, usual_rows=336, ratio=ratio, findings=())
+    wrong = ErrorReport(answered=336, labelled=336, champions=336, error=0.2, ratio=error_ratio, settled=settled)
+    return WindowReport.model_validate(
+        {
+            "start": NEW_YEAR + k * WEEK,
+            "end": NEW_YEAR + (k + 1) * WEEK,
+            "decisions": 336,
+            "input": told,
+            "error": wrong,
+        }
+        | none
+    )
+
+
+def report(*windows: WindowReport, as_of: datetime | None = None) -> Report:
+    return Report(
+        workload="electricity",
+        as_of=as_of or windows[-1].end,
+        model_version="1",
+        unreadable=0,
+        windows=windows,
+    )
+
+
+def test_the_largest_ratio_is_the_metric() -> None:
+    found = report(window(0, ratio=0.3, error_ratio=0.9), window(1, ratio=1.7), window(2, ratio=None, error_ratio=0.4))
+    assert (found.input_ratio, found.error_ratio, found.judged) == (1.7, 0.9, 2)
+
+
+def test_what_was_not_judged_is_no_number() -> None:
+    found = report(window(0, ratio=None), window(1, input=None))
+    assert (found.input_ratio, found.error_ratio, found.judged) == (None, None, 0)
+
+
+def test_the_input_is_done_also_where_a_window_was_too_thin() -> None:
+    assert report(window(0), window(1, ratio=None)).input_cursor == NEW_YEAR + 2 * WEEK
+    assert report(window(0, input=None)).input_cursor is None
+
+
+def test_the_error_waits_for_labels_and_gives_up_at_last() -> None:
+    late = (window(0), window(1, settled=False), window(2))
+    assert report(*late).error_cursor == NEW_YEAR + WEEK
+    assert report(*late, as_of=NEW_YEAR + 15 * WEEK).error_cursor == NEW_YEAR + 3 * WEEK
+    assert report(window(0, error=None), window(1)).error_cursor == NEW_YEAR + 2 * WEEK
+    assert report(window(0, error=None), window(1, settled=False)).error_cursor == NEW_YEAR + WEEK
+    assert report(window(0, error=None)).error_cursor is None
+
+
+def test_a_first_run_without_labels_remembers_where_they_are_missing() -> None:
+    assert report(window(0, settled=False), window(1, settled=False)).error_cursor == NEW_YEAR
+
+
+def test_round_trip_and_damage() -> None:
+    found = report(window(0))
+    assert read_report(found.model_dump_json()) == found
+    with pytest.raises(SettingsError, match=r"report.json: as_of"):
+        read_report(found.model_dump_json().replace('"as_of"', '"asof"'))
+    with pytest.raises(SettingsError, match=r"request.json"):
+        read_request("{")

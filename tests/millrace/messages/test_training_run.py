@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millrace.errors import SettingsError
+from millrace.messages.training_run import read_run
+
+RUN = {
+    "run": "r",
+    "snapshot_id": 1,
+    "tag": "t",
+    "data_digest": "d",
+    "contract_digest": "c",
+    "config_digest": "k",
+    "code_digest": "o",
+    "rows": 3,
+    "as_of": "1997-06-01T06:00:00Z",
+    "reason": "alarm",
+    "gate": "non_inferiority",
+}
+
+
+def write(tmp_path: Path, **words: Any) -> Path:
+    (tmp_path / "run.json").write_text(json.dumps(RUN | words))
+    return tmp_path / "run.json"
+
+
+def test_a_run_is_read_and_words_of_later_versions_let_through(tmp_path: Path) -> None:
+    run = read_run(write(tmp_path, later="word"))
+    assert run.gate == "non_inferiority"
+    assert run.as_of.isoformat() == "1997-06-01T06:00:00+00:00"
+
+
+def test_a_wrong_word_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"run\.json: gate: expected .*'baseline' or 'non_inferiority', got 'none'"):
+        read_run(write(tmp_path, gate="none"))
+
+
+def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(SettingsError, match=r"run\.json"):
+        read_run(tmp_path / "run.json")

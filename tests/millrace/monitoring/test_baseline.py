@@ -1,0 +1,93 @@
+"""The baseline file: size, round trip, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+
+import pyarrow as pa
+import pytest
+
+from millrace.errors import ArtefactError, ConfigurationError
+from millrace.monitoring.baseline import PROMISED_WINDOWS, Baseline, build
+from millrace.monitoring.constant import Constant
+from millrace.workload.declaration import Workload
+
+Cut = Callable[[datetime, datetime], pa.Table]
+START, END = datetime.fromisoformat("1996-01-01"), datetime.fromisoformat("1997-01-01")
+
+
+@pytest.fixture(scope="module")
+def baseline(between: Cut, workload: Workload) -> Baseline:
+    return build(between(START, END), workload=workload, error_series=[[0.1 + 0.01 * (k % 7) for k in range(50)]])
+
+
+def test_what_it_says_of_1996(baseline: Baseline) -> None:
+    assert (baseline.rows, baseline.windows, baseline.rows_per_window) == (11_472, 34, 336)
+    assert baseline.windows < PROMISED_WINDOWS
+    assert [column.name for column in baseline.columns if isinstance(column.sketch, Constant)] == [
+        "vicprice", "vicdemand", "transfer",
+    ]  # fmt: skip
+    assert baseline.error is not None
+
+
+def test_round_trip(baseline: Baseline) -> None:
+    assert Baseline.from_json(baseline.to_json()) == baseline
+
+
+def test_two_kilobytes_a_column(baseline: Baseline) -> None:
+    columns = json.loads(baseline.to_json())["columns"]
+    assert max(len(json.dumps(column, separators=(",", ":"))) for column in columns) <= 2000
+
+
+def test_the_order_of_rows_and_columns_does_not_matter(baseline: Baseline, between: Cut, workload: Workload) -> None:
+    table = between(START, END)
+    turned = table.take(list(range(table.num_rows))[::-1]).select(table.column_names[::-1])
+    assert build(turned, workload=workload, error_series=[]).columns == baseline.columns
+
+
+def test_categories_booleans_and_missing_values(between: Cut, workload: Workload) -> None:
+    table = between(START, END)
+    n = table.num_rows
+    names = ("wind", "windy", "still", "long")
+    surface = workload.prediction.model_copy(update={"features": names})
+    table = pa.table(
+        {
+            "timestamp": table["timestamp"],
+            "wind": pa.array(["N", "E", None, "S"] * (n // 4)).dictionary_encode(),
+            "windy": [k % 3 == 0 for k in range(n)],
+            "still": [1.5 if k % 2 else None for k in range(n)],
+            "long": [f"a rather long name of a category {k % 500}" for k in range(n)],
+        }
+    )
+    built = build(table, workload=workload.model_copy(update={"prediction": surface}), error_series=[])
+    assert {column.name: column.sketch.kind for column in built.columns} == {
+        "wind": "categorical", "windy": "categorical", "still": "numeric", "long": "categorical",
+    }  # fmt: skip
+    assert Baseline.from_json(built.to_json()) == built
+    for column in json.loads(built.to_json())["columns"]:
+        assert len(json.dumps(column, separators=(",", ":"))) <= 2000
+
+
+def test_a_history_that_is_too_short(between: Cut, workload: Workload) -> None:
+    with pytest.raises(ConfigurationError, match="at least 8, got 3"):
+        build(
+            between(datetime.fromisoformat("1996-06-01"), datetime.fromisoformat("1996-06-22")),
+            workload=workload,
+            error_series=[],
+        )
+
+
+def test_a_missing_column_and_a_type_without_sketch(between: Cut, workload: Workload) -> None:
+    table = between(START, END)
+    with pytest.raises(ConfigurationError, match="nswprice: expected a column"):
+        build(table.drop_columns("nswprice"), workload=workload, error_series=[])
+    bad = table.set_column(table.column_names.index("nswprice"), "nswprice", table["timestamp"])
+    with pytest.raises(ConfigurationError, match="nswprice: expected numbers, text or booleans"):
+        build(bad, workload=workload, error_series=[])
+
+
+def test_a_damaged_file_is_named() -> None:
+    with pytest.raises(ArtefactError, match=r"baseline.json: workload"):
+        Baseline.from_json('{"rows": 3}')

@@ -1,0 +1,78 @@
+"""The real stream: the first months after training pass, the week in which three columns come alive does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from millrace.errors import ConfigurationError
+from millrace.monitoring.baseline import Baseline, build
+from millrace.monitoring.judgement import judge
+from millrace.workload.declaration import Workload
+
+Cut = Callable[[datetime, datetime], pa.Table]
+NEW_YEAR = datetime.fromisoformat("1997-01-01")
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture(scope="module")
+def baseline(between: Cut, workload: Workload) -> Baseline:
+    """Of 1996 only."""
+    return build(between(datetime.fromisoformat("1996-01-01"), NEW_YEAR), workload=workload, error_series=[])
+
+
+def test_january_to_april_do_not_alarm(baseline: Baseline, between: Cut) -> None:
+    ratios = [judge(baseline, between(NEW_YEAR + k * WEEK, NEW_YEAR + (k + 1) * WEEK)).ratio for k in range(17)]
+    assert all(ratio is not None and ratio < 0.8 for ratio in ratios)
+
+
+def test_the_week_of_4_may_alarms_on_the_three_columns(baseline: Baseline, between: Cut) -> None:
+    for k in range(17, 25):
+        found = judge(baseline, between(NEW_YEAR + k * WEEK, NEW_YEAR + (k + 1) * WEEK))
+        alarming = {finding.column for finding in found.findings if finding.ratio > 10}
+        assert alarming == {"vicprice", "vicdemand", "transfer"}
+        assert found.worst is not None
+        assert found.worst.statistic == "differing_rows"
+
+
+def test_one_damaged_row_of_a_constant_column_is_no_alarm(baseline: Baseline, between: Cut) -> None:
+    window = between(NEW_YEAR, NEW_YEAR + WEEK)
+    place = window.column_names.index("vicprice")
+    for damaged, alarms in ((1, False), (2, True)):
+        cells = pa.array([0.5] * damaged + window["vicprice"].to_pylist()[damaged:])
+        ratio = judge(baseline, window.set_column(place, "vicprice", cells)).ratio
+        assert ratio is not None
+        assert (ratio > 1) is alarms
+
+
+def test_another_unit_alarms(baseline: Baseline, between: Cut) -> None:
+    window = between(NEW_YEAR, NEW_YEAR + WEEK)
+    place = window.column_names.index("nswprice")
+    worst = judge(baseline, window.set_column(place, "nswprice", pc.multiply(window["nswprice"], 1000))).worst
+    assert worst is not None
+    assert (worst.column, worst.statistic) == ("nswprice", "unseen")
+    assert worst.ratio > 1
+
+
+def test_missing_values_alarm(baseline: Baseline, between: Cut) -> None:
+    window = between(NEW_YEAR, NEW_YEAR + WEEK)
+    place = window.column_names.index("nswdemand")
+    cells = pa.array([None] * 60 + window["nswdemand"].to_pylist()[60:], pa.float64())
+    worst = judge(baseline, window.set_column(place, "nswdemand", cells)).worst
+    assert worst is not None
+    assert worst.statistic == "missing"
+    assert worst.ratio > 1
+
+
+def test_a_thin_window_is_not_judged(baseline: Baseline, between: Cut) -> None:
+    found = judge(baseline, between(NEW_YEAR, NEW_YEAR + timedelta(days=5)))
+    assert (found.rows, found.findings, found.ratio) == (240, (), None)
+
+
+def test_a_window_without_a_column(baseline: Baseline, between: Cut) -> None:
+    with pytest.raises(ConfigurationError, match="transfer: expected a column"):
+        judge(baseline, between(NEW_YEAR, NEW_YEAR + WEEK).drop_columns("transfer"))

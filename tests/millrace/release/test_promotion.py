@@ -1,0 +1,104 @@
+"""The rules of a release."""
+
+from __future__ import annotations
+
+import pytest
+
+from millrace.errors import ConflictError
+from millrace.release.promotion import (
+    Answer,
+    check_proven,
+    judge_probe,
+    outcome_of,
+    promote,
+    roll_back,
+    rollback_target,
+)
+from millrace.state.table import Pointers, Version
+
+
+def version(number):
+    return Version(
+        package_arn=f"p/{number}", version=str(number), model_name=f"m{number}", run="r",
+        baseline_uri="",
+    )  # fmt: skip
+
+
+def test_versions_follow_each_other_and_the_one_before_is_kept():
+    first = promote(Pointers(), version(1))
+    assert (first.champion, first.previous) == (version(1), None)
+    second = promote(first, version(2))
+    assert (second.champion, second.previous) == (version(2), version(1))
+
+
+def test_the_same_version_twice_changes_nothing():
+    once = promote(Pointers(), version(1))
+    assert promote(once, version(1)) == once
+
+
+def test_numbers_are_compared_as_numbers():
+    ninth = promote(Pointers(), version(9))
+    assert promote(ninth, version(10)).champion == version(10)
+    with pytest.raises(ConflictError, match="version 10 is live already"):
+        promote(promote(ninth, version(10)), version(9))
+
+
+SECOND_LIVE = promote(promote(Pointers(), version(1)), version(2))
+
+
+def test_roll_back_swaps_champion_and_previous():
+    pointers = roll_back(SECOND_LIVE, version(1), replaced="2")
+    assert (pointers.champion, pointers.previous) == (version(1), version(2))
+    assert roll_back(pointers, version(1), replaced="2") == pointers
+
+
+def test_a_rollback_does_not_undo_what_came_since():
+    with pytest.raises(ConflictError, match="expected version 2 live, got 3"):
+        roll_back(promote(SECOND_LIVE, version(3)), version(1), replaced="2")
+    with pytest.raises(ConflictError, match="expected version 2 live, got none"):
+        roll_back(Pointers(), version(1), replaced="2")
+
+
+def test_a_version_that_was_rolled_back_comes_back_by_a_person_only():
+    back = roll_back(SECOND_LIVE, version(1), replaced="2")
+    assert outcome_of(back, "2", ready=True) == "done"
+    with pytest.raises(ConflictError, match="version 2 is live already, or was"):
+        promote(back, version(2))
+    assert promote(back, version(3)).champion == version(3)
+    assert rollback_target(back, None) == "2"
+
+
+def test_where_a_rollback_goes():
+    assert (rollback_target(SECOND_LIVE, None), rollback_target(SECOND_LIVE, "1")) == ("1", "1")
+    for pointers, asked, told in (
+        (Pointers(), None, "expected a live version, there is none"),
+        (promote(Pointers(), version(1)), None, "expected a version before 1, there is none"),
+        (SECOND_LIVE, "2", "expected a version that is not live, got 2, which is"),
+    ):
+        with pytest.raises(ConflictError, match=told):
+            rollback_target(pointers, asked)
+
+
+def test_only_a_version_that_was_live_comes_back():
+    check_proven("1", "Approved")
+    with pytest.raises(ConflictError, match=r"was live \(Approved\), version 3 is PendingManualApproval"):
+        check_proven("3", "PendingManualApproval")
+
+
+@pytest.mark.parametrize(
+    ("live", "ready", "outcome"),
+    [(None, True, "open"), (None, False, "busy"), (1, True, "open"), (2, True, "done"), (10, False, "done")],
+)
+def test_an_event_that_came_late_is_done(live, ready, outcome):
+    pointers = promote(Pointers(), version(live)) if live else Pointers()
+    assert outcome_of(pointers, "2", ready=ready) == outcome
+
+
+def test_a_probe_needs_the_version_all_rows_and_the_same_numbers():
+    right = Answer(model_version="2", probabilities=(0.5, 0.25))
+    assert judge_probe(right, expected=[0.5, 0.25], version="2").passed
+    assert not judge_probe(right, expected=[0.5, 0.2502], version="2").passed
+    assert not judge_probe(right, expected=[0.5, 0.25, 0.1], version="2").passed
+    assert not judge_probe(right, expected=[0.5, 0.25], version="3").passed
+    assert not judge_probe(Answer(model_version="2", probabilities=()), expected=[], version="2").passed
+    assert not judge_probe(Answer(model_version="2", probabilities=(float("nan"),)), expected=[0.5], version="2").passed

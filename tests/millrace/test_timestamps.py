@@ -1,0 +1,32 @@
+"""Moments: one text each, in the order of time."""
+
+from __future__ import annotations
+
+import pytest
+
+from millrace.timestamps import moment, month, next_month, stamp
+
+
+@pytest.mark.parametrize(
+    "text", ["1997-06-01T06:00:00Z", "1997-06-01T08:00:00+02:00", "1997-06-01T06:00:00.987Z", "1997-06-01T06:00"]
+)
+def test_one_moment_has_one_text(text):
+    assert stamp(moment(text)) == "1997-06-01T06:00:00Z"
+
+
+def test_the_order_of_texts_is_the_order_of_moments():
+    moments = [moment(text) for text in ("1996-12-31T23:59:59Z", "1997-01-01T00:30:00+01:00", "1997-01-01T00:00:00Z")]
+    assert sorted(map(stamp, moments)) == [stamp(at) for at in sorted(moments)]
+
+
+@pytest.mark.parametrize(
+    ("at", "following"), [("1997-06-15T10:00:00Z", "1997-07-01"), ("1996-12-31T23:59:59Z", "1997-01-01")]
+)
+def test_the_next_month_begins_at_midnight(at, following):
+    assert stamp(next_month(moment(at))) == f"{following}T00:00:00Z"
+    assert month(next_month(moment(at))) == following[:7]
+
+
+def test_no_moment_is_refused():
+    with pytest.raises(ValueError):
+        moment("yesterday")

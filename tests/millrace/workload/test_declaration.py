@@ -1,0 +1,87 @@
+"""A wrong workload file stops with file, field, what was expected and what came."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from millrace.errors import WorkloadError
+from millrace.workload.declaration import load_workload
+
+SHIPPED = sorted(path.parent for path in (Path(__file__).resolve().parents[3] / "workloads").glob("*/workload.yaml"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of a shipped workload, to be broken."""
+    copy = tmp_path / "electricity"
+    copy.mkdir()
+    source = next(folder for folder in SHIPPED if folder.name == "electricity")
+    (copy / "workload.yaml").write_bytes((source / "workload.yaml").read_bytes())
+    return copy
+
+
+def change(folder: Path, path: str, value: object) -> None:
+    file = folder / "workload.yaml"
+    document = yaml.safe_load(file.read_text())
+    *parents, last = path.split(".")
+    place = document
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    file.write_text(yaml.safe_dump(document))
+
+
+@pytest.mark.parametrize("shipped", SHIPPED, ids=lambda path: path.name)
+def test_every_shipped_workload_loads(shipped: Path) -> None:
+    assert load_workload(shipped).name == shipped.name
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("training.family", "perceptron", "expected one of feedforward"),
+        ("training.parameters", {"hidden": [64], "epoch": 3}, "epoch"),
+        ("training.parameters", {"epochs": 0}, "greater than or equal to 1"),
+        ("rollout.phases", ["live", "canary"], "ends with 'live'"),
+        ("rollout.phases", ["canary", "canary", "live"], "at most once"),
+        ("rollout.phases", ["shadow", "live"], "expected 'canary' or 'live', got 'shadow'"),
+        ("rollout.phases", ["assisted", "live"], "expected 'canary' or 'live', got 'assisted'"),
+        ("prediction.label_delay_hours", 24, "a supported key, got 'label_delay_hours'"),
+        ("consumers", [], "a supported key, got 'consumers'"),
+        ("monitors.false_alarm_rate", 2, "less than 0.5"),
+        ("budget.monthly_usd", "much", "a valid number"),
+        ("gates.fairness", {}, "a supported key, got 'fairness'"),
+        ("name", "gas", "the folder's name 'electricity'"),
+    ],
+)
+def test_a_wrong_field_is_named(folder: Path, path: str, value: object, expected: str) -> None:
+    change(folder, path, value)
+    with pytest.raises(WorkloadError) as caught:
+        load_workload(folder)
+    assert str(caught.value).startswith("electricity/workload.yaml: ")
+    assert path.split(".")[0] in caught.value.field
+    assert expected in str(caught.value)
+
+
+def test_a_missing_field_is_named(folder: Path) -> None:
+    file = folder / "workload.yaml"
+    document = yaml.safe_load(file.read_text())
+    del document["gates"]["latency"]
+    file.write_text(yaml.safe_dump(document))
+    with pytest.raises(WorkloadError, match=r"gates\.latency: expected Field required"):
+        load_workload(folder)
+
+
+@pytest.mark.parametrize("text", ["- : [", "just words"])
+def test_what_is_no_declaration_is_refused(folder: Path, text: str) -> None:
+    (folder / "workload.yaml").write_text(text)
+    with pytest.raises(WorkloadError, match=r"electricity/workload\.yaml: "):
+        load_workload(folder)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError, match="expected a file, got 'none'"):
+        load_workload(tmp_path)
