@@ -1,10 +1,7 @@
-"""Application Auto Scaling of endpoint variants: instances are added and taken away while a policy's alarm sounds.
+"""Scale endpoint variants while a policy's alarm sounds.
 
-moto keeps targets and policies and does nothing with them. As on AWS: bounds hold at once, an alarm that stays is
-answered again after the cool-down, of several policies the one that wants most wins, and a target that is
-deregistered takes its policies with it. Not covered and refused by name: other metrics, step scaling; scheduled
-actions are kept and do nothing.
-"""
+As on AWS: bounds hold at once, an alarm that stays is followed again after the cool-down, of several policies the
+largest proposal wins, and a target that is deregistered takes its policies with it."""
 
 from __future__ import annotations
 
@@ -44,7 +41,7 @@ class Activities:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def install(cloud: Cloud) -> None:
+def follow_policies(cloud: Cloud) -> None:
     _check_registrations(cloud)
     _keep_policies(cloud)
     _answer_activities(cloud)

@@ -1,8 +1,7 @@
-"""Target tracking's own alarms: what Application Auto Scaling makes in CloudWatch for a policy, and what they ask for.
+"""The two alarms of target tracking, and the capacity that they ask for.
 
-moto makes them for DynamoDB and ECS only. As on AWS: three minutes above the target sound one, fifteen below nine
-tenths of it the other, and minutes without requests sound none. While one sounds, capacity is what the requests need.
-"""
+As on AWS: three minutes above the target start the one, fifteen below nine tenths of it the other, and minutes without
+requests neither. moto makes them for DynamoDB and ECS only."""
 
 from __future__ import annotations
 

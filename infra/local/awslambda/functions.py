@@ -1,13 +1,7 @@
-"""Lambda: functions run in processes of their own, under their own role, by AWS's own runtime client.
+"""Invoke: synchronous, asynchronous and dry runs, with the answer, log tail and error that AWS gives.
 
-AWS starts a sandbox per concurrent invocation, keeps it warm, ends it on timeout, crash or too much memory, retries
-asynchronous invocations twice and hands the rest to a dead-letter queue or a destination. moto needs Docker for a
-container per call, or answers a constant; it knows no asynchronous path and no dead-letter queues. Every way to a
-function (Invoke, Step Functions, SNS, SQS, EventBridge, S3) ends in moto's `LambdaFunction.invoke`, so that is what is
-replaced.
-
-Weaker than AWS: at most `WORKERS_PER_FUNCTION` invocations of a function at once, the next ones wait; memory is
-watched every 50 ms, not limited by the kernel; /tmp is the host's (TMPDIR is private); no VPC, no /tmp quota."""
+Every way to a function (Invoke, Step Functions, SNS, SQS, EventBridge, S3) ends in moto's `LambdaFunction.invoke`, so
+that is what is replaced."""
 
 from __future__ import annotations
 
@@ -27,12 +21,11 @@ from infra.local.awslambda.workers import KeyRefusedError
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.dispatcher import dispatcher
 from infra.local.kernel.patching import replace, replace_entries
-from infra.local.sns import subscriptions
 
 UNTRUSTED = "The role defined for the function cannot be assumed by Lambda."
 
 
-def install(cloud: Cloud) -> None:
+def run_functions(cloud: Cloud) -> None:
     models: Any = import_module("moto.awslambda.models")
     # The name of the backend that has layers and versions.
     replace_entries(cast("dict[str, Any]", default_user_config), **{"lambda": {"use_docker": True}})
@@ -44,7 +37,6 @@ def install(cloud: Cloud) -> None:
     replace(models.LambdaFunction, invoke=invoke)
     _keep_dead_letter_queues(models.LambdaFunction)
     _keep_the_last_invoke_config(models.LambdaBackend)
-    subscriptions.install(cloud)
 
 
 def function_of(cloud: Cloud, name_or_arn: str) -> Any:

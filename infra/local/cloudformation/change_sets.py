@@ -12,15 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.local.cloudformation.changes import foreseen
 from infra.local.cloudformation.stack_resources import StackResources
 from infra.local.cloudformation.stacks import fill, register_stack, update_parameters
 from infra.local.kernel import patching
-
-if TYPE_CHECKING:
-    from infra.local.kernel.cloud import Cloud
 
 models: Any = import_module("moto.cloudformation.models")
 responses: Any = import_module("moto.cloudformation.responses")
@@ -243,7 +240,7 @@ def _answer_list(self: Any) -> Any:
     return responses.ActionResult({"Summaries": [one.summary() for one in kept if name in _words(one.stack)]})
 
 
-def install(_: Cloud) -> None:
+def serve_change_sets() -> None:
     shapes = responses.CloudFormationResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER
     patching.replace(
         responses.CloudFormationResponse,

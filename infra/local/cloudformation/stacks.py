@@ -181,7 +181,7 @@ def _parse_template(template: str) -> dict[str, Any]:
 _parse_yaml = models.Stack.parse_template
 
 
-def install(cloud: Cloud) -> None:
+def replace_engine(cloud: Cloud) -> None:
     StackResources.cloud = cloud
     patching.replace(models, ResourceMap=StackResources)
     patching.replace(

@@ -1,12 +1,8 @@
-"""CloudWatch alarms: evaluated, and their changes told to the bus, to topics and to functions.
+"""Evaluate alarms and send what AWS sends when one changes its state.
 
-moto keeps alarms and never looks at a metric; SetAlarmState changes a word and tells nobody; a new alarm is OK where
-AWS says INSUFFICIENT_DATA. Here alarms are evaluated shortly after a metric was put, when the clock moved, and every
-few seconds. Periods are aligned to their own length; the period under way counts as soon as it has data, unless what
-is still to come could undo a breach (a sum that is too low so far).
-
-Weaker than AWS: a move of the clock is judged at its end, not on the way; no anomaly alarms (refused by name), no
-evaluation of low sample counts, no suppression of a composite alarm's actions, no alarm mute rules."""
+Periods are aligned to their own length; the period under way counts as soon as it has data, unless what is still to
+come could undo a breach (a sum that is too low so far). Not evaluated: low sample counts, suppression of a composite
+alarm's actions, mute rules; anomaly alarms are refused by name."""
 
 from __future__ import annotations
 
@@ -129,7 +125,7 @@ class Alarms:
             LOG.error("alarm %s is not evaluated: %s", alarm.name, error)
 
 
-def install(cloud: Cloud) -> None:
+def evaluate_alarms(cloud: Cloud) -> None:
     models: Any = import_module("moto.cloudwatch.models")
     alarms = cloud.parts[Alarms] = Alarms(cloud)
     metrics: Metrics = cloud.parts[Metrics]

@@ -1,11 +1,6 @@
-"""CloudWatch metrics: percentiles, metric math, the cloud's clock, and metrics in the log lines of functions.
+"""Keep every point in a store of our own and answer GetMetricData, GetMetricStatistics and the alarms from it.
 
-moto stores points under the machine's time, has no percentiles and no metric math (it answers with nothing), reads
-every point there is for each query, and lets dimensions match loosely. Here every point also goes to a store of our
-own, from which GetMetricData, GetMetricStatistics and the alarms read. Lambda's own metrics (Invocations, Errors,
-Duration) are reported too, since alarms stand on them.
-
-Weaker than AWS: no Metrics Insights (SELECT), no SEARCH, no anomaly detection: refused by name; nothing ages out."""
+Lambda's own metrics (Invocations, Errors, Duration) are reported too, since alarms stand on them."""
 
 from __future__ import annotations
 
@@ -73,7 +68,7 @@ class Metrics:
         return self.store.statistic(key, asked["Stat"], int(asked["Period"]), start, end, unit=asked.get("Unit"))
 
 
-def install(cloud: Cloud) -> None:
+def keep_metrics(cloud: Cloud) -> None:
     from infra.local.awslambda.pools import Functions
 
     models: Any = import_module("moto.cloudwatch.models")

@@ -1,11 +1,4 @@
-"""EventBridge: events reach functions, state machines, queues, topics and buses, as their rules say.
-
-AWS matches, renders the input, delivers on its own time, retries for a day and puts what it could not deliver into
-the target's dead-letter queue; the sender of an event never hears of it. moto knows queues and log groups only,
-renders templates wrongly (`event_input`), delivers inside PutEvents, raises a target's failure to the sender, matches
-schedule rules against every event, and delivers service events on every bus.
-
-Weaker than AWS: retries are few and fast; the role of a bus or log group as target is not asked."""
+"""Match events against the rules of a bus and deliver them to each target, with retries and dead letters."""
 
 from __future__ import annotations
 
@@ -40,7 +33,7 @@ class Delivery:
     body: str
 
 
-def install(cloud: Cloud) -> None:
+def deliver_events(cloud: Cloud) -> None:
     models: Any = import_module("moto.events.models")
 
     def send_to_targets(self: Any, original_event: Mapping[str, Any], **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""One delivery to one target, whoever sends: a queue, a topic, a function, a state machine, a bus."""
+"""Deliver one message to one target: a queue, a topic, a function, a state machine, a bus."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Glue: UpdateTable with a version that is not the latest is refused.
-
-AWS compares `VersionId` with the table's version and answers ConcurrentModificationException; on that rests each commit
-of an Iceberg table in the catalogue. moto ignores it, so that of two writers who read the same version the second
-overwrites the first: rows are lost without an error."""
+"""Refuse UpdateTable with a version that is not the latest."""
 
 from __future__ import annotations
 
@@ -10,11 +6,10 @@ import threading
 from importlib import import_module
 from typing import Any
 
-from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.patching import replace
 
 
-def install(_: Cloud) -> None:
+def check_table_versions() -> None:
     response: Any = import_module("moto.glue.responses").GlueResponse
     exceptions: Any = import_module("moto.glue.exceptions")
     update, changing = response.update_table, threading.Lock()

@@ -92,7 +92,7 @@ class Caller:
         return f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.role.name}/{self.session}"
 
 
-def install(cloud: Cloud) -> None:
+def guard_calls(cloud: Cloud) -> None:
     from moto.iam.access_control import PermissionResult
 
     buckets: Any = import_module("moto.s3.models")

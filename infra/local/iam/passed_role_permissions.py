@@ -1,9 +1,8 @@
-"""What a service will do under a role that a call hands over to it, asked when the call comes.
+"""Check, at the call that passes a role to a service, what the service will do under that role.
 
-AWS pulls the image, stands in the VPC, makes its managed rules and sends logs in the name of the role. Some of it AWS
-refuses at once (a machine without its rules), some ends the job later, and what is missing for logs is lost without a
-word; here the call is refused, with the role and the action in the message. moto asks none of it.
-"""
+AWS pulls the image, enters the VPC, makes its managed rules and sends logs in the name of the role. Some of it AWS
+refuses at once (a machine without its rules), some ends the job later, and missing log permissions lose lines without
+an error; here the call is refused with the role and the action in the message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was allowed, and by which policies: written down while somebody asks for it, for tests of least privilege."""
+"""Record allowed requests with the policies that allowed them, on demand, for tests of least privilege."""
 
 from __future__ import annotations
 

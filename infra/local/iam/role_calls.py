@@ -1,4 +1,4 @@
-"""What a service does under a role it was given: call a target of a kind it knows, or (Scheduler) any operation."""
+"""Call a target under the role that a service was given; Scheduler may call any operation."""
 
 from __future__ import annotations
 

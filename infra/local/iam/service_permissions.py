@@ -1,4 +1,4 @@
-"""May a service of AWS deliver here? Asked of the policy of the queue, topic or function, and of its customer key.
+"""Whether a service of AWS may deliver to a queue, topic or function: its resource policy and its customer key decide.
 
 On AWS EventBridge, SNS and CloudWatch act as service principals: the receiver's own policy must let them, and so must
 the key policy of the key that encrypts it. What is forgotten there is lost without an error.

@@ -1,4 +1,4 @@
-"""How a service puts an event on a bus: offered to each rule, whoever made the event."""
+"""Put a service's event on a bus."""
 
 from __future__ import annotations
 

@@ -56,6 +56,8 @@ class Cloud:
     """Told of each process that is started: its arguments and its whole environment."""
     parts: dict[type, Any] = field(default_factory=dict)
     """What a filler keeps for as long as the cloud runs, by its class."""
+    pending: list[Callable[[], list[str]]] = field(default_factory=list)
+    """What is under way, in lines for people, by service; the cloud is idle when all of them are empty."""
     denials: list[Any] = field(default_factory=list)
     """What roles were refused (`infra.local.iam.identity.Denial`), oldest first."""
     threads: Threads = field(default_factory=Threads)

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,9 +44,9 @@ def secret_file(workspace: Path) -> Path:
 class Control:
     """The routes below `/_millrace/` that tell and steer the cloud; all answers are JSON."""
 
-    def __init__(self, cloud: Cloud, installed: list[Any]) -> None:
+    def __init__(self, cloud: Cloud, fillers: Sequence[str]) -> None:
         self._cloud = cloud
-        self._installed = installed
+        self._fillers = list(fillers)
         self._calls: Counter[str] = Counter()
         self._of_people: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -85,7 +85,7 @@ class Control:
             return json_answer(start, "400 Bad Request", {"error": str(error)})
 
     def get_health(self, _: Any) -> dict[str, Any]:
-        return {"ready": True, "fillers": [module.__name__.rpartition(".")[2] for module in self._installed]}
+        return {"ready": True, "fillers": self._fillers}
 
     def get_clock(self, _: Any) -> dict[str, str]:
         return {"now": self._cloud.clock.now().isoformat()}
@@ -105,9 +105,8 @@ class Control:
             }
 
     def get_idle(self, _: Any) -> dict[str, Any]:
-        asked = [module.pending for module in self._installed if hasattr(module, "pending")]
-        moving = [line for pending in asked for line in pending(self._cloud)]
-        return {"idle": not moving, "running": moving}
+        running = [line for pending in self._cloud.pending for line in pending()]
+        return {"idle": not running, "running": running}
 
     def get_entered(self, _: Any) -> list[str]:
         """A line `<process> <file> <function>` for each function of ours called since `follow`, in order."""

@@ -1,4 +1,4 @@
-"""Work that the cloud does after it has answered: deliveries, retries and asynchronous invocations, each when due."""
+"""Run work after its answer was sent: deliveries, retries and asynchronous invocations, each when due."""
 
 from __future__ import annotations
 

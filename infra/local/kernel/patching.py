@@ -1,4 +1,4 @@
-"""The one way in which fillers change what moto shares among all of a process; the end of the cloud puts it back."""
+"""Replace members of moto that all of a process shares; the end of the cloud restores them."""
 
 from __future__ import annotations
 

@@ -30,27 +30,26 @@ from infra.local.kernel.patching import replace, undone
 from infra.local.kernel.web_pages import why_refused
 
 FILLERS = (
-    "kernel.moto_caches",
-    "cloudformation.stacks",
-    "cloudformation.change_sets",
-    "iam.identity",
-    "sts.assume_role",
-    "awslambda.functions",
-    "events.rules",
-    "s3.object_events",
-    "sqs.queues",
-    "cloudwatch.metrics",
-    "logs.log_streams",
-    "cloudwatch.alarms",
-    "scheduler.schedules",
-    "glue.table_versions",
-    "stepfunctions.machines",
-    "sagemaker.jobs.jobs",
-    "sagemaker.endpoints.endpoints",
-    "application_autoscaling.autoscaling",
-    "sagemaker.registry",
+    "kernel",
+    "cloudformation",
+    "iam",
+    "sts",
+    "awslambda",
+    "events",
+    "s3",
+    "sns",
+    "sqs",
+    "cloudwatch",
+    "logs",
+    "scheduler",
+    "glue",
+    "stepfunctions",
+    "sagemaker",
+    "sagemaker_runtime",
+    "application_autoscaling",
 )
-"""One gap of moto each; `install(cloud)` of each is called in this order."""
+"""Folders beside this one, whose `install.install(cloud)` fills a gap of moto; in this order: metrics and logs watch
+functions, alarms read metrics."""
 
 WARMED = (
     "cloudformation",
@@ -93,9 +92,9 @@ def running(
     if clock is not None:
         cloud.clock.set(clock)
     with listener, _alone(), _settled_environment(cloud), _switching_soon(), undone(), _empty():
-        installed = [importlib.import_module(f"infra.local.{name}") for name in fillers]
+        installed = [importlib.import_module(f"infra.local.{name}.install") for name in fillers]
         cloud.application = _guarded(cloud)
-        server = _make_server(cloud, listener, _served(cloud, installed))
+        server = _make_server(cloud, listener, _served(cloud, fillers))
         thread = cloud.background("server", lambda: server.serve_forever(poll_interval=0.1))
         try:
             for filler in installed:
@@ -231,11 +230,11 @@ def _guarded(cloud: Cloud) -> Application:
     return application
 
 
-def _served(cloud: Cloud, installed: list[Any]) -> Application:
+def _served(cloud: Cloud, fillers: Sequence[str]) -> Application:
     """What the port answers: control and mounted routes, or the guarded moto, each call counted."""
     from infra.local.kernel.calls import read_call
 
-    control = Control(cloud, installed)
+    control = Control(cloud, fillers)
     cloud.routes[PREFIX] = control
 
     def application(environ: dict[str, Any], start: Start) -> Answer:

@@ -1,4 +1,4 @@
-"""What a browser sends for a web page is refused: pages of any site can reach a port of this machine."""
+"""Refuse what a browser sends for a web page: pages of any site can reach a port of this machine."""
 
 from __future__ import annotations
 

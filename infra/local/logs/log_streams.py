@@ -1,12 +1,7 @@
-"""CloudWatch Logs of what runs here: the lines that functions, jobs and endpoints wrote, in AWS's groups and streams.
+"""Read the log files of functions, jobs and endpoints into moto's groups and streams, before each answer.
 
-AWS's runtimes send their lines as they come; moto knows only what somebody puts, and lets a prefix of streams by. Here
-processes write files below the workspace, and whoever reads a log is answered after what is new has been taken in.
-
-Weaker than AWS: a file keeps no times, so the lines of an invocation have the time of its end, those of a job the time
-of its process's end, and what still runs the time at which it is read; the workers of a function share one stream; no
-Logs Insights; nothing expires.
-https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
+The lines of an invocation have the time of its end, those of a job the time of its process's end; the workers of a
+function share one stream. https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
 
 from __future__ import annotations
 
@@ -86,7 +81,7 @@ def log_streams(cloud: Cloud) -> LogStreams:
     return cloud.part(LogStreams, lambda: LogStreams(cloud))
 
 
-def install(cloud: Cloud) -> None:
+def read_log_files(cloud: Cloud) -> None:
     from infra.local.awslambda.pools import Functions
 
     streams = log_streams(cloud)

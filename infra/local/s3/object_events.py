@@ -53,7 +53,7 @@ class _Request(threading.local):
     changes: list[Change] | None = None
 
 
-def install(cloud: Cloud) -> None:
+def send_object_events(cloud: Cloud) -> None:
     notifications: Any = import_module("moto.s3.notifications")
     request = _Request()
     sequence = itertools.count(time.time_ns())

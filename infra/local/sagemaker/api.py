@@ -194,7 +194,7 @@ def tag(cloud: Cloud, resource_arn: str, tags: Iterable[Mapping[str, str]]) -> N
         kept.tags[resource_arn] = [{"Key": key, "Value": value} for key, value in merged.items()]
 
 
-def install_tags(cloud: Cloud) -> None:
+def serve_tags(cloud: Cloud) -> None:
     """ListTags, AddTags and DeleteTags for every resource that is kept here."""
     kept = records(cloud)
 

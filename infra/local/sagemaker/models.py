@@ -38,7 +38,7 @@ class Artefacts:
     locks: dict[str, threading.Lock] = field(default_factory=dict)
 
 
-def install_models(cloud: Cloud) -> None:
+def serve_models(cloud: Cloud) -> None:
     """Serve Create, Describe, List and Delete of models."""
     store = records(cloud).of("model")
 

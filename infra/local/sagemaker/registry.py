@@ -19,10 +19,10 @@ from infra.local.sagemaker.api import (
     answer,
     arn,
     in_milliseconds,
-    install_tags,
     invalid,
     page,
     records,
+    serve_tags,
     tag,
 )
 
@@ -36,9 +36,9 @@ class Versions:
     highest: Counter[str] = field(default_factory=Counter)
 
 
-def install(cloud: Cloud) -> None:
+def serve_registry(cloud: Cloud) -> None:
     """Serve groups and packages."""
-    install_tags(cloud)
+    serve_tags(cloud)
     _install_groups(cloud)
     _install_packages(cloud)
 

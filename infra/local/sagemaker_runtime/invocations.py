@@ -1,7 +1,6 @@
-"""InvokeEndpoint: the request goes to a serving process by HTTP, the answer and SageMaker's metrics come back.
+"""Answer InvokeEndpoint from a serving process, and report SageMaker's metrics.
 
-moto answers static text. Metrics are put into the CloudWatch backend directly: AWS's own are not API calls either.
-"""
+Metrics are put into the CloudWatch backend directly: AWS's own are not API calls either."""
 
 from __future__ import annotations
 
@@ -46,7 +45,7 @@ class RetiredError(UnansweredError):
     """The fleet was replaced between the choice and the call."""
 
 
-def install_invocations(cloud: Cloud) -> None:
+def serve_invocations(cloud: Cloud) -> None:
     # Without it moto decodes the body as text.
     replace(SageMakerRuntimeResponse, use_raw_body=True)
 

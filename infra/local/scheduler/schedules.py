@@ -1,12 +1,6 @@
-"""EventBridge Scheduler and the schedules of rules: each due time calls its target, by the cloud's clock.
+"""Fire schedules of EventBridge Scheduler and of rules at each due time, in order, before a move of the clock returns.
 
-AWS fires schedules in their time zone, under the schedule's role, retries for a day and then uses the dead-letter
-queue. moto keeps schedules and fires none. A move of the clock fires every due time on the way, in order, before the
-move returns; what a target is told is the time that was due (`<aws.scheduler.scheduled-time>`), not the time of the
-machine.
-
-Weaker than AWS: a flexible time window fires at its start; retries are few and fast; a move over years with a rate of
-minutes fires all of it."""
+A target is told the time that was due (`<aws.scheduler.scheduled-time>`), not that of the machine."""
 
 from __future__ import annotations
 
@@ -148,7 +142,7 @@ class Schedules:
         }
 
 
-def install(cloud: Cloud) -> None:
+def fire_schedules(cloud: Cloud) -> None:
     models: Any = import_module("moto.scheduler.models")
     replace(models, unix_time=cloud.clock.timestamp, utcnow=lambda: cloud.clock.now().replace(tzinfo=None))
     _remember_when_rules_were_made(cloud)

@@ -1,7 +1,4 @@
-"""SNS to queues and functions: the receiver's policy is asked, and a function gets the whole notification in its queue.
-
-moto asks no policy; it calls a function inside Publish, with constants instead of the notification's fields, and
-raises what the function raises to the publisher."""
+"""Deliver a topic's notifications to queues and functions."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from infra.local.kernel.patching import replace
 LOG = logging.getLogger(__name__)
 
 
-def install(cloud: Cloud) -> None:
+def deliver_notifications(cloud: Cloud) -> None:
     kind: Any = import_module("moto.sns.models").Subscription
     publish = kind.publish
 

@@ -1,12 +1,7 @@
-"""SQS event sources: queues are polled, batches handed to functions, failures come back after the visibility timeout.
+"""Poll queues for event source mappings: batches, windows, partial failures, dead letters.
 
-AWS polls a queue with several pollers, waits for the batching window, deletes what succeeded, leaves what failed to
-become visible again, and moves what failed too often to the dead-letter queue. moto calls the function inside
-SendMessage with one message, once, and raises its failure to the sender. moto's queues also lose a message that is
-sent while another is deleted, and hand one message to two receivers at once; a lock per queue ends both.
-
-Visibility, delays, long polls and retention follow the cloud's clock. Weaker than AWS: at most `POLLERS` batches of a
-queue at once; no message filtering; windows are real seconds; too old a message goes when the queue is asked."""
+moto loses a message that is sent while another is deleted and hands one message to two receivers at once; a lock per
+queue prevents both. Visibility, delays, long polls and retention follow the cloud's clock."""
 
 from __future__ import annotations
 
@@ -29,7 +24,7 @@ POLL_S = 0.5
 """Longest wait of an idle poller, in case something becomes visible that nobody announced."""
 
 
-def install(cloud: Cloud) -> None:
+def poll_event_sources(cloud: Cloud) -> None:
     models: Any = import_module("moto.sqs.models")
     replace(models, unix_time=cloud.clock.timestamp, unix_time_millis=lambda: cloud.clock.timestamp() * 1000)
     # moto's queues call the functions listed here, inside SendMessage; nothing is ever listed.

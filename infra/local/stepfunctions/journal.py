@@ -106,7 +106,7 @@ def scope_of(env: Any) -> Scope:
     return scope
 
 
-def install_journal() -> None:
+def keep_journal() -> None:
     """Note each visit; in a redriven run take what succeeded, and go on with what had begun."""
     _evaluate_or_take()
     _tell_once()

@@ -1,12 +1,8 @@
-"""Step Functions: moto's interpreter behind CloudFormation and the API, with what it lacks of AWS.
+"""Serve state machines by moto's interpreter: definitions, executions, histories, redrive.
 
-moto puts machines made by CloudFormation into a backend that executes nothing, names a nameless execution "None",
-tells no status change, keeps its own time, forgets why an execution was stopped, and cannot redrive one. It also
-refuses the error names `States.*` when they leave a Parallel or Map state. The parts: `executions.py` (one execution,
-its life and its answers), `tasks.py` (the calls that Task states make), `journal.py` and `redrive.py`, `waits.py`.
-
-Weaker than AWS: Express machines run as Standard ones; Distributed Map is refused by name; JSONata is not there.
-"""
+The parts: `executions.py` (one execution, its life and its answers), `tasks.py` (the calls of Task states),
+`journal.py` and `redrive.py`, `waits.py`. moto names a nameless execution "None" and refuses the error names
+`States.*` when they leave a Parallel or Map state; both are mended here."""
 
 from __future__ import annotations
 
@@ -34,10 +30,10 @@ from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.patching import replace, replace_entries
 from infra.local.ledger.parity import TASKS, task_name
 from infra.local.stepfunctions.executions import LocalExecution, executions, find
-from infra.local.stepfunctions.journal import install_journal
+from infra.local.stepfunctions.journal import keep_journal
 from infra.local.stepfunctions.redrive import redrive
-from infra.local.stepfunctions.tasks import install_tasks
-from infra.local.stepfunctions.waits import install_waits, is_waiting
+from infra.local.stepfunctions.tasks import call_as_role
+from infra.local.stepfunctions.waits import is_waiting, wait_by_clock
 
 _INPUT_LIMIT_BYTES = 262_144
 _STATES = "moto.stepfunctions.parser.asl.component.state.exec"
@@ -57,7 +53,7 @@ def pending(cloud: Cloud) -> list[str]:
     return [f"execution {one.execution_arn}" for one in running if not is_waiting(cloud, one.execution_arn)]
 
 
-def install(cloud: Cloud) -> None:
+def run_machines(cloud: Cloud) -> None:
     replace_entries(cast("dict[str, Any]", default_user_config), stepfunctions={"execute_state_machine": True})
     replace(standard, stepfunctions_backends=parsed.stepfunctions_parser_backends)
     replace(parsed, Execution=functools.partial(LocalExecution, cloud=cloud))
@@ -67,9 +63,9 @@ def install(cloud: Cloud) -> None:
     _parse_once()
     _start(cloud)
     _answer(cloud)
-    install_waits(cloud)
-    install_journal()
-    install_tasks(cloud)
+    wait_by_clock(cloud)
+    keep_journal()
+    call_as_role(cloud)
     for module in _WITH_THREADS:
         replace(import_module(module), TMP_THREADS=cloud.threads)
     cloud.at_stop(lambda: _end_all(cloud))

@@ -1,4 +1,4 @@
-"""How a task of a state machine ends: what it waited for, its result as JSON, its failure."""
+"""How a task ends: wait for an event, write the result as JSON, build the failure."""
 
 from __future__ import annotations
 

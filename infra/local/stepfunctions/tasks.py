@@ -76,7 +76,7 @@ _WITH_CLIENTS = (
 )
 
 
-def install_tasks(cloud: Cloud) -> None:
+def call_as_role(cloud: Cloud) -> None:
     def client_for(region: str, service: str, state_credentials: Any) -> Any:  # noqa: ARG001 (moto names it)
         return as_role(cloud, state_credentials.role_arn, service, principal="states.amazonaws.com")
 

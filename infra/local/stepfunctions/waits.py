@@ -71,7 +71,7 @@ def pause(cloud: Cloud, env: Any, seconds: float) -> None:
             env.program_state_event.wait(min(left, _POLL_S))
 
 
-def install_waits(cloud: Cloud) -> None:
+def wait_by_clock(cloud: Cloud) -> None:
     _use_clock(cloud)
     replace(WaitFunction, _wait_interval=lambda _, env, wait_seconds: pause(cloud, env, wait_seconds))
     _wait_for_retries(cloud)

@@ -1,4 +1,4 @@
-"""A role that does not exist cannot be assumed: moto 5.2.5 hands out keys for any name, which nobody stands behind."""
+"""Refuse AssumeRole of a role that does not exist: moto 5.2.5 hands out keys for any name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
 
 
-def install(cloud: Cloud) -> None:
+def refuse_missing_roles(cloud: Cloud) -> None:
     cloud.guards.append(_refusal)
 
 

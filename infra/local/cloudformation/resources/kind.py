@@ -1,4 +1,4 @@
-"""What a resource type is to the stack engine, and what a handler gets: the wanted state, the state before."""
+"""A resource type of the stack engine, and the desired and previous state that its handler gets."""
 
 from __future__ import annotations
 

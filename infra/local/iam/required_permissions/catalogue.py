@@ -1,8 +1,7 @@
-"""Which permissions a call needs: action, resource and condition values, for every service that we use.
+"""Permissions that a call requires: action, resource and condition values, for every service that we use.
 
 Source: Service Authorization Reference, the tables of actions and resource types of each service. A call of a service
-that is not listed here needs its action on `*`: only a statement with `"Resource": "*"` can allow it.
-"""
+that is not listed here requires its action on `*`: only a statement with `"Resource": "*"` can allow it."""
 
 from __future__ import annotations
 

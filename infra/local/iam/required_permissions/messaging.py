@@ -1,4 +1,4 @@
-"""What calls to queues, topics, buses and schedules need, customer keys included."""
+"""Permissions that calls to queues, topics, buses and schedules require, customer keys included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call with its parameters, and the permission that it may need: what the tables of services are written with."""
+"""The parameters of a call, and how a required permission is written."""
 
 from __future__ import annotations
 

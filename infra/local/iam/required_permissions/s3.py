@@ -1,4 +1,4 @@
-"""What calls to S3 need: the object or bucket, the source of a copy, and the customer key behind it."""
+"""Permissions that calls to S3 require: the object or bucket, the source of a copy, and the customer key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What calls to the other services need: one short function each."""
+"""Permissions that calls to the other services require: one short function each."""
 
 from __future__ import annotations
 

@@ -1,22 +1,18 @@
-"""SageMaker endpoints as processes: configurations, create, update, scale, delete; the calls are in `invocations.py`.
+"""The API of endpoints and their configurations: create, update, scale, delete.
 
-AWS boots instances, shifts traffic and watches alarms. moto answers `InService` at once, serves static text, and knows
-no UpdateEndpoint. Not covered and refused by name: serverless, asynchronous and shadow variants, inference components,
-data capture, rolling updates.
-"""
+Refused by name: serverless, asynchronous and shadow variants, inference components, data capture, rolling updates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from infra.local.kernel.cloud import Cloud
-from infra.local.sagemaker.api import Fields, answer, arn, install_tags, invalid, page, records, tag
+from infra.local.sagemaker.api import Fields, answer, arn, invalid, page, records, serve_tags, tag
 from infra.local.sagemaker.channels import MoveError
 from infra.local.sagemaker.endpoints.endpoint import Endpoint, config, endpoints, find, refuse_when_busy
 from infra.local.sagemaker.endpoints.fleets import BootError, Fleet, fleet
 from infra.local.sagemaker.endpoints.rollouts import update
-from infra.local.sagemaker.models import install_models, model
-from infra.local.sagemaker_runtime.invocations import install_invocations
+from infra.local.sagemaker.models import model, serve_models
 
 _WATCH_S = 0.05
 
@@ -27,13 +23,12 @@ def pending(cloud: Cloud) -> list[str]:
     return [f"endpoint {one.name} {one.fields['EndpointStatus']}" for one in found if one.busy or one.telling]
 
 
-def install(cloud: Cloud) -> None:
+def serve_endpoints(cloud: Cloud) -> None:
     """Serve models, endpoint configurations and endpoints, and the calls to them."""
-    install_tags(cloud)
-    install_models(cloud)
+    serve_tags(cloud)
+    serve_models(cloud)
     _install_configs(cloud)
     _install_endpoints(cloud)
-    install_invocations(cloud)
     cloud.background("endpoint-health", lambda: _watch(cloud))
 
 

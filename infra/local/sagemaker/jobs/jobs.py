@@ -1,9 +1,6 @@
-"""SageMaker training, processing and batch transform jobs: the API and the life of a job.
+"""The API of training, processing and transform jobs, and the life of a job.
 
-AWS runs the image with the container's contract and moves files with the job's role. moto answers `Completed` at
-once and runs nothing. Here each job is a process without network and without credentials (`containers.py`); what
-differs by kind is in `training.py`, `processing.py` and `transform.py`.
-"""
+What differs by kind is in `training.py`, `processing.py` and `transform.py`."""
 
 from __future__ import annotations
 
@@ -22,10 +19,10 @@ from infra.local.sagemaker.api import (
     answer,
     arn,
     check_role,
-    install_tags,
     invalid,
     page,
     records,
+    serve_tags,
     tag,
 )
 from infra.local.sagemaker.channels import MoveError
@@ -79,9 +76,9 @@ KINDS = (
 )
 
 
-def install(cloud: Cloud) -> None:
+def serve_jobs(cloud: Cloud) -> None:
     """Serve Create, Describe, Stop, List and Delete of the three kinds, and tags."""
-    install_tags(cloud)
+    serve_tags(cloud)
     for kind in KINDS:
         _install(cloud, kind)
     cloud.at_stop(lambda: _end_all(cloud))

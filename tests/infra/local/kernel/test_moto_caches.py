@@ -13,7 +13,7 @@ from infra.local.kernel.server import running
 
 def test_each_host_and_each_path_is_worked_out_once(tmp_path: Path) -> None:
     plain, plain_parse = DomainDispatcherApplication.get_backend_for_host, json_path.parse
-    with running(tmp_path, fillers=("kernel.moto_caches",)) as cloud:
+    with running(tmp_path, fillers=("kernel",)) as cloud:
         find = DomainDispatcherApplication.get_backend_for_host
         for _ in range(3):
             cloud.client("sqs").list_queues()

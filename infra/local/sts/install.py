@@ -1,0 +1,16 @@
+"""AWS STS.
+
+AWS does: refuse to assume a role that does not exist.
+moto does: hand out keys for any name.
+We do: refuse what AWS refuses, in its words.
+Weaker: a role that assumes another is asked for its own policy only, not for the other's trust.
+"""
+
+from __future__ import annotations
+
+from infra.local.kernel.cloud import Cloud
+from infra.local.sts.assume_role import refuse_missing_roles
+
+
+def install(cloud: Cloud) -> None:
+    refuse_missing_roles(cloud)
