@@ -1,7 +1,8 @@
 """CloudWatch metric math: an expression over series, evaluated period by period.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
-Covered: arithmetic, comparison, AND, OR and the functions in `_FUNCTIONS`; anything else is refused by name."""
+Covered: arithmetic, comparison, AND, OR and the functions in `_FUNCTIONS`; anything else is refused by name.
+No alarm of ours uses an expression yet; those on rates (errors ÷ invocations, fallbacks ÷ decisions) need it next."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def things(template: Mapping[str, Any]) -> Iterator[Thing]:
         yield Thing(group="resource type", name=kind)
         if kind == "AWS::StepFunctions::StateMachine":
             yield from _of_machine(definition_of(properties))
-        if kind in {"AWS::Events::Rule", "AWS::Events::Archive"}:
+        if kind == "AWS::Events::Rule":
             yield from _of_pattern(properties.get("EventPattern", {}))
         yield from _of_policies(kind, properties)
 
@@ -175,8 +175,6 @@ def _documents(kind: str, properties: Mapping[str, Any]) -> Iterator[tuple[str, 
         yield "identity policy", properties["PolicyDocument"]
     elif kind == "AWS::KMS::Key":
         yield f"resource policy {kind}", properties["KeyPolicy"]
-    elif kind == "AWS::Events::EventBusPolicy":
-        yield f"resource policy {kind}", {"Statement": properties.get("Statement", [])}
     elif kind == "AWS::Lambda::Permission":
         yield f"resource policy {kind}", {"Statement": []}
     elif kind == "AWS::ECR::Repository" and "RepositoryPolicyText" in properties:

@@ -30,16 +30,6 @@ def _each(row: Row, prefix: str, names: str) -> dict[str, Row]:
 
 
 RESOURCE_TYPES: Mapping[str, Row] = {
-    "AWS::ApplicationAutoScaling::ScalableTarget": (
-        _DOES,
-        "The instances of an endpoint's variant stay within its bounds; targets of other services are kept only.",
-    ),
-    "AWS::ApplicationAutoScaling::ScalingPolicy": (
-        _DOES,
-        "Target tracking of requests per instance by two alarms in CloudWatch: three minutes above add processes, "
-        "fifteen below nine tenths take them away, cool-downs kept. Other metrics and step scaling are refused, "
-        "scheduled actions do nothing.",
-    ),
     "AWS::Athena::WorkGroup": (_ACTS, "Kept with its settings; a query is accepted and answered, no SQL is run."),
     "AWS::CDK::Metadata": (_DOES, "Says nothing on AWS either."),
     "AWS::CloudWatch::Alarm": (
@@ -56,16 +46,11 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         _DOES,
         "Items, conditions and transactions; a passed TTL deletes nothing, backups and encryption are settings only.",
     ),
-    **_each((_ACTS, "Kept; no packet passes it."), "AWS::EC2::", "InternetGateway VPCGatewayAttachment"),
-    **_each(
-        (_ACTS, "Kept; no packet is filtered."),
-        "AWS::EC2::",
-        "NetworkAcl NetworkAclEntry SecurityGroup SecurityGroupEgress SecurityGroupIngress SubnetNetworkAclAssociation",
-    ),
+    "AWS::EC2::SecurityGroup": (_ACTS, "Kept; no packet is filtered."),
     **_each(
         (_ACTS, "Kept; no packet is routed."),
         "AWS::EC2::",
-        "Route RouteTable SubnetRouteTableAssociation",
+        "RouteTable SubnetRouteTableAssociation",
     ),
     "AWS::EC2::FlowLog": (_ACTS, "Kept; no packet passes the network, so nothing is logged."),
     **_each(
@@ -78,9 +63,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         _ACTS,
         "Kept without images: what a Dockerfile copies is what runs, on the host's Python and its packages.",
     ),
-    "AWS::Events::Archive": (_ACTS, "Events are kept; a replay is moto's and was not looked at."),
     "AWS::Events::EventBus": (_DOES, "Events reach the rules of their bus; its key is a setting only."),
-    "AWS::Events::EventBusPolicy": (_DOES, "Asked when a role puts events on the bus."),
     "AWS::Events::Rule": (
         _DOES,
         "Patterns, schedules, input transformers, dead letters. A failed delivery is tried four times within seconds; "
@@ -125,8 +108,6 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "The lines of functions, jobs and endpoints, with the times at which their invocations and processes ended; "
         "nothing expires.",
     ),
-    "AWS::Logs::MetricFilter": (_ACTS, "Kept; metrics come from the embedded metric format only."),
-    "AWS::Logs::ResourcePolicy": (_ACTS, "Kept; no service writes to a log group."),
     "AWS::S3::Bucket": (
         _DOES,
         "Versions, parts, tags, events, and locks by the machine's own time; lifecycle, access logs, ownership and "
@@ -142,23 +123,12 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     "AWS::SQS::QueuePolicy": (_DOES, "Asked when a role or a service sends."),
     "AWS::SSM::Parameter": (_DOES, "Kept, with versions."),
-    "AWS::SageMaker::Endpoint": (
-        _DOES,
-        "A process per instance that answers HTTP, replaced when it dies, not when it hangs; blue and green, canary, "
-        "rollback by alarms.",
-    ),
-    "AWS::SageMaker::EndpointConfig": (
-        _DOES,
-        "Kept; serverless, asynchronous and shadow variants and data capture are refused.",
-    ),
-    "AWS::SageMaker::Model": (_DOES, "What endpoints and batch transforms start; one container with one archive."),
     "AWS::SageMaker::ModelPackageGroup": (_DOES, "Versions with metadata, approval and events."),
     "AWS::Scheduler::Schedule": (
         _DOES,
         "Fires under its role by the cloud's clock, each due time once and in order; a flexible window fires at its "
         "start, a failed call is tried four times within seconds.",
     ),
-    "AWS::Scheduler::ScheduleGroup": (_DOES, "Holds its schedules."),
     "AWS::StepFunctions::StateMachine": (
         _DOES,
         "Interpreted, each call under the machine's role, with events, task tokens and redrive. Limits on payloads "
@@ -455,14 +425,12 @@ POLICY_FEATURES: Mapping[str, Row] = {
         "resource policy AWS::",
         "SQS::QueuePolicy SNS::TopicPolicy",
     ),
-    "resource policy AWS::Events::EventBusPolicy": (_DOES, "Asked when a role puts events."),
     "resource policy AWS::Lambda::Permission": (_DOES, "Asked at each delivery of a service."),
     "resource policy AWS::KMS::Key": (
         _DOES,
         "Asked at each call of a role, also what S3, SQS and SNS ask for the caller, and at deliveries of services.",
     ),
     "resource policy AWS::ECR::Repository": (_ACTS, "Kept; no image is pulled."),
-    "resource policy AWS::Logs::ResourcePolicy": (_ACTS, "Kept; no service writes to a log group."),
     "resource policy AWS::EC2::VPCEndpoint": (_ACTS, "Kept; no request passes the endpoint."),
     "iam:PassRole": (_DOES, "Asked for each role that a call hands to a service, with `iam:PassedToService`."),
 }

@@ -1,4 +1,8 @@
-"""Alarms, dashboards, the catalogue's databases and tables, and Athena's workgroups."""
+"""Alarms, dashboards, the catalogue's databases and tables, and Athena's workgroups.
+
+In no template yet, but needed next: a dashboard and a composite alarm per workload for its owner, and a workgroup in
+which people query decisions.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles and the policies on them."""
+"""Roles and the policies on them; `cdk bootstrap` deploys policies of their own and managed ones."""
 
 from __future__ import annotations
 

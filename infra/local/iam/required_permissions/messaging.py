@@ -72,9 +72,6 @@ def of_events(action: str, asked: Asked) -> Iterator[Request]:
 
 def of_scheduler(action: str, asked: Asked) -> Iterator[Request]:
     group, name = asked.get("GroupName") or "default", asked.get("Name")
-    if "ScheduleGroup" in action:
-        yield need(action, resource_arn("scheduler", f"schedule-group/{name}")) if name else need(action)
-        return
     schedule = resource_arn("scheduler", f"schedule/{group}/{name or '*'}")
     yield need(action, schedule)
     # https://docs.aws.amazon.com/scheduler/latest/UserGuide/security_iam_id-based-policies.html
