@@ -25,7 +25,7 @@ def main() -> None:
     """Print one JSON line, the address and the secret's file, when the cloud is ready; end upon SIGINT or SIGTERM."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    # Inherited by every process that the cloud starts: one whose recorder does not stand by yet is not ended by it.
+    # Inherited by every process that the cloud starts: one whose call tracer is not loaded yet is not ended by it.
     signal.signal(call_tracer.SIGNAL, signal.SIG_IGN)
     arguments = _arguments()
     try:

@@ -1,4 +1,4 @@
-"""Scale endpoint variants while a policy's alarm sounds.
+"""Scale endpoint variants while a policy's alarm is in ALARM.
 
 As on AWS: bounds hold at once, an alarm that stays is followed again after the cool-down, of several policies the
 largest proposal wins, and a target that is deregistered takes its policies with it."""
@@ -118,7 +118,7 @@ def _tick(cloud: Cloud) -> None:
 
 
 def evaluate(cloud: Cloud) -> None:
-    """Scale each registered variant as its bounds and policies say at this moment."""
+    """Scale each registered variant as its bounds and policies say now."""
     backend = applicationautoscaling_backends[ACCOUNT][cloud.region]
     with activities(cloud).lock:
         for resource, target in list(backend.targets.get(_DIMENSION, {}).items()):

@@ -1,6 +1,6 @@
 """Application Auto Scaling of endpoint variants.
 
-AWS does: keep bounds, and add or remove instances while an alarm of target tracking sounds.
+AWS does: keep bounds, and add or remove instances while an alarm of target tracking is in ALARM.
 moto does: keep targets and policies and do nothing with them.
 We do: make the two alarms and change the number of processes, cool-downs kept.
 Weaker: other metrics and step scaling are refused; scheduled actions do nothing.

@@ -26,7 +26,7 @@ _NAMESPACE = "AWS/SageMaker"
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """How many instances a policy wants, and which of its alarms asked."""
+    """How many instances a policy wants, and which of its alarms is in ALARM."""
 
     instances: int
     cause: str
@@ -61,7 +61,7 @@ def watch(cloud: Cloud, policy: Any, former: list[Any]) -> list[Any]:
 
 
 def propose(cloud: Cloud, policy: Any, desired: int) -> Proposal | None:
-    """What the alarm that sounds asks for; None when none sounds, or what is desired is enough and not too much.
+    """The capacity that the alarm in ALARM asks for; None without one, or when the desired capacity fits.
 
     Requests are divided by the target, not the metric: that one is of the number of instances that were there then."""
     settings = policy.target_tracking_scaling_policy_configuration

@@ -15,7 +15,7 @@ from typing import Any
 from infra.local.kernel.cloud import Cloud
 
 REFERENCE = ".asset.json"
-"""The only member of a zip that stands for a staged file or folder: `{"path": "/absolute/path"}`."""
+"""The only member of a zip that refers to a staged file or folder: `{"path": "/absolute/path"}`."""
 RUNTIME_MODULES = (
     "awslambdaric",
     "runtime_client",

@@ -54,12 +54,12 @@ def main() -> None:
     sys.stdout, sys.stderr = Lines(1), Lines(2)
     atexit.register(sys.stdout.end)
     atexit.register(sys.stderr.end)
-    _stand_by()
+    _trace_calls()
     sys.argv = ["bootstrap", handler]
     runpy.run_module("awslambdaric", run_name="__main__")
 
 
-def _stand_by() -> None:
+def _trace_calls() -> None:
     """Load the call tracer by its file, since the repository is not on the import path of a function."""
     path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "kernel", "call_tracer.py")
     spec = spec_from_file_location("call_tracer", path)
@@ -67,7 +67,7 @@ def _stand_by() -> None:
     assert spec.loader is not None
     call_tracer = module_from_spec(spec)
     spec.loader.exec_module(call_tracer)
-    call_tracer.stand_by()
+    call_tracer.trace_on_signal()
 
 
 if __name__ == "__main__":

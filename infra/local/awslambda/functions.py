@@ -80,10 +80,10 @@ def _in_background(cloud: Cloud, functions: Functions, function: Any) -> Future[
 
 
 def _answer(
-    cloud: Cloud, functions: Functions, function: Any, payload: bytes, asked: Mapping[str, str], answered: Any
+    cloud: Cloud, functions: Functions, function: Any, payload: bytes, headers: Mapping[str, str], answered: Any
 ) -> bytes:
     request_id = answered["x-amzn-requestid"] = str(uuid.uuid4())
-    kind = {name.lower(): value for name, value in dict(asked).items()}.get("x-amz-invocation-type")
+    kind = {name.lower(): value for name, value in dict(headers).items()}.get("x-amz-invocation-type")
     if kind == "DryRun":
         return b""
     if kind == "Event":

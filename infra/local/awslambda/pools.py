@@ -28,12 +28,12 @@ TAIL_BYTES = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one invocation."""
+    """The result of one invocation."""
 
     request_id: str
     payload: bytes
     error: str = ""
-    """`Unhandled` when the function failed, whoever is to blame; as in X-Amz-Function-Error."""
+    """`Unhandled` when the function failed for any reason; as in X-Amz-Function-Error."""
     log_tail: bytes = b""
     duration_s: float = 0.0
 

@@ -18,7 +18,7 @@ from infra.local.awslambda.bundles import code_root, layer_roots, runtime_root
 from infra.local.awslambda.runtime_api import Invocation, RuntimeApi
 from infra.local.iam.identity import refused
 from infra.local.iam.policies import Request
-from infra.local.iam.required_permissions.permission import key_arn, need, resource_arn
+from infra.local.iam.required_permissions.permission import key_arn, permission, resource_arn
 from infra.local.kernel.cloud import Cloud
 
 INITIALISATION_S = 60.0
@@ -109,7 +109,7 @@ class Worker:
             self.end("Runtime.OutOfMemory")
 
     def _environment(self, cloud: Cloud, function: Any, root: Path) -> dict[str, str]:
-        _ask(cloud, function)
+        _request(cloud, function)
         variables = {name: str(value) for name, value in (function.environment_vars or {}).items()}
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -134,13 +134,13 @@ class Worker:
         }
 
 
-def _ask(cloud: Cloud, function: Any) -> None:
+def _request(cloud: Cloud, function: Any) -> None:
     """What Lambda itself does in the role's name; raises KeyRefusedError when it cannot even decrypt the variables.
 
     Without its log permissions a function runs and leaves no log; here only the refusal is written down."""
     group = resource_arn("logs", f"log-group:{function.logs_group_name}")
     for verb in ("CreateLogStream", "PutLogEvents"):
-        request = need(f"logs:{verb}", group, f"{group}:*", f"{group}:log-stream:one")
+        request = permission(f"logs:{verb}", group, f"{group}:*", f"{group}:log-stream:one")
         refused(cloud, function.role, "lambda:Invoke", request)
     key = function.kms_key_arn
     if key and function.environment_vars:

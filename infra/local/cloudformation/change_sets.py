@@ -33,7 +33,7 @@ class ChangeSetNotFound(exceptions.CloudFormationError):  # type: ignore[misc]
 
 @dataclass(kw_only=True)
 class ChangeSet:
-    """What CreateChangeSet was given, and how it stands."""
+    """The input of CreateChangeSet, and the status."""
 
     name: str
     arn: str
@@ -51,7 +51,7 @@ class ChangeSet:
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def summary(self) -> dict[str, Any]:
-        """As ListChangeSets tells it."""
+        """As ListChangeSets answers."""
         return {
             "ChangeSetName": self.name,
             "ChangeSetId": self.arn,
@@ -65,7 +65,7 @@ class ChangeSet:
         }
 
     def described(self) -> dict[str, Any]:
-        """As DescribeChangeSet tells it."""
+        """As DescribeChangeSet answers."""
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
         kept = {key: self.given.get(key) or [] for key in ("Tags", "Capabilities", "NotificationARNs")}
         changes = [{"Type": "Resource", "ResourceChange": change} for change in self.changes]
@@ -77,7 +77,7 @@ class ChangeSet:
 
 
 def create(backend: Any, given: Mapping[str, Any], template: str | None) -> ChangeSet:
-    """A new change set; for a stack that is not there yet, one in review stands for it.
+    """A new change set; for a stack that is not there yet, one in review takes its place.
 
     Raises moto's ValidationError for a stack, a template or a parameter that cannot be."""
     name, kind = given["StackName"], given.get("ChangeSetType") or "UPDATE"

@@ -58,7 +58,7 @@ class Alarms:
                     self._refuse(alarm, error)
 
     def change(self, alarm: Any, value: str, reason: str, data: str) -> None:
-        """Put the alarm into the state; a state that differs from the last is told."""
+        """Put the alarm into the state; a change is sent to the bus and to the actions."""
         before = state_of(alarm)
         alarm.update_state(reason, data, value)
         if before.value == value:
@@ -67,7 +67,7 @@ class Alarms:
         self._cloud.emit("aws.cloudwatch", "CloudWatch Alarm State Change", detail, resources=[alarm.alarm_arn])
         if alarm.actions_enabled:
             for arn in _actions(alarm):
-                # A scaling policy is asked again and again while its alarm sounds: it looks at the state by itself.
+                # A scaling policy is not an action here: it reads the alarm's state itself, as long as it is ALARM.
                 if arn.split(":")[2] != "autoscaling":
                     self._act(alarm, before, arn)
 
@@ -132,7 +132,7 @@ def evaluate_alarms(cloud: Cloud) -> None:
     metrics.on_put(alarms.evaluate_soon)
     cloud.clock.on_move(lambda _before, _after: alarms.evaluate())
     _start_without_data(models.CloudWatchBackend, alarms)
-    _tell_forced_states(models.CloudWatchBackend, alarms)
+    _send_forced_states(models.CloudWatchBackend, alarms)
     cloud.background("alarms", lambda: _tick(cloud, alarms.evaluate))
 
 
@@ -170,7 +170,7 @@ def _refusal(named: dict[str, Any]) -> str:
     return ""
 
 
-def _tell_forced_states(backend: Any, alarms: Alarms) -> None:
+def _send_forced_states(backend: Any, alarms: Alarms) -> None:
     validate = backend.set_alarm_state
 
     def set_alarm_state(self: Any, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
@@ -214,8 +214,8 @@ def _queries(alarm: Any) -> list[dict[str, Any]]:
     """The alarm as queries of GetMetricData."""
     if not alarm.metric_data_queries:
         statistic = alarm.statistic or alarm.extended_statistic
-        asked = _stat(alarm.namespace, alarm.metric_name, alarm.dimensions, alarm.period, statistic, alarm.unit)
-        return [{"Id": "metric", "MetricStat": asked, "ReturnData": True}]
+        described = _stat(alarm.namespace, alarm.metric_name, alarm.dimensions, alarm.period, statistic, alarm.unit)
+        return [{"Id": "metric", "MetricStat": described, "ReturnData": True}]
     return [_query(query) for query in alarm.metric_data_queries]
 
 
@@ -225,8 +225,8 @@ def _query(query: Any) -> dict[str, Any]:
         return {**shown, "Expression": query.expression, "Period": query.period}
     stat = query.metric_stat
     metric = stat.metric
-    asked = _stat(metric.namespace, metric.metric_name, metric.dimensions, stat.period, stat.stat, stat.unit)
-    return {**shown, "MetricStat": asked}
+    described = _stat(metric.namespace, metric.metric_name, metric.dimensions, stat.period, stat.stat, stat.unit)
+    return {**shown, "MetricStat": described}
 
 
 def _stat(namespace: str, name: str, dimensions: Any, period: Any, statistic: str, unit: str | None) -> dict[str, Any]:

@@ -27,9 +27,9 @@ class Frame:
     series: Mapping[str, Series]
     """By query id."""
     metrics: Sequence[str]
-    """The ids that METRICS() stands for: the metrics of the request, not its expressions."""
+    """The ids that METRICS() means: the metrics of the request, not its expressions."""
     timeline: Sequence[float]
-    """The start of every period asked for; FILL and TIME_SERIES need it."""
+    """The start of every period of the request; FILL and TIME_SERIES need it."""
     period_s: int
 
 

@@ -37,7 +37,7 @@ def send(
 ) -> None:
     """Deliver `body` to the target; raises `Undelivered`.
 
-    `role_arn` makes the call to a state machine; the policies of queues, topics and functions are asked whether they
+    `role_arn` makes the call to a state machine; the policies of queues, topics and functions decide whether they
     take it from `sender`: the service and the ARN of what it acts for (`events.amazonaws.com`, a rule).
     `parameters` are the target's own (`SqsParameters`); `attributes` go with a message; `name` names an execution;
     `subject` is of a notification."""
@@ -127,7 +127,7 @@ def _start_execution(cloud: Cloud, arn: str, body: str, role_arn: str, name: str
 
 
 def undelivered(error: Mapping[str, Any], status: int) -> Undelivered:
-    """The failure that an API error stands for, in EventBridge's words."""
+    """The failure that an API error means, in EventBridge's words."""
     code, message = str(error.get("Code", "")), str(error.get("Message", ""))
     if "AccessDenied" in code or "NotAuthorized" in code:
         return Undelivered("NO_PERMISSIONS", message, is_permanent=True)

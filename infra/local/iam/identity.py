@@ -3,7 +3,7 @@
 AWS weighs the role's policies, its permissions boundary and the resource's own policy, conditions included, against
 the action and the resource that a call names. moto 5.2.5 asks every service but S3 for a grant on `*`, ignores
 conditions and does not know PassRole. Here a call with keys of an assumed role (`ASIA…`) is decided before moto sees
-it; keys of the operator are not asked. A condition key that is not decided makes an Allow void and a Deny bite.
+it; keys of the operator may do everything. A condition key that is not decided makes an Allow void and a Deny bite.
 
 Weaker than AWS: signatures are not verified (the token is), session policies are not read, loopback counts as secure
 transport, organisations' policies and VPC endpoint policies do not exist.
@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from infra.local.iam.condition_keys import KEYS
 from infra.local.iam.decision import Case, why_not
-from infra.local.iam.passed_role_permissions import handed_over
+from infra.local.iam.passed_role_permissions import passed_role_permissions
 from infra.local.iam.policies import FAMILIES, Request, text_of
 from infra.local.iam.recording import Recording
-from infra.local.iam.required_permissions.catalogue import needs
+from infra.local.iam.required_permissions.catalogue import required_permissions
 from infra.local.iam.resource_policies import resource_policies
 from infra.local.kernel import patching
 from infra.local.kernel.calls import Call, Refusal, error_answer
@@ -42,7 +42,7 @@ GLOBAL_KEYS: dict[str, str] = {
     "aws:resourceaccount": "the account",
     "aws:currenttime": "the cloud's clock",
     "aws:epochtime": "the cloud's clock",
-    "aws:securetransport": "true: the loopback interface stands for TLS",
+    "aws:securetransport": "true: the loopback interface counts as TLS",
     "aws:sourceip": "127.0.0.1",
     "aws:viaawsservice": "true for what S3, SQS and SNS ask of KMS for the caller, else false",
     "aws:calledvia": "absent",
@@ -109,7 +109,7 @@ def guard_calls(cloud: Cloud) -> None:
 def refused(cloud: Cloud, role_arn: str, operation: str, request: Request) -> Denial | None:
     """Why a service may not do `operation` in the role's name; None where it may, or where nobody enforces IAM."""
     identity: Identity | None = cloud.parts.get(Identity)
-    return identity.asked(role_arn, operation, request) if identity else None
+    return identity.decide(role_arn, operation, request) if identity else None
 
 
 class Identity:
@@ -125,14 +125,14 @@ class Identity:
         return self._refusal_of_caller(call) or self._refusal_of_service(call)
 
     def _refusal_of_service(self, call: Call) -> Refusal | None:
-        """Whoever calls: the role that a service is given must let it do what it will do."""
+        """For every caller: the role that is passed to a service must allow what the service will do."""
         from moto.iam.exceptions import NotFoundException
 
-        for role_arn, request in handed_over(self._cloud, call):
-            with suppress(NotFoundException):  # the call itself tells that there is no such role
-                denial = self.asked(role_arn, call.name, request)
+        for role_arn, request in passed_role_permissions(self._cloud, call):
+            with suppress(NotFoundException):  # the call itself fails for a role that does not exist
+                denial = self.decide(role_arn, call.name, request)
                 if denial is not None:
-                    return error_answer(call, "AccessDenied", _told(role_arn, denial))
+                    return error_answer(call, "AccessDenied", _described(role_arn, denial))
         return None
 
     def _refusal_of_caller(self, call: Call) -> Refusal | None:
@@ -141,13 +141,13 @@ class Identity:
         caller = self._caller(call)
         if caller is None:
             return error_answer(call, "InvalidClientTokenId", "The security token included in the request is invalid.")
-        for request in needs(call):
+        for request in required_permissions(call):
             denial = self._decide(caller, request, call.name)
             if denial is not None:
-                return error_answer(call, "AccessDenied", _told(caller.arn, denial))
+                return error_answer(call, "AccessDenied", _described(caller.arn, denial))
         return None
 
-    def asked(self, role_arn: str, operation: str, request: Request) -> Denial | None:
+    def decide(self, role_arn: str, operation: str, request: Request) -> Denial | None:
         """Why the role may not do what a service does in its name; None where it may."""
         from moto.iam.models import iam_backends
 
@@ -155,7 +155,7 @@ class Identity:
         return self._decide(Caller(role=role, session="service"), request, operation)
 
     def _decide(self, caller: Caller, request: Request, operation: str) -> Denial | None:
-        """A refusal is written down; so is what was allowed while somebody records."""
+        """Record a refusal, and what was allowed while recording is on."""
         context = {**self._context(caller, request), **self._resource_tags(request), **request.context}
         full = replace(request, context=context, principal=(caller.role.arn, caller.arn))
         case = Case(
@@ -231,7 +231,7 @@ class Identity:
         }
 
 
-def _told(who: str, denial: Denial) -> str:
+def _described(who: str, denial: Denial) -> str:
     return f"User: {who} is not authorized to perform: {denial.action} on resource: {denial.resource} {denial.reason}"
 
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from infra.local.iam.policies import Request
-from infra.local.iam.required_permissions.permission import Asked, grant_of, key_arn, need, resource_arn
+from infra.local.iam.required_permissions.permission import ParsedCall, grant_of, key_arn, permission, resource_arn
 from infra.local.kernel.calls import Call
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 
-Handed = tuple[str, Request]
+RolePermission = tuple[str, Request]
 """A role's ARN and what it must be allowed."""
 
 _DELIVERY = (
@@ -29,7 +29,7 @@ _RULES = {
     "sagemaker:createTransformJob": "SageMakerTransformJobs",
     "states:startExecution": "StepFunctionsExecution",
 }
-"""The managed rule that tells Step Functions of an end.
+"""The managed rule by which Step Functions hears of an end.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html"""
 _PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
@@ -42,21 +42,21 @@ _STREAM = ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEve
 """The last three: https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"""
 
 
-def handed_over(cloud: Cloud, call: Call) -> list[Handed]:
+def passed_role_permissions(cloud: Cloud, call: Call) -> list[RolePermission]:
     """The roles that the call hands over, each with one permission that its service will use."""
     found = _BY_CALL.get(call.name)
-    return list(found(cloud, Asked(call=call, parameters=call.parameters()))) if found else []
+    return list(found(cloud, ParsedCall(call=call, parameters=call.parameters()))) if found else []
 
 
-def _of_machine(_: Cloud, asked: Asked) -> Iterator[Handed]:
-    role = asked.get("roleArn")
+def _of_machine(_: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    role = parsed.get("roleArn")
     if not role:
         return
-    for name in sorted(set(_waited(json.loads(asked.get("definition") or "{}")))):
+    for name in sorted(set(_waited(json.loads(parsed.get("definition") or "{}")))):
         rule = resource_arn("events", f"rule/StepFunctionsGetEventsFor{name}Rule")
-        yield from ((role, need(f"events:{verb}", rule)) for verb in ("PutTargets", "PutRule", "DescribeRule"))
-    if (asked.get("loggingConfiguration") or {}).get("level", "OFF") != "OFF":
-        yield from ((role, need(f"logs:{verb}")) for verb in _DELIVERY)
+        yield from ((role, permission(f"events:{verb}", rule)) for verb in ("PutTargets", "PutRule", "DescribeRule"))
+    if (parsed.get("loggingConfiguration") or {}).get("level", "OFF") != "OFF":
+        yield from ((role, permission(f"logs:{verb}")) for verb in _DELIVERY)
 
 
 def _waited(program: Mapping[str, Any]) -> Iterator[str]:
@@ -70,67 +70,72 @@ def _waited(program: Mapping[str, Any]) -> Iterator[str]:
             yield from _waited(part)
 
 
-def _of_training(_: Cloud, asked: Asked) -> Iterator[Handed]:
-    role, vpc = asked.get("RoleArn"), asked.get("VpcConfig")
-    image, volume = (asked.get("AlgorithmSpecification") or {}).get("TrainingImage"), asked.get("ResourceConfig") or {}
+def _of_training(_: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    role, vpc = parsed.get("RoleArn"), parsed.get("VpcConfig")
+    image, volume = (
+        (parsed.get("AlgorithmSpecification") or {}).get("TrainingImage"),
+        parsed.get("ResourceConfig") or {},
+    )
     yield from _of_container(role, image, vpc=vpc, key=volume.get("VolumeKmsKeyId"))
-    yield from _of_output(role, asked.get("OutputDataConfig"))
-    yield from _told(role, "TrainingJobs", "TrainingJobs")
+    yield from _of_output(role, parsed.get("OutputDataConfig"))
+    yield from _described(role, "TrainingJobs", "TrainingJobs")
 
 
-def _of_processing(_: Cloud, asked: Asked) -> Iterator[Handed]:
-    role, vpc = asked.get("RoleArn"), (asked.get("NetworkConfig") or {}).get("VpcConfig")
-    image = (asked.get("AppSpecification") or {}).get("ImageUri")
-    cluster = (asked.get("ProcessingResources") or {}).get("ClusterConfig") or {}
+def _of_processing(_: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    role, vpc = parsed.get("RoleArn"), (parsed.get("NetworkConfig") or {}).get("VpcConfig")
+    image = (parsed.get("AppSpecification") or {}).get("ImageUri")
+    cluster = (parsed.get("ProcessingResources") or {}).get("ClusterConfig") or {}
     yield from _of_container(role, image, vpc=vpc, key=cluster.get("VolumeKmsKeyId"))
-    yield from _of_output(role, asked.get("ProcessingOutputConfig"))
-    yield from _told(role, "ProcessingJobs", "ProcessingJobs")
+    yield from _of_output(role, parsed.get("ProcessingOutputConfig"))
+    yield from _described(role, "ProcessingJobs", "ProcessingJobs")
 
 
-def _of_model(_: Cloud, asked: Asked) -> Iterator[Handed]:
-    container = asked.get("PrimaryContainer") or {}
-    yield from _of_container(asked.get("ExecutionRoleArn"), container.get("Image"), vpc=asked.get("VpcConfig"))
+def _of_model(_: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    container = parsed.get("PrimaryContainer") or {}
+    yield from _of_container(parsed.get("ExecutionRoleArn"), container.get("Image"), vpc=parsed.get("VpcConfig"))
 
 
-def _of_transform(cloud: Cloud, asked: Asked) -> Iterator[Handed]:
-    role, key = _role_of(cloud, asked.get("ModelName")), (asked.get("TransformResources") or {}).get("VolumeKmsKeyId")
+def _of_transform(cloud: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    role, key = _role_of(cloud, parsed.get("ModelName")), (parsed.get("TransformResources") or {}).get("VolumeKmsKeyId")
     yield from _of_container(role, None, key=key)
-    yield from _told(role, "TransformJobs", "TransformJobs")
+    yield from _described(role, "TransformJobs", "TransformJobs")
 
 
-def _of_endpoint(cloud: Cloud, asked: Asked) -> Iterator[Handed]:
+def _of_endpoint(cloud: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
     for role in {
-        _role_of(cloud, variant.get("ModelName")) for variant in _variants(cloud, asked.get("EndpointConfigName"))
+        _role_of(cloud, variant.get("ModelName")) for variant in _variants(cloud, parsed.get("EndpointConfigName"))
     }:
-        yield from _told(role, "Endpoints", f"Endpoints/{asked.get('EndpointName')}")
+        yield from _described(role, "Endpoints", f"Endpoints/{parsed.get('EndpointName')}")
 
 
-def _of_container(role: str | None, image: str | None, *, vpc: Any = None, key: str | None = None) -> Iterator[Handed]:
+def _of_container(
+    role: str | None, image: str | None, *, vpc: Any = None, key: str | None = None
+) -> Iterator[RolePermission]:
     if not role:
         return
     host, _, rest = (image or "").partition("/")
     if host.startswith(f"{ACCOUNT}.dkr.ecr."):
         repository = resource_arn("ecr", f"repository/{rest.partition('@')[0].partition(':')[0]}")
-        yield role, need("ecr:GetAuthorizationToken")
-        yield from ((role, need(f"ecr:{verb}", repository)) for verb in _PULL)
+        yield role, permission("ecr:GetAuthorizationToken")
+        yield from ((role, permission(f"ecr:{verb}", repository)) for verb in _PULL)
     if vpc:
-        yield from ((role, need(f"ec2:{verb}")) for verb in _INTERFACES)
+        yield from ((role, permission(f"ec2:{verb}")) for verb in _INTERFACES)
     if key:
         yield role, grant_of(key)
 
 
-def _of_output(role: str, output: Mapping[str, Any] | None) -> Iterator[Handed]:
+def _of_output(role: str, output: Mapping[str, Any] | None) -> Iterator[RolePermission]:
     key = (output or {}).get("KmsKeyId")
     if key:
-        yield role, need("kms:Encrypt", key_arn(key))
+        yield role, permission("kms:Encrypt", key_arn(key))
 
 
-def _told(role: str | None, namespace: str, group: str) -> Iterator[Handed]:
+def _described(role: str | None, namespace: str, group: str) -> Iterator[RolePermission]:
     """Logs and metrics, which SageMaker writes in the role's name."""
     if not role:
         return
     own = resource_arn("logs", f"log-group:/aws/sagemaker/{group}")
-    yield from ((role, need(f"logs:{verb}", own, f"{own}:*", f"{own}:log-stream:one")) for verb in _STREAM)
+    yield from ((role, permission(f"logs:{verb}", own, f"{own}:*", f"{own}:log-stream:one")) for verb in _STREAM)
     mine = {"cloudwatch:namespace": (f"/aws/sagemaker/{namespace}",)}
     yield role, Request(action="cloudwatch:PutMetricData", resources=("*",), context=mine)
 
@@ -149,7 +154,7 @@ def _kept(cloud: Cloud, kind: str, name: str | None) -> Mapping[str, Any]:
     return records(cloud).of(kind).get(str(name), {})
 
 
-_BY_CALL: Mapping[str, Callable[[Cloud, Asked], Iterator[Handed]]] = {
+_BY_CALL: Mapping[str, Callable[[Cloud, ParsedCall], Iterator[RolePermission]]] = {
     "stepfunctions:CreateStateMachine": _of_machine,
     "stepfunctions:UpdateStateMachine": _of_machine,
     "sagemaker:CreateTrainingJob": _of_training,

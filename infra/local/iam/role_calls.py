@@ -25,7 +25,7 @@ def call(
     principal: str,
     attributes: Mapping[str, str | int] | None = None,
 ) -> None:
-    """Make the call that the target stands for with the target's role; raises `Undelivered`.
+    """Make the call of the target with the target's role; raises `Undelivered`.
 
     `principal` is the service that assumes the role (`scheduler.amazonaws.com`); `attributes` go with the message to
     a queue or topic."""

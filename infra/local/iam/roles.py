@@ -1,4 +1,4 @@
-"""Clients that act as a role: what a state machine, a job or an endpoint does is asked of its role's policies."""
+"""Clients that act as a role: the role's policies decide what a state machine, a job or an endpoint may do."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Writes down which of our functions a process calls first, in order, while somebody follows a row through the cloud.
+"""Trace the first call of each of our functions in a process, in order, while a row is followed through the cloud.
 
-It is loaded into the processes of functions, jobs and endpoints and stands by, at no cost: a signal makes it look
+It is loaded into the processes of functions, jobs and endpoints and costs nothing until a signal makes it check
 whether the cloud's file is there. While it is, each function of ours that is called gets one line in it."""
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from types import CodeType, FrameType
 FILE = "MILLRACE_ENTERED"
 """The variable with the file's path; the cloud sets it for every process that it starts."""
 SIGNAL = signal.SIGUSR1
-"""The cloud ignores it, and so does each process that it starts until its recorder stands by."""
+"""The cloud ignores it, and so does each process that it starts until its tracer is loaded."""
 _FUNCTION = 0x01  # CO_OPTIMIZED: the body of a function, not of a module or a class
 _IMPORT = "<frozen importlib._bootstrap>"
 
 
-class Recorder:
+class CallTracer:
     """Records calls of functions whose files lie below `root`, one line `<process> <file> <function>` each."""
 
     def __init__(self, file: str, root: str) -> None:
@@ -26,7 +26,7 @@ class Recorder:
         self._known: dict[int, CodeType] = {}
         """By identity: code of equal text in two files is equal. The value keeps the identity from being used anew."""
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Begin anew when the file is there, stop when it is not."""
         self._known.clear()
         sys.setprofile(self._called if os.path.exists(self._file) else None)
@@ -52,9 +52,9 @@ def _importing(frame: FrameType) -> bool:
     return above is not None
 
 
-def stand_by() -> None:
+def trace_on_signal() -> None:
     """Record the calls of this process whenever the cloud asks; its files are those below the working folder."""
     if file := os.environ.get(FILE):
-        recorder = Recorder(file, os.getcwd())
-        signal.signal(SIGNAL, lambda *_: recorder.look())
-        recorder.look()
+        tracer = CallTracer(file, os.getcwd())
+        signal.signal(SIGNAL, lambda *_: tracer.refresh())
+        tracer.refresh()

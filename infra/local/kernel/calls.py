@@ -32,7 +32,7 @@ _INVOCATIONS = ("/invocations", "/async-invocations", "/invocations-response-str
 
 @dataclass(kw_only=True)
 class Call:
-    """What a request asks for; `parameters` are parsed only when somebody asks."""
+    """One API call; `parameters` are parsed on demand."""
 
     service: str
     """botocore's name of the service (`stepfunctions`, not `states`)."""

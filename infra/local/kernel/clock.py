@@ -29,7 +29,7 @@ class Clock:
             self._offset_s = to.timestamp() - time.time()
 
     def move(self, to: datetime) -> None:
-        """Move forward to `to` and tell the listeners (schedules fire in order, alarms are evaluated).
+        """Move forward to `to` and call the listeners (schedules fire in order, alarms are evaluated).
 
         Raises ValueError when `to` lies in the past: AWS's clock does not go back."""
         with self._lock:

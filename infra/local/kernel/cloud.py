@@ -51,9 +51,9 @@ class Cloud:
     routes: dict[str, Callable[..., Iterable[bytes]]] = field(default_factory=dict)
     """WSGI applications by path prefix below `/_millrace/`; the longest prefix answers."""
     guards: list[Callable[[Any], tuple[str, list[tuple[str, str]], bytes] | None]] = field(default_factory=list)
-    """Asked with each signed call (`infra.local.kernel.calls.Call`) before moto; an answer other than None is sent."""
+    """Called with each signed call (`infra.local.kernel.calls.Call`) before moto; an answer other than None is sent."""
     watchers: list[Callable[[Sequence[str], Mapping[str, str]], None]] = field(default_factory=list)
-    """Told of each process that is started: its arguments and its whole environment."""
+    """Called for each process that is started, with its arguments and its whole environment."""
     parts: dict[type, Any] = field(default_factory=dict)
     """What a filler keeps for as long as the cloud runs, by its class."""
     pending: list[Callable[[], list[str]]] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Cloud:
 
     @property
     def entered(self) -> Path:
-        """What the recorders write (`infra.local.kernel.call_tracer`); there only while somebody follows."""
+        """Written by the call tracers (`infra.local.kernel.call_tracer`); exists only while calls are traced."""
         return self.workspace / "entered"
 
     def client(self, service: str) -> Any:
@@ -100,7 +100,7 @@ class Cloud:
                     endpoint_url=self.endpoint_url,
                     region_name=self.region,
                     aws_access_key_id="local",
-                    aws_secret_access_key="local",  # noqa: S106 - no secret: nobody checks it
+                    aws_secret_access_key="local",  # noqa: S106 - no secret: it is not checked
                     config=Config(retries={"total_max_attempts": 1}),
                 )
                 self._clients[service] = connect(made, self.application)
@@ -130,7 +130,7 @@ class Cloud:
     ) -> subprocess.Popen[bytes]:
         """Start a process in a group of its own, its output appended to `log`; `stop` ends what is left.
 
-        The process sees `environment` and nothing of the cloud's own but the recorder's file."""
+        The process sees `environment` and nothing of the cloud's own but the call tracer's file."""
         log.parent.mkdir(parents=True, exist_ok=True)
         whole = {**environment, call_tracer.FILE: str(self.entered)}
         for watcher in self.watchers:
@@ -183,7 +183,7 @@ class Cloud:
     def follow(self, wanted: bool) -> None:
         """Let every process of functions, jobs and endpoints write its calls to `entered`, or stop it."""
         if signal.getsignal(call_tracer.SIGNAL) is not signal.SIG_IGN:
-            raise ValueError("following: expected a cloud of its own process, which ignores the recorders' signal")
+            raise ValueError("follow: expected a cloud in a process of its own, which ignores the call tracers' signal")
         if wanted:
             self.entered.touch()
         else:

@@ -1,4 +1,4 @@
-"""The routes below `/_millrace/` that tell and steer the cloud, for clients that know the secret of the run."""
+"""The routes below `/_millrace/` that report on and steer the cloud, for clients that know the secret of the run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def secret_file(workspace: Path) -> Path:
 
 
 class Control:
-    """The routes below `/_millrace/` that tell and steer the cloud; all answers are JSON."""
+    """The routes below `/_millrace/` that report on and steer the cloud; all answers are JSON."""
 
     def __init__(self, cloud: Cloud, fillers: Sequence[str]) -> None:
         self._cloud = cloud

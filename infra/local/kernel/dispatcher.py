@@ -41,7 +41,7 @@ class Dispatcher:
         cloud.at_stop(self._wake)
 
     def submit(self, label: str, action: Callable[[], None], *, after_s: float = 0.0) -> None:
-        """Run `action` on a thread of the dispatcher after `after_s` real seconds; `label` tells who is waited for."""
+        """Run `action` on a thread of the dispatcher after `after_s` real seconds; `label` names it while pending."""
         with self._changed:
             heapq.heappush(self._jobs, _Job(time.monotonic() + after_s, next(self._order), label, action))
             self._have_one_waiting()

@@ -19,7 +19,7 @@ def cache_lookups() -> None:
 
     find = DomainDispatcherApplication.get_backend_for_host
     replace(DomainDispatcherApplication, get_backend_for_host=functools.lru_cache(KEPT)(find))
-    # What is parsed is only asked afterwards, never changed.
+    # A parsed path is only read afterwards, never changed.
     kept = functools.lru_cache(KEPT)(parse)
     for module in (json_path, result_path):
         replace(module, parse=kept)

@@ -1,4 +1,4 @@
-"""Starts the cloud on your desk: the gaps filled, then moto's server on http://localhost, with control routes."""
+"""Start the local cloud: fill moto's gaps, then serve it on http://localhost, with control routes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def running(
     write_secret(cloud)
     if clock is not None:
         cloud.clock.set(clock)
-    with listener, _alone(), _settled_environment(cloud), _switching_soon(), undone(), _empty():
+    with listener, _alone(), _own_environment(cloud), _short_thread_switches(), undone(), _empty():
         installed = [importlib.import_module(f"infra.local.{name}.install") for name in fillers]
         cloud.application = _guarded(cloud)
         server = _make_server(cloud, listener, _served(cloud, fillers))
@@ -119,7 +119,7 @@ def _alone() -> Iterator[None]:
 
 
 @contextmanager
-def _switching_soon() -> Iterator[None]:
+def _short_thread_switches() -> Iterator[None]:
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
     try:
@@ -140,7 +140,7 @@ def _empty() -> Iterator[None]:
 
 
 def _listen(port: int) -> socket.socket:
-    """The port is taken before moto is imported, so that a port in use is told at once."""
+    """The port is taken before moto is imported, so that a port in use fails at once."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
@@ -149,7 +149,7 @@ def _listen(port: int) -> socket.socket:
 
 
 @contextmanager
-def _settled_environment(cloud: Cloud) -> Iterator[None]:
+def _own_environment(cloud: Cloud) -> Iterator[None]:
     """This process, and moto's own clients in it, see the cloud and no profile or proxy of the host."""
     temporary = cloud.workspace / "tmp"
     temporary.mkdir(exist_ok=True)
@@ -246,13 +246,13 @@ def _served(cloud: Cloud, fillers: Sequence[str]) -> Application:
             return control.serve(environ, start)
         environ[CALL] = call = read_call(environ)
         control.count(call)
-        return _told(cloud, environ, start)
+        return _or_error(cloud, environ, start)
 
     return application
 
 
-def _told(cloud: Cloud, environ: dict[str, Any], start: Start) -> Answer:
-    """The answer; an error of the cloud itself is told by name, as 501, which clients do not try again."""
+def _or_error(cloud: Cloud, environ: dict[str, Any], start: Start) -> Answer:
+    """The answer; an error of the cloud itself becomes a 501 with its name, which clients do not retry."""
     from infra.local.kernel.calls import error_answer
 
     try:

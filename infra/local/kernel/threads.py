@@ -1,4 +1,4 @@
-"""The threads of one cloud: whoever starts one puts it here, so that the cloud's end can wait for it."""
+"""The threads of one cloud: each is kept here from its start, so that the cloud's end can wait for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a template holds: resources, states, calls, features of policies; each a thing that the ledger must know."""
+"""What a template holds: resources, states, calls, features of policies; each a feature that the ledger must know."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ GROUPS = (
 
 
 class LedgerGapError(Exception):
-    """The assembly holds things without a row in `infra.local.ledger.parity`; the message lists them."""
+    """The assembly holds features without a row in `infra.local.ledger.parity`; the message lists them."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
-class Thing:
+class Feature:
     """Something that the assembly holds."""
 
     group: str
@@ -39,12 +39,12 @@ class Thing:
     name: str
 
 
-def things(template: Mapping[str, Any]) -> Iterator[Thing]:
+def features(template: Mapping[str, Any]) -> Iterator[Feature]:
     """What one template holds."""
     yield from _of_template(template)
     for resource in template["Resources"].values():
         kind, properties = resource["Type"], resource.get("Properties", {})
-        yield Thing(group="resource type", name=kind)
+        yield Feature(group="resource type", name=kind)
         if kind == "AWS::StepFunctions::StateMachine":
             yield from _of_machine(definition_of(properties))
         if kind == "AWS::Events::Rule":
@@ -52,20 +52,20 @@ def things(template: Mapping[str, Any]) -> Iterator[Thing]:
         yield from _of_policies(kind, properties)
 
 
-def _of_template(template: Mapping[str, Any]) -> Iterator[Thing]:
+def _of_template(template: Mapping[str, Any]) -> Iterator[Feature]:
     for section in template:
-        yield Thing(group="template feature", name=section)
+        yield Feature(group="template feature", name=section)
     for parameter in template.get("Parameters", {}).values():
-        yield Thing(group="template feature", name=f"parameter {parameter['Type']}")
+        yield Feature(group="template feature", name=f"parameter {parameter['Type']}")
     for resource in template["Resources"].values():
         for attribute, value in resource.items():
             if attribute in {"DeletionPolicy", "UpdateReplacePolicy"}:
-                yield Thing(group="template feature", name=f"{attribute} {value}")
+                yield Feature(group="template feature", name=f"{attribute} {value}")
             elif attribute not in {"Type", "Properties"}:
-                yield Thing(group="template feature", name=attribute)
+                yield Feature(group="template feature", name=attribute)
     for part in ("Resources", "Conditions", "Outputs"):
         for name in _functions_in(template.get(part, {})):
-            yield Thing(group="template feature", name=name)
+            yield Feature(group="template feature", name=name)
 
 
 def _functions_in(value: Any) -> Iterator[str]:
@@ -102,35 +102,35 @@ def _plain(value: Any) -> str:
     return "reference"
 
 
-def _of_machine(definition: Mapping[str, Any]) -> Iterator[Thing]:
+def _of_machine(definition: Mapping[str, Any]) -> Iterator[Feature]:
     if "TimeoutSeconds" in definition:
-        yield Thing(group="state", name="TimeoutSeconds")
+        yield Feature(group="state", name="TimeoutSeconds")
     for part in (definition, *definition["States"].values()):
         if part.get("QueryLanguage") == "JSONata":
-            yield Thing(group="state", name="JSONata")
+            yield Feature(group="state", name="JSONata")
     for state in definition["States"].values():
         yield from _of_state(state)
     for field in definition:
-        yield Thing(group="state field", name=field)
+        yield Feature(group="state field", name=field)
     text = json.dumps(definition)
     for name in re.findall(r"States\.[A-Z]\w*(?=\()", text):
-        yield Thing(group="intrinsic function", name=name)
+        yield Feature(group="intrinsic function", name=name)
     for name in re.findall(r"\$\$\.(?:Execution|State|StateMachine|Task|Map\.Item)\.\w+", text):
-        yield Thing(group="context field", name=name)
+        yield Feature(group="context field", name=name)
 
 
-def _of_state(state: Mapping[str, Any]) -> Iterator[Thing]:
+def _of_state(state: Mapping[str, Any]) -> Iterator[Feature]:
     inner = state.get("ItemProcessor") or state.get("Iterator")
     mode = (inner or {}).get("ProcessorConfig", {}).get("Mode", "INLINE")
-    yield Thing(group="state", name="Map (DISTRIBUTED)" if mode == "DISTRIBUTED" else state["Type"])
+    yield Feature(group="state", name="Map (DISTRIBUTED)" if mode == "DISTRIBUTED" else state["Type"])
     for rule in (state, *state.get("Retry", []), *state.get("Catch", []), *_choices(state.get("Choices", []))):
         for field in rule:
-            yield Thing(group="state field", name=field)
+            yield Feature(group="state field", name=field)
     for feature in ("Retry", "Catch", "TimeoutSeconds", "HeartbeatSeconds"):
         if feature in state:
-            yield Thing(group="state", name=feature)
+            yield Feature(group="state", name=feature)
     if state["Type"] == "Task":
-        yield Thing(group="task", name=task_name(state["Resource"]))
+        yield Feature(group="task", name=task_name(state["Resource"]))
     for part in [inner] if inner else state.get("Branches", []):
         yield from _of_machine(part)
 
@@ -142,22 +142,22 @@ def _choices(rules: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         yield from _choices([*rule.get("And", []), *rule.get("Or", []), *([rule["Not"]] if "Not" in rule else [])])
 
 
-def _of_pattern(pattern: Any) -> Iterator[Thing]:
-    """The operators of an event pattern: the keys of what stands in its lists, and `$or`."""
+def _of_pattern(pattern: Any) -> Iterator[Feature]:
+    """The operators of an event pattern: the keys in its lists, and `$or`."""
     if isinstance(pattern, Mapping):
         for key, value in pattern.items():
             if key.startswith("$"):
-                yield Thing(group="event pattern operator", name=key)
+                yield Feature(group="event pattern operator", name=key)
             yield from _of_pattern(value)
     elif isinstance(pattern, list):
         for one in pattern:
             if isinstance(one, Mapping) and not any(key == "Ref" or key.startswith("Fn::") for key in one):
-                yield from (Thing(group="event pattern operator", name=key) for key in one)
+                yield from (Feature(group="event pattern operator", name=key) for key in one)
 
 
-def _of_policies(kind: str, properties: Mapping[str, Any]) -> Iterator[Thing]:
+def _of_policies(kind: str, properties: Mapping[str, Any]) -> Iterator[Feature]:
     for feature, document in _documents(kind, properties):
-        yield Thing(group="policy feature", name=feature)
+        yield Feature(group="policy feature", name=feature)
         statements = document["Statement"]
         for statement in statements if isinstance(statements, list) else [statements]:
             yield from _of_statement(statement, calls=feature == "identity policy")
@@ -185,19 +185,19 @@ def _documents(kind: str, properties: Mapping[str, Any]) -> Iterator[tuple[str, 
         yield f"resource policy {kind}", json.loads(properties["PolicyDocument"])
 
 
-def _of_statement(statement: Mapping[str, Any], *, calls: bool) -> Iterator[Thing]:
+def _of_statement(statement: Mapping[str, Any], *, calls: bool) -> Iterator[Feature]:
     for element in ("Action", "NotAction", "Resource", "NotResource", "Principal", "NotPrincipal"):
         if element in statement:
-            yield Thing(group="policy feature", name=element)
+            yield Feature(group="policy feature", name=element)
     if statement["Effect"] == "Deny":
-        yield Thing(group="policy feature", name="Deny")
+        yield Feature(group="policy feature", name="Deny")
     actions = statement.get("Action", [])
     for action in [actions] if isinstance(actions, str) else actions:
         if action == "iam:PassRole":
-            yield Thing(group="policy feature", name=action)
+            yield Feature(group="policy feature", name=action)
         elif calls:
-            yield Thing(group="call", name=action)
+            yield Feature(group="call", name=action)
     for operator, keys in statement.get("Condition", {}).items():
-        yield Thing(group="condition operator", name=operator)
+        yield Feature(group="condition operator", name=operator)
         for key in keys:
-            yield Thing(group="condition key", name=key)
+            yield Feature(group="condition key", name=key)

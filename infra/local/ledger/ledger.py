@@ -1,4 +1,4 @@
-"""The parity ledger: each thing that an assembly holds is executed, simulated or not covered; there is no fourth kind.
+"""The parity ledger: each feature that an assembly uses is executed, simulated or not covered; no fourth kind.
 
 `python -m infra.local.ledger cdk.out --write PARITY.md` writes it down, of several assemblies in one; what has no row
 is an error.
@@ -18,13 +18,13 @@ from infra.local.cloudformation.intrinsics import CONDITIONS, KNOWN
 from infra.local.iam.identity import GLOBAL_KEYS, is_decided
 from infra.local.iam.policies import OPERATORS
 from infra.local.ledger import parity
-from infra.local.ledger.inventory import GROUPS, LedgerGapError, Thing, things
+from infra.local.ledger.inventory import GROUPS, Feature, LedgerGapError, features
 from infra.local.ledger.parity import Row, Status
 
 HEAD = """\
 # Parity ledger
 
-The templates that go to AWS also run whole on a laptop. Of each thing that they hold, in any stage, this page says how:
+The templates that go to AWS also run whole on a laptop. This page says how, for each feature used in any stage:
 
 - **Executed**: what the platform relies on happens, by the same calls and with the same outcome. Stacks, events,
   queues, state machines with redrive, functions, SageMaker jobs and endpoints, the registry, Iceberg on S3 and Glue,
@@ -43,8 +43,8 @@ LIMITS = """\
   type or property that is not known is refused by name.
 - **The rights suffice for what runs.** Each call of a function, machine, job, rule or schedule is decided by its role:
   policies with their conditions, the receiver's own policy, the customer key's, trust and `iam:PassRole`. What a
-  service would do under a role that it is handed (interfaces, images, rules, logs) is asked when it is handed over;
-  what the tables call granted (traces, the first use of a service) is never asked.
+  service would do under a role that it is handed (interfaces, images, rules, logs) is checked when it is handed over;
+  what the tables call granted (traces, the first use of a service) is never checked.
 - **The loop flows.** Events, queues with dead letters, retries, task tokens, redrive, schedules and alarms carry a file
   from its bucket to a released model and on to the next training.
 - **The code has what it needs.** A function sees its bundle, its layers and the SDK, a container sees what its
@@ -57,7 +57,7 @@ LIMITS = """\
 - **Network.** There is none: loopback counts as TLS, subnets and endpoints are settings. Training and processing run
   cut off from it where the kernel lets (`unshare`), elsewhere they do not; functions and serving containers are not
   cut off, the latter listen on loopback only.
-- **Encryption.** The right to use a customer key is asked; no byte is encrypted with it.
+- **Encryption.** The right to use a customer key is checked; no byte is encrypted with it.
 - **Images and hardware.** No image is built or pulled: what the Dockerfile copies runs on the host's Python, with its
   packages, on its processor. Instance types, GPUs and volumes mean nothing, jobs have one instance, `/opt/ml` is a
   folder that `MILLRACE_ML_ROOT` names.
@@ -88,7 +88,7 @@ SDK_NAMES = {
 class Entry:
     """A line of the ledger."""
 
-    thing: Thing
+    feature: Feature
     status: Status
     sentence: str
     stacks: tuple[str, ...]
@@ -97,17 +97,17 @@ class Entry:
 def ledger(*assemblies: Path) -> list[Entry]:
     """The lines of the ledger, by group and name.
 
-    Raises LedgerGapError when a thing of the assemblies has no row."""
-    found: dict[Thing, set[str]] = defaultdict(set)
+    Raises LedgerGapError when a feature of the assemblies has no row."""
+    found: dict[Feature, set[str]] = defaultdict(set)
     for template in _templates(assemblies):
-        for thing in things(json.loads(template.read_text())):
-            found[thing].add(template.name.removesuffix(".template.json"))
-    rows = {thing: row_of(thing) for thing in found}
-    if missing := sorted(thing for thing, row in rows.items() if row is None):
-        raise LedgerGapError("no row for " + ", ".join(f"{thing.group} {thing.name}" for thing in missing))
+        for feature in features(json.loads(template.read_text())):
+            found[feature].add(template.name.removesuffix(".template.json"))
+    rows = {feature: row_of(feature) for feature in found}
+    if missing := sorted(feature for feature, row in rows.items() if row is None):
+        raise LedgerGapError("no row for " + ", ".join(f"{feature.group} {feature.name}" for feature in missing))
     return [
-        Entry(thing=thing, status=row[0], sentence=row[1], stacks=tuple(sorted(found[thing])))
-        for thing, row in sorted(rows.items(), key=lambda one: (GROUPS.index(one[0].group), one[0].name))
+        Entry(feature=feature, status=row[0], sentence=row[1], stacks=tuple(sorted(found[feature])))
+        for feature, row in sorted(rows.items(), key=lambda one: (GROUPS.index(one[0].group), one[0].name))
         if row is not None
     ]
 
@@ -120,8 +120,8 @@ def _templates(assemblies: Iterable[Path]) -> Iterator[Path]:
         yield from found
 
 
-def row_of(thing: Thing) -> Row | None:
-    """The row of a thing, or None where nobody has decided about it."""
+def row_of(feature: Feature) -> Row | None:
+    """The row of a feature, or None where nobody has decided about it."""
     tables: Mapping[str, Mapping[str, Row]] = {
         "resource type": parity.RESOURCE_TYPES,
         "state": parity.STATE_TYPES,
@@ -132,15 +132,15 @@ def row_of(thing: Thing) -> Row | None:
         "call": parity.CALLS,
         "policy feature": parity.POLICY_FEATURES,
     }
-    if thing.group in tables:
-        return tables[thing.group].get(thing.name)
-    if thing.group == "template feature":
-        return _row_of_template(thing.name)
-    if thing.group == "task":
-        return _row_of_task(thing.name)
-    if thing.group == "condition key":
-        return _row_of_key(thing.name)
-    return _row_of_operator(thing.name)
+    if feature.group in tables:
+        return tables[feature.group].get(feature.name)
+    if feature.group == "template feature":
+        return _row_of_template(feature.name)
+    if feature.group == "task":
+        return _row_of_task(feature.name)
+    if feature.group == "condition key":
+        return _row_of_key(feature.name)
+    return _row_of_operator(feature.name)
 
 
 def _row_of_template(name: str) -> Row | None:
@@ -171,7 +171,7 @@ def _row_of_operator(name: str) -> Row | None:
 def as_markdown(entries: list[Entry]) -> str:
     """The ledger as a page: what it means, then a table per group, what is not executed first."""
     lines = [HEAD, "| | " + " | ".join(Status) + " |", "|---|---:|---:|---:|"]
-    groups = {group: [entry for entry in entries if entry.thing.group == group] for group in GROUPS}
+    groups = {group: [entry for entry in entries if entry.feature.group == group] for group in GROUPS}
     for group, rows in groups.items():
         counts = (sum(row.status is status for row in rows) for status in Status)
         lines.append(f"| {group}s | " + " | ".join(map(str, counts)) + " |")
@@ -186,8 +186,8 @@ def as_markdown(entries: list[Entry]) -> str:
 def _merged(rows: list[Entry]) -> Iterator[str]:
     """A line for each sentence, with all that it is true of."""
     alike: dict[Row, list[str]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: (-list(Status).index(row.status), row.thing.name)):
-        alike[row.status, row.sentence].append(row.thing.name)
+    for row in sorted(rows, key=lambda row: (-list(Status).index(row.status), row.feature.name)):
+        alike[row.status, row.sentence].append(row.feature.name)
     for (status, sentence), names in alike.items():
         yield f"| {', '.join(f'`{name}`' for name in names)} | {status} | {sentence} |"
 

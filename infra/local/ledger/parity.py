@@ -58,7 +58,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "AWS::EC2::",
         "Subnet VPC",
     ),
-    "AWS::EC2::VPCEndpoint": (_ACTS, "Kept; no request passes it, its policy is not asked."),
+    "AWS::EC2::VPCEndpoint": (_ACTS, "Kept; no request passes it, its policy is not checked."),
     "AWS::ECR::Repository": (
         _ACTS,
         "Kept without images: what a Dockerfile copies is what runs, on the host's Python and its packages.",
@@ -71,7 +71,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     "AWS::Glue::Database": (_DOES, "Kept, with tables that have versions."),
     "AWS::Glue::Table": (_DOES, "Kept; an update of an old version is refused, as Iceberg commits need it."),
-    **_each((_DOES, "Asked at each call of a role that has it."), "AWS::IAM::", "ManagedPolicy Policy"),
+    **_each((_DOES, "Checked at each call of a role that has it."), "AWS::IAM::", "ManagedPolicy Policy"),
     "AWS::IAM::Role": (
         _DOES,
         "Assumed by functions, machines, jobs, rules and schedules; each of their calls is decided by it.",
@@ -79,8 +79,8 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::KMS::Alias": (_DOES, "Names its key."),
     "AWS::KMS::Key": (
         _ACTS,
-        "Its policy is asked by S3, SQS and SNS and at direct calls. Nothing is encrypted with it; tables, log groups, "
-        "variables of functions, schedules and volumes do not ask it.",
+        "Its policy is checked by S3, SQS and SNS and at direct calls. Nothing is encrypted with it; tables, log "
+        "groups, variables of functions, schedules and volumes do not check it.",
     ),
     "AWS::Lambda::Alias": (_DOES, "Names its version; weights between two versions are kept, not drawn."),
     "AWS::Lambda::EventInvokeConfig": (
@@ -100,7 +100,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "settings only.",
     ),
     "AWS::Lambda::LayerVersion": (_DOES, "On the path of the function."),
-    "AWS::Lambda::Permission": (_DOES, "Asked when a service of AWS invokes the function."),
+    "AWS::Lambda::Permission": (_DOES, "Checked when a service of AWS invokes the function."),
     "AWS::Lambda::Url": (_ACTS, "Kept; the address answers nobody: the function is invoked by the API."),
     "AWS::Lambda::Version": (_DOES, "Code and settings as they were when it was published."),
     "AWS::Logs::LogGroup": (
@@ -113,15 +113,15 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "Versions, parts, tags, events, and locks by the machine's own time; lifecycle, access logs, ownership and "
         "encryption are settings only.",
     ),
-    "AWS::S3::BucketPolicy": (_DOES, "Asked at each call of a role, conditions included."),
+    "AWS::S3::BucketPolicy": (_DOES, "Checked at each call of a role, conditions included."),
     "AWS::SNS::Subscription": (_DOES, "Queues and functions receive; mail and telephone do not."),
     "AWS::SNS::Topic": (_DOES, "Messages reach the subscriptions."),
-    "AWS::SNS::TopicPolicy": (_DOES, "Asked when a role or a service publishes."),
+    "AWS::SNS::TopicPolicy": (_DOES, "Checked when a role or a service publishes."),
     "AWS::SQS::Queue": (
         _DOES,
         "Visibility, delays and retention by the cloud's clock, dead letters after the last attempt.",
     ),
-    "AWS::SQS::QueuePolicy": (_DOES, "Asked when a role or a service sends."),
+    "AWS::SQS::QueuePolicy": (_DOES, "Checked when a role or a service sends."),
     "AWS::SSM::Parameter": (_DOES, "Kept, with versions."),
     "AWS::SageMaker::ModelPackageGroup": (_DOES, "Versions with metadata, approval and events."),
     "AWS::Scheduler::Schedule": (
@@ -215,7 +215,7 @@ TEMPLATE_FEATURES: Mapping[str, Row] = {
         (_DOES, "Made, updated, replaced and deleted in the order of their references."), "", "Resources DependsOn"
     ),
     **_each((_DOES, "Evaluated when the stack is made."), "", "Conditions Condition Mappings Outputs Parameters"),
-    "Rules": (_ACTS, "Kept; an assertion on parameters is never asked."),
+    "Rules": (_ACTS, "Kept; an assertion on parameters is never checked."),
     **_each((_DOES, "Given, or its default."), "parameter ", "String Number CommaDelimitedList List<Number>"),
     "parameter AWS::SSM::Parameter::Value<String>": (_DOES, "The parameter's value when the stack is made."),
     **_each((_DOES, "Kept or deleted with its stack, as it says."), "DeletionPolicy ", "Delete Retain"),
@@ -292,14 +292,14 @@ CALLS: Mapping[str, Row] = {
         "UpdateItem",
     ),
     **_each(
-        (_ACTS, "Asked of the role that a job or model in a network is handed; no interface is made."),
+        (_ACTS, "Checked against the role that a job or model in a network is handed; no interface is made."),
         "ec2:",
         "CreateNetworkInterface CreateNetworkInterfacePermission DeleteNetworkInterface "
         "DeleteNetworkInterfacePermission DescribeDhcpOptions DescribeNetworkInterfaces DescribeSecurityGroups "
         "DescribeSubnets DescribeVpcs",
     ),
     **_each(
-        (_ACTS, "Asked of the role that a job or model is handed; no image is pulled."),
+        (_ACTS, "Checked against the role that a job or model is handed; no image is pulled."),
         "ecr:",
         "BatchCheckLayerAvailability BatchGetImage GetAuthorizationToken GetDownloadUrlForLayer",
     ),
@@ -312,7 +312,8 @@ CALLS: Mapping[str, Row] = {
     **_each(
         (
             _ACTS,
-            "Asked of a machine's role when it is made, for the rules behind `.sync` tasks; those wait without one.",
+            "Checked against a machine's role when it is made, for the rules behind `.sync` tasks; those wait without "
+            "one.",
         ),
         "events:",
         "PutRule PutTargets",
@@ -323,9 +324,9 @@ CALLS: Mapping[str, Row] = {
         "CreateTable DeleteTable GetDatabase GetTable GetTables UpdateTable",
     ),
     "iam:CreateServiceLinkedRole": (_ACTS, "Granted for the first use of a service; no such role is needed."),
-    **_each((_ACTS, "The right to it is asked; nothing is encrypted."), "kms:", "Decrypt Encrypt GenerateDataKey"),
-    "kms:CreateGrant": (_ACTS, "Asked of a job's role for its volume; no grant is made."),
-    "kms:DescribeKey": (_ACTS, "Asked of who puts a schedule under the customer key; nothing is encrypted."),
+    **_each((_ACTS, "The right to it is checked; nothing is encrypted."), "kms:", "Decrypt Encrypt GenerateDataKey"),
+    "kms:CreateGrant": (_ACTS, "Checked against a job's role for its volume; no grant is made."),
+    "kms:DescribeKey": (_ACTS, "Checked against who puts a schedule under the customer key; nothing is encrypted."),
     **_each(
         (_DOES, "The queue is polled while it is enabled."),
         "lambda:",
@@ -333,12 +334,15 @@ CALLS: Mapping[str, Row] = {
     ),
     "lambda:InvokeFunction": (_DOES, "Synchronously and asynchronously, with retries and destinations."),
     **_each(
-        (_ACTS, "Asked of who calls it and of the role that a job or model is handed; lines are kept without it."),
+        (
+            _ACTS,
+            "Checked against the caller and the role passed to a job or model; lines are kept without it.",
+        ),
         "logs:",
         "CreateLogGroup CreateLogStream DescribeLogStreams PutLogEvents",
     ),
     **_each(
-        (_ACTS, "Asked of a machine's role when it is made; no log is delivered."),
+        (_ACTS, "Checked against a machine's role when it is made; no log is delivered."),
         "logs:",
         "CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies GetLogDelivery "
         "ListLogDeliveries PutResourcePolicy UpdateLogDelivery",
@@ -412,27 +416,27 @@ POLICY_FEATURES: Mapping[str, Row] = {
     "Principal": (_DOES, "Roles, sessions, the account and services."),
     "NotPrincipal": (_LACKS, "An Allow with it is void, a Deny with it bites; the refusal names it."),
     "Deny": (_DOES, "Wins over every Allow."),
-    "identity policy": (_DOES, "Asked at every call with a role's keys; the operator's keys are not asked."),
+    "identity policy": (_DOES, "Checked at every call with a role's keys; the operator's keys are not checked."),
     "trust policy": (
         _DOES,
-        "Asked when a service assumes the role; a role that assumes another by a call of its own is asked for its own "
+        "Checked when a service assumes the role; a role that assumes another by a call of its own needs its own "
         "policy only.",
     ),
     "permissions boundary": (_DOES, "Limits what the role's policies allow."),
-    "resource policy AWS::S3::BucketPolicy": (_DOES, "Asked at each call of a role."),
+    "resource policy AWS::S3::BucketPolicy": (_DOES, "Checked at each call of a role."),
     **_each(
-        (_DOES, "Asked at each call of a role and each delivery of a service."),
+        (_DOES, "Checked at each call of a role and each delivery of a service."),
         "resource policy AWS::",
         "SQS::QueuePolicy SNS::TopicPolicy",
     ),
-    "resource policy AWS::Lambda::Permission": (_DOES, "Asked at each delivery of a service."),
+    "resource policy AWS::Lambda::Permission": (_DOES, "Checked at each delivery of a service."),
     "resource policy AWS::KMS::Key": (
         _DOES,
-        "Asked at each call of a role, also what S3, SQS and SNS ask for the caller, and at deliveries of services.",
+        "Checked at each call of a role, also what S3, SQS and SNS need for the caller, and at deliveries of services.",
     ),
     "resource policy AWS::ECR::Repository": (_ACTS, "Kept; no image is pulled."),
     "resource policy AWS::EC2::VPCEndpoint": (_ACTS, "Kept; no request passes the endpoint."),
-    "iam:PassRole": (_DOES, "Asked for each role that a call hands to a service, with `iam:PassedToService`."),
+    "iam:PassRole": (_DOES, "Checked for each role that a call hands to a service, with `iam:PassedToService`."),
 }
 """Elements of policies; condition keys and operators are looked up where they are decided."""
 

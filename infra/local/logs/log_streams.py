@@ -106,12 +106,14 @@ def _filter_by_prefix(streams: LogStreams) -> None:
     read = responses.LogsResponse.filter_log_events
 
     def answer(self: Any) -> Any:
-        prefix, asked = self._get_param("logStreamNamePrefix"), self._get_param
+        prefix, read_parameter = self._get_param("logStreamNamePrefix"), self._get_param
         streams.take_in()
         group = self.logs_backend.groups.get(self._get_param("logGroupName"))
         if prefix and group is not None:
             names = [name for name in group.streams if name.startswith(prefix)] or [prefix]
-            self._get_param = lambda name, *default: names if name == "logStreamNames" else asked(name, *default)
+            self._get_param = lambda name, *default: (
+                names if name == "logStreamNames" else read_parameter(name, *default)
+            )
         return read(self)
 
     replace(responses.LogsResponse, filter_log_events=answer)

@@ -3,7 +3,7 @@
 moto gives every event the same id, sequencer and request id, names the reason wrongly (`ObjectCreated` for
 `PutObject`), sends two events for a multipart upload and one more for the tags of each put, none for a delete marker,
 writes `eTag` where AWS writes `etag`, and offers them to every bus, before metadata and tags of the object are set.
-Here what happens to an object within a request is told once, when the request is done. Only events to EventBridge are
+Here what happens to an object within a request is sent once, when the request is done. Only events to EventBridge are
 rewritten; notifications to queues and functions keep moto's shape."""
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ def send_object_events(cloud: Cloud) -> None:
     request = _Request()
     sequence = itertools.count(time.time_ns())
 
-    def tell(change: Change) -> None:
+    def send(change: Change) -> None:
         if request.changes is None:
             _deliver(cloud, change, next(sequence))
         else:
             request.changes.append(change)
 
     @contextmanager
-    def told_at_the_end() -> Iterator[None]:
+    def sent_at_the_end() -> Iterator[None]:
         if request.changes is not None:
             yield
             return
@@ -77,15 +77,15 @@ def send_object_events(cloud: Cloud) -> None:
             for change in _once_per_object(changes):
                 _deliver(cloud, change, next(sequence))
 
-    def send(_: str, bucket: Any, event_name: Any, key: Any) -> None:
+    def send_event(_: str, bucket: Any, event_name: Any, key: Any) -> None:
         kind = str(getattr(event_name, "value", event_name)).removeprefix("s3:")
         if not kind.startswith("ObjectRemoved"):
-            tell(_change(kind, bucket, key))
+            send(_change(kind, bucket, key))
 
-    replace(notifications, _send_event_bridge_message=send)
-    _tell_deletions(import_module("moto.s3.models").S3Backend, tell)
+    replace(notifications, _send_event_bridge_message=send_event)
+    _send_deletions(import_module("moto.s3.models").S3Backend, send)
     for name in ("key_response", "bucket_response"):
-        _surround(import_module("moto.s3.responses").S3Response, name, told_at_the_end)
+        _surround(import_module("moto.s3.responses").S3Response, name, sent_at_the_end)
 
 
 def _once_per_object(changes: list[Change]) -> list[Change]:
@@ -105,7 +105,7 @@ def _surround(kind: Any, name: str, surrounding: Callable[[], Any]) -> None:
     replace(kind, **{name: surrounded})
 
 
-def _tell_deletions(backend: Any, tell: Callable[[Change], None]) -> None:
+def _send_deletions(backend: Any, send: Callable[[Change], None]) -> None:
     delete = backend.delete_object
 
     def delete_object(
@@ -115,7 +115,7 @@ def _tell_deletions(backend: Any, tell: Callable[[Change], None]) -> None:
         bucket = self.get_bucket(bucket_name)
         if is_deleted and _goes_to_eventbridge(bucket):
             is_marker = version_id is None and bucket.is_versioned
-            tell(
+            send(
                 Change(
                     kind="ObjectRemoved:DeleteMarkerCreated" if is_marker else "ObjectRemoved:Delete",
                     bucket=bucket,

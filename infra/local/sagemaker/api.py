@@ -147,7 +147,7 @@ def _join(path: str, name: str) -> str:
 
 
 def page(found: Iterable[Fields], request: Fields, key: str, *, time: str = "CreationTime") -> Fields:
-    """A List answer: filtered, sorted (newest first unless asked otherwise) and cut as the request says.
+    """A List answer: filtered, sorted (newest first unless the request says otherwise) and cut as the request says.
 
     `found` are resources that carry `Name` and `Status` for the filters beside their own members."""
     rows = [row for row in found if _wanted(row, request, time)]

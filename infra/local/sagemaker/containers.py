@@ -43,7 +43,7 @@ sys.path[:] = [entry for entry in sys.path if entry.startswith(kept) and entry n
 sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, "__module__", "").startswith("__editable__")]
 sys.path_hooks[:] = [h for h in sys.path_hooks if "__editable__" not in getattr(h, "__module__", "")]
 import call_tracer
-call_tracer.stand_by()
+call_tracer.trace_on_signal()
 """
 
 
@@ -53,7 +53,7 @@ class Image:
 
     name: str
     root: Path
-    """Stands for the image's `/`."""
+    """The folder for the image's `/`."""
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
     environment: Mapping[str, str]
@@ -103,7 +103,7 @@ class Images:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, uri: str) -> Image:
-        """The image that `uri` names. Raises LookupError when no Dockerfile stands for it."""
+        """The image that `uri` names. Raises LookupError when there is no Dockerfile for it."""
         repository = uri.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
         known = sorted((path.parent.name for path in self.repository.glob("containers/*/Dockerfile")), key=len)
         name = next((one for one in reversed(known) if f"-{repository}".endswith(f"-{one}")), None)

@@ -112,7 +112,7 @@ def served(cloud: Cloud, name: str) -> Served:
 
 
 def artefact(cloud: Cloud, one: Served) -> Path:
-    """The folder that stands for `/opt/ml/model`, unpacked once per content with the model's role."""
+    """The folder for `/opt/ml/model`, unpacked once per content with the model's role."""
     folder = cloud.workspace / "models"
     if one.data_url is None:
         empty = folder / "none"

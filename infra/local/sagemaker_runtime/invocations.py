@@ -132,13 +132,16 @@ def _answer(cloud: Cloud, endpoint: Endpoint, variant: Variant, reply: Reply | U
     return 200, headers, reply.body
 
 
-def _model_error(cloud: Cloud, endpoint: Endpoint, status: int, told: str) -> RefusalError:
+def _model_error(cloud: Cloud, endpoint: Endpoint, status: int, original: str) -> RefusalError:
     log = f"arn:aws:logs:{cloud.region}:{ACCOUNT}:log-group:/aws/sagemaker/Endpoints/{endpoint.name}"
     side = "client" if 400 <= status < 500 else "server"
     message = (
-        f'Received {side} error ({status}) from primary with message "{told[:1000]}". See {log} for more information.'
+        f'Received {side} error ({status}) from primary with message "{original[:1000]}". '
+        f"See {log} for more information."
     )
-    return RefusalError(424, "ModelError", message, OriginalStatusCode=status, OriginalMessage=told, LogStreamArn=log)
+    return RefusalError(
+        424, "ModelError", message, OriginalStatusCode=status, OriginalMessage=original, LogStreamArn=log
+    )
 
 
 def _measure(
@@ -158,7 +161,7 @@ def _measure(
     ]
     sets = [dimensions]
     if endpoint.green is not None:
-        # Only while an update runs, so that an alarm can tell the new fleet from the old one.
+        # Only while an update runs, so that an alarm can separate the new fleet from the old one.
         sets.append([*dimensions, {"Name": "EndpointConfigName", "Value": fleet.config}])
     put(endpoint.cloud, values, sets, endpoint.cloud.clock.now())
 

@@ -1,6 +1,6 @@
 """Fire schedules of EventBridge Scheduler and of rules at each due time, in order, before a move of the clock returns.
 
-A target is told the time that was due (`<aws.scheduler.scheduled-time>`), not that of the machine."""
+A target gets the time that was due (`<aws.scheduler.scheduled-time>`), not that of the machine."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def _check_role(cloud: Cloud, backend: Any, spec: dict[str, Any]) -> None:
     from moto.awslambda.exceptions import InvalidParameterValueException
 
     from infra.local.iam.identity import refused
-    from infra.local.iam.required_permissions.messaging import queue_needs
+    from infra.local.iam.required_permissions.messaging import queue_permissions
 
     if spec.get("FilterCriteria"):
         raise InvalidParameterValueException("FilterCriteria is not covered by the local cloud")
@@ -144,7 +144,7 @@ def _check_role(cloud: Cloud, backend: Any, spec: dict[str, Any]) -> None:
         raise InvalidParameterValueException(f"{arn}: the local cloud covers queues as event sources only")
     role = backend.get_function(spec["FunctionName"]).role
     for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
-        for request in queue_needs(f"sqs:{verb}", arn.rpartition(":")[2]):
+        for request in queue_permissions(f"sqs:{verb}", arn.rpartition(":")[2]):
             if refused(cloud, role, "lambda:CreateEventSourceMapping", request):
                 said = f"The provided execution role does not have permissions to call {verb} on SQS"
                 raise InvalidParameterValueException(said)

@@ -59,7 +59,7 @@ def run_machines(cloud: Cloud) -> None:
     replace(parsed, Execution=functools.partial(LocalExecution, cloud=cloud))
     replace(CustomErrorName, __init__=lambda self, error_name: ErrorName.__init__(self, error_name=error_name))
     # moto describes the whole definition in its log whenever a state fails.
-    replace(EvalComponent, _log_failure_event_exception=_say_nothing, _log_exception=_say_nothing)
+    replace(EvalComponent, _log_failure_event_exception=_log_nothing, _log_exception=_log_nothing)
     _parse_once()
     _start(cloud)
     _answer(cloud)
@@ -72,13 +72,13 @@ def run_machines(cloud: Cloud) -> None:
 
 
 def _end_all(cloud: Cloud) -> None:
-    """What an execution waits for ends, in all its branches; nobody is told, the bus goes too."""
+    """What an execution waits for ends, in all its branches, without an event: the bus ends too."""
     for execution in list(executions(cloud).values()):
         if execution.exec_worker is not None and not execution.ended.is_set():
             execution.env.set_stop(stop_date=cloud.clock.now(), error=None, cause=None)
 
 
-def _say_nothing(*_: Any, **__: Any) -> None:
+def _log_nothing(*_: Any, **__: Any) -> None:
     return
 
 
@@ -165,7 +165,7 @@ def _answer(cloud: Cloud) -> None:
         return ActionResult(find(cloud, self._get_param("executionArn")).describe())
 
     def own_definition(self: Any) -> ActionResult:
-        # moto tells the definition that the machine has now.
+        # moto answers the definition that the machine has now.
         execution = find(cloud, self._get_param("executionArn"))
         return ActionResult(execution.to_describe_state_machine_for_execution_output())
 

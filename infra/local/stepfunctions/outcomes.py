@@ -15,7 +15,7 @@ _POLL_S = 0.05
 
 
 def waited(env: Any, event: threading.Event) -> bool:
-    """True when `event` came, False when the task was stopped, timed out or aborted before."""
+    """True when `event` was set, False when the task was stopped, timed out or aborted before."""
     while env.is_running():
         if event.wait(_POLL_S):
             return True

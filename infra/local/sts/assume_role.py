@@ -16,7 +16,7 @@ def refuse_missing_roles(cloud: Cloud) -> None:
 
 
 def _refusal(call: Call) -> Refusal | None:
-    """AWS's answer does not tell whether the role is missing or does not trust the caller."""
+    """AWS's answer does not say whether the role is missing or does not trust the caller."""
     if call.name != "sts:AssumeRole":
         return None
     role = str(call.parameters().get("RoleArn"))

@@ -3,7 +3,7 @@
 AWS does: refuse to assume a role that does not exist.
 moto does: hand out keys for any name.
 We do: refuse what AWS refuses, in its words.
-Weaker: a role that assumes another is asked for its own policy only, not for the other's trust.
+Weaker: a role that assumes another needs its own policy only, the other's trust is not checked.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A resource as it stands: its physical id (what `Ref` gives), its attributes and the properties it was made of."""
+    """A resource that exists: its physical id (what `Ref` gives), its attributes and the properties it was made of."""
 
     ref: str
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Kind:
     drop: Callable[[Wanted, Made], Any] | None = None
     """None: the resource goes with another one, or cannot go."""
     fixed: tuple[str, ...] = ()
-    """Properties whose change makes AWS replace the resource; `*` stands for all of them."""
+    """Properties whose change makes AWS replace the resource; `*` means all of them."""
 
     def is_replaced(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
         keys = set(before) | set(after) if "*" in self.fixed else set(self.fixed)

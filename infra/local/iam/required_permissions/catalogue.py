@@ -12,7 +12,7 @@ from typing import Any
 from infra.local.iam.condition_keys import context
 from infra.local.iam.policies import Request
 from infra.local.iam.required_permissions import messaging, s3, services
-from infra.local.iam.required_permissions.permission import Asked, need
+from infra.local.iam.required_permissions.permission import ParsedCall, permission
 from infra.local.kernel.calls import Call
 
 _PREFIX = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker"}
@@ -23,7 +23,7 @@ _ACTION = {"lambda:Invoke": "lambda:InvokeFunction", "lambda:InvokeAsync": "lamb
 FREE = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
 """What every caller may ask."""
 
-_BY_SERVICE: Mapping[str, Callable[[str, Asked], Iterator[Request]]] = {
+_BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
     "application-autoscaling": services.of_scaling,
     "athena": services.of_athena,
     "cloudwatch": services.of_cloudwatch,
@@ -49,28 +49,28 @@ SERVICES = frozenset(_BY_SERVICE)
 """Services whose calls are checked against the resource that they name."""
 
 
-def needs(call: Call) -> list[Request]:
+def required_permissions(call: Call) -> list[Request]:
     """The permissions that the call needs, all of them; none for what every caller may do."""
-    asked = Asked(call=call, parameters=call.parameters())
+    parsed = ParsedCall(call=call, parameters=call.parameters())
     action = f"{_PREFIX.get(call.service, call.service)}:{call.operation}"
     if action in FREE:
         return []
     name = _ACTION.get(action, action)
-    found = list(_BY_SERVICE.get(call.service, _anything)(name, asked))
-    given = context(asked)
-    return [replace(one, context={**given, **one.context}) for one in [*found, *_passed_roles(asked)]]
+    found = list(_BY_SERVICE.get(call.service, _anything)(name, parsed))
+    given = context(parsed)
+    return [replace(one, context={**given, **one.context}) for one in [*found, *_passed_roles(parsed)]]
 
 
-def _anything(action: str, _: Asked) -> Iterator[Request]:
-    yield need(action)
+def _anything(action: str, _: ParsedCall) -> Iterator[Request]:
+    yield permission(action)
 
 
-def _passed_roles(asked: Asked) -> Iterator[Request]:
+def _passed_roles(parsed: ParsedCall) -> Iterator[Request]:
     """`iam:PassRole` for each role that the call hands to a service."""
-    service = _RECEIVER.get(asked.call.service, f"{asked.call.service}.amazonaws.com")
-    if asked.call.service in {"sts", "iam", "s3"}:
+    service = _RECEIVER.get(parsed.call.service, f"{parsed.call.service}.amazonaws.com")
+    if parsed.call.service in {"sts", "iam", "s3"}:
         return
-    for role in sorted(_roles_in(asked.parameters)):
+    for role in sorted(_roles_in(parsed.parameters)):
         yield Request(action="iam:PassRole", resources=(role,), context={"iam:passedtoservice": (service,)})
 
 

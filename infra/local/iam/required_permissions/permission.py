@@ -12,7 +12,7 @@ from infra.local.kernel.cloud import ACCOUNT, REGION
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ParsedCall:
     """A call with its parameters parsed once."""
 
     call: Call
@@ -28,7 +28,7 @@ def resource_arn(service: str, rest: str, region: str = REGION) -> str:
     return f"arn:aws:{service}:{region}:{ACCOUNT}:{rest}"
 
 
-def need(action: str, *resources: str, **context: tuple[str, ...]) -> Request:
+def permission(action: str, *resources: str, **context: tuple[str, ...]) -> Request:
     """The permission for an action on a resource, which may have several names; `*` where it names none."""
     return Request(action=action, resources=resources or ("*",), context=context)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra.local.iam.policies import Request
-from infra.local.iam.required_permissions.permission import Asked, key_arn, need
+from infra.local.iam.required_permissions.permission import ParsedCall, key_arn, permission
 from infra.local.kernel.cloud import ACCOUNT, REGION
 
 _S3_ACTIONS = {
@@ -34,34 +34,34 @@ _S3_ACTIONS = {
 _VERSIONED = {"GetObject", "DeleteObject", "GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging"}
 
 
-def of_s3(_: str, asked: Asked) -> Iterator[Request]:
-    operation = asked.call.operation
+def of_s3(_: str, parsed: ParsedCall) -> Iterator[Request]:
+    operation = parsed.call.operation
     name = _S3_ACTIONS.get(operation, operation)
-    if name in _VERSIONED and asked.parameters.get("VersionId"):
+    if name in _VERSIONED and parsed.parameters.get("VersionId"):
         name = name.replace("Object", "ObjectVersion", 1)
-    bucket, key = asked.parameters.get("Bucket"), asked.parameters.get("Key")
+    bucket, key = parsed.parameters.get("Bucket"), parsed.parameters.get("Key")
     if bucket is None:
-        yield need(f"s3:{name}")
+        yield permission(f"s3:{name}")
         return
     if operation == "DeleteObjects":
-        for one in asked.parameters.get("Delete", {}).get("Objects", []):
+        for one in parsed.parameters.get("Delete", {}).get("Objects", []):
             version = "Version" if one.get("VersionId") else ""
-            yield need(f"s3:DeleteObject{version}", f"arn:aws:s3:::{bucket}/{one['Key']}")
+            yield permission(f"s3:DeleteObject{version}", f"arn:aws:s3:::{bucket}/{one['Key']}")
         return
-    yield need(f"s3:{name}", f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else ""))
+    yield permission(f"s3:{name}", f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else ""))
     if operation == "GetObjectAttributes":
-        yield need("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
-    if asked.parameters.get("CopySource"):
-        source = asked.parameters["CopySource"].lstrip("/").partition("?")[0]
-        yield need("s3:GetObject", f"arn:aws:s3:::{source}")
-    if asked.parameters.get("Tagging") and operation in {"PutObject", "CopyObject", "CreateMultipartUpload"}:
-        yield need("s3:PutObjectTagging", f"arn:aws:s3:::{bucket}/{key}")
-    if asked.parameters.get("ObjectLockRetainUntilDate"):
-        yield need("s3:PutObjectRetention", f"arn:aws:s3:::{bucket}/{key}")
-    yield from _s3_keys(asked, bucket, key)
+        yield permission("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
+    if parsed.parameters.get("CopySource"):
+        source = parsed.parameters["CopySource"].lstrip("/").partition("?")[0]
+        yield permission("s3:GetObject", f"arn:aws:s3:::{source}")
+    if parsed.parameters.get("Tagging") and operation in {"PutObject", "CopyObject", "CreateMultipartUpload"}:
+        yield permission("s3:PutObjectTagging", f"arn:aws:s3:::{bucket}/{key}")
+    if parsed.parameters.get("ObjectLockRetainUntilDate"):
+        yield permission("s3:PutObjectRetention", f"arn:aws:s3:::{bucket}/{key}")
+    yield from _s3_keys(parsed, bucket, key)
 
 
-def _s3_keys(asked: Asked, bucket: str, key: str | None) -> Iterator[Request]:
+def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Request]:
     """S3 uses the customer key with the caller's permissions."""
     from moto.s3.models import s3_backends
 
@@ -69,17 +69,17 @@ def _s3_keys(asked: Asked, bucket: str, key: str | None) -> Iterator[Request]:
     kept = s3_backends[ACCOUNT]["aws"].buckets.get(bucket)
     if kept is None or not key:
         return
-    operation = asked.call.operation
+    operation = parsed.call.operation
     if operation in {"PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart"}:
-        own = asked.parameters.get("SSEKMSKeyId") or _default_key(kept)
+        own = parsed.parameters.get("SSEKMSKeyId") or _default_key(kept)
         # The parts of an upload are put together, for which S3 reads them again.
         verbs = ("GenerateDataKey", "Decrypt") if "Upload" in operation else ("GenerateDataKey",)
         if own:
             yield from (Request(action=f"kms:{verb}", resources=(key_arn(own),), context=via) for verb in verbs)
     stored = kept.keys.get(key)
-    if operation in {"GetObject", "HeadObject"} and stored is None and not asked.parameters.get("VersionId"):
-        # Who may not list is not told either that there is no such object; no prefix is in the request.
-        yield need("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+    if operation in {"GetObject", "HeadObject"} and stored is None and not parsed.parameters.get("VersionId"):
+        # Without the right to list, AWS does not say that there is no such object; no prefix is in the request.
+        yield permission("s3:ListBucket", f"arn:aws:s3:::{bucket}")
     if operation == "GetObject":
         own = getattr(stored, "kms_key_id", None) or (
             _default_key(kept) if getattr(stored, "encryption", None) == "aws:kms" else None

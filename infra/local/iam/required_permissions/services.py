@@ -7,31 +7,31 @@ from dataclasses import replace
 from typing import Any
 
 from infra.local.iam.policies import Request
-from infra.local.iam.required_permissions.permission import Asked, grant_of, key_arn, need, resource_arn
+from infra.local.iam.required_permissions.permission import ParsedCall, grant_of, key_arn, permission, resource_arn
 from infra.local.kernel.cloud import ACCOUNT, REGION
 
 
-def of_kms(action: str, asked: Asked) -> Iterator[Request]:
-    key = asked.get("KeyId", "TargetKeyId")
-    yield need(action, key_arn(key)) if key else need(action)
+def of_kms(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    key = parsed.get("KeyId", "TargetKeyId")
+    yield permission(action, key_arn(key)) if key else permission(action)
 
 
-def of_dynamodb(action: str, asked: Asked) -> Iterator[Request]:
-    batches = asked.parameters.get("RequestItems") or {}
+def of_dynamodb(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    batches = parsed.parameters.get("RequestItems") or {}
     for table in batches:
-        yield need(action, _table(table))
-    for one in asked.parameters.get("TransactItems") or []:
+        yield permission(action, _table(table))
+    for one in parsed.parameters.get("TransactItems") or []:
         for kind, item in one.items():
             operation = {"Put": "PutItem", "Get": "GetItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
             name = operation.get(kind, "ConditionCheckItem")
-            yield need(f"dynamodb:{name}", _table(item["TableName"]))
-    table = asked.get("TableName", "ResourceArn")
+            yield permission(f"dynamodb:{name}", _table(item["TableName"]))
+    table = parsed.get("TableName", "ResourceArn")
     if table:
-        index = asked.get("IndexName")
-        yield need(action, _table(table) + (f"/index/{index}" if index else ""))
+        index = parsed.get("IndexName")
+        yield permission(action, _table(table) + (f"/index/{index}" if index else ""))
         yield from _table_key(table)
-    elif not batches and not asked.parameters.get("TransactItems"):
-        yield need(action)
+    elif not batches and not parsed.parameters.get("TransactItems"):
+        yield permission(action)
 
 
 def _table_key(name: str) -> Iterator[Request]:
@@ -51,58 +51,60 @@ def _table(name: str) -> str:
     return name if name.startswith("arn:") else resource_arn("dynamodb", f"table/{name}")
 
 
-def of_states(action: str, asked: Asked) -> Iterator[Request]:
-    named = asked.get("stateMachineArn", "executionArn", "mapRunArn", "activityArn", "resourceArn")
-    if named is None and asked.get("name"):
-        named = resource_arn("states", f"stateMachine:{asked.get('name')}")
-    yield need(action, named) if named else need(action)
+def of_states(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    named = parsed.get("stateMachineArn", "executionArn", "mapRunArn", "activityArn", "resourceArn")
+    if named is None and parsed.get("name"):
+        named = resource_arn("states", f"stateMachine:{parsed.get('name')}")
+    yield permission(action, named) if named else permission(action)
 
 
-def of_lambda(action: str, asked: Asked) -> Iterator[Request]:
-    function = asked.get("FunctionName")
+def of_lambda(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    function = parsed.get("FunctionName")
     if function:
         name = function.split(":function:")[-1]
-        qualifier = asked.get("Qualifier")
+        qualifier = parsed.get("Qualifier")
         plain = resource_arn("lambda", f"function:{name}")
-        yield need(action, f"{plain}:{qualifier}" if qualifier and ":" not in name else plain)
-    elif asked.get("UUID"):
-        yield need(action, resource_arn("lambda", f"event-source-mapping:{asked.get('UUID')}"))
-    elif asked.get("LayerName"):
-        yield need(action, resource_arn("lambda", f"layer:{asked.get('LayerName')}"))
+        yield permission(action, f"{plain}:{qualifier}" if qualifier and ":" not in name else plain)
+    elif parsed.get("UUID"):
+        yield permission(action, resource_arn("lambda", f"event-source-mapping:{parsed.get('UUID')}"))
+    elif parsed.get("LayerName"):
+        yield permission(action, resource_arn("lambda", f"layer:{parsed.get('LayerName')}"))
     else:
-        yield need(action)
+        yield permission(action)
 
 
-def of_logs(action: str, asked: Asked) -> Iterator[Request]:
-    group = asked.get("logGroupName", "logGroupIdentifier", "logGroupNamePrefix")
-    stream = asked.get("logStreamName")
+def of_logs(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    group = parsed.get("logGroupName", "logGroupIdentifier", "logGroupNamePrefix")
+    stream = parsed.get("logStreamName")
     if group is None:
-        yield need(action, "*", resource_arn("logs", "log-group:*"))
+        yield permission(action, "*", resource_arn("logs", "log-group:*"))
         return
     own = group if group.startswith("arn:") else resource_arn("logs", f"log-group:{group}")
     names = (f"{own}:log-stream:{stream}",) if stream and action.endswith("LogEvents") else (own, f"{own}:*")
-    yield need(action, *names)
+    yield permission(action, *names)
 
 
-def of_cloudwatch(action: str, asked: Asked) -> Iterator[Request]:
-    names = asked.get("AlarmNames") or ([asked.get("AlarmName")] if asked.get("AlarmName") else [])
+def of_cloudwatch(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    names = parsed.get("AlarmNames") or ([parsed.get("AlarmName")] if parsed.get("AlarmName") else [])
     for name in names:
-        yield need(action, resource_arn("cloudwatch", f"alarm:{name}"))
+        yield permission(action, resource_arn("cloudwatch", f"alarm:{name}"))
     if not names:
-        yield need(action, "*", *([resource_arn("cloudwatch", "alarm:*")] if "Alarm" in action else []))
+        yield permission(action, "*", *([resource_arn("cloudwatch", "alarm:*")] if "Alarm" in action else []))
 
 
-def of_ssm(action: str, asked: Asked) -> Iterator[Request]:
-    names = asked.get("Names") or [name for name in [asked.get("Name", "Path")] if name]
+def of_ssm(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    names = parsed.get("Names") or [name for name in [parsed.get("Name", "Path")] if name]
     for name in names:
-        yield need(action, name if name.startswith("arn:") else resource_arn("ssm", f"parameter/{name.lstrip('/')}"))
+        yield permission(
+            action, name if name.startswith("arn:") else resource_arn("ssm", f"parameter/{name.lstrip('/')}")
+        )
     if not names:
-        yield need(action)
+        yield permission(action)
 
 
-def of_athena(action: str, asked: Asked) -> Iterator[Request]:
-    group = asked.get("WorkGroup") or _workgroup_of(asked.get("QueryExecutionId")) or "primary"
-    yield need(action, resource_arn("athena", f"workgroup/{group}"))
+def of_athena(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    group = parsed.get("WorkGroup") or _workgroup_of(parsed.get("QueryExecutionId")) or "primary"
+    yield permission(action, resource_arn("athena", f"workgroup/{group}"))
 
 
 def _workgroup_of(query: str | None) -> str | None:
@@ -112,22 +114,22 @@ def _workgroup_of(query: str | None) -> str | None:
     return str(kept.workgroup.name) if kept and kept.workgroup else None
 
 
-def of_scaling(action: str, _: Asked) -> Iterator[Request]:
-    yield need(action, "*", resource_arn("application-autoscaling", "scalable-target/*"))
+def of_scaling(action: str, _: ParsedCall) -> Iterator[Request]:
+    yield permission(action, "*", resource_arn("application-autoscaling", "scalable-target/*"))
 
 
-def of_ecr(action: str, asked: Asked) -> Iterator[Request]:
-    name = asked.get("repositoryName")
-    yield need(action, resource_arn("ecr", f"repository/{name}")) if name else need(action)
+def of_ecr(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    name = parsed.get("repositoryName")
+    yield permission(action, resource_arn("ecr", f"repository/{name}")) if name else permission(action)
 
 
-def of_iam(action: str, asked: Asked) -> Iterator[Request]:
-    name = asked.get("RoleName")
-    yield need(action, resource_arn("iam", f"role/{name}", "")) if name else need(action)
+def of_iam(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    name = parsed.get("RoleName")
+    yield permission(action, resource_arn("iam", f"role/{name}", "")) if name else permission(action)
 
 
-def of_sts(action: str, asked: Asked) -> Iterator[Request]:
-    yield need(action, asked.get("RoleArn") or "*")
+def of_sts(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    yield permission(action, parsed.get("RoleArn") or "*")
 
 
 _SAGEMAKER = {
@@ -143,53 +145,53 @@ _SAGEMAKER = {
 }
 
 
-def of_sagemaker(action: str, asked: Asked) -> Iterator[Request]:
+def of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
     """SageMaker's ARNs are in lower case. Creating or changing an endpoint needs the configuration too; what is made
     with tags needs AddTags, a volume under a customer key a grant."""
-    if asked.get("Tags") and asked.call.operation.startswith("Create"):
-        yield from (replace(one, action="sagemaker:AddTags") for one in _of_sagemaker(action, asked))
-    if asked.call.operation == "CreateEndpointConfig" and asked.get("KmsKeyId"):
-        yield grant_of(asked.get("KmsKeyId"))
-    yield from _of_sagemaker(action, asked)
+    if parsed.get("Tags") and parsed.call.operation.startswith("Create"):
+        yield from (replace(one, action="sagemaker:AddTags") for one in _of_sagemaker(action, parsed))
+    if parsed.call.operation == "CreateEndpointConfig" and parsed.get("KmsKeyId"):
+        yield grant_of(parsed.get("KmsKeyId"))
+    yield from _of_sagemaker(action, parsed)
 
 
-def _of_sagemaker(action: str, asked: Asked) -> Iterator[Request]:
-    operation = asked.call.operation
-    if operation == "CreateModelPackage" and asked.get("ModelPackageGroupName"):
-        group = asked.get("ModelPackageGroupName").rpartition("/")[2].lower()
-        yield need(action, resource_arn("sagemaker", f"model-package/{group}/1"))
-        yield need(action, resource_arn("sagemaker", f"model-package-group/{group}"))
+def _of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    operation = parsed.call.operation
+    if operation == "CreateModelPackage" and parsed.get("ModelPackageGroupName"):
+        group = parsed.get("ModelPackageGroupName").rpartition("/")[2].lower()
+        yield permission(action, resource_arn("sagemaker", f"model-package/{group}/1"))
+        yield permission(action, resource_arn("sagemaker", f"model-package-group/{group}"))
         return
     if operation.startswith("List") and operation != "ListTags":
-        yield need(action)
+        yield permission(action)
         return
     names = ["EndpointName", "EndpointConfigName"] if operation in {"CreateEndpoint", "UpdateEndpoint"} else []
     if operation == "CreateEndpointConfig":
         names = ["EndpointConfigName"]
     if operation == "CreateTransformJob":
         names = ["TransformJobName"]
-    found = names or [name for name in _SAGEMAKER if asked.get(name)][:1]
+    found = names or [name for name in _SAGEMAKER if parsed.get(name)][:1]
     for name in found:
-        given = str(asked.get(name))
+        given = str(parsed.get(name))
         own = given if given.startswith("arn:") else resource_arn("sagemaker", f"{_SAGEMAKER[name]}/{given.lower()}")
-        yield need(action, own)
+        yield permission(action, own)
     if not found:
-        named = asked.get("ResourceArn", "ModelPackageArn")
-        yield need(action, named) if named else need(action)
+        named = parsed.get("ResourceArn", "ModelPackageArn")
+        yield permission(action, named) if named else permission(action)
 
 
-def of_glue(action: str, asked: Asked) -> Iterator[Request]:
+def of_glue(action: str, parsed: ParsedCall) -> Iterator[Request]:
     """A table call needs the catalogue, the database and the table."""
-    database = asked.get("DatabaseName") or (asked.get("Name") if "Database" in action else None)
+    database = parsed.get("DatabaseName") or (parsed.get("Name") if "Database" in action else None)
     if database is None:
-        database = (asked.get("DatabaseInput") or {}).get("Name")
-    table = asked.get("TableName") or (asked.get("TableInput") or {}).get("Name")
+        database = (parsed.get("DatabaseInput") or {}).get("Name")
+    table = parsed.get("TableName") or (parsed.get("TableInput") or {}).get("Name")
     if table is None and action in {"glue:GetTable", "glue:DeleteTable"}:
-        table = asked.get("Name")
+        table = parsed.get("Name")
     if table is None and action in {"glue:GetTables", "glue:BatchDeleteTable"}:
         table = "*"
-    yield need(action, resource_arn("glue", "catalog"))
+    yield permission(action, resource_arn("glue", "catalog"))
     if database:
-        yield need(action, resource_arn("glue", f"database/{database}"))
+        yield permission(action, resource_arn("glue", f"database/{database}"))
     if database and table:
-        yield need(action, resource_arn("glue", f"table/{database}/{table}"))
+        yield permission(action, resource_arn("glue", f"table/{database}/{table}"))

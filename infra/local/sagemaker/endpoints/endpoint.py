@@ -1,4 +1,4 @@
-"""One endpoint: its status, its events and its fleets; and all that stand, by name."""
+"""One endpoint: its status, its events and its fleets; and all of them, by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Endpoint:
     blue: Fleet | None = None
     green: Fleet | None = None
     green_share: float = 0.0
-    telling: int = 0
+    events_under_way: int = 0
     """Events that are on their way to the bus."""
     deleted: threading.Event = field(default_factory=threading.Event)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -37,16 +37,16 @@ class Endpoint:
         return self.fields["EndpointStatus"] in {"Creating", "Updating", "RollingBack", "Deleting"}
 
     def set(self, status: str, **fields: Any) -> None:
-        """Change the endpoint and tell it on the bus; the event writes IN_SERVICE for the API's InService."""
+        """Change the endpoint and put the event on the bus; the event writes IN_SERVICE for the API's InService."""
         with self.lock:
-            self.telling += 1
+            self.events_under_way += 1
         self.fields.update({**fields, "LastModifiedTime": self.cloud.clock.now()})
         self.fields["EndpointStatus"] = status
-        self.tell(re.sub(r"(?<!^)(?=[A-Z])", "_", status).upper())
+        self.put_event(re.sub(r"(?<!^)(?=[A-Z])", "_", status).upper())
         with self.lock:
-            self.telling -= 1
+            self.events_under_way -= 1
 
-    def tell(self, status: str) -> None:
+    def put_event(self, status: str) -> None:
         self.cloud.emit(
             "aws.sagemaker",
             "SageMaker Endpoint State Change",

@@ -20,7 +20,7 @@ _WATCH_S = 0.05
 def pending(cloud: Cloud) -> list[str]:
     """The endpoints that are on their way to another state."""
     found = list(endpoints(cloud).values())
-    return [f"endpoint {one.name} {one.fields['EndpointStatus']}" for one in found if one.busy or one.telling]
+    return [f"endpoint {one.name} {one.fields['EndpointStatus']}" for one in found if one.busy or one.events_under_way]
 
 
 def serve_endpoints(cloud: Cloud) -> None:
@@ -155,7 +155,7 @@ def _delete(cloud: Cloud, request: Fields) -> Fields:
         for one in endpoint.fleets():
             one.end()
         endpoints(cloud).pop(endpoint.name, None)
-        endpoint.tell("DELETED")
+        endpoint.put_event("DELETED")
 
     cloud.background(f"delete-{endpoint.name}", end)
     return {}

@@ -41,7 +41,7 @@ class Variant:
     served: Served
     weight: float
     desired: int
-    """Instances asked for; `current` follows."""
+    """Desired instances; `current` follows."""
     servers: list[Server] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)

@@ -25,7 +25,7 @@ _STOP_GRACE_S = 30.0
 
 
 class UnansweredError(Exception):
-    """No answer came: the process died or the time was over; the message says which."""
+    """No answer: the process died or the time was over; the message says which."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,9 @@ class Server:
     cloud: Cloud
     image: Image
     model: Path
-    """The folder that stands for `/opt/ml/model`."""
+    """The folder for `/opt/ml/model`."""
     root: Path
-    """Stands for `/opt/ml`, this server's own."""
+    """The folder for `/opt/ml`, this server's own."""
     environment: Mapping[str, str]
     log: Path
     port: int = 0
@@ -72,7 +72,7 @@ class Server:
                 **variables,
                 "SAGEMAKER_BIND_TO_PORT": str(self.port),
                 "SAGEMAKER_SAFE_PORT_RANGE": f"{self.port}-{self.port}",
-                # Nobody outside this machine may ask it, and one process stands for one instance.
+                # It listens on loopback only, and one process is one instance.
                 "MILLRACE_BIND": "127.0.0.1",
                 "MILLRACE_WORKERS": "1",
                 "AWS_REGION": self.cloud.region,

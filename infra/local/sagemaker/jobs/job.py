@@ -35,7 +35,7 @@ class Job:
     """`Training`, `Processing` or `Transform`."""
     fields: Fields
     root: Path
-    """Stands for `/opt/ml`."""
+    """The folder for `/opt/ml`."""
     role_arn: str
     limit_s: float
     stop: threading.Event = field(default_factory=threading.Event)
@@ -52,7 +52,7 @@ class Job:
         return self.cloud.workspace / "logs" / "jobs" / self.kind.lower() / f"{self.name}.log"
 
     def set(self, status: str, **fields: Any) -> None:
-        """Change the job and tell it on the bus."""
+        """Change the job and put the event on the bus."""
         now = self.cloud.clock.now()
         self.fields.update({**fields, "LastModifiedTime": now})
         if self.kind == "Training":

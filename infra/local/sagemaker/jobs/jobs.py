@@ -48,7 +48,7 @@ class Kind:
 
 @dataclass(kw_only=True)
 class Jobs:
-    """The jobs of one cloud that have not ended, and an event for each that tells its end."""
+    """The jobs of one cloud that have not ended, and an event for each that is set at its end."""
 
     running: dict[str, Job] = field(default_factory=dict)
     """By ARN."""

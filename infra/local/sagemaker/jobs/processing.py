@@ -60,8 +60,8 @@ def run(job: Job) -> None:
     if message.exists():
         job.fields["ExitMessage"] = message.read_text(errors="replace")[:1024]
     if code != 0 and not job.stop.is_set():
-        told = job.fields.get("ExitMessage", "See job logs for more information")
-        raise JobError(f"AlgorithmError: {told}, exit code: {code}")
+        message = job.fields.get("ExitMessage", "See job logs for more information")
+        raise JobError(f"AlgorithmError: {message}, exit code: {code}")
 
 
 def _write_configuration(job: Job) -> None:

@@ -83,8 +83,8 @@ def run(job: Job) -> None:
     _upload_outputs(job, s3, model=not failed)
     if failed:
         failure = job.root / "output" / "failure"
-        told = failure.read_text(errors="replace") if failure.exists() else ""
-        raise JobError(f"AlgorithmError: {told[:1000]}, exit code: {code}")
+        message = failure.read_text(errors="replace") if failure.exists() else ""
+        raise JobError(f"AlgorithmError: {message[:1000]}, exit code: {code}")
 
 
 def _write_configuration(job: Job) -> None:

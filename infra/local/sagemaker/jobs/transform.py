@@ -53,7 +53,7 @@ def run(job: Job) -> None:
         image=image,
         model=artefact(job.cloud, one),
         root=job.root,
-        environment={**one.environment, **job.fields.get("Environment", {}), **_told(job.fields)},
+        environment={**one.environment, **job.fields.get("Environment", {}), **_batch_variables(job.fields)},
         log=job.log,
     )
     server.start()
@@ -73,8 +73,8 @@ def run(job: Job) -> None:
         server.end()
 
 
-def _told(fields: Fields) -> dict[str, str]:
-    """The variables that tell the container it runs in batch; the last three only where the caller set them."""
+def _batch_variables(fields: Fields) -> dict[str, str]:
+    """The variables by which the container knows that it runs in batch; the last three only if the caller set them."""
     names = {
         "MaxPayloadInMB": "SAGEMAKER_MAX_PAYLOAD_IN_MB",
         "BatchStrategy": "SAGEMAKER_BATCH_STRATEGY",
@@ -86,11 +86,11 @@ def _told(fields: Fields) -> dict[str, str]:
 def _settings(fields: Fields, server: Server) -> Fields:
     """Strategy, payload and concurrency: the request's, else the container's, else the defaults."""
     reply = server.get("/execution-parameters")
-    asked = json.loads(reply.body) if reply is not None and reply.status == 200 else {}
-    strategy = {"MULTI_RECORD": "MultiRecord", "SINGLE_RECORD": "SingleRecord"}.get(asked.pop("BatchStrategy", ""))
+    parameters = json.loads(reply.body) if reply is not None and reply.status == 200 else {}
+    strategy = {"MULTI_RECORD": "MultiRecord", "SINGLE_RECORD": "SingleRecord"}.get(parameters.pop("BatchStrategy", ""))
     defaults = {"MaxPayloadInMB": 6, "MaxConcurrentTransforms": 1, "BatchStrategy": strategy or "MultiRecord"}
     given = {key: fields[key] for key in defaults if key in fields}
-    return {**defaults, **{key: asked[key] for key in defaults if key in asked}, **given}
+    return {**defaults, **{key: parameters[key] for key in defaults if key in parameters}, **given}
 
 
 def _transform(job: Job, server: Server, settings: Fields, source: Path, output: Path) -> None:
@@ -149,20 +149,20 @@ def _invoke(job: Job, server: Server, payload: bytes) -> bytes:
     headers = {"Content-Type": source.get("ContentType", "application/octet-stream")}
     if "Accept" in target:
         headers["Accept"] = target["Accept"]
-    told = ""
+    message = ""
     for _ in range(1 + int(client.get("InvocationsMaxRetries", 3))):
         if job.stop.is_set():
             return b""
         try:
             reply = server.post(payload, headers, float(client.get("InvocationsTimeoutInSeconds", 600)))
         except UnansweredError as error:
-            told = str(error)
+            message = str(error)
             continue
         if reply.status == 200:
             return reply.body
-        told = f"{reply.status}: {reply.body[:500].decode(errors='replace')}"
+        message = f"{reply.status}: {reply.body[:500].decode(errors='replace')}"
         if reply.status < 500:
             break
     with job.log.open("a") as log:
-        log.write(f"{told}\n")
-    raise JobError(f"AlgorithmError: See job logs for more information ({told})")
+        log.write(f"{message}\n")
+    raise JobError(f"AlgorithmError: See job logs for more information ({message})")

@@ -90,7 +90,7 @@ def test_a_process_is_kept_with_its_whole_environment(cloud: Cloud) -> None:
         assert process.wait() == 0
     finally:
         cloud.watchers.remove(kept.start)
-    (started,) = kept.told()["started"]
+    (started,) = kept.as_json()["started"]
     assert started["arguments"] == ["/bin/true"]
     assert started["environment"]["A"] == "1"
     assert not [name for name in started["environment"] if name.startswith("AWS_")]

@@ -1,4 +1,4 @@
-"""The recorder of calls: silent until asked, without imports, silent again."""
+"""The call tracer: silent until the file is there, without imports, silent again."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tests.infra.local.control import control
 
 PROGRAM = f"""
 import importlib.util, os, sys
-spec = importlib.util.spec_from_file_location("recorder", {call_tracer.__file__!r})
-recorder = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(recorder)
-call_tracer.stand_by()
+spec = importlib.util.spec_from_file_location("call_tracer", {call_tracer.__file__!r})
+tracer = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tracer)
+tracer.trace_on_signal()
 sys.path.insert(0, os.getcwd())
 print("ready", flush=True)
 for line in sys.stdin:
-    if line.strip() == "look":
-        os.kill(os.getpid(), call_tracer.SIGNAL)
+    if line.strip() == "refresh":
+        os.kill(os.getpid(), tracer.SIGNAL)
     else:
         __import__(line.strip()).work()
     print("done", flush=True)
@@ -32,7 +32,7 @@ for line in sys.stdin:
 
 
 class Process:
-    """A program that does what it is told: look for the file, or work with a module."""
+    """A program that obeys its input: check for the file, or work with a module."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder.parent / "entered"
@@ -71,9 +71,9 @@ def process(tmp_path: Path) -> Iterator[Process]:
 
 def test_calls_are_written_once_in_order_and_without_imports(process: Process) -> None:
     process.do("second")
-    assert not process.file.exists(), "nobody asked"
+    assert not process.file.exists(), "there is no file"
     process.file.touch()
-    for word in ("look", "first", "second", "first"):
+    for word in ("refresh", "first", "second", "first"):
         process.do(word)
     pid = process.process.pid
     assert process.file.read_text().splitlines() == [f"{pid} first.py work", f"{pid} second.py work"]
@@ -81,11 +81,11 @@ def test_calls_are_written_once_in_order_and_without_imports(process: Process) -
 
 def test_it_stops_when_the_file_is_gone(process: Process) -> None:
     process.file.touch()
-    process.do("look")
+    process.do("refresh")
     process.do("first")
     assert process.file.read_text()
     process.file.unlink()
-    process.do("look")
+    process.do("refresh")
     process.do("second")
     assert not process.file.exists()
 

@@ -9,7 +9,7 @@ import pytest
 from infra.local.cloudformation.stack_resources import KINDS
 from infra.local.iam.required_permissions.catalogue import SERVICES
 from infra.local.ledger import parity
-from infra.local.ledger.inventory import LedgerGapError, Thing, things
+from infra.local.ledger.inventory import Feature, LedgerGapError, features
 from infra.local.ledger.ledger import as_markdown, ledger, row_of
 from infra.local.ledger.parity import Status
 
@@ -32,7 +32,7 @@ def machine(states):
 
 
 def names(template, group):
-    return {thing.name for thing in things(template) if thing.group == group}
+    return {feature.name for feature in features(template) if feature.group == group}
 
 
 def test_every_type_that_can_be_deployed_has_a_row_and_no_other():
@@ -68,7 +68,7 @@ def test_services_that_are_executed_have_their_resources_checked():
 def test_a_whole_template_has_its_rows(assembly):
     entries = ledger(assembly(EVERY_TYPE["Resources"]))
     assert {entry.status for entry in entries} <= set(Status)
-    by_name = {entry.thing.name: entry for entry in entries}
+    by_name = {entry.feature.name: entry for entry in entries}
     assert by_name["AWS::SQS::Queue"].status is Status.EXECUTED
     assert by_name["AWS::EC2::VPC"].status is Status.SIMULATED
     assert by_name["aws:SecureTransport"].stacks == ("One",)
@@ -164,8 +164,8 @@ def test_of_several_assemblies_all_is_listed(tmp_path, assembly):
     other.mkdir()
     (other / "Two.template.json").write_text(json.dumps({"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}}))
     first = assembly({"T": {"Type": "AWS::SNS::Topic"}, "Q": {"Type": "AWS::SQS::Queue"}})
-    entries = [entry for entry in ledger(first, other) if entry.thing.group == "resource type"]
-    assert {entry.thing.name: entry.stacks for entry in entries} == {
+    entries = [entry for entry in ledger(first, other) if entry.feature.group == "resource type"]
+    assert {entry.feature.name: entry.stacks for entry in entries} == {
         "AWS::SNS::Topic": ("One",),
         "AWS::SQS::Queue": ("One", "Two"),
     }
@@ -198,7 +198,7 @@ def test_a_distributed_map_is_told_apart():
     processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED"}, "StartAt": "B", "States": {"B": {"Type": "Succeed"}}}
     template = {"Resources": machine({"A": {"Type": "Map", "ItemProcessor": processor, "End": True}})}
     assert "Map (DISTRIBUTED)" in names(template, "state")
-    assert row_of(Thing(group="state", name="Map (DISTRIBUTED)"))[0] is Status.NOT_COVERED
+    assert row_of(Feature(group="state", name="Map (DISTRIBUTED)"))[0] is Status.NOT_COVERED
 
 
 def test_policy_features_are_found():
@@ -214,14 +214,14 @@ def test_policy_features_are_found():
     features = {"identity policy", "Deny", "NotAction", "NotResource", "Action", "Resource", "iam:PassRole"}
     assert names(template, "policy feature") == features
     assert names(template, "call") == {"s3:GetObject"}
-    assert row_of(Thing(group="condition key", name="aws:PrincipalTag/team"))[0] is Status.EXECUTED
+    assert row_of(Feature(group="condition key", name="aws:PrincipalTag/team"))[0] is Status.EXECUTED
     operator = "ForAnyValue:StringLikeIfExists"
-    assert row_of(Thing(group="condition operator", name=operator))[0] is Status.EXECUTED
+    assert row_of(Feature(group="condition operator", name=operator))[0] is Status.EXECUTED
 
 
 def test_how_a_key_is_decided_is_told():
-    assert row_of(Thing(group="condition key", name="aws:SecureTransport"))[1].startswith("True: the loopback")
-    assert row_of(Thing(group="condition key", name="s3:prefix"))[1] == "Read from the call's parameters."
+    assert row_of(Feature(group="condition key", name="aws:SecureTransport"))[1].startswith("True: the loopback")
+    assert row_of(Feature(group="condition key", name="s3:prefix"))[1] == "Read from the call's parameters."
 
 
 def test_time_limits_are_found():
