@@ -221,7 +221,6 @@ def statements(context: Context) -> list[Statement]:
     account = f"{context.platform.region}:{context.platform.account}"
     model, passed = f"arn:aws:sagemaker:{account}:model/{names.prefix}-v*", "sagemaker.amazonaws.com"
     config = f"arn:aws:sagemaker:{account}:endpoint-config/{names.prefix}-v*"
-    named = "An endpoint's configuration is named by the version and the release that it serves"
     stood = [f"arn:aws:sagemaker:{account}:endpoint/{name}" for name in (names.endpoint, names.challenger)]
     return [
         allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
@@ -233,8 +232,10 @@ def statements(context: Context) -> list[Statement]:
             because="A model is named by its version and release",
         ),
         allow("iam:PassRole", on=names.role_arn(MODEL_ROLE), where={"StringEquals": {"iam:PassedToService": passed}}),
-        allow("sagemaker:CreateEndpointConfig", "sagemaker:AddTags", on=config, because=named),
-        allow("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*stood, config], because=named),
+        allow("sagemaker:CreateEndpointConfig", "sagemaker:AddTags", on=config, because=endpoints.NAMED_CONFIG),
+        allow(
+            "sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*stood, config], because=endpoints.NAMED_CONFIG
+        ),
         allow("sagemaker:DescribeEndpoint", on=stood),
         allow("sagemaker:DeleteEndpoint", on=f"arn:aws:sagemaker:{account}:endpoint/{names.challenger}"),
         allow("kms:CreateGrant", on=context.key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}}),
