@@ -6,8 +6,6 @@ We do: make the two alarms and change the number of processes, cool-downs kept.
 Weaker: other metrics and step scaling are refused; scheduled actions do nothing.
 """
 
-from __future__ import annotations
-
 from infra.local.application_autoscaling.autoscaling import follow_policies
 from infra.local.kernel.cloud import Cloud
 

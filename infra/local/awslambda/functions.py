@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, cast
@@ -46,14 +45,6 @@ def function_of(cloud: Cloud, name_or_arn: str) -> Any:
     return lambda_backends[ACCOUNT][cloud.region].get_function(name_or_arn)
 
 
-def prewarm(cloud: Cloud, names: Iterable[str]) -> None:
-    """Returns when each named function has an idle worker with its handler imported; starts them side by side."""
-    functions: Functions = cloud.parts[Functions]
-    started = [_in_background(cloud, functions, function_of(cloud, name)) for name in names]
-    for future in started:
-        future.result()
-
-
 def cold_starts(cloud: Cloud) -> dict[str, int]:
     """How many workers were started so far, by function."""
     functions: Functions = cloud.parts[Functions]
@@ -63,20 +54,6 @@ def cold_starts(cloud: Cloud) -> dict[str, int]:
 def pending(cloud: Cloud) -> list[str]:
     """The asynchronous invocations and deliveries under way; the dispatcher's whole queue."""
     return dispatcher(cloud).pending()
-
-
-def _in_background(cloud: Cloud, functions: Functions, function: Any) -> Future[None]:
-    future: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            functions.prewarm(function)
-            future.set_result(None)
-        except Exception as error:
-            future.set_exception(error)
-
-    cloud.background(f"prewarm-{function.function_name}", run)
-    return future
 
 
 def _answer(

@@ -7,8 +7,6 @@ We do: run AWS's own runtime client in warm processes, by the Lambda Runtime API
 Weaker: few workers per function; memory is watched every 50 ms; /tmp is the host's; no VPC.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from infra.local.awslambda.functions import pending, run_functions

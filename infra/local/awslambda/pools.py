@@ -65,13 +65,11 @@ class Pool:
         self._report(worker, invocation, duration_s, ready - began if cold else None, error_type)
         return self._outcome(worker, invocation, error_type, start, duration_s)
 
-    def prewarm(self, function: Any, cold_starts: Counter[str]) -> None:
-        """Returns when a worker is idle and its handler imported."""
-        worker, _ = self._take(function)
-        self._put_back(worker or self._start(function, cold_starts))
-
     def _take(self, function: Any) -> tuple[Worker | None, bool]:
         """An idle worker, or None and the right to start one; waits while all are busy."""
+        # A worker belongs to one version of code and settings (its fingerprint); `_retire` ends old ones. `_count`
+        # holds idle, busy and starting workers: it is raised here, under the lock, before the slow start outside of
+        # it, so that two callers cannot both start the last one.
         wanted = fingerprint(function)
         limit = min(WORKERS_PER_FUNCTION, int(function.reserved_concurrency or WORKERS_PER_FUNCTION))
         with self._changed:
@@ -200,9 +198,6 @@ class Functions:
         for action in self._after:
             action(function, outcome)
         return outcome
-
-    def prewarm(self, function: Any) -> None:
-        self._pool(function).prewarm(function, self.cold_starts)
 
     def after_invocation(self, action: Callable[[Any, Outcome], None]) -> None:
         """Call `action(function, outcome)` after each invocation, before its caller gets the answer."""

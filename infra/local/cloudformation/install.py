@@ -7,8 +7,6 @@ Weaker: resources are made in nobody's name, not under the role that a stack is 
     stacks.
 """
 
-from __future__ import annotations
-
 from infra.local.cloudformation.change_sets import serve_change_sets
 from infra.local.cloudformation.stacks import replace_engine
 from infra.local.kernel.cloud import Cloud

@@ -6,8 +6,6 @@ We do: keep a store of our own and evaluate after each metric, each move of the 
 Weaker: a move of the clock is judged at its end; no Insights, no SEARCH, no anomaly detection: refused by name.
 """
 
-from __future__ import annotations
-
 from infra.local.cloudwatch.alarms import evaluate_alarms
 from infra.local.cloudwatch.metrics import keep_metrics
 from infra.local.kernel.cloud import Cloud

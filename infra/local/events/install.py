@@ -6,8 +6,6 @@ We do: deliver from a queue of our own, each target's policy and role checked.
 Weaker: retries are few and fast; the role of a bus or log group as target is not checked.
 """
 
-from __future__ import annotations
-
 from infra.local.events.rules import deliver_events
 from infra.local.kernel.cloud import Cloud
 

@@ -6,8 +6,6 @@ We do: compare the versions under a lock.
 Weaker: partitions, crawlers and jobs are moto's.
 """
 
-from __future__ import annotations
-
 from infra.local.glue.table_versions import check_table_versions
 from infra.local.kernel.cloud import Cloud
 

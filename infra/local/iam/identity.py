@@ -1,12 +1,7 @@
-"""IAM for the roles of the platform: each call with temporary keys needs what AWS would ask of its role.
+"""Decide each call with keys of an assumed role (`ASIA…`) before moto sees it.
 
-AWS weighs the role's policies, its permissions boundary and the resource's own policy, conditions included, against
-the action and the resource that a call names. moto 5.2.5 asks every service but S3 for a grant on `*`, ignores
-conditions and does not know PassRole. Here a call with keys of an assumed role (`ASIA…`) is decided before moto sees
-it; keys of the operator may do everything. A condition key that is not decided makes an Allow void and a Deny bite.
-
-Weaker than AWS: signatures are not verified (the token is), session policies are not read, loopback counts as secure
-transport, organisations' policies and VPC endpoint policies do not exist.
+The session's token is verified. Loopback counts as secure transport. A condition key without a value here makes an
+Allow void and a Deny apply.
 """
 
 from __future__ import annotations

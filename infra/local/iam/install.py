@@ -6,8 +6,6 @@ We do: decide each call with temporary keys before moto sees it; the operator's 
 Weaker: signatures are not verified; no session policies, no organisations, no VPC endpoint policies.
 """
 
-from __future__ import annotations
-
 from infra.local.iam.identity import guard_calls
 from infra.local.kernel.cloud import Cloud
 

@@ -27,7 +27,11 @@ class _Job:
 
 
 class Dispatcher:
-    """A queue of actions with a due time and the threads that run them; an action that raises is logged and gone."""
+    """A queue of actions with a due time and the threads that run them; an action that raises is logged and dropped."""
+
+    # Protocol: at any time at least one idle thread waits for the earliest due time. The thread that takes a job is
+    # no longer idle, so it first makes sure that another one waits (`_have_one_waiting`), up to MOST_THREADS; beyond
+    # that, jobs wait until a thread has finished.
 
     def __init__(self, cloud: Cloud) -> None:
         self._stopping = cloud.stopping

@@ -7,8 +7,6 @@ We do: cache the host lookup and the parsed paths.
 Weaker: moto's threaded server answers some 160 requests a second in all.
 """
 
-from __future__ import annotations
-
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.moto_caches import cache_lookups
 

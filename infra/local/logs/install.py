@@ -6,8 +6,6 @@ We do: read the processes' log files before each answer; their embedded metrics 
 Weaker: a file keeps no times: lines have the time of their invocation's or process's end; nothing expires.
 """
 
-from __future__ import annotations
-
 from infra.local.kernel.cloud import Cloud
 from infra.local.logs.log_streams import read_log_files
 

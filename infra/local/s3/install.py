@@ -6,8 +6,6 @@ We do: rewrite the events that go to EventBridge.
 Weaker: notifications to queues and functions keep moto's shape; lifecycle and access logs are settings only.
 """
 
-from __future__ import annotations
-
 from infra.local.kernel.cloud import Cloud
 from infra.local.s3.object_events import send_object_events
 

@@ -6,8 +6,6 @@ We do: run what the Dockerfile copies as processes without network and credentia
 Weaker: one instance per job; no serverless, asynchronous or shadow variants, no pipelines, no tuning: refused by name.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from infra.local.kernel.cloud import Cloud

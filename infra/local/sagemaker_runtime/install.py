@@ -6,8 +6,6 @@ We do: send it to a serving process by HTTP.
 Weaker: no asynchronous invocations, no response streams.
 """
 
-from __future__ import annotations
-
 from infra.local.kernel.cloud import Cloud
 from infra.local.sagemaker_runtime.invocations import serve_invocations
 

@@ -6,8 +6,6 @@ We do: fire every due time in order, also on a move of the clock, with the time 
 Weaker: a flexible window fires at its start; retries are few and fast.
 """
 
-from __future__ import annotations
-
 from infra.local.kernel.cloud import Cloud
 from infra.local.scheduler.schedules import fire_schedules
 

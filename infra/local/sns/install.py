@@ -6,8 +6,6 @@ We do: ask the policy; a function gets the whole notification from a queue of ou
 Weaker: mail and telephone receive nothing.
 """
 
-from __future__ import annotations
-
 from infra.local.kernel.cloud import Cloud
 from infra.local.sns.subscriptions import deliver_notifications
 

@@ -6,8 +6,6 @@ We do: poll with threads, by the cloud's clock; a lock per queue ends the races.
 Weaker: at most four batches of a queue at once; no message filters; windows are real seconds.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from infra.local.kernel.cloud import Cloud

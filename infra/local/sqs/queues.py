@@ -84,6 +84,8 @@ def _lock_queues(cloud: Cloud, models: Any) -> None:
         message_attribute_names: list[str] | None = None,
     ) -> list[Any]:
         queue = self.get_queue(queue_name)
+        # A long poll: the lock is a condition that send, change and delete notify. Waits are cut into POLL_S, since
+        # visibility ends by the cloud's clock, which nothing notifies while it only runs.
         lock = queue._messages_lock
         until = models.unix_time() + float(wait_seconds_timeout or 0)
         with lock:

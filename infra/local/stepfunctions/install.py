@@ -6,8 +6,6 @@ We do: put executions, tasks, waits, a journal and redrive around moto's interpr
 Weaker: Express machines run as Standard ones; Distributed Map, JSONata and variables are refused by name.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from infra.local.kernel.cloud import Cloud

@@ -6,8 +6,6 @@ We do: refuse what AWS refuses, in its words.
 Weaker: a role that assumes another needs its own policy only, the other's trust is not checked.
 """
 
-from __future__ import annotations
-
 from infra.local.kernel.cloud import Cloud
 from infra.local.sts.assume_role import refuse_missing_roles
 

@@ -270,11 +270,3 @@ def test_a_role_that_trusts_lambda_no_more_starts_no_process(client: Any, make: 
         else:
             with pytest.raises(ClientError, match=r"AccessDeniedException.*cannot be assumed by Lambda"):
                 call(name, {})
-
-
-def test_prewarmed_functions_start_without_a_wait(cloud: Cloud, make: Any, call: Any) -> None:
-    names = [make() for _ in range(2)]
-    functions.prewarm(cloud, names)
-    assert [functions.cold_starts(cloud)[name] for name in names] == [1, 1]
-    call(names[0])
-    assert functions.cold_starts(cloud)[names[0]] == 1
