@@ -70,7 +70,7 @@ def _kept(build: Path) -> Desk:
     pid = noted.get("pid")
     if pid and not _is_there(pid):
         raise PlaceError(f"expected a running local cloud, but process {pid} of {path} has gone: `millrace up`")
-    return Desk(endpoint_url=noted["endpoint_url"], secret=noted["secret"])
+    return Desk(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
 
 
 def _is_there(pid: int) -> bool:

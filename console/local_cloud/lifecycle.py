@@ -71,7 +71,7 @@ def find_kept(build: Path) -> Kept | None:
     noted = json.loads(path.read_text())
     if str(_workspace(build)) not in _command(noted["pid"]):
         return None
-    desk = Desk(endpoint_url=noted["endpoint_url"], secret=noted["secret"])
+    desk = Desk(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
     return Kept(desk=desk, pid=noted["pid"], folder=build.resolve() / FOLDER)
 
 
