@@ -17,7 +17,7 @@ from millrace.names import STAGES, Platform, WorkloadNames
 from millrace.workload.declaration import workload_folders, workloads_folder
 
 UP_FILE = "up.json"
-"""What `millrace up` leaves in the build folder while the local cloud runs: `{"endpoint_url", "pid"}`."""
+"""What `millrace up` leaves in the build folder while the local cloud runs: `{"endpoint_url", "secret", "pid"}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class Place:
     platform: Platform
     client: Callable[[str], Any]
     """A boto3 client of a service, as an operator makes it."""
+    desk: Desk | None = None
+    """The local cloud, where the environment is one."""
 
     def names(self, workload: str) -> WorkloadNames:
         """The names of a workload; an empty word means the only one. Raises PlaceError when there is no such folder."""
@@ -47,8 +49,9 @@ def find_place(stage: str, build: Path) -> Place:
     if stage not in STAGES:
         raise PlaceError(f"--stage: expected one of {list(STAGES)}, got {stage!r}")
     if stage == "local":
-        desk = Desk(endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or _kept(build))
-        return Place(platform=PLATFORM, client=desk.client)
+        url = os.environ.get("AWS_ENDPOINT_URL")
+        desk = Desk(endpoint_url=url) if url else _kept(build)
+        return Place(platform=PLATFORM, client=desk.client, desk=desk)
     session = boto3.Session()
     if session.region_name is None:
         raise PlaceError("expected a region in AWS_REGION or in the profile, got none")
@@ -57,7 +60,7 @@ def find_place(stage: str, build: Path) -> Place:
     return Place(platform=platform, client=session.client)
 
 
-def _kept(build: Path) -> str:
+def _kept(build: Path) -> Desk:
     path = build / UP_FILE
     if not path.is_file():
         raise PlaceError(
@@ -67,8 +70,7 @@ def _kept(build: Path) -> str:
     pid = noted.get("pid")
     if pid and not _is_there(pid):
         raise PlaceError(f"expected a running local cloud, but process {pid} of {path} has gone: `millrace up`")
-    url: str = noted["endpoint_url"]
-    return url
+    return Desk(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
 
 
 def _is_there(pid: int) -> bool:

@@ -15,7 +15,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 ALONE = ("tests/end_to_end/test_interrupt.py", "tests/end_to_end/test_own_workload.py")
 """End-to-end tests with clouds of their own."""
@@ -47,7 +47,7 @@ def _api_models() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """A running cloud, empty at the file's first test; nothing of it is left after the last."""
-    from infra.local.server import running
+    from infra.local.kernel.server import running
 
     with running(tmp_path_factory.mktemp("cloud")) as cloud:
         yield cloud

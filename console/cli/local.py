@@ -40,7 +40,7 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json) -> None:
 
     kept = keep(build, is_empty=empty, said=lambda line: print(line, file=sys.stderr))
     if as_json:
-        show_json({"endpoint_url": kept.endpoint_url, "pid": kept.pid, "environment": kept.environment})
+        show_json({"endpoint_url": kept.desk.endpoint_url, "pid": kept.pid, "environment": kept.environment})
         return
     print("\n".join(_exports(kept)))
     if not export:

@@ -12,11 +12,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from console.environment import UP_FILE
-from console.local_cloud.local_cloud import ACCOUNT, REGION, Desk, deploy, find_desk, start_cloud, start_synthesis
+from console.local_cloud.local_cloud import (
+    ACCOUNT,
+    REGION,
+    SECRET_VARIABLE,
+    Desk,
+    deploy,
+    find_desk,
+    start_cloud,
+    start_synthesis,
+)
 from console.local_cloud.processes import STOP_S, Process, Processes
 from millrace.errors import DeskError
 
@@ -26,7 +35,7 @@ CDK = Path(__file__).resolve().parents[2] / "build" / "node" / "node_modules" / 
 METADATA = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
 """What the CDK's command line asks of an app: its next `cdk deploy` finds the templates as they are."""
 WORKER = "MILLRACE_ENTERED={}/entered"
-"""How the environment of each function, job and endpoint names its cloud's workspace (`infra/local/recorder.py`)."""
+"""How a process of the cloud names its workspace in its environment (`infra/local/kernel/call_tracer.py`)."""
 
 Said = Callable[[str], None]
 
@@ -35,7 +44,7 @@ Said = Callable[[str], None]
 class Kept:
     """A local cloud in the background."""
 
-    endpoint_url: str
+    desk: Desk
     pid: int
     folder: Path
     """All that it writes lies below."""
@@ -45,7 +54,8 @@ class Kept:
         """What every AWS client reads, with keys that nobody checks; and, for the app, where this cloud's files lie."""
         return {
             "MILLRACE_BUILD": str(self.folder),
-            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ENDPOINT_URL": self.desk.endpoint_url,
+            SECRET_VARIABLE: self.desk.secret,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "local",
@@ -61,7 +71,8 @@ def find_kept(build: Path) -> Kept | None:
     noted = json.loads(path.read_text())
     if str(_workspace(build)) not in _command(noted["pid"]):
         return None
-    return Kept(endpoint_url=noted["endpoint_url"], pid=noted["pid"], folder=build.resolve() / FOLDER)
+    desk = Desk(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
+    return Kept(desk=desk, pid=noted["pid"], folder=build.resolve() / FOLDER)
 
 
 def keep(build: Path, *, is_empty: bool, said: Said) -> Kept:
@@ -114,9 +125,9 @@ def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> 
     shutil.rmtree(_workspace(build), ignore_errors=True)
     cloud = start_cloud(processes)
     synthesis = None if is_empty else start_synthesis(processes, METADATA)
-    kept = Kept(endpoint_url=find_desk(cloud).endpoint_url, pid=cloud.popen.pid, folder=processes.folder)
+    kept = Kept(desk=find_desk(cloud), pid=cloud.popen.pid, folder=processes.folder)
     # Before anything else, so that `down` ends also a cloud whose command was killed on the way.
-    _note(build / UP_FILE, json.dumps({"endpoint_url": kept.endpoint_url, "pid": kept.pid}))
+    _note(build / UP_FILE, json.dumps({**asdict(kept.desk), "pid": kept.pid}))
     try:
         if synthesis is not None:
             _deploy(processes, kept, synthesis, said)
@@ -129,8 +140,9 @@ def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> 
 
 
 def _note(path: Path, text: str) -> None:
-    """Whole or not at all: others may read it at any moment."""
+    """Whole or not at all: others may read it at any moment; of other people, nobody may."""
     unfinished = path.with_name(f".{path.name}")
+    unfinished.touch(mode=0o600)
     unfinished.write_text(text)
     unfinished.rename(path)
 
@@ -153,8 +165,8 @@ def _start_bootstrap(processes: Processes, kept: Kept) -> Process:
 def _deploy(processes: Processes, kept: Kept, synthesis: Process, said: Said) -> None:
     _start_bootstrap(processes, kept).succeed()
     synthesis.succeed()
-    deploy(processes, desk := Desk(endpoint_url=kept.endpoint_url))
-    for stack in desk.deployments()[-1]["stacks"]:
+    deploy(processes, kept.desk)
+    for stack in kept.desk.deployments()[-1]["stacks"]:
         if stack["status"] != "UNCHANGED":
             said(f"{stack['name']}: {stack['status']}, {stack['resources']} resources")
 

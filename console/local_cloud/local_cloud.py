@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 PLATFORM = Platform(stage="local", account=ACCOUNT, region=REGION)
 ADDRESS_S = 60.0
+SECRET_HEADER = "X-Millrace-Secret"  # noqa: S105 - a header's name
+SECRET_VARIABLE = "MILLRACE_LOCAL_SECRET"  # noqa: S105 - a variable's name
+"""Where the local cloud's own clients find the secret of its run (`infra/local/kernel/control.py`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,8 @@ class Desk:
     """A running local cloud."""
 
     endpoint_url: str
+    secret: str = field(default_factory=lambda: os.environ.get(SECRET_VARIABLE, ""), repr=False)
+    """Of the cloud's run: only to it, the clock and the other control routes answer."""
 
     def client(self, service: str) -> Any:
         """A boto3 client as an operator on AWS would make it; only the endpoint differs."""
@@ -76,7 +82,7 @@ class Desk:
         request = urllib.request.Request(  # noqa: S310 - our own server on loopback
             f"{self.endpoint_url}/_millrace/{route}",
             data=None if body is None else json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
+            headers={"content-type": "application/json", SECRET_HEADER: self.secret},
         )
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 # nosec B310 # on loopback, too
             return json.load(answer)
@@ -117,7 +123,8 @@ def find_desk(cloud: Process) -> Desk:
         has_ended = cloud.has_ended()
         for line in cloud.log.read_text(errors="replace").splitlines(keepends=True):
             if line.startswith('{"endpoint_url"') and line.endswith("\n"):
-                return Desk(endpoint_url=json.loads(line)["endpoint_url"])
+                announced = json.loads(line)
+                return Desk(endpoint_url=announced["endpoint_url"], secret=Path(announced["secret_file"]).read_text())
         if has_ended:
             break
         time.sleep(0.02)
@@ -141,4 +148,5 @@ def start_synthesis(processes: Processes, context: Mapping[str, Any] | None = No
 def deploy(processes: Processes, desk: Desk) -> None:
     """Deploy what was synthesized; raises DeskError with the reason of the stack that failed."""
     words = ["infra.local.deploy", "--endpoint-url", desk.endpoint_url, str(processes.folder / "cdk.out")]
-    processes.start("deployment", words, log="deploy.log").succeed()
+    environment = {SECRET_VARIABLE: desk.secret}
+    processes.start("deployment", words, log="deploy.log", environment=environment).succeed()

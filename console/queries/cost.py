@@ -17,7 +17,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from console.environment import Place
-from console.local_cloud.local_cloud import Desk
 from console.queries.decisions import find_days, size_of_decisions
 from console.queries.versions import registry_of, state_of
 from millrace.aws.errors import could_not_find
@@ -98,9 +97,7 @@ def find_cost(place: Place, names: WorkloadNames, workload: Workload, *, month: 
 
 def now_at(place: Place) -> datetime:
     """The environment's own time: the local cloud's can be moved."""
-    if place.platform.stage == "local":
-        return Desk(endpoint_url=place.client("s3").meta.endpoint_url).now()
-    return datetime.now(UTC)
+    return place.desk.now() if place.desk else datetime.now(UTC)
 
 
 def _first_of(month: str) -> datetime:

@@ -1,1 +1,1 @@
-"""The cloud on your desk: moto's server with its gaps filled, one file per gap."""
+"""The local cloud: moto's server with its gaps filled, one folder per AWS service."""

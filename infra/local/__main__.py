@@ -11,9 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from infra.local import recorder
 from infra.local.iam.identity import Identity
-from infra.local.server import running, warm
+from infra.local.kernel import call_tracer
+from infra.local.kernel.control import secret_file
+from infra.local.kernel.server import running, warm
 
 
 class Interrupted(BaseException):
@@ -21,16 +22,17 @@ class Interrupted(BaseException):
 
 
 def main() -> None:
-    """Print one JSON line with the address when the cloud is ready, then wait for SIGINT or SIGTERM."""
+    """Print one JSON line, the address and the secret's file, when the cloud is ready; end upon SIGINT or SIGTERM."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
-    # Inherited by every process that the cloud starts: one whose recorder does not stand by yet is not ended by it.
-    signal.signal(recorder.SIGNAL, signal.SIG_IGN)
+    # Inherited by every process that the cloud starts: one whose call tracer is not loaded yet is not ended by it.
+    signal.signal(call_tracer.SIGNAL, signal.SIG_IGN)
     arguments = _arguments()
     try:
         with running(arguments.workspace, port=arguments.port, clock=arguments.clock) as cloud:
             cloud.parts[Identity].recording.switch(on=arguments.record)
-            print(json.dumps({"endpoint_url": cloud.endpoint_url}), flush=True)
+            secret = str(secret_file(cloud.workspace))
+            print(json.dumps({"endpoint_url": cloud.endpoint_url, "secret_file": secret}), flush=True)
             cloud.background("warm", lambda: warm(cloud))
             threading.Event().wait()
     except Interrupted:

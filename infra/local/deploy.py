@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import time
 import urllib.request
 import zipfile
@@ -16,7 +17,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from infra.local.cloud import ACCOUNT, REGION
+from infra.local.kernel.cloud import ACCOUNT, REGION
+from infra.local.kernel.control import PREFIX, SECRET_HEADER, SECRET_VARIABLE
 
 LARGE_BYTES = 512 * 1024
 """An asset above this size goes by reference: its bytes stay where the assembly has them."""
@@ -37,8 +39,12 @@ class Deployed:
     seconds: float
 
 
-def deploy(cloud_url: str, assembly: Path, stacks: Sequence[str] | None = None) -> list[Deployed]:
+def deploy(
+    cloud_url: str, assembly: Path, stacks: Sequence[str] | None = None, *, secret: str | None = None
+) -> list[Deployed]:
     """What became of each stack, in the order of deployment; `stacks` limits it to these and what they depend on.
+
+    `secret` is that of the cloud's run, by default the environment's.
 
     Raises DeploymentError at the first stack that fails; on AWS as here the stacks before it stay."""
     session = boto3.Session("local", "local", region_name=REGION)
@@ -51,7 +57,7 @@ def deploy(cloud_url: str, assembly: Path, stacks: Sequence[str] | None = None) 
         for asset in _asset_manifests(artifacts, artifact):
             _publish(clients["s3"], assembly, asset, published)
         deployed.append(_deploy_stack(clients["cloudformation"], assembly, name, artifact))
-    _report(cloud_url, assembly, deployed)
+    _report(cloud_url, secret or os.environ.get(SECRET_VARIABLE, ""), assembly, deployed)
     return deployed
 
 
@@ -189,10 +195,13 @@ def _why(cloudformation: Any, name: str) -> str:
     return "no failed resource among its events"
 
 
-def _report(cloud_url: str, assembly: Path, deployed: list[Deployed]) -> None:
+def _report(cloud_url: str, secret: str, assembly: Path, deployed: list[Deployed]) -> None:
     """Tell the cloud what was deployed, for `/_millrace/deployments`."""
     body = json.dumps({"assembly": str(assembly), "stacks": [asdict(stack) for stack in deployed]}).encode()
-    with urllib.request.urlopen(f"{cloud_url}/_millrace/deployments", body):  # noqa: S310 # nosec B310 # this machine
+    request = urllib.request.Request(  # noqa: S310 - this machine
+        f"{cloud_url}{PREFIX}deployments", body, {"content-type": "application/json", SECRET_HEADER: secret}
+    )
+    with urllib.request.urlopen(request):  # noqa: S310 # nosec B310 # this machine
         return
 
 

@@ -12,7 +12,7 @@ from console.local_cloud.local_cloud import PLATFORM
 from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 PASS = {"Type": "Pass", "End": True}

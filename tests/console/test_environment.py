@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from console.environment import find_place
+from console.local_cloud.local_cloud import Desk
 from millrace.errors import PlaceError
 
 
@@ -19,14 +20,17 @@ def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_cloud_that_up_keeps_is_found(tmp_path: Path) -> None:
-    (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:5999"}))
+    (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:5999", "secret": "hush"}))
     place = find_place("local", tmp_path)
     assert place.client("s3").meta.endpoint_url == "http://localhost:5999"
+    assert place.desk == Desk(endpoint_url="http://localhost:5999", secret="hush")
     assert place.names("").workload == "electricity"
 
 
 def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
+    monkeypatch.setenv("MILLRACE_LOCAL_SECRET", "hush")
+    assert find_place("local", tmp_path).desk == Desk(endpoint_url="http://localhost:1", secret="hush")
     assert find_place("local", tmp_path).client("s3").meta.endpoint_url == "http://localhost:1"
 
 

@@ -6,7 +6,6 @@ import io
 import json
 import sys
 import threading
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from console.demo.run import NAMES, live_through
 from console.local_cloud.local_cloud import PLATFORM, Desk, started
 from millrace.aws.objects import split_uri
 from millrace.names import WorkloadNames
+from tests.infra.local.control import control as control_of
 
 LOOKING = (
     "test_loop.py",
@@ -176,13 +176,7 @@ class Lived:
 
 def control(desk: Desk, route: str, body: dict[str, Any] | None = None) -> Any:
     """What a control route of the local cloud says."""
-    request = urllib.request.Request(
-        f"{desk.endpoint_url}/_millrace/{route}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"content-type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+    return control_of(desk.endpoint_url, route, body, secret=desk.secret)
 
 
 def calls_of_people(desk: Desk) -> Counter[str]:

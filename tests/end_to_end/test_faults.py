@@ -28,6 +28,7 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.demo.months import months
 from console.demo.run import SAMPLE
+from console.local_cloud.local_cloud import SECRET_VARIABLE
 from infra.app import build, images_of
 from infra.settings import settings_for
 from millrace.errors import WorkloadError
@@ -209,6 +210,7 @@ def test_a_function_that_fails_is_redriven(
     finally:
         iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(policy))
     monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
     shown = json.loads(CliRunner().invoke(app, ["show", run["name"], "--json"]).stdout)
     assert shown["steps"][-1]["name"] == "Commit"
     assert any("AccessDenied" in line["text"] for line in shown["log"]["lines"])

@@ -16,7 +16,7 @@ from console.cli.app import app
 from console.demo.months import months
 from console.demo.run import SAMPLE
 from console.environment import Place
-from console.local_cloud.local_cloud import PLATFORM
+from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
 from console.queries.decisions import find_days
 from console.queries.lineage import Link, trace
 from millrace.workload.prices import usd_per_hour
@@ -29,13 +29,14 @@ Run = Callable[..., Result]
 def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run("versions", "--json")`: the command's result."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
     monkeypatch.setenv("COLUMNS", "250")
     return lambda *words: CliRunner().invoke(app, words, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
 def place(lived: Lived) -> Place:
-    return Place(platform=PLATFORM, client=lived.desk.client)
+    return Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from console.cli.app import app
 from console.demo.months import months
 from console.demo.run import SAMPLE
 from console.environment import Place
-from console.local_cloud.local_cloud import PLATFORM
+from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
 from console.queries.versions import audit_of, state_of
 from millrace.errors import ConflictError
 from millrace.state.table import Pointers
@@ -88,12 +88,13 @@ class Caller:
 @pytest.fixture
 def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
     return lambda *words: CliRunner().invoke(app, words)
 
 
 @pytest.fixture(scope="module")
 def place(lived: Lived) -> Place:
-    return Place(platform=PLATFORM, client=lived.desk.client)
+    return Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk)
 
 
 def pointers_of(place: Place, lived: Lived) -> Pointers:

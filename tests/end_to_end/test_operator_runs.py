@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
+from console.local_cloud.local_cloud import SECRET_VARIABLE
 from console.queries.executions import read_history
 from console.queries.history import read_steps
 from console.queries.run_logs import Log, read_log
@@ -21,6 +22,7 @@ from tests.end_to_end.conftest import Lived
 def told(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`told("runs")`: what the command prints with --json."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.desk.secret)
 
     def run(*words: str) -> Any:
         return json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)

@@ -214,8 +214,8 @@ def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
     try:
         for line in lines:
             types(line)
-        url = json.loads((tmp_path / "build" / "up.json").read_text())["endpoint_url"]
-        Desk(endpoint_url=url).wait(timeout_s=REST_S)
+        noted = json.loads((tmp_path / "build" / "up.json").read_text())
+        Desk(endpoint_url=noted["endpoint_url"], secret=noted["secret"]).wait(timeout_s=REST_S)
         answers = [json.loads(line) for line in types(f"{question} --json").splitlines()]
     finally:
         types("millrace down")

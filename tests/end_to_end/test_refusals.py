@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from infra.local.iam.grants import without_statement
 from tests.end_to_end.conftest import Lived, control
+from tests.infra.local.iam.grants import without_statement
 
 
 @contextmanager

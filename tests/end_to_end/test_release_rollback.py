@@ -56,7 +56,7 @@ def canary(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Lived:
         settings, workloads=[scratch / FOLDER.name], images=images_of(settings, {}), outdir=str(scratch / "out")
     )
     app.synth()
-    done = deploy(lived.desk.endpoint_url, scratch / "out", [lived.names.stack("release")])
+    done = deploy(lived.desk.endpoint_url, scratch / "out", [lived.names.stack("release")], secret=lived.desk.secret)
     assert "UPDATE_COMPLETE" in {stack.status for stack in done if stack.name == lived.names.stack("release")}
     lived.desk.client("application-autoscaling").register_scalable_target(
         ServiceNamespace="sagemaker",

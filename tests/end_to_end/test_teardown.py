@@ -51,7 +51,7 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
-    desk, place = lived.desk, Place(platform=PLATFORM, client=lived.desk.client)
+    desk, place = lived.desk, Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk)
     lived.rest()
     make_strangers(desk)
     cut_release_short(lived)
@@ -258,7 +258,7 @@ def test_no_object_no_row_and_no_record_is_lost(ended: Ended) -> None:
 
 
 def test_what_is_left_is_told_with_its_price(ended: Ended, lived: Lived) -> None:
-    told = {one.what.split()[0] for one in left(Place(platform=PLATFORM, client=lived.desk.client))}
+    told = {one.what.split()[0] for one in left(Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk))}
     assert told == {"bucket", "table", "customer", "log"}
     assert all("USD" in line for line in ended.lines if line.startswith("left: "))
     logs = [name for name in ended.before["AWS::Logs::LogGroup"] if name in JOB_LOGS]

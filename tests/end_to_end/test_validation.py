@@ -13,7 +13,9 @@ from tests.end_to_end.conftest import Lived
 
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_a_registered_version_passes_every_check(lived: Lived, version: str) -> None:
-    findings = validate_package(Place(platform=PLATFORM, client=lived.desk.client), lived.names, version)
+    findings = validate_package(
+        Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk), lived.names, version
+    )
     assert [(one.check, one.passed) for one in findings] == [(name, True) for name in (*OPENING, *CHECKS)], findings
     assert is_valid(findings)
 
@@ -21,4 +23,4 @@ def test_a_registered_version_passes_every_check(lived: Lived, version: str) -> 
 @pytest.mark.parametrize("asked", ["9", "arn:aws:sagemaker:eu-west-1:123456789012:model-package/another/1"])
 def test_another_package_is_refused(lived: Lived, asked: str) -> None:
     with pytest.raises(PlaceError, match="expected a "):
-        validate_package(Place(platform=PLATFORM, client=lived.desk.client), lived.names, asked)
+        validate_package(Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk), lived.names, asked)

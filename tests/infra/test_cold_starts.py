@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.lambdas.bundles import runtime_root
+from infra.local.awslambda.bundles import runtime_root
 
 FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents[2].glob("functions/*/handler.py"))
 PREFIX = "millrace-local-electricity-"

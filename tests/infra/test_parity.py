@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.ledger import as_markdown, ledger
-from infra.local.things import LedgerGapError
+from infra.local.ledger.inventory import LedgerGapError
+from infra.local.ledger.ledger import as_markdown, ledger
 
 PAGE = Path(__file__).resolve().parents[2] / "PARITY.md"
 
@@ -27,9 +27,9 @@ def test_nothing_in_a_template_lacks_a_row(assemblies: dict[str, Path], tmp_path
     changed = json.loads(template.read_text())
     changed["Resources"]["Queue"] = {"Type": "AWS::Kinesis::Stream"}
     template.write_text(json.dumps(changed))
-    # The negative control: one thing that nobody has looked at is named.
+    # The negative control: one feature that nobody has looked at is named.
     with pytest.raises(LedgerGapError, match=r"no row for resource type AWS::Kinesis::Stream$"):
         ledger(assembly)
     changed["Resources"]["Queue"] = {"Type": "AWS::SNS::Subscription", "Properties": {}}
     template.write_text(json.dumps(changed))
-    assert as_markdown(ledger(assembly)) != before, "one more thing makes another page"
+    assert as_markdown(ledger(assembly)) != before, "one more feature makes another page"

@@ -12,15 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from infra.local import patching
 from infra.local.cloudformation.changes import foreseen
 from infra.local.cloudformation.stack_resources import StackResources
 from infra.local.cloudformation.stacks import fill, register_stack, update_parameters
-
-if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+from infra.local.kernel import patching
 
 models: Any = import_module("moto.cloudformation.models")
 responses: Any = import_module("moto.cloudformation.responses")
@@ -36,7 +33,7 @@ class ChangeSetNotFound(exceptions.CloudFormationError):  # type: ignore[misc]
 
 @dataclass(kw_only=True)
 class ChangeSet:
-    """What CreateChangeSet was given, and how it stands."""
+    """The input of CreateChangeSet, and the status."""
 
     name: str
     arn: str
@@ -54,7 +51,7 @@ class ChangeSet:
     made_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def summary(self) -> dict[str, Any]:
-        """As ListChangeSets tells it."""
+        """As ListChangeSets answers."""
         return {
             "ChangeSetName": self.name,
             "ChangeSetId": self.arn,
@@ -68,7 +65,7 @@ class ChangeSet:
         }
 
     def described(self) -> dict[str, Any]:
-        """As DescribeChangeSet tells it."""
+        """As DescribeChangeSet answers."""
         parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
         kept = {key: self.given.get(key) or [] for key in ("Tags", "Capabilities", "NotificationARNs")}
         changes = [{"Type": "Resource", "ResourceChange": change} for change in self.changes]
@@ -80,7 +77,7 @@ class ChangeSet:
 
 
 def create(backend: Any, given: Mapping[str, Any], template: str | None) -> ChangeSet:
-    """A new change set; for a stack that is not there yet, one in review stands for it.
+    """A new change set; for a stack that is not there yet, one in review takes its place.
 
     Raises moto's ValidationError for a stack, a template or a parameter that cannot be."""
     name, kind = given["StackName"], given.get("ChangeSetType") or "UPDATE"
@@ -243,7 +240,7 @@ def _answer_list(self: Any) -> Any:
     return responses.ActionResult({"Summaries": [one.summary() for one in kept if name in _words(one.stack)]})
 
 
-def install(_: Cloud) -> None:
+def serve_change_sets() -> None:
     shapes = responses.CloudFormationResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER
     patching.replace(
         responses.CloudFormationResponse,

@@ -19,7 +19,7 @@ _DYNAMIC = re.compile(r"\{\{resolve:(\w[\w-]*):([^}]+)\}\}")
 
 
 class NoValue:
-    """What `AWS::NoValue` stands for: the property or list item is left out."""
+    """The value of `AWS::NoValue`: the property or list item is left out."""
 
 
 NO_VALUE = NoValue()

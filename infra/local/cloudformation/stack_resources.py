@@ -1,4 +1,4 @@
-"""The resources of one stack: made, changed, replaced and deleted in the order of their references, each told.
+"""The resources of one stack: made, changed, replaced and deleted in the order of their references, with events.
 
 Every type goes through the service's own API; a type or property that is not known raises by name."""
 
@@ -22,7 +22,7 @@ from infra.local.cloudformation.resources import (
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 models: Any = import_module("moto.cloudformation.models")
 parsing: Any = import_module("moto.cloudformation.parsing")
@@ -191,7 +191,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         made = kind.put(self._wanted(key, properties, before.made if before else None))
         made = replace(made, properties=properties)
         resource = Resource(logical_resource_id=key, type=type_name, made=made, policies=policies)
-        self._tell(resource, "UPDATE_COMPLETE" if before else "CREATE_COMPLETE")
+        self._record_event(resource, "UPDATE_COMPLETE" if before else "CREATE_COMPLETE")
         return resource
 
     def _wanted(self, key: str, properties: Mapping[str, Any], before: Made | None = None) -> Wanted:
@@ -212,14 +212,14 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
             drop(self._wanted(resource.logical_resource_id, resource.made.properties), resource.made)
         except Exception as error:
             raise ResourceError(resource.logical_resource_id, resource.type, _reason(error)) from error
-        self._tell(resource, "DELETE_COMPLETE")
+        self._record_event(resource, "DELETE_COMPLETE")
 
-    def _tell(self, resource: Resource, status: str) -> None:
-        """Among the stack's events, by which command lines count; AWS tells the beginning of each, too."""
+    def _record_event(self, resource: Resource, status: str) -> None:
+        """Among the stack's events, by which command lines count; AWS records the beginning of each, too."""
         stack = models.cloudformation_backends[self._account_id][self._region_name].stacks.get(self.stack_id)
         if stack is not None:
-            told = event(stack, resource.logical_resource_id, resource.type, status, ref=resource.made.ref)
-            stack.events.append(told)
+            recorded = event(stack, resource.logical_resource_id, resource.type, status, ref=resource.made.ref)
+            stack.events.append(recorded)
 
 
 def _is_kept(resource: Resource, *, rolled_back: bool) -> bool:
@@ -233,7 +233,7 @@ def _reason(error: Exception) -> str:
 
 
 def event(stack: Any, logical_id: str, type_name: str, status: str, *, reason: str | None = None, ref: str = "") -> Any:
-    """An event as moto's API tells it."""
+    """An event as moto's API answers it."""
     return models.Event(
         stack_id=stack.stack_id,
         stack_name=stack.name,

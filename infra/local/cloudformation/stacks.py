@@ -1,13 +1,7 @@
-"""CloudFormation's stack engine over the tables of `infra.local.cloudformation.resources`.
+"""The stack engine over the tables of `infra.local.cloudformation.resources`; moto keeps API, parameters and events.
 
-AWS creates, updates, replaces and deletes resources in the order of their references, tells which one failed and why,
-and goes back to the state before. moto 5.2.5 skips the types it does not know, ignores most properties of those it
-does, removes before it adds, looks only at the template's text (so that a replaced resource's new id never reaches
-those that refer to it), forgets exports on update, tells parameters in Python's words, and leaves a failed stack half
-made.
-
-moto keeps what lies around it: the CloudFormation API, parameters, outputs, events. Weaker than AWS: resources are made
-in nobody's name, not in that of the role which a stack is given.
+moto 5.2.5 ignores most properties, removes before it adds, compares only the template's text (so that a replaced
+resource's new id never reaches those that refer to it) and forgets exports on update.
 """
 
 from __future__ import annotations
@@ -16,12 +10,12 @@ import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from infra.local import patching
 from infra.local.cloudformation.intrinsics import evaluate, holds, references
 from infra.local.cloudformation.stack_resources import ResourceError, StackResources, event
+from infra.local.kernel import patching
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 models: Any = import_module("moto.cloudformation.models")
 parsing: Any = import_module("moto.cloudformation.parsing")
@@ -38,7 +32,7 @@ def _create_stack(self: Any, name: str, template: str, parameters: dict[str, Any
 
 
 def register_stack(backend: Any, name: str, template: Any, parameters: dict[str, Any], **settings: Any) -> Any:
-    """A stack that is known and has no resource yet; an empty dictionary stands for a template to come."""
+    """A stack that is known and has no resource yet; an empty dictionary is the template until one comes."""
     stack = models.Stack(
         stack_id=models.generate_stack_id(name, backend.region_name, backend.account_id),
         name=name,
@@ -61,7 +55,7 @@ def fill(backend: Any, stack: Any) -> None:
         stack.create_resources()
         _export(backend, stack)
     except Exception as error:
-        _tell(stack, error, "CREATE_FAILED")
+        _record_event(stack, error, "CREATE_FAILED")
         stack.resource_map.delete(rolled_back=True)
         stack.status = "ROLLBACK_COMPLETE"
         stack._add_stack_event(stack.status)
@@ -77,7 +71,7 @@ def _update(self: Any, template: str, _role: Any = None, parameters: Any = None,
         self.output_map = self._create_output_map()
         _export(_backend(self), self)
     except Exception as error:
-        _tell(self, error, "UPDATE_FAILED")
+        _record_event(self, error, "UPDATE_FAILED")
         self.template_dict = before
         self.resource_map.update(before, before_parameters, rolled_back=True)
         self.output_map = self._create_output_map()
@@ -100,15 +94,15 @@ def _outputs(self: Any) -> Any:
 
 
 def _parameter_list(self: Any) -> list[dict[str, str]]:
-    """As they were given; moto tells a list in Python's words, which the next `cdk bootstrap` would give back."""
+    """As they were given; moto answers a list in Python's syntax, which the next `cdk bootstrap` would give back."""
     given = self.resource_map.input_parameters
-    told = []
+    listed = []
     for key, declared in self.template_dict.get("Parameters", {}).items():
         value = "****" if declared.get("NoEcho") else str(given.get(key, declared.get("Default", "")))
-        told.append({"ParameterKey": key, "ParameterValue": value})
+        listed.append({"ParameterKey": key, "ParameterValue": value})
         if declared["Type"].startswith("AWS::SSM::"):
-            told[-1]["ResolvedValue"] = str(self.resource_map.resolved_parameters[key])
-    return told
+            listed[-1]["ResolvedValue"] = str(self.resource_map.resolved_parameters[key])
+    return listed
 
 
 def _delete_stack(self: Any, name_or_stack_id: str) -> None:
@@ -120,7 +114,7 @@ def _delete_stack(self: Any, name_or_stack_id: str) -> None:
         try:
             stack.delete()
         except Exception as error:
-            _tell(stack, error, "DELETE_FAILED")
+            _record_event(stack, error, "DELETE_FAILED")
             stack.status = "DELETE_FAILED"
             return
         for name in names:
@@ -132,7 +126,7 @@ def _backend(stack: Any) -> Any:
     return models.cloudformation_backends[stack.account_id][stack.region_name]
 
 
-def _tell(stack: Any, error: Exception, status: str) -> None:
+def _record_event(stack: Any, error: Exception, status: str) -> None:
     """Put the failed resource and its reason among the events, where clients look for them."""
     whole = ResourceError(stack.name, "AWS::CloudFormation::Stack", error)
     failed = error if isinstance(error, ResourceError) else whole
@@ -181,7 +175,7 @@ def _parse_template(template: str) -> dict[str, Any]:
 _parse_yaml = models.Stack.parse_template
 
 
-def install(cloud: Cloud) -> None:
+def replace_engine(cloud: Cloud) -> None:
     StackResources.cloud = cloud
     patching.replace(models, ResourceMap=StackResources)
     patching.replace(

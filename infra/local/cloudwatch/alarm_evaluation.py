@@ -38,7 +38,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The state, the points it stands on (newest first: start of the period, value) and the sentence."""
+    """The state, the points that decide it (newest first: start of the period, value) and the sentence."""
 
     state: str
     points: tuple[tuple[float, float], ...]

@@ -1,4 +1,4 @@
-"""The shapes in which CloudWatch tells that an alarm changed: the event, the notification, the function's payload.
+"""The shapes in which CloudWatch reports a change of an alarm: the event, the notification, the function's payload.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html"""
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.local.cloud import ACCOUNT
 from infra.local.cloudwatch.alarm_evaluation import Judgement, Rule
+from infra.local.kernel.cloud import ACCOUNT
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """One state of an alarm, as it stands in events."""
+    """One state of an alarm, as it is in events."""
 
     value: str
     reason: str
@@ -75,10 +75,10 @@ def configuration(alarm: Any) -> dict[str, Any]:
     if alarm.metric_data_queries:
         return {**described, "metrics": [_query(query) for query in alarm.metric_data_queries]}
     metric = _metric(alarm.namespace, alarm.metric_name, alarm.dimensions)
-    asked = {"metric": metric, "period": int(alarm.period), "stat": alarm.statistic or alarm.extended_statistic}
+    statistic = {"metric": metric, "period": int(alarm.period), "stat": alarm.statistic or alarm.extended_statistic}
     # AWS makes this id up; the same alarm keeps its own.
     made_up = str(uuid.uuid5(uuid.NAMESPACE_URL, alarm.alarm_arn))
-    return {**described, "metrics": [{"id": made_up, "metricStat": asked, "returnData": True}]}
+    return {**described, "metrics": [{"id": made_up, "metricStat": statistic, "returnData": True}]}
 
 
 def function_payload(alarm: Any, before: State, region: str) -> dict[str, Any]:

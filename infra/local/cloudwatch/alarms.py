@@ -1,12 +1,8 @@
-"""CloudWatch alarms: evaluated, and their changes told to the bus, to topics and to functions.
+"""Evaluate alarms and send what AWS sends when one changes its state.
 
-moto keeps alarms and never looks at a metric; SetAlarmState changes a word and tells nobody; a new alarm is OK where
-AWS says INSUFFICIENT_DATA. Here alarms are evaluated shortly after a metric was put, when the clock moved, and every
-few seconds. Periods are aligned to their own length; the period under way counts as soon as it has data, unless what
-is still to come could undo a breach (a sum that is too low so far).
-
-Weaker than AWS: a move of the clock is judged at its end, not on the way; no anomaly alarms (refused by name), no
-evaluation of low sample counts, no suppression of a composite alarm's actions, no alarm mute rules."""
+Periods are aligned to their own length; the period under way counts as soon as it has data, unless what is still to
+come could undo a breach (a sum that is too low so far). Not evaluated: low sample counts, suppression of a composite
+alarm's actions, mute rules; anomaly alarms are refused by name."""
 
 from __future__ import annotations
 
@@ -17,15 +13,15 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.cloudwatch import alarm_messages, queue_metrics
 from infra.local.cloudwatch.alarm_evaluation import COMPARISONS, RANGE_BEYOND, Rule, judge
 from infra.local.cloudwatch.alarm_messages import State, state_of
 from infra.local.cloudwatch.alarm_rule import holds
 from infra.local.cloudwatch.metrics import Metrics
-from infra.local.dispatcher import dispatcher
-from infra.local.messages import targets
-from infra.local.patching import replace
+from infra.local.events import targets
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.dispatcher import dispatcher
+from infra.local.kernel.patching import replace
 
 LOG = logging.getLogger(__name__)
 TICK_S = 5.0
@@ -62,7 +58,7 @@ class Alarms:
                     self._refuse(alarm, error)
 
     def change(self, alarm: Any, value: str, reason: str, data: str) -> None:
-        """Put the alarm into the state; a state that differs from the last is told."""
+        """Put the alarm into the state; a change is sent to the bus and to the actions."""
         before = state_of(alarm)
         alarm.update_state(reason, data, value)
         if before.value == value:
@@ -71,7 +67,7 @@ class Alarms:
         self._cloud.emit("aws.cloudwatch", "CloudWatch Alarm State Change", detail, resources=[alarm.alarm_arn])
         if alarm.actions_enabled:
             for arn in _actions(alarm):
-                # A scaling policy is asked again and again while its alarm sounds: it looks at the state by itself.
+                # A scaling policy is not an action here: it reads the alarm's state itself, as long as it is ALARM.
                 if arn.split(":")[2] != "autoscaling":
                     self._act(alarm, before, arn)
 
@@ -129,14 +125,14 @@ class Alarms:
             LOG.error("alarm %s is not evaluated: %s", alarm.name, error)
 
 
-def install(cloud: Cloud) -> None:
+def evaluate_alarms(cloud: Cloud) -> None:
     models: Any = import_module("moto.cloudwatch.models")
     alarms = cloud.parts[Alarms] = Alarms(cloud)
     metrics: Metrics = cloud.parts[Metrics]
     metrics.on_put(alarms.evaluate_soon)
     cloud.clock.on_move(lambda _before, _after: alarms.evaluate())
     _start_without_data(models.CloudWatchBackend, alarms)
-    _tell_forced_states(models.CloudWatchBackend, alarms)
+    _send_forced_states(models.CloudWatchBackend, alarms)
     cloud.background("alarms", lambda: _tick(cloud, alarms.evaluate))
 
 
@@ -174,7 +170,7 @@ def _refusal(named: dict[str, Any]) -> str:
     return ""
 
 
-def _tell_forced_states(backend: Any, alarms: Alarms) -> None:
+def _send_forced_states(backend: Any, alarms: Alarms) -> None:
     validate = backend.set_alarm_state
 
     def set_alarm_state(self: Any, alarm_name: str, reason: str, reason_data: str, state_value: str) -> None:
@@ -218,8 +214,8 @@ def _queries(alarm: Any) -> list[dict[str, Any]]:
     """The alarm as queries of GetMetricData."""
     if not alarm.metric_data_queries:
         statistic = alarm.statistic or alarm.extended_statistic
-        asked = _stat(alarm.namespace, alarm.metric_name, alarm.dimensions, alarm.period, statistic, alarm.unit)
-        return [{"Id": "metric", "MetricStat": asked, "ReturnData": True}]
+        described = _stat(alarm.namespace, alarm.metric_name, alarm.dimensions, alarm.period, statistic, alarm.unit)
+        return [{"Id": "metric", "MetricStat": described, "ReturnData": True}]
     return [_query(query) for query in alarm.metric_data_queries]
 
 
@@ -229,8 +225,8 @@ def _query(query: Any) -> dict[str, Any]:
         return {**shown, "Expression": query.expression, "Period": query.period}
     stat = query.metric_stat
     metric = stat.metric
-    asked = _stat(metric.namespace, metric.metric_name, metric.dimensions, stat.period, stat.stat, stat.unit)
-    return {**shown, "MetricStat": asked}
+    described = _stat(metric.namespace, metric.metric_name, metric.dimensions, stat.period, stat.stat, stat.unit)
+    return {**shown, "MetricStat": described}
 
 
 def _stat(namespace: str, name: str, dimensions: Any, period: Any, statistic: str, unit: str | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """CloudWatch metric math: an expression over series, evaluated period by period.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
-Covered: arithmetic, comparison, AND, OR and the functions in `_FUNCTIONS`; anything else is refused by name."""
+Covered: arithmetic, comparison, AND, OR and the functions in `_FUNCTIONS`; anything else is refused by name.
+No alarm of ours uses an expression yet; those on rates (errors ÷ invocations, fallbacks ÷ decisions) need it next."""
 
 from __future__ import annotations
 
@@ -26,9 +27,9 @@ class Frame:
     series: Mapping[str, Series]
     """By query id."""
     metrics: Sequence[str]
-    """The ids that METRICS() stands for: the metrics of the request, not its expressions."""
+    """The ids that METRICS() means: the metrics of the request, not its expressions."""
     timeline: Sequence[float]
-    """The start of every period asked for; FILL and TIME_SERIES need it."""
+    """The start of every period of the request; FILL and TIME_SERIES need it."""
     period_s: int
 
 

@@ -70,7 +70,7 @@ class MetricStore:
 
 
 def summary(points: list[Point], statistic: str) -> float | None:
-    """One of Sum, Average, Minimum, Maximum, SampleCount, pNN, tmNN; None where the points do not tell it.
+    """One of Sum, Average, Minimum, Maximum, SampleCount, pNN, tmNN; None where the points are not enough for it.
 
     Percentiles interpolate linearly between values; AWS does not publish its method. As on AWS, a reported summary of
     several values has none. Raises ValueError for any other statistic."""

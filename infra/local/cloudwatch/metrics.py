@@ -1,11 +1,6 @@
-"""CloudWatch metrics: percentiles, metric math, the cloud's clock, and metrics in the log lines of functions.
+"""Keep every point in a store of our own and answer GetMetricData, GetMetricStatistics and the alarms from it.
 
-moto stores points under the machine's time, has no percentiles and no metric math (it answers with nothing), reads
-every point there is for each query, and lets dimensions match loosely. Here every point also goes to a store of our
-own, from which GetMetricData, GetMetricStatistics and the alarms read. Lambda's own metrics (Invocations, Errors,
-Duration) are reported too, since alarms stand on them.
-
-Weaker than AWS: no Metrics Insights (SELECT), no SEARCH, no anomaly detection: refused by name; nothing ages out."""
+Lambda's own metrics (Invocations, Errors, Duration) are reported too, since alarms read them."""
 
 from __future__ import annotations
 
@@ -16,14 +11,14 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.cloudwatch.log_metrics import LogMetrics
 from infra.local.cloudwatch.metric_math import Frame, evaluate
 from infra.local.cloudwatch.metric_store import MetricStore, Series, as_points, key_of
-from infra.local.patching import replace
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.patching import replace
+from infra.local.logs.embedded_metrics import LogMetrics
 
 if TYPE_CHECKING:
-    from infra.local.lambdas.pools import Outcome
+    from infra.local.awslambda.pools import Outcome
 
 
 class Metrics:
@@ -49,7 +44,7 @@ class Metrics:
             listener()
 
     def series(self, queries: Sequence[Mapping[str, Any]], start: float, end: float) -> dict[str, Series]:
-        """By query id: metrics as asked for, expressions over them. Raises ValueError for what is not covered."""
+        """By query id: the metrics of the request, expressions over them. Raises ValueError for what is not covered."""
         periods = [int(query["MetricStat"]["Period"]) for query in queries if "MetricStat" in query]
         period_s = max(periods or [int(query.get("Period") or 60) for query in queries] or [60])
         found = {q["Id"]: self._metric(q["MetricStat"], start, end) for q in queries if "MetricStat" in q}
@@ -66,15 +61,15 @@ class Metrics:
                 found[name] = _evaluate(waiting.pop(name), frame)
         return found
 
-    def _metric(self, asked: Mapping[str, Any], start: float, end: float) -> Series:
-        metric = asked["Metric"]
+    def _metric(self, query: Mapping[str, Any], start: float, end: float) -> Series:
+        metric = query["Metric"]
         dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions") or ()}
         key = key_of(metric["Namespace"], metric["MetricName"], dimensions)
-        return self.store.statistic(key, asked["Stat"], int(asked["Period"]), start, end, unit=asked.get("Unit"))
+        return self.store.statistic(key, query["Stat"], int(query["Period"]), start, end, unit=query.get("Unit"))
 
 
-def install(cloud: Cloud) -> None:
-    from infra.local.lambdas.pools import Functions
+def keep_metrics(cloud: Cloud) -> None:
+    from infra.local.awslambda.pools import Functions
 
     models: Any = import_module("moto.cloudwatch.models")
     metrics = cloud.parts[Metrics] = Metrics(cloud)
@@ -168,23 +163,25 @@ def _answer_statistics(models: Any, metrics: Metrics) -> None:
     responses: Any = import_module("moto.cloudwatch.responses")
 
     def get_metric_statistics(self: Any) -> Any:
-        asked = self._get_params()
-        statistics = [*(asked.get("Statistics") or []), *(asked.get("ExtendedStatistics") or [])]
+        request = self._get_params()
+        statistics = [*(request.get("Statistics") or []), *(request.get("ExtendedStatistics") or [])]
         if not statistics:
             raise models.InvalidParameterCombination("Must specify either Statistics or ExtendedStatistics")
-        dimensions = {one["Name"]: one["Value"] for one in asked.get("Dimensions") or ()}
-        key = key_of(asked["Namespace"], asked["MetricName"], dimensions)
-        start, end = _seconds(asked["StartTime"]), _seconds(asked["EndTime"])
+        dimensions = {one["Name"]: one["Value"] for one in request.get("Dimensions") or ()}
+        key = key_of(request["Namespace"], request["MetricName"], dimensions)
+        start, end = _seconds(request["StartTime"]), _seconds(request["EndTime"])
         points: dict[float, dict[str, Any]] = {}
         for statistic in statistics:
-            series = metrics.store.statistic(key, statistic, int(asked["Period"]), start, end, unit=asked.get("Unit"))
+            series = metrics.store.statistic(
+                key, statistic, int(request["Period"]), start, end, unit=request.get("Unit")
+            )
             for at, value in series.items():
-                point = points.setdefault(at, {"Timestamp": _naive(at), "Unit": asked.get("Unit") or "None"})
-                if statistic in (asked.get("Statistics") or []):
+                point = points.setdefault(at, {"Timestamp": _naive(at), "Unit": request.get("Unit") or "None"})
+                if statistic in (request.get("Statistics") or []):
                     point[statistic] = value
                 else:
                     point.setdefault("ExtendedStatistics", {})[statistic] = value
-        return ActionResult({"Label": asked["MetricName"], "Datapoints": [points[at] for at in sorted(points)]})
+        return ActionResult({"Label": request["MetricName"], "Datapoints": [points[at] for at in sorted(points)]})
 
     replace(responses.CloudWatchResponse, get_metric_statistics=get_metric_statistics)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from infra.local.cloud import ACCOUNT, Cloud
 from infra.local.cloudwatch.metric_store import Point, key_of
 from infra.local.cloudwatch.metrics import Metrics
+from infra.local.kernel.cloud import ACCOUNT, Cloud
 
 NAMESPACE = "AWS/SQS"
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from infra.local.cloud import ACCOUNT, REGION
-from infra.local.iam.needed import Asked
+from infra.local.iam.required_permissions.permission import ParsedCall
+from infra.local.kernel.cloud import ACCOUNT, REGION
 
 
-def context(asked: Asked) -> dict[str, tuple[str, ...]]:
+def context(parsed: ParsedCall) -> dict[str, tuple[str, ...]]:
     """The condition values that the parameters give, for the keys of the services we use."""
-    tags = asked.get("Tags") or []
+    tags = parsed.get("Tags") or []
     pairs = tags.items() if isinstance(tags, dict) else [_tag(tag) for tag in tags if isinstance(tag, dict)]
     values: dict[str, tuple[str, ...]] = {f"aws:requesttag/{key}".lower(): (str(value),) for key, value in pairs}
     values["aws:tagkeys"] = tuple(str(key) for key, _ in pairs)
-    encryption = asked.get("EncryptionContext") or {}
+    encryption = parsed.get("EncryptionContext") or {}
     values |= {f"kms:encryptioncontext:{key}".lower(): (str(value),) for key, value in encryption.items()}
-    for key, read in _KEYS.get(asked.call.service, {}).items():
-        found = read(asked)
+    for key, read in _KEYS.get(parsed.call.service, {}).items():
+        found = read(parsed)
         listed = found if isinstance(found, list) else [] if found is None else [found]
         values[key] = tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in listed)
     return values
@@ -29,11 +29,11 @@ def _tag(tag: Mapping[str, Any]) -> tuple[Any, Any]:
     return lowered.get("key", lowered.get("tagkey")), lowered.get("value", lowered.get("tagvalue"))
 
 
-def _inner(*path: str) -> Callable[[Asked], Any]:
+def _inner(*path: str) -> Callable[[ParsedCall], Any]:
     """Reads a nested parameter, through lists too."""
 
-    def read(asked: Asked) -> Any:
-        values: list[Any] = [asked.parameters]
+    def read(parsed: ParsedCall) -> Any:
+        values: list[Any] = [parsed.parameters]
         for name in path:
             values = [value[name] for value in values if isinstance(value, Mapping) and name in value]
             values = [item for value in values for item in (value if isinstance(value, list) else [value])]
@@ -42,9 +42,9 @@ def _inner(*path: str) -> Callable[[Asked], Any]:
     return read
 
 
-_KEYS: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
+_KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
     "s3": {
-        "s3:prefix": lambda asked: asked.parameters.get("Prefix", "") if "List" in asked.call.operation else None,
+        "s3:prefix": lambda parsed: parsed.parameters.get("Prefix", "") if "List" in parsed.call.operation else None,
         "s3:delimiter": _inner("Delimiter"),
         "s3:max-keys": _inner("MaxKeys"),
         "s3:versionid": _inner("VersionId"),
@@ -56,13 +56,13 @@ _KEYS: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
         "s3:resourceaccount": lambda _: ACCOUNT,
     },
     "dynamodb": {
-        "dynamodb:leadingkeys": lambda asked: _leading_keys(asked),
+        "dynamodb:leadingkeys": lambda parsed: _leading_keys(parsed),
         "dynamodb:select": _inner("Select"),
         "dynamodb:returnvalues": _inner("ReturnValues"),
     },
     "iam": {"iam:awsservicename": _inner("AWSServiceName")},
     "cloudwatch": {"cloudwatch:namespace": _inner("Namespace")},
-    "lambda": {"lambda:functionarn": lambda asked: _mapped_function(asked)},
+    "lambda": {"lambda:functionarn": lambda parsed: _mapped_function(parsed)},
     "events": {
         "events:source": _inner("Entries", "Source"),
         "events:detail-type": _inner("Entries", "DetailType"),
@@ -71,28 +71,29 @@ _KEYS: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
     "sagemaker": {
         "sagemaker:networkisolation": _inner("EnableNetworkIsolation"),
         "sagemaker:intercontainertrafficencryption": _inner("EnableInterContainerTrafficEncryption"),
-        "sagemaker:instancetypes": lambda asked: (
-            (_inner("ResourceConfig", "InstanceType")(asked) or [])
-            + (_inner("TransformResources", "InstanceType")(asked) or [])
-            + (_inner("ProcessingResources", "ClusterConfig", "InstanceType")(asked) or [])
-            + (_inner("ProductionVariants", "InstanceType")(asked) or [])
+        "sagemaker:instancetypes": lambda parsed: (
+            (_inner("ResourceConfig", "InstanceType")(parsed) or [])
+            + (_inner("TransformResources", "InstanceType")(parsed) or [])
+            + (_inner("ProcessingResources", "ClusterConfig", "InstanceType")(parsed) or [])
+            + (_inner("ProductionVariants", "InstanceType")(parsed) or [])
         ),
-        "sagemaker:volumekmskey": lambda asked: (
-            (_inner("ResourceConfig", "VolumeKmsKeyId")(asked) or [])
-            + (_inner("TransformResources", "VolumeKmsKeyId")(asked) or [])
-            + (_inner("ProcessingResources", "ClusterConfig", "VolumeKmsKeyId")(asked) or [])
-            + (_inner("KmsKeyId")(asked) or [])
+        "sagemaker:volumekmskey": lambda parsed: (
+            (_inner("ResourceConfig", "VolumeKmsKeyId")(parsed) or [])
+            + (_inner("TransformResources", "VolumeKmsKeyId")(parsed) or [])
+            + (_inner("ProcessingResources", "ClusterConfig", "VolumeKmsKeyId")(parsed) or [])
+            + (_inner("KmsKeyId")(parsed) or [])
         ),
-        "sagemaker:outputkmskey": lambda asked: (
-            (_inner("OutputDataConfig", "KmsKeyId")(asked) or []) + (_inner("TransformOutput", "KmsKeyId")(asked) or [])
+        "sagemaker:outputkmskey": lambda parsed: (
+            (_inner("OutputDataConfig", "KmsKeyId")(parsed) or [])
+            + (_inner("TransformOutput", "KmsKeyId")(parsed) or [])
         ),
-        "sagemaker:vpcsubnets": lambda asked: (
-            (_inner("VpcConfig", "Subnets")(asked) or [])
-            + (_inner("NetworkConfig", "VpcConfig", "Subnets")(asked) or [])
+        "sagemaker:vpcsubnets": lambda parsed: (
+            (_inner("VpcConfig", "Subnets")(parsed) or [])
+            + (_inner("NetworkConfig", "VpcConfig", "Subnets")(parsed) or [])
         ),
-        "sagemaker:vpcsecuritygroupids": lambda asked: (
-            (_inner("VpcConfig", "SecurityGroupIds")(asked) or [])
-            + (_inner("NetworkConfig", "VpcConfig", "SecurityGroupIds")(asked) or [])
+        "sagemaker:vpcsecuritygroupids": lambda parsed: (
+            (_inner("VpcConfig", "SecurityGroupIds")(parsed) or [])
+            + (_inner("NetworkConfig", "VpcConfig", "SecurityGroupIds")(parsed) or [])
         ),
         "sagemaker:modelapprovalstatus": _inner("ModelApprovalStatus"),
     },
@@ -100,30 +101,30 @@ _KEYS: Mapping[str, Mapping[str, Callable[[Asked], Any]]] = {
 """Condition keys by service and how each is read from the call; a key that is not here is not decided."""
 
 
-def _mapped_function(asked: Asked) -> str | None:
+def _mapped_function(parsed: ParsedCall) -> str | None:
     """The function of an event source mapping; the call names the mapping only."""
     from moto.awslambda.models import lambda_backends
 
-    mapping = lambda_backends[ACCOUNT][REGION]._event_source_mappings.get(asked.get("UUID") or "")
+    mapping = lambda_backends[ACCOUNT][REGION]._event_source_mappings.get(parsed.get("UUID") or "")
     return str(mapping.function_arn) if mapping else None
 
 
-def _leading_keys(asked: Asked) -> list[str]:
+def _leading_keys(parsed: ParsedCall) -> list[str]:
     """The partition keys that the request touches: the first value of `Key`, `Item`, or of each batch entry."""
     found = []
     for key in ("Key", "Item"):
-        if isinstance(asked.parameters.get(key), Mapping):
-            found.append(_first_value(asked.parameters[key], asked))
-    values = asked.parameters.get("ExpressionAttributeValues") or {}
-    condition = str(asked.parameters.get("KeyConditionExpression") or "")
+        if isinstance(parsed.parameters.get(key), Mapping):
+            found.append(_first_value(parsed.parameters[key], parsed))
+    values = parsed.parameters.get("ExpressionAttributeValues") or {}
+    condition = str(parsed.parameters.get("KeyConditionExpression") or "")
     found += [next(iter(value.values())) for name, value in values.items() if f"= {name}" in f"{condition} "]
     return [str(one) for one in found if one is not None]
 
 
-def _first_value(item: Mapping[str, Any], asked: Asked) -> Any:
+def _first_value(item: Mapping[str, Any], parsed: ParsedCall) -> Any:
     from moto.dynamodb.models import dynamodb_backends
 
-    table = dynamodb_backends[ACCOUNT][REGION].tables.get(asked.parameters.get("TableName", ""))
+    table = dynamodb_backends[ACCOUNT][REGION].tables.get(parsed.parameters.get("TableName", ""))
     value = item.get(table.hash_key_attr) if table else None
     return next(iter(value.values())) if isinstance(value, Mapping) else None
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from infra.local.cloud import ACCOUNT
 from infra.local.iam.policies import Request, undecided, verdict
+from infra.local.kernel.cloud import ACCOUNT
 
 
 @dataclass(frozen=True, kw_only=True)

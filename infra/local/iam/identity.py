@@ -1,12 +1,7 @@
-"""IAM for the roles of the platform: each call with temporary keys needs what AWS would ask of its role.
+"""Decide each call with keys of an assumed role (`ASIA…`) before moto sees it.
 
-AWS weighs the role's policies, its permissions boundary and the resource's own policy, conditions included, against
-the action and the resource that a call names. moto 5.2.5 asks every service but S3 for a grant on `*`, ignores
-conditions and does not know PassRole. Here a call with keys of an assumed role (`ASIA…`) is decided before moto sees
-it; keys of the operator are not asked. A condition key that is not decided makes an Allow void and a Deny bite.
-
-Weaker than AWS: signatures are not verified (the token is), session policies are not read, loopback counts as secure
-transport, organisations' policies and VPC endpoint policies do not exist.
+The session's token is verified. Loopback counts as secure transport. A condition key without a value here makes an
+Allow void and a Deny apply.
 """
 
 from __future__ import annotations
@@ -18,19 +13,19 @@ from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from infra.local import patching
-from infra.local.calls import Call, Refusal, error_answer
-from infra.local.cloud import ACCOUNT, REGION
 from infra.local.iam.condition_keys import KEYS
 from infra.local.iam.decision import Case, why_not
-from infra.local.iam.handed_over import handed_over
-from infra.local.iam.needs import needs
+from infra.local.iam.passed_role_permissions import passed_role_permissions
 from infra.local.iam.policies import FAMILIES, Request, text_of
 from infra.local.iam.recording import Recording
+from infra.local.iam.required_permissions.catalogue import required_permissions
 from infra.local.iam.resource_policies import resource_policies
+from infra.local.kernel import patching
+from infra.local.kernel.calls import Call, Refusal, error_answer
+from infra.local.kernel.cloud import ACCOUNT, REGION
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 GLOBAL_KEYS: dict[str, str] = {
     "aws:principalarn": "the role's ARN",
@@ -42,7 +37,7 @@ GLOBAL_KEYS: dict[str, str] = {
     "aws:resourceaccount": "the account",
     "aws:currenttime": "the cloud's clock",
     "aws:epochtime": "the cloud's clock",
-    "aws:securetransport": "true: the loopback interface stands for TLS",
+    "aws:securetransport": "true: the loopback interface counts as TLS",
     "aws:sourceip": "127.0.0.1",
     "aws:viaawsservice": "true for what S3, SQS and SNS ask of KMS for the caller, else false",
     "aws:calledvia": "absent",
@@ -92,7 +87,7 @@ class Caller:
         return f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.role.name}/{self.session}"
 
 
-def install(cloud: Cloud) -> None:
+def guard_calls(cloud: Cloud) -> None:
     from moto.iam.access_control import PermissionResult
 
     buckets: Any = import_module("moto.s3.models")
@@ -109,7 +104,7 @@ def install(cloud: Cloud) -> None:
 def refused(cloud: Cloud, role_arn: str, operation: str, request: Request) -> Denial | None:
     """Why a service may not do `operation` in the role's name; None where it may, or where nobody enforces IAM."""
     identity: Identity | None = cloud.parts.get(Identity)
-    return identity.asked(role_arn, operation, request) if identity else None
+    return identity.decide(role_arn, operation, request) if identity else None
 
 
 class Identity:
@@ -125,14 +120,14 @@ class Identity:
         return self._refusal_of_caller(call) or self._refusal_of_service(call)
 
     def _refusal_of_service(self, call: Call) -> Refusal | None:
-        """Whoever calls: the role that a service is given must let it do what it will do."""
+        """For every caller: the role that is passed to a service must allow what the service will do."""
         from moto.iam.exceptions import NotFoundException
 
-        for role_arn, request in handed_over(self._cloud, call):
-            with suppress(NotFoundException):  # the call itself tells that there is no such role
-                denial = self.asked(role_arn, call.name, request)
+        for role_arn, request in passed_role_permissions(self._cloud, call):
+            with suppress(NotFoundException):  # the call itself fails for a role that does not exist
+                denial = self.decide(role_arn, call.name, request)
                 if denial is not None:
-                    return error_answer(call, "AccessDenied", _told(role_arn, denial))
+                    return error_answer(call, "AccessDenied", _described(role_arn, denial))
         return None
 
     def _refusal_of_caller(self, call: Call) -> Refusal | None:
@@ -141,13 +136,13 @@ class Identity:
         caller = self._caller(call)
         if caller is None:
             return error_answer(call, "InvalidClientTokenId", "The security token included in the request is invalid.")
-        for request in needs(call):
+        for request in required_permissions(call):
             denial = self._decide(caller, request, call.name)
             if denial is not None:
-                return error_answer(call, "AccessDenied", _told(caller.arn, denial))
+                return error_answer(call, "AccessDenied", _described(caller.arn, denial))
         return None
 
-    def asked(self, role_arn: str, operation: str, request: Request) -> Denial | None:
+    def decide(self, role_arn: str, operation: str, request: Request) -> Denial | None:
         """Why the role may not do what a service does in its name; None where it may."""
         from moto.iam.models import iam_backends
 
@@ -155,7 +150,7 @@ class Identity:
         return self._decide(Caller(role=role, session="service"), request, operation)
 
     def _decide(self, caller: Caller, request: Request, operation: str) -> Denial | None:
-        """A refusal is written down; so is what was allowed while somebody records."""
+        """Record a refusal, and what was allowed while recording is on."""
         context = {**self._context(caller, request), **self._resource_tags(request), **request.context}
         full = replace(request, context=context, principal=(caller.role.arn, caller.arn))
         case = Case(
@@ -231,7 +226,7 @@ class Identity:
         }
 
 
-def _told(who: str, denial: Denial) -> str:
+def _described(who: str, denial: Denial) -> str:
     return f"User: {who} is not authorized to perform: {denial.action} on resource: {denial.resource} {denial.reason}"
 
 

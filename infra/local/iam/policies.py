@@ -34,7 +34,7 @@ class Request:
     context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Condition keys in lower case with their values; a key that a request lacks is absent, or maps to `()`."""
     principal: tuple[str, ...] = ()
-    """The ARNs that stand for the caller: its role and its session; or a service's name."""
+    """The ARNs of the caller: its role and its session; or a service's name."""
 
 
 @lru_cache(maxsize=2048)
@@ -92,8 +92,8 @@ def _meets(statement: Mapping[str, Any], request: Request, with_principal: bool)
 
 
 def _names(statement: Mapping[str, Any], principal: tuple[str, ...]) -> bool:
-    """Whether the statement's principal is the caller. An account stands for what the account's own policies grant,
-    so it does not name a caller; `verdict` of its statements is asked with the account as principal."""
+    """Whether the statement's principal is the caller. An account means what the account's own policies grant,
+    so it does not name a caller; `verdict` of its statements is taken with the account as principal."""
     if "NotPrincipal" in statement:
         raise UndecidedError("NotPrincipal")
     named = statement.get("Principal", {})
@@ -226,7 +226,7 @@ OPERATORS: Mapping[str, tuple[bool, Any]] = {
     "IpAddress": (False, lambda actual, wanted: ipaddress.ip_address(actual) in ipaddress.ip_network(wanted)),
     "NotIpAddress": (True, lambda actual, wanted: ipaddress.ip_address(actual) in ipaddress.ip_network(wanted)),
 }
-"""Condition operators: whether negated, and the test of (request's value, policy's value). `Null` stands apart."""
+"""Condition operators: whether negated, and the test of (request's value, policy's value). `Null` is apart."""
 
 
 def text_of(document: Any) -> str:

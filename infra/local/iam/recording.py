@@ -1,4 +1,4 @@
-"""What was allowed, and by which policies: written down while somebody asks for it, for tests of least privilege."""
+"""Record allowed requests with the policies that allowed them, on demand, for tests of least privilege."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Recording:
                 return
             self._started.append({"arguments": list(arguments), "environment": dict(environment)})
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As JSON takes it: documents once, and each decision with their places among them."""
         with self._lock:
             allowed, started, dropped = list(self._allowed), list(self._started), self._dropped
@@ -100,15 +100,15 @@ class Recording:
             self.switch(on=bool(body.get("on")))
             answer: dict[str, Any] = {"on": self.is_on}
         else:
-            answer = self.told()
+            answer = self.as_json()
         data = json.dumps(answer).encode()
         start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
         return [data]
 
 
-def read(told: Mapping[str, Any]) -> list[Allowed]:
+def read(recorded: Mapping[str, Any]) -> list[Allowed]:
     """The decisions in an answer of the control route."""
-    documents = told["documents"]
+    documents = recorded["documents"]
     return [
         Allowed(
             role=row["role"],
@@ -120,7 +120,7 @@ def read(told: Mapping[str, Any]) -> list[Allowed]:
                 boundary=None if row["boundary"] is None else documents[row["boundary"]],
             ),
         )
-        for row in told["allowed"]
+        for row in recorded["allowed"]
     ]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from infra.local.cloud import ACCOUNT, REGION
 from infra.local.iam.policies import Request, text_of
+from infra.local.kernel.cloud import ACCOUNT, REGION
 
 
 def resource_policies(request: Request) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a service does under a role it was given: call a target of a kind it knows, or (Scheduler) any operation."""
+"""Call a target under the role that a service was given; Scheduler may call any operation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.events.targets import Undelivered, undelivered
 from infra.local.iam.roles import as_role
-from infra.local.messages.targets import Undelivered, undelivered
+from infra.local.kernel.cloud import ACCOUNT, Cloud
 
 # Universal targets name services as the JavaScript SDK does; these differ from botocore's names.
 _SDK_NAMES = {"sfn": "stepfunctions", "eventbridge": "events", "cloudwatchlogs": "logs"}
@@ -25,7 +25,7 @@ def call(
     principal: str,
     attributes: Mapping[str, str | int] | None = None,
 ) -> None:
-    """Make the call that the target stands for with the target's role; raises `Undelivered`.
+    """Make the call of the target with the target's role; raises `Undelivered`.
 
     `principal` is the service that assumes the role (`scheduler.amazonaws.com`); `attributes` go with the message to
     a queue or topic."""

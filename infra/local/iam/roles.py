@@ -1,4 +1,4 @@
-"""Clients that act as a role: what a state machine, a job or an endpoint does is asked of its role's policies."""
+"""Clients that act as a role: the role's policies decide what a state machine, a job or an endpoint may do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from infra.local.cloud import Cloud
-from infra.local.transport import connect
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.transport import connect
 
 _KEYS_LAST_S = 3000.0
 """A little less than the hour that assumed keys live."""

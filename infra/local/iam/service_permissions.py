@@ -1,4 +1,4 @@
-"""May a service of AWS deliver here? Asked of the policy of the queue, topic or function, and of its customer key.
+"""Whether a service of AWS may deliver to a queue, topic or function: its resource policy and its customer key decide.
 
 On AWS EventBridge, SNS and CloudWatch act as service principals: the receiver's own policy must let them, and so must
 the key policy of the key that encrypts it. What is forgotten there is lost without an error.
@@ -11,9 +11,9 @@ import json
 from importlib import import_module
 from typing import Any
 
-from infra.local.cloud import ACCOUNT
 from infra.local.iam.identity import GLOBAL_KEYS
 from infra.local.iam.policies import Request, verdict
+from infra.local.kernel.cloud import ACCOUNT
 
 OPEN_WITHOUT_POLICY = True
 _ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}

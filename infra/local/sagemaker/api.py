@@ -20,8 +20,8 @@ from moto.core.responses import ActionResult
 from moto.core.utils import get_service_model
 from moto.sagemaker.responses import SageMakerResponse
 
-from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.patching import replace
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.patching import replace
 
 Fields = dict[str, Any]
 """A request, or a resource as its Describe operation answers it, members named as in the API."""
@@ -147,7 +147,7 @@ def _join(path: str, name: str) -> str:
 
 
 def page(found: Iterable[Fields], request: Fields, key: str, *, time: str = "CreationTime") -> Fields:
-    """A List answer: filtered, sorted (newest first unless asked otherwise) and cut as the request says.
+    """A List answer: filtered, sorted (newest first unless the request says otherwise) and cut as the request says.
 
     `found` are resources that carry `Name` and `Status` for the filters beside their own members."""
     rows = [row for row in found if _wanted(row, request, time)]
@@ -175,7 +175,7 @@ def check_role(role_arn: str) -> None:
     """Refuse a role that does not exist or does not trust SageMaker, as every Create operation does."""
     from moto.iam.exceptions import NotFoundException
 
-    from infra.local.iam.trust import check_trust
+    from infra.local.kernel.trust import check_trust
 
     try:
         check_trust(role_arn, "sagemaker.amazonaws.com")
@@ -194,7 +194,7 @@ def tag(cloud: Cloud, resource_arn: str, tags: Iterable[Mapping[str, str]]) -> N
         kept.tags[resource_arn] = [{"Key": key, "Value": value} for key, value in merged.items()]
 
 
-def install_tags(cloud: Cloud) -> None:
+def serve_tags(cloud: Cloud) -> None:
     """ListTags, AddTags and DeleteTags for every resource that is kept here."""
     kept = records(cloud)
 

@@ -15,8 +15,8 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from infra.local.cloud import Cloud
 from infra.local.iam.roles import as_role
+from infra.local.kernel.cloud import Cloud
 
 
 class MoveError(Exception):

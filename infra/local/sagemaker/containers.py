@@ -20,9 +20,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.local import recorder
-from infra.local.cloud import Cloud
-from infra.local.sagemaker.packages import SITES, link, read_requirements
+from infra.local.kernel import call_tracer
+from infra.local.kernel.cloud import Cloud
+from infra.local.sagemaker.site_packages import SITES, link, read_requirements
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PACKAGES = "site-packages"
@@ -42,8 +42,8 @@ kept = (sys.prefix, sys.base_prefix, {root!r})
 sys.path[:] = [entry for entry in sys.path if entry.startswith(kept) and entry not in sites] + [{packages!r}]
 sys.meta_path[:] = [f for f in sys.meta_path if not getattr(f, "__module__", "").startswith("__editable__")]
 sys.path_hooks[:] = [h for h in sys.path_hooks if "__editable__" not in getattr(h, "__module__", "")]
-import recorder
-recorder.stand_by()
+import call_tracer
+call_tracer.trace_on_signal()
 """
 
 
@@ -53,7 +53,7 @@ class Image:
 
     name: str
     root: Path
-    """Stands for the image's `/`."""
+    """The folder for the image's `/`."""
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
     environment: Mapping[str, str]
@@ -103,7 +103,7 @@ class Images:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, uri: str) -> Image:
-        """The image that `uri` names. Raises LookupError when no Dockerfile stands for it."""
+        """The image that `uri` names. Raises LookupError when there is no Dockerfile for it."""
         repository = uri.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
         known = sorted((path.parent.name for path in self.repository.glob("containers/*/Dockerfile")), key=len)
         name = next((one for one in reversed(known) if f"-{repository}".endswith(f"-{one}")), None)
@@ -122,7 +122,7 @@ class Images:
         packages, sites = str(root / PACKAGES), [str(site) for site in SITES]
         text = _ISOLATE.format(root=str(root), packages=packages, sites=sites)
         (root / ".isolate" / "sitecustomize.py").write_text(text)
-        shutil.copyfile(Path(recorder.__file__), root / ".isolate" / "recorder.py")
+        shutil.copyfile(Path(call_tracer.__file__), root / ".isolate" / "call_tracer.py")
         return build(self.repository / "containers" / name / "Dockerfile", context=self.repository, root=root)
 
 

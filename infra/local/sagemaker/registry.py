@@ -1,7 +1,7 @@
 """SageMaker Model Registry: groups and versions of model packages as AWS keeps them, and their events.
 
 moto drops ModelLifeCycle, ModelCard, SourceUri and image digests, replaces what an update does not name by null,
-counts versions again after a deletion, takes a group twice, and tells nothing on the bus.
+counts versions again after a deletion, takes a group twice, and puts no event on the bus.
 Not covered and refused by name: validation and algorithm specifications (marketplace).
 """
 
@@ -12,17 +12,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from infra.local.cloud import ACCOUNT, Cloud
+from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.sagemaker.api import (
     Fields,
     RefusedError,
     answer,
     arn,
     in_milliseconds,
-    install_tags,
     invalid,
     page,
     records,
+    serve_tags,
     tag,
 )
 
@@ -36,9 +36,9 @@ class Versions:
     highest: Counter[str] = field(default_factory=Counter)
 
 
-def install(cloud: Cloud) -> None:
+def serve_registry(cloud: Cloud) -> None:
     """Serve groups and packages."""
-    install_tags(cloud)
+    serve_tags(cloud)
     _install_groups(cloud)
     _install_packages(cloud)
 
@@ -109,7 +109,7 @@ def _install_packages(cloud: Cloud) -> None:
     def delete(request: Fields) -> Fields:
         package = _package(cloud, request["ModelPackageName"])
         del records(cloud).of("model-package")[package["ModelPackageArn"]]
-        _tell(cloud, {**package, "ModelPackageStatus": "Deleted"})
+        _put_event(cloud, {**package, "ModelPackageStatus": "Deleted"})
         return {}
 
     answer("CreateModelPackage", lambda request: _create(cloud, request))
@@ -140,7 +140,7 @@ def _create(cloud: Cloud, request: Fields) -> Fields:
             raise invalid(f"Model package already exists: {package_arn}")
         records(cloud).of("model-package")[package_arn] = fields
     tag(cloud, package_arn, request.get("Tags", []))
-    _tell(cloud, fields)
+    _put_event(cloud, fields)
     return {"ModelPackageArn": package_arn}
 
 
@@ -195,7 +195,7 @@ def _update(cloud: Cloud, request: Fields) -> Fields:
         package |= {"LastModifiedTime": cloud.clock.now(), "LastModifiedBy": _CREATOR}
         _resolve_images(package.get("InferenceSpecification", {}))
     if {"ModelApprovalStatus", "ModelLifeCycle"} & set(request):
-        _tell(cloud, package)
+        _put_event(cloud, package)
     return {"ModelPackageArn": package["ModelPackageArn"]}
 
 
@@ -224,7 +224,7 @@ def _listed(cloud: Cloud, request: Fields) -> Fields:
     return page(found, request, "ModelPackageSummaryList")
 
 
-def _tell(cloud: Cloud, package: Fields) -> None:
+def _put_event(cloud: Cloud, package: Fields) -> None:
     cloud.emit(
         "aws.sagemaker",
         "SageMaker Model Package State Change",

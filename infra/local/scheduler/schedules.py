@@ -1,12 +1,6 @@
-"""EventBridge Scheduler and the schedules of rules: each due time calls its target, by the cloud's clock.
+"""Fire schedules of EventBridge Scheduler and of rules at each due time, in order, before a move of the clock returns.
 
-AWS fires schedules in their time zone, under the schedule's role, retries for a day and then uses the dead-letter
-queue. moto keeps schedules and fires none. A move of the clock fires every due time on the way, in order, before the
-move returns; what a target is told is the time that was due (`<aws.scheduler.scheduled-time>`), not the time of the
-machine.
-
-Weaker than AWS: a flexible time window fires at its start; retries are few and fast; a move over years with a rate of
-minutes fires all of it."""
+A target gets the time that was due (`<aws.scheduler.scheduled-time>`), not that of the machine."""
 
 from __future__ import annotations
 
@@ -20,15 +14,15 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
-from infra.local.cloud import ACCOUNT, Cloud
-from infra.local.dispatcher import dispatcher
+from infra.local.events import targets
+from infra.local.events.rules import deliver_to_targets
 from infra.local.iam import role_calls
 from infra.local.iam.identity import refused
-from infra.local.iam.needed import key_arn
 from infra.local.iam.policies import Request
-from infra.local.messages import targets
-from infra.local.messages.events import deliver_to_targets
-from infra.local.patching import replace
+from infra.local.iam.required_permissions.permission import key_arn
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.dispatcher import dispatcher
+from infra.local.kernel.patching import replace
 from infra.local.scheduler.schedule_times import next_due
 
 LOG = logging.getLogger(__name__)
@@ -148,7 +142,7 @@ class Schedules:
         }
 
 
-def install(cloud: Cloud) -> None:
+def fire_schedules(cloud: Cloud) -> None:
     models: Any = import_module("moto.scheduler.models")
     replace(models, unix_time=cloud.clock.timestamp, utcnow=lambda: cloud.clock.now().replace(tzinfo=None))
     _remember_when_rules_were_made(cloud)

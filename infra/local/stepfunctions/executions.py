@@ -15,7 +15,7 @@ from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryC
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramTimedOut
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
-from infra.local.cloud import Cloud
+from infra.local.kernel.cloud import Cloud
 from infra.local.sagemaker.api import in_milliseconds
 
 # moto's declared types know nothing of what is added here.
@@ -88,7 +88,7 @@ class Redriven(Worker):
 
 
 class Communication(_execution.BaseExecutionWorkerCommunication):  # type: ignore[misc]
-    """Told by the worker when its program has come to an end."""
+    """Called by the worker when its program has ended."""
 
     def __init__(self, execution: LocalExecution, env: Callable[[], Any]) -> None:
         super().__init__(execution)
@@ -103,14 +103,14 @@ class Communication(_execution.BaseExecutionWorkerCommunication):  # type: ignor
         if isinstance(state, ProgramEnded):
             self.execution.close(ExecutionStatus.SUCCEEDED, output=env.states.get_input())
         elif isinstance(state, ProgramError):
-            told = state.error or {}
-            self.execution.close(ExecutionStatus.FAILED, error=told.get("error"), cause=told.get("cause"))
+            failure = state.error or {}
+            self.execution.close(ExecutionStatus.FAILED, error=failure.get("error"), cause=failure.get("cause"))
         elif isinstance(state, ProgramTimedOut):
             self.execution.close(ExecutionStatus.TIMED_OUT)
 
 
 class LocalExecution(_execution.Execution):  # type: ignore[misc]
-    """moto's execution with the cloud's time, events, a redrive count, and an end that is told once."""
+    """moto's execution with the cloud's time, events, a redrive count, and one event at its end."""
 
     def __init__(self, *, cloud: Cloud, **given: Any) -> None:
         super().__init__(**given)
@@ -139,7 +139,7 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
 
     def start(self) -> None:
         self.exec_worker = self.make_worker(Worker)
-        self.tell()
+        self.put_status_event()
         self.exec_worker.start()
 
     def make_worker(self, kind: type[Worker]) -> Worker:
@@ -155,7 +155,7 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         return made
 
     def stop_for(self, error: str | None, cause: str | None) -> None:
-        """StopExecution: closed at once; the thread that runs a task learns of it within a moment."""
+        """StopExecution: closed at once; the thread that runs a task learns of it within milliseconds."""
         env = self.env
         self.error, self.cause = error, cause
         if self.close(ExecutionStatus.ABORTED, error=error, cause=cause):
@@ -173,7 +173,7 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
             self.output, self.error, self.cause = output, error, cause
             self.exec_status = status
             self.closed = True
-        self.tell()
+        self.put_status_event()
         self.ended.set()
         return True
 
@@ -249,7 +249,7 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         pools = [*self.earlier_tokens, *([self.env.callback_pool_manager] if self.exec_worker else [])]
         return any(pool.get(token) is not None for pool in pools)
 
-    def tell(self) -> None:
+    def put_status_event(self) -> None:
         """The event that AWS puts on the default bus at each change of status."""
         nothing = dict.fromkeys(
             ("stopDate", "output", "outputDetails", "redriveDate", "redriveStatusReason", "error", "cause",

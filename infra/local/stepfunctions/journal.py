@@ -1,9 +1,12 @@
-"""What an execution has done so far, so that a redrive can go on from there.
+"""Record what an execution has done, so that a redrive continues from there.
 
-Every visit of a state is noted where it happened (in the machine, a branch, an iteration) with the events that told of
-its beginning and, when it succeeded, its output and next state. A redriven run walks the program again from its start:
-what succeeded is taken from the notes, what had begun goes on without telling its beginning a second time, as on AWS:
-its next event links back to its first entry, and its EnteredTime stays.
+A redriven run walks the program again from its start. Each visit of a state is recorded with the ids of the events of
+its beginning and, when it succeeded, its output and next state:
+
+    first run:  A succeeded -> output kept;  B (Map): iteration 0 succeeded, iteration 1 failed
+    redrive:    A restored, no new event;    B continues without a second MapStateStarted; 0 restored; 1 runs again
+
+As on AWS, the next event links back to the first entry of the state, and its EnteredTime stays.
 """
 
 from __future__ import annotations
@@ -20,10 +23,10 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramRunning
 
-from infra.local import patching
+from infra.local.kernel import patching
 
-Mark = tuple[str, int | None]
-"""The type of an event that is told once in the life of a visit; of an iteration with its index."""
+EventKey = tuple[str, int | None]
+"""The type of an event that happens once in the life of a visit; for an iteration, with its index."""
 
 _ONCE = {"ParallelStateStarted", "MapStateStarted", "MapIterationStarted", "MapIterationSucceeded"}
 _TOO_LARGE = "States.DataLimitExceeded"
@@ -35,10 +38,10 @@ class Visit:
 
     kind: str
     """`Map`, `Task`, …"""
-    marks: dict[Mark, int] = field(default_factory=dict)
-    """The ids of the events that it has told."""
-    told: set[Mark] = field(default_factory=set)
-    """Of them, those that the present run has come to."""
+    events: dict[EventKey, int] = field(default_factory=dict)
+    """The ids of its events, of this run and of earlier ones."""
+    reached: set[EventKey] = field(default_factory=set)
+    """Those of them that the present run has reached: only the first time does an earlier event replace a new one."""
     entered_at: str = ""
     succeeded: bool = False
     output: Any = None
@@ -48,24 +51,24 @@ class Visit:
     inner: dict[int | None, Scope] = field(default_factory=dict)
     """By iteration; None for the branches of a Parallel."""
 
-    def known(self, mark: Mark) -> int | None:
-        """The event of an earlier run that told it already, when this run comes to it for the first time."""
-        return None if mark in self.told else self.marks.get(mark)
+    def earlier_event(self, key: EventKey) -> int | None:
+        """The id of the event of an earlier run, when this run reaches it for the first time."""
+        return None if key in self.reached else self.events.get(key)
 
-    def note(self, mark: Mark, event: int) -> None:
-        if mark[0] in ("ParallelStateStarted", "MapStateStarted") and mark in self.told:
-            # Tried again: all of it runs anew.
+    def note(self, key: EventKey, event: int) -> None:
+        if key[0] in ("ParallelStateStarted", "MapStateStarted") and key in self.reached:
+            # Retried within this run: its branches and iterations all run again.
             self.inner.clear()
-        self.marks[mark] = event
+        self.events[key] = event
 
     def forget(self) -> None:
-        """A result that was too large: a redrive runs the branches that succeeded too."""
+        """After a result that was too large: a redrive runs the branches that succeeded, too."""
         self.inner.clear()
-        self.marks = {mark: event for mark, event in self.marks.items() if mark[0] not in _ONCE}
+        self.events = {key: event for key, event in self.events.items() if key[0] not in _ONCE}
 
-    def resumed(self) -> Visit:
-        inner = {index: scope.resumed() for index, scope in list(self.inner.items())}
-        return replace(self, marks=dict(self.marks), told=set(), inner=inner)
+    def for_redrive(self) -> Visit:
+        inner = {index: scope.for_redrive() for index, scope in list(self.inner.items())}
+        return replace(self, events=dict(self.events), reached=set(), inner=inner)
 
 
 @dataclass(kw_only=True)
@@ -73,7 +76,7 @@ class Scope:
     """One run of a program: the machine's own, a Parallel's branches (no name is in two of them), an iteration's."""
 
     visits: dict[tuple[str, int], Visit] = field(default_factory=dict)
-    """By state and how often it was entered before."""
+    """By state and how often it was entered before: a loop enters the same state several times."""
     entries: Counter[str] = field(default_factory=Counter)
     """Of the present run."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -83,13 +86,17 @@ class Scope:
             self.entries[state] += 1
             return self.visits.setdefault((state, self.entries[state]), Visit(kind=kind))
 
-    def resumed(self) -> Scope:
-        """What a redriven run begins with."""
-        return Scope(visits={key: visit.resumed() for key, visit in list(self.visits.items())})
+    def for_redrive(self) -> Scope:
+        """A copy with which a redriven run begins."""
+        return Scope(visits={key: visit.for_redrive() for key, visit in list(self.visits.items())})
 
 
 def scope_of(env: Any) -> Scope:
-    """Where the states that `env` evaluates are noted."""
+    """The record of the program that `env` evaluates.
+
+    moto opens an inner environment per branch and iteration, without a link to its parent; `_link_frames` adds `outer`.
+    The nearest parent that visits a Map or Parallel owns the scope: one per iteration, one for all branches.
+    """
     known: Scope | None = vars(env).get("scope")
     if known is not None:
         return known
@@ -106,21 +113,21 @@ def scope_of(env: Any) -> Scope:
     return scope
 
 
-def install_journal() -> None:
-    """Note each visit; in a redriven run take what succeeded, and go on with what had begun."""
-    _evaluate_or_take()
-    _tell_once()
+def keep_journal() -> None:
+    """Record each visit; in a redriven run restore what succeeded, and continue what had begun."""
+    _evaluate_or_restore()
+    _add_events_once()
     _link_frames()
 
 
-def _evaluate_or_take() -> None:
+def _evaluate_or_restore() -> None:
     evaluate, take_input = CommonStateField._eval_body, CommonStateField._eval_state_input
 
-    def evaluate_or_take(self: Any, env: Any) -> None:
+    def evaluate_or_restore(self: Any, env: Any) -> None:
         visit = scope_of(env).enter(self.name, self.state_type.name)
         env.visit = env.event_history_context.visit = visit
         if visit.succeeded:
-            _take(visit, env)
+            _restore(visit, env)
             return
         try:
             evaluate(self, env)
@@ -128,17 +135,17 @@ def _evaluate_or_take() -> None:
             if failure.failure_event.error_name and failure.failure_event.error_name.error_name == _TOO_LARGE:
                 visit.forget()
             raise
-        _conclude(visit, env)
+        _keep_result(visit, env)
 
     def keep_entry(self: Any, env: Any) -> None:
         state = env.states.context_object.context_object_data["State"]
         env.visit.entered_at = state["EnteredTime"] = env.visit.entered_at or state["EnteredTime"]
         take_input(self, env)
 
-    patching.replace(CommonStateField, _eval_body=evaluate_or_take, _eval_state_input=keep_entry)
+    patching.replace(CommonStateField, _eval_body=evaluate_or_restore, _eval_state_input=keep_entry)
 
 
-def _take(visit: Visit, env: Any) -> None:
+def _restore(visit: Visit, env: Any) -> None:
     env.states.reset(visit.output)
     env.event_history_context.source_event_id = visit.last_event
     if visit.following is None:
@@ -147,7 +154,7 @@ def _take(visit: Visit, env: Any) -> None:
         env.next_state_name = visit.following
 
 
-def _conclude(visit: Visit, env: Any) -> None:
+def _keep_result(visit: Visit, env: Any) -> None:
     state = env.program_state()
     if not isinstance(state, ProgramRunning | ProgramEnded):
         return
@@ -156,7 +163,7 @@ def _conclude(visit: Visit, env: Any) -> None:
     visit.succeeded = True
 
 
-def _tell_once() -> None:
+def _add_events_once() -> None:
     add = EventManager.add_event
 
     def add_once(
@@ -168,18 +175,18 @@ def _tell_once() -> None:
         update_source_event_id: bool = True,
     ) -> int:
         visit: Visit | None = getattr(context, "visit", None)
-        mark = _mark(event_type, event_details)
-        known = visit.known(mark) if visit and mark else None
+        key = _event_key(event_type, event_details)
+        known = visit.earlier_event(key) if visit and key else None
         if known is None:
             known = add(self, context, event_type, event_details, timestamp, update_source_event_id)
-            if visit and mark:
-                visit.note(mark, known)
+            if visit and key:
+                visit.note(key, known)
         elif update_source_event_id:
-            # A Fail state that is come to again fails right after the redrive.
+            # No new event: later events link to the earlier one. A Fail state fails right after ExecutionRedriven.
             again = self.redriven if event_type == HistoryEventType.FailStateEntered else known
             context.source_event_id = context.last_published_event_id = again
-        if visit and mark:
-            visit.told.add(mark)
+        if visit and key:
+            visit.reached.add(key)
         if event_type == HistoryEventType.ExecutionRedriven:
             self.redriven = known
         return known
@@ -187,7 +194,7 @@ def _tell_once() -> None:
     patching.replace(EventManager, add_event=add_once)
 
 
-def _mark(event_type: HistoryEventType, details: Any) -> Mark | None:
+def _event_key(event_type: HistoryEventType, details: Any) -> EventKey | None:
     name = event_type.value
     if name.endswith("StateEntered"):
         return name, None
@@ -200,7 +207,7 @@ def _mark(event_type: HistoryEventType, details: Any) -> Mark | None:
 
 
 def _link_frames() -> None:
-    """Frames know what they were opened in, and see `$$.Map` of it (moto hides it from tasks of an iteration)."""
+    """Give inner environments a link to their parent, and its `$$.Map` (moto hides it from tasks of an iteration)."""
     method: Any = Environment.as_inner_frame_of
     open_frame = method.__func__
 

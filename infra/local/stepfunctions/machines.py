@@ -1,12 +1,8 @@
-"""Step Functions: moto's interpreter behind CloudFormation and the API, with what it lacks of AWS.
+"""Serve state machines by moto's interpreter: definitions, executions, histories, redrive.
 
-moto puts machines made by CloudFormation into a backend that executes nothing, names a nameless execution "None",
-tells no status change, keeps its own time, forgets why an execution was stopped, and cannot redrive one. It also
-refuses the error names `States.*` when they leave a Parallel or Map state. The parts: `executions.py` (one execution,
-its life and its answers), `tasks.py` (the calls that Task states make), `journal.py` and `redrive.py`, `waits.py`.
-
-Weaker than AWS: Express machines run as Standard ones; Distributed Map is refused by name; JSONata is not there.
-"""
+The parts: `executions.py` (one execution, its life and its answers), `tasks.py` (the calls of Task states),
+`journal.py` and `redrive.py`, `waits.py`. moto names a nameless execution "None" and refuses the error names
+`States.*` when they leave a Parallel or Map state; both are mended here."""
 
 from __future__ import annotations
 
@@ -30,14 +26,14 @@ from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from infra.local.cloud import Cloud
-from infra.local.parity import TASKS, task_name
-from infra.local.patching import replace, replace_entries
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace, replace_entries
+from infra.local.ledger.parity import TASKS, task_name
 from infra.local.stepfunctions.executions import LocalExecution, executions, find
-from infra.local.stepfunctions.journal import install_journal
+from infra.local.stepfunctions.journal import keep_journal
 from infra.local.stepfunctions.redrive import redrive
-from infra.local.stepfunctions.tasks import install_tasks
-from infra.local.stepfunctions.waits import install_waits, is_waiting
+from infra.local.stepfunctions.tasks import call_as_role
+from infra.local.stepfunctions.waits import is_waiting, wait_by_clock
 
 _INPUT_LIMIT_BYTES = 262_144
 _STATES = "moto.stepfunctions.parser.asl.component.state.exec"
@@ -57,32 +53,32 @@ def pending(cloud: Cloud) -> list[str]:
     return [f"execution {one.execution_arn}" for one in running if not is_waiting(cloud, one.execution_arn)]
 
 
-def install(cloud: Cloud) -> None:
+def run_machines(cloud: Cloud) -> None:
     replace_entries(cast("dict[str, Any]", default_user_config), stepfunctions={"execute_state_machine": True})
     replace(standard, stepfunctions_backends=parsed.stepfunctions_parser_backends)
     replace(parsed, Execution=functools.partial(LocalExecution, cloud=cloud))
     replace(CustomErrorName, __init__=lambda self, error_name: ErrorName.__init__(self, error_name=error_name))
     # moto describes the whole definition in its log whenever a state fails.
-    replace(EvalComponent, _log_failure_event_exception=_say_nothing, _log_exception=_say_nothing)
+    replace(EvalComponent, _log_failure_event_exception=_log_nothing, _log_exception=_log_nothing)
     _parse_once()
     _start(cloud)
     _answer(cloud)
-    install_waits(cloud)
-    install_journal()
-    install_tasks(cloud)
+    wait_by_clock(cloud)
+    keep_journal()
+    call_as_role(cloud)
     for module in _WITH_THREADS:
         replace(import_module(module), TMP_THREADS=cloud.threads)
     cloud.at_stop(lambda: _end_all(cloud))
 
 
 def _end_all(cloud: Cloud) -> None:
-    """What an execution waits for ends, in all its branches; nobody is told, the bus goes too."""
+    """What an execution waits for ends, in all its branches, without an event: the bus ends too."""
     for execution in list(executions(cloud).values()):
         if execution.exec_worker is not None and not execution.ended.is_set():
             execution.env.set_stop(stop_date=cloud.clock.now(), error=None, cause=None)
 
 
-def _say_nothing(*_: Any, **__: Any) -> None:
+def _log_nothing(*_: Any, **__: Any) -> None:
     return
 
 
@@ -169,7 +165,7 @@ def _answer(cloud: Cloud) -> None:
         return ActionResult(find(cloud, self._get_param("executionArn")).describe())
 
     def own_definition(self: Any) -> ActionResult:
-        # moto tells the definition that the machine has now.
+        # moto answers the definition that the machine has now.
         execution = find(cloud, self._get_param("executionArn"))
         return ActionResult(execution.to_describe_state_machine_for_execution_output())
 

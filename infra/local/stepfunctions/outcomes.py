@@ -1,4 +1,4 @@
-"""How a task of a state machine ends: what it waited for, its result as JSON, its failure."""
+"""How a task ends: wait for an event, write the result as JSON, build the failure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POLL_S = 0.05
 
 
 def waited(env: Any, event: threading.Event) -> bool:
-    """True when `event` came, False when the task was stopped, timed out or aborted before."""
+    """True when `event` was set, False when the task was stopped, timed out or aborted before."""
     while env.is_running():
         if event.wait(_POLL_S):
             return True

@@ -29,7 +29,7 @@ class NotRedrivableError(AWSError):
 
 
 def redrive(execution: LocalExecution, token: str | None = None) -> datetime:
-    """The time at which the execution goes on, or went on when the token came before.
+    """The time at which the execution goes on, or went on when the token arrived before.
 
     Raises NotRedrivableError; InvalidArn for an Express execution."""
     if execution.state_machine.type == StateMachineType.EXPRESS:
@@ -59,14 +59,14 @@ def _go_on(execution: LocalExecution, now: datetime) -> None:
     execution.stop_date = execution.output = execution.error = execution.cause = None
     worker = execution.make_worker(Redriven)
     env: Any = worker._get_evaluation_environment()
-    env.scope = scope_of(before).resumed()
+    env.scope = scope_of(before).for_redrive()
     worker.env = env
     _continue_history(before.event_manager, env)
     execution.exec_worker = worker
     execution.exec_status = ExecutionStatus.RUNNING
     execution.closed = False
     execution.ended.clear()
-    execution.tell()
+    execution.put_status_event()
     worker.start()
 
 

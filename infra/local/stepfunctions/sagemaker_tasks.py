@@ -19,10 +19,10 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceCallback,
 )
 
-from infra.local.cloud import Cloud
-from infra.local.patching import replace
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace
 from infra.local.sagemaker.api import in_milliseconds
-from infra.local.sagemaker.jobs import jobs
+from infra.local.sagemaker.jobs.jobs import jobs
 from infra.local.stepfunctions.outcomes import failure, waited
 
 _OPTIMIZED = {
@@ -90,10 +90,10 @@ def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
                 if not waited(env, jobs(cloud).ended[submitted[f"{kind}JobArn"]]):
                     getattr(client, f"stop_{kind.lower()}_job")(**named)
                     return {}
-                told = getattr(client, f"describe_{kind.lower()}_job")(**named)
-                told.pop("ResponseMetadata", None)
-                result = in_milliseconds(told)
-                if told[f"{kind}JobStatus"] == "Completed":
+                described = getattr(client, f"describe_{kind.lower()}_job")(**named)
+                described.pop("ResponseMetadata", None)
+                result = in_milliseconds(described)
+                if described[f"{kind}JobStatus"] == "Completed":
                     return result
                 raise FailureEventException(failure(self, env, "States.TaskFailed", json.dumps(result)))
 

@@ -1,6 +1,6 @@
 """What a Task state calls: the service integrations of Step Functions, made with the machine's role.
 
-moto's interpreter calls with the keys ak/sk, so no machine's policy is ever asked. It knows no SageMaker integration,
+moto's interpreter calls with the keys ak/sk, so no machine's policy is ever checked. It knows no SageMaker integration,
 names aws-sdk services by their lower-case endpoint, starts nested executions with parameters that botocore refuses,
 and leaves datetime objects in results, which no later state can read.
 """
@@ -25,9 +25,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 
-from infra.local.cloud import Cloud
 from infra.local.iam.roles import as_role
-from infra.local.patching import replace, replace_entries
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace, replace_entries
 from infra.local.sagemaker.api import in_milliseconds
 from infra.local.stepfunctions.outcomes import as_text, failure, pascal, waited
 from infra.local.stepfunctions.sagemaker_tasks import serve_sagemaker
@@ -76,7 +76,7 @@ _WITH_CLIENTS = (
 )
 
 
-def install_tasks(cloud: Cloud) -> None:
+def call_as_role(cloud: Cloud) -> None:
     def client_for(region: str, service: str, state_credentials: Any) -> Any:  # noqa: ARG001 (moto names it)
         return as_role(cloud, state_credentials.role_arn, service, principal="states.amazonaws.com")
 
@@ -140,12 +140,12 @@ def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:
                 if not waited(env, ended(cloud, arn)):
                     client.stop_execution(executionArn=arn)
                     return {}
-                told = client.describe_execution(executionArn=arn)
-                told.pop("ResponseMetadata", None)
-                result = pascal(in_milliseconds(told))
+                described = client.describe_execution(executionArn=arn)
+                described.pop("ResponseMetadata", None)
+                result = pascal(in_milliseconds(described))
                 if parse:
                     result |= {key: json.loads(result[key]) for key in ("Input", "Output") if key in result}
-                if told["status"] == "SUCCEEDED":
+                if described["status"] == "SUCCEEDED":
                     return result
                 raise FailureEventException(failure(self, env, "States.TaskFailed", json.dumps(result)))
 

@@ -29,8 +29,8 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackOutcomeTimedOut
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 
-from infra.local.cloud import Cloud
-from infra.local.patching import replace
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace
 from infra.local.stepfunctions.executions import stamp
 
 _POLL_S = 0.1
@@ -71,7 +71,7 @@ def pause(cloud: Cloud, env: Any, seconds: float) -> None:
             env.program_state_event.wait(min(left, _POLL_S))
 
 
-def install_waits(cloud: Cloud) -> None:
+def wait_by_clock(cloud: Cloud) -> None:
     _use_clock(cloud)
     replace(WaitFunction, _wait_interval=lambda _, env, wait_seconds: pause(cloud, env, wait_seconds))
     _wait_for_retries(cloud)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,13 +56,16 @@ def test_it_is_found_again_exported_and_ended(build: Path) -> None:
     shell = ["bash", "-c", shown, "bash", exported]
     seen = subprocess.run(shell, env={"AWS_PROFILE": "nobody"}, capture_output=True, text=True, check=True).stdout
     assert seen.split() == [first["endpoint_url"], "local", "eu-west-1"]
-    with urllib.request.urlopen(f"{first['endpoint_url']}/_millrace/health") as answer:
-        assert json.load(answer)["ready"]
+    kept = find_kept(build)
+    assert kept is not None
+    assert kept.environment == first["environment"]
+    assert kept.desk.now()
+    assert (build / "up.json").stat().st_mode & 0o077 == 0, "it holds the secret of the run"
     assert told("down", "--build", str(build)) == f"The local cloud has ended, process {first['pid']}.\n"
     assert _command(first["pid"]) == ""
     assert list(build.iterdir()) == []
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(f"{first['endpoint_url']}/_millrace/health")
+        kept.desk.now()
 
 
 def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
@@ -119,7 +121,7 @@ def test_a_file_of_another_process_is_not_believed(tmp_path: Path) -> None:
 def test_what_was_left_empty_is_bootstrapped_before_it_is_deployed_into(build: Path) -> None:
     """Else `cdk bootstrap` would find a bucket of the name that it wants."""
     address = json.loads(told("up", "--empty", "--json", "--build", str(build)))["endpoint_url"]
-    stacks = Desk(endpoint_url=address).client("cloudformation").describe_stacks
+    stacks = Desk(endpoint_url=address, secret="").client("cloudformation").describe_stacks
     assert stacks()["Stacks"] == []
     told("up", "--build", str(build))
     found = {stack["StackName"]: stack["StackStatus"] for stack in stacks()["Stacks"]}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from console.local_cloud.local_cloud import find_desk
+from console.local_cloud.local_cloud import Desk, find_desk
 from console.local_cloud.processes import Processes
 from millrace.errors import DeskError
 
@@ -20,14 +21,17 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     processes.stop()
 
 
-def find(processes: Processes, program: str) -> str:
+def find(processes: Processes, program: str) -> Desk:
     cloud = processes.start("local cloud", ["-c", program], log="cloud.log", program=[sys.executable])
-    return find_desk(cloud).endpoint_url
+    return find_desk(cloud)
 
 
-def test_the_address_is_found_among_other_lines(processes: Processes) -> None:
-    line = """print("a warning"); print('{"endpoint_url": "http://localhost:1"}', flush=True)"""
-    assert find(processes, f"{line}; import time; time.sleep(60)") == "http://localhost:1"
+def test_the_address_is_found_among_other_lines(processes: Processes, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hush")
+    announced = json.dumps({"endpoint_url": "http://localhost:1", "secret_file": str(tmp_path / "secret")})
+    line = f"""print("a warning"); print({announced!r}, flush=True)"""
+    expected = Desk(endpoint_url="http://localhost:1", secret="hush")
+    assert find(processes, f"{line}; import time; time.sleep(60)") == expected
 
 
 def test_a_cloud_that_ends_without_an_address_is_told(processes: Processes) -> None:

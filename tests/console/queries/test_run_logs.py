@@ -10,7 +10,7 @@ import pytest
 
 from console.queries.history import Call, Step
 from console.queries.run_logs import plainly, read_log
-from infra.local.cloudwatch.log_streams import log_streams
+from infra.local.logs.log_streams import log_streams
 
 MINE, OTHERS = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 

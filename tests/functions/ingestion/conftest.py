@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infra.local.cloud import Cloud
+from infra.local.kernel.cloud import Cloud
 from millrace.datasets.tables import Lake
 from millrace.names import WorkloadNames
 from tests.millrace.datasets.conftest import lake, names

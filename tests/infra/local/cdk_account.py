@@ -17,7 +17,7 @@ from typing import Any
 
 import boto3
 
-from infra.local.cloud import ACCOUNT, REGION
+from infra.local.kernel.cloud import ACCOUNT, REGION
 
 ROOT = Path(__file__).resolve().parents[3]
 CLI = ROOT / "build" / "node" / "node_modules" / ".bin" / "cdk"
@@ -35,6 +35,8 @@ class Account:
     """A cloud of its own, empty but for what the command line puts there."""
 
     endpoint_url: str
+    secret: str
+    """For the control routes."""
     folder: Path
 
     @property
@@ -102,7 +104,9 @@ def account_below(folder: Path) -> Iterator[Account]:
     with cloud:
         try:
             assert cloud.stdout is not None
-            yield Account(endpoint_url=json.loads(cloud.stdout.readline())["endpoint_url"], folder=folder)
+            announced = json.loads(cloud.stdout.readline())
+            secret = Path(announced["secret_file"]).read_text()
+            yield Account(endpoint_url=announced["endpoint_url"], secret=secret, folder=folder)
         finally:
             cloud.terminate()
 

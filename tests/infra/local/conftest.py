@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.local_cloud.lifecycle import _command
-from console.local_cloud.local_cloud import Desk
+from console.local_cloud.local_cloud import SECRET_VARIABLE, Desk
 
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
@@ -116,7 +116,7 @@ def test_the_clients_are_those_of_aws(person: Person) -> None:
 def test_a_drop_is_ingested(person: Person) -> None:
     person.type(said("python -m"))
     person.type(said("aws s3 cp"))
-    Desk(endpoint_url=person.shell["AWS_ENDPOINT_URL"]).wait(timeout_s=WAIT_S)
+    Desk(endpoint_url=person.shell["AWS_ENDPOINT_URL"], secret=person.shell[SECRET_VARIABLE]).wait(timeout_s=WAIT_S)
     (execution,) = person.ask(said("aws stepfunctions"))["executions"]
     assert execution["status"] == "SUCCEEDED"
     ended = person.ask(f"aws stepfunctions describe-execution --execution-arn {execution['executionArn']}")

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from infra.local.cloud import ACCOUNT, REGION
+from infra.local.kernel.cloud import ACCOUNT, REGION
 from tests.infra.local.cdk_account import ASSETS, DRIFT, INGEST, WAIT_S, Account, account_below, edited, retained
+from tests.infra.local.control import control
 
 DIRECT = ("deploy", "--all", "--require-approval", "never", "--method", "direct")
 HEAVY_BYTES = 100_000_000
@@ -78,13 +78,11 @@ def test_deployed_by_the_command_line_a_function_answers(account: Account, assem
 
 
 def test_the_roles_of_the_bootstrap_did_it_and_were_refused_nothing(account: Account) -> None:
-    with urllib.request.urlopen(f"{account.endpoint_url}/_millrace/api-calls") as told:
-        calls = json.load(told)
+    calls = control(account.endpoint_url, "api-calls", secret=account.secret)
     made = {name: count - calls["of_people"].get(name, 0) for name, count in calls["by_operation"].items()}
     assert made["cloudformation:CreateStack"] == len(account.stacks()) - 1
     assert made["s3:PutObject"] > 0
-    with urllib.request.urlopen(f"{account.endpoint_url}/_millrace/denials") as told:
-        assert json.load(told) == []
+    assert control(account.endpoint_url, "denials", secret=account.secret) == []
 
 
 def test_a_changed_machine_function_and_alarm_are_in_effect(account: Account, assembly: Path) -> None:

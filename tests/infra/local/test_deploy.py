@@ -7,6 +7,7 @@ import zipfile
 import pytest
 
 from infra.local.deploy import LARGE_BYTES, DeploymentError, deploy
+from tests.infra.local.control import control
 
 BUCKET = "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
 
@@ -105,9 +106,6 @@ def test_a_folder_goes_by_reference_and_a_small_archive_by_value(cloud, assembly
 
 
 def test_the_cloud_remembers_deployments(cloud, assembly, fresh):
-    import urllib.request
-
     name = fresh("stack")
     deploy(cloud.endpoint_url, assembly({name: {"P": parameter(f"/{name}")}}))
-    with urllib.request.urlopen(f"{cloud.endpoint_url}/_millrace/deployments") as answer:
-        assert json.load(answer)[-1]["stacks"][0]["name"] == name
+    assert control(cloud.endpoint_url, "deployments")[-1]["stacks"][0]["name"] == name

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import time
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,21 +16,29 @@ from typing import Any
 import boto3
 import pytest
 
+from tests.infra.local.control import control
+
 START = datetime(1997, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def past(tmp_path: Path) -> Iterator[str]:
-    """The address of a cloud in a process of its own."""
+def announced(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """What a cloud in a process of its own says when it is ready."""
     process = subprocess.Popen(
         [sys.executable, "-m", "infra.local", "--workspace", str(tmp_path / "w"), "--clock", START.isoformat()],
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
     with process.stdout:
-        yield json.loads(process.stdout.readline())["endpoint_url"]
+        yield json.loads(process.stdout.readline())
         process.terminate()
         assert process.wait(timeout=60) == 0
+
+
+@pytest.fixture
+def past(announced: dict[str, str]) -> str:
+    """Its address."""
+    return announced["endpoint_url"]
 
 
 @pytest.fixture
@@ -40,13 +47,14 @@ def old(past: str) -> Callable[[str], Any]:
     return lambda service: boto3.client(service, endpoint_url=past, region_name="eu-west-1", **keys)
 
 
-def move(past: str, to: datetime) -> None:
-    body = json.dumps({"to": to.isoformat()}).encode()
-    request = urllib.request.Request(f"{past}/_millrace/clock", data=body, method="POST")
-    urllib.request.urlopen(request, timeout=30).close()
+@pytest.fixture
+def move(announced: dict[str, str]) -> Callable[[datetime], Any]:
+    """Move its clock."""
+    secret = Path(announced["secret_file"]).read_text()
+    return lambda to: control(announced["endpoint_url"], "clock", {"to": to.isoformat()}, secret=secret)
 
 
-def test_all_agree_on_the_time(past: str, old: Any) -> None:
+def test_all_agree_on_the_time(old: Any, move: Callable[[datetime], Any]) -> None:
     cloudwatch, sqs, iam = old("cloudwatch"), old("sqs"), old("iam")
     services = ["lambda.amazonaws.com", "scheduler.amazonaws.com"]
     trust = {"Effect": "Allow", "Principal": {"Service": services}, "Action": "sts:AssumeRole"}
@@ -83,7 +91,7 @@ def test_all_agree_on_the_time(past: str, old: Any) -> None:
         Name="s", ScheduleExpression="cron(0 6 * * ? *)", FlexibleTimeWindow={"Mode": "OFF"},
         Target={"Arn": arn.replace("told", "work"), "RoleArn": role, "Input": "<aws.scheduler.scheduled-time>"},
     )  # fmt: skip
-    move(past, START + timedelta(days=1))
+    move(START + timedelta(days=1))
     deadline, events = time.monotonic() + 60, []
     while not events and time.monotonic() < deadline:
         events = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2).get("Messages", [])

@@ -2,7 +2,7 @@
 
 The test `b` of `test_a.py` is written `a: b`.
 
-- a resource type that moto does not know is skipped without a word
+- a resource type that moto does not know is skipped without an error
   stacks: an_unknown_type_raises_by_name_before_anything_is_made
 - a property that it does not know is dropped
   stacks: an_unknown_property_raises_by_name
@@ -30,7 +30,7 @@ The test `b` of `test_a.py` is written `a: b`.
   traps: a_parameter_keeps_its_default_on_update
 - a bucket policy's conditions are ignored, so that TLS-only means nobody
   identity: conditions_are_decided
-- every service but S3 is asked for a grant on `*`
+- every service but S3 checks a grant on `*`
   identity: each_service_is_asked_for_its_resource
 - PassRole is not known
   identity: a_role_is_passed_only_with_permission
@@ -44,7 +44,7 @@ The test `b` of `test_a.py` is written `a: b`.
   machines: nested_executions
 - an execution cannot be redriven
   redrive: only_what_failed_runs_again
-- DescribeStateMachineForExecution tells the definition that the machine has now
+- DescribeStateMachineForExecution answers the definition that the machine has now
   redrive: a_redrive_keeps_its_definition
 - of a task that is over, its token is called invalid
   redrive: what_was_stopped_goes_on_and_old_tokens_are_over
@@ -65,20 +65,20 @@ The test `b` of `test_a.py` is written `a: b`.
 - scalable targets and policies are kept, nothing scales and no alarm is made
   autoscaling: load_adds_processes_and_its_end_takes_them_away
 - input templates break on strings without quotes
-  event_input: template
+  target_input: template
 - Input and InputPath are not read
-  event_input: whole_part_or_constant
+  target_input: whole_part_or_constant
 - a target's failure is raised to the sender of the event
-  events: a_function_is_invoked_and_its_failure_stays_with_it
+  rules: a_function_is_invoked_and_its_failure_stays_with_it
 - schedule rules match every event
-  events: a_schedule_rule_and_a_disabled_rule_get_no_events
+  rules: a_schedule_rule_and_a_disabled_rule_get_no_events
 - S3's events share one id and sequencer
-  objects: ids_differ_and_sequencers_grow
-- their reason is wrong, and tags are told besides
-  objects: a_put_is_one_event_with_aws_names
-- a multipart upload is told twice
-  objects: a_multipart_upload_is_one_event
-- a bucket with access logs writes an object, and tells it, in every request
+  object_events: ids_differ_and_sequencers_grow
+- their reason is wrong, and tags are events of their own
+  object_events: a_put_is_one_event_with_aws_names
+- a multipart upload is two events
+  object_events: a_multipart_upload_is_one_event
+- a bucket with access logs writes an object, and its event, in every request
   traps: access_logs_write_no_objects
 - a queue calls its function inside SendMessage, once, with one message
   queues: messages_come_in_batches_and_are_deleted
@@ -94,16 +94,18 @@ The test `b` of `test_a.py` is written `a: b`.
   metrics: get_metric_statistics_knows_percentiles
 - metric math is empty
   metrics: metric_math
-- a forced alarm state is told to nobody
+- a forced alarm state is not sent
   alarms: a_forced_state_is_told
 - alarms are never evaluated
   alarms: a_metric_changes_the_state_and_the_event_is_awss
 - schedules never fire
   schedules: a_move_fires_every_due_time_in_order
 - commits of one Iceberg table overwrite each other
-  catalog: no_commit_of_four_writers_is_lost
+  table_versions: no_commit_of_four_writers_is_lost
 - the parser of template URLs knows localhost only
   traps: the_address_is_localhost
+- any web page is answered, its preflight too
+  web_pages: no_page_is_answered
 - small answers wait for an acknowledgement, those after `Expect: 100-continue` for a second
   server: a_small_object_is_put_without_delay
 - requests last for seconds while a few threads compute, and clients give up
@@ -124,10 +126,10 @@ The test `b` of `test_a.py` is written `a: b`.
   change_sets: without_changes_it_fails_and_is_not_executed
 - what a change set of a new stack fails at is in no event
   change_sets: a_failed_execution_is_rolled_back_with_its_reason
-- a condition function within another is taken for a value, and lists are told in Python's words
+- a condition function within another is taken for a value, and lists are answered in Python's syntax
   change_sets: conditions_stand_within_each_other
 - keys are handed out for a role that does not exist
-  assumption: a_role_that_does_not_exist_is_not_assumed
+  assume_role: a_role_that_does_not_exist_is_not_assumed
 - a real `cdk deploy` and `cdk destroy` fail
   cdk_cli: destroyed_by_the_command_line_only_the_data_is_left
 """
@@ -148,8 +150,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 import infra
-from infra.local.cloud import Cloud
-from infra.local.messages.queues import POLL_S
+from infra.local.kernel.cloud import Cloud
+from infra.local.sqs.queues import POLL_S
 from tests.infra.local import tiny_images
 from tests.infra.local.waiting import until
 

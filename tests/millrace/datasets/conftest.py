@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.cloud import Cloud
+from infra.local.kernel.cloud import Cloud
 from millrace.contract.load import load_contract
 from millrace.datasets import s3_io
 from millrace.datasets.tables import Lake

@@ -1,4 +1,8 @@
-"""Lambda functions, what hangs on them, and their log groups."""
+"""Lambda functions, their versions, aliases, layers, permissions and event sources, and log groups.
+
+In no template yet, but needed next: aliases with their versions, to roll a function back, and `EventInvokeConfig`, by
+which failed asynchronous invocations reach an owner.
+"""
 
 from __future__ import annotations
 
@@ -151,22 +155,6 @@ def _put_log_group(wanted: Wanted) -> Made:
     return Made(ref=name, attributes={"Arn": arn("logs", wanted, f"log-group:{name}:*")})
 
 
-def _put_log_policy(wanted: Wanted) -> Made:
-    wanted.call("logs", "PutResourcePolicy", **wanted.properties)
-    return Made(ref=wanted.properties["PolicyName"])
-
-
-def _put_metric_filter(wanted: Wanted) -> Made:
-    name = wanted.name("FilterName", longest=512)
-    wanted.call("logs", "PutMetricFilter", filterName=name, **wanted.rest("FilterName"))
-    return Made(ref=name)
-
-
-def _drop_metric_filter(wanted: Wanted, made: Made) -> None:
-    group = made.properties["LogGroupName"]
-    wanted.call("logs", "DeleteMetricFilter", filterName=made.ref, logGroupName=group)
-
-
 KINDS = {
     "AWS::Lambda::Function": Kind(
         put=_put_function,
@@ -190,13 +178,5 @@ KINDS = {
         put=_put_log_group,
         drop=by_ref("logs", "DeleteLogGroup", "logGroupName"),
         fixed=("LogGroupName",),
-    ),
-    "AWS::Logs::ResourcePolicy": Kind(
-        put=_put_log_policy,
-        drop=by_ref("logs", "DeleteResourcePolicy", "policyName"),
-        fixed=("PolicyName",),
-    ),
-    "AWS::Logs::MetricFilter": Kind(
-        put=_put_metric_filter, drop=_drop_metric_filter, fixed=("FilterName", "LogGroupName")
     ),
 }

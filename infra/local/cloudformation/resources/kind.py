@@ -1,4 +1,4 @@
-"""What a resource type is to the stack engine, and what a handler gets: the wanted state, the state before."""
+"""A resource type of the stack engine, and the desired and previous state that its handler gets."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from infra.local.cloud import Cloud
+    from infra.local.kernel.cloud import Cloud
 
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """A resource as it stands: its physical id (what `Ref` gives), its attributes and the properties it was made of."""
+    """A resource that exists: its physical id (what `Ref` gives), its attributes and the properties it was made of."""
 
     ref: str
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Kind:
     drop: Callable[[Wanted, Made], Any] | None = None
     """None: the resource goes with another one, or cannot go."""
     fixed: tuple[str, ...] = ()
-    """Properties whose change makes AWS replace the resource; `*` stands for all of them."""
+    """Properties whose change makes AWS replace the resource; `*` means all of them."""
 
     def is_replaced(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
         keys = set(before) | set(after) if "*" in self.fixed else set(self.fixed)
@@ -131,7 +131,7 @@ def as_text(value: Any) -> str:
 
 
 def arn(service: str, wanted: Wanted, rest: str) -> str:
-    from infra.local.cloud import ACCOUNT
+    from infra.local.kernel.cloud import ACCOUNT
 
     return f"arn:aws:{service}:{wanted.cloud.region}:{ACCOUNT}:{rest}"
 

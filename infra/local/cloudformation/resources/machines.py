@@ -1,4 +1,4 @@
-"""State machines, SageMaker's resources and autoscaling."""
+"""State machines and groups of the model registry; machines make endpoints and their scaling by API calls."""
 
 from __future__ import annotations
 
@@ -61,67 +61,6 @@ def _drop_package_group(wanted: Wanted, made: Made) -> None:
     wanted.call("sagemaker", "DeleteModelPackageGroup", ModelPackageGroupName=name)
 
 
-def _put_named(operation: str, key: str, path: str, attribute: str) -> Any:
-    def put(wanted: Wanted) -> Made:
-        name = wanted.name(key, longest=63)
-        wanted.call("sagemaker", operation, **{key: name}, **wanted.rest(key))
-        return Made(ref=arn("sagemaker", wanted, f"{path}/{name}"), attributes={attribute: name})
-
-    return put
-
-
-def _drop_named(operation: str, key: str) -> Any:
-    return lambda wanted, made: wanted.call("sagemaker", operation, **{key: made.attributes[key]})
-
-
-def _put_endpoint(wanted: Wanted) -> Made:
-    name = wanted.name("EndpointName", longest=63)
-    config = wanted.properties["EndpointConfigName"].rpartition("/")[2]
-    operation = "CreateEndpoint" if wanted.before is None else "UpdateEndpoint"
-    settings = wanted.rest("EndpointName", "EndpointConfigName", *(["Tags"] if wanted.before else []))
-    wanted.call("sagemaker", operation, EndpointName=name, EndpointConfigName=config, **settings)
-    return Made(ref=arn("sagemaker", wanted, f"endpoint/{name}"), attributes={"EndpointName": name})
-
-
-def _put_target(wanted: Wanted) -> Made:
-    wanted.call("application-autoscaling", "RegisterScalableTarget", **wanted.properties)
-    parts = [wanted.properties[key] for key in ("ResourceId", "ScalableDimension", "ServiceNamespace")]
-    return Made(ref="|".join(parts), attributes={"Id": "|".join(parts)})
-
-
-def _drop_target(wanted: Wanted, made: Made) -> None:
-    resource, dimension, namespace = made.ref.split("|")
-    wanted.call(
-        "application-autoscaling",
-        "DeregisterScalableTarget",
-        ResourceId=resource,
-        ScalableDimension=dimension,
-        ServiceNamespace=namespace,
-    )
-
-
-def _put_scaling(wanted: Wanted) -> Made:
-    made = wanted.call(
-        "application-autoscaling", "PutScalingPolicy", **_scaled(wanted.properties), **wanted.rest(*_SCALED)
-    )
-    return Made(ref=made["PolicyARN"], attributes={"Arn": made["PolicyARN"]})
-
-
-_SCALED = ("ScalingTargetId", "ResourceId", "ScalableDimension", "ServiceNamespace")
-
-
-def _scaled(properties: Any) -> dict[str, str]:
-    keys = _SCALED[1:]
-    if "ScalingTargetId" in properties:
-        return dict(zip(keys, properties["ScalingTargetId"].split("|"), strict=True))
-    return {key: properties[key] for key in keys}
-
-
-def _drop_scaling(wanted: Wanted, made: Made) -> None:
-    name = made.properties["PolicyName"]
-    wanted.call("application-autoscaling", "DeleteScalingPolicy", PolicyName=name, **_scaled(made.properties))
-
-
 KINDS = {
     "AWS::StepFunctions::StateMachine": Kind(
         put=_put_machine,
@@ -130,24 +69,5 @@ KINDS = {
     ),
     "AWS::SageMaker::ModelPackageGroup": Kind(
         put=_put_package_group, drop=_drop_package_group, fixed=("ModelPackageGroupName",)
-    ),
-    "AWS::SageMaker::Model": Kind(
-        put=_put_named("CreateModel", "ModelName", "model", "ModelName"),
-        drop=_drop_named("DeleteModel", "ModelName"),
-        fixed=("*",),
-    ),
-    "AWS::SageMaker::EndpointConfig": Kind(
-        put=_put_named("CreateEndpointConfig", "EndpointConfigName", "endpoint-config", "EndpointConfigName"),
-        drop=_drop_named("DeleteEndpointConfig", "EndpointConfigName"),
-        fixed=("*",),
-    ),
-    "AWS::SageMaker::Endpoint": Kind(
-        put=_put_endpoint, drop=_drop_named("DeleteEndpoint", "EndpointName"), fixed=("EndpointName",)
-    ),
-    "AWS::ApplicationAutoScaling::ScalableTarget": Kind(
-        put=_put_target, drop=_drop_target, fixed=("ResourceId", "ScalableDimension", "ServiceNamespace")
-    ),
-    "AWS::ApplicationAutoScaling::ScalingPolicy": Kind(
-        put=_put_scaling, drop=_drop_scaling, fixed=("PolicyName", *_SCALED)
     ),
 }

@@ -63,16 +63,6 @@ def _put_association(wanted: Wanted) -> Made:
     return Made(ref=made, attributes={"Id": made})
 
 
-def _put_route(wanted: Wanted) -> Made:
-    wanted.call("ec2", "CreateRoute", **wanted.properties)
-    return Made(ref=f"{wanted.properties['RouteTableId']}|{wanted.properties['DestinationCidrBlock']}")
-
-
-def _drop_route(wanted: Wanted, made: Made) -> None:
-    table, _, block = made.ref.partition("|")
-    wanted.call("ec2", "DeleteRoute", RouteTableId=table, DestinationCidrBlock=block)
-
-
 _WAYS = {"SecurityGroupIngress": "Ingress", "SecurityGroupEgress": "Egress"}
 _ANYWHERE = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 
@@ -119,24 +109,6 @@ def _permission(rule: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _put_group_rule(way: str) -> Any:
-    def put(wanted: Wanted) -> Made:
-        permission = _permission(wanted.properties)
-        group = wanted.properties["GroupId"]
-        wanted.call("ec2", f"AuthorizeSecurityGroup{way}", GroupId=group, IpPermissions=[permission])
-        return Made(ref=wanted.name("", longest=100))
-
-    return put
-
-
-def _drop_group_rule(way: str) -> Any:
-    def drop(wanted: Wanted, made: Made) -> None:
-        permission, group = _permission(dict(made.properties)), made.properties["GroupId"]
-        wanted.call("ec2", f"RevokeSecurityGroup{way}", GroupId=group, IpPermissions=[permission])
-
-    return drop
-
-
 def _put_endpoint(wanted: Wanted) -> Made:
     settings = wanted.rest("Tags", "SubnetIds", "SecurityGroupIds", "RouteTableIds", "PolicyDocument")
     listed = {
@@ -164,68 +136,6 @@ def _put_flow_log(wanted: Wanted) -> Made:
     return Made(ref=answer["FlowLogIds"][0], attributes={"Id": answer["FlowLogIds"][0]})
 
 
-def _put_acl(wanted: Wanted) -> Made:
-    if wanted.before is not None:
-        return wanted.before
-    tags = _tags(wanted, "network-acl")
-    made = wanted.call("ec2", "CreateNetworkAcl", TagSpecifications=tags, **wanted.get("VpcId"))["NetworkAcl"]
-    return Made(ref=made["NetworkAclId"], attributes={"Id": made["NetworkAclId"]})
-
-
-def _put_acl_entry(wanted: Wanted) -> Made:
-    operation = "CreateNetworkAclEntry" if wanted.before is None else "ReplaceNetworkAclEntry"
-    icmp = wanted.properties.get("Icmp")
-    settings = wanted.rest("Icmp", "Egress")
-    egress = str(wanted.properties.get("Egress", False)).lower() == "true"
-    wanted.call("ec2", operation, IcmpTypeCode=icmp, Egress=egress, **settings)
-    way = "egress" if egress else "ingress"
-    return Made(ref=f"{wanted.properties['NetworkAclId']}|{wanted.properties['RuleNumber']}|{way}")
-
-
-def _drop_acl_entry(wanted: Wanted, made: Made) -> None:
-    acl, number, way = made.ref.split("|")
-    wanted.call("ec2", "DeleteNetworkAclEntry", NetworkAclId=acl, RuleNumber=number, Egress=way == "egress")
-
-
-def _put_acl_association(wanted: Wanted) -> Made:
-    made = _associate(wanted, wanted.properties["SubnetId"], wanted.properties["NetworkAclId"])
-    return Made(ref=made, attributes={"AssociationId": made})
-
-
-def _drop_acl_association(wanted: Wanted, made: Made) -> None:
-    """The subnet goes back to the default list of its network, as on AWS."""
-    subnet = made.properties["SubnetId"]
-    vpc = wanted.call("ec2", "DescribeSubnets", SubnetIds=[subnet])["Subnets"][0]["VpcId"]
-    default = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "default", "Values": ["true"]}]
-    acl = wanted.call("ec2", "DescribeNetworkAcls", Filters=default)["NetworkAcls"][0]
-    _associate(wanted, subnet, acl["NetworkAclId"])
-
-
-def _associate(wanted: Wanted, subnet: str, acl: str) -> str:
-    of_subnet = [{"Name": "association.subnet-id", "Values": [subnet]}]
-    acls = wanted.call("ec2", "DescribeNetworkAcls", Filters=of_subnet)["NetworkAcls"]
-    old = next(one for each in acls for one in each["Associations"] if one["SubnetId"] == subnet)
-    replaced = {"AssociationId": old["NetworkAclAssociationId"], "NetworkAclId": acl}
-    return str(wanted.call("ec2", "ReplaceNetworkAclAssociation", **replaced)["NewAssociationId"])
-
-
-def _put_gateway(wanted: Wanted) -> Made:
-    if wanted.before is not None:
-        return wanted.before
-    tags = _tags(wanted, "internet-gateway")
-    made = wanted.call("ec2", "CreateInternetGateway", TagSpecifications=tags)["InternetGateway"]
-    return Made(ref=made["InternetGatewayId"], attributes={"InternetGatewayId": made["InternetGatewayId"]})
-
-
-def _put_attachment(wanted: Wanted) -> Made:
-    wanted.call("ec2", "AttachInternetGateway", **wanted.properties)
-    return Made(ref=f"IGW|{wanted.properties['VpcId']}")
-
-
-def _drop_attachment(wanted: Wanted, made: Made) -> None:
-    wanted.call("ec2", "DetachInternetGateway", **made.properties)
-
-
 KINDS = {
     "AWS::EC2::VPC": Kind(put=_put_vpc, drop=by_ref("ec2", "DeleteVpc", "VpcId"), fixed=("CidrBlock",)),
     "AWS::EC2::Subnet": Kind(
@@ -239,16 +149,11 @@ KINDS = {
     "AWS::EC2::SubnetRouteTableAssociation": Kind(
         put=_put_association, drop=by_ref("ec2", "DisassociateRouteTable", "AssociationId"), fixed=("*",)
     ),
-    "AWS::EC2::Route": Kind(put=_put_route, drop=_drop_route, fixed=("*",)),
     "AWS::EC2::SecurityGroup": Kind(
         put=_put_security_group,
         drop=by_ref("ec2", "DeleteSecurityGroup", "GroupId"),
         fixed=("GroupName", "GroupDescription", "VpcId"),
     ),
-    "AWS::EC2::SecurityGroupIngress": Kind(
-        put=_put_group_rule("Ingress"), drop=_drop_group_rule("Ingress"), fixed=("*",)
-    ),
-    "AWS::EC2::SecurityGroupEgress": Kind(put=_put_group_rule("Egress"), drop=_drop_group_rule("Egress"), fixed=("*",)),
     "AWS::EC2::VPCEndpoint": Kind(
         put=_put_endpoint,
         drop=lambda wanted, made: wanted.call("ec2", "DeleteVpcEndpoints", VpcEndpointIds=[made.ref]),
@@ -259,15 +164,4 @@ KINDS = {
         drop=lambda wanted, made: wanted.call("ec2", "DeleteFlowLogs", FlowLogIds=[made.ref]),
         fixed=("*",),
     ),
-    "AWS::EC2::NetworkAcl": Kind(
-        put=_put_acl, drop=by_ref("ec2", "DeleteNetworkAcl", "NetworkAclId"), fixed=("VpcId",)
-    ),
-    "AWS::EC2::NetworkAclEntry": Kind(
-        put=_put_acl_entry, drop=_drop_acl_entry, fixed=("NetworkAclId", "RuleNumber", "Egress")
-    ),
-    "AWS::EC2::SubnetNetworkAclAssociation": Kind(put=_put_acl_association, drop=_drop_acl_association, fixed=("*",)),
-    "AWS::EC2::InternetGateway": Kind(
-        put=_put_gateway, drop=by_ref("ec2", "DeleteInternetGateway", "InternetGatewayId")
-    ),
-    "AWS::EC2::VPCGatewayAttachment": Kind(put=_put_attachment, drop=_drop_attachment, fixed=("*",)),
 }

@@ -1,11 +1,15 @@
-"""Alarms, dashboards, the catalogue's databases and tables, and Athena's workgroups."""
+"""Alarms, dashboards, the catalogue's databases and tables, and Athena's workgroups.
+
+In no template yet, but needed next: a dashboard and a composite alarm per workload for its owner, and a workgroup in
+which people query decisions.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from infra.local.cloud import ACCOUNT
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+from infra.local.kernel.cloud import ACCOUNT
 
 
 def _put_alarm(wanted: Wanted) -> Made:

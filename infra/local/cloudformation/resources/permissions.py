@@ -1,4 +1,4 @@
-"""Roles and the policies on them."""
+"""Roles and the policies on them; `cdk bootstrap` deploys policies of their own and managed ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _know_managed(policy_arn: str) -> None:
     from moto.iam.aws_managed_policies import aws_managed_policies_data
     from moto.iam.models import AWSManagedPolicy, iam_backends
 
-    from infra.local.cloud import ACCOUNT
+    from infra.local.kernel.cloud import ACCOUNT
 
     policies = iam_backends[ACCOUNT]["aws"].managed_policies
     if policy_arn in policies:

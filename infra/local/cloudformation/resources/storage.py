@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
@@ -86,20 +85,14 @@ def _logging(_: Wanted, name: str, value: dict[str, Any]) -> None:
     """moto asks for the old log-delivery group, AWS takes a bucket policy too. The setting is kept, no log written."""
     from moto.s3.models import s3_backends
 
-    from infra.local.cloud import ACCOUNT
+    from infra.local.kernel.cloud import ACCOUNT
 
     target = value.get("DestinationBucketName", name)
     bucket = s3_backends[ACCOUNT]["aws"].buckets[name]
     bucket.logging = {"TargetBucket": target, "TargetPrefix": value.get("LogFilePrefix", "")}
 
 
-def _acl(wanted: Wanted, name: str, value: str) -> None:
-    kebab = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", value).lower()
-    wanted.call("s3", "PutBucketAcl", Bucket=name, ACL=kebab)
-
-
 _BUCKET_SETTINGS = _BucketSettings(
-    AccessControl=_acl,
     VersioningConfiguration=_setting("PutBucketVersioning", "VersioningConfiguration"),
     PublicAccessBlockConfiguration=_setting("PutPublicAccessBlock", "PublicAccessBlockConfiguration"),
     OwnershipControls=_setting("PutBucketOwnershipControls", "OwnershipControls"),

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.local.cloud import Cloud
 from infra.local.cloudwatch import metrics
+from infra.local.kernel.cloud import Cloud
 
 LONG_AGO = datetime(1997, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from infra.local.iam.decision import Case
-from infra.local.iam.grants import Grant, grants, needed, refusal, without, without_statement
 from infra.local.iam.policies import Request
+from tests.infra.local.iam.grants import Grant, grants, needed, refusal, without, without_statement
 
 ROLE = "arn:aws:iam::123456789012:role/r"
 

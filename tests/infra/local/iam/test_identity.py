@@ -9,7 +9,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from infra.local.iam.trust import check_trust
+from infra.local.kernel.trust import check_trust
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"

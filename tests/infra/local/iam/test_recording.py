@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from infra.local.cloud import Cloud
 from infra.local.iam import recording
 from infra.local.iam.decision import why_not
 from infra.local.iam.identity import Identity
 from infra.local.iam.recording import Allowed, Recording, read
 from infra.local.iam.roles import as_role
+from infra.local.kernel.cloud import Cloud
 from tests.infra.local import tiny_images
-
-
-def control(cloud: Cloud, body: dict[str, bool] | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(f"{cloud.endpoint_url}/_millrace/permissions", data) as answer:
-        return json.load(answer)
+from tests.infra.local.control import control
 
 
 @pytest.fixture
 def on(cloud: Cloud) -> Iterator[Callable[[], list[Allowed]]]:
     """Recording for one test; the value reads what was written."""
-    assert control(cloud, {"on": True}) == {"on": True}
-    yield lambda: read(control(cloud))
-    assert control(cloud, {"on": False}) == {"on": False}
+    assert control(cloud.endpoint_url, "permissions", {"on": True}) == {"on": True}
+    yield lambda: read(control(cloud.endpoint_url, "permissions"))
+    assert control(cloud.endpoint_url, "permissions", {"on": False}) == {"on": False}
 
 
 @pytest.fixture
@@ -66,19 +60,22 @@ def test_equal_requests_are_kept_once_with_the_policies_that_allowed_them(
 
 
 def test_nothing_is_written_while_it_is_off(cloud: Cloud, role: str, fresh: Callable[..., str]) -> None:
-    control(cloud, {"on": True})
-    control(cloud, {"on": False})
+    control(cloud.endpoint_url, "permissions", {"on": True})
+    control(cloud.endpoint_url, "permissions", {"on": False})
     send(cloud, role, fresh("queue"))
     cloud.parts[Identity].recording.start(["x"], {})
-    assert (control(cloud)["allowed"], control(cloud)["started"]) == ([], [])
+    assert (
+        control(cloud.endpoint_url, "permissions")["allowed"],
+        control(cloud.endpoint_url, "permissions")["started"],
+    ) == ([], [])
 
 
 def test_the_memory_has_a_bound(cloud: Cloud, role: str, fresh: Callable[..., str], monkeypatch: Any) -> None:
     monkeypatch.setattr(recording, "MOST", 3)
-    control(cloud, {"on": True})
+    control(cloud.endpoint_url, "permissions", {"on": True})
     for _ in range(3):
         send(cloud, role, fresh("queue"))
-    told = control(cloud, {"on": False}) and control(cloud)
+    told = control(cloud.endpoint_url, "permissions", {"on": False}) and control(cloud.endpoint_url, "permissions")
     assert (len(told["allowed"]), told["dropped"] > 0) == (3, True)
 
 
@@ -93,7 +90,7 @@ def test_a_process_is_kept_with_its_whole_environment(cloud: Cloud) -> None:
         assert process.wait() == 0
     finally:
         cloud.watchers.remove(kept.start)
-    (started,) = kept.told()["started"]
+    (started,) = kept.as_json()["started"]
     assert started["arguments"] == ["/bin/true"]
     assert started["environment"]["A"] == "1"
     assert not [name for name in started["environment"] if name.startswith("AWS_")]

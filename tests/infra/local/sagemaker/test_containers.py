@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.sagemaker.containers import REPOSITORY, Images, build
-from infra.local.sagemaker.packages import link
+from infra.local.sagemaker.site_packages import link
 from tests.infra.local import tiny_images
 
 
@@ -107,8 +107,8 @@ def test_the_process_sees_its_image_and_not_the_repository(tmp_path: Path) -> No
 RUN = """
 import json, pathlib, sys, threading, time
 from infra.local.sagemaker.containers import images
-from infra.local.endpoints.endpoint import endpoints
-from infra.local.server import running
+from infra.local.sagemaker.endpoints.endpoint import endpoints
+from infra.local.kernel.server import running
 from tests.infra.local import tiny_images
 workspace = pathlib.Path(sys.argv[1])
 with running(workspace / "cloud") as cloud:

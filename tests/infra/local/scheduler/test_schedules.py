@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.cloud import Cloud
+from infra.local.kernel.cloud import Cloud
 from tests.infra.local.waiting import until
 
 

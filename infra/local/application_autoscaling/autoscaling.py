@@ -1,0 +1,185 @@
+"""Scale endpoint variants while a policy's alarm is in ALARM.
+
+As on AWS: bounds hold at once, an alarm that stays is followed again after the cool-down, of several policies the
+largest proposal wins, and a target that is deregistered takes its policies with it."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from moto.applicationautoscaling.exceptions import AWSValidationException
+from moto.applicationautoscaling.models import ApplicationAutoscalingBackend, applicationautoscaling_backends
+from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
+
+from infra.local.application_autoscaling.target_tracking import Proposal, propose, watch
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.patching import replace
+from infra.local.sagemaker.endpoints.endpoint import Endpoint, endpoints
+from infra.local.sagemaker.endpoints.endpoints import set_weights
+from infra.local.sagemaker.endpoints.fleets import Variant
+
+_DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+_METRIC = "SageMakerVariantInvocationsPerInstance"
+_TICK_S = 0.25
+_COOLDOWN_S = 300.0
+
+
+@dataclass(kw_only=True)
+class Activities:
+    """What scaling did, and when it did it last."""
+
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    """Newest last, in the shape of DescribeScalingActivities."""
+    last: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By resource and direction (`In`, `Out`), in seconds of the cloud's clock."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def follow_policies(cloud: Cloud) -> None:
+    _check_registrations(cloud)
+    _keep_policies(cloud)
+    _answer_activities(cloud)
+    cloud.clock.on_move(lambda _, __: evaluate(cloud))
+    cloud.background("autoscaling", lambda: _tick(cloud))
+
+
+def _check_registrations(cloud: Cloud) -> None:
+    backend = ApplicationAutoscalingBackend
+    register, deregister = backend.register_scalable_target, backend.deregister_scalable_target
+
+    def register_checked(self: Any, namespace: str, r_id: str, *given: Any, **named: Any) -> Any:
+        if namespace == "sagemaker" and _variant(cloud, r_id) is None:
+            raise AWSValidationException(f"Could not find the endpoint and variant of resource ID {r_id}.")
+        return register(self, namespace, r_id, *given, **named)
+
+    def deregister_with_policies(self: Any, namespace: str, r_id: str, dimension: str) -> None:
+        deregister(self, namespace, r_id, dimension)
+        for policy in [one for one in self.policies.values() if one.resource_id == r_id]:
+            self.delete_scaling_policy(policy.policy_name, namespace, r_id, dimension)
+
+    replace(backend, register_scalable_target=register_checked, deregister_scalable_target=deregister_with_policies)
+
+
+def _keep_policies(cloud: Cloud) -> None:
+    put = ApplicationAutoscalingBackend.put_scaling_policy
+
+    def put_watched(self: Any, **named: Any) -> Any:
+        if named["service_namespace"] != "sagemaker":
+            return put(self, **named)
+        resource, name = named["resource_id"], named["policy_name"]
+        if resource not in self.targets.get(named["scalable_dimension"], {}):
+            raise AWSValidationException(f"No scalable target registered for resource ID: {resource}")
+        _check_policy(named["policy_type"], named["policy_body"] or {})
+        former = [one for one in self.policies.values() if (one.resource_id, one.policy_name) == (resource, name)]
+        policy = put(self, **named)
+        policy.alarms = watch(cloud, policy, former[0].alarms if former else [])
+        return policy
+
+    replace(ApplicationAutoscalingBackend, put_scaling_policy=put_watched)
+
+
+def _check_policy(kind: str | None, body: Mapping[str, Any]) -> None:
+    metric = body.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+    if kind != "TargetTrackingScaling" or metric != _METRIC:
+        raise AWSValidationException(f"the local cloud covers target tracking of {_METRIC} only, got {kind} {metric}")
+
+
+def _answer_activities(cloud: Cloud) -> None:
+    def describe(response: Any) -> str:
+        wanted = response._get_param("ResourceId")
+        lines = [one for one in reversed(activities(cloud).lines) if wanted in (None, one["ResourceId"])]
+        return json.dumps({"ScalingActivities": lines})
+
+    replace(ApplicationAutoScalingResponse, describe_scaling_activities=describe)
+
+
+def activities(cloud: Cloud) -> Activities:
+    return cloud.part(Activities)
+
+
+def _variant(cloud: Cloud, resource: str) -> tuple[Endpoint, Variant] | None:
+    """Endpoint and variant of `endpoint/NAME/variant/NAME`."""
+    _, name, _, variant = [*resource.split("/"), "", "", ""][:4]
+    endpoint = endpoints(cloud).get(name)
+    if endpoint is None or endpoint.blue is None or variant not in endpoint.blue.variants:
+        return None
+    return endpoint, endpoint.blue.variants[variant]
+
+
+def _tick(cloud: Cloud) -> None:
+    while not cloud.stopping.wait(_TICK_S):
+        evaluate(cloud)
+
+
+def evaluate(cloud: Cloud) -> None:
+    """Scale each registered variant as its bounds and policies say now."""
+    backend = applicationautoscaling_backends[ACCOUNT][cloud.region]
+    with activities(cloud).lock:
+        for resource, target in list(backend.targets.get(_DIMENSION, {}).items()):
+            found = _variant(cloud, resource)
+            if found is None:
+                continue
+            endpoint, variant = found
+            # An endpoint that is busy is looked at again when it no longer is; its lock keeps it so meanwhile.
+            with endpoint.lock:
+                if not endpoint.busy and (wanted := _wanted(cloud, backend, target, variant.desired)):
+                    _scale(cloud, endpoint, variant, resource, wanted)
+
+
+def _wanted(cloud: Cloud, backend: Any, target: Any, desired: int) -> Proposal | None:
+    """What the bounds ask for, else what the policies do; None when all is as it should be."""
+    low, high = int(target.min_capacity), int(target.max_capacity)
+    if desired < low:
+        return Proposal(instances=low, cause=f"minimum capacity was set to {low}")
+    if desired > high:
+        return Proposal(instances=high, cause=f"maximum capacity was set to {high}")
+    largest = max(_proposals(cloud, backend, target, desired), key=lambda one: one.instances, default=None)
+    if largest is None or (wanted := max(low, min(high, largest.instances))) == desired:
+        return None
+    return Proposal(instances=wanted, cause=largest.cause)
+
+
+def _proposals(cloud: Cloud, backend: Any, target: Any, desired: int) -> Iterator[Proposal]:
+    for policy in list(backend.policies.values()):
+        proposal = propose(cloud, policy, desired) if policy.resource_id == target.resource_id else None
+        if proposal is not None and _cooled(cloud, policy, _direction(proposal.instances, desired)):
+            yield proposal
+
+
+def _direction(wanted: int, desired: int) -> str:
+    return "Out" if wanted > desired else "In"
+
+
+def _cooled(cloud: Cloud, policy: Any, direction: str) -> bool:
+    """Whether the last scaling in this direction is long enough ago."""
+    given_s = policy.target_tracking_scaling_policy_configuration.get(f"Scale{direction}Cooldown")
+    last = activities(cloud).last.get((policy.resource_id, direction), -math.inf)
+    return cloud.clock.timestamp() - last >= (_COOLDOWN_S if given_s is None else float(given_s))
+
+
+def _scale(cloud: Cloud, endpoint: Endpoint, variant: Variant, resource: str, wanted: Proposal) -> None:
+    now, kept = cloud.clock.timestamp(), activities(cloud)
+    kept.last[resource, _direction(wanted.instances, variant.desired)] = now
+    kept.lines.append(
+        {
+            "ActivityId": str(uuid.uuid4()),
+            "ServiceNamespace": "sagemaker",
+            "ResourceId": resource,
+            "ScalableDimension": _DIMENSION,
+            "Description": f"Setting desired instance count to {wanted.instances}.",
+            "Cause": wanted.cause,
+            "StartTime": now,
+            "EndTime": now,
+            "StatusCode": "Successful",
+            "StatusMessage": f"Successfully set desired instance count to {wanted.instances}. "
+            "Change successfully fulfilled by sagemaker.",
+        }
+    )
+    change = [{"VariantName": variant.name, "DesiredInstanceCount": wanted.instances}]
+    set_weights(cloud, {"EndpointName": endpoint.name, "DesiredWeightsAndCapacities": change})

@@ -1,0 +1,101 @@
+"""The two alarms of target tracking, and the capacity that they ask for.
+
+As on AWS: three minutes above the target start the one, fifteen below nine tenths of it the other, and minutes without
+requests neither. moto makes them for DynamoDB and ECS only."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.cloudwatch.models import cloudwatch_backends
+
+from infra.local.cloudwatch.metric_store import key_of
+from infra.local.cloudwatch.metrics import Metrics
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+
+_MINUTE_S = 60
+_MINUTES_OUT = 3
+_MINUTES_IN = 15
+_IN_BELOW = 0.9
+_NAMESPACE = "AWS/SageMaker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """How many instances a policy wants, and which of its alarms is in ALARM."""
+
+    instances: int
+    cause: str
+
+
+def watch(cloud: Cloud, policy: Any, former: list[Any]) -> list[Any]:
+    """The policy's two alarms, high and low, made or changed; a policy that is put again keeps their names."""
+    settings = policy.target_tracking_scaling_policy_configuration
+    target = float(settings["TargetValue"])
+    kept = [alarm.name for alarm in former]
+    names = kept or [f"TargetTracking-{policy.resource_id}-Alarm{side}-{uuid.uuid4()}" for side in ("High", "Low")]
+    rules: tuple[tuple[str, int, float], ...] = (
+        ("GreaterThanThreshold", _MINUTES_OUT, target),
+        ("LessThanThreshold", _MINUTES_IN, _IN_BELOW * target),
+    )
+    return [
+        cloudwatch_backends[ACCOUNT][cloud.region].put_metric_alarm(
+            name=name,
+            description=f"DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {policy.policy_arn}.",
+            namespace=_NAMESPACE,
+            metric_name="InvocationsPerInstance",
+            dimensions=[{"Name": key, "Value": value} for key, value in _dimensions(policy.resource_id).items()],
+            statistic="Sum",
+            period=_MINUTE_S,
+            evaluation_periods=minutes,
+            comparison_operator=comparison,
+            threshold=threshold,
+            alarm_actions=[policy.policy_arn],
+        )
+        for name, (comparison, minutes, threshold) in zip(names, rules, strict=True)
+    ]
+
+
+def propose(cloud: Cloud, policy: Any, desired: int) -> Proposal | None:
+    """The capacity that the alarm in ALARM asks for; None without one, or when the desired capacity fits.
+
+    Requests are divided by the target, not the metric: that one is of the number of instances that were there then."""
+    settings = policy.target_tracking_scaling_policy_configuration
+    target = float(settings["TargetValue"])
+    high, low = policy.alarms
+    # The minute under way counts for more only: what it has so far is no sign of less.
+    if _sounds(high) and (wanted := _needed(cloud, policy, 1, target)) > desired:
+        return _proposal(wanted, high, policy)
+    if _sounds(low) and not settings.get("DisableScaleIn"):
+        wanted = _needed(cloud, policy, _MINUTES_IN, target)
+        return _proposal(wanted, low, policy) if 0 < wanted < desired else None
+    return None
+
+
+def _sounds(alarm: Any) -> bool:
+    return bool(alarm.state_value == "ALARM")
+
+
+def _proposal(wanted: int, alarm: Any, policy: Any) -> Proposal:
+    cause = f"monitor alarm {alarm.name} in state ALARM triggered policy {policy.policy_name}"
+    return Proposal(instances=wanted, cause=cause)
+
+
+def _needed(cloud: Cloud, policy: Any, minutes: int, target: float) -> int:
+    """Instances for the busiest of the last minutes and the one under way; 0 without any data."""
+    metrics: Metrics = cloud.parts[Metrics]
+    key = key_of(_NAMESPACE, "Invocations", _dimensions(policy.resource_id))
+    now = cloud.clock.timestamp()
+    start = now // _MINUTE_S * _MINUTE_S - minutes * _MINUTE_S
+    found = metrics.store.statistic(key, "Sum", _MINUTE_S, start, now + 0.001)
+    return math.ceil(max(found.values(), default=0.0) / target)
+
+
+def _dimensions(resource: str) -> Mapping[str, str]:
+    """Of `endpoint/NAME/variant/NAME`."""
+    _, endpoint, _, variant = resource.split("/")
+    return {"EndpointName": endpoint, "VariantName": variant}

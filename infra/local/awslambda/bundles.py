@@ -1,0 +1,96 @@
+"""Where a function's code and layers lie on disk: published by reference, or unzipped once by digest."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import json
+import threading
+import zipfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from infra.local.kernel.cloud import Cloud
+
+REFERENCE = ".asset.json"
+"""The only member of a zip that refers to a staged file or folder: `{"path": "/absolute/path"}`."""
+RUNTIME_MODULES = (
+    "awslambdaric",
+    "runtime_client",
+    "simplejson",
+    "snapshot_restore_py",
+    "boto3",
+    "botocore",
+    "s3transfer",
+    "jmespath",
+    "dateutil",
+    "six",
+    "urllib3",
+)
+"""What AWS's managed Python runtime brings: its client with two dependencies, and the SDK."""
+
+_unzipping = threading.Lock()
+
+
+def code_root(cloud: Cloud, function: Any) -> Path:
+    """The folder that is `/var/task` of this function (moto's `LambdaFunction`)."""
+    return _unpacked(function.code_bytes, cloud.workspace / "functions" / "code")
+
+
+def layer_roots(cloud: Cloud, function: Any) -> list[Path]:
+    """The folders that together are `/opt`, the one that wins first (the last in the function's list)."""
+    models: Any = import_module("moto.awslambda.models")
+    backend = models.lambda_backends[function.account_id][function.region]
+    versions = [backend.layers_versions_by_arn(layer["Arn"]) for layer in function.layers]
+    layers = cloud.workspace.parent / "layers"
+    return [_unpacked(version.code_bytes, layers) for version in reversed(versions)]
+
+
+def runtime_root(cloud: Cloud) -> Path:
+    """A folder of links to what the managed runtime brings, and nothing else of the host's packages.
+
+    A function that forgot to bundle a package fails here as it would on AWS."""
+    root = cloud.workspace / "functions" / "runtime"
+    with _unzipping:
+        if not root.exists():
+            building = root.with_name("runtime.new")
+            building.mkdir(parents=True, exist_ok=True)
+            for name in RUNTIME_MODULES:
+                source = _location(name)
+                link = building / source.name
+                if not link.exists():
+                    link.symlink_to(source)
+            building.rename(root)
+    return root
+
+
+def _location(module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"the local cloud needs {module!r} for the functions' runtime")
+    origin = Path(spec.origin)
+    return origin.parent if origin.name == "__init__.py" else origin
+
+
+def _unpacked(content: bytes, folder: Path) -> Path:
+    if not content:
+        raise FileNotFoundError("expected a zip as the code of the function or layer, got no bytes")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if archive.namelist() != [REFERENCE]:
+            return _unzipped(archive, folder / hashlib.sha256(content).hexdigest())
+        staged = Path(json.loads(archive.read(REFERENCE))["path"])
+    if staged.is_dir():
+        return staged
+    with zipfile.ZipFile(staged) as archive, staged.open("rb") as file:
+        return _unzipped(archive, folder / hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _unzipped(archive: zipfile.ZipFile, root: Path) -> Path:
+    with _unzipping:
+        if not root.exists():
+            building = root.with_name(f"{root.name}.new")
+            archive.extractall(building)
+            building.rename(root)
+    return root

@@ -1,0 +1,74 @@
+"""First file of a function's process: sets the import path of AWS's Python runtime, then runs AWS's own client.
+
+Started with `python -I -S`, so that nothing of the host's packages or environment is on the path.
+Arguments: the folders in front of the standard library joined by `:`, the handler."""
+
+from __future__ import annotations
+
+import atexit
+import io
+import os
+import runpy
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+
+
+class Lines(io.TextIOBase):
+    """Writes whole lines to a descriptor, each in one piece.
+
+    The workers of a function append to one log; AWS's client flushes after each part of a line, so that without this
+    the lines of two workers, and with them metrics in log lines, run into each other."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        complete, newline, self._rest = (self._rest + text).rpartition("\n")
+        if newline:
+            self._put(complete + newline)
+        return len(text)
+
+    def end(self) -> None:
+        """Write what is left of a line."""
+        self._put(self._rest)
+        self._rest = ""
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def _put(self, text: str) -> None:
+        data = text.encode(errors="backslashreplace")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+def main() -> None:
+    folders, handler = sys.argv[1:]
+    sys.path[:0] = folders.split(":")
+    # A bundle is read-only on AWS; its folder stays as it was staged.
+    sys.dont_write_bytecode = True
+    sys.stdout, sys.stderr = Lines(1), Lines(2)
+    atexit.register(sys.stdout.end)
+    atexit.register(sys.stderr.end)
+    _trace_calls()
+    sys.argv = ["bootstrap", handler]
+    runpy.run_module("awslambdaric", run_name="__main__")
+
+
+def _trace_calls() -> None:
+    """Load the call tracer by its file, since the repository is not on the import path of a function."""
+    path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "kernel", "call_tracer.py")
+    spec = spec_from_file_location("call_tracer", path)
+    assert spec is not None
+    assert spec.loader is not None
+    call_tracer = module_from_spec(spec)
+    spec.loader.exec_module(call_tracer)
+    call_tracer.trace_on_signal()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Invoke: synchronous, asynchronous and dry runs, with the answer, log tail and error that AWS gives.
+
+Every way to a function (Invoke, Step Functions, SNS, SQS, EventBridge, S3) ends in moto's `LambdaFunction.invoke`, so
+that is what is replaced."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, cast
+
+from moto.core.config import default_user_config
+
+from infra.local.awslambda import asynchronous
+from infra.local.awslambda.pools import Functions
+from infra.local.awslambda.workers import KeyRefusedError
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.dispatcher import dispatcher
+from infra.local.kernel.patching import replace, replace_entries
+
+UNTRUSTED = "The role defined for the function cannot be assumed by Lambda."
+
+
+def run_functions(cloud: Cloud) -> None:
+    models: Any = import_module("moto.awslambda.models")
+    # The name of the backend that has layers and versions.
+    replace_entries(cast("dict[str, Any]", default_user_config), **{"lambda": {"use_docker": True}})
+    functions = cloud.parts[Functions] = Functions(cloud)
+
+    def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> bytes:
+        return _answer(cloud, functions, self, _bytes(body), request_headers, response_headers)
+
+    replace(models.LambdaFunction, invoke=invoke)
+    _keep_dead_letter_queues(models.LambdaFunction)
+    _keep_the_last_invoke_config(models.LambdaBackend)
+
+
+def function_of(cloud: Cloud, name_or_arn: str) -> Any:
+    """moto's function by name or ARN, version or alias included; raises moto's error when there is none."""
+    from moto.awslambda.models import lambda_backends
+
+    return lambda_backends[ACCOUNT][cloud.region].get_function(name_or_arn)
+
+
+def cold_starts(cloud: Cloud) -> dict[str, int]:
+    """How many workers were started so far, by function."""
+    functions: Functions = cloud.parts[Functions]
+    return dict(functions.cold_starts)
+
+
+def pending(cloud: Cloud) -> list[str]:
+    """The asynchronous invocations and deliveries under way; the dispatcher's whole queue."""
+    return dispatcher(cloud).pending()
+
+
+def _answer(
+    cloud: Cloud, functions: Functions, function: Any, payload: bytes, headers: Mapping[str, str], answered: Any
+) -> bytes:
+    request_id = answered["x-amzn-requestid"] = str(uuid.uuid4())
+    kind = {name.lower(): value for name, value in dict(headers).items()}.get("x-amz-invocation-type")
+    if kind == "DryRun":
+        return b""
+    if kind == "Event":
+        asynchronous.send(cloud, function, payload, request_id)
+        return b""
+    _refuse_when_throttled(function)
+    try:
+        outcome = functions.invoke(function, payload, request_id)
+    except KeyRefusedError as error:
+        raise _refused("KMSAccessDeniedException", str(error), 502) from error
+    except PermissionError as error:
+        raise _refused("AccessDeniedException", UNTRUSTED, 403) from error
+    answered["x-amz-executed-version"] = str(function.version)
+    answered["x-amz-log-result"] = base64.b64encode(outcome.log_tail).decode()
+    if outcome.error:
+        answered["x-amz-function-error"] = outcome.error
+    return outcome.payload
+
+
+def _refuse_when_throttled(function: Any) -> None:
+    if function.reserved_concurrency is not None and int(function.reserved_concurrency) == 0:
+        raise _refused("TooManyRequestsException", "Rate Exceeded.", 429)
+
+
+def _refused(code: str, message: str, status: int) -> Exception:
+    from moto.awslambda.exceptions import LambdaClientError
+
+    error = LambdaClientError(code, message)
+    error.code = status
+    return error
+
+
+def _bytes(body: Any) -> bytes:
+    return body if isinstance(body, bytes) else (body or "{}").encode()
+
+
+def _keep_dead_letter_queues(kind: Any) -> None:
+    """moto drops `DeadLetterConfig`, and tracing on update."""
+    initialise, configure, describe = kind.__init__, kind.update_configuration, kind.get_configuration
+
+    def start(self: Any, account_id: str, spec: dict[str, Any], region: str, version: Any = 1) -> None:
+        self.dead_letter_arn = spec.get("DeadLetterConfig", {}).get("TargetArn", "")
+        initialise(self, account_id, spec, region, version)
+        _check_trust(self.role)
+
+    def update_configuration(self: Any, updates: dict[str, Any]) -> Any:
+        if "DeadLetterConfig" in updates:
+            self.dead_letter_arn = updates["DeadLetterConfig"].get("TargetArn", "")
+        self.tracing_config = updates.get("TracingConfig", self.tracing_config)
+        return configure(self, updates)
+
+    def get_configuration(self: Any, on_create: bool = False) -> dict[str, Any]:
+        dead_letters = {"DeadLetterConfig": {"TargetArn": self.dead_letter_arn}} if self.dead_letter_arn else {}
+        return {**describe(self, on_create), **dead_letters}
+
+    replace(kind, __init__=start, update_configuration=update_configuration, get_configuration=get_configuration)
+
+
+def _check_trust(role_arn: str) -> None:
+    from moto.awslambda.exceptions import InvalidParameterValueException
+    from moto.iam.exceptions import NotFoundException
+
+    from infra.local.kernel.trust import check_trust
+
+    with suppress(NotFoundException):  # moto says it itself, in AWS's words
+        try:
+            check_trust(role_arn, "lambda.amazonaws.com")
+        except PermissionError as error:
+            raise InvalidParameterValueException(UNTRUSTED) from error
+
+
+def _keep_the_last_invoke_config(kind: Any) -> None:
+    """moto appends each event-invoke configuration and goes on answering the first."""
+    put = kind.put_function_event_invoke_config
+
+    def put_function_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> Any:
+        answer = put(self, function_name, config)
+        function = self.get_function(function_name)
+        function.event_invoke_config[:] = function.event_invoke_config[-1:]
+        return answer
+
+    replace(kind, put_function_event_invoke_config=put_function_event_invoke_config)

@@ -1,0 +1,208 @@
+"""The workers of each function: one is taken for each invocation, started where none is idle, and put back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.local.awslambda.runtime_api import Invocation
+from infra.local.awslambda.workers import Worker, fingerprint
+from infra.local.kernel.cloud import Cloud
+
+WORKERS_PER_FUNCTION = max(2, os.cpu_count() or 1)
+"""More invocations at once wait their turn: more processes than cores only cost their start. AWS starts up to a
+thousand."""
+LIFETIME_S = 45 * 60.0
+"""A worker older than this is not reused: its role's keys last an hour, as on AWS."""
+TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The result of one invocation."""
+
+    request_id: str
+    payload: bytes
+    error: str = ""
+    """`Unhandled` when the function failed for any reason; as in X-Amz-Function-Error."""
+    log_tail: bytes = b""
+    duration_s: float = 0.0
+
+
+class Pool:
+    """The workers of one function; a change of its code or configuration retires those that are idle."""
+
+    def __init__(self, cloud: Cloud, name: str) -> None:
+        self.log = cloud.workspace / "logs" / "functions" / f"{name}.log"
+        self._cloud = cloud
+        self._idle: list[Worker] = []
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def invoke(self, function: Any, invocation: Invocation, cold_starts: Counter[str]) -> Outcome:
+        start = self.log.stat().st_size if self.log.exists() else 0
+        worker, cold = self._take(function)
+        began = time.monotonic()
+        if worker is None:
+            worker = self._start(function, cold_starts)
+        ready = time.monotonic()
+        try:
+            if worker.alive:
+                worker.run(invocation)
+        finally:
+            self._put_back(worker)
+        duration_s = time.monotonic() - ready
+        error_type = _failure_type(worker, invocation)
+        self._report(worker, invocation, duration_s, ready - began if cold else None, error_type)
+        return self._outcome(worker, invocation, error_type, start, duration_s)
+
+    def _take(self, function: Any) -> tuple[Worker | None, bool]:
+        """An idle worker, or None and the right to start one; waits while all are busy."""
+        # A worker belongs to one version of code and settings (its fingerprint); `_retire` ends old ones. `_count`
+        # holds idle, busy and starting workers: it is raised here, under the lock, before the slow start outside of
+        # it, so that two callers cannot both start the last one.
+        wanted = fingerprint(function)
+        limit = min(WORKERS_PER_FUNCTION, int(function.reserved_concurrency or WORKERS_PER_FUNCTION))
+        with self._changed:
+            while True:
+                self._retire(wanted, function.function_arn)
+                for worker in reversed(self._idle):
+                    if worker.fingerprint == wanted:
+                        self._idle.remove(worker)
+                        return worker, False
+                if self._count < limit:
+                    self._count += 1
+                    return None, True
+                self._changed.wait(1.0)
+
+    def _start(self, function: Any, cold_starts: Counter[str]) -> Worker:
+        try:
+            worker = Worker(self._cloud, function, self.log)
+        except BaseException:
+            self._forget_one()
+            raise
+        cold_starts[function.function_name] += 1
+        worker.wait_until_ready()
+        return worker
+
+    def _put_back(self, worker: Worker) -> None:
+        if not worker.alive:
+            return self._forget_one()
+        with self._changed:
+            self._idle.append(worker)
+            self._changed.notify()
+        return None
+
+    def _forget_one(self) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify()
+
+    def _retire(self, wanted: str, function_arn: str) -> None:
+        oldest = time.monotonic() - LIFETIME_S
+        for worker in list(self._idle):
+            # Two versions of a function may serve at once; only a full house makes the other version go.
+            full = self._count >= WORKERS_PER_FUNCTION
+            changed = worker.fingerprint != wanted and (worker.function_arn == function_arn or full)
+            if changed or worker.born < oldest or not worker.alive:
+                self._idle.remove(worker)
+                self._count -= 1
+                worker.end()
+
+    def _outcome(
+        self, worker: Worker, invocation: Invocation, error_type: str, start: int, duration_s: float
+    ) -> Outcome:
+        payload = invocation.response
+        if error_type:
+            payload = invocation.error or worker.api.initialisation_error
+            payload = payload or _platform_error(worker, invocation, error_type)
+        return Outcome(
+            request_id=invocation.request_id,
+            payload=payload or b"null",
+            error="Unhandled" if error_type else "",
+            log_tail=_tail(self.log, start),
+            duration_s=duration_s,
+        )
+
+    def _report(
+        self, worker: Worker, invocation: Invocation, ran_s: float, started_s: float | None, error_type: str
+    ) -> None:
+        line = (
+            f"REPORT RequestId: {invocation.request_id}\tDuration: {ran_s * 1000:.2f} ms\t"
+            f"Billed Duration: {-(-ran_s * 1000 // 1):.0f} ms\tMemory Size: {worker.memory_mb} MB\t"
+            f"Max Memory Used: {worker.peak_mb:.0f} MB"
+        )
+        line += f"\tInit Duration: {started_s * 1000:.2f} ms" if started_s is not None else ""
+        line += f"\tStatus: error\tError Type: {error_type}" if error_type else ""
+        with self.log.open("a") as file:
+            file.write(line + "\n")
+
+
+def _failure_type(worker: Worker, invocation: Invocation) -> str:
+    """Empty when the function answered; else who failed, in the words of Lambda's REPORT line."""
+    if invocation.response is not None:
+        return ""
+    if invocation.error is not None or worker.api.initialisation_error is not None:
+        failed = json.loads(invocation.error or worker.api.initialisation_error or b"{}")
+        return str(failed.get("errorType") or "Function.Unknown")
+    return worker.ended_for or "Runtime.ExitError"
+
+
+def _platform_error(worker: Worker, invocation: Invocation, error_type: str) -> bytes:
+    start = f"RequestId: {invocation.request_id} Error: "
+    if error_type == "Sandbox.Timedout":
+        message = f"{start}Task timed out after {invocation.timeout_s:.2f} seconds"
+        return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
+    code = worker.process.returncode
+    how = "signal: killed" if code == -signal.SIGKILL else f"exit status {code}" if code >= 0 else f"signal: {-code}"
+    message = (
+        f"{start}Runtime exited with error: {how}" if code else f"{start}Runtime exited without providing a reason"
+    )
+    return json.dumps({"errorType": "Runtime.ExitError", "errorMessage": message}).encode()
+
+
+def _tail(log: Path, start: int) -> bytes:
+    with log.open("rb") as file:
+        file.seek(max(start, log.stat().st_size - TAIL_BYTES))
+        return file.read(TAIL_BYTES)
+
+
+class Functions:
+    """The pools of the cloud's functions, by name."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cold_starts: Counter[str] = Counter()
+        self._cloud = cloud
+        self._pools: dict[str, Pool] = {}
+        self._lock = threading.Lock()
+        self._after: list[Callable[[Any, Outcome], None]] = []
+
+    def invoke(self, function: Any, payload: bytes, request_id: str | None = None) -> Outcome:
+        """What the function answered; waits for it."""
+        invocation = Invocation(
+            request_id=request_id or str(uuid.uuid4()),
+            function_arn=function.function_arn,
+            payload=payload or b"{}",
+            timeout_s=float(function.timeout or 3),
+        )
+        outcome = self._pool(function).invoke(function, invocation, self.cold_starts)
+        for action in self._after:
+            action(function, outcome)
+        return outcome
+
+    def after_invocation(self, action: Callable[[Any, Outcome], None]) -> None:
+        """Call `action(function, outcome)` after each invocation, before its caller gets the answer."""
+        self._after.append(action)
+
+    def _pool(self, function: Any) -> Pool:
+        with self._lock:
+            return self._pools.setdefault(function.function_name, Pool(self._cloud, function.function_name))

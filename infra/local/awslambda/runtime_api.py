@@ -1,0 +1,159 @@
+"""The Lambda Runtime API (2018-06-01) as one worker sees it: next invocation, response, error, initialisation error.
+
+Each worker has an address of its own, since AWS's client cannot say who it is: part of it takes only host and port."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer, ThreadingMixIn
+from typing import Any, ClassVar
+
+from infra.local.kernel.web_pages import why_refused
+
+PREFIX = "/2018-06-01/runtime/"
+
+
+@dataclass(kw_only=True)
+class Invocation:
+    """One event on its way through a worker; `done` is set when there is an answer or the worker has ended."""
+
+    request_id: str
+    function_arn: str
+    payload: bytes
+    timeout_s: float
+    deadline: float = 0.0
+    """Seconds since the epoch on the machine's clock; set when the worker takes the event."""
+    taken: threading.Event = field(default_factory=threading.Event)
+    done: threading.Event = field(default_factory=threading.Event)
+    response: bytes | None = None
+    error: bytes | None = None
+
+
+class RuntimeApi:
+    """Serves one worker on a loopback port: hands over what is `given`, keeps what comes back."""
+
+    def __init__(self, background: Callable[[str, Callable[[], None]], object]) -> None:
+        self.ready = threading.Event()
+        """The handler's module is imported and the worker asks for events."""
+        self.initialisation_error: bytes | None = None
+        self._given: Invocation | None = None
+        self._current: Invocation | None = None
+        self._changed = threading.Condition()
+        self._closed = False
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": self}))
+        self._port = self._server.server_address[1]
+        background("runtime-api", self._serve)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def give(self, invocation: Invocation) -> None:
+        with self._changed:
+            self._given = invocation
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Answer nothing more and give the port back."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        with suppress(OSError):
+            # Lets the thread that waits for the next connection see the end.
+            socket.create_connection(("127.0.0.1", self._port), timeout=1.0).close()
+
+    def _serve(self) -> None:
+        with self._server:
+            while not self._closed:
+                self._server.handle_request()
+
+    def next(self) -> Invocation | None:
+        """The next event, as soon as there is one; None after `close`."""
+        self.ready.set()
+        with self._changed:
+            self._changed.wait_for(lambda: self._given is not None or self._closed)
+            self._current, self._given = self._given, None
+        if self._current is not None:
+            self._current.deadline = time.time() + self._current.timeout_s
+            self._current.taken.set()
+        return self._current
+
+    def answer(self, request_id: str, *, response: bytes | None = None, error: bytes | None = None) -> bool:
+        """Whether the answer belongs to the event that the worker has."""
+        current = self._current
+        if current is None or current.request_id != request_id or current.done.is_set():
+            return False
+        current.response, current.error = response, error
+        current.done.set()
+        return True
+
+
+class _Server(ThreadingMixIn, TCPServer):
+    daemon_threads = True
+
+
+class _Handler(BaseHTTPRequestHandler):
+    api: ClassVar[RuntimeApi]
+    protocol_version = "HTTP/1.1"
+    # Header and body leave in one packet; otherwise small answers wait 40 ms for an acknowledgement.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        if self._is_of_a_page():
+            return self._reply(403)
+        if self.path != PREFIX + "invocation/next":
+            return self._reply(404)
+        invocation = self.api.next()
+        if invocation is None:
+            self.close_connection = True
+            return None
+        return self._reply(
+            200,
+            invocation.payload,
+            {
+                "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+                "Lambda-Runtime-Deadline-Ms": str(int(invocation.deadline * 1000)),
+                "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
+                "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{invocation.request_id[-12:]:0>24}",
+            },
+        )
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self._is_of_a_page():
+            return self._reply(403)
+        match self.path.removeprefix(PREFIX).split("/"):
+            case ["init", "error"]:
+                self.api.initialisation_error = body
+                return self._reply(202)
+            case ["invocation", request_id, "response"]:
+                accepted = self.api.answer(request_id, response=body)
+            case ["invocation", request_id, "error"]:
+                accepted = self.api.answer(request_id, error=body)
+            case _:
+                return self._reply(404)
+        return self._reply(202 if accepted else 400)
+
+    def _is_of_a_page(self) -> bool:
+        """A page in a browser could else take an event from the worker, or answer it."""
+        headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
+        return why_refused({"REQUEST_METHOD": self.command, **headers}, hosts=("127.0.0.1",)) is not None
+
+    def _reply(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        return

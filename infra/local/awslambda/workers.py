@@ -1,0 +1,186 @@
+"""The processes that run functions: started on demand, reused while idle, ended on timeout or too much memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from infra.local.awslambda.bundles import code_root, layer_roots, runtime_root
+from infra.local.awslambda.runtime_api import Invocation, RuntimeApi
+from infra.local.iam.identity import refused
+from infra.local.iam.policies import Request
+from infra.local.iam.required_permissions.permission import key_arn, permission, resource_arn
+from infra.local.kernel.cloud import Cloud
+
+INITIALISATION_S = 60.0
+"""AWS gives 10 s on its machines; a first import on a busy laptop compiles every module."""
+WATCH_S = 0.05
+"""How often the memory of a busy worker is read."""
+
+
+class KeyRefusedError(PermissionError):
+    """The function's role may not decrypt the function's environment variables."""
+
+
+class Worker:
+    """One process of one function, with its Runtime API; it takes one event at a time."""
+
+    def __init__(self, cloud: Cloud, function: Any, log: Path) -> None:
+        self.fingerprint = fingerprint(function)
+        self.function_arn = function.function_arn
+        self.born = time.monotonic()
+        self.memory_mb = int(function.memory_size)
+        self.peak_mb = 0.0
+        self.ended_for = ""
+        root = code_root(cloud, function)
+        folders = [root, *_library_folders(layer_roots(cloud, function)), runtime_root(cloud)]
+        main = Path(__file__).with_name("function_main.py")
+        self._scratch = cloud.workspace / "functions" / "scratch" / uuid.uuid4().hex
+        self._scratch.mkdir(parents=True)
+        self._current: Invocation | None = None
+        self.api = RuntimeApi(cloud.background)
+        try:
+            self.process: subprocess.Popen[bytes] = cloud.spawn(
+                [sys.executable, "-I", "-S", str(main), ":".join(map(str, folders)), function.handler],
+                environment=self._environment(cloud, function, root),
+                cwd=root,
+                log=log,
+            )
+        except BaseException:
+            # A role that does not trust Lambda, or a cloud that stops.
+            self._leave_nothing()
+            raise
+        cloud.background("reaper", self._reap)
+
+    def wait_until_ready(self) -> None:
+        """Returns when the handler is imported, the worker has ended or has taken too long."""
+        deadline = time.monotonic() + INITIALISATION_S
+        while not self.api.ready.wait(WATCH_S) and self.alive and time.monotonic() < deadline:
+            self._watch()
+        if not self.api.ready.is_set():
+            self.end("Sandbox.Timedout")
+
+    def run(self, invocation: Invocation) -> None:
+        """Returns when `invocation` is done; the worker has ended if it was not answered in time."""
+        self._current = invocation
+        self.api.give(invocation)
+        while not invocation.done.wait(WATCH_S) and self.alive:
+            self._watch()
+            if invocation.taken.is_set() and time.time() > invocation.deadline:
+                self.end("Sandbox.Timedout")
+        self._watch()
+        self._current = None
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def end(self, reason: str = "") -> None:
+        """Kill the process and what it started; `reason` in the words of Lambda's REPORT line."""
+        if self.alive:
+            self.ended_for = reason
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _reap(self) -> None:
+        self.process.wait()
+        if self._current is not None:
+            self._current.done.set()
+        self._leave_nothing()
+
+    def _leave_nothing(self) -> None:
+        self.api.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _watch(self) -> None:
+        used_mb = _resident_mb(self.process.pid)
+        self.peak_mb = max(self.peak_mb, used_mb)
+        if used_mb > self.memory_mb:
+            self.end("Runtime.OutOfMemory")
+
+    def _environment(self, cloud: Cloud, function: Any, root: Path) -> dict[str, str]:
+        _request(cloud, function)
+        variables = {name: str(value) for name, value in (function.environment_vars or {}).items()}
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "TZ": ":UTC",
+            "TMPDIR": str(self._scratch),
+            **variables,
+            **cloud.role_environment(
+                function.role, function.function_name.ljust(2, "-"), service="lambda.amazonaws.com"
+            ),
+            "_HANDLER": function.handler,
+            "LAMBDA_TASK_ROOT": str(root),
+            "LAMBDA_RUNTIME_DIR": str(runtime_root(cloud)),
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+            "AWS_LAMBDA_RUNTIME_API": self.api.address,
+            "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
+            "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": function.logs_group_name,
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[{function.version}]{self._scratch.name}",
+        }
+
+
+def _request(cloud: Cloud, function: Any) -> None:
+    """What Lambda itself does in the role's name; raises KeyRefusedError when it cannot even decrypt the variables.
+
+    Without its log permissions a function runs and leaves no log; here only the refusal is written down."""
+    group = resource_arn("logs", f"log-group:{function.logs_group_name}")
+    for verb in ("CreateLogStream", "PutLogEvents"):
+        request = permission(f"logs:{verb}", group, f"{group}:*", f"{group}:log-stream:one")
+        refused(cloud, function.role, "lambda:Invoke", request)
+    key = function.kms_key_arn
+    if key and function.environment_vars:
+        mine = {"kms:encryptioncontext:aws:lambda:functionarn": (function.function_arn,)}
+        request = Request(action="kms:Decrypt", resources=(key_arn(key),), context=mine)
+        if refused(cloud, function.role, "lambda:Invoke", request):
+            raise KeyRefusedError(
+                "Lambda was unable to decrypt the environment variables because KMS access was denied. "
+                "Please check the function's KMS key settings."
+            )
+
+
+def fingerprint(function: Any) -> str:
+    """Equal for two states of a function that the same worker may serve."""
+    parts = (
+        function.function_arn,
+        function.code_sha_256,
+        function.handler,
+        function.role,
+        function.memory_size,
+        function.run_time,
+        sorted((function.environment_vars or {}).items()),
+        [layer["Arn"] for layer in function.layers],
+    )
+    return json.dumps(parts, default=str)
+
+
+def _library_folders(layers: list[Path]) -> list[Path]:
+    minor = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    in_order = [
+        folder for root in layers for folder in (root / "python/lib" / minor / "site-packages", root / "python")
+    ]
+    return [folder for folder in in_order if folder.is_dir()]
+
+
+def _resident_mb(pid: int) -> float:
+    """Memory of the process that is not backed by files, MiB, as the limit of a sandbox counts it; 0 off Linux."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return sum(int(fields[name].split()[0]) for name in ("RssAnon", "RssShmem") if name in fields) / 1024

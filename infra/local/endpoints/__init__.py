@@ -1,1 +1,0 @@
-"""SageMaker's endpoints: processes that answer, fleets that change, scaling."""

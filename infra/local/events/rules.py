@@ -1,0 +1,167 @@
+"""Match events against the rules of a bus and deliver them to each target, with retries and dead letters."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from infra.local.events import targets
+from infra.local.events.target_input import target_input
+from infra.local.kernel.bus import deliver
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.dispatcher import dispatcher
+from infra.local.kernel.patching import replace
+
+LOG = logging.getLogger(__name__)
+RETRY_WAITS_S = (0.5, 1.0, 2.0)
+"""Real seconds between attempts after a failure that may pass; AWS tries up to 185 times within a day."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One event on its way to one target of one rule."""
+
+    rule_arn: str
+    target: Mapping[str, Any]
+    event: Mapping[str, Any]
+    body: str
+
+
+def deliver_events(cloud: Cloud) -> None:
+    models: Any = import_module("moto.events.models")
+
+    def send_to_targets(self: Any, original_event: Mapping[str, Any], **_: Any) -> None:
+        _send(cloud, self, original_event)
+
+    replace(models, unix_time=cloud.clock.timestamp)
+    replace(models.Rule, send_to_targets=send_to_targets)
+
+
+def deliver_to_targets(cloud: Cloud, rule: Any, event: Mapping[str, Any]) -> None:
+    """Send the event to each target of moto's `Rule`, whatever the rule's pattern; for schedules."""
+    reserved = {
+        "aws.events.rule-arn": rule.arn,
+        "aws.events.rule-name": rule.name,
+        "aws.events.event.ingestion-time": _iso(cloud.clock.timestamp()),
+        "aws.events.event": {key: value for key, value in event.items() if key != "detail"},
+        "aws.events.event.json": event,
+    }
+    for target in list(rule.targets):
+        body = target_input(target, event, reserved)
+        delivery = Delivery(rule_arn=rule.arn, target=target, event=event, body=body)
+        _submit(cloud, delivery, attempt=1)
+
+
+def _send(cloud: Cloud, rule: Any, original: Mapping[str, Any]) -> None:
+    # moto takes a rule without a pattern, which is a schedule, for one that matches all.
+    if rule.state != "ENABLED" or not rule.event_pattern.get_pattern():
+        return
+    event = _as_delivered(original)
+    if rule.event_pattern.matches_event(event):
+        deliver_to_targets(cloud, rule, event)
+
+
+def _as_delivered(original: Mapping[str, Any]) -> dict[str, Any]:
+    """The event as AWS shows it: ISO time, no field of moto's own."""
+    event = {key: value for key, value in original.items() if key not in ("ingestion-time", "event-bus-name")}
+    if isinstance(event.get("time"), int | float):
+        event["time"] = _iso(event["time"])
+    elif isinstance(event.get("time"), datetime):
+        event["time"] = _iso(event["time"].timestamp())
+    return json.loads(json.dumps(event, default=str))  # type: ignore[no-any-return]
+
+
+def _submit(cloud: Cloud, delivery: Delivery, *, attempt: int) -> None:
+    wait_s = RETRY_WAITS_S[attempt - 2] if attempt > 1 else 0.0
+    label = f"event {delivery.event.get('detail-type')} to {delivery.target['Arn']}"
+    dispatcher(cloud).submit(label, lambda: _attempt(cloud, delivery, attempt), after_s=wait_s)
+
+
+def _attempt(cloud: Cloud, delivery: Delivery, attempt: int) -> None:
+    target = delivery.target
+    try:
+        if target["Arn"].startswith("arn:aws:events:"):
+            _to_bus_or_archive(cloud, delivery)
+        elif target["Arn"].startswith("arn:aws:logs:"):
+            _to_log_group(cloud, delivery)
+        else:
+            targets.send(
+                cloud,
+                target["Arn"],
+                delivery.body,
+                role_arn=target.get("RoleArn", ""),
+                parameters=target.get("SqsParameters"),
+                name=_execution_name(delivery),
+                sender=("events.amazonaws.com", delivery.rule_arn),
+            )
+    except targets.Undelivered as failure:
+        _give_up_or_retry(cloud, delivery, failure, attempt)
+
+
+def _give_up_or_retry(cloud: Cloud, delivery: Delivery, failure: targets.Undelivered, attempt: int) -> None:
+    allowed = int(delivery.target.get("RetryPolicy", {}).get("MaximumRetryAttempts", 185))
+    if not failure.is_permanent and attempt <= min(allowed, len(RETRY_WAITS_S)):
+        return _submit(cloud, delivery, attempt=attempt + 1)
+    LOG.warning("%s: event %s not delivered: %s", delivery.rule_arn, delivery.event.get("id"), failure)
+    queue = delivery.target.get("DeadLetterConfig", {}).get("Arn")
+    if queue:
+        attributes: dict[str, str | int] = {
+            "RULE_ARN": delivery.rule_arn,
+            "TARGET_ARN": delivery.target["Arn"],
+            "ERROR_CODE": failure.code,
+            "ERROR_MESSAGE": str(failure) or failure.code,
+        }
+        if not failure.is_permanent:
+            attributes |= {"EXHAUSTED_RETRY_CONDITION": "MaximumRetryAttempts", "RETRY_ATTEMPTS": str(attempt - 1)}
+        sender = ("events.amazonaws.com", delivery.rule_arn)
+        targets.send(cloud, queue, json.dumps(delivery.event), attributes=attributes, sender=sender)
+    return None
+
+
+def _to_bus_or_archive(cloud: Cloud, delivery: Delivery) -> None:
+    """A bus as target gets the event itself, same id and source; its rules decide further. The other target within
+    EventBridge is the archive, for which moto keeps a rule of its own."""
+    from moto.events.exceptions import ResourceNotFoundException
+
+    if ":event-bus/" not in delivery.target["Arn"]:
+        _archive(cloud, delivery)
+        return
+    try:
+        deliver(dict(delivery.event), bus=delivery.target["Arn"])
+    except ResourceNotFoundException as error:
+        raise targets.Undelivered("NO_RESOURCE", str(error), is_permanent=True) from error
+
+
+def _archive(cloud: Cloud, delivery: Delivery) -> None:
+    models: Any = import_module("moto.events.models")
+    name, _, made = json.loads(delivery.body)["archive-arn"].rpartition("/")[2].partition(":")
+    archive = models.events_backends[ACCOUNT][cloud.region].archives.get(name)
+    if archive is not None and archive.uuid == made:
+        archive.events.append(dict(delivery.event))
+
+
+def _to_log_group(cloud: Cloud, delivery: Delivery) -> None:
+    models: Any = import_module("moto.logs.models")
+    group, stream = delivery.target["Arn"].split(":log-group:")[1].removesuffix(":*"), str(uuid.uuid4())
+    backend = models.logs_backends[ACCOUNT][cloud.region]
+    if group not in backend.groups:
+        raise targets.Undelivered("NO_RESOURCE", f"no log group {group}", is_permanent=True)
+    backend.create_log_stream(group, stream)
+    line = {"timestamp": int(cloud.clock.timestamp() * 1000), "message": delivery.body}
+    backend.put_log_events(group, stream, [line])
+
+
+def _execution_name(delivery: Delivery) -> str:
+    """As AWS names the executions it starts: the event's id, then an id that is the target's; a retry has the same."""
+    target = uuid.uuid5(uuid.NAMESPACE_URL, f"{delivery.rule_arn}/{delivery.target.get('Id')}")
+    return f"{delivery.event.get('id', uuid.uuid4())}_{target}"[:80]
+
+
+def _iso(timestamp: float) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

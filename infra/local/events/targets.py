@@ -1,0 +1,140 @@
+"""Deliver one message to one target: a queue, a topic, a function, a state machine, a bus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+from moto.core.exceptions import JsonRESTError, ServiceException
+
+from infra.local.iam.roles import as_role
+from infra.local.iam.service_permissions import refusal
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+
+
+class Undelivered(Exception):  # noqa: N818 - says what became of the delivery
+    """A target did not take what it was sent; `code` is EventBridge's word for the reason."""
+
+    def __init__(self, code: str, message: str, *, is_permanent: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.is_permanent = is_permanent
+
+
+def send(
+    cloud: Cloud,
+    arn: str,
+    body: str,
+    *,
+    role_arn: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    attributes: Mapping[str, str | int] | None = None,
+    name: str = "",
+    subject: str = "",
+    sender: tuple[str, str] | None = None,
+) -> None:
+    """Deliver `body` to the target; raises `Undelivered`.
+
+    `role_arn` makes the call to a state machine; the policies of queues, topics and functions decide whether they
+    take it from `sender`: the service and the ARN of what it acts for (`events.amazonaws.com`, a rule).
+    `parameters` are the target's own (`SqsParameters`); `attributes` go with a message; `name` names an execution;
+    `subject` is of a notification."""
+    if sender is not None and (reason := refusal(arn, *sender)):
+        raise Undelivered("NO_PERMISSIONS", reason, is_permanent=True)
+    try:
+        match arn.split(":")[2]:
+            case "sqs":
+                _to_queue(arn, body, parameters or {}, attributes or {})
+            case "sns":
+                _to_topic(cloud, arn, body, subject, attributes or {})
+            case "lambda":
+                invoke_later(cloud, arn, body)
+            case "states":
+                _start_execution(cloud, arn, body, role_arn, name)
+            case service:
+                raise Undelivered("NO_RESOURCE", f"no delivery to {service} targets: {arn}", is_permanent=True)
+    except ClientError as error:
+        raise undelivered(error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]) from error
+    except PermissionError as error:
+        raise Undelivered("NO_PERMISSIONS", str(error), is_permanent=True) from error
+    except (ServiceException, JsonRESTError) as error:
+        # moto's own errors, where its backends are called without HTTP.
+        code = getattr(error, "error_type", None) or error.code
+        raise undelivered({"Code": str(code), "Message": str(error.message)}, 400) from error
+
+
+def put_event(
+    cloud: Cloud, bus_arn: str, source: str, detail_type: str, detail: Any, *, resources: Sequence[str] = ()
+) -> None:
+    """Put a custom event on the bus with that ARN; raises `Undelivered`."""
+    from moto.events.models import events_backends
+
+    entry = {
+        "Source": source,
+        "DetailType": detail_type,
+        "Detail": json.dumps(detail),
+        "EventBusName": bus_arn,
+        "Resources": list(resources),
+    }
+    try:
+        events_backends[ACCOUNT][cloud.region].put_events([entry])
+    except Exception as error:
+        raise Undelivered("NO_RESOURCE", str(error), is_permanent=True) from error
+
+
+def _to_queue(arn: str, body: str, parameters: Mapping[str, Any], attributes: Mapping[str, str | int]) -> None:
+    from moto.sqs.models import sqs_backends
+
+    backend = sqs_backends[arn.split(":")[4]][arn.split(":")[3]]
+    backend.send_message(
+        queue_name=arn.rsplit(":", 1)[1],
+        message_body=body,
+        message_attributes={
+            key: {"DataType": "Number" if isinstance(value, int) else "String", "StringValue": str(value)}
+            for key, value in attributes.items()
+        },
+        group_id=parameters.get("MessageGroupId"),
+    )
+
+
+def _to_topic(cloud: Cloud, arn: str, body: str, subject: str, attributes: Mapping[str, str | int]) -> None:
+    from moto.sns.models import sns_backends
+
+    typed = {
+        key: {"Type": "Number" if isinstance(value, int) else "String", "Value": str(value)}
+        for key, value in attributes.items()
+        if value != ""
+    }
+    sns_backends[ACCOUNT][cloud.region].publish(body, arn, subject=subject or None, message_attributes=typed)
+
+
+def invoke_later(cloud: Cloud, name_or_arn: str, payload: str) -> None:
+    """Put the event into the function's queue, as `InvocationType: Event` does; raises when there is no function."""
+    from moto.awslambda.models import lambda_backends
+
+    function: Any = lambda_backends[ACCOUNT][cloud.region].get_function(name_or_arn)
+    function.invoke(payload, {"x-amz-invocation-type": "Event"}, {})
+
+
+def _start_execution(cloud: Cloud, arn: str, body: str, role_arn: str, name: str) -> None:
+    named = {"name": name} if name else {}
+    if not role_arn:
+        raise Undelivered("NO_PERMISSIONS", "a state machine as target needs a RoleArn", is_permanent=True)
+    client = as_role(cloud, role_arn, "stepfunctions", principal="events.amazonaws.com")
+    client.start_execution(stateMachineArn=arn, input=body, **named)
+
+
+def undelivered(error: Mapping[str, Any], status: int) -> Undelivered:
+    """The failure that an API error means, in EventBridge's words."""
+    code, message = str(error.get("Code", "")), str(error.get("Message", ""))
+    if "AccessDenied" in code or "NotAuthorized" in code:
+        return Undelivered("NO_PERMISSIONS", message, is_permanent=True)
+    if any(word in code for word in ("NotFound", "DoesNotExist", "NonExistent")):
+        return Undelivered("NO_RESOURCE", message, is_permanent=True)
+    if "Throttl" in code or "TooManyRequests" in code or "LimitExceeded" in code:
+        return Undelivered("THROTTLING", message, is_permanent=False)
+    if status >= 500:
+        return Undelivered("INTERNAL_ERROR", message, is_permanent=False)
+    return Undelivered("INVALID_PARAMETER", f"{code}: {message}", is_permanent=True)

@@ -1,0 +1,29 @@
+"""Refuse UpdateTable with a version that is not the latest."""
+
+from __future__ import annotations
+
+import threading
+from importlib import import_module
+from typing import Any
+
+from infra.local.kernel.patching import replace
+
+
+def check_table_versions() -> None:
+    response: Any = import_module("moto.glue.responses").GlueResponse
+    exceptions: Any = import_module("moto.glue.exceptions")
+    update, changing = response.update_table, threading.Lock()
+
+    def update_table(self: Any) -> Any:
+        wanted = self.parameters.get("VersionId")
+        place = self.parameters["DatabaseName"], self.parameters["TableInput"]["Name"]
+        with changing:
+            table = self.glue_backend.get_table(*place)
+            if wanted is not None and str(wanted) != str(table._current_version):
+                raise exceptions.GlueClientError(
+                    "ConcurrentModificationException",
+                    f"Table {'.'.join(place)} is at version {table._current_version}, update is of {wanted}",
+                )
+            return update(self)
+
+    replace(response, update_table=update_table)

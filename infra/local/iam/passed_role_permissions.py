@@ -1,0 +1,166 @@
+"""Check, at the call that passes a role to a service, what the service will do under that role.
+
+AWS pulls the image, enters the VPC, makes its managed rules and sends logs in the name of the role. Some of it AWS
+refuses at once (a machine without its rules), some ends the job later, and missing log permissions lose lines without
+an error; here the call is refused with the role and the action in the message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from infra.local.iam.policies import Request
+from infra.local.iam.required_permissions.permission import ParsedCall, grant_of, key_arn, permission, resource_arn
+from infra.local.kernel.calls import Call
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+
+RolePermission = tuple[str, Request]
+"""A role's ARN and what it must be allowed."""
+
+_DELIVERY = (
+    "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+    "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+)  # fmt: skip
+"""https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
+_RULES = {
+    "sagemaker:createTrainingJob": "SageMakerTrainingJobs",
+    "sagemaker:createProcessingJob": "SageMakerProcessingJobs",
+    "sagemaker:createTransformJob": "SageMakerTransformJobs",
+    "states:startExecution": "StepFunctionsExecution",
+}
+"""The managed rule by which Step Functions hears of an end.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html"""
+_PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
+_INTERFACES = (
+    "CreateNetworkInterface", "CreateNetworkInterfacePermission", "DeleteNetworkInterface",
+    "DeleteNetworkInterfacePermission", "DescribeDhcpOptions", "DescribeNetworkInterfaces", "DescribeSecurityGroups",
+    "DescribeSubnets", "DescribeVpcs",
+)  # fmt: skip
+_STREAM = ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")
+"""The last three: https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html"""
+
+
+def passed_role_permissions(cloud: Cloud, call: Call) -> list[RolePermission]:
+    """The roles that the call hands over, each with one permission that its service will use."""
+    found = _BY_CALL.get(call.name)
+    return list(found(cloud, ParsedCall(call=call, parameters=call.parameters()))) if found else []
+
+
+def _of_machine(_: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    role = parsed.get("roleArn")
+    if not role:
+        return
+    for name in sorted(set(_waited(json.loads(parsed.get("definition") or "{}")))):
+        rule = resource_arn("events", f"rule/StepFunctionsGetEventsFor{name}Rule")
+        yield from ((role, permission(f"events:{verb}", rule)) for verb in ("PutTargets", "PutRule", "DescribeRule"))
+    if (parsed.get("loggingConfiguration") or {}).get("level", "OFF") != "OFF":
+        yield from ((role, permission(f"logs:{verb}")) for verb in _DELIVERY)
+
+
+def _waited(program: Mapping[str, Any]) -> Iterator[str]:
+    """What the tasks with `.sync` of a definition wait for, at any depth."""
+    for state in program.get("States", {}).values():
+        task, found, _ = str(state.get("Resource", "")).removeprefix("arn:aws:states:::").partition(".sync")
+        if found and task in _RULES:
+            yield _RULES[task]
+        inner = state.get("ItemProcessor") or state.get("Iterator")
+        for part in [inner] if inner else state.get("Branches", []):
+            yield from _waited(part)
+
+
+def _of_training(_: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    role, vpc = parsed.get("RoleArn"), parsed.get("VpcConfig")
+    image, volume = (
+        (parsed.get("AlgorithmSpecification") or {}).get("TrainingImage"),
+        parsed.get("ResourceConfig") or {},
+    )
+    yield from _of_container(role, image, vpc=vpc, key=volume.get("VolumeKmsKeyId"))
+    yield from _of_output(role, parsed.get("OutputDataConfig"))
+    yield from _described(role, "TrainingJobs", "TrainingJobs")
+
+
+def _of_processing(_: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    role, vpc = parsed.get("RoleArn"), (parsed.get("NetworkConfig") or {}).get("VpcConfig")
+    image = (parsed.get("AppSpecification") or {}).get("ImageUri")
+    cluster = (parsed.get("ProcessingResources") or {}).get("ClusterConfig") or {}
+    yield from _of_container(role, image, vpc=vpc, key=cluster.get("VolumeKmsKeyId"))
+    yield from _of_output(role, parsed.get("ProcessingOutputConfig"))
+    yield from _described(role, "ProcessingJobs", "ProcessingJobs")
+
+
+def _of_model(_: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    container = parsed.get("PrimaryContainer") or {}
+    yield from _of_container(parsed.get("ExecutionRoleArn"), container.get("Image"), vpc=parsed.get("VpcConfig"))
+
+
+def _of_transform(cloud: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    role, key = _role_of(cloud, parsed.get("ModelName")), (parsed.get("TransformResources") or {}).get("VolumeKmsKeyId")
+    yield from _of_container(role, None, key=key)
+    yield from _described(role, "TransformJobs", "TransformJobs")
+
+
+def _of_endpoint(cloud: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
+    for role in {
+        _role_of(cloud, variant.get("ModelName")) for variant in _variants(cloud, parsed.get("EndpointConfigName"))
+    }:
+        yield from _described(role, "Endpoints", f"Endpoints/{parsed.get('EndpointName')}")
+
+
+def _of_container(
+    role: str | None, image: str | None, *, vpc: Any = None, key: str | None = None
+) -> Iterator[RolePermission]:
+    if not role:
+        return
+    host, _, rest = (image or "").partition("/")
+    if host.startswith(f"{ACCOUNT}.dkr.ecr."):
+        repository = resource_arn("ecr", f"repository/{rest.partition('@')[0].partition(':')[0]}")
+        yield role, permission("ecr:GetAuthorizationToken")
+        yield from ((role, permission(f"ecr:{verb}", repository)) for verb in _PULL)
+    if vpc:
+        yield from ((role, permission(f"ec2:{verb}")) for verb in _INTERFACES)
+    if key:
+        yield role, grant_of(key)
+
+
+def _of_output(role: str, output: Mapping[str, Any] | None) -> Iterator[RolePermission]:
+    key = (output or {}).get("KmsKeyId")
+    if key:
+        yield role, permission("kms:Encrypt", key_arn(key))
+
+
+def _described(role: str | None, namespace: str, group: str) -> Iterator[RolePermission]:
+    """Logs and metrics, which SageMaker writes in the role's name."""
+    if not role:
+        return
+    own = resource_arn("logs", f"log-group:/aws/sagemaker/{group}")
+    yield from ((role, permission(f"logs:{verb}", own, f"{own}:*", f"{own}:log-stream:one")) for verb in _STREAM)
+    mine = {"cloudwatch:namespace": (f"/aws/sagemaker/{namespace}",)}
+    yield role, Request(action="cloudwatch:PutMetricData", resources=("*",), context=mine)
+
+
+def _role_of(cloud: Cloud, model: str | None) -> str | None:
+    return _kept(cloud, "model", model).get("ExecutionRoleArn")
+
+
+def _variants(cloud: Cloud, config: str | None) -> list[Mapping[str, Any]]:
+    return list(_kept(cloud, "endpoint-config", config).get("ProductionVariants", []))
+
+
+def _kept(cloud: Cloud, kind: str, name: str | None) -> Mapping[str, Any]:
+    from infra.local.sagemaker.api import records
+
+    return records(cloud).of(kind).get(str(name), {})
+
+
+_BY_CALL: Mapping[str, Callable[[Cloud, ParsedCall], Iterator[RolePermission]]] = {
+    "stepfunctions:CreateStateMachine": _of_machine,
+    "stepfunctions:UpdateStateMachine": _of_machine,
+    "sagemaker:CreateTrainingJob": _of_training,
+    "sagemaker:CreateProcessingJob": _of_processing,
+    "sagemaker:CreateTransformJob": _of_transform,
+    "sagemaker:CreateModel": _of_model,
+    "sagemaker:CreateEndpoint": _of_endpoint,
+    "sagemaker:UpdateEndpoint": _of_endpoint,
+}

@@ -1,0 +1,1 @@
+"""The permissions that a call requires, by service."""

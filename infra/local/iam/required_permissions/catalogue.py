@@ -1,0 +1,86 @@
+"""Permissions that a call requires: action, resource and condition values, for every service that we use.
+
+Source: Service Authorization Reference, the tables of actions and resource types of each service. A call of a service
+that is not listed here requires its action on `*`: only a statement with `"Resource": "*"` can allow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from infra.local.iam.condition_keys import context
+from infra.local.iam.policies import Request
+from infra.local.iam.required_permissions import messaging, s3, services
+from infra.local.iam.required_permissions.permission import ParsedCall, permission
+from infra.local.kernel.calls import Call
+
+_PREFIX = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker"}
+"""Where the service's prefix in actions is not botocore's name of it."""
+
+_ACTION = {"lambda:Invoke": "lambda:InvokeFunction", "lambda:InvokeAsync": "lambda:InvokeFunction"}
+
+FREE = frozenset({"sts:GetCallerIdentity", "sts:GetSessionToken"})
+"""What every caller may ask."""
+
+_BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
+    "application-autoscaling": services.of_scaling,
+    "athena": services.of_athena,
+    "cloudwatch": services.of_cloudwatch,
+    "dynamodb": services.of_dynamodb,
+    "ecr": services.of_ecr,
+    "events": messaging.of_events,
+    "glue": services.of_glue,
+    "iam": services.of_iam,
+    "kms": services.of_kms,
+    "lambda": services.of_lambda,
+    "logs": services.of_logs,
+    "s3": s3.of_s3,
+    "sagemaker": services.of_sagemaker,
+    "sagemaker-runtime": services.of_sagemaker,
+    "scheduler": messaging.of_scheduler,
+    "sns": messaging.of_sns,
+    "sqs": messaging.of_sqs,
+    "ssm": services.of_ssm,
+    "stepfunctions": services.of_states,
+    "sts": services.of_sts,
+}
+SERVICES = frozenset(_BY_SERVICE)
+"""Services whose calls are checked against the resource that they name."""
+
+
+def required_permissions(call: Call) -> list[Request]:
+    """The permissions that the call needs, all of them; none for what every caller may do."""
+    parsed = ParsedCall(call=call, parameters=call.parameters())
+    action = f"{_PREFIX.get(call.service, call.service)}:{call.operation}"
+    if action in FREE:
+        return []
+    name = _ACTION.get(action, action)
+    found = list(_BY_SERVICE.get(call.service, _anything)(name, parsed))
+    given = context(parsed)
+    return [replace(one, context={**given, **one.context}) for one in [*found, *_passed_roles(parsed)]]
+
+
+def _anything(action: str, _: ParsedCall) -> Iterator[Request]:
+    yield permission(action)
+
+
+def _passed_roles(parsed: ParsedCall) -> Iterator[Request]:
+    """`iam:PassRole` for each role that the call hands to a service."""
+    service = _RECEIVER.get(parsed.call.service, f"{parsed.call.service}.amazonaws.com")
+    if parsed.call.service in {"sts", "iam", "s3"}:
+        return
+    for role in sorted(_roles_in(parsed.parameters)):
+        yield Request(action="iam:PassRole", resources=(role,), context={"iam:passedtoservice": (service,)})
+
+
+_RECEIVER = {"stepfunctions": "states.amazonaws.com"}
+
+
+def _roles_in(value: Any, name: str = "") -> set[str]:
+    if isinstance(value, Mapping):
+        return set().union(*(_roles_in(item, key) for key, item in value.items())) if value else set()
+    if isinstance(value, list):
+        return set().union(*(_roles_in(item, name) for item in value)) if value else set()
+    is_role = name.lower() == "role" or name.lower().endswith("rolearn")
+    return {value} if is_role and isinstance(value, str) and ":role/" in value else set()

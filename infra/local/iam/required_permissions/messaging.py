@@ -1,0 +1,85 @@
+"""Permissions that calls to queues, topics, buses and schedules require, customer keys included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infra.local.iam.policies import Request
+from infra.local.iam.required_permissions.permission import ParsedCall, key_arn, permission, resource_arn
+from infra.local.kernel.cloud import ACCOUNT, REGION
+
+
+def of_sqs(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    url, name = parsed.get("QueueUrl"), parsed.get("QueueName")
+    operation = action.removesuffix("Batch")
+    if not url and not name:
+        yield permission(operation)
+        return
+    yield from queue_permissions(operation, name or url.rpartition("/")[2])
+
+
+def queue_permissions(action: str, queue: str) -> Iterator[Request]:
+    """The action on the queue (`sqs:ReceiveMessage`), and what it asks of the queue's customer key."""
+    from moto.sqs.models import sqs_backends
+
+    yield permission(action, resource_arn("sqs", queue))
+    kept = sqs_backends[ACCOUNT][REGION].queues.get(queue)
+    key = getattr(kept, "kms_master_key_id", None)
+    if not key or key == "alias/aws/sqs":
+        return
+    via = {"kms:viaservice": (f"sqs.{REGION}.amazonaws.com",)}
+    actions = {"sqs:SendMessage": ("GenerateDataKey", "Decrypt"), "sqs:ReceiveMessage": ("Decrypt",)}
+    for name in actions.get(action, ()):
+        yield Request(action=f"kms:{name}", resources=(key_arn(key),), context=via)
+
+
+def of_sns(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    from moto.sns.models import sns_backends
+
+    topic = parsed.get("TopicArn", "TargetArn", "ResourceArn")
+    if topic is None and parsed.get("Name"):
+        topic = resource_arn("sns", parsed.get("Name"))
+    if topic is None and parsed.get("SubscriptionArn"):
+        topic = parsed.get("SubscriptionArn").rpartition(":")[0]
+    yield permission(action.removesuffix("Batch"), topic) if topic else permission(action)
+    kept = sns_backends[ACCOUNT][REGION].topics.get(topic)
+    key = getattr(kept, "kms_master_key_id", None)
+    if key and key != "alias/aws/sns" and action.startswith("sns:Publish"):
+        via = {"kms:viaservice": (f"sns.{REGION}.amazonaws.com",)}
+        for name in ("GenerateDataKey", "Decrypt"):
+            yield Request(action=f"kms:{name}", resources=(key_arn(key),), context=via)
+
+
+def of_events(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    if action == "events:PutEvents":
+        for entry in parsed.parameters.get("Entries") or []:
+            bus = str(entry.get("EventBusName") or "default").rpartition("/")[2]
+            own = {
+                "events:source": (str(entry.get("Source", "")),),
+                "events:detail-type": (str(entry.get("DetailType", "")),),
+            }
+            yield Request(action=action, resources=(resource_arn("events", f"event-bus/{bus}"),), context=own)
+        return
+    bus = str(parsed.get("EventBusName") or "default").rpartition("/")[2]
+    rule = parsed.get("Rule") or (parsed.get("Name") if "Rule" in action else None)
+    if rule:
+        yield permission(action, resource_arn("events", f"rule/{rule}" if bus == "default" else f"rule/{bus}/{rule}"))
+    elif "EventBus" in action:
+        yield permission(action, resource_arn("events", f"event-bus/{parsed.get('Name') or bus}"))
+    else:
+        yield permission(action)
+
+
+def of_scheduler(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    group, name = parsed.get("GroupName") or "default", parsed.get("Name")
+    schedule = resource_arn("scheduler", f"schedule/{group}/{name or '*'}")
+    yield permission(action, schedule)
+    # https://docs.aws.amazon.com/scheduler/latest/UserGuide/security_iam_id-based-policies.html
+    key = parsed.get("KmsKeyArn")
+    if key and action in ("scheduler:CreateSchedule", "scheduler:UpdateSchedule"):
+        own = {
+            "kms:viaservice": (f"scheduler.{REGION}.amazonaws.com",),
+            "kms:encryptioncontext:aws:scheduler:schedule:arn": (schedule,),
+        }
+        for verb in ("DescribeKey", "GenerateDataKey", "Decrypt"):
+            yield Request(action=f"kms:{verb}", resources=(key_arn(key),), context=own)

@@ -1,0 +1,47 @@
+"""The parameters of a call, and how a required permission is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from infra.local.iam.policies import Request
+from infra.local.kernel.calls import Call
+from infra.local.kernel.cloud import ACCOUNT, REGION
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParsedCall:
+    """A call with its parameters parsed once."""
+
+    call: Call
+    parameters: Mapping[str, Any]
+
+    def get(self, *names: str) -> Any:
+        """The first of the parameters that is given, in whatever case."""
+        lowered = {key.lower(): value for key, value in self.parameters.items()}
+        return next((lowered[name.lower()] for name in names if lowered.get(name.lower()) not in (None, "")), None)
+
+
+def resource_arn(service: str, rest: str, region: str = REGION) -> str:
+    return f"arn:aws:{service}:{region}:{ACCOUNT}:{rest}"
+
+
+def permission(action: str, *resources: str, **context: tuple[str, ...]) -> Request:
+    """The permission for an action on a resource, which may have several names; `*` where it names none."""
+    return Request(action=action, resources=resources or ("*",), context=context)
+
+
+def key_arn(key: str) -> str:
+    """The ARN of a customer key named by id, ARN or alias."""
+    from moto.kms.models import kms_backends
+
+    backend = kms_backends[ACCOUNT][REGION]
+    return resource_arn("kms", f"key/{backend.get_key_id_from_alias(key) or key.rpartition('/')[2]}")
+
+
+def grant_of(key: str) -> Request:
+    """What it takes to let SageMaker keep using the key for a volume."""
+    mine = {"kms:grantisforawsresource": ("true",), "kms:viaservice": (f"sagemaker.{REGION}.amazonaws.com",)}
+    return Request(action="kms:CreateGrant", resources=(key_arn(key),), context=mine)

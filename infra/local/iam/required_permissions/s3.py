@@ -1,0 +1,97 @@
+"""Permissions that calls to S3 require: the object or bucket, the source of a copy, and the customer key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from infra.local.iam.policies import Request
+from infra.local.iam.required_permissions.permission import ParsedCall, key_arn, permission
+from infra.local.kernel.cloud import ACCOUNT, REGION
+
+_S3_ACTIONS = {
+    "HeadObject": "GetObject",
+    "ListObjects": "ListBucket",
+    "ListObjectsV2": "ListBucket",
+    "HeadBucket": "ListBucket",
+    "ListObjectVersions": "ListBucketVersions",
+    "ListMultipartUploads": "ListBucketMultipartUploads",
+    "ListParts": "ListMultipartUploadParts",
+    "ListBuckets": "ListAllMyBuckets",
+    "CopyObject": "PutObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "UploadPartCopy": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+    "DeleteObjects": "DeleteObject",
+    "GetBucketLifecycleConfiguration": "GetLifecycleConfiguration",
+    "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "PutBucketEncryption": "PutEncryptionConfiguration",
+    "GetBucketNotificationConfiguration": "GetBucketNotification",
+    "PutBucketNotificationConfiguration": "PutBucketNotification",
+}
+_VERSIONED = {"GetObject", "DeleteObject", "GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging"}
+
+
+def of_s3(_: str, parsed: ParsedCall) -> Iterator[Request]:
+    operation = parsed.call.operation
+    name = _S3_ACTIONS.get(operation, operation)
+    if name in _VERSIONED and parsed.parameters.get("VersionId"):
+        name = name.replace("Object", "ObjectVersion", 1)
+    bucket, key = parsed.parameters.get("Bucket"), parsed.parameters.get("Key")
+    if bucket is None:
+        yield permission(f"s3:{name}")
+        return
+    if operation == "DeleteObjects":
+        for one in parsed.parameters.get("Delete", {}).get("Objects", []):
+            version = "Version" if one.get("VersionId") else ""
+            yield permission(f"s3:DeleteObject{version}", f"arn:aws:s3:::{bucket}/{one['Key']}")
+        return
+    yield permission(f"s3:{name}", f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else ""))
+    if operation == "GetObjectAttributes":
+        yield permission("s3:GetObject", f"arn:aws:s3:::{bucket}/{key}")
+    if parsed.parameters.get("CopySource"):
+        source = parsed.parameters["CopySource"].lstrip("/").partition("?")[0]
+        yield permission("s3:GetObject", f"arn:aws:s3:::{source}")
+    if parsed.parameters.get("Tagging") and operation in {"PutObject", "CopyObject", "CreateMultipartUpload"}:
+        yield permission("s3:PutObjectTagging", f"arn:aws:s3:::{bucket}/{key}")
+    if parsed.parameters.get("ObjectLockRetainUntilDate"):
+        yield permission("s3:PutObjectRetention", f"arn:aws:s3:::{bucket}/{key}")
+    yield from _s3_keys(parsed, bucket, key)
+
+
+def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Request]:
+    """S3 uses the customer key with the caller's permissions."""
+    from moto.s3.models import s3_backends
+
+    via = {"kms:viaservice": (f"s3.{REGION}.amazonaws.com",)}
+    kept = s3_backends[ACCOUNT]["aws"].buckets.get(bucket)
+    if kept is None or not key:
+        return
+    operation = parsed.call.operation
+    if operation in {"PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart"}:
+        own = parsed.parameters.get("SSEKMSKeyId") or _default_key(kept)
+        # The parts of an upload are put together, for which S3 reads them again.
+        verbs = ("GenerateDataKey", "Decrypt") if "Upload" in operation else ("GenerateDataKey",)
+        if own:
+            yield from (Request(action=f"kms:{verb}", resources=(key_arn(own),), context=via) for verb in verbs)
+    stored = kept.keys.get(key)
+    if operation in {"GetObject", "HeadObject"} and stored is None and not parsed.parameters.get("VersionId"):
+        # Without the right to list, AWS does not say that there is no such object; no prefix is in the request.
+        yield permission("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+    if operation == "GetObject":
+        own = getattr(stored, "kms_key_id", None) or (
+            _default_key(kept) if getattr(stored, "encryption", None) == "aws:kms" else None
+        )
+        if own:
+            yield Request(action="kms:Decrypt", resources=(key_arn(own),), context=via)
+
+
+def _default_key(bucket: Any) -> str | None:
+    """The customer key that the bucket encrypts with by default."""
+    encryption = getattr(bucket, "encryption", None) or {}
+    rule = encryption.get("Rule") or encryption.get("Rules") or {}
+    rule = rule[0] if isinstance(rule, list) and rule else rule
+    default = rule.get("ApplyServerSideEncryptionByDefault", {}) if isinstance(rule, dict) else {}
+    return default.get("KMSMasterKeyID") if default.get("SSEAlgorithm") == "aws:kms" else None

@@ -1,0 +1,197 @@
+"""Permissions that calls to the other services require: one short function each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from infra.local.iam.policies import Request
+from infra.local.iam.required_permissions.permission import ParsedCall, grant_of, key_arn, permission, resource_arn
+from infra.local.kernel.cloud import ACCOUNT, REGION
+
+
+def of_kms(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    key = parsed.get("KeyId", "TargetKeyId")
+    yield permission(action, key_arn(key)) if key else permission(action)
+
+
+def of_dynamodb(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    batches = parsed.parameters.get("RequestItems") or {}
+    for table in batches:
+        yield permission(action, _table(table))
+    for one in parsed.parameters.get("TransactItems") or []:
+        for kind, item in one.items():
+            operation = {"Put": "PutItem", "Get": "GetItem", "Update": "UpdateItem", "Delete": "DeleteItem"}
+            name = operation.get(kind, "ConditionCheckItem")
+            yield permission(f"dynamodb:{name}", _table(item["TableName"]))
+    table = parsed.get("TableName", "ResourceArn")
+    if table:
+        index = parsed.get("IndexName")
+        yield permission(action, _table(table) + (f"/index/{index}" if index else ""))
+        yield from _table_key(table)
+    elif not batches and not parsed.parameters.get("TransactItems"):
+        yield permission(action)
+
+
+def _table_key(name: str) -> Iterator[Request]:
+    """DynamoDB decrypts the table's key in the name of each caller, and keeps it for him for minutes.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html"""
+    from moto.dynamodb.models import dynamodb_backends
+
+    table = dynamodb_backends[ACCOUNT][REGION].tables.get(name.rpartition("/")[2])
+    key = (getattr(table, "sse_specification", None) or {}).get("KMSMasterKeyId")
+    if key:
+        via = {"kms:viaservice": (f"dynamodb.{REGION}.amazonaws.com",)}
+        yield Request(action="kms:Decrypt", resources=(key_arn(key),), context=via)
+
+
+def _table(name: str) -> str:
+    return name if name.startswith("arn:") else resource_arn("dynamodb", f"table/{name}")
+
+
+def of_states(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    named = parsed.get("stateMachineArn", "executionArn", "mapRunArn", "activityArn", "resourceArn")
+    if named is None and parsed.get("name"):
+        named = resource_arn("states", f"stateMachine:{parsed.get('name')}")
+    yield permission(action, named) if named else permission(action)
+
+
+def of_lambda(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    function = parsed.get("FunctionName")
+    if function:
+        name = function.split(":function:")[-1]
+        qualifier = parsed.get("Qualifier")
+        plain = resource_arn("lambda", f"function:{name}")
+        yield permission(action, f"{plain}:{qualifier}" if qualifier and ":" not in name else plain)
+    elif parsed.get("UUID"):
+        yield permission(action, resource_arn("lambda", f"event-source-mapping:{parsed.get('UUID')}"))
+    elif parsed.get("LayerName"):
+        yield permission(action, resource_arn("lambda", f"layer:{parsed.get('LayerName')}"))
+    else:
+        yield permission(action)
+
+
+def of_logs(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    group = parsed.get("logGroupName", "logGroupIdentifier", "logGroupNamePrefix")
+    stream = parsed.get("logStreamName")
+    if group is None:
+        yield permission(action, "*", resource_arn("logs", "log-group:*"))
+        return
+    own = group if group.startswith("arn:") else resource_arn("logs", f"log-group:{group}")
+    names = (f"{own}:log-stream:{stream}",) if stream and action.endswith("LogEvents") else (own, f"{own}:*")
+    yield permission(action, *names)
+
+
+def of_cloudwatch(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    names = parsed.get("AlarmNames") or ([parsed.get("AlarmName")] if parsed.get("AlarmName") else [])
+    for name in names:
+        yield permission(action, resource_arn("cloudwatch", f"alarm:{name}"))
+    if not names:
+        yield permission(action, "*", *([resource_arn("cloudwatch", "alarm:*")] if "Alarm" in action else []))
+
+
+def of_ssm(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    names = parsed.get("Names") or [name for name in [parsed.get("Name", "Path")] if name]
+    for name in names:
+        yield permission(
+            action, name if name.startswith("arn:") else resource_arn("ssm", f"parameter/{name.lstrip('/')}")
+        )
+    if not names:
+        yield permission(action)
+
+
+def of_athena(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    group = parsed.get("WorkGroup") or _workgroup_of(parsed.get("QueryExecutionId")) or "primary"
+    yield permission(action, resource_arn("athena", f"workgroup/{group}"))
+
+
+def _workgroup_of(query: str | None) -> str | None:
+    from moto.athena.models import athena_backends
+
+    kept: Any = athena_backends[ACCOUNT][REGION].executions.get(query or "")
+    return str(kept.workgroup.name) if kept and kept.workgroup else None
+
+
+def of_scaling(action: str, _: ParsedCall) -> Iterator[Request]:
+    yield permission(action, "*", resource_arn("application-autoscaling", "scalable-target/*"))
+
+
+def of_ecr(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    name = parsed.get("repositoryName")
+    yield permission(action, resource_arn("ecr", f"repository/{name}")) if name else permission(action)
+
+
+def of_iam(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    name = parsed.get("RoleName")
+    yield permission(action, resource_arn("iam", f"role/{name}", "")) if name else permission(action)
+
+
+def of_sts(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    yield permission(action, parsed.get("RoleArn") or "*")
+
+
+_SAGEMAKER = {
+    "TrainingJobName": "training-job",
+    "TransformJobName": "transform-job",
+    "ProcessingJobName": "processing-job",
+    "EndpointName": "endpoint",
+    "EndpointConfigName": "endpoint-config",
+    "ModelName": "model",
+    "ModelPackageGroupName": "model-package-group",
+    "ModelPackageName": "model-package",
+    "ExperimentName": "experiment",
+}
+
+
+def of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """SageMaker's ARNs are in lower case. Creating or changing an endpoint needs the configuration too; what is made
+    with tags needs AddTags, a volume under a customer key a grant."""
+    if parsed.get("Tags") and parsed.call.operation.startswith("Create"):
+        yield from (replace(one, action="sagemaker:AddTags") for one in _of_sagemaker(action, parsed))
+    if parsed.call.operation == "CreateEndpointConfig" and parsed.get("KmsKeyId"):
+        yield grant_of(parsed.get("KmsKeyId"))
+    yield from _of_sagemaker(action, parsed)
+
+
+def _of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    operation = parsed.call.operation
+    if operation == "CreateModelPackage" and parsed.get("ModelPackageGroupName"):
+        group = parsed.get("ModelPackageGroupName").rpartition("/")[2].lower()
+        yield permission(action, resource_arn("sagemaker", f"model-package/{group}/1"))
+        yield permission(action, resource_arn("sagemaker", f"model-package-group/{group}"))
+        return
+    if operation.startswith("List") and operation != "ListTags":
+        yield permission(action)
+        return
+    names = ["EndpointName", "EndpointConfigName"] if operation in {"CreateEndpoint", "UpdateEndpoint"} else []
+    if operation == "CreateEndpointConfig":
+        names = ["EndpointConfigName"]
+    if operation == "CreateTransformJob":
+        names = ["TransformJobName"]
+    found = names or [name for name in _SAGEMAKER if parsed.get(name)][:1]
+    for name in found:
+        given = str(parsed.get(name))
+        own = given if given.startswith("arn:") else resource_arn("sagemaker", f"{_SAGEMAKER[name]}/{given.lower()}")
+        yield permission(action, own)
+    if not found:
+        named = parsed.get("ResourceArn", "ModelPackageArn")
+        yield permission(action, named) if named else permission(action)
+
+
+def of_glue(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """A table call needs the catalogue, the database and the table."""
+    database = parsed.get("DatabaseName") or (parsed.get("Name") if "Database" in action else None)
+    if database is None:
+        database = (parsed.get("DatabaseInput") or {}).get("Name")
+    table = parsed.get("TableName") or (parsed.get("TableInput") or {}).get("Name")
+    if table is None and action in {"glue:GetTable", "glue:DeleteTable"}:
+        table = parsed.get("Name")
+    if table is None and action in {"glue:GetTables", "glue:BatchDeleteTable"}:
+        table = "*"
+    yield permission(action, resource_arn("glue", "catalog"))
+    if database:
+        yield permission(action, resource_arn("glue", f"database/{database}"))
+    if database and table:
+        yield permission(action, resource_arn("glue", f"table/{database}/{table}"))

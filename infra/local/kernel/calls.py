@@ -1,0 +1,165 @@
+"""One API call as it arrived: service, operation, parameters and access key, read by AWS's own request models."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape  # nosec B406 # it writes XML, nothing is parsed
+
+from botocore.exceptions import UnknownServiceError
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import Request, determine_request_protocol
+from moto.core.routing import get_service_router
+from moto.core.utils import get_service_model
+from werkzeug.exceptions import NotFound
+
+_SCOPE = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
+
+# The name in the signature's scope where it is not botocore's name of the service.
+_SIGNED_AS = {
+    "monitoring": "cloudwatch",
+    "states": "stepfunctions",
+    "eventbridge": "events",
+}
+# SageMaker's data plane signs with the name of its control plane.
+_INVOCATIONS = ("/invocations", "/async-invocations", "/invocations-response-stream")
+
+
+@dataclass(kw_only=True)
+class Call:
+    """One API call; `parameters` are parsed on demand."""
+
+    service: str
+    """botocore's name of the service (`stepfunctions`, not `states`)."""
+    operation: str
+    """As in the API reference (`PutObject`); empty where no operation matches."""
+    access_key: str
+    session_token: str
+    environ: dict[str, Any]
+    path_parameters: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.service}:{self.operation}"
+
+    def parameters(self) -> dict[str, Any]:
+        """The operation's input, members named as in the API; the bodies of S3 objects are never read."""
+        if not self.operation:
+            return {}
+        if not _is_upload(self):
+            keep_body(self.environ)
+        request = Request(self.environ)
+        model = get_service_model(self.service)
+        protocol = determine_request_protocol(model, request.content_type)
+        parser = PROTOCOL_PARSERS[protocol](model.operation_model(self.operation), map_type=dict)
+        parsed: dict[str, Any] = parser.parse(
+            {
+                "method": request.method,
+                "values": request.args if self.service == "s3" else request.values,
+                "headers": request.headers,
+                "body": b"" if _is_upload(self) else request.get_data(),
+                "url_path": request.path,
+                "url_params": self.path_parameters,
+            }
+        )
+        rewind(self.environ)
+        return {**self.path_parameters, **parsed}
+
+
+def read_call(environ: dict[str, Any]) -> Call | None:
+    """The call in a WSGI environment, or None for a request that is not signed.
+
+    The body of every service but S3 is put into memory so that it can be read again by moto."""
+    scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", "")) or _presigned(environ)
+    if scope is None:
+        return None
+    access_key, _, signed_as = scope.groups()
+    service = _SIGNED_AS.get(signed_as, signed_as)
+    if service == "sagemaker" and environ.get("PATH_INFO", "").endswith(_INVOCATIONS):
+        service = "sagemaker-runtime"
+    if service != "s3":
+        keep_body(environ)
+    try:
+        operation, path_parameters = get_service_router(service).match(Request(environ))
+        name = operation.name
+    except (NotFound, NotImplementedError, UnknownServiceError):
+        name, path_parameters = "", {}
+    rewind(environ)
+    token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or _query(environ).get("X-Amz-Security-Token", "")
+    return Call(
+        service=service,
+        operation=name,
+        access_key=access_key,
+        session_token=token,
+        environ=environ,
+        path_parameters=path_parameters,
+    )
+
+
+def keep_body(environ: dict[str, Any]) -> None:
+    """Put the body into memory, so that moto can read it after us."""
+    if isinstance(environ["wsgi.input"], io.BytesIO):
+        return
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length) if length else b"")
+
+
+def rewind(environ: dict[str, Any]) -> None:
+    """Make a kept body readable from its start for the next reader."""
+    body = environ["wsgi.input"]
+    if isinstance(body, io.BytesIO):
+        body.seek(0)
+
+
+def _is_upload(call: Call) -> bool:
+    return call.service == "s3" and call.operation in {"PutObject", "UploadPart"}
+
+
+def _query(environ: dict[str, Any]) -> dict[str, str]:
+    return {key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+
+
+def _presigned(environ: dict[str, Any]) -> re.Match[str] | None:
+    credential = _query(environ).get("X-Amz-Credential", "")
+    return _SCOPE.match(f"Credential={credential}")
+
+
+Refusal = tuple[str, list[tuple[str, str]], bytes]
+"""Status line, headers and body of an answer that moto does not give."""
+
+_STATUS = {"AccessDenied": 403, "InvalidClientTokenId": 403, "NotImplemented": 501}
+_JSON_NAME = {
+    "AccessDenied": "AccessDeniedException",
+    "InvalidClientTokenId": "UnrecognizedClientException",  # pragma: allowlist secret
+}
+
+
+def error_answer(call: Call, code: str, message: str) -> Refusal:
+    """An error in the words of the call's protocol, as botocore parses it."""
+    content = call.environ.get("CONTENT_TYPE", "")
+    text, status = escape(message), _STATUS[code]
+    if call.service == "s3":
+        return _sent(status, "application/xml", f"<Error><Code>{code}</Code><Message>{text}</Message></Error>")
+    if call.service == "ec2":
+        inner = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
+        return _sent(status, "text/xml", f"<Response><Errors>{inner}</Errors></Response>")
+    if content.startswith("application/x-www-form-urlencoded"):
+        inner = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
+        return _sent(status, "text/xml", f"<ErrorResponse>{inner}</ErrorResponse>")
+    name = _JSON_NAME.get(code, code)
+    if status == 403 and "amz-json" in content:
+        status = 400
+    body = json.dumps({"__type": name, "message": message, "Message": message})
+    answer = _sent(status, content or "application/json", body)
+    return answer[0], [*answer[1], ("x-amzn-ErrorType", name)], answer[2]
+
+
+def _sent(status: int, content_type: str, body: str) -> Refusal:
+    data = body.encode()
+    line = f"{status} {HTTPStatus(status).phrase}"
+    return line, [("Content-Type", content_type), ("Content-Length", str(len(data)))], data

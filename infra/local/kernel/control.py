@@ -1,0 +1,134 @@
+"""The routes below `/_millrace/` that report on and steer the cloud, for clients that know the secret of the run."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.local.kernel.cloud import Cloud
+
+if TYPE_CHECKING:
+    from infra.local.kernel.calls import Call
+
+PREFIX = "/_millrace/"
+SECRET_HEADER = "X-Millrace-Secret"  # noqa: S105 - a header's name
+SECRET_VARIABLE = "MILLRACE_LOCAL_SECRET"  # noqa: S105 - a variable's name
+"""The environment variable from which our own clients take the secret; the processes of roles do not get it."""
+ROLE_KEYS = "ASIA"
+"""How the access keys of an assumed role begin."""
+
+Start = Callable[..., Any]
+Answer = Iterable[bytes]
+Application = Callable[[dict[str, Any], Start], Answer]
+
+
+def write_secret(cloud: Cloud) -> None:
+    """Leave the secret in a file of the workspace that only its owner can read."""
+    path = secret_file(cloud.workspace)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(cloud.secret)
+
+
+def secret_file(workspace: Path) -> Path:
+    return workspace / "secret"
+
+
+class Control:
+    """The routes below `/_millrace/` that report on and steer the cloud; all answers are JSON."""
+
+    def __init__(self, cloud: Cloud, fillers: Sequence[str]) -> None:
+        self._cloud = cloud
+        self._fillers = list(fillers)
+        self._calls: Counter[str] = Counter()
+        self._of_people: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._deployments: list[dict[str, Any]] = []
+
+    def count(self, call: Call | None) -> None:
+        name = call.name if call else "unsigned"
+        with self._lock:
+            self._calls[name] += 1
+            if call is None or not call.access_key.startswith(ROLE_KEYS):
+                self._of_people[name] += 1
+
+    def serve(self, environ: dict[str, Any], start: Start) -> Answer:
+        """The answer of the route, here or mounted by a filler; only to a client that knows the run's secret."""
+        secret = environ.get("HTTP_" + SECRET_HEADER.upper().replace("-", "_"), "")
+        if not hmac.compare_digest(secret.encode(), self._cloud.secret.encode()):
+            message = f"expected the secret of this run in the header {SECRET_HEADER} (variable {SECRET_VARIABLE})"
+            return json_answer(start, "403 Forbidden", {"error": message})
+        content = environ.get("CONTENT_TYPE", "")
+        if environ["REQUEST_METHOD"] == "POST" and content.partition(";")[0].strip() != "application/json":
+            message = f"expected the content type application/json, got {content!r}"
+            return json_answer(start, "415 Unsupported Media Type", {"error": message})
+        path = environ["PATH_INFO"]
+        longest = max((prefix for prefix in self._cloud.routes if path.startswith(prefix)), key=len)
+        return self._cloud.routes[longest](environ, start)
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Answer:
+        name = environ["PATH_INFO"].removeprefix(PREFIX).replace("-", "_")
+        route = getattr(self, f"{environ['REQUEST_METHOD'].lower()}_{name}", None)
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        try:
+            if route is None:
+                return json_answer(start, "404 Not Found", {"error": f"no control route {environ['PATH_INFO']}"})
+            return json_answer(start, "200 OK", route(json.loads(environ["wsgi.input"].read(length) or "{}")))
+        except (ValueError, KeyError) as error:
+            return json_answer(start, "400 Bad Request", {"error": str(error)})
+
+    def get_health(self, _: Any) -> dict[str, Any]:
+        return {"ready": True, "fillers": self._fillers}
+
+    def get_clock(self, _: Any) -> dict[str, str]:
+        return {"now": self._cloud.clock.now().isoformat()}
+
+    def post_clock(self, body: dict[str, str]) -> dict[str, str]:
+        """Returns when every schedule due on the way has fired."""
+        self._cloud.clock.move(datetime.fromisoformat(body["to"]))
+        return self.get_clock(body)
+
+    def get_api_calls(self, _: Any) -> dict[str, Any]:
+        """All calls, and those among them that no role made: by people, by the deployment, by tests."""
+        with self._lock:
+            return {
+                "total": self._calls.total(),
+                "by_operation": dict(self._calls.most_common()),
+                "of_people": dict(self._of_people.most_common()),
+            }
+
+    def get_idle(self, _: Any) -> dict[str, Any]:
+        running = [line for pending in self._cloud.pending for line in pending()]
+        return {"idle": not running, "running": running}
+
+    def get_entered(self, _: Any) -> list[str]:
+        """A line `<process> <file> <function>` for each function of ours called since `follow`, in order."""
+        entered = self._cloud.entered
+        return entered.read_text().splitlines() if entered.exists() else []
+
+    def post_follow(self, body: dict[str, bool]) -> dict[str, bool]:
+        """Begin or end following; what was written is gone at the end."""
+        self._cloud.follow(body["on"])
+        return body
+
+    def get_deployments(self, _: Any) -> list[dict[str, Any]]:
+        return self._deployments
+
+    def post_deployments(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Remembers what a deployer did: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}]}`."""
+        entry = {**body, "at": time.time()}
+        self._deployments.append(entry)
+        return entry
+
+
+def json_answer(start: Start, status: str, body: Any) -> Answer:
+    data = json.dumps(body).encode()
+    start(status, [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
+    return [data]

@@ -1,0 +1,99 @@
+"""Run work after its answer was sent: deliveries, retries and asynchronous invocations, each when due."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from infra.local.kernel.cloud import Cloud
+
+LOG = logging.getLogger(__name__)
+MOST_THREADS = 64
+"""Jobs wait for functions and for the cloud's own answers; a new thread starts when all others are busy."""
+
+
+@dataclass(order=True)
+class _Job:
+    due: float
+    """Of `time.monotonic`: waits between attempts are real seconds, whatever the cloud's clock says."""
+    order: int
+    label: str = field(compare=False)
+    action: Callable[[], None] = field(compare=False)
+
+
+class Dispatcher:
+    """A queue of actions with a due time and the threads that run them; an action that raises is logged and dropped."""
+
+    # Protocol: at any time at least one idle thread waits for the earliest due time. The thread that takes a job is
+    # no longer idle, so it first makes sure that another one waits (`_have_one_waiting`), up to MOST_THREADS; beyond
+    # that, jobs wait until a thread has finished.
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._stopping = cloud.stopping
+        self._jobs: list[_Job] = []
+        self._running: dict[int, str] = {}
+        self._order = itertools.count()
+        self._changed = threading.Condition()
+        self._cloud = cloud
+        self._threads = 0
+        self._idle = 0
+        cloud.at_stop(self._wake)
+
+    def submit(self, label: str, action: Callable[[], None], *, after_s: float = 0.0) -> None:
+        """Run `action` on a thread of the dispatcher after `after_s` real seconds; `label` names it while pending."""
+        with self._changed:
+            heapq.heappush(self._jobs, _Job(time.monotonic() + after_s, next(self._order), label, action))
+            self._have_one_waiting()
+            self._changed.notify()
+
+    def pending(self) -> list[str]:
+        """The labels of what is running or waiting."""
+        with self._changed:
+            return [*self._running.values(), *(job.label for job in self._jobs)]
+
+    def _have_one_waiting(self) -> None:
+        """Some thread must watch the queue while the others work."""
+        if not self._idle and self._threads < MOST_THREADS:
+            self._threads += 1
+            self._idle += 1
+            self._cloud.background(f"dispatcher-{self._threads}", self._work)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                job.action()
+            except Exception:
+                if not self._stopping.is_set():
+                    LOG.exception("%s failed", job.label)
+            finally:
+                with self._changed:
+                    self._idle += 1
+                    del self._running[job.order]
+
+    def _next(self) -> _Job | None:
+        with self._changed:
+            while not self._stopping.is_set():
+                wait_s = self._jobs[0].due - time.monotonic() if self._jobs else None
+                if wait_s is not None and wait_s <= 0:
+                    job = heapq.heappop(self._jobs)
+                    self._running[job.order] = job.label
+                    self._idle -= 1
+                    if self._jobs:
+                        self._have_one_waiting()
+                    return job
+                self._changed.wait(wait_s)
+        return None
+
+
+def dispatcher(cloud: Cloud) -> Dispatcher:
+    """The cloud's one dispatcher, made on first use."""
+    return cloud.part(Dispatcher, lambda: Dispatcher(cloud))

@@ -1,0 +1,280 @@
+"""Start the local cloud: fill moto's gaps, then serve it on http://localhost, with control routes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import socket
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.control import (
+    PREFIX,
+    SECRET_VARIABLE,
+    Answer,
+    Application,
+    Control,
+    Start,
+    json_answer,
+    write_secret,
+)
+from infra.local.kernel.patching import replace, undone
+from infra.local.kernel.web_pages import why_refused
+
+FILLERS = (
+    "kernel",
+    "cloudformation",
+    "iam",
+    "sts",
+    "awslambda",
+    "events",
+    "s3",
+    "sns",
+    "sqs",
+    "cloudwatch",
+    "logs",
+    "scheduler",
+    "glue",
+    "stepfunctions",
+    "sagemaker",
+    "sagemaker_runtime",
+    "application_autoscaling",
+)
+"""Folders beside this one, whose `install.install(cloud)` fills a gap of moto; in this order: metrics and logs watch
+functions, alarms read metrics."""
+
+WARMED = (
+    "cloudformation",
+    "s3",
+    "ssm",
+    "iam",
+    "ec2",
+    "kms",
+    "lambda",
+    "sqs",
+    "events",
+    "logs",
+    "dynamodb",
+    "sagemaker",
+)
+"""Services whose API models are read right after the start."""
+
+SWITCH_S = 0.001
+"""How long a thread may compute while others wait for the interpreter. A request comes to its turn some fifty times:
+with Python's own five milliseconds, four threads that compute make it last for seconds, and clients that wait for
+three, such as Arrow's, give up one after the other."""
+CALL = "millrace.call"
+
+_ONE_CLOUD = threading.Lock()
+
+
+@contextmanager
+def running(
+    workspace: Path, *, port: int = 0, clock: datetime | None = None, fillers: Sequence[str] = FILLERS
+) -> Iterator[Cloud]:
+    """A cloud that answers on `cloud.endpoint_url` until the block ends; then no process and no port of it is left.
+
+    `clock` sets the cloud's time before anything runs; fewer `fillers` show what moto lacks. Only one cloud can run
+    in a process, since moto's state is global: a second one is a RuntimeError. One after the other is no matter: each
+    starts empty, and at its end moto is as it was."""
+    workspace.mkdir(parents=True, exist_ok=True)
+    listener = _listen(port)
+    cloud = Cloud(workspace=workspace.resolve(), port=listener.getsockname()[1])
+    write_secret(cloud)
+    if clock is not None:
+        cloud.clock.set(clock)
+    with listener, _alone(), _own_environment(cloud), _short_thread_switches(), undone(), _empty():
+        installed = [importlib.import_module(f"infra.local.{name}.install") for name in fillers]
+        cloud.application = _guarded(cloud)
+        server = _make_server(cloud, listener, _served(cloud, fillers))
+        thread = cloud.background("server", lambda: server.serve_forever(poll_interval=0.1))
+        try:
+            for filler in installed:
+                filler.install(cloud)
+            yield cloud
+        finally:
+            cloud.stop()
+            server.shutdown()
+            thread.join()
+            server.server_close()
+            cloud.settle()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    if not _ONE_CLOUD.acquire(blocking=False):
+        raise RuntimeError("a cloud runs in this process already: moto's state is global")
+    try:
+        yield
+    finally:
+        _ONE_CLOUD.release()
+
+
+@contextmanager
+def _short_thread_switches() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextmanager
+def _empty() -> Iterator[None]:
+    """moto without any resource, before and after."""
+    everything: Any = importlib.import_module("moto.moto_api._internal").moto_api_backend
+    everything.reset()
+    try:
+        yield
+    finally:
+        everything.reset()
+
+
+def _listen(port: int) -> socket.socket:
+    """The port is taken before moto is imported, so that a port in use fails at once."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(128)
+    return listener
+
+
+@contextmanager
+def _own_environment(cloud: Cloud) -> Iterator[None]:
+    """This process, and moto's own clients in it, see the cloud and no profile or proxy of the host."""
+    temporary = cloud.workspace / "tmp"
+    temporary.mkdir(exist_ok=True)
+    before, before_temporary = dict(os.environ), tempfile.tempdir
+    tempfile.tempdir = str(temporary)
+    for name in before:
+        if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": cloud.region,
+        "AWS_ENDPOINT_URL": cloud.endpoint_url,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+        "MOTO_PORT": str(cloud.port),
+        SECRET_VARIABLE: cloud.secret,
+        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    }
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        tempfile.tempdir = before_temporary
+
+
+def _make_server(cloud: Cloud, listener: socket.socket, application: Application) -> Any:
+    from moto.moto_server.werkzeug_app import MotoRequestHandler
+    from werkzeug.serving import make_server
+
+    log = cloud.workspace / "logs" / "server.log"
+    log.parent.mkdir(exist_ok=True)
+
+    class LoggingHandler(MotoRequestHandler):
+        # Without it the kernel holds small answers back for 40 ms.
+        disable_nagle_algorithm = True
+
+        def log(self, kind: str, message: str, *values: Any) -> None:
+            if kind == "error":
+                with log.open("a") as lines:
+                    lines.write(f"{message % values if values else message}\n")
+
+    fd = listener.fileno()
+    server: Any = make_server("localhost", 0, application, threaded=True, request_handler=LoggingHandler, fd=fd)
+
+    def on_a_thread_of_the_cloud(request: Any, address: Any) -> None:
+        cloud.background("request", lambda: server.process_request_thread(request, address))
+
+    server.process_request = on_a_thread_of_the_cloud
+    return server
+
+
+def _guarded(cloud: Cloud) -> Application:
+    """moto behind the guards: what the clients of this process call."""
+    from moto.moto_server import werkzeug_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    from infra.local.kernel.calls import read_call
+
+    # moto reads its environment variable for this once, when it is imported: before any cloud, in most processes.
+    replace(werkzeug_app, DISABLE_GLOBAL_CORS=True)
+    moto = DomainDispatcherApplication(create_backend_app)
+
+    def application(environ: dict[str, Any], start: Start) -> Answer:
+        call = environ.get(CALL) or read_call(environ)
+        for guard in cloud.guards if call else ():
+            refusal = guard(call)
+            if refusal is not None:
+                status, headers, body = refusal
+                start(status, headers)
+                return [body]
+        answer: Answer = moto(environ, start)
+        return answer
+
+    return application
+
+
+def _served(cloud: Cloud, fillers: Sequence[str]) -> Application:
+    """What the port answers: control and mounted routes, or the guarded moto, each call counted."""
+    from infra.local.kernel.calls import read_call
+
+    control = Control(cloud, fillers)
+    cloud.routes[PREFIX] = control
+
+    def application(environ: dict[str, Any], start: Start) -> Answer:
+        # Before the path is looked at: moto would answer a preflight of any page.
+        refusal = why_refused(environ)
+        if refusal is not None:
+            return json_answer(start, "403 Forbidden", {"message": refusal})
+        if environ.get("PATH_INFO", "").startswith(PREFIX):
+            return control.serve(environ, start)
+        environ[CALL] = call = read_call(environ)
+        control.count(call)
+        return _or_error(cloud, environ, start)
+
+    return application
+
+
+def _or_error(cloud: Cloud, environ: dict[str, Any], start: Start) -> Answer:
+    """The answer; an error of the cloud itself becomes a 501 with its name, which clients do not retry."""
+    from infra.local.kernel.calls import error_answer
+
+    try:
+        answer: Answer = cloud.application(environ, start)
+        return answer
+    except Exception as error:
+        with (cloud.workspace / "logs" / "server.log").open("a") as lines:
+            traceback.print_exc(file=lines)
+        message = f"the local cloud cannot do this: {type(error).__name__}: {error}"
+        if environ[CALL] is None:
+            return json_answer(start, "501 Not Implemented", {"message": message})
+        status, headers, body = error_answer(environ[CALL], "NotImplemented", message)
+        start(status, headers)
+        return [body]
+
+
+def warm(cloud: Cloud) -> None:
+    """Read the API models that a deployment needs, ahead of it: a second and a half of the first one."""
+    from moto.core.routing import get_service_router
+
+    for service in WARMED:
+        if cloud.stopping.is_set():
+            return
+        cloud.client(service)
+        get_service_router(service)

@@ -1,0 +1,39 @@
+"""The threads of one cloud: each is kept here from its start, so that the cloud's end can wait for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+PRUNED_FROM = 256
+"""Ended threads are forgotten when there are more than these."""
+
+
+class Threads:
+    """Takes threads before or after they were started."""
+
+    def __init__(self) -> None:
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def append(self, thread: threading.Thread) -> None:
+        with self._lock:
+            if len(self._threads) > PRUNED_FROM:
+                self._threads = [one for one in self._threads if not _has_ended(one)]
+            self._threads.append(thread)
+
+    def join(self, within_s: float) -> list[threading.Thread]:
+        """The threads that have not ended within `within_s` in all, those that were started meanwhile included."""
+        deadline = time.monotonic() + within_s
+        while (running := self._running()) and (left_s := deadline - time.monotonic()) > 0:
+            running[0].join(left_s)
+        return running
+
+    def _running(self) -> list[threading.Thread]:
+        with self._lock:
+            self._threads = [one for one in self._threads if not _has_ended(one)]
+            return [one for one in self._threads if one.is_alive() and one is not threading.current_thread()]
+
+
+def _has_ended(thread: threading.Thread) -> bool:
+    return thread.ident is not None and not thread.is_alive()

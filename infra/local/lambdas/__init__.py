@@ -1,1 +1,0 @@
-"""Lambda: processes of a function, by the Runtime API."""

@@ -1,0 +1,74 @@
+"""Metrics that functions write into their logs in the embedded metric format.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from infra.local.kernel.cloud import Cloud
+
+NOW_S = 300.0
+"""A time this near to the machine's was not chosen by the function: it means now, by the cloud's clock."""
+
+
+class LogMetrics:
+    """Reads the lines that functions have added to their logs since it last looked."""
+
+    def __init__(self, cloud: Cloud, put: Callable[[Cloud, str, list[dict[str, Any]]], None]) -> None:
+        """`put` takes the data of one namespace."""
+        self._cloud = cloud
+        self._put_data = put
+        self._read_to: dict[Path, int] = defaultdict(int)
+        self._lock = threading.Lock()
+
+    def read(self, function: Any, _outcome: Any) -> None:
+        """Put the metrics of the function's new log lines, before its caller gets the answer."""
+        log = self._cloud.workspace / "logs" / "functions" / f"{function.function_name}.log"
+        with self._lock:
+            for line in self._new_lines(log):
+                if '"_aws"' in line:
+                    self._put(line)
+
+    def _new_lines(self, log: Path) -> list[str]:
+        with log.open("rb") as file:
+            file.seek(self._read_to[log])
+            text = file.read()
+        complete = text[: text.rfind(b"\n") + 1]
+        self._read_to[log] += len(complete)
+        return complete.decode(errors="replace").splitlines()
+
+    def _put(self, line: str) -> None:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return
+        said = entry["_aws"].get("Timestamp", 0) / 1000
+        happened = self._cloud.clock.timestamp() if abs(said - time.time()) < NOW_S else said
+        for directive in entry["_aws"].get("CloudWatchMetrics", ()):
+            data = list(_data(entry, directive, datetime.fromtimestamp(happened, UTC).replace(tzinfo=None)))
+            if data:
+                self._put_data(self._cloud, directive["Namespace"], data)
+
+
+def _data(entry: Mapping[str, Any], directive: Mapping[str, Any], when: datetime) -> Iterator[dict[str, Any]]:
+    """One datum for each metric and set of dimensions."""
+    for metric in directive.get("Metrics", ()):
+        value = entry.get(metric["Name"])
+        if value is None:
+            continue
+        for names in directive.get("Dimensions") or [[]]:
+            yield {
+                "MetricName": metric["Name"],
+                "Values": [float(one) for one in (value if isinstance(value, list) else [value])],
+                "Unit": metric.get("Unit", "None"),
+                "Dimensions": [{"Name": name, "Value": str(entry[name])} for name in names],
+                "Timestamp": when,
+            }

@@ -1,1 +1,0 @@
-"""What travels: events, queues, topics, the notices of S3."""

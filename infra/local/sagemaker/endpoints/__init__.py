@@ -1,0 +1,1 @@
+"""Endpoints: processes that answer, fleets that change."""

@@ -1,0 +1,129 @@
+"""One SageMaker job that is running: its status, its events and its container process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from infra.local.kernel.cloud import Cloud, _signal_group
+from infra.local.logs.log_streams import log_streams
+from infra.local.sagemaker.api import Fields, in_milliseconds
+from infra.local.sagemaker.containers import Image, without_network
+
+STOP_GRACE_S = 120.0
+"""Between SIGTERM and SIGKILL when a job is stopped."""
+
+_POLL_S = 0.02
+
+
+class JobError(Exception):
+    """The message becomes the job's FailureReason."""
+
+
+@dataclass(kw_only=True)
+class Job:
+    """One job that is running; `fields` is what Describe answers."""
+
+    cloud: Cloud
+    kind: str
+    """`Training`, `Processing` or `Transform`."""
+    fields: Fields
+    root: Path
+    """The folder for `/opt/ml`."""
+    role_arn: str
+    limit_s: float
+    stop: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
+    overdue: bool = False
+
+    @property
+    def name(self) -> str:
+        name: str = self.fields[f"{self.kind}JobName"]
+        return name
+
+    @property
+    def log(self) -> Path:
+        return self.cloud.workspace / "logs" / "jobs" / self.kind.lower() / f"{self.name}.log"
+
+    def set(self, status: str, **fields: Any) -> None:
+        """Change the job and put the event on the bus."""
+        now = self.cloud.clock.now()
+        self.fields.update({**fields, "LastModifiedTime": now})
+        if self.kind == "Training":
+            _note_transition(self.fields, now)
+        # Last, since a poller that sees the end reads the rest at once.
+        self.fields[f"{self.kind}JobStatus"] = status
+        self.cloud.emit(
+            "aws.sagemaker",
+            f"SageMaker {self.kind} Job State Change",
+            in_milliseconds(self.fields),
+            resources=[self.fields[f"{self.kind}JobArn"]],
+        )
+
+    def note(self, secondary: str) -> None:
+        """Enter a secondary status of a training job; no event, as nothing listens for these."""
+        now = self.cloud.clock.now()
+        self.fields |= {"SecondaryStatus": secondary, "LastModifiedTime": now}
+        _note_transition(self.fields, now)
+
+    def execute(self, image: Image, arguments: Sequence[str], given: Mapping[str, str]) -> int:
+        """The exit code of the container, 128 + the signal that ended it; TERM, then KILL, when the job is stopped or
+        its time is over."""
+        process = self.cloud.spawn(
+            [*without_network(), *arguments],
+            environment=image.variables(self.root, given),
+            cwd=image.cwd,
+            log=self.log,
+        )
+        deadline = threading.Event()
+        timer = threading.Timer(self.limit_s, deadline.set)
+        timer.daemon = True
+        timer.start()
+        try:
+            while process.poll() is None:
+                self.overdue = deadline.is_set()
+                if self.overdue or self.stop.is_set():
+                    self.stop.set()
+                    _end(process)
+                self.stop.wait(_POLL_S)
+        finally:
+            timer.cancel()
+            log_streams(self.cloud).mark(self.log)
+        return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    _signal_group(process, signal.SIGTERM)
+    try:
+        process.wait(timeout=STOP_GRACE_S)
+    except subprocess.TimeoutExpired:
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+_MESSAGES = {
+    "Starting": "Starting the training job",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Uploading": "Uploading generated training model",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopped": "Training job stopped",
+}
+
+
+def _note_transition(fields: Fields, now: datetime) -> None:
+    transitions = fields.setdefault("SecondaryStatusTransitions", [])
+    secondary = fields["SecondaryStatus"]
+    if transitions and transitions[-1]["Status"] == secondary:
+        return
+    if transitions:
+        transitions[-1]["EndTime"] = now
+    message = _MESSAGES.get(secondary, secondary)
+    transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})

@@ -1,0 +1,219 @@
+"""The API of training, processing and transform jobs, and the life of a job.
+
+What differs by kind is in `training.py`, `processing.py` and `transform.py`."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from infra.local.kernel.cloud import Cloud
+from infra.local.sagemaker.api import (
+    Fields,
+    RefusedError,
+    answer,
+    arn,
+    check_role,
+    invalid,
+    page,
+    records,
+    serve_tags,
+    tag,
+)
+from infra.local.sagemaker.channels import MoveError
+from infra.local.sagemaker.jobs import processing, training, transform
+from infra.local.sagemaker.jobs.job import Job, JobError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What differs between the three kinds of job."""
+
+    name: str
+    prepare: Callable[[Cloud, Fields], tuple[str, float]]
+    """Role ARN and time limit in seconds of a request; raises RefusedError for what is not covered."""
+    run: Callable[[Job], None]
+    """Runs the job to its end; raises JobError or MoveError."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def resource(self) -> str:
+        return f"{self.name.lower()}-job"
+
+
+@dataclass(kw_only=True)
+class Jobs:
+    """The jobs of one cloud that have not ended, and an event for each that is set at its end."""
+
+    running: dict[str, Job] = field(default_factory=dict)
+    """By ARN."""
+    ended: dict[str, threading.Event] = field(default_factory=dict)
+
+
+def jobs(cloud: Cloud) -> Jobs:
+    return cloud.part(Jobs)
+
+
+def pending(cloud: Cloud) -> list[str]:
+    """The jobs in progress."""
+    return [f"{job.kind.lower()} job {job.name}" for job in list(jobs(cloud).running.values())]
+
+
+KINDS = (
+    Kind(
+        name="Training",
+        prepare=training.prepare,
+        run=training.run,
+        defaults={"SecondaryStatus": "Starting", "ProfilingStatus": "Disabled"},
+    ),
+    Kind(name="Processing", prepare=processing.prepare, run=processing.run),
+    Kind(name="Transform", prepare=transform.prepare, run=transform.run),
+)
+
+
+def serve_jobs(cloud: Cloud) -> None:
+    """Serve Create, Describe, Stop, List and Delete of the three kinds, and tags."""
+    serve_tags(cloud)
+    for kind in KINDS:
+        _install(cloud, kind)
+    cloud.at_stop(lambda: _end_all(cloud))
+
+
+def _end_all(cloud: Cloud) -> None:
+    for job in list(jobs(cloud).running.values()):
+        job.stop.set()
+
+
+def _install(cloud: Cloud, kind: Kind) -> None:
+    kept, name_key = records(cloud), f"{kind.name}JobName"
+    store = kept.of(kind.resource)
+
+    def find(request: Fields) -> Fields:
+        found = store.get(request[name_key])
+        if found is None:
+            raise _missing(kind, arn(cloud, kind.resource, request[name_key]))
+        return found
+
+    def stop(request: Fields) -> Fields:
+        fields = find(request)
+        job = jobs(cloud).running.get(fields[f"{kind.name}JobArn"])
+        if job is None:
+            raise invalid(_ended(kind, fields))
+        secondary = {"SecondaryStatus": "Stopping"} if kind.name == "Training" else {}
+        job.set("Stopping", **secondary)
+        job.stop.set()
+        return {}
+
+    def delete(request: Fields) -> Fields:
+        fields = find(request)
+        if fields[f"{kind.name}JobArn"] in jobs(cloud).running:
+            raise RefusedError("ResourceInUse", f"The job {fields[f'{kind.name}JobArn']} has not ended")
+        del store[request[name_key]]
+        return {}
+
+    def listed(request: Fields) -> Fields:
+        rows = [_row(kind, fields) for fields in list(store.values())]
+        return page(rows, request, f"{kind.name}JobSummaries")
+
+    answer(f"Create{kind.name}Job", lambda request: _create(cloud, kind, request))
+    answer(f"Describe{kind.name}Job", find)
+    answer(f"Stop{kind.name}Job", stop)
+    answer(f"List{kind.name}Jobs", listed)
+    if kind.name != "Transform":
+        # AWS has no DeleteTransformJob.
+        answer(f"Delete{kind.name}Job", delete)
+
+
+def _row(kind: Kind, fields: Fields) -> Fields:
+    return {**fields, "Name": fields[f"{kind.name}JobName"], "Status": fields[f"{kind.name}JobStatus"]}
+
+
+def _missing(kind: Kind, job_arn: str) -> RefusedError:
+    if kind.name == "Training":
+        return invalid("Requested resource not found.")
+    return invalid(f"Could not find requested job with name: {job_arn.rpartition('/')[2]}")
+
+
+def _ended(kind: Kind, fields: Fields) -> str:
+    return (
+        f"The request was rejected because the {kind.name.lower()} job is in status {fields[f'{kind.name}JobStatus']}."
+    )
+
+
+def _create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
+    role_arn, limit_s = kind.prepare(cloud, request)
+    check_role(role_arn)
+    name = request[f"{kind.name}JobName"]
+    job_arn = arn(cloud, kind.resource, name)
+    kept = records(cloud)
+    now = cloud.clock.now()
+    with kept.lock:
+        if name in kept.of(kind.resource):
+            raise RefusedError("ResourceInUse", _taken(kind, job_arn))
+        fields = kept.of(kind.resource)[name] = {
+            **{key: value for key, value in request.items() if key != "Tags"},
+            **kind.defaults,
+            f"{kind.name}JobArn": job_arn,
+            f"{kind.name}JobStatus": "InProgress",
+            "CreationTime": now,
+            "LastModifiedTime": now,
+        }
+    tag(cloud, job_arn, request.get("Tags", []))
+    root = cloud.workspace / "jobs" / kind.name.lower() / name
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
+    job = Job(cloud=cloud, kind=kind.name, fields=fields, root=root, role_arn=role_arn, limit_s=limit_s)
+    jobs(cloud).running[job_arn] = job
+    jobs(cloud).ended[job_arn] = job.finished
+    job.set("InProgress")
+    cloud.background(f"{kind.name}-{name}", lambda: _live(job, kind))
+    return {f"{kind.name}JobArn": job_arn}
+
+
+def _taken(kind: Kind, job_arn: str) -> str:
+    what = f"{kind.name} job"
+    return (
+        f"{what} names must be unique within an AWS account and region, "
+        f"and a {what.lower()} with this name already exists ({job_arn})"
+    )
+
+
+def _live(job: Job, kind: Kind) -> None:
+    """The whole life of one job on its thread; ends with a terminal status, whatever happens."""
+    started = job.cloud.clock.now()
+    job.fields[f"{job.kind}StartTime"] = started
+    try:
+        kind.run(job)
+        status, reason = "Completed", None
+    except (JobError, MoveError, LookupError, ValueError) as error:
+        status, reason = "Failed", str(error)
+    except Exception as error:
+        # An error of the local cloud itself must end the job too, else the state machine waits for ever.
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        with job.log.open("a") as log:
+            log.write(traceback.format_exc())
+        status, reason = "Failed", f"InternalServerError: {type(error).__name__}: {error}"
+    if job.stop.is_set():
+        status, reason = "Stopped", None
+    if job.cloud.stopping.is_set():
+        return
+    _close(job, status, reason, started)
+    jobs(job.cloud).running.pop(job.fields[f"{job.kind}JobArn"], None)
+    job.finished.set()
+
+
+def _close(job: Job, status: str, reason: str | None, started: datetime) -> None:
+    now = job.cloud.clock.now()
+    extra: Fields = {f"{job.kind}EndTime": now}
+    if reason:
+        extra["FailureReason"] = reason[:1024]
+    if job.kind == "Training":
+        seconds = max(1, round((now - started).total_seconds()))
+        extra |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+        extra["SecondaryStatus"] = "MaxRuntimeExceeded" if job.overdue else status
+    job.set(status, **extra)

@@ -1,0 +1,77 @@
+"""A processing job as SageMaker runs it: inputs below /opt/ml/processing, outputs uploaded at the end.
+
+Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html. Not covered and
+refused by name: several instances, dataset definitions, feature store outputs. Continuous upload happens at the end.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infra.local.kernel.cloud import Cloud
+from infra.local.sagemaker.api import Fields, invalid
+from infra.local.sagemaker.channels import download, s3_of, upload
+from infra.local.sagemaker.containers import images
+from infra.local.sagemaker.jobs.job import Job, JobError
+from infra.local.sagemaker.jobs.training import inside
+
+_DAY_S = 86_400.0
+
+
+def prepare(_: Cloud, request: Fields) -> tuple[str, float]:
+    """Role ARN and time limit in seconds."""
+    if int(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]) != 1:
+        raise invalid("the local cloud does not cover processing on more than one instance")
+    if any("S3Input" not in one for one in request.get("ProcessingInputs", [])):
+        raise invalid("the local cloud covers ProcessingInputs with S3Input only")
+    for one in _outputs(request):
+        if "S3Output" not in one:
+            raise invalid("the local cloud covers ProcessingOutputs with S3Output only")
+    limit_s = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _DAY_S)
+    return request["RoleArn"], float(limit_s)
+
+
+def _outputs(request: Fields) -> list[Fields]:
+    outputs: list[Fields] = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    return outputs
+
+
+def run(job: Job) -> None:
+    """Run the job to its end; outputs are uploaded also when it failed or was stopped."""
+    request = job.fields
+    application = request["AppSpecification"]
+    image = images(job.cloud).find(application["ImageUri"])
+    s3 = s3_of(job.cloud, job.role_arn)
+    _write_configuration(job)
+    for one in request.get("ProcessingInputs", []):
+        download(s3, one["S3Input"], inside(job.root, one["S3Input"]["LocalPath"]))
+    for one in _outputs(request):
+        inside(job.root, one["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
+    arguments = image.arguments(
+        entrypoint=application.get("ContainerEntrypoint", ()), command=application.get("ContainerArguments", ())
+    )
+    given = {**request.get("Environment", {}), "PROCESSING_JOB_NAME": job.name}
+    code = job.execute(image, arguments, given)
+    kms_key = request.get("ProcessingOutputConfig", {}).get("KmsKeyId")
+    for one in _outputs(request):
+        upload(s3, inside(job.root, one["S3Output"]["LocalPath"]), one["S3Output"]["S3Uri"], kms_key=kms_key)
+    message = job.root / "output" / "message"
+    if message.exists():
+        job.fields["ExitMessage"] = message.read_text(errors="replace")[:1024]
+    if code != 0 and not job.stop.is_set():
+        message = job.fields.get("ExitMessage", "See job logs for more information")
+        raise JobError(f"AlgorithmError: {message}, exit code: {code}")
+
+
+def _write_configuration(job: Job) -> None:
+    folder = job.root / "config"
+    folder.mkdir(parents=True)
+    files: dict[str, Any] = {
+        "processingjobconfig.json": {
+            key: value for key, value in job.fields.items() if not key.endswith(("Time", "Status"))
+        },
+        "resourceconfig.json": {"current_host": "algo-1", "hosts": ["algo-1"]},
+    }
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))

@@ -1,0 +1,177 @@
+"""A training job as SageMaker runs it: channels and configuration in, model, outputs and checkpoints out.
+
+Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html. Not covered and refused
+by name: several instances, Pipe mode, compressed channels, augmented manifests, file systems as channels.
+Spot is accepted and never interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from infra.local.kernel.cloud import Cloud
+from infra.local.sagemaker.api import Fields, invalid
+from infra.local.sagemaker.channels import MoveError, download, keys, pack, put, s3_of, split, upload
+from infra.local.sagemaker.containers import images
+from infra.local.sagemaker.jobs.job import Job, JobError
+
+_DAY_S = 86_400.0
+
+
+def prepare(_: Cloud, request: Fields) -> tuple[str, float]:
+    """Role ARN and time limit in seconds."""
+    resources = request.get("ResourceConfig", {})
+    if int(resources.get("InstanceCount", 1)) != 1 or resources.get("InstanceGroups"):
+        raise invalid("the local cloud does not cover training on more than one instance")
+    if "TrainingImage" not in request["AlgorithmSpecification"]:
+        raise invalid("the local cloud does not cover algorithms without a TrainingImage")
+    for channel in request.get("InputDataConfig", []):
+        _check_channel(channel)
+    limit_s = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _DAY_S)
+    if request.get("EnableManagedSpotTraining"):
+        wait_s = request.get("StoppingCondition", {}).get("MaxWaitTimeInSeconds")
+        if wait_s is None or wait_s < limit_s:
+            raise invalid(
+                "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds"
+            )
+    return request["RoleArn"], float(limit_s)
+
+
+def _check_channel(channel: Mapping[str, Any]) -> None:
+    name = channel["ChannelName"]
+    if channel.get("InputMode", "File") == "Pipe":
+        raise invalid(f"channel {name}: the local cloud does not cover InputMode Pipe")
+    if channel.get("CompressionType", "None") != "None":
+        raise invalid(f"channel {name}: the local cloud does not cover CompressionType {channel['CompressionType']}")
+    if "S3DataSource" not in channel.get("DataSource", {}):
+        raise invalid(f"channel {name}: the local cloud covers S3DataSource only")
+
+
+def run(job: Job) -> None:
+    """Run the job to its end; what the container left is uploaded also when it failed or was stopped."""
+    request = job.fields
+    image = images(job.cloud).find(request["AlgorithmSpecification"]["TrainingImage"])
+    s3 = s3_of(job.cloud, job.role_arn)
+    job.note("Downloading")
+    _write_configuration(job)
+    for channel in request.get("InputDataConfig", []):
+        download(s3, channel["DataSource"]["S3DataSource"], job.root / "input" / "data" / channel["ChannelName"])
+    checkpoints = _restore_checkpoints(job, s3)
+    for folder in ("model", "output/data"):
+        (job.root / folder).mkdir(parents=True, exist_ok=True)
+    job.note("Training")
+    algorithm = request["AlgorithmSpecification"]
+    arguments = image.arguments(
+        entrypoint=algorithm.get("ContainerEntrypoint", ()),
+        command=algorithm.get("ContainerArguments", ()) or ("train",),
+    )
+    given = {
+        **request.get("Environment", {}),
+        "TRAINING_JOB_NAME": job.name,
+        "TRAINING_JOB_ARN": request["TrainingJobArn"],
+    }
+    code = job.execute(image, arguments, given)
+    job.note("Uploading")
+    _read_metrics(job)
+    if checkpoints.is_dir() and "CheckpointConfig" in request:
+        upload(s3, checkpoints, request["CheckpointConfig"]["S3Uri"])
+    failed = code != 0 and not job.stop.is_set()
+    _upload_outputs(job, s3, model=not failed)
+    if failed:
+        failure = job.root / "output" / "failure"
+        message = failure.read_text(errors="replace") if failure.exists() else ""
+        raise JobError(f"AlgorithmError: {message[:1000]}, exit code: {code}")
+
+
+def _write_configuration(job: Job) -> None:
+    folder = job.root / "input" / "config"
+    folder.mkdir(parents=True)
+    channels = {channel["ChannelName"]: _channel_file(channel) for channel in job.fields.get("InputDataConfig", [])}
+    instance = job.fields.get("ResourceConfig", {}).get("InstanceType", "")
+    hosts = {
+        "current_host": "algo-1",
+        "current_instance_type": instance,
+        "current_group_name": "homogeneousCluster",
+        "hosts": ["algo-1"],
+        "instance_groups": [
+            {"instance_group_name": "homogeneousCluster", "instance_type": instance, "hosts": ["algo-1"]}
+        ],
+        "network_interface_name": "eth0",
+    }
+    _write(folder / "hyperparameters.json", job.fields.get("HyperParameters", {}))
+    _write(folder / "inputdataconfig.json", channels)
+    _write(folder / "resourceconfig.json", hosts)
+
+
+def _channel_file(channel: Mapping[str, Any]) -> dict[str, Any]:
+    content = {"ContentType": channel["ContentType"]} if "ContentType" in channel else {}
+    source = channel["DataSource"]["S3DataSource"]
+    return {
+        **content,
+        "TrainingInputMode": "File",
+        "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+        "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+    }
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value))
+
+
+def _restore_checkpoints(job: Job, s3: Any) -> Path:
+    """The checkpoint folder, filled with what an earlier job left at the same S3Uri."""
+    settings = job.fields.get("CheckpointConfig", {})
+    local = settings.get("LocalPath", "/opt/ml/checkpoints")
+    folder = inside(job.root, local)
+    folder.mkdir(parents=True, exist_ok=True)
+    if settings:
+        bucket, prefix = split(settings["S3Uri"])
+        if next(keys(s3, bucket, prefix), None) is not None:
+            download(s3, {"S3Uri": settings["S3Uri"]}, folder)
+    return folder
+
+
+def inside(root: Path, path: str) -> Path:
+    """Where `/opt/ml/...` of the container lies on this machine."""
+    if not f"{path}/".startswith("/opt/ml/"):
+        raise MoveError(f"ClientError: expected a path below /opt/ml, got {path}")
+    return root / path.removeprefix("/opt/ml").lstrip("/")
+
+
+def _upload_outputs(job: Job, s3: Any, *, model: bool) -> None:
+    settings = job.fields["OutputDataConfig"]
+    target, kms_key = f"{settings['S3OutputPath'].rstrip('/')}/{job.name}/output", settings.get("KmsKeyId")
+    packed = settings.get("CompressionType", "GZIP") == "GZIP"
+    if model:
+        where = f"{target}/model.tar.gz" if packed else f"{target}/model/"
+        _send(job.root / "model", where, s3, kms_key)
+        job.fields["ModelArtifacts"] = {"S3ModelArtifacts": where}
+    data = job.root / "output" / "data"
+    if any(data.iterdir()):
+        _send(data, f"{target}/output.tar.gz" if packed else f"{target}/data/", s3, kms_key)
+
+
+def _send(folder: Path, target: str, s3: Any, kms_key: str | None) -> None:
+    if target.endswith("/"):
+        upload(s3, folder, target, kms_key=kms_key)
+        return
+    archive = folder.parent / f".{target.rpartition('/')[2]}"
+    pack(folder, archive)
+    put(s3, archive, target, kms_key=kms_key)
+    archive.unlink()
+
+
+def _read_metrics(job: Job) -> None:
+    """The last value that each MetricDefinition's regular expression finds in the log."""
+    definitions = job.fields["AlgorithmSpecification"].get("MetricDefinitions", [])
+    text = job.log.read_text(errors="replace") if definitions and job.log.exists() else ""
+    found = {one["Name"]: re.findall(one["Regex"], text) for one in definitions}
+    job.fields["FinalMetricDataList"] = [
+        {"MetricName": name, "Value": float(values[-1]), "Timestamp": job.cloud.clock.now()}
+        for name, values in found.items()
+        if values
+    ]

@@ -1,0 +1,78 @@
+"""Deliver a topic's notifications to queues and functions."""
+
+from __future__ import annotations
+
+import json
+import logging
+from importlib import import_module
+from typing import Any
+
+from infra.local.events.targets import invoke_later
+from infra.local.iam.service_permissions import refusal
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace
+
+LOG = logging.getLogger(__name__)
+
+
+def deliver_notifications(cloud: Cloud) -> None:
+    kind: Any = import_module("moto.sns.models").Subscription
+    publish = kind.publish
+
+    def deliver(
+        self: Any,
+        message: str,
+        message_id: str,
+        subject: str | None = None,
+        message_attributes: dict[str, Any] | None = None,
+        **other: Any,
+    ) -> None:
+        if self.protocol in ("sqs", "lambda") and (
+            reason := refusal(self.endpoint, "sns.amazonaws.com", self.topic.arn)
+        ):
+            LOG.warning("not delivered: %s", reason)
+        elif self.protocol != "lambda":
+            publish(self, message, message_id, subject, message_attributes, **other)
+        elif _is_wanted(self, message, message_attributes):
+            if other.get("message_structure") == "json":
+                message = self._parse_message_structure(message, "lambda")
+            event = _event(cloud, self, message, message_id, subject, message_attributes or {})
+            _invoke(cloud, self.endpoint, event)
+
+    replace(kind, publish=deliver)
+
+
+def _is_wanted(subscription: Any, message: str, attributes: dict[str, Any] | None) -> bool:
+    matcher = subscription._filter_policy_matcher
+    return matcher is None or bool(matcher.matches(attributes, message))
+
+
+def _invoke(cloud: Cloud, function_arn: str, event: dict[str, Any]) -> None:
+    invoke_later(cloud, function_arn, json.dumps(event))
+
+
+def _event(
+    cloud: Cloud, subscription: Any, message: str, message_id: str, subject: str | None, attributes: dict[str, Any]
+) -> dict[str, Any]:
+    notification = {
+        "Type": "Notification",
+        "MessageId": message_id,
+        "TopicArn": subscription.topic.arn,
+        "Subject": subject,
+        "Message": message,
+        "Timestamp": cloud.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "SignatureVersion": "1",
+        "Signature": "local",
+        "SigningCertUrl": "",
+        "UnsubscribeUrl": "",
+        "MessageAttributes": {
+            name: {"Type": attribute["Type"], "Value": attribute["Value"]} for name, attribute in attributes.items()
+        },
+    }
+    record = {
+        "EventSource": "aws:sns",
+        "EventVersion": "1.0",
+        "EventSubscriptionArn": subscription.arn,
+        "Sns": notification,
+    }
+    return {"Records": [record]}

@@ -1,0 +1,14 @@
+"""AWS STS.
+
+AWS does: refuse to assume a role that does not exist.
+moto does: hand out keys for any name.
+We do: refuse what AWS refuses, in its words.
+Weaker: a role that assumes another needs its own policy only, the other's trust is not checked.
+"""
+
+from infra.local.kernel.cloud import Cloud
+from infra.local.sts.assume_role import refuse_missing_roles
+
+
+def install(cloud: Cloud) -> None:
+    refuse_missing_roles(cloud)

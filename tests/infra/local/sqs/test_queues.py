@@ -1,0 +1,181 @@
+"""Queues as event sources: batches, failures that come back, dead letters, and no message lost."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from infra.local.kernel.cloud import Cloud
+from infra.local.sqs import queues
+from tests.infra.local.waiting import LIMIT_S, until
+
+SOURCE = """
+import json
+def handler(event, context):
+    bodies = [record["body"] for record in event["Records"]]
+    print("BATCH", json.dumps(bodies))
+    if "everything" in bodies:
+        raise RuntimeError("everything")
+    return {"batchItemFailures": [
+        {"itemIdentifier": r["messageId"]} for r in event["Records"] if r["body"].startswith("bad")]}
+"""
+
+
+@pytest.fixture
+def source(cloud: Cloud, client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..., Any]:
+    """Makes a queue with dead letters after two receives and a function behind it."""
+
+    def make(attributes: dict[str, str] | None = None, *, polls: bool = True, **mapping: Any) -> Any:
+        name, sqs = fresh("source"), client("sqs")
+        dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+        redrive = {"deadLetterTargetArn": f"arn:aws:sqs:{cloud.region}:123456789012:{name}-dead", "maxReceiveCount": 2}
+        url = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(redrive), **(attributes or {})})[
+            "QueueUrl"
+        ]
+        statement = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        role = client("iam").create_role(
+            RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        )["Role"]["Arn"]
+        allow = {"Effect": "Allow" if polls else "Deny", "Action": "sqs:*", "Resource": "*"}
+        client("iam").put_role_policy(
+            RoleName=name,
+            PolicyName="poll",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+        )
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("app.py", SOURCE)
+        client("lambda").create_function(
+            FunctionName=name, Runtime="python3.13", Role=role, Handler="app.handler",
+            Code={"ZipFile": buffer.getvalue()}, Timeout=10,
+        )  # fmt: skip
+        client("lambda").create_event_source_mapping(
+            EventSourceArn=f"arn:aws:sqs:{cloud.region}:123456789012:{name}",
+            FunctionName=name,
+            FunctionResponseTypes=["ReportBatchItemFailures"],
+            **mapping,
+        )
+        return name, url, dead
+
+    return make
+
+
+def batches(cloud: Cloud, name: str) -> list[list[str]]:
+    log = cloud.workspace / "logs" / "functions" / f"{name}.log"
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [json.loads(line.removeprefix("BATCH ")) for line in lines if line.startswith("BATCH ")]
+
+
+def test_messages_come_in_batches_and_are_deleted(cloud: Cloud, client: Any, source: Any) -> None:
+    name, url, _ = source(BatchSize=5, MaximumBatchingWindowInSeconds=1)
+    entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(7)]
+    client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
+    until(lambda: not any(name in line for line in queues.pending(cloud)))
+    seen = batches(cloud, name)
+    assert sorted(body for batch in seen for body in batch) == [str(n) for n in range(7)]
+    assert [len(batch) for batch in seen] == [5, 2]
+
+
+def test_only_what_failed_comes_back_then_it_is_a_dead_letter(cloud: Cloud, client: Any, source: Any) -> None:
+    name, url, dead = source({"VisibilityTimeout": "1"}, BatchSize=10)
+    entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(["good", "bad"])]
+    client("sqs").send_message_batch(QueueUrl=url, Entries=entries)
+    (message,) = client("sqs").receive_message(QueueUrl=dead, WaitTimeSeconds=10)["Messages"]
+    assert message["Body"] == "bad"
+    assert sorted(body for batch in batches(cloud, name) for body in batch) == ["bad", "bad", "good"]
+
+
+def test_a_failed_batch_is_visible_again_by_the_clock(cloud: Cloud, client: Any, source: Any) -> None:
+    name, url, _ = source({"VisibilityTimeout": "3600"})
+    client("sqs").send_message(QueueUrl=url, MessageBody="everything")
+    until(lambda: len(batches(cloud, name)) == 1)
+    assert any(name in line for line in queues.pending(cloud))
+    cloud.clock.move(cloud.clock.now() + timedelta(hours=2))
+    until(lambda: len(batches(cloud, name)) == 2)
+
+
+def test_a_message_older_than_the_retention_is_gone(cloud: Cloud, client: Any, fresh: Any) -> None:
+    url = client("sqs").create_queue(QueueName=fresh("queue"), Attributes={"MessageRetentionPeriod": "86400"})[
+        "QueueUrl"
+    ]
+
+    def count() -> int:
+        names = ["ApproximateNumberOfMessages"]
+        found = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return int(found["ApproximateNumberOfMessages"])
+
+    for body in ("old", "new"):
+        client("sqs").send_message(QueueUrl=url, MessageBody=body)
+        cloud.clock.move(cloud.clock.now() + timedelta(hours=20))
+    assert count() == 2, "looked at by nobody so far"
+    (kept,) = client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)["Messages"]
+    assert (kept["Body"], count()) == ("new", 1)
+
+
+def test_a_disabled_or_deleted_mapping_polls_nothing(cloud: Cloud, client: Any, source: Any) -> None:
+    name, url, _ = source(Enabled=False)
+    client("sqs").send_message(QueueUrl=url, MessageBody="x")
+    time.sleep(0.7)
+    assert batches(cloud, name) == []
+    (mapping,) = client("lambda").list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
+    client("lambda").update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+    until(lambda: batches(cloud, name) == [["x"]])
+    client("lambda").delete_event_source_mapping(UUID=mapping["UUID"])
+    time.sleep(0.6)
+    client("sqs").send_message(QueueUrl=url, MessageBody="y")
+    time.sleep(0.6)
+    assert batches(cloud, name) == [["x"]]
+
+
+def test_a_role_that_may_not_poll_gets_no_mapping(source: Any) -> None:
+    with pytest.raises(ClientError, match="does not have permissions"):
+        source(polls=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"EventSourceArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/s"}, "queues as event sources only"),
+        ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "FilterCriteria is not covered"),
+    ],
+)
+def test_other_sources_and_filters_are_refused(client: Any, source: Any, settings: Any, named: str) -> None:
+    name, _, _ = source()
+    given = {"EventSourceArn": f"arn:aws:sqs:eu-west-1:123456789012:{name}", "FunctionName": name, **settings}
+    with pytest.raises(ClientError, match=named):
+        client("lambda").create_event_source_mapping(**given)
+
+
+def test_no_message_is_lost_or_taken_twice(cloud: Cloud, fresh: Any) -> None:
+    """Without the lock moto loses messages here: deletion rebuilds the list that a sender appends to."""
+    from moto.sqs.models import sqs_backends
+
+    backend, name = sqs_backends["123456789012"][cloud.region], fresh("queue")
+    backend.create_queue(name)
+    taken: list[str] = []
+
+    def send(worker: int) -> None:
+        for n in range(150):
+            backend.send_message(name, f"{worker}-{n}")
+
+    def take(_: int) -> None:
+        end = time.monotonic() + LIMIT_S
+        while len(taken) < 600 and time.monotonic() < end:
+            for message in backend.receive_message(name, 10, 0, 300):
+                taken.append(message.body)
+                backend.delete_message(name, message.receipt_handle)
+
+    with ThreadPoolExecutor(8) as threads:
+        sending, taking = threads.map(send, range(4)), threads.map(take, range(4))
+        assert list(sending) + list(taking) == [None] * 8
+    assert len(taken) == 600
+    assert len(set(taken)) == 600
