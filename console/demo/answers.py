@@ -8,12 +8,12 @@ from pydantic import Field
 
 from console.queries.executions import Execution
 from console.queries.versions import Verdict
-from millrace.messages.envelope import Moment, Part
+from millrace.messages.envelope import Message, Moment
 
-AnswerT = TypeVar("AnswerT", bound=Part)
+AnswerT = TypeVar("AnswerT", bound=Message)
 
 
-class Pinned(Part):
+class Pinned(Message):
     """The dataset version that a run trains on."""
 
     run: str
@@ -27,12 +27,12 @@ class Pinned(Part):
     """Rows that came of decisions whose labels had come."""
 
 
-class Budgeted(Part):
+class Budgeted(Message):
     accepted: bool
     reason: str | None = None
 
 
-class Gated(Part):
+class Gated(Message):
     passed: bool
     verdicts: tuple[Verdict, ...]
 
@@ -41,12 +41,12 @@ class Gated(Part):
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
 
 
-class Registered(Part):
+class Registered(Message):
     package_arn: str
     version: str
 
 
-class Guarded(Part):
+class Guarded(Message):
     """The guard's decision."""
 
     accepted: bool
@@ -56,19 +56,19 @@ class Guarded(Part):
     earliest_next: Moment | None = None
 
 
-class Opened(Part):
+class Opened(Message):
     outcome: str
     version: str
     previous_version: str
     run_name: str
 
 
-class Probed(Part):
+class Probed(Message):
     rows: int
     sentence: str
 
 
-class Alarmed(Part):
+class Alarmed(Message):
     """The detail of an alarm's change of state."""
 
     alarm: str = Field(alias="alarmName")

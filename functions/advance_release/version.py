@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from millrace.messages.envelope import Answered, Asked, Invocation, Part
+from millrace.messages.envelope import ExecutionInput, Message, StepInput, StepResult
 from millrace.names import WorkloadNames
 from millrace.release.promotion import Rollback
 from millrace.state.table import Version
 from millrace.timestamps import stamp
 
 
-class Opened(Part):
+class Opened(Message):
     package_arn: str
     version: str
     previous_version: str
@@ -19,19 +19,19 @@ class Opened(Part):
     model_data_url: str
 
 
-class Named(Part):
+class Named(Message):
     name: str
 
 
-class Releasing(Asked):
-    start_release: Answered[Opened]
+class Releasing(ExecutionInput):
+    start_release: StepResult[Opened]
     rollback: Rollback | None = None
     model: Named
     live_config: Named | None = None
     """The live endpoint's configuration; none before the live phase."""
 
 
-class Conclusion(Invocation[Releasing]):
+class Conclusion(StepInput[Releasing]):
     """A machine's call, with the phase that the release has come to."""
 
     phase: Literal["shadow", "assisted", "canary", "live"]

@@ -13,7 +13,7 @@ from functions.commit.staging import accepted_rows, keep_late
 from millrace.contract.load import load_contract
 from millrace.datasets.commits import commit
 from millrace.datasets.tables import Lake
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Committed, IngestState
 from millrace.settings.commit import CommitSettings
 from millrace.state.table import State
@@ -33,7 +33,7 @@ STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_tabl
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The detail of `dataset.committed`; asked again, the same commit."""
-    call = Invocation[IngestState].model_validate(event)
+    call = StepInput[IngestState].model_validate(event)
     drop, ingested, validated = call.state.detail, call.state.ingested, call.state.validated
     rows = accepted_rows(S3, BUCKET, call, workload=WORKLOAD, table=LAKE.contract.table(drop.feed))
     checked = int(validated.checked) if validated.checked else None

@@ -10,14 +10,14 @@ from millrace.contract.arrow import parsed_schema
 from millrace.contract.schema import Table
 from millrace.contract.validate import Refused
 from millrace.datasets.quarantine import QuarantineFile, object_key
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import IngestState, Staged
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def accepted_rows(s3: Any, bucket: str, call: Invocation[IngestState], *, workload: str, table: Table) -> pa.Table:
+def accepted_rows(s3: Any, bucket: str, call: StepInput[IngestState], *, workload: str, table: Table) -> pa.Table:
     """The rows that the validation accepted; none for a duplicate, for which nothing was staged."""
     import pyarrow.parquet as pq
 
@@ -30,7 +30,7 @@ def accepted_rows(s3: Any, bucket: str, call: Invocation[IngestState], *, worklo
 
 
 def keep_late(
-    s3: Any, bucket: str, call: Invocation[IngestState], refused: tuple[Refused, ...], *, workload: str
+    s3: Any, bucket: str, call: StepInput[IngestState], refused: tuple[Refused, ...], *, workload: str
 ) -> None:
     """Quarantine these rows: one object per run, so that a further attempt writes it anew."""
     if not refused:

@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 
 from functions.delivery.joining import Answered, join, read_line
 from millrace.contract.load import load_contract
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.messages.score import Delivered, ScoringState, Staging, delivered_schema
 from millrace.settings.delivery import DeliverySettings
 
@@ -29,7 +29,7 @@ S3 = boto3.client("s3")
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Where the predictions lie and how many; asked again, it writes the same object again."""
-    asked = Invocation[ScoringState].model_validate(event)
+    asked = StepInput[ScoringState].model_validate(event)
     sharded, staging = asked.state.sharded, Staging(names=SETTINGS.names, run=asked.run)
     with TemporaryDirectory() as folder:
         accepted, delivered = Path(folder, "accepted.parquet"), Path(folder, "delivered.parquet")

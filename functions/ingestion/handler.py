@@ -16,7 +16,7 @@ from millrace.contract.load import load_contract
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Ingested, IngestState, Staged
 from millrace.settings.ingestion import IngestionSettings
 
@@ -34,14 +34,14 @@ S3 = boto3.client("s3")
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """How many rows were typed and how many kept raw, or why the object cannot become rows at all."""
-    call = Invocation[IngestState].model_validate(event)
+    call = StepInput[IngestState].model_validate(event)
     with TemporaryDirectory() as folder:
         answer = ingest(call, Path(folder))
     LOGGER.info("ingested", extra=answer.model_dump())
     return answer.model_dump()
 
 
-def ingest(call: Invocation[IngestState], folder: Path) -> Ingested:
+def ingest(call: StepInput[IngestState], folder: Path) -> Ingested:
     drop, raw, digest = call.state.detail, folder / "raw", ""
     quarantine = partial(QuarantineFile, raw, run=call.run, source=drop.uri, as_of=call.state.as_of)
     try:
@@ -59,6 +59,6 @@ def ingest(call: Invocation[IngestState], folder: Path) -> Ingested:
     return Ingested(source=drop.uri, source_digest=digest, parsed=rows, unparsable=refused.rows)
 
 
-def upload(call: Invocation[IngestState], path: Path, part: str) -> None:
+def upload(call: StepInput[IngestState], path: Path, part: str) -> None:
     drop, as_of = call.state.detail, call.state.as_of
     S3.upload_file(str(path), LAKE, object_key(SETTINGS.workload, drop.feed, as_of=as_of, run=call.run, part=part))

@@ -14,7 +14,7 @@ from functions.sharding.screening import Screened, screen
 from functions.sharding.shards import shards
 from millrace.contract.load import load_contract
 from millrace.datasets.quarantine import QuarantineFile, object_key
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.messages.score import ScoringState, Sharded, Staging
 from millrace.settings.sharding import ShardingSettings
 from millrace.state.table import State
@@ -39,7 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """What was sharded and by which model it is to be scored; `held` while there is no champion.
 
     Asked again in the same run it writes the same objects again."""
-    asked = Invocation[ScoringState].model_validate(event)
+    asked = StepInput[ScoringState].model_validate(event)
     champion = STATE.champion()
     if champion is None:
         return Sharded(held=True).model_dump()
@@ -64,7 +64,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return answer.model_dump()
 
 
-def quarantine(found: Screened, asked: Invocation[ScoringState], source: str, folder: Path) -> None:
+def quarantine(found: Screened, asked: StepInput[ScoringState], source: str, folder: Path) -> None:
     """Keep every refused row with its reason; no file where none was refused."""
     if not found.refused:
         return

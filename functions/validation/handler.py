@@ -13,7 +13,7 @@ from functions.validation.screening import screen
 from millrace.contract.load import load_contract
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.datasets.tables import Lake
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import IngestState, Staged, Validated
 from millrace.settings.validation import ValidationSettings
 
@@ -31,14 +31,14 @@ S3 = boto3.client("s3")
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """How many rows are accepted and how many refused; rows in are the sum, or the table holds the bytes already."""
-    call = Invocation[IngestState].model_validate(event)
+    call = StepInput[IngestState].model_validate(event)
     with TemporaryDirectory() as folder:
         answer = judge(call, Path(folder))
     LOGGER.info("validated", extra=answer.model_dump())
     return answer.model_dump()
 
 
-def judge(call: Invocation[IngestState], folder: Path) -> Validated:
+def judge(call: StepInput[IngestState], folder: Path) -> Validated:
     from millrace.datasets.commits import find_commit
     from millrace.datasets.existing_keys import held_in_file
 

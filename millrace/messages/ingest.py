@@ -9,10 +9,10 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from millrace.datasets.commits import Source
-from millrace.messages.envelope import Answered, Asked, Part
+from millrace.messages.envelope import ExecutionInput, Message, StepResult
 
 
-class Drop(Part):
+class Drop(Message):
     """One version of one object in the landing bucket, as the intake function names it."""
 
     feed: Literal["training", "labels"]
@@ -30,7 +30,7 @@ class Drop(Part):
         return "rows" if self.feed == "training" else "labels"
 
 
-class Ingested(Part):
+class Ingested(Message):
     """What the ingestion function answers."""
 
     rejected: bool = False
@@ -43,7 +43,7 @@ class Ingested(Part):
     unparsable: int = 0
 
 
-class Validated(Part):
+class Validated(Message):
     """What the validation function answers."""
 
     accepted: int
@@ -54,7 +54,7 @@ class Validated(Part):
     """The snapshot whose keys were compared, as text; empty before the first."""
 
 
-class Committed(Part):
+class Committed(Message):
     """What the commit function answers: the detail of `dataset.committed`."""
 
     feed: str
@@ -75,12 +75,12 @@ INPUT = ("cause", "as_of", "detail")
 """Of an ingest execution, as the intake gives it."""
 
 
-class IngestState(Asked):
+class IngestState(ExecutionInput):
     """What the ingest machine hands to its functions."""
 
     detail: Drop
-    ingestion: Answered[Ingested] | None = None
-    validation: Answered[Validated] | None = None
+    ingestion: StepResult[Ingested] | None = None
+    validation: StepResult[Validated] | None = None
 
     @model_validator(mode="before")
     @classmethod

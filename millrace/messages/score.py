@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from millrace.contract.arrow import arrow_schema
 from millrace.contract.schema import Contract
 from millrace.errors import WorkloadError
-from millrace.messages.envelope import Answered, Asked, Part
+from millrace.messages.envelope import ExecutionInput, Message, StepResult
 from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ ANSWER_TYPES = {
 ANSWER = tuple(ANSWER_TYPES)
 
 
-class Sharded(Part):
+class Sharded(Message):
     """What the sharding function answers."""
 
     held: bool = False
@@ -45,7 +45,7 @@ class Sharded(Part):
     model_version: str = ""
 
 
-class Delivered(Part):
+class Delivered(Message):
     """What the delivery function answers."""
 
     uri: str
@@ -53,18 +53,18 @@ class Delivered(Part):
     quarantined: int
 
 
-class ScoringDrop(Part):
+class ScoringDrop(Message):
     """The scoring drop as the intake function names it; without a key the newest one is meant."""
 
     key: str = ""
     version_id: str = ""
 
 
-class ScoringState(Asked):
+class ScoringState(ExecutionInput):
     """What the score machine hands to its functions: its input and, later, what was sharded."""
 
     detail: ScoringDrop
-    sharding: Answered[Sharded] | None = None
+    sharding: StepResult[Sharded] | None = None
 
     @property
     def sharded(self) -> Sharded:

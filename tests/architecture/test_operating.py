@@ -22,7 +22,7 @@ from functions.snapshot import configuration
 from functions.start_release import request
 from infra.context import Context
 from infra.settings import settings_for
-from millrace.messages.envelope import Asked
+from millrace.messages.envelope import ExecutionInput
 from millrace.messages.ingest import Drop, IngestState
 from millrace.messages.score import ScoringDrop, ScoringState
 from millrace.release.promotion import Rollback
@@ -33,12 +33,12 @@ PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
 CODE = re.compile(r"`([^`]+)`")
 READ: dict[str, type[BaseModel]] = {
-    "train": configuration.Asked,
+    "train": configuration.ExecutionInput,
     "retrain": evidence.Request,
     "release": request.Opening,
     "score": ScoringState,
-    "monitor": Asked,
-    "teardown": Asked,
+    "monitor": ExecutionInput,
+    "teardown": ExecutionInput,
     "ingest": IngestState,
 }
 """What the first function of a machine reads of its input."""
