@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import Field
 
 from console.queries.executions import Execution
 from console.queries.versions import Verdict
 from millrace.messages.envelope import Message, Moment
+from millrace.messages.ingest import Committed
 
 AnswerT = TypeVar("AnswerT", bound=Message)
 
@@ -91,6 +93,18 @@ def alarm_of(execution: Execution) -> str:
     return Alarmed.model_validate(detail).alarm if "alarmName" in detail else ""
 
 
+def committed_of(execution: Execution) -> Committed | None:
+    """The commit of an ingest execution; None for other machines, and where nothing was committed."""
+    return answer(execution, "validation", Committed) if execution.machine == "ingest" else None
+
+
 def source_of(execution: Execution) -> str:
     """The drop that started it, as `training/1996-05.parquet`; empty when none did."""
-    return str(execution.input.get("detail", {}).get("key", "")).partition("/")[2]
+    return str(object_of(execution).get("key", "")).partition("/")[2]
+
+
+def object_of(execution: Execution) -> Mapping[str, Any]:
+    """Bucket, key and version_id of the drop that started it; empty when none did."""
+    objects = execution.input.get("detail", {}).get("objects") or [{}]
+    found: Mapping[str, Any] = objects[0]
+    return found

@@ -22,10 +22,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from functions.sharding.shards import shards
 
 from console.demo.run import FOLDER, SAMPLE
 from functions.delivery.joining import join, read_line
-from functions.sharding.shards import shards
 from jobs.serving.application import LINES, Application
 from jobs.serving.http import Head
 from jobs.serving.server import Request
