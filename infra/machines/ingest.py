@@ -37,7 +37,7 @@ def definition(context: Context) -> Definition:
             ),
             "Validation": states.invoke(
                 function("validation"),
-                comment="Each row by the contract and the keys of the table; the good ones are one snapshot of it, once",
+                comment="Each row by the contract and the keys of the table; the good ones are one snapshot, once",
                 result=VALIDATION,
                 next_state="Committed",
             ),

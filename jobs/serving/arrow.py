@@ -5,7 +5,7 @@ The input of the model is bit for bit that of the same rows in JSON: a number go
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -46,26 +46,28 @@ def _columns(column: pa.ChunkedArray, feature: Feature, numbers: pa.Array) -> li
     """The columns of the model's input that the feature has."""
     cells = column.combine_chunks()
     missing = np.asarray(pc.is_null(cells))
+    allowed_missing = missing & feature.optional
     if feature.categories:
         categories = pa.array(feature.categories)
         if cells.type != categories.type:
             _refuse(feature, numbers, cells, 0)
         place = pc.index_in(cells, value_set=categories).fill_null(-1).to_numpy()
-        wrong = (place < 0) & ~(missing & feature.optional)
-        found = [(place == at).astype(np.float32) for at in range(len(categories))]
-    else:
-        if not pa.types.is_integer(cells.type) and not pa.types.is_floating(cells.type):
-            _refuse(feature, numbers, cells, 0)
-        exact = cells.to_numpy(zero_copy_only=False).astype(np.float64)
-        wrong = ~((np.abs(exact) <= FLOAT32_MAX) | (missing & feature.optional))
-        exact[missing] = np.nan
-        found = [exact.astype(np.float32), *([missing.astype(np.float32)] if feature.optional else [])]
-    if wrong.any():
-        _refuse(feature, numbers, cells, int(np.argmax(wrong)))
-    return found
+        _check((place >= 0) | allowed_missing, feature, numbers, cells)
+        return [(place == at).astype(np.float32) for at in range(len(categories))]
+    if not pa.types.is_integer(cells.type) and not pa.types.is_floating(cells.type):
+        _refuse(feature, numbers, cells, 0)
+    exact = cells.to_numpy(zero_copy_only=False).astype(np.float64)
+    exact[missing] = np.nan
+    _check((np.abs(exact) <= FLOAT32_MAX) | allowed_missing, feature, numbers, cells)
+    return [exact.astype(np.float32), *([missing.astype(np.float32)] if feature.optional else [])]
 
 
-def _refuse(feature: Feature, numbers: pa.Array, cells: pa.Array, at: int) -> Any:
+def _check(good: npt.NDArray[np.bool_], feature: Feature, numbers: pa.Array, cells: pa.Array) -> None:
+    if not good.all():
+        _refuse(feature, numbers, cells, int(np.argmin(good)))
+
+
+def _refuse(feature: Feature, numbers: pa.Array, cells: pa.Array, at: int) -> NoReturn:
     expected = f"one of {feature.categories}"[:200] if feature.categories else "a finite number of float32"
     where = f"row {numbers[at].as_py()}.{feature.name}"
     raise Refused("no such value", expected=expected, came=f"{told(cells[at].as_py())} ({cells.type})", where=where)

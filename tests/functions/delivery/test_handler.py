@@ -104,7 +104,7 @@ def test_asked_again_it_writes_the_same_object(deliver: Deliver) -> None:
 
 def test_a_missing_answer_delivers_nothing(deliver: Deliver) -> None:
     put("transformed/00001.arrow.out", answers(40, 79))
-    with pytest.raises(AnswerError, match="the answer to row 81, got none"):
+    with pytest.raises(AnswerError, match="the answer to row 81, got the one to row 82"):
         deliver()
     with pytest.raises(boto3.client("s3").exceptions.NoSuchKey):
         delivered()
