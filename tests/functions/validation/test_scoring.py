@@ -41,7 +41,13 @@ Score = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def score(monkeypatch: pytest.MonkeyPatch) -> Iterator[Score]:
+def limits() -> dict[str, str]:
+    """Of a drop and of a shard."""
+    return {"MILLRACE_DROP_MB": "1", "MILLRACE_SHARD_BYTES": "8000"}
+
+
+@pytest.fixture
+def score(monkeypatch: pytest.MonkeyPatch, limits: dict[str, str]) -> Iterator[Score]:
     """The two handlers as the machine calls them; the answer of the last one that was called."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "x",
@@ -51,8 +57,7 @@ def score(monkeypatch: pytest.MonkeyPatch) -> Iterator[Score]:
         "MILLRACE_ACCOUNT": "123456789012",
         "MILLRACE_REGION": "eu-west-1",
         "MILLRACE_WORKLOAD": "electricity",
-        "MILLRACE_SHARD_BYTES": "8000",
-        "MILLRACE_DROP_MB": "1",
+        **limits,
     }.items():
         monkeypatch.setenv(name, value)
     context = SimpleNamespace(aws_request_id="1", function_name="s", memory_limit_in_mb=512, invoked_function_arn="arn")
