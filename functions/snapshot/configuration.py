@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from millrace.aws.objects import split_uri
 from millrace.contract.load import digest, read_document
 from millrace.contract.schema import Contract
 from millrace.datasets.versions import Pin
-from millrace.messages import envelope
+from millrace.messages.train import GateBaseline, TrainInput
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 
-FILES = ("workload.yaml", "contract.yaml", "features.py")
-
-
-class ExecutionInput(envelope.ExecutionInput):
-    """What the train machine hands to its functions."""
-
-    reason: Literal["first", "alarm", "schedule", "command"]
+FILES = ("workload.yaml", "contract.yaml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,24 +28,24 @@ class Configuration:
 
 
 def configure(
-    pin: Pin, folder: Path, contract: Contract, *, asked: ExecutionInput, run: str, code_digest: str, champion: bool
+    pin: Pin, folder: Path, contract: Contract, *, given: TrainInput, run: str, code_digest: str, champion: bool
 ) -> Configuration:
     """The run's configuration: after a first champion the gate is non-inferiority to it."""
-    gate: Literal["baseline", "non_inferiority"] = "non_inferiority" if champion else "baseline"
+    gate: GateBaseline = "non_inferiority" if champion else "baseline"
     described = Run(
         run=run,
         snapshot_id=pin.snapshot_id,
         tag=pin.tag,
         data_digest=pin.data_digest,
         contract_digest=contract.digest,
-        config_digest=_config_digest(folder),
+        config_digest=digest(read_document(folder / "workload.yaml")),
         code_digest=code_digest,
         rows=pin.rows,
-        as_of=asked.as_of,
-        reason=asked.reason,
+        as_of=given.as_of,
+        reason=given.reason,
         gate=gate,
     )
-    files = [(name, (folder / name).read_bytes()) for name in FILES if (folder / name).is_file()]
+    files = [(name, (folder / name).read_bytes()) for name in FILES]
     files += [("schema.json", pin.schema.encode()), ("run.json", described.model_dump_json().encode())]
     return Configuration(run=described, manifest=pin.manifest, files=tuple(files))
 
@@ -66,10 +59,3 @@ def write(s3: Any, names: WorkloadNames, configuration: Configuration) -> None:
     ):
         bucket, key = split_uri(uri)
         s3.put_object(Bucket=bucket, Key=key, Body=content)
-
-
-def _config_digest(folder: Path) -> str:
-    """The SHA-256 of the declaration, and of the workload's own features where it has some."""
-    declared = digest(read_document(folder / "workload.yaml"))
-    features = folder / "features.py"
-    return hashlib.sha256(declared.encode() + features.read_bytes()).hexdigest() if features.is_file() else declared

@@ -1,16 +1,14 @@
-"""The rules of a release: which phase follows, how the pointers move, what a probe proves. Pure."""
+"""The rules of a release: how the pointers move, what a smoke test proves. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
-
-from pydantic import Field
 
 from millrace.errors import ConflictError
-from millrace.messages.envelope import Message
-from millrace.state.table import Challenger, Pointers, Version
+from millrace.messages.release import ReleaseOutcome, SmokeTested
+from millrace.state.table import Pointers, Version
+from millrace.workload.rollout import Phase
 
 TOLERANCE = 1e-4
 """How far a served probability may lie from the one the evaluation computed with the same graph: float32 as text."""
@@ -18,15 +16,13 @@ TOLERANCE = 1e-4
 
 APPROVED = "Approved"
 """What the registry says of a version that went live."""
-ROLLBACK_PHASES = ("live",)
-"""A version that was live goes back at once, by its probe and the release's alarms."""
+ROLLBACK_PHASES: tuple[Phase, ...] = ("live",)
+"""A version that was live goes back at once, by its smoke test and the release's alarms."""
 LEASE_DAYS = 60
-"""Longer than a release with all its phases; the lease is freed at its end in any case."""
-
-Outcome = Literal["open", "busy", "done"]
+"""Longer than the machine may take; the lease is freed at its end in any case."""
 
 
-def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> Outcome:
+def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> ReleaseOutcome:
     """`done` when this version or a newer one is or was live (an event came twice, or late), `busy` until all is ready.
 
     A version that was rolled back stays so: only a person brings it back."""
@@ -35,34 +31,19 @@ def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> Outcome:
     return "open" if ready else "busy"
 
 
-def enter(pointers: Pointers, version: Version, *, phase: str, token: str = "") -> Pointers:
-    """The pointers with `version` as challenger in `phase`; who is live stays."""
-    return replace(pointers, challenger=Challenger(version=version, phase=phase, token=token))
-
-
 def promote(pointers: Pointers, version: Version) -> Pointers:
-    """The pointers with `version` live, the champion before as previous, no challenger; the same twice changes nothing.
+    """The pointers with `version` live, the champion before as previous; the same twice changes nothing.
 
     Raises ConflictError when a newer version is or was live: an old release that was redriven must not win, nor one
     that was rolled back."""
     champion = pointers.champion
     if champion is None:
-        return replace(pointers, champion=version, challenger=None)
+        return replace(pointers, champion=version)
     if champion.package_arn == version.package_arn:
-        return replace(pointers, challenger=None)
+        return pointers
     if (newest := _newest(pointers)) >= int(version.version):
         raise ConflictError(f"release of version {version.version}: version {newest} is live already, or was")
-    return replace(pointers, champion=version, previous=champion, challenger=None)
-
-
-class Rollback(Message):
-    """A person's wish to have an earlier version live again: the key `rollback` of a release's input."""
-
-    reason: Annotated[str, Field(min_length=1)]
-    who: str = "console"
-    """An identity, for the audit table."""
-    to: str | None = None
-    """Number of the version; None: the previous one."""
+    return replace(pointers, champion=version, previous=champion)
 
 
 def rollback_target(pointers: Pointers, asked: str | None) -> str:
@@ -80,7 +61,7 @@ def rollback_target(pointers: Pointers, asked: str | None) -> str:
 
 
 def check_proven(version: str, approval: str) -> None:
-    """Nothing for a version that was live once; else ConflictError: a rollback skips the phases that people judge."""
+    """Nothing for a version that was live once; else ConflictError: a rollback goes back to what was proven."""
     if approval != APPROVED:
         told = f"expected a version that was live ({APPROVED}), version {version} is {approval}"
         raise ConflictError(f"roll back: {told}")
@@ -93,11 +74,11 @@ def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointer
     undo what came since."""
     champion = pointers.champion
     if champion is not None and champion.package_arn == version.package_arn:
-        return replace(pointers, challenger=None)
+        return pointers
     if champion is None or champion.version != replaced:
         came = champion.version if champion else "none"
         raise ConflictError(f"roll back to version {version.version}: expected version {replaced} live, got {came}")
-    return replace(pointers, champion=version, previous=champion, challenger=None)
+    return replace(pointers, champion=version, previous=champion)
 
 
 def _newest(pointers: Pointers) -> int:
@@ -106,24 +87,14 @@ def _newest(pointers: Pointers) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What an endpoint said to the probe's rows."""
+class EndpointAnswer:
+    """An endpoint's answer to the rows of the smoke test."""
 
     model_version: str
     probabilities: tuple[float, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """Whether the endpoint serves the model that was evaluated."""
-
-    passed: bool
-    rows: int
-    maximum_difference: float
-    sentence: str
-
-
-def judge_probe(answer: Answer, *, expected: Sequence[float], version: str) -> Probe:
+def judge_smoke_test(answer: EndpointAnswer, *, expected: Sequence[float], version: str) -> SmokeTested:
     """Passed when the right version answered every row within TOLERANCE; no rows at all is no proof."""
     differences = [abs(a - b) for a, b in zip(answer.probabilities, expected, strict=False)]
     largest = max(differences, default=0.0)
@@ -139,7 +110,7 @@ def judge_probe(answer: Answer, *, expected: Sequence[float], version: str) -> P
         if found
     ]
     fine = f"{len(expected)} real rows answered within {TOLERANCE:.0e} by version {version}"
-    return Probe(
+    return SmokeTested(
         passed=not problems,
         rows=len(differences),
         maximum_difference=largest,

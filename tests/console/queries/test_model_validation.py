@@ -28,12 +28,14 @@ from console.queries.model_validation import (
     validate,
     validate_archive,
 )
-from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, Input, digest, write_archive
+from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, Input, digest
 from millrace.contract.load import load_contract
 from millrace.errors import PlaceError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
+from millrace.messages.train import GateVerdict
 from millrace.workload.declaration import load_workload
+from tests.archives import write_archive
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 WORKLOAD, CONTRACT = load_workload(ELECTRICITY), load_contract(ELECTRICITY)
@@ -123,7 +125,7 @@ def build(parts: Parts, folder: Path) -> Candidate:
         run={f"{name}_digest": value for name, value in links.items()} | {"gate": "baseline"},
         report=report,
         sample=sample(parts.answers),
-        judged=tuple({"name": name, "passed": True} for name in parts.judged),
+        judged=tuple(GateVerdict(name=name, passed=True, measured=1, bound=1, sentence="") for name in parts.judged),
     )
     return Candidate(archive=archive, workload=WORKLOAD, contract=CONTRACT, registered=registered)
 

@@ -6,10 +6,9 @@ import pytest
 
 from millrace.errors import ConflictError
 from millrace.release.promotion import (
-    Answer,
+    EndpointAnswer,
     check_proven,
-    enter,
-    judge_probe,
+    judge_smoke_test,
     outcome_of,
     promote,
     roll_back,
@@ -20,8 +19,8 @@ from millrace.state.table import Pointers, Version
 
 def version(number):
     return Version(
-        package_arn=f"p/{number}", version=str(number), model_name=f"m{number}", endpoint_config="c", run="r",
-        released_at="", baseline_uri="",
+        package_arn=f"p/{number}", version=str(number), model_name=f"m{number}", run="r",
+        baseline_uri="",
     )  # fmt: skip
 
 
@@ -42,10 +41,6 @@ def test_numbers_are_compared_as_numbers():
     assert promote(ninth, version(10)).champion == version(10)
     with pytest.raises(ConflictError, match="version 10 is live already"):
         promote(promote(ninth, version(10)), version(9))
-
-
-def test_promotion_ends_the_challenge():
-    assert promote(enter(Pointers(), version(1), phase="shadow"), version(1)).challenger is None
 
 
 SECOND_LIVE = promote(promote(Pointers(), version(1)), version(2))
@@ -100,10 +95,12 @@ def test_an_event_that_came_late_is_done(live, ready, outcome):
 
 
 def test_a_probe_needs_the_version_all_rows_and_the_same_numbers():
-    right = Answer(model_version="2", probabilities=(0.5, 0.25))
-    assert judge_probe(right, expected=[0.5, 0.25], version="2").passed
-    assert not judge_probe(right, expected=[0.5, 0.2502], version="2").passed
-    assert not judge_probe(right, expected=[0.5, 0.25, 0.1], version="2").passed
-    assert not judge_probe(right, expected=[0.5, 0.25], version="3").passed
-    assert not judge_probe(Answer(model_version="2", probabilities=()), expected=[], version="2").passed
-    assert not judge_probe(Answer(model_version="2", probabilities=(float("nan"),)), expected=[0.5], version="2").passed
+    right = EndpointAnswer(model_version="2", probabilities=(0.5, 0.25))
+    assert judge_smoke_test(right, expected=[0.5, 0.25], version="2").passed
+    assert not judge_smoke_test(right, expected=[0.5, 0.2502], version="2").passed
+    assert not judge_smoke_test(right, expected=[0.5, 0.25, 0.1], version="2").passed
+    assert not judge_smoke_test(right, expected=[0.5, 0.25], version="3").passed
+    assert not judge_smoke_test(EndpointAnswer(model_version="2", probabilities=()), expected=[], version="2").passed
+    assert not judge_smoke_test(
+        EndpointAnswer(model_version="2", probabilities=(float("nan"),)), expected=[0.5], version="2"
+    ).passed
