@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from console.queries.executions import Execution
 from millrace.messages.envelope import Message
+from millrace.messages.ingest import Committed
 from millrace.messages.retrain import RetrainingRequest
 
 AnswerT = TypeVar("AnswerT", bound=Message)
@@ -27,6 +29,18 @@ def alarm_of(execution: Execution) -> str:
     return RetrainingRequest.model_validate(execution.input.get("detail", {})).alarm or ""
 
 
+def committed_of(execution: Execution) -> Committed | None:
+    """The commit of an ingest execution; None for other machines, and where nothing was committed."""
+    return answer(execution, "validation", Committed) if execution.machine == "ingest" else None
+
+
 def source_of(execution: Execution) -> str:
     """The drop that started it, as `training/1996-05.parquet`; empty when none did."""
-    return str(execution.input.get("detail", {}).get("key", "")).partition("/")[2]
+    return str(object_of(execution).get("key", "")).partition("/")[2]
+
+
+def object_of(execution: Execution) -> Mapping[str, Any]:
+    """Bucket, key and version_id of the drop that started it; empty when none did."""
+    objects = execution.input.get("detail", {}).get("objects") or [{}]
+    found: Mapping[str, Any] = objects[0]
+    return found

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from console.demo.answers import answer, reason_of, source_of
+from console.demo.answers import answer, committed_of, reason_of, source_of
 from console.queries.executions import Execution
-from millrace.messages.ingest import Committed, Ingested
+from millrace.messages.ingest import Ingested
 from millrace.messages.monitor import MetricsPublished, WindowsPlanned
 from millrace.messages.release import ReleaseStarted
 from millrace.messages.retrain import RetrainingDecided
-from millrace.messages.score import Delivered, Sharded
+from millrace.messages.score import Delivered
 from millrace.messages.train import BudgetChecked, GatesJudged, VersionRegistered
 
 WORDS = {"cool_down": "cool-down", "new_labels": "too few new labels", "runs_per_month": "too many runs this month",
@@ -68,7 +68,7 @@ def _subject(execution: Execution) -> str:
 
 
 def _ingested(execution: Execution) -> str:
-    ingested, committed = answer(execution, "ingestion", Ingested), answer(execution, "commit", Committed)
+    ingested, committed = answer(execution, "ingestion", Ingested), committed_of(execution)
     if ingested and ingested.rejected:
         return f"rejected, {ingested.reason}"
     if committed is None:
@@ -79,9 +79,9 @@ def _ingested(execution: Execution) -> str:
 
 
 def _scored(execution: Execution) -> str:
-    sharded, delivered = answer(execution, "sharding", Sharded), answer(execution, "delivery", Delivered)
-    if sharded and sharded.rejected:
-        return f"rejected, {sharded.rejected}"
+    ingested, delivered = answer(execution, "ingestion", Ingested), answer(execution, "delivery", Delivered)
+    if ingested and ingested.rejected:
+        return f"rejected, {ingested.reason}"
     return _rows(delivered.rows, delivered.quarantined) if delivered else ""
 
 

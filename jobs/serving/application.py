@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jobs.serving.http import BadRequest
-from jobs.serving.rows import Reader, Refused, Rows, Values
+from jobs.serving.rows import Reader, Refused, Rows
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
+from millrace.artefact.batch import CONTENT_TYPE, write_answers
 from millrace.features.encoding import width
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
     from millrace.artefact.inference import Model
 
 JSON, LINES = "application/json", "application/jsonlines"
@@ -31,9 +35,10 @@ class Application:
 
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model = model
-        self._reader = Reader(model.description.features, model.description.encoding)
+        self._reader = Reader(model.description.features, model.description.encoding, arrow=settings.batch)
         self._threshold = model.description.threshold
-        version = json.dumps(settings.model_version)
+        self._version = settings.model_version
+        version = json.dumps(self._version)
         self._start = f'{{"model_version":{version},"predictions":['
         self._line = f'{{"id":%s,"value":%d,"probability":%.9g,"confidence":%.9g,"model_version":{version}}}'
         parameters = {
@@ -51,19 +56,22 @@ class Application:
         asked = [rows for rows in answers if isinstance(rows, Rows)]
         if not asked:
             return [answer for answer in answers if isinstance(answer, Answer)]
-        values: list[Values] = asked[0].values if len(asked) == 1 else [row for rows in asked for row in rows.values]
         try:
-            probabilities = self._model.probabilities(np.array(values, np.float32)).tolist()
+            found = self._model.probabilities(_together(asked))
         except Exception:
             # An engine that fails is no client's fault and must not take the worker down.
             traceback.print_exc()
             return [FAILED if isinstance(answer, Rows) else answer for answer in answers]
         done: list[Answer] = []
+        probabilities = found.tolist() if any(rows.numbers is None for rows in asked) else []
         start = 0
         for answer in answers:
             if isinstance(answer, Rows):
                 end = start + len(answer.values)
-                done.append(self._write(answer, probabilities[start:end]))
+                if answer.numbers is None:
+                    done.append(self._write(answer, probabilities[start:end]))
+                else:
+                    done.append(self._write_arrow(answer.numbers, found[start:end]))
                 start = end
             else:
                 done.append(answer)
@@ -110,6 +118,19 @@ class Application:
             for one, p in zip(rows.ids, probabilities, strict=True)
         ]
         return Answer(status=200, body="\n".join(lines).encode(), content_type=LINES)
+
+    def _write_arrow(self, numbers: pa.Array, probability: npt.NDArray[np.float32]) -> Answer:
+        body = write_answers(numbers, probability, threshold=self._threshold, model_version=self._version)
+        return Answer(status=200, body=body, content_type=CONTENT_TYPE)
+
+
+def _together(asked: Sequence[Rows]) -> npt.NDArray[np.float32]:
+    """The rows of all requests as the model's input."""
+    if all(isinstance(rows.values, list) for rows in asked):
+        return np.array(
+            [row for rows in asked for row in rows.values] if len(asked) > 1 else asked[0].values, np.float32
+        )
+    return np.concatenate([np.asarray(rows.values, np.float32) for rows in asked])
 
 
 def _refusal(error: str, *, expected: str, came: str, where: str, status: int) -> Answer:

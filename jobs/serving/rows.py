@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from millrace.artefact.batch import CONTENT_TYPE
+from millrace.features.encoding import plain
+
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
     from millrace.features.encoding import Feature
 
 MAX_ROWS = 20_000
@@ -29,19 +36,23 @@ class Refused(Exception):  # noqa: N818 it is told to the client, nothing failed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
-    """What one request asks."""
+    """The rows of one request."""
 
-    values: list[Values]
-    ids: list[Any] | None
-    """Of JSON lines: what came with each row, to be sent back; None for a JSON body."""
+    values: list[Values] | npt.NDArray[np.float32]
+    ids: list[Any] | None = None
+    """Of JSON lines: what came with each row, to be sent back; None for another body."""
+    numbers: pa.Array | None = None
+    """Of an Arrow stream: the number of each row, to be sent back; None for another body."""
 
 
 class Reader:
     """Reads bodies for a model of these features."""
 
-    def __init__(self, features: Sequence[str], encoding: Sequence[Feature] = ()) -> None:
-        """Without an encoding each feature is a number that is always there."""
+    def __init__(self, features: Sequence[str], encoding: Sequence[Feature] = (), *, arrow: bool = False) -> None:
+        """Without an encoding each feature is a number that is always there; `arrow` says whether streams are read."""
         self._features = tuple(features)
+        self._encoding = tuple(encoding) or plain(features)
+        self._arrow = arrow
         self._columns = tuple(_columns(feature) for feature in encoding)
         if encoding:
             self._values = self._encode  # type: ignore[method-assign]
@@ -56,16 +67,23 @@ class Reader:
             return self._read_json(body)
         if content_type == "application/jsonlines":
             return self._read_lines(body)
+        if content_type == CONTENT_TYPE and self._arrow:
+            # pyarrow takes a third of a second to import: endpoints, which get JSON, never do.
+            from jobs.serving.arrow import read
+
+            return read(body, self._encoding)
         expected = "application/json or application/jsonlines"
+        if self._arrow:
+            expected = f"{expected} or {CONTENT_TYPE}"
         raise Refused("content type", expected=expected, came=content_type or "none", where="content-type", status=415)
 
     def _read_json(self, body: bytes) -> Rows:
         document = self._decode(body, "body")
         rows = document.get("rows") if type(document) is dict else None
         if type(rows) is not list:
-            raise Refused("no rows", expected="an object with a list 'rows'", came=_told(document), where="body")
+            raise Refused("no rows", expected="an object with a list 'rows'", came=told(document), where="body")
         _count(len(rows))
-        return Rows(values=[self._values(row, "rows[{}]", number) for number, row in enumerate(rows)], ids=None)
+        return Rows(values=[self._values(row, "rows[{}]", number) for number, row in enumerate(rows)])
 
     def _read_lines(self, body: bytes) -> Rows:
         lines = body.split(b"\n")
@@ -76,7 +94,7 @@ class Reader:
         for number, line in enumerate(lines, start=1):
             row = self._decode(line, f"line {number}")
             if type(row) is not dict:
-                raise Refused("a row is no object", expected="an object", came=_told(row), where=f"line {number}")
+                raise Refused("a row is no object", expected="an object", came=told(row), where=f"line {number}")
             ids.append(row.pop("id", None))
             values.append(self._values(row, "line {}", number))
         return Rows(values=values, ids=ids)
@@ -105,23 +123,23 @@ class Reader:
             try:
                 values += columns(row[name])
             except ValueError as error:
-                came, at = _told(row[name]), f"{where.format(number)}.{name}"
+                came, at = told(row[name]), f"{where.format(number)}.{name}"
                 raise Refused("no such value", expected=str(error), came=came, where=at) from None
         return tuple(values)
 
     def _refuse(self, row: Any, where: str) -> NoReturn:
         if type(row) is not dict:
-            raise Refused("a row is no object", expected="an object", came=_told(row), where=where)
+            raise Refused("a row is no object", expected="an object", came=told(row), where=where)
         if missing := [name for name in self._features if name not in row]:
             raise Refused("missing feature", expected=missing[0], came="no such field", where=where)
         if unknown := sorted(row.keys() - self._names):
             expected = ", ".join(self._features)
-            raise Refused("unknown field", expected=expected, came=_told(unknown[0]), where=where)
+            raise Refused("unknown field", expected=expected, came=told(unknown[0]), where=where)
         for name in self._features:
             value = row[name]
             if type(value) not in (int, float) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
                 raise Refused(
-                    "no number", expected="a finite number of float32", came=_told(value), where=f"{where}.{name}"
+                    "no number", expected="a finite number of float32", came=told(value), where=f"{where}.{name}"
                 )
         raise AssertionError(f"{where}: refused without a reason")
 
@@ -158,7 +176,7 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
 
 
-def _told(value: Any) -> str:
+def told(value: Any) -> str:
     """A value in a few words."""
     if value is None or isinstance(value, bool | int | float | str):
         return json.dumps(value)[:80] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"

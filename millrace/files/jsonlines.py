@@ -89,8 +89,8 @@ def _typed(
         text = raw_text(raw[numbers[at]])
         unparsable.append(QuarantinedRow(line=numbers[at], violations=tuple(violations), raw=text))
     rows = pa.Table.from_arrays([*arrays, pa.array(numbers, pa.int64())], schema=schema)
-    good = [at for at in range(len(numbers)) if at not in wrong]
-    kept = rows.take(pa.array(good, pa.int64())) if wrong else rows
+    good = pa.array([at for at in range(len(numbers)) if at not in wrong], pa.int64())
+    kept = rows.take(good) if wrong else rows
     return Parsed(rows=kept, unparsable=tuple(sorted(unparsable, key=lambda row: row.line or 0)))
 
 

@@ -20,10 +20,9 @@ from console.queries.runs import LISTED
 from infra.context import Context
 from infra.settings import settings_for
 from millrace.messages.envelope import ExecutionInput
-from millrace.messages.ingest import Drop, IngestState
+from millrace.messages.ingest import Drop, DropObject, IngestState
 from millrace.messages.release import PackageToRelease, ReleaseInput, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest, RetrainInput
-from millrace.messages.score import ScoringDrop, ScoringState
 from millrace.messages.train import TrainInput
 from millrace.workload.declaration import load_workload
 
@@ -35,7 +34,7 @@ READ: dict[str, type[BaseModel]] = {
     "train": TrainInput,
     "retrain": RetrainInput,
     "release": ReleaseInput,
-    "score": ScoringState,
+    "score": ExecutionInput,
     "monitor": ExecutionInput,
     "teardown": ExecutionInput,
     "ingest": IngestState,
@@ -43,14 +42,14 @@ READ: dict[str, type[BaseModel]] = {
 """What the first function of a machine reads of its input."""
 INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("retrain", "detail"): (RetrainingRequest,),
-    ("score", "detail"): (ScoringDrop,),
+    ("score", "detail"): (DropObject,),
     ("release", "detail"): (PackageToRelease,),
     ("release", "rollback"): (Rollback,),
     ("release", "rollout"): (ReleaseRollout,),
-    ("ingest", "detail"): (Drop,),
+    ("ingest", "detail"): (Drop, DropObject),
 }
 """What a field that is an object holds."""
-BY_LATER_STATES = {"ingestion", "validation", "sharding"}
+BY_LATER_STATES = {"ingestion"}
 """Of the state that a machine hands on: not of its input."""
 
 

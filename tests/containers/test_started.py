@@ -267,7 +267,7 @@ def without(name: str, left_out: str, repository: Path) -> Path:
 def test_nothing_of_this_machine_is_in_reach_of_an_image(images: dict[str, Image], tmp_path: Path) -> None:
     for name, absent in (
         ("inference", "torch"),
-        ("inference", "pyarrow"),
+        ("inference", "pydantic"),
         ("processing", "torch"),
         ("training", "boto3"),
     ):

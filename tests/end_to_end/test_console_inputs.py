@@ -9,8 +9,8 @@ from tests.end_to_end.conftest import Lived
 
 TAKEN = ("train", "retrain", "score", "monitor")
 REFUSED = {
-    "ingest": "expected cause, as_of and detail with feed, bucket, key, version_id, as the intake gives them, got none "
-    "of ['cause', 'as_of', 'detail']: drop a file instead",
+    "ingest": "expected cause, as_of and detail with feed, objects, as the intake gives them, got none of "
+    "['cause', 'as_of', 'detail']: drop a file instead",
     "release": "expected detail.package_arn (a registered model) or rollback, got neither",
 }
 
@@ -32,7 +32,7 @@ def test_each_machine_is_started_with_nothing(lived: Lived) -> None:
         assert output["as_of"][:10] == f"{ended[machine]['startDate']:%Y-%m-%d}"
     assert json.loads(ended["train"]["output"])["reason"] == "command"
     assert json.loads(ended["retrain"]["output"])["guard"]["answer"]["trigger"] == "command"
-    newest = json.loads(ended["score"]["output"])["sharding"]["answer"]["source"]
+    newest = json.loads(ended["score"]["output"])["ingestion"]["answer"]["source"]
     assert newest.startswith(f"s3://{lived.names.platform.bucket('landing')}/{lived.names.workload}/scoring/")
     for machine, told in REFUSED.items():
         assert ended[machine]["status"] == "FAILED", ended[machine]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from console.demo.answers import answer, reason_of, source_of
+from console.demo.answers import answer, committed_of, reason_of, source_of
 from console.demo.driver import Answer
 from console.demo.naming import WORDS, alarm_name, name_of, times, words
 from console.demo.narrative.findings import Findings, Refused
 from console.demo.steps import Step
 from console.pages.story import Happening, Tone
 from console.queries.executions import Execution
-from millrace.messages.ingest import Committed
 from millrace.messages.monitor import DriftFinding, MetricsPublished, MonitorReport, WindowReport
 from millrace.messages.release import ReleaseStarted, SmokeTested
 from millrace.messages.retrain import RetrainingDecided
@@ -72,7 +71,7 @@ def _quiet(stretch: Sequence[Step], lived: Lived) -> Iterator[Happening]:
 
 
 def _arrived(files: Sequence[Execution], stretch: Sequence[Step]) -> Happening:
-    rows = sum(made.rows_accepted for each in files if (made := answer(each, "commit", Committed)))
+    rows = sum(made.rows_accepted for each in files if (made := committed_of(each)))
     names = sorted(source_of(each) for each in files)
     first, last = min(each.started for each in files), max(each.stopped for each in files)
     return Happening(
@@ -175,7 +174,7 @@ def _ingested(step: Step, execution: Execution, lived: Lived) -> Happening | Non
     refused = lived.findings.refused.get(execution.name, ())
     if not refused:
         return None
-    committed = answer(execution, "commit", Committed)
+    committed = committed_of(execution)
     accepted = f"{committed.rows_accepted:,} rows accepted, " if committed else ""
     detail = f"{accepted}{quarantined(refused)}"
     return _happening(step, lived, f"{source_of(execution)} came in with bad rows", detail, "watch")
