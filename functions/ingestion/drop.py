@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from millrace.contract.reasons import Reason
 from millrace.contract.arrow import parsed_schema
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.errors import DropError

@@ -178,7 +178,7 @@ def test_a_drop_above_the_limit_is_refused_before_it_is_read(score: Score) -> No
     answer = score(land(bytes(2**20 + 1)))
     assert (answer["reason"], answer["source_digest"]) == ("too_large", "")
     (row,) = pq.read_table(io.BytesIO(lake()[QUARANTINE.replace("refused", "drop")])).to_pylist()
-    assert row["detail"] == "too_large: expected 1048576 bytes at most, came 1048577"
+    assert row["detail"] == "expected 1048576 bytes at most, got 1048577"
 
 
 @pytest.mark.usefixtures("champion")
