@@ -22,9 +22,6 @@ class StageSettings:
     architecture: str
     """`arm64` or `x86_64`, as Lambda names them."""
     log_retention_days: int
-    object_lock_mode: str | None
-    """`COMPLIANCE` cannot be shortened by anybody; `GOVERNANCE` can by those allowed to; None: no lock."""
-    object_lock_days: int
     use_spot: bool
     poll_s: int
     """Seconds between two looks at an endpoint that is being made."""
@@ -62,8 +59,6 @@ def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
             runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
             architecture="arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
             log_retention_days=7,
-            object_lock_mode=None,
-            object_lock_days=0,
             use_spot=False,
             poll_s=1,
             bake_s=1,
@@ -77,8 +72,6 @@ def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
             runtime="python3.13",
             architecture="arm64",
             log_retention_days=365 if production else 30,
-            object_lock_mode="COMPLIANCE" if production else "GOVERNANCE",
-            object_lock_days=365 if production else 7,
             use_spot=True,
             poll_s=60,
             bake_s=600,

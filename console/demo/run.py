@@ -49,7 +49,7 @@ def run(build: Path) -> None:
     with progress.watched("Synthesize, start the cloud, deploy") as progress, started(build, clock=START) as desk:
         deployed_s = progress.elapsed_s()
         progress.said("Deployed into the local cloud")
-        lived = _lived(desk, build, said=progress.said, moving=progress.moving)
+        lived = live_through(desk, build, said=progress.said, moving=progress.moving)
         progress.moving("Stop the cloud", ())
     result = {
         "setup_s": _setup_s(),
@@ -62,18 +62,14 @@ def run(build: Path) -> None:
     _conclude(progress.console, lived.story, result, build)
 
 
-def live_through(desk: Desk, build: Path, *, said: Callable[[str], None]) -> dict[str, Any]:
-    """What happened in the fourteen months, with the report written to `build/report.html`; the cloud stays up."""
-    return _lived(desk, build, said=said).result
-
-
-def _lived(
+def live_through(
     desk: Desk,
     build: Path,
     *,
     said: Callable[[str], None],
     moving: Callable[[str, Sequence[str]], None] = lambda _chapter, _moving: None,
 ) -> Outcome:
+    """What happened in the fourteen months, with the report written to `build/report.html`; the cloud stays up."""
     driver = Driver(desk=desk, names=NAMES, sample=SAMPLE, said=said, moving=moving)
     driver.run()
     measured = Measured(seconds=driver.elapsed_s(), api_calls=desk.api_calls())

@@ -180,7 +180,9 @@ class PlatformStack(cdk.Stack):
         self._publish("security-group", group.attr_group_id)
 
     def _buckets(self) -> None:
-        """Landing, lake, artefacts and audit under the key; the access log must be SSE-S3."""
+        """Landing, lake, artefacts and audit under the key; the access log must be SSE-S3.
+
+        The audit records are in the audit table: nothing writes to the bucket `audit`."""
         log = self._bucket("access-logs", encryption={"sse_algorithm": "AES256"}, logged=False)
         acknowledge(log, {"CKV_AWS_18": "It holds the access logs itself: to log them would log every line twice"})
         for purpose in ("landing", "lake", "artefacts", "audit"):
@@ -204,21 +206,10 @@ class PlatformStack(cdk.Stack):
 
     def _bucket(self, purpose: str, *, encryption: dict[str, str], logged: bool) -> s3.CfnBucket:
         name = self._names.bucket(purpose)
-        locked = purpose == "audit" and self._settings.object_lock_mode is not None
         extra: dict[str, Any] = {}
         if purpose == "landing":
             extra["notification_configuration"] = s3.CfnBucket.NotificationConfigurationProperty(
                 event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
-            )
-        if locked:
-            extra["object_lock_enabled"] = True
-            extra["object_lock_configuration"] = s3.CfnBucket.ObjectLockConfigurationProperty(
-                object_lock_enabled="Enabled",
-                rule=s3.CfnBucket.ObjectLockRuleProperty(
-                    default_retention=s3.CfnBucket.DefaultRetentionProperty(
-                        mode=self._settings.object_lock_mode, days=self._settings.object_lock_days
-                    )
-                ),
             )
         if logged:
             extra["logging_configuration"] = s3.CfnBucket.LoggingConfigurationProperty(
