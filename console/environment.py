@@ -14,7 +14,7 @@ import boto3
 from console.local_cloud.local_cloud import PLATFORM, Desk
 from millrace.errors import PlaceError
 from millrace.names import STAGES, Platform, WorkloadNames
-from millrace.workload.declaration import workload_folders, workloads_folder
+from millrace.workload.load import workload_folders, workloads_folder
 
 UP_FILE = "up.json"
 """What `millrace up` leaves in the build folder while the local cloud runs: `{"endpoint_url", "pid"}`."""

@@ -38,7 +38,7 @@ def predict(
     from console.actions import predict
     from console.cli.export import check_ending, export, json_line
     from millrace.contract.load import load_contract
-    from millrace.workload.declaration import workloads_folder
+    from millrace.workload.load import workloads_folder
 
     if output:
         check_ending(output)

@@ -48,7 +48,7 @@ def new(
     from console.new.proposal import Asked, propose
     from console.new.source import read_source
     from console.new.writing import write
-    from millrace.workload.declaration import workloads_folder
+    from millrace.workload.load import workloads_folder
 
     asked = Asked(
         name=name,

@@ -114,7 +114,7 @@ def cost(
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
     from console.queries.cost import find_cost
-    from millrace.workload.declaration import load_workload, workloads_folder
+    from millrace.workload.load import load_workload, workloads_folder
 
     place, names = find(stage, build, workload)
     found = find_cost(place, names, load_workload(workloads_folder() / names.workload), month=month)

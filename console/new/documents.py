@@ -75,7 +75,7 @@ def workload_document(surface: Surface, spans: Spans, naive: Naive, *, source: s
         f"name: {surface.name}",
         f"owner: {_word(surface.owner)}",
         "prediction:",
-        "  kind: binary",
+        "  task: binary",
         f"  label: {_word(surface.label)}",
         f"  positive: {_word(surface.positive)}   # an answer of 1 means this",
         f"  key: {_word(list(surface.key))}   # what tells one row from another; labels find their rows by it",

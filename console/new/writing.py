@@ -18,7 +18,8 @@ from millrace.contract.schema import Contract
 from millrace.contract.validate import Validator
 from millrace.errors import ConfigurationError, DropError
 from millrace.files.sniff import read_drop
-from millrace.workload.declaration import load_workload
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,7 +69,7 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
 
 def checked(folder: Path, proposal: Proposal) -> Contract:
     """The contract as synthesis reads it; raises WorkloadError where it is not the one that was proposed."""
-    contract = check_contract(folder, load_workload(folder))
+    contract = check_fit(load_workload(folder), check_contract(folder))
     assert contract.rows == proposal.contract, "the document says what the proposal says"
     return contract
 

@@ -25,7 +25,8 @@ from millrace.aws.objects import read_object
 from millrace.errors import PlaceError
 from millrace.names import WorkloadNames
 from millrace.timestamps import moment, next_month
-from millrace.workload.declaration import Workload, read_workload
+from millrace.workload.declaration import Workload
+from millrace.workload.load import read_workload
 from millrace.workload.prices import projected_usd, usd_per_hour
 from millrace.workload.training_cost import usages
 

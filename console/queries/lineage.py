@@ -26,7 +26,7 @@ from millrace.evaluation.report import Evaluation
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
-from millrace.workload.declaration import read_workload
+from millrace.workload.load import read_workload
 
 if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot

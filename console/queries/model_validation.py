@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
+from millrace.features.encoding import encoding
 
 from console.environment import Place
 from millrace.artefact.artefact import Artefact, digest, read_archive
@@ -23,11 +24,11 @@ from millrace.contract.schema import Contract
 from millrace.errors import ArtefactError, PlaceError
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
-from millrace.features.encoding import encoding
 from millrace.names import WorkloadNames
 from millrace.release.promotion import TOLERANCE
 from millrace.state import audit
-from millrace.workload.declaration import Workload, load_workload, workloads_folder
+from millrace.workload.declaration import Workload
+from millrace.workload.load import load_workload, workloads_folder
 
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY")
 """How pickles begin, and what may hold one: torch's and numpy's archives, a compressed file."""

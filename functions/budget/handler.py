@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 from millrace.messages.envelope import Asked, Invocation
 from millrace.settings.budget import BudgetSettings
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import longest_hours, usages
 

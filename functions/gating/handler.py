@@ -15,7 +15,7 @@ from millrace.evaluation.report import Evaluation
 from millrace.messages.envelope import Invocation
 from millrace.settings.gating import GatingSettings
 from millrace.state.audit import Record, append
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

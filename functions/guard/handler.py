@@ -15,7 +15,7 @@ from millrace.messages.envelope import Invocation
 from millrace.settings.guard import GuardSettings
 from millrace.state.audit import append
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from millrace.messages.monitor import Planned
 from millrace.monitoring.windows import Cursors, plan
 from millrace.settings.plan_windows import PlanWindowsSettings
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

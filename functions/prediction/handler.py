@@ -27,7 +27,7 @@ from millrace.decisions.prediction import (
 )
 from millrace.decisions.record import to_line
 from millrace.settings.prediction import PredictionSettings
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -71,7 +71,7 @@ def ask(rows: list[Admitted]) -> Answer:
     if not rows:
         return Answer(model_version=None, outputs=())
     try:
-        return INVOKE(request_body(rows, SURFACE.features), len(rows))
+        return INVOKE(request_body(rows, SURFACE.feature_columns), len(rows))
     except endpoint.FAILURES as error:
         LOGGER.error("the endpoint gave no answer", extra={"error": type(error).__name__, "reason": str(error)})
         count("Fallbacks", len(rows))

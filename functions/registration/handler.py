@@ -15,7 +15,7 @@ from millrace.messages.envelope import Asked, Invocation, Part
 from millrace.release.registry import Candidate, Registry
 from millrace.settings.registration import RegistrationSettings
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
 if TYPE_CHECKING:

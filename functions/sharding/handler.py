@@ -18,14 +18,14 @@ from millrace.messages.envelope import Invocation
 from millrace.messages.score import ScoringState, Sharded, Staging
 from millrace.settings.sharding import ShardingSettings
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = ShardingSettings.parse()
 FOLDER = Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload
-FEATURES = load_workload(FOLDER).prediction.features
+FEATURES = load_workload(FOLDER).prediction.feature_columns
 TABLE = load_contract(FOLDER).table("scoring")
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()

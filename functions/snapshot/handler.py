@@ -16,7 +16,7 @@ from millrace.datasets.versions import pin, pinned
 from millrace.messages.envelope import Invocation
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -23,6 +23,7 @@ from millrace.settings.ingestion import IngestionSettings
 from millrace.settings.intake import IntakeSettings
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.settings.validation import ValidationSettings
+from millrace.workload.fit import check_fit
 
 RECEIVES = 20
 """Deliveries of one drop before it is a dead letter: an hour of waiting for a free slot."""
@@ -36,7 +37,7 @@ class IngestionStack(WorkloadStack):
     room = "ingestion"
 
     def build(self) -> None:
-        check_contract(self.context.folder, self.context.workload)
+        check_fit(self.context.workload, check_contract(self.context.folder))
         names = self.context.names
         self._lake, self._landing = self.context.platform.bucket("lake"), self.context.platform.bucket("landing")
         self._staging, self._iceberg = f"{names.workload}/staging/", f"{names.workload}/iceberg/"

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from jobs.evaluation.metrics import Bools
+    from millrace.evaluation.metrics import Bools
 
 DRAWS = 10_000
 

@@ -25,7 +25,8 @@ from millrace.datasets.split import Split, split, windows
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
-from millrace.workload.declaration import Workload, read_workload
+from millrace.workload.declaration import Workload
+from millrace.workload.load import read_workload
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.evaluation.metrics import log_loss
 from millrace.errors import SnapshotError
+from millrace.evaluation.metrics import log_loss
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.evaluation.comparison import Comparison
-from jobs.evaluation.metrics import Bin
 from millrace.artefact.artefact import FrozenModel, Week, frozen_document, week_document
+from millrace.evaluation.metrics import Bin
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,8 @@ from millrace.messages.monitor import (
 from millrace.monitoring.baseline import BASELINE_FILE, Baseline
 from millrace.monitoring.error import ErrorBound, lowest_of
 from millrace.monitoring.judgement import judge
-from millrace.workload.declaration import Workload, read_workload
+from millrace.workload.declaration import Workload
+from millrace.workload.load import read_workload
 
 if TYPE_CHECKING:
     from jobs.runtime import ProcessingPlaces

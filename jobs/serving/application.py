@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from millrace.features.encoding import width
 
 from jobs.serving.http import BadRequest
 from jobs.serving.rows import Reader, Refused, Rows, Values
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
-from millrace.features.encoding import width
 
 if TYPE_CHECKING:
     from millrace.artefact.inference import Model

@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from millrace.features.encoding import Feature, encoding, may_miss, width
 from safetensors.torch import save
 from torch import nn
 
@@ -23,9 +24,9 @@ from millrace.artefact.artefact import Artefact, Description, Digests, FrozenMod
 from millrace.contract.load import load_contract
 from millrace.datasets.read import matrix, read_snapshot, times, truth
 from millrace.datasets.split import Split, Window, split, split_at, windows
-from millrace.features.encoding import Feature, encoding, may_miss, width
 from millrace.messages.training_run import Run, read_run
-from millrace.workload.declaration import Workload, read_workload
+from millrace.workload.declaration import Workload
+from millrace.workload.load import read_workload
 
 THRESHOLD = 0.5
 

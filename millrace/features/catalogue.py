@@ -43,9 +43,9 @@ def _declare(feature: Feature, table: Table) -> Encoder:
     for encoder in ENCODERS.values():
         if (declared := encoder.declare(feature, table)) is not None:
             return declared
-    kind = table.column(feature.name).kind
-    expected = f"a column for one of the encoders {', '.join(ENCODERS)}"
-    raise WorkloadError(where="contract.yaml", field=feature.name, expected=expected, came=f"a {kind}")
+    came = "a history" if feature.history else f"a {table.column(feature.name).kind}"
+    expected = f"a feature for one of the encoders {', '.join(ENCODERS)}"
+    raise WorkloadError(where="contract.yaml", field=feature.name, expected=expected, came=came)
 
 
 def fit(features: Features, rows: pa.Table) -> Features:

@@ -85,7 +85,7 @@ def build(table: pa.Table, *, workload: Workload, error_series: Sequence[Sequenc
     `table` has the event time and the features, rows in any order; `error_series` is as `error_bound` takes it.
     Raises ConfigurationError for a missing column, for one of a type that has no sketch, and for a history of
     fewer than FEWEST_WINDOWS complete windows."""
-    monitors, features = workload.monitors, workload.prediction.features
+    monitors, features = workload.monitors, workload.prediction.feature_columns
     _require(table, [workload.prediction.event_time, *features])
     seconds_N = _seconds(table.column(workload.prediction.event_time))
     window_N, complete = windows_of(seconds_N, monitors.window_days)

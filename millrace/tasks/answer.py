@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from millrace.errors import AnswerError
+from millrace.errors import AnswerError, WorkloadError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.tasks.task import AnswerField, FieldKind
+    from millrace.workload.declaration import Fallback
 
 ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
 """The Athena type of each kind of field."""
@@ -32,10 +33,22 @@ def template(fields: Sequence[AnswerField]) -> str:
 
 
 def read_answer(document: object, fields: Sequence[AnswerField]) -> dict[str, Any]:
-    """The answer of one row as a model gave it; raises AnswerError that names the field, what was expected, what came."""
+    """The answer of one row as a model gave it; raises AnswerError that names field, expected and came."""
     if not isinstance(document, Mapping):
         raise AnswerError(f"expected an object, got {document!r}")
     return {field.name: _checked(field, document.get(field.name)) for field in fields}
+
+
+def check_fallback(fallback: Fallback, holds: str, *, among: Collection[object] | None = None) -> None:
+    """Raise WorkloadError where the workload's fallback holds another field than `holds`, or a value not in `among`."""
+    field = "prediction.fallback"
+    for name in type(fallback).model_fields:
+        if name != holds and getattr(fallback, name) is not None:
+            raise WorkloadError(where="workload.yaml", field=field, expected=holds, came=name)
+    value = getattr(fallback, holds)
+    if value is not None and among is not None and value not in among:
+        expected = f"one of {list(among)}"
+        raise WorkloadError(where="workload.yaml", field=f"{field}.{holds}", expected=expected, came=value)
 
 
 def empty_answer(fields: Sequence[AnswerField]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
-from millrace.tasks.answer import empty_answer
+from millrace.tasks.answer import check_fallback, empty_answer
 from millrace.tasks.task import AnswerField, Objective
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Column
     from millrace.tasks.task import Floats
-    from millrace.workload.declaration import Prediction
+    from millrace.workload.declaration import Fallback, Prediction
 
 THRESHOLD = 0.5
 
@@ -46,6 +46,7 @@ class Binary:
         if len(classes) != 2 or positive not in [value for value in classes if type(value) is type(positive)]:
             expected = f"two validValues (or a boolean), one of them the positive class {positive!r} of workload.yaml"
             raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(classes))
+        check_fallback(prediction.fallback, "probability")
         return cls(positive=positive)
 
     @property
@@ -100,7 +101,7 @@ class Binary:
             "ece": metrics.ece(bins, rows=len(p_N)),
         }
 
-    def fallback(self, declared: Any) -> Mapping[str, Any]:
+    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
         """By the declared probability."""
         p = declared.probability
         if p is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
-from millrace.tasks.answer import empty_answer
+from millrace.tasks.answer import check_fallback, empty_answer
 from millrace.tasks.task import AnswerField, Objective
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Column
     from millrace.tasks.task import Floats
-    from millrace.workload.declaration import Prediction
+    from millrace.workload.declaration import Fallback, Prediction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,9 @@ class Multiclass:
         if len(label.allowed) < 3:
             expected = "three validValues or more"
             raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(label.allowed))
-        return cls(classes=tuple(value for value in label.allowed if isinstance(value, str | int)))
+        classes = tuple(value for value in label.allowed if isinstance(value, str | int))
+        check_fallback(prediction.fallback, "value", among=classes)
+        return cls(classes=classes)
 
     @property
     def objective(self) -> Objective:
@@ -89,6 +91,6 @@ class Multiclass:
             "ece": metrics.ece(bins, rows=len(wrong_N)),
         }
 
-    def fallback(self, declared: Any) -> Mapping[str, Any]:
+    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
         """The declared class, without a confidence."""
         return empty_answer(self.answer) | {"value": None if declared.value is None else str(declared.value)}

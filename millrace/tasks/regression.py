@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
-from millrace.tasks.answer import empty_answer
+from millrace.tasks.answer import check_fallback, empty_answer
 from millrace.tasks.task import AnswerField, Objective
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Column
     from millrace.tasks.task import Floats
-    from millrace.workload.declaration import Prediction
+    from millrace.workload.declaration import Fallback, Prediction
 
 NUMBERS = ("int32", "int64", "float32", "float64")
 
@@ -36,6 +36,10 @@ class Regression:
         """For a column of numbers."""
         if label.kind not in NUMBERS:
             raise WorkloadError(where="contract.yaml", field=label.name, expected="a number", came=f"a {label.kind}")
+        if isinstance(prediction.fallback.value, str):
+            came, field = prediction.fallback.value, "prediction.fallback.value"
+            raise WorkloadError(where="workload.yaml", field=field, expected="a number", came=came)
+        check_fallback(prediction.fallback, "value")
         return cls()
 
     @property
@@ -75,6 +79,6 @@ class Regression:
             "r2": 1 - square / spread if spread else None,
         }
 
-    def fallback(self, declared: Any) -> Mapping[str, Any]:
+    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
         """The declared number."""
         return empty_answer(self.answer) | {"value": None if declared.value is None else float(declared.value)}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.workload.declaration import Prediction
+    from millrace.workload.declaration import Fallback, Prediction
 
     Floats = npt.NDArray[np.floating]
 
@@ -49,7 +49,7 @@ class Objective:
 class Task(Protocol):
     """A frozen dataclass whose fields are all that an answer depends on: they lie in the artefact as JSON.
 
-    Axes: N rows, W numbers per row after the activation. A loss by row is a share or an amount, the smaller the better."""
+    Axes: N rows, W numbers per row after the activation. The smaller an error, the better."""
 
     kind: ClassVar[str]
     """Its name in the catalogue."""
@@ -62,7 +62,7 @@ class Task(Protocol):
 
     @classmethod
     def declare(cls, prediction: Prediction, label: Column) -> Self:
-        """The task of a workload; raises WorkloadError when the label's column does not suit it."""
+        """The task of a workload; raises WorkloadError when the label's column or the fallback does not suit it."""
         ...
 
     @property
@@ -77,7 +77,7 @@ class Task(Protocol):
         ...
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """The error of each row (N): 0 or 1 where an answer is right or wrong, an amount in the label's unit elsewhere."""
+        """The error of each row (N): 0 or 1 for classes, an amount in the label's unit for numbers."""
         ...
 
     def error(self, value: Any, label: Any) -> float:
@@ -88,6 +88,6 @@ class Task(Protocol):
         """The figures of these rows; None where one cannot be computed (one class only). `error` is the mean error."""
         ...
 
-    def fallback(self, declared: Any) -> Mapping[str, Any]:
+    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
         """The answer that the workload's `fallback` declares; every field None where it declares none."""
         ...

@@ -26,7 +26,7 @@ from millrace.messages.envelope import Asked
 from millrace.messages.ingest import Drop, IngestState
 from millrace.messages.score import ScoringDrop, ScoringState
 from millrace.release.promotion import Rollback
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text()

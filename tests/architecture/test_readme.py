@@ -19,7 +19,8 @@ from botocore import xform_name
 
 from infra.settings import settings_for
 from millrace.workload import prices
-from millrace.workload.declaration import Stage, Workload, load_workload
+from millrace.workload.declaration import Stage, Workload
+from millrace.workload.load import load_workload
 from millrace.workload.prices import Usage, projected_usd
 from millrace.workload.training_cost import usages
 

@@ -18,7 +18,7 @@ from console.queries.executions import Execution, executions
 from millrace.decisions.record import Decision, from_line
 from millrace.names import MACHINES
 from millrace.timestamps import moment
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import Lived, calls_of_people, control
 
 WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / "electricity")
@@ -252,7 +252,7 @@ def test_the_endpoint_answers_a_plain_client(lived: Lived, decisions: list[Decis
     """What it says today of a row of June is what was decided then."""
     known = max(decisions, key=lambda decision: decision.event_time)
     row = json.loads(known.input)
-    body = {"rows": [{name: row[name] for name in WORKLOAD.prediction.features}]}
+    body = {"rows": [{name: row[name] for name in WORKLOAD.prediction.feature_columns}]}
     answer = boto3.client(
         "sagemaker-runtime",
         endpoint_url=lived.desk.endpoint_url,

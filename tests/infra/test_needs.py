@@ -9,7 +9,7 @@ import pytest
 
 from console.doctor.required_quotas import instance_needs
 from infra.context import REPOSITORY
-from millrace.workload.declaration import load_workload, workload_folders
+from millrace.workload.load import load_workload, workload_folders
 from tests.infra.test_static import machines
 
 Templates = dict[str, dict[str, dict[str, Any]]]

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from console.doctor.quotas import Quota, check_quotas, find_quotas, judge
 from console.doctor.required_quotas import Need, instance_needs
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 NEED = Need(quota="ml.c6i.xlarge for endpoint usage", least=3, most=9, reason="electricity serves")

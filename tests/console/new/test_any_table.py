@@ -18,7 +18,8 @@ from console.new.source import read_source
 from console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.errors import ConfigurationError
-from millrace.workload.declaration import load_workload
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
 from tests.console.new.conftest import TODAY, written
 
 ROWS = 240
@@ -106,7 +107,7 @@ def _check(path: Path, folder: Path) -> None:
     assert found.accepted.num_rows + len(found.refused) == ROWS
     assert {row.reason for row in found.refused} <= {"not_finite"}
     here = write(found, path, folder, folder / "drops", pieces=3, force=False)
-    contract = check_contract(here.folder, load_workload(here.folder))
+    contract = check_fit(load_workload(here.folder), check_contract(here.folder))
     assert contract.rows == found.contract
     _accepted_as_drops(here.drops, found.accepted.num_rows, contract.rows)
 
@@ -137,6 +138,6 @@ def test_a_contract_that_is_too_narrow_is_noticed(tmp_path: Path) -> None:
     text = (here.folder / "contract.yaml").read_text()
     assert "maximum: 10.0" in text
     (here.folder / "contract.yaml").write_text(text.replace("maximum: 10.0", "maximum: 5.0"))
-    contract = check_contract(here.folder, load_workload(here.folder))
+    contract = check_fit(load_workload(here.folder), check_contract(here.folder))
     with pytest.raises(AssertionError):
         _accepted_as_drops(here.drops, ROWS, contract.rows)

@@ -33,12 +33,12 @@ from millrace.contract.load import load_contract
 from millrace.errors import PlaceError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from tests.archives import write_archive
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 WORKLOAD, CONTRACT = load_workload(ELECTRICITY), load_contract(ELECTRICITY)
-FEATURES = WORKLOAD.prediction.features
+FEATURES = WORKLOAD.prediction.feature_columns
 RUN = "7c1b2f0e-first"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/3"
 REPORT = {

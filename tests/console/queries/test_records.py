@@ -32,7 +32,7 @@ from millrace.errors import ConflictError, PlaceError
 from millrace.release.registry import Candidate, Package
 from millrace.state.table import Pointers, Version
 from millrace.timestamps import moment
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 CANDIDATE = Candidate(
     run="run-1",

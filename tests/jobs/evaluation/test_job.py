@@ -20,7 +20,7 @@ from safetensors.numpy import load, save
 from millrace.artefact.artefact import Artefact, digest, read_folder
 from millrace.evaluation.report import Evaluation
 from millrace.monitoring.baseline import Baseline
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from tests.archives import write_archive
 
 REPOSITORY = Path(__file__).resolve().parents[3]

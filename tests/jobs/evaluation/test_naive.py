@@ -10,7 +10,8 @@ import pytest
 
 from jobs.evaluation.naive import base_rate_log_loss, naive_accuracy
 from millrace.errors import SnapshotError
-from millrace.workload.declaration import BaseRate, Workload, load_workload
+from millrace.workload.declaration import BaseRate, Workload
+from millrace.workload.load import load_workload
 
 START = datetime.fromisoformat("1996-12-01")
 

@@ -21,7 +21,7 @@ from jobs.runtime import ProcessingPlaces
 from millrace.decisions.record import Decision, Output, canonical, to_line
 from millrace.messages.monitor import Report, read_report
 from millrace.monitoring.baseline import build
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = REPOSITORY / "workloads" / "electricity"

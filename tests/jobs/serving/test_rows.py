@@ -7,9 +7,9 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from millrace.features.encoding import Feature
 
 from jobs.serving.rows import MAX_ROWS, Reader, Refused
-from millrace.features.encoding import Feature
 
 READER = Reader(["a", "b"])
 JSON, LINES = "application/json", "application/jsonlines"

@@ -15,7 +15,8 @@ from millrace.datasets.commits import Source, commit
 from millrace.datasets.late_labels import LABELS_SNAPSHOT, Absorbed, absorb
 from millrace.datasets.tables import Lake
 from millrace.decisions.record import Decision, Output, canonical, prefix, to_line
-from millrace.workload.declaration import Prediction, load_workload
+from millrace.workload.declaration import Prediction
+from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 SURFACE: Prediction = load_workload(FOLDER).prediction
@@ -23,7 +24,7 @@ SAMPLE = pq.read_table(FOLDER / "sample" / "elec2.parquet")
 
 
 def decision(row: dict[str, Any], *, name: str = "", minute: int = 0, **changes: Any) -> Decision:
-    features = {name: row[name] for name in SURFACE.features} | changes
+    features = {name: row[name] for name in SURFACE.feature_columns} | changes
     return Decision(
         id=name or f"p-{row['timestamp'].isoformat()}",
         workload="electricity",

@@ -13,7 +13,8 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.decisions.outcomes import join, latest_lines, read_labels
 from millrace.decisions.record import Decision, Output
-from millrace.workload.declaration import Workload, load_workload
+from millrace.workload.declaration import Workload
+from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 NOON = datetime(1997, 1, 1, 12, tzinfo=UTC)

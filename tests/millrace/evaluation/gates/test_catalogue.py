@@ -10,7 +10,8 @@ import pytest
 
 from millrace.evaluation.gates.catalogue import ALTERNATIVES, GATES, judge_all, passed
 from millrace.evaluation.report import Evaluation
-from millrace.workload.declaration import BaseRate, load_workload
+from millrace.workload.declaration import BaseRate
+from millrace.workload.load import load_workload
 
 GATE_BOUNDS = load_workload(Path("workloads/electricity")).gates
 

@@ -1,4 +1,4 @@
-"""Figures of a binary model. N rows, p the probability of class 1, y the label, 0 or 1."""
+"""Figures of classes and of their probabilities. N rows, p the probability of class 1, y the label, 0 or 1."""
 
 from __future__ import annotations
 
@@ -19,18 +19,12 @@ BINS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """The rows whose confidence lies in one tenth of 0.5 to 1."""
+    """The rows whose confidence lies in one tenth of the range that a task's confidences have."""
 
     confidence: float
     """Their mean confidence."""
     accuracy: float
     rows: int
-
-
-def is_right(p_N: Floats, y_N: Floats, threshold: float) -> Bools:
-    """Whether each answer is right."""
-    right_N: Bools = (p_N >= threshold) == (y_N > 0)
-    return right_N
 
 
 def log_loss(p_N: Floats, y_N: Floats) -> float:
@@ -52,12 +46,18 @@ def auc(p_N: Floats, y_N: Floats) -> float | None:
     return float((rank_G[group_N][positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
 
 
-def reliability(p_N: Floats, right_N: Bools) -> tuple[Bin, ...]:
-    """Confidence against accuracy in ten bins of equal width; empty bins are left out, and rows without a number."""
-    finite_N = np.isfinite(p_N)
-    p_N, right_N = p_N[finite_N], right_N[finite_N]
-    confidence_N = np.maximum(p_N, 1 - p_N).astype(np.float64)
-    bin_N = np.clip(((confidence_N - 0.5) * 2 * BINS).astype(int), 0, BINS - 1)
+def confidence(p_N: Floats) -> Floats:
+    """The probability of the class that is answered, of two."""
+    return np.maximum(p_N, 1 - p_N)
+
+
+def reliability(confidence_N: Floats, right_N: Bools, *, lowest: float) -> tuple[Bin, ...]:
+    """Confidence against accuracy in ten bins of equal width from `lowest` to 1.
+
+    Empty bins are left out, and rows without a number."""
+    finite_N = np.isfinite(confidence_N)
+    confidence_N, right_N = confidence_N[finite_N].astype(np.float64), right_N[finite_N]
+    bin_N = np.clip(((confidence_N - lowest) / (1 - lowest) * BINS).astype(int), 0, BINS - 1)
     return tuple(
         Bin(confidence=float(confidence_N[rows].mean()), accuracy=float(right_N[rows].mean()), rows=int(rows.sum()))
         for rows in (bin_N == number for number in range(BINS))
