@@ -69,7 +69,7 @@ def save(
 def restore(path: Path, network: nn.Module, optimiser: AdamW, *, identity: str) -> tuple[Progress, Tensor]:
     """Where the loop stood and the sum of losses of its epoch; network, optimiser and random state are set.
 
-    Raises ArtefactError when the file is no checkpoint or another task's."""
+    Raises ArtefactError when the file is no checkpoint or another experiment's."""
     device = next(network.parameters()).device
     try:
         with safe_open(path, "pt", device=str(device)) as file:
@@ -78,7 +78,9 @@ def restore(path: Path, network: nn.Module, optimiser: AdamW, *, identity: str) 
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"{path.name}: expected a checkpoint, got {error}") from None
     if words["identity"] != identity:
-        raise ArtefactError(f"{path.name}: expected a checkpoint of task {identity}, got one of {words['identity']}")
+        raise ArtefactError(
+            f"{path.name}: expected a checkpoint of experiment {identity}, got one of {words['identity']}"
+        )
     network.load_state_dict(_part(tensors, "network."))
     optimiser.load(_part(tensors, "optimiser."))
     torch.set_rng_state(tensors["random.cpu"].cpu())

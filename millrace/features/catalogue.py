@@ -64,7 +64,12 @@ def signature(features: Features) -> Signature:
 
 def _joined(a: TensorSpec, b: TensorSpec) -> TensorSpec:
     first = None if a.shape[0] is None or b.shape[0] is None else a.shape[0] + b.shape[0]
-    return replace(a, shape=(first, *a.shape[1:]), cardinalities=(*a.cardinalities, *b.cardinalities))
+    return replace(
+        a,
+        shape=(first, *a.shape[1:]),
+        cardinalities=(*a.cardinalities, *b.cardinalities),
+        optional=(*a.optional, *b.optional),
+    )
 
 
 def encode(features: Features, rows: pa.Table) -> dict[str, npt.NDArray[Any]]:

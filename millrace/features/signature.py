@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Dtype = Literal["float32", "int64", "uint8"]
 
@@ -20,7 +21,15 @@ class TensorSpec:
     shape: tuple[int | None, ...]
     """None: not known before the training rows were read."""
     cardinalities: tuple[int | None, ...] = ()
-    """Of `int64` only: the number of values of each entry along the last axis; 0 stands for a missing one."""
+    """Of `categories` only: the number of values of each entry; 0 stands for a missing one."""
+    optional: tuple[bool, ...] = ()
+    """Of `numbers` only: whether each entry may be missing, which NaN stands for."""
+
+
+def spec_of(document: Mapping[str, Any]) -> TensorSpec:
+    """The spec that `asdict` and JSON made `document` of."""
+    lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list)}
+    return TensorSpec(**{**document, **lists})
 
 
 Signature = tuple[TensorSpec, ...]

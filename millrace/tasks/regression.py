@@ -44,7 +44,7 @@ class Regression:
 
     @property
     def objective(self) -> Objective:
-        return Objective(loss="smooth_l1_loss", activation="", width=1, target="float32", is_calibrated=False)
+        return Objective(loss="smooth_l1_loss", activation="", width=1, target="float32", is_standardised=True)
 
     def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.float32]:
         import numpy as np

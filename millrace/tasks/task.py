@@ -38,12 +38,16 @@ class Objective:
     loss: str
     """A function of `torch.nn.functional` that takes the network's output and the target, reduced by their mean."""
     activation: str
-    """A function of `torch` that makes the output an answer: `sigmoid`, `softmax`, `exp`; empty for none."""
+    """A function of `torch` that makes the output an answer: `sigmoid`, `softmax` (over W), `exp`; empty for none."""
     width: int
     """Numbers that the network gives per row."""
     target: Literal["float32", "int64"]
-    is_calibrated: bool
+    is_calibrated: bool = False
     """Whether a temperature is fitted on the validation rows: the activation then takes output / temperature."""
+    is_standardised: bool = False
+    """Whether the network is trained on (target - mean) / deviation of the training rows.
+
+    Its output is then scaled back to the target's unit, by weights of the graph."""
 
 
 class Task(Protocol):

@@ -24,13 +24,13 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 def test_leaves_an_artefact_that_can_be_trusted(model_1996: Path, snapshot_1996: Any) -> None:
     artefact = read_folder(model_1996)
     description = artefact.description
-    assert description.features[:3] == ("day_of_week", "period", "nswprice")
+    assert description.columns[:3] == ("day_of_week", "period", "nswprice")
     assert description.label == "class"
     assert description.digests.data == "data"
     assert description.digests.onnx == digest(artefact.onnx)
     assert 0.3 < description.temperature < 3
     history = json.loads(artefact.history)
-    assert history[0].keys() == {"epoch", "train_loss", "validation_loss", "validation_accuracy", "seconds"}
+    assert history[0].keys() == {"epoch", "train_loss", "validation_loss", "validation_error", "seconds"}
 
 
 def test_statistics_are_those_of_the_training_days_only(model_1996: Path, snapshot_1996: Any) -> None:
@@ -38,13 +38,13 @@ def test_statistics_are_those_of_the_training_days_only(model_1996: Path, snapsh
     stamps, prices = rows["timestamp"].to_numpy(), rows["nswprice"].to_numpy()
     weights = load_file(model_1996 / "weights.safetensors")
     seen = prices[stamps < np.datetime64("1996-11-06")]
-    assert weights["mean_F"][2] == pytest.approx(seen.mean(), rel=1e-5)
-    assert weights["scale_F"][2] == pytest.approx(1 / seen.std(), rel=1e-5)
-    assert weights["mean_F"][2] != pytest.approx(prices[stamps < np.datetime64("1997-01-01")].mean(), rel=1e-4)
+    assert weights["network.mean_F"][2] == pytest.approx(seen.mean(), rel=1e-5)
+    assert weights["network.scale_F"][2] == pytest.approx(1 / seen.std(), rel=1e-5)
+    assert weights["network.mean_F"][2] != pytest.approx(prices[stamps < np.datetime64("1997-01-01")].mean(), rel=1e-4)
 
 
 def test_columns_without_a_value_in_1996_are_off(model_1996: Path) -> None:
-    scale_F = load_file(model_1996 / "weights.safetensors")["scale_F"]
+    scale_F = load_file(model_1996 / "weights.safetensors")["network.scale_F"]
     assert (scale_F == 0).tolist() == [False, False, False, False, True, True, True]
 
 

@@ -70,8 +70,8 @@ def test_model_json_has_the_words_that_others_read(artefact: Artefact, tmp_path:
     document = json.loads((tmp_path / "model.json").read_text())
     assert document["calibration"] == {"temperature": 1.25}
     assert document["signature"] == [
-        {"name": "numbers", "dtype": "float32", "shape": [1], "cardinalities": []},
-        {"name": "categories", "dtype": "int64", "shape": [1], "cardinalities": [3]},
+        {"name": "numbers", "dtype": "float32", "shape": [1], "cardinalities": [], "optional": [False]},
+        {"name": "categories", "dtype": "int64", "shape": [1], "cardinalities": [3], "optional": []},
     ]
     assert document["task"] == {"kind": "binary", "positive": 1}
     assert document["features"][0] == {"encoder": "number", "name": "a", "optional": False}
