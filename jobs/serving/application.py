@@ -5,25 +5,26 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
-from millrace.features.encoding import width
+from typing import TYPE_CHECKING, Any
 
 from jobs.serving.http import BadRequest
 from jobs.serving.rows import Reader, Refused, Rows, Values
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
+from millrace.tasks.answer import cells, template
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from millrace.artefact.inference import Model
+    from millrace.features.signature import Signature
 
 JSON, LINES = "application/json", "application/jsonlines"
 ALIVE = Answer(status=200, body=b"")
 FAILED = Answer(status=500, body=b'{"error":"the server failed"}')
 
-# Nine digits bring a float32 back exactly.
-PREDICTION = '{"value":%d,"probability":%.9g,"confidence":%.9g}'
+Cells = list[tuple[Any, ...]]
+"""The fields of each row's answer, in the task's order."""
 
 
 class Application:
@@ -31,11 +32,12 @@ class Application:
 
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model = model
-        self._reader = Reader(model.description.features, model.description.encoding)
-        self._threshold = model.description.threshold
-        version = json.dumps(settings.model_version)
+        self._task = model.description.task
+        self._reader = Reader(model.description.features)
+        version, fields = json.dumps(settings.model_version), template(self._task.answer)
         self._start = f'{{"model_version":{version},"predictions":['
-        self._line = f'{{"id":%s,"value":%d,"probability":%.9g,"confidence":%.9g,"model_version":{version}}}'
+        self._prediction = f"{{{fields}}}"
+        self._line = f'{{"id":%s,{fields},"model_version":{version.replace("%", "%%")}}}'
         parameters = {
             "MaxConcurrentTransforms": settings.workers,
             "BatchStrategy": "MULTI_RECORD",
@@ -43,7 +45,7 @@ class Application:
         }
         self._parameters = Answer(status=200, body=json.dumps(parameters).encode())
         # The first pass of an engine is slow: it is done before the first ping is answered.
-        self._model.probabilities(np.zeros((1, width(model.description.inputs)), np.float32))
+        self._model.outputs(_one_row(model.description.signature))
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request; rows of all of them pass the model together."""
@@ -53,7 +55,7 @@ class Application:
             return [answer for answer in answers if isinstance(answer, Answer)]
         values: list[Values] = asked[0].values if len(asked) == 1 else [row for rows in asked for row in rows.values]
         try:
-            probabilities = self._model.probabilities(np.array(values, np.float32)).tolist()
+            answered = cells(self._task.answers(self._model.outputs(self._reader.tensors(values))), self._task.answer)
         except Exception:
             # An engine that fails is no client's fault and must not take the worker down.
             traceback.print_exc()
@@ -63,7 +65,7 @@ class Application:
         for answer in answers:
             if isinstance(answer, Rows):
                 end = start + len(answer.values)
-                done.append(self._write(answer, probabilities[start:end]))
+                done.append(self._write(answer, answered[start:end]))
                 start = end
             else:
                 done.append(answer)
@@ -99,17 +101,19 @@ class Application:
         expected = "/ping, /invocations or /execution-parameters"
         return _refusal("path", expected=expected, came=head.path[:80], where="request", status=404)
 
-    def _write(self, rows: Rows, probabilities: list[float]) -> Answer:
-        threshold = self._threshold
+    def _write(self, rows: Rows, answered: Cells) -> Answer:
         if rows.ids is None:
-            parts = [PREDICTION % (p >= threshold, p, p if p >= threshold else 1 - p) for p in probabilities]
+            parts = [self._prediction % one for one in answered]
             return Answer(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
         # No newline at the end: batch transform puts one behind each answer (AssembleWith: Line).
-        lines = [
-            self._line % (json.dumps(one), p >= threshold, p, p if p >= threshold else 1 - p)
-            for one, p in zip(rows.ids, probabilities, strict=True)
-        ]
+        lines = [self._line % (json.dumps(given), *one) for given, one in zip(rows.ids, answered, strict=True)]
         return Answer(status=200, body="\n".join(lines).encode(), content_type=LINES)
+
+
+def _one_row(signature: Signature) -> dict[str, npt.NDArray[Any]]:
+    import numpy as np
+
+    return {spec.name: np.zeros((1, *(size or 1 for size in spec.shape)), spec.dtype) for spec in signature}
 
 
 def _refusal(error: str, *, expected: str, came: str, where: str, status: int) -> Answer:

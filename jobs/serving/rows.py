@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from millrace.features import catalogue as encoders
+from millrace.features.catalogue import Features
+from millrace.features.number import FLOAT32_MAX, Number
+
 if TYPE_CHECKING:
-    from millrace.features.encoding import Feature
+    import numpy.typing as npt
 
 MAX_ROWS = 20_000
-FLOAT32_MAX = 3.4028234663852886e38
 
 Values = tuple[Any, ...]
-"""One row's features in the model's order."""
+"""One row's features in the model's order, each encoded alone."""
 
 
 class Refused(Exception):  # noqa: N818 it is told to the client, nothing failed here
@@ -39,16 +41,25 @@ class Rows:
 class Reader:
     """Reads bodies for a model of these features."""
 
-    def __init__(self, features: Sequence[str], encoding: Sequence[Feature] = ()) -> None:
-        """Without an encoding each feature is a number that is always there."""
-        self._features = tuple(features)
-        self._columns = tuple(_columns(feature) for feature in encoding)
-        if encoding:
+    def __init__(self, features: Features) -> None:
+        """Where all features are numbers that are always there, a row is read and checked in one go."""
+        self._features = features
+        self._columns = encoders.columns(features)
+        self._names = frozenset(self._columns)
+        self._numbers_only = all(isinstance(encoder, Number) and not encoder.optional for encoder in features)
+        if not self._numbers_only:
             self._values = self._encode  # type: ignore[method-assign]
-        self._names = frozenset(features)
-        pick = itemgetter(*features)
-        self._pick = pick if len(features) > 1 else lambda row: (pick(row),)
+        pick = itemgetter(*self._columns)
+        self._pick = pick if len(self._columns) > 1 else lambda row: (pick(row),)
         self._json = json.JSONDecoder(parse_constant=_refuse_constant)
+
+    def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
+        """The model's tensors (N, …) of rows that `read` gave."""
+        import numpy as np
+
+        if self._numbers_only:
+            return {"numbers": np.array(values, np.float32)}
+        return encoders.stack(self._features, values)
 
     def read(self, body: bytes, content_type: str) -> Rows:
         """The rows of a body; raises Refused that says what was expected, what came and where."""
@@ -100,52 +111,31 @@ class Reader:
     def _encode(self, row: Any, where: str, number: int) -> Values:
         if type(row) is not dict or row.keys() != self._names:
             self._refuse(row, where.format(number))
-        values: list[float] = []
-        for name, columns in zip(self._features, self._columns, strict=True):
+        values = []
+        for encoder in self._features:
             try:
-                values += columns(row[name])
+                values.append(encoder.encode_one(row))
             except ValueError as error:
-                came, at = _told(row[name]), f"{where.format(number)}.{name}"
+                [came, *_] = [_told(row[name]) for name in encoder.columns]
+                at = f"{where.format(number)}.{encoder.name}"
                 raise Refused("no such value", expected=str(error), came=came, where=at) from None
         return tuple(values)
 
     def _refuse(self, row: Any, where: str) -> NoReturn:
         if type(row) is not dict:
             raise Refused("a row is no object", expected="an object", came=_told(row), where=where)
-        if missing := [name for name in self._features if name not in row]:
+        if missing := [name for name in self._columns if name not in row]:
             raise Refused("missing feature", expected=missing[0], came="no such field", where=where)
         if unknown := sorted(row.keys() - self._names):
-            expected = ", ".join(self._features)
+            expected = ", ".join(self._columns)
             raise Refused("unknown field", expected=expected, came=_told(unknown[0]), where=where)
-        for name in self._features:
+        for name in self._columns:
             value = row[name]
             if type(value) not in (int, float) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
                 raise Refused(
                     "no number", expected="a finite number of float32", came=_told(value), where=f"{where}.{name}"
                 )
         raise AssertionError(f"{where}: refused without a reason")
-
-
-def _columns(feature: Feature) -> Callable[[Any], tuple[float, ...]]:
-    """The cell's columns of the model's input; the function raises ValueError that says what was expected."""
-    nothing = (0.0,) * len(feature.categories) if feature.categories else (math.nan, 1.0)
-    known = {
-        (type(category), category): tuple(float(other == category) for other in feature.categories)
-        for category in feature.categories
-    }
-
-    def columns(cell: Any) -> tuple[float, ...]:
-        if cell is None and feature.optional:
-            return nothing
-        if known:
-            if type(cell) in (str, bool) and (type(cell), cell) in known:
-                return known[type(cell), cell]
-            raise ValueError(f"one of {json.dumps(feature.categories)[:200]}")
-        if type(cell) not in (int, float) or not -FLOAT32_MAX <= cell <= FLOAT32_MAX:
-            raise ValueError("a finite number of float32")
-        return (cell, 0.0) if feature.optional else (cell,)
-
-    return columns
 
 
 def _count(rows: int) -> None:

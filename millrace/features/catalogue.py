@@ -82,6 +82,17 @@ def encode(features: Features, rows: pa.Table) -> dict[str, npt.NDArray[Any]]:
     return {name: found[0] if len(found) == 1 else np.concatenate(found, axis=1) for name, found in parts.items()}
 
 
+def stack(features: Features, encoded: Sequence[Sequence[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The tensors (N, …) of rows whose features `encode_one` has encoded one by one; the same bits as `encode`."""
+    import numpy as np
+
+    parts: dict[str, list[npt.NDArray[Any]]] = {}
+    for place, encoder in enumerate(features):
+        part = np.array([row[place] for row in encoded], np.dtype(encoder.spec.dtype))
+        parts.setdefault(encoder.spec.name, []).append(part)
+    return {name: found[0] if len(found) == 1 else np.concatenate(found, axis=1) for name, found in parts.items()}
+
+
 def columns(features: Features) -> tuple[str, ...]:
     """The contract's columns that the features read, each once, in declared order."""
     return tuple(dict.fromkeys(column for encoder in features for column in encoder.columns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.errors import AnswerError, WorkloadError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
 
     from millrace.tasks.task import AnswerField, FieldKind
@@ -28,8 +30,23 @@ def arrow_type(kind: FieldKind) -> pa.DataType:
 
 
 def template(fields: Sequence[AnswerField]) -> str:
-    """A format string for one answer as a JSON object without its braces: `"value":%d,"probability":%.9g`."""
-    return ",".join(f'"{field.name}":{_JSON[field.kind]}' for field in fields)
+    """A format string for one answer as a JSON object without its braces: `"value":%d,"probability":%.9g`.
+
+    It takes the tuples of `cells`."""
+    return ",".join(f'"{field.name}":{"%s" if field.optional else _JSON[field.kind]}' for field in fields)
+
+
+def cells(answers: Mapping[str, npt.NDArray[Any]], fields: Sequence[AnswerField]) -> list[tuple[Any, ...]]:
+    """The answers of `task.answers` row by row, for `template`."""
+    columns: list[list[Any]] = []
+    for field in fields:
+        column = answers[field.name].tolist()
+        if field.kind == "text":
+            column = [json.dumps(cell) for cell in column]
+        elif field.optional:
+            column = ["null" if cell is None else _JSON[field.kind] % cell for cell in column]
+        columns.append(column)
+    return list(zip(*columns, strict=True))
 
 
 def read_answer(document: object, fields: Sequence[AnswerField]) -> dict[str, Any]:

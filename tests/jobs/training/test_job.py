@@ -121,7 +121,7 @@ def test_slow_or_foreign_imports_stay_out(tmp_path: Path, snapshot_1996: Any, tr
 
 
 def test_uses_little_cpu(tmp_path: Path, snapshot_1996: Any, training_at: Any) -> None:
-    """A bound with room for a busy machine; measured 2.8 s, of which 1.3 s import torch."""
+    """A bound with room for a busy machine; measured 9 s, of which 5 s export the graph beside the training."""
     import resource
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -134,4 +134,4 @@ def test_uses_little_cpu(tmp_path: Path, snapshot_1996: Any, training_at: Any) -
         capture_output=True,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime - before.ru_utime < 6, time.monotonic() - began
+    assert after.ru_utime - before.ru_utime < 18, time.monotonic() - began

@@ -128,7 +128,7 @@ def test_what_is_watched_are_columns_of_the_summary(case: Case, declared: Callab
 
 
 def test_a_large_integer_rounds_as_that_of_json() -> None:
-    """Midway between two numbers of float32 but for one: at once it would be rounded up, by way of float64 it is not."""
+    """Midway between two numbers of float32 but for 1: at once it rounds up, by way of float64 it does not."""
     cell = 2**61 + 2**37 + 1
     encoder = Number(name="x")
     assert bits(encoder.encode(pa.table({"x": pa.array([cell], pa.int64())}))) == bits(
