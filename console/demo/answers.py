@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from pydantic import Field
 
 from console.queries.executions import Execution
 from console.queries.versions import Verdict
-from millrace.messages.envelope import Moment, Part
+from millrace.messages.envelope import Message, Moment
+from millrace.messages.ingest import Committed
 
-AnswerT = TypeVar("AnswerT", bound=Part)
+AnswerT = TypeVar("AnswerT", bound=Message)
 
 
-class Pinned(Part):
+class Pinned(Message):
     """The dataset version that a run trains on."""
 
     run: str
@@ -27,12 +29,12 @@ class Pinned(Part):
     """Rows that came of decisions whose labels had come."""
 
 
-class Budgeted(Part):
+class Budgeted(Message):
     accepted: bool
     reason: str | None = None
 
 
-class Gated(Part):
+class Gated(Message):
     passed: bool
     verdicts: tuple[Verdict, ...]
 
@@ -41,12 +43,12 @@ class Gated(Part):
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
 
 
-class Registered(Part):
+class Registered(Message):
     package_arn: str
     version: str
 
 
-class Guarded(Part):
+class Guarded(Message):
     """The guard's decision."""
 
     accepted: bool
@@ -56,19 +58,19 @@ class Guarded(Part):
     earliest_next: Moment | None = None
 
 
-class Opened(Part):
+class Opened(Message):
     outcome: str
     version: str
     previous_version: str
     run_name: str
 
 
-class Probed(Part):
+class Probed(Message):
     rows: int
     sentence: str
 
 
-class Alarmed(Part):
+class Alarmed(Message):
     """The detail of an alarm's change of state."""
 
     alarm: str = Field(alias="alarmName")
@@ -91,6 +93,18 @@ def alarm_of(execution: Execution) -> str:
     return Alarmed.model_validate(detail).alarm if "alarmName" in detail else ""
 
 
+def committed_of(execution: Execution) -> Committed | None:
+    """The commit of an ingest execution; None for other machines, and where nothing was committed."""
+    return answer(execution, "validation", Committed) if execution.machine == "ingest" else None
+
+
 def source_of(execution: Execution) -> str:
     """The drop that started it, as `training/1996-05.parquet`; empty when none did."""
-    return str(execution.input.get("detail", {}).get("key", "")).partition("/")[2]
+    return str(object_of(execution).get("key", "")).partition("/")[2]
+
+
+def object_of(execution: Execution) -> Mapping[str, Any]:
+    """Bucket, key and version_id of the drop that started it; empty when none did."""
+    objects = execution.input.get("detail", {}).get("objects") or [{}]
+    found: Mapping[str, Any] = objects[0]
+    return found

@@ -12,13 +12,14 @@ from console.demo.answers import (
     Registered,
     alarm_of,
     answer,
+    committed_of,
     reason_of,
     source_of,
 )
 from console.queries.executions import Execution
-from millrace.messages.ingest import Committed, Ingested
+from millrace.messages.ingest import Ingested
 from millrace.messages.monitor import Planned, Published
-from millrace.messages.score import Delivered, Sharded
+from millrace.messages.score import Delivered
 
 WORDS = {"cool_down": "cool-down", "new_labels": "too few new labels", "runs_per_month": "too many runs this month",
          "running": "one runs already", "no_champion": "no champion yet"}  # fmt: skip
@@ -61,7 +62,7 @@ def _subject(execution: Execution) -> str:
 
 
 def _ingested(execution: Execution) -> str:
-    ingested, committed = answer(execution, "ingestion", Ingested), answer(execution, "commit", Committed)
+    ingested, committed = answer(execution, "ingestion", Ingested), committed_of(execution)
     if ingested and ingested.rejected:
         return f"rejected, {ingested.reason}"
     if committed is None:
@@ -72,9 +73,9 @@ def _ingested(execution: Execution) -> str:
 
 
 def _scored(execution: Execution) -> str:
-    sharded, delivered = answer(execution, "sharding", Sharded), answer(execution, "delivery", Delivered)
-    if sharded and sharded.rejected:
-        return f"rejected, {sharded.rejected}"
+    ingested, delivered = answer(execution, "ingestion", Ingested), answer(execution, "delivery", Delivered)
+    if ingested and ingested.rejected:
+        return f"rejected, {ingested.reason}"
     return _rows(delivered.rows, delivered.quarantined) if delivered else ""
 
 

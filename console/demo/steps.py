@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from console.demo.answers import alarm_of
+from console.demo.answers import alarm_of, object_of
 from console.demo.naming import alarm_step_name, name_of
 from console.queries.executions import Execution
 
@@ -110,8 +110,8 @@ class _Causes:
 
     def _put(self, execution: Execution) -> str | None:
         """The object that somebody put."""
-        detail = execution.input.get("detail", {})
-        uri = f"s3://{detail.get('bucket')}/{detail.get('key')}?versionId={detail.get('version_id')}"
+        put = object_of(execution)
+        uri = f"s3://{put.get('bucket')}/{put.get('key')}?versionId={put.get('version_id')}"
         return next((deed.id for deed in self._deeds if deed.id == uri), None)
 
     def _move(self, execution: Execution) -> str | None:

@@ -19,7 +19,8 @@ def about(names: WorkloadNames, machine: str, given: Document) -> str:
 
 
 def _drop(_: Document, detail: Document) -> str:
-    return str(detail.get("key", "")).partition("/")[2]
+    objects = detail.get("objects") or [{}]
+    return str(objects[0].get("key", "")).partition("/")[2]
 
 
 def _score(given: Document, detail: Document) -> str:

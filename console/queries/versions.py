@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from console.environment import Place
 from millrace.aws.objects import read_object
-from millrace.messages.envelope import Part
+from millrace.messages.envelope import Message
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.promotion import APPROVED
@@ -27,7 +27,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 LIVE = ("release.live", "release.rolled_back")
 
 
-class Verdict(Part):
+class Verdict(Message):
     """One gate's judgement of the run."""
 
     name: str
@@ -38,7 +38,7 @@ class Verdict(Part):
     sentence: str
 
 
-class _Judged(Part):
+class _Judged(Message):
     verdicts: tuple[Verdict, ...]
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from millrace.messages.envelope import Answered, Asked, Invocation, Part
+from millrace.messages.envelope import ExecutionInput, Message, StepInput, StepResult
 from millrace.names import WorkloadNames
 from millrace.release.promotion import Rollback
 from millrace.state.table import Version
 
 
-class Opened(Part):
+class Opened(Message):
     package_arn: str
     version: str
     previous_version: str
@@ -16,17 +16,17 @@ class Opened(Part):
     model_data_url: str
 
 
-class Named(Part):
+class Named(Message):
     name: str
 
 
-class Releasing(Asked):
-    start_release: Answered[Opened]
+class Releasing(ExecutionInput):
+    start_release: StepResult[Opened]
     rollback: Rollback | None = None
     model: Named
 
 
-class Conclusion(Invocation[Releasing]):
+class Conclusion(StepInput[Releasing]):
     """The machine's call once the live endpoint serves the version."""
 
 

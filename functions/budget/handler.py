@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from millrace.messages.envelope import Asked, Invocation
+from millrace.messages.envelope import ExecutionInput, StepInput
 from millrace.settings.budget import BudgetSettings
 from millrace.state.table import State
 from millrace.workload.load import load_workload
@@ -25,14 +25,14 @@ LOGGER = Logger()
 STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
 
 
-class Training(Asked):
+class Training(ExecutionInput):
     reason: str
 
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Whether to go on, why not, the projected cost, and the champion to compare with (null when there is none)."""
-    call = Invocation[Training].model_validate(event)
+    call = StepInput[Training].model_validate(event)
     usd = projected_usd(usages(WORKLOAD, SETTINGS.stage))
     champion = STATE.champion()
     refusal = "champion_exists" if call.state.reason == "first" and champion else _objection(call, usd)
@@ -46,7 +46,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     }
 
 
-def _objection(call: Invocation[Training], usd: float) -> str | None:
+def _objection(call: StepInput[Training], usd: float) -> str | None:
     """Takes the lease first, then the money: a run that may not start must not spend."""
     as_of = call.state.as_of
     until = as_of + timedelta(hours=longest_hours(WORKLOAD))

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from pydantic import Field
 
 from functions.cleanup import alarms, challenger
-from millrace.messages.envelope import Envelope, Part
+from millrace.messages.envelope import Event, Message
 from millrace.settings.cleanup import CleanupSettings
 from millrace.state.audit import Record, append
 from millrace.state.table import State
@@ -24,7 +24,7 @@ SAGEMAKER, CLOUDWATCH, DYNAMODB = (boto3.client(name) for name in ("sagemaker", 
 STATE = State(DYNAMODB, table=NAMES.platform.state_table, workload=SETTINGS.workload)
 
 
-class Ended(Part):
+class Ended(Message):
     execution: str = Field(alias="executionArn")
     machine: str = Field(alias="stateMachineArn")
     status: Literal["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
@@ -36,7 +36,7 @@ class Ended(Part):
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """What was freed; doing it twice does no harm, for the event may come twice."""
-    call = Envelope[Ended].model_validate(event)
+    call = Event[Ended].model_validate(event)
     ended = call.detail
     freed = STATE.free(ended.execution)
     if ended.machine == NAMES.machine_arn("release") and ended.status != "SUCCEEDED":
@@ -45,7 +45,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return {"freed": freed}
 
 
-def clean_up(call: Envelope[Ended]) -> list[str]:
+def clean_up(call: Event[Ended]) -> list[str]:
     """What a failed release left: written down, then taken away unless another release has begun since."""
     ended = call.detail
     told = {"status": ended.status, "error": ended.error, "cause": ended.reason, "input": ended.input}

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.delivery.joining import Answered, join, read_line
+from functions.delivery.joining import join
+from millrace.artefact.batch import read_answers
 from millrace.contract.load import load_contract
-from millrace.messages.envelope import Invocation
-from millrace.messages.score import Delivered, ScoringState, Staging, delivered_schema
+from millrace.messages.envelope import StepInput
+from millrace.messages.handler import handles
+from millrace.messages.ingest import Staging
+from millrace.messages.score import Delivered, ScoreState, delivered_key, delivered_schema
 from millrace.settings.delivery import DeliverySettings
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    import pyarrow as pa
 
 SETTINGS = DeliverySettings.parse()
 CONTRACT = load_contract(Path(__file__).parents[2] / "workloads" / SETTINGS.workload)
@@ -27,28 +30,30 @@ S3 = boto3.client("s3")
 
 
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Where the predictions lie and how many; asked again, it writes the same object again."""
-    asked = Invocation[ScoringState].model_validate(event)
-    sharded, staging = asked.state.sharded, Staging(names=SETTINGS.names, run=asked.run)
+@handles(StepInput[ScoreState])
+def handler(call: StepInput[ScoreState]) -> Delivered:
+    """Where the predictions are and how many; called again, it writes the same object again."""
+    sharded, staging = call.state.validation.answer, Staging(names=SETTINGS.names, run=call.run)
+    key = delivered_key(SETTINGS.names, call.run)
     with TemporaryDirectory() as folder:
         accepted, delivered = Path(folder, "accepted.parquet"), Path(folder, "delivered.parquet")
         S3.download_file(LAKE, staging.accepted, str(accepted))
-        rows = write(accepted, delivered, answers(staging, sharded.shards), sharded.model_version)
-        S3.upload_file(str(delivered), LAKE, staging.delivered)
-    answer = Delivered(uri=staging.uri(staging.delivered), rows=rows, quarantined=sharded.quarantined)
+        answers = read(staging, sharded.shards, sharded.model_version)
+        rows = write(accepted, delivered, answers, sharded.model_version)
+        S3.upload_file(str(delivered), LAKE, key)
+    answer = Delivered(uri=staging.uri(key), rows=rows, quarantined=sharded.quarantined)
     LOGGER.info("delivered", extra=answer.model_dump())
-    return answer.model_dump()
+    return answer
 
 
-def answers(staging: Staging, shards: int) -> Iterator[Answered]:
+def read(staging: Staging, shards: int, model_version: str) -> Iterator[pa.Table]:
     """Every answer of the run, shard after shard."""
     for number in range(shards):
         found = S3.get_object(Bucket=LAKE, Key=staging.answers(number))
-        yield from map(read_line, found["Body"].iter_lines())
+        yield read_answers(found["Body"].read(), model_version=model_version)
 
 
-def write(accepted: Path, delivered: Path, answers: Iterator[Answered], model_version: str) -> int:
+def write(accepted: Path, delivered: Path, answers: Iterator[pa.Table], model_version: str) -> int:
     """The number of rows written to `delivered`; memory does not grow with the file."""
     import pyarrow.parquet as pq
 

@@ -2,83 +2,85 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING
 
+from millrace.artefact.batch import ANSWER, ROW, VERSION, answer_schema
 from millrace.contract.arrow import LINE
-from millrace.decisions.prediction import read_output
-from millrace.decisions.record import Output
 from millrace.errors import AnswerError
-from millrace.messages.score import ANSWER
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answered:
-    """One line of the transform's output."""
-
-    id: str
-    output: Output
-    model_version: str
-
-
-def read_line(line: bytes) -> Answered:
-    """One answer; AnswerError where the line is not what the container promises."""
-    try:
-        document = json.loads(line)
-    except ValueError as error:
-        raise AnswerError(f"expected a JSON line, got {line[:80]!r} ({error})") from None
-    output = read_output(document)
-    name, version = document.get("id"), document.get("model_version")
-    if not isinstance(name, str) or not isinstance(version, str):
-        raise AnswerError(f"expected an id and a model_version as text, got {line[:80]!r}")
-    return Answered(id=name, output=output, model_version=version)
-
-
 def join(
-    batches: Iterable[pa.RecordBatch], answers: Iterable[Answered], *, schema: pa.Schema, model_version: str
+    batches: Iterable[pa.RecordBatch], answers: Iterable[pa.Table], *, schema: pa.Schema, model_version: str
 ) -> Iterator[pa.RecordBatch]:
     """The batches of accepted rows (contract columns and `_line`) with their answers, in `schema`.
 
-    The n-th accepted row of the drop, counted from 0, has the id "n". Raises AnswerError for an answer that is
-    missing, too many, out of order or of another model."""
-    waiting = iter(answers)
-    number = 0
+    `answers` come shard by shard, as `read_answers` gives them. Raises AnswerError for an answer that is missing, too
+    many, out of order or out of its range."""
+    waiting = _Answers(answers)
     for batch in batches:
-        found = list(islice(waiting, batch.num_rows))
-        _check(found, first=number, rows=batch.num_rows, model_version=model_version)
-        number += batch.num_rows
-        yield _joined(batch, found, schema)
-    if (extra := next(waiting, None)) is not None:
-        raise AnswerError(f"expected {number} answers, got another with the id {extra.id!r}")
+        found = waiting.take(batch.num_rows)
+        _check(found, batch.column(LINE))
+        yield _joined(batch, found, schema, model_version)
+    if extra := waiting.rest():
+        raise AnswerError(f"expected one answer for each row, got {extra} more")
 
 
-def _check(found: list[Answered], *, first: int, rows: int, model_version: str) -> None:
-    for number, answer in enumerate(found, first):
-        if answer.id != str(number):
-            raise AnswerError(f"expected the answer to row {number}, got the one to {answer.id!r}")
-        if answer.model_version != model_version:
-            raise AnswerError(f"row {number}: expected model {model_version!r}, got {answer.model_version!r}")
-    if len(found) != rows:
-        raise AnswerError(f"expected {first + rows} answers or more, got {first + len(found)}")
+class _Answers:
+    """Answers in order, of which any number can be taken; at most one shard and a remainder are in memory."""
+
+    def __init__(self, tables: Iterable[pa.Table]) -> None:
+        self._tables = iter(tables)
+        self._left: list[pa.Table] = [answer_schema("").empty_table()]
+
+    def take(self, rows: int) -> pa.Table:
+        """The next answers, `rows` at most."""
+        import pyarrow as pa
+
+        while sum(table.num_rows for table in self._left) < rows:
+            if (more := next(self._tables, None)) is None:
+                break
+            self._left.append(more)
+        whole = pa.concat_tables(self._left)
+        self._left = [whole.slice(rows)]
+        return whole.slice(0, rows).combine_chunks()
+
+    def rest(self) -> int:
+        return sum(table.num_rows for table in (*self._left, *self._tables))
 
 
-def _joined(batch: pa.RecordBatch, found: list[Answered], schema: pa.Schema) -> pa.RecordBatch:
+def _check(found: pa.Table, lines: pa.Array) -> None:
+    import pyarrow.compute as pc
+
+    numbers = found.column(ROW).combine_chunks()
+    if not numbers.equals(lines):
+        expected, came = lines.to_pylist(), numbers.to_pylist()
+        at = next((at for at, pair in enumerate(zip(expected, came, strict=False)) if pair[0] != pair[1]), len(came))
+        got = f"the one to row {came[at]}" if at < len(came) else "none"
+        raise AnswerError(f"expected the answer to row {expected[at]}, got {got}")
+    for name in ANSWER:
+        column = found.column(name)
+        extremes = pc.min_max(column)
+        low, high = extremes["min"].as_py(), extremes["max"].as_py()
+        if len(column) and (column.null_count or not (low >= 0 and high <= 1) or _has_nan(column)):
+            raise AnswerError(f"{name}: expected numbers from 0 to 1, got {low} to {high}, {column.null_count} nulls")
+
+
+def _has_nan(column: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pa.types.is_floating(column.type) and bool(pc.any(pc.is_nan(column)).as_py())
+
+
+def _joined(batch: pa.RecordBatch, found: pa.Table, schema: pa.Schema, model_version: str) -> pa.RecordBatch:
     import pyarrow as pa
 
-    outputs = [answer.output for answer in found]
-    answered = [
-        [output.value for output in outputs],
-        [output.probability for output in outputs],
-        [output.confidence for output in outputs],
-        [answer.model_version for answer in found],
-        batch.column(LINE),
-    ]
-    rows = [batch.column(field.name) for field in schema if field.name not in ANSWER]
-    kinds = [schema.field(name).type for name in ANSWER]
-    return pa.RecordBatch.from_arrays([*rows, *map(pa.array, answered, kinds)], schema=schema)
+    answer = {name: found.column(name).combine_chunks() for name in ANSWER}
+    columns = {**answer, VERSION: pa.repeat(pa.scalar(model_version), batch.num_rows), ROW: batch.column(LINE)}
+    return pa.RecordBatch.from_arrays(
+        [columns[name] if name in columns else batch.column(name) for name in schema.names], schema=schema
+    )

@@ -12,7 +12,7 @@ from functions.gating.judging import Evaluated, answer
 from millrace.aws.objects import read_object
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.settings.gating import GatingSettings
 from millrace.state.audit import Record, append
 from millrace.workload.load import load_workload
@@ -30,7 +30,7 @@ DYNAMODB = boto3.client("dynamodb")
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Whether all gates passed, each verdict, and one sentence per gate."""
-    call = Invocation[Evaluated].model_validate(event)
+    call = StepInput[Evaluated].model_validate(event)
     uri = SETTINGS.names.run_uri(call.run, "evaluation", "evaluation.json")
     report = Evaluation.model_validate_json(read_object(S3, uri))
     judged = answer(judge_all(report, WORKLOAD.gates, against=call.state.snapshot.answer.gate))

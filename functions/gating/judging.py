@@ -9,17 +9,17 @@ from typing import Any, Literal
 
 from millrace.evaluation.gates.catalogue import passed
 from millrace.evaluation.gates.verdict import Verdict
-from millrace.messages.envelope import Answered, Asked, Part
+from millrace.messages.envelope import ExecutionInput, Message, StepResult
 
 
-class Snapshot(Part):
+class Snapshot(Message):
     gate: Literal["baseline", "non_inferiority"]
 
 
-class Evaluated(Asked):
+class Evaluated(ExecutionInput):
     """The state of a train execution after its evaluation."""
 
-    snapshot: Answered[Snapshot]
+    snapshot: StepResult[Snapshot]
 
 
 def answer(verdicts: Sequence[Verdict]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from functions.guard.decision import Evidence, Trigger
 from functions.guard.label_count import count_labels
-from millrace.messages.envelope import Asked, Invocation, Part
+from millrace.messages.envelope import ExecutionInput, Message, StepInput
 from millrace.settings.guard import GuardSettings
 from millrace.state.table import State
 from millrace.workload.declaration import Workload
@@ -17,7 +17,7 @@ from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
 
-class Detail(Part):
+class Detail(Message):
     """Of an alarm's state change, of a request of the monitor, of a schedule; empty for a command."""
 
     alarm: str | None = Field(default=None, alias="alarmName")
@@ -25,7 +25,7 @@ class Detail(Part):
     schedule: str | None = None
 
 
-class Request(Asked):
+class Request(ExecutionInput):
     reason: Trigger | None = None
     detail: Detail = Detail()
 
@@ -50,7 +50,7 @@ class Sources:
     s3: Any
 
 
-def gather(call: Invocation[Request], sources: Sources) -> Evidence:
+def gather(call: StepInput[Request], sources: Sources) -> Evidence:
     """The evidence as it stands at the moment that the request names."""
     names, as_of = sources.settings.names, call.state.as_of
     return Evidence(

@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 
 from functions.guard.decision import answer, decide, record
 from functions.guard.evidence import Request, Sources, gather
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.settings.guard import GuardSettings
 from millrace.state.audit import append
 from millrace.state.table import State
@@ -32,7 +32,7 @@ SOURCES = Sources(settings=SETTINGS, workload=WORKLOAD, state=STATE, glue=boto3.
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Accepted or refused, why, the earliest next time (null when no clock decides it) and the evidence."""
-    call = Invocation[Request].model_validate(event)
+    call = StepInput[Request].model_validate(event)
     evidence = gather(call, SOURCES)
     decision = decide(evidence, policy=WORKLOAD.retraining, budget=WORKLOAD.budget)
     if decision.accepted:

@@ -5,23 +5,21 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.ingestion.fetching import fetch
-from functions.ingestion.parsing import parse, whole
+from functions.ingestion.drop import feed_of, fetch, find, parse
 from millrace.contract.load import load_contract
+from millrace.contract.validate import Refused
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
-from millrace.messages.envelope import Invocation
-from millrace.messages.ingest import Ingested, IngestState, Staged
+from millrace.messages.envelope import StepInput
+from millrace.messages.handler import handles
+from millrace.messages.ingest import Ingested, IngestState, Staging
 from millrace.settings.ingestion import IngestionSettings
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+from millrace.state.table import State
 
 SETTINGS = IngestionSettings.parse()
 CONTRACT = load_contract(Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload)
@@ -29,36 +27,44 @@ LIMITS = Limits(file_bytes=SETTINGS.drop_mb * 2**20)
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
+STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
 
 
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+@handles(StepInput[IngestState])
+def handler(call: StepInput[IngestState]) -> Ingested:
     """How many rows were typed and how many kept raw, or why the object cannot become rows at all."""
-    call = Invocation[IngestState].model_validate(event)
+    if call.state.detail.feed == "scoring" and STATE.champion() is None:
+        return Ingested(held=True)
     with TemporaryDirectory() as folder:
         answer = ingest(call, Path(folder))
     LOGGER.info("ingested", extra=answer.model_dump())
-    return answer.model_dump()
+    return answer
 
 
-def ingest(call: Invocation[IngestState], folder: Path) -> Ingested:
+def ingest(call: StepInput[IngestState], folder: Path) -> Ingested:
+    """The answer; the rows of the drop are staged, or the drop is quarantined whole."""
     drop, raw, digest = call.state.detail, folder / "raw", ""
-    quarantine = partial(QuarantineFile, raw, run=call.run, source=drop.uri, as_of=call.state.as_of)
+    source = feed_of(drop, SETTINGS.names)
+    quarantine = partial(QuarantineFile, raw, run=call.run, as_of=call.state.as_of)
     try:
-        digest = fetch(S3, drop, folder / "drop", most_bytes=LIMITS.file_bytes)
-        with quarantine() as refused:
+        source = find(S3, drop, source)
+        source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
+        with quarantine(source=source.uri) as refused:
             rows = parse(folder / "drop", CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
     except DropError as error:
-        with quarantine() as refused:
-            refused.add([whole(error)])
+        with quarantine(source=source.uri) as refused:
+            refused.add([Refused(line=None, reason=error.reason, detail=str(error), raw="")])
         upload(call, raw, "drop")
-        return Ingested(rejected=True, reason=error.reason, source=drop.uri, source_digest=digest)
-    S3.upload_file(str(folder / "parsed"), LAKE, Staged(workload=SETTINGS.workload, run=call.run).parsed)
+        return Ingested(rejected=True, reason=error.reason, source=source.uri, source_digest=digest)
+    S3.upload_file(str(folder / "parsed"), LAKE, Staging(names=SETTINGS.names, run=call.run).parsed)
     if refused.rows:
         upload(call, raw, "unparsable")
-    return Ingested(source=drop.uri, source_digest=digest, parsed=rows, unparsable=refused.rows)
+    return Ingested(
+        source=source.uri, source_key=source.key, source_digest=digest, parsed=rows, unparsable=refused.rows
+    )
 
 
-def upload(call: Invocation[IngestState], path: Path, part: str) -> None:
+def upload(call: StepInput[IngestState], path: Path, part: str) -> None:
     drop, as_of = call.state.detail, call.state.as_of
     S3.upload_file(str(path), LAKE, object_key(SETTINGS.workload, drop.feed, as_of=as_of, run=call.run, part=part))

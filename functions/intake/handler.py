@@ -8,8 +8,7 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
-from functions.intake.events import IntakeError, start_of
-from functions.intake.starting import start
+from functions.intake.drops import IntakeError, start, start_of
 from millrace.settings.intake import IntakeSettings
 from millrace.state.table import State
 

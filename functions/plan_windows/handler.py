@@ -12,7 +12,7 @@ from functions.plan_windows.inputs import Inputs, first_day
 from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
-from millrace.messages.envelope import Asked, Invocation
+from millrace.messages.envelope import ExecutionInput, StepInput
 from millrace.messages.monitor import Planned
 from millrace.monitoring.windows import Cursors, plan
 from millrace.settings.plan_windows import PlanWindowsSettings
@@ -34,7 +34,7 @@ STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_tabl
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """How many windows there are to judge, and where request, decisions, labels and baseline lie."""
-    call = Invocation[Asked].model_validate(event)
+    call = StepInput[ExecutionInput].model_validate(event)
     champion = STATE.champion()
     if champion is None:
         return Planned(count=0, reason="no champion").model_dump()

@@ -12,7 +12,6 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.prediction import endpoint, http, queue
-from functions.prediction.answering import document
 from millrace.contract.load import load_contract
 from millrace.decisions.prediction import (
     Admitted,
@@ -63,7 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     queue.send(SQS, SETTINGS.decisions_queue_url, [to_line(decision) for decision in decisions])
     if rejected:
         count("RejectedRows", len(rejected))
-    return http.answer(event, document(admitted, decisions, rejected))
+    return http.answer(event, http.document(admitted, decisions, rejected))
 
 
 def ask(rows: list[Admitted]) -> Answer:

@@ -1,4 +1,4 @@
-"""The two ways a request arrives: as it is, or inside an HTTP event (API Gateway HTTP API, function URL; format 2.0).
+"""A request and what its caller reads: as they are, or inside HTTP events (API Gateway HTTP API, function URL; 2.0).
 
 https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from millrace.decisions.prediction import Refusal
+from millrace.decisions.prediction import Admitted, Refusal, Rejected
+from millrace.decisions.record import Decision
 
 
 def is_http(event: Mapping[str, Any]) -> bool:
@@ -45,3 +46,34 @@ def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:
     """What was wrong, what was expected, what came and where: the serving container's own four words."""
     document = asdict(refusal)
     return answer(event, document, status=document.pop("status"))
+
+
+def document(
+    rows: Sequence[Admitted], decisions: Sequence[Decision], rejected: Sequence[Rejected]
+) -> dict[str, list[dict[str, Any]]]:
+    """`predictions` in the order of the request's good rows, `rejected` for the others; `row` counts from 0."""
+    return {
+        "predictions": [
+            {
+                "id": decision.id,
+                "row": row.number,
+                "value": decision.output.value,
+                "probability": decision.output.probability,
+                "confidence": decision.output.confidence,
+                "model_version": decision.model_version,
+                "phase": decision.phase,
+                "fallback": decision.fallback,
+            }
+            for row, decision in zip(rows, decisions, strict=True)
+        ],
+        "rejected": [
+            {
+                "row": found.row,
+                "reason": found.reason,
+                "column": found.column,
+                "expected": found.expected,
+                "came": found.came,
+            }
+            for found in rejected
+        ],
+    }

@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 
 from functions.registration.chain import read_chain
 from millrace.errors import ConflictError
-from millrace.messages.envelope import Asked, Invocation, Part
+from millrace.messages.envelope import ExecutionInput, Message, StepInput
 from millrace.release.registry import Candidate, Registry
 from millrace.settings.registration import RegistrationSettings
 from millrace.state.table import State
@@ -30,18 +30,18 @@ STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, worklo
 REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
 
 
-class TrainingJob(Part):
+class TrainingJob(Message):
     model_data_url: str
 
 
-class Trained(Asked):
+class Trained(ExecutionInput):
     training: TrainingJob
 
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
     """The package's ARN and version. Raises ArtefactError when the chain of digests does not hold."""
-    call = Invocation[Trained].model_validate(event)
+    call = StepInput[Trained].model_validate(event)
     until = call.state.as_of + timedelta(hours=longest_hours(WORKLOAD))
     if not STATE.take_lease("train", holder=call.execution, as_of=call.state.as_of, expires_at=until):
         raise ConflictError(f"{call.execution}: expected the lease of training, another run took it meanwhile")

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 
 from functions.smoke_test.invoke import Sample, Serving, ask
 from millrace.aws.objects import read_object
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.release.promotion import judge_probe
 from millrace.settings.smoke_test import SmokeTestSettings
 
@@ -26,7 +26,7 @@ RUNTIME = boto3.client("sagemaker-runtime")
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Whether the endpoint serves the very model that was evaluated, on how many rows, and how far off it was."""
-    opened = Invocation[Serving].model_validate(event).state.start_release.answer
+    opened = StepInput[Serving].model_validate(event).state.start_release.answer
     uri = SETTINGS.names.run_uri(opened.run_name, "evaluation", "sample.json")
     sample = Sample.model_validate_json(read_object(S3, uri))
     answer = ask(RUNTIME, SETTINGS.names.challenger, sample)

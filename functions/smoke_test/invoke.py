@@ -5,33 +5,33 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from millrace.messages.envelope import Answered, Asked, Part
+from millrace.messages.envelope import ExecutionInput, Message, StepResult
 from millrace.release.promotion import Answer
 
 
-class Opened(Part):
+class Opened(Message):
     version: str
     run_name: str
 
 
-class Serving(Asked):
+class Serving(ExecutionInput):
     """The state of a release execution once its challenger stands."""
 
-    start_release: Answered[Opened]
+    start_release: StepResult[Opened]
 
 
-class Sample(Part):
+class Sample(Message):
     """`sample.json` of the evaluation job: real rows of the test days, and what the graph said to them."""
 
     rows: tuple[dict[str, Any], ...]
     probabilities: tuple[float, ...]
 
 
-class Prediction(Part):
+class Prediction(Message):
     probability: float
 
 
-class Response(Part):
+class Response(Message):
     model_version: str
     predictions: tuple[Prediction, ...]
 

@@ -17,7 +17,7 @@ from millrace.names import WorkloadNames
 FILES = ("workload.yaml", "contract.yaml")
 
 
-class Asked(envelope.Asked):
+class ExecutionInput(envelope.ExecutionInput):
     """What the train machine hands to its functions."""
 
     reason: Literal["first", "alarm", "schedule", "command"]
@@ -34,7 +34,7 @@ class Configuration:
 
 
 def configure(
-    pin: Pin, folder: Path, contract: Contract, *, asked: Asked, run: str, code_digest: str, champion: bool
+    pin: Pin, folder: Path, contract: Contract, *, asked: ExecutionInput, run: str, code_digest: str, champion: bool
 ) -> Configuration:
     """The run's configuration: after a first champion the gate is non-inferiority to it."""
     gate: Literal["baseline", "non_inferiority"] = "non_inferiority" if champion else "baseline"

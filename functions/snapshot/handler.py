@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.snapshot.configuration import Asked, configure, write
+from functions.snapshot.configuration import ExecutionInput, configure, write
 from millrace.contract.load import load_contract
 from millrace.datasets.late_labels import Absorbed, absorb
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin, pinned
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.state.table import State
 from millrace.workload.load import load_workload
@@ -33,7 +33,7 @@ STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, worklo
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The dataset version of this run, its digests and where its files lie; asked again, the same."""
-    call = Invocation[Asked].model_validate(event)
+    call = StepInput[ExecutionInput].model_validate(event)
     absorbed = Absorbed(rows=0, unmatched=0, refused=0)
     if pinned(LAKE, call.run) is None:
         absorbed = absorb(LAKE, S3, WORKLOAD.prediction, run=call.run)

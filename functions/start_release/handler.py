@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from functions.start_release.endpoints import standing
 from functions.start_release.request import Opening, answer, label_of
 from millrace.errors import ArtefactError, ConflictError
-from millrace.messages.envelope import Invocation
+from millrace.messages.envelope import StepInput
 from millrace.release.promotion import LEASE_DAYS, ROLLBACK_PHASES, check_proven, outcome_of, rollback_target
 from millrace.release.registry import Package, Registry
 from millrace.settings.start_release import StartReleaseSettings
@@ -33,7 +33,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The outcome (`open`, `busy`: come again, `done`: is or was live), the package, and what stands.
 
     Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs."""
-    call = Invocation[Opening].model_validate(event)
+    call = StepInput[Opening].model_validate(event)
     asked, pointers = call.state, STATE.pointers()
     package = find_package(asked, pointers)
     until = asked.as_of + timedelta(days=LEASE_DAYS)

@@ -8,22 +8,22 @@ from typing import Any
 from pydantic import model_validator
 
 from functions.start_release.endpoints import Standing
-from millrace.messages.envelope import Asked, Part
+from millrace.messages.envelope import ExecutionInput, Message
 from millrace.release.promotion import Outcome, Rollback
 from millrace.release.registry import Package
 from millrace.state.table import Pointers
 from millrace.workload.rollout import Phase, Phases
 
 
-class Registered(Part):
+class Registered(Message):
     package_arn: str
 
 
-class Rollout(Part):
+class Rollout(Message):
     phases: Phases
 
 
-class Opening(Asked):
+class Opening(ExecutionInput):
     """The input of a release execution: the package that was registered, or a rollback."""
 
     detail: Registered | None = None

@@ -9,7 +9,7 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.teardown import endpoints, running, starters, tables, versions
-from millrace.messages.envelope import Asked, Invocation
+from millrace.messages.envelope import ExecutionInput, StepInput
 from millrace.settings.teardown import TeardownSettings
 from millrace.state.audit import Record, append
 
@@ -29,7 +29,7 @@ STEPS = {
 }
 
 
-class Step(Invocation[Asked]):
+class Step(StepInput[ExecutionInput]):
     """A machine's call, with the step that it has come to."""
 
     step: Literal["starters", "running", "endpoints", "versions", "tables"]

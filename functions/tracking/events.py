@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from millrace.messages.envelope import Asked, Part
+from millrace.messages.envelope import ExecutionInput, Message
 
 
-class Output(Part):
+class Output(Message):
     uri: str = Field(alias="S3OutputPath")
 
 
-class HyperParameters(Part):
+class HyperParameters(Message):
     run: str
     """Name of the train execution; the machine gives it to the job."""
 
 
-class Trained(Part):
+class Trained(Message):
     """Detail of "SageMaker Training Job State Change" with status Completed."""
 
     job: str = Field(alias="TrainingJobName")
@@ -31,7 +31,7 @@ class Trained(Part):
         return f"{self.output.uri.rstrip('/')}/{self.job}/output/model.tar.gz"
 
 
-class Judged(Part):
+class Judged(Message):
     """Detail of our own `model.registered` and `model.refused`."""
 
     run_name: str
@@ -41,5 +41,5 @@ class Judged(Part):
     """One sentence per gate."""
 
 
-class News(Asked):
+class News(ExecutionInput):
     detail: Trained | Judged

@@ -1,61 +1,111 @@
-"""Typed rows are judged by the contract and by the keys that the table holds: accepted, or quarantined with reasons."""
+"""Typed rows are judged: what is accepted is committed to its table or, to be scored, cut into shards."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.validation.screening import screen
+from functions.validation.screening import NewToTable, Quarantine
+from functions.validation.shards import Shards, stage
+from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.load import load_contract
+from millrace.datasets.commits import Source, commit_once
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.datasets.tables import Lake
-from millrace.messages.envelope import Invocation
-from millrace.messages.ingest import IngestState, Staged, Validated
+from millrace.errors import ConflictError
+from millrace.messages.envelope import StepInput
+from millrace.messages.handler import handles
+from millrace.messages.ingest import Committed, IngestState, Staging
+from millrace.messages.score import Sharded
 from millrace.settings.validation import ValidationSettings
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+from millrace.state.table import State
+from millrace.workload.load import load_workload
 
 SETTINGS = ValidationSettings.parse()
-CONTRACT = load_contract(Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload)
-LAKE = Lake(SETTINGS.names, CONTRACT)
+FOLDER = Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload
+FEATURES = load_workload(FOLDER).prediction.feature_columns
+LAKE = Lake(SETTINGS.names, load_contract(FOLDER))
 BUCKET = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
+STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
 
 
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """How many rows are accepted and how many refused; rows in are the sum, or the table holds the bytes already."""
-    call = Invocation[IngestState].model_validate(event)
-    with TemporaryDirectory() as folder:
-        answer = judge(call, Path(folder))
+@handles(StepInput[IngestState])
+def handler(call: StepInput[IngestState]) -> Committed | Sharded:
+    """What was committed or cut into shards; called again, the same."""
+    staging = Staging(names=SETTINGS.names, run=call.run)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        S3.download_file(BUCKET, staging.parsed, str(folder / "parsed"))
+        quarantine = partial(kept, call, folder / "refused")
+        scored = call.state.detail.feed == "scoring"
+        answer = shard(call, folder, quarantine) if scored else commit(call, folder, quarantine)
     LOGGER.info("validated", extra=answer.model_dump())
-    return answer.model_dump()
+    return answer
 
 
-def judge(call: Invocation[IngestState], folder: Path) -> Validated:
-    from millrace.datasets.commits import find_commit
-    from millrace.datasets.existing_keys import held_in_file
+def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -> Committed:
+    """One snapshot of the rows' table; the rows of an object that it holds already are not added."""
+    drop, ingested = call.state.detail, call.state.ingested
+    source = Source(uri=ingested.source, key=ingested.source_key, digest=ingested.source_digest, run=call.run)
+    new = NewToTable(LAKE, drop.table, parsed=folder / "parsed", source=source, quarantine=quarantine)
+    done = commit_once(LAKE, drop.table, source, new.write)
+    return Committed(
+        feed=drop.feed,
+        table=SETTINGS.names.table(drop.table),
+        snapshot_id=str(done.snapshot_id),
+        rows_accepted=done.rows_added,
+        rows_quarantined=0 if done.alias_of else done.rows_quarantined + ingested.unparsable,
+        rows_total=done.rows_total,
+        source=ingested.source,
+        source_digest=ingested.source_digest,
+        duplicate=done.alias_of is not None,
+        alias_of=done.alias_of or "",
+        has_champion=STATE.champion() is not None,
+    )
 
-    drop, staged = call.state.detail, Staged(workload=SETTINGS.workload, run=call.run)
-    parsed, accepted, raw = folder / "parsed", folder / "accepted", folder / "refused"
-    iceberg = LAKE.find(drop.table)
-    earlier = find_commit(iceberg, call.state.ingested.source_digest) if iceberg is not None else None
-    if earlier is not None and earlier.run != call.run:
-        return Validated(accepted=0, refused=0, duplicate=True, checked=str(earlier.snapshot_id))
-    S3.download_file(BUCKET, staged.parsed, str(parsed))
-    head = iceberg.current_snapshot() if iceberg is not None else None
-    held = held_in_file(LAKE, drop.table, iceberg, parsed)
-    with QuarantineFile(raw, run=call.run, source=drop.uri, as_of=call.state.as_of) as refused:
-        rows = screen(parsed, CONTRACT.table(drop.feed), accepted, refused, held=held)
-    S3.upload_file(str(accepted), BUCKET, staged.accepted)
+
+def shard(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -> Sharded:
+    """Shards for the champion, and the accepted rows beside them for the delivery."""
+    champion, ingested = STATE.champion(), call.state.ingested
+    if champion is None:
+        raise ConflictError("expected the champion that the drop was read for, there is none now")
+    staging = Staging(names=SETTINGS.names, run=call.run)
+
+    def put(number: int, body: bytes) -> None:
+        S3.put_object(Bucket=BUCKET, Key=staging.shard(number), Body=body, ContentType=CONTENT_TYPE)
+
+    shards, accepted = Shards(put, FEATURES, limit=SETTINGS.shard_bytes), folder / "accepted"
+    rows, refused = stage(folder / "parsed", LAKE.contract.table("scoring"), accepted, shards, quarantine)
+    S3.upload_file(str(accepted), BUCKET, staging.accepted)
+    return Sharded(
+        source=ingested.source,
+        source_digest=ingested.source_digest,
+        accepted=rows,
+        quarantined=refused + ingested.unparsable,
+        shards=shards.number if rows else 0,
+        shards_uri=staging.uri(staging.shards),
+        transformed_uri=staging.uri(staging.transformed),
+        model_name=champion.model_name,
+        model_version=champion.version,
+    )
+
+
+@contextmanager
+def kept(call: StepInput[IngestState], path: Path) -> Iterator[QuarantineFile]:
+    """A file of refused rows; one object per execution, so that a further attempt writes it anew."""
+    feed, as_of = call.state.detail.feed, call.state.as_of
+    with QuarantineFile(path, run=call.run, source=call.state.ingested.source, as_of=as_of) as refused:
+        yield refused
     if refused.rows:
-        key = object_key(SETTINGS.workload, drop.feed, as_of=call.state.as_of, run=call.run, part="refused")
-        S3.upload_file(str(raw), BUCKET, key)
-    checked = str(head.snapshot_id) if head else ""
-    return Validated(accepted=rows, refused=refused.rows, duplicate=False, checked=checked)
+        S3.upload_file(
+            str(path), BUCKET, object_key(SETTINGS.workload, feed, as_of=as_of, run=call.run, part="refused")
+        )

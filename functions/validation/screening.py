@@ -1,34 +1,46 @@
-"""A file of typed rows becomes a file of accepted ones; the others are quarantined with every reason."""
+"""Typed rows against the contract: every row is accepted, or quarantined with every reason."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.contract.arrow import parsed_schema
 from millrace.contract.schema import Table
 from millrace.contract.validate import Keys, Validator, Verdict, refuse_all, wrong_row_count
+from millrace.datasets.commits import NewRows, Source, with_source
+from millrace.datasets.data_files import NewDataFile
+from millrace.datasets.existing_keys import held_in_range_of
 from millrace.datasets.quarantine import QuarantineFile
+from millrace.datasets.tables import Lake
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
+    from pyiceberg.table import Table as IcebergTable
+
+Accept = Callable[["pa.Table"], object]
+Quarantine = Callable[[], AbstractContextManager[QuarantineFile]]
+"""Opens the file of refused rows, anew each time; it is kept when the block ends."""
 
 
-def screen(parsed: Path, table: Table, accepted: Path, refused: QuarantineFile, *, held: tuple[Keys, ...]) -> int:
-    """The number of rows written to `accepted`; all the others went to `refused`."""
-    import pyarrow.parquet as pq
+def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, *, held: tuple[Keys, ...] = ()) -> int:
+    """The number of rows that went to `accept`, a part at a time and in order; all the others went to `refused`.
 
-    rows, schema, validator = 0, parsed_schema(table), Validator(table, held=held)
-    with pq.ParquetWriter(accepted, schema, compression="zstd", write_page_checksum=True) as writer:
-        for part in parts(parsed, table):
-            verdict = validator.judge(part)
-            writer.write_table(verdict.accepted)
-            refused.add(verdict.refused)
-            rows += verdict.accepted.num_rows
+    0 when there are too few or too many good rows: all are in `refused` then, and what went to `accept` is void."""
+    rows, validator = 0, Validator(table, held=held)
+    for part in parts(parsed, table):
+        verdict = validator.judge(part)
+        accept(verdict.accepted)
+        refused.add(verdict.refused)
+        rows += verdict.accepted.num_rows
     if detail := wrong_row_count(rows, table):
-        return _refuse_file(accepted, table, refused, detail)
+        again = Validator(table, held=held)
+        for part in parts(parsed, table):
+            accepted = again.judge(part).accepted
+            refused.add(refuse_all(Verdict(accepted=accepted, refused=()), detail).refused)
+        return 0
     return rows
 
 
@@ -58,11 +70,41 @@ def _with_dictionary(metadata: pq.FileMetaData, texts: set[str]) -> list[str]:
     ]
 
 
-def _refuse_file(accepted: Path, table: Table, refused: QuarantineFile, detail: str) -> int:
-    """No row: there were too few or too many, and that is known at the end only."""
-    import pyarrow.parquet as pq
+class NewToTable:
+    """The accepted rows of a drop whose keys the table does not hold, as one data file of it.
 
-    for part in parts(accepted, table):
-        refused.add(refuse_all(Verdict(accepted=part, refused=()), detail).refused)
-    pq.write_table(parsed_schema(table).empty_table(), accepted)
-    return 0
+    `write` is called again after another writer won; the rows are then judged anew only where the table has come to
+    hold other keys in the range of the drop."""
+
+    def __init__(self, lake: Lake, table: str, *, parsed: Path, source: Source, quarantine: Quarantine) -> None:
+        self._lake, self._table, self._contract = lake, table, lake.contract_of(table)
+        self._parsed, self._source, self._quarantine = parsed, source, quarantine
+        self._held: tuple[Keys, ...] = ()
+        self._written: NewRows | None = None
+
+    def write(self, iceberg: IcebergTable) -> NewRows:
+        """The data file and the number of quarantined rows; those are kept before this returns."""
+        found = held_in_range_of(self._lake, self._table, iceberg, self._parsed)
+        held = tuple(keys for keys in found if len(keys.values))
+        if self._written is None or not _same(held, self._held):
+            self._held = held
+            self._written = self._screen(iceberg)
+        return self._written
+
+    def _screen(self, iceberg: IcebergTable) -> NewRows:
+        file = NewDataFile(iceberg, self._parsed.with_name("rows"))
+        with self._quarantine() as refused:
+            rows = screen(
+                self._parsed,
+                self._contract,
+                lambda part: file.add(with_source(part, self._source.key)),
+                refused,
+                held=self._held,
+            )
+        return NewRows(file=file.store() if rows else None, quarantined=refused.rows)
+
+
+def _same(held: tuple[Keys, ...], before: tuple[Keys, ...]) -> bool:
+    return len(held) == len(before) and all(
+        one.values.equals(other.values) for one, other in zip(held, before, strict=True)
+    )

@@ -5,14 +5,17 @@ from __future__ import annotations
 from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import states
+from infra.machines.paths import Result, path
 from infra.machines.states import Definition
+from millrace.messages.ingest import Committed, Ingested, IngestState
 
-FUNCTIONS = ("ingestion", "validation", "commit")
+FUNCTIONS = ("ingestion", "validation")
+INGESTION, VALIDATION = Result("ingestion", Ingested), Result("validation", Committed)
 TIMEOUT_S = 3600
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: cause, as_of, detail {feed, bucket, key, version_id, …}, as the intake function gives it.
+    """The definition. Input: cause, as_of, detail {feed, objects}, as the intake function gives it.
 
     No failure is caught: an execution that failed can be redriven from the step that failed."""
     function, bus = context.names.function_arn, context.platform.bus_arn
@@ -24,31 +27,25 @@ def definition(context: Context) -> Definition:
             "Ingestion": states.invoke(
                 function("ingestion"),
                 comment="Bytes to typed rows; what cannot be parsed is kept raw, with line and reason",
-                result="ingestion",
+                result=INGESTION,
                 next_state="Readable?",
             ),
             "Readable?": states.choice(
                 "Could the object become rows at all?",
-                [(states.is_true("$.ingestion.answer.rejected"), "Rejected")],
+                [(states.is_true(INGESTION.path("rejected")), "Rejected")],
                 otherwise="Validation",
             ),
             "Validation": states.invoke(
                 function("validation"),
-                comment="Each row by the contract and by the keys that the table holds: accepted or quarantined",
-                result="validation",
-                next_state="Commit",
-            ),
-            "Commit": states.invoke(
-                function("commit"),
-                comment="One snapshot with the digest of the object; the same bytes bring no rows a second time",
-                result="commit",
+                comment="Each row by the contract and the keys of the table; the good ones are one snapshot, once",
+                result=VALIDATION,
                 next_state="Committed",
             ),
             "Committed": states.put_event(
                 bus,
                 workload=context.workload.name,
                 detail_type="dataset.committed",
-                detail={f"{field}.$": f"$.commit.answer.{field}" for field in COMMITTED},
+                detail={f"{field}.$": VALIDATION.path(field) for field in Committed.model_fields},
                 comment="Tell what the table holds now",
                 next_state="Done",
             ),
@@ -58,9 +55,9 @@ def definition(context: Context) -> Definition:
                 workload=context.workload.name,
                 detail_type="drop.rejected",
                 detail={
-                    "feed.$": "$.detail.feed",
-                    "key.$": "$.ingestion.answer.source",
-                    "reason.$": "$.ingestion.answer.reason",
+                    "feed.$": path(IngestState, "detail", "feed"),
+                    "key.$": INGESTION.path("source"),
+                    "reason.$": INGESTION.path("reason"),
                 },
                 comment="Tell that the object cannot become rows",
                 next_state="Quarantined",
@@ -68,13 +65,6 @@ def definition(context: Context) -> Definition:
             "Quarantined": states.succeed("The object is quarantined whole; the table is as it was"),
         },
     )
-
-
-COMMITTED = (
-    "feed", "table", "snapshot_id", "rows_accepted", "rows_quarantined", "rows_total", "source", "source_digest",
-    "duplicate", "alias_of", "has_champion",
-)  # fmt: skip
-"""The detail of `dataset.committed`."""
 
 
 def statements(context: Context) -> list[Statement]:

@@ -127,25 +127,26 @@ def transform(
     instance: str,
     input_uri: str,
     output_uri: str,
+    content_type: str,
     payload_mb: int,
     result: str,
     next_state: str,
 ) -> State:
-    """Every line of the objects below `input_uri` through the model; the three names are paths into the state."""
+    """Each object below `input_uri` through the model, whole; the three names are paths into the state."""
     parameters = {
         "TransformJobName.$": NAME,
         "ModelName.$": model_name,
-        "BatchStrategy": "MultiRecord",
+        "BatchStrategy": "SingleRecord",
         "MaxPayloadInMB": payload_mb,
         "TransformInput": {
-            "ContentType": "application/jsonlines",
-            "SplitType": "Line",
+            "ContentType": content_type,
+            "SplitType": "None",
             "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri.$": input_uri}},
         },
         "TransformOutput": {
             "S3OutputPath.$": output_uri,
-            "Accept": "application/jsonlines",
-            "AssembleWith": "Line",
+            "Accept": content_type,
+            "AssembleWith": "None",
             "KmsKeyId": context.key_arn,
         },
         "TransformResources": _transform_resources(context, instance),

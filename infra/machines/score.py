@@ -1,13 +1,19 @@
-"""The machine `score`: shard a drop, transform the shards, deliver the predictions, say so."""
+"""The machine `score`: read and judge a drop, transform its shards, deliver the predictions, say so."""
 
 from __future__ import annotations
 
 from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import jobs, states
+from infra.machines.paths import Result
 from infra.machines.states import Definition
+from millrace.artefact.batch import CONTENT_TYPE
+from millrace.messages.ingest import Ingested
+from millrace.messages.score import Delivered, Sharded
 
-FUNCTIONS = ("sharding", "delivery")
+FUNCTIONS = ("ingestion", "validation", "delivery")
+INGESTION = Result("ingestion", Ingested)
+VALIDATION, DELIVERY = Result("validation", Sharded), Result("delivery", Delivered)
 PAYLOAD_MB = 6
 """Of one request to the container; a shard stays below it."""
 HELD_POLLS_S = 15 * 60
@@ -16,7 +22,7 @@ TIMEOUT_S = 14 * 24 * 3600
 
 
 def definition(context: Context) -> Definition:
-    """The definition; Sharding reads the drop, Transform is SageMaker's own, Delivery joins."""
+    """The definition; the first two steps are those of the machine `ingest`, Transform is SageMaker's own."""
     function = context.names.function_arn
     return states.machine(
         f"Score a drop of {context.workload.name} in batch and deliver the predictions once",
@@ -24,25 +30,31 @@ def definition(context: Context) -> Definition:
         timeout_s=TIMEOUT_S,
         states={
             **states.defaults(
-                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Sharding"
+                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Feed"
             ),
-            "Sharding": states.invoke(
-                function("sharding"),
-                comment="Validate the drop, quarantine its bad rows, write the good ones as shards",
-                result="sharding",
-                next_state="Sharded",
+            "Feed": {
+                "Type": "Pass",
+                "Comment": "Whatever the input says: its rows are scored, and never committed to a table",
+                "Result": "scoring",
+                "ResultPath": "$.detail.feed",
+                "Next": "Ingestion",
+            },
+            "Ingestion": states.invoke(
+                function("ingestion"),
+                comment="Bytes to typed rows, once there is a champion; what cannot be parsed is kept raw",
+                result=INGESTION,
+                next_state="Readable?",
             ),
-            "Sharded": states.choice(
-                "Is there a champion, is the drop readable, has it good rows?",
+            "Readable?": states.choice(
+                "Is there a champion, and could the object become rows at all?",
                 [
-                    (states.is_true("$.sharding.answer.held"), "Hold"),
-                    ({"Not": {"Variable": "$.sharding.answer.rejected", "StringEquals": ""}}, "Rejected"),
-                    ({"Variable": "$.sharding.answer.accepted", "NumericEquals": 0}, "Delivery"),
+                    (states.is_true(INGESTION.path("held")), "Hold"),
+                    (states.is_true(INGESTION.path("rejected")), "Rejected"),
                 ],
-                otherwise="Transform",
+                otherwise="Validation",
             ),
             "Hold": states.wait(
-                "No champion yet: the drop is held, not lost", seconds=_poll_s(context), next_state="Sharding"
+                "No champion yet: the drop is held, not lost", seconds=_poll_s(context), next_state="Ingestion"
             ),
             "Rejected": states.put_event(
                 context.platform.bus_arn,
@@ -50,20 +62,32 @@ def definition(context: Context) -> Definition:
                 detail_type="drop.rejected",
                 detail={
                     "feed": "scoring",
-                    "key.$": "$.sharding.answer.source",
-                    "reason.$": "$.sharding.answer.rejected",
+                    "key.$": INGESTION.path("source"),
+                    "reason.$": INGESTION.path("reason"),
                 },
                 comment="Tell that the object cannot become rows; it is quarantined whole",
                 next_state="Refused",
             ),
             "Refused": states.succeed("The drop is quarantined, nothing is delivered"),
+            "Validation": states.invoke(
+                function("validation"),
+                comment="Each row by the contract: accepted and cut into shards, or quarantined",
+                result=VALIDATION,
+                next_state="Rows?",
+            ),
+            "Rows?": states.choice(
+                "Has it good rows?",
+                [({"Variable": VALIDATION.path("accepted"), "NumericEquals": 0}, "Delivery")],
+                otherwise="Transform",
+            ),
             "Transform": jobs.transform(
                 context,
                 comment="The champion's model over every shard; its container has no network",
-                model_name="$.sharding.answer.model_name",
+                model_name=VALIDATION.path("model_name"),
                 instance=context.workload.rollout.instance[jobs.stage(context)],
-                input_uri="$.sharding.answer.shards_uri",
-                output_uri="$.sharding.answer.transformed_uri",
+                input_uri=VALIDATION.path("shards_uri"),
+                output_uri=VALIDATION.path("transformed_uri"),
+                content_type=CONTENT_TYPE,
                 payload_mb=PAYLOAD_MB,
                 result="transform",
                 next_state="Delivery",
@@ -71,19 +95,15 @@ def definition(context: Context) -> Definition:
             "Delivery": states.invoke(
                 function("delivery"),
                 comment="Join answers and rows, check that each is answered once, write one file",
-                result="delivery",
+                result=DELIVERY,
                 next_state="ScoresDelivered",
             ),
             "ScoresDelivered": states.put_event(
                 context.platform.bus_arn,
                 workload=context.workload.name,
                 detail_type="scores.delivered",
-                detail={
-                    "uri.$": "$.delivery.answer.uri",
-                    "rows.$": "$.delivery.answer.rows",
-                    "quarantined.$": "$.delivery.answer.quarantined",
-                },
-                comment="Tell where the predictions lie",
+                detail={f"{field}.$": DELIVERY.path(field) for field in Delivered.model_fields},
+                comment="Tell where the predictions are",
                 next_state="Delivered",
             ),
             "Delivered": states.succeed("Every good row has one prediction, every bad row its reason"),

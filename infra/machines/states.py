@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infra.machines.paths import Result
+
 State = dict[str, Any]
 Definition = dict[str, Any]
 
@@ -68,9 +70,14 @@ def defaults(values: Mapping[str, Any], *, next_state: str) -> dict[str, State]:
 
 
 def invoke(
-    function_arn: str, *, comment: str, result: str, next_state: str | None, extra: Mapping[str, Any] | None = None
+    function_arn: str,
+    *,
+    comment: str,
+    result: Result | str,
+    next_state: str | None,
+    extra: Mapping[str, Any] | None = None,
 ) -> State:
-    """Call a function with the whole state as `state`, the execution as `run` (name) and `execution` (ARN).
+    """Call a function with `StepInput`: the whole state, the execution's name and ARN; `extra` adds fields.
 
     Its answer lands at `$.<result>.answer`.
 
@@ -89,7 +96,7 @@ def invoke(
             },
         },
         "ResultSelector": {"answer.$": "$.Payload"},
-        "ResultPath": f"$.{result}",
+        "ResultPath": f"$.{result if isinstance(result, str) else result.name}",
         "Retry": [retry(*TRANSIENT)],
         **to(next_state),
     }

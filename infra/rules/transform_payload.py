@@ -1,4 +1,4 @@
-"""Requests of a batch transform fit: 100 MB of them at once, and many rows in one only where they are split."""
+"""Requests of a batch transform fit: 100 MB at once, many records in one only where they are split, streams whole."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from infra.rules.finding import Finding
 
 MOST_MB = 100
 SPLITS = ("Line", "RecordIO", "TFRecord")
+STREAM, WHOLE = "application/vnd.apache.arrow.stream", ("None", "SingleRecord")
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
@@ -22,3 +23,7 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
         split = given(task.parameters, "TransformInput", "SplitType")
         if given(task.parameters, "BatchStrategy") == "MultiRecord" and split not in SPLITS:
             yield Finding(where=task.where, expected=f"a SplitType of {', '.join(SPLITS)} with MultiRecord", came=split)
+        strategy = given(task.parameters, "BatchStrategy")
+        if given(task.parameters, "TransformInput", "ContentType") == STREAM and (split, strategy) != WHOLE:
+            expected = f"SplitType {WHOLE[0]} with {WHOLE[1]}, stated, for a stream that has no records to split"
+            yield Finding(where=task.where, expected=expected, came=f"{split} with {strategy}")

@@ -18,7 +18,6 @@ from infra.stacks.workload import WorkloadStack
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
-from millrace.settings.commit import CommitSettings
 from millrace.settings.ingestion import IngestionSettings
 from millrace.settings.intake import IntakeSettings
 from millrace.settings.snapshot import SnapshotSettings
@@ -41,11 +40,10 @@ class IngestionStack(WorkloadStack):
         names = self.context.names
         self._lake, self._landing = self.context.platform.bucket("lake"), self.context.platform.bucket("landing")
         self._staging, self._iceberg = f"{names.workload}/staging/", f"{names.workload}/iceberg/"
-        self._refused = [f"{names.workload}/quarantine/feed={feed}/" for feed in ("training", "labels")]
+        self._refused = [f"{names.workload}/quarantine/feed={feed}/" for feed in FEEDS]
         self._intake()
         self._ingestion()
         self._validation()
-        self._commit()
         self._snapshot()
         Machine(
             self,
@@ -99,7 +97,7 @@ class IngestionStack(WorkloadStack):
 
     def _ingestion(self) -> None:
         names = self.context.names
-        landing = [f"{names.workload}/{feed}/" for feed in ("training", "labels")]
+        scoring = f"{names.workload}/scoring/"
         Function(
             self,
             "ingestion",
@@ -107,8 +105,11 @@ class IngestionStack(WorkloadStack):
             description="The bytes of a drop become typed rows; what cannot be parsed is kept raw",
             settings=IngestionSettings(**self.context.environment()),
             statements=[
-                read_versions(self._landing, *landing),
+                read_versions(self._landing, *(f"{names.workload}/{feed}/" for feed in FEEDS)),
+                read_objects(self._landing, scoring),
+                list_objects(self._landing, scoring),
                 write_objects(self._lake, self._staging, *self._refused),
+                self._state("GetItem"),
             ],
             timeout_s=900,
             memory_mb=TABLE_MEMORY_MB,
@@ -119,27 +120,11 @@ class IngestionStack(WorkloadStack):
             self,
             "validation",
             context=self.context,
-            description="Typed rows are judged by the contract and by the keys that the table holds",
+            description="Typed rows are judged; the good ones are committed to their table or cut into shards",
             settings=ValidationSettings(**self.context.environment()),
             statements=[
                 read_objects(self._lake, self._staging, self._iceberg),
-                write_objects(self._lake, self._staging, *self._refused),
-                self._tables("GetTable", tables=TABLES),
-            ],
-            timeout_s=900,
-            memory_mb=TABLE_MEMORY_MB,
-        )
-
-    def _commit(self) -> None:
-        Function(
-            self,
-            "commit",
-            context=self.context,
-            description="The accepted rows of a drop become one snapshot of their table",
-            settings=CommitSettings(**self.context.environment()),
-            statements=[
-                read_objects(self._lake, self._staging, self._iceberg),
-                write_objects(self._lake, self._iceberg, *self._refused),
+                write_objects(self._lake, self._staging, self._iceberg, *self._refused),
                 allow("glue:GetDatabase", on=self._catalogue()),
                 self._tables("GetTable", "CreateTable", "UpdateTable", tables=TABLES),
                 self._remove_manifests(TABLES),

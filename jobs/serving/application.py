@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.serving.http import BadRequest
-from jobs.serving.rows import Reader, Refused, Rows, Values
+from jobs.serving.rows import Reader, Refused, Rows
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
+from millrace.artefact.batch import CONTENT_TYPE, write_answers
 from millrace.tasks.answer import cells, template
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import pyarrow as pa
 
     from millrace.artefact.inference import Model
     from millrace.features.signature import Signature
@@ -33,8 +35,9 @@ class Application:
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model = model
         self._task = model.description.task
-        self._reader = Reader(model.description.features)
-        version, fields = json.dumps(settings.model_version), template(self._task.answer)
+        self._reader = Reader(model.description.features, arrow=settings.batch)
+        self._version = settings.model_version
+        version, fields = json.dumps(self._version), template(self._task.answer)
         self._start = f'{{"model_version":{version},"predictions":['
         self._prediction = f"{{{fields}}}"
         self._line = f'{{"id":%s,{fields},"model_version":{version.replace("%", "%%")}}}'
@@ -53,19 +56,23 @@ class Application:
         asked = [rows for rows in answers if isinstance(rows, Rows)]
         if not asked:
             return [answer for answer in answers if isinstance(answer, Answer)]
-        values: list[Values] = asked[0].values if len(asked) == 1 else [row for rows in asked for row in rows.values]
         try:
-            answered = cells(self._task.answers(self._model.outputs(self._reader.tensors(values))), self._task.answer)
+            found = self._task.answers(self._model.outputs(self._reader.together(asked)))
         except Exception:
             # An engine that fails is no client's fault and must not take the worker down.
             traceback.print_exc()
             return [FAILED if isinstance(answer, Rows) else answer for answer in answers]
         done: list[Answer] = []
+        answered = cells(found, self._task.answer) if any(rows.numbers is None for rows in asked) else []
         start = 0
         for answer in answers:
             if isinstance(answer, Rows):
-                end = start + len(answer.values)
-                done.append(self._write(answer, answered[start:end]))
+                end = start + len(answer)
+                if answer.numbers is None:
+                    done.append(self._write(answer, answered[start:end]))
+                else:
+                    part = {name: column[start:end] for name, column in found.items()}
+                    done.append(self._write_arrow(answer.numbers, part))
                 start = end
             else:
                 done.append(answer)
@@ -108,6 +115,10 @@ class Application:
         # No newline at the end: batch transform puts one behind each answer (AssembleWith: Line).
         lines = [self._line % (json.dumps(given), *one) for given, one in zip(rows.ids, answered, strict=True)]
         return Answer(status=200, body="\n".join(lines).encode(), content_type=LINES)
+
+    def _write_arrow(self, numbers: pa.Array, answers: Mapping[str, npt.NDArray[Any]]) -> Answer:
+        body = write_answers(numbers, answers, fields=self._task.answer, model_version=self._version)
+        return Answer(status=200, body=body, content_type=CONTENT_TYPE)
 
 
 def _one_row(signature: Signature) -> dict[str, npt.NDArray[Any]]:

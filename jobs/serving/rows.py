@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from millrace.artefact.batch import CONTENT_TYPE
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.number import FLOAT32_MAX, Number
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    import pyarrow as pa
 
 MAX_ROWS = 20_000
 
@@ -31,19 +33,29 @@ class Refused(Exception):  # noqa: N818 it is told to the client, nothing failed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
-    """What one request asks."""
+    """The rows of one request."""
 
-    values: list[Values]
-    ids: list[Any] | None
-    """Of JSON lines: what came with each row, to be sent back; None for a JSON body."""
+    values: list[Values] = field(default_factory=list)
+    """Of JSON and JSON lines."""
+    ids: list[Any] | None = None
+    """Of JSON lines: what came with each row, to be sent back; None for another body."""
+    tensors: Mapping[str, npt.NDArray[Any]] | None = None
+    """Of an Arrow stream: the rows as the model takes them."""
+    numbers: pa.Array | None = None
+    """Of an Arrow stream: the number of each row, to be sent back."""
+
+    def __len__(self) -> int:
+        return len(self.values) if self.numbers is None else len(self.numbers)
 
 
 class Reader:
     """Reads bodies for a model of these features."""
 
-    def __init__(self, features: Features) -> None:
-        """Where all features are numbers that are always there, a row is read and checked in one go."""
-        self._features = features
+    def __init__(self, features: Features, *, arrow: bool = False) -> None:
+        """Where all features are numbers that are always there, a row is read and checked in one go.
+
+        `arrow` says whether Arrow streams are read."""
+        self._features, self._arrow = features, arrow
         self._columns = encoders.columns(features)
         self._names = frozenset(self._columns)
         self._numbers_only = all(isinstance(encoder, Number) and not encoder.optional for encoder in features)
@@ -53,8 +65,17 @@ class Reader:
         self._pick = pick if len(self._columns) > 1 else lambda row: (pick(row),)
         self._json = json.JSONDecoder(parse_constant=_refuse_constant)
 
+    def together(self, asked: Sequence[Rows]) -> Mapping[str, npt.NDArray[Any]]:
+        """The rows of all requests, in order, as the model's tensors (N, …)."""
+        if all(rows.tensors is None for rows in asked):
+            return self.tensors(asked[0].values if len(asked) == 1 else [row for rows in asked for row in rows.values])
+        import numpy as np
+
+        parts = [self.tensors(rows.values) if rows.tensors is None else rows.tensors for rows in asked]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
     def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
-        """The model's tensors (N, …) of rows that `read` gave."""
+        """The model's tensors (N, …) of rows in JSON."""
         import numpy as np
 
         if self._numbers_only:
@@ -67,16 +88,23 @@ class Reader:
             return self._read_json(body)
         if content_type == "application/jsonlines":
             return self._read_lines(body)
+        if content_type == CONTENT_TYPE and self._arrow:
+            # pyarrow takes a third of a second to import: endpoints, which get JSON, never do.
+            from jobs.serving.arrow import read
+
+            return read(body, self._features)
         expected = "application/json or application/jsonlines"
+        if self._arrow:
+            expected = f"{expected} or {CONTENT_TYPE}"
         raise Refused("content type", expected=expected, came=content_type or "none", where="content-type", status=415)
 
     def _read_json(self, body: bytes) -> Rows:
         document = self._decode(body, "body")
         rows = document.get("rows") if type(document) is dict else None
         if type(rows) is not list:
-            raise Refused("no rows", expected="an object with a list 'rows'", came=_told(document), where="body")
+            raise Refused("no rows", expected="an object with a list 'rows'", came=told(document), where="body")
         _count(len(rows))
-        return Rows(values=[self._values(row, "rows[{}]", number) for number, row in enumerate(rows)], ids=None)
+        return Rows(values=[self._values(row, "rows[{}]", number) for number, row in enumerate(rows)])
 
     def _read_lines(self, body: bytes) -> Rows:
         lines = body.split(b"\n")
@@ -87,7 +115,7 @@ class Reader:
         for number, line in enumerate(lines, start=1):
             row = self._decode(line, f"line {number}")
             if type(row) is not dict:
-                raise Refused("a row is no object", expected="an object", came=_told(row), where=f"line {number}")
+                raise Refused("a row is no object", expected="an object", came=told(row), where=f"line {number}")
             ids.append(row.pop("id", None))
             values.append(self._values(row, "line {}", number))
         return Rows(values=values, ids=ids)
@@ -116,24 +144,24 @@ class Reader:
             try:
                 values.append(encoder.encode_one(row))
             except ValueError as error:
-                [came, *_] = [_told(row[name]) for name in encoder.columns]
+                [came, *_] = [told(row[name]) for name in encoder.columns]
                 at = f"{where.format(number)}.{encoder.name}"
                 raise Refused("no such value", expected=str(error), came=came, where=at) from None
         return tuple(values)
 
     def _refuse(self, row: Any, where: str) -> NoReturn:
         if type(row) is not dict:
-            raise Refused("a row is no object", expected="an object", came=_told(row), where=where)
+            raise Refused("a row is no object", expected="an object", came=told(row), where=where)
         if missing := [name for name in self._columns if name not in row]:
             raise Refused("missing feature", expected=missing[0], came="no such field", where=where)
         if unknown := sorted(row.keys() - self._names):
             expected = ", ".join(self._columns)
-            raise Refused("unknown field", expected=expected, came=_told(unknown[0]), where=where)
+            raise Refused("unknown field", expected=expected, came=told(unknown[0]), where=where)
         for name in self._columns:
             value = row[name]
             if type(value) not in (int, float) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
                 raise Refused(
-                    "no number", expected="a finite number of float32", came=_told(value), where=f"{where}.{name}"
+                    "no number", expected="a finite number of float32", came=told(value), where=f"{where}.{name}"
                 )
         raise AssertionError(f"{where}: refused without a reason")
 
@@ -148,7 +176,7 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
 
 
-def _told(value: Any) -> str:
+def told(value: Any) -> str:
     """A value in a few words."""
     if value is None or isinstance(value, bool | int | float | str):
         return json.dumps(value)[:80] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"

@@ -23,6 +23,8 @@ class Settings:
     """MILLRACE_BIND."""
     workers: int = 1
     """MILLRACE_WORKERS; without it one per core."""
+    batch: bool = False
+    """SAGEMAKER_BATCH: the container serves a transform job, whose bodies are our own; Arrow streams are read then."""
     max_body_bytes: int = 6 * MB
     """SAGEMAKER_MAX_PAYLOAD_IN_MB of a transform job (100 at most); a real-time request has at most 6 MB."""
 
@@ -35,6 +37,7 @@ class Settings:
             port=_integer(variables, "SAGEMAKER_BIND_TO_PORT", cls.port, 1, 65535),
             bind=variables.get("MILLRACE_BIND", cls.bind),
             workers=_integer(variables, "MILLRACE_WORKERS", cores, 1, 256),
+            batch=variables.get("SAGEMAKER_BATCH", "") == "true",
             max_body_bytes=_integer(variables, "SAGEMAKER_MAX_PAYLOAD_IN_MB", 6, 0, 100) * MB or 100 * MB,
         )
 

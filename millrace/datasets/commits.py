@@ -6,11 +6,11 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from millrace.contract.arrow import LINE
-from millrace.contract.validate import Refused
-from millrace.datasets.data_files import write_data_file
+from millrace.datasets.data_files import NewDataFile
 from millrace.datasets.existing_keys import refuse_held
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import ConflictError
@@ -21,12 +21,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.snapshots import Snapshot
 
-DIGEST, ORIGIN, RUN, ALIAS = (
-    "millrace.source-digest",
-    "millrace.source",
-    "millrace.messages.training_run",
-    "millrace.alias-of",
-)
+DIGEST, ORIGIN, RUN, ALIAS = "millrace.source-digest", "millrace.source", "millrace.run", "millrace.alias-of"
+QUARANTINED = "millrace.rows-quarantined"
 ATTEMPTS = 20
 PAUSE_S = 0.1
 """The first pause at most; each is twice the one before up to 2 s, and random, so that writers part."""
@@ -53,32 +49,35 @@ class Commit:
     snapshot_id: int
     rows_added: int
     rows_total: int
+    rows_quarantined: int
+    """By the contract or for a key that the table holds; 0 where the same bytes were there before."""
     alias_of: str | None
     """The source that brought the same bytes before; None when these rows are new."""
 
 
-def _forget(refused: tuple[Refused, ...]) -> None:
-    """For rows that can come again: labels wait in their own table."""
+@dataclass(frozen=True, kw_only=True)
+class NewRows:
+    """Rows that a table can take as it is: none of their keys is in it."""
+
+    file: DataFile | None
+    """Uploaded; None where no row is left."""
+    quarantined: int
 
 
-def commit(
+def commit_once(
     lake: Lake,
     table: str,
-    rows: pa.Table,
     source: Source,
+    write: Callable[[IcebergTable], NewRows],
     *,
-    checked: int | None = None,
-    late: Callable[[tuple[Refused, ...]], object] = _forget,
     notes: Mapping[str, str] | None = None,
 ) -> Commit:
-    """The rows (contract's columns and `_line`) in one snapshot of `table`, once, however often it is called.
+    """The rows of `source` in one snapshot of `table`, once, however often it is called.
 
-    `checked` is the snapshot that their keys were compared with; when the table has moved since, they are
-    compared again, and rows whose key came in between are handed to `late` before the commit, so that none is
-    lost when this process ends there. `notes` go into the snapshot's summary. Raises ConflictError when others
-    win every time."""
+    `write` is called before each attempt with the table as it is then: an attempt that lost against another writer
+    compares the keys again, and what it then quarantines is kept before the commit. `notes` go into the snapshot's
+    summary. Raises ConflictError when others win every time."""
     summary = {DIGEST: source.digest, ORIGIN: source.uri, RUN: source.run, **(notes or {})}
-    written: dict[int, DataFile] = {}
     for pause_s in _pauses():
         iceberg = lake.open(table)
         earlier = find_commit(iceberg, source.digest)
@@ -87,16 +86,41 @@ def commit(
         if earlier is not None:
             _append(iceberg, None, summary | {ALIAS: earlier.uri})
             continue
-        new = rows
-        if _head(iceberg) != checked:
-            new, refused = refuse_held(lake, table, iceberg, rows)
-            late(refused)
-        if new.num_rows and new.num_rows not in written:
-            written[new.num_rows] = write_data_file(iceberg, _stored(new, source))
-        if _append(iceberg, written.get(new.num_rows), summary):
+        new = write(iceberg)
+        if _append(iceberg, new.file, summary | {QUARANTINED: str(new.quarantined)}):
             return _result(iceberg, _found(iceberg.current_snapshot()), source)
         time.sleep(pause_s)
     raise ConflictError(f"{lake.names.table(table)}: expected one of {ATTEMPTS} commits to win, none did")
+
+
+def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Mapping[str, str] | None = None) -> Commit:
+    """As `commit_once`, for rows in memory (contract's columns and `_line`); those with a known key are left out."""
+    with TemporaryDirectory() as folder:
+        found = _InMemory(lake, table, rows, source, Path(folder, "rows.parquet"))
+        return commit_once(lake, table, source, found.write, notes=notes)
+
+
+class _InMemory:
+    """Rows in memory; they are written anew only when the table has come to hold another of their keys."""
+
+    def __init__(self, lake: Lake, table: str, rows: pa.Table, source: Source, path: Path) -> None:
+        self._lake, self._table, self._rows, self._source, self._path = lake, table, rows, source, path
+        self._written: dict[int, DataFile | None] = {}
+
+    def write(self, iceberg: IcebergTable) -> NewRows:
+        new, refused = refuse_held(self._lake, self._table, iceberg, self._rows)
+        if new.num_rows not in self._written:
+            file = NewDataFile(iceberg, self._path)
+            file.add(with_source(new, self._source.key))
+            self._written[new.num_rows] = file.store()
+        return NewRows(file=self._written[new.num_rows], quarantined=len(refused))
+
+
+def with_source(rows: pa.Table, key: str) -> pa.Table:
+    """The rows with the landing key that they came from; `rows` may name one for each already."""
+    import pyarrow as pa
+
+    return rows if SOURCE in rows.column_names else rows.append_column(SOURCE, pa.repeat(pa.scalar(key), rows.num_rows))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +131,7 @@ class Found:
     uri: str
     run: str
     rows_added: int
+    rows_quarantined: int
 
 
 def find_commit(iceberg: IcebergTable, digest: str) -> Found | None:
@@ -144,6 +169,7 @@ def _found(snapshot: Snapshot | None) -> Found:
         uri=str(summary.get(ORIGIN)),
         run=str(summary.get(RUN)),
         rows_added=int(summary.get("added-records", "0") or 0),
+        rows_quarantined=int(summary.get(QUARANTINED) or 0),
     )
 
 
@@ -153,6 +179,7 @@ def _result(iceberg: IcebergTable, found: Found, source: Source) -> Commit:
         snapshot_id=found.snapshot_id,
         rows_added=found.rows_added if mine else 0,
         rows_total=rows_in(iceberg),
+        rows_quarantined=found.rows_quarantined if mine else 0,
         alias_of=None if mine else found.uri,
     )
 
@@ -179,20 +206,6 @@ def _append(iceberg: IcebergTable, file: DataFile | None, summary: dict[str, str
     except BotoCoreError:
         return False
     return True
-
-
-def _stored(rows: pa.Table, source: Source) -> pa.Table:
-    import pyarrow as pa
-
-    kept = rows.drop_columns([LINE])
-    if SOURCE in kept.column_names:
-        return kept
-    return kept.append_column(SOURCE, pa.repeat(pa.scalar(source.key), kept.num_rows))
-
-
-def _head(iceberg: IcebergTable) -> int | None:
-    snapshot = iceberg.current_snapshot()
-    return snapshot.snapshot_id if snapshot else None
 
 
 def _pauses() -> Iterator[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +28,12 @@ def _client() -> Any:
     import boto3
 
     return boto3.client("s3")
+
+
+def upload(path: Path, location: str) -> None:
+    """Store the file at `path` as the object `location`, in parts where it is large."""
+    bucket, key = split_uri(location)
+    _client().upload_file(str(path), bucket, key)
 
 
 class S3FileIO(FileIO):

@@ -72,6 +72,17 @@ class Category:
         place = pc.index_in(cells, value_set=pa.array(self.words or (), pa.string()), skip_nulls=True)
         return np.from_dlpack(place.fill_null(-1).cast(pa.int64())).view(np.int64)[:, None] + 1
 
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        import numpy as np
+        import pyarrow as pa
+
+        cells = rows[self.name].combine_chunks()
+        if cells.type != pa.string():
+            return np.zeros(len(cells), np.bool_)
+        missing_N = np.from_dlpack(cells.is_null().cast(pa.uint8())).astype(np.bool_)
+        known_N = ~missing_N if self.learnt else self.encode(rows)[:, 0] > 0
+        return known_N | (missing_N & self.optional)
+
     def encode_one(self, row: Mapping[str, Any]) -> list[int]:
         cell = row[self.name]
         if cell is None and self.optional:

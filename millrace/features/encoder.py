@@ -51,6 +51,10 @@ class Encoder(Protocol):
         """The cells of all rows as (N, *spec.shape)."""
         ...
 
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        """Whether `encode_one` would take each row (N); `encode` is for rows that it takes."""
+        ...
+
     def encode_one(self, row: Mapping[str, Any]) -> npt.NDArray[np.generic] | list[float] | list[int]:
         """The cells of one JSON row as `spec.shape`, the same bits as `encode`.
 

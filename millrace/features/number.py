@@ -59,6 +59,16 @@ class Number:
             cells = cells.fill_null(pa.scalar(float("nan"), pa.float32()))
         return np.from_dlpack(cells).view(np.float32)[:, None]
 
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        import numpy as np
+        import pyarrow as pa
+
+        cells = rows[self.name].combine_chunks()
+        if not pa.types.is_integer(cells.type) and not pa.types.is_floating(cells.type):
+            return np.zeros(len(cells), np.bool_)
+        exact_N = np.from_dlpack(cells.cast(pa.float64(), safe=False).fill_null(0 if self.optional else np.inf))
+        return np.abs(exact_N) <= FLOAT32_MAX
+
     def encode_one(self, row: Mapping[str, Any]) -> list[float]:
         cell = row[self.name]
         if cell is None and self.optional:

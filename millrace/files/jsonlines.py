@@ -80,7 +80,8 @@ def _typed(
         text = raw_text(raw[numbers[at]])
         unparsable.append(Refused(line=numbers[at], reason="type", detail="; ".join(problems), raw=text))
     rows = pa.Table.from_arrays([*arrays, pa.array(numbers, pa.int64())], schema=schema)
-    kept = rows.take([at for at in range(len(numbers)) if at not in wrong]) if wrong else rows
+    good = pa.array([at for at in range(len(numbers)) if at not in wrong], pa.int64())
+    kept = rows.take(good) if wrong else rows
     return Parsed(rows=kept, unparsable=tuple(sorted(unparsable, key=lambda row: row.line or 0)))
 
 

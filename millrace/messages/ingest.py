@@ -1,61 +1,62 @@
-"""One drop on its way into a table: where its pieces lie and what the steps tell each other."""
+"""One drop on its way into a table or to a model: where its pieces are, and the messages of the steps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from millrace.datasets.commits import Source
-from millrace.messages.envelope import Answered, Asked, Part
+from millrace.contract.schema import Feed
+from millrace.messages.envelope import ExecutionInput, Message, StepResult
+from millrace.names import WorkloadNames
 
 
-class Drop(Part):
-    """One version of one object in the landing bucket, as the intake function names it."""
+class DropObject(Message):
+    """One version of one object in the landing bucket."""
 
-    feed: Literal["training", "labels"]
-    bucket: str
+    bucket: str = ""
+    """The landing bucket where none is named."""
     key: str
-    version_id: str
+    version_id: str = ""
+    """The newest where none is named."""
 
-    @property
-    def uri(self) -> str:
-        return f"s3://{self.bucket}/{self.key}?versionId={self.version_id}"
+
+class Drop(Message):
+    """The objects that one execution works on, as the intake function names them."""
+
+    feed: Feed
+    objects: Annotated[tuple[DropObject, ...], Field(max_length=1)] = ()
+    """One; the feed `scoring` may name none and then means its newest object."""
 
     @property
     def table(self) -> Literal["rows", "labels"]:
-        """Where its rows go."""
+        """Where the rows of the feed `training` or `labels` go."""
         return "rows" if self.feed == "training" else "labels"
 
 
-class Ingested(Part):
-    """What the ingestion function answers."""
+class Ingested(Message):
+    """The answer of the ingestion function."""
 
+    held: bool = False
+    """A drop to score while no model is live: nothing was read."""
     rejected: bool = False
     """The object cannot become rows at all; it is quarantined whole."""
     reason: str = ""
     """A code of `millrace.files`, when rejected."""
-    source: str
+    source: str = ""
+    """The object: URI and version."""
+    source_key: str = ""
+    """Its key in the landing bucket."""
     source_digest: str = ""
+    """SHA-256 of its bytes."""
     parsed: int = 0
     unparsable: int = 0
 
 
-class Validated(Part):
-    """What the validation function answers."""
-
-    accepted: int
-    refused: int
-    duplicate: bool
-    """The table holds these very bytes already: nothing was validated, nothing is quarantined."""
-    checked: str = ""
-    """The snapshot whose keys were compared, as text; empty before the first."""
-
-
-class Committed(Part):
-    """What the commit function answers: the detail of `dataset.committed`."""
+class Committed(Message):
+    """The answer of the validation function for `training` and `labels`: the detail of `dataset.committed`."""
 
     feed: str
     table: str
@@ -67,7 +68,9 @@ class Committed(Part):
     source: str
     source_digest: str
     duplicate: bool
+    """The table held these very bytes before: no row was added."""
     alias_of: str
+    """The source that brought them, where it is a duplicate."""
     has_champion: bool
 
 
@@ -75,12 +78,11 @@ INPUT = ("cause", "as_of", "detail")
 """Of an ingest execution, as the intake gives it."""
 
 
-class IngestState(Asked):
-    """What the ingest machine hands to its functions."""
+class IngestState(ExecutionInput):
+    """The state of an execution when it calls the ingestion or the validation function."""
 
     detail: Drop
-    ingestion: Answered[Ingested] | None = None
-    validation: Answered[Validated] | None = None
+    ingestion: StepResult[Ingested] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -101,30 +103,44 @@ class IngestState(Asked):
             raise ValueError("state.ingestion: expected the answer of the ingestion function, got nothing")
         return self.ingestion.answer
 
-    @property
-    def validated(self) -> Validated:
-        """Raises ValueError before the validation function has answered."""
-        if self.validation is None:
-            raise ValueError("state.validation: expected the answer of the validation function, got nothing")
-        return self.validation.answer
-
-    def origin(self, run: str) -> Source:
-        """Where the rows come from, as the commit records it."""
-        digest = self.ingested.source_digest
-        return Source(uri=self.detail.uri, key=self.detail.key, digest=digest, run=run)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Staged:
-    """The temporary keys of one run in the lake."""
+class Staging:
+    """The temporary keys of one execution in the lake."""
 
-    workload: str
+    names: WorkloadNames
     run: str
+    """The execution's name."""
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.names.workload}/staging/{self.run}/"
 
     @property
     def parsed(self) -> str:
-        return f"{self.workload}/staging/{self.run}/parsed.parquet"
+        """Typed rows, before the contract's rules."""
+        return f"{self.prefix}parsed.parquet"
 
     @property
     def accepted(self) -> str:
-        return f"{self.workload}/staging/{self.run}/accepted.parquet"
+        """Rows to score, with all columns of the contract."""
+        return f"{self.prefix}accepted.parquet"
+
+    @property
+    def shards(self) -> str:
+        return f"{self.prefix}shards/"
+
+    @property
+    def transformed(self) -> str:
+        return f"{self.prefix}transformed/"
+
+    def shard(self, number: int) -> str:
+        """The key of one shard; five digits, so that their names sort as they were cut."""
+        return f"{self.shards}{number:05d}.arrow"
+
+    def answers(self, number: int) -> str:
+        """Where batch transform puts the answers to one shard."""
+        return f"{self.transformed}{number:05d}.arrow.out"
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.names.platform.bucket('lake')}/{key}"

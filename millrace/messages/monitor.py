@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field, ValidationError
 
 from millrace.errors import SettingsError
-from millrace.messages.envelope import Moment, Part
+from millrace.messages.envelope import Message, Moment
 
 REQUEST_FILE = "request.json"
 REPORT_FILE = "report.json"
@@ -15,7 +15,7 @@ GIVE_UP_WINDOWS = 13
 """Windows after which labels that have not come are no longer waited for."""
 
 
-class Planned(Part):
+class Planned(Message):
     """What the windows function answers: how many windows there are and where the job finds what it needs."""
 
     count: int
@@ -33,7 +33,7 @@ class Planned(Part):
     """The folder that the job writes to, without "/" at its end."""
 
 
-class Published(Part):
+class Published(Message):
     """What the publication function answers."""
 
     judged: int
@@ -45,7 +45,7 @@ class Published(Part):
     """Those that stay."""
 
 
-class AskedWindow(Part):
+class AskedWindow(Message):
     """One window to judge; see `millrace.monitoring.windows.Window`."""
 
     start: Moment
@@ -54,7 +54,7 @@ class AskedWindow(Part):
     judge_error: bool
 
 
-class Request(Part):
+class Request(Message):
     """What the drift job is asked."""
 
     workload: str
@@ -64,7 +64,7 @@ class Request(Part):
     windows: tuple[AskedWindow, ...]
 
 
-class Finding(Part):
+class Finding(Message):
     """One statistic of one column; ratio = value / bound, above 1 alarms."""
 
     column: str
@@ -74,7 +74,7 @@ class Finding(Part):
     ratio: float
 
 
-class InputReport(Part):
+class InputReport(Message):
     """How a window's input compares with the baseline."""
 
     rows: int
@@ -85,7 +85,7 @@ class InputReport(Part):
     """Largest ratio first."""
 
 
-class ErrorReport(Part):
+class ErrorReport(Message):
     """How often the window's decisions were wrong."""
 
     answered: int
@@ -101,7 +101,7 @@ class ErrorReport(Part):
     """Whether later labels would change nothing."""
 
 
-class WindowReport(Part):
+class WindowReport(Message):
     start: Moment
     end: Moment
     decisions: int
@@ -111,7 +111,7 @@ class WindowReport(Part):
     """None where it was settled before."""
 
 
-class Report(Part):
+class Report(Message):
     """What one run found."""
 
     workload: str

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from millrace.errors import ConflictError
-from millrace.messages.envelope import Part
+from millrace.messages.envelope import Message
 from millrace.state.table import Pointers, Version
 from millrace.workload.rollout import Phase
 
@@ -51,7 +51,7 @@ def promote(pointers: Pointers, version: Version) -> Pointers:
     return replace(pointers, champion=version, previous=champion)
 
 
-class Rollback(Part):
+class Rollback(Message):
     """A person's wish to have an earlier version live again: the key `rollback` of a release's input."""
 
     reason: Annotated[str, Field(min_length=1)]

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from millrace.settings.environment import Environment
 
 
 class ValidationSettings(Environment):
-    """Its workload and stage say it all."""
+    """How large a shard of rows to score may grow."""
+
+    shard_bytes: Annotated[int, Field(ge=4096, le=6 * 1024 * 1024)] = 5 * 1024 * 1024
+    """Batch transform sends at most 6 MB at a time."""

@@ -22,9 +22,8 @@ from functions.snapshot import configuration
 from functions.start_release import request
 from infra.context import Context
 from infra.settings import settings_for
-from millrace.messages.envelope import Asked
-from millrace.messages.ingest import Drop, IngestState
-from millrace.messages.score import ScoringDrop, ScoringState
+from millrace.messages.envelope import ExecutionInput
+from millrace.messages.ingest import Drop, DropObject, IngestState
 from millrace.release.promotion import Rollback
 from millrace.workload.load import load_workload
 
@@ -33,25 +32,25 @@ PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
 CODE = re.compile(r"`([^`]+)`")
 READ: dict[str, type[BaseModel]] = {
-    "train": configuration.Asked,
+    "train": configuration.ExecutionInput,
     "retrain": evidence.Request,
     "release": request.Opening,
-    "score": ScoringState,
-    "monitor": Asked,
-    "teardown": Asked,
+    "score": ExecutionInput,
+    "monitor": ExecutionInput,
+    "teardown": ExecutionInput,
     "ingest": IngestState,
 }
 """What the first function of a machine reads of its input."""
 INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("retrain", "detail"): (evidence.Detail,),
-    ("score", "detail"): (ScoringDrop,),
+    ("score", "detail"): (DropObject,),
     ("release", "detail"): (request.Registered,),
     ("release", "rollback"): (Rollback,),
     ("release", "rollout"): (request.Rollout,),
-    ("ingest", "detail"): (Drop,),
+    ("ingest", "detail"): (Drop, DropObject),
 }
 """What a field that is an object holds."""
-BY_LATER_STATES = {"ingestion", "validation", "sharding"}
+BY_LATER_STATES = {"ingestion"}
 """Of the state that a machine hands on: not of its input."""
 
 

@@ -83,7 +83,9 @@ def runs_of(lived: Lived, uri: str) -> list[dict[str, Any]]:
     client = lived.desk.client("stepfunctions")
     listed = client.list_executions(stateMachineArn=lived.names.machine_arn("ingest"))["executions"]
     runs = [client.describe_execution(executionArn=each["executionArn"]) for each in listed]
-    return [run for run in runs if json.loads(run["input"])["detail"]["version_id"] == uri.rpartition("=")[2]]
+    return [
+        run for run in runs if json.loads(run["input"])["detail"]["objects"][0]["version_id"] == uri.rpartition("=")[2]
+    ]
 
 
 def committed(lived: Lived, uri: str) -> list[dict[str, Any]]:
@@ -189,11 +191,11 @@ def without(policy: dict[str, Any], action: str) -> dict[str, Any]:
 def test_a_function_that_fails_is_redriven(
     lived: Lived, table: Callable[[], Table], week: pa.Table, action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit function may not write files, or may not set the table's pointer after it has written them.
+    """The validation function may not write files, or may not set the table's pointer after it has written them.
 
     The operator looks at it and gives it back what it may, and the execution goes on."""
     iam = lived.desk.client("iam")
-    role = lived.names.role("commit")
+    role = lived.names.role("validation")
     policy = iam.get_role_policy(RoleName=role, PolicyName="statements")["PolicyDocument"]
     refused = len(control(lived.desk, "denials"))
     iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(without(policy, action)))
@@ -210,7 +212,7 @@ def test_a_function_that_fails_is_redriven(
         iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(policy))
     monkeypatch.setenv("AWS_ENDPOINT_URL", lived.desk.endpoint_url)
     shown = json.loads(CliRunner().invoke(app, ["show", run["name"], "--json"]).stdout)
-    assert shown["steps"][-1]["name"] == "Commit"
+    assert shown["steps"][-1]["name"] == "Validation"
     assert any("AccessDenied" in line["text"] for line in shown["log"]["lines"])
     rerun = CliRunner().invoke(app, ["rerun", run["name"], "--wait"])
     assert rerun.exit_code == 0, rerun.exception
@@ -220,7 +222,7 @@ def test_a_function_that_fails_is_redriven(
     (detail,) = committed(lived, uri)
     assert detail["rows_accepted"] == WEEK_ROWS == held(table(), week)
     entered = history(lived, again["executionArn"], "TaskStateEntered", "stateEnteredEventDetails")
-    assert [event["name"] for event in entered].count("Validation") == 1
+    assert [event["name"] for event in entered].count("Ingestion") == 1
     assert dead_letters(lived) == {}
 
 

@@ -130,7 +130,7 @@ def test_the_first_version_is_trained_on_what_was_dropped(lived: Lived, rows: Ta
     first = rows.snapshot_by_id(min(rows.metadata.snapshots, key=lambda one: one.sequence_number or 0).snapshot_id)
     assert first is not None
     assert first.parent_snapshot_id is None
-    assert all("millrace.messages.training_run" in (one.summary or {}) for one in rows.metadata.snapshots)
+    assert all("millrace.run" in (one.summary or {}) for one in rows.metadata.snapshots)
 
 
 def test_every_run_is_in_mlflow(lived: Lived) -> None:

@@ -148,7 +148,7 @@ SELDOM = (
         because="rows or whole files that are refused, for each feed and at each step",
     ),
     Seldom(
-        roles=("commit", "snapshot"),
+        roles=("validation", "snapshot"),
         actions=("s3:DeleteObject",),
         resource="*/metadata/*",
         because="a commit that lost against another takes its manifests away",
@@ -178,7 +178,7 @@ SELDOM = (
         because="the teardown found a challenger, or alarms of target tracking",
     ),
     Seldom(
-        roles=("sharding",),
+        roles=("ingestion",),
         actions=("s3:GetObject", "s3:ListBucket"),
         resource="*-landing-*",
         because="a person had the newest drop scored, without naming it",

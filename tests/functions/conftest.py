@@ -14,9 +14,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.artefact.artefact import Artefact, Description, Digests, Input, digest
+from millrace.artefact.artefact import Artefact, Description, Digests, digest
+from millrace.features.number import Number
 from millrace.names import Platform, WorkloadNames
 from millrace.state.table import State
+from millrace.tasks.binary import Binary
 from tests.archives import write_archive
 
 NAMES = WorkloadNames(
@@ -149,14 +151,12 @@ def _artefact(digests: dict[str, str]) -> Artefact:
         description=Description(
             family="feedforward",
             parameters={"hidden": [64, 64], "epochs": 3},
-            features=("nswprice", "nswdemand"),
+            features=(Number(name="nswprice"), Number(name="nswdemand")),
+            task=Binary(),
             label="class",
-            kind="binary",
-            threshold=0.5,
             temperature=1.25,
             digests=Digests(**digests, weights=digest(weights), onnx=digest(onnx)),
             torch="2.13.0",
-            input=Input(name="features", dtype="float32", shape=(None, 2)),
             walk_forward=(),
         ),
         weights=weights,

@@ -270,9 +270,9 @@ CALLS: dict[str, Call] = {
     "receive a drop": ("sqs", lambda client, names: client.receive_message(QueueUrl=url(names, "drops"))),
     "call a function": (
         "lambda",
-        lambda client, names: client.invoke(FunctionName=names.function("commit"), InvocationType="DryRun"),
+        lambda client, names: client.invoke(FunctionName=names.function("validation"), InvocationType="DryRun"),
     ),
-    "read a function": ("lambda", lambda client, names: client.get_function(FunctionName=names.function("commit"))),
+    "read a function": ("lambda", lambda client, names: client.get_function(FunctionName=names.function("validation"))),
     "start a machine": (
         "stepfunctions",
         lambda client, names: client.start_execution(
@@ -296,13 +296,13 @@ CALLS: dict[str, Call] = {
     "read a log": (
         "logs",
         lambda client, names: client.get_log_events(
-            logGroupName=f"/aws/lambda/{names.function('commit')}", logStreamName="1"
+            logGroupName=f"/aws/lambda/{names.function('validation')}", logStreamName="1"
         ),
     ),
     "write a log": (
         "logs",
         lambda client, names: client.create_log_stream(
-            logGroupName=f"/aws/lambda/{names.function('commit')}", logStreamName="1"
+            logGroupName=f"/aws/lambda/{names.function('validation')}", logStreamName="1"
         ),
     ),
     "read a parameter": ("ssm", lambda client, _: client.get_parameter(Name=f"/{PLATFORM.prefix}/key-arn")),
@@ -310,12 +310,12 @@ CALLS: dict[str, Call] = {
     "stop a rule": ("events", lambda client, names: client.disable_rule(Name=f"{names.prefix}-drop")),
 }
 OWNERS = {
-    "get a row": "commit",
+    "get a row": "validation",
     "get a decision": "snapshot",
     "get a model": "gating",
     "get a drop": "ingestion",
     "put a row": "ingestion",
-    "delete a manifest": "commit",
+    "delete a manifest": "validation",
     "list the lake": "plan_windows",
     "get an item": "budget",
     "put an item": "advance_release",
@@ -330,7 +330,7 @@ OWNERS = {
     "delete an endpoint": "cleanup",
     "read a version": "registration",
     "read a table": "validation",
-    "write a log": "commit",
+    "write a log": "validation",
     "stop a rule": "teardown",
 }
 """Which role of the workload itself may make a call; those that are not here no role at all may make."""

@@ -18,14 +18,14 @@ from millrace.artefact.artefact import digest
 from millrace.aws.objects import keys_below, read_object
 from millrace.decisions.record import Decision, from_line
 from millrace.evaluation.report import Evaluation
-from millrace.messages.envelope import Moment, Part
+from millrace.messages.envelope import Message, Moment
 from millrace.messages.monitor import REPORT_FILE, Planned, Report, read_report
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package, Registry
 from millrace.state import audit
 
 
-class Epoch(Part):
+class Epoch(Message):
     """One line of history.json."""
 
     epoch: int
@@ -36,7 +36,7 @@ class Epoch(Part):
     seconds: float = 0.0
 
 
-class Record(Part):
+class Record(Message):
     """One record of the audit table."""
 
     sk: str
@@ -45,11 +45,11 @@ class Record(Part):
     as_of: Moment
 
 
-class _Bound(Part):
+class _Bound(Message):
     bound: float
 
 
-class _Baseline(Part):
+class _Baseline(Message):
     error: _Bound | None = None
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from console.demo.answers import Gated, Opened, Pinned, answer, source_of
+from console.demo.answers import Gated, Opened, Pinned, answer, committed_of, source_of
 from console.demo.narrative.findings import Findings, Model
 from console.pages.story import Link
 from console.queries.executions import Execution
-from millrace.messages.ingest import Committed
 from millrace.release.registry import Package
 
 
@@ -39,7 +38,7 @@ def _compared(left: str | None, right: str | None, said: str) -> str:
 def _drop(train: Execution, executions: Sequence[Execution]) -> Iterator[Link]:
     """The last file that was in the tables before the training began."""
     came = [each for each in executions if each.machine == "ingest" and each.stopped <= train.started]
-    committed = [(each, made) for each in came if (made := answer(each, "commit", Committed))]
+    committed = [(each, made) for each in came if (made := committed_of(each))]
     if committed:
         last, made = max(committed, key=lambda pair: pair[0].stopped)
         others = f"; {len(committed) - 1} files before it" if len(committed) > 1 else ""

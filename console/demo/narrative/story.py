@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from console.demo.answers import answer, source_of
+from console.demo.answers import answer, committed_of, source_of
 from console.demo.narrative.bill import costs
 from console.demo.narrative.findings import Refused
 from console.demo.narrative.judging import candidates, trainings
@@ -18,8 +18,8 @@ from console.demo.narrative.watching import alarms, reigns, windows
 from console.demo.steps import Step
 from console.pages.story import Drop, Mark, Reason, Span, Story, Tone
 from console.queries.executions import Execution
-from millrace.messages.ingest import Committed, Ingested
-from millrace.messages.score import Delivered, Sharded
+from millrace.messages.ingest import Ingested
+from millrace.messages.score import Delivered
 from millrace.names import WorkloadNames
 
 
@@ -73,9 +73,9 @@ def _feed(run: Execution) -> str:
 
 def _drop(run: Execution, refused: Sequence[Refused]) -> Drop:
     """Rows of a drop that was rejected whole are not counted: nobody could read them."""
-    committed, delivered = answer(run, "commit", Committed), answer(run, "delivery", Delivered)
-    ingested, sharded = answer(run, "ingestion", Ingested), answer(run, "sharding", Sharded)
-    rejected = (ingested.reason if ingested else "") or (sharded.rejected if sharded else "")
+    committed, delivered = committed_of(run), answer(run, "delivery", Delivered)
+    ingested = answer(run, "ingestion", Ingested)
+    rejected = ingested.reason if ingested else ""
     reasons = tuple(Reason(code=one.reason, rows=one.rows, example=one.example) for one in refused)
     return Drop(
         name=source_of(run),

@@ -14,6 +14,7 @@ from console.demo.answers import (
     Probed,
     Registered,
     answer,
+    committed_of,
     reason_of,
     source_of,
 )
@@ -23,7 +24,6 @@ from console.demo.narrative.findings import Findings, Refused
 from console.demo.steps import Step
 from console.pages.story import Happening, Tone
 from console.queries.executions import Execution
-from millrace.messages.ingest import Committed
 from millrace.messages.monitor import Finding, Published, Report, WindowReport
 from millrace.messages.score import Delivered
 
@@ -80,7 +80,7 @@ def _quiet(stretch: Sequence[Step], lived: Lived) -> Iterator[Happening]:
 
 
 def _arrived(files: Sequence[Execution], stretch: Sequence[Step]) -> Happening:
-    rows = sum(made.rows_accepted for each in files if (made := answer(each, "commit", Committed)))
+    rows = sum(made.rows_accepted for each in files if (made := committed_of(each)))
     names = sorted(source_of(each) for each in files)
     first, last = min(each.started for each in files), max(each.stopped for each in files)
     return Happening(
@@ -184,7 +184,7 @@ def _ingested(step: Step, execution: Execution, lived: Lived) -> Happening | Non
     refused = lived.findings.refused.get(execution.name, ())
     if not refused:
         return None
-    committed = answer(execution, "commit", Committed)
+    committed = committed_of(execution)
     accepted = f"{committed.rows_accepted:,} rows accepted, " if committed else ""
     detail = f"{accepted}{quarantined(refused)}"
     return _happening(step, lived, f"{source_of(execution)} came in with bad rows", detail, "watch")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from console.actions import drop
-from functions.intake.events import start_of
+from functions.intake.drops import start_of
 from millrace.errors import RunError
 from tests.console.conftest import NAMES
 

@@ -55,7 +55,7 @@ def refused(*words: str) -> str:
 
 def test_runs_are_listed_and_filtered(machine: Callable[..., str], ran: Callable[..., str]) -> None:
     assert told("runs", "--machine", "monitor") == "No monitor run of electricity yet.\n"
-    good = ran(NAMES.machine_arn("ingest"), {"detail": {"key": "electricity/labels/may.csv"}})
+    good = ran(NAMES.machine_arn("ingest"), {"detail": {"objects": [{"key": "electricity/labels/may.csv"}]}})
     bad = ran(machine("train", {"F": FAIL}))
     table = told("runs")
     assert table.split()[:7] == ["run", "machine", "status", "started", "seconds", "about", "redrives"]

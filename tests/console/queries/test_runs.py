@@ -89,7 +89,10 @@ def test_names_are_cut_where_they_differ() -> None:
 
 def test_a_run_is_told_whole(states: Any, machine: Callable[..., str], ran: Callable[..., str]) -> None:
     made = machine("ingest", {"A": {"Type": "Pass", "Next": "F"}, "F": FAIL})
-    given = {"cause": "an-event", "detail": {"key": "electricity/training/may.csv", "run": "arn:of:parent"}}
+    given = {
+        "cause": "an-event",
+        "detail": {"objects": [{"key": "electricity/training/may.csv"}], "run": "arn:of:parent"},
+    }
     told = tell(states, NAMES, find_run(states, NAMES, ran(made, given)))
     assert (told.about, told.input, told.output, told.parent) == ("training/may.csv", given, None, "arn:of:parent")
     assert (told.error, told.cause, told.redrivable) == ("Broken", "on purpose", True)
@@ -135,8 +138,8 @@ def test_children_are_found_by_start_and_by_event(
 @pytest.mark.parametrize(
     ("name", "given", "told"),
     [
-        ("ingest", {"detail": {"key": "electricity/labels/1997-05.csv"}}, "labels/1997-05.csv"),
-        ("score", {"detail": {"key": "electricity/scoring/week.csv"}}, "scoring/week.csv"),
+        ("ingest", {"detail": {"objects": [{"key": "electricity/labels/1997-05.csv"}]}}, "labels/1997-05.csv"),
+        ("score", {"detail": {"objects": [{"key": "electricity/scoring/week.csv"}]}}, "scoring/week.csv"),
         ("score", {}, "the newest drop"),
         ("train", {"reason": "alarm"}, "alarm"),
         ("train", {"detail": {"rows_total": 7}}, "first"),

@@ -10,14 +10,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
+from millrace.artefact.batch import write_answers
 from millrace.contract.arrow import parsed_schema
 from millrace.contract.load import load_contract
 from millrace.errors import AnswerError
+from millrace.tasks.binary import Binary
 
 ROOT = Path(__file__).resolve().parents[3]
 LAKE = "millrace-local-lake-123456789012-eu-west-1"
@@ -47,7 +50,7 @@ def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliver]:
         boto3.client("s3").create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         put("accepted.parquet", accepted())
         for shard, (first, last) in enumerate([(0, 40), (40, 80), (80, 100)]):
-            put(f"transformed/{shard:05d}.jsonl.out", answers(first, last))
+            put(f"transformed/{shard:05d}.arrow.out", answers(first, last))
         module = importlib.import_module(name)
         yield lambda: module.handler(event, context)
     sys.modules.pop(name, None)
@@ -67,8 +70,8 @@ def accepted() -> bytes:
 
 
 def answers(first: int, last: int, version: str = "3") -> bytes:
-    one = {"value": 0, "probability": 0.25, "confidence": 0.75, "model_version": version}
-    return b"".join(json.dumps({"id": str(row), **one}).encode() + b"\n" for row in range(first, last))
+    numbers = pa.array(range(first + 2, last + 2), pa.int64())
+    return write_answers(numbers, Binary().answers(np.full((last - first, 1), 0.25, np.float32)), model_version=version)
 
 
 def delivered() -> bytes:
@@ -101,14 +104,14 @@ def test_asked_again_it_writes_the_same_object(deliver: Deliver) -> None:
 
 
 def test_a_missing_answer_delivers_nothing(deliver: Deliver) -> None:
-    put("transformed/00001.jsonl.out", answers(40, 79))
-    with pytest.raises(AnswerError, match="row 79"):
+    put("transformed/00001.arrow.out", answers(40, 79))
+    with pytest.raises(AnswerError, match="the answer to row 81, got the one to row 82"):
         deliver()
     with pytest.raises(boto3.client("s3").exceptions.NoSuchKey):
         delivered()
 
 
 def test_another_models_answer_delivers_nothing(deliver: Deliver) -> None:
-    put("transformed/00002.jsonl.out", answers(80, 100, version="4"))
+    put("transformed/00002.arrow.out", answers(80, 100, version="4"))
     with pytest.raises(AnswerError, match="expected model '3', got '4'"):
         deliver()

@@ -1,18 +1,21 @@
 """Every accepted row is answered once, in order, by one model; anything else stops the delivery."""
 
-import json
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from functions.delivery.joining import Answered, join, read_line
+from functions.delivery.joining import join
+from millrace.artefact.batch import ANSWER, answer_schema, read_answers, write_answers, write_stream
 from millrace.contract.arrow import parsed_schema
 from millrace.contract.load import load_contract
-from millrace.decisions.record import Output
 from millrace.errors import AnswerError
 from millrace.messages.score import delivered_schema
+from millrace.tasks.binary import Binary
 
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "electricity")
 SCHEMA = delivered_schema(CONTRACT)
@@ -26,23 +29,28 @@ def accepted(rows: int) -> pa.Table:
     )
 
 
-def answers(rows: int) -> list[Answered]:
-    return [
-        Answered(id=str(number), output=Output(value=1, probability=0.75, confidence=0.75), model_version="3")
-        for number in range(rows)
-    ]
+def answers(rows: int, version: str = "3") -> pa.Table:
+    numbers = pa.array([2 * number + 1 for number in range(rows)], pa.int64())
+    body = write_answers(
+        numbers, Binary().answers(np.linspace(0, 1, rows, dtype=np.float32)[:, None]), model_version=version
+    )
+    return read_answers(body, model_version=version)
 
 
-def joined(rows: pa.Table, found: list[Answered]) -> pa.Table:
+def joined(rows: pa.Table, found: list[pa.Table]) -> pa.Table:
     batches = join(rows.to_batches(max_chunksize=4), found, schema=SCHEMA, model_version="3")
     return pa.Table.from_batches(batches, schema=SCHEMA)
 
 
-def test_rows_and_answers_meet() -> None:
-    table = joined(accepted(10), answers(10))
+@pytest.mark.parametrize("shard", [1, 3, 4, 10])
+def test_rows_and_answers_meet_however_they_are_cut(shard: int) -> None:
+    whole = answers(10)
+    table = joined(accepted(10), [whole.slice(start, shard) for start in range(0, 10, shard)])
     assert table.schema == SCHEMA
     assert table.column("row_number").to_pylist() == list(range(1, 21, 2))
     assert table.column("nswprice").to_pylist() == [float(number) for number in range(10)]
+    assert table.column("probability").equals(whole.column("probability"))
+    assert table.column("value").to_pylist() == [0] * 5 + [1] * 5
     assert set(table.column("model_version").to_pylist()) == {"3"}
 
 
@@ -54,42 +62,50 @@ def test_the_label_is_not_delivered() -> None:
     assert "class" not in SCHEMA.names
 
 
-def swapped(found: list[Answered]) -> list[Answered]:
-    return [found[1], found[0], *found[2:]]
-
-
-def of_another_model(found: list[Answered]) -> list[Answered]:
-    return [*found[:-1], Answered(id="9", output=found[0].output, model_version="4")]
+def changed(table: pa.Table, column: str, cells: list[float | None]) -> pa.Table:
+    at = table.schema.get_field_index(column)
+    return table.set_column(at, table.schema.field(at), pa.array(cells, table.schema.field(at).type))
 
 
 @pytest.mark.parametrize(
     "change",
-    [lambda found: found[:-1], lambda found: found[1:], lambda found: found * 2, swapped, of_another_model],
-    ids=["last missing", "first missing", "twice", "swapped", "another model"],
+    [
+        lambda found: found.slice(0, 9),
+        lambda found: found.slice(1),
+        lambda found: pa.concat_tables([found, found]),
+        lambda found: found.take([1, 0, *range(2, 10)]),
+        lambda found: changed(found, "probability", [1.5] * 10),
+        lambda found: changed(found, "confidence", [0.5] * 9 + [None]),
+        lambda found: changed(found, "confidence", [0.5] * 9 + [float("nan")]),
+        lambda found: changed(found, "value", [2] + [0] * 9),
+    ],
+    ids=["last missing", "first missing", "twice", "swapped", "above one", "null", "not a number", "no class"],
 )
-def test_anything_else_stops(change: Callable[[list[Answered]], list[Answered]]) -> None:
+def test_anything_else_stops(change: Callable[[pa.Table], pa.Table]) -> None:
     with pytest.raises(AnswerError):
-        joined(accepted(10), change(answers(10)))
+        joined(accepted(10), [change(answers(10))])
 
 
-LINE = {"id": "7", "value": 0, "probability": 0.25, "confidence": 0.75, "model_version": "3"}
+def test_no_answer_at_all_stops() -> None:
+    with pytest.raises(AnswerError, match="the answer to row 1, got none"):
+        joined(accepted(3), [])
 
 
-def test_a_line_is_read() -> None:
-    assert read_line(json.dumps(LINE).encode()) == Answered(
-        id="7", output=Output(value=0, probability=0.25, confidence=0.75), model_version="3"
-    )
+def test_answers_of_another_model_are_refused() -> None:
+    numbers = pa.array([1], pa.int64())
+    body = write_answers(numbers, Binary().answers(np.array([[0.5]], np.float32)), model_version="4")
+    with pytest.raises(AnswerError, match="expected model '3', got '4'"):
+        read_answers(body, model_version="3")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"id": 7}, {"value": 2}, {"value": True}, {"probability": 1.5}, {"confidence": None}, {"model_version": 3}],
-)
-def test_a_wrong_line_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(AnswerError):
-        read_line(json.dumps(LINE | change).encode())
+@pytest.mark.parametrize("body", [b"", b"{}", b"\xff\xff\xff\xff\x10\x00\x00\x00garbage"])
+def test_no_stream_is_refused(body: bytes) -> None:
+    with pytest.raises(AnswerError, match="expected an Arrow stream"):
+        read_answers(body, model_version="3")
 
 
-def test_no_json_is_refused() -> None:
-    with pytest.raises(AnswerError, match="JSON line"):
-        read_line(b"{")
+def test_other_columns_are_refused() -> None:
+    schema = answer_schema("3").remove(1)
+    body = write_stream([pa.RecordBatch.from_pylist([], schema=schema)])
+    with pytest.raises(AnswerError, match=f"expected the columns row_number int64, {next(iter(ANSWER))} int32"):
+        read_answers(body, model_version="3")

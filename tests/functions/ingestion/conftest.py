@@ -1,4 +1,4 @@
-"""The three functions of the ingest machine and the snapshot function, on the local cloud's S3, Glue and DynamoDB."""
+"""The two functions of the ingest machine and the snapshot function, on the local cloud's S3, Glue and DynamoDB."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class Ingest:
         self.s3.put_object(Bucket=bucket, Key=key, Body=body)
         payload: dict[str, Any] = json.loads((EVENTS / "ingestion.json").read_text())
         payload["run"] = hashlib.sha256(key.encode()).hexdigest()
-        payload["state"]["detail"] |= {"feed": feed, "bucket": bucket, "key": key}
+        payload["state"]["detail"]["feed"] = feed
+        payload["state"]["detail"]["objects"][0] |= {"bucket": bucket, "key": key}
         return payload
 
     def step(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
@@ -61,8 +62,7 @@ class Ingest:
         answer = self.step("ingestion", payload)
         if answer["rejected"]:
             return answer
-        self.step("validation", payload)
-        return self.step("commit", payload)
+        return self.step("validation", payload)
 
     def quarantined(self) -> list[dict[str, Any]]:
         bucket = self.names.platform.bucket("lake")
@@ -100,7 +100,7 @@ def load(
         return lambda event: handler(event, CONTEXT)
 
     yield cold
-    for function in ("ingestion", "validation", "commit", "snapshot"):
+    for function in ("ingestion", "validation", "snapshot"):
         sys.modules.pop(f"functions.{function}.handler", None)
 
 

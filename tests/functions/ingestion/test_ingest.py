@@ -1,4 +1,4 @@
-"""Drops through ingestion, validation and commit: rows in = accepted + quarantined, whatever comes."""
+"""Drops through ingestion and validation: rows in = accepted + quarantined, whatever comes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from millrace.contract.validate import Validator
+from millrace.datasets import commits
 from millrace.datasets.tables import Lake
 
 
@@ -97,22 +99,60 @@ def test_each_step_may_run_twice(ingest: Any, sample: pa.Table) -> None:
     """A worker that died behind its effect: the machine calls again."""
     ingest.run("training", "before.parquet", parquet(sample.slice(0, 48)))
     payload = ingest.drop("training", "a.parquet", parquet(sample.slice(24, 48)))
-    for function in ("ingestion", "validation", "commit"):
+    for function in ("ingestion", "validation"):
         assert ingest.step(function, payload) == ingest.step(function, payload)
-    assert payload["state"]["commit"]["answer"]["rows_total"] == 72
+    assert payload["state"]["validation"]["answer"]["rows_total"] == 72
     assert len(ingest.quarantined()) == 24
 
 
-def test_rows_that_come_late_are_quarantined_and_not_counted_twice(ingest: Any, sample: pa.Table) -> None:
-    """Another drop with the same keys is committed between this one's validation and its commit."""
+def test_rows_that_another_run_commits_first_are_quarantined(
+    ingest: Any, sample: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another drop with half of the keys wins while this one commits: the loser compares the keys again."""
     payload = ingest.drop("training", "late.parquet", parquet(sample.slice(0, 48)))
     ingest.step("ingestion", payload)
-    ingest.step("validation", payload)
-    ingest.run("training", "first.parquet", parquet(sample.slice(24, 48)))
-    answer = ingest.step("commit", payload)
+    append, others = commits._append, [lambda: ingest.run("training", "first.parquet", parquet(sample.slice(24, 48)))]
+
+    def late(*arguments: Any) -> bool:
+        if others:
+            assert others.pop()()["rows_accepted"] == 48
+        return append(*arguments)
+
+    monkeypatch.setattr(commits, "_append", late)
+    answer = ingest.step("validation", payload)
     assert (answer["rows_accepted"], answer["rows_quarantined"], answer["rows_total"]) == (24, 24, 72)
-    assert ingest.step("commit", payload) == answer
-    assert len(ingest.quarantined()) == 24
+    assert ingest.step("validation", payload) == answer
+    rows = ingest.quarantined()
+    assert [row["line"] for row in rows] == list(range(25, 49))
+    assert {row["reason"] for row in rows} == {"duplicate_key"}
+
+
+def test_another_commit_out_of_reach_judges_nothing_again(
+    ingest: Any, sample: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = ingest.drop("training", "late.parquet", parquet(sample.slice(0, 48)))
+    ingest.step("ingestion", payload)
+    append, others = commits._append, [lambda: ingest.run("training", "first.parquet", parquet(sample.slice(96, 48)))]
+    monkeypatch.setattr(commits, "_append", lambda *given: (others and others.pop()(), append(*given))[1])
+    judged: list[int] = []
+    judge = Validator.judge
+    monkeypatch.setattr(Validator, "judge", lambda self, part: (judged.append(part.num_rows), judge(self, part))[1])
+    assert ingest.step("validation", payload)["rows_total"] == 96
+    assert judged == [48, 48], "each drop once"
+
+
+def test_a_file_of_bad_values_only_is_quarantined(ingest: Any) -> None:
+    """A block of which no row can be typed, also where the next one is good."""
+    bad = b'{"timestamp": "1996-05-07T00:00:00", "class": "up"}\n'
+    answer = ingest.run("labels", "bad.jsonl", bad * 2)
+    assert (answer["rows_accepted"], answer["rows_quarantined"]) == (0, 2)
+    assert {row["reason"] for row in ingest.quarantined()} == {"type"}
+
+
+def test_a_drop_above_the_limit_is_refused_before_it_is_read(ingest: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_DROP_MB", "1")
+    answer = ingest.run("training", "large.csv", bytes(2**20 + 1))
+    assert (answer["reason"], answer["source_digest"]) == ("too_large", "")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +176,7 @@ def test_what_cannot_become_rows_is_quarantined_whole(body: bytes, reason: str, 
 
 def test_an_object_that_is_gone_is_rejected_not_retried(ingest: Any) -> None:
     payload = ingest.drop("training", "x.csv", b"x")
-    payload["state"]["detail"]["key"] = "electricity/training/never.csv"
+    payload["state"]["detail"]["objects"][0]["key"] = "electricity/training/never.csv"
     assert ingest.step("ingestion", payload)["reason"] == "missing"
 
 

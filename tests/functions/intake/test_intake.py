@@ -8,8 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from functions.intake.events import IntakeError, start_of
-from functions.intake.starting import start
+from functions.intake.drops import IntakeError, start, start_of
 from millrace.errors import ConflictError
 from tests.functions.conftest import NAMES, Aws
 
@@ -55,11 +54,15 @@ def test_a_drop_starts_its_machine_with_what_is_needed(states: Any, load: Any, e
         "detail": {
             "workload": "electricity",
             "feed": "training",
-            "bucket": NAMES.platform.bucket("landing"),
-            "key": "electricity/training/1996-05 a+b.parquet",
-            "version_id": "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
-            "size": 23755,
-            "sequencer": "00617F08299329D189",  # pragma: allowlist secret
+            "objects": [
+                {
+                    "bucket": NAMES.platform.bucket("landing"),
+                    "key": "electricity/training/1996-05 a+b.parquet",
+                    "version_id": "IYV3p45BT0ac8hjHg1houSdS1a.Mro8e",
+                    "size": 23755,
+                    "sequencer": "00617F08299329D189",  # pragma: allowlist secret
+                }
+            ],
         },
     }
 

@@ -1,4 +1,4 @@
-"""A file of typed rows, screened: every row is in one of the two files, in order, whatever the row groups."""
+"""A file of typed rows, screened: every row is accepted or refused, in order, whatever the row groups."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def written(file: Path, rows: int, group: int) -> Path:
 
 
 def screened(file: Path, folder: Path, table: Table = TABLE) -> tuple[int, pa.Table, pa.Table]:
-    accepted, refused = folder / "accepted", folder / "refused"
-    with QuarantineFile(refused, run="r", source="s", as_of=datetime(1997, 1, 1, tzinfo=UTC)) as quarantine:
-        rows = screen(file, table, accepted, quarantine, held=())
-    return rows, pq.read_table(accepted), pq.read_table(refused)
+    accepted: list[pa.Table] = [parsed_schema(table).empty_table()]
+    with QuarantineFile(folder / "refused", run="r", source="s", as_of=datetime(1997, 1, 1, tzinfo=UTC)) as refused:
+        rows = screen(file, table, accepted.append, refused)
+    return rows, pa.concat_tables(accepted), pq.read_table(folder / "refused")
 
 
 @pytest.mark.parametrize("group", [1, 7, 1000])
-def test_every_row_is_in_one_of_the_files(tmp_path: Path, group: int) -> None:
+def test_every_row_is_accepted_or_refused(tmp_path: Path, group: int) -> None:
     rows, accepted, refused = screened(written(tmp_path / "parsed", 101, group), tmp_path)
     wrong = [n + 1 for n in range(101) if n % 5 == 4]
     assert refused["line"].to_pylist() == [*wrong, 101]
@@ -64,8 +64,8 @@ def test_only_texts_of_few_words_come_as_a_dictionary(tmp_path: Path) -> None:
 
 def test_too_few_good_rows_refuse_all(tmp_path: Path) -> None:
     table = Table(name="t", columns=TABLE.columns, keys=TABLE.keys, minimum_rows=81)
-    rows, accepted, refused = screened(written(tmp_path / "parsed", 101, 10), tmp_path, table)
-    assert (rows, accepted.num_rows, refused.num_rows) == (0, 0, 101)
+    rows, _, refused = screened(written(tmp_path / "parsed", 101, 10), tmp_path, table)
+    assert (rows, refused.num_rows) == (0, 101)
     assert refused["reason"].to_pylist().count("row_count") == 80
 
 

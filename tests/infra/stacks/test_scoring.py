@@ -26,28 +26,46 @@ def states(templates: Templates) -> dict[str, Any]:
     return json.loads("".join(part if isinstance(part, str) else "key" for part in parts))["States"]
 
 
-def test_the_transform_cuts_at_lines_and_keeps_them_together(states: dict[str, Any]) -> None:
+def test_the_transform_sends_each_shard_whole(states: dict[str, Any]) -> None:
     parameters = states["Transform"]["Parameters"]
-    assert parameters["BatchStrategy"] == "MultiRecord"
-    assert parameters["MaxPayloadInMB"] == 6
-    assert parameters["TransformInput"]["SplitType"] == "Line"
-    assert parameters["TransformOutput"]["AssembleWith"] == "Line"
+    assert parameters["BatchStrategy"] == "SingleRecord"
+    assert parameters["TransformInput"]["SplitType"] == parameters["TransformOutput"]["AssembleWith"] == "None"
     assert (
         parameters["TransformInput"]["ContentType"]
         == parameters["TransformOutput"]["Accept"]
-        == "application/jsonlines"
+        == "application/vnd.apache.arrow.stream"
     )
 
 
+def test_the_largest_shard_fits_into_a_request(states: dict[str, Any], templates: Templates) -> None:
+    functions = templates["prod"]["millrace-prod-electricity-ingestion"]["Resources"].values()
+    (validation,) = [
+        found["Properties"]["Environment"]["Variables"]
+        for found in functions
+        if found["Type"] == "AWS::Lambda::Function" and found["Properties"]["FunctionName"].endswith("-validation")
+    ]
+    shard_bytes, payload_mb = (
+        int(validation["MILLRACE_SHARD_BYTES"]),
+        states["Transform"]["Parameters"]["MaxPayloadInMB"],
+    )
+    assert shard_bytes < payload_mb * 2**20 <= 6 * 2**20
+
+
+def test_rows_to_score_are_never_committed(states: dict[str, Any]) -> None:
+    assert states["Feed"]["Result"] == "scoring"
+    assert states["Feed"]["ResultPath"] == "$.detail.feed"
+    assert [name for name, state in states.items() if state.get("Next") == "Ingestion"] == ["Feed", "Hold"]
+
+
 def test_a_drop_is_held_while_there_is_no_champion(states: dict[str, Any]) -> None:
-    held = states["Sharded"]["Choices"][0]
-    assert held["Variable"] == "$.sharding.answer.held"
+    held = states["Readable?"]["Choices"][0]
+    assert held["Variable"] == "$.ingestion.answer.held"
     assert states[held["Next"]]["Type"] == "Wait"
-    assert states[held["Next"]]["Next"] == "Sharding"
+    assert states[held["Next"]]["Next"] == "Ingestion"
 
 
 def test_without_good_rows_nothing_is_transformed_but_delivered(states: dict[str, Any]) -> None:
-    (empty,) = [choice for choice in states["Sharded"]["Choices"] if choice.get("NumericEquals") == 0]
+    (empty,) = [choice for choice in states["Rows?"]["Choices"] if choice.get("NumericEquals") == 0]
     assert empty["Next"] == "Delivery"
 
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from millrace.datasets import commits
 from millrace.datasets.commits import Source, commit, find_commit, rows_in
-from millrace.datasets.existing_keys import held_keys
+from millrace.datasets.existing_keys import held_in_range_of, held_keys
 from millrace.datasets.tables import SOURCE, Lake
 
 SAMPLE = Path(__file__).parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
@@ -72,19 +72,27 @@ def test_the_same_bytes_under_another_key_bring_no_rows(lake: Lake) -> None:
 
 
 def test_a_key_that_came_since_the_validation_is_refused(lake: Lake) -> None:
-    held = commit(lake, "rows", rows(0), source("a.parquet"))
-    refused: list[Any] = []
-    late = commit(lake, "rows", rows(24), source("b.parquet"), checked=None, late=refused.extend)
-    assert (late.rows_added, len(refused), late.rows_total) == (24, 24, 72)
-    assert {row.reason for row in refused} == {"duplicate_key"}
-    trusted = commit(lake, "rows", rows(72, 24), source("c.parquet"), checked=late.snapshot_id)
-    assert (trusted.rows_added, held.rows_total) == (24, 48)
+    commit(lake, "rows", rows(0), source("a.parquet"))
+    late = commit(lake, "rows", rows(24), source("b.parquet"))
+    assert (late.rows_added, late.rows_quarantined, late.rows_total) == (24, 24, 72)
+    assert commit(lake, "rows", rows(24), source("b.parquet")) == late, "as the snapshot's summary says"
 
 
 def test_held_keys_are_read_in_the_range_of_the_drop_only(lake: Lake) -> None:
     commit(lake, "rows", rows(0, 480), source("a.parquet"))
     (keys,) = held_keys(lake, "rows", lake.find("rows"), rows(470, 48))
     assert (keys.columns, len(keys.values)) == (("timestamp",), 10)
+
+
+def test_the_range_of_a_file_is_in_its_footer(lake: Lake, tmp_path: Path) -> None:
+    commit(lake, "rows", rows(0, 480), source("a.parquet"))
+    pq.write_table(rows(470, 48), tmp_path / "drop", row_group_size=20)
+    (found,) = held_in_range_of(lake, "rows", lake.find("rows"), tmp_path / "drop")
+    (expected,) = held_keys(lake, "rows", lake.find("rows"), rows(470, 48))
+    assert found.values.equals(expected.values)
+    pq.write_table(rows(470, 48), tmp_path / "mute", write_statistics=False)
+    (all_keys,) = held_in_range_of(lake, "rows", lake.find("rows"), tmp_path / "mute")
+    assert len(all_keys.values) == 480
 
 
 def test_two_writers_at_once_lose_nothing(lake: Lake) -> None:
@@ -109,7 +117,7 @@ def test_two_writers_of_the_same_bytes_bring_them_once(lake: Lake) -> None:
 def test_a_commit_whose_answer_is_lost_lands_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     commit(lake, "rows", rows(0), source("a.parquet"))
     lose_the_answer_once(lake, monkeypatch)
-    late = commit(lake, "rows", rows(48), source("b.parquet"), checked=None)
+    late = commit(lake, "rows", rows(48), source("b.parquet"))
     assert (late.rows_added, late.rows_total) == (48, 96)
     assert committed(lake).num_rows == 96, "every manifest is still there"
 

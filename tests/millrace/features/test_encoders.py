@@ -120,6 +120,33 @@ def test_a_cell_of_another_kind_is_refused(case: Case, declared: Callable[[], En
         encoder.encode_one({"x": cell})
 
 
+@QUICK
+@given(data=st.data())
+def test_a_table_is_taken_where_each_row_alone_is(
+    case: Case, declared: Callable[[], Encoder], data: st.DataObject
+) -> None:
+    wilder = (
+        st.none() | case.cells | {"number": st.floats(), "boolean": st.booleans(), "category": st.text()}[case.kind]
+    )
+    if case.column.kind != "float64":
+        wilder = st.none() | case.cells | (st.text() if case.column.kind == "string" else st.nothing())
+    cells = data.draw(st.lists(wilder, min_size=1, max_size=12))
+    encoder = declared().fit(case.rows([]))
+
+    def is_taken(cell: object) -> bool:
+        try:
+            encoder.encode_one({"x": cell})
+        except ValueError:
+            return False
+        return True
+
+    assert encoder.takes(case.rows(cells)).tolist() == [is_taken(cell) for cell in cells]
+
+
+def test_a_table_of_another_type_is_not_taken(case: Case, declared: Callable[[], Encoder]) -> None:
+    assert declared().fit(case.rows([])).takes(pa.table({"x": pa.array([b"1"], pa.binary())})).tolist() == [False]
+
+
 def test_what_is_watched_are_columns_of_the_summary(case: Case, declared: Callable[[], Encoder]) -> None:
     rows = case.rows([]).append_column("other", pa.array([], pa.int64()))
     encoder = declared()

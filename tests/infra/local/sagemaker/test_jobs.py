@@ -277,7 +277,7 @@ def transform(
 ) -> Callable[..., dict[str, Any]]:
     """Run a transform of the given objects (by name below the prefix); returns Describe at its end."""
 
-    def run(objects: dict[str, bytes], **more: Any) -> dict[str, Any]:
+    def run(objects: dict[str, bytes], split: str = "Line", **more: Any) -> dict[str, Any]:
         model, name = fresh("model"), fresh("transform")
         for key, body in objects.items():
             client("s3").put_object(Bucket=bucket, Key=f"{name}/in/{key}", Body=body)
@@ -291,10 +291,10 @@ def transform(
             ModelName=model,
             TransformInput={
                 "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/{name}/in/"}},
-                "SplitType": "Line",
+                "SplitType": split,
                 "ContentType": "application/jsonlines",
             },
-            TransformOutput={"S3OutputPath": f"s3://{bucket}/{name}/out", "AssembleWith": "Line"},
+            TransformOutput={"S3OutputPath": f"s3://{bucket}/{name}/out", "AssembleWith": split},
             TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
             **more,
         )
@@ -313,6 +313,20 @@ def test_transform(transform: Any, client: Any, bucket: str, strategy: str, toge
     first = s3.get_object(Bucket=bucket, Key=f"{name}/out/a.jsonl.out")["Body"].read()
     assert first == b"".join(b"%d:%s\n" % (together, letter) for letter in (b"x", b"y", b"z"))
     assert s3.get_object(Bucket=bucket, Key=f"{name}/out/sub/b.jsonl.out")["Body"].read() == b"1:q\n"
+
+
+def test_a_transform_that_splits_nothing_sends_each_object_whole(transform: Any, client: Any, bucket: str) -> None:
+    done = transform({"a.bin": b"x\ny\n", "b.bin": b"z"}, "None", BatchStrategy="SingleRecord")
+    assert done["TransformJobStatus"] == "Completed", done
+    s3, name = client("s3"), done["TransformJobName"]
+    found = [s3.get_object(Bucket=bucket, Key=f"{name}/out/{key}.bin.out")["Body"].read() for key in ("a", "b")]
+    assert found == [b"2:x\n2:y", b"1:z"]
+
+
+def test_an_object_above_the_payload_fails_where_nothing_splits_it(transform: Any) -> None:
+    done = transform({"a.bin": bytes(2**20 + 1)}, "None", BatchStrategy="SingleRecord", MaxPayloadInMB=1)
+    assert done["TransformJobStatus"] == "Failed"
+    assert "larger than MaxPayloadInMB" in done["FailureReason"]
 
 
 def test_a_record_that_the_model_refuses_fails_the_transform(transform: Any) -> None:

@@ -1,4 +1,4 @@
-"""S3's event as EventBridge delivers it, wrapped in a queue message; what it asks for.
+"""A drop: S3's event as EventBridge delivers it in a queue message, and the execution that it starts exactly once.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html"""
 
@@ -7,11 +7,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from millrace.errors import ConflictError
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, execution_of_drop
+from millrace.state.table import State
 
 
 class IntakeError(ValueError):
@@ -73,11 +76,15 @@ def start_of(body: str, names: WorkloadNames) -> Start:
     detail = {
         "workload": names.workload,
         "feed": feed,
-        "bucket": bucket,
-        "key": item.key,
-        "version_id": item.version_id,
-        "size": item.size,
-        "sequencer": item.sequencer,
+        "objects": [
+            {
+                "bucket": bucket,
+                "key": item.key,
+                "version_id": item.version_id,
+                "size": item.size,
+                "sequencer": item.sequencer,
+            }
+        ],
     }
     document = {"cause": event.id, "as_of": event.time.isoformat().replace("+00:00", "Z"), "detail": detail}
     name = execution_of_drop(bucket, item.key, item.version_id)
@@ -92,3 +99,29 @@ def _feed(bucket: str, key: str, names: WorkloadNames) -> str:
         expected = f"s3://{landing}/{names.workload}/<{'|'.join(MACHINE_OF_FEED)}>/<name>"
         raise IntakeError(f"detail.object.key: expected {expected}, came s3://{bucket}/{key}")
     return feed
+
+
+def start(states: Any, state: State, names: WorkloadNames, wanted: Start, *, slots: int) -> bool:
+    """Whether an execution was started or runs already; False when the object had its execution before.
+
+    `states` is boto3's Step Functions client. Raises ConflictError when every slot is taken: the message comes
+    again. The function `cleanup` frees a slot when its execution ends."""
+    holder = names.execution_arn(wanted.machine, wanted.name)
+    if not state.take_slot(wanted.machine, holder=holder, limit=slots):
+        raise ConflictError(f"{names.machine(wanted.machine)}: expected a free slot of {slots}, all are taken")
+    try:
+        states.start_execution(stateMachineArn=names.machine_arn(wanted.machine), name=wanted.name, input=wanted.input)
+    except states.exceptions.ExecutionAlreadyExists:
+        return _runs(states, state, holder)
+    except (BotoCoreError, ClientError):
+        state.free(holder)
+        raise
+    return True
+
+
+def _runs(states: Any, state: State, holder: str) -> bool:
+    """Whether the execution of this name runs still; the slot of one that has ended was freed, and is again."""
+    if states.describe_execution(executionArn=holder)["status"] in ("RUNNING", "PENDING_REDRIVE"):
+        return True
+    state.free(holder)
+    return False

@@ -1,1 +1,0 @@
-"""Accepted rows become one snapshot of their table."""

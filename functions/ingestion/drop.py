@@ -1,0 +1,100 @@
+"""The object of a drop: found, fetched with its digest, and parsed into typed rows."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from millrace.contract.arrow import parsed_schema
+from millrace.contract.schema import Table
+from millrace.datasets.quarantine import QuarantineFile
+from millrace.errors import DropError
+from millrace.files.parsed import Limits
+from millrace.files.sniff import read_drop
+from millrace.messages.ingest import Drop
+from millrace.names import WorkloadNames
+
+PIECE_BYTES = 2**20
+GONE = ("NoSuchKey", "NoSuchVersion", "404")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One version of one object."""
+
+    bucket: str
+    key: str
+    version_id: str
+    """Empty where the newest version is meant."""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}?versionId={self.version_id}"
+
+    @property
+    def version(self) -> dict[str, str]:
+        """As S3's calls take it."""
+        return {"VersionId": self.version_id} if self.version_id else {}
+
+
+def feed_of(drop: Drop, names: WorkloadNames) -> Source:
+    """The folder of the drop's feed in the landing bucket."""
+    return Source(bucket=names.platform.bucket("landing"), key=f"{names.workload}/{drop.feed}/", version_id="")
+
+
+def find(s3: Any, drop: Drop, feed: Source) -> Source:
+    """The object of the drop, or the newest one below `feed`; `s3` is boto3's client.
+
+    Raises DropError `missing` where the feed has none."""
+    if drop.objects:
+        (named,) = drop.objects
+        return Source(bucket=named.bucket or feed.bucket, key=named.key, version_id=named.version_id)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=feed.bucket, Prefix=feed.key)
+    found = [entry for page in pages for entry in page.get("Contents", [])]
+    if not found:
+        raise DropError("missing", f"expected an object below s3://{feed.bucket}/{feed.key}, came none")
+    newest = max(found, key=lambda entry: entry["LastModified"])
+    return Source(bucket=feed.bucket, key=newest["Key"], version_id="")
+
+
+def fetch(s3: Any, source: Source, path: Path, *, most_bytes: int) -> tuple[Source, str]:
+    """The version that was read and the SHA-256 of its bytes, which are in `path` now.
+
+    Raises DropError `missing` when the version is gone, `too_large` before any byte is read. Fewer bytes than S3
+    announced are botocore's IncompleteReadError, and the machine's retry."""
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = s3.get_object(Bucket=source.bucket, Key=source.key, **source.version)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in GONE:
+            raise DropError("missing", f"expected {source.uri}, it is gone") from None
+        raise
+    if answer["ContentLength"] > most_bytes:
+        answer["Body"].close()
+        raise DropError("too_large", f"expected {most_bytes} bytes at most, came {answer['ContentLength']}")
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in answer["Body"].iter_chunks(PIECE_BYTES):
+            digest.update(piece)
+            file.write(piece)
+    return replace(source, version_id=source.version_id or answer.get("VersionId", "")), digest.hexdigest()
+
+
+def parse(drop: Path, table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits) -> int:
+    """The number of typed rows, written to `parsed`; the others went to `refused`, a part at a time.
+
+    Raises DropError as `read_drop`; both files are worthless then."""
+    import pyarrow.parquet as pq
+
+    rows = 0
+    schema = parsed_schema(table)
+    with pq.ParquetWriter(parsed, schema, compression="zstd", write_page_checksum=True) as writer:
+        for part in read_drop(drop, table, limits):
+            if part.rows.num_rows:
+                writer.write_table(part.rows)
+            refused.add(part.unparsable)
+            rows += part.rows.num_rows
+    return rows

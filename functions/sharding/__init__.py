@@ -1,1 +1,0 @@
-"""A scoring drop becomes shards for batch transform."""

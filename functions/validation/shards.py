@@ -1,0 +1,85 @@
+"""Accepted rows as shards for batch transform: Arrow IPC streams of row numbers and the columns that a model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from functions.validation.screening import Quarantine, screen
+from millrace.artefact.batch import ROW, write_stream
+from millrace.contract.arrow import LINE, parsed_schema
+from millrace.contract.schema import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+END_BYTES = 64
+"""Of the mark at the end of a stream, and of what pads its schema."""
+
+
+class Shards:
+    """Rows in order, in streams of at most `limit` bytes; only the one that is being filled is in memory.
+
+    A row that is longer than the limit is a shard of its own. `put` takes the number of the shard and its bytes."""
+
+    def __init__(self, put: Callable[[int, bytes], object], columns: Sequence[str], *, limit: int) -> None:
+        self.number = 0
+        self._put, self._columns, self._limit = put, list(columns), limit
+        self._batches: list[pa.RecordBatch] = []
+        self._bytes = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Add a part of the accepted rows: the contract's columns and `_line`."""
+        import pyarrow as pa
+
+        chosen = rows.select([LINE, *self._columns]).rename_columns([ROW, *self._columns])
+        room = self._limit - chosen.schema.serialize().size - END_BYTES
+        for batch in chosen.combine_chunks().to_batches():
+            for piece in _pieces(batch, room):
+                size = pa.ipc.get_record_batch_size(piece)
+                if self._bytes + size > room:
+                    self.finish()
+                self._batches.append(piece)
+                self._bytes += size
+
+    def finish(self) -> None:
+        """Put what is left; called once more at the end."""
+        if self._batches:
+            self._put(self.number, write_stream(self._batches))
+            self.number += 1
+            self._batches, self._bytes = [], 0
+
+
+def _pieces(batch: pa.RecordBatch, room: int) -> Iterator[pa.RecordBatch]:
+    """The batch in halves of halves, until each fits."""
+    import pyarrow as pa
+
+    if batch.num_rows <= 1 or pa.ipc.get_record_batch_size(batch) <= room:
+        if batch.num_rows:
+            yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _pieces(batch.slice(0, half), room)
+    yield from _pieces(batch.slice(half), room)
+
+
+def stage(parsed: Path, table: Table, accepted: Path, shards: Shards, quarantine: Quarantine) -> tuple[int, int]:
+    """The numbers of accepted and of refused rows; the former are in the file `accepted`, and in `shards`.
+
+    Where the number of rows breaks the contract, `accepted` is empty and the shards are void."""
+    import pyarrow.parquet as pq
+
+    schema = parsed_schema(table)
+    with pq.ParquetWriter(accepted, schema, compression="zstd", write_page_checksum=True) as writer:
+
+        def accept(part: pa.Table) -> None:
+            writer.write_table(part)
+            shards.add(part)
+
+        with quarantine() as refused:
+            rows = screen(parsed, table, accept, refused)
+        shards.finish()
+    if not rows:
+        pq.write_table(schema.empty_table(), accepted)
+    return rows, refused.rows

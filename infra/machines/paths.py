@@ -1,0 +1,53 @@
+"""JSONPaths of message fields, checked against the message's class when the machine is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from millrace.messages.envelope import Message, StepResult
+
+
+def path(message: type[Message], *fields: str, root: str = "$") -> str:
+    """The JSONPath of a field of `message`, whose JSON lies at `root`; further fields go into nested messages.
+
+    `path(Opened, "champion", "version", root="$.budget.answer")` is `$.budget.answer.champion.version`.
+    Raises ValueError when a class on the way has no such field."""
+    found, classes = root, (message,)
+    for field in fields:
+        candidates = [one for one in classes if field in one.model_fields]
+        if not candidates:
+            known = sorted({name for one in classes for name in one.model_fields})
+            where = " or ".join(one.__name__ for one in classes) or f"a value without fields at {found}"
+            raise ValueError(f"path {found}.{field}: expected a field of {where} ({', '.join(known)}), got {field!r}")
+        info = candidates[0].model_fields[field]
+        found = f"{found}.{info.alias or field}"
+        classes = tuple(one for candidate in candidates for one in _messages(candidate.model_fields[field].annotation))
+    return found
+
+
+def _messages(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The classes that a field's JSON object may have; none for a scalar, a list or a mapping."""
+    if get_origin(annotation) in (Union, UnionType):
+        for option in get_args(annotation):
+            yield from _messages(option)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+
+
+@dataclass(frozen=True)
+class Result:
+    """The name under which a machine keeps a step's answer, and the answer's class.
+
+    `BUDGET = Result("budget", Budgeted)`; `BUDGET.path("accepted")` is `$.budget.answer.accepted`."""
+
+    name: str
+    message: type[Message]
+
+    def path(self, *fields: str) -> str:
+        """The JSONPath of a field of the answer. Raises ValueError when the class has no such field."""
+        return path(StepResult[self.message], "answer", *fields, root=f"$.{self.name}")  # type: ignore[name-defined]

@@ -1,0 +1,52 @@
+"""Bodies that are Arrow IPC streams, as batch transform sends them; imported only when one arrives.
+
+The tensors are bit for bit those of the same rows in JSON."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.serving.rows import Refused, Rows, told
+from millrace.artefact.batch import ROW
+from millrace.features import catalogue as encoders
+from millrace.features.catalogue import Features
+from millrace.features.encoder import Encoder
+
+
+def read(body: bytes, features: Features) -> Rows:
+    """The rows of a stream with `row_number` and a column for each of the model's; raises Refused."""
+    try:
+        table = pa.ipc.open_stream(body).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        expected = "an Arrow IPC stream"
+        raise Refused("no Arrow stream", expected=expected, came=str(error)[:200], where="body") from None
+    names = [ROW, *encoders.columns(features)]
+    if sorted(table.column_names) != sorted(names):
+        came = ", ".join(table.column_names)[:200]
+        raise Refused("columns", expected=", ".join(names), came=came, where="body")
+    numbers = table.column(ROW).combine_chunks()
+    if numbers.type != pa.int64() or numbers.null_count or not table.num_rows:
+        came = f"{table.num_rows} of {numbers.type}, {numbers.null_count} nulls"
+        raise Refused("row numbers", expected="int64, one for each row, one row at least", came=came, where=ROW)
+    for encoder in features:
+        _check(encoder, table)
+    return Rows(tensors=encoders.encode(features, table), numbers=numbers)
+
+
+def _check(encoder: Encoder, table: pa.Table) -> None:
+    """Refuse the first row that the encoder does not take, in the words that the same row in JSON gets."""
+    taken_N = encoder.takes(table)
+    if taken_N.all():
+        return
+    at = int(np.argmin(taken_N))
+    row = {name: table[name][at].as_py() for name in encoder.columns}
+    kind = table[encoder.columns[0]].type
+    try:
+        encoder.encode_one(row)
+        expected = f"a column for the encoder {encoder.kind}"
+    except ValueError as error:
+        expected = str(error)
+    came = f"{told(row[encoder.columns[0]])} ({kind})"
+    raise Refused("no such value", expected=expected, came=came, where=f"row {table[ROW][at].as_py()}.{encoder.name}")

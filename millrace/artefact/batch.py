@@ -1,0 +1,82 @@
+"""What a batch transform carries: rows and answers, both as Arrow IPC streams.
+
+The serving container imports this module: no pydantic here, and pyarrow only where a stream is made or read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from millrace.errors import AnswerError
+from millrace.tasks.answer import arrow_type
+from millrace.tasks.binary import Binary
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.tasks.task import AnswerField
+
+CONTENT_TYPE = "application/vnd.apache.arrow.stream"
+ROW = "row_number"
+"""int64: where the row stood in its drop, 1-based; the line of a text file, the row of a Parquet file."""
+ANSWER = {"value": "int32", "probability": "float64", "confidence": "float64"}
+"""The columns of a binary answer beside the row's number, with Arrow's types."""
+VERSION = "model_version"
+"""In the metadata of an answer's schema."""
+
+
+def answer_schema(model_version: str, fields: Sequence[AnswerField] = Binary.answer) -> pa.Schema:
+    """`row_number`, then the fields of an answer; the model's version is in its metadata."""
+    import pyarrow as pa
+
+    columns = [(ROW, pa.int64()), *((field.name, arrow_type(field.kind)) for field in fields)]
+    return pa.schema(columns, metadata={VERSION: model_version})
+
+
+def write_answers(
+    numbers: pa.Array,
+    answers: Mapping[str, npt.NDArray[Any]],
+    *,
+    model_version: str,
+    fields: Sequence[AnswerField] = Binary.answer,
+) -> bytes:
+    """The answers of a task for the row numbers, in order."""
+    import pyarrow as pa
+
+    schema = answer_schema(model_version, fields)
+    columns = [pa.array(answers[field.name], arrow_type(field.kind)) for field in fields]
+    return write_stream([pa.RecordBatch.from_arrays([numbers, *columns], schema=schema)])
+
+
+def write_stream(batches: list[pa.RecordBatch]) -> bytes:
+    """The batches (one at least) as an IPC stream."""
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batches[0].schema) as stream:
+        for batch in batches:
+            stream.write_batch(batch)
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def read_answers(body: bytes, *, model_version: str, fields: Sequence[AnswerField] = Binary.answer) -> pa.Table:
+    """The answers of one shard; AnswerError where they are not what the container promises."""
+    import pyarrow as pa
+
+    try:
+        table = pa.ipc.open_stream(body).read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError) as error:
+        raise AnswerError(f"expected an Arrow stream, got {body[:40]!r} ({error})") from None
+    expected = answer_schema(model_version, fields)
+    if not table.schema.equals(expected):
+        raise AnswerError(f"expected the columns {_told(expected)}, got {_told(table.schema)}")
+    version = (table.schema.metadata or {}).get(VERSION.encode(), b"").decode(errors="replace")
+    if version != model_version:
+        raise AnswerError(f"expected model {model_version!r}, got {version!r}")
+    return table
+
+
+def _told(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)

@@ -1,0 +1,199 @@
+"""A drop to score through ingestion and validation, beside moto's buckets and table, on a real week of rows."""
+
+import hashlib
+import importlib
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from moto import mock_aws
+
+from console.demo.months import file_to_score, months
+from millrace.contract.load import load_contract
+from millrace.state.table import Pointers, State, Version
+
+ROOT = Path(__file__).resolve().parents[3]
+SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
+TABLE = load_contract(ROOT / "workloads" / "electricity").table("scoring")
+LAKE, LANDING = (f"millrace-local-{purpose}-123456789012-eu-west-1" for purpose in ("lake", "landing"))
+RUN = "5b5c7a4e1f"  # pragma: allowlist secret
+STAGING = "electricity/staging/5b5c7a4e1f/"
+QUARANTINE = "electricity/quarantine/feed=scoring/date=1997-01-01/5b5c7a4e1f-refused.parquet"
+CHAMPION = Version(
+    package_arn="arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/3",
+    version="3",
+    model_name="millrace-local-electricity-3",
+    endpoint_config="millrace-local-electricity-3-live",
+    run="r",
+    released_at="1997-01-01T07:00:00Z",
+    baseline_uri="s3://b/k",
+)
+Score = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def limits() -> dict[str, str]:
+    """Of a drop and of a shard."""
+    return {"MILLRACE_DROP_MB": "1", "MILLRACE_SHARD_BYTES": "8000"}
+
+
+@pytest.fixture
+def score(monkeypatch: pytest.MonkeyPatch, limits: dict[str, str]) -> Iterator[Score]:
+    """The two handlers as the machine calls them; the answer of the last one that was called."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "MILLRACE_STAGE": "local",
+        "MILLRACE_ACCOUNT": "123456789012",
+        "MILLRACE_REGION": "eu-west-1",
+        "MILLRACE_WORKLOAD": "electricity",
+        **limits,
+    }.items():
+        monkeypatch.setenv(name, value)
+    context = SimpleNamespace(aws_request_id="1", function_name="s", memory_limit_in_mb=512, invoked_function_arn="arn")
+    names = [f"functions.{function}.handler" for function in ("ingestion", "validation")]
+    for name in names:
+        sys.modules.pop(name, None)
+    with mock_aws():
+        for bucket in (LAKE, LANDING):
+            place = {"LocationConstraint": "eu-west-1"}
+            boto3.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+        boto3.client("s3").put_bucket_versioning(Bucket=LANDING, VersioningConfiguration={"Status": "Enabled"})
+        boto3.client("dynamodb").create_table(
+            TableName="millrace-local-state",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
+        ingestion, validation = (importlib.import_module(name) for name in names)
+
+        def call(*objects: dict[str, str]) -> dict[str, Any]:
+            event = json.loads((ROOT / "events" / "validation.json").read_text())
+            event["state"]["detail"]["objects"] = objects
+            del event["state"]["ingestion"]
+            answer: dict[str, Any] = ingestion.handler(event, context)
+            if answer["held"] or answer["rejected"]:
+                return answer
+            event["state"]["ingestion"] = {"answer": answer}
+            scored: dict[str, Any] = validation.handler(event, context)
+            return scored
+
+        yield call
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def champion(score: Score) -> None:
+    state = State(boto3.client("dynamodb"), table="millrace-local-state", workload="electricity")
+    state.move(Pointers(champion=CHAMPION))
+
+
+def land(body: bytes, name: str = "week.csv") -> dict[str, str]:
+    """The object as a drop names it."""
+    key = f"electricity/scoring/{name}"
+    version: str = boto3.client("s3").put_object(Bucket=LANDING, Key=key, Body=body)["VersionId"]
+    return {"bucket": LANDING, "key": key, "version_id": version}
+
+
+def lake() -> dict[str, bytes]:
+    s3 = boto3.client("s3")
+    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=LAKE).get("Contents", [])]
+    return {key: s3.get_object(Bucket=LAKE, Key=key)["Body"].read() for key in keys}
+
+
+def week() -> bytes:
+    return file_to_score(months(SAMPLE, "1997-01", "1997-01")[0])
+
+
+@pytest.mark.usefixtures("champion")
+def test_every_row_is_in_a_shard_or_in_quarantine(score: Score) -> None:
+    drop = land(week())
+    answer = score(drop)
+    assert answer == {
+        "source": f"s3://{LANDING}/electricity/scoring/week.csv?versionId={drop['version_id']}",
+        "source_digest": hashlib.sha256(week()).hexdigest(),
+        "accepted": 335,
+        "quarantined": 1,
+        "shards": 4,
+        "shards_uri": f"s3://{LAKE}/{STAGING}shards/",
+        "transformed_uri": f"s3://{LAKE}/{STAGING}transformed/",
+        "model_name": "millrace-local-electricity-3",
+        "model_version": "3",
+    }
+    objects = lake()
+    shards = [objects[f"{STAGING}shards/{number:05d}.arrow"] for number in range(4)]
+    assert all(len(body) <= 8_000 for body in shards)
+    rows = pa.concat_tables([pa.ipc.open_stream(body).read_all() for body in shards])
+    accepted = pq.read_table(io.BytesIO(objects[f"{STAGING}accepted.parquet"]))
+    assert rows["row_number"].equals(accepted["_line"])
+    assert rows["row_number"].to_pylist() == [line for line in range(2, 338) if line != 102]
+    assert set(rows.column_names) == {"row_number", *TABLE.names} - {"timestamp"}
+    assert rows["nswprice"].equals(accepted["nswprice"])
+
+
+@pytest.mark.usefixtures("champion")
+def test_the_bad_record_is_kept_with_its_place_and_reason(score: Score) -> None:
+    score(land(week()))
+    (row,) = pq.read_table(io.BytesIO(lake()[QUARANTINE])).to_pylist()
+    assert (row["line"], row["reason"]) == (102, "range")
+    assert "17.5" in row["detail"]
+    assert json.loads(row["raw"])["nswdemand"] == 17.5
+    assert row["quarantined_at"].replace(tzinfo=UTC) == datetime(1997, 1, 1, 8, 0, 12, tzinfo=UTC)
+
+
+@pytest.mark.usefixtures("champion")
+def test_called_again_it_writes_the_same(score: Score) -> None:
+    drop = land(week())
+    first = score(drop)
+    before = lake()
+    land(b"something else")
+    assert score(drop) == first
+    assert lake() == before
+
+
+def test_without_a_champion_the_drop_is_held_and_not_read(score: Score) -> None:
+    answer = score({"bucket": LANDING, "key": "electricity/scoring/never.csv"})
+    assert (answer["held"], answer["rejected"]) == (True, False)
+    assert lake() == {}
+
+
+@pytest.mark.usefixtures("champion")
+def test_what_holds_no_rows_is_quarantined_whole(score: Score) -> None:
+    answer = score(land(b"\x1f\x8b rubbish"))
+    assert (answer["rejected"], answer["reason"]) == (True, "foreign")
+    assert list(lake()) == [QUARANTINE.replace("refused", "drop")]
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_drop_above_the_limit_is_refused_before_it_is_read(score: Score) -> None:
+    answer = score(land(bytes(2**20 + 1)))
+    assert (answer["reason"], answer["source_digest"]) == ("too_large", "")
+    (row,) = pq.read_table(io.BytesIO(lake()[QUARANTINE.replace("refused", "drop")])).to_pylist()
+    assert row["detail"] == "too_large: expected 1048576 bytes at most, came 1048577"
+
+
+@pytest.mark.usefixtures("champion")
+@pytest.mark.parametrize(
+    "gone", [{"version_id": "3sL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY"}, {"key": "electricity/scoring/x"}]
+)
+def test_an_object_that_is_gone_is_rejected(score: Score, gone: dict[str, str]) -> None:
+    assert score(land(week()) | {"version_id": ""} | gone)["reason"] == "missing"
+
+
+@pytest.mark.usefixtures("champion")
+def test_without_an_object_the_newest_drop_is_meant(score: Score) -> None:
+    assert score()["reason"] == "missing"
+    land(b"\x1f\x8b old", "old.csv")
+    newest = land(week(), "new.csv")
+    assert score()["source"].endswith(f"/new.csv?versionId={newest['version_id']}")

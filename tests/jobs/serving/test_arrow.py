@@ -1,0 +1,160 @@
+"""An Arrow stream gives the model the very bits that the same rows give in JSON, and is answered by a stream."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.serving.application import Application
+from jobs.serving.http import Head
+from jobs.serving.rows import FLOAT32_MAX, Reader, Refused
+from jobs.serving.server import Request
+from jobs.serving.settings import Settings
+from millrace.artefact.artefact import read_folder
+from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
+from millrace.artefact.inference import Model
+from millrace.features.boolean import Boolean
+from millrace.features.category import Category
+from millrace.features.number import Number
+
+FEATURES = (
+    Number(name="whole"),
+    Number(name="price"),
+    Number(name="load", optional=True),
+    Category(name="word", words=("a", "b", "é"), optional=True),
+    Boolean(name="open"),
+)
+SCHEMA = pa.schema(
+    [
+        ("row_number", pa.int64()),
+        ("open", pa.bool_()),
+        ("whole", pa.int64()),
+        ("price", pa.float64()),
+        ("load", pa.float32()),
+        ("word", pa.string()),
+    ]
+)
+READER = Reader(FEATURES, arrow=True)
+ROW = {"whole": 3, "price": 0.1, "load": None, "word": "a", "open": True}
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "whole": st.integers(-(2**63), 2**63 - 1),
+            "price": st.floats(-FLOAT32_MAX, FLOAT32_MAX),
+            "load": st.none() | st.floats(allow_nan=False, allow_infinity=False, width=32),
+            "word": st.none() | st.sampled_from(["a", "b", "é"]),
+            "open": st.booleans(),
+        }
+    ),
+    min_size=1,
+)
+
+
+def stream(*found: dict[str, Any], schema: pa.Schema = SCHEMA) -> bytes:
+    cells = [{"row_number": number, **row} for number, row in enumerate(found, 5)]
+    return write_stream([pa.RecordBatch.from_pylist(cells, schema=schema)])
+
+
+@given(rows)
+def test_the_bits_are_those_of_json(found: list[dict[str, Any]]) -> None:
+    arrow = READER.read(stream(*found), CONTENT_TYPE)
+    text = READER.read(json.dumps({"rows": found}).encode(), "application/json")
+    assert arrow.tensors is not None
+    expected = READER.tensors(text.values)
+    assert arrow.tensors.keys() == expected.keys()
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(arrow.tensors[name], tensor)
+        assert arrow.tensors[name].dtype == tensor.dtype
+    assert arrow.numbers is not None
+    assert arrow.numbers.to_pylist() == list(range(5, 5 + len(found)))
+
+
+@pytest.mark.parametrize(
+    ("row", "where"),
+    [
+        ({"price": float("nan")}, "row 6.price"),
+        ({"price": 1e39}, "row 6.price"),
+        ({"price": None}, "row 6.price"),
+        ({"load": float("inf")}, "row 6.load"),
+        ({"word": "c"}, "row 6.word"),
+        ({"open": None}, "row 6.open"),
+    ],
+)
+def test_a_wrong_cell_is_named(row: dict[str, Any], where: str) -> None:
+    with pytest.raises(Refused) as refused:
+        READER.read(stream(ROW, ROW | row, ROW), CONTENT_TYPE)
+    assert (refused.value.status, refused.value.where) == (400, where)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"rubbish",
+        stream(),
+        stream(ROW)[:-40],
+        stream(ROW, schema=SCHEMA.remove(1)),
+        stream(ROW, schema=SCHEMA.append(pa.field("more", pa.int32()))),
+        stream(ROW | {"price": "1"}, schema=SCHEMA.set(3, pa.field("price", pa.string()))),
+        stream(ROW | {"word": 1}, schema=SCHEMA.set(5, pa.field("word", pa.int64()))),
+        stream(ROW, schema=SCHEMA.set(0, pa.field("row_number", pa.int32()))),
+    ],
+)
+def test_another_body_is_refused(body: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        READER.read(body, CONTENT_TYPE)
+    assert refused.value.status == 400
+
+
+def test_only_a_transform_job_reads_streams() -> None:
+    with pytest.raises(Refused) as refused:
+        Reader((Number(name="a"),)).read(b"", CONTENT_TYPE)
+    assert refused.value.status == 415
+    assert Settings.read({"SAGEMAKER_BATCH": "true"}).batch
+    assert not Settings.read({}).batch
+
+
+def request(body: bytes, content_type: str) -> Request:
+    head = Head(
+        method="POST", path="/invocations", content_type=content_type, body_bytes=len(body), stays=True, waits=False
+    )
+    return Request(head=head, body=body)
+
+
+def test_a_stream_is_answered_as_json_is_also_in_one_turn(model_1996: Any) -> None:
+    model = Model(read_folder(model_1996))
+    application = Application(model, Settings(model_version="3", batch=True))
+    names = model.description.columns
+    values = np.random.default_rng(1).random((1500, len(names)))
+    found = [dict(zip(names, row, strict=True)) for row in values.tolist()]
+    schema = pa.schema([("row_number", pa.int64()), *((name, pa.float64()) for name in names)])
+    arrow = request(stream(*found, schema=schema), CONTENT_TYPE)
+    text = request(json.dumps({"rows": found}).encode(), "application/json")
+    (alone,) = application.answer([arrow])
+    together = application.answer([text, arrow])
+    assert [answer.status for answer in together] == [200, 200]
+    assert together[1].body == alone.body
+    assert alone.content_type == CONTENT_TYPE
+    table = read_answers(alone.body, model_version="3")
+    assert table["row_number"].to_pylist() == list(range(5, 1505))
+    predictions = json.loads(together[0].body)["predictions"]
+    for name in ("probability", "confidence"):
+        assert [f"{cell:.9g}" for cell in table[name].to_pylist()] == [f"{one[name]:.9g}" for one in predictions]
+    assert table["value"].to_pylist() == [one["value"] for one in predictions]
+    exact = np.array([one["probability"] for one in predictions], np.float32)
+    assert np.asarray(table["probability"]).astype(np.float32).tobytes() == exact.tobytes()
+
+
+def test_more_rows_than_json_may_hold(model_1996: Any) -> None:
+    model = Model(read_folder(model_1996))
+    application = Application(model, Settings(model_version="3", batch=True))
+    columns = {name: np.linspace(0, 1, 60_000) for name in model.description.columns}
+    body = write_stream(pa.table({"row_number": np.arange(60_000), **columns}).to_batches())
+    (answer,) = application.answer([request(body, CONTENT_TYPE)])
+    assert read_answers(answer.body, model_version="3").num_rows == 60_000
