@@ -79,7 +79,11 @@ def encode(features: Features, rows: pa.Table) -> dict[str, npt.NDArray[Any]]:
     parts: dict[str, list[npt.NDArray[Any]]] = {}
     for encoder in features:
         parts.setdefault(encoder.spec.name, []).append(encoder.encode(rows))
-    return {name: found[0] if len(found) == 1 else np.concatenate(found, axis=1) for name, found in parts.items()}
+    # Arrow's memory is read-only, which torch warns of: what is alone in its tensor is copied then.
+    return {
+        name: np.concatenate(found, axis=1) if len(found) > 1 else np.require(found[0], requirements="W")
+        for name, found in parts.items()
+    }
 
 
 def stack(features: Features, encoded: Sequence[Sequence[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -47,6 +47,13 @@ def test_features_of_one_tensor_lie_side_by_side_in_declared_order() -> None:
     assert catalogue.columns(fitted) == ("hue", "m", "new", "n", "city")
 
 
+def test_a_tensor_of_one_feature_is_writable_as_others_are() -> None:
+    """torch warns of memory that it must not write."""
+    for name in ("n", "hue"):
+        [tensor] = catalogue.encode(declared(name), ROWS).values()
+        assert tensor.flags.writeable
+
+
 def test_what_the_training_rows_tell_is_open_before() -> None:
     assert catalogue.signature(declared("city"))[0].cardinalities == (None,)
 
