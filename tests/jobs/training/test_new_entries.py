@@ -1,0 +1,131 @@
+"""A task, an encoder and a family that the product does not have: one line each in a catalogue, and all roads work."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from jobs.runtime import StopSignal, TrainingPlaces
+from jobs.serving.application import Application
+from jobs.serving.http import Head
+from jobs.serving.server import Request
+from jobs.serving.settings import Settings
+from jobs.training.job import train
+from millrace.artefact.artefact import Artefact, read_folder
+from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
+from millrace.artefact.inference import Model
+from millrace.contract.odcs import check_contract
+from millrace.errors import ArtefactError, WorkloadError
+from millrace.features import catalogue as encoders
+from millrace.features.catalogue import ENCODERS
+from millrace.models.catalogue import FAMILIES
+from millrace.tasks.catalogue import TASKS
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
+from tests.jobs.novelties.count import Count
+from tests.jobs.novelties.linear import Linear
+from tests.jobs.novelties.weekday import Weekday
+from tests.jobs.synthetic import make_rows, write_shop
+
+COLUMNS = ("load", "hue", "city", "open", "at")
+CHANGES: dict[str, Any] = {
+    "prediction": {"features": list(COLUMNS)},
+    "training": {
+        "family": "linear",
+        "parameters": {"epochs": 30, "batch_size": 64, "learning_rate": 0.05},
+        "walk_forward_steps": 1,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def catalogues() -> Iterator[None]:
+    """With one line more in each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TASKS, "count", Count)
+        patch.setitem(ENCODERS, "weekday", Weekday)
+        patch.setitem(FAMILIES, "linear", Linear)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(catalogues: None, training_at: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model folder of the job, run in this process, whose catalogues are changed."""
+    root = tmp_path_factory.mktemp("count")
+    snapshot = write_shop(root, "count", **CHANGES)
+    check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
+    places = TrainingPlaces(root=training_at(root / "ml", snapshot))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        train(places, StopSignal())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return places.model
+
+
+@pytest.fixture
+def artefact(folder: Path) -> Artefact:
+    return read_folder(folder)
+
+
+def test_it_learns_rates(artefact: Artefact) -> None:
+    description, rows = artefact.description, make_rows("count").slice(1300)
+    target_N = description.task.targets(rows["sold"])
+    figures = description.task.metrics(Model(artefact).outputs(encoders.encode(description.features, rows)), target_N)
+    of_mean = description.task.metrics(np.full((len(rows), 1), target_N.mean(), np.float32), target_N)
+    assert figures["loss"] < of_mean["loss"] - 0.15  # type: ignore[operator]
+    assert len(artefact.description.walk_forward) == 1
+
+
+def test_it_answers_rates_in_json_and_in_arrow(artefact: Artefact) -> None:
+    model, rows = Model(artefact), make_rows("count").slice(1300).select(COLUMNS)
+    application = Application(model, Settings(model_version="1", batch=True))
+    task = artefact.description.task
+    expected = task.answers(model.outputs(encoders.encode(artefact.description.features, rows)))
+    cells = [row | {"at": row["at"].isoformat()} for row in rows.to_pylist()]
+    document = json.loads(answered(application, json.dumps({"rows": cells}).encode(), "application/json"))
+    numbered = pa.table({"row_number": pa.array(range(len(rows)), pa.int64()), **dict(zip(COLUMNS, rows, strict=True))})
+    stream = answered(application, write_stream(numbered.to_batches()), CONTENT_TYPE)
+    table = read_answers(stream, model_version="1", fields=task.answer)
+    for field in task.answer:
+        assert table[field.name].to_pylist() == expected[field.name].tolist()
+    assert [one["value"] for one in document["predictions"]] == expected["value"].tolist()
+    assert {one["likeliest"] for one in document["predictions"]} == {"many", None}
+    np.testing.assert_allclose([one["rate"] for one in document["predictions"]], expected["rate"], rtol=1e-8)
+
+
+def answered(application: Application, body: bytes, content_type: str) -> bytes:
+    head = Head(
+        method="POST", path="/invocations", content_type=content_type, body_bytes=len(body), stays=True, waits=False
+    )
+    [answer] = application.answer([Request(head=head, body=body)])
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+def test_a_family_that_does_not_take_the_features_stops_at_synth(catalogues: None, tmp_path: Path) -> None:
+    changes = CHANGES | {"prediction": {"features": ["load"]}}
+    snapshot = write_shop(tmp_path, "count", **changes)
+    with pytest.raises(WorkloadError, match=r"prediction\.features: expected both"):
+        check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
+
+
+@pytest.mark.parametrize("lines", [TASKS, ENCODERS, FAMILIES], ids=["task", "encoder", "family"])
+def test_without_its_line_each_of_them_is_unknown(
+    catalogues: None, folder: Path, lines: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [name] = lines.keys() & {"count", "weekday", "linear"}
+    monkeypatch.delitem(lines, name)
+    snapshot = write_shop(tmp_path, "count", **CHANGES)
+    with pytest.raises(WorkloadError, match="expected"):
+        check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
+    if lines is not FAMILIES:  # a model is asked without its family
+        with pytest.raises(ArtefactError, match=f"got '{name}'"):
+            read_folder(folder)
