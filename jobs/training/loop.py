@@ -18,7 +18,6 @@ import torch
 
 from jobs.runtime import Stopped
 from jobs.training import checkpoint
-from jobs.training.adamw import AdamW
 from jobs.training.loader import Resident
 from millrace.features.signature import Signature
 from millrace.models.parameters import Parameters
@@ -77,7 +76,7 @@ def train(
     settings, task = experiment.parameters, experiment.task
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda":
-        # On CPU each operation here is deterministic as it is, and the call imports a compiler: a second of CPU.
+        # On CPU each operation here is deterministic as it is.
         torch.use_deterministic_algorithms(True)
     torch.manual_seed(settings.seed)
 
@@ -89,7 +88,10 @@ def train(
     steps = len(rows) // size
     weights = sum(parameter.numel() for parameter in network.parameters())
     torch.set_num_threads(1 if size * weights < SMALL_STEP else os.cpu_count() or 1)
-    optimiser = AdamW(network.parameters(), learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
+    # Fused: one call for all weights, six tenths of the time of one call for each.
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
 
     at = checkpoint.Progress(best={name: value.clone() for name, value in predictor.state_dict().items()})
     history: list[Epoch] = []
@@ -112,6 +114,7 @@ def train(
                     raise Stopped(f"in epoch {at.epoch}, after step {at.step} of {steps}")
             batch = rows.batch(order_SB[at.step])
             loss = predictor.loss(network(**batch.tensors), batch.target_B)
+            optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             loss_sum += loss.detach()

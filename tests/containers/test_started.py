@@ -177,9 +177,7 @@ def test_the_inference_image_answers_as_the_model_was_evaluated(run: Run, images
     assert probabilities == pytest.approx(sample["probabilities"], abs=1e-5)
 
 
-def test_the_images_train_and_serve_three_classes_of_words_and_booleans(
-    images: dict[str, Image], tmp_path: Path
-) -> None:
+def test_the_images_train_and_serve_three_classes(images: dict[str, Image], tmp_path: Path) -> None:
     root = training_root(tmp_path / "ml", write_shop(tmp_path, "multiclass", training={"walk_forward_steps": 0}))
     code, output = ended(start(images["training"], root, "train"))
     assert code == 0, output
@@ -281,7 +279,7 @@ def without(name: str, left_out: str, repository: Path) -> Path:
 def test_nothing_of_this_machine_is_in_reach_of_an_image(images: dict[str, Image], tmp_path: Path) -> None:
     for name, absent in (
         ("inference", "torch"),
-        ("inference", "pyarrow"),
+        ("inference", "pydantic"),
         ("processing", "torch"),
         ("training", "boto3"),
     ):

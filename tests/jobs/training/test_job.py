@@ -113,10 +113,8 @@ def test_a_missing_channel_fails_and_says_which(
     assert "data: expected a channel of this name, got ['config']" in (root / "output" / "failure").read_text()
 
 
-@pytest.mark.parametrize("module", ["torch._dynamo", "boto3"])
-def test_slow_or_foreign_imports_stay_out(tmp_path: Path, snapshot_1996: Any, training_at: Any, module: str) -> None:
-    """torch._dynamo costs a second of CPU in each job."""
-    code = f"import sys, jobs.training.job, millrace.models.feedforward.network; sys.exit({module!r} in sys.modules)"
+def test_no_cloud_is_in_reach() -> None:
+    code = "import sys, jobs.training.job, millrace.models.feedforward.network; sys.exit('boto3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
 
 
