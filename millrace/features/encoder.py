@@ -23,8 +23,11 @@ class Encoder(Protocol):
 
     kind: ClassVar[str]
     """Its name in the catalogue."""
-    name: str
-    """The feature's name; for a column that is the column's."""
+
+    @property
+    def name(self) -> str:
+        """The feature's name; for a column that is the column's."""
+        ...
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:

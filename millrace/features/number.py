@@ -67,7 +67,8 @@ class Number:
         if not pa.types.is_integer(cells.type) and not pa.types.is_floating(cells.type):
             return np.zeros(len(cells), np.bool_)
         exact_N = np.from_dlpack(cells.cast(pa.float64(), safe=False).fill_null(0 if self.optional else np.inf))
-        return np.abs(exact_N) <= FLOAT32_MAX
+        is_finite_N: npt.NDArray[np.bool_] = np.abs(exact_N) <= FLOAT32_MAX
+        return is_finite_N
 
     def encode_one(self, row: Mapping[str, Any]) -> list[float]:
         cell = row[self.name]

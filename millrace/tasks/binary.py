@@ -80,7 +80,8 @@ class Binary:
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 
-        return ((output_NW[:, 0] >= THRESHOLD) != (target_N > 0)).astype(np.float64)
+        wrong_N: npt.NDArray[np.float64] = ((output_NW[:, 0] >= THRESHOLD) != (target_N > 0)).astype(np.float64)
+        return wrong_N
 
     def error(self, value: Any, label: Any) -> float:
         return float(int(label == self.positive) != value)

@@ -68,7 +68,8 @@ class Multiclass:
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 
-        return (output_NW.argmax(axis=1) != target_N).astype(np.float64)
+        wrong_N: npt.NDArray[np.float64] = (output_NW.argmax(axis=1) != target_N).astype(np.float64)
+        return wrong_N
 
     def error(self, value: Any, label: Any) -> float:
         return float(str(label) != value)

@@ -60,7 +60,8 @@ class Regression:
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 
-        return np.abs(output_NW[:, 0].astype(np.float64) - target_N)
+        errors_N: npt.NDArray[np.float64] = np.abs(output_NW[:, 0].astype(np.float64) - target_N)
+        return errors_N
 
     def error(self, value: Any, label: Any) -> float:
         return abs(float(value) - float(label))
