@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 from console.environment import Place
 from console.queries.versions import registry_of, state_of
 from millrace.errors import ConflictError, PlaceError
+from millrace.messages.release import Rollback
 from millrace.names import WorkloadNames
-from millrace.release.promotion import Rollback, check_proven, rollback_target
+from millrace.release.promotion import check_proven, rollback_target
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from console.environment import Place
 from millrace.errors import RunError
+from millrace.messages.audit import ResourcesRemoved
 from millrace.names import Platform
 from millrace.state import audit
 
@@ -92,10 +93,10 @@ def _removed(place: Place, execution: str) -> Iterator[str]:
     """A line for each thing that the execution took away, from its records in the audit table."""
     machine = execution.split(":")[6]
     workload = machine.removeprefix(f"{place.platform.prefix}-").removesuffix(MACHINE).replace("-", "_")
-    client, table, who = place.client("dynamodb"), place.platform.audit_table, f"teardown of {execution}"
+    client, table = place.client("dynamodb"), place.platform.audit_table
     for record in audit.read(client, table=table, workload=workload):
-        if record.who == who:
-            yield from (f"{workload}: {found}" for found in record.details["found"])
+        if record.execution == execution and isinstance(record.details, ResourcesRemoved):
+            yield from (f"{workload}: {found}" for found in record.details.found)
 
 
 def _destroy(platform: Platform, destroys: bool, said: Callable[[str], None]) -> None:

@@ -5,75 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import Field
-
 from console.queries.executions import Execution
-from console.queries.versions import Verdict
-from millrace.messages.envelope import Message, Moment
+from millrace.messages.envelope import Message
 from millrace.messages.ingest import Committed
+from millrace.messages.retrain import RetrainingRequest
 
 AnswerT = TypeVar("AnswerT", bound=Message)
-
-
-class Pinned(Message):
-    """The dataset version that a run trains on."""
-
-    run: str
-    snapshot_id: str
-    data_digest: str
-    contract_digest: str
-    code_digest: str
-    rows: int
-    as_of: Moment
-    absorbed: int = 0
-    """Rows that came of decisions whose labels had come."""
-
-
-class Budgeted(Message):
-    accepted: bool
-    reason: str | None = None
-
-
-class Gated(Message):
-    passed: bool
-    verdicts: tuple[Verdict, ...]
-
-    @property
-    def refusals(self) -> tuple[Verdict, ...]:
-        return tuple(verdict for verdict in self.verdicts if not verdict.passed)
-
-
-class Registered(Message):
-    package_arn: str
-    version: str
-
-
-class Guarded(Message):
-    """The guard's decision."""
-
-    accepted: bool
-    reason: str
-    trigger: str
-    sentence: str
-    earliest_next: Moment | None = None
-
-
-class Opened(Message):
-    outcome: str
-    version: str
-    previous_version: str
-    run_name: str
-
-
-class Probed(Message):
-    rows: int
-    sentence: str
-
-
-class Alarmed(Message):
-    """The detail of an alarm's change of state."""
-
-    alarm: str = Field(alias="alarmName")
 
 
 def answer(execution: Execution, state: str, kind: type[AnswerT]) -> AnswerT | None:
@@ -89,8 +26,7 @@ def reason_of(execution: Execution) -> str:
 
 def alarm_of(execution: Execution) -> str:
     """The alarm whose change of state started this execution of `retrain`; empty when none did."""
-    detail = execution.input.get("detail", {})
-    return Alarmed.model_validate(detail).alarm if "alarmName" in detail else ""
+    return RetrainingRequest.model_validate(execution.input.get("detail", {})).alarm or ""
 
 
 def committed_of(execution: Execution) -> Committed | None:

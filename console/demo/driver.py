@@ -117,7 +117,7 @@ class Driver:
         first, last = days[0][0]["timestamp"][:10], days[-1][0]["timestamp"][:10]
         deed = f"predictions:{first}"
         self.answers += [self._ask(client, deed, month, rows) for rows in days]
-        self._did("predictions", f"predictions {first} to {last}: {sum(map(len, days)):,} rows", deed, note)
+        self._did("predictions", f"predictions {first} to {last}", deed, note, outcome=f"{sum(map(len, days)):,} rows")
 
     def _ask(self, client: Any, deed: str, month: str, rows: list[dict[str, Any]]) -> Answer:
         answer = client.invoke(FunctionName=self.names.function("prediction"), Payload=json.dumps({"rows": rows}))
@@ -145,11 +145,12 @@ class Driver:
         self.noted.append(note)
         return note
 
-    def _did(self, kind: str, name: str, step_id: str, note: Noted) -> None:
+    def _did(self, kind: str, subject: str, step_id: str, note: Noted, outcome: str = "") -> None:
         self.deeds.append(
             Step(
                 kind=kind,
-                name=name,
+                subject=subject,
+                outcome=outcome,
                 id=step_id,
                 status="DONE",
                 seconds=self.elapsed_s() - note.wall_s,

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from console.demo.answers import (
-    Budgeted,
-    Gated,
-    Guarded,
-    Opened,
-    Registered,
-    alarm_of,
-    answer,
-    committed_of,
-    reason_of,
-    source_of,
-)
+from console.demo.answers import answer, committed_of, reason_of, source_of
 from console.queries.executions import Execution
 from millrace.messages.ingest import Ingested
-from millrace.messages.monitor import Planned, Published
+from millrace.messages.monitor import MetricsPublished, WindowsPlanned
+from millrace.messages.release import ReleaseStarted
+from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.score import Delivered
+from millrace.messages.train import BudgetChecked, GatesJudged, VersionRegistered
 
 WORDS = {"cool_down": "cool-down", "new_labels": "too few new labels", "runs_per_month": "too many runs this month",
          "running": "one runs already", "no_champion": "no champion yet"}  # fmt: skip
@@ -27,12 +19,26 @@ WORDS = {"cool_down": "cool-down", "new_labels": "too few new labels", "runs_per
 
 def name_of(execution: Execution) -> str:
     """One line, for example `ingest labels/1997-05.csv: 1,488 rows, 48 quarantined`."""
-    subject = f"{execution.machine} {_subject(execution)}".strip()
+    subject, outcome = subject_of(execution), outcome_of(execution)
+    return f"{subject}: {outcome}" if outcome else subject
+
+
+def subject_of(execution: Execution) -> str:
+    """What the execution was about: `train (first)`."""
+    return f"{execution.machine} {_subject(execution)}".strip()
+
+
+def outcome_of(execution: Execution) -> str:
+    """What came of it: `version 1`; empty where there is nothing to add."""
     if not execution.is_good:
-        came = execution.status.lower() + (f", {execution.failure}" if execution.failure else "")
-    else:
-        came = OUTCOMES[execution.machine](execution)
-    return f"{subject}: {came}" if came else subject
+        return execution.status.lower() + (f", {execution.failure}" if execution.failure else "")
+    return OUTCOMES[execution.machine](execution)
+
+
+def is_refused(execution: Execution) -> bool:
+    """Whether a gate refused the model, or the guard the retraining."""
+    gated, guarded = answer(execution, "gating", GatesJudged), answer(execution, "guard", RetrainingDecided)
+    return bool((gated and not gated.passed) or (guarded and not guarded.accepted))
 
 
 def alarm_name(alarm: str) -> str:
@@ -56,7 +62,7 @@ def _subject(execution: Execution) -> str:
         reason = reason_of(execution)
         return f"({reason})" if reason else ""
     if execution.machine == "release":
-        opened = answer(execution, "start_release", Opened)
+        opened = answer(execution, "start_release", ReleaseStarted)
         return f"version {opened.version if opened else execution.input.get('detail', {}).get('version', '')}".strip()
     return source_of(execution)
 
@@ -84,8 +90,8 @@ def _rows(good: int, quarantined: int) -> str:
 
 
 def _trained(execution: Execution) -> str:
-    budgeted, gated = answer(execution, "budget", Budgeted), answer(execution, "gating", Gated)
-    registered = answer(execution, "registration", Registered)
+    budgeted, gated = answer(execution, "budget", BudgetChecked), answer(execution, "gating", GatesJudged)
+    registered = answer(execution, "registration", VersionRegistered)
     if budgeted and not budgeted.accepted:
         return f"not started, {budgeted.reason}"
     if registered:
@@ -94,12 +100,15 @@ def _trained(execution: Execution) -> str:
 
 
 def _released(execution: Execution) -> str:
-    opened = answer(execution, "start_release", Opened)
+    opened = answer(execution, "start_release", ReleaseStarted)
     return "" if opened is None or opened.outcome == "open" else opened.outcome
 
 
 def _monitored(execution: Execution) -> str:
-    planned, published = answer(execution, "plan_windows", Planned), answer(execution, "publish_metrics", Published)
+    planned, published = (
+        answer(execution, "plan_windows", WindowsPlanned),
+        answer(execution, "publish_metrics", MetricsPublished),
+    )
     if published is None:
         return f"nothing new{', ' + planned.reason if planned and planned.reason else ''}"
     ratios = (("drift", published.input_ratio), ("error", published.error_ratio))
@@ -108,7 +117,7 @@ def _monitored(execution: Execution) -> str:
 
 
 def _retrained(execution: Execution) -> str:
-    guarded = answer(execution, "guard", Guarded)
+    guarded = answer(execution, "guard", RetrainingDecided)
     if guarded is None:
         return ""
     if guarded.accepted:
@@ -125,8 +134,3 @@ OUTCOMES: Mapping[str, Callable[[Execution], str]] = {
     "monitor": _monitored,
     "retrain": _retrained,
 }
-
-
-def alarm_step_name(execution: Execution) -> str:
-    """The name of the change of state that started this execution of `retrain`."""
-    return f"alarm: {alarm_name(alarm_of(execution))}"

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from console.demo.answers import alarm_of, object_of
-from console.demo.naming import alarm_step_name, name_of
+from console.demo.naming import alarm_name, is_refused, outcome_of, subject_of
 from console.queries.executions import Execution
 
 
@@ -19,7 +19,8 @@ class Step:
 
     kind: str
     """`put`, `predictions` or `clock` for a deed, `alarm`, or the machine's name."""
-    name: str
+    subject: str
+    """What it is about: `train (first)`."""
     id: str
     status: str
     seconds: float
@@ -30,15 +31,21 @@ class Step:
     """By the clock on the wall, since the demo began to live."""
     event: str | None = None
     """The id of the event that carried the cause."""
+    outcome: str = ""
+    """What came of it: `version 1`."""
+    is_refused: bool = False
+    """A gate refused the model, or the guard the retraining."""
+    alarm: str = ""
+    """The alarm that changed its state, `input drift`; empty for all but an alarm."""
 
     @property
-    def subject(self) -> str:
-        """The name without what came of it: `train (first)`."""
-        return self.name if self.kind == "alarm" else self.name.partition(": ")[0]
+    def name(self) -> str:
+        """`train (first): version 1`."""
+        return f"{self.subject}: {self.outcome}" if self.outcome else self.subject
 
     def as_json(self) -> dict[str, Any]:
         rounded = {"seconds": round(self.seconds, 3), "at_s": round(self.at_s, 3)}
-        return asdict(self) | rounded | {"started": self.started.isoformat()}
+        return asdict(self) | rounded | {"name": self.name, "started": self.started.isoformat()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +77,9 @@ def steps(found: Sequence[Execution], deeds: Sequence[Step], noted: Sequence[Not
         result.append(
             Step(
                 kind=execution.machine,
-                name=name_of(execution),
+                subject=subject_of(execution),
+                outcome=outcome_of(execution),
+                is_refused=is_refused(execution),
                 id=execution.arn,
                 status=execution.status,
                 seconds=execution.seconds,
@@ -125,9 +134,11 @@ class _Causes:
 
 def _alarm(execution: Execution, causes: _Causes, at_s: float) -> Step:
     """The alarm's change of state as a step of its own."""
+    alarm = alarm_name(alarm_of(execution))
     return Step(
         kind="alarm",
-        name=alarm_step_name(execution),
+        subject=f"alarm: {alarm}",
+        alarm=alarm,
         id=str(execution.input["cause"]),
         status=str(execution.input["detail"]["state"]["value"]),
         seconds=0,

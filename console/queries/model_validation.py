@@ -24,6 +24,8 @@ from millrace.contract.schema import Contract
 from millrace.errors import ArtefactError, PlaceError
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
+from millrace.messages.audit import AuditEvent
+from millrace.messages.train import GatesJudged, GateVerdict
 from millrace.names import WorkloadNames
 from millrace.release.promotion import TOLERANCE
 from millrace.state import audit
@@ -51,7 +53,7 @@ class Registered:
     """evaluation.json."""
     sample: bytes
     """sample.json: rows of the test days, and what the graph said to them."""
-    judged: tuple[Mapping[str, Any], ...]
+    judged: tuple[GateVerdict, ...]
     """The verdicts by which the gating let the run pass, from the audit; none: it never did."""
 
 
@@ -170,12 +172,13 @@ def _registered(place: Place, names: WorkloadNames, package: Mapping[str, Any]) 
     )
 
 
-def _judged(place: Place, names: WorkloadNames, run: str) -> Iterator[Mapping[str, Any]]:
-    who = f"gating of {names.execution_arn('train', run)}"
+def _judged(place: Place, names: WorkloadNames, run: str) -> Iterator[GateVerdict]:
+    execution = names.execution_arn("train", run)
     client, table = place.client("dynamodb"), names.platform.audit_table
     for record in audit.read(client, table=table, workload=names.workload):
-        if record.who == who and record.what == "model.passed":
-            yield from record.details["verdicts"]
+        of_this_run = record.execution == execution and record.event == AuditEvent.MODEL_PASSED
+        if of_this_run and isinstance(record.details, GatesJudged):
+            yield from record.details.verdicts
 
 
 def _finding(name: str, check: Check, candidate: Candidate, artefact: Artefact) -> Finding:
@@ -273,7 +276,7 @@ def _gates(candidate: Candidate, _: Artefact) -> str:
     verdicts = judge_all(Evaluation.model_validate_json(known.report), candidate.workload.gates, against=against)
     if not passed(verdicts):
         raise ArtefactError("; ".join(f"{one.name}: {one.sentence}" for one in verdicts if not one.passed))
-    if missing := {one.name for one in verdicts} - {one["name"] for one in known.judged if one["passed"]}:
+    if missing := {one.name for one in verdicts} - {one.name for one in known.judged if one.passed}:
         raise ArtefactError(f"expected a passed verdict of every gate in the audit, missing {sorted(missing)}")
     return f"{len(verdicts)} gates passed then, by the audit, and pass now: {', '.join(one.name for one in verdicts)}"
 

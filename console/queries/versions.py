@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from console.environment import Place
 from millrace.aws.objects import read_object
-from millrace.messages.envelope import Message
+from millrace.messages.audit import AuditEvent, VersionLive
+from millrace.messages.train import GatesJudged, GateVerdict
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.promotion import APPROVED
@@ -24,22 +25,6 @@ Status = Literal["live", "previous", "retired", "registered", "refused"]
 """`retired`: was live; `registered`: not released yet, or its release failed; `refused`: by a gate, has no number."""
 DIGESTS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")
 NEVER = datetime.min.replace(tzinfo=UTC)
-LIVE = ("release.live", "release.rolled_back")
-
-
-class Verdict(Message):
-    """One gate's judgement of the run."""
-
-    name: str
-    passed: bool
-    measured: float | None
-    """None for a number that is none."""
-    bound: float | None
-    sentence: str
-
-
-class _Judged(Message):
-    verdicts: tuple[Verdict, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +46,7 @@ class ModelVersion:
     """Why it was trained: `first`, `alarm`, `schedule` or `command`."""
     live_at: datetime | None
     """When it went live last."""
-    gates: tuple[Verdict, ...]
+    gates: tuple[GateVerdict, ...]
     digests: Mapping[str, str]
     """SHA-256 by what they are of; a refused model has only those of what it was made from."""
 
@@ -108,28 +93,26 @@ def status_of(package: Package, pointers: Pointers) -> Status:
     return "retired" if package.approval == APPROVED else "registered"
 
 
-def find_verdicts(records: Iterable[Record], run: str) -> tuple[Verdict, ...]:
+def find_verdicts(records: Iterable[Record], run: str) -> tuple[GateVerdict, ...]:
     """What the gates said of a run; empty when none judged it."""
     return next((verdicts for name, verdicts, _ in _judged(records) if name == run), ())
 
 
-def run_of(record: Record) -> str:
-    """Name of the execution that a record's function worked for."""
-    return record.who.rpartition(":")[2]
-
-
-def _judged(records: Iterable[Record]) -> Iterator[tuple[str, tuple[Verdict, ...], bool]]:
+def _judged(records: Iterable[Record]) -> Iterator[tuple[str, tuple[GateVerdict, ...], bool]]:
     for record in records:
-        if record.what in ("model.passed", "model.refused"):
-            verdicts = _Judged.model_validate(record.details).verdicts
-            yield run_of(record), verdicts, record.what == "model.passed"
+        if isinstance(record.details, GatesJudged):
+            yield record.run, record.details.verdicts, record.event == AuditEvent.MODEL_PASSED
 
 
 def _registered(
-    package: Package, *, pointers: Pointers, gates: Mapping[str, tuple[Verdict, ...]], records: Iterable[Record]
+    package: Package, *, pointers: Pointers, gates: Mapping[str, tuple[GateVerdict, ...]], records: Iterable[Record]
 ) -> ModelVersion:
     known = package.metadata
-    lived = [one.as_of for one in records if one.what in LIVE and one.details.get("version") == package.version]
+    lived = [
+        record.as_of
+        for record in records
+        if isinstance(record.details, VersionLive) and record.details.version == package.version
+    ]
     return ModelVersion(
         version=package.version,
         status=status_of(package, pointers),
@@ -145,7 +128,7 @@ def _registered(
     )
 
 
-def _refused(run: Run, gates: tuple[Verdict, ...]) -> ModelVersion:
+def _refused(run: Run, gates: tuple[GateVerdict, ...]) -> ModelVersion:
     return ModelVersion(
         version=None,
         status="refused",

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.advance_release.version import Conclusion, version_of
+from functions.advance_release.version import version_of
 from millrace.errors import ConflictError
+from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
+from millrace.messages.envelope import StepInput
+from millrace.messages.handler import handles
+from millrace.messages.release import LiveState, ReleaseAdvanced
 from millrace.release.promotion import LEASE_DAYS, promote, roll_back
 from millrace.release.registry import Registry
 from millrace.settings.advance_release import AdvanceReleaseSettings
 from millrace.state.audit import Record, append
 from millrace.state.table import Pointers, State, Version
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = AdvanceReleaseSettings.parse()
 NAMES = SETTINGS.names
@@ -28,38 +28,46 @@ REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
 
 
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+@handles(StepInput[LiveState])
+def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     """The pointers' revision. Raises ConflictError when the lease or the pointers are another's now."""
-    call = Conclusion.model_validate(event)
     as_of = call.state.as_of
     until = as_of + timedelta(days=LEASE_DAYS)
     if not STATE.take_lease("release", holder=call.execution, as_of=as_of, expires_at=until):
         raise ConflictError(f"{call.execution}: expected the lease of release, another execution took it meanwhile")
-    version = version_of(call, NAMES)
+    version = version_of(call.state, NAMES)
     before = STATE.pointers()
-    after = moved(call, before, version)
+    after = moved(call.state, before, version)
     REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution}")
     written = before if after == before else STATE.move(after)
-    record = Record(
-        who=f"advance_release of {call.execution}",
-        what="release.rolled_back" if call.state.rollback else "release.live",
-        as_of=as_of,
-        cause=call.state.cause,
-        details={"version": version.version, "revision": written.revision} | rollback_details(call),
-    )
-    append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
-    return {"revision": written.revision}
+    kept = record(call, version=version.version, revision=written.revision)
+    append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=kept)
+    return ReleaseAdvanced(revision=written.revision)
 
 
-def moved(call: Conclusion, pointers: Pointers, version: Version) -> Pointers:
-    if call.state.rollback:
-        return roll_back(pointers, version, replaced=call.state.start_release.answer.previous_version)
+def moved(state: LiveState, pointers: Pointers, version: Version) -> Pointers:
+    if state.rollback:
+        return roll_back(pointers, version, replaced=state.start_release.answer.previous_version)
     return promote(pointers, version)
 
 
-def rollback_details(call: Conclusion) -> dict[str, str]:
-    """Who wanted it, why, and which version went."""
-    if call.state.rollback is None:
-        return {}
-    replaced = call.state.start_release.answer.previous_version
-    return {"by": call.state.rollback.who, "reason": call.state.rollback.reason, "replaced": replaced}
+def record(call: StepInput[LiveState], *, version: str, revision: int) -> Record:
+    """The release as the audit table keeps it; of a rollback also who wanted it, why, and which version went."""
+    state, event, details = call.state, AuditEvent.RELEASE_LIVE, VersionLive(version=version, revision=revision)
+    if state.rollback:
+        event = AuditEvent.RELEASE_ROLLED_BACK
+        details = VersionRolledBack(
+            version=version,
+            revision=revision,
+            by=state.rollback.who,
+            reason=state.rollback.reason,
+            replaced=state.start_release.answer.previous_version,
+        )
+    return Record(
+        actor="advance_release",
+        execution=call.execution,
+        event=event,
+        as_of=state.as_of,
+        cause=state.cause,
+        details=details,
+    )

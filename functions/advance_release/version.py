@@ -1,43 +1,20 @@
-"""What the release's state says of the version that it releases."""
+"""The version that a release makes live, from the release's state."""
 
 from __future__ import annotations
 
-from millrace.messages.envelope import ExecutionInput, Message, StepInput, StepResult
+from millrace.messages.release import LiveState
 from millrace.names import WorkloadNames
-from millrace.release.promotion import Rollback
 from millrace.state.table import Version
 
 
-class Opened(Message):
-    package_arn: str
-    version: str
-    previous_version: str
-    run_name: str
-    model_data_url: str
-
-
-class Named(Message):
-    name: str
-
-
-class Releasing(ExecutionInput):
-    start_release: StepResult[Opened]
-    rollback: Rollback | None = None
-    model: Named
-
-
-class Conclusion(StepInput[Releasing]):
-    """The machine's call once the live endpoint serves the version."""
-
-
-def version_of(call: Conclusion, names: WorkloadNames) -> Version:
+def version_of(state: LiveState, names: WorkloadNames) -> Version:
     """The version as the pointers keep it."""
-    opened = call.state.start_release.answer
+    release = state.start_release.answer
     return Version(
-        package_arn=opened.package_arn,
-        version=opened.version,
-        model_name=call.state.model.name,
-        run=opened.run_name,
-        baseline_uri=names.run_uri(opened.run_name, "baseline.json"),
-        model_data_url=opened.model_data_url,
+        package_arn=release.package_arn,
+        version=release.version,
+        model_name=state.model.name,
+        run=release.run_name,
+        baseline_uri=names.run_uri(release.run_name, "baseline.json"),
+        model_data_url=release.model_data_url,
     )

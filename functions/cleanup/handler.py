@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import boto3
 from aws_lambda_powertools import Logger
 from pydantic import Field
 
 from functions.cleanup import alarms, challenger
+from millrace.messages.audit import AuditEvent, ReleaseFailed
 from millrace.messages.envelope import Event, Message
+from millrace.messages.handler import handles
 from millrace.settings.cleanup import CleanupSettings
 from millrace.state.audit import Record, append
 from millrace.state.table import State
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = CleanupSettings.parse()
 NAMES = SETTINGS.names
@@ -24,7 +23,9 @@ SAGEMAKER, CLOUDWATCH, DYNAMODB = (boto3.client(name) for name in ("sagemaker", 
 STATE = State(DYNAMODB, table=NAMES.platform.state_table, workload=SETTINGS.workload)
 
 
-class Ended(Message):
+class ExecutionEnded(Message):
+    """Detail of "Step Functions Execution Status Change"."""
+
     execution: str = Field(alias="executionArn")
     machine: str = Field(alias="stateMachineArn")
     status: Literal["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
@@ -33,24 +34,37 @@ class Ended(Message):
     reason: str | None = Field(default=None, alias="cause")
 
 
+class Freed(Message):
+    """Leases, slots and resources that are free now."""
+
+    freed: tuple[str, ...]
+
+
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+@handles(Event[ExecutionEnded])
+def handler(call: Event[ExecutionEnded]) -> Freed:
     """What was freed; doing it twice does no harm, for the event may come twice."""
-    call = Event[Ended].model_validate(event)
     ended = call.detail
     freed = STATE.free(ended.execution)
     if ended.machine == NAMES.machine_arn("release") and ended.status != "SUCCEEDED":
         freed += clean_up(call)
     LOGGER.info("closed", extra={"execution": ended.execution, "status": ended.status, "freed": freed})
-    return {"freed": freed}
+    return Freed(freed=tuple(freed))
 
 
-def clean_up(call: Event[Ended]) -> list[str]:
+def clean_up(call: Event[ExecutionEnded]) -> list[str]:
     """What a failed release left: written down, then taken away unless another release has begun since."""
     ended = call.detail
-    told = {"status": ended.status, "error": ended.error, "cause": ended.reason, "input": ended.input}
+    failure = ReleaseFailed.model_validate(
+        {"status": ended.status, "error": ended.error, "cause": ended.reason, "input": ended.input}
+    )
     record = Record(
-        who=f"closing of {ended.execution}", what="release.failed", as_of=call.as_of, cause=call.cause, details=told
+        actor="cleanup",
+        execution=ended.execution,
+        event=AuditEvent.RELEASE_FAILED,
+        as_of=call.as_of,
+        cause=call.cause,
+        details=failure,
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
     if STATE.lease("release") is not None:

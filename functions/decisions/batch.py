@@ -12,7 +12,7 @@ from millrace.errors import DecisionError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Message:
+class QueueMessage:
     """One message: decisions, a line each."""
 
     id: str
@@ -28,7 +28,7 @@ class Readable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refusal:
+class UnreadableMessage:
     """A message with a line that is none."""
 
     id: str
@@ -43,15 +43,15 @@ class Object:
     body: bytes
 
 
-def readable(messages: Iterable[Message]) -> tuple[list[Readable], list[Refusal]]:
+def readable(messages: Iterable[QueueMessage]) -> tuple[list[Readable], list[UnreadableMessage]]:
     """The messages that hold only decisions, and those that do not."""
     good: list[Readable] = []
-    bad: list[Refusal] = []
+    bad: list[UnreadableMessage] = []
     for message in messages:
         try:
             good.append(Readable(id=message.id, lines=lines_by_date(message.body.split("\n"))))
         except DecisionError as error:
-            bad.append(Refusal(id=message.id, reason=str(error)))
+            bad.append(UnreadableMessage(id=message.id, reason=str(error)))
     return good, bad
 
 

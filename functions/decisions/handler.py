@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.decisions.batch import Message, objects, readable
+from functions.decisions.batch import QueueMessage, objects, readable
 from millrace.settings.decisions import DecisionsSettings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ S3 = boto3.client("s3")
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
     """The messages that could not be read: SQS gives them again and at last to the dead letters."""
-    messages = [Message(id=record["messageId"], body=record["body"]) for record in event["Records"]]
+    messages = [QueueMessage(id=record["messageId"], body=record["body"]) for record in event["Records"]]
     good, bad = readable(messages)
     for found in objects(SETTINGS.workload, good):
         S3.put_object(

@@ -5,38 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field
-
-from functions.guard.decision import Evidence, Trigger
 from functions.guard.label_count import count_labels
-from millrace.messages.envelope import ExecutionInput, Message, StepInput
+from functions.guard.retraining_decision import Evidence
+from millrace.messages.envelope import StepInput
+from millrace.messages.retrain import RetrainInput
 from millrace.settings.guard import GuardSettings
 from millrace.state.table import State
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
-
-
-class Detail(Message):
-    """Of an alarm's state change, of a request of the monitor, of a schedule; empty for a command."""
-
-    alarm: str | None = Field(default=None, alias="alarmName")
-    alarms: tuple[str, ...] = ()
-    schedule: str | None = None
-
-
-class Request(ExecutionInput):
-    reason: Trigger | None = None
-    detail: Detail = Detail()
-
-    @property
-    def trigger(self) -> Trigger:
-        """What the input says, else what its detail looks like, else a person's command."""
-        if self.reason:
-            return self.reason
-        if self.detail.alarm or self.detail.alarms:
-            return "alarm"
-        return "schedule" if self.detail.schedule else "command"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +27,7 @@ class Sources:
     s3: Any
 
 
-def gather(call: StepInput[Request], sources: Sources) -> Evidence:
+def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
     """The evidence as it stands at the moment that the request names."""
     names, as_of = sources.settings.names, call.state.as_of
     return Evidence(

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.guard.decision import answer, decide, record
-from functions.guard.evidence import Request, Sources, gather
+from functions.guard.evidence import Sources, gather
+from functions.guard.retraining_decision import decide, decided, record
 from millrace.messages.envelope import StepInput
+from millrace.messages.handler import handles
+from millrace.messages.retrain import RetrainingDecided, RetrainInput
 from millrace.settings.guard import GuardSettings
 from millrace.state.audit import append
 from millrace.state.table import State
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = GuardSettings.parse()
 WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload)
@@ -30,9 +28,9 @@ SOURCES = Sources(settings=SETTINGS, workload=WORKLOAD, state=STATE, glue=boto3.
 
 
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+@handles(StepInput[RetrainInput])
+def handler(call: StepInput[RetrainInput]) -> RetrainingDecided:
     """Accepted or refused, why, the earliest next time (null when no clock decides it) and the evidence."""
-    call = StepInput[Request].model_validate(event)
     evidence = gather(call, SOURCES)
     decision = decide(evidence, policy=WORKLOAD.retraining, budget=WORKLOAD.budget)
     if decision.accepted:
@@ -41,7 +39,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             STATE.record_retraining(run=call.execution, as_of=evidence.as_of, labels_total=evidence.labels_total)
         else:  # another execution was faster between the reading and the lease
             decision = decide(gather(call, SOURCES), policy=WORKLOAD.retraining, budget=WORKLOAD.budget)
-    kept = record(evidence, decision, cause=call.state.cause)
+    answer = decided(evidence, decision)
+    kept = record(evidence, answer, cause=call.state.cause)
     append(DYNAMODB, table=SETTINGS.names.platform.audit_table, workload=SETTINGS.workload, record=kept)
-    LOGGER.info(decision.sentence, extra=answer(evidence, decision))
-    return answer(evidence, decision)
+    LOGGER.info(decision.sentence, extra=answer.model_dump(mode="json"))
+    return answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -13,14 +12,12 @@ from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.messages.envelope import ExecutionInput, StepInput
-from millrace.messages.monitor import Planned
+from millrace.messages.handler import handles
+from millrace.messages.monitor import WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
 from millrace.settings.plan_windows import PlanWindowsSettings
 from millrace.state.table import State
 from millrace.workload.load import load_workload
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = PlanWindowsSettings.parse()
 FOLDER = Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload
@@ -32,12 +29,12 @@ STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_tabl
 
 
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+@handles(StepInput[ExecutionInput])
+def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
     """How many windows there are to judge, and where request, decisions, labels and baseline lie."""
-    call = StepInput[ExecutionInput].model_validate(event)
     champion = STATE.champion()
     if champion is None:
-        return Planned(count=0, reason="no champion").model_dump()
+        return WindowsPlanned(count=0, reason="no champion")
     monitors = WORKLOAD.monitors
     windows = plan(
         cursors=Cursors(input=STATE.cursor("monitor"), error=STATE.cursor("monitor-error")),
@@ -47,9 +44,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         in_a_row=monitors.error_windows,
     )
     if not windows:
-        return Planned(count=0, reason="no window is complete").model_dump()
+        return WindowsPlanned(count=0, reason="no window is complete")
     inputs = Inputs(s3=S3, names=SETTINGS.names, run=call.run)
     labels = labels_between(LAKE, WORKLOAD.prediction, windows[0].start, windows[-1].end)
     planned = inputs.write(folder=FOLDER, windows=windows, labels=labels, champion=champion, as_of=call.state.as_of)
     LOGGER.info("windows to judge", extra=planned.model_dump())
-    return planned.model_dump()
+    return planned

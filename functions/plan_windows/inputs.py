@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.decisions.record import prefix
-from millrace.messages.monitor import REQUEST_FILE, AskedWindow, Planned, Request
+from millrace.messages.monitor import REQUEST_FILE, MonitorRequest, WindowsPlanned, WindowToJudge
 from millrace.monitoring.windows import Window, dates
 from millrace.names import WorkloadNames
 from millrace.state.table import Version
@@ -34,14 +34,14 @@ class Inputs:
 
     def write(
         self, *, folder: Path, windows: tuple[Window, ...], labels: pa.Table | None, champion: Version, as_of: datetime
-    ) -> Planned:
+    ) -> WindowsPlanned:
         """Where everything lies; a second run with the same name writes the same again."""
-        request = Request(
+        request = MonitorRequest(
             workload=self.names.workload,
             as_of=as_of,
             model_version=champion.version,
             windows=tuple(
-                AskedWindow(start=w.start, end=w.end, judge_input=w.judge_input, judge_error=w.judge_error)
+                WindowToJudge(start=w.start, end=w.end, judge_input=w.judge_input, judge_error=w.judge_error)
                 for w in windows
             ),
         )
@@ -54,7 +54,7 @@ class Inputs:
             self._put("labels/labels.parquet", _parquet(labels))
         keys = list(self._decisions(windows))
         self._put("manifest.json", json.dumps(self._manifest(keys)).encode())
-        return Planned(
+        return WindowsPlanned(
             count=len(windows),
             decisions=len(keys),
             labels=labels.num_rows if labels else 0,

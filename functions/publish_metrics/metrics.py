@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from millrace.messages.monitor import Report
+from millrace.messages.monitor import MonitorReport
 from millrace.names import WorkloadNames
 
 
-def metrics_of(report: Report) -> list[dict[str, Any]]:
+def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
     """The data of one PutMetricData call: the ratios that there are, and how many windows were judged.
 
     No timestamp: AWS takes it as now; the event time of the windows may be years away."""
@@ -26,7 +26,7 @@ def metrics_of(report: Report) -> list[dict[str, Any]]:
     ]
 
 
-def staying(alarms: Sequence[Mapping[str, Any]], report: Report, names: WorkloadNames) -> tuple[str, ...]:
+def staying(alarms: Sequence[Mapping[str, Any]], report: MonitorReport, names: WorkloadNames) -> tuple[str, ...]:
     """The names of the alarms that were in ALARM before and that the report does not end.
 
     An alarm tells of a change of state only, so nobody else starts a retraining for them again."""

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
 from functions.registration.chain import read_chain
 from millrace.errors import ConflictError
-from millrace.messages.envelope import ExecutionInput, Message, StepInput
+from millrace.messages.envelope import StepInput
+from millrace.messages.handler import handles
+from millrace.messages.train import TrainedState, VersionRegistered
 from millrace.release.registry import Candidate, Registry
 from millrace.settings.registration import RegistrationSettings
 from millrace.state.table import State
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = RegistrationSettings.parse()
 NAMES = SETTINGS.names
@@ -30,18 +28,10 @@ STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, worklo
 REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
 
 
-class TrainingJob(Message):
-    model_data_url: str
-
-
-class Trained(ExecutionInput):
-    training: TrainingJob
-
-
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
+@handles(StepInput[TrainedState])
+def handler(call: StepInput[TrainedState]) -> VersionRegistered:
     """The package's ARN and version. Raises ArtefactError when the chain of digests does not hold."""
-    call = StepInput[Trained].model_validate(event)
     until = call.state.as_of + timedelta(hours=longest_hours(WORKLOAD))
     if not STATE.take_lease("train", holder=call.execution, as_of=call.state.as_of, expires_at=until):
         raise ConflictError(f"{call.execution}: expected the lease of training, another run took it meanwhile")
@@ -56,4 +46,4 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
         metadata=read_chain(S3, NAMES, run=call.run, model_data_url=url),
     )
     package = REGISTRY.register(candidate)
-    return {"package_arn": package.arn, "version": package.version}
+    return VersionRegistered(package_arn=package.arn, version=package.version)

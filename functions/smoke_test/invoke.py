@@ -1,23 +1,12 @@
-"""What the probe asks and what comes back: the HTTP contract of the serving container."""
+"""Invoke the challenger endpoint with the evaluation's sample: the HTTP contract of the serving container."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from millrace.messages.envelope import ExecutionInput, Message, StepResult
-from millrace.release.promotion import Answer
-
-
-class Opened(Message):
-    version: str
-    run_name: str
-
-
-class Serving(ExecutionInput):
-    """The state of a release execution once its challenger stands."""
-
-    start_release: StepResult[Opened]
+from millrace.messages.envelope import Message
+from millrace.release.promotion import EndpointAnswer
 
 
 class Sample(Message):
@@ -27,16 +16,16 @@ class Sample(Message):
     probabilities: tuple[float, ...]
 
 
-class Prediction(Message):
+class SamplePrediction(Message):
     probability: float
 
 
-class Response(Message):
+class EndpointResponse(Message):
     model_version: str
-    predictions: tuple[Prediction, ...]
+    predictions: tuple[SamplePrediction, ...]
 
 
-def ask(client: Any, endpoint: str, sample: Sample) -> Answer:
+def invoke(client: Any, endpoint: str, sample: Sample) -> EndpointAnswer:
     """The endpoint's answer to the sample's rows; `client` is boto3's SageMaker Runtime client."""
     response = client.invoke_endpoint(
         EndpointName=endpoint,
@@ -44,5 +33,7 @@ def ask(client: Any, endpoint: str, sample: Sample) -> Answer:
         Accept="application/json",
         Body=json.dumps({"rows": sample.rows}),
     )
-    came = Response.model_validate_json(response["Body"].read())
-    return Answer(model_version=came.model_version, probabilities=tuple(one.probability for one in came.predictions))
+    came = EndpointResponse.model_validate_json(response["Body"].read())
+    return EndpointAnswer(
+        model_version=came.model_version, probabilities=tuple(one.probability for one in came.predictions)
+    )

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from millrace.aws.objects import split_uri
 from millrace.contract.load import digest, read_document
 from millrace.contract.schema import Contract
 from millrace.datasets.versions import Pin
-from millrace.messages import envelope
+from millrace.messages.train import GateBaseline, TrainInput
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 
 FILES = ("workload.yaml", "contract.yaml")
-
-
-class ExecutionInput(envelope.ExecutionInput):
-    """What the train machine hands to its functions."""
-
-    reason: Literal["first", "alarm", "schedule", "command"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +28,10 @@ class Configuration:
 
 
 def configure(
-    pin: Pin, folder: Path, contract: Contract, *, asked: ExecutionInput, run: str, code_digest: str, champion: bool
+    pin: Pin, folder: Path, contract: Contract, *, given: TrainInput, run: str, code_digest: str, champion: bool
 ) -> Configuration:
     """The run's configuration: after a first champion the gate is non-inferiority to it."""
-    gate: Literal["baseline", "non_inferiority"] = "non_inferiority" if champion else "baseline"
+    gate: GateBaseline = "non_inferiority" if champion else "baseline"
     described = Run(
         run=run,
         snapshot_id=pin.snapshot_id,
@@ -47,8 +41,8 @@ def configure(
         config_digest=digest(read_document(folder / "workload.yaml")),
         code_digest=code_digest,
         rows=pin.rows,
-        as_of=asked.as_of,
-        reason=asked.reason,
+        as_of=given.as_of,
+        reason=given.reason,
         gate=gate,
     )
     files = [(name, (folder / name).read_bytes()) for name in FILES]

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.snapshot.configuration import ExecutionInput, configure, write
+from functions.snapshot.configuration import configure, write
 from millrace.contract.load import load_contract
 from millrace.datasets.late_labels import Absorbed, absorb
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin, pinned
 from millrace.messages.envelope import StepInput
+from millrace.messages.handler import handles
+from millrace.messages.train import DatasetPinned, TrainInput
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.state.table import State
 from millrace.workload.load import load_workload
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = SnapshotSettings.parse()
 NAMES = SETTINGS.names
@@ -31,31 +29,30 @@ STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, worklo
 
 
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The dataset version of this run, its digests and where its files lie; asked again, the same."""
-    call = StepInput[ExecutionInput].model_validate(event)
+@handles(StepInput[TrainInput])
+def handler(call: StepInput[TrainInput]) -> DatasetPinned:
+    """The dataset version of this run, its digests and where its files lie; called again, the same."""
     absorbed = Absorbed(rows=0, unmatched=0, refused=0)
     if pinned(LAKE, call.run) is None:
         absorbed = absorb(LAKE, S3, WORKLOAD.prediction, run=call.run)
-    version, champion = pin(LAKE, call.run), STATE.champion()
     made = configure(
-        version,
+        pin(LAKE, call.run),
         FOLDER,
         LAKE.contract,
-        asked=call.state,
+        given=call.state,
         run=call.run,
         code_digest=SETTINGS.code_digest,
-        champion=champion is not None,
+        champion=STATE.champion() is not None,
     )
     write(S3, NAMES, made)
-    answer = made.run.model_dump(mode="json") | {
-        "snapshot_id": str(version.snapshot_id),  # as text: JSON's numbers are doubles to many readers
-        "absorbed": absorbed.rows,
-        "unmatched": absorbed.unmatched,
-        "refused": absorbed.refused,
-        "manifest_uri": NAMES.run_uri(call.run, "manifest.json"),
-        "config_uri": NAMES.run_uri(call.run, "config", ""),
-        "champion": champion and {"version": champion.version, "model_data_url": champion.model_data_url},
-    }
-    LOGGER.info("pinned", extra={"snapshot": answer})
+    answer = DatasetPinned(
+        **made.run.model_dump(exclude={"snapshot_id"}),
+        snapshot_id=str(made.run.snapshot_id),
+        absorbed=absorbed.rows,
+        unmatched=absorbed.unmatched,
+        refused=absorbed.refused,
+        manifest_uri=NAMES.run_uri(call.run, "manifest.json"),
+        config_uri=NAMES.run_uri(call.run, "config", ""),
+    )
+    LOGGER.info("pinned", extra={"snapshot": answer.model_dump(mode="json")})
     return answer

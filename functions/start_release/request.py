@@ -1,41 +1,14 @@
-"""What the opening is asked and what it answers."""
+"""The names of a release and the answer of `start_release`."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
-
-from pydantic import model_validator
 
 from functions.start_release.endpoints import Standing
-from millrace.messages.envelope import ExecutionInput, Message
-from millrace.release.promotion import Outcome, Rollback
+from millrace.messages.release import ReleaseOutcome, ReleaseStarted
 from millrace.release.registry import Package
 from millrace.state.table import Pointers
-from millrace.workload.rollout import Phase, Phases
-
-
-class Registered(Message):
-    package_arn: str
-
-
-class Rollout(Message):
-    phases: Phases
-
-
-class Opening(ExecutionInput):
-    """The input of a release execution: the package that was registered, or a rollback."""
-
-    detail: Registered | None = None
-    rollback: Rollback | None = None
-    rollout: Rollout
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Opening:
-        if (self.detail is None) == (self.rollback is None):
-            came = "neither" if self.detail is None else "both"
-            raise ValueError(f"expected detail.package_arn (a registered model) or rollback, got {came}")
-        return self
+from millrace.workload.rollout import Phase
 
 
 def label_of(version: str, execution: str) -> str:
@@ -45,27 +18,27 @@ def label_of(version: str, execution: str) -> str:
     return f"v{version}-{hashlib.sha256(execution.encode()).hexdigest()[:6]}"
 
 
-def answer(
+def started(
     package: Package,
     pointers: Pointers,
     *,
     label: str,
     phases: tuple[Phase, ...],
-    outcome: Outcome,
+    outcome: ReleaseOutcome,
     live: Standing,
     challenger: Standing,
-) -> dict[str, Any]:
-    """What the machine's later states read."""
-    return {
-        "outcome": outcome,
-        "label": label,
-        "has_canary": "canary" in phases,
-        "package_arn": package.arn,
-        "version": package.version,
-        "run_name": package.metadata["run"],
-        "image": package.image,
-        "model_data_url": package.model_data_url,
-        "previous_version": pointers.champion.version if pointers.champion else "none",
-        "has_live": live == "in_service",
-        "has_challenger": challenger == "in_service",
-    }
+) -> ReleaseStarted:
+    """The answer that the machine's later states read."""
+    return ReleaseStarted(
+        outcome=outcome,
+        label=label,
+        has_canary="canary" in phases,
+        package_arn=package.arn,
+        version=package.version,
+        run_name=package.metadata["run"],
+        image=package.image,
+        model_data_url=package.model_data_url,
+        previous_version=pointers.champion.version if pointers.champion else "none",
+        has_live=live == "in_service",
+        has_challenger=challenger == "in_service",
+    )

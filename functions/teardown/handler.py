@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from aws_lambda_powertools import Logger
 
 from functions.teardown import endpoints, running, starters, tables, versions
-from millrace.messages.envelope import ExecutionInput, StepInput
+from millrace.messages.audit import AuditEvent, ResourcesRemoved
+from millrace.messages.handler import handles
+from millrace.messages.teardown import TeardownStepDone, TeardownStepInput
 from millrace.settings.teardown import TeardownSettings
 from millrace.state.audit import Record, append
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = TeardownSettings.parse()
 NAMES = SETTINGS.names
@@ -29,25 +27,20 @@ STEPS = {
 }
 
 
-class Step(StepInput[ExecutionInput]):
-    """A machine's call, with the step that it has come to."""
-
-    step: Literal["starters", "running", "endpoints", "versions", "tables"]
-
-
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """How many things the step found; they are gone or on their way, and stand in the audit table."""
-    call = Step.model_validate(event)
+@handles(TeardownStepInput)
+def handler(call: TeardownStepInput) -> TeardownStepDone:
+    """How many resources the step found; they are gone or on their way, and listed in the audit table."""
     found = STEPS[call.step](CLIENT, NAMES)
     LOGGER.info("teardown", extra={"step": call.step, "found": found})
     if found:
         record = Record(
-            who=f"teardown of {call.execution}",
-            what=f"teardown.{call.step}",
+            actor="teardown",
+            execution=call.execution,
+            event=AuditEvent.TEARDOWN_STEP,
             as_of=call.state.as_of,
             cause=call.state.cause,
-            details={"found": found},
+            details=ResourcesRemoved(step=call.step, found=tuple(found)),
         )
         append(CLIENT("dynamodb"), table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
-    return {"found": len(found)}
+    return TeardownStepDone(found=len(found))

@@ -7,9 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from functions.tracking.events import Judged, Trained
+from functions.tracking.events import TrainingJobCompleted
 from millrace.artefact.artefact import Artefact
 from millrace.evaluation.report import Evaluation
+from millrace.messages.events import ModelRefused, ModelRegistered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class Entry:
     finished: bool = False
 
 
-def trained(detail: Trained, artefact: Artefact) -> Entry:
+def trained(detail: TrainingJobCompleted, artefact: Artefact) -> Entry:
     """Hyperparameters, digests and the training curves; a value that is no finite number is left out."""
     description = artefact.description
     epochs = json.loads(artefact.history)
@@ -57,19 +58,20 @@ def trained(detail: Trained, artefact: Artefact) -> Entry:
     )
 
 
-def judged(detail: Judged, report: Evaluation) -> Entry:
+def judged(detail: ModelRegistered | ModelRefused, report: Evaluation) -> Entry:
     """The metrics on the test rows, what the gates said, and the package if there is one."""
     measured = {
         **{name: getattr(report.metrics, name) for name in type(report.metrics).model_fields},
         "latency_p99_ms": report.latency_ms.p99,
         "size_mb": report.size_mb,
     }
+    package = detail if isinstance(detail, ModelRegistered) else None
     return Entry(
         run=detail.run_name,
         tags={
-            "registered": str(bool(detail.package_arn)).lower(),
-            "package_arn": detail.package_arn,
-            "model_version": detail.version,
+            "registered": str(package is not None).lower(),
+            "package_arn": package.package_arn if package else "",
+            "model_version": package.version if package else "",
             **{f"gate_{number}": sentence for number, sentence in enumerate(detail.gates)},
         },
         points=tuple(

@@ -1,13 +1,14 @@
-"""The two kinds of events that are recorded."""
+"""The events that are recorded: of a training job, and the gates' verdicts."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from millrace.messages.envelope import ExecutionInput, Message
+from millrace.messages.events import ModelRefused, ModelRegistered
 
 
-class Output(Message):
+class OutputDataConfig(Message):
     uri: str = Field(alias="S3OutputPath")
 
 
@@ -16,12 +17,12 @@ class HyperParameters(Message):
     """Name of the train execution; the machine gives it to the job."""
 
 
-class Trained(Message):
+class TrainingJobCompleted(Message):
     """Detail of "SageMaker Training Job State Change" with status Completed."""
 
     job: str = Field(alias="TrainingJobName")
     hyperparameters: HyperParameters = Field(alias="HyperParameters")
-    output: Output = Field(alias="OutputDataConfig")
+    output: OutputDataConfig = Field(alias="OutputDataConfig")
     started_ms: int | None = Field(default=None, alias="TrainingStartTime")
     ended_ms: int | None = Field(default=None, alias="TrainingEndTime")
 
@@ -31,15 +32,14 @@ class Trained(Message):
         return f"{self.output.uri.rstrip('/')}/{self.job}/output/model.tar.gz"
 
 
-class Judged(Message):
-    """Detail of our own `model.registered` and `model.refused`."""
+class TrackedEvent(ExecutionInput):
+    """A call of one of the three rules."""
 
-    run_name: str
-    package_arn: str = ""
-    version: str = ""
-    gates: tuple[str, ...] = ()
-    """One sentence per gate."""
+    detail: TrainingJobCompleted | ModelRegistered | ModelRefused
 
 
-class News(ExecutionInput):
-    detail: Trained | Judged
+class RunTracked(Message):
+    """Answer of `tracking`."""
+
+    run: str
+    mlflow_run: str

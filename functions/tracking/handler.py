@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
 from functions.tracking.entries import Entry, judged, trained
-from functions.tracking.events import Judged, News, Trained
+from functions.tracking.events import RunTracked, TrackedEvent, TrainingJobCompleted
 from functions.tracking.mlflow_store import Store
 from functions.tracking.run_ids import RunIds
 from millrace.artefact.artefact import read_archive
 from millrace.aws.objects import download, read_object
 from millrace.evaluation.report import Evaluation
+from millrace.messages.events import ModelRefused, ModelRegistered
+from millrace.messages.handler import handles
 from millrace.settings.tracking import TrackingSettings
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = TrackingSettings.parse()
 LOGGER = Logger()
@@ -28,22 +26,22 @@ IDS = RunIds(s3=S3, names=SETTINGS.names)
 
 
 @LOGGER.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
+@handles(TrackedEvent)
+def handler(event: TrackedEvent) -> RunTracked:
     """The MLflow run that was written; both events of one training write to the same run."""
-    news = News.model_validate(event)
-    entry = _trained(news.detail) if isinstance(news.detail, Trained) else _judged(news.detail)
-    run_id = Store(SETTINGS.tracking_uri, experiment=SETTINGS.workload, ids=IDS).write(entry, at=news.as_of)
+    entry = _trained(event.detail) if isinstance(event.detail, TrainingJobCompleted) else _judged(event.detail)
+    run_id = Store(SETTINGS.tracking_uri, experiment=SETTINGS.workload, ids=IDS).write(entry, at=event.as_of)
     LOGGER.info("recorded", extra={"run": entry.run, "mlflow_run": run_id})
-    return {"run": entry.run, "mlflow_run": run_id}
+    return RunTracked(run=entry.run, mlflow_run=run_id)
 
 
-def _trained(detail: Trained) -> Entry:
+def _trained(detail: TrainingJobCompleted) -> Entry:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.tar.gz"
         download(S3, detail.archive_uri, archive)
         return trained(detail, read_archive(archive))
 
 
-def _judged(detail: Judged) -> Entry:
+def _judged(detail: ModelRegistered | ModelRefused) -> Entry:
     uri = SETTINGS.names.run_uri(detail.run_name, "evaluation", "evaluation.json")
     return judged(detail, Evaluation.model_validate_json(read_object(S3, uri)))

@@ -13,12 +13,22 @@ from infra.constructs.queue import Queue
 from infra.constructs.role import Role
 from infra.constructs.statements import allow
 from infra.context import Context
+from millrace.messages.events import SOURCE, BusEvent
 
 ENVELOPE = events.CfnRule.InputTransformerProperty(
     input_paths_map={"id": "$.id", "time": "$.time", "detail": "$.detail"},
     input_template='{"cause": <id>, "as_of": <time>, "detail": <detail>}',
 )
 """What every machine and function of ours gets: which event, when, what."""
+
+
+def pattern_of(event: type[BusEvent], *, workload: str, **fields: list[Any]) -> dict[str, Any]:
+    """The pattern that matches events of this class and workload whose `fields` have one of the values.
+
+    Raises ValueError when the event has no such field."""
+    if unknown := sorted(fields.keys() - event.model_fields.keys()):
+        raise ValueError(f"{event.detail_type}: expected fields among {sorted(event.model_fields)}, got {unknown}")
+    return {"source": [SOURCE], "detail-type": [event.detail_type], "detail": {"workload": [workload], **fields}}
 
 
 class Rule(Construct):

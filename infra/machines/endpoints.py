@@ -14,14 +14,18 @@ from infra.context import Context
 from infra.instances import has_own_disk
 from infra.machines import jobs, states
 from infra.machines.parameters import checked
+from infra.machines.paths import Result, path
 from infra.machines.states import State
+from millrace.messages.release import LiveState, ReleaseStarted
 
 VARIANT = "main"
 """Constant: guardrails need the same variant name before and after an update."""
 CREATION_S = 60 * 60
-VERSION = "$.start_release.answer.version"
-LABEL = "$.start_release.answer.label"
+RELEASE = Result("start_release", ReleaseStarted)
+VERSION = RELEASE.path("version")
+LABEL = RELEASE.path("label")
 """`v<version>-<execution>`: a version that is released again, by a rollback, gets names of its own."""
+NAMED_CONFIG = "An endpoint's configuration is named by the version and the release that it serves"
 ERRORS_ALARM = "States.Format('{}-errors', $.live_config.name)"
 LATENCY_ALARM = "States.Format('{}-latency', $.live_config.name)"
 """Made for one release: without the dimension EndpointConfigName an alarm mixes the old fleet with the new one."""
@@ -37,8 +41,8 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
         "EnableNetworkIsolation": True,
         "VpcConfig": jobs.vpc(context),
         "PrimaryContainer": {
-            "Image.$": "$.start_release.answer.image",
-            "ModelDataUrl.$": "$.start_release.answer.model_data_url",
+            "Image.$": RELEASE.path("image"),
+            "ModelDataUrl.$": RELEASE.path("model_data_url"),
             "Environment": {"MILLRACE_MODEL_VERSION.$": VERSION},
         },
         "Tags": jobs.tags(context),
@@ -55,7 +59,7 @@ def config(context: Context, *, instances: int, result: str, next_state: str, ki
         "ProductionVariants": [
             {
                 "VariantName": VARIANT,
-                "ModelName.$": "$.model.name",
+                "ModelName.$": path(LiveState, "model", "name"),
                 "InitialInstanceCount": instances,
                 "InstanceType": instance,
                 "InitialVariantWeight": 1,
@@ -85,7 +89,7 @@ def update(
 
 def delete(name: str, *, comment: str, next_state: str) -> State:
     """Its absence is as good: a redrive may come here after the clean-up of the failed release."""
-    state = _sagemaker("aws-sdk:deleteEndpoint", comment, {"EndpointName": name}, None, next_state)
+    state = _sagemaker("deleteEndpoint", comment, {"EndpointName": name}, None, next_state)
     return {**state, "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.absent", "Next": next_state}]}
 
 
@@ -102,7 +106,7 @@ def until_in_service(
             "Endpoints take minutes", seconds=context.settings.poll_s, next_state=f"{prefix} look"
         ),
         f"{prefix} look": _sagemaker(
-            "aws-sdk:describeEndpoint",
+            "describeEndpoint",
             "How far is it?",
             {"EndpointName": name},
             "endpoint",
@@ -182,6 +186,8 @@ def scaling_statements(context: Context) -> list[Statement]:
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"""
     account = f"{context.platform.region}:{context.platform.account}"
+    endpoint = f"arn:aws:sagemaker:{account}:endpoint/{context.names.endpoint}"
+    config = f"arn:aws:sagemaker:{account}:endpoint-config/{context.names.prefix}-v*"
     alarms = [f"arn:aws:cloudwatch:{account}:alarm:{context.names.prefix}-v*"]
     tracking = f"arn:aws:cloudwatch:{account}:alarm:TargetTracking-endpoint/{context.names.endpoint}/*"
     role = (
@@ -207,6 +213,8 @@ def scaling_statements(context: Context) -> list[Statement]:
             on=f"arn:aws:application-autoscaling:{account}:scalable-target/*",
             because="A scalable target is named by an id that Auto Scaling gives",
         ),
+        allow("sagemaker:UpdateEndpointWeightsAndCapacities", on=endpoint),
+        allow("sagemaker:DescribeEndpointConfig", on=config, because=NAMED_CONFIG),
         allow("iam:CreateServiceLinkedRole", on=role, where=linked),
     ]
 
@@ -252,9 +260,8 @@ def _sagemaker(
     next_state: str,
     selected: Mapping[str, str] | None = None,
 ) -> State:
-    """A task on SageMaker; actions that Step Functions has no own integration for go by `aws-sdk:`."""
-    resource = f"aws-sdk:sagemaker:{action.removeprefix('aws-sdk:')}" if "aws-sdk" in action else f"sagemaker:{action}"
-    return _task(resource, comment, parameters, result, next_state, selected)
+    """A task on SageMaker by `aws-sdk:`: Step Functions' own integration does not take every field of these calls."""
+    return _task(f"aws-sdk:sagemaker:{action}", comment, parameters, result, next_state, selected)
 
 
 def _sdk(action: str, comment: str, parameters: Mapping[str, Any], next_state: str) -> State:

@@ -7,6 +7,7 @@ from infra.context import Context
 from infra.machines import states
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition
+from millrace.messages.events import DatasetCommitted, DropRejected
 from millrace.messages.ingest import Committed, Ingested, IngestState
 
 FUNCTIONS = ("ingestion", "validation")
@@ -44,7 +45,7 @@ def definition(context: Context) -> Definition:
             "Committed": states.put_event(
                 bus,
                 workload=context.workload.name,
-                detail_type="dataset.committed",
+                event=DatasetCommitted,
                 detail={f"{field}.$": VALIDATION.path(field) for field in Committed.model_fields},
                 comment="Tell what the table holds now",
                 next_state="Done",
@@ -53,7 +54,7 @@ def definition(context: Context) -> Definition:
             "Rejected": states.put_event(
                 bus,
                 workload=context.workload.name,
-                detail_type="drop.rejected",
+                event=DropRejected,
                 detail={
                     "feed.$": path(IngestState, "detail", "feed"),
                     "key.$": INGESTION.path("source"),

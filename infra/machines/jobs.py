@@ -184,7 +184,6 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
         },
         "EnableManagedSpotTraining": spot,
         "EnableNetworkIsolation": True,
-        "EnableInterContainerTrafficEncryption": False,
         "VpcConfig": vpc(context),
         "Tags": tags(context),
     }

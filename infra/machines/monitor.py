@@ -5,11 +5,16 @@ from __future__ import annotations
 from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import jobs, states
+from infra.machines.paths import Result
 from infra.machines.states import Definition, State
+from millrace.messages.events import RetrainRequested
+from millrace.messages.monitor import MetricsPublished, WindowsPlanned
 
 FUNCTIONS = ("plan_windows", "publish_metrics")
 JOB_ROLE = "drift-job"
 JOB_MINUTES = 60
+WINDOWS = Result("plan_windows", WindowsPlanned)
+METRICS = Result("publish_metrics", MetricsPublished)
 TIMEOUT_S = 4 * 3600
 
 
@@ -27,12 +32,12 @@ def definition(context: Context) -> Definition:
             "Windows": states.invoke(
                 function("plan_windows"),
                 comment="Find the complete windows since the cursors, list their decisions, write their labels",
-                result="plan_windows",
+                result=WINDOWS,
                 next_state="Anything new?",
             ),
             "Anything new?": states.choice(
                 "Is there a champion, and a window that is not judged yet?",
-                [({"Variable": "$.plan_windows.answer.count", "NumericEquals": 0}, "Nothing new")],
+                [({"Variable": WINDOWS.path("count"), "NumericEquals": 0}, "Nothing new")],
                 otherwise="Drift",
             ),
             "Nothing new": states.succeed("Nothing to judge; the cursors stay"),
@@ -40,19 +45,19 @@ def definition(context: Context) -> Definition:
             "Publication": states.invoke(
                 function("publish_metrics"),
                 comment="Put the metrics, move the cursors forward, look for alarms that stay in ALARM",
-                result="publish_metrics",
+                result=METRICS,
                 next_state="Still alarmed?",
             ),
             "Still alarmed?": states.choice(
                 "Alarms tell of a change of state only: does one stay, so that nobody else asks the guard?",
-                [(states.is_true("$.publish_metrics.answer.ask_guard"), "Ask the guard")],
+                [(states.is_true(METRICS.path("ask_guard")), "Ask the guard")],
                 otherwise="Watched",
             ),
             "Ask the guard": states.put_event(
                 context.platform.bus_arn,
                 workload=context.workload.name,
-                detail_type="retrain.requested",
-                detail={"alarms.$": "$.publish_metrics.answer.alarms"},
+                event=RetrainRequested,
+                detail=states.fields(METRICS, "alarms"),
                 comment="Ask for a retraining; the guard weighs it",
                 next_state="Watched",
             ),
@@ -62,7 +67,6 @@ def definition(context: Context) -> Definition:
 
 
 def _drift(context: Context) -> State:
-    answer = "$.plan_windows.answer"
     return jobs.processing(
         context,
         comment="Judge the windows' input and error against the champion's baseline",
@@ -70,12 +74,12 @@ def _drift(context: Context) -> State:
         role_arn=context.names.role_arn(JOB_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
-            jobs.given("config", f"{answer}.config_uri"),
-            jobs.given("baseline", f"{answer}.baseline_uri"),
-            jobs.given("decisions", f"{answer}.manifest_uri", manifest=True),
-            jobs.given("labels", f"{answer}.labels_uri"),
+            jobs.given("config", WINDOWS.path("config_uri")),
+            jobs.given("baseline", WINDOWS.path("baseline_uri")),
+            jobs.given("decisions", WINDOWS.path("manifest_uri"), manifest=True),
+            jobs.given("labels", WINDOWS.path("labels_uri")),
         ],
-        outputs=[jobs.made("report", f"{answer}.report_uri")],
+        outputs=[jobs.made("report", WINDOWS.path("report_uri"))],
         minutes=JOB_MINUTES,
         result="drift",
         next_state="Publication",

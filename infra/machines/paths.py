@@ -15,9 +15,10 @@ from millrace.messages.envelope import Message, StepResult
 def path(message: type[Message], *fields: str, root: str = "$") -> str:
     """The JSONPath of a field of `message`, whose JSON lies at `root`; further fields go into nested messages.
 
-    `path(Opened, "champion", "version", root="$.budget.answer")` is `$.budget.answer.champion.version`.
+    `path(BudgetChecked, "champion", "version", root="$.budget.answer")` is `$.budget.answer.champion.version`.
     Raises ValueError when a class on the way has no such field."""
-    found, classes = root, (message,)
+    found = root
+    classes: tuple[type[BaseModel], ...] = (message,)
     for field in fields:
         candidates = [one for one in classes if field in one.model_fields]
         if not candidates:
@@ -43,7 +44,7 @@ def _messages(annotation: Any) -> Iterator[type[BaseModel]]:
 class Result:
     """The name under which a machine keeps a step's answer, and the answer's class.
 
-    `BUDGET = Result("budget", Budgeted)`; `BUDGET.path("accepted")` is `$.budget.answer.accepted`."""
+    `BUDGET = Result("budget", BudgetChecked)`; `BUDGET.path("accepted")` is `$.budget.answer.accepted`."""
 
     name: str
     message: type[Message]

@@ -9,12 +9,18 @@ from __future__ import annotations
 from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import endpoints, states
+from infra.machines.endpoints import RELEASE
+from infra.machines.paths import Result
 from infra.machines.states import Definition, State
 from millrace.errors import WorkloadError
+from millrace.messages.events import ModelReleased
+from millrace.messages.release import ReleaseAdvanced, SmokeTested
 from millrace.workload.declaration import Workload
 
 FUNCTIONS = ("start_release", "smoke_test", "advance_release")
 MODEL_ROLE = "model"
+SMOKE_TEST = Result("smoke_test", SmokeTested)
+ADVANCE = Result("advance_release", ReleaseAdvanced)
 TIMEOUT_S = 42 * 24 * 3600
 """Of a release with the releases before it that it waits for."""
 TURN_POLLS_S = 3600
@@ -56,7 +62,7 @@ def _check(workload: Workload) -> None:
 
 def _opening(context: Context) -> dict[str, State]:
     rollout = {"phases": list(context.workload.rollout.phases)}
-    outcome = "$.start_release.answer.outcome"
+    outcome = RELEASE.path("outcome")
     return {
         **states.defaults(
             {"cause": "console", "as_of.$": "$$.Execution.StartTime", "rollout": rollout}, next_state="Opening"
@@ -64,14 +70,14 @@ def _opening(context: Context) -> dict[str, State]:
         "Opening": states.invoke(
             context.names.function_arn("start_release"),
             comment="One release at a time; read the package and what stands under the endpoint names",
-            result="start_release",
+            result=RELEASE,
             next_state="Open?",
         ),
         "Open?": states.choice(
             "Is it this release's turn?",
             [
-                ({"Variable": outcome, "StringEquals": "open"}, "Model"),
-                ({"Variable": outcome, "StringEquals": "done"}, "Nothing to do"),
+                (states.equals(outcome, "open"), "Model"),
+                (states.equals(outcome, "done"), "Nothing to do"),
             ],
             otherwise="Its turn comes",
         ),
@@ -91,7 +97,7 @@ def _challenger(context: Context) -> dict[str, State]:
         ),
         "Challenger stands?": states.choice(
             "Did an earlier release leave a challenger?",
-            [(states.is_true("$.start_release.answer.has_challenger"), "Update challenger")],
+            [(states.is_true(RELEASE.path("has_challenger")), "Update challenger")],
             otherwise="Create challenger",
         ),
         "Create challenger": endpoints.create(
@@ -109,12 +115,12 @@ def _challenger(context: Context) -> dict[str, State]:
         "Probe": states.invoke(
             context.names.function_arn("smoke_test"),
             comment="No traffic for a version that has not answered real rows as its evaluation did",
-            result="smoke_test",
+            result=SMOKE_TEST,
             next_state="Answered?",
         ),
         "Answered?": states.choice(
             "Were the answers right?",
-            [(states.is_true("$.smoke_test.answer.passed"), "Live config")],
+            [(states.is_true(SMOKE_TEST.path("passed")), "Live config")],
             otherwise="Probe refused",
         ),
         "Probe refused": states.fail(
@@ -133,7 +139,7 @@ def _live(context: Context) -> dict[str, State]:
         ),
         "Live stands?": states.choice(
             "Is there a live endpoint to update?",
-            [(states.is_true("$.start_release.answer.has_live"), "Alarm on errors")],
+            [(states.is_true(RELEASE.path("has_live")), "Alarm on errors")],
             otherwise="Create live",
         ),
         "Create live": endpoints.create(
@@ -143,7 +149,7 @@ def _live(context: Context) -> dict[str, State]:
         "Alarm on latency": endpoints.latency_alarm(context, next_state="Canary?"),
         "Canary?": states.choice(
             "Does the rollout begin with a canary?",
-            [(states.is_true("$.start_release.answer.has_canary"), "Update live by canary")],
+            [(states.is_true(RELEASE.path("has_canary")), "Update live by canary")],
             otherwise="Update live",
         ),
         "Update live by canary": endpoints.update(
@@ -183,7 +189,7 @@ def _conclusion(context: Context) -> dict[str, State]:
         "Conclusion": states.invoke(
             context.names.function_arn("advance_release"),
             comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
-            result="advance_release",
+            result=ADVANCE,
             next_state="Delete challenger",
         ),
         "Delete challenger": endpoints.delete(
@@ -191,19 +197,15 @@ def _conclusion(context: Context) -> dict[str, State]:
         ),
         "Updated?": states.choice(
             "Were there alarms of this release?",
-            [(states.is_true("$.start_release.answer.has_live"), "Delete alarms")],
+            [(states.is_true(RELEASE.path("has_live")), "Delete alarms")],
             otherwise="Released",
         ),
         "Delete alarms": endpoints.delete_alarms(next_state="Released"),
         "Released": states.put_event(
             context.platform.bus_arn,
             workload=context.workload.name,
-            detail_type="model.released",
-            detail={
-                "package_arn.$": "$.start_release.answer.package_arn",
-                "version.$": "$.start_release.answer.version",
-                "previous_version.$": "$.start_release.answer.previous_version",
-            },
+            event=ModelReleased,
+            detail=states.fields(RELEASE, "package_arn", "version", "previous_version"),
             comment="Tell who is live",
             next_state="Live",
         ),
@@ -221,7 +223,6 @@ def statements(context: Context) -> list[Statement]:
     account = f"{context.platform.region}:{context.platform.account}"
     model, passed = f"arn:aws:sagemaker:{account}:model/{names.prefix}-v*", "sagemaker.amazonaws.com"
     config = f"arn:aws:sagemaker:{account}:endpoint-config/{names.prefix}-v*"
-    named = "An endpoint's configuration is named by the version and the release that it serves"
     stood = [f"arn:aws:sagemaker:{account}:endpoint/{name}" for name in (names.endpoint, names.challenger)]
     return [
         allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
@@ -233,8 +234,10 @@ def statements(context: Context) -> list[Statement]:
             because="A model is named by its version and release",
         ),
         allow("iam:PassRole", on=names.role_arn(MODEL_ROLE), where={"StringEquals": {"iam:PassedToService": passed}}),
-        allow("sagemaker:CreateEndpointConfig", "sagemaker:AddTags", on=config, because=named),
-        allow("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*stood, config], because=named),
+        allow("sagemaker:CreateEndpointConfig", "sagemaker:AddTags", on=config, because=endpoints.NAMED_CONFIG),
+        allow(
+            "sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*stood, config], because=endpoints.NAMED_CONFIG
+        ),
         allow("sagemaker:DescribeEndpoint", on=stood),
         allow("sagemaker:DeleteEndpoint", on=f"arn:aws:sagemaker:{account}:endpoint/{names.challenger}"),
         allow("kms:CreateGrant", on=context.key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}}),

@@ -6,9 +6,13 @@ from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import states
 from infra.machines.parameters import checked
+from infra.machines.paths import Result
 from infra.machines.states import Definition, State
+from millrace.messages.events import RetrainAccepted, RetrainDecision, RetrainRefused
+from millrace.messages.retrain import RetrainingDecided
 from millrace.workload.training_cost import longest_hours
 
+GUARD = Result("guard", RetrainingDecided)
 CHILD = (
     "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"
 )
@@ -28,14 +32,14 @@ def definition(context: Context) -> Definition:
             "Guard": states.invoke(
                 context.names.function_arn("guard"),
                 comment="Weigh lease, cool-down, runs in the month, budget and new labels",
-                result="guard",
+                result=GUARD,
                 next_state="Accepted?",
             ),
             "Accepted?": states.choice(
-                "May it start?", [(states.is_true("$.guard.answer.accepted"), "Accepted")], otherwise="Refused"
+                "May it start?", [(states.is_true(GUARD.path("accepted")), "Accepted")], otherwise="Refused"
             ),
-            "Accepted": _decision(context, "retrain.accepted", next_state="Train"),
-            "Refused": _decision(context, "retrain.refused", next_state="Not retrained"),
+            "Accepted": _decision(context, RetrainAccepted, next_state="Train"),
+            "Refused": _decision(context, RetrainRefused, next_state="Not retrained"),
             "Train": _train(context),
             "Retrained": states.succeed("The training has ended; its gates have decided about the model"),
             "Not retrained": states.succeed("Refused, with the earliest next time"),
@@ -43,13 +47,12 @@ def definition(context: Context) -> Definition:
     )
 
 
-def _decision(context: Context, detail_type: str, *, next_state: str) -> State:
-    words = ("reason", "trigger", "sentence", "earliest_next", "evidence")
+def _decision(context: Context, event: type[RetrainDecision], *, next_state: str) -> State:
     return states.put_event(
         context.platform.bus_arn,
         workload=context.workload.name,
-        detail_type=detail_type,
-        detail={f"{word}.$": f"$.guard.answer.{word}" for word in words},
+        event=event,
+        detail=states.fields(GUARD, "reason", "trigger", "sentence", "earliest_next", "evidence"),
         comment="Tell what the guard decided and on which evidence",
         next_state=next_state,
     )
@@ -67,7 +70,7 @@ def _train(context: Context) -> State:
                 "Input": {
                     "cause.$": "$.cause",
                     "as_of.$": "$.as_of",
-                    "reason.$": "$.guard.answer.trigger",
+                    "reason.$": GUARD.path("trigger"),
                     "detail.$": "$.detail",
                     "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id",
                 },

@@ -8,6 +8,7 @@ from infra.machines import jobs, states
 from infra.machines.paths import Result
 from infra.machines.states import Definition
 from millrace.artefact.batch import CONTENT_TYPE
+from millrace.messages.events import DropRejected, ScoresDelivered
 from millrace.messages.ingest import Ingested
 from millrace.messages.score import Delivered, Sharded
 
@@ -59,7 +60,7 @@ def definition(context: Context) -> Definition:
             "Rejected": states.put_event(
                 context.platform.bus_arn,
                 workload=context.workload.name,
-                detail_type="drop.rejected",
+                event=DropRejected,
                 detail={
                     "feed": "scoring",
                     "key.$": INGESTION.path("source"),
@@ -101,7 +102,7 @@ def definition(context: Context) -> Definition:
             "ScoresDelivered": states.put_event(
                 context.platform.bus_arn,
                 workload=context.workload.name,
-                detail_type="scores.delivered",
+                event=ScoresDelivered,
                 detail={f"{field}.$": DELIVERY.path(field) for field in Delivered.model_fields},
                 comment="Tell where the predictions are",
                 next_state="Delivered",

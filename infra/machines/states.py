@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.machines.paths import Result
+from millrace.messages.events import SOURCE, BusEvent
 
 State = dict[str, Any]
 Definition = dict[str, Any]
@@ -103,27 +104,37 @@ def invoke(
 
 
 def put_event(
-    bus_arn: str, *, workload: str, detail_type: str, detail: Mapping[str, Any], comment: str, next_state: str | None
+    bus_arn: str,
+    *,
+    workload: str,
+    event: type[BusEvent],
+    detail: Mapping[str, Any],
+    comment: str,
+    next_state: str | None,
 ) -> State:
-    """Put one event of ours on the bus; `detail` may hold `.$` keys. The answer (the event's id) lands at `$.event`."""
+    """Put one event of ours on the bus; `detail` may hold `.$` keys. The answer (the event's id) lands at `$.event`.
+
+    Raises ValueError when the detail's keys are not the fields of the event's class."""
+    whole = {"workload": workload, "run.$": "$$.Execution.Id", "cause.$": "$.cause", **detail}
+    expected, came = set(event.model_fields), {key.removesuffix(".$") for key in whole}
+    if expected != came:
+        raise ValueError(f"{event.detail_type}: expected the fields {sorted(expected)}, got {sorted(came)}")
     return {
         "Type": "Task",
         "Comment": comment,
         "Resource": "arn:aws:states:::events:putEvents",
         "Parameters": {
-            "Entries": [
-                {
-                    "EventBusName": bus_arn,
-                    "Source": "millrace",
-                    "DetailType": detail_type,
-                    "Detail": {"workload": workload, "run.$": "$$.Execution.Id", "cause.$": "$.cause", **detail},
-                }
-            ]
+            "Entries": [{"EventBusName": bus_arn, "Source": SOURCE, "DetailType": event.detail_type, "Detail": whole}]
         },
         "ResultPath": "$.event",
         "Retry": [retry("States.TaskFailed")],
         **to(next_state),
     }
+
+
+def fields(result: Result, *names: str) -> dict[str, str]:
+    """Detail keys that copy fields of a step's answer: `{"version.$": "$.registration.answer.version"}`."""
+    return {f"{name}.$": result.path(name) for name in names}
 
 
 def choice(comment: str, branches: Sequence[tuple[State, str]], *, otherwise: str) -> State:
@@ -138,6 +149,10 @@ def choice(comment: str, branches: Sequence[tuple[State, str]], *, otherwise: st
 
 def is_true(path: str) -> State:
     return {"Variable": path, "BooleanEquals": True}
+
+
+def equals(path: str, value: str) -> State:
+    return {"Variable": path, "StringEquals": value}
 
 
 def succeed(comment: str) -> State:

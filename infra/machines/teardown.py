@@ -8,9 +8,11 @@ from __future__ import annotations
 from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import states
+from infra.machines.paths import Result
 from infra.machines.states import Definition, State
+from millrace.messages.teardown import TeardownStep, TeardownStepDone
 
-STEPS = {
+STEPS: dict[TeardownStep, str] = {
     "starters": "Rules, schedules and the queue of drops are switched off: nothing starts anew",
     "running": "Executions and jobs are stopped",
     "endpoints": "Endpoints and their scaling go: they cost by the hour",
@@ -23,11 +25,11 @@ TIMEOUT_S = 6 * 3600
 
 def definition(context: Context) -> Definition:
     """The definition. Input: none is needed; the buckets, the tables and the audit are not touched."""
-    steps = [*STEPS, "Torn down"]
+    following = [*(step.capitalize() for step in STEPS), "Torn down"][1:]
     found = {
         name: state
-        for step, next_state in zip(STEPS, steps[1:], strict=True)
-        for name, state in _step(context, step, next_state.capitalize()).items()
+        for step, next_state in zip(STEPS, following, strict=True)
+        for name, state in _step(context, step, next_state).items()
     }
     return states.machine(
         f"Tear {context.workload.name} down: what starts, runs and costs goes, data and audit stay",
@@ -41,14 +43,14 @@ def definition(context: Context) -> Definition:
     )
 
 
-def _step(context: Context, step: str, next_state: str) -> dict[str, State]:
-    name = step.capitalize()
-    nothing = {"Variable": f"$.{step}.answer.found", "NumericEquals": 0}
+def _step(context: Context, step: TeardownStep, next_state: str) -> dict[str, State]:
+    name, result = step.capitalize(), Result(step, TeardownStepDone)
+    nothing = {"Variable": result.path("found"), "NumericEquals": 0}
     return {
         name: states.invoke(
             context.names.function_arn("teardown"),
             comment=STEPS[step],
-            result=step,
+            result=result,
             next_state=f"{name} gone?",
             extra={"step": step},
         ),

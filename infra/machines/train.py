@@ -5,11 +5,27 @@ from __future__ import annotations
 from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.machines import jobs, states
+from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
+from millrace.messages.envelope import Event
+from millrace.messages.events import DatasetCommitted, ModelRefused, ModelRegistered, TrainingRefused
+from millrace.messages.train import (
+    BudgetChecked,
+    DatasetPinned,
+    GatesJudged,
+    TrainedState,
+    TrainInput,
+    VersionRegistered,
+)
 from millrace.workload.training_cost import EVALUATION_MINUTES, longest_hours
 
 FUNCTIONS = ("snapshot", "budget", "gating", "registration")
 TRAINING_ROLE, EVALUATION_ROLE = "training-job", "evaluation-job"
+SNAPSHOT = Result("snapshot", DatasetPinned)
+BUDGET = Result("budget", BudgetChecked)
+GATING = Result("gating", GatesJudged)
+REGISTRATION = Result("registration", VersionRegistered)
+REASON = path(TrainInput, "reason")
 
 
 def definition(context: Context) -> Definition:
@@ -31,8 +47,8 @@ def _beginning(context: Context) -> dict[str, State]:
         "Who asked?": states.choice(
             "retrain says why; the first training is started by a committed dataset; else it is a person",
             [
-                ({"Variable": "$.reason", "IsPresent": True}, "Snapshot"),
-                ({"Variable": "$.detail.rows_total", "IsPresent": True}, "First"),
+                ({"Variable": REASON, "IsPresent": True}, "Snapshot"),
+                ({"Variable": path(Event[DatasetCommitted], "detail", "rows_total"), "IsPresent": True}, "First"),
             ],
             otherwise="Command",
         ),
@@ -41,27 +57,23 @@ def _beginning(context: Context) -> dict[str, State]:
         "Snapshot": states.invoke(
             function("snapshot"),
             comment="Take late labels in, tag the dataset version, write the manifest and the run's configuration",
-            result="snapshot",
+            result=SNAPSHOT,
             next_state="Budget",
         ),
         "Budget": states.invoke(
             function("budget"),
             comment="One training at a time, and the month's budget has room for its projected cost",
-            result="budget",
+            result=BUDGET,
             next_state="Start?",
         ),
         "Start?": states.choice(
-            "May it start?", [(states.is_true("$.budget.answer.accepted"), "Training")], otherwise="Training refused"
+            "May it start?", [(states.is_true(BUDGET.path("accepted")), "Training")], otherwise="Training refused"
         ),
         "Training refused": states.put_event(
             context.platform.bus_arn,
             workload=context.workload.name,
-            detail_type="training.refused",
-            detail={
-                "reason.$": "$.budget.answer.reason",
-                "projected_usd.$": "$.budget.answer.projected_usd",
-                "monthly_usd.$": "$.budget.answer.monthly_usd",
-            },
+            event=TrainingRefused,
+            detail=states.fields(BUDGET, "reason", "projected_usd", "monthly_usd"),
             comment="Tell why nothing was trained",
             next_state="Not started",
         ),
@@ -80,7 +92,7 @@ def _training(context: Context) -> dict[str, State]:
         ),
         "Champion?": states.choice(
             "Is there a champion to compare with?",
-            [({"Variable": "$.budget.answer.champion", "IsNull": True}, "Evaluation")],
+            [({"Variable": BUDGET.path("champion"), "IsNull": True}, "Evaluation")],
             otherwise="Evaluation beside the champion",
         ),
         "Evaluation": _evaluation(context, "Measure the model on the last days, which it never saw", beside=False),
@@ -92,7 +104,6 @@ def _training(context: Context) -> dict[str, State]:
 
 def _evaluation(context: Context, comment: str, *, beside: bool) -> State:
     """On the instance that serves, so that the measured latency is the one that counts."""
-    live = "$.budget.answer.champion"
     return jobs.processing(
         context,
         comment=comment,
@@ -100,16 +111,16 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> State:
         role_arn=context.names.role_arn(EVALUATION_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
-            jobs.given("model", "$.training.model_data_url"),
+            jobs.given("model", path(TrainedState, "training", "model_data_url")),
             jobs.given("data", jobs.run_uri(context, "manifest.json"), manifest=True),
             jobs.given("config", jobs.run_uri(context, "config", "")),
-            *([jobs.given("champion", f"{live}.model_data_url")] if beside else []),
+            *([jobs.given("champion", BUDGET.path("champion", "model_data_url"))] if beside else []),
         ],
         outputs=[
             jobs.made("evaluation", jobs.run_uri(context, "evaluation")),
             jobs.made("baseline", jobs.run_uri(context)),
         ],
-        environment={"MILLRACE_CHAMPION_VERSION.$": f"{live}.version"} if beside else {},
+        environment={"MILLRACE_CHAMPION_VERSION.$": BUDGET.path("champion", "version")} if beside else {},
         minutes=EVALUATION_MINUTES,
         result="evaluation",
         next_state="Gating",
@@ -118,22 +129,21 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> State:
 
 def _judgement(context: Context) -> dict[str, State]:
     function, bus, workload = context.names.function_arn, context.platform.bus_arn, context.workload.name
-    said = {"run_name.$": "$$.Execution.Name", "reason.$": "$.reason", "gates.$": "$.gating.answer.sentences"}
-    package = {"package_arn.$": "$.registration.answer.package_arn", "version.$": "$.registration.answer.version"}
+    said = {"run_name.$": "$$.Execution.Name", "reason.$": REASON, "gates.$": GATING.path("sentences")}
     return {
         "Gating": states.invoke(
             function("gating"),
             comment="Judge the report by the workload's gates",
-            result="gating",
+            result=GATING,
             next_state="Passed?",
         ),
         "Passed?": states.choice(
-            "Did it pass every gate?", [(states.is_true("$.gating.answer.passed"), "Registration")], otherwise="Refused"
+            "Did it pass every gate?", [(states.is_true(GATING.path("passed")), "Registration")], otherwise="Refused"
         ),
         "Refused": states.put_event(
             bus,
             workload=workload,
-            detail_type="model.refused",
+            event=ModelRefused,
             detail=said,
             comment="Tell which gates refused the model",
             next_state="Not registered",
@@ -142,14 +152,14 @@ def _judgement(context: Context) -> dict[str, State]:
         "Registration": states.invoke(
             function("registration"),
             comment="Check the chain of digests and make a model version of it",
-            result="registration",
+            result=REGISTRATION,
             next_state="Registered",
         ),
         "Registered": states.put_event(
             bus,
             workload=workload,
-            detail_type="model.registered",
-            detail={**package, **said},
+            event=ModelRegistered,
+            detail={**states.fields(REGISTRATION, "package_arn", "version"), **said},
             comment="Tell that there is a version to release",
             next_state="Trained",
         ),
@@ -158,7 +168,7 @@ def _judgement(context: Context) -> dict[str, State]:
 
 
 def _reason(reason: str, comment: str) -> State:
-    return {"Type": "Pass", "Comment": comment, "Result": reason, "ResultPath": "$.reason", "Next": "Snapshot"}
+    return {"Type": "Pass", "Comment": comment, "Result": reason, "ResultPath": REASON, "Next": "Snapshot"}
 
 
 def statements(context: Context) -> list[Statement]:

@@ -6,10 +6,11 @@ from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue
-from infra.constructs.rule import Rule
+from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.statements import Statement, allow, list_objects, own_items, read_objects, write_objects
 from infra.machines import release
 from infra.stacks.workload import WorkloadStack
+from millrace.messages.events import ModelRegistered
 from millrace.settings.advance_release import AdvanceReleaseSettings
 from millrace.settings.smoke_test import SmokeTestSettings
 from millrace.settings.start_release import StartReleaseSettings
@@ -37,11 +38,7 @@ class ReleaseStack(WorkloadStack):
             self,
             "registered",
             context=context,
-            pattern={
-                "source": ["millrace"],
-                "detail-type": ["model.registered"],
-                "detail": {"workload": [names.workload]},
-            },
+            pattern=pattern_of(ModelRegistered, workload=names.workload),
             bus=context.platform.bus,
             dead=dead,
         ).to_machine(names.machine_arn("release"))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aws_cdk import aws_sagemaker as sagemaker
 
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue
-from infra.constructs.rule import Rule
+from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.constructs.statements import Statement, allow, list_objects, own_items, read_objects, write_objects
 from infra.machines import retrain, train
 from infra.stacks.workload import WorkloadStack
+from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.settings.budget import BudgetSettings
 from millrace.settings.cleanup import CleanupSettings
 from millrace.settings.gating import GatingSettings
@@ -54,7 +57,8 @@ class TrainingStack(WorkloadStack):
         self._train()
         self._retrain()
         self._closing()
-        self._tracking()
+        if self.context.settings.tracking != "none":
+            self._tracking()
 
     def _jobs(self) -> None:
         artefacts, lake = self.context.platform.bucket("artefacts"), self.context.platform.bucket("lake")
@@ -109,11 +113,13 @@ class TrainingStack(WorkloadStack):
             definition=train.definition(context),
             statements=train.statements(context),
         )
-        enough = {"workload": [context.workload.name], "feed": ["training"], "has_champion": [False]}
-        rows = {"rows_total": [{"numeric": [">=", context.workload.training.first_rows]}]}
-        self._ours("first-training", "dataset.committed", {**enough, **rows}).to_machine(
-            context.names.machine_arn("train")
-        )
+        self._ours(
+            "first-training",
+            DatasetCommitted,
+            feed=["training"],
+            has_champion=[False],
+            rows_total=[{"numeric": [">=", context.workload.training.first_rows]}],
+        ).to_machine(context.names.machine_arn("train"))
 
     def _retrain(self) -> None:
         context, platform = self.context, self.context.platform
@@ -165,7 +171,7 @@ class TrainingStack(WorkloadStack):
             bus=None,
             dead=self._dead,
         ).to_machine(machine)
-        self._ours("retrain-requested", "retrain.requested", {"workload": [names.workload]}).to_machine(machine)
+        self._ours("retrain-requested", RetrainRequested).to_machine(machine)
         Schedule(
             self,
             "retrain",
@@ -236,10 +242,11 @@ class TrainingStack(WorkloadStack):
                     on=f"arn:aws:s3:::{artefacts}/{self._runs}*/{RUN_ID_FILE}",
                     because="One file in the folder of each run, which is named by its execution",
                 ),
-                *self._tracking_server(),
+                *self._mlflow(),
             ],
             timeout_s=120,
             memory_mb=1024,
+            requirements="requirements.txt" if context.settings.tracking == "file" else "requirements-managed.txt",
         )
         Rule(
             self,
@@ -256,13 +263,12 @@ class TrainingStack(WorkloadStack):
             bus=None,
             dead=self._dead,
         ).to_function(function.arn)
-        for name in ("registered", "refused"):
-            rule = self._ours(f"tracking-{name}", f"model.{name}", {"workload": [context.workload.name]})
-            rule.to_function(function.arn)
+        self._ours("tracking-registered", ModelRegistered).to_function(function.arn)
+        self._ours("tracking-refused", ModelRefused).to_function(function.arn)
 
-    def _ours(self, name: str, detail_type: str, detail: dict[str, object]) -> Rule:
+    def _ours(self, name: str, event: type[BusEvent], **fields: list[Any]) -> Rule:
         """A rule on our bus; its events come from machines of ours."""
-        pattern = {"source": ["millrace"], "detail-type": [detail_type], "detail": detail}
+        pattern = pattern_of(event, workload=self.context.names.workload, **fields)
         return Rule(self, name, context=self.context, pattern=pattern, bus=self.context.platform.bus, dead=self._dead)
 
     def _table(self, *actions: str) -> Statement:
@@ -282,12 +288,24 @@ class TrainingStack(WorkloadStack):
                 because="The registry counts the versions of the workload's own group",
             ),
             allow("sagemaker:ListModelPackages", on="*", because="ListModelPackages takes no resource"),
+            # The registry looks at the image of a version in the name of who registers it:
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
+            allow(
+                "ecr:BatchGetImage",
+                "ecr:DescribeImages",
+                on=f"arn:aws:ecr:{account}:repository/{self.context.platform.repository('inference')}",
+            ),
         ]
 
-    def _tracking_server(self) -> list[Statement]:
-        """On AWS the managed MLflow server; a file needs none."""
-        uri = self.context.settings.tracking_uri
-        if not uri.startswith("arn:"):
+    def _mlflow(self) -> list[Statement]:
+        """What an app or a server of SageMaker asks; a file asks nothing.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-app-setup-prerequisites-iam.html"""
+        settings = self.context.settings
+        if settings.tracking == "file":
             return []
         verbs = ("CreateExperiment", "CreateRun", "GetExperimentByName", "DeleteRun", "LogBatch", "UpdateRun")
-        return [allow(*(f"sagemaker-mlflow:{verb}" for verb in verbs), on=uri)]
+        actions = [f"sagemaker-mlflow:{verb}" for verb in verbs]
+        if settings.tracking == "app":
+            actions.append("sagemaker:CallMlflowAppApi")
+        return [allow(*actions, on=settings.tracking_uri)]

@@ -17,11 +17,11 @@ from millrace.decisions.record import Decision
 from millrace.messages.monitor import (
     REPORT_FILE,
     REQUEST_FILE,
+    DriftFinding,
     ErrorReport,
-    Finding,
     InputReport,
-    Report,
-    Request,
+    MonitorReport,
+    MonitorRequest,
     WindowReport,
     read_request,
 )
@@ -42,7 +42,7 @@ ENOUGH = 0.9
 class Known:
     """What every window is judged with."""
 
-    request: Request
+    request: MonitorRequest
     workload: Workload
     contract: Contract
     baseline: Baseline
@@ -80,13 +80,13 @@ def watch(places: ProcessingPlaces) -> None:
     (places.output("report") / REPORT_FILE).write_text(report.model_dump_json(indent=1))
 
 
-def report_on(decisions: list[Decision], known: Known, *, unreadable: int) -> Report:
+def report_on(decisions: list[Decision], known: Known, *, unreadable: int) -> MonitorReport:
     """The report on the decisions, each put into the window of its event time."""
     request, baseline = known.request, known.baseline
     inside = [[one for one in decisions if window.start <= one.event_time < window.end] for window in request.windows]
     counted = [_count(rows, known) for rows in inside]
     ratios = _ratios([one.error for one in counted], baseline.error)
-    return Report(
+    return MonitorReport(
         workload=request.workload,
         as_of=request.as_of,
         model_version=request.model_version,
@@ -123,7 +123,7 @@ def _input(decisions: list[Decision], known: Known) -> InputReport:
         usual_rows=judgement.usual_rows,
         ratio=judgement.ratio,
         findings=tuple(
-            Finding(column=f.column, statistic=f.statistic, value=f.value, bound=f.bound, ratio=f.ratio)
+            DriftFinding(column=f.column, statistic=f.statistic, value=f.value, bound=f.bound, ratio=f.ratio)
             for f in findings
         ),
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field, ValidationError
 
 from millrace.errors import SettingsError
-from millrace.messages.envelope import Message, Moment
+from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
 
 REQUEST_FILE = "request.json"
 REPORT_FILE = "report.json"
@@ -15,7 +15,7 @@ GIVE_UP_WINDOWS = 13
 """Windows after which labels that have not come are no longer waited for."""
 
 
-class Planned(Message):
+class WindowsPlanned(Message):
     """What the windows function answers: how many windows there are and where the job finds what it needs."""
 
     count: int
@@ -33,7 +33,7 @@ class Planned(Message):
     """The folder that the job writes to, without "/" at its end."""
 
 
-class Published(Message):
+class MetricsPublished(Message):
     """What the publication function answers."""
 
     judged: int
@@ -45,7 +45,13 @@ class Published(Message):
     """Those that stay."""
 
 
-class AskedWindow(Message):
+class PlannedState(ExecutionInput):
+    """The state once the windows are planned."""
+
+    plan_windows: StepResult[WindowsPlanned]
+
+
+class WindowToJudge(Message):
     """One window to judge; see `millrace.monitoring.windows.Window`."""
 
     start: Moment
@@ -54,17 +60,17 @@ class AskedWindow(Message):
     judge_error: bool
 
 
-class Request(Message):
+class MonitorRequest(Message):
     """What the drift job is asked."""
 
     workload: str
     as_of: Moment
     model_version: str
     """The champion's: the baseline is its own, and so is the error that is compared with it."""
-    windows: tuple[AskedWindow, ...]
+    windows: tuple[WindowToJudge, ...]
 
 
-class Finding(Message):
+class DriftFinding(Message):
     """One statistic of one column; ratio = value / bound, above 1 alarms."""
 
     column: str
@@ -81,7 +87,7 @@ class InputReport(Message):
     usual_rows: int
     ratio: float | None
     """The largest of all; None where the window had too few rows to judge."""
-    findings: tuple[Finding, ...]
+    findings: tuple[DriftFinding, ...]
     """Largest ratio first."""
 
 
@@ -111,7 +117,7 @@ class WindowReport(Message):
     """None where it was settled before."""
 
 
-class Report(Message):
+class MonitorReport(Message):
     """What one run found."""
 
     workload: str
@@ -158,18 +164,18 @@ class Report(Message):
         return reached
 
 
-def read_request(text: str | bytes) -> Request:
+def read_request(text: str | bytes) -> MonitorRequest:
     """The request; raises SettingsError that names the field."""
     try:
-        return Request.model_validate_json(text)
+        return MonitorRequest.model_validate_json(text)
     except ValidationError as error:
         raise _settings_error(REQUEST_FILE, error) from None
 
 
-def read_report(text: str | bytes) -> Report:
+def read_report(text: str | bytes) -> MonitorReport:
     """The report; raises SettingsError that names the field."""
     try:
-        return Report.model_validate_json(text)
+        return MonitorReport.model_validate_json(text)
     except ValidationError as error:
         raise _settings_error(REPORT_FILE, error) from None
 

@@ -1,15 +1,12 @@
-"""The rules of a release: how the pointers move, what a probe proves. Pure."""
+"""The rules of a release: how the pointers move, what a smoke test proves. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
-
-from pydantic import Field
 
 from millrace.errors import ConflictError
-from millrace.messages.envelope import Message
+from millrace.messages.release import ReleaseOutcome, SmokeTested
 from millrace.state.table import Pointers, Version
 from millrace.workload.rollout import Phase
 
@@ -20,14 +17,12 @@ TOLERANCE = 1e-4
 APPROVED = "Approved"
 """What the registry says of a version that went live."""
 ROLLBACK_PHASES: tuple[Phase, ...] = ("live",)
-"""A version that was live goes back at once, by its probe and the release's alarms."""
+"""A version that was live goes back at once, by its smoke test and the release's alarms."""
 LEASE_DAYS = 60
 """Longer than the machine may take; the lease is freed at its end in any case."""
 
-Outcome = Literal["open", "busy", "done"]
 
-
-def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> Outcome:
+def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> ReleaseOutcome:
     """`done` when this version or a newer one is or was live (an event came twice, or late), `busy` until all is ready.
 
     A version that was rolled back stays so: only a person brings it back."""
@@ -49,16 +44,6 @@ def promote(pointers: Pointers, version: Version) -> Pointers:
     if (newest := _newest(pointers)) >= int(version.version):
         raise ConflictError(f"release of version {version.version}: version {newest} is live already, or was")
     return replace(pointers, champion=version, previous=champion)
-
-
-class Rollback(Message):
-    """A person's wish to have an earlier version live again: the key `rollback` of a release's input."""
-
-    reason: Annotated[str, Field(min_length=1)]
-    who: str = "console"
-    """An identity, for the audit table."""
-    to: str | None = None
-    """Number of the version; None: the previous one."""
 
 
 def rollback_target(pointers: Pointers, asked: str | None) -> str:
@@ -102,24 +87,14 @@ def _newest(pointers: Pointers) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What an endpoint said to the probe's rows."""
+class EndpointAnswer:
+    """An endpoint's answer to the rows of the smoke test."""
 
     model_version: str
     probabilities: tuple[float, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Probe:
-    """Whether the endpoint serves the model that was evaluated."""
-
-    passed: bool
-    rows: int
-    maximum_difference: float
-    sentence: str
-
-
-def judge_probe(answer: Answer, *, expected: Sequence[float], version: str) -> Probe:
+def judge_smoke_test(answer: EndpointAnswer, *, expected: Sequence[float], version: str) -> SmokeTested:
     """Passed when the right version answered every row within TOLERANCE; no rows at all is no proof."""
     differences = [abs(a - b) for a, b in zip(answer.probabilities, expected, strict=False)]
     largest = max(differences, default=0.0)
@@ -135,7 +110,7 @@ def judge_probe(answer: Answer, *, expected: Sequence[float], version: str) -> P
         if found
     ]
     fine = f"{len(expected)} real rows answered within {TOLERANCE:.0e} by version {version}"
-    return Probe(
+    return SmokeTested(
         passed=not problems,
         rows=len(differences),
         maximum_difference=largest,

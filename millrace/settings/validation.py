@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from millrace.settings.environment import Environment
+from millrace.settings.drop import DropEnvironment
 
 
-class ValidationSettings(Environment):
+class ValidationSettings(DropEnvironment):
     """How large a shard of rows to score may grow."""
 
     shard_bytes: Annotated[int, Field(ge=4096, le=6 * 1024 * 1024)] = 5 * 1024 * 1024

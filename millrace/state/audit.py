@@ -1,18 +1,23 @@
-"""The audit table: who decided what, when and why; records are added, never changed.
+"""The audit table: which function decided what, for which execution, when and why; records are added, never changed.
 
 pk is the workload; sk is `<as_of>#<digest of the record>`, so a retry adds nothing and reading is in order of time.
+
+    {"actor": "gating", "execution": "arn:…:train-7f", "event": "model.refused", "as_of": "1997-06-01T06:00:00Z",
+     "cause": "…", "details": "{\\"passed\\": false, \\"verdicts\\": […]}"}
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from millrace.messages.audit import DETAILS, AuditEvent
+from millrace.messages.envelope import Message
 from millrace.timestamps import moment, stamp
 
 
@@ -20,26 +25,46 @@ from millrace.timestamps import moment, stamp
 class Record:
     """One decision."""
 
-    who: str
-    """The function that decided, and the execution that asked."""
-    what: str
-    """For example `retrain.refused`."""
+    actor: str
+    """The function that decided."""
+    execution: str
+    """ARN of the execution that it decided for."""
+    event: AuditEvent
     as_of: datetime
     cause: str
     """Id of the event that led here."""
-    details: Mapping[str, Any]
-    """The evidence, as JSON allows it."""
+    details: Message
+    """The evidence, of the event's class in DETAILS."""
+    key: str = field(default="", compare=False)
+    """The sort key of a record that was read."""
+
+    @property
+    def run(self) -> str:
+        """The execution's name."""
+        return self.execution.rpartition(":")[2]
 
 
 def append(client: Any, *, table: str, workload: str, record: Record) -> str:
-    """The sort key under which the record lies; `client` is boto3's DynamoDB client."""
-    fields = asdict(record) | {"as_of": stamp(record.as_of), "details": json.dumps(record.details, sort_keys=True)}
+    """The sort key under which the record lies; `client` is boto3's DynamoDB client.
+
+    Raises ValueError when the details are not of the event's class: no reader could ever parse them."""
+    if not isinstance(record.details, DETAILS[record.event]):
+        expected, came = DETAILS[record.event].__name__, type(record.details).__name__
+        raise ValueError(f"audit record {record.event}: expected details {expected}, got {came}")
+    fields = {
+        "actor": record.actor,
+        "execution": record.execution,
+        "event": str(record.event),
+        "as_of": stamp(record.as_of),
+        "cause": record.cause,
+        "details": json.dumps(record.details.model_dump(mode="json"), sort_keys=True),
+    }
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     key = f"{fields['as_of']}#{digest[:32]}"
     with suppress(client.exceptions.ConditionalCheckFailedException):  # the same record, written before a retry
         client.put_item(
             TableName=table,
-            Item={name: {"S": str(value)} for name, value in {"pk": workload, "sk": key, **fields}.items()},
+            Item={name: {"S": value} for name, value in {"pk": workload, "sk": key, **fields}.items()},
             ConditionExpression="attribute_not_exists(pk)",
         )
     return key
@@ -47,18 +72,6 @@ def append(client: Any, *, table: str, workload: str, record: Record) -> str:
 
 def read(client: Any, *, table: str, workload: str) -> Iterator[Record]:
     """The records in order of time."""
-    for row in rows(client, table=table, workload=workload):
-        yield Record(
-            who=row["who"],
-            what=row["what"],
-            as_of=moment(row["as_of"]),
-            cause=row["cause"],
-            details=json.loads(row["details"]),
-        )
-
-
-def rows(client: Any, *, table: str, workload: str) -> Iterator[dict[str, str]]:
-    """The records as they lie in the table, `sk` among them, in order of time."""
     pages = client.get_paginator("query").paginate(
         TableName=table,
         KeyConditionExpression="pk = :pk",
@@ -66,4 +79,17 @@ def rows(client: Any, *, table: str, workload: str) -> Iterator[dict[str, str]]:
     )
     for page in pages:
         for item in page["Items"]:
-            yield {name: value["S"] for name, value in item.items()}
+            yield _record({name: value["S"] for name, value in item.items()})
+
+
+def _record(row: dict[str, str]) -> Record:
+    event = AuditEvent(row["event"])
+    return Record(
+        actor=row["actor"],
+        execution=row["execution"],
+        event=event,
+        as_of=moment(row["as_of"]),
+        cause=row["cause"],
+        details=DETAILS[event].model_validate_json(row["details"]),
+        key=row["sk"],
+    )

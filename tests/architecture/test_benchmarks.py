@@ -29,7 +29,7 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("loop", {"api_calls": 4001}),
     ("prediction", {"cpu_us": 60.1}),
     ("prediction", {"cpu_us": float("nan")}),
-    ("scoring", {"ratio": 1.31}),
+    ("scoring", {"ratio": 1.51}),
     ("scoring", {"peak_mb": 500.0}),
     ("serving", {"ratio": 4.001}),
     ("validation", {"judge_s": ENGINES | {"duckdb": 0.9}}),

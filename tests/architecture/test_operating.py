@@ -17,14 +17,13 @@ from pydantic import BaseModel
 
 from console.cli.app import app
 from console.queries.runs import LISTED
-from functions.guard import evidence
-from functions.snapshot import configuration
-from functions.start_release import request
 from infra.context import Context
 from infra.settings import settings_for
 from millrace.messages.envelope import ExecutionInput
 from millrace.messages.ingest import Drop, DropObject, IngestState
-from millrace.release.promotion import Rollback
+from millrace.messages.release import PackageToRelease, ReleaseInput, ReleaseRollout, Rollback
+from millrace.messages.retrain import RetrainingRequest, RetrainInput
+from millrace.messages.train import TrainInput
 from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,9 +31,9 @@ PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
 CODE = re.compile(r"`([^`]+)`")
 READ: dict[str, type[BaseModel]] = {
-    "train": configuration.ExecutionInput,
-    "retrain": evidence.Request,
-    "release": request.Opening,
+    "train": TrainInput,
+    "retrain": RetrainInput,
+    "release": ReleaseInput,
     "score": ExecutionInput,
     "monitor": ExecutionInput,
     "teardown": ExecutionInput,
@@ -42,11 +41,11 @@ READ: dict[str, type[BaseModel]] = {
 }
 """What the first function of a machine reads of its input."""
 INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
-    ("retrain", "detail"): (evidence.Detail,),
+    ("retrain", "detail"): (RetrainingRequest,),
     ("score", "detail"): (DropObject,),
-    ("release", "detail"): (request.Registered,),
+    ("release", "detail"): (PackageToRelease,),
     ("release", "rollback"): (Rollback,),
-    ("release", "rollout"): (request.Rollout,),
+    ("release", "rollout"): (ReleaseRollout,),
     ("ingest", "detail"): (Drop, DropObject),
 }
 """What a field that is an object holds."""

@@ -9,8 +9,8 @@ from tests.end_to_end.conftest import Lived
 
 TAKEN = ("train", "retrain", "score", "monitor")
 REFUSED = {
-    "ingest": "expected cause, as_of and detail with feed, bucket, key, version_id, as the intake gives them, got none "
-    "of ['cause', 'as_of', 'detail']: drop a file instead",
+    "ingest": "expected cause, as_of and detail with feed, objects, as the intake gives them, got none of "
+    "['cause', 'as_of', 'detail']: drop a file instead",
     "release": "expected detail.package_arn (a registered model) or rollback, got neither",
 }
 

@@ -152,13 +152,13 @@ def test_version_2_follows_version_1(lived: Lived) -> None:
     assert [(one["EndpointName"], one["EndpointStatus"]) for one in endpoints] == [(lived.names.endpoint, "InService")]
 
 
-def audit(lived: Lived, what: str) -> list[dict[str, Any]]:
+def audit(lived: Lived, event: str) -> list[dict[str, Any]]:
     items = lived.desk.client("dynamodb").query(
         TableName=lived.names.platform.audit_table,
         KeyConditionExpression="pk = :pk",
         ExpressionAttributeValues={":pk": {"S": "electricity"}},
     )["Items"]
-    return [json.loads(item["details"]["S"]) for item in items if item["what"]["S"] == what]
+    return [json.loads(item["details"]["S"]) for item in items if item["event"]["S"] == event]
 
 
 def test_refusals_are_recorded_with_their_earliest_next_time(lived: Lived) -> None:

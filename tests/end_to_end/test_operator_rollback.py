@@ -175,10 +175,10 @@ def test_the_version_before_answers_again_and_nobody_notices(
     assert (caller.versions[0], caller.versions[-1]) == (live, previous)
     assert (told["version"], told["replaced"], told["live"]) == (previous, live, True)
     assert numbers(pointers_of(place, lived)) == (previous, live)
-    (record,) = [one for one in audit_of(place, lived.names) if one.who.endswith(told["execution"])]
-    assert record.what == "release.rolled_back"
-    assert (record.details["version"], record.details["replaced"]) == (previous, live)
-    assert (record.details["reason"], record.details["by"]) == (REASON, caller_identity(place))
+    (record,) = [one for one in audit_of(place, lived.names) if one.execution.endswith(told["execution"])]
+    assert record.event == "release.rolled_back"
+    assert (record.details.version, record.details.replaced) == (previous, live)
+    assert (record.details.reason, record.details.by) == (REASON, caller_identity(place))
     released = lived.witness.told("model.released")[-1]["detail"]
     assert (released["version"], released["previous_version"]) == (previous, live)
     assert lived.desk.client("sagemaker").list_endpoints(NameContains="challenger")["Endpoints"] == []

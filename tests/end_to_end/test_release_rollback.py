@@ -257,7 +257,7 @@ def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
     assert states.describe_execution(executionArn=arn)["status"] == "SUCCEEDED"
     assert set(plain.told) == {before, version}
     assert "Update live by canary" in entered(states, arn)
-    assert [record["what"] for record in audited(canary) if arn in record["who"]] == ["release.live"]
+    assert [record["event"] for record in audited(canary) if record["execution"] == arn] == ["release.live"]
     assert (champion(canary), alarms(canary)) == (version, [])
 
 
@@ -280,7 +280,9 @@ def rolled_back(lived: Lived, package: str, *, champion_before: str, config_befo
     endpoints = lived.desk.client("sagemaker").list_endpoints()["Endpoints"]
     assert lived.names.challenger not in {one["EndpointName"] for one in endpoints}
     assert alarms(lived) == []
-    (record,) = [one for one in audited(lived) if one["what"] == "release.failed" and run["executionArn"] in one["who"]]
+    (record,) = [
+        one for one in audited(lived) if (one["event"], one["execution"]) == ("release.failed", run["executionArn"])
+    ]
     assert json.loads(record["details"])["error"] == "RolledBack"
     approval = lived.desk.client("sagemaker").describe_model_package(ModelPackageName=package)["ModelApprovalStatus"]
     assert approval == "PendingManualApproval"

@@ -190,7 +190,9 @@ def audit(lived: Lived) -> list[dict[str, Any]]:
 def rows_of_metadata(lived: Lived) -> int:
     """The table of rows as its last metadata file has it, which the audit names; no catalogue is asked."""
     told = [
-        json.loads(item["details"]["S"])["found"] for item in audit(lived) if item["what"]["S"] == "teardown.tables"
+        details["found"]
+        for item in audit(lived)
+        if item["event"]["S"] == "teardown.step" and (details := json.loads(item["details"]["S"]))["step"] == "tables"
     ]
     (said,) = [one for found in told for one in found if one.startswith(f"table {lived.names.table('rows')} at ")]
     keys = {"s3.endpoint": lived.desk.endpoint_url, "s3.access-key-id": "reader", "s3.secret-access-key": "reader"}

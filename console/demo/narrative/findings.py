@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from console.demo.answers import Gated, Registered, answer
+from console.demo.answers import answer
 from console.demo.narrative.usage import Usage, used
 from console.local_cloud.local_cloud import Desk
 from console.queries.executions import Execution
@@ -18,11 +18,13 @@ from millrace.artefact.artefact import digest
 from millrace.aws.objects import keys_below, read_object
 from millrace.decisions.record import Decision, from_line
 from millrace.evaluation.report import Evaluation
-from millrace.messages.envelope import Message, Moment
-from millrace.messages.monitor import REPORT_FILE, Planned, Report, read_report
+from millrace.messages.envelope import Message
+from millrace.messages.monitor import REPORT_FILE, MonitorReport, WindowsPlanned, read_report
+from millrace.messages.train import GatesJudged, VersionRegistered
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package, Registry
-from millrace.state import audit
+from millrace.state.audit import Record
+from millrace.state.audit import read as read_audit
 
 
 class Epoch(Message):
@@ -34,15 +36,6 @@ class Epoch(Message):
     validation_loss: float
     validation_accuracy: float
     seconds: float = 0.0
-
-
-class Record(Message):
-    """One record of the audit table."""
-
-    sk: str
-    who: str
-    what: str
-    as_of: Moment
 
 
 class _Bound(Message):
@@ -87,7 +80,7 @@ class Kept:
 class Findings:
     """Everything that a story needs beside the executions."""
 
-    reports: Mapping[str, Report]
+    reports: Mapping[str, MonitorReport]
     """By ARN of the monitor execution."""
     error_bounds: Mapping[str, float]
     """By baseline URI; none for a baseline without one."""
@@ -108,30 +101,32 @@ class Findings:
 def read(desk: Desk, names: WorkloadNames, found: Sequence[Execution]) -> Findings:
     """What the cloud holds; some 60 calls for a dozen monitor runs and three trainings."""
     s3, sagemaker = desk.client("s3"), desk.client("sagemaker")
-    kept = audit.rows(desk.client("dynamodb"), table=names.platform.audit_table, workload=names.workload)
+    records = read_audit(desk.client("dynamodb"), table=names.platform.audit_table, workload=names.workload)
     registry = Registry(sagemaker, group=names.package_group)
     trained = [each for each in found if each.machine == "train" and "training" in each.output]
-    registered = [made for each in trained if (made := answer(each, "registration", Registered))]
+    registered = [made for each in trained if (made := answer(each, "registration", VersionRegistered))]
     return Findings(
         reports={each.arn: _report(s3, plan) for each, plan in _watched(found)},
         error_bounds=_error_bounds(s3, {plan.baseline_uri for _, plan in _watched(found)}),
-        evaluations={each.name: _evaluation(s3, names, each) for each in trained if answer(each, "gating", Gated)},
+        evaluations={
+            each.name: _evaluation(s3, names, each) for each in trained if answer(each, "gating", GatesJudged)
+        },
         models={each.name: _model(s3, each.output["training"]["model_data_url"]) for each in trained},
         refused=_refused(s3, names),
         packages={made.version: registry.describe(made.package_arn) for made in registered},
         kept=_kept(s3, names),
-        records=tuple(map(Record.model_validate, kept)),
+        records=tuple(records),
         usage=used(desk, names, found),
     )
 
 
-def _watched(found: Iterable[Execution]) -> list[tuple[Execution, Planned]]:
+def _watched(found: Iterable[Execution]) -> list[tuple[Execution, WindowsPlanned]]:
     """The monitor runs that judged something."""
-    plans = ((each, answer(each, "plan_windows", Planned)) for each in found if "publish_metrics" in each.output)
+    plans = ((each, answer(each, "plan_windows", WindowsPlanned)) for each in found if "publish_metrics" in each.output)
     return [(each, plan) for each, plan in plans if plan]
 
 
-def _report(s3: Any, plan: Planned) -> Report:
+def _report(s3: Any, plan: WindowsPlanned) -> MonitorReport:
     return read_report(read_object(s3, f"{plan.report_uri}/{REPORT_FILE}"))
 
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from console.demo.answers import Gated, Pinned, Registered, answer, reason_of
+from console.demo.answers import answer, reason_of
 from console.demo.narrative.findings import Model
 from console.pages.story import Bin, Candidate, Epoch, Gate, Training
 from console.queries.executions import Execution
-from console.queries.versions import Verdict
 from millrace.evaluation.report import Evaluation
+from millrace.messages.train import DatasetPinned, GatesJudged, GateVerdict, VersionRegistered
 
 WANTED = {
     "finite_weights": "all finite",
@@ -44,7 +44,7 @@ def trainings(runs: Sequence[Execution], models: Mapping[str, Model]) -> tuple[T
             epochs=_epochs(models[run.name]),
         )
         for run in runs
-        if run.name in models and (pinned := answer(run, "snapshot", Pinned))
+        if run.name in models and (pinned := answer(run, "snapshot", DatasetPinned))
     )
 
 
@@ -58,12 +58,12 @@ def candidates(runs: Sequence[Execution], evaluations: Mapping[str, Evaluation])
             reliability=_reliability(evaluations[run.name]) if run.name in evaluations else (),
         )
         for run in runs
-        if (gated := answer(run, "gating", Gated))
+        if (gated := answer(run, "gating", GatesJudged))
     )
 
 
 def _version(run: Execution) -> str:
-    registered = answer(run, "registration", Registered)
+    registered = answer(run, "registration", VersionRegistered)
     return registered.version if registered else ""
 
 
@@ -81,7 +81,7 @@ def _epochs(model: Model) -> tuple[Epoch, ...]:
     )
 
 
-def _gate(verdict: Verdict) -> Gate:
+def _gate(verdict: GateVerdict) -> Gate:
     """A gate that this file does not know says its own sentence."""
     return Gate(
         name=verdict.name.replace("non_inferiority", "non-inferiority").replace("_", " "),
@@ -91,7 +91,7 @@ def _gate(verdict: Verdict) -> Gate:
     )
 
 
-def _filled(texts: Mapping[str, str], verdict: Verdict, otherwise: str) -> str:
+def _filled(texts: Mapping[str, str], verdict: GateVerdict, otherwise: str) -> str:
     if verdict.measured is None or verdict.bound is None:
         return otherwise
     return texts.get(verdict.name, otherwise).format(measured=verdict.measured, bound=verdict.bound)

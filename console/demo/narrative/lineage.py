@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from console.demo.answers import Gated, Opened, Pinned, answer, committed_of, source_of
+from console.demo.answers import answer, committed_of, source_of
 from console.demo.narrative.findings import Findings, Model
 from console.pages.story import Link
 from console.queries.executions import Execution
+from millrace.messages.audit import AuditEvent
+from millrace.messages.release import ReleaseStarted
+from millrace.messages.train import DatasetPinned, GatesJudged
 from millrace.release.registry import Package
 
 
@@ -17,7 +20,7 @@ def lineage(executions: Sequence[Execution], findings: Findings) -> tuple[Link, 
     package = findings.packages.get(str(decision.model_version)) if decision else None
     train = next((each for each in executions if package and each.name == package.metadata.get("run")), None)
     model = findings.models.get(train.name) if train else None
-    pinned = answer(train, "snapshot", Pinned) if train else None
+    pinned = answer(train, "snapshot", DatasetPinned) if train else None
     if not (decision and package and train and model and pinned):
         return ()
     return (
@@ -49,14 +52,14 @@ def _drop(train: Execution, executions: Sequence[Execution]) -> Iterator[Link]:
         )
 
 
-def _dataset(pinned: Pinned, model: Model) -> Link:
+def _dataset(pinned: DatasetPinned, model: Model) -> Link:
     same = _compared(pinned.data_digest, model.data_digest, f"data digest {_short(pinned.data_digest)} in the model")
     return Link(
         what="dataset version", identity=f"snapshot {pinned.snapshot_id}", detail=f"{pinned.rows:,} rows; {same}"
     )
 
 
-def _training(train: Execution, pinned: Pinned, package: Package) -> Link:
+def _training(train: Execution, pinned: DatasetPinned, package: Package) -> Link:
     code = package.metadata.get("code_digest")
     same = _compared(pinned.code_digest, code, f"code digest {_short(pinned.code_digest)} in the package")
     return Link(what="training run", identity=train.name, detail=same)
@@ -68,7 +71,7 @@ def _model(model: Model, package: Package) -> Link:
 
 
 def _version(train: Execution, package: Package) -> Link:
-    gated = answer(train, "gating", Gated)
+    gated = answer(train, "gating", GatesJudged)
     passed = f" after {len(gated.verdicts)} gates" if gated else ""
     return Link(
         what="model version",
@@ -80,13 +83,15 @@ def _version(train: Execution, package: Package) -> Link:
 def _release(package: Package, executions: Sequence[Execution], findings: Findings) -> Iterator[Link]:
     """The audit table's record of the release."""
     for each in executions:
-        opened = answer(each, "start_release", Opened) if each.machine == "release" else None
+        opened = answer(each, "start_release", ReleaseStarted) if each.machine == "release" else None
         if opened and opened.version == package.version and opened.outcome == "open":
-            records = [one for one in findings.records if one.who.endswith(each.arn) and one.what == "release.live"]
+            records = [
+                one for one in findings.records if one.execution == each.arn and one.event == AuditEvent.RELEASE_LIVE
+            ]
             yield from (
                 Link(
                     what="release on record",
-                    identity=one.sk,
+                    identity=one.key,
                     detail=f"{one.as_of:%-d %B %Y}: version {package.version} live",
                 )
                 for one in records[:1]

@@ -107,6 +107,6 @@ def _lane(step: Step) -> str:
 
 
 def _tone(step: Step) -> Tone:
-    if step.status in ("FAILED", "TIMED_OUT", "ABORTED", "ALARM") or ": refused" in step.name:
+    if step.status in ("FAILED", "TIMED_OUT", "ABORTED", "ALARM") or step.is_refused:
         return "bad"
     return "good" if step.kind == "release" else "plain"

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from console.demo.answers import Gated, Guarded, Opened, Pinned, Registered, answer, reason_of
+from console.demo.answers import answer, reason_of
 from console.demo.naming import words
 from console.demo.narrative.timeline import Lived, count, moved, worst
 from console.pages.story import Cost, Fact, Story
 from console.queries.executions import Execution
-from millrace.messages.monitor import Report
+from millrace.messages.monitor import MonitorReport
+from millrace.messages.release import ReleaseStarted
+from millrace.messages.retrain import RetrainingDecided
+from millrace.messages.train import DatasetPinned, GatesJudged, VersionRegistered
 from millrace.timestamps import moment
 
 
@@ -32,7 +35,7 @@ def facts(lived: Lived, costs: Sequence[Cost], measured: Measured) -> tuple[Fact
     """The figures at the head of the page; no cost where none is known."""
     rows = sum(each.rows - each.rejected for each in lived.answers)
     quarantined = sum(one.rows for group in lived.findings.refused.values() for one in group)
-    judged = [run for run in lived.of("train") if answer(run, "gating", Gated)]
+    judged = [run for run in lived.of("train") if answer(run, "gating", GatesJudged)]
     found = [
         Fact(figure=f"{rows:,}", what="decisions answered"),
         Fact(figure=f"{len(_released(lived))} of {len(judged)}", what="trained models released"),
@@ -62,7 +65,7 @@ def notes(lived: Lived, story: Story) -> tuple[str, ...]:
 
 def _first(lived: Lived) -> Iterator[str]:
     for run in lived.of("train")[:1]:
-        pinned, registered = answer(run, "snapshot", Pinned), answer(run, "registration", Registered)
+        pinned, registered = answer(run, "snapshot", DatasetPinned), answer(run, "registration", VersionRegistered)
         evaluation = lived.findings.evaluations.get(run.name)
         if pinned and registered and evaluation:
             yield (
@@ -78,25 +81,27 @@ def _alarmed(lived: Lived) -> Iterator[str]:
         if step.kind != "alarm":
             continue
         report = lived.findings.reports.get(step.caused_by or "")
-        why = f" ({moved(report)})" if report and step.name == "alarm: input drift" and moved(report) else ""
+        why = f" ({moved(report)})" if report and step.alarm == "input drift" and moved(report) else ""
         after = next((run for run in released if run.started > step.started), None)
-        opened = answer(after, "start_release", Opened) if after else None
+        opened = answer(after, "start_release", ReleaseStarted) if after else None
         then = (
             f" Version {opened.version} was trained and released on {after.started:%-d %B}." if opened and after else ""
         )
-        yield f"On {step.started:%-d %B %Y} an alarm went off, {step.name.partition(': ')[2]}{why}.{then}"
+        yield f"On {step.started:%-d %B %Y} an alarm went off, {step.alarm}{why}.{then}"
 
 
 def _refused(lived: Lived) -> Iterator[str]:
     for run in lived.of("train"):
-        gated = answer(run, "gating", Gated)
+        gated = answer(run, "gating", GatesJudged)
         if gated and not gated.passed:
             gates = words([verdict.name for verdict in gated.refusals])
             yield f"The model trained on {run.started:%-d %B} did not pass ({gates}); nothing changed."
 
 
 def _guarded(lived: Lived) -> Iterator[str]:
-    refusals = [said for run in lived.of("retrain") if (said := answer(run, "guard", Guarded)) and not said.accepted]
+    refusals = [
+        said for run in lived.of("retrain") if (said := answer(run, "guard", RetrainingDecided)) and not said.accepted
+    ]
     if refusals:
         many = count(len(refusals), "request").capitalize()
         yield f"{many} for a retraining {'was' if len(refusals) == 1 else 'were'} refused, each with its reason."
@@ -143,7 +148,7 @@ def _rows_before(lived: Lived) -> Iterator[str]:
             )
 
 
-def _last_report(run: Execution, lived: Lived) -> Report | None:
+def _last_report(run: Execution, lived: Lived) -> MonitorReport | None:
     """Of the monitor before this run."""
     before = [each for each in lived.of("monitor") if each.started < run.started and each.arn in lived.findings.reports]
     return lived.findings.reports[before[-1].arn] if before else None

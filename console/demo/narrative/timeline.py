@@ -5,27 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from console.demo.answers import (
-    Budgeted,
-    Gated,
-    Guarded,
-    Opened,
-    Pinned,
-    Probed,
-    Registered,
-    answer,
-    committed_of,
-    reason_of,
-    source_of,
-)
+from console.demo.answers import answer, committed_of, reason_of, source_of
 from console.demo.driver import Answer
 from console.demo.naming import WORDS, alarm_name, name_of, times, words
 from console.demo.narrative.findings import Findings, Refused
 from console.demo.steps import Step
 from console.pages.story import Happening, Tone
 from console.queries.executions import Execution
-from millrace.messages.monitor import Finding, Published, Report, WindowReport
+from millrace.messages.monitor import DriftFinding, MetricsPublished, MonitorReport, WindowReport
+from millrace.messages.release import ReleaseStarted, SmokeTested
+from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.score import Delivered
+from millrace.messages.train import BudgetChecked, DatasetPinned, GatesJudged, VersionRegistered
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -120,7 +111,7 @@ def _versions(answers: Sequence[Answer]) -> str:
     return words(sorted({version for each in answers for version in each.versions})) or "none: the fallback answered"
 
 
-def _calm(reports: Sequence[Report]) -> str:
+def _calm(reports: Sequence[MonitorReport]) -> str:
     drifts = [ratio for report in reports if (ratio := report.input_ratio) is not None]
     errors = [ratio for report in reports if (ratio := report.error_ratio) is not None]
     said = f"{count(sum(report.judged for report in reports), 'window')} judged"
@@ -150,12 +141,11 @@ def _happening(step: Step, lived: Lived, what: str, detail: str, tone: Tone = "p
 
 def _alarm(step: Step, lived: Lived) -> Happening:
     report = lived.findings.reports.get(step.caused_by or "")
-    name = step.name.removeprefix("alarm: ")
-    detail = moved(report) if report and name == "input drift" else ""
-    return _happening(step, lived, f"Alarm: {name}", detail, "bad")
+    detail = moved(report) if report and step.alarm == "input drift" else ""
+    return _happening(step, lived, f"Alarm: {step.alarm}", detail, "bad")
 
 
-def moved(report: Report) -> str:
+def moved(report: MonitorReport) -> str:
     """Which columns lie above their bound, and how far, by the window that moved most."""
     window = worst(report)
     if window is None or window.input is None:
@@ -166,7 +156,7 @@ def moved(report: Report) -> str:
     return f"{columns}: {_statistic(above[0], window.input.rows)}, {span}" if above else ""
 
 
-def worst(report: Report) -> WindowReport | None:
+def worst(report: MonitorReport) -> WindowReport | None:
     """The window whose input moved most, the first of several; None where none was judged."""
     judged = [
         (window.input.ratio, window) for window in report.windows if window.input and window.input.ratio is not None
@@ -174,7 +164,7 @@ def worst(report: Report) -> WindowReport | None:
     return max(judged, key=lambda pair: pair[0])[1] if judged else None
 
 
-def _statistic(finding: Finding, rows: int) -> str:
+def _statistic(finding: DriftFinding, rows: int) -> str:
     if finding.statistic == "differing_rows":
         return f"never moved in training, {finding.value:,.0f} of {rows:,} rows differ"
     return f"{finding.statistic.replace('_', ' ')} {times(finding.ratio)} × its bound"
@@ -206,8 +196,8 @@ def _scored(step: Step, execution: Execution, lived: Lived) -> Happening:
 
 
 def _trained(step: Step, execution: Execution, lived: Lived) -> Happening:
-    budgeted, pinned = answer(execution, "budget", Budgeted), answer(execution, "snapshot", Pinned)
-    gated, registered = answer(execution, "gating", Gated), answer(execution, "registration", Registered)
+    budgeted, pinned = answer(execution, "budget", BudgetChecked), answer(execution, "snapshot", DatasetPinned)
+    gated, registered = answer(execution, "gating", GatesJudged), answer(execution, "registration", VersionRegistered)
     again = "First training" if reason_of(execution) == "first" else "Training"
     if gated is None:
         said = f"nothing was trained: {budgeted.reason}" if budgeted and budgeted.reason else ""
@@ -224,7 +214,7 @@ def _trained(step: Step, execution: Execution, lived: Lived) -> Happening:
 
 
 def _released(step: Step, execution: Execution, lived: Lived) -> Happening:
-    opened, probed = answer(execution, "start_release", Opened), answer(execution, "smoke_test", Probed)
+    opened, probed = answer(execution, "start_release", ReleaseStarted), answer(execution, "smoke_test", SmokeTested)
     version = opened.version if opened else ""
     if opened and opened.outcome != "open":
         return _happening(step, lived, f"Version {version} not released", opened.outcome, "watch")
@@ -239,7 +229,7 @@ def _released(step: Step, execution: Execution, lived: Lived) -> Happening:
 
 def _monitored(step: Step, execution: Execution, lived: Lived) -> Happening | None:
     """Quiet, unless an alarm stays: then nobody but the monitor can ask the guard again."""
-    published, report = answer(execution, "publish_metrics", Published), lived.findings.reports.get(step.id)
+    published, report = answer(execution, "publish_metrics", MetricsPublished), lived.findings.reports.get(step.id)
     if published is None or not published.alarms or report is None:
         return None
     names = words([alarm_name(alarm) for alarm in published.alarms])
@@ -247,7 +237,7 @@ def _monitored(step: Step, execution: Execution, lived: Lived) -> Happening | No
 
 
 def _retrained(step: Step, execution: Execution, lived: Lived) -> Happening | None:
-    guarded = answer(execution, "guard", Guarded)
+    guarded = answer(execution, "guard", RetrainingDecided)
     if guarded is None:
         return None
     if guarded.accepted:

@@ -11,11 +11,11 @@ from console.demo.driver import Answer
 from console.demo.naming import alarm_name
 from console.pages.story import Alarm, Reign, Window
 from console.queries.executions import Execution
-from millrace.messages.monitor import ErrorReport, InputReport, Planned, Report, WindowReport
+from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport, WindowsPlanned
 
 
 def windows(
-    runs: Sequence[Execution], reports: Mapping[str, Report], bounds: Mapping[str, float]
+    runs: Sequence[Execution], reports: Mapping[str, MonitorReport], bounds: Mapping[str, float]
 ) -> tuple[Window, ...]:
     """Each window once, in order of time: its input as it was judged first, its error as it is known last.
 
@@ -29,7 +29,7 @@ def windows(
 
 
 def _window(
-    looks: Sequence[tuple[WindowReport, Execution]], reports: Mapping[str, Report], bounds: Mapping[str, float]
+    looks: Sequence[tuple[WindowReport, Execution]], reports: Mapping[str, MonitorReport], bounds: Mapping[str, float]
 ) -> Window | None:
     """None for a window that was only there to make a row of successive ones."""
     inputs = [(window.input, run) for window, run in looks if window.input]
@@ -55,7 +55,7 @@ def _column(seen: InputReport) -> str:
 
 
 def _over_bound(error: ErrorReport, run: Execution, bounds: Mapping[str, float]) -> float | None:
-    planned = answer(run, "plan_windows", Planned)
+    planned = answer(run, "plan_windows", WindowsPlanned)
     bound = bounds.get(planned.baseline_uri) if planned else None
     return None if bound is None or error.error is None else error.error / bound
 

@@ -15,7 +15,7 @@ from console.demo.steps import Noted, Step, steps
 from console.queries.executions import Execution
 from millrace.decisions.record import from_line
 from millrace.evaluation.report import Evaluation
-from millrace.messages.monitor import Report
+from millrace.messages.monitor import MonitorReport
 from millrace.release.registry import Package
 
 
@@ -47,7 +47,7 @@ def noted(document: Any) -> list[Noted]:
 def findings(document: Any) -> Findings:
     told = document["findings"]
     return Findings(
-        reports=typed(dict[str, Report], told["reports"]),
+        reports=typed(dict[str, MonitorReport], told["reports"]),
         error_bounds=told["error_bounds"],
         evaluations=typed(dict[str, Evaluation], told["evaluations"]),
         models=typed(dict[str, Model], told["models"]),

@@ -1,6 +1,6 @@
 """One axis for two clocks, and a cause for everything that nobody did by hand."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -81,5 +81,5 @@ def test_an_execution_that_nobody_caused_has_no_cause(
 
 def test_a_step_as_json_says_both_clocks(found: list[Execution], deeds: list[Step], noted: list[Noted]) -> None:
     said = steps(found, deeds, noted)[0].as_json()
-    assert set(said) == {"kind", "name", "id", "status", "seconds", "caused_by", "started", "at_s", "event"}
+    assert said.keys() - {field.name for field in fields(Step)} == {"name"}
     assert said["started"].startswith("1997-01-01T08:00:")

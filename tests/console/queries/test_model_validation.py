@@ -33,6 +33,7 @@ from millrace.contract.load import load_contract
 from millrace.errors import PlaceError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
+from millrace.messages.train import GateVerdict
 from millrace.workload.load import load_workload
 from tests.archives import write_archive
 
@@ -124,7 +125,7 @@ def build(parts: Parts, folder: Path) -> Candidate:
         run={f"{name}_digest": value for name, value in links.items()} | {"gate": "baseline"},
         report=report,
         sample=sample(parts.answers),
-        judged=tuple({"name": name, "passed": True} for name in parts.judged),
+        judged=tuple(GateVerdict(name=name, passed=True, measured=1, bound=1, sentence="") for name in parts.judged),
     )
     return Candidate(archive=archive, workload=WORKLOAD, contract=CONTRACT, registered=registered)
 

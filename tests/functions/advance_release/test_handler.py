@@ -46,7 +46,7 @@ def test_the_first_version_goes_live(aws, load, event, packages):
     package = aws.sagemaker.describe_model_package(ModelPackageName=packages[0].arn)
     assert package["ModelApprovalStatus"] == "Approved"
     assert package["CustomerMetadataProperties"]["data_digest"] == "d"
-    assert [record["what"] for record in aws.audit()] == ["release.live"]
+    assert [record["event"] for record in aws.audit()] == ["release.live"]
 
 
 def test_a_retry_changes_nothing(aws, load, event, packages):
@@ -89,7 +89,7 @@ def test_a_rollback_swaps_the_pointers_and_is_audited(aws, load, event, packages
     assert handler(back(event, "2")) == handler(back(event, "2"))
     pointers = aws.state.pointers()
     assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("1", "2", 3)
-    (record,) = [record for record in aws.audit() if record["what"] == "release.rolled_back"]
+    (record,) = [record for record in aws.audit() if record["event"] == "release.rolled_back"]
     assert record["details"] == {
         "version": "1", "revision": 3, "by": "arn:aws:iam::123456789012:user/kim", "reason": "worse since Tuesday",
         "replaced": "2",

@@ -67,8 +67,9 @@ def test_a_failed_release_is_audited_once(aws, load, event):
     assert handler(release_ended(aws, event, "FAILED")) == handler(release_ended(aws, event, "FAILED"))
     handler(event("cleanup"))
     (record,) = aws.audit()
-    assert (record["what"], record["as_of"]) == ("release.failed", event("cleanup")["as_of"])
-    assert record["who"].endswith("electricity-retrain:c4c1c1c9")
+    assert (record["event"], record["as_of"]) == ("release.failed", event("cleanup")["as_of"])
+    assert record["actor"] == "cleanup"
+    assert record["execution"].endswith("electricity-retrain:c4c1c1c9")
     assert record["details"] == {
         "status": "FAILED", "error": "States.TaskFailed", "cause": "the training job failed", "input": "{}",
     }  # fmt: skip

@@ -54,8 +54,8 @@ def transform(port: int, shards: str, answers: str) -> None:
 def test_a_million_rows_are_scored(aws: Aws, tmp_path: Path, load: Any, event: Any) -> None:
     aws.s3.create_bucket(Bucket=LANDING, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     version = Version(
-        package_arn=NAMES.package_arn("7"), version="7", model_name="m", endpoint_config="c", run="r",
-        released_at="1997-01-01T07:00:00Z", baseline_uri="s3://b/k",
+        package_arn=NAMES.package_arn("7"), version="7", model_name="m", run="r",
+        baseline_uri="s3://b/k",
     )  # fmt: skip
     aws.state.move(Pointers(champion=version))
     aws.s3.put_object(Bucket=LANDING, Key="electricity/scoring/all.parquet", Body=drop())

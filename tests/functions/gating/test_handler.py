@@ -30,7 +30,7 @@ def test_a_good_model_passes(aws, load, event):
     assert [verdict["name"] for verdict in answer["verdicts"]] == [
         "finite_weights", "calibration", "latency", "size", "baseline",
     ]  # fmt: skip
-    assert [record["what"] for record in aws.audit()] == ["model.passed"]
+    assert [record["event"] for record in aws.audit()] == ["model.passed"]
 
 
 def test_a_bad_model_is_refused_with_the_gate_that_did_it(aws, load, event):
@@ -40,7 +40,7 @@ def test_a_bad_model_is_refused_with_the_gate_that_did_it(aws, load, event):
     assert [sentence for sentence in answer["sentences"] if sentence.startswith("refused")] == [
         "refused: finite_weights: the weights hold NaN or infinity"
     ]
-    assert [record["what"] for record in aws.audit()] == ["model.refused"]
+    assert [record["event"] for record in aws.audit()] == ["model.refused"]
 
 
 def test_the_gate_against_the_champion_is_asked_when_the_snapshot_says_so(aws, load, event):

@@ -46,7 +46,7 @@ def test_an_alarm_is_accepted_once_and_held_by_its_execution(aws, ready, load, e
     assert aws.state.lease("retrain").holder == event("guard")["execution"]
     assert handler(event("guard"))["accepted"]
     assert aws.state.retraining().runs_in("1997-06") == 1
-    assert {record["what"] for record in aws.audit()} == {"retrain.accepted"}
+    assert {record["event"] for record in aws.audit()} == {"retrain.accepted"}
 
 
 def test_a_second_alarm_meanwhile_is_refused(aws, ready, load, event):
@@ -92,7 +92,7 @@ def test_of_guards_at_once_one_is_accepted(aws, ready, load, event, at_once, det
     assert {answer["reason"] for answer in answers} <= {"accepted", "running", "cool_down"}
     assert (aws.state.lease("retrain").holder, aws.state.retraining().run) == (accepted, accepted)
     assert aws.state.retraining().runs_in("1997-06") == 1
-    told = [record["what"] for record in aws.audit()]
+    told = [record["event"] for record in aws.audit()]
     assert (told.count("retrain.accepted"), told.count("retrain.refused")) == (1, GUARDS - 1)
 
 

@@ -14,7 +14,7 @@ from pyiceberg.catalog.memory import InMemoryCatalog
 
 from functions.plan_windows.labels import labels_between
 from millrace.decisions.record import prefix
-from millrace.messages.monitor import Planned, read_request
+from millrace.messages.monitor import WindowsPlanned, read_request
 from millrace.state.table import Pointers, Version
 from millrace.workload.load import load_workload
 
@@ -59,7 +59,7 @@ def test_without_a_complete_window(aws: Aws, load: Load, event: Event) -> None:
 def test_complete_windows_from_the_first_decision_on(aws: Aws, load: Load, event: Event) -> None:
     aws.state.move(Pointers(champion=CHAMPION))
     keys = [decide(aws, day) for day in (date(1997, 1, 1), date(1997, 1, 20), date(1997, 1, 28), date(1997, 1, 30))]
-    planned = Planned.model_validate(load("plan_windows")(event("plan_windows")))
+    planned = WindowsPlanned.model_validate(load("plan_windows")(event("plan_windows")))
     assert (planned.count, planned.decisions, planned.model_version) == (4, 3, "1")
     assert planned.baseline_uri == CHAMPION.baseline_uri
     first, *paths = json.loads(read(aws, planned.manifest_uri))
@@ -79,7 +79,7 @@ def test_the_cursors_are_followed(aws: Aws, load: Load, event: Event) -> None:
     decide(aws, date(1997, 1, 1))
     for name in ("monitor", "monitor-error"):
         aws.state.advance_cursor(name, window_end=datetime(1997, 1, 22, tzinfo=UTC))
-    planned = Planned.model_validate(load("plan_windows")(event("plan_windows")))
+    planned = WindowsPlanned.model_validate(load("plan_windows")(event("plan_windows")))
     request = read_request(read(aws, planned.config_uri + "request.json"))
     assert [(w.start.day, w.judge_input, w.judge_error) for w in request.windows] == [
         (8, False, False), (15, False, False), (22, True, True),

@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from functions.publish_metrics.metrics import metrics_of
-from millrace.messages.monitor import ErrorReport, InputReport, Report, WindowReport
+from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws
@@ -21,11 +21,11 @@ NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
 
 
-def report(input_ratio: float | None, error_ratio: float | None) -> Report:
+def report(input_ratio: float | None, error_ratio: float | None) -> MonitorReport:
     told = InputReport(rows=336, usual_rows=336, ratio=input_ratio, findings=())
     wrong = ErrorReport(answered=336, labelled=336, champions=336, error=0.2, ratio=error_ratio, settled=True)
     window = WindowReport(start=NEW_YEAR, end=NEW_YEAR + WEEK, decisions=336, input=told, error=wrong)
-    return Report(
+    return MonitorReport(
         workload="electricity",
         as_of=NEW_YEAR + WEEK,
         model_version="1",
@@ -35,10 +35,10 @@ def report(input_ratio: float | None, error_ratio: float | None) -> Report:
 
 
 @pytest.fixture
-def publish(aws: Aws, load: Load, event: Event) -> Callable[[Report], dict[str, Any]]:
+def publish(aws: Aws, load: Load, event: Event) -> Callable[[MonitorReport], dict[str, Any]]:
     handler = load("publish_metrics")
 
-    def published(found: Report) -> dict[str, Any]:
+    def published(found: MonitorReport) -> dict[str, Any]:
         call = event("publish_metrics")
         aws.put(call["state"]["plan_windows"]["answer"]["report_uri"] + "/report.json", found.model_dump_json())
         return handler(call)
@@ -67,7 +67,7 @@ def test_the_metrics_are_ratios_without_a_time_of_their_own() -> None:
     assert all("Timestamp" not in one for one in data)
 
 
-def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[Report], dict[str, Any]]) -> None:
+def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[MonitorReport], dict[str, Any]]) -> None:
     answer = publish(report(0.4, 0.7))
     assert answer == {"judged": 1, "input_ratio": 0.4, "error_ratio": 0.7, "ask_guard": False, "alarms": []}
     found = boto3.client("cloudwatch").list_metrics(Namespace="Millrace")["Metrics"]
@@ -83,7 +83,7 @@ def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[Repor
     [("ALARM", 1.4, True), ("ALARM", None, True), ("ALARM", 0.9, False), ("OK", 1.4, False)],
 )
 def test_the_guard_is_asked_again_while_an_alarm_stays(
-    state: str, input_ratio: float | None, asks: bool, publish: Callable[[Report], dict[str, Any]]
+    state: str, input_ratio: float | None, asks: bool, publish: Callable[[MonitorReport], dict[str, Any]]
 ) -> None:
     alarm("input-drift", state)
     alarm("error", "OK")

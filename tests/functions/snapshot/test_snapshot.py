@@ -37,7 +37,7 @@ def read(ingest: Any, uri: str) -> bytes:
 def test_a_run_gets_its_rows_and_its_rules(ingest: Any, sample: Any, event: Any) -> None:
     committed = ingest.run("training", "a.parquet", parquet(sample.slice(0, 96)))
     answer = ingest.load("snapshot")(event)
-    assert (answer["rows"], answer["tag"], answer["gate"], answer["champion"]) == (96, "first-run", "baseline", None)
+    assert (answer["rows"], answer["tag"], answer["gate"]) == (96, "first-run", "baseline")
     assert answer["snapshot_id"] == committed["snapshot_id"]
     run = Run.model_validate_json(read(ingest, f"{answer['config_uri']}run.json"))
     assert (run.run, run.rows, run.reason, run.code_digest) == ("first-run", 96, "first", "c0de")
@@ -68,7 +68,6 @@ def test_beside_a_champion_the_gate_is_non_inferiority(
     event["state"]["reason"] = "alarm"
     answer = ingest.load("snapshot")(event)
     assert (answer["gate"], answer["reason"]) == ("non_inferiority", "alarm")
-    assert answer["champion"] == {"version": "1", "model_data_url": "s3://b/model.tar.gz"}
 
 
 def test_without_rows_there_is_nothing_to_train_on(ingest: Any, event: Any) -> None:

@@ -134,8 +134,7 @@ def test_a_rollback_opens_the_previous_version_without_phases(aws, load, event, 
 
 
 def test_a_release_has_the_phases_of_its_rollout(aws, load, event, package):
-    answer = load("start_release")(event("start_release", rollout={"phases": ["canary", "live"]}))
-    assert answer["has_canary"] is True
+    assert load("start_release")(event("start_release", rollout={"phases": ["canary", "live"]}))["has_canary"] is True
 
 
 @pytest.mark.parametrize("phases", [[], ["canary"], ["shadow", "live"], ["live", "canary"]])

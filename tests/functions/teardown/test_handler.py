@@ -88,8 +88,9 @@ def test_nobody_is_live_afterwards_and_the_audit_knows_who_was(aws, load, event)
     assert until_nothing(load("teardown"), event, "versions") == 1
     assert aws.state.pointers() == Pointers(revision=2)
     (record,) = aws.audit()
-    assert (record["what"], record["details"]) == ("teardown.versions", {"found": ["pointers to version 2"]})
-    assert record["who"].startswith("teardown of arn:aws:states:")
+    assert record["event"] == "teardown.step"
+    assert record["details"] == {"step": "versions", "found": ["pointers to version 2"]}
+    assert (record["actor"], record["execution"]) == ("teardown", event("teardown")["execution"])
 
 
 def test_tables_leave_the_catalogue_and_the_audit_says_where_they_lie(aws, load, event):

@@ -32,9 +32,7 @@ CHAMPION = Version(
     package_arn="arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/3",
     version="3",
     model_name="millrace-local-electricity-3",
-    endpoint_config="millrace-local-electricity-3-live",
     run="r",
-    released_at="1997-01-01T07:00:00Z",
     baseline_uri="s3://b/k",
 )
 Score = Callable[..., dict[str, Any]]

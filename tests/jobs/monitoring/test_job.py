@@ -19,7 +19,7 @@ import pytest
 from jobs.monitoring.job import watch
 from jobs.runtime import ProcessingPlaces
 from millrace.decisions.record import Decision, Output, canonical, to_line
-from millrace.messages.monitor import Report, read_report
+from millrace.messages.monitor import MonitorReport, read_report
 from millrace.monitoring.baseline import build
 from millrace.workload.load import load_workload
 
@@ -97,7 +97,7 @@ def prepare(tmp_path: Path) -> Prepare:
     return made
 
 
-def watched(places: ProcessingPlaces) -> Report:
+def watched(places: ProcessingPlaces) -> MonitorReport:
     watch(places)
     return read_report((places.root / "processing" / "report" / "report.json").read_bytes())
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from millrace.errors import SettingsError
-from millrace.messages.monitor import ErrorReport, InputReport, Report, WindowReport, read_report, read_request
+from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport, read_report, read_request
 
 NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -31,8 +31,8 @@ def window(
     )
 
 
-def report(*windows: WindowReport, as_of: datetime | None = None) -> Report:
-    return Report(
+def report(*windows: WindowReport, as_of: datetime | None = None) -> MonitorReport:
+    return MonitorReport(
         workload="electricity",
         as_of=as_of or windows[-1].end,
         model_version="1",

@@ -6,9 +6,9 @@ import pytest
 
 from millrace.errors import ConflictError
 from millrace.release.promotion import (
-    Answer,
+    EndpointAnswer,
     check_proven,
-    judge_probe,
+    judge_smoke_test,
     outcome_of,
     promote,
     roll_back,
@@ -95,10 +95,12 @@ def test_an_event_that_came_late_is_done(live, ready, outcome):
 
 
 def test_a_probe_needs_the_version_all_rows_and_the_same_numbers():
-    right = Answer(model_version="2", probabilities=(0.5, 0.25))
-    assert judge_probe(right, expected=[0.5, 0.25], version="2").passed
-    assert not judge_probe(right, expected=[0.5, 0.2502], version="2").passed
-    assert not judge_probe(right, expected=[0.5, 0.25, 0.1], version="2").passed
-    assert not judge_probe(right, expected=[0.5, 0.25], version="3").passed
-    assert not judge_probe(Answer(model_version="2", probabilities=()), expected=[], version="2").passed
-    assert not judge_probe(Answer(model_version="2", probabilities=(float("nan"),)), expected=[0.5], version="2").passed
+    right = EndpointAnswer(model_version="2", probabilities=(0.5, 0.25))
+    assert judge_smoke_test(right, expected=[0.5, 0.25], version="2").passed
+    assert not judge_smoke_test(right, expected=[0.5, 0.2502], version="2").passed
+    assert not judge_smoke_test(right, expected=[0.5, 0.25, 0.1], version="2").passed
+    assert not judge_smoke_test(right, expected=[0.5, 0.25], version="3").passed
+    assert not judge_smoke_test(EndpointAnswer(model_version="2", probabilities=()), expected=[], version="2").passed
+    assert not judge_smoke_test(
+        EndpointAnswer(model_version="2", probabilities=(float("nan"),)), expected=[0.5], version="2"
+    ).passed

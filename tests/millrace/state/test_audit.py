@@ -8,15 +8,17 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from millrace.messages.audit import DETAILS, AuditEvent, ResourcesRemoved
 from millrace.state.audit import Record, append, read
 from millrace.timestamps import moment
 
 RECORD = Record(
-    who="guard of x",
-    what="retrain.refused",
+    actor="teardown",
+    execution="arn:aws:states:eu-west-1:123456789012:execution:teardown:t-1",
+    event=AuditEvent.TEARDOWN_STEP,
     as_of=moment("1997-07-01T06:00:00Z"),
-    cause="alarm-1",
-    details={"b": 1, "a": 2},
+    cause="console",
+    details=ResourcesRemoved(step="versions", found=("alarm a", "model b")),
 )
 
 
@@ -41,9 +43,9 @@ def keys(client):
 
 def test_a_retry_adds_nothing_and_another_record_does(table):
     first = append(table, table="audit", workload="w", record=RECORD)
-    assert append(table, table="audit", workload="w", record=replace(RECORD, details={"a": 2, "b": 1})) == first
+    assert append(table, table="audit", workload="w", record=replace(RECORD, cause="console")) == first
     assert keys(table) == [first]
-    other = append(table, table="audit", workload="w", record=replace(RECORD, cause="alarm-2"))
+    other = append(table, table="audit", workload="w", record=replace(RECORD, cause="event-2"))
     assert sorted(keys(table)) == sorted([first, other])
 
 
@@ -58,12 +60,13 @@ def test_a_record_says_who_what_when_and_why(table):
     (item,) = table.scan(TableName="audit")["Items"]
     found = {name: value["S"] for name, value in item.items()}
     assert found["pk"] == "w"
-    assert {name: found[name] for name in ("who", "what", "as_of", "cause", "details")} == {
-        "who": "guard of x",
-        "what": "retrain.refused",
+    assert {name: found[name] for name in ("actor", "execution", "event", "as_of", "cause", "details")} == {
+        "actor": "teardown",
+        "execution": RECORD.execution,
+        "event": "teardown.step",
         "as_of": "1997-07-01T06:00:00Z",
-        "cause": "alarm-1",
-        "details": '{"a": 2, "b": 1}',
+        "cause": "console",
+        "details": '{"found": ["alarm a", "model b"], "step": "versions"}',
     }
 
 
@@ -72,4 +75,16 @@ def test_records_are_read_back_in_order(table):
     for record in (RECORD, earlier):
         append(table, table="audit", workload="w", record=record)
     append(table, table="audit", workload="other", record=RECORD)
-    assert list(read(table, table="audit", workload="w")) == [earlier, RECORD]
+    found = list(read(table, table="audit", workload="w"))
+    assert found == [earlier, RECORD]
+    assert [(one.run, one.key) for one in found] == [("t-1", key) for key in sorted(keys(table))[:2]]
+
+
+def test_details_of_another_class_are_refused(table):
+    with pytest.raises(ValueError, match=r"retrain.refused: expected details RetrainingDecided, got ResourcesRemoved"):
+        append(table, table="audit", workload="w", record=replace(RECORD, event=AuditEvent.RETRAIN_REFUSED))
+    assert keys(table) == []
+
+
+def test_every_event_has_the_class_of_its_details():
+    assert set(DETAILS) == set(AuditEvent)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
 
+from millrace.messages.audit import AuditEvent
+from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence, RetrainingReason, RetrainingTrigger
 from millrace.state.audit import Record
 from millrace.state.table import LastRetraining, Lease
 from millrace.timestamps import month, next_month, stamp
 from millrace.workload.declaration import Budget, Retraining
-
-Trigger = Literal["alarm", "schedule", "command"]
-Reason = Literal["accepted", "running", "cool_down", "runs_per_month", "budget", "new_labels", "no_champion"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +18,7 @@ class Evidence:
     """What the decision rests on."""
 
     as_of: datetime
-    trigger: Trigger
+    trigger: RetrainingTrigger
     execution: str
     """ARN of the retrain execution that asks."""
     has_champion: bool
@@ -38,78 +36,88 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class RetrainingDecision:
     accepted: bool
-    reason: Reason
+    reason: RetrainingReason
     sentence: str
     earliest_next: datetime | None = None
     """When a request like this one could be accepted; None when accepted, or when no clock decides it."""
 
 
-def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> Decision:
+def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> RetrainingDecision:
     """Accepted, or the objection that lasts longest. A person's command is held by neither cool-down nor labels."""
     if evidence.last.run == evidence.execution:
-        return Decision(accepted=True, reason="accepted", sentence="accepted before, asked again after a redrive")
+        return RetrainingDecision(
+            accepted=True, reason=RetrainingReason.ACCEPTED, sentence="accepted before, asked again after a redrive"
+        )
     objections = [_champion(evidence), _lease(evidence), _month(evidence, policy), _budget(evidence, budget)]
     if evidence.trigger != "command":
         objections += [_cool_down(evidence, policy), _labels(evidence, policy)]
     found = [objection for objection in objections if objection]
     if found:
         return max(found, key=lambda objection: objection.earliest_next or evidence.as_of)
-    return Decision(accepted=True, reason="accepted", sentence=f"{evidence.new_labels} new labels, nothing against it")
+    return RetrainingDecision(
+        accepted=True,
+        reason=RetrainingReason.ACCEPTED,
+        sentence=f"{evidence.new_labels} new labels, nothing against it",
+    )
 
 
-def _champion(evidence: Evidence) -> Decision | None:
+def _champion(evidence: Evidence) -> RetrainingDecision | None:
     if evidence.has_champion:
         return None
-    return Decision(accepted=False, reason="no_champion", sentence="there is no champion yet: start train, not retrain")
+    return RetrainingDecision(
+        accepted=False,
+        reason=RetrainingReason.NO_CHAMPION,
+        sentence="there is no champion yet: start train, not retrain",
+    )
 
 
-def _lease(evidence: Evidence) -> Decision | None:
+def _lease(evidence: Evidence) -> RetrainingDecision | None:
     lease = evidence.lease
     if lease is None or lease.holder == evidence.execution or lease.expires_at <= evidence.as_of:
         return None
-    return Decision(
+    return RetrainingDecision(
         accepted=False,
-        reason="running",
+        reason=RetrainingReason.RUNNING,
         sentence=f"{lease.holder} retrains since {stamp(lease.as_of)}",
         earliest_next=lease.expires_at,
     )
 
 
-def _cool_down(evidence: Evidence, policy: Retraining) -> Decision | None:
+def _cool_down(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None:
     if evidence.last.started_at is None:
         return None
     earliest = evidence.last.started_at + timedelta(days=policy.cool_down_days)
     if earliest <= evidence.as_of:
         return None
-    return Decision(
+    return RetrainingDecision(
         accepted=False,
-        reason="cool_down",
+        reason=RetrainingReason.COOL_DOWN,
         sentence=f"last retraining {stamp(evidence.last.started_at)}, {policy.cool_down_days} days of cool-down",
         earliest_next=earliest,
     )
 
 
-def _month(evidence: Evidence, policy: Retraining) -> Decision | None:
+def _month(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None:
     runs = evidence.last.runs_in(month(evidence.as_of))
     if runs < policy.maximum_runs_per_month:
         return None
-    return Decision(
+    return RetrainingDecision(
         accepted=False,
-        reason="runs_per_month",
+        reason=RetrainingReason.RUNS_PER_MONTH,
         sentence=f"{runs} retrainings in {month(evidence.as_of)}, at most {policy.maximum_runs_per_month} a month",
         earliest_next=next_month(evidence.as_of),
     )
 
 
-def _budget(evidence: Evidence, budget: Budget) -> Decision | None:
+def _budget(evidence: Evidence, budget: Budget) -> RetrainingDecision | None:
     if evidence.spent_usd + evidence.projected_usd <= budget.monthly_usd:
         return None
     never = evidence.projected_usd > budget.monthly_usd
-    return Decision(
+    return RetrainingDecision(
         accepted=False,
-        reason="budget",
+        reason=RetrainingReason.BUDGET,
         sentence=(
             f"{evidence.spent_usd:.2f} USD reserved in {month(evidence.as_of)}, this run up to "
             f"{evidence.projected_usd:.2f} USD, at most {budget.monthly_usd:.2f} USD a month"
@@ -118,41 +126,42 @@ def _budget(evidence: Evidence, budget: Budget) -> Decision | None:
     )
 
 
-def _labels(evidence: Evidence, policy: Retraining) -> Decision | None:
+def _labels(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None:
     if evidence.new_labels >= policy.minimum_new_labels:
         return None
-    return Decision(
+    return RetrainingDecision(
         accepted=False,
-        reason="new_labels",
+        reason=RetrainingReason.NEW_LABELS,
         sentence=f"{evidence.new_labels} labels since the last retraining, at least {policy.minimum_new_labels} asked",
     )
 
 
-def answer(evidence: Evidence, decision: Decision) -> dict[str, Any]:
-    """The decision as events and the state machine carry it."""
-    return {
-        "accepted": decision.accepted,
-        "reason": decision.reason,
-        "trigger": evidence.trigger,
-        "sentence": decision.sentence,
-        "earliest_next": stamp(decision.earliest_next) if decision.earliest_next else None,
-        "evidence": {
-            "as_of": stamp(evidence.as_of),
-            "last_started_at": stamp(evidence.last.started_at) if evidence.last.started_at else None,
-            "new_labels": evidence.new_labels,
-            "runs_this_month": evidence.last.runs_in(month(evidence.as_of)),
-            "spent_usd": round(evidence.spent_usd, 2),
-            "projected_usd": round(evidence.projected_usd, 2),
-        },
-    }
+def decided(evidence: Evidence, decision: RetrainingDecision) -> RetrainingDecided:
+    """The decision as events, the state machine and the audit table carry it."""
+    return RetrainingDecided(
+        accepted=decision.accepted,
+        reason=decision.reason,
+        trigger=evidence.trigger,
+        sentence=decision.sentence,
+        earliest_next=decision.earliest_next,
+        evidence=RetrainingEvidence(
+            as_of=evidence.as_of,
+            last_started_at=evidence.last.started_at,
+            new_labels=evidence.new_labels,
+            runs_this_month=evidence.last.runs_in(month(evidence.as_of)),
+            spent_usd=round(evidence.spent_usd, 2),
+            projected_usd=round(evidence.projected_usd, 2),
+        ),
+    )
 
 
-def record(evidence: Evidence, decision: Decision, *, cause: str) -> Record:
+def record(evidence: Evidence, answer: RetrainingDecided, *, cause: str) -> Record:
     """The decision as the audit table keeps it."""
     return Record(
-        who=f"guard of {evidence.execution}",
-        what="retrain.accepted" if decision.accepted else "retrain.refused",
+        actor="guard",
+        execution=evidence.execution,
+        event=AuditEvent.RETRAIN_ACCEPTED if answer.accepted else AuditEvent.RETRAIN_REFUSED,
         as_of=evidence.as_of,
         cause=cause,
-        details=answer(evidence, decision),
+        details=answer,
     )

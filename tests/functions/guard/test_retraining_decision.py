@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from functions.guard.decision import Evidence, answer, decide, record
+from functions.guard.retraining_decision import Evidence, decide, decided, record
 from millrace.state.table import LastRetraining, Lease
 from millrace.timestamps import moment, month
 from millrace.workload.declaration import Budget, Retraining
@@ -50,43 +50,43 @@ OBJECTIONS = {
 }
 
 
-def decided(evidence):
-    return decide(evidence, policy=POLICY, budget=BUDGET)
+def answered(evidence):
+    return decided(evidence, decide(evidence, policy=POLICY, budget=BUDGET))
 
 
 def test_nothing_against_it():
-    assert decided(FINE).accepted
-    assert decided(replace(FINE, last=last(35, labels=7200 - 1344))).accepted
+    assert answered(FINE).accepted
+    assert answered(replace(FINE, last=last(35, labels=7200 - 1344))).accepted
 
 
 @pytest.mark.parametrize("reason", OBJECTIONS)
 def test_each_objection_is_seen_with_its_earliest_next_time(reason):
     evidence, earliest = OBJECTIONS[reason]
-    decision = decided(evidence)
+    decision = answered(evidence)
     assert (decision.accepted, decision.reason) == (False, reason)
-    assert answer(evidence, decision)["earliest_next"] == earliest
+    assert decision.earliest_next == (moment(earliest) if earliest else None)
     assert decision.sentence
 
 
 def test_the_objection_that_lasts_longest_is_told():
     evidence = replace(FINE, last=last(1), spent_usd=49.9)
-    assert decided(evidence).reason == "cool_down"
+    assert answered(evidence).reason == "cool_down"
 
 
 def test_a_run_dearer_than_a_month_has_no_next_time():
-    assert decided(replace(FINE, projected_usd=51)).earliest_next is None
+    assert answered(replace(FINE, projected_usd=51)).earliest_next is None
 
 
 def test_a_command_is_held_by_neither_cool_down_nor_labels():
     evidence = replace(FINE, last=last(1, labels=7200))
-    assert not decided(evidence).accepted
-    assert decided(replace(evidence, trigger="command")).accepted
+    assert not answered(evidence).accepted
+    assert answered(replace(evidence, trigger="command")).accepted
 
 
 def test_an_expired_lease_and_the_own_one_do_not_hold():
     lease = Lease(holder="other", as_of=NOW - timedelta(days=2), expires_at=NOW)
-    assert decided(replace(FINE, lease=lease)).accepted
-    assert decided(replace(FINE, lease=replace(lease, holder="me", expires_at=NOW + timedelta(1)))).accepted
+    assert answered(replace(FINE, lease=lease)).accepted
+    assert answered(replace(FINE, lease=replace(lease, holder="me", expires_at=NOW + timedelta(1)))).accepted
 
 
 def test_a_table_made_anew_counts_from_zero():
@@ -94,14 +94,14 @@ def test_a_table_made_anew_counts_from_zero():
 
 
 def test_a_redrive_gets_the_same_answer():
-    assert decided(replace(FINE, last=last(0, run="me"))).accepted
+    assert answered(replace(FINE, last=last(0, run="me"))).accepted
 
 
 def test_the_record_says_who_what_and_why():
     evidence, _ = OBJECTIONS["budget"]
-    kept = record(evidence, decided(evidence), cause="alarm-1")
-    assert (kept.what, kept.cause, kept.who) == ("retrain.refused", "alarm-1", "guard of me")
-    assert kept.details["evidence"]["projected_usd"] == 0.2
+    kept = record(evidence, answered(evidence), cause="alarm-1")
+    assert (kept.event, kept.cause, kept.actor, kept.execution) == ("retrain.refused", "alarm-1", "guard", "me")
+    assert kept.details.evidence.projected_usd == 0.2
 
 
 def test_over_two_years_of_alarms_the_policy_holds():
@@ -115,7 +115,7 @@ def test_over_two_years_of_alarms_the_policy_holds():
             FINE, as_of=now, execution=str(number), last=state, labels_total=hour * 2,
             spent_usd=spent.get(month(now), 0.0), projected_usd=13.0,
         )  # fmt: skip
-        if decided(evidence).accepted:
+        if answered(evidence).accepted:
             starts.append(now)
             spent[month(now)] = spent.get(month(now), 0.0) + 13.0
             state = LastRetraining(

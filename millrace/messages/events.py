@@ -1,0 +1,161 @@
+"""The events of our own bus: one class per detail, one catalogue.
+
+    {"source": "millrace", "detail-type": "model.refused",
+     "detail": {"workload": "electricity", "run": "arn:…:train-7f", "cause": "…", "run_name": "train-7f", …}}
+
+A machine puts an event by its class, a rule matches it by its class; nobody writes a detail type by hand.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from millrace.messages.envelope import Message, Moment
+from millrace.messages.retrain import RetrainingEvidence, RetrainingReason, RetrainingTrigger
+from millrace.messages.train import BudgetRefusal, TrainingReason
+
+SOURCE = "millrace"
+
+
+class BusEvent(Message):
+    """The detail of every event of ours."""
+
+    detail_type: ClassVar[str]
+
+    workload: str
+    run: str
+    """ARN of the execution that put the event."""
+    cause: str
+    """The cause of that execution."""
+
+
+class DatasetCommitted(BusEvent):
+    """A drop's rows are in a table."""
+
+    detail_type = "dataset.committed"
+
+    feed: str
+    table: str
+    snapshot_id: str
+    rows_accepted: int
+    rows_quarantined: int
+    rows_total: int
+    source: str
+    source_digest: str
+    duplicate: bool
+    alias_of: str
+    has_champion: bool
+
+
+class DropRejected(BusEvent):
+    """A drop could not become rows at all; it is quarantined whole."""
+
+    detail_type = "drop.rejected"
+
+    feed: Literal["training", "labels", "scoring"]
+    key: str
+    """The drop's URI and version."""
+    reason: str
+
+
+class TrainingRefused(BusEvent):
+    """A training did not start."""
+
+    detail_type = "training.refused"
+
+    reason: BudgetRefusal
+    projected_usd: float
+    monthly_usd: float
+
+
+class ModelJudged(BusEvent):
+    """What both verdicts of the gates carry."""
+
+    run_name: str
+    """The train execution's name."""
+    reason: TrainingReason
+    gates: tuple[str, ...]
+    """One sentence per gate."""
+
+
+class ModelRefused(ModelJudged):
+    """A gate refused the model."""
+
+    detail_type = "model.refused"
+
+
+class ModelRegistered(ModelJudged):
+    """The model passed every gate and is a version of the registry."""
+
+    detail_type = "model.registered"
+
+    package_arn: str
+    version: str
+
+
+class ModelReleased(BusEvent):
+    """A version is live."""
+
+    detail_type = "model.released"
+
+    package_arn: str
+    version: str
+    previous_version: str
+
+
+class RetrainRequested(BusEvent):
+    """An alarm stays in ALARM: the guard shall decide again."""
+
+    detail_type = "retrain.requested"
+
+    alarms: tuple[str, ...]
+
+
+class RetrainDecision(BusEvent):
+    """What both decisions of the guard carry."""
+
+    reason: RetrainingReason
+    trigger: RetrainingTrigger
+    sentence: str
+    earliest_next: Moment | None
+    evidence: RetrainingEvidence
+
+
+class RetrainAccepted(RetrainDecision):
+    """The guard let a retraining start."""
+
+    detail_type = "retrain.accepted"
+
+
+class RetrainRefused(RetrainDecision):
+    """The guard refused a retraining."""
+
+    detail_type = "retrain.refused"
+
+
+class ScoresDelivered(BusEvent):
+    """The predictions of a scoring drop are in the lake."""
+
+    detail_type = "scores.delivered"
+
+    uri: str
+    rows: int
+    quarantined: int
+
+
+EVENTS: dict[str, type[BusEvent]] = {
+    event.detail_type: event
+    for event in (
+        DatasetCommitted,
+        DropRejected,
+        TrainingRefused,
+        ModelRefused,
+        ModelRegistered,
+        ModelReleased,
+        RetrainRequested,
+        RetrainAccepted,
+        RetrainRefused,
+        ScoresDelivered,
+    )
+}
+"""By detail type."""

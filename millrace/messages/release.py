@@ -1,0 +1,105 @@
+"""The machine `release`: its input and the answer of each step."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from millrace.messages.envelope import ExecutionInput, Message, StepResult
+from millrace.workload.rollout import Phases
+
+ReleaseOutcome = Literal["open", "busy", "done"]
+"""`open`: this release's turn; `busy`: try again later; `done`: this version or a newer one is or was live."""
+
+
+class Rollback(Message):
+    """A person's wish to have an earlier version live again: the key `rollback` of a release's input."""
+
+    reason: Annotated[str, Field(min_length=1)]
+    who: str = "console"
+    """An identity, for the audit table."""
+    to: str | None = None
+    """Number of the version; None: the previous one."""
+
+
+class PackageToRelease(Message):
+    """The detail of `model.registered`, as far as a release reads it."""
+
+    package_arn: str
+
+
+class ReleaseRollout(Message):
+    """The phases that the release goes through."""
+
+    phases: Phases
+
+
+class ReleaseInput(ExecutionInput):
+    """The input of a release execution: the package that was registered, or a rollback."""
+
+    detail: PackageToRelease | None = None
+    rollback: Rollback | None = None
+    rollout: ReleaseRollout
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ReleaseInput:
+        if (self.detail is None) == (self.rollback is None):
+            came = "neither" if self.detail is None else "both"
+            raise ValueError(f"expected detail.package_arn (a registered model) or rollback, got {came}")
+        return self
+
+
+class ReleaseStarted(Message):
+    """Answer of `start_release`: the package, and which endpoints exist already."""
+
+    outcome: ReleaseOutcome
+    label: str
+    """`v2-1f0e4a`: the middle of the names of models and configurations."""
+    has_canary: bool
+    package_arn: str
+    version: str
+    run_name: str
+    """The train execution that made the version."""
+    image: str
+    model_data_url: str
+    previous_version: str
+    """The live version before this release; `none` before the first."""
+    has_live: bool
+    has_challenger: bool
+
+
+class SmokeTested(Message):
+    """Answer of `smoke_test`: whether the challenger endpoint serves the model that was evaluated."""
+
+    passed: bool
+    rows: int
+    maximum_difference: float
+    """Between a served probability and the evaluation's."""
+    sentence: str
+
+
+class ReleaseAdvanced(Message):
+    """Answer of `advance_release`."""
+
+    revision: int
+    """Of the release pointers."""
+
+
+class NamedResource(Message):
+    """A model or an endpoint configuration that the machine has created."""
+
+    name: str
+
+
+class StartedState(ExecutionInput):
+    """The state once the release has started."""
+
+    start_release: StepResult[ReleaseStarted]
+
+
+class LiveState(StartedState):
+    """The state once the live endpoint serves the version."""
+
+    rollback: Rollback | None = None
+    model: NamedResource

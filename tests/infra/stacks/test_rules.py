@@ -1,0 +1,45 @@
+"""The rules of our own bus match events and fields that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from millrace.messages.events import EVENTS
+
+Templates = dict[str, dict[str, dict[str, Any]]]
+
+
+def patterns(stacks: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for template in stacks.values():
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::Events::Rule":
+                pattern = resource["Properties"].get("EventPattern", {})
+                if "millrace" in pattern.get("source", ()):
+                    yield pattern
+
+
+def unknown(pattern: dict[str, Any]) -> list[str]:
+    """The detail types and fields of a pattern that are no event's."""
+    found = [kind for kind in pattern["detail-type"] if kind not in EVENTS]
+    known = [EVENTS[kind].model_fields for kind in pattern["detail-type"] if kind in EVENTS]
+    return found + [field for field in pattern["detail"] if any(field not in fields for fields in known)]
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_rules_match_events_of_the_catalogue(templates: Templates, stage: str) -> None:
+    found = list(patterns(templates[stage]))
+    assert {kind for pattern in found for kind in pattern["detail-type"]} == {
+        "dataset.committed",
+        "model.refused",
+        "model.registered",
+        "retrain.requested",
+    }
+    assert [wrong for pattern in found for wrong in unknown(pattern)] == []
+
+
+def test_a_field_or_an_event_that_does_not_exist_is_seen() -> None:
+    assert unknown({"detail-type": ["model.registred"], "detail": {"workload": ["w"]}}) == ["model.registred"]
+    assert unknown({"detail-type": ["dataset.committed"], "detail": {"rows": [1]}}) == ["rows"]
