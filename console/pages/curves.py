@@ -70,7 +70,7 @@ def _spot(epoch: Epoch, x: Scale) -> Markup:
     """An unseen spot that a pointer finds, with the epoch's figures."""
     said = (
         f"epoch {epoch.epoch}\ntraining {epoch.train_loss:.4f}\nvalidation {epoch.validation_loss:.4f}\n"
-        f"accuracy {epoch.validation_accuracy:.3f}\n{epoch.seconds:.2f} s"
+        f"error {epoch.validation_error:.3g}\n{epoch.seconds:.2f} s"
     )
     half = max((x.stop - x.start) / (x.high - x.low) / 2, 2)
     place = x(epoch.epoch) - half

@@ -219,7 +219,7 @@ def _training(training: Training) -> Markup:
     title = f"version {training.version}" if training.version else "refused"
     facts = [f"{training.rows:,} rows", training.reason, f"as of {training.as_of:%d %b %Y}"]
     if best:
-        facts.append(f"validation accuracy {best.validation_accuracy:.1%}")
+        facts.append(f"validation error {best.validation_error:.3g}")
     return element(
         "figure",
         element("figcaption", element("strong", title), element("span", " · ".join(facts), class_="detail")),

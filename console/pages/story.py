@@ -50,7 +50,8 @@ class Epoch:
     epoch: int
     train_loss: float
     validation_loss: float
-    validation_accuracy: float
+    validation_error: float
+    """As the task counts it."""
     seconds: float = 0.0
 
 

@@ -7,30 +7,36 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from millrace.features.encoding import encoding
 
 from console.environment import Place
 from millrace.artefact.artefact import Artefact, digest, read_archive
 from millrace.artefact.inference import Model
 from millrace.aws.objects import download, read_object
+from millrace.contract.arrow import arrow_type
 from millrace.contract.load import load_contract
-from millrace.contract.schema import Contract
+from millrace.contract.row import typed
+from millrace.contract.schema import Contract, Table
 from millrace.errors import ArtefactError, PlaceError
 from millrace.evaluation.gates.catalogue import judge_all, passed
-from millrace.evaluation.report import Evaluation
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.evaluation.sample import SAMPLE_FILE, TOLERANCE, Sample, largest_difference
+from millrace.features import catalogue as encoders
 from millrace.messages.audit import AuditEvent
 from millrace.messages.train import GatesJudged, GateVerdict
 from millrace.names import WorkloadNames
-from millrace.release.promotion import TOLERANCE
 from millrace.state import audit
+from millrace.tasks import catalogue as tasks
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload, workloads_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY")
 """How pickles begin, and what may hold one: torch's and numpy's archives, a compressed file."""
@@ -166,8 +172,8 @@ def _registered(place: Place, names: WorkloadNames, package: Mapping[str, Any]) 
         report_uri=statistics.get("S3Uri", ""),
         metadata=metadata,
         run=json.loads(file("config", "run.json") or b"{}"),
-        report=file("evaluation", "evaluation.json"),
-        sample=file("evaluation", "sample.json"),
+        report=file("evaluation", EVALUATION_FILE),
+        sample=file("evaluation", SAMPLE_FILE),
         judged=tuple(_judged(place, names, run)),
     )
 
@@ -240,13 +246,21 @@ def _contract(candidate: Candidate, artefact: Artefact) -> str:
     if described.digests.contract != candidate.contract.digest:
         told = f"expected {candidate.contract.digest}, as contract.yaml is now, got {described.digests.contract}"
         raise ArtefactError(f"contract digest: {told}")
-    wanted = encoding(candidate.contract.rows, prediction.features)
-    if described.inputs != wanted:
-        raise ArtefactError(f"features: expected {prediction.features}, as declared, got {described.features}")
-    if (described.label, described.kind) != (prediction.label, prediction.kind):
-        came = f"{described.kind} {described.label}"
-        raise ArtefactError(f"label: expected {prediction.kind} {prediction.label}, got {came}")
-    return f"the contract as it is now, {len(wanted)} features in their order"
+    declared, came = (
+        [(encoder.kind, encoder.name) for encoder in features]
+        for features in (encoders.declare(prediction.features, candidate.contract.rows), described.features)
+    )
+    if came != declared:
+        raise ArtefactError(f"features: expected {_told(declared)}, as declared, got {_told(came)}")
+    task = tasks.declare(prediction, candidate.contract.label)
+    if (described.label, described.task) != (prediction.label, task):
+        expected = f"{task.kind} {prediction.label}"
+        raise ArtefactError(f"label: expected {expected}, as declared, got {described.task.kind} {described.label}")
+    return f"the contract as it is now, {len(declared)} features in their order"
+
+
+def _told(features: list[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} ({kind})" for kind, name in features)
 
 
 def _chain(candidate: Candidate, artefact: Artefact) -> str:
@@ -283,23 +297,32 @@ def _gates(candidate: Candidate, _: Artefact) -> str:
 
 def _answers(candidate: Candidate, artefact: Artefact) -> str:
     """The graph answers the rows of the test days as it did in the evaluation."""
-    import numpy as np
-    import pyarrow as pa
-
-    from millrace.datasets.read import matrix
-
-    sample = json.loads(_known(candidate).sample or b"{}")
-    if not sample.get("rows"):
+    sample = Sample.model_validate_json(_known(candidate).sample or '{"rows": [], "answers": []}')
+    if not sample.rows:
         raise ArtefactError("sample.json: expected rows of the test days, there are none")
-    x_NF = matrix(pa.Table.from_pylist(sample["rows"]), artefact.description.inputs)
-    expected_N = np.array(sample["probabilities"], dtype=np.float64)
-    came_N = Model(artefact).probabilities(x_NF)
-    largest = float(np.abs(came_N - expected_N).max())
-    if not largest <= TOLERANCE:
+    model = artefact.description
+    table = _typed(sample, candidate.contract.rows, model.columns)
+    answers = model.task.answers(Model(artefact).outputs(encoders.encode(model.features, table)))
+    came = [dict(zip(answers, row, strict=True)) for row in zip(*(v.tolist() for v in answers.values()), strict=True)]
+    largest = largest_difference(came, sample.answers)
+    if len(came) != len(sample.answers) or not largest <= TOLERANCE:
         raise ArtefactError(
             f"expected the evaluation's answers within {TOLERANCE:.0e}, largest difference {largest:.2e}"
         )
-    return f"{len(x_NF)} rows of the test days answered as in the evaluation, largest difference {largest:.1e}"
+    return f"{len(came)} rows of the test days answered as in the evaluation, largest difference {largest:.1e}"
+
+
+def _typed(sample: Sample, declared: Table, columns: Sequence[str]) -> pa.Table:
+    """The sample's rows in the contract's types."""
+    import pyarrow as pa
+
+    return pa.table(
+        {
+            name: pa.array([typed(row.get(name), declared.column(name)) for row in sample.rows], arrow_type(kind))
+            for name in columns
+            for kind in [declared.column(name).kind]
+        }
+    )
 
 
 def _card(candidate: Candidate, _: Artefact) -> str:

@@ -74,6 +74,13 @@ def typed(came: Any, column: Column) -> Any:
     raise ValueError(came)
 
 
+def as_json(cell: object) -> object:
+    """The cell as JSON holds it, the reverse of `typed`: times as ISO text, bytes as hexadecimal."""
+    if isinstance(cell, bytes):
+        return cell.hex()
+    return cell.isoformat() if isinstance(cell, date) else cell
+
+
 def _of_cell(came: Any, column: Column) -> Iterator[tuple[str, str]]:
     try:
         cell = typed(came, column)

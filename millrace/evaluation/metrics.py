@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from millrace.evaluation.report import ReliabilityBin
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -15,16 +16,6 @@ if TYPE_CHECKING:
     Bools = npt.NDArray[np.bool_]
 
 BINS = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bin:
-    """The rows whose confidence lies in one tenth of the range that a task's confidences have."""
-
-    confidence: float
-    """Their mean confidence."""
-    accuracy: float
-    rows: int
 
 
 def log_loss(p_N: Floats, y_N: Floats) -> float:
@@ -51,7 +42,7 @@ def confidence(p_N: Floats) -> Floats:
     return np.maximum(p_N, 1 - p_N)
 
 
-def reliability(confidence_N: Floats, right_N: Bools, *, lowest: float) -> tuple[Bin, ...]:
+def reliability(confidence_N: Floats, right_N: Bools, *, lowest: float) -> tuple[ReliabilityBin, ...]:
     """Confidence against accuracy in ten bins of equal width from `lowest` to 1.
 
     Empty bins are left out, and rows without a number."""
@@ -59,13 +50,15 @@ def reliability(confidence_N: Floats, right_N: Bools, *, lowest: float) -> tuple
     confidence_N, right_N = confidence_N[finite_N].astype(np.float64), right_N[finite_N]
     bin_N = np.clip(((confidence_N - lowest) / (1 - lowest) * BINS).astype(int), 0, BINS - 1)
     return tuple(
-        Bin(confidence=float(confidence_N[rows].mean()), accuracy=float(right_N[rows].mean()), rows=int(rows.sum()))
+        ReliabilityBin(
+            confidence=float(confidence_N[rows].mean()), accuracy=float(right_N[rows].mean()), rows=int(rows.sum())
+        )
         for rows in (bin_N == number for number in range(BINS))
         if rows.any()
     )
 
 
-def ece(bins: tuple[Bin, ...], *, rows: int) -> float:
+def ece(bins: tuple[ReliabilityBin, ...], *, rows: int) -> float:
     """The expected calibration error: mean distance of confidence and accuracy over rows (Guo et al. 2017, 3).
 
     NaN where not all of the `rows` rows are in the bins."""

@@ -102,6 +102,17 @@ def columns(features: Features) -> tuple[str, ...]:
     return tuple(dict.fromkeys(column for encoder in features for column in encoder.columns))
 
 
+def summarise(features: Features, rows: pa.Table) -> pa.Table:
+    """The columns that the monitors watch, each once: numbers, text or booleans."""
+    import pyarrow as pa
+
+    found: dict[str, pa.ChunkedArray] = {}
+    for encoder in features:
+        summary = encoder.summarise(rows)
+        found |= {name: summary.column(name) for name in encoder.watched}
+    return pa.table(found)
+
+
 def to_documents(features: Features) -> list[dict[str, Any]]:
     """The fitted encoders as JSON, for model.json."""
     return [{"encoder": encoder.kind, **asdict(encoder)} for encoder in features]  # type: ignore[call-overload]

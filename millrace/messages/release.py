@@ -74,8 +74,8 @@ class SmokeTested(Message):
 
     passed: bool
     rows: int
-    maximum_difference: float
-    """Between a served probability and the evaluation's."""
+    maximum_difference: float | None
+    """Between a served answer's numbers and the evaluation's; None where a text differs or a number is missing."""
     sentence: str
 
 

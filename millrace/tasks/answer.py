@@ -85,6 +85,8 @@ def _checked(field: AnswerField, value: object) -> object:
     if field.kind == "integer":
         if value != int(value):
             raise AnswerError(f"{field.name}: expected a whole number, got {value!r}")
+        if field.maximum is not None and not 0 <= value <= field.maximum:
+            raise AnswerError(f"{field.name}: expected 0 to {field.maximum}, got {value!r}")
         return int(value)
     if field.kind == "share" and not 0 <= value <= 1:
         raise AnswerError(f"{field.name}: expected a number from 0 to 1, got {value!r}")

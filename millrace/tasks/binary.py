@@ -28,12 +28,13 @@ class Binary:
 
     kind: ClassVar[str] = "binary"
     answer: ClassVar[tuple[AnswerField, ...]] = (
-        AnswerField(name="value", kind="integer"),
+        AnswerField(name="value", kind="integer", maximum=1),
         AnswerField(name="probability", kind="share"),
         AnswerField(name="confidence", kind="share"),
     )
     naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "base_rate")
     error_name: ClassVar[str] = "share of wrong answers"
+    error_is_share: ClassVar[bool] = True
 
     positive: str | int | bool = 1
     """The label's value that the answer 1 stands for."""

@@ -30,6 +30,7 @@ class Regression:
     answer: ClassVar[tuple[AnswerField, ...]] = (AnswerField(name="value", kind="number"),)
     naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "mean")
     error_name: ClassVar[str] = "mean absolute error"
+    error_is_share: ClassVar[bool] = False
 
     @classmethod
     def declare(cls, prediction: Prediction, label: Column) -> Self:

@@ -29,6 +29,8 @@ class AnswerField:
     kind: FieldKind
     optional: bool = False
     """Whether an answer of a model may lack it (a fallback's answer may always)."""
+    maximum: int | None = None
+    """Of an integer that is 0 or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,8 @@ class Task(Protocol):
     """The rules of `millrace.evaluation.naive` that make sense for it."""
     error_name: ClassVar[str]
     """What `errors` is called on a page, with its unit: `share of wrong answers`."""
+    error_is_share: ClassVar[bool]
+    """Whether an error is a share of answers, 0 to 1, and not an amount in the label's unit."""
 
     @classmethod
     def declare(cls, prediction: Prediction, label: Column) -> Self:

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from millrace.evaluation.gates.catalogue import Gates
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
 from millrace.tasks.catalogue import TASKS
@@ -117,57 +118,6 @@ class Training(Part):
     def family_parameters(self) -> Parameters:
         """The hyperparameters, complete with the family's defaults."""
         return FAMILIES[self.family](**self.parameters)
-
-
-class SeasonalNaive(Part):
-    """What the label was some hours before, for the same entity."""
-
-    kind: Literal["seasonal_naive"]
-    lag_hours: Positive
-    margin: Annotated[float, Field(ge=0)]
-
-
-class BaseRate(Part):
-    """The share of positive rows, always: for rows that have no season, and where one class is rare."""
-
-    kind: Literal["base_rate"]
-    margin: Annotated[float, Field(ge=0, lt=1)]
-    """Share by which the model's log loss must lie below the rule's."""
-
-
-class Mean(Part):
-    """The mean of the labels before the test days, always."""
-
-    kind: Literal["mean"]
-    margin: Annotated[float, Field(ge=0, lt=1)]
-    """Share by which the model's error must lie below the rule's."""
-
-
-class Calibration(Part):
-    max_ece: Positive
-
-
-class Latency(Part):
-    max_p99_ms: Positive
-
-
-class Size(Part):
-    max_mb: Positive
-
-
-class NonInferiority(Part):
-    recent_days: Annotated[int, Field(ge=1)]
-    margin: Annotated[float, Field(gt=0, lt=1)]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-
-
-class Gates(Part):
-    baseline: Annotated[SeasonalNaive | BaseRate | Mean, Field(discriminator="kind")]
-    calibration: Calibration | None = None
-    """Only for a task whose answers are probabilities."""
-    latency: Latency
-    size: Size
-    non_inferiority: NonInferiority
 
 
 class Rollout(Part):

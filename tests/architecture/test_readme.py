@@ -301,9 +301,9 @@ def test_the_places_of_an_x_exist() -> None:
 
 def test_a_wrong_place_is_noticed() -> None:
     changed = README.replace(
-        "`GATES` in `millrace/evaluation/gates/catalogue.py`", "`DOORS` in `millrace/evaluation/gates/list.py`"
+        "`Gates` in `millrace/evaluation/gates/catalogue.py`", "`Doors` in `millrace/evaluation/gates/list.py`"
     )
-    assert wrong_places(changed) == ["millrace/evaluation/gates/list.py", "DOORS"]
+    assert wrong_places(changed) == ["millrace/evaluation/gates/list.py", "Doors"]
 
 
 # Prices

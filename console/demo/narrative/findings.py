@@ -34,7 +34,7 @@ class Epoch(Message):
     """From 0."""
     train_loss: float
     validation_loss: float
-    validation_accuracy: float
+    validation_error: float
     seconds: float = 0.0
 
 

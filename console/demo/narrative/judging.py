@@ -18,7 +18,7 @@ WANTED = {
     "calibration": "error ≤ {bound:g}",
     "latency": "p99 ≤ {bound:g} ms",
     "size": "≤ {bound:g} MB",
-    "baseline": "accuracy ≥ {bound:.3f}",
+    "baseline": "error ≤ {bound:.3f}",
     "non_inferiority": "lower bound ≥ {bound:+.3g}",
 }
 MEASURED = {
@@ -98,14 +98,15 @@ def _filled(texts: Mapping[str, str], verdict: GateVerdict, otherwise: str) -> s
 
 
 def _note(evaluation: Evaluation) -> str:
-    metrics, champion = evaluation.metrics, evaluation.champion
+    champion, said_as = evaluation.champion, evaluation.error.quality
+    own, naive = said_as(evaluation.metrics["error"]), said_as(evaluation.naive.metrics["error"])
     test = f"{evaluation.rows.test:,} rows from {_day(evaluation.split.from_)} on, which it never saw"
-    said = f"On the {test}: accuracy {metrics.accuracy:.1%}; the naive rule {metrics.baseline_accuracy:.1%}."
+    said = f"On the {test}: {own}; the naive rule {naive}."
     if champion is None:
         return said
     return (
         f"{said} Beside version {champion.model_version} on {champion.rows:,} recent rows: "
-        f"{champion.challenger_accuracy:.1%} against {champion.accuracy:.1%}."
+        f"{said_as(champion.challenger_error)} against {said_as(champion.error)}."
     )
 
 

@@ -103,8 +103,8 @@ def _decision(findings: Findings) -> Iterator[Link]:
     if findings.kept:
         decision = findings.kept.decision
         answered = (
-            f"answered {decision.output.value} with confidence {decision.output.confidence:.2f}"
-            if (decision.output.confidence is not None)
+            f"answered {decision.value} with confidence {decision.output['confidence']:.2f}"
+            if decision.output.get("confidence") is not None
             else "no answer of a model"
         )
         yield Link(

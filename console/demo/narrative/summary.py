@@ -70,8 +70,8 @@ def _first(lived: Lived) -> Iterator[str]:
         if pinned and registered and evaluation:
             yield (
                 f"{pinned.rows:,} labelled rows came in and trained version {registered.version}: "
-                f"{evaluation.metrics.accuracy:.0%} right on days that it never saw, where the naive rule reaches "
-                f"{evaluation.metrics.baseline_accuracy:.0%}."
+                f"{evaluation.error.quality(evaluation.metrics['error'], decimals=0)} on days that it never saw, where "
+                f"the naive rule is {evaluation.error.quality(evaluation.naive.metrics['error'], decimals=0)}."
             )
 
 

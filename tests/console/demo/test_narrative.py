@@ -161,7 +161,7 @@ def test_candidates_have_their_gates_and_their_calibration(story: Story) -> None
         "0.203",
     )
     assert sum(one.rows for one in refused.reliability) == 1344
-    assert "accuracy 63.5%" in refused.note
+    assert "63.5% right" in refused.note
 
 
 def test_a_gate_without_a_number_and_an_unknown_gate_say_their_sentence(lived: Lived) -> None:

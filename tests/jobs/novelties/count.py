@@ -27,6 +27,7 @@ class Count:
     )
     naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "mean")
     error_name: ClassVar[str] = "mean absolute error"
+    error_is_share: ClassVar[bool] = False
 
     @classmethod
     def declare(cls, prediction: Prediction, label: Column) -> Self:
@@ -54,7 +55,7 @@ class Count:
         rate_N = output_NW[:, 0].astype(np.float64)
         return {
             "error": float(self.errors(output_NW, target_N).mean()),
-            "loss": float((rate_N - target_N * np.log(rate_N)).mean()),
+            "loss": float((rate_N - target_N * np.log(np.maximum(rate_N, 1e-3))).mean()),
         }
 
     def fallback(self, declared: Fallback) -> Mapping[str, Any]:

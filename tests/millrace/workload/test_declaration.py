@@ -75,9 +75,9 @@ def test_a_wrong_field_is_named(folder: Path, path: str, value: object, expected
 def test_a_missing_field_is_named(folder: Path) -> None:
     file = folder / "workload.yaml"
     document = yaml.safe_load(file.read_text())
-    del document["gates"]["latency"]
+    del document["gates"]["non_inferiority"]
     file.write_text(yaml.safe_dump(document))
-    with pytest.raises(WorkloadError, match=r"gates\.latency: expected Field required"):
+    with pytest.raises(WorkloadError, match=r"gates\.non_inferiority: expected Field required"):
         load_workload(folder)
 
 
