@@ -38,17 +38,20 @@ def predict(
     from console.actions import predict
     from console.cli.export import check_ending, export, json_line
     from millrace.contract.load import load_contract
-    from millrace.workload.load import workloads_folder
+    from millrace.tasks.catalogue import declare
+    from millrace.workload.load import load_workload, workloads_folder
 
     if output:
         check_ending(output)
     place, names = find(stage, build, workload)
-    contract = load_contract(workloads_folder() / names.workload)
+    home = workloads_folder() / names.workload
+    contract = load_contract(home)
+    task = declare(load_workload(home).prediction, contract.label)
     with _readable(file) as path:
         answers = predict.predict(place.client("lambda"), names.function("prediction"), path, contract)
-        rows = (asdict(answer) for answer in answers)
+        rows = (answer.row(task) for answer in answers)
         if output:
-            count = export(rows, output, predict.schema())
+            count = export(rows, output, predict.schema(task))
             print(f"{count:,} answers in {output}", file=sys.stderr)
         elif as_json:
             for row in rows:

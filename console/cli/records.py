@@ -216,9 +216,7 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
     return {
         "id": decision.id,
         "event_time": decision.event_time,
-        "value": decision.output.value,
-        "probability": decision.output.probability,
-        "confidence": decision.output.confidence,
+        **decision.output,
         "model_version": decision.model_version,
         "phase": decision.phase,
         "fallback": decision.fallback,

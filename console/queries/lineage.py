@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import ClientError
 
 from console.environment import Place
-from console.queries.decisions import Kept, find_decision
+from console.queries.decisions import find_decision
 from console.queries.versions import audit_of, find_verdicts, registry_of
 from millrace.artefact.artefact import Artefact, read_archive
 from millrace.artefact.artefact import digest as sha256
@@ -20,6 +20,7 @@ from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.contract.load import digest, read_document
 from millrace.datasets.commits import ALIAS, DIGEST, ORIGIN
 from millrace.datasets.versions import data_digest, history
+from millrace.decisions.store import LocatedDecision
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
@@ -216,12 +217,12 @@ def read_table(place: Place, names: WorkloadNames) -> tuple[Sequence[Snapshot], 
     return metadata.snapshots, {name: ref.snapshot_id for name, ref in metadata.refs.items()}
 
 
-def _decision(kept: Kept) -> Link:
+def _decision(kept: LocatedDecision) -> Link:
     """Reading the line compared the input with its digest."""
     decision = kept.decision
-    confidence = decision.output.confidence
+    confidence = decision.output.get("confidence")
     sure = "" if confidence is None else f" with confidence {confidence:.2f}"
-    detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {decision.output.value}{sure}; {kept.uri}"
+    detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {decision.value}{sure}; {kept.uri}"
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.errors import AnswerError
 from millrace.tasks.answer import arrow_type
-from millrace.tasks.binary import Binary
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,13 +19,11 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "application/vnd.apache.arrow.stream"
 ROW = "row_number"
 """int64: where the row stood in its drop, 1-based; the line of a text file, the row of a Parquet file."""
-ANSWER = {"value": "int32", "probability": "float64", "confidence": "float64"}
-"""The columns of a binary answer beside the row's number, with Arrow's types."""
 VERSION = "model_version"
 """In the metadata of an answer's schema."""
 
 
-def answer_schema(model_version: str, fields: Sequence[AnswerField] = Binary.answer) -> pa.Schema:
+def answer_schema(model_version: str, fields: Sequence[AnswerField]) -> pa.Schema:
     """`row_number`, then the fields of an answer; the model's version is in its metadata."""
     import pyarrow as pa
 
@@ -39,7 +36,7 @@ def write_answers(
     answers: Mapping[str, npt.NDArray[Any]],
     *,
     model_version: str,
-    fields: Sequence[AnswerField] = Binary.answer,
+    fields: Sequence[AnswerField],
 ) -> bytes:
     """The answers of a task for the row numbers, in order."""
     import pyarrow as pa
@@ -60,7 +57,7 @@ def write_stream(batches: list[pa.RecordBatch]) -> bytes:
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
 
-def read_answers(body: bytes, *, model_version: str, fields: Sequence[AnswerField] = Binary.answer) -> pa.Table:
+def read_answers(body: bytes, *, model_version: str, fields: Sequence[AnswerField]) -> pa.Table:
     """The answers of one shard; AnswerError where they are not what the container promises."""
     import pyarrow as pa
 

@@ -23,7 +23,7 @@ import yaml
 
 from infra.local.sagemaker.containers import REPOSITORY, Image, Images, without_network
 from millrace.artefact.artefact import Artefact, read_folder
-from millrace.decisions.record import Decision, Output, canonical, to_line
+from millrace.decisions.record import Decision, canonical, to_line
 from tests.archives import write_archive
 from tests.jobs.conftest import elec2, training_root, write_snapshot
 from tests.jobs.synthetic import write_shop
@@ -142,7 +142,7 @@ def decision(row: dict[str, Any]) -> Decision:
         event_time=at,
         key={"timestamp": at.isoformat()},
         input=canonical(cells | {"timestamp": row["timestamp"].isoformat()}),
-        output=Output(value=1, probability=0.5, confidence=0.5),
+        output={"value": 1, "probability": 0.5, "confidence": 0.5},
         model_version="1",
         phase="live",
         fallback=False,

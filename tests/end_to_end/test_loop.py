@@ -262,7 +262,7 @@ def test_the_endpoint_answers_a_plain_client(lived: Lived, decisions: list[Decis
     ).invoke_endpoint(EndpointName=lived.names.endpoint, ContentType="application/json", Body=json.dumps(body))
     said = json.load(answer["Body"])
     assert said["model_version"] == "2"
-    assert said["predictions"][0]["probability"] == known.output.probability
+    assert said["predictions"][0]["probability"] == known.output["probability"]
 
 
 def test_the_live_variant_scales(lived: Lived) -> None:

@@ -27,7 +27,7 @@ from console.queries.versions import find_versions, registry_of, state_of, statu
 from millrace.contract.validate import Refused
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
-from millrace.decisions.record import Decision, Output, object_key, to_line
+from millrace.decisions.record import Decision, object_key, to_line
 from millrace.errors import ConflictError, PlaceError
 from millrace.release.registry import Candidate, Package
 from millrace.state.table import Pointers, Version
@@ -50,7 +50,7 @@ DECISION = Decision(
     event_time=datetime(1997, 5, 1, 6, tzinfo=UTC),
     key={"timestamp": "1997-05-01T06:00:00"},
     input='{"nswprice":0.05}',
-    output=Output(value=1, probability=0.75, confidence=0.75),
+    output={"value": 1, "probability": 0.75, "confidence": 0.75},
     model_version="1",
     phase="live",
     fallback=False,
@@ -141,7 +141,7 @@ def test_days_are_asked_from_the_newest_and_both_ends_count(place: Place) -> Non
 )
 def test_a_chain_that_ends_early_says_where(place: Place, wanted: str, told: list[str]) -> None:
     """No such decision; one that no model made; one of a version that the registry does not have."""
-    nobody = Output(value=None, probability=None, confidence=None)
+    nobody = {"value": None, "probability": None, "confidence": None}
     fallback = replace(DECISION, id="fallback-0", output=nobody, model_version=None, fallback=True)
     put(place, object_key("electricity", DAY, ["m"]), [to_line(DECISION), to_line(fallback)])
     links = list(trace(place, NAMES, wanted))

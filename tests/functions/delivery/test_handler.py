@@ -71,7 +71,8 @@ def accepted() -> bytes:
 
 def answers(first: int, last: int, version: str = "3") -> bytes:
     numbers = pa.array(range(first + 2, last + 2), pa.int64())
-    return write_answers(numbers, Binary().answers(np.full((last - first, 1), 0.25, np.float32)), model_version=version)
+    found = Binary().answers(np.full((last - first, 1), 0.25, np.float32))
+    return write_answers(numbers, found, model_version=version, fields=Binary.answer)
 
 
 def delivered() -> bytes:

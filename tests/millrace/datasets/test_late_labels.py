@@ -14,7 +14,7 @@ import pytest
 from millrace.datasets.commits import Source, commit
 from millrace.datasets.late_labels import LABELS_SNAPSHOT, Absorbed, absorb
 from millrace.datasets.tables import Lake
-from millrace.decisions.record import Decision, Output, canonical, prefix, to_line
+from millrace.decisions.record import Decision, canonical, prefix, to_line
 from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload
 
@@ -31,7 +31,7 @@ def decision(row: dict[str, Any], *, name: str = "", minute: int = 0, **changes:
         event_time=row["timestamp"].replace(tzinfo=UTC),
         key={"timestamp": row["timestamp"].isoformat()},
         input=canonical(features),
-        output=Output(value=1, probability=0.7, confidence=0.7),
+        output={"value": 1, "probability": 0.7, "confidence": 0.7},
         model_version="1",
         phase="live",
         fallback=False,
