@@ -42,10 +42,10 @@ def predict(
 
     if output:
         check_ending(output)
-    place, names = find(stage, build, workload)
+    environment, names = find(stage, build, workload)
     contract = load_contract(workloads_folder() / names.workload)
     with _readable(file) as path:
-        answers = predict.predict(place.client("lambda"), names.function("prediction"), path, contract)
+        answers = predict.predict(environment.client("lambda"), names.function("prediction"), path, contract)
         rows = (asdict(answer) for answer in answers)
         if output:
             count = export(rows, output, predict.schema())
@@ -104,11 +104,11 @@ def rollback(
     from console.cli.watch import follow
     from millrace.errors import RunError
 
-    place, names = find(stage, build, workload)
-    started = roll_back(place, names, reason=reason, to=to)
+    environment, names = find(stage, build, workload)
+    started = roll_back(environment, names, reason=reason, to=to)
     if wait:
         try:
-            follow(place, names, started.execution, said=not as_json)
+            follow(environment, names, started.execution, said=not as_json)
         except RunError as error:
             raise RunError(f"version {started.replaced} serves on: {error}") from None
     if as_json:
@@ -124,11 +124,11 @@ def rollback(
 @contextmanager
 def _readable(file: str) -> Iterator[Path]:
     """The file's path; what comes by the standard input is kept for as long as the block lasts."""
-    from millrace.errors import PlaceError
+    from millrace.errors import EnvironmentNotFoundError
 
     if file != "-":
         if not Path(file).is_file():
-            raise PlaceError(f"{file}: expected a file, there is none")
+            raise EnvironmentNotFoundError(f"{file}: expected a file, there is none")
         yield Path(file)
         return
     with TemporaryDirectory() as folder:

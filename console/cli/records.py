@@ -18,7 +18,7 @@ from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
 
 if TYPE_CHECKING:
-    from console.environment import Place
+    from console.environment import Environment
     from millrace.decisions.record import Decision
     from millrace.names import WorkloadNames
 
@@ -48,8 +48,8 @@ def quarantine(
 
     if export:
         check_ending(export)
-    place, names = find(stage, build, workload)
-    found = refused.find_rows(place, names, drop=drop, reason=reason)
+    environment, names = find(stage, build, workload)
+    found = refused.find_rows(environment, names, drop=drop, reason=reason)
     if export:
         count = write(map(asdict, found), export, refused.schema())
         print(f"{count:,} refused rows in {export}", file=sys.stderr)
@@ -82,17 +82,19 @@ def decisions(
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
     from console.cli.export import json_line
     from console.queries.decisions import find_decision
-    from millrace.errors import PlaceError
+    from millrace.errors import EnvironmentNotFoundError
 
-    place, names = find(stage, build, workload)
+    environment, names = find(stage, build, workload)
     days = {"first": _day("--from", first), "last": _day("--to", last)}
     if id:
-        kept = find_decision(place, names, id, **days)
+        kept = find_decision(environment, names, id, **days)
         if kept is None:
-            raise PlaceError(f"--id: expected the id of a decision in the lake, got {id!r}, which no line has")
+            raise EnvironmentNotFoundError(
+                f"--id: expected the id of a decision in the lake, got {id!r}, which no line has"
+            )
         found: Iterator[Decision] = iter([kept.decision])
     else:
-        found = _decisions(place, names, days)
+        found = _decisions(environment, names, days)
     rows = (_decision_row(decision) for decision in (islice(found, limit) if limit else found))
     if as_json:
         for row in rows:
@@ -116,8 +118,8 @@ def cost(
     from console.queries.cost import find_cost
     from millrace.workload.declaration import load_workload, workloads_folder
 
-    place, names = find(stage, build, workload)
-    found = find_cost(place, names, load_workload(workloads_folder() / names.workload), month=month)
+    environment, names = find(stage, build, workload)
+    found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
     if as_json:
         per_1000 = {"usd_per_1000": found.serving.usd_per_1000} if found.serving else {}
         document = asdict(found)
@@ -195,18 +197,18 @@ def _short(row: Any) -> dict[str, Any]:
 
 
 def _day(option: str, text: str) -> date | None:
-    from millrace.errors import PlaceError
+    from millrace.errors import EnvironmentNotFoundError
 
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise PlaceError(f"{option}: expected a day as 1997-05-01, got {text!r}") from None
+        raise EnvironmentNotFoundError(f"{option}: expected a day as 1997-05-01, got {text!r}") from None
 
 
-def _decisions(place: Place, names: WorkloadNames, days: dict[str, date | None]) -> Iterator[Decision]:
+def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, date | None]) -> Iterator[Decision]:
     from console.queries.decisions import find_days
 
-    for day in find_days(place, names, **days):
+    for day in find_days(environment, names, **days):
         if day.unreadable:
             print(f"{day.day}: {day.unreadable} lines are no decisions", file=sys.stderr)
         yield from chain(reversed(day.decisions))

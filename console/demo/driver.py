@@ -13,7 +13,7 @@ from typing import Any
 
 from console.demo.months import HISTORY, Month, file_to_score, months
 from console.demo.steps import Noted, Step
-from console.local_cloud.local_cloud import Desk
+from console.local_cloud.local_cloud import LocalCloud
 from millrace.names import WorkloadNames
 
 REST_S = 90.0
@@ -48,7 +48,7 @@ class Answer:
 class Driver:
     """The deeds of one demo, in order."""
 
-    desk: Desk
+    cloud: LocalCloud
     names: WorkloadNames
     sample: Path
     said: Callable[[str], None]
@@ -102,18 +102,18 @@ class Driver:
             doing = f"{title} ({words})" if len(deeds) > 1 else title
             self.moving(doing, ())
             do()
-            self.desk.wait(timeout_s=REST_S, told=partial(self.moving, doing))
+            self.cloud.wait(timeout_s=REST_S, told=partial(self.moving, doing))
         self.said(f"{title}, {self.elapsed_s() - begin:.1f} s")
 
     def _put(self, feed: str, name: str, body: bytes) -> None:
         bucket, key = self.names.platform.bucket("landing"), f"{self.names.workload}/{feed}/{name}"
         note = self._note()
-        version = self.desk.client("s3").put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+        version = self.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
         self._did("put", f"put {feed}/{name}", f"s3://{bucket}/{key}?versionId={version}", note)
 
     def _predict(self, month: str, days: list[list[dict[str, Any]]]) -> None:
         """A day of rows per call, in the published order."""
-        client, note = self.desk.client("lambda"), self._note()
+        client, note = self.cloud.client("lambda"), self._note()
         first, last = days[0][0]["timestamp"][:10], days[-1][0]["timestamp"][:10]
         deed = f"predictions:{first}"
         self.answers += [self._ask(client, deed, month, rows) for rows in days]
@@ -136,12 +136,12 @@ class Driver:
 
     def _clock(self, to: datetime) -> None:
         note = self._note()
-        self.desk.move_clock(to)
+        self.cloud.move_clock(to)
         self.noted.append(Noted(wall_s=note.wall_s, cloud=to))
         self._did("clock", f"clock to {to:%Y-%m-%d %H:%M}", to.isoformat(), note)
 
     def _note(self) -> Noted:
-        note = Noted(wall_s=self.elapsed_s(), cloud=self.desk.now())
+        note = Noted(wall_s=self.elapsed_s(), cloud=self.cloud.now())
         self.noted.append(note)
         return note
 

@@ -19,7 +19,7 @@ from console.demo.narrative.summary import Measured
 from console.demo.narrative.timeline import Lived
 from console.demo.progress import WIDTH, Progress, told
 from console.demo.steps import steps
-from console.local_cloud.local_cloud import PLATFORM, Desk, started
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from console.pages.page import page
 from console.pages.story import Story
 from console.queries.executions import executions
@@ -43,13 +43,13 @@ class Outcome:
 
 
 def run(build: Path) -> None:
-    """Live through the fourteen months and write `build/demo.json`; raises DeskError when it does not end well."""
+    """Run the fourteen months and write `build/demo.json`; raises LocalCloudError when a step fails."""
     console = Console(stderr=True)
     progress = Progress(console=console if console.is_terminal else Console(stderr=True, width=WIDTH))
-    with progress.watched("Synthesize, start the cloud, deploy") as progress, started(build, clock=START) as desk:
+    with progress.watched("Synthesize, start the cloud, deploy") as progress, started(build, clock=START) as cloud:
         deployed_s = progress.elapsed_s()
         progress.said("Deployed into the local cloud")
-        lived = _lived(desk, build, said=progress.said, moving=progress.moving)
+        lived = _lived(cloud, build, said=progress.said, moving=progress.moving)
         progress.moving("Stop the cloud", ())
     result = {
         "setup_s": _setup_s(),
@@ -62,35 +62,35 @@ def run(build: Path) -> None:
     _conclude(progress.console, lived.story, result, build)
 
 
-def live_through(desk: Desk, build: Path, *, said: Callable[[str], None]) -> dict[str, Any]:
+def live_through(cloud: LocalCloud, build: Path, *, said: Callable[[str], None]) -> dict[str, Any]:
     """What happened in the fourteen months, with the report written to `build/report.html`; the cloud stays up."""
-    return _lived(desk, build, said=said).result
+    return _lived(cloud, build, said=said).result
 
 
 def _lived(
-    desk: Desk,
+    cloud: LocalCloud,
     build: Path,
     *,
     said: Callable[[str], None],
     moving: Callable[[str, Sequence[str]], None] = lambda _chapter, _moving: None,
 ) -> Outcome:
-    driver = Driver(desk=desk, names=NAMES, sample=SAMPLE, said=said, moving=moving)
+    driver = Driver(cloud=cloud, names=NAMES, sample=SAMPLE, said=said, moving=moving)
     driver.run()
-    measured = Measured(seconds=driver.elapsed_s(), api_calls=desk.api_calls())
+    measured = Measured(seconds=driver.elapsed_s(), api_calls=cloud.api_calls())
     moving("Read back what happened", ())
-    found = executions(desk.client("stepfunctions"), NAMES)
+    found = executions(cloud.client("stepfunctions"), NAMES)
     lived = Lived(
         steps=steps(found, driver.deeds, driver.noted),
         executions={execution.arn: execution for execution in found},
         answers=driver.answers,
-        findings=read(desk, NAMES, found),
+        findings=read(cloud, NAMES, found),
     )
     story = tell(lived, NAMES, question=question_of(FOLDER / "workload.yaml"), measured=measured)
     (build / REPORT).write_text(page(story))
     result = {
         "lived_s": round(measured.seconds, 2),
         "api_calls": measured.api_calls,
-        "api_calls_to_read_back": desk.api_calls() - measured.api_calls,
+        "api_calls_to_read_back": cloud.api_calls() - measured.api_calls,
         "steps": [step.as_json() for step in lived.steps],
         "predictions": [answer.as_json() for answer in driver.answers],
     }

@@ -16,9 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.environment import UP_FILE
-from console.local_cloud.local_cloud import ACCOUNT, REGION, Desk, deploy, find_desk, start_cloud, start_synthesis
+from console.local_cloud.local_cloud import (
+    ACCOUNT,
+    REGION,
+    LocalCloud,
+    deploy,
+    find_cloud,
+    start_cloud,
+    start_synthesis,
+)
 from console.local_cloud.processes import STOP_S, Process, Processes
-from millrace.errors import DeskError
+from millrace.errors import LocalCloudError
 
 FOLDER = "up"
 """All that the kept cloud writes lies in this folder of the build folder, so that a demo beside it has its own."""
@@ -32,7 +40,7 @@ Said = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class Instance:
     """A local cloud in the background."""
 
     endpoint_url: str
@@ -53,7 +61,7 @@ class Kept:
         }
 
 
-def find_kept(build: Path) -> Kept | None:
+def find_instance(build: Path) -> Instance | None:
     """The cloud that is kept running, or None; what is written of one whose process has gone does not count."""
     path = build / UP_FILE
     if not path.is_file():
@@ -61,42 +69,42 @@ def find_kept(build: Path) -> Kept | None:
     noted = json.loads(path.read_text())
     if str(_workspace(build)) not in _command(noted["pid"]):
         return None
-    return Kept(endpoint_url=noted["endpoint_url"], pid=noted["pid"], folder=build.resolve() / FOLDER)
+    return Instance(endpoint_url=noted["endpoint_url"], pid=noted["pid"], folder=build.resolve() / FOLDER)
 
 
-def keep(build: Path, *, is_empty: bool, said: Said) -> Kept:
+def start_instance(build: Path, *, is_empty: bool, said: Said) -> Instance:
     """The kept cloud, started if there is none; the app as it is now is deployed into it unless it shall be empty.
 
-    Raises DeskError when synthesis or deployment fail; a cloud that was there before goes on running then."""
+    Raises LocalCloudError when synthesis or deployment fail; a cloud that was there before goes on running then."""
     folder = build.resolve() / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder=folder)
     with _alone(build):
         try:
-            kept = find_kept(build)
-            if kept is None:
+            instance = find_instance(build)
+            if instance is None:
                 _end_workers(build)
                 return _start(build, processes, is_empty=is_empty, said=said)
-            said(f"The local cloud runs already, process {kept.pid}.")
+            said(f"The local cloud runs already, process {instance.pid}.")
             if not is_empty:
-                _deploy(processes, kept, start_synthesis(processes, METADATA), said)
-            return kept
+                _deploy(processes, instance, start_synthesis(processes, METADATA), said)
+            return instance
         finally:
             processes.stop()
 
 
-def end_kept(build: Path) -> int | None:
+def end_instance(build: Path) -> int | None:
     """End the kept cloud with all that it started and remove what it wrote; its process, or None where none ran."""
     if not build.is_dir():
         return None
     with _alone(build):
-        kept = find_kept(build)
-        if kept is not None:
-            _end(kept.pid)
+        instance = find_instance(build)
+        if instance is not None:
+            _end(instance.pid)
         _end_workers(build)
         (build / UP_FILE).unlink(missing_ok=True)
         shutil.rmtree(build / FOLDER, ignore_errors=True)
-    return kept.pid if kept else None
+    return instance.pid if instance else None
 
 
 @contextmanager
@@ -110,22 +118,22 @@ def _alone(build: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> Kept:
+def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> Instance:
     shutil.rmtree(_workspace(build), ignore_errors=True)
     cloud = start_cloud(processes)
     synthesis = None if is_empty else start_synthesis(processes, METADATA)
-    kept = Kept(endpoint_url=find_desk(cloud).endpoint_url, pid=cloud.popen.pid, folder=processes.folder)
+    instance = Instance(endpoint_url=find_cloud(cloud).endpoint_url, pid=cloud.popen.pid, folder=processes.folder)
     # Before anything else, so that `down` ends also a cloud whose command was killed on the way.
-    _note(build / UP_FILE, json.dumps({"endpoint_url": kept.endpoint_url, "pid": kept.pid}))
+    _note(build / UP_FILE, json.dumps({"endpoint_url": instance.endpoint_url, "pid": instance.pid}))
     try:
         if synthesis is not None:
-            _deploy(processes, kept, synthesis, said)
+            _deploy(processes, instance, synthesis, said)
     except BaseException:
         (build / UP_FILE).unlink()
         raise
     processes.release(cloud)
-    said(f"The local cloud runs, process {kept.pid}.")
-    return kept
+    said(f"The local cloud runs, process {instance.pid}.")
+    return instance
 
 
 def _note(path: Path, text: str) -> None:
@@ -135,26 +143,28 @@ def _note(path: Path, text: str) -> None:
     unfinished.rename(path)
 
 
-def _start_bootstrap(processes: Processes, kept: Kept) -> Process:
+def _start_bootstrap(processes: Processes, instance: Instance) -> Process:
     """`cdk bootstrap`, in a folder without an app, which it would synthesize."""
     if not CDK.exists():
-        raise DeskError(f"bootstrap: expected the CDK's command line at {CDK}, got nothing; `make setup` installs it")
+        raise LocalCloudError(
+            f"bootstrap: expected the CDK's command line at {CDK}, got nothing; `make setup` installs it"
+        )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return processes.start(
         "bootstrap",
         ["bootstrap", f"aws://{ACCOUNT}/{REGION}"],
         log="bootstrap.log",
         program=[str(CDK)],
-        environment={**kept.environment, "PATH": path, "HOME": str(processes.folder)},
+        environment={**instance.environment, "PATH": path, "HOME": str(processes.folder)},
         cwd=processes.folder,
     )
 
 
-def _deploy(processes: Processes, kept: Kept, synthesis: Process, said: Said) -> None:
-    _start_bootstrap(processes, kept).succeed()
+def _deploy(processes: Processes, instance: Instance, synthesis: Process, said: Said) -> None:
+    _start_bootstrap(processes, instance).succeed()
     synthesis.succeed()
-    deploy(processes, desk := Desk(endpoint_url=kept.endpoint_url))
-    for stack in desk.deployments()[-1]["stacks"]:
+    deploy(processes, cloud := LocalCloud(endpoint_url=instance.endpoint_url))
+    for stack in cloud.deployments()[-1]["stacks"]:
         if stack["status"] != "UNCHANGED":
             said(f"{stack['name']}: {stack['status']}, {stack['resources']} resources")
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from millrace.errors import DeskError
+from millrace.errors import LocalCloudError
 
 STOP_S = 10
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -32,11 +32,13 @@ class Process:
         return self.popen.poll() is not None
 
     def succeed(self) -> None:
-        """Wait for its end; raises DeskError with the end of its log unless it exits with 0."""
+        """Wait for its end; raises LocalCloudError with the end of its log unless it exits with 0."""
         if self.popen.wait() == 0:
             return
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL:])
-        raise DeskError(f"{self.what}: expected exit status 0, got {self.popen.returncode}; see {self.log}\n{tail}")
+        raise LocalCloudError(
+            f"{self.what}: expected exit status 0, got {self.popen.returncode}; see {self.log}\n{tail}"
+        )
 
 
 @dataclass(kw_only=True)

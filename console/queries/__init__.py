@@ -1,1 +1,1 @@
-"""What an operator does and asks, the same on this desk and on AWS."""
+"""What an operator does and asks, the same on this machine and on AWS."""

@@ -16,13 +16,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Place
-from console.local_cloud.local_cloud import Desk
+from console.environment import Environment
+from console.local_cloud.local_cloud import LocalCloud
 from console.queries.decisions import find_days, size_of_decisions
 from console.queries.versions import registry_of, state_of
 from millrace.aws.errors import could_not_find
 from millrace.aws.objects import read_object
-from millrace.errors import PlaceError
+from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.timestamps import moment, next_month
 from millrace.workload.declaration import Workload, read_workload
@@ -77,29 +77,29 @@ class MonthCost:
     """None where no endpoint stood in this month."""
 
 
-def find_cost(place: Place, names: WorkloadNames, workload: Workload, *, month: str = "") -> MonthCost:
+def find_cost(environment: Environment, names: WorkloadNames, workload: Workload, *, month: str = "") -> MonthCost:
     """The month's cost; without a month the last one in which a run was reserved, else this one.
 
-    Raises PlaceError for a month that is none."""
-    spends = state_of(place, names).spends()
-    now = now_at(place)
+    Raises EnvironmentNotFoundError for a month that is none."""
+    spends = state_of(environment, names).spends()
+    now = now_at(environment)
     wanted = month or max(spends, default=f"{now:%Y-%m}")
     first = _first_of(wanted)
-    versions = {package.metadata.get("run", ""): package.version for package in registry_of(place, names).all()}
+    versions = {package.metadata.get("run", ""): package.version for package in registry_of(environment, names).all()}
     spent = spends.get(wanted)
     return MonthCost(
         month=wanted,
         budget_usd=workload.budget.monthly_usd,
         reserved_usd=float(spent.usd) if spent else 0.0,
-        runs=tuple(_run(place, names, arn, versions) for arn in (spent.runs if spent else ())),
-        serving=_serving(place, names, first, now),
+        runs=tuple(_run(environment, names, arn, versions) for arn in (spent.runs if spent else ())),
+        serving=_serving(environment, names, first, now),
     )
 
 
-def now_at(place: Place) -> datetime:
+def now_at(environment: Environment) -> datetime:
     """The environment's own time: the local cloud's can be moved."""
-    if place.platform.stage == "local":
-        return Desk(endpoint_url=place.client("s3").meta.endpoint_url).now()
+    if environment.platform.stage == "local":
+        return LocalCloud(endpoint_url=environment.client("s3").meta.endpoint_url).now()
     return datetime.now(UTC)
 
 
@@ -107,19 +107,19 @@ def _first_of(month: str) -> datetime:
     try:
         return moment(f"{month}-01")
     except ValueError:
-        raise PlaceError(f"--month: expected a month as 1997-06, got {month!r}") from None
+        raise EnvironmentNotFoundError(f"--month: expected a month as 1997-06, got {month!r}") from None
 
 
-def _run(place: Place, names: WorkloadNames, arn: str, versions: Mapping[str, str]) -> RunCost:
+def _run(environment: Environment, names: WorkloadNames, arn: str, versions: Mapping[str, str]) -> RunCost:
     name = arn.rpartition(":")[2]
-    billed = list(_jobs_of(place.client("sagemaker"), name))
+    billed = list(_jobs_of(environment.client("sagemaker"), name))
     return RunCost(
         run=name,
         version=versions.get(name),
         jobs=len(billed),
         billed_s=sum(seconds for _, seconds in billed),
         estimated_usd=sum(usd_per_hour(instance) * seconds / 3600 for instance, seconds in billed),
-        reserved_usd=_reserved(place, names, name),
+        reserved_usd=_reserved(environment, names, name),
     )
 
 
@@ -144,9 +144,9 @@ def _span(said: Mapping[str, Any], start: str, end: str) -> float:
     return (said[end] - said[start]).total_seconds() if start in said and end in said else 0.0
 
 
-def _reserved(place: Place, names: WorkloadNames, run: str) -> float | None:
+def _reserved(environment: Environment, names: WorkloadNames, run: str) -> float | None:
     """By the run's own declaration."""
-    client = place.client("s3")
+    client = environment.client("s3")
     try:
         content = read_object(client, names.run_uri(run, "config", "workload.yaml"))
     except client.exceptions.NoSuchKey:
@@ -157,8 +157,8 @@ def _reserved(place: Place, names: WorkloadNames, run: str) -> float | None:
         return projected_usd(usages(read_workload(path), names.platform.stage))
 
 
-def _serving(place: Place, names: WorkloadNames, first: datetime, now: datetime) -> ServingCost | None:
-    sagemaker, end = place.client("sagemaker"), min(now, next_month(first))
+def _serving(environment: Environment, names: WorkloadNames, first: datetime, now: datetime) -> ServingCost | None:
+    sagemaker, end = environment.client("sagemaker"), min(now, next_month(first))
     try:
         said = sagemaker.describe_endpoint(EndpointName=names.endpoint)
     except ClientError as error:
@@ -176,12 +176,12 @@ def _serving(place: Place, names: WorkloadNames, first: datetime, now: datetime)
         count=count,
         hours=hours,
         usd=usd_per_hour(instance) * count * hours,
-        predictions=_predictions(place, names, first),
+        predictions=_predictions(environment, names, first),
     )
 
 
-def _predictions(place: Place, names: WorkloadNames, first: datetime) -> int | None:
+def _predictions(environment: Environment, names: WorkloadNames, first: datetime) -> int | None:
     last = next_month(first).date().fromordinal(next_month(first).date().toordinal() - 1)
-    if size_of_decisions(place, names, f"{first:%Y-%m}") > MOST_BYTES:
+    if size_of_decisions(environment, names, f"{first:%Y-%m}") > MOST_BYTES:
         return None
-    return sum(len(day.decisions) for day in find_days(place, names, first=first.date(), last=last))
+    return sum(len(day.decisions) for day in find_days(environment, names, first=first.date(), last=last))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from console.environment import Place
+from console.environment import Environment
 from millrace.aws.objects import entries_below, folders_below
 from millrace.decisions.record import Decision, from_line, prefix
 from millrace.errors import DecisionError
@@ -34,10 +34,10 @@ class Kept:
 
 
 def find_days(
-    place: Place, names: WorkloadNames, *, first: date | None = None, last: date | None = None
+    environment: Environment, names: WorkloadNames, *, first: date | None = None, last: date | None = None
 ) -> Iterator[Day]:
     """The days of event time that have decisions, from `last` back to `first`, both included."""
-    client, bucket = place.client("s3"), names.platform.bucket("lake")
+    client, bucket = environment.client("s3"), names.platform.bucket("lake")
     for day in sorted(_days(client, names), reverse=True):
         if (first is None or first <= day) and (last is None or day <= last):
             yield read_day(client, bucket, names.workload, day)
@@ -60,12 +60,12 @@ def read_day(client: Any, bucket: str, workload: str, day: date) -> Day:
 
 
 def find_decision(
-    place: Place, names: WorkloadNames, wanted: str, *, first: date | None = None, last: date | None = None
+    environment: Environment, names: WorkloadNames, wanted: str, *, first: date | None = None, last: date | None = None
 ) -> Kept | None:
     """The decision with this id, the newest days first; None when no day has it.
 
     An id does not say its day: without `first` and `last` every object may have to be read."""
-    client, bucket = place.client("s3"), names.platform.bucket("lake")
+    client, bucket = environment.client("s3"), names.platform.bucket("lake")
     marked = f'"eventId":"{wanted}"'.encode()
     for day in sorted(_days(client, names), reverse=True):
         if (first and day < first) or (last and day > last):
@@ -80,10 +80,10 @@ def find_decision(
     return None
 
 
-def size_of_decisions(place: Place, names: WorkloadNames, month: str) -> int:
+def size_of_decisions(environment: Environment, names: WorkloadNames, month: str) -> int:
     """Bytes of the decisions about days of the month (yyyy-mm)."""
     bucket, under = names.platform.bucket("lake"), f"{names.workload}/decisions/date={month}"
-    return sum(entry["Size"] for entry in entries_below(place.client("s3"), bucket, under))
+    return sum(entry["Size"] for entry in entries_below(environment.client("s3"), bucket, under))
 
 
 def _days(client: Any, names: WorkloadNames) -> Iterator[date]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from console.environment import Place
+from console.environment import Environment
 from console.queries.decisions import Kept, find_decision
 from console.queries.versions import audit_of, find_verdicts, registry_of
 from millrace.artefact.artefact import Artefact, read_archive
@@ -53,9 +53,9 @@ class Link:
     detail: str
 
 
-def trace(place: Place, names: WorkloadNames, decision: str) -> Iterator[Link]:
+def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iterator[Link]:
     """The links from the decision on; a link that is missing is told as broken, and what hangs on it is left out."""
-    kept = find_decision(place, names, decision)
+    kept = find_decision(environment, names, decision)
     if kept is None:
         yield _broken("decision", decision, f"no line of s3://{names.platform.bucket('lake')} has this id")
         return
@@ -65,7 +65,7 @@ def trace(place: Place, names: WorkloadNames, decision: str) -> Iterator[Link]:
         yield _broken("model version", "none", "no model answered: the fallback of the workload did")
         return
     try:
-        package = registry_of(place, names).describe(names.package_arn(version))
+        package = registry_of(environment, names).describe(names.package_arn(version))
     except (ClientError, ArtefactError) as error:
         yield _broken("model version", names.package_arn(version), str(error))
         return
@@ -73,20 +73,20 @@ def trace(place: Place, names: WorkloadNames, decision: str) -> Iterator[Link]:
         yield _broken("model version", package.arn, f"its metadata has no {', '.join(missing)}")
         return
     yield Link(what="model version", identity=package.arn, digest=None, state="checked", detail=package.approval)
-    yield from Chain(place=place, names=names, package=package).links()
+    yield from Chain(environment=environment, names=names, package=package).links()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
     """What a registered version was made of."""
 
-    place: Place
+    environment: Environment
     names: WorkloadNames
     package: Package
 
     @property
     def s3(self) -> Any:
-        return self.place.client("s3")
+        return self.environment.client("s3")
 
     @property
     def run(self) -> str:
@@ -136,7 +136,7 @@ class Chain:
 
     def _dataset(self) -> Iterator[Link]:
         tag, wanted = self.package.metadata["tag"], self.package.metadata["snapshot_id"]
-        snapshots, tags = read_table(self.place, self.names)
+        snapshots, tags = read_table(self.environment, self.names)
         snapshot = next((each for each in snapshots if str(each.snapshot_id) == wanted), None)
         if snapshot is None or tags.get(tag) != snapshot.snapshot_id:
             yield _broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {tags.get(tag, 'nothing')}")
@@ -185,7 +185,7 @@ class Chain:
             return
         report = read_object(self.s3, uri)
         yield _compared("evaluation", uri, sha256(report), self.known("evaluation"), "on days that it never saw")
-        recorded = find_verdicts(audit_of(self.place, self.names), self.run)
+        recorded = find_verdicts(audit_of(self.environment, self.names), self.run)
         if not recorded:
             yield _broken("gates", self.run, "the audit table has no judgement of this run")
             return
@@ -209,12 +209,14 @@ class Chain:
         return {verdict.name: verdict.passed for verdict in verdicts}
 
 
-def read_table(place: Place, names: WorkloadNames) -> tuple[Sequence[Snapshot], dict[str, int]]:
+def read_table(environment: Environment, names: WorkloadNames) -> tuple[Sequence[Snapshot], dict[str, int]]:
     """The snapshots of the table `rows` and its tags, from the metadata that the catalogue points to."""
     from pyiceberg.table.metadata import TableMetadataUtil
 
-    table = place.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table("rows"))["Table"]
-    text = read_object(place.client("s3"), table["Parameters"]["metadata_location"]).decode()
+    table = environment.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table("rows"))[
+        "Table"
+    ]
+    text = read_object(environment.client("s3"), table["Parameters"]["metadata_location"]).decode()
     metadata = TableMetadataUtil.parse_raw(text)
     return metadata.snapshots, {name: ref.snapshot_id for name, ref in metadata.refs.items()}
 

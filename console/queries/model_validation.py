@@ -14,13 +14,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Place
+from console.environment import Environment
 from millrace.artefact.artefact import Artefact, digest, read_archive
 from millrace.artefact.inference import Model
 from millrace.aws.objects import download, read_object
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
-from millrace.errors import ArtefactError, PlaceError
+from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
 from millrace.features.encoding import encoding
@@ -110,21 +110,21 @@ def is_valid(findings: tuple[Finding, ...]) -> bool:
 
 
 def validate_archive(archive: Path, workload: str) -> tuple[Finding, ...]:
-    """The findings on a model.tar.gz, for itself. Raises PlaceError when there is no such file."""
+    """The findings on a model.tar.gz, for itself. Raises EnvironmentNotFoundError when there is no such file."""
     if not archive.is_file():
-        raise PlaceError(f"{archive}: expected a file model.tar.gz, there is none")
+        raise EnvironmentNotFoundError(f"{archive}: expected a file model.tar.gz, there is none")
     return validate(_candidate(archive, workload, registered=None))
 
 
-def validate_package(place: Place, names: WorkloadNames, asked: str) -> tuple[Finding, ...]:
+def validate_package(environment: Environment, names: WorkloadNames, asked: str) -> tuple[Finding, ...]:
     """The findings on a version's number or a package's ARN; its files are fetched and gone again.
 
-    Raises PlaceError when there is no such version."""
-    package = _package(place, names, asked)
+    Raises EnvironmentNotFoundError when there is no such version."""
+    package = _package(environment, names, asked)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.tar.gz"
-        download(place.client("s3"), package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"], archive)
-        return validate(_candidate(archive, names.workload, registered=_registered(place, names, package)))
+        download(environment.client("s3"), package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"], archive)
+        return validate(_candidate(archive, names.workload, registered=_registered(environment, names, package)))
 
 
 def _candidate(archive: Path, workload: str, *, registered: Registered | None) -> Candidate:
@@ -132,22 +132,24 @@ def _candidate(archive: Path, workload: str, *, registered: Registered | None) -
     return Candidate(archive=archive, workload=load_workload(home), contract=load_contract(home), registered=registered)
 
 
-def _package(place: Place, names: WorkloadNames, asked: str) -> dict[str, Any]:
+def _package(environment: Environment, names: WorkloadNames, asked: str) -> dict[str, Any]:
     own = names.package_arn("")
     arn = asked if asked.startswith("arn:") else f"{own}{asked}"
     if not arn.startswith(own):
-        raise PlaceError(f"{arn}: expected a package of {names.package_group}, a number, or a path ending in .tar.gz")
+        raise EnvironmentNotFoundError(
+            f"{arn}: expected a package of {names.package_group}, a number, or a path ending in .tar.gz"
+        )
     try:
-        described: dict[str, Any] = place.client("sagemaker").describe_model_package(ModelPackageName=arn)
+        described: dict[str, Any] = environment.client("sagemaker").describe_model_package(ModelPackageName=arn)
     except ClientError as error:
         if "does not exist" in error.response["Error"]["Message"]:
-            raise PlaceError(f"{arn}: expected a registered version, there is none") from None
+            raise EnvironmentNotFoundError(f"{arn}: expected a registered version, there is none") from None
         raise
     return described
 
 
-def _registered(place: Place, names: WorkloadNames, package: Mapping[str, Any]) -> Registered:
-    s3, metadata = place.client("s3"), dict(package.get("CustomerMetadataProperties", {}))
+def _registered(environment: Environment, names: WorkloadNames, package: Mapping[str, Any]) -> Registered:
+    s3, metadata = environment.client("s3"), dict(package.get("CustomerMetadataProperties", {}))
     run = metadata.get("run", "")
 
     def file(*parts: str) -> bytes:
@@ -165,13 +167,13 @@ def _registered(place: Place, names: WorkloadNames, package: Mapping[str, Any]) 
         run=json.loads(file("config", "run.json") or b"{}"),
         report=file("evaluation", "evaluation.json"),
         sample=file("evaluation", "sample.json"),
-        judged=tuple(_judged(place, names, run)),
+        judged=tuple(_judged(environment, names, run)),
     )
 
 
-def _judged(place: Place, names: WorkloadNames, run: str) -> Iterator[Mapping[str, Any]]:
+def _judged(environment: Environment, names: WorkloadNames, run: str) -> Iterator[Mapping[str, Any]]:
     who = f"gating of {names.execution_arn('train', run)}"
-    client, table = place.client("dynamodb"), names.platform.audit_table
+    client, table = environment.client("dynamodb"), names.platform.audit_table
     for record in audit.read(client, table=table, workload=names.workload):
         if record.who == who and record.what == "model.passed":
             yield from record.details["verdicts"]

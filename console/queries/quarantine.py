@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from console.environment import Place
+from console.environment import Environment
 from millrace.aws.objects import keys_below
 from millrace.names import WorkloadNames
 
@@ -47,10 +47,10 @@ class Row:
     """UTC."""
 
 
-def find_rows(place: Place, names: WorkloadNames, *, drop: str = "", reason: str = "") -> Iterator[Row]:
+def find_rows(environment: Environment, names: WorkloadNames, *, drop: str = "", reason: str = "") -> Iterator[Row]:
     """The refused rows, a file at a time; `drop` is a key or the end of one, `reason` a reason's code."""
     bucket, prefix = names.platform.bucket("lake"), f"{names.workload}/quarantine/"
-    client = place.client("s3")
+    client = environment.client("s3")
     for key in keys_below(client, bucket, prefix):
         feed = key.removeprefix(prefix).partition("/")[0].removeprefix("feed=")
         content = client.get_object(Bucket=bucket, Key=key)["Body"].read()

@@ -10,7 +10,7 @@ from millrace.names import WorkloadNames
 Document = Mapping[str, Any]
 
 
-def about(names: WorkloadNames, machine: str, given: Document) -> str:
+def run_title(names: WorkloadNames, machine: str, given: Document) -> str:
     """For example `training/1996-05.parquet`, `alarm input-drift`, `version 2`; empty when the input does not say."""
     detail = given.get("detail")
     tell = ABOUT.get(machine)

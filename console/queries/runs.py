@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 
 from console.queries.executions import STARTED_BY, put_events, read_history, started_executions
 from console.queries.history import Step, read_steps
-from console.queries.run_title import about
-from millrace.errors import PlaceError, RunError
+from console.queries.run_title import run_title
+from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import MACHINES, WorkloadNames
 
 LISTED = (*MACHINES, "teardown")
@@ -46,7 +46,7 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class RunDetail:
     """One run with all that is known of it."""
 
     run: Run
@@ -71,7 +71,7 @@ def list_runs(
 ) -> list[Run]:
     """The runs of all machines or of one, newest first; `states` is boto3's Step Functions client.
 
-    Raises RunError for a machine or a status that is none, PlaceError when the workload is not deployed here."""
+    Raises RunError for an unknown machine or status, EnvironmentNotFoundError when the workload is not deployed."""
     if machine and machine not in LISTED:
         raise RunError(f"--machine: expected one of {list(LISTED)}, got {machine!r}")
     if status and status not in STATUSES:
@@ -79,7 +79,7 @@ def list_runs(
     machines = [machine] if machine else LISTED
     found = [list(islice(runs, limit)) for each in machines if (runs := _listed(states, names, each, status))]
     if not found:
-        raise PlaceError(
+        raise EnvironmentNotFoundError(
             f"expected the machines of {names.prefix} in this account and region, got none: is {names.workload} "
             f"deployed at stage {names.platform.stage}?"
         )
@@ -121,14 +121,14 @@ def input_of(states: Any, arn: str) -> Any:
     return json.loads(states.describe_execution(executionArn=arn).get("input") or "{}")
 
 
-def tell(states: Any, names: WorkloadNames, run: Run) -> Told:
+def describe_run(states: Any, names: WorkloadNames, run: Run) -> RunDetail:
     """All that is known of one run."""
     said = states.describe_execution(executionArn=run.arn)
     given = json.loads(said.get("input") or "{}")
     history = read_history(states, run.arn)
-    return Told(
+    return RunDetail(
         run=_run(run.machine, said),
-        about=about(names, run.machine, given),
+        about=run_title(names, run.machine, given),
         input=given,
         output=json.loads(said["output"]) if "output" in said else None,
         error=said.get("error") or "",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from console.environment import Place
+from console.environment import Environment
 from millrace.aws.objects import read_object
 from millrace.messages.envelope import Part
 from millrace.messages.training_run import Run
@@ -66,30 +66,30 @@ class ModelVersion:
     """SHA-256 by what they are of; a refused model has only those of what it was made from."""
 
 
-def state_of(place: Place, names: WorkloadNames) -> State:
+def state_of(environment: Environment, names: WorkloadNames) -> State:
     """The workload's items of the state table."""
-    return State(place.client("dynamodb"), table=names.platform.state_table, workload=names.workload)
+    return State(environment.client("dynamodb"), table=names.platform.state_table, workload=names.workload)
 
 
-def registry_of(place: Place, names: WorkloadNames) -> Registry:
+def registry_of(environment: Environment, names: WorkloadNames) -> Registry:
     """The workload's group of model versions."""
-    return Registry(place.client("sagemaker"), group=names.package_group)
+    return Registry(environment.client("sagemaker"), group=names.package_group)
 
 
-def audit_of(place: Place, names: WorkloadNames) -> tuple[Record, ...]:
+def audit_of(environment: Environment, names: WorkloadNames) -> tuple[Record, ...]:
     """The audit records in order of time."""
-    return tuple(audit.read(place.client("dynamodb"), table=names.platform.audit_table, workload=names.workload))
+    return tuple(audit.read(environment.client("dynamodb"), table=names.platform.audit_table, workload=names.workload))
 
 
-def find_versions(place: Place, names: WorkloadNames) -> list[ModelVersion]:
+def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelVersion]:
     """Every version and every refused model, the newest first."""
-    records, pointers = audit_of(place, names), state_of(place, names).pointers()
+    records, pointers = audit_of(environment, names), state_of(environment, names).pointers()
     gates = {run: verdicts for run, verdicts, _ in _judged(records)}
     registered = [
         _registered(package, pointers=pointers, gates=gates, records=records)
-        for package in registry_of(place, names).all()
+        for package in registry_of(environment, names).all()
     ]
-    s3 = place.client("s3")
+    s3 = environment.client("s3")
     refused = [
         _refused(Run.model_validate_json(read_object(s3, names.run_uri(run, "config", "run.json"))), verdicts)
         for run, verdicts, passed in _judged(records)

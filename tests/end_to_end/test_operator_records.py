@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from console.cli.app import app
 from console.demo.months import months
 from console.demo.run import SAMPLE
-from console.environment import Place
+from console.environment import Environment
 from console.local_cloud.local_cloud import PLATFORM
 from console.queries.decisions import find_days
 from console.queries.lineage import Link, trace
@@ -34,12 +34,12 @@ def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture(scope="module")
-def place(lived: Lived) -> Place:
-    return Place(platform=PLATFORM, client=lived.desk.client)
+def place(lived: Lived) -> Environment:
+    return Environment(platform=PLATFORM, client=lived.desk.client)
 
 
 @pytest.fixture(scope="module")
-def last_decision(lived: Lived, place: Place) -> str:
+def last_decision(lived: Lived, place: Environment) -> str:
     day = next(find_days(place, lived.names))
     return day.decisions[-1].id
 
@@ -177,10 +177,10 @@ class Tampered:
     ],
 )
 def test_why_says_where_the_chain_breaks(
-    lived: Lived, place: Place, last_decision: str, ending: str, broken: set[str]
+    lived: Lived, place: Environment, last_decision: str, ending: str, broken: set[str]
 ) -> None:
     s3 = Tampered(lived.desk.client("s3"), ending)
-    changed = Place(platform=PLATFORM, client=lambda name: s3 if name == "s3" else lived.desk.client(name))
+    changed = Environment(platform=PLATFORM, client=lambda name: s3 if name == "s3" else lived.desk.client(name))
     links: list[Link] = list(trace(changed, lived.names, last_decision))
     assert {link.what for link in links if link.state == "broken"} == broken
     assert len([link for link in links if link.state == "broken"]) == 1

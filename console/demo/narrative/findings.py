@@ -11,7 +11,7 @@ from typing import Any
 
 from console.demo.answers import Gated, Registered, answer
 from console.demo.narrative.usage import Usage, used
-from console.local_cloud.local_cloud import Desk
+from console.local_cloud.local_cloud import LocalCloud
 from console.queries.executions import Execution
 from console.queries.lineage import unpack
 from millrace.artefact.artefact import digest
@@ -105,10 +105,10 @@ class Findings:
     usage: Usage
 
 
-def read(desk: Desk, names: WorkloadNames, found: Sequence[Execution]) -> Findings:
+def read(cloud: LocalCloud, names: WorkloadNames, found: Sequence[Execution]) -> Findings:
     """What the cloud holds; some 60 calls for a dozen monitor runs and three trainings."""
-    s3, sagemaker = desk.client("s3"), desk.client("sagemaker")
-    kept = audit.rows(desk.client("dynamodb"), table=names.platform.audit_table, workload=names.workload)
+    s3, sagemaker = cloud.client("s3"), cloud.client("sagemaker")
+    kept = audit.rows(cloud.client("dynamodb"), table=names.platform.audit_table, workload=names.workload)
     registry = Registry(sagemaker, group=names.package_group)
     trained = [each for each in found if each.machine == "train" and "training" in each.output]
     registered = [made for each in trained if (made := answer(each, "registration", Registered))]
@@ -121,7 +121,7 @@ def read(desk: Desk, names: WorkloadNames, found: Sequence[Execution]) -> Findin
         packages={made.version: registry.describe(made.package_arn) for made in registered},
         kept=_kept(s3, names),
         records=tuple(map(Record.model_validate, kept)),
-        usage=used(desk, names, found),
+        usage=used(cloud, names, found),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from console.local_cloud.local_cloud import Desk
+from console.local_cloud.local_cloud import LocalCloud
 from console.queries.executions import Execution
 from millrace.names import WorkloadNames
 
@@ -53,10 +53,10 @@ class Usage:
     """API calls by `<service>:<operation>`."""
 
 
-def used(desk: Desk, names: WorkloadNames, found: Sequence[Execution]) -> Usage:
+def used(cloud: LocalCloud, names: WorkloadNames, found: Sequence[Execution]) -> Usage:
     """The usage up to now: one call for each job, and a handful."""
-    now, sagemaker = desk.now(), desk.client("sagemaker")
-    invocations, gb_seconds = _functions(desk, names.prefix, now)
+    now, sagemaker = cloud.now(), cloud.client("sagemaker")
+    invocations, gb_seconds = _functions(cloud, names.prefix, now)
     return Usage(
         jobs=(
             *_jobs(sagemaker, "training", ("ResourceConfig",), "TrainingStartTime", "TrainingEndTime"),
@@ -73,7 +73,7 @@ def used(desk: Desk, names: WorkloadNames, found: Sequence[Execution]) -> Usage:
         invocations=invocations,
         gb_seconds=gb_seconds,
         transitions=sum(execution.transitions for execution in found),
-        calls=desk.calls_by_operation(),
+        calls=cloud.calls_by_operation(),
     )
 
 
@@ -113,9 +113,9 @@ def _endpoint(sagemaker: Any, name: str, now: datetime) -> Standing | None:
     )
 
 
-def _functions(desk: Desk, prefix: str, now: datetime) -> tuple[int, float]:
+def _functions(cloud: LocalCloud, prefix: str, now: datetime) -> tuple[int, float]:
     """Invocations and GB-seconds of the workload's functions, from what Lambda tells CloudWatch."""
-    pages = desk.client("lambda").get_paginator("list_functions").paginate()
+    pages = cloud.client("lambda").get_paginator("list_functions").paginate()
     listed = [each for page in pages for each in page["Functions"] if each["FunctionName"].startswith(f"{prefix}-")]
     memory_gb = [(each["FunctionName"], each["MemorySize"] / 1024) for each in listed]
     queries = [
@@ -123,7 +123,7 @@ def _functions(desk: Desk, prefix: str, now: datetime) -> tuple[int, float]:
         for number, (name, _) in enumerate(memory_gb)
         for metric in ("Invocations", "Duration")
     ]
-    answer = desk.client("cloudwatch").get_metric_data(
+    answer = cloud.client("cloudwatch").get_metric_data(
         MetricDataQueries=queries, StartTime=now - timedelta(days=MOST_DAYS), EndTime=now + timedelta(days=1)
     )
     sums = {each["Id"]: sum(each["Values"]) for each in answer["MetricDataResults"]}

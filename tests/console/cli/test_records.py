@@ -14,7 +14,7 @@ from console.cli.records import _brief
 
 @pytest.fixture(autouse=True)
 def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A place that answers nobody: what is told here is told before anybody is asked."""
+    """An environment that answers nobody: what is told here is told before anybody is asked."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
     monkeypatch.setenv("COLUMNS", "200")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from console.local_cloud.local_cloud import find_desk
+from console.local_cloud.local_cloud import find_cloud
 from console.local_cloud.processes import Processes
-from millrace.errors import DeskError
+from millrace.errors import LocalCloudError
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 def find(processes: Processes, program: str) -> str:
     cloud = processes.start("local cloud", ["-c", program], log="cloud.log", program=[sys.executable])
-    return find_desk(cloud).endpoint_url
+    return find_cloud(cloud).endpoint_url
 
 
 def test_the_address_is_found_among_other_lines(processes: Processes) -> None:
@@ -31,5 +31,5 @@ def test_the_address_is_found_among_other_lines(processes: Processes) -> None:
 
 
 def test_a_cloud_that_ends_without_an_address_is_told(processes: Processes) -> None:
-    with pytest.raises(DeskError, match=r"local cloud: expected its address, got nothing; see .*cloud\.log"):
+    with pytest.raises(LocalCloudError, match=r"local cloud: expected its address, got nothing; see .*cloud\.log"):
         find(processes, "raise SystemExit('no port')")

@@ -30,7 +30,7 @@ from console.queries.model_validation import (
 )
 from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, Input, digest, write_archive
 from millrace.contract.load import load_contract
-from millrace.errors import PlaceError
+from millrace.errors import EnvironmentNotFoundError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
 from millrace.workload.declaration import load_workload
@@ -262,7 +262,7 @@ def test_a_bare_archive_is_looked_at_for_itself(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
-    with pytest.raises(PlaceError, match=r"expected a file model\.tar\.gz, there is none"):
+    with pytest.raises(EnvironmentNotFoundError, match=r"expected a file model\.tar\.gz, there is none"):
         validate_archive(tmp_path / "model.tar.gz", "electricity")
 
 
