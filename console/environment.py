@@ -1,4 +1,4 @@
-"""Where a command works: an environment, and clients that reach it."""
+"""The environment that a command works in: its names, and clients that reach it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Environment:
 
     platform: Platform
     client: Callable[[str], Any]
-    """A boto3 client of a service, as an operator makes it."""
+    """A boto3 client of a service, with the caller's credentials; one for each service."""
 
     def names(self, workload: str) -> WorkloadNames:
         """The names of a workload; an empty string means the only one.
@@ -44,24 +45,29 @@ class Environment:
 
 
 def find_environment(stage: str, build: Path) -> Environment:
-    """The environment of a stage.
+    """The environment of a stage; raises EnvironmentNotFoundError when there is none.
 
-    `local` is the cloud at AWS_ENDPOINT_URL, or else the one that `millrace up` keeps running; the other stages are in
-    the account and region of the caller's credentials. Raises EnvironmentNotFoundError when there is none."""
+    `local` is the cloud at AWS_ENDPOINT_URL, or else the one that `millrace up` started; the other stages are in the
+    account and region of the caller's credentials."""
     if stage not in STAGES:
         raise EnvironmentNotFoundError(f"--stage: expected one of {list(STAGES)}, got {stage!r}")
     if stage == "local":
-        cloud = LocalCloud(endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or _kept(build))
-        return Environment(platform=PLATFORM, client=cloud.client)
+        cloud = LocalCloud(endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or _endpoint_of(build))
+        return local_environment(cloud)
     session = boto3.Session()
     if session.region_name is None:
         raise EnvironmentNotFoundError("expected a region in AWS_REGION or in the profile, got none")
     account = session.client("sts").get_caller_identity()["Account"]
     platform = Platform(stage=stage, account=account, region=session.region_name)
-    return Environment(platform=platform, client=session.client)
+    return Environment(platform=platform, client=cache(session.client))
 
 
-def _kept(build: Path) -> str:
+def local_environment(cloud: LocalCloud) -> Environment:
+    """The environment inside a running local cloud."""
+    return Environment(platform=PLATFORM, client=cache(cloud.client))
+
+
+def _endpoint_of(build: Path) -> str:
     path = build / UP_FILE
     if not path.is_file():
         raise EnvironmentNotFoundError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,6 +15,7 @@ import typer
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
+from console.pages.words import brief
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -170,9 +170,9 @@ def why(
             {
                 "": MARKS[link.state],
                 "link": link.what,
-                "id": _brief(link.identity),
+                "id": brief(link.identity),
                 "sha-256": (link.digest or "")[:12],
-                "detail": _brief(link.detail),
+                "detail": brief(link.detail),
             }
             for link in links
         ]
@@ -180,13 +180,6 @@ def why(
     if broken := [link.what for link in links if link.state == "broken"]:
         print(f"millrace: the chain breaks at: {', '.join(broken)}", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _brief(text: str) -> str:
-    """Buckets, accounts and the ends of version ids are left to --json."""
-    text = re.sub(r"s3://[^/]+/", "", text)
-    text = re.sub(r"arn:aws:sagemaker:[^:]*:\d*:", "", text)
-    return re.sub(r"(\?versionId=.{8}).*", r"\1…", text)
 
 
 def _short(row: Any) -> dict[str, Any]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from console.pages.markup import Markup, element, together
+from markupsafe import Markup
+
+from console.pages.markup import element, together
 from console.pages.scale import Scale, short
-from console.pages.story import Epoch, Training
+from console.queries.training_curves import Epoch
 
 WIDTH, HEIGHT = 330.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 66.0, 12.0, 26.0
 
 
-def curves(training: Training) -> Markup:
-    """Train and validation loss by epoch; nothing for a training without history."""
-    epochs = training.epochs
+def curves(epochs: Sequence[Epoch]) -> Markup:
+    """Train and validation loss by epoch as SVG; empty for a model without history."""
     if not epochs:
         return Markup("")
     losses = [loss for epoch in epochs for loss in (epoch.train_loss, epoch.validation_loss)]

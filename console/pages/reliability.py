@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from console.pages.markup import Markup, element, together
+from markupsafe import Markup
+
+from console.pages.markup import element, together
 from console.pages.scale import Scale
-from console.pages.story import Bin
+from millrace.evaluation.report import Bin
 
 SIZE, LEFT, RIGHT, TOP, BOTTOM = 200.0, 40.0, 12.0, 26.0, 34.0
 LARGEST = 7.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -22,11 +23,11 @@ class Day:
     decisions: tuple[Decision, ...]
     """In order of event time."""
     unreadable: int
-    """Lines that are none."""
+    """Lines that are not valid decisions."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class StoredDecision:
     """One decision and the object whose line it is."""
 
     uri: str
@@ -44,7 +45,7 @@ def find_days(
 
 
 def read_day(client: Any, bucket: str, workload: str, day: date) -> Day:
-    """One day; of lines with the same id the one in the object that came last wins."""
+    """One day; of lines with the same id the one in the object that was written last wins."""
     found: dict[str, Decision] = {}
     unreadable = 0
     for key in _objects(client, bucket, prefix(workload, day)):
@@ -61,7 +62,7 @@ def read_day(client: Any, bucket: str, workload: str, day: date) -> Day:
 
 def find_decision(
     environment: Environment, names: WorkloadNames, wanted: str, *, first: date | None = None, last: date | None = None
-) -> Kept | None:
+) -> StoredDecision | None:
     """The decision with this id, the newest days first; None when no day has it.
 
     An id does not say its day: without `first` and `last` every object may have to be read."""
@@ -74,10 +75,25 @@ def find_decision(
         for key in _objects(client, bucket, prefix(names.workload, day)):
             for line in client.get_object(Bucket=bucket, Key=key)["Body"].iter_lines():
                 if marked in line:
-                    kept = Kept(uri=f"s3://{bucket}/{key}", decision=from_line(line))
+                    kept = StoredDecision(uri=f"s3://{bucket}/{key}", decision=from_line(line))
         if kept:
             return kept
     return None
+
+
+def newest_decision(environment: Environment, names: WorkloadNames) -> StoredDecision | None:
+    """The last line of the newest day that a model answered; None where its last object has none."""
+    client, bucket = environment.client("s3"), names.platform.bucket("lake")
+    newest = max(_days(client, names), default=None)
+    keys = _objects(client, bucket, prefix(names.workload, newest)) if newest else []
+    found = None
+    for line in client.get_object(Bucket=bucket, Key=keys[-1])["Body"].iter_lines() if keys else ():
+        with suppress(DecisionError):
+            decision = from_line(line)
+            found = (
+                StoredDecision(uri=f"s3://{bucket}/{keys[-1]}", decision=decision) if decision.model_version else found
+            )
+    return found
 
 
 def size_of_decisions(environment: Environment, names: WorkloadNames, month: str) -> int:
@@ -92,6 +108,6 @@ def _days(client: Any, names: WorkloadNames) -> Iterator[date]:
 
 
 def _objects(client: Any, bucket: str, under: str) -> list[str]:
-    """In the order in which they were written: a name says nothing of that."""
+    """In the order in which they were written, which their names do not tell."""
     entries = entries_below(client, bucket, under)
     return [entry["Key"] for entry in sorted(entries, key=lambda entry: (entry["LastModified"], entry["Key"]))]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
-from console.queries.decisions import Kept, find_decision
+from console.queries.decisions import StoredDecision, find_decision
 from console.queries.versions import audit_of, find_verdicts, registry_of
 from millrace.artefact.artefact import Artefact, read_archive
 from millrace.artefact.artefact import digest as sha256
@@ -54,11 +54,16 @@ class Link:
 
 
 def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iterator[Link]:
-    """The links from the decision on; a link that is missing is told as broken, and what hangs on it is left out."""
+    """The links from the decision with this id to the dropped files; a missing link is `broken` and ends its branch."""
     kept = find_decision(environment, names, decision)
     if kept is None:
         yield _broken("decision", decision, f"no line of s3://{names.platform.bucket('lake')} has this id")
-        return
+    else:
+        yield from trace_decision(environment, names, kept)
+
+
+def trace_decision(environment: Environment, names: WorkloadNames, kept: StoredDecision) -> Iterator[Link]:
+    """The same for a decision that was read already."""
     yield _decision(kept)
     version = kept.decision.model_version
     if version is None:
@@ -221,7 +226,7 @@ def read_table(environment: Environment, names: WorkloadNames) -> tuple[Sequence
     return metadata.snapshots, {name: ref.snapshot_id for name, ref in metadata.refs.items()}
 
 
-def _decision(kept: Kept) -> Link:
+def _decision(kept: StoredDecision) -> Link:
     """Reading the line compared the input with its digest."""
     decision = kept.decision
     confidence = decision.output.confidence
@@ -288,7 +293,7 @@ def _read_version(client: Any, uri: str) -> bytes:
 
 
 def unpack(content: bytes) -> Artefact:
-    """The artefact of an archive in memory; raises ArtefactError when a member is not what its digest says."""
+    """The artefact of a model.tar.gz in memory; raises ArtefactError when a member is not what its digest says."""
     with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
         file.write(content)
         file.flush()

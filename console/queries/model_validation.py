@@ -15,9 +15,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
+from console.queries.stored import find_object
 from millrace.artefact.artefact import Artefact, digest, read_archive
 from millrace.artefact.inference import Model
-from millrace.aws.objects import download, read_object
+from millrace.aws.objects import download
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
@@ -153,10 +154,7 @@ def _registered(environment: Environment, names: WorkloadNames, package: Mapping
     run = metadata.get("run", "")
 
     def file(*parts: str) -> bytes:
-        try:
-            return read_object(s3, names.run_uri(run, *parts))
-        except s3.exceptions.NoSuchKey:
-            return b""
+        return find_object(s3, names.run_uri(run, *parts)) or b""
 
     statistics = package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
     return Registered(

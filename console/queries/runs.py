@@ -11,10 +11,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.queries.executions import STARTED_BY, put_events, read_history, started_executions
+from console.queries.executions import STARTED_BY, not_deployed, put_events, read_history, started_executions
 from console.queries.history import Step, read_steps
 from console.queries.run_title import run_title
-from millrace.errors import EnvironmentNotFoundError, RunError
+from millrace.errors import RunError
 from millrace.names import MACHINES, WorkloadNames
 
 LISTED = (*MACHINES, "teardown")
@@ -79,10 +79,7 @@ def list_runs(
     machines = [machine] if machine else LISTED
     found = [list(islice(runs, limit)) for each in machines if (runs := _listed(states, names, each, status))]
     if not found:
-        raise EnvironmentNotFoundError(
-            f"expected the machines of {names.prefix} in this account and region, got none: is {names.workload} "
-            f"deployed at stage {names.platform.stage}?"
-        )
+        raise not_deployed(names)
     newest = sorted((run for runs in found for run in runs), key=lambda run: run.started, reverse=True)
     return newest[:limit]
 

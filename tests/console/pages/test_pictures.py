@@ -1,14 +1,11 @@
 """The small pictures: marks stand where their figures say."""
 
 import re
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from console.pages.lanes import LEAST, LEFT, RIGHT, WIDTH, lanes
 from console.pages.reliability import reliability
-from console.pages.story import Bin, Mark, Span
+from millrace.evaluation.report import Bin
 
 
 def circles(svg: str) -> list[tuple[float, float, float]]:
@@ -38,32 +35,3 @@ def test_accuracy_below_one_half_stays_inside() -> None:
     svg = reliability([Bin(confidence=0.6, accuracy=0.2, rows=5), Bin(confidence=0.9, accuracy=0.8, rows=5)])
     assert all(0 <= y <= 200 for _, y, _ in circles(svg))
     assert reliability([]) == ""
-
-
-def bars(svg: str) -> list[tuple[float, float, str]]:
-    found = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="[\d.]+" rx="2" class="span (\w+)"', svg)
-    return [(float(x), float(width), tone) for x, width, tone in found]
-
-
-def test_each_span_stands_at_its_second_and_a_moment_is_seen_too(story: Any) -> None:
-    found = bars(lanes(story.spans, story.marks))
-    assert len(found) == len(story.spans)
-    length = max(span.start_s + span.seconds for span in story.spans)
-    for (x, width, tone), span in zip(found, story.spans, strict=True):
-        assert x == pytest.approx(LEFT + span.start_s / length * (WIDTH - RIGHT - LEFT), abs=0.06)
-        assert width >= LEAST
-        assert tone == span.tone
-
-
-def test_months_that_would_stand_on_each_other_have_one_name(story: Any) -> None:
-    svg = lanes(story.spans, story.marks)
-    assert ">Jan<" in svg
-    assert ">Feb<" not in svg
-    assert ">Jun<" in svg
-    assert svg.count('class="month"') == 3
-
-
-def test_an_unknown_lane_has_its_row(story: Any) -> None:
-    odd: Span = replace(story.spans[0], lane="canary")
-    assert ">canary<" in lanes([*story.spans, odd], [Mark(name="Jan", at_s=0)])
-    assert lanes([], []) == ""

@@ -1,4 +1,4 @@
-"""What the functions of the machines answered, as far as a story needs it."""
+"""The answers of the steps of an execution, typed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Pinned(Part):
     rows: int
     as_of: Moment
     absorbed: int = 0
-    """Rows that came of decisions whose labels had come."""
+    """Rows made of decisions and their late labels."""
 
 
 class Budgeted(Part):
@@ -75,13 +75,13 @@ class Alarmed(Part):
 
 
 def answer(execution: Execution, state: str, kind: type[AnswerT]) -> AnswerT | None:
-    """What the function behind `$.<state>` answered; None when that state was not entered."""
+    """The answer of the function behind `$.<state>`; None when that state was not entered."""
     found = execution.answer(state)
     return kind.model_validate(found) if found else None
 
 
 def reason_of(execution: Execution) -> str:
-    """Why a train execution started: `first`, `alarm`, `schedule` or `command`; empty when it did not come so far."""
+    """Why a train execution started: `first`, `alarm`, `schedule` or `command`; empty if it failed before that."""
     return str(execution.output.get("reason") or execution.input.get("reason") or "")
 
 
