@@ -69,7 +69,8 @@ def main() -> None:
             expected="credentials of the target account, or -c account=… -c region=…",
             came=(account, region),
         )
-    settings = settings_for(stage, account=account, region=region)
+    tracking = (context.try_get_context("tracking") or {}).get(stage, "")
+    settings = settings_for(stage, account=account, region=region, tracking_arn=tracking)
     digests = (context.try_get_context("images") or {}).get(stage, {})
     build(
         settings, workloads=workload_folders(workloads_folder(REPOSITORY)), images=images_of(settings, digests)

@@ -31,7 +31,7 @@ PRUNED = (
 def bundle(repository: Path, function: str, *, workload: Path, platform: str) -> tuple[str, str]:
     """The folder and the digest of the bundle of `functions/<function>` for the workload in the folder `workload`.
 
-    It holds the import closure of the handler, the workload's yaml files and `features.py`; its root
+    It holds the import closure of the handler, the workload's yaml files; its root
     mirrors the repository's, so an import path is the same in a test and in Lambda. For this machine's own
     Python (`platform` is `host`) it is compiled, since a bundle is read-only."""
     code = closure(repository, repository / "functions" / function / "handler.py")
@@ -131,7 +131,7 @@ def _prune(target: Path) -> None:
 
 def _declaration(workload: Path) -> dict[Path, Path]:
     """The files of the declaration by their place in the bundle: the same wherever the folder lies."""
-    names = ("workload.yaml", "contract.yaml", "features.py")
+    names = ("workload.yaml", "contract.yaml")
     return {Path("workloads", workload.name, name): file for name in names if (file := workload / name).is_file()}
 
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from millrace.errors import ConfigurationError
 from millrace.names import STAGES, Platform
+
+Tracking = Literal["none", "file", "app", "server"]
+"""Where runs are recorded: nowhere, in a file of this machine, in an MLflow App of SageMaker (serverless), or in a
+tracking server of SageMaker (billed by the hour)."""
+MANAGED: dict[str, Tracking] = {"mlflow-app": "app", "mlflow-tracking-server": "server"}
+"""By the type of resource in an ARN."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +30,6 @@ class StageSettings:
     architecture: str
     """`arm64` or `x86_64`, as Lambda names them."""
     log_retention_days: int
-    object_lock_mode: str | None
-    """`COMPLIANCE` cannot be shortened by anybody; `GOVERNANCE` can by those allowed to; None: no lock."""
-    object_lock_days: int
     use_spot: bool
     poll_s: int
     """Seconds between two looks at an endpoint that is being made."""
@@ -32,8 +37,9 @@ class StageSettings:
     """Seconds that a new fleet is watched by the release's alarms before the old one goes."""
     decision_window_s: int
     """Seconds that decisions are gathered before they are written."""
+    tracking: Tracking
     tracking_uri: str
-    """Where MLflow is: the ARN of the managed server on AWS, a file locally."""
+    """MLflow's: `sqlite:///<path>` of a file, the ARN of an app or a server; empty where nothing is recorded."""
 
     @property
     def python(self) -> str:
@@ -53,8 +59,21 @@ def _build_folder() -> Path:
     return Path(os.environ.get("MILLRACE_BUILD", Path(__file__).resolve().parent.parent / "build")).resolve()
 
 
-def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
-    """The settings of `stage`; raises ConfigurationError on an unknown one."""
+def _managed(arn: str) -> Tracking:
+    """What MLflow the ARN names; none without one. Raises ConfigurationError for what is no MLflow."""
+    if not arn:
+        return "none"
+    found = re.fullmatch(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:([a-z-]+)/[A-Za-z0-9-]+", arn)
+    if found is None or found[1] not in MANAGED:
+        expected = f"the ARN of a {' or a '.join(MANAGED)} of SageMaker"
+        raise ConfigurationError(where="context", field="tracking", expected=expected, came=arn)
+    return MANAGED[found[1]]
+
+
+def settings_for(stage: str, *, account: str, region: str, tracking_arn: str = "") -> StageSettings:
+    """The settings of `stage`; raises ConfigurationError on an unknown one.
+
+    `tracking_arn` names the MLflow of SageMaker that records the runs of `dev` or `prod`; without it nothing does."""
     names = Platform(stage=stage, account=account, region=region)
     if stage == "local":
         return StageSettings(
@@ -62,12 +81,11 @@ def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
             runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
             architecture="arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
             log_retention_days=7,
-            object_lock_mode=None,
-            object_lock_days=0,
             use_spot=False,
             poll_s=1,
             bake_s=1,
             decision_window_s=0,
+            tracking="file",
             tracking_uri=f"sqlite:///{_build_folder() / 'mlflow.db'}",
         )
     if stage in ("dev", "prod"):
@@ -77,12 +95,11 @@ def settings_for(stage: str, *, account: str, region: str) -> StageSettings:
             runtime="python3.13",
             architecture="arm64",
             log_retention_days=365 if production else 30,
-            object_lock_mode="COMPLIANCE" if production else "GOVERNANCE",
-            object_lock_days=365 if production else 7,
             use_spot=True,
             poll_s=60,
             bake_s=600,
             decision_window_s=20,
-            tracking_uri=f"arn:aws:sagemaker:{region}:{account}:mlflow-tracking-server/{names.prefix}",
+            tracking=_managed(tracking_arn),
+            tracking_uri=tracking_arn,
         )
     raise ConfigurationError(where="context", field="stage", expected=f"one of {', '.join(STAGES)}", came=stage)

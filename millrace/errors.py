@@ -2,7 +2,7 @@
 
 MillraceError
 ├── ConfigurationError      a file or a setting that a person wrote is wrong; stops at synth or at start
-│   ├── WorkloadError       workload.yaml, contract.yaml or features.py
+│   ├── WorkloadError       workload.yaml or contract.yaml
 │   └── SettingsError       the environment of a function or a job
 ├── DropError               an object that cannot become rows at all; it is quarantined whole
 ├── SnapshotError           the rows of a dataset version are not what a model can be made from

@@ -69,8 +69,6 @@ class Opened:
     """The contract's, as the file keeps it."""
     typed: Path
     refused: tuple[Answer, ...]
-    without_label: bool
-    """The file had labels; nobody is asked what is known, so they are left out."""
 
 
 def schema() -> pa.Schema:
@@ -92,7 +90,7 @@ def predict(client: Any, function: str, path: Path, contract: Contract) -> Itera
 
 
 def open_file(path: Path, contract: Contract, folder: Path) -> Opened:
-    """The file as scoring rows; one with labels is taken too. Raises DropError."""
+    """The file as scoring rows; the labels of one that has them are left out. Raises DropError."""
     label = contract.label.name
     if _lines_have(path, label):
         return _typed(path, contract.table("training"), folder / "rows.parquet", label=label)
@@ -145,7 +143,7 @@ def _typed(path: Path, table: Table, typed: Path, *, label: str = "") -> Opened:
                 for row in part.unparsable
             ]
     refused.sort(key=lambda answer: answer.line)
-    return Opened(table=kept, typed=typed, refused=tuple(refused), without_label=bool(label))
+    return Opened(table=kept, typed=typed, refused=tuple(refused))
 
 
 def _sendable(opened: Opened) -> Iterator[tuple[int, dict[str, Any]]]:

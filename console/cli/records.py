@@ -40,8 +40,8 @@ def quarantine(
 ) -> None:
     """Show the rows that were refused: how many by reason, then reason, column, what was expected, what came, line.
 
-    Example: millrace quarantine --drop week.csv. With --export the file also has the whole rows as they came, to be
-    corrected and dropped again."""
+    Example: millrace quarantine --drop week.csv. With --export the file also has the whole rows as they came, each as
+    text in the column `raw`: a corrected drop needs the contract's columns."""
     from console.cli.export import check_ending
     from console.cli.export import export as write
     from console.queries import quarantine as refused
@@ -218,7 +218,6 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
         "phase": decision.phase,
         "fallback": decision.fallback,
         "latency_ms": decision.latency_ms,
-        "action": decision.action,
         "inferred_at": decision.inferred_at,
         "key": dict(decision.key),
         "input": decision.input,

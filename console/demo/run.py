@@ -48,7 +48,7 @@ def run(build: Path) -> None:
     with progress.watched("Synthesize, start the cloud, deploy") as progress, started(build, clock=START) as cloud:
         deployed_s = progress.elapsed_s()
         progress.said("Deployed into the local cloud")
-        demo = _run(cloud, build, said=progress.said, moving=progress.moving)
+        demo = run_in_cloud(cloud, build, said=progress.said, moving=progress.moving)
         progress.moving("Stop the cloud", ())
     result = {
         "setup_s": _setup_s(),
@@ -61,18 +61,14 @@ def run(build: Path) -> None:
     _conclude(progress.console, demo.report, result, build)
 
 
-def live_through(cloud: LocalCloud, build: Path, *, said: Callable[[str], None]) -> dict[str, Any]:
-    """Run the fourteen months in a cloud that stays up and write `build/report.html`; the content of demo.json."""
-    return _run(cloud, build, said=said).result
-
-
-def _run(
+def run_in_cloud(
     cloud: LocalCloud,
     build: Path,
     *,
     said: Callable[[str], None],
     moving: Callable[[str, Sequence[str]], None] = lambda _chapter, _moving: None,
 ) -> DemoRun:
+    """Run the fourteen months in a cloud that stays up, and write `build/report.html`."""
     driver = Driver(cloud=cloud, names=NAMES, sample=SAMPLE, said=said, moving=moving)
     driver.run()
     seconds, calls = driver.elapsed_s(), cloud.api_calls()

@@ -72,17 +72,6 @@ class LocalCloud:
         """What was deployed so far: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}], "at"}`."""
         return list(self._control("deployments"))
 
-    @contextmanager
-    def followed(self) -> Iterator[Callable[[], list[str]]]:
-        """In the block, what functions, jobs and endpoints call is written down; the value reads it.
-
-        A line `<process> <file> <function>` for the first call of each function of ours in each process, in order."""
-        self._control("follow", {"on": True})
-        try:
-            yield lambda: list(self._control("entered"))
-        finally:
-            self._control("follow", {"on": False})
-
     def _control(self, route: str, body: Mapping[str, Any] | None = None) -> Any:
         request = urllib.request.Request(  # noqa: S310 - our own server on loopback
             f"{self.endpoint_url}/_millrace/{route}",

@@ -169,13 +169,10 @@ class Chain:
         uri = self.names.run_uri(self.run, "config", file)
         if _size(self.s3, uri) is None:
             return _broken(link, uri, "there is no such object")
-        features = self.names.run_uri(self.run, "config", "features.py")
         try:
             made = digest(_document(read_object(self.s3, uri), file))
         except WorkloadError as error:
             return _broken(link, uri, str(error))
-        if link == "config" and _size(self.s3, features) is not None:
-            made = sha256(made.encode() + read_object(self.s3, features))
         return _compared(link, uri, made, self.known(link), "as the run had it")
 
     def _code(self) -> Link:

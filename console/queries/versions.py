@@ -20,7 +20,7 @@ from millrace.state.audit import Record
 from millrace.state.table import Pointers, State
 from millrace.timestamps import moment
 
-Status = Literal["live", "previous", "challenger", "retired", "registered", "refused"]
+Status = Literal["live", "previous", "retired", "registered", "refused"]
 """`retired`: was live; `registered`: not released yet, or its release failed; `refused`: by a gate, has no number."""
 DIGESTS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -100,13 +100,11 @@ def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelV
 
 def status_of(package: Package, pointers: Pointers) -> Status:
     """Where the version stands among the release pointers."""
-    champion, previous, challenger = pointers.champion, pointers.previous, pointers.challenger
+    champion, previous = pointers.champion, pointers.previous
     if champion and champion.package_arn == package.arn:
         return "live"
     if previous and previous.package_arn == package.arn:
         return "previous"
-    if challenger and challenger.version.package_arn == package.arn:
-        return "challenger"
     return "retired" if package.approval == APPROVED else "registered"
 
 

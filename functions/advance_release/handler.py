@@ -1,4 +1,4 @@
-"""A release comes to a phase: the pointers move by compare-and-set; on `live` the package is approved."""
+"""A version is live: the pointers move by compare-and-set, the package is approved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 
 from functions.advance_release.version import Conclusion, version_of
 from millrace.errors import ConflictError
-from millrace.release.promotion import LEASE_DAYS, enter, promote, roll_back
+from millrace.release.promotion import LEASE_DAYS, promote, roll_back
 from millrace.release.registry import Registry
 from millrace.settings.advance_release import AdvanceReleaseSettings
 from millrace.state.audit import Record, append
@@ -29,7 +29,7 @@ REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The phase and the pointers' revision. Raises ConflictError when the lease or the pointers are another's now."""
+    """The pointers' revision. Raises ConflictError when the lease or the pointers are another's now."""
     call = Conclusion.model_validate(event)
     as_of = call.state.as_of
     until = as_of + timedelta(days=LEASE_DAYS)
@@ -38,23 +38,20 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     version = version_of(call, NAMES)
     before = STATE.pointers()
     after = moved(call, before, version)
-    if call.phase == "live":
-        REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution}")
+    REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution}")
     written = before if after == before else STATE.move(after)
     record = Record(
         who=f"advance_release of {call.execution}",
-        what=f"release.{'rolled_back' if call.state.rollback else call.phase}",
+        what="release.rolled_back" if call.state.rollback else "release.live",
         as_of=as_of,
         cause=call.state.cause,
         details={"version": version.version, "revision": written.revision} | rollback_details(call),
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
-    return {"phase": call.phase, "revision": written.revision}
+    return {"revision": written.revision}
 
 
 def moved(call: Conclusion, pointers: Pointers, version: Version) -> Pointers:
-    if call.phase != "live":
-        return enter(pointers, version, phase=call.phase, token=call.token)
     if call.state.rollback:
         return roll_back(pointers, version, replaced=call.state.start_release.answer.previous_version)
     return promote(pointers, version)

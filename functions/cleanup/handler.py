@@ -56,7 +56,6 @@ def clean_up(call: Envelope[Ended]) -> list[str]:
     if STATE.lease("release") is not None:
         return []
     return [
-        *challenger.forget(STATE),
         *challenger.delete(SAGEMAKER, NAMES.challenger),
         *alarms.delete(CLOUDWATCH, NAMES.prefix),
     ]

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.sharding.landing import Landing
-from functions.sharding.screening import Screened, screen
+from functions.sharding.landing import Found, Landing
+from functions.sharding.screening import Screened, rejected, screen
 from functions.sharding.shards import shards
 from millrace.contract.load import load_contract
 from millrace.datasets.quarantine import QuarantineFile, object_key
+from millrace.errors import DropError
+from millrace.files.parsed import Limits
 from millrace.messages.envelope import Invocation
 from millrace.messages.score import ScoringState, Sharded, Staging
 from millrace.settings.sharding import ShardingSettings
@@ -27,6 +29,7 @@ SETTINGS = ShardingSettings.parse()
 FOLDER = Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload
 FEATURES = load_workload(FOLDER).prediction.features
 TABLE = load_contract(FOLDER).table("scoring")
+LIMITS = Limits(file_bytes=SETTINGS.drop_mb * 2**20)
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
@@ -46,7 +49,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     staging = Staging(names=SETTINGS.names, run=asked.run)
     drop = LANDING.find(asked.state.detail)
     with TemporaryDirectory() as folder:
-        found = screen(LANDING.fetch(drop, Path(folder)), TABLE)
+        found = screened(drop, Path(folder))
         number = 0 if found.rejected else stage(staging, found, Path(folder))
         quarantine(found, asked, drop.uri, Path(folder))
     answer = Sharded(
@@ -62,6 +65,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     LOGGER.info("sharded", extra=answer.model_dump())
     return answer.model_dump()
+
+
+def screened(drop: Found, folder: Path) -> Screened:
+    """The rows of the drop; of a drop that is too large, its refusal."""
+    try:
+        path = LANDING.fetch(drop, folder, most_bytes=LIMITS.file_bytes)
+    except DropError as error:
+        return rejected(error, TABLE)
+    return screen(path, TABLE, LIMITS)
 
 
 def quarantine(found: Screened, asked: Invocation[ScoringState], source: str, folder: Path) -> None:

@@ -38,10 +38,15 @@ class Landing:
         version = drop.version_id or self._client.head_object(Bucket=self._bucket, Key=key).get("VersionId", "null")
         return Found(bucket=self._bucket, key=key, version_id=version)
 
-    def fetch(self, drop: Found, folder: Path) -> Path:
-        """The file into which exactly this version was written."""
-        path = folder / "drop"
-        self._client.download_file(drop.bucket, drop.key, str(path), ExtraArgs={"VersionId": drop.version_id})
+    def fetch(self, drop: Found, folder: Path, *, most_bytes: int) -> Path:
+        """The file into which exactly this version was written.
+
+        Raises DropError `too_large` before anything is read, since the disk has room for so much and no more."""
+        path, version = folder / "drop", {"VersionId": drop.version_id}
+        size = self._client.head_object(Bucket=drop.bucket, Key=drop.key, **version)["ContentLength"]
+        if size > most_bytes:
+            raise DropError("too_large", f"expected {most_bytes} bytes at most, came {size}")
+        self._client.download_file(drop.bucket, drop.key, str(path), ExtraArgs=version)
         return path
 
     def _newest(self) -> str:

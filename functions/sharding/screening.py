@@ -10,6 +10,7 @@ from millrace.contract.arrow import parsed_schema
 from millrace.contract.schema import Table
 from millrace.contract.validate import Refused, validate
 from millrace.errors import DropError
+from millrace.files.parsed import Limits
 from millrace.files.sniff import read_drop
 
 if TYPE_CHECKING:
@@ -27,16 +28,21 @@ class Screened:
     """Why the object holds no rows at all; it is then refused whole."""
 
 
-def screen(path: Path, table: Table) -> Screened:
-    """The rows of the drop at `path`; memory grows with the drop, whose size `Limits` bound."""
+def rejected(error: DropError, table: Table) -> Screened:
+    """A drop that is refused whole."""
+    whole = Refused(line=None, reason=error.reason, detail=str(error), raw="")
+    return Screened(accepted=parsed_schema(table).empty_table(), refused=(whole,), rejected=error.reason)
+
+
+def screen(path: Path, table: Table, limits: Limits) -> Screened:
+    """The rows of the drop at `path`; memory grows with the drop, whose size the limits bound."""
     import pyarrow as pa
 
     schema = parsed_schema(table)
     try:
-        parts = list(read_drop(path, table))
+        parts = list(read_drop(path, table, limits))
     except DropError as error:
-        whole = Refused(line=None, reason=error.reason, detail=str(error), raw="")
-        return Screened(accepted=schema.empty_table(), refused=(whole,), rejected=error.reason)
+        return rejected(error, table)
     verdict = validate(pa.concat_tables([part.rows.select(schema.names) for part in parts]), table)
     unparsable = [refused for part in parts for refused in part.unparsable]
     return Screened(accepted=verdict.accepted, refused=(*unparsable, *verdict.refused))

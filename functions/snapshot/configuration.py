@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from millrace.messages import envelope
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 
-FILES = ("workload.yaml", "contract.yaml", "features.py")
+FILES = ("workload.yaml", "contract.yaml")
 
 
 class Asked(envelope.Asked):
@@ -45,14 +44,14 @@ def configure(
         tag=pin.tag,
         data_digest=pin.data_digest,
         contract_digest=contract.digest,
-        config_digest=_config_digest(folder),
+        config_digest=digest(read_document(folder / "workload.yaml")),
         code_digest=code_digest,
         rows=pin.rows,
         as_of=asked.as_of,
         reason=asked.reason,
         gate=gate,
     )
-    files = [(name, (folder / name).read_bytes()) for name in FILES if (folder / name).is_file()]
+    files = [(name, (folder / name).read_bytes()) for name in FILES]
     files += [("schema.json", pin.schema.encode()), ("run.json", described.model_dump_json().encode())]
     return Configuration(run=described, manifest=pin.manifest, files=tuple(files))
 
@@ -66,10 +65,3 @@ def write(s3: Any, names: WorkloadNames, configuration: Configuration) -> None:
     ):
         bucket, key = split_uri(uri)
         s3.put_object(Bucket=bucket, Key=key, Body=content)
-
-
-def _config_digest(folder: Path) -> str:
-    """The SHA-256 of the declaration, and of the workload's own features where it has some."""
-    declared = digest(read_document(folder / "workload.yaml"))
-    features = folder / "features.py"
-    return hashlib.sha256(declared.encode() + features.read_bytes()).hexdigest() if features.is_file() else declared

@@ -12,6 +12,7 @@ from millrace.messages.envelope import Asked, Part
 from millrace.release.promotion import Outcome, Rollback
 from millrace.release.registry import Package
 from millrace.state.table import Pointers
+from millrace.workload.rollout import Phase, Phases
 
 
 class Registered(Part):
@@ -19,7 +20,7 @@ class Registered(Part):
 
 
 class Rollout(Part):
-    phases: tuple[str, ...]
+    phases: Phases
 
 
 class Opening(Asked):
@@ -49,7 +50,7 @@ def answer(
     pointers: Pointers,
     *,
     label: str,
-    phases: tuple[str, ...],
+    phases: tuple[Phase, ...],
     outcome: Outcome,
     live: Standing,
     challenger: Standing,
@@ -58,7 +59,7 @@ def answer(
     return {
         "outcome": outcome,
         "label": label,
-        "phases": list(phases),
+        "has_canary": "canary" in phases,
         "package_arn": package.arn,
         "version": package.version,
         "run_name": package.metadata["run"],

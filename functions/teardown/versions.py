@@ -107,6 +107,6 @@ def _pointers(state: State) -> list[str]:
     pointers = state.pointers()
     if pointers == Pointers(revision=pointers.revision):
         return []
-    state.move(replace(pointers, champion=None, previous=None, challenger=None))
+    state.move(replace(pointers, champion=None, previous=None))
     live = pointers.champion.version if pointers.champion else "none"
     return [f"pointers to version {live}"]

@@ -16,6 +16,7 @@ from infra.constructs.queue import Queue
 from infra.constructs.role import Role
 from infra.constructs.statements import Statement, allow, trace, use_key
 from infra.context import REPOSITORY, Context
+from millrace.settings.drop import DropEnvironment
 from millrace.settings.environment import Environment
 
 ACCEPTED = {
@@ -30,6 +31,9 @@ SYNCHRONOUS = {
     "CKV_AWS_116": "Its caller (a machine, a queue, a client) waits for the answer and handles the failure itself",
 }
 """What they find in a function without a dead-letter queue; the rule `asynchronous-function` checks that it is so."""
+
+
+LEAST_DISK_MB = 512
 
 
 class Function(Construct):
@@ -49,6 +53,7 @@ class Function(Construct):
         dead: Queue | None = None,
         timeout_s: int = 30,
         memory_mb: int = 512,
+        requirements: str = "requirements.txt",
     ) -> None:
         super().__init__(scope, name)
         self.name = context.names.function(name)
@@ -94,10 +99,11 @@ class Function(Construct):
             architectures=[context.settings.architecture],
             handler=f"functions.{name}.handler.handler",
             code=lambda_.CfnFunction.CodeProperty(s3_bucket=code.s3_bucket_name, s3_key=code.s3_object_key),
-            layers=[_layer(self, name, context)],
+            layers=[_layer(self, f"{name}/{requirements}", context)],
             role=self.role.resource.attr_arn,
             timeout=timeout_s,
             memory_size=memory_mb,
+            ephemeral_storage=_disk(settings),
             environment=lambda_.CfnFunction.EnvironmentProperty(variables=settings.render()),
             kms_key_arn=context.key_arn,
             tracing_config=lambda_.CfnFunction.TracingConfigProperty(mode="Active"),
@@ -110,15 +116,22 @@ class Function(Construct):
         self.resource.add_resource_dependency(log)
 
 
+def _disk(settings: Environment) -> lambda_.CfnFunction.EphemeralStorageProperty | None:
+    """Room for the largest drop, where the function holds one; else the 512 MB that Lambda gives to all."""
+    if not isinstance(settings, DropEnvironment):
+        return None
+    return lambda_.CfnFunction.EphemeralStorageProperty(size=max(settings.disk_mb, LEAST_DISK_MB))
+
+
 def _asset(scope: Construct, name: str, folder: str, digest: str) -> assets.Asset:
     return assets.Asset(scope, name, path=folder, asset_hash=digest, asset_hash_type=cdk.AssetHashType.CUSTOM)
 
 
-def _layer(scope: Construct, name: str, context: Context) -> str:
-    """The reference of the stack's layer for the function's requirements; one layer per requirements and stack."""
+def _layer(scope: Construct, requirements: str, context: Context) -> str:
+    """The reference of the stack's layer for a file below `functions/`; one layer per requirements and stack."""
     folder, digest = layer(
         REPOSITORY,
-        REPOSITORY / "functions" / name / "requirements.txt",
+        REPOSITORY / "functions" / requirements,
         context.settings.wheel_platform,
         context.settings.python,
     )

@@ -248,7 +248,9 @@ TEMPLATE_FEATURES: Mapping[str, Row] = {
     "Rules": (_ACTS, "Kept; an assertion on parameters is never asked."),
     **_each((_DOES, "Given, or its default."), "parameter ", "String Number CommaDelimitedList List<Number>"),
     "parameter AWS::SSM::Parameter::Value<String>": (_DOES, "The parameter's value when the stack is made."),
-    **_each((_DOES, "Kept or deleted with its stack, as it says."), "DeletionPolicy ", "Delete Retain"),
+    **_each(
+        (_DOES, "Kept or deleted with its stack, as it says."), "DeletionPolicy ", "Delete Retain RetainExceptOnCreate"
+    ),
     **_each((_DOES, "Kept or deleted when it is replaced, as it says."), "UpdateReplacePolicy ", "Delete Retain"),
 }
 """Sections of templates, attributes of resources, types of parameters; functions are looked up where they are
@@ -333,6 +335,10 @@ CALLS: Mapping[str, Row] = {
         "ecr:",
         "BatchCheckLayerAvailability BatchGetImage GetAuthorizationToken GetDownloadUrlForLayer",
     ),
+    "ecr:DescribeImages": (
+        _ACTS,
+        "Granted and never asked: the registry here does not look at the image of a version.",
+    ),
     "events:PutEvents": (_DOES, "The events reach their bus."),
     **_each(
         (_DOES, "Rules are found by what they start, and switched off and on: a disabled one matches nothing."),
@@ -408,6 +414,7 @@ CALLS: Mapping[str, Row] = {
         "sagemaker-mlflow:",
         "CreateExperiment CreateRun DeleteRun GetExperimentByName LogBatch UpdateRun",
     ),
+    "sagemaker:CallMlflowAppApi": (_LACKS, "No MLflow App answers here: the local stage writes its runs to a file."),
     **_each(
         (_DOES, "Kept; a disabled schedule fires no more."), "scheduler:", "GetSchedule ListSchedules UpdateSchedule"
     ),

@@ -22,6 +22,7 @@ CREATION_S = 60 * 60
 VERSION = "$.start_release.answer.version"
 LABEL = "$.start_release.answer.label"
 """`v<version>-<execution>`: a version that is released again, by a rollback, gets names of its own."""
+NAMED_CONFIG = "An endpoint's configuration is named by the version and the release that it serves"
 ERRORS_ALARM = "States.Format('{}-errors', $.live_config.name)"
 LATENCY_ALARM = "States.Format('{}-latency', $.live_config.name)"
 """Made for one release: without the dimension EndpointConfigName an alarm mixes the old fleet with the new one."""
@@ -85,7 +86,7 @@ def update(
 
 def delete(name: str, *, comment: str, next_state: str) -> State:
     """Its absence is as good: a redrive may come here after the clean-up of the failed release."""
-    state = _sagemaker("aws-sdk:deleteEndpoint", comment, {"EndpointName": name}, None, next_state)
+    state = _sagemaker("deleteEndpoint", comment, {"EndpointName": name}, None, next_state)
     return {**state, "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.absent", "Next": next_state}]}
 
 
@@ -102,7 +103,7 @@ def until_in_service(
             "Endpoints take minutes", seconds=context.settings.poll_s, next_state=f"{prefix} look"
         ),
         f"{prefix} look": _sagemaker(
-            "aws-sdk:describeEndpoint",
+            "describeEndpoint",
             "How far is it?",
             {"EndpointName": name},
             "endpoint",
@@ -182,6 +183,8 @@ def scaling_statements(context: Context) -> list[Statement]:
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"""
     account = f"{context.platform.region}:{context.platform.account}"
+    endpoint = f"arn:aws:sagemaker:{account}:endpoint/{context.names.endpoint}"
+    config = f"arn:aws:sagemaker:{account}:endpoint-config/{context.names.prefix}-v*"
     alarms = [f"arn:aws:cloudwatch:{account}:alarm:{context.names.prefix}-v*"]
     tracking = f"arn:aws:cloudwatch:{account}:alarm:TargetTracking-endpoint/{context.names.endpoint}/*"
     role = (
@@ -207,6 +210,8 @@ def scaling_statements(context: Context) -> list[Statement]:
             on=f"arn:aws:application-autoscaling:{account}:scalable-target/*",
             because="A scalable target is named by an id that Auto Scaling gives",
         ),
+        allow("sagemaker:UpdateEndpointWeightsAndCapacities", on=endpoint),
+        allow("sagemaker:DescribeEndpointConfig", on=config, because=NAMED_CONFIG),
         allow("iam:CreateServiceLinkedRole", on=role, where=linked),
     ]
 
@@ -252,9 +257,8 @@ def _sagemaker(
     next_state: str,
     selected: Mapping[str, str] | None = None,
 ) -> State:
-    """A task on SageMaker; actions that Step Functions has no own integration for go by `aws-sdk:`."""
-    resource = f"aws-sdk:sagemaker:{action.removeprefix('aws-sdk:')}" if "aws-sdk" in action else f"sagemaker:{action}"
-    return _task(resource, comment, parameters, result, next_state, selected)
+    """A task on SageMaker by `aws-sdk:`: Step Functions' own integration does not take every field of these calls."""
+    return _task(f"aws-sdk:sagemaker:{action}", comment, parameters, result, next_state, selected)
 
 
 def _sdk(action: str, comment: str, parameters: Mapping[str, Any], next_state: str) -> State:

@@ -26,7 +26,7 @@ NAME = (
 SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
                   "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
 """The call itself failed. Of the jobs that ran and failed only a training is started again by itself, once, since it
-goes on from its checkpoint; of the others a redrive does that."""
+goes on from its last checkpoint where there is one; of the others a redrive does that."""
 
 
 def stage(context: Context) -> Stage:
@@ -183,7 +183,6 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
         },
         "EnableManagedSpotTraining": spot,
         "EnableNetworkIsolation": True,
-        "EnableInterContainerTrafficEncryption": False,
         "VpcConfig": vpc(context),
         "Tags": tags(context),
     }

@@ -1,4 +1,4 @@
-"""The machine `release`: a challenger that answers real rows, the rollout's phases, the live endpoint, the pointers.
+"""The machine `release`: a challenger that answers real rows, the live endpoint by the rollout's phases, the pointers.
 
 Endpoints and their scaling are made here and not in a stack: a variant must exist before it can be scaled, and a
 model before an endpoint.
@@ -15,8 +15,8 @@ from millrace.workload.declaration import Workload
 
 FUNCTIONS = ("start_release", "smoke_test", "advance_release")
 MODEL_ROLE = "model"
-APPROVAL_S = 14 * 24 * 3600
-"""So long a person may take to judge a phase; then the release has failed."""
+TIMEOUT_S = 42 * 24 * 3600
+"""Of a release with the releases before it that it waits for."""
 TURN_POLLS_S = 3600
 """Between two looks whether the turn has come; six weeks of them stay below the 25,000 events of an execution."""
 
@@ -30,13 +30,12 @@ def definition(context: Context) -> Definition:
     Raises WorkloadError for a canary on one instance: a part of one instance cannot take a part of the traffic."""
     _check(context.workload)
     return states.machine(
-        f"Release a version of {context.workload.name}: challenger, phases, live, pointers",
+        f"Release a version of {context.workload.name}: challenger, live, pointers",
         start="Defaults",
-        timeout_s=3 * APPROVAL_S,
+        timeout_s=TIMEOUT_S,
         states={
             **_opening(context),
             **_challenger(context),
-            **_phases(context),
             **_live(context),
             **_scaling(context),
             **_conclusion(context),
@@ -115,7 +114,7 @@ def _challenger(context: Context) -> dict[str, State]:
         ),
         "Answered?": states.choice(
             "Were the answers right?",
-            [(states.is_true("$.smoke_test.answer.passed"), "Phases")],
+            [(states.is_true("$.smoke_test.answer.passed"), "Live config")],
             otherwise="Probe refused",
         ),
         "Probe refused": states.fail(
@@ -124,51 +123,6 @@ def _challenger(context: Context) -> dict[str, State]:
             cause="the probe's sentence stands in its answer",
         ),
     }
-
-
-def _phases(context: Context) -> dict[str, State]:
-    """Shadow and assisted stand until a person has judged them; the canary judges itself by its alarms."""
-    asked = {
-        f"{phase}.$": f"States.ArrayContains($.start_release.answer.phases, '{phase}')"
-        for phase in ("shadow", "assisted", "canary")
-    }
-    return {
-        "Phases": {
-            "Type": "Pass",
-            "Comment": "Which phases this release has: those of the rollout; a rollback only the last",
-            "Parameters": asked,
-            "ResultPath": "$.phases",
-            "Next": "Shadow?",
-        },
-        "Shadow?": _asked("shadow", "Shadow", otherwise="Assisted?"),
-        "Shadow": _judged_by_person(
-            context, "shadow", "Copies of live requests go to the challenger; nobody sees its answers", "Assisted?"
-        ),
-        "Assisted?": _asked("assisted", "Assisted", otherwise="Live config"),
-        "Assisted": _judged_by_person(
-            context, "assisted", "People see its answers beside the champion's and decide", "Live config"
-        ),
-    }
-
-
-def _asked(phase: str, state: str, *, otherwise: str) -> State:
-    return states.choice(
-        f"Does the rollout ask for {phase}?", [(states.is_true(f"$.phases.{phase}"), state)], otherwise=otherwise
-    )
-
-
-def _judged_by_person(context: Context, phase: str, comment: str, next_state: str) -> State:
-    """The phase is entered; the execution goes on when its task token comes back with the approval."""
-    state = states.invoke(
-        context.names.function_arn("advance_release"),
-        comment=comment,
-        result=phase,
-        next_state=next_state,
-        extra={"phase": phase, "token.$": "$$.Task.Token"},
-    )
-    del state["ResultSelector"]  # the answer is the approver's, of any shape
-    waiting = {"Resource": f"{state['Resource']}.waitForTaskToken", "TimeoutSeconds": APPROVAL_S}
-    return {**state, **waiting}
 
 
 def _live(context: Context) -> dict[str, State]:
@@ -187,7 +141,11 @@ def _live(context: Context) -> dict[str, State]:
         ),
         "Alarm on errors": endpoints.error_alarm(context, next_state="Alarm on latency"),
         "Alarm on latency": endpoints.latency_alarm(context, next_state="Canary?"),
-        "Canary?": _asked("canary", "Update live by canary", otherwise="Update live"),
+        "Canary?": states.choice(
+            "Does the rollout begin with a canary?",
+            [(states.is_true("$.start_release.answer.has_canary"), "Update live by canary")],
+            otherwise="Update live",
+        ),
         "Update live by canary": endpoints.update(
             name,
             config="live_config",
@@ -227,7 +185,6 @@ def _conclusion(context: Context) -> dict[str, State]:
             comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
             result="advance_release",
             next_state="Delete challenger",
-            extra={"phase": "live"},
         ),
         "Delete challenger": endpoints.delete(
             context.names.challenger, comment="It has answered; it costs by the hour", next_state="Updated?"
@@ -264,7 +221,6 @@ def statements(context: Context) -> list[Statement]:
     account = f"{context.platform.region}:{context.platform.account}"
     model, passed = f"arn:aws:sagemaker:{account}:model/{names.prefix}-v*", "sagemaker.amazonaws.com"
     config = f"arn:aws:sagemaker:{account}:endpoint-config/{names.prefix}-v*"
-    named = "An endpoint's configuration is named by the version and the release that it serves"
     stood = [f"arn:aws:sagemaker:{account}:endpoint/{name}" for name in (names.endpoint, names.challenger)]
     return [
         allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
@@ -276,8 +232,10 @@ def statements(context: Context) -> list[Statement]:
             because="A model is named by its version and release",
         ),
         allow("iam:PassRole", on=names.role_arn(MODEL_ROLE), where={"StringEquals": {"iam:PassedToService": passed}}),
-        allow("sagemaker:CreateEndpointConfig", "sagemaker:AddTags", on=config, because=named),
-        allow("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*stood, config], because=named),
+        allow("sagemaker:CreateEndpointConfig", "sagemaker:AddTags", on=config, because=endpoints.NAMED_CONFIG),
+        allow(
+            "sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*stood, config], because=endpoints.NAMED_CONFIG
+        ),
         allow("sagemaker:DescribeEndpoint", on=stood),
         allow("sagemaker:DeleteEndpoint", on=f"arn:aws:sagemaker:{account}:endpoint/{names.challenger}"),
         allow("kms:CreateGrant", on=context.key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}}),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from infra.rules import (
     asynchronous_function,
     customer_key,
+    ephemeral_storage,
     history,
     inter_container,
     job_keys,
@@ -17,6 +18,8 @@ from infra.rules import (
     retries,
     rollback_alarms,
     runtime_names,
+    s3_reach,
+    sagemaker_integration,
     sizes,
     spot_training,
     transform_payload,
@@ -30,6 +33,7 @@ Rule = Callable[[Sequence[Stack]], Iterator[Finding]]
 RULES: Mapping[str, Rule] = {
     "asynchronous-function": asynchronous_function.check,
     "customer-key": customer_key.check,
+    "ephemeral-storage": ephemeral_storage.check,
     "history": history.check,
     "inter-container": inter_container.check,
     "job-keys": job_keys.check,
@@ -40,6 +44,8 @@ RULES: Mapping[str, Rule] = {
     "retries": retries.check,
     "rollback-alarms": rollback_alarms.check,
     "runtime-names": runtime_names.check,
+    "s3-reach": s3_reach.check,
+    "sagemaker-integration": sagemaker_integration.check,
     "sizes": sizes.check,
     "spot-training": spot_training.check,
     "transform-payload": transform_payload.check,

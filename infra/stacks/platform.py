@@ -31,6 +31,10 @@ PRODUCERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
 STAGED_DAYS = 30
 """An execution is held for 14 days at most, and may be redriven for 14 more."""
 
+KEPT = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+"""Of what outlives the stack. A first deployment that fails takes it away all the same: it is empty, and its fixed name
+would be taken when the next one makes it."""
+
 FLOW_LOGS = "AWSLogs/"
 """Where AWS lays the VPC's flow log in the bucket of the access logs."""
 
@@ -55,7 +59,6 @@ class PlatformStack(cdk.Stack):
         self._network()
         self._buckets()
         self._flow_log()
-        self._tables()
         self._messaging()
         for image in IMAGES:
             ecr.CfnRepository(
@@ -77,6 +80,7 @@ class PlatformStack(cdk.Stack):
                 name=names.database, description="Iceberg tables made in code; external tables made by the stacks"
             ),
         )
+        self._tables()
 
     def _publish(self, name: str, value: str) -> None:
         ssm.CfnParameter(self, f"{name}-parameter", name=parameter(self._names, name), type="String", value=value)
@@ -137,7 +141,7 @@ class PlatformStack(cdk.Stack):
                 ]
             ),
         )
-        key.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        key.apply_removal_policy(KEPT)
         kms.CfnAlias(self, "KeyAlias", alias_name=self._names.key_alias, target_key_id=key.ref)
         self.key_arn = key.attr_arn
         self._publish("key-arn", key.attr_arn)
@@ -170,17 +174,21 @@ class PlatformStack(cdk.Stack):
             self,
             "Jobs",
             vpc_id=vpc.ref,
-            group_description="Jobs talk to each other and to S3, nothing else",
+            group_description="Jobs reach S3, nothing else",
+            # S3's addresses are public, also behind the gateway endpoint, and CloudFormation does not know the number
+            # of its prefix list. The route table has no way out but the endpoint, so everywhere is S3.
             security_group_egress=[
                 ec2.CfnSecurityGroup.EgressProperty(
-                    ip_protocol="tcp", from_port=443, to_port=443, cidr_ip="10.84.0.0/16", description="inside the VPC"
+                    ip_protocol="tcp", from_port=443, to_port=443, cidr_ip="0.0.0.0/0", description="S3 by its endpoint"
                 )
             ],
         )
         self._publish("security-group", group.attr_group_id)
 
     def _buckets(self) -> None:
-        """Landing, lake, artefacts and audit under the key; the access log must be SSE-S3."""
+        """Landing, lake, artefacts and audit under the key; the access log must be SSE-S3.
+
+        The audit records are in the audit table: nothing writes to the bucket `audit`."""
         log = self._bucket("access-logs", encryption={"sse_algorithm": "AES256"}, logged=False)
         acknowledge(log, {"CKV_AWS_18": "It holds the access logs itself: to log them would log every line twice"})
         for purpose in ("landing", "lake", "artefacts", "audit"):
@@ -204,21 +212,10 @@ class PlatformStack(cdk.Stack):
 
     def _bucket(self, purpose: str, *, encryption: dict[str, str], logged: bool) -> s3.CfnBucket:
         name = self._names.bucket(purpose)
-        locked = purpose == "audit" and self._settings.object_lock_mode is not None
         extra: dict[str, Any] = {}
         if purpose == "landing":
             extra["notification_configuration"] = s3.CfnBucket.NotificationConfigurationProperty(
                 event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
-            )
-        if locked:
-            extra["object_lock_enabled"] = True
-            extra["object_lock_configuration"] = s3.CfnBucket.ObjectLockConfigurationProperty(
-                object_lock_enabled="Enabled",
-                rule=s3.CfnBucket.ObjectLockRuleProperty(
-                    default_retention=s3.CfnBucket.DefaultRetentionProperty(
-                        mode=self._settings.object_lock_mode, days=self._settings.object_lock_days
-                    )
-                ),
             )
         if logged:
             extra["logging_configuration"] = s3.CfnBucket.LoggingConfigurationProperty(
@@ -248,7 +245,7 @@ class PlatformStack(cdk.Stack):
             lifecycle_configuration=s3.CfnBucket.LifecycleConfigurationProperty(rules=self._lifecycle(purpose)),
             **extra,
         )
-        bucket.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        bucket.apply_removal_policy(KEPT)
         statements = self._bucket_statements(bucket.attr_arn, purpose)
         s3.CfnBucketPolicy(self, f"{purpose}-policy", bucket=bucket.ref, policy_document=policy(statements))
         return bucket
@@ -300,6 +297,8 @@ class PlatformStack(cdk.Stack):
         return statements
 
     def _tables(self) -> None:
+        """Made after everything else: protected from deletion, they could not go where a first deployment fails."""
+        before = [one for one in self.node.find_all() if isinstance(one, cdk.CfnResource)]
         for table, name in (("state", self._names.state_table), ("audit", self._names.audit_table)):
             resource = dynamodb.CfnTable(
                 self,
@@ -322,7 +321,9 @@ class PlatformStack(cdk.Stack):
                 ),
                 deletion_protection_enabled=True,
             )
-            resource.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+            resource.apply_removal_policy(KEPT)
+            for one in before:
+                resource.add_resource_dependency(one)
 
     def _messaging(self) -> None:
         events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)

@@ -21,7 +21,7 @@ DECISIONS = {
     "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
     "eventmetadata": "struct<eventid:string,inferencetime:string,inferenceid:string>",
     "millrace": "struct<workload:string,event_time:string,key:map<string,string>,input_digest:string,"
-    "model_version:string,phase:string,fallback:boolean,latency_ms:double,action:string>",
+    "model_version:string,phase:string,fallback:boolean,latency_ms:double>",
     "eventversion": "string",
 }
 """The line of `millrace.decisions.record`, as Athena reads it."""

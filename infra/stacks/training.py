@@ -54,7 +54,8 @@ class TrainingStack(WorkloadStack):
         self._train()
         self._retrain()
         self._closing()
-        self._tracking()
+        if self.context.settings.tracking != "none":
+            self._tracking()
 
     def _jobs(self) -> None:
         artefacts, lake = self.context.platform.bucket("artefacts"), self.context.platform.bucket("lake")
@@ -236,10 +237,11 @@ class TrainingStack(WorkloadStack):
                     on=f"arn:aws:s3:::{artefacts}/{self._runs}*/{RUN_ID_FILE}",
                     because="One file in the folder of each run, which is named by its execution",
                 ),
-                *self._tracking_server(),
+                *self._mlflow(),
             ],
             timeout_s=120,
             memory_mb=1024,
+            requirements="requirements.txt" if context.settings.tracking == "file" else "requirements-managed.txt",
         )
         Rule(
             self,
@@ -282,12 +284,24 @@ class TrainingStack(WorkloadStack):
                 because="The registry counts the versions of the workload's own group",
             ),
             allow("sagemaker:ListModelPackages", on="*", because="ListModelPackages takes no resource"),
+            # The registry looks at the image of a version in the name of who registers it:
+            # https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
+            allow(
+                "ecr:BatchGetImage",
+                "ecr:DescribeImages",
+                on=f"arn:aws:ecr:{account}:repository/{self.context.platform.repository('inference')}",
+            ),
         ]
 
-    def _tracking_server(self) -> list[Statement]:
-        """On AWS the managed MLflow server; a file needs none."""
-        uri = self.context.settings.tracking_uri
-        if not uri.startswith("arn:"):
+    def _mlflow(self) -> list[Statement]:
+        """What an app or a server of SageMaker asks; a file asks nothing.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-app-setup-prerequisites-iam.html"""
+        settings = self.context.settings
+        if settings.tracking == "file":
             return []
         verbs = ("CreateExperiment", "CreateRun", "GetExperimentByName", "DeleteRun", "LogBatch", "UpdateRun")
-        return [allow(*(f"sagemaker-mlflow:{verb}" for verb in verbs), on=uri)]
+        actions = [f"sagemaker-mlflow:{verb}" for verb in verbs]
+        if settings.tracking == "app":
+            actions.append("sagemaker:CallMlflowAppApi")
+        return [allow(*actions, on=settings.tracking_uri)]

@@ -60,7 +60,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
     rows = _read_rows(places.input("data"), config / "schema.json", workload, optional=optional)
     p_T = model.probabilities(matrix(_part(rows.table, rows.parts.test), model.description.inputs))
     champion = places.optional("champion")
-    compared = _champion(champion / ARCHIVE, champion_version, rows, p_T, model, run, workload) if champion else None
+    compared = _champion(champion / ARCHIVE, champion_version, rows, p_T, model, workload) if champion else None
     evaluation = _evaluation(model, artefact, rows, p_T, compared, workload, size_bytes=archive.stat().st_size)
     folder = places.output("evaluation")
     (folder / "evaluation.json").write_text(evaluation.to_json())
@@ -138,15 +138,12 @@ def _champion(
     rows: Rows,
     p_T: npt.NDArray[np.float32],
     challenger: Model,
-    run: Run,
     workload: Workload,
 ) -> Champion:
     """Both models on the recent rows: of the test days, since the challenger has learnt from those before."""
     model = Model(read_archive(archive))
     gate, parts = workload.gates.non_inferiority, rows.parts
     recent_from = parts.end - np.timedelta64(gate.recent_days, "D")
-    if run.recent_from is not None:
-        recent_from = np.datetime64(run.recent_from.replace(tzinfo=None), "us")
     first = int(np.searchsorted(rows.times_N[parts.test], recent_from))
     y_R, p_R = rows.y_N[parts.test][first:], p_T[first:]
     if not len(y_R):

@@ -89,9 +89,6 @@ def report_on(decisions: list[Decision], known: Known, *, unreadable: int) -> Re
         workload=request.workload,
         as_of=request.as_of,
         model_version=request.model_version,
-        historic_windows=baseline.windows,
-        is_rate_promised=baseline.is_rate_promised,
-        has_error_bound=baseline.error is not None,
         unreadable=unreadable,
         windows=tuple(
             WindowReport(
@@ -117,9 +114,8 @@ def _labels(folder: Path | None, workload: Workload, contract: Contract) -> Labe
 
 
 def _input(decisions: list[Decision], known: Known) -> InputReport:
-    """The judgement of what the model was asked; shadow copies of a question count once."""
-    asked = [decision for decision in decisions if decision.phase != "shadow"]
-    judgement = judge(known.baseline, table_of(asked, known.baseline))
+    """The judgement of what the model was asked."""
+    judgement = judge(known.baseline, table_of(decisions, known.baseline))
     findings = sorted(judgement.findings, key=lambda finding: -finding.ratio)
     return InputReport(
         rows=judgement.rows,

@@ -11,7 +11,6 @@ Nothing in it is ever unpickled, and nothing is extracted to a path that the arc
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import tarfile
 from collections.abc import Callable, Mapping
@@ -115,15 +114,6 @@ def write_folder(folder: Path, artefact: Artefact) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in _members(artefact).items():
         (folder / name).write_bytes(content)
-
-
-def write_archive(path: Path, artefact: Artefact) -> None:
-    """Write `path` as the platform would; equal artefacts give equal archives but for gzip's time stamp."""
-    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-        for name, content in _members(artefact).items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
 
 
 def read_folder(folder: Path) -> Artefact:

@@ -62,12 +62,12 @@ def read_labels(table: pa.Table, *, surface: Prediction, contract: Table) -> Lab
 def join(decisions: Iterable[Decision], labels: Labels, *, surface: Prediction, contract: Table) -> list[Outcome]:
     """One outcome per entity and moment that a model decided on; the first decision counts.
 
-    A label finds its decision by prediction id, else by the entity's key and event time. Shadow decisions, which
-    nobody saw, and fallbacks, which no model made, have no outcome."""
+    A label finds its decision by prediction id, else by the entity's key and event time. Fallbacks, which
+    no model made, have no outcome."""
     first: dict[Key, Decision] = {}
     every = dict.fromkeys([*surface.key, surface.event_time])
     for decision in sorted(decisions, key=lambda one: (one.inferred_at, one.id)):
-        if decision.phase != "shadow" and not decision.fallback and decision.output.value is not None:
+        if not decision.fallback and decision.output.value is not None:
             first.setdefault(_key(decision, tuple(every), surface, contract), decision)
     return [
         Outcome(
@@ -79,7 +79,7 @@ def join(decisions: Iterable[Decision], labels: Labels, *, surface: Prediction, 
 
 
 def latest_lines(decisions: Iterable[Decision]) -> list[Decision]:
-    """One decision per id, its last line: a line may come twice, and a person's action comes later."""
+    """One decision per id, its last line: a line may come twice."""
     return list({decision.id: decision for decision in decisions}.values())
 
 

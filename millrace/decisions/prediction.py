@@ -10,10 +10,11 @@ from typing import Any
 
 from millrace.contract.row import check_row
 from millrace.contract.schema import Table
-from millrace.decisions.record import Decision, Output, Phase, Scalar, canonical
+from millrace.decisions.record import Decision, Output, Scalar, canonical
 from millrace.errors import AnswerError
 from millrace.timestamps import moment
 from millrace.workload.declaration import Fallback, Prediction
+from millrace.workload.rollout import Phase
 
 ROWS_PER_CALL = 1000
 

@@ -13,13 +13,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Any
 
 from millrace.errors import DecisionError
+from millrace.workload.rollout import PHASES, Phase
 
 Scalar = str | int | float | bool | None
-Phase = Literal["shadow", "assisted", "canary", "live"]
-PHASES: tuple[Phase, ...] = ("shadow", "assisted", "canary", "live")
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, sort_keys=True)
 
@@ -56,8 +55,6 @@ class Decision:
     """Of the whole call that carried the row."""
     inferred_at: datetime
     """UTC, wall clock."""
-    action: str | None = None
-    """What a person did with it, once known."""
 
     @property
     def input_digest(self) -> str:
@@ -98,7 +95,6 @@ def to_line(decision: Decision) -> str:
                 "phase": decision.phase,
                 "fallback": decision.fallback,
                 "latency_ms": decision.latency_ms,
-                "action": decision.action,
             },
             "eventVersion": "0",
         }
@@ -131,7 +127,6 @@ def from_line(line: str | bytes) -> Decision:
         fallback=ours.truth("fallback"),
         latency_ms=ours.number("latency_ms"),
         inferred_at=_Part(document).part("eventMetadata").moment("inferenceTime"),
-        action=ours.text_or_none("action"),
     )
     if decision.input_digest != ours.text("input_digest"):
         raise DecisionError(field="input_digest", expected=decision.input_digest, came=ours.text("input_digest"))

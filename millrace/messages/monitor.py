@@ -117,10 +117,6 @@ class Report(Part):
     workload: str
     as_of: Moment
     model_version: str
-    historic_windows: int = Field(ge=0)
-    is_rate_promised: bool
-    """Whether the baseline has windows enough for its declared false alarm rate to have been found to hold."""
-    has_error_bound: bool
     unreadable: int = Field(ge=0)
     """Lines that are no decisions; left out, never silently."""
     windows: tuple[WindowReport, ...]

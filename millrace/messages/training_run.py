@@ -29,8 +29,6 @@ class Run(BaseModel):
     as_of: datetime
     reason: Literal["first", "alarm", "schedule", "command"]
     gate: Literal["baseline", "non_inferiority"]
-    recent_from: datetime | None = None
-    """Where the rows begin on which challenger and champion are compared; None: the gate's recent days."""
 
 
 def read_run(path: Path) -> Run:

@@ -61,11 +61,6 @@ class Baseline:
     columns: tuple[Column, ...]
     error: ErrorBound | None
 
-    @property
-    def is_rate_promised(self) -> bool:
-        """Whether there are windows enough for the declared rate to have been found to hold."""
-        return self.windows >= PROMISED_WINDOWS
-
     def to_json(self) -> str:
         """The file's text."""
         return _ADAPTER.dump_json(self).decode()

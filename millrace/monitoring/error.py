@@ -20,8 +20,6 @@ class ErrorBound:
     bound: float
     """Share of wrong decisions, 0 to 1."""
     windows: int
-    stretches: int
-    """Historic stretches of `windows` windows that it rests on; they overlap."""
 
 
 def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float) -> ErrorBound | None:
@@ -36,7 +34,7 @@ def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float)
         return None
     lowest_K = np.asarray(lowest)
     bound = max(gumbel(lowest_K, rate), float(lowest_K.max()))
-    return ErrorBound(bound=bound, windows=windows, stretches=len(lowest)) if bound > 0 else None
+    return ErrorBound(bound=bound, windows=windows) if bound > 0 else None
 
 
 def lowest_of(errors: Sequence[float], windows: int) -> list[float]:

@@ -58,12 +58,6 @@ class NumericSketch:
         """[B]"""
         return np.concatenate([[0], _unpack(self.edges)]).astype(np.int64)
 
-    @property
-    def resolution(self) -> float:
-        """The largest share of rows in a bin of more than one cell: the Kolmogorov-Smirnov error of a like window."""
-        cells_B = np.diff(np.append(self.first_cells, CELLS))
-        return float(np.max(self.reference(1).bins[cells_B > 1], initial=0.0))
-
     def reference(self, rows: float) -> Counts:
         """The baseline as counts of `rows` rows."""
         present = rows * (1 - self.missing)

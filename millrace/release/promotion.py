@@ -1,4 +1,4 @@
-"""The rules of a release: which phase follows, how the pointers move, what a probe proves. Pure."""
+"""The rules of a release: how the pointers move, what a probe proves. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import Field
 
 from millrace.errors import ConflictError
 from millrace.messages.envelope import Part
-from millrace.state.table import Challenger, Pointers, Version
+from millrace.state.table import Pointers, Version
+from millrace.workload.rollout import Phase
 
 TOLERANCE = 1e-4
 """How far a served probability may lie from the one the evaluation computed with the same graph: float32 as text."""
@@ -18,10 +19,10 @@ TOLERANCE = 1e-4
 
 APPROVED = "Approved"
 """What the registry says of a version that went live."""
-ROLLBACK_PHASES = ("live",)
+ROLLBACK_PHASES: tuple[Phase, ...] = ("live",)
 """A version that was live goes back at once, by its probe and the release's alarms."""
 LEASE_DAYS = 60
-"""Longer than a release with all its phases; the lease is freed at its end in any case."""
+"""Longer than the machine may take; the lease is freed at its end in any case."""
 
 Outcome = Literal["open", "busy", "done"]
 
@@ -35,24 +36,19 @@ def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> Outcome:
     return "open" if ready else "busy"
 
 
-def enter(pointers: Pointers, version: Version, *, phase: str, token: str = "") -> Pointers:
-    """The pointers with `version` as challenger in `phase`; who is live stays."""
-    return replace(pointers, challenger=Challenger(version=version, phase=phase, token=token))
-
-
 def promote(pointers: Pointers, version: Version) -> Pointers:
-    """The pointers with `version` live, the champion before as previous, no challenger; the same twice changes nothing.
+    """The pointers with `version` live, the champion before as previous; the same twice changes nothing.
 
     Raises ConflictError when a newer version is or was live: an old release that was redriven must not win, nor one
     that was rolled back."""
     champion = pointers.champion
     if champion is None:
-        return replace(pointers, champion=version, challenger=None)
+        return replace(pointers, champion=version)
     if champion.package_arn == version.package_arn:
-        return replace(pointers, challenger=None)
+        return pointers
     if (newest := _newest(pointers)) >= int(version.version):
         raise ConflictError(f"release of version {version.version}: version {newest} is live already, or was")
-    return replace(pointers, champion=version, previous=champion, challenger=None)
+    return replace(pointers, champion=version, previous=champion)
 
 
 class Rollback(Part):
@@ -80,7 +76,7 @@ def rollback_target(pointers: Pointers, asked: str | None) -> str:
 
 
 def check_proven(version: str, approval: str) -> None:
-    """Nothing for a version that was live once; else ConflictError: a rollback skips the phases that people judge."""
+    """Nothing for a version that was live once; else ConflictError: a rollback goes back to what was proven."""
     if approval != APPROVED:
         told = f"expected a version that was live ({APPROVED}), version {version} is {approval}"
         raise ConflictError(f"roll back: {told}")
@@ -93,11 +89,11 @@ def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointer
     undo what came since."""
     champion = pointers.champion
     if champion is not None and champion.package_arn == version.package_arn:
-        return replace(pointers, challenger=None)
+        return pointers
     if champion is None or champion.version != replaced:
         came = champion.version if champion else "none"
         raise ConflictError(f"roll back to version {version.version}: expected version {replaced} live, got {came}")
-    return replace(pointers, champion=version, previous=champion, challenger=None)
+    return replace(pointers, champion=version, previous=champion)
 
 
 def _newest(pointers: Pointers) -> int:

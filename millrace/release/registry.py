@@ -71,13 +71,6 @@ class Registry:
             metadata=dict(answer.get("CustomerMetadataProperties") or {}),
         )
 
-    def find(self, version: str, *, newest: int = 100) -> Package | None:
-        """The package with this version number among the newest ones, else None."""
-        for arn in self._arns(newest):
-            if arn.rsplit("/", 1)[-1] == version:
-                return self.describe(arn)
-        return None
-
     def all(self) -> Iterator[Package]:
         """Every version, the newest first."""
         pages = self._client.get_paginator("list_model_packages").paginate(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from millrace.settings.environment import Environment
+from millrace.settings.drop import DropEnvironment
 
 
-class CommitSettings(Environment):
-    """Its workload and stage say it all."""
+class CommitSettings(DropEnvironment):
+    """The limit of a drop, its workload and stage say it all."""

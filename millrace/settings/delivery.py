@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from millrace.settings.environment import Environment
+from millrace.settings.drop import DropEnvironment
 
 
-class DeliverySettings(Environment):
-    """It reads and writes the lake of its own environment; nothing more to say."""
+class DeliverySettings(DropEnvironment):
+    """The limit of a drop, its workload and stage say it all."""

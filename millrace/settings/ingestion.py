@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from millrace.settings.environment import Environment
+from millrace.settings.drop import DropEnvironment
 
 
-class IngestionSettings(Environment):
-    """How large a drop may be."""
-
-    drop_mb: Annotated[int, Field(ge=1, le=2048)] = 512
-    """The object; its rows and what is refused of them lie beside it in the function's scratch space."""
+class IngestionSettings(DropEnvironment):
+    """The limit of a drop, its workload and stage say it all."""

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from millrace.settings.environment import Environment
+from millrace.settings.drop import DropEnvironment
 
 
-class ShardingSettings(Environment):
+class ShardingSettings(DropEnvironment):
     """How large a shard of rows may grow."""
 
     shard_bytes: Annotated[int, Field(ge=1024, le=6 * 1024 * 1024)] = 5 * 1024 * 1024

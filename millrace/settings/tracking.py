@@ -12,4 +12,4 @@ class TrackingSettings(Environment):
     """Where the runs are recorded."""
 
     tracking_uri: str
-    """MLflow's: `sqlite:///<path>` locally, the ARN of SageMaker's managed server on AWS."""
+    """MLflow's: `sqlite:///<path>` locally, on AWS the ARN of an MLflow App or of a tracking server."""

@@ -1,7 +1,7 @@
 """The table `state`: the only module that knows its keys. Time is always an argument.
 
 pk is the workload; sk is one of
-release            champion, previous, challenger, revision
+release            champion, previous, revision
 lease#<name>       holder, as_of, expires_at
 slots#<machine>    holders
 retraining         last_run, last_started_at, labels_total, counted_month, runs_this_month
@@ -12,7 +12,7 @@ spend#<yyyy-mm>    usd, runs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -32,25 +32,11 @@ class Version:
     version: str
     """Number of the package in its group."""
     model_name: str
-    endpoint_config: str
-    """Empty until the version has one of its own on the live endpoint."""
     run: str
     """Name of the train execution that made it."""
-    released_at: str
     baseline_uri: str
     """The monitors' baseline, made of the rows that this version was trained on."""
     model_data_url: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Challenger:
-    """The version under release and how far it has come."""
-
-    version: Version
-    phase: str
-    """`shadow`, `assisted` or `canary`."""
-    token: str = ""
-    """The task token that a person's approval sends back; empty where nobody is asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +45,6 @@ class Pointers:
 
     champion: Version | None = None
     previous: Version | None = None
-    challenger: Challenger | None = None
     revision: int = 0
 
 
@@ -108,11 +93,9 @@ class State:
     def pointers(self) -> Pointers:
         """The release pointers; all None and revision 0 before the first release."""
         item = self._get("release")
-        challenger = item.get("challenger")
         return Pointers(
             champion=_version(item.get("champion")),
             previous=_version(item.get("previous")),
-            challenger=_challenger(challenger["M"]) if challenger else None,
             revision=int(item.get("revision", {"N": "0"})["N"]),
         )
 
@@ -128,10 +111,6 @@ class State:
         for role, version in (("champion", pointers.champion), ("previous", pointers.previous)):
             if version:
                 item[role] = {"M": _attributes(version)}
-        if pointers.challenger:
-            under_release = {"M": _attributes(pointers.challenger.version)}
-            phase, token = pointers.challenger.phase, pointers.challenger.token
-            item["challenger"] = {"M": {"version": under_release, "phase": {"S": phase}, "token": {"S": token}}}
         if not self._put(
             "release",
             item,
@@ -141,12 +120,7 @@ class State:
             raise ConflictError(
                 f"{self._workload}: release pointers: expected revision {pointers.revision}, it has moved"
             )
-        return Pointers(
-            champion=pointers.champion,
-            previous=pointers.previous,
-            challenger=pointers.challenger,
-            revision=pointers.revision + 1,
-        )
+        return replace(pointers, revision=pointers.revision + 1)
 
     def take_lease(self, name: str, *, holder: str, as_of: datetime, expires_at: datetime) -> bool:
         """Whether `holder` has the lease now: it was free, expired at `as_of`, or the holder's already."""
@@ -329,13 +303,8 @@ class State:
 def _version(attribute: Attribute | None) -> Version | None:
     if attribute is None:
         return None
-    return Version(**{name: value["S"] for name, value in attribute["M"].items()})
-
-
-def _challenger(attributes: Mapping[str, Attribute]) -> Challenger:
-    version = _version(attributes["version"])
-    assert version is not None
-    return Challenger(version=version, phase=attributes["phase"]["S"], token=attributes["token"]["S"])
+    known = {field.name for field in fields(Version)}
+    return Version(**{name: value["S"] for name, value in attribute["M"].items() if name in known})
 
 
 def _attributes(version: Version) -> dict[str, Attribute]:

@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 
 from millrace.errors import WorkloadError
 from millrace.models.catalogue import FAMILIES, Parameters
+from millrace.workload.rollout import Phases
 
 Stage = Literal["local", "dev", "prod"]
-Phase = Literal["shadow", "assisted", "canary", "live"]
 Positive = Annotated[float, Field(gt=0)]
 
 
 class Part(BaseModel):
-    """Unknown words are refused everywhere."""
+    """A key that is not supported is refused everywhere."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,7 +40,6 @@ class Prediction(Part):
     """The columns that identify an entity at a moment; labels join by them when no prediction id came."""
     event_time: str
     features: tuple[str, ...]
-    label_delay_hours: Annotated[int, Field(ge=0)] = 0
     fallback: Fallback = Fallback()
 
 
@@ -111,21 +110,12 @@ class Gates(Part):
 
 
 class Rollout(Part):
-    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    phases: Phases
     instance: dict[Stage, str]
     min_instances: Annotated[int, Field(ge=1)]
     max_instances: Annotated[int, Field(ge=1)]
     invocations_per_instance: Positive
     """Invocations per instance and minute that target tracking holds."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Rollout:
-        ladder = ("shadow", "assisted", "canary", "live")
-        if self.phases[-1] != "live" or sorted(self.phases, key=ladder.index) != list(self.phases):
-            raise ValueError(
-                f"phases: expected an ordered part of {list(ladder)} that ends with 'live', got {list(self.phases)}"
-            )
-        return self
 
 
 class Monitors(Part):
@@ -152,13 +142,13 @@ class Workload(Part):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,23}$")]
     owner: str
+    """Who answers for the workload; `millrace validate` shows it, no resource carries it."""
     prediction: Prediction
     training: Training
     gates: Gates
     rollout: Rollout
     monitors: Monitors
     retraining: Retraining
-    consumers: tuple[str, ...] = ()
     budget: Budget
 
 
@@ -200,6 +190,8 @@ def read_workload(path: Path) -> Workload:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "(file)"
+        if first["type"] == "extra_forbidden":
+            raise WorkloadError(where=where, field=field, expected="a supported key", came=first["loc"][-1]) from None
         raise WorkloadError(where=where, field=field, expected=_lower(first["msg"]), came=first["input"]) from None
 
 

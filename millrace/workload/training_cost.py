@@ -10,7 +10,10 @@ from millrace.workload.prices import Usage
 EVALUATION_MINUTES = 30
 """The evaluation job is stopped after this long."""
 TRAININGS = 2
-"""Training jobs of one run at most: one whose instance died is followed by another that goes on from its checkpoint."""
+"""Training jobs of one run at most: one whose instance died is followed by another.
+
+It goes on from the last checkpoint (one every ten seconds, and one when the job is told to stop), or begins anew where
+there is none yet."""
 
 
 def usages(workload: Workload, stage: str) -> tuple[Usage, ...]:

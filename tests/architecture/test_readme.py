@@ -18,7 +18,8 @@ import pytest
 from botocore import xform_name
 
 from infra.settings import settings_for
-from millrace.workload.declaration import Stage, Workload, load_workload, prices
+from millrace.workload import prices
+from millrace.workload.declaration import Stage, Workload, load_workload
 from millrace.workload.prices import Usage, projected_usd
 from millrace.workload.training_cost import usages
 
@@ -216,7 +217,7 @@ def test_the_map_is_the_tree() -> None:
 def test_a_dead_link_and_a_missing_folder_are_noticed() -> None:
     assert dead_links("[gone](infra/gone.py), [here](infra/app.py)") == ["infra/gone.py"]
     assert wrong_folders(README.replace("| `docs/` |", "| `doc/` |"), tracked()) == {"doc", "docs"}
-    assert wrong_folders(README.replace("`lake`, ", ""), tracked()) == {"millrace/datasets"}
+    assert wrong_folders(README.replace("`datasets`, ", ""), tracked()) == {"millrace/datasets"}
 
 
 # Machines

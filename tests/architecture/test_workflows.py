@@ -116,6 +116,17 @@ def test_what_they_call_is_there(path: Path) -> None:
     assert called | chosen
 
 
+def test_there_is_disk_for_the_images_before_they_are_built() -> None:
+    """The training image on a GPU's base is larger than the disk that a runner promises."""
+    for path in WORKFLOWS:
+        for job in read(path)["jobs"].values():
+            runs = [step.get("run", "") for step in job["steps"]]
+            building = [place for place, run in enumerate(runs) if "make images" in run]
+            freeing = [place for place, run in enumerate(runs) if "sudo rm -rf" in run and "docker system prune" in run]
+            assert not building or (freeing and freeing[0] < building[0]), path.name
+    assert "make images" in (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
+
+
 def test_validate_takes_what_the_pipeline_gives_it() -> None:
     from typer.main import get_command
 

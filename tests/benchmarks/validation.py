@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 
 from millrace.contract.arrow import LINE
 from millrace.contract.schema import Column, Table
+from tests.benchmarks import conclude
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ENVIRONMENT = REPOSITORY / "build" / "bench" / "validation"
@@ -222,8 +223,19 @@ def main() -> None:
         measure()
 
 
+def verdict(*, judge_s: Mapping[str, float], whole_s: Mapping[str, float], peak_mb: float) -> dict[str, Any]:
+    """The result: CPU seconds of each engine, to judge and with reading, and the peak memory, against their bars."""
+    best = min(EQUALS, key=lambda name: judge_s[name])
+    figure = round(judge_s[best] / judge_s["ours"], 2)
+    with_reading = round(min(whole_s[name] for name in EQUALS) / whole_s["ours"], 2)
+    over = round(judge_s["great_expectations"] / judge_s["ours"], 1)
+    holds = figure > 1 and over >= BAR_GREAT_EXPECTATIONS and peak_mb < BAR_MB
+    result = {"name": "validation", "figure": figure, "unit": f"x {best} (CPU to judge)", "bar": 1.0, "holds": holds}
+    return {**result, "with_reading": with_reading, "great_expectations": over, "peak_mb": round(peak_mb)}
+
+
 def measure() -> None:
-    """Print the figures; the last line says whether the bars hold."""
+    """Print the figures; the last line says whether the bars hold, and the exit status is 1 where one is missed."""
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         found = compare(scratch)
@@ -241,14 +253,7 @@ def measure() -> None:
         print(
             f"{name}: judged in {judge_s[name]:.2f} CPU s, with reading {whole_s[name]:.2f}, {wall_s:.2f} s on the wall"
         )
-    best = min(EQUALS, key=lambda name: judge_s[name])
-    figure = round(judge_s[best] / judge_s["ours"], 2)
-    with_reading = round(min(whole_s[name] for name in EQUALS) / whole_s["ours"], 2)
-    over = round(judge_s["great_expectations"] / judge_s["ours"], 1)
-    holds = figure > 1 and over >= BAR_GREAT_EXPECTATIONS and max(peaks.values()) < BAR_MB
-    result = {"name": "validation", "figure": figure, "unit": f"x {best} (CPU to judge)", "bar": 1.0, "holds": holds}
-    more = {"with_reading": with_reading, "great_expectations": over, "peak_mb": round(max(peaks.values()))}
-    print(json.dumps({**result, **more}))
+    conclude(verdict(judge_s=judge_s, whole_s=whole_s, peak_mb=max(peaks.values())))
 
 
 if __name__ == "__main__":

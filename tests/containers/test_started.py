@@ -22,8 +22,9 @@ import pytest
 import yaml
 
 from infra.local.sagemaker.containers import REPOSITORY, Image, Images, without_network
-from millrace.artefact.artefact import Artefact, read_folder, write_archive
+from millrace.artefact.artefact import Artefact, read_folder
 from millrace.decisions.record import Decision, Output, canonical, to_line
+from tests.archives import write_archive
 from tests.jobs.conftest import elec2, training_root, write_snapshot
 
 UNTIL = datetime(1996, 9, 1)  # noqa: DTZ001 - the sample's times are UTC without saying so

@@ -21,7 +21,7 @@ import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
 from console.demo.driver import START
-from console.demo.run import NAMES, live_through
+from console.demo.run import NAMES, run_in_cloud
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.aws.objects import split_uri
 from millrace.names import WorkloadNames
@@ -174,9 +174,14 @@ class Lived:
         return sorted(rows, key=lambda row: row["line"] or 0)
 
 
-def control(desk: LocalCloud, route: str) -> Any:
+def control(desk: LocalCloud, route: str, body: dict[str, Any] | None = None) -> Any:
     """What a control route of the local cloud says."""
-    with urllib.request.urlopen(f"{desk.endpoint_url}/_millrace/{route}", timeout=60) as answer:
+    request = urllib.request.Request(
+        f"{desk.endpoint_url}/_millrace/{route}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -219,7 +224,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         witness.stand_up()
         before = calls_of_people(desk)
         with witness.watching():
-            result = live_through(desk, build, said=lambda line: print(line, file=sys.stderr))
+            result = run_in_cloud(desk, build, said=lambda line: print(line, file=sys.stderr)).result
         after = calls_of_people(desk)
         yield Lived(
             desk=desk,

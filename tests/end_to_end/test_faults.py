@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -277,8 +278,8 @@ def until(condition: Callable[[], Any], *, limit_s: float, poll_s: float = 0.01)
     return value
 
 
-def test_a_training_that_is_killed_is_trained_again(lived: Lived) -> None:
-    """A dead instance: the machine's retry trains under another name, and the run ends with a version."""
+def test_a_training_that_loses_its_instance_goes_on_from_its_checkpoint(lived: Lived) -> None:
+    """An instance that is taken away: the machine's retry goes on under another name, the run ends with a version."""
     states, sagemaker = lived.desk.client("stepfunctions"), lived.desk.client("sagemaker")
     lived.put("training", "autumn.parquet", parquet(a_year_later("1996-10", "1996-12")))
     lived.rest()
@@ -287,17 +288,21 @@ def test_a_training_that_is_killed_is_trained_again(lived: Lived) -> None:
     arn = states.start_execution(stateMachineArn=lived.names.machine_arn("train"), input="{}")["executionArn"]
     (fresh,) = until(lambda: [path for path in set(log.iterdir()) - known if "epoch=1" in path.read_text()], limit_s=60)
     (process,) = processes("TRAINING_JOB_NAME", f"{fresh.stem}\0")
-    os.kill(process, signal.SIGKILL)
+    os.kill(process, signal.SIGTERM)
     lived.rest()
 
+    stopped = re.search(r"stopped: in epoch (\d+)", fresh.read_text())
+    assert stopped
     killed = sagemaker.describe_training_job(TrainingJobName=fresh.stem)
     assert killed["TrainingJobStatus"] == "Failed"
-    assert killed["FailureReason"] == "AlgorithmError: , exit code: 137"
+    assert killed["FailureReason"] == "AlgorithmError: , exit code: 143"
     tried = history(lived, arn, "TaskScheduled", "taskScheduledEventDetails")
     names = [json.loads(task["parameters"]).get("TrainingJobName") for task in tried]
     jobs = [name for name in names if name]
     assert jobs == [fresh.stem, f"{fresh.stem.removesuffix('-0-0')}-1-0"]
     assert sagemaker.describe_training_job(TrainingJobName=jobs[1])["TrainingJobStatus"] == "Completed"
+    epochs = re.findall(r"^epoch=(\d+) ", fresh.with_stem(jobs[1]).read_text(), re.MULTILINE)
+    assert epochs[0] == stopped[1], "the second job begins in the epoch in which the first one ended"
     run = states.describe_execution(executionArn=arn)
     assert run["status"] == "SUCCEEDED"
     registered = [event["detail"] for event in lived.witness.told("model.registered") if event["detail"]["run"] == arn]

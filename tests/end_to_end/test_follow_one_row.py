@@ -10,7 +10,8 @@ import io
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
 from console.demo.run import SAMPLE
-from tests.end_to_end.conftest import Lived
+from console.local_cloud.local_cloud import LocalCloud
+from tests.end_to_end.conftest import Lived, control
 
 ROOT = Path(__file__).resolve().parents[2]
 IDLE_S = 2.5
@@ -63,6 +65,18 @@ def drop(row: dict[str, Any]) -> bytes:
     return sink.getvalue()
 
 
+@contextmanager
+def entering(desk: LocalCloud) -> Iterator[Callable[[], list[str]]]:
+    """In the block, what functions, jobs and endpoints call is written down; the value reads it.
+
+    A line `<process> <file> <function>` for the first call of each function of ours in each process, in order."""
+    control(desk, "follow", {"on": True})
+    try:
+        yield lambda: list(control(desk, "entered"))
+    finally:
+        control(desk, "follow", {"on": False})
+
+
 @pytest.fixture(scope="module")
 def followed(lived: Lived, catalog: GlueCatalog) -> Iterator[Steps]:
     """One row, half an hour after the last one of the sample, is dropped; then its prediction is asked.
@@ -75,7 +89,7 @@ def followed(lived: Lived, catalog: GlueCatalog) -> Iterator[Steps]:
     iceberg = catalog.load_table((names.platform.database, names.table("rows")))
     before = iceberg.current_snapshot()
     assert before is not None
-    with desk.followed() as lines:
+    with entering(desk) as lines:
         time.sleep(IDLE_S)
         idle = len(lines())
         lived.put("training", "one.parquet", drop(row))

@@ -151,7 +151,8 @@ def test_a_file_is_scored(own: Own) -> None:
     rows = without_label(market(KNOWN, 48))
     own.put("scoring", "day.jsonl", "\n".join(map(json.dumps, rows)).encode())
     [scored] = own.outputs("score")
-    assert "48" in json.dumps(scored)
+    delivered = scored["delivery"]["answer"]
+    assert (delivered["rows"], delivered["quarantined"]) == (48, 0)
 
 
 def test_late_labels_in_words_are_judged_by_the_monitor(own: Own) -> None:

@@ -79,6 +79,18 @@ ON_AWS = (
     ),
     OnAws(
         roles=("release-machine",),
+        actions=("sagemaker:DescribeEndpointConfig", "sagemaker:UpdateEndpointWeightsAndCapacities"),
+        because="Auto Scaling looks at the variant that is registered, and may change its count, for who registers it",
+        page=SCALING_PAGE,
+    ),
+    OnAws(
+        roles=("registration",),
+        actions=("ecr:BatchGetImage", "ecr:DescribeImages"),
+        because="the registry looks at the image of a version in the name of who registers it",
+        page="https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html",
+    ),
+    OnAws(
+        roles=("release-machine",),
         actions=("iam:CreateServiceLinkedRole",),
         because="asked once in an account, with its first scalable target",
         page=SCALING_PAGE,

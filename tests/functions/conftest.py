@@ -14,9 +14,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.artefact.artefact import Artefact, Description, Digests, Input, digest, write_archive
+from millrace.artefact.artefact import Artefact, Description, Digests, Input, digest
 from millrace.names import Platform, WorkloadNames
 from millrace.state.table import State
+from tests.archives import write_archive
 
 NAMES = WorkloadNames(
     platform=Platform(stage="local", account="123456789012", region="eu-west-1"), workload="electricity"

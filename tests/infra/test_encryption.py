@@ -256,7 +256,7 @@ def plain_definition(text: Any) -> str:
 
 def _of_task(where: str, task: Mapping[str, Any], machine: str, stack: str) -> Iterator[Use]:
     given = task.get("Parameters", {})
-    kind = task.get("Resource", "").removeprefix("arn:aws:states:::sagemaker:").removesuffix(".sync")
+    kind = task.get("Resource", "").rpartition("sagemaker:")[2].removesuffix(".sync")
     # A transform job takes the role of its model.
     role = given.get("RoleArn", "").rpartition("/")[2] or f"{stack.rpartition('-')[0]}-model"
     volumes = {

@@ -90,7 +90,6 @@ def write_snapshot(folder: Path, table: pa.Table, **words: Any) -> Snapshot:
         "as_of": "1997-01-01T00:00:00Z",
         "reason": "first",
         "gate": "baseline",
-        "recent_from": None,
     }
     (snapshot.config / "run.json").write_text(json.dumps(run | words))
     return snapshot

@@ -112,7 +112,9 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         self._apply(template)
         return True
 
-    def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
+    def update(
+        self, template: dict[str, Any], parameters: dict[str, Any] | None = None, *, rolled_back: bool = False
+    ) -> None:
         self._template = template
         if parameters:
             self.input_parameters = parameters
@@ -120,18 +122,19 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
             self._parsed_resources.pop(key, None)
         self.resolved_parameters: dict[str, Any] = {}
         self.load()
-        self._apply(template)
+        self._apply(template, rolled_back=rolled_back)
 
-    def delete(self) -> None:
+    def delete(self, *, rolled_back: bool = False) -> None:
+        """All that is not retained; where a creation is `rolled_back`, also what is retained except then."""
         for resource in reversed(list(self._live.values())):
-            if resource.policies.get("DeletionPolicy", "Delete") == "Delete":
+            if not _is_kept(resource, rolled_back=rolled_back):
                 self._drop(resource)
             del self._live[resource.logical_resource_id]
 
     def creation_complete(self) -> bool:
         return True
 
-    def _apply(self, template: dict[str, Any]) -> None:
+    def _apply(self, template: dict[str, Any], *, rolled_back: bool = False) -> None:
         """Settle every resource of the template, then delete what was replaced and what it no longer holds."""
         self._template, self._resource_json_map = template, template["Resources"]
         for key, definition in self._resource_json_map.items():
@@ -145,7 +148,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
                 self._drop(resource)
         self._replaced = []
         for resource in reversed([self._live[key] for key in self._live if key not in wanted]):
-            if resource.policies.get("DeletionPolicy", "Delete") == "Delete":
+            if not _is_kept(resource, rolled_back=rolled_back):
                 self._drop(resource)
             del self._live[resource.logical_resource_id]
 
@@ -217,6 +220,12 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         if stack is not None:
             told = event(stack, resource.logical_resource_id, resource.type, status, ref=resource.made.ref)
             stack.events.append(told)
+
+
+def _is_kept(resource: Resource, *, rolled_back: bool) -> bool:
+    """Whether a resource outlives its stack; `RetainExceptOnCreate` goes where the operation that made it goes back."""
+    policy = resource.policies.get("DeletionPolicy", "Delete")
+    return policy == "Retain" or (policy == "RetainExceptOnCreate" and not rolled_back)
 
 
 def _reason(error: Exception) -> str:

@@ -62,7 +62,7 @@ def fill(backend: Any, stack: Any) -> None:
         _export(backend, stack)
     except Exception as error:
         _tell(stack, error, "CREATE_FAILED")
-        stack.resource_map.delete()
+        stack.resource_map.delete(rolled_back=True)
         stack.status = "ROLLBACK_COMPLETE"
         stack._add_stack_event(stack.status)
 
@@ -79,7 +79,7 @@ def _update(self: Any, template: str, _role: Any = None, parameters: Any = None,
     except Exception as error:
         _tell(self, error, "UPDATE_FAILED")
         self.template_dict = before
-        self.resource_map.update(before, before_parameters)
+        self.resource_map.update(before, before_parameters, rolled_back=True)
         self.output_map = self._create_output_map()
         self.status = "UPDATE_ROLLBACK_COMPLETE"
         self._add_stack_event(self.status)

@@ -42,7 +42,6 @@ def test_every_line_that_holds_a_choice_has_a_remark(market: list[Row], as_csv: 
         "positive",
         "key",
         "event_time",
-        "label_delay_hours",
         "first_rows",
         "test_days",
         "baseline",

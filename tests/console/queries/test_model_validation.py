@@ -28,12 +28,13 @@ from console.queries.model_validation import (
     validate,
     validate_archive,
 )
-from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, Input, digest, write_archive
+from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, Input, digest
 from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
 from millrace.workload.declaration import load_workload
+from tests.archives import write_archive
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 WORKLOAD, CONTRACT = load_workload(ELECTRICITY), load_contract(ELECTRICITY)

@@ -30,7 +30,7 @@ from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import Decision, Output, object_key, to_line
 from millrace.errors import ConflictError, EnvironmentNotFoundError
 from millrace.release.registry import Candidate, Package
-from millrace.state.table import Challenger, Pointers, Version
+from millrace.state.table import Pointers, Version
 from millrace.timestamps import moment
 from millrace.workload.declaration import load_workload
 
@@ -115,14 +115,14 @@ def test_of_lines_with_one_id_the_one_written_last_wins(
     """By the time of its object, not by the object's name; a line twice is one decision."""
     prefix = object_key("electricity", DAY, ["m"]).rpartition("/")[0]
     put(environment, f"{prefix}/z.jsonl", [to_line(DECISION), to_line(replace(DECISION, id="call-1"))])
-    put(environment, f"{prefix}/a.jsonl", [to_line(replace(DECISION, action="accepted")), "no decision"])
+    put(environment, f"{prefix}/a.jsonl", [to_line(replace(DECISION, latency_ms=7.0)), "no decision"])
     environment = in_order(environment, monkeypatch)
     (day,) = find_days(environment, NAMES)
     assert (day.day, day.unreadable) == (DAY, 1)
-    assert {decision.id: decision.action for decision in day.decisions} == {"call-0": "accepted", "call-1": None}
+    assert {one.id: one.latency_ms for one in day.decisions} == {"call-0": 7.0, "call-1": DECISION.latency_ms}
     kept = find_decision(environment, NAMES, "call-0")
     assert kept is not None
-    assert (kept.decision.action, kept.uri) == ("accepted", f"s3://{LAKE}/{prefix}/a.jsonl")
+    assert (kept.decision.latency_ms, kept.uri) == (7.0, f"s3://{LAKE}/{prefix}/a.jsonl")
 
 
 def test_days_are_asked_from_the_newest_and_both_ends_count(environment: Environment) -> None:
@@ -208,7 +208,7 @@ def test_refused_rows_are_filtered_by_drop_and_reason(environment: Environment, 
 
 def version(number: int, arn: str) -> Version:
     return Version(
-        package_arn=arn, version=str(number), model_name="m", endpoint_config="c", run=f"run-{number}", released_at="",
+        package_arn=arn, version=str(number), model_name="m", run=f"run-{number}",
         baseline_uri="",
     )  # fmt: skip
 
@@ -225,12 +225,12 @@ def package(number: int, approval: str) -> Package:
 
 
 def test_where_a_version_stands() -> None:
-    live, before, under = (version(number, NAMES.package_arn(str(number))) for number in (3, 2, 5))
-    pointers = Pointers(champion=live, previous=before, challenger=Challenger(version=under, phase="shadow"))
+    live, before = (version(number, NAMES.package_arn(str(number))) for number in (3, 2))
+    pointers = Pointers(champion=live, previous=before)
     waiting = "PendingManualApproval"
-    packages = (package(5, waiting), package(4, waiting), *(package(number, "Approved") for number in (3, 2, 1)))
+    packages = (package(4, waiting), *(package(number, "Approved") for number in (3, 2, 1)))
     found = [status_of(one, pointers) for one in packages]
-    assert found == ["challenger", "registered", "live", "previous", "retired"]
+    assert found == ["registered", "live", "previous", "retired"]
 
 
 def test_a_version_registered_by_hand_is_listed_and_ends_a_chain(environment: Environment) -> None:

@@ -38,11 +38,10 @@ def second(event, packages, **changes):
 
 
 def test_the_first_version_goes_live(aws, load, event, packages):
-    assert load("advance_release")(event("advance_release")) == {"phase": "live", "revision": 1}
+    assert load("advance_release")(event("advance_release")) == {"revision": 1}
     champion = aws.state.champion()
     assert champion.version == "1"
     assert champion.model_name == "millrace-local-electricity-v1-5d2c7e-0-0"
-    assert champion.endpoint_config == "millrace-local-electricity-v1-5d2c7e-0-0-live"
     assert champion.baseline_uri == aws.names.run_uri("7c1b2f0e-first", "baseline.json")
     package = aws.sagemaker.describe_model_package(ModelPackageName=packages[0].arn)
     assert package["ModelApprovalStatus"] == "Approved"
@@ -79,7 +78,6 @@ def back(event, replaced):
     )
     asked["execution"] = "arn:aws:states:eu-west-1:123456789012:execution:x:back"
     asked["state"]["start_release"]["answer"]["previous_version"] = replaced
-    asked["state"]["live_config"]["name"] = "millrace-local-electricity-v1-0a1b2c-0-0-live"
     return asked
 
 
@@ -91,7 +89,6 @@ def test_a_rollback_swaps_the_pointers_and_is_audited(aws, load, event, packages
     assert handler(back(event, "2")) == handler(back(event, "2"))
     pointers = aws.state.pointers()
     assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("1", "2", 3)
-    assert pointers.champion.endpoint_config == "millrace-local-electricity-v1-0a1b2c-0-0-live"
     (record,) = [record for record in aws.audit() if record["what"] == "release.rolled_back"]
     assert record["details"] == {
         "version": "1", "revision": 3, "by": "arn:aws:iam::123456789012:user/kim", "reason": "worse since Tuesday",
@@ -112,22 +109,6 @@ def test_without_the_lease_nothing_moves(aws, load, event, packages):
     with pytest.raises(ConflictError, match="lease of release"):
         load("advance_release")(event("advance_release"))
     assert aws.state.pointers() == Pointers()
-
-
-def test_a_phase_before_live_sets_the_challenger_and_its_token(aws, load, event, packages):
-    handler = load("advance_release")
-    handler(event("advance_release"))
-    aws.state.free(event("advance_release")["execution"])
-    asked = second(event, packages, phase="shadow", token="AAAA")
-    del asked["state"]["live_config"]
-    handler(asked)
-    pointers = aws.state.pointers()
-    assert (pointers.champion.version, pointers.challenger.version.version) == ("1", "2")
-    assert (pointers.challenger.phase, pointers.challenger.token) == ("shadow", "AAAA")
-    package = aws.sagemaker.describe_model_package(ModelPackageName=packages[1].arn)
-    assert package["ModelApprovalStatus"] == "PendingManualApproval"
-    handler(second(event, packages))
-    assert aws.state.pointers().challenger is None
 
 
 def test_two_writers_at_once_are_told_apart(aws, load, event, packages):

@@ -18,9 +18,7 @@ def live(aws):
         package_arn="arn:p/1",
         version="1",
         model_name="m",
-        endpoint_config="c",
         run="r",
-        released_at="1997-01-01T00:00:00Z",
         baseline_uri="s3://b/k",
         model_data_url="s3://b/model.tar.gz",
     )

@@ -7,7 +7,6 @@ from datetime import timedelta
 import boto3
 import pytest
 
-from millrace.state.table import Challenger, Pointers, Version
 from millrace.timestamps import moment
 
 AS_OF = moment("1997-06-01T06:01:00Z")
@@ -27,7 +26,7 @@ def test_a_failed_execution_holds_nothing_any_more(aws, load, event):
 
 @pytest.fixture
 def challenger(aws):
-    """An endpoint and a pointer that a release left behind."""
+    """An endpoint that a release left behind."""
     aws.sagemaker.create_model(
         ModelName="m", ExecutionRoleArn="arn:aws:iam::123456789012:role/x", PrimaryContainer={"Image": "i"}
     )
@@ -38,10 +37,6 @@ def challenger(aws):
         ],
     )
     aws.sagemaker.create_endpoint(EndpointName=aws.names.challenger, EndpointConfigName="c")
-    version = Version(
-        package_arn="p", version="2", model_name="m", endpoint_config="", run="r", released_at="", baseline_uri=""
-    )
-    aws.state.move(Pointers(challenger=Challenger(version=version, phase="shadow")))
 
 
 def release_ended(aws, event, status):
@@ -59,12 +54,10 @@ def test_a_failed_release_leaves_no_challenger(aws, load, event, challenger):
         )  # fmt: skip
     freed = load("cleanup")(release_ended(aws, event, "FAILED"))["freed"]
     assert freed == [
-        "challenger",
         f"endpoint {aws.names.challenger}",
         f"alarm {config}-errors",
         f"alarm {config}-latency",
     ]
-    assert aws.state.pointers().challenger is None
     assert aws.sagemaker.list_endpoints()["Endpoints"] == []
     assert load("cleanup")(release_ended(aws, event, "FAILED")) == {"freed": []}
 

@@ -1,4 +1,4 @@
-"""The guard's decision, every objection seen, and a storm of alarms."""
+"""The guard's decision, every objection seen, and two years of alarms; of guards at once: tests/functions/guard."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def test_the_record_says_who_what_and_why():
     assert kept.details["evidence"]["projected_usd"] == 0.2
 
 
-def test_in_a_storm_of_alarms_the_policy_holds():
-    """1,000 alarms at random hours of two years: cool-down, month and money are never broken."""
+def test_over_two_years_of_alarms_the_policy_holds():
+    """1,000 alarms one after another at random hours: cool-down and money are never broken."""
     rng = random.Random(7)
     hours = sorted(rng.randrange(2 * 365 * 24) for _ in range(1000))
     state, starts, spent = LastRetraining(), [], {}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,8 +18,8 @@ def ready(aws):
     aws.state.move(
         Pointers(
             champion=Version(
-                package_arn="arn:p/1", version="1", model_name="m", endpoint_config="c", run="r",
-                released_at="1997-01-01T00:00:00Z", baseline_uri="s3://b/k",
+                package_arn="arn:p/1", version="1", model_name="m", run="r",
+                baseline_uri="s3://b/k",
             )
         )
     )  # fmt: skip
@@ -59,6 +62,38 @@ def test_a_second_alarm_meanwhile_is_refused(aws, ready, load, event):
     assert (answer["reason"], answer["earliest_next"]) == ("cool_down", "1997-07-06T06:01:00Z")
     other["state"]["as_of"] = "1997-07-06T06:01:00Z"
     assert handler(other)["accepted"]
+
+
+GUARDS = 8
+
+
+@pytest.fixture
+def at_once():
+    """Holds the first write of each of GUARDS threads until all have read: nobody sees the lease of another."""
+    read, wrote = threading.Barrier(GUARDS, timeout=30), threading.local()
+
+    def hold(**_):
+        if not getattr(wrote, "before", False):
+            wrote.before = True
+            read.wait()
+
+    return hold
+
+
+@pytest.mark.parametrize("detail", [{}, {"workload": "electricity", "alarms": ["millrace-local-electricity-error"]}])
+def test_of_guards_at_once_one_is_accepted(aws, ready, load, event, at_once, detail):
+    """All have read that nobody retrains; the lease lets one through."""
+    handler = load("guard")
+    sys.modules["functions.guard.handler"].DYNAMODB.meta.events.register("before-call.dynamodb.PutItem", at_once)
+    executions = [f"arn:aws:states:eu-west-1:123456789012:execution:x:{number}" for number in range(GUARDS)]
+    with ThreadPoolExecutor(GUARDS) as pool:
+        answers = list(pool.map(lambda name: handler(event("guard", detail=detail) | {"execution": name}), executions))
+    (accepted,) = [name for name, answer in zip(executions, answers, strict=True) if answer["accepted"]]
+    assert {answer["reason"] for answer in answers} <= {"accepted", "running", "cool_down"}
+    assert (aws.state.lease("retrain").holder, aws.state.retraining().run) == (accepted, accepted)
+    assert aws.state.retraining().runs_in("1997-06") == 1
+    told = [record["what"] for record in aws.audit()]
+    assert (told.count("retrain.accepted"), told.count("retrain.refused")) == (1, GUARDS - 1)
 
 
 def test_too_few_labels_are_refused_without_a_date(aws, ready, load, event):

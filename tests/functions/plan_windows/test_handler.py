@@ -28,9 +28,7 @@ CHAMPION = Version(
     package_arn="arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/1",
     version="1",
     model_name="millrace-local-electricity-1",
-    endpoint_config="",
     run="first",
-    released_at="1997-01-01T00:00:00Z",
     baseline_uri="s3://millrace-local-artefacts-123456789012-eu-west-1/electricity/runs/first/baseline.json",
 )
 

@@ -29,9 +29,6 @@ def report(input_ratio: float | None, error_ratio: float | None) -> Report:
         workload="electricity",
         as_of=NEW_YEAR + WEEK,
         model_version="1",
-        historic_windows=34,
-        is_rate_promised=False,
-        has_error_bound=True,
         unreadable=0,
         windows=(window,),
     )

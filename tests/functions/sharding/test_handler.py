@@ -29,9 +29,7 @@ CHAMPION = Version(
     package_arn="arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/3",
     version="3",
     model_name="millrace-local-electricity-3",
-    endpoint_config="millrace-local-electricity-3-live",
     run="r",
-    released_at="1997-01-01T07:00:00Z",
     baseline_uri="s3://b/k",
 )
 Shard = Callable[[], dict[str, Any]]
@@ -49,6 +47,7 @@ def shard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shard]:
         "MILLRACE_REGION": "eu-west-1",
         "MILLRACE_WORKLOAD": "electricity",
         "MILLRACE_SHARD_BYTES": "20000",
+        "MILLRACE_DROP_MB": "1",
     }.items():
         monkeypatch.setenv(name, value)
     context = SimpleNamespace(aws_request_id="1", function_name="s", memory_limit_in_mb=512, invoked_function_arn="arn")
@@ -134,6 +133,19 @@ def test_the_bad_record_is_kept_with_its_place_and_reason(shard: Shard) -> None:
     assert "17.5" in row["detail"]
     assert json.loads(row["raw"])["nswdemand"] == 17.5
     assert row["quarantined_at"].replace(tzinfo=UTC) == datetime(1997, 1, 1, 8, 0, 12, tzinfo=UTC)
+
+
+@pytest.mark.usefixtures("champion")
+def test_a_drop_that_the_disk_has_no_room_for_is_refused_and_not_read(
+    shard: Shard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = land(b" " * (2**20 + 1))
+    landing: Any = sys.modules["functions.sharding.handler"].LANDING
+    monkeypatch.setattr(landing._client, "download_file", None)
+    answer = shard(version_id=version)
+    assert (answer["rejected"], answer["accepted"], answer["quarantined"], answer["shards"]) == ("too_large", 0, 1, 0)
+    (row,) = pq.read_table(io.BytesIO(lake()[QUARANTINE])).to_pylist()
+    assert (row["line"], row["detail"]) == (None, "too_large: expected 1048576 bytes at most, came 1048577")
 
 
 @pytest.mark.usefixtures("champion")

@@ -17,7 +17,7 @@ from tests.functions.ingestion.test_ingest import parquet
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 CHAMPION = Version(
-    package_arn="arn", version="1", model_name="m", endpoint_config="c", run="r", released_at="1996-12-31T00:00:00Z",
+    package_arn="arn", version="1", model_name="m", run="r",
     baseline_uri="s3://b/baseline.json", model_data_url="s3://b/model.tar.gz",
 )  # fmt: skip
 

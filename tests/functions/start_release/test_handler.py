@@ -47,7 +47,7 @@ def endpoint(aws, name, status="InService"):
 
 def version(number):
     return Version(
-        package_arn=f"p/{number}", version=str(number), model_name="m", endpoint_config="c", run="r", released_at="",
+        package_arn=f"p/{number}", version=str(number), model_name="m", run="r",
         baseline_uri="",
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ def back(event, **words):
     """The opening of a rollback."""
     asked = event("start_release", rollback={"reason": "worse since Tuesday", **words})
     del asked["state"]["detail"]
-    asked["state"]["rollout"]["phases"] = ["shadow", "live"]
+    asked["state"]["rollout"]["phases"] = ["canary", "live"]
     return asked
 
 
@@ -76,7 +76,7 @@ def test_the_first_release_opens(aws, load, event, package):
     assert answer == {
         "outcome": "open",
         "label": label_of("1", event("start_release")["execution"]),
-        "phases": ["live"],
+        "has_canary": False,
         "package_arn": package.arn,
         "version": "1",
         "run_name": "7c1b2f0e-first",
@@ -129,15 +129,20 @@ def test_a_package_of_another_workload_is_refused(aws, load, event):
 def test_a_rollback_opens_the_previous_version_without_phases(aws, load, event, second_live):
     answer = load("start_release")(back(event))
     assert (answer["outcome"], answer["version"], answer["previous_version"]) == ("open", "1", "2")
-    assert answer["phases"] == ["live"]
+    assert answer["has_canary"] is False
     assert aws.state.lease("release").holder == event("start_release")["execution"]
 
 
 def test_a_release_has_the_phases_of_its_rollout(aws, load, event, package):
-    assert load("start_release")(event("start_release", rollout={"phases": ["shadow", "live"]}))["phases"] == [
-        "shadow",
-        "live",
-    ]
+    answer = load("start_release")(event("start_release", rollout={"phases": ["canary", "live"]}))
+    assert answer["has_canary"] is True
+
+
+@pytest.mark.parametrize("phases", [[], ["canary"], ["shadow", "live"], ["live", "canary"]])
+def test_phases_that_are_no_rollout_are_refused(aws, load, event, package, phases):
+    with pytest.raises(ValueError, match="rollout"):
+        load("start_release")(event("start_release", rollout={"phases": phases}))
+    assert aws.state.lease("release") is None
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,7 @@ def test_more_than_one_call_can_hold_are_taken_in_turns(aws, load, event, monkey
 
 
 def test_nobody_is_live_afterwards_and_the_audit_knows_who_was(aws, load, event):
-    version = Version(
-        package_arn="p", version="2", model_name="m", endpoint_config="c", run="r", released_at="", baseline_uri=""
-    )
+    version = Version(package_arn="p", version="2", model_name="m", run="r", baseline_uri="")
     aws.state.move(Pointers(champion=version))
     assert until_nothing(load("teardown"), event, "versions") == 1
     assert aws.state.pointers() == Pointers(revision=2)

@@ -179,5 +179,5 @@ def retained(assembly: Path, type_name: str, name: str) -> list[str]:
         one["Properties"][name]
         for template in templates
         for one in template["Resources"].values()
-        if one["Type"] == type_name and one.get("DeletionPolicy") == "Retain"
+        if one["Type"] == type_name and one.get("DeletionPolicy", "Delete") != "Delete"
     )

@@ -66,6 +66,11 @@ def test_a_canary_needs_two_instances(context):
     release.definition(context(rollout={"phases": phases, "min_instances": 2}))
 
 
+def test_no_state_waits_for_an_answer_that_nothing_sends(context):
+    definition = str(release.definition(context()))
+    assert ("waitForTaskToken" in definition, "Task.Token" in definition) == (False, False)
+
+
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
 def test_names_of_models_and_configurations_fit_the_longest_workload(stage):
     prefix = f"millrace-{stage}-" + 24 * "w"

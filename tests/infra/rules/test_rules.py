@@ -100,6 +100,9 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         ("SplitType", "transform-payload"),
         ("DeadLetterConfig", "asynchronous-function"),
         ("Retry", "retries"),
+        ("CidrIp", "s3-reach"),
+        (".sync", "sagemaker-integration"),
+        ("EphemeralStorage", "ephemeral-storage"),
     ):
         assert list(RULES[rule]([without(one, key) for one in stacks])), rule
 

@@ -70,9 +70,23 @@ def test_it_knows_every_machine_that_is_deployed(templates: Templates, stage: st
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_a_failed_first_deployment_leaves_no_name_that_the_next_one_needs(templates: Templates, stage: str) -> None:
+    """What is kept goes where its creation is rolled back; what is protected from deletion is made last, so that
+    nothing can fail after it."""
+    for name, template in templates[stage].items():
+        found = template["Resources"]
+        policies = {one.get("DeletionPolicy", "Delete") for one in found.values()}
+        assert policies <= {"Delete", "RetainExceptOnCreate"}, name
+        protected = {key for key, one in found.items() if one.get("Properties", {}).get("DeletionProtectionEnabled")}
+        for key in protected:
+            assert set(found) - protected <= set(found[key]["DependsOn"]), f"{name}: {key}"
+        assert bool(protected) == (name == f"millrace-{stage}-platform")
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_what_is_kept_and_what_expires(templates: Templates, stage: str) -> None:
     platform = templates[stage][f"millrace-{stage}-platform"]["Resources"].values()
-    kept = {one["Type"] for one in platform if one.get("DeletionPolicy") == "Retain"}
+    kept = {one["Type"] for one in platform if one.get("DeletionPolicy", "Delete") != "Delete"}
     assert kept == {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key"}
     rules = {
         one["Properties"]["BucketName"].split("-")[2]: one["Properties"]["LifecycleConfiguration"]["Rules"]

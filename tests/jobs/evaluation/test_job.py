@@ -17,10 +17,11 @@ import pytest
 from onnx import numpy_helper
 from safetensors.numpy import load, save
 
-from millrace.artefact.artefact import Artefact, digest, read_folder, write_archive
+from millrace.artefact.artefact import Artefact, digest, read_folder
 from millrace.evaluation.report import Evaluation
 from millrace.monitoring.baseline import Baseline
 from millrace.workload.declaration import load_workload
+from tests.archives import write_archive
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 WORKLOAD = load_workload(REPOSITORY / "workloads" / "electricity")
@@ -151,15 +152,17 @@ def test_a_challenger_that_is_blind_is_inferior(prepare: Prepare, artefact: Arte
     assert evaluation(root)["champion"]["lower_bound"] < -WORKLOAD.gates.non_inferiority.margin
 
 
-def test_the_comparison_begins_where_the_run_says(
+def test_the_comparison_takes_the_recent_days_of_the_gate(
     prepare: Prepare, artefact: Artefact, june: Any, run_job: Any, tmp_path: Path
 ) -> None:
     snapshot, challenger = june
     root = prepare(challenger, champion=artefact, snapshot=snapshot)
     (root / "processing" / "config").unlink()
     shutil.copytree(snapshot.config, root / "processing" / "config")
-    run = json.loads((snapshot.config / "run.json").read_text())
-    (root / "processing/config/run.json").write_text(json.dumps(run | {"recent_from": "1997-05-18T00:00:00Z"}))
+    declared = root / "processing/config/workload.yaml"
+    text = declared.read_text()
+    assert text.count("recent_days: 28") == 1
+    declared.write_text(text.replace("recent_days: 28", "recent_days: 14"))
     assert run_job("jobs.evaluation", root).code == 0
     assert evaluation(root)["champion"]["rows"] == 14 * 48
 

@@ -20,11 +20,11 @@ from millrace.artefact.artefact import (
     digest,
     read_archive,
     read_folder,
-    write_archive,
     write_folder,
 )
 from millrace.errors import ArtefactError
 from millrace.features.encoding import Feature, plain
+from tests.archives import write_archive
 
 
 @pytest.fixture

@@ -75,8 +75,8 @@ def test_the_first_decision_on_a_moment_counts(workload: Workload, contract: Con
     assert list(joined(again, labels((NOON, 0)), workload, contract)) == ["early"]
 
 
-def test_shadows_fallbacks_and_silence_have_no_outcome(workload: Workload, contract: Contract) -> None:
-    others = [decision("s", phase="shadow"), decision("f", fallback=True), decision("n", value=None)]
+def test_fallbacks_and_silence_have_no_outcome(workload: Workload, contract: Contract) -> None:
+    others = [decision("f", fallback=True), decision("n", value=None)]
     assert joined(others, labels((NOON, 0)), workload, contract) == {}
 
 
@@ -86,5 +86,5 @@ def test_a_prediction_id_goes_before_the_key(workload: Workload, contract: Contr
 
 
 def test_a_line_that_comes_twice_is_one_decision() -> None:
-    found = latest_lines([decision("a"), decision("b"), decision("a", action="accepted")])
-    assert [(one.id, one.action) for one in found] == [("a", "accepted"), ("b", None)]
+    found = latest_lines([decision("a"), decision("b"), decision("a", latency_ms=7.0)])
+    assert [(one.id, one.latency_ms) for one in found] == [("a", 7.0), ("b", 1.0)]

@@ -36,9 +36,6 @@ def report(*windows: WindowReport, as_of: datetime | None = None) -> Report:
         workload="electricity",
         as_of=as_of or windows[-1].end,
         model_version="1",
-        historic_windows=34,
-        is_rate_promised=False,
-        has_error_bound=True,
         unreadable=0,
         windows=windows,
     )

@@ -21,7 +21,6 @@ RUN = {
     "as_of": "1997-06-01T06:00:00Z",
     "reason": "alarm",
     "gate": "non_inferiority",
-    "recent_from": "1997-05-04T00:00:00Z",
 }
 
 
@@ -33,8 +32,7 @@ def write(tmp_path: Path, **words: Any) -> Path:
 def test_a_run_is_read_and_words_of_later_versions_let_through(tmp_path: Path) -> None:
     run = read_run(write(tmp_path, later="word"))
     assert run.gate == "non_inferiority"
-    assert run.recent_from is not None
-    assert run.recent_from.isoformat() == "1997-05-04T00:00:00+00:00"
+    assert run.as_of.isoformat() == "1997-06-01T06:00:00+00:00"
 
 
 def test_a_wrong_word_is_named(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from millrace.errors import ConflictError
 from millrace.release.promotion import (
     Answer,
     check_proven,
-    enter,
     judge_probe,
     outcome_of,
     promote,
@@ -20,8 +19,8 @@ from millrace.state.table import Pointers, Version
 
 def version(number):
     return Version(
-        package_arn=f"p/{number}", version=str(number), model_name=f"m{number}", endpoint_config="c", run="r",
-        released_at="", baseline_uri="",
+        package_arn=f"p/{number}", version=str(number), model_name=f"m{number}", run="r",
+        baseline_uri="",
     )  # fmt: skip
 
 
@@ -42,10 +41,6 @@ def test_numbers_are_compared_as_numbers():
     assert promote(ninth, version(10)).champion == version(10)
     with pytest.raises(ConflictError, match="version 10 is live already"):
         promote(promote(ninth, version(10)), version(9))
-
-
-def test_promotion_ends_the_challenge():
-    assert promote(enter(Pointers(), version(1), phase="shadow"), version(1)).challenger is None
 
 
 SECOND_LIVE = promote(promote(Pointers(), version(1)), version(2))

@@ -42,12 +42,8 @@ def test_a_run_registers_one_version_however_often_it_asks(registry):
 def test_approval_keeps_the_metadata(registry):
     package = registry.register(CANDIDATE)
     registry.approve(package, reason="released")
-    found = registry.find("1")
+    found = registry.describe(package.arn)
     assert (found.approval, found.metadata) == ("Approved", package.metadata)
-
-
-def test_a_version_that_is_not_there_is_none(registry):
-    assert registry.find("1") is None
 
 
 def test_more_metadata_than_aws_keeps_is_refused(registry):

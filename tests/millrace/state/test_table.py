@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from millrace.errors import ConflictError
-from millrace.state.table import Challenger, Pointers, State, Version
+from millrace.state.table import Pointers, State, Version
 from millrace.timestamps import moment
 
 NOW = moment("1997-06-01T06:00:00Z")
@@ -24,9 +24,7 @@ def version(number: int) -> Version:
         package_arn=f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/g/{number}",
         version=str(number),
         model_name=f"m-{number}",
-        endpoint_config=f"c-{number}",
         run=f"run-{number}",
-        released_at="1997-01-01T00:00:00Z",
         baseline_uri=f"s3://artefacts/electricity/runs/run-{number}/baseline.json",
     )
 
@@ -52,9 +50,7 @@ def test_nobody_is_live_at_first(state):
 
 
 def test_pointers_come_back_as_written(state):
-    written = state.move(
-        Pointers(champion=version(2), previous=version(1), challenger=Challenger(version=version(3), phase="shadow"))
-    )
+    written = state.move(Pointers(champion=version(2), previous=version(1)))
     assert written.revision == 1
     assert state.pointers() == written
 

@@ -159,6 +159,28 @@ def test_a_failed_creation_is_rolled_back(stack, client, fresh):
     assert name not in str(client("sqs").list_queues())
 
 
+def test_what_is_retained_except_on_create_blocks_no_second_attempt(stack, client, fresh):
+    """A fixed name is free again where the operation that made it goes back, and kept from then on."""
+    first, second = fresh("queue"), fresh("queue")
+    kept = {"DeletionPolicy": "RetainExceptOnCreate"}
+    bad = {"Type": "AWS::SNS::Subscription", "Properties": {"TopicArn": "no", "Protocol": "sqs", "Endpoint": "no"}}
+    made = stack({"Kept": {**queue(first), **kept}, "Bad": {**bad, "DependsOn": "Kept"}})
+    assert made.status == "ROLLBACK_COMPLETE"
+    assert first not in str(client("sqs").list_queues())
+    client("cloudformation").delete_stack(StackName=made.name)
+    client("cloudformation").create_stack(
+        StackName=made.name, TemplateBody=json.dumps({"Resources": {"Kept": {**queue(first), **kept}}})
+    )
+    assert made.status == "CREATE_COMPLETE", made.failure
+    both = {"Kept": {**queue(first), **kept}, "New": {**queue(second), **kept}}
+    assert stack({**both, "Bad": {**bad, "DependsOn": "New"}}).status == "UPDATE_ROLLBACK_COMPLETE"
+    listed = str(client("sqs").list_queues())
+    assert first in listed
+    assert second not in listed
+    assert stack({"Other": queue(fresh("queue"))}).status == "UPDATE_COMPLETE"
+    assert first in str(client("sqs").list_queues())
+
+
 def test_each_resource_is_told_among_the_events(stack, client, fresh):
     first, second = fresh("queue"), fresh("queue")
     made = stack({"One": queue(first), "Two": queue(second)})

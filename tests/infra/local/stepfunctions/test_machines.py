@@ -303,6 +303,39 @@ def test_aws_sdk_results_are_json_and_errors_have_the_services_name(machine: Any
     assert run(machine({"A": describe}))["error"] == "SageMaker.SageMakerException"
 
 
+def test_sagemaker_is_called_by_aws_sdk_with_the_machines_role_and_every_field(
+    machine: Any, run: Any, role: Any, client: Any, fresh: Any
+) -> None:
+    name, taken = fresh("model"), fresh("taken")
+    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    arn = client("iam").create_role(RoleName=taken, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    reading = {"Effect": "Allow", "Action": ["ecr:*", "s3:*"], "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [reading]})
+    client("iam").put_role_policy(RoleName=taken, PolicyName="reading", PolicyDocument=document)
+    image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:unbuilt"
+    create = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::aws-sdk:sagemaker:createModel",
+        "Parameters": {
+            "ModelName": name,
+            "ExecutionRoleArn": arn,
+            "EnableNetworkIsolation": True,
+            "PrimaryContainer": {"Image": image, "ModelDataUrl": "s3://nowhere/model.tar.gz"},
+        },
+        "End": True,
+    }
+    only = role({"Effect": "Allow", "Action": ["sagemaker:CreateModel"], "Resource": "*"})
+    refused = run(machine({"A": create}, role_arn=only))
+    assert "iam:PassRole" in refused["cause"], refused
+    told = run(machine({"A": create}))
+    assert told["status"] == "SUCCEEDED", told["cause"]
+    assert json.loads(told["output"])["ModelArn"].endswith(f":model/{name}")
+    assert client("sagemaker").describe_model(ModelName=name)["EnableNetworkIsolation"] is True
+    wrong = {**create, "Parameters": {**create["Parameters"], "Isolation": True}}
+    assert run(machine({"A": wrong}))["status"] == "FAILED"
+
+
 def test_machines_made_by_cloudformation_execute(client: Any, states: Any, fresh: Any) -> None:
     definition = json.dumps({"StartAt": "A", "States": {"A": PASS}})
     body = {

@@ -1,0 +1,27 @@
+"""A function that holds a drop has room for it: the drop, what it becomes and what is refused lie in /tmp at once.
+
+Lambda gives 512 MB where nothing else is said, also to a function whose limit of a drop is 512 MB: it would fail with a
+full disk where it should refuse a file as too large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from infra.rules.assembly import Stack, given
+from infra.rules.finding import Finding
+
+LIMIT = "MILLRACE_DROP_MB"
+COPIES = 3
+GIVEN_MB = 512
+"""Of Lambda, where the template says nothing."""
+
+
+def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each function whose disk is smaller than three drops of its limit."""
+    for stack in stacks:
+        for function in stack.resources("AWS::Lambda::Function"):
+            limit_mb = given(function.properties, "Environment", "Variables", LIMIT)
+            room_mb = given(function.properties, "EphemeralStorage", "Size") or GIVEN_MB
+            if limit_mb is not None and int(limit_mb) * COPIES > int(room_mb):
+                expected = f"EphemeralStorage of {int(limit_mb) * COPIES} MB at least, {COPIES} × {LIMIT}"
+                yield Finding(where=function.where, expected=expected, came=room_mb)

@@ -1,0 +1,73 @@
+"""A benchmark whose bar is missed fails: `make bench` counts exit statuses."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.benchmarks import conclude
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+ENGINES = {"ours": 1.0, "polars": 2.0, "duckdb": 3.0, "pandera": 4.0, "great_expectations": 40.0}
+HELD: dict[str, dict[str, Any]] = {
+    "drift": {"times_as_fast": 100.0},
+    "loop": {"loop_s": 10.0, "api_calls": 1000},
+    "prediction": {"cpu_us": 10.0},
+    "scoring": {"ratio": 1.1, "peak_mb": 100.0},
+    "serving": {"ratio": 2.0, "ours_us": 50.0, "resident_mb": 60.0},
+    "validation": {"judge_s": ENGINES, "whole_s": ENGINES, "peak_mb": 100.0},
+}
+"""By benchmark figures that are better than its bars."""
+MISSED: list[tuple[str, dict[str, Any]]] = [
+    ("drift", {"times_as_fast": 20.0}),
+    ("loop", {"loop_s": 60.1}),
+    ("loop", {"api_calls": 4001}),
+    ("prediction", {"cpu_us": 60.1}),
+    ("prediction", {"cpu_us": float("nan")}),
+    ("scoring", {"ratio": 1.31}),
+    ("scoring", {"peak_mb": 500.0}),
+    ("serving", {"ratio": 4.001}),
+    ("validation", {"judge_s": ENGINES | {"duckdb": 0.9}}),
+    ("validation", {"judge_s": ENGINES | {"great_expectations": 9.9}}),
+    ("validation", {"peak_mb": 512.0}),
+]
+"""One figure that misses its bar; the others hold."""
+
+
+def concluded(name: str, figures: Mapping[str, Any]) -> None:
+    conclude(importlib.import_module(f"tests.benchmarks.{name}").verdict(**figures))
+
+
+def test_every_benchmark_is_in_the_table() -> None:
+    assert {path.stem for path in FOLDER.glob("[a-z]*.py")} == set(HELD) == {name for name, _ in MISSED}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_benchmark_ends_with_its_verdict(name: str) -> None:
+    assert (FOLDER / f"{name}.py").read_text().count("    conclude(verdict(") == 1
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_bars_that_hold_end_well(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    concluded(name, HELD[name])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["name"], told["holds"]) == (name, True)
+
+
+@pytest.mark.parametrize(("name", "figure"), MISSED)
+def test_a_missed_bar_is_exit_status_1(name: str, figure: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        concluded(name, HELD[name] | figure)
+    assert ended.value.code == 1
+    assert json.loads(capsys.readouterr().out)["holds"] is False
+
+
+def test_what_cannot_be_measured_fails_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="not measured: expected a C compiler"):
+        importlib.import_module("tests.benchmarks.serving").main()

@@ -1,0 +1,93 @@
+"""Where runs are recorded: nowhere unless an MLflow is named, then in that one, by a layer that can speak to it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.app import build, images_of
+from infra.bundles import layer
+from infra.context import REPOSITORY
+from infra.settings import settings_for
+from millrace.errors import ConfigurationError
+from millrace.workload.declaration import workload_folders
+
+MLFLOW = "arn:aws:sagemaker:eu-west-1:123456789012"
+APP, SERVER = f"{MLFLOW}:mlflow-app/app-ABCDEFGHIJKL", f"{MLFLOW}:mlflow-tracking-server/runs"
+Resources = dict[str, dict[str, Any]]
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Callable[[str], Resources]:
+    """The training room's resources of `dev`, where this MLflow is named."""
+
+    def resources(tracking_arn: str) -> Resources:
+        settings = settings_for("dev", account="123456789012", region="eu-west-1", tracking_arn=tracking_arn)
+        workloads = workload_folders(REPOSITORY / "workloads")
+        build(settings, workloads=workloads, images=images_of(settings, {}), outdir=str(tmp_path)).synth()
+        template = json.loads((tmp_path / "millrace-dev-electricity-training.template.json").read_text())
+        found: Resources = template["Resources"]
+        return found
+
+    return resources
+
+
+def tracking(resources: Resources) -> Resources:
+    """What is named after the recording of runs."""
+    return {key: one for key, one in resources.items() if "racking" in key or "trainingended" in key.replace("-", "")}
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_without_an_mlflow_nothing_is_made_for_it(templates: dict[str, dict[str, Any]], stage: str) -> None:
+    """A function without a server would fail thrice at each training and leave dead letters."""
+    found = templates[stage][f"millrace-{stage}-electricity-training"]["Resources"]
+    assert settings_for(stage, account="123456789012", region="eu-west-1").tracking == "none"
+    assert tracking(found) == {}
+    assert "mlflow" not in json.dumps(found).lower()
+    assert len(tracking(templates["local"]["millrace-local-electricity-training"]["Resources"])) > 5
+
+
+@pytest.mark.parametrize(
+    ("arn", "more"), [(SERVER, set()), (APP, {"sagemaker:CallMlflowAppApi"})], ids=["server", "app"]
+)
+def test_a_named_mlflow_is_what_the_function_records_in(
+    training: Callable[[str], Resources], arn: str, more: set[str]
+) -> None:
+    found = tracking(training(arn))
+    of_type = {kind: [one for one in found.values() if one["Type"] == kind] for kind in
+               ("AWS::Lambda::Function", "AWS::Events::Rule", "AWS::IAM::Role")}  # fmt: skip
+    (function,), (role,) = of_type["AWS::Lambda::Function"], of_type["AWS::IAM::Role"]
+    assert function["Properties"]["Environment"]["Variables"]["MILLRACE_TRACKING_URI"] == arn
+    assert len(of_type["AWS::Events::Rule"]) == 3
+    (policy,) = role["Properties"]["Policies"]
+    (allowed,) = [one for one in policy["PolicyDocument"]["Statement"] if "mlflow" in json.dumps(one["Action"])]
+    assert allowed["Resource"] == [arn]
+    assert {one for one in allowed["Action"] if not one.startswith("sagemaker-mlflow:")} == more
+
+
+def test_what_is_no_mlflow_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="expected the ARN of a mlflow-app or a mlflow-tracking-server"):
+        settings_for("dev", account="1", region="r", tracking_arn=f"{MLFLOW}:endpoint/runs")
+
+
+@pytest.mark.parametrize(("requirements", "speaks"), [("requirements-managed.txt", True), ("requirements.txt", False)])
+@pytest.mark.parametrize("arn", [APP, SERVER], ids=["app", "server"])
+def test_the_layer_speaks_to_what_an_arn_names(arn: str, requirements: str, speaks: bool) -> None:
+    """The layer of a file does not know ARNs: the control."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder, _ = layer(REPOSITORY, REPOSITORY / "functions" / "tracking" / requirements, "host", python)
+    source = (
+        f"import sys; sys.path[:0] = ['{folder}/python']\n"
+        f"from mlflow.tracking import MlflowClient\nMlflowClient(tracking_uri='{arn}')\n"
+    )
+    words = [sys.executable, "-c", source]
+    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "eu-west-1"}
+    done = subprocess.run(words, env=keys, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == speaks, done.stderr
+    assert speaks or "unsupported URI" in done.stderr
