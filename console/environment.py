@@ -18,7 +18,7 @@ from millrace.names import STAGES, Platform, WorkloadNames
 from millrace.workload.declaration import workload_folders, workloads_folder
 
 UP_FILE = "up.json"
-"""What `millrace up` leaves in the build folder while the local cloud runs: `{"endpoint_url", "pid"}`."""
+"""Written to the build folder by `millrace up`: `{"endpoint_url": "http://localhost:4566", "pid": 4711}`."""
 
 
 @dataclass(frozen=True, kw_only=True)

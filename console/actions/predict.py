@@ -44,7 +44,7 @@ TYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What became of one row: a prediction with the id of its decision, or why there is none."""
+    """The result for one row: a prediction with the id of its decision, or the reason why there is none."""
 
     line: int
     """The line of a text file, the row of a Parquet file, 1-based."""
@@ -184,7 +184,7 @@ def _pieces(rows: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[list[tuple[i
 
 
 def _unsendable(line: int, row: Mapping[str, Any], table: Table) -> Answer | None:
-    """The refusal of a row with a number that JSON has no word for; the function refuses the others itself."""
+    """The refusal of a row with NaN or infinity, which JSON cannot hold; the function refuses other rows itself."""
     if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.values()):
         return None
     first = check_row(row, table)[0]

@@ -23,7 +23,7 @@ class Started:
     execution: str
     """ARN."""
     version: str
-    """The one that comes back."""
+    """The version that becomes live."""
     replaced: str
     """The one that is live until then."""
 

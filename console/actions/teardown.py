@@ -1,4 +1,4 @@
-"""The end of an environment: what its machines made goes, then its stacks; what is left is told, and what it costs."""
+"""Tear down an environment: resources made by its machines, then its stacks; list what is retained and costs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Left:
 def teardown(
     environment: Environment, *, said: Callable[[str], None], destroys: bool = False, poll_s: float = POLL_S
 ) -> None:
-    """Comes back when nothing is left that the templates do not know; `said` gets a line for each thing done.
+    """Delete every resource that CloudFormation does not manage; blocks until done. `said(line)` reports each.
 
     Then the stacks can be destroyed: `destroys` does it where `cdk` is on the PATH, else the command is said.
     May be run again at any time. Raises RunError when a machine or `cdk` failed."""
@@ -64,13 +64,13 @@ def teardown_machines(environment: Environment) -> list[str]:
 
 
 def destroy_command(platform: Platform) -> list[str]:
-    """What takes the stacks away; data, audit and the customer key are retained by their templates."""
+    """The command that deletes the stacks; their templates retain data, audit and the customer key."""
     values = {"stage": platform.stage, "account": platform.account, "region": platform.region}
     return ["cdk", "destroy", "--all", "--force", *(word for key in values for word in ("-c", f"{key}={values[key]}"))]
 
 
 def left(environment: Environment) -> list[Left]:
-    """What there still is of the environment that costs, asked of each service."""
+    """Resources of the environment that still exist and cost, as each service lists them."""
     return [
         *_buckets(environment),
         *_tables(environment),
@@ -97,7 +97,7 @@ def _wait(states: Any, execution: str, poll_s: float) -> None:
 
 
 def _removed(environment: Environment, execution: str) -> Iterator[str]:
-    """A line for each thing that the execution took away, from its records in the audit table."""
+    """A line for each resource that the execution deleted, from its records in the audit table."""
     machine = execution.split(":")[6]
     workload = machine.removeprefix(f"{environment.platform.prefix}-").removesuffix(MACHINE).replace("-", "_")
     client, table, who = environment.client("dynamodb"), environment.platform.audit_table, f"teardown of {execution}"
@@ -118,7 +118,7 @@ def _destroy(platform: Platform, destroys: bool, said: Callable[[str], None]) ->
 
 
 def _is_there(call: Callable[..., Any], **named: Any) -> dict[str, Any] | None:
-    """The answer, None where the service says that there is no such thing."""
+    """The answer; None when the resource does not exist."""
     try:
         answer: dict[str, Any] = call(**named)
     except ClientError as error:
@@ -158,7 +158,7 @@ def _key(environment: Environment) -> Iterator[Left]:
 
 
 def _job_logs(environment: Environment) -> Iterator[Left]:
-    """SageMaker writes the lines of all jobs of an account into these: a teardown must leave them to the others."""
+    """SageMaker writes the lines of all jobs of an account into these groups, so a teardown does not delete them."""
     pages = (
         environment.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws/sagemaker/")
     )

@@ -1,4 +1,4 @@
-"""`millrace`: the commands by name, and what ends them."""
+"""`millrace`: its commands, signals and exit status."""
 
 from __future__ import annotations
 

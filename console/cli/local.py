@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from console.local_cloud.lifecycle import Instance
 
 UNSET = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
-"""What would mix another account's keys with these."""
+"""Variables that would mix another account's credentials with these."""
 
 Empty = Annotated[
     bool,

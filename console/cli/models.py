@@ -123,7 +123,7 @@ def rollback(
 
 @contextmanager
 def _readable(file: str) -> Iterator[Path]:
-    """The file's path; what comes by the standard input is kept for as long as the block lasts."""
+    """The file's path; standard input is a temporary file while the block runs."""
     from millrace.errors import EnvironmentNotFoundError
 
     if file != "-":

@@ -168,7 +168,7 @@ def _remarks(proposal: Proposal, written: Written) -> list[str]:
 
 
 def commands(name: str, written: Written) -> list[str]:
-    """What to type next, in order."""
+    """The next commands, in order."""
     folder = written.drops[0].parent
     return [
         "millrace up",

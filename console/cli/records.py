@@ -1,4 +1,4 @@
-"""`millrace quarantine`, `decisions`, `cost`, `why`: what the system holds."""
+"""`millrace quarantine`, `decisions`, `cost`, `why`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run as a person reads it."""
+"""Output of `millrace show`."""
 
 from __future__ import annotations
 

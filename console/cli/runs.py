@@ -145,7 +145,7 @@ def _start(machine: str, workload: str, stage: str, build: Any, *, as_of: str, w
 
 
 def _end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, wait: bool, as_json: bool) -> None:
-    """Say what was started and, when asked, follow it to the end of all that it causes."""
+    """Print the started run and, with `wait`, follow it and the runs that it causes to their ends."""
     from console.cli.printing import show_json
     from console.cli.watch import follow
 

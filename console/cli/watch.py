@@ -1,4 +1,4 @@
-"""What a person sees while a command waits for runs: one line of what is going on, a line for each that has ended."""
+"""Output while a command waits for runs: a status line, and a line for each run that has ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOCAL_POLL_S, LOCAL_GRACE_S = 0.2, 2.0
 
 @contextmanager
 def _follower(environment: Environment, names: WorkloadNames) -> Iterator[Follower]:
-    """A follower whose line stands on the terminal while the block runs; nothing where there is no terminal."""
+    """A follower with a status line on the terminal, if there is one, while the block runs."""
     states = environment.client("stepfunctions")
     console = Console(stderr=True)
     with console.status("") as status:
@@ -37,7 +37,7 @@ def _follower(environment: Environment, names: WorkloadNames) -> Iterator[Follow
 def follow(
     environment: Environment, names: WorkloadNames, arn: str, *, said: bool, intake: bool = False
 ) -> list[RunDetail]:
-    """The run and what it caused, when all have ended, each told on stderr where `said`.
+    """The run and those that it caused, when all have ended; each is a line on stderr if `said`.
 
     Raises RunError when one of them did not succeed."""
     found: list[RunDetail] = []

@@ -1,4 +1,4 @@
-"""What a newcomer needs on this machine and in the account, and what is missing."""
+"""Checks of this machine and of the account: requirements that are met, missing or unknown."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LIBRARIES = {
     "torch": "jobs",
     "onnxruntime": "jobs",
 }
-"""What must be installed, and the extra that brings it."""
+"""Packages that must be installed, by the extra that installs them."""
 
 
 def examine(stage: str, build: Path, workloads: Sequence[Workload], *, repository: Path) -> Iterator[Check]:
@@ -197,7 +197,7 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
 
 
 def _roles(environment: Environment, workloads: int) -> Iterator[Check]:
-    """An account has room for a thousand, unless others filled it."""
+    """The quota of roles of an account is 1,000 by default."""
     summary: dict[str, Any] = environment.client("iam").get_account_summary()["SummaryMap"]
     free, needed = summary["RolesQuota"] - summary["Roles"], ROLES * workloads
     advice = "ask for more: quota L-FE177D64 of iam"

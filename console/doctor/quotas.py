@@ -1,4 +1,4 @@
-"""The account's quotas, as Service Quotas lists them, against what is needed."""
+"""The account's quotas, as Service Quotas lists them, compared with the needs of the workloads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACROSS = re.compile(r"instances across \w+ (?P<use>(spot )?training job|processi
 
 @dataclass(frozen=True, kw_only=True)
 class Quota:
-    """One quota as it stands for this account and region."""
+    """One quota of this account and region."""
 
     service: str
     code: str
@@ -51,7 +51,7 @@ def find_quotas(client: Any, service: str) -> dict[str, Quota]:
 
 
 def check_quotas(client: Any, needs: Sequence[Need]) -> Iterator[Check]:
-    """A check of each need and of Lambda's concurrency; not to be told where the service does not say."""
+    """A check of each need and of Lambda's concurrency; unknown where the service gives no value."""
     try:
         sagemaker = find_quotas(client, "sagemaker")
         functions = find_quotas(client, "lambda")

@@ -1,4 +1,4 @@
-"""What the workloads ask of an account: SageMaker instances by kind of use, at least and at most at once."""
+"""Quotas that the workloads need: SageMaker instances by kind of use, at least and at most at once."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
 
 
 def _together(quota: str, needs: list[Need]) -> Need:
-    """Jobs can take turns; endpoints stand all the time."""
+    """Jobs can run one after the other; endpoints run at the same time."""
     stands = quota.endswith("endpoint usage")
     return Need(
         quota=quota,

@@ -1,4 +1,4 @@
-"""The local cloud that outlives the command: started once, deployed into as often as templates change, ended whole."""
+"""The local cloud in the background: start it once, deploy into it whenever templates change, end it."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from console.local_cloud.processes import STOP_S, Process, Processes
 from millrace.errors import LocalCloudError
 
 FOLDER = "up"
-"""All that the kept cloud writes lies in this folder of the build folder, so that a demo beside it has its own."""
+"""Its folder below the build folder; a demo beside it writes elsewhere."""
 CDK = Path(__file__).resolve().parents[2] / "build" / "node" / "node_modules" / ".bin" / "cdk"
 METADATA = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
-"""What the CDK's command line asks of an app: its next `cdk deploy` finds the templates as they are."""
+"""Context that the CDK's command line sets: with it a later `cdk deploy` finds the templates unchanged."""
 WORKER = "MILLRACE_ENTERED={}/entered"
-"""How the environment of each function, job and endpoint names its cloud's workspace (`infra/local/recorder.py`)."""
+"""In the environment of each function, job and endpoint of a cloud."""
 
 Said = Callable[[str], None]
 
@@ -46,11 +46,11 @@ class Instance:
     endpoint_url: str
     pid: int
     folder: Path
-    """All that it writes lies below."""
+    """All its files are below it."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every AWS client reads, with keys that nobody checks; and, for the app, where this cloud's files lie."""
+        """Variables for AWS clients, with placeholder credentials, and for the app the folder of this cloud's files."""
         return {
             "MILLRACE_BUILD": str(self.folder),
             "AWS_ENDPOINT_URL": self.endpoint_url,
@@ -62,7 +62,7 @@ class Instance:
 
 
 def find_instance(build: Path) -> Instance | None:
-    """The cloud that is kept running, or None; what is written of one whose process has gone does not count."""
+    """The running cloud of this build folder; None when there is none, or its process has ended."""
     path = build / UP_FILE
     if not path.is_file():
         return None
@@ -73,9 +73,9 @@ def find_instance(build: Path) -> Instance | None:
 
 
 def start_instance(build: Path, *, is_empty: bool, said: Said) -> Instance:
-    """The kept cloud, started if there is none; the app as it is now is deployed into it unless it shall be empty.
+    """The cloud of this build folder, started if none runs, with the present app deployed unless `is_empty`.
 
-    Raises LocalCloudError when synthesis or deployment fail; a cloud that was there before goes on running then."""
+    Raises LocalCloudError when synthesis or deployment fail; a cloud that ran before keeps running."""
     folder = build.resolve() / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder=folder)
@@ -94,7 +94,7 @@ def start_instance(build: Path, *, is_empty: bool, said: Said) -> Instance:
 
 
 def end_instance(build: Path) -> int | None:
-    """End the kept cloud with all that it started and remove what it wrote; its process, or None where none ran."""
+    """End the cloud with all its processes and remove its files; its process id, None when none ran."""
     if not build.is_dir():
         return None
     with _alone(build):
@@ -109,7 +109,7 @@ def end_instance(build: Path) -> int | None:
 
 @contextmanager
 def _alone(build: Path) -> Iterator[None]:
-    """In the block, no other command starts or ends the cloud of this build folder."""
+    """In the block, no other command starts or ends the cloud of this build folder (a file lock)."""
     folder = os.open(build, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -137,7 +137,7 @@ def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> 
 
 
 def _note(path: Path, text: str) -> None:
-    """Whole or not at all: others may read it at any moment."""
+    """Written by rename, so that a reader never sees half of it."""
     unfinished = path.with_name(f".{path.name}")
     unfinished.write_text(text)
     unfinished.rename(path)

@@ -49,11 +49,11 @@ class LocalCloud:
         self._control("clock", {"to": to.isoformat()})
 
     def running(self) -> list[str]:
-        """What is still moving; empty when the cloud is at rest."""
+        """Unfinished work, one line each; empty when the cloud is idle."""
         return list(self._control("idle")["running"])
 
     def wait(self, *, timeout_s: float, told: Callable[[list[str]], None] = lambda _: None) -> None:
-        """Come back when nothing moves any more; raises LocalCloudError with what still does after `timeout_s`."""
+        """Block until the cloud is idle; raises LocalCloudError with the unfinished work after `timeout_s`."""
         end = time.monotonic() + timeout_s
         while moving := self.running():
             told(moving)
@@ -69,7 +69,7 @@ class LocalCloud:
         return dict(self._control("api-calls")["by_operation"])
 
     def deployments(self) -> list[dict[str, Any]]:
-        """What was deployed so far: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}], "at"}`."""
+        """Deployments so far: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}], "at"}`."""
         return list(self._control("deployments"))
 
     def _control(self, route: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -111,7 +111,7 @@ def start_cloud(processes: Processes, *, clock: datetime | None = None) -> Proce
 
 
 def find_cloud(process: Process) -> LocalCloud:
-    """The cloud as soon as it has told its address; raises LocalCloudError where it ends without."""
+    """The cloud as soon as its log has its address; raises LocalCloudError when it ends before."""
     end = time.monotonic() + ADDRESS_S
     while time.monotonic() < end:
         has_ended = process.has_ended()
@@ -139,6 +139,6 @@ def start_synthesis(processes: Processes, context: Mapping[str, Any] | None = No
 
 
 def deploy(processes: Processes, cloud: LocalCloud) -> None:
-    """Deploy what was synthesized; raises LocalCloudError with the reason of the stack that failed."""
+    """Deploy the synthesized app; raises LocalCloudError with the reason of the stack that failed."""
     words = ["infra.local.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
     processes.start("deployment", words, log="deploy.log").succeed()

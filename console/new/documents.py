@@ -26,7 +26,7 @@ SMALL_ROWS = 5_000
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """What is predicted, from what, for which rows."""
+    """The prediction: label, features, keys."""
 
     name: str
     owner: str

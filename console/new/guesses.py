@@ -1,4 +1,4 @@
-"""What a file does not say: label, positive class, event time and key; guessed where it is safe, with the reason.
+"""Label, positive class, event time and key, which a file does not declare: guessed where it is safe, with the reason.
 
 A guess that is not safe is an error that lists the candidates.
 """
@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, kw_only=True)
 class Guess(Generic[Value]):
-    """What was taken, why, and what else might have been meant."""
+    """The choice, its reason, and the alternatives."""
 
     value: Value
     reason: str
@@ -34,7 +34,7 @@ class Guess(Generic[Value]):
 
 @dataclass(frozen=True, kw_only=True)
 class Guesser:
-    """Guesses over the columns of one file; `asked` is what the person said, empty where nothing."""
+    """Guesses over the columns of one file; `asked` has the options of the command, empty where not given."""
 
     where: str
     """The file, for errors."""
@@ -97,7 +97,7 @@ class Guesser:
         return Guess(value=value, reason=reason, others=_without(_names(found), value))
 
     def key(self, asked: Sequence[str], event_time: Observed | None, label: Observed) -> Guess[tuple[str, ...]] | None:
-        """The columns that tell one row from another; None where none were found. Raises ConfigurationError.
+        """The columns that identify a row; None when none were found. Raises ConfigurationError.
 
         Without an event time of the file's own nothing is guessed from it."""
         if asked:

@@ -34,7 +34,7 @@ MOST_DAYS = 56
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What the person said; empty words where a guess is wanted."""
+    """Options of the command; empty where a guess is wanted."""
 
     name: str
     label: str = ""
@@ -195,7 +195,7 @@ def _with_key(
 
     is_made = asked.has_no_event_time and event_time.name == OBSERVED_AT
     if not asked.has_no_key:
-        # A time that was made up tells nothing apart.
+        # A generated time does not identify rows.
         columns = tuple(one for one in seen if not (is_made and one is event_time))
         guess = replace(guesser, columns=columns).key(asked.key, None if is_made else event_time, label)
         if guess is not None:
@@ -265,7 +265,7 @@ def _judged(
     no_features: tuple[LeftOut, ...],
     notes: list[str],
 ) -> Proposal:
-    """The proposal with what its contract says to the file's own rows."""
+    """The proposal with the result of validating the file's own rows."""
     import pyarrow as pa
 
     from millrace.datasets.read import times

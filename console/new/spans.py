@@ -28,7 +28,7 @@ SEASONAL_SHARE = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class Spans:
-    """What a workload says in days, found for its rows."""
+    """The settings in days that fit the rows."""
 
     days: int
     window_days: int
@@ -88,7 +88,7 @@ def find_spans(times_N: Times, *, where: str) -> Spans:
 
 
 def find_naive(times_N: Times, entities: list[Any], labels: list[Any], spans: Spans) -> Naive:
-    """The best naive rule on the test rows; the rows stand in the order of event time."""
+    """The best naive rule on the test rows; the rows are sorted by event time."""
     import numpy as np
 
     test = split(times_N, validation_days=spans.validation_days, test_days=spans.test_days).test

@@ -33,7 +33,7 @@ PREDICTED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What lies where."""
+    """Paths of the written files."""
 
     folder: Path
     drops: tuple[Path, ...]
@@ -74,7 +74,7 @@ def checked(folder: Path, proposal: Proposal) -> Contract:
 
 
 def as_it_is(source: Path, contract: Contract) -> str:
-    """What the product would say to the file itself as a drop of the feed `training`."""
+    """The result of ingesting the file itself as a drop of the feed `training`."""
     validator, rows, refused, first = Validator(contract.rows), 0, 0, ""
     try:
         for part in read_drop(source, contract.rows):
@@ -99,7 +99,7 @@ def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path
 
 
 def cut(rows: pa.Table, event_time: str, pieces: int) -> list[tuple[str, pa.Table]]:
-    """The rows, which stand in the order of event time, in pieces with their names; 0: one for each calendar month."""
+    """The rows, sorted by event time, in pieces with their names; 0: one for each calendar month."""
     import pyarrow.compute as pc
 
     months = pc.strftime(rows[event_time], format="%Y-%m")

@@ -8,7 +8,7 @@ Child = str | None
 
 
 def element(name: str, *children: Child, **attributes: str | float | None) -> Markup:
-    """`<name attributes>children</name>`; what is None is left out.
+    """`<name attributes>children</name>`; None is left out.
 
     `class_` loses its underscore, others become hyphens. For example `element("line", x1=0, class_="grid")` is
     `<line x1="0" class="grid"></line>`."""

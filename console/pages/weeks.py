@@ -1,4 +1,4 @@
-"""The picture of the whole run: drift and error of every window over their bounds, alarms, versions in force."""
+"""The chart of all windows: drift and error over their bounds, alarms, the champion of each day."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Panel:
     title: str
     top: float
     value: Callable[[MonitoredWindow], float | None]
-    """What alarms above 1."""
+    """The value that alarms above 1."""
     tip: Callable[[MonitoredWindow, float], str]
     beside: Callable[[MonitoredWindow], float | None] = lambda _: None
-    """What is drawn faintly beside it."""
+    """A second value, drawn faintly."""
 
 
 def weeks(
@@ -110,7 +110,7 @@ def _bound(scale: Scale) -> Markup:
 
 
 def _rows(known: Sequence[tuple[MonitoredWindow, float]]) -> list[list[tuple[MonitoredWindow, float]]]:
-    """The windows cut where one does not begin as the one before ends: no line is drawn over what is not known."""
+    """Runs of adjacent windows: no line is drawn across a gap."""
     rows: list[list[tuple[MonitoredWindow, float]]] = []
     for window, value in known:
         if rows and rows[-1][-1][0].end == window.start:
@@ -179,7 +179,7 @@ def _band(time: Scale, champions: Sequence[ChampionPeriod]) -> Markup:
 
 
 def _flags(alarms: Sequence[AlarmRaised], time: Scale) -> Iterator[Markup]:
-    """Alarms as lines with a flag; flags near each other stand on two levels."""
+    """Alarms as lines with a flag; neighbouring flags are on two levels."""
     level, before = 0, -1e9
     for alarm in sorted(alarms, key=lambda alarm: alarm.at):
         x = time(alarm.at.toordinal())

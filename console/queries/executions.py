@@ -138,7 +138,7 @@ def _document(history: list[dict[str, Any]], details: str, name: str) -> dict[st
 
 
 def _failure(status: str, history: list[dict[str, Any]]) -> str:
-    """Of the last attempt: what a redrive has mended is no failure any more."""
+    """Error and cause of the last attempt; empty after a redrive that succeeded."""
     names = ("executionFailedEventDetails", "executionTimedOutEventDetails", "executionAbortedEventDetails")
     found = [event[name] for event in history for name in names if name in event]
     if not found or status in ("RUNNING", "SUCCEEDED"):

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
 
 CHEAP_BYTES = 64 * 2**20
-"""A dropped file or an artefact up to this size is read and digested again; of a larger one the record is told."""
+"""Bytes up to which a dropped file or an artefact is digested again; a larger one is only `recorded`."""
 
 CHAIN = ("run", "tag", "snapshot_id", "rows", "gate")
-"""What registration writes into a package's metadata beside the digests, and the chain goes by."""
+"""Keys of a package's metadata, beside the digests, that the chain follows."""
 
 State = Literal["checked", "recorded", "broken"]
 
@@ -49,7 +49,7 @@ class Link:
     digest: str | None
     """SHA-256, hexadecimal; None where the link has none."""
     state: State
-    """`checked`: computed again here, or found where it must be; `recorded`: told by others; `broken`: not so."""
+    """`checked`: computed again or found; `recorded`: as stored by the run; `broken`: missing or different."""
     detail: str
 
 
@@ -83,7 +83,7 @@ def trace_decision(environment: Environment, names: WorkloadNames, kept: StoredD
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """What a registered version was made of."""
+    """The inputs of a registered version."""
 
     environment: Environment
     names: WorkloadNames
@@ -233,7 +233,7 @@ def _decision(kept: StoredDecision) -> Link:
 
 
 def _drop(client: Any, snapshot: Snapshot) -> Iterator[Link]:
-    """The file that a snapshot was made of, digested again; rows that came of labels have no file of their own."""
+    """The file of a snapshot, digested again; rows made of late labels have no file."""
     summary = snapshot.summary
     if summary is None or summary.get(ALIAS) is not None:
         return
@@ -268,7 +268,7 @@ def _compared(what: str, identity: str, made: str, known: str, detail: str) -> L
 
 
 def _object(uri: str) -> dict[str, str]:
-    """What names this object, and its version where the URI does, in a call to S3."""
+    """Bucket, key and version id, if the URI has one, as arguments of a call to S3."""
     plain, _, version = uri.partition("?versionId=")
     bucket, key = split_uri(plain)
     return {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
@@ -290,7 +290,7 @@ def _read_version(client: Any, uri: str) -> bytes:
 
 
 def unpack(content: bytes) -> Artefact:
-    """The artefact of a model.tar.gz in memory; raises ArtefactError when a member is not what its digest says."""
+    """The artefact of a model.tar.gz in memory; raises ArtefactError when a member does not match its digest."""
     with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
         file.write(content)
         file.flush()

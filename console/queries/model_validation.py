@@ -1,4 +1,4 @@
-"""A candidate model before it may be released: each check says what it found; one that fails refuses the model.
+"""A candidate model before it may be released: each check has a finding, and one failure refuses the model.
 
 A package of the registry is looked at with its run, its report and the audit; a bare `model.tar.gz` for itself.
 """
@@ -31,26 +31,26 @@ from millrace.state import audit
 from millrace.workload.declaration import Workload, load_workload, workloads_folder
 
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY")
-"""How pickles begin, and what may hold one: torch's and numpy's archives, a compressed file."""
+"""First bytes of pickles and of files that may hold one: torch's and numpy's archives, compressed files."""
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-"""Of a graph's operators; others are code of somebody's own."""
+"""Standard domains of a graph's operators; others are custom code."""
 LINKS = ("data", "contract", "config", "code", "weights", "onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """What the registry, the run and the audit say of a candidate."""
+    """Records of a candidate in the registry, the run and the audit."""
 
     arn: str
     description: str
     report_uri: str
     metadata: Mapping[str, str]
     run: Mapping[str, Any]
-    """run.json: what was pinned."""
+    """run.json: the pinned snapshot and digests."""
     report: bytes
     """evaluation.json."""
     sample: bytes
-    """sample.json: rows of the test days, and what the graph said to them."""
+    """sample.json: rows of the test days and the graph's answers."""
     judged: tuple[Mapping[str, Any], ...]
     """The verdicts by which the gating let the run pass, from the audit; none: it never did."""
 
@@ -68,7 +68,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one check found."""
+    """The result of one check."""
 
     check: str
     passed: bool | None
@@ -76,18 +76,18 @@ class Finding:
     sentence: str
 
 
-class NothingToSeeError(Exception):
-    """A check needs what the candidate does not have; the message says what."""
+class NotApplicableError(Exception):
+    """A check does not apply; the message says what the candidate lacks."""
 
 
 Check = Callable[[Candidate, Artefact], str]
-"""What was found, as a sentence. Raises ArtefactError when the candidate fails, NothingToSeeError when it is silent."""
+"""The finding as a sentence. Raises ArtefactError when the candidate fails, NotApplicableError without its input."""
 
 
 def validate(candidate: Candidate) -> tuple[Finding, ...]:
     """One finding for each check, in the catalogue's order.
 
-    What is no archive of ours, or no plain data, fails alone: nothing of it is loaded."""
+    An invalid archive, or one with more than plain data, fails at once: nothing of it is loaded."""
     try:
         artefact = read_archive(candidate.archive)
     except ArtefactError as error:
@@ -182,13 +182,13 @@ def _finding(name: str, check: Check, candidate: Candidate, artefact: Artefact) 
         return Finding(check=name, passed=True, sentence=check(candidate, artefact))
     except ArtefactError as error:
         return Finding(check=name, passed=False, sentence=str(error))
-    except NothingToSeeError as error:
+    except NotApplicableError as error:
         return Finding(check=name, passed=None, sentence=str(error))
 
 
 def _known(candidate: Candidate) -> Registered:
     if candidate.registered is None:
-        raise NothingToSeeError("a bare archive: the registry says nothing of it")
+        raise NotApplicableError("a bare archive: the registry says nothing of it")
     return candidate.registered
 
 
@@ -231,7 +231,7 @@ def _finite_weights(_: Candidate, artefact: Artefact) -> str:
 
 
 def _contract(candidate: Candidate, artefact: Artefact) -> str:
-    """The present one: a model that was trained under another must not be asked by it."""
+    """The model was trained under the present contract."""
     described, prediction = artefact.description, candidate.workload.prediction
     if described.digests.contract != candidate.contract.digest:
         told = f"expected {candidate.contract.digest}, as contract.yaml is now, got {described.digests.contract}"

@@ -38,11 +38,11 @@ class MonitoredWindow:
     decisions: int
     rows: int
     drift: float | None
-    """The largest statistic of a column over its bound: above 1 alarms; None where too few rows came."""
+    """The largest statistic of a column over its bound: above 1 alarms; None where the window has too few rows."""
     column: str
     """Where it was largest."""
     error: float | None
-    """The window's own share of wrong decisions over its bound; None before its labels came."""
+    """The window's own share of wrong decisions over its bound; None before its labels are ingested."""
     error_in_a_row: float | None
     """The lowest error of this window and those right before it, over the bound: above 1 alarms."""
     version: str

@@ -39,7 +39,7 @@ class Log:
     """Where the lines of a step lie, and the last of them."""
 
     group: str
-    """The log group; empty when what the step called writes no log of ours."""
+    """The log group; empty when the called service writes no log."""
     stream: str
     """The beginning of the streams' names; empty for all."""
     lines: list[Line]
@@ -75,7 +75,7 @@ def read_log(logs: Any, step: Step, *, most: int = 50) -> Log:
 
 
 def plainly(text: str) -> str:
-    """A line as a person reads it: of a JSON line its level, its message and its exception."""
+    """The level, message and exception of a JSON line; other lines unchanged."""
     try:
         entry = json.loads(text)
     except ValueError:

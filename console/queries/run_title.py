@@ -16,7 +16,7 @@ Document = Mapping[str, Any]
 
 
 def run_title(names: WorkloadNames, machine: str, given: Document) -> str:
-    """The subject of an execution with this input, empty when the input does not tell.
+    """The subject of an execution with this input, empty when the input does not show it.
 
     For example `training/1996-05.parquet`, `alarm input-drift`, `version 2`."""
     detail = given.get("detail")
@@ -31,7 +31,7 @@ def titled(names: WorkloadNames, execution: Execution) -> str:
 
 
 def outcome(execution: Execution) -> str:
-    """For example `1,488 rows, 48 quarantined`; of a failed one status and error. Empty when there is none to tell."""
+    """For example `1,488 rows, 48 quarantined`; of a failed one status and error. Empty when there is none."""
     if not execution.is_good:
         return execution.status.lower() + (f", {execution.failure}" if execution.failure else "")
     return OUTCOMES[execution.machine](execution)

@@ -1,4 +1,4 @@
-"""The runs of a workload: listed, found by what a person calls them, and told whole."""
+"""The runs of a workload: list them, find one by a part of its name, describe one in full."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 SHORT = 8
 """Characters of a name that are shown at least."""
 SHOWN = 5
-"""Of the runs that a beginning fits, so many are named."""
+"""Runs that are named when a prefix is ambiguous."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class RunDetail:
-    """One run with all that is known of it."""
+    """One run in full."""
 
     run: Run
     about: str
@@ -101,7 +101,7 @@ def find_run(states: Any, names: WorkloadNames, word: str) -> Run:
 
 
 def short_names(runs: list[Run]) -> dict[str, str]:
-    """By ARN: the beginning of the name that fits none of the others."""
+    """By ARN: the shortest prefix of the name that is unique, SHORT characters at least."""
     names = {run.name for run in runs}
     return {run.arn: _short(run.name, names - {run.name}) for run in runs}
 
@@ -119,7 +119,7 @@ def input_of(states: Any, arn: str) -> Any:
 
 
 def describe_run(states: Any, names: WorkloadNames, run: Run) -> RunDetail:
-    """All that is known of one run."""
+    """The run with its states, parent and children."""
     said = states.describe_execution(executionArn=run.arn)
     given = json.loads(said.get("input") or "{}")
     history = read_history(states, run.arn)

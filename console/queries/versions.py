@@ -33,7 +33,7 @@ class Verdict(Part):
     name: str
     passed: bool
     measured: float | None
-    """None for a number that is none."""
+    """None for NaN."""
     bound: float | None
     sentence: str
 
@@ -44,7 +44,7 @@ class _Judged(Part):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """One training run that was judged, with the version that came of it."""
+    """One judged training run, with its version if it was registered."""
 
     version: str | None
     """The number in the registry; None where a gate refused the model."""
@@ -54,16 +54,16 @@ class ModelVersion:
     snapshot_id: str
     tag: str
     rows: int | None
-    """Of the dataset version: what its test and validation days hold is among them."""
+    """Of the dataset version, test and validation days included."""
     trained_at: datetime | None
-    """None, as other fields are empty, for a version that somebody registered by hand."""
+    """None for a version that was registered by hand; its other fields are empty."""
     reason: str
     """Why it was trained: `first`, `alarm`, `schedule` or `command`."""
     live_at: datetime | None
     """When it went live last."""
     gates: tuple[Verdict, ...]
     digests: Mapping[str, str]
-    """SHA-256 by what they are of; a refused model has only those of what it was made from."""
+    """SHA-256 by link (`data`, `weights`, …); a refused model has only those of its inputs."""
 
 
 def state_of(environment: Environment, names: WorkloadNames) -> State:
@@ -99,7 +99,7 @@ def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelV
 
 
 def status_of(package: Package, pointers: Pointers) -> Status:
-    """Where the version stands among the release pointers."""
+    """The version's status by the release pointers."""
     champion, previous = pointers.champion, pointers.previous
     if champion and champion.package_arn == package.arn:
         return "live"
@@ -109,7 +109,7 @@ def status_of(package: Package, pointers: Pointers) -> Status:
 
 
 def find_verdicts(records: Iterable[Record], run: str) -> tuple[Verdict, ...]:
-    """What the gates said of a run; empty when none judged it."""
+    """The gates' verdicts on a run; empty when it was not judged."""
     return next((verdicts for name, verdicts, _ in _judged(records) if name == run), ())
 
 

@@ -1,4 +1,4 @@
-"""Following a run to its end, and what it causes to theirs."""
+"""Follow a run, and the runs that it causes, to their ends."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Follower:
     """boto3's Step Functions client."""
     names: WorkloadNames
     moving: Callable[[str], None] = lambda _: None
-    """Told what is going on, in a few words."""
+    """Called with a short status."""
     poll_s: float = 1.0
     grace_s: float = 5.0
-    """So long an event may take to start what it causes."""
+    """Seconds that an event may take to start a run."""
     limit_s: float = 24 * 3600.0
 
     def wait_for(self, arn: str, *, limit_s: float) -> Run:
@@ -67,7 +67,7 @@ class Follower:
         return describe_run(self.states, self.names, run)
 
     def _children(self, detail: RunDetail) -> list[str]:
-        """What it caused; an event needs a moment."""
+        """ARNs of the runs that it caused; waits `grace_s` for those started by an event."""
         puts = any(step.call and step.call.service == "events" for step in detail.steps)
         end = time.monotonic() + (self.grace_s if puts else 0)
         while not detail.children and time.monotonic() < end:

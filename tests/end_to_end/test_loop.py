@@ -72,7 +72,7 @@ def test_every_step_goes_back_to_a_deed(lived: Lived) -> None:
 
 def test_the_first_model_goes_back_to_a_drop(lived: Lived, happened: list[Execution]) -> None:
     release, train, ingest, put = chain(lived, of(happened, "release")[0].arn)
-    assert (release, train, ingest.split()[0]) == ("release version 1", "train (first)", "ingest")
+    assert (release, train, ingest.split()[0]) == ("release version 1", "train first", "ingest")
     assert put in [f"put training/{month.name}.parquet" for month in HISTORY]
 
 
@@ -81,10 +81,10 @@ def test_the_second_model_goes_back_to_the_alarm(lived: Lived, happened: list[Ex
     names = chain(lived, of(happened, "release")[1].arn)
     assert names == [
         "release version 2",
-        "train (alarm)",
-        "retrain",
-        "alarm",
-        "monitor",
+        "train alarm",
+        "retrain alarm input-drift",
+        "alarm input-drift",
+        "monitor windows until 1997-05-15",
         "clock to 1997-05-15 06:00",
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,20 @@ def test_cost(run: Run) -> None:
     assert json.loads(run("cost", "--json").stdout)["month"] == "1997-07"
     none = json.loads(run("cost", "--month", "1996-12", "--json").stdout)
     assert (none["runs"], none["serving"], none["reserved_usd"]) == ([], None, 0)
+
+
+def test_report(run: Run, lived: Lived, tmp_path: Path) -> None:
+    """The command's page is the demo's but for what the driver measured; each link of the lineage holds."""
+    path = tmp_path / "report.html"
+    assert run("report", "--output", str(path)).stdout.strip() == str(path)
+    parts = [re.findall(r'<section id="(\w+)"', page.read_text()) for page in (path, lived.build / "report.html")]
+    assert parts[0] == parts[1] == ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost"]
+    html = path.read_text()
+    assert "✗ broken" not in html
+    assert html.count("<strong>Version ") == 2
+    assert html.count("<strong>Refused model") == 1
+    assert "3 jobs" in html
+    assert "48 × duplicate_key" in html
 
 
 def test_why(run: Run, last_decision: str) -> None:
