@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from console.environment import Environment
 from console.queries.decisions import find_days, size_of_decisions
-from console.queries.stored import find_object
+from console.queries.stored import as_file, find_object
 from console.queries.usage import Job, ServingCost, jobs_of, now_at, serving_cost
 from console.queries.versions import registry_of, state_of
 from millrace.errors import EnvironmentNotFoundError
@@ -104,9 +102,7 @@ def _reserved(environment: Environment, names: WorkloadNames, run: str) -> float
     content = find_object(environment.client("s3"), names.run_uri(run, "config", "workload.yaml"))
     if content is None:
         return None
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "workload.yaml"
-        path.write_bytes(content)
+    with as_file(content, "workload.yaml") as path:
         return projected_usd(usages(read_workload(path), names.platform.stage))
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.decisions import StoredDecision, find_decision
+from console.queries.stored import as_file, find_object
 from console.queries.versions import audit_of, find_verdicts, registry_of
 from millrace.artefact.artefact import Artefact, read_archive
 from millrace.artefact.artefact import digest as sha256
@@ -36,6 +35,8 @@ CHEAP_BYTES = 64 * 2**20
 
 CHAIN = ("run", "tag", "snapshot_id", "rows", "gate")
 """Keys of a package's metadata, beside the digests, that the chain follows."""
+
+MISSING = "there is no such object"
 
 State = Literal["checked", "recorded", "broken"]
 
@@ -113,7 +114,7 @@ class Chain:
     def _artefact(self) -> Link:
         uri = self.package.model_data_url
         if (size := _size(self.s3, uri)) is None:
-            return _broken("model", uri, "there is no such object")
+            return _broken("model", uri, MISSING)
         if size > CHEAP_BYTES:
             return _recorded("model", uri, self.known("artefact"), f"{size:,} bytes, not read")
         content = read_object(self.s3, uri)
@@ -129,9 +130,9 @@ class Chain:
 
     def _run(self) -> Link:
         uri = self.names.run_uri(self.run, "config", "run.json")
-        if _size(self.s3, uri) is None:
-            return _broken("training run", self.run, f"{uri} is not there")
-        run = Run.model_validate_json(read_object(self.s3, uri))
+        if (content := find_object(self.s3, uri)) is None:
+            return _broken("training run", self.run, f"there is no {uri}")
+        run = Run.model_validate_json(content)
         links = ("data", "contract", "config", "code")
         apart = [link for link in links if getattr(run, f"{link}_digest") != self.known(link)]
         if apart:
@@ -155,7 +156,9 @@ class Chain:
 
     def _files(self) -> Link:
         uri = self.names.run_uri(self.run, "manifest.json")
-        listed, *keys = json.loads(read_object(self.s3, uri))
+        if (content := find_object(self.s3, uri)) is None:
+            return _broken("data files", uri, MISSING)
+        listed, *keys = json.loads(content)
         bucket, _ = split_uri(f"{listed['prefix']}x")
         folder = self.names.lake_uri("iceberg", self.names.table("rows"), "data", "")
         there = set(keys_below(self.s3, bucket, split_uri(folder)[1]))
@@ -167,10 +170,11 @@ class Chain:
 
     def _declared(self, link: str, file: str) -> Link:
         uri = self.names.run_uri(self.run, "config", file)
-        if _size(self.s3, uri) is None:
-            return _broken(link, uri, "there is no such object")
+        if (content := find_object(self.s3, uri)) is None:
+            return _broken(link, uri, MISSING)
         try:
-            made = digest(_document(read_object(self.s3, uri), file))
+            with as_file(content, file) as path:
+                made = digest(read_document(path))
         except WorkloadError as error:
             return _broken(link, uri, str(error))
         return _compared(link, uri, made, self.known(link), "as the run had it")
@@ -182,10 +186,9 @@ class Chain:
 
     def _gates(self) -> Iterator[Link]:
         uri = self.names.run_uri(self.run, "evaluation", "evaluation.json")
-        if _size(self.s3, uri) is None:
-            yield _broken("evaluation", uri, "there is no such object")
+        if (report := find_object(self.s3, uri)) is None:
+            yield _broken("evaluation", uri, MISSING)
             return
-        report = read_object(self.s3, uri)
         yield _compared("evaluation", uri, sha256(report), self.known("evaluation"), "on days that it never saw")
         recorded = find_verdicts(audit_of(self.environment, self.names), self.run)
         if not recorded:
@@ -201,10 +204,11 @@ class Chain:
             yield Link(what="gate", identity=identity, digest=None, state=state, detail=detail)
 
     def _judge(self, report: bytes) -> dict[str, bool]:
-        """The gates over the report once more, by the run's own declaration."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "workload.yaml"
-            path.write_bytes(read_object(self.s3, self.names.run_uri(self.run, "config", "workload.yaml")))
+        """The gates' verdicts on the report by the run's own declaration; none without one."""
+        declared = find_object(self.s3, self.names.run_uri(self.run, "config", "workload.yaml"))
+        if declared is None:
+            return {}
+        with as_file(declared, "workload.yaml") as path:
             gates = read_workload(path).gates
         against: Any = self.package.metadata["gate"]
         verdicts = judge_all(Evaluation.model_validate_json(report), gates, against=against)
@@ -244,7 +248,7 @@ def _drop(client: Any, snapshot: Snapshot) -> Iterator[Link]:
         return
     size = _size(client, uri)
     if size is None:
-        yield _broken("drop", uri, "there is no such object")
+        yield _broken("drop", uri, MISSING)
     elif size > CHEAP_BYTES:
         yield _recorded("drop", uri, wanted, f"{rows}, {size:,} bytes, not read")
     else:
@@ -291,14 +295,5 @@ def _read_version(client: Any, uri: str) -> bytes:
 
 def unpack(content: bytes) -> Artefact:
     """The artefact of a model.tar.gz in memory; raises ArtefactError when a member does not match its digest."""
-    with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
-        file.write(content)
-        file.flush()
-        return read_archive(Path(file.name))
-
-
-def _document(content: bytes, name: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        path.write_bytes(content)
-        return read_document(path)
+    with as_file(content, "model.tar.gz") as path:
+        return read_archive(path)

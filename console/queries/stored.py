@@ -1,7 +1,11 @@
-"""Objects that may be missing: expired by a lifecycle rule, or never written because a run ended early."""
+"""Files of runs in S3, which may be missing: expired by a lifecycle rule, or not written by a run that failed."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from millrace.aws.objects import read_object
@@ -13,3 +17,12 @@ def find_object(client: Any, uri: str) -> bytes | None:
         return read_object(client, uri)
     except client.exceptions.NoSuchKey:
         return None
+
+
+@contextmanager
+def as_file(content: bytes, name: str) -> Iterator[Path]:
+    """A temporary file of this name and content, for readers that take a path."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        yield path
