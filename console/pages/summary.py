@@ -47,8 +47,10 @@ def _facts(report: WorkloadReport) -> Iterator[Fact]:
         yield Fact(figure=f"{passed} of {len(report.models)}", what="trained models passed their gates")
     if report.drops:
         rows = sum(drop.accepted for drop in report.drops)
-        yield Fact(figure=f"{rows:,}", what=f"rows accepted in {count(len(report.drops), 'drop')}")
-        yield Fact(figure=f"{sum(drop.quarantined for drop in report.drops):,}", what="rows quarantined")
+        quarantined = sum(drop.quarantined for drop in report.drops)
+        yield Fact(
+            figure=f"{rows:,}", what=f"rows accepted in {count(len(report.drops), 'drop')}, {quarantined:,} quarantined"
+        )
     if report.windows:
         yield Fact(figure=f"{sum(each.decisions for each in report.windows):,}", what="decisions monitored")
         yield Fact(figure=f"{len(report.alarms)}", what=f"alarm{'' if len(report.alarms) == 1 else 's'} raised")

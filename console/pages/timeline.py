@@ -70,9 +70,9 @@ def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
 
 
 def _cause(run: Execution, report: WorkloadReport) -> str:
-    """The run that started it or put the event that did, else its schedule; empty when it has neither."""
+    """The run that started it or put the event that did, else the schedule of retrainings; empty without a cause."""
     parent = parent_of(run.input)
-    scheduled = "the schedule" if "schedule" in run.input.get("detail", {}) else ""
+    scheduled = "the schedule" if run.machine == "retrain" and "schedule" in run.input.get("detail", {}) else ""
     return next((titled(report.names, each) for each in report.runs if each.arn == parent), scheduled)
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from millrace.errors import EnvironmentNotFoundError
@@ -56,27 +56,24 @@ def executions(states: Any, names: WorkloadNames, *, limit: int | None = None) -
 
     One call for each execution and one for each machine; `states` is boto3's Step Functions client. Raises
     EnvironmentNotFoundError when none of the machines is deployed."""
-    listed = {machine: list(islice(_listed(states, names, machine), limit)) for machine in MACHINES}
-    if not any(listed.values()):
-        _expect_machines(states, names)
-    found = [_execution(states, machine, each) for machine, some in listed.items() for each in some]
+    pages = {machine: some for machine in MACHINES if (some := list_executions(states, names, machine)) is not None}
+    if not pages:
+        raise not_deployed(names)
+    found = [_execution(states, machine, each) for machine, some in pages.items() for each in islice(some, limit)]
     return sorted(found, key=lambda execution: execution.started)
 
 
-def _listed(states: Any, names: WorkloadNames, machine: str) -> Iterator[dict[str, Any]]:
-    """Newest first; nothing when there is no such machine."""
+def list_executions(
+    states: Any, names: WorkloadNames, machine: str, *, status: str = ""
+) -> Iterator[dict[str, Any]] | None:
+    """As the service lists them, newest first, a page at a time; None when there is no such machine."""
+    asked = {"stateMachineArn": names.machine_arn(machine), **({"statusFilter": status} if status else {})}
+    pages = iter(states.get_paginator("list_executions").paginate(**asked))
     try:
-        for page in states.get_paginator("list_executions").paginate(stateMachineArn=names.machine_arn(machine)):
-            yield from page["executions"]
+        first: Any = next(pages, {"executions": []})
     except states.exceptions.StateMachineDoesNotExist:
-        return
-
-
-def _expect_machines(states: Any, names: WorkloadNames) -> None:
-    try:
-        states.describe_state_machine(stateMachineArn=names.machine_arn(MACHINES[0]))
-    except states.exceptions.StateMachineDoesNotExist:
-        raise not_deployed(names) from None
+        return None
+    return (each for page in chain([first], pages) for each in page["executions"])
 
 
 def not_deployed(names: WorkloadNames) -> EnvironmentNotFoundError:

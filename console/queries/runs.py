@@ -11,7 +11,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.queries.executions import STARTED_BY, not_deployed, put_events, read_history, started_executions
+from console.queries.executions import (
+    STARTED_BY,
+    list_executions,
+    not_deployed,
+    put_events,
+    read_history,
+    started_executions,
+)
 from console.queries.history import Step, read_steps
 from console.queries.run_title import run_title
 from millrace.errors import RunError
@@ -158,18 +165,8 @@ def _by_event(states: Any, names: WorkloadNames, run: Run, events: list[str]) ->
 
 def _listed(states: Any, names: WorkloadNames, machine: str, status: str) -> Iterator[Run] | None:
     """Newest first; None when there is no such machine."""
-    asked = {"stateMachineArn": names.machine_arn(machine), **({"statusFilter": status} if status else {})}
-    pages = iter(states.get_paginator("list_executions").paginate(**asked))
-    try:
-        first: Any = next(pages, {"executions": []})
-    except states.exceptions.StateMachineDoesNotExist:
-        return None
-    return (_run(machine, each) for page in _chain(first, pages) for each in page["executions"])
-
-
-def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
+    found = list_executions(states, names, machine, status=status)
+    return None if found is None else (_run(machine, each) for each in found)
 
 
 def _described(states: Any, names: WorkloadNames, arn: str) -> Run:
