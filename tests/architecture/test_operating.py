@@ -163,7 +163,7 @@ def test_each_command_on_the_page_is_there() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "position", "told"),
-    [("millrace re", "1", {"rerun", "retrain"}), ("millrace runs --m", "2", {"--machine"})],
+    [("millrace re", "1", {"report", "rerun", "retrain"}), ("millrace runs --m", "2", {"--machine"})],
 )
 def test_the_shell_completes_commands_and_options(typed: str, position: str, told: set[str]) -> None:
     environment = {**os.environ, "_MILLRACE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": position}
