@@ -25,7 +25,7 @@ def drop(
         bool, typer.Option("--wait", help="Come back when all that it causes has ended; 1 if something failed.")
     ] = False,
 ) -> None:
-    """Put a file into the landing bucket, where it starts what its feed starts.
+    """Upload a file to the landing bucket, which starts the machine of its feed.
 
     Example: millrace drop week.csv --feed scoring --wait"""
     from console.actions import drop

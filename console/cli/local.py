@@ -31,7 +31,7 @@ Yes = Annotated[
 
 
 def up(build: Build, empty: Empty, export: Export, as_json: Json) -> None:
-    """Keep a local cloud running with the app deployed, and print what to export.
+    """Start a local cloud in the background, deploy the app, and print the variables to export.
 
     A second `up` finds the first and deploys what has changed since in the app.
     Example: eval "$(millrace up --export)"; aws stepfunctions list-state-machines; millrace down."""
@@ -48,9 +48,10 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json) -> None:
 
 
 def down(stage: Stage, build: Build, yes: Yes) -> None:
-    """End the local cloud that `millrace up` keeps running, with all that it started, and remove what it wrote.
+    """End the local cloud of `millrace up` with all its processes and remove its files.
 
-    Of another stage, take away what the templates do not know, then the stacks; data and audit are retained.
+    Of another stage, delete the resources that CloudFormation does not manage, then the stacks; data and audit are
+    retained.
     Example: millrace down. On AWS: millrace down --stage dev --yes."""
     if stage != "local":
         _tear_down(stage, build, unasked=yes)

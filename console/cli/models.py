@@ -31,7 +31,7 @@ def predict(
         Path | None, typer.Option(help="Write all answers to this .parquet, .csv or .jsonl file.")
     ] = None,
 ) -> None:
-    """Ask the live model about the rows of a file; a row that breaks the contract is refused with its reason.
+    """Predict the rows of a file with the live model; a row that breaks the contract is refused with its reason.
 
     Example: millrace predict rows.csv --output answers.parquet. Rows go in pieces of at most 1,000 through the
     prediction function; every predicted row has its decision's id, the order is the file's. A label is left out."""
@@ -96,7 +96,7 @@ def rollback(
     to: Annotated[str | None, typer.Option(help="Number of the version; without it the previous one.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Come back when the version is live.")] = False,
 ) -> None:
-    """Bring an earlier model version back through the release machine: probe, new fleet, alarms, pointers, audit.
+    """Release an earlier model version again: smoke test, new fleet, alarms, pointers, audit.
 
     Example: millrace rollback --reason "worse since Tuesday" --wait. No request fails meanwhile. Asked again without
     --to it brings back the version that was replaced."""

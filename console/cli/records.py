@@ -38,7 +38,7 @@ def quarantine(
     export: Annotated[Path | None, typer.Option(help="Write all to this .parquet, .csv or .jsonl file.")] = None,
     limit: Limit = 20,
 ) -> None:
-    """Show the rows that were refused: how many by reason, then reason, column, what was expected, what came, line.
+    """Show quarantined rows: how many by reason, then reason, column, expected and actual value, line.
 
     Example: millrace quarantine --drop week.csv. With --export the file also has the whole rows as they came, each as
     text in the column `raw`: a corrected drop needs the contract's columns."""
@@ -77,7 +77,7 @@ def decisions(
     limit: Limit = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each decision.")] = False,
 ) -> None:
-    """Show predictions as they were made and kept: the newest day first; of lines with one id the last.
+    """Show stored predictions, the newest day first; of lines with the same id the last.
 
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
     from console.cli.export import json_line

@@ -71,7 +71,7 @@ def show(
     json: Json,
     lines: Annotated[int, typer.Option(min=0, help="So many lines of the log at most.")] = 50,
 ) -> None:
-    """Tell all of one run: its states in order, its failure with the log of the failed step, input, output, family.
+    """Describe one run: its states, its failure with the log of the failed step, input, output, parent and children.
 
     Example: millrace show 93a5562f"""
     from console.cli.printing import show_json
@@ -105,7 +105,7 @@ def rerun(
     ] = False,
     wait: Wait = False,
 ) -> None:
-    """Let a failed run go on from the step that failed (a redrive), or start one anew with the same input.
+    """Redrive a failed run from the step that failed, or start a new run with the same input.
 
     Example: millrace rerun 93a5562f --wait"""
     from console.actions.redrive import redrive, start_again
@@ -121,14 +121,14 @@ def rerun(
 
 
 def train(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
-    """Start a training now; its gates decide about the model, the month's budget about its start.
+    """Start a training now; the month's budget decides whether it starts, its gates whether the model is registered.
 
     Example: millrace train --wait"""
     _start("train", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
 
 
 def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
-    """Ask for a retraining; the guard weighs cool-down, budget and new labels first, a refusal is recorded.
+    """Request a retraining; the guard checks cool-down, budget and new labels first and records a refusal.
 
     Example: millrace retrain --wait"""
     _start("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)

@@ -100,7 +100,7 @@ class Driver:
             doing = f"{title} ({words})" if len(actions) > 1 else title
             self.moving(doing, ())
             do()
-            self.cloud.wait(timeout_s=REST_S, told=partial(self.moving, doing))
+            self.cloud.wait(timeout_s=REST_S, busy=partial(self.moving, doing))
         self.said(f"{title}, {self.elapsed_s() - begin:.1f} s")
 
     def _put(self, feed: str, name: str, body: bytes) -> None:

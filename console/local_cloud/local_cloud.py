@@ -52,21 +52,17 @@ class LocalCloud:
         """Unfinished work, one line each; empty when the cloud is idle."""
         return list(self._control("idle")["running"])
 
-    def wait(self, *, timeout_s: float, told: Callable[[list[str]], None] = lambda _: None) -> None:
+    def wait(self, *, timeout_s: float, busy: Callable[[list[str]], None] = lambda _: None) -> None:
         """Block until the cloud is idle; raises LocalCloudError with the unfinished work after `timeout_s`."""
         end = time.monotonic() + timeout_s
         while moving := self.running():
-            told(moving)
+            busy(moving)
             if time.monotonic() > end:
                 raise LocalCloudError(f"local cloud: expected rest within {timeout_s:.0f} s, still moving: {moving}")
             time.sleep(0.05)
 
     def api_calls(self) -> int:
         return int(self._control("api-calls")["total"])
-
-    def calls_by_operation(self) -> dict[str, int]:
-        """How often each `<service>:<operation>` was called."""
-        return dict(self._control("api-calls")["by_operation"])
 
     def deployments(self) -> list[dict[str, Any]]:
         """Deployments so far: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}], "at"}`."""
