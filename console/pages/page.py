@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import median
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from console.pages import gates, words
 from console.pages.curves import curves
@@ -64,7 +63,6 @@ def page(report: WorkloadReport, *, extra_facts: Sequence[Fact] = (), extra_note
     )
     return environment.get_template("report.html.jinja").render(
         report=report,
-        style=Markup((FOLDER / "style.css").read_text()),  # noqa: S704 - our own file
         summary=summary(report),
         facts=(*facts(report), *extra_facts),
         notes=(*notes(report), *extra_notes),
