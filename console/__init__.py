@@ -1,1 +1,1 @@
-"""What people use: queries, actions, the command line, pages, the proposal of a workload, the local cloud."""
+"""Tools for people: queries, actions, the command line, pages, the proposal of a workload, the local cloud."""

@@ -1,4 +1,4 @@
-"""Where a command works: an environment, and clients that reach it."""
+"""The environment that a command works in: its names, and clients that reach it."""
 
 from __future__ import annotations
 
@@ -6,71 +6,82 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
 
-from console.local_cloud.local_cloud import PLATFORM, Desk
-from millrace.errors import PlaceError
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.errors import EnvironmentNotFoundError
 from millrace.names import STAGES, Platform, WorkloadNames
-from millrace.workload.declaration import workload_folders, workloads_folder
+from millrace.workload.load import workload_folders, workloads_folder
 
 UP_FILE = "up.json"
-"""What `millrace up` leaves in the build folder while the local cloud runs: `{"endpoint_url", "secret", "pid"}`."""
+"""Written to the build folder by `millrace up`: `{"endpoint_url": "http://…", "secret": "…", "pid": 4711}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """One environment on this desk or on AWS."""
+class Environment:
+    """One environment on this machine or on AWS."""
 
     platform: Platform
     client: Callable[[str], Any]
-    """A boto3 client of a service, as an operator makes it."""
-    desk: Desk | None = None
+    """A boto3 client of a service, with the caller's credentials; one for each service."""
+    cloud: LocalCloud | None = None
     """The local cloud, where the environment is one."""
 
     def names(self, workload: str) -> WorkloadNames:
-        """The names of a workload; an empty word means the only one. Raises PlaceError when there is no such folder."""
+        """The names of a workload; an empty string means the only one.
+
+        Raises EnvironmentNotFoundError when there is no such folder."""
         workloads = workloads_folder()
         known = [folder.name for folder in workload_folders(workloads)]
         if not workload and len(known) == 1:
             return WorkloadNames(platform=self.platform, workload=known[0])
         if workload not in known:
-            raise PlaceError(f"--workload: expected one of {known} (the folders of {workloads}/), got {workload!r}")
+            raise EnvironmentNotFoundError(
+                f"--workload: expected one of {known} (the folders of {workloads}/), got {workload!r}"
+            )
         return WorkloadNames(platform=self.platform, workload=workload)
 
 
-def find_place(stage: str, build: Path) -> Place:
-    """The environment of a stage.
+def find_environment(stage: str, build: Path) -> Environment:
+    """The environment of a stage; raises EnvironmentNotFoundError when there is none.
 
-    `local` is the cloud at AWS_ENDPOINT_URL, or else the one that `millrace up` keeps running; the other stages are in
-    the account and region of the caller's credentials. Raises PlaceError when there is none."""
+    `local` is the cloud at AWS_ENDPOINT_URL, or else the one that `millrace up` started; the other stages are in the
+    account and region of the caller's credentials."""
     if stage not in STAGES:
-        raise PlaceError(f"--stage: expected one of {list(STAGES)}, got {stage!r}")
+        raise EnvironmentNotFoundError(f"--stage: expected one of {list(STAGES)}, got {stage!r}")
     if stage == "local":
         url = os.environ.get("AWS_ENDPOINT_URL")
-        desk = Desk(endpoint_url=url) if url else _kept(build)
-        return Place(platform=PLATFORM, client=desk.client, desk=desk)
+        return local_environment(LocalCloud(endpoint_url=url) if url else _running(build))
     session = boto3.Session()
     if session.region_name is None:
-        raise PlaceError("expected a region in AWS_REGION or in the profile, got none")
+        raise EnvironmentNotFoundError("expected a region in AWS_REGION or in the profile, got none")
     account = session.client("sts").get_caller_identity()["Account"]
     platform = Platform(stage=stage, account=account, region=session.region_name)
-    return Place(platform=platform, client=session.client)
+    return Environment(platform=platform, client=cache(session.client))
 
 
-def _kept(build: Path) -> Desk:
+def local_environment(cloud: LocalCloud) -> Environment:
+    """The environment inside a running local cloud."""
+    return Environment(platform=PLATFORM, client=cache(cloud.client), cloud=cloud)
+
+
+def _running(build: Path) -> LocalCloud:
     path = build / UP_FILE
     if not path.is_file():
-        raise PlaceError(
+        raise EnvironmentNotFoundError(
             f"expected a running local cloud, got none ({path} is not there): start one with `millrace up`"
         )
     noted = json.loads(path.read_text())
     pid = noted.get("pid")
     if pid and not _is_there(pid):
-        raise PlaceError(f"expected a running local cloud, but process {pid} of {path} has gone: `millrace up`")
-    return Desk(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
+        raise EnvironmentNotFoundError(
+            f"expected a running local cloud, but process {pid} of {path} has gone: `millrace up`"
+        )
+    return LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
 
 
 def _is_there(pid: int) -> bool:

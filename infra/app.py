@@ -15,7 +15,7 @@ from infra.stacks.catalogue import ROOMS
 from infra.stacks.platform import IMAGES, PlatformStack
 from millrace.errors import ConfigurationError
 from millrace.names import WorkloadNames
-from millrace.workload.declaration import load_workload, workload_folders, workloads_folder
+from millrace.workload.load import load_workload, workload_folders, workloads_folder
 
 
 def build(

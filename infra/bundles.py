@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from millrace.workload.declaration import workload_folders, workloads_folder
+from millrace.workload.load import workload_folders, workloads_folder
 
 PRUNED = (
     "bin", "boto3", "botocore", "jmespath", "s3transfer",

@@ -20,7 +20,8 @@ from infra.settings import settings_for
 from infra.stacks.platform import IMAGES
 from millrace.errors import ConfigurationError
 from millrace.names import Platform
-from millrace.workload.declaration import Stage, load_workload, workload_folders, workloads_folder
+from millrace.workload.declaration import Stage
+from millrace.workload.load import load_workload, workload_folders, workloads_folder
 
 ARCHITECTURE = "linux/amd64"
 """Of every instance that the workloads name; an arm64 host builds under emulation."""

@@ -12,8 +12,8 @@ MillraceError
 ├── QueueError              a queue refused messages that must not be lost
 ├── ConflictError           somebody else changed the same thing first
 ├── RunError                an execution is not there, or not what a command needs
-├── PlaceError              no environment, workload or thing of that name where a command was to work
-└── DeskError               the cloud on this desk, its synthesis or its deployment ended with an error
+├── EnvironmentNotFoundError  no environment, workload or resource of that name where a command was to work
+└── LocalCloudError         the local cloud, its synthesis or its deployment ended with an error
 
 Bad rows are values (a quarantined row with its reason), never exceptions.
 """
@@ -86,9 +86,9 @@ class RunError(MillraceError):
     """An execution is not there or not what the command needs: says what came, why, and what to do."""
 
 
-class PlaceError(MillraceError):
+class EnvironmentNotFoundError(MillraceError):
     """A command has nowhere to work, or what it names is not there: says what was expected and what came."""
 
 
-class DeskError(MillraceError):
+class LocalCloudError(MillraceError):
     """The local cloud, the synthesis or the deployment ended with an error; its log is named."""

@@ -1,1 +1,1 @@
-"""What a person changes: drop a file, start, redrive, roll back, predict, tear down."""
+"""Actions of an operator: drop a file, start, redrive, roll back, predict, tear down."""

@@ -36,7 +36,7 @@ class Dropped:
 
 
 def check(file: Path, feed: str) -> None:
-    """Raises RunError for what could not become a drop."""
+    """Raises RunError for a file that the intake would refuse."""
     if feed not in MACHINE_OF_FEED:
         raise RunError(f"--feed: expected one of {list(MACHINE_OF_FEED)}, got {feed!r}")
     if not file.is_file():
@@ -54,7 +54,7 @@ def key_of(names: WorkloadNames, feed: str, name: str) -> str:
 
 
 def present(s3: Any, names: WorkloadNames, key: str) -> Before | None:
-    """What lies under this key already; `s3` is boto3's client."""
+    """The present object of this key; `s3` is boto3's client."""
     try:
         head = s3.head_object(Bucket=names.platform.bucket("landing"), Key=key)
     except ClientError as error:

@@ -6,7 +6,7 @@ import heapq
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,40 +20,38 @@ from millrace.contract.violation import RuleViolation
 from millrace.decisions.prediction import ROWS_PER_CALL
 from millrace.errors import AnswerError, DropError
 from millrace.files.sniff import read_drop
+from millrace.tasks.answer import arrow_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.tasks.task import Task
+
 CALL_BYTES = 4 * 2**20
 """Of the rows of one call; Lambda takes 6 MB. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
 LINE_BYTES = 2**20
-TYPES = {
-    "line": "int64",
-    "id": "string",
-    "value": "int64",
-    "probability": "float64",
-    "confidence": "float64",
+BEFORE = {"line": "int64", "id": "string"}
+AFTER = {
     "model_version": "string",
     "phase": "string",
-    "fallback": "bool",
+    "fallback": "bool_",
     "reason": "string",
     "column": "string",
     "expected": "string",
     "came": "string",
 }
-"""The columns of an answer, with Arrow's types."""
+"""The columns of an answer before and after the task's own fields, with Arrow's types."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What became of one row: a prediction with the id of its decision, or why there is none."""
+class RowAnswer:
+    """The result for one row: a prediction with the id of its decision, or the reason why there is none."""
 
     line: int
     """The line of a text file, the row of a Parquet file, 1-based."""
     id: str | None = None
-    value: int | None = None
-    probability: float | None = None
-    confidence: float | None = None
+    output: Mapping[str, Any] = field(default_factory=dict)
+    """The fields of the task's answer; empty for a row that was refused."""
     model_version: str | None = None
     phase: str | None = None
     fallback: bool | None = None
@@ -61,6 +59,15 @@ class Answer:
     column: str | None = None
     expected: str | None = None
     came: str | None = None
+
+    def row(self, task: Task) -> dict[str, Any]:
+        """The answer as a row of a table, in the order of `schema`."""
+        output = {one.name: self.output.get(one.name) for one in task.answer}
+        return {
+            **{name: getattr(self, name) for name in BEFORE},
+            **output,
+            **{name: getattr(self, name) for name in AFTER},
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,17 +77,19 @@ class Opened:
     table: Table
     """The contract's, as the file keeps it."""
     typed: Path
-    refused: tuple[Answer, ...]
+    refused: tuple[RowAnswer, ...]
 
 
-def schema() -> pa.Schema:
+def schema(task: Task) -> pa.Schema:
     """Of a file of answers."""
     import pyarrow as pa
 
-    return pa.schema([(name, getattr(pa, {"bool": "bool_"}.get(kind, kind))()) for name, kind in TYPES.items()])
+    output = [(one.name, arrow_type(one.kind)) for one in task.answer]
+    before, after = ([(name, getattr(pa, kind)()) for name, kind in names.items()] for names in (BEFORE, AFTER))
+    return pa.schema([*before, *output, *after])
 
 
-def predict(client: Any, function: str, path: Path, contract: Contract) -> Iterator[Answer]:
+def predict(client: Any, function: str, path: Path, contract: Contract) -> Iterator[RowAnswer]:
     """An answer to each row, in the order of the file; `client` is boto3's Lambda client.
 
     Raises DropError, before anything is asked, for a file that cannot become rows, and AnswerError when the function
@@ -117,7 +126,7 @@ def _lines_have(path: Path, field: str) -> bool:
     return isinstance(first, dict) and field in first
 
 
-def ask(client: Any, function: str, opened: Opened) -> Iterator[Answer]:
+def ask(client: Any, function: str, opened: Opened) -> Iterator[RowAnswer]:
     """The answers to the typed rows, in order."""
     for piece in _pieces(_sendable(opened)):
         lines, rows, refused = [], [], []
@@ -135,7 +144,7 @@ def ask(client: Any, function: str, opened: Opened) -> Iterator[Answer]:
 def _typed(path: Path, table: Table, typed: Path, *, label: str = "") -> Opened:
     import pyarrow.parquet as pq
 
-    refused: list[Answer] = []
+    refused: list[RowAnswer] = []
     kept = table.without(label) if label else table
     with pq.ParquetWriter(typed, parsed_schema(kept), compression="zstd") as writer:
         for part in read_drop(path, table):
@@ -182,18 +191,18 @@ def _pieces(rows: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[list[tuple[i
         yield piece
 
 
-def _unsendable(line: int, row: Mapping[str, Any], table: Table) -> Answer | None:
-    """The refusal of a row with a number that JSON has no word for; the function refuses the others itself."""
+def _unsendable(line: int, row: Mapping[str, Any], table: Table) -> RowAnswer | None:
+    """The refusal of a row with NaN or infinity, which JSON cannot hold; the function refuses other rows itself."""
     if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.values()):
         return None
     return _refusal(line, check_row(row, table)[0])
 
 
-def _refusal(line: int, first: RuleViolation) -> Answer:
-    return Answer(line=line, reason=first.reason, column=first.column, expected=first.expected, came=first.got)
+def _refusal(line: int, first: RuleViolation) -> RowAnswer:
+    return RowAnswer(line=line, reason=first.reason, column=first.column, expected=first.expected, came=first.got)
 
 
-def _call(client: Any, function: str, lines: list[int], rows: list[dict[str, Any]]) -> list[Answer]:
+def _call(client: Any, function: str, lines: list[int], rows: list[dict[str, Any]]) -> list[RowAnswer]:
     answer = client.invoke(FunctionName=function, Payload=json.dumps({"rows": rows}).encode())
     said = json.load(answer["Payload"])
     if "FunctionError" in answer:
@@ -203,4 +212,10 @@ def _call(client: Any, function: str, lines: list[int], rows: list[dict[str, Any
     both = [*said["predictions"], *said["rejected"]]
     if sorted(one["row"] for one in both) != list(range(len(rows))):
         raise AnswerError(f"{function}: expected one answer to each of {len(rows)} rows, got {len(both)}")
-    return [Answer(line=lines[one.pop("row")], **one) for one in both]
+    return [_answer(lines[one.pop("row")], one) for one in both]
+
+
+def _answer(line: int, document: dict[str, Any]) -> RowAnswer:
+    """What the function does not say of every row is the task's answer."""
+    output = {name: document.pop(name) for name in list(document) if name != "id" and name not in AFTER}
+    return RowAnswer(line=line, output=output, **document)

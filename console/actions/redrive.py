@@ -1,4 +1,4 @@
-"""A run once more: redriven from the step that failed, or begun anew with the same input.
+"""Run again: redriven from the step that failed, or begun anew with the same input.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html"""
 
@@ -21,13 +21,13 @@ NEW = "`millrace rerun {run} --new` starts a new run with the same input"
 
 @dataclass(frozen=True, kw_only=True)
 class Rerun:
-    """What was done about a run."""
+    """The result of a rerun."""
 
     arn: str
     """Of the run that goes on or began."""
     how: Literal["redriven", "started"]
     notes: list[str]
-    """What the operator should know besides."""
+    """Warnings for the operator."""
 
 
 def redrive(states: Any, run: Run, *, keep_definition: bool = False) -> Rerun:
@@ -58,7 +58,7 @@ def start_again(states: Any, run: Run) -> Rerun:
         raise RunError(f"{run.machine} {run.name[:SHORT]}: Execution is RUNNING: {ADVICE['RUNNING']}")
     given = input_of(states, run.arn)
     if isinstance(given, dict):
-        given.pop(STARTED_BY, None)  # nobody waits for the new one
+        given.pop(STARTED_BY, None)  # no parent waits for the new one
     machine = states.describe_execution(executionArn=run.arn)["stateMachineArn"]
     arn = states.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
     return Rerun(arn=arn, how="started", notes=[])

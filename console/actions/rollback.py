@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Place
+from console.environment import Environment
 from console.queries.versions import registry_of, state_of
-from millrace.errors import ConflictError, PlaceError
+from millrace.errors import ConflictError, EnvironmentNotFoundError
 from millrace.messages.release import Rollback
 from millrace.names import WorkloadNames
 from millrace.release.promotion import check_proven, rollback_target
@@ -24,23 +24,23 @@ class Started:
     execution: str
     """ARN."""
     version: str
-    """The one that comes back."""
+    """The version that becomes live."""
     replaced: str
     """The one that is live until then."""
 
 
-def roll_back(place: Place, names: WorkloadNames, *, reason: str, to: str | None = None) -> Started:
+def roll_back(environment: Environment, names: WorkloadNames, *, reason: str, to: str | None = None) -> Started:
     """The execution that brings the version back.
 
     Refused here, and again by the machine, with ConflictError: nothing to go back to, a version that never was live,
     a release that runs."""
     if not reason.strip():
-        raise PlaceError("--reason: expected a sentence for the audit table, got an empty one")
-    states, pointers = place.client("stepfunctions"), state_of(place, names).pointers()
-    _refuse_running(states, state_of(place, names).lease("release"))
+        raise EnvironmentNotFoundError("--reason: expected a sentence for the audit table, got an empty one")
+    states, pointers = environment.client("stepfunctions"), state_of(environment, names).pointers()
+    _refuse_running(states, state_of(environment, names).lease("release"))
     target = rollback_target(pointers, to)
-    check_proven(target, _approval_of(place, names, target))
-    who = place.client("sts").get_caller_identity()["Arn"]
+    check_proven(target, _approval_of(environment, names, target))
+    who = environment.client("sts").get_caller_identity()["Arn"]
     asked = Rollback(reason=reason, who=who, to=target)
     answer = states.start_execution(
         stateMachineArn=names.machine_arn("release"),
@@ -51,14 +51,14 @@ def roll_back(place: Place, names: WorkloadNames, *, reason: str, to: str | None
     return Started(execution=answer["executionArn"], version=target, replaced=pointers.champion.version)
 
 
-def _approval_of(place: Place, names: WorkloadNames, version: str) -> str:
+def _approval_of(environment: Environment, names: WorkloadNames, version: str) -> str:
     try:
-        return registry_of(place, names).describe(names.package_arn(version)).approval
+        return registry_of(environment, names).describe(names.package_arn(version)).approval
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
             raise
         told = f"expected a version of {names.package_group}, got {version} (see `millrace versions`)"
-        raise PlaceError(f"--to: {told}") from None
+        raise EnvironmentNotFoundError(f"--to: {told}") from None
 
 
 def _refuse_running(states: Any, lease: Any) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from console.queries.runs import Run
-from millrace.errors import PlaceError
+from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 
 COMMAND = "command"
@@ -17,12 +17,14 @@ COMMAND = "command"
 def start(states: Any, names: WorkloadNames, machine: str, *, as_of: datetime | None = None) -> Run:
     """The run; `as_of` is the moment that it counts as now, else its start. `states` is boto3's Step Functions client.
 
-    Raises PlaceError when the machine is not deployed."""
+    Raises EnvironmentNotFoundError when the machine is not deployed."""
     given = {"cause": COMMAND, **({"as_of": as_of.isoformat()} if as_of else {})}
     try:
         told = states.start_execution(stateMachineArn=names.machine_arn(machine), input=json.dumps(given))
     except states.exceptions.StateMachineDoesNotExist:
-        raise PlaceError(f"expected the machine {names.machine(machine)}, got none: is it deployed?") from None
+        raise EnvironmentNotFoundError(
+            f"expected the machine {names.machine(machine)}, got none: is it deployed?"
+        ) from None
     arn = told["executionArn"]
     return Run(
         arn=arn,

@@ -1,4 +1,4 @@
-"""The end of an environment: what its machines made goes, then its stacks; what is left is told, and what it costs."""
+"""Tear down an environment: resources made by its machines, then its stacks; list what is retained and costs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Place
+from console.environment import Environment
 from millrace.errors import RunError
 from millrace.messages.audit import ResourcesRemoved
 from millrace.names import Platform
@@ -33,44 +33,52 @@ class Left:
     """List price, us-east-1, 2026-11-20."""
 
 
-def teardown(place: Place, *, said: Callable[[str], None], destroys: bool = False, poll_s: float = POLL_S) -> None:
-    """Comes back when nothing is left that the templates do not know; `said` gets a line for each thing done.
+def teardown(
+    environment: Environment, *, said: Callable[[str], None], destroys: bool = False, poll_s: float = POLL_S
+) -> None:
+    """Delete every resource that CloudFormation does not manage; blocks until done. `said(line)` reports each.
 
     Then the stacks can be destroyed: `destroys` does it where `cdk` is on the PATH, else the command is said.
     May be run again at any time. Raises RunError when a machine or `cdk` failed."""
-    machines = teardown_machines(place)
-    states = place.client("stepfunctions")
+    machines = teardown_machines(environment)
+    states = environment.client("stepfunctions")
     begun = {arn: _begin(states, arn) for arn in machines}
     for machine, execution in begun.items():
         said(f"{machine.rsplit(':', 1)[1]} runs: {execution}")
     if not machines:
-        said(f"{place.platform.prefix}: no teardown machine is deployed, so its stacks are gone or were never there")
+        said(f"{environment.platform.prefix}: no teardown machine is deployed: its stacks do not exist")
     for execution in begun.values():
         _wait(states, execution, poll_s)
-        for line in _removed(place, execution):
+        for line in _removed(environment, execution):
             said(line)
-    _destroy(place.platform, destroys, said)
-    for one in left(place):
+    _destroy(environment.platform, destroys, said)
+    for one in left(environment):
         said(f"left: {one.what}; {one.costs}")
 
 
-def teardown_machines(place: Place) -> list[str]:
+def teardown_machines(environment: Environment) -> list[str]:
     """The ARNs of the deployed workloads' teardown machines, by name."""
-    pages = place.client("stepfunctions").get_paginator("list_state_machines").paginate()
+    pages = environment.client("stepfunctions").get_paginator("list_state_machines").paginate()
     found = [one["stateMachineArn"] for page in pages for one in page["stateMachines"]]
-    ours = f":{place.platform.prefix}-"
+    ours = f":{environment.platform.prefix}-"
     return sorted(arn for arn in found if ours in arn and arn.endswith(MACHINE))
 
 
 def destroy_command(platform: Platform) -> list[str]:
-    """What takes the stacks away; data, audit and the customer key are retained by their templates."""
+    """The command that deletes the stacks; their templates retain data, audit and the customer key."""
     values = {"stage": platform.stage, "account": platform.account, "region": platform.region}
     return ["cdk", "destroy", "--all", "--force", *(word for key in values for word in ("-c", f"{key}={values[key]}"))]
 
 
-def left(place: Place) -> list[Left]:
-    """What there still is of the environment that costs, asked of each service."""
-    return [*_buckets(place), *_tables(place), *_key(place), *_job_logs(place), *_tracking(place)]
+def left(environment: Environment) -> list[Left]:
+    """Resources of the environment that still exist and cost, as each service lists them."""
+    return [
+        *_buckets(environment),
+        *_tables(environment),
+        *_key(environment),
+        *_job_logs(environment),
+        *_tracking(environment),
+    ]
 
 
 def _begin(states: Any, machine: str) -> str:
@@ -89,11 +97,11 @@ def _wait(states: Any, execution: str, poll_s: float) -> None:
         raise RunError(f"{execution}: expected SUCCEEDED, got {described['status']}: {why}; run it again to go on")
 
 
-def _removed(place: Place, execution: str) -> Iterator[str]:
-    """A line for each thing that the execution took away, from its records in the audit table."""
+def _removed(environment: Environment, execution: str) -> Iterator[str]:
+    """A line for each resource that the execution deleted, from its records in the audit table."""
     machine = execution.split(":")[6]
-    workload = machine.removeprefix(f"{place.platform.prefix}-").removesuffix(MACHINE).replace("-", "_")
-    client, table = place.client("dynamodb"), place.platform.audit_table
+    workload = machine.removeprefix(f"{environment.platform.prefix}-").removesuffix(MACHINE).replace("-", "_")
+    client, table = environment.client("dynamodb"), environment.platform.audit_table
     for record in audit.read(client, table=table, workload=workload):
         if record.execution == execution and isinstance(record.details, ResourcesRemoved):
             yield from (f"{workload}: {found}" for found in record.details.found)
@@ -111,7 +119,7 @@ def _destroy(platform: Platform, destroys: bool, said: Callable[[str], None]) ->
 
 
 def _is_there(call: Callable[..., Any], **named: Any) -> dict[str, Any] | None:
-    """The answer, None where the service says that there is no such thing."""
+    """The answer; None when the resource does not exist."""
     try:
         answer: dict[str, Any] = call(**named)
     except ClientError as error:
@@ -121,17 +129,17 @@ def _is_there(call: Callable[..., Any], **named: Any) -> dict[str, Any] | None:
     return answer
 
 
-def _buckets(place: Place) -> Iterator[Left]:
-    s3 = place.client("s3")
+def _buckets(environment: Environment) -> Iterator[Left]:
+    s3 = environment.client("s3")
     for purpose in BUCKETS:
-        name = place.platform.bucket(purpose)
+        name = environment.platform.bucket(purpose)
         if _is_there(s3.head_bucket, Bucket=name) is not None:
             yield Left(what=f"bucket {name}", costs="0.023 USD a GB and month, older versions included")
 
 
-def _tables(place: Place) -> Iterator[Left]:
-    dynamodb = place.client("dynamodb")
-    for name in (place.platform.state_table, place.platform.audit_table):
+def _tables(environment: Environment) -> Iterator[Left]:
+    dynamodb = environment.client("dynamodb")
+    for name in (environment.platform.state_table, environment.platform.audit_table):
         found = _is_there(dynamodb.describe_table, TableName=name)
         if found is not None:
             size = found["Table"].get("TableSizeBytes", 0)
@@ -139,9 +147,9 @@ def _tables(place: Place) -> Iterator[Left]:
             yield Left(what=f"table {name}", costs=costs)
 
 
-def _key(place: Place) -> Iterator[Left]:
+def _key(environment: Environment) -> Iterator[Left]:
     """The lake names its key, also when the alias has gone with the stack."""
-    s3, name = place.client("s3"), place.platform.bucket("lake")
+    s3, name = environment.client("s3"), environment.platform.bucket("lake")
     if _is_there(s3.head_bucket, Bucket=name) is None:
         return
     rules = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
@@ -150,9 +158,11 @@ def _key(place: Place) -> Iterator[Left]:
         yield Left(what=f"customer key {key}", costs="1 USD a month, and 1 more for each of its first two rotations")
 
 
-def _job_logs(place: Place) -> Iterator[Left]:
-    """SageMaker writes the lines of all jobs of an account into these: a teardown must leave them to the others."""
-    pages = place.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws/sagemaker/")
+def _job_logs(environment: Environment) -> Iterator[Left]:
+    """SageMaker writes the lines of all jobs of an account into these groups, so a teardown does not delete them."""
+    pages = (
+        environment.client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix="/aws/sagemaker/")
+    )
     for group in [one for page in pages for one in page["logGroups"]]:
         if group["logGroupName"] in JOB_LOGS:
             size = group.get("storedBytes", 0)
@@ -160,11 +170,11 @@ def _job_logs(place: Place) -> Iterator[Left]:
             yield Left(what=f"log group {group['logGroupName']}", costs=costs)
 
 
-def _tracking(place: Place) -> Iterator[Left]:
+def _tracking(environment: Environment) -> Iterator[Left]:
     """No template makes the server; the local cloud has none."""
-    if place.platform.stage == "local":
+    if environment.platform.stage == "local":
         return
-    sagemaker, name = place.client("sagemaker"), place.platform.prefix
+    sagemaker, name = environment.client("sagemaker"), environment.platform.prefix
     if _is_there(sagemaker.describe_mlflow_tracking_server, TrackingServerName=name) is not None:
         costs = f"by the hour: aws sagemaker delete-mlflow-tracking-server --tracking-server-name {name}"
         yield Left(what=f"MLflow server {name}", costs=costs)

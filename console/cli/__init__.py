@@ -1,1 +1,1 @@
-"""The command line: what a person does with the system, on this desk or on AWS."""
+"""The command line `millrace`, for the local cloud and for AWS."""

@@ -1,4 +1,4 @@
-"""`millrace`: the commands by name, and what ends them."""
+"""`millrace`: its commands, signals and exit status."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from console.cli.local import down, up
 from console.cli.models import predict, rollback, versions
 from console.cli.new import new
 from console.cli.records import cost, decisions, quarantine, why
+from console.cli.report import report
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.validate import validate
 from millrace.errors import MillraceError
@@ -41,6 +42,7 @@ for command in (
     why,
     quarantine,
     cost,
+    report,
     doctor,
     validate,
 ):
@@ -55,7 +57,7 @@ def main() -> None:
 
 
 def run() -> None:
-    """The process `millrace`: an error that a person can mend is told in one paragraph, with exit status 1."""
+    """The process `millrace`: an error of ours or of AWS is one paragraph on stderr and exit status 1."""
     try:
         app()
     except MillraceError as error:
@@ -65,7 +67,7 @@ def run() -> None:
 
 
 def _interrupt(number: int, _: object) -> NoReturn:
-    """The first signal ends the command; the end is not cut short by another."""
+    """The first signal ends the command; later ones are ignored while it cleans up."""
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     sys.exit(128 + number)

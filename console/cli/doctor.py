@@ -14,12 +14,12 @@ MARKS = {"ok": "✓", "missing": "✗", "unknown": "?"}
 
 
 def doctor(stage: Stage, build: Build, as_json: Json) -> None:
-    """Look whether this machine and the account have what the templates need; for each gap, what to do.
+    """Compare this machine and the account with the needs of the templates; each gap has its remedy.
 
     Example: millrace doctor --stage dev. It compares the SageMaker instances that workload.yaml names, Lambda's
     concurrency and the roles with the account's quotas. The exit status is 1 when something is missing."""
     from console.doctor.examination import examine, is_good
-    from millrace.workload.declaration import load_workload, workload_folders, workloads_folder
+    from millrace.workload.load import load_workload, workload_folders, workloads_folder
 
     workloads = [load_workload(folder) for folder in workload_folders(workloads_folder())]
     checks = list(examine(stage, build, workloads, repository=Path()))

@@ -25,7 +25,7 @@ def drop(
         bool, typer.Option("--wait", help="Come back when all that it causes has ended; 1 if something failed.")
     ] = False,
 ) -> None:
-    """Put a file into the landing bucket, where it starts what its feed starts.
+    """Upload a file to the landing bucket, which starts the machine of its feed.
 
     Example: millrace drop week.csv --feed scoring --wait"""
     from console.actions import drop
@@ -33,15 +33,17 @@ def drop(
     from console.cli.watch import follow
 
     drop.check(file, feed)
-    place, names = find(stage, build, workload)
-    key, s3 = drop.key_of(names, feed, name or file.name), place.client("s3")
+    environment, names = find(stage, build, workload)
+    key, s3 = drop.key_of(names, feed, name or file.name), environment.client("s3")
     if before := drop.present(s3, names, key):
         was = f"{before.size:,} bytes of {before.modified}"
         typer.echo(f"warning: {key} is there already ({was}): this is a new version of it", err=True)
     dropped = drop.put(s3, names, file, feed=feed, key=key)
     if not json:
         typer.echo(f"{dropped.uri} ({dropped.size:,} bytes) starts {dropped.machine}")
-    found = follow(place, names, dropped.execution_arn, said=not json, intake=True) if wait else []
+    found = follow(environment, names, dropped.execution_arn, said=not json, intake=True) if wait else []
     if json:
-        ended = [{"machine": told.run.machine, "arn": told.run.arn, "status": told.run.status} for told in found]
+        ended = [
+            {"machine": detail.run.machine, "arn": detail.run.arn, "status": detail.run.status} for detail in found
+        ]
         show_json({"uri": dropped.uri, "machine": dropped.machine, "run": dropped.execution_arn, "ended": ended})

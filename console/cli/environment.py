@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from console.environment import Place
+    from console.environment import Environment
     from millrace.names import WorkloadNames
 
 
-def find(stage: str, build: Path, workload: str) -> tuple[Place, WorkloadNames]:
-    """Raises PlaceError when there is no such environment or workload. AWS's SDK is imported here, not for `--help`."""
-    from console.environment import find_place
+def find(stage: str, build: Path, workload: str) -> tuple[Environment, WorkloadNames]:
+    """The environment and the workload's names; raises EnvironmentNotFoundError when one of them does not exist.
 
-    place = find_place(stage, build)
-    return place, place.names(workload)
+    AWS's SDK is imported here, so that `--help` does not wait for it."""
+    from console.environment import find_environment
+
+    environment = find_environment(stage, build)
+    return environment, environment.names(workload)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.errors import PlaceError
+from millrace.errors import EnvironmentNotFoundError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,11 +22,13 @@ Write = Callable[[Row], object]
 
 
 def check_ending(path: Path) -> Path:
-    """The path; raises PlaceError for one that no format has, before any work is done."""
+    """The path; raises EnvironmentNotFoundError for one that no format has, before any work is done."""
     if path.suffix not in ENDINGS:
-        raise PlaceError(f"{path}: expected a file that ends with one of {', '.join(ENDINGS)}, got {path.suffix!r}")
+        raise EnvironmentNotFoundError(
+            f"{path}: expected a file that ends with one of {', '.join(ENDINGS)}, got {path.suffix!r}"
+        )
     if not path.parent.is_dir():
-        raise PlaceError(f"{path}: expected a folder {path.parent}, there is none")
+        raise EnvironmentNotFoundError(f"{path}: expected a folder {path.parent}, there is none")
     return path
 
 

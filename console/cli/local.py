@@ -12,10 +12,10 @@ import typer
 from console.cli.options import Build, Json, Stage
 
 if TYPE_CHECKING:
-    from console.local_cloud.lifecycle import Kept
+    from console.local_cloud.lifecycle import Instance
 
 UNSET = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
-"""What would mix another account's keys with these."""
+"""Variables that would mix another account's credentials with these."""
 
 Empty = Annotated[
     bool,
@@ -31,49 +31,51 @@ Yes = Annotated[
 
 
 def up(build: Build, empty: Empty, export: Export, as_json: Json) -> None:
-    """Keep a local cloud running with the app deployed, and print what to export.
+    """Start a local cloud in the background, deploy the app, and print the variables to export.
 
     A second `up` finds the first and deploys what has changed since in the app.
     Example: eval "$(millrace up --export)"; aws stepfunctions list-state-machines; millrace down."""
     from console.cli.printing import show_json
-    from console.local_cloud.lifecycle import keep
+    from console.local_cloud.lifecycle import start_instance
 
-    kept = keep(build, is_empty=empty, said=lambda line: print(line, file=sys.stderr))
+    instance = start_instance(build, is_empty=empty, said=lambda line: print(line, file=sys.stderr))
     if as_json:
-        show_json({"endpoint_url": kept.desk.endpoint_url, "pid": kept.pid, "environment": kept.environment})
+        url = instance.cloud.endpoint_url
+        show_json({"endpoint_url": url, "pid": instance.pid, "environment": instance.environment})
         return
-    print("\n".join(_exports(kept)))
+    print("\n".join(_exports(instance)))
     if not export:
         print(_next(empty=empty))
 
 
 def down(stage: Stage, build: Build, yes: Yes) -> None:
-    """End the local cloud that `millrace up` keeps running, with all that it started, and remove what it wrote.
+    """End the local cloud of `millrace up` with all its processes and remove its files.
 
-    Of another stage, take away what the templates do not know, then the stacks; data and audit are retained.
+    Of another stage, delete the resources that CloudFormation does not manage, then the stacks; data and audit are
+    retained.
     Example: millrace down. On AWS: millrace down --stage dev --yes."""
     if stage != "local":
         _tear_down(stage, build, unasked=yes)
         return
-    from console.local_cloud.lifecycle import end_kept
+    from console.local_cloud.lifecycle import end_instance
 
-    ended = end_kept(build)
+    ended = end_instance(build)
     print(f"No local cloud ran for {build}." if ended is None else f"The local cloud has ended, process {ended}.")
 
 
 def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:
     from console.actions.teardown import teardown
-    from console.environment import find_place
+    from console.environment import find_environment
 
-    place = find_place(stage, build)
-    where = f"{place.platform.prefix} in account {place.platform.account}, {place.platform.region}"
+    environment = find_environment(stage, build)
+    where = f"{environment.platform.prefix} in account {environment.platform.account}, {environment.platform.region}"
     if not unasked:
         typer.confirm(f"This ends every endpoint, job and schedule of {where}. Go on?", abort=True, err=True)
-    teardown(place, said=print, destroys=unasked)
+    teardown(environment, said=print, destroys=unasked)
 
 
-def _exports(kept: Kept) -> list[str]:
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in kept.environment.items()]
+def _exports(instance: Instance) -> list[str]:
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in instance.environment.items()]
     return [f"unset {' '.join(UNSET)}", *lines]
 
 

@@ -31,24 +31,27 @@ def predict(
         Path | None, typer.Option(help="Write all answers to this .parquet, .csv or .jsonl file.")
     ] = None,
 ) -> None:
-    """Ask the live model about the rows of a file; a row that breaks the contract is refused with its reason.
+    """Predict the rows of a file with the live model; a row that breaks the contract is refused with its reason.
 
     Example: millrace predict rows.csv --output answers.parquet. Rows go in pieces of at most 1,000 through the
     prediction function; every predicted row has its decision's id, the order is the file's. A label is left out."""
     from console.actions import predict
     from console.cli.export import check_ending, export, json_line
     from millrace.contract.load import load_contract
-    from millrace.workload.declaration import workloads_folder
+    from millrace.tasks.catalogue import declare
+    from millrace.workload.load import load_workload, workloads_folder
 
     if output:
         check_ending(output)
-    place, names = find(stage, build, workload)
-    contract = load_contract(workloads_folder() / names.workload)
+    environment, names = find(stage, build, workload)
+    home = workloads_folder() / names.workload
+    contract = load_contract(home)
+    task = declare(load_workload(home).prediction, contract.label)
     with _readable(file) as path:
-        answers = predict.predict(place.client("lambda"), names.function("prediction"), path, contract)
-        rows = (asdict(answer) for answer in answers)
+        answers = predict.predict(environment.client("lambda"), names.function("prediction"), path, contract)
+        rows = (answer.row(task) for answer in answers)
         if output:
-            count = export(rows, output, predict.schema())
+            count = export(rows, output, predict.schema(task))
             print(f"{count:,} answers in {output}", file=sys.stderr)
         elif as_json:
             for row in rows:
@@ -96,7 +99,7 @@ def rollback(
     to: Annotated[str | None, typer.Option(help="Number of the version; without it the previous one.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Come back when the version is live.")] = False,
 ) -> None:
-    """Bring an earlier model version back through the release machine: probe, new fleet, alarms, pointers, audit.
+    """Release an earlier model version again: smoke test, new fleet, alarms, pointers, audit.
 
     Example: millrace rollback --reason "worse since Tuesday" --wait. No request fails meanwhile. Asked again without
     --to it brings back the version that was replaced."""
@@ -104,11 +107,11 @@ def rollback(
     from console.cli.watch import follow
     from millrace.errors import RunError
 
-    place, names = find(stage, build, workload)
-    started = roll_back(place, names, reason=reason, to=to)
+    environment, names = find(stage, build, workload)
+    started = roll_back(environment, names, reason=reason, to=to)
     if wait:
         try:
-            follow(place, names, started.execution, said=not as_json)
+            follow(environment, names, started.execution, said=not as_json)
         except RunError as error:
             raise RunError(f"version {started.replaced} serves on: {error}") from None
     if as_json:
@@ -123,12 +126,12 @@ def rollback(
 
 @contextmanager
 def _readable(file: str) -> Iterator[Path]:
-    """The file's path; what comes by the standard input is kept for as long as the block lasts."""
-    from millrace.errors import PlaceError
+    """The file's path; standard input is a temporary file while the block runs."""
+    from millrace.errors import EnvironmentNotFoundError
 
     if file != "-":
         if not Path(file).is_file():
-            raise PlaceError(f"{file}: expected a file, there is none")
+            raise EnvironmentNotFoundError(f"{file}: expected a file, there is none")
         yield Path(file)
         return
     with TemporaryDirectory() as folder:

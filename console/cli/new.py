@@ -46,12 +46,12 @@ def new(
     from datetime import UTC, datetime
 
     from console.cli.printing import show_json
-    from console.new.proposal import Asked, propose
+    from console.new.proposal import Choices, propose
     from console.new.source import read_source
     from console.new.writing import write
-    from millrace.workload.declaration import workloads_folder
+    from millrace.workload.load import workloads_folder
 
-    asked = Asked(
+    choices = Choices(
         name=name,
         label=label,
         positive=positive,
@@ -65,7 +65,7 @@ def new(
         owner=owner,
     )
     source = read_source(file, columns=_words(columns))
-    proposal = propose(source, asked, today=datetime.now(UTC).date())
+    proposal = propose(source, choices, today=datetime.now(UTC).date())
     folder = drops or build / "drops" / name
     written = write(proposal, file, workloads_folder(), folder, pieces=pieces, force=force)
     if as_json:
@@ -174,7 +174,7 @@ def _remarks(proposal: Proposal, written: Written) -> list[str]:
 
 
 def commands(name: str, written: Written) -> list[str]:
-    """What to type next, in order."""
+    """The next commands, in order."""
     folder = written.drops[0].parent
     return [
         "millrace up",

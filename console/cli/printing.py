@@ -1,4 +1,4 @@
-"""What a command prints: a table for people, JSON for programs."""
+"""Output of the commands: a table for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ WIDE = 250
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str) -> None:
-    """The rows as a table whose columns are the first row's, or as a JSON array; `nothing` says what it means that
-    there are none."""
+    """Print a table with the columns of the first row, or a JSON array; `nothing` replaces an empty table."""
     if as_json:
         show_json(list(rows))
         return
@@ -45,7 +44,7 @@ def show_json(value: Any) -> None:
 
 
 def plain(value: Any) -> str:
-    """The value as a person reads it; an empty word for what is not known."""
+    """The value as text for people; empty for None."""
     if value is None:
         return ""
     if isinstance(value, datetime):

@@ -1,8 +1,7 @@
-"""`millrace quarantine`, `decisions`, `cost`, `why`: what the system holds."""
+"""`millrace quarantine`, `decisions`, `cost`, `why`."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,9 +15,10 @@ import typer
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
+from console.pages.words import brief
 
 if TYPE_CHECKING:
-    from console.environment import Place
+    from console.environment import Environment
     from millrace.decisions.record import Decision
     from millrace.names import WorkloadNames
 
@@ -38,7 +38,7 @@ def quarantine(
     export: Annotated[Path | None, typer.Option(help="Write all to this .parquet, .csv or .jsonl file.")] = None,
     limit: Limit = 20,
 ) -> None:
-    """Show the rows that were refused: how many by reason, then reason, column, what was expected, what came, line.
+    """Show quarantined rows: how many by reason, then reason, column, expected and actual value, line.
 
     Example: millrace quarantine --drop week.csv. With --export the file also has the whole rows as they came, each as
     text in the column `raw`: a corrected drop needs the contract's columns."""
@@ -48,8 +48,8 @@ def quarantine(
 
     if export:
         check_ending(export)
-    place, names = find(stage, build, workload)
-    found = refused.find_rows(place, names, drop=drop, reason=reason)
+    environment, names = find(stage, build, workload)
+    found = refused.find_rows(environment, names, drop=drop, reason=reason)
     if export:
         count = write(map(asdict, found), export, refused.schema())
         print(f"{count:,} refused rows in {export}", file=sys.stderr)
@@ -77,22 +77,24 @@ def decisions(
     limit: Limit = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each decision.")] = False,
 ) -> None:
-    """Show predictions as they were made and kept: the newest day first; of lines with one id the last.
+    """Show stored predictions, the newest day first; of lines with the same id the last.
 
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
     from console.cli.export import json_line
     from console.queries.decisions import find_decision
-    from millrace.errors import PlaceError
+    from millrace.errors import EnvironmentNotFoundError
 
-    place, names = find(stage, build, workload)
+    environment, names = find(stage, build, workload)
     days = {"first": _day("--from", first), "last": _day("--to", last)}
     if id:
-        kept = find_decision(place, names, id, **days)
+        kept = find_decision(environment, names, id, **days)
         if kept is None:
-            raise PlaceError(f"--id: expected the id of a decision in the lake, got {id!r}, which no line has")
+            raise EnvironmentNotFoundError(
+                f"--id: expected the id of a decision in the lake, got {id!r}, which no line has"
+            )
         found: Iterator[Decision] = iter([kept.decision])
     else:
-        found = _decisions(place, names, days)
+        found = _decisions(environment, names, days)
     rows = (_decision_row(decision) for decision in (islice(found, limit) if limit else found))
     if as_json:
         for row in rows:
@@ -114,10 +116,10 @@ def cost(
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
     from console.queries.cost import find_cost
-    from millrace.workload.declaration import load_workload, workloads_folder
+    from millrace.workload.load import load_workload, workloads_folder
 
-    place, names = find(stage, build, workload)
-    found = find_cost(place, names, load_workload(workloads_folder() / names.workload), month=month)
+    environment, names = find(stage, build, workload)
+    found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
     if as_json:
         per_1000 = {"usd_per_1000": found.serving.usd_per_1000} if found.serving else {}
         document = asdict(found)
@@ -168,9 +170,9 @@ def why(
             {
                 "": MARKS[link.state],
                 "link": link.what,
-                "id": _brief(link.identity),
+                "id": brief(link.identity),
                 "sha-256": (link.digest or "")[:12],
-                "detail": _brief(link.detail),
+                "detail": brief(link.detail),
             }
             for link in links
         ]
@@ -180,31 +182,24 @@ def why(
         raise typer.Exit(1)
 
 
-def _brief(text: str) -> str:
-    """Buckets, accounts and the ends of version ids are left to --json."""
-    text = re.sub(r"s3://[^/]+/", "", text)
-    text = re.sub(r"arn:aws:sagemaker:[^:]*:\d*:", "", text)
-    return re.sub(r"(\?versionId=.{8}).*", r"\1…", text)
-
-
 def _short(row: Any) -> dict[str, Any]:
     where = {"drop": row.drop, "line": row.line, "reason": row.reason}
     return where | {"column": row.column, "expected": row.expected, "got": row.got}
 
 
 def _day(option: str, text: str) -> date | None:
-    from millrace.errors import PlaceError
+    from millrace.errors import EnvironmentNotFoundError
 
     try:
         return date.fromisoformat(text) if text else None
     except ValueError:
-        raise PlaceError(f"{option}: expected a day as 1997-05-01, got {text!r}") from None
+        raise EnvironmentNotFoundError(f"{option}: expected a day as 1997-05-01, got {text!r}") from None
 
 
-def _decisions(place: Place, names: WorkloadNames, days: dict[str, date | None]) -> Iterator[Decision]:
+def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, date | None]) -> Iterator[Decision]:
     from console.queries.decisions import find_days
 
-    for day in find_days(place, names, **days):
+    for day in find_days(environment, names, **days):
         if day.unreadable:
             print(f"{day.day}: {day.unreadable} lines are no decisions", file=sys.stderr)
         yield from chain(reversed(day.decisions))
@@ -214,9 +209,7 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
     return {
         "id": decision.id,
         "event_time": decision.event_time,
-        "value": decision.output.value,
-        "probability": decision.output.probability,
-        "confidence": decision.output.confidence,
+        **decision.output,
         "model_version": decision.model_version,
         "phase": decision.phase,
         "fallback": decision.fallback,

@@ -1,4 +1,4 @@
-"""One run as a person reads it."""
+"""Output of `millrace show`."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from rich.text import Text
 from console.cli.printing import plain
 from console.queries.history import Step
 from console.queries.run_logs import Log, plainly
-from console.queries.runs import SHORT, Told
+from console.queries.runs import SHORT, RunDetail
 
 STYLES = {"succeeded": "green", "failed": "bold red", "caught": "yellow", "stopped": "red", "running": "cyan"}
 CUT = 2_000
 """Characters of an input or output that are shown; `--json` shows all."""
 
 
-def show_told(told: Told, broken: Step | None, log: Log | None) -> None:
+def show_run(detail: RunDetail, broken: Step | None, log: Log | None) -> None:
     """Print the run, its states, its failure and the log of the step that made it fail."""
     console = Console(soft_wrap=True)
-    _head(console, told)
-    console.print(_steps(told.steps))
-    if told.run.status not in ("RUNNING", "SUCCEEDED"):
-        _failure(console, told, broken)
+    _head(console, detail)
+    console.print(_steps(detail.steps))
+    if detail.run.status not in ("RUNNING", "SUCCEEDED"):
+        _failure(console, detail, broken)
     if log is not None:
         _log(console, log)
-    for title, value in (("input", told.input), ("output", told.output)):
+    for title, value in (("input", detail.input), ("output", detail.output)):
         if value is not None:
             _titled(console, title, _cut(json.dumps(value, indent=1)))
-    if told.redrivable:
-        _titled(console, "what now", f"millrace rerun {told.run.name[:SHORT]} goes on from the step that failed")
+    if detail.redrivable:
+        _titled(console, "what now", f"millrace rerun {detail.run.name[:SHORT]} goes on from the step that failed")
 
 
-def _head(console: Console, told: Told) -> None:
-    run = told.run
+def _head(console: Console, detail: RunDetail) -> None:
+    run = detail.run
     took = f", {run.seconds:.1f} s" if run.seconds is not None else ""
     redrives = f", redriven {run.redrives} times" if run.redrives > 1 else ", redriven once" if run.redrives else ""
     console.print(Text.assemble((f"{run.machine} {run.name}", "bold"), f"  {run.status}", (redrives, "yellow")))
-    console.print(Text(f"{plain(run.started)}{took}" + (f", {told.about}" if told.about else "")))
-    if told.parent:
-        console.print(Text(f"because of {_short(told.parent)}"))
-    for child in told.children:
+    console.print(Text(f"{plain(run.started)}{took}" + (f", {detail.about}" if detail.about else "")))
+    if detail.parent:
+        console.print(Text(f"because of {_short(detail.parent)}"))
+    for child in detail.children:
         console.print(Text(f"caused {_short(child)}"))
 
 
@@ -70,13 +70,13 @@ def _steps(steps: list[Step]) -> Table:
     return table
 
 
-def _failure(console: Console, told: Told, broken: Step | None) -> None:
-    error = told.error or (broken.error if broken else "") or told.run.status
+def _failure(console: Console, detail: RunDetail, broken: Step | None) -> None:
+    error = detail.error or (broken.error if broken else "") or detail.run.status
     where = f" in {broken.name}" if broken else ""
-    cause = told.cause or (broken.cause if broken else "")
+    cause = detail.cause or (broken.cause if broken else "")
     _titled(console, f"{error}{where}", _cut(_readable(cause)), style="bold red")
-    if told.why_not_redrivable:
-        console.print(Text(f"not redrivable: {told.why_not_redrivable}"))
+    if detail.why_not_redrivable:
+        console.print(Text(f"not redrivable: {detail.why_not_redrivable}"))
 
 
 def _readable(cause: str) -> str:
@@ -91,10 +91,9 @@ def _readable(cause: str) -> str:
 
 
 def _log(console: Console, log: Log) -> None:
-    place = f"{log.group} {log.stream}".strip()
     if not log.group:
         return
-    _titled(console, f"log {place}", "" if log.lines else "no lines")
+    _titled(console, f"log {log.group} {log.stream}".strip(), "" if log.lines else "no lines")
     for line in log.lines:
         console.print(Text.assemble((f"{line.at:%H:%M:%S} ", "dim"), plainly(line.text)))
 

@@ -10,8 +10,8 @@ from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 
 if TYPE_CHECKING:
-    from console.environment import Place
-    from console.queries.runs import Run, Told
+    from console.environment import Environment
+    from console.queries.runs import Run, RunDetail
     from millrace.names import WorkloadNames
 
 RunName = Annotated[
@@ -38,11 +38,11 @@ def runs(
 
     Example: millrace runs --machine train --status failed"""
     from console.cli.printing import show_rows
-    from console.queries.run_title import about
+    from console.queries.run_title import run_title
     from console.queries.runs import input_of, list_runs, short_names
 
-    place, names = find(stage, build, workload)
-    states = place.client("stepfunctions")
+    environment, names = find(stage, build, workload)
+    states = environment.client("stepfunctions")
     found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit)
     short = short_names(found)
     rows = [
@@ -52,7 +52,7 @@ def runs(
             "status": run.status,
             "started": run.started,
             "seconds": None if run.seconds is None else round(run.seconds, 1),
-            "about": about(names, run.machine, input_of(states, run.arn)),
+            "about": run_title(names, run.machine, input_of(states, run.arn)),
             "redrives": run.redrives,
             **({"arn": run.arn} if json else {}),
         }
@@ -71,24 +71,24 @@ def show(
     json: Json,
     lines: Annotated[int, typer.Option(min=0, help="So many lines of the log at most.")] = 50,
 ) -> None:
-    """Tell all of one run: its states in order, its failure with the log of the failed step, input, output, family.
+    """Describe one run: its states, its failure with the log of the failed step, input, output, parent and children.
 
     Example: millrace show 93a5562f"""
     from console.cli.printing import show_json
-    from console.cli.run_details import show_told
+    from console.cli.run_details import show_run
     from console.queries.history import failed_step
     from console.queries.run_logs import read_log
-    from console.queries.runs import find_run, tell
+    from console.queries.runs import describe_run, find_run
 
-    place, names = find(stage, build, workload)
-    states = place.client("stepfunctions")
-    told = tell(states, names, find_run(states, names, run))
-    broken = failed_step(told.steps) if told.run.status in ("FAILED", "TIMED_OUT", "ABORTED") else None
-    log = read_log(place.client("logs"), broken, most=lines) if broken and lines else None
+    environment, names = find(stage, build, workload)
+    states = environment.client("stepfunctions")
+    detail = describe_run(states, names, find_run(states, names, run))
+    broken = failed_step(detail.steps) if detail.run.status in ("FAILED", "TIMED_OUT", "ABORTED") else None
+    log = read_log(environment.client("logs"), broken, most=lines) if broken and lines else None
     if json:
-        show_json(_document(told, log))
+        show_json(_document(detail, log))
     else:
-        show_told(told, broken, log)
+        show_run(detail, broken, log)
 
 
 def rerun(
@@ -105,30 +105,30 @@ def rerun(
     ] = False,
     wait: Wait = False,
 ) -> None:
-    """Let a failed run go on from the step that failed (a redrive), or start one anew with the same input.
+    """Redrive a failed run from the step that failed, or start a new run with the same input.
 
     Example: millrace rerun 93a5562f --wait"""
     from console.actions.redrive import redrive, start_again
     from console.queries.runs import find_run
 
-    place, names = find(stage, build, workload)
-    states = place.client("stepfunctions")
+    environment, names = find(stage, build, workload)
+    states = environment.client("stepfunctions")
     found = find_run(states, names, run)
     done = start_again(states, found) if new else redrive(states, found, keep_definition=keep_definition)
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
-    _end(place, names, find_run(states, names, done.arn), how=done.how, wait=wait, as_json=json)
+    _end(environment, names, find_run(states, names, done.arn), how=done.how, wait=wait, as_json=json)
 
 
 def train(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
-    """Start a training now; its gates decide about the model, the month's budget about its start.
+    """Start a training now; the month's budget decides whether it starts, its gates whether the model is registered.
 
     Example: millrace train --wait"""
     _start("train", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
 
 
 def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
-    """Ask for a retraining; the guard weighs cool-down, budget and new labels first, a refusal is recorded.
+    """Request a retraining; the guard checks cool-down, budget and new labels first and records a refusal.
 
     Example: millrace retrain --wait"""
     _start("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)
@@ -139,29 +139,31 @@ def _start(machine: str, workload: str, stage: str, build: Any, *, as_of: str, w
     from console.cli.watch import when
 
     moment = when(as_of, "--as-of")
-    place, names = find(stage, build, workload)
-    run = start(place.client("stepfunctions"), names, machine, as_of=moment)
-    _end(place, names, run, how="started", wait=wait, as_json=as_json)
+    environment, names = find(stage, build, workload)
+    run = start(environment.client("stepfunctions"), names, machine, as_of=moment)
+    _end(environment, names, run, how="started", wait=wait, as_json=as_json)
 
 
-def _end(place: Place, names: WorkloadNames, run: Run, *, how: str, wait: bool, as_json: bool) -> None:
-    """Say what was started and, when asked, follow it to the end of all that it causes."""
+def _end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, wait: bool, as_json: bool) -> None:
+    """Print the started run and, with `wait`, follow it and the runs that it causes to their ends."""
     from console.cli.printing import show_json
     from console.cli.watch import follow
 
     if not as_json:
         typer.echo(f"{run.machine} {run.name} {how}")
-    found = follow(place, names, run.arn, said=not as_json) if wait else []
+    found = follow(environment, names, run.arn, said=not as_json) if wait else []
     if as_json:
-        ended = [{"machine": told.run.machine, "arn": told.run.arn, "status": told.run.status} for told in found]
+        ended = [
+            {"machine": detail.run.machine, "arn": detail.run.arn, "status": detail.run.status} for detail in found
+        ]
         show_json({"machine": run.machine, "run": run.name, "arn": run.arn, "how": how, "ended": ended})
 
 
-def _document(told: Told, log: Any) -> dict[str, Any]:
+def _document(detail: RunDetail, log: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
-    document = asdict(told)
-    document["run"]["seconds"] = told.run.seconds
-    for step, read in zip(document["steps"], told.steps, strict=True):
+    document = asdict(detail)
+    document["run"]["seconds"] = detail.run.seconds
+    for step, read in zip(document["steps"], detail.steps, strict=True):
         step["seconds"] = read.seconds
     return {**document, "log": asdict(log) if log else None}

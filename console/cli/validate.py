@@ -43,11 +43,11 @@ def _findings(candidate: str, workload: str, stage: str, build: Path) -> tuple[F
     """An archive is looked at wherever it lies; only a package needs an environment."""
     import boto3
 
-    from console.environment import Place
+    from console.environment import Environment
     from console.local_cloud.local_cloud import PLATFORM
     from console.queries.model_validation import validate_archive, validate_package
 
     if candidate.endswith(".tar.gz"):
-        names = Place(platform=PLATFORM, client=boto3.client).names(workload)
+        names = Environment(platform=PLATFORM, client=boto3.client).names(workload)
         return validate_archive(Path(candidate), names.workload)
     return validate_package(*find(stage, build, workload), candidate)

@@ -1,4 +1,4 @@
-"""What a person sees while a command waits for runs: one line of what is going on, a line for each that has ended."""
+"""Output while a command waits for runs: a status line, and a line for each run that has ended."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from console.environment import Place
-from console.queries.runs import SHORT, Told
+from console.environment import Environment
+from console.queries.runs import SHORT, RunDetail
 from console.queries.watch import Follower
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
@@ -22,43 +22,45 @@ LOCAL_POLL_S, LOCAL_GRACE_S = 0.2, 2.0
 
 
 @contextmanager
-def follower(place: Place, names: WorkloadNames) -> Iterator[Follower]:
-    """A follower whose line stands on the terminal while the block runs; nothing where there is no terminal."""
-    states = place.client("stepfunctions")
+def _follower(environment: Environment, names: WorkloadNames) -> Iterator[Follower]:
+    """A follower with a status line on the terminal, if there is one, while the block runs."""
+    states = environment.client("stepfunctions")
     console = Console(stderr=True)
     with console.status("") as status:
         moving = (lambda line: status.update(Text(line))) if console.is_terminal else lambda _: None
-        if place.platform.stage == "local":
+        if environment.platform.stage == "local":
             yield Follower(states=states, names=names, moving=moving, poll_s=LOCAL_POLL_S, grace_s=LOCAL_GRACE_S)
         else:
             yield Follower(states=states, names=names, moving=moving)
 
 
-def follow(place: Place, names: WorkloadNames, arn: str, *, said: bool, intake: bool = False) -> list[Told]:
-    """The run and what it caused, when all have ended, each told on stderr where `said`.
+def follow(
+    environment: Environment, names: WorkloadNames, arn: str, *, said: bool, intake: bool = False
+) -> list[RunDetail]:
+    """The run and those that it caused, when all have ended; each is a line on stderr if `said`.
 
     Raises RunError when one of them did not succeed."""
-    found: list[Told] = []
-    with follower(place, names) as looking:
+    found: list[RunDetail] = []
+    with _follower(environment, names) as follower:
         if intake:
-            looking.wait_for(arn, limit_s=INTAKE_S)
-        for told in looking.follow(arn):
-            found.append(told)
+            follower.wait_for(arn, limit_s=INTAKE_S)
+        for detail in follower.follow(arn):
+            found.append(detail)
             if said:
-                typer.echo(line_of(told), err=True)
-    bad = [told for told in found if told.run.status != "SUCCEEDED"]
+                typer.echo(line_of(detail), err=True)
+    bad = [detail for detail in found if detail.run.status != "SUCCEEDED"]
     if bad:
-        look = ", ".join(f"`millrace show {told.run.name[:SHORT]}`" for told in bad)
+        look = ", ".join(f"`millrace show {detail.run.name[:SHORT]}`" for detail in bad)
         raise RunError(f"{len(bad)} of {len(found)} runs did not succeed: look with {look}")
     return found
 
 
-def line_of(told: Told) -> str:
+def line_of(detail: RunDetail) -> str:
     """`train 93a5562f (alarm): SUCCEEDED, 19.4 s`."""
-    run = told.run
-    subject = f" ({told.about})" if told.about else ""
+    run = detail.run
+    subject = f" ({detail.about})" if detail.about else ""
     took = f", {run.seconds:.1f} s" if run.seconds is not None else ""
-    why = f", {told.error}" if told.error else ""
+    why = f", {detail.error}" if detail.error else ""
     return f"{run.machine} {run.name[:SHORT]}{subject}: {run.status}{took}{why}"
 
 

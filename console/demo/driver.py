@@ -1,10 +1,11 @@
-"""What the people around the system do: drop files, ask for predictions, move the clock. Nothing else."""
+"""The actions of people in the demo: drop files, request predictions, move the clock. Nothing else."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -12,33 +13,32 @@ from pathlib import Path
 from typing import Any
 
 from console.demo.months import HISTORY, Month, file_to_score, months
-from console.demo.steps import Noted, Step
-from console.local_cloud.local_cloud import Desk
+from console.demo.steps import Step
+from console.local_cloud.local_cloud import LocalCloud
 from millrace.names import WorkloadNames
 
 REST_S = 90.0
-"""The longest that any one thing may take before the demo gives up."""
+"""Seconds after an action within which the cloud must be idle again."""
 START = datetime.fromisoformat("1997-01-01T08:00:00+00:00")
-"""When the cloud's clock begins."""
-Deed = tuple[str, Callable[[], None]]
-"""What somebody does, in a few words, and the doing."""
+"""The cloud's clock at the start."""
+Action = tuple[str, Callable[[], None]]
+"""(description, action)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One call for predictions and what came back, without the predictions themselves."""
+    """One call for predictions, without the predictions themselves."""
 
-    deed: str
-    """Id of the step that it belongs to."""
     month: str
+    """`1997-05`."""
     day: date
     """Of its rows."""
     rows: int
     fallback: int
-    """Rows that no model answered."""
+    """Rows answered by the fallback."""
     rejected: int
     versions: tuple[str, ...]
-    """Of the models that answered."""
+    """Model versions that answered."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"day": self.day.isoformat(), "versions": list(self.versions)}
@@ -46,19 +46,17 @@ class Answer:
 
 @dataclass(kw_only=True)
 class Driver:
-    """The deeds of one demo, in order."""
+    """The actions of one demo, in order."""
 
-    desk: Desk
+    cloud: LocalCloud
     names: WorkloadNames
     sample: Path
     said: Callable[[str], None]
-    """Told of each finished chapter."""
+    """Called with a line for each finished chapter."""
     moving: Callable[[str, Sequence[str]], None] = lambda _chapter, _moving: None
-    """Told what is going on: the chapter and what still moves."""
-    deeds: list[Step] = field(default_factory=list)
+    """Called with the chapter and what still runs."""
+    actions: list[Step] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
-    noted: list[Noted] = field(default_factory=list)
-    """Both clocks, before each deed and after each move."""
     begin: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
@@ -76,14 +74,14 @@ class Driver:
         self._chapter("The half-yearly retraining falls due", [("an hour passes", lambda: self._clock(schedule))])
 
     def elapsed_s(self) -> float:
-        """Seconds on the wall since the first deed could be done."""
+        """Wall-clock seconds since the driver was made."""
         return time.monotonic() - self.begin
 
     def _drop_all(self, history: list[Month]) -> None:
         for month in history:
             self._put("training", f"{month.name}.parquet", month.drop())
 
-    def _month(self, month: Month) -> list[Deed]:
+    def _month(self, month: Month) -> list[Action]:
         days = list(month.days())
         middle = month.first + timedelta(days=14)
         until = sum(day[0]["timestamp"] < f"{middle:%Y-%m-%d}" for day in days)
@@ -95,37 +93,36 @@ class Driver:
             ("the next 1st, monitor", lambda: self._clock(month.next_first + timedelta(hours=6))),
         ]
 
-    def _chapter(self, title: str, deeds: Sequence[Deed]) -> None:
-        """Do the deeds; after each, wait until everything that follows from it has come to rest."""
+    def _chapter(self, title: str, actions: Sequence[Action]) -> None:
+        """Do the actions; after each, wait until the cloud is idle."""
         begin = self.elapsed_s()
-        for words, do in deeds:
-            doing = f"{title} ({words})" if len(deeds) > 1 else title
+        for words, do in actions:
+            doing = f"{title} ({words})" if len(actions) > 1 else title
             self.moving(doing, ())
             do()
-            self.desk.wait(timeout_s=REST_S, told=partial(self.moving, doing))
+            self.cloud.wait(timeout_s=REST_S, busy=partial(self.moving, doing))
         self.said(f"{title}, {self.elapsed_s() - begin:.1f} s")
 
     def _put(self, feed: str, name: str, body: bytes) -> None:
         bucket, key = self.names.platform.bucket("landing"), f"{self.names.workload}/{feed}/{name}"
-        note = self._note()
-        version = self.desk.client("s3").put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
-        self._did("put", f"put {feed}/{name}", f"s3://{bucket}/{key}?versionId={version}", note)
+        with self._step("put", f"put {feed}/{name}") as done:
+            version = self.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
+            done(f"s3://{bucket}/{key}?versionId={version}")
 
     def _predict(self, month: str, days: list[list[dict[str, Any]]]) -> None:
         """A day of rows per call, in the published order."""
-        client, note = self.desk.client("lambda"), self._note()
-        first, last = days[0][0]["timestamp"][:10], days[-1][0]["timestamp"][:10]
-        deed = f"predictions:{first}"
-        self.answers += [self._ask(client, deed, month, rows) for rows in days]
-        self._did("predictions", f"predictions {first} to {last}", deed, note, outcome=f"{sum(map(len, days)):,} rows")
+        client, first, last = self.cloud.client("lambda"), days[0][0]["timestamp"][:10], days[-1][0]["timestamp"][:10]
+        outcome = f"{sum(map(len, days)):,} rows"
+        with self._step("predictions", f"predictions {first} to {last}", outcome) as done:
+            self.answers += [self._request(client, month, rows) for rows in days]
+            done(f"predictions:{first}")
 
-    def _ask(self, client: Any, deed: str, month: str, rows: list[dict[str, Any]]) -> Answer:
+    def _request(self, client: Any, month: str, rows: list[dict[str, Any]]) -> Answer:
         answer = client.invoke(FunctionName=self.names.function("prediction"), Payload=json.dumps({"rows": rows}))
         said = json.load(answer["Payload"])
         if "FunctionError" in answer or len(said.get("predictions", [])) + len(said.get("rejected", [])) != len(rows):
             raise RuntimeError(f"prediction: expected an answer for each of {len(rows)} rows, got {said}")
         return Answer(
-            deed=deed,
             month=month,
             day=datetime.fromisoformat(rows[0]["timestamp"]).date(),
             rows=len(rows),
@@ -135,27 +132,23 @@ class Driver:
         )
 
     def _clock(self, to: datetime) -> None:
-        note = self._note()
-        self.desk.move_clock(to)
-        self.noted.append(Noted(wall_s=note.wall_s, cloud=to))
-        self._did("clock", f"clock to {to:%Y-%m-%d %H:%M}", to.isoformat(), note)
+        with self._step("clock", f"clock to {to:%Y-%m-%d %H:%M}") as done:
+            self.cloud.move_clock(to)
+            done(to.isoformat())
 
-    def _note(self) -> Noted:
-        note = Noted(wall_s=self.elapsed_s(), cloud=self.desk.now())
-        self.noted.append(note)
-        return note
-
-    def _did(self, kind: str, subject: str, step_id: str, note: Noted, outcome: str = "") -> None:
-        self.deeds.append(
+    @contextmanager
+    def _step(self, kind: str, subject: str, outcome: str = "") -> Iterator[Callable[[str], None]]:
+        """Records the action with its duration; the block calls the value with the action's id."""
+        started, begin = self.cloud.now(), self.elapsed_s()
+        yield lambda step_id: self.actions.append(
             Step(
                 kind=kind,
                 subject=subject,
                 outcome=outcome,
                 id=step_id,
                 status="DONE",
-                seconds=self.elapsed_s() - note.wall_s,
+                seconds=self.elapsed_s() - begin,
                 caused_by=None,
-                started=note.cloud,
-                at_s=note.wall_s,
+                started=started,
             )
         )

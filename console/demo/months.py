@@ -1,4 +1,4 @@
-"""The shipped sample cut into what a business would send: drops, a file to score, days to predict, labels."""
+"""The sample data cut into months: drops, a file to score, days to predict, labels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Month:
         return datetime.fromisoformat(f"{year + month // 12}-{month % 12 + 1:02}-01T00:00:00+00:00")
 
     def days(self) -> Iterator[list[dict[str, Any]]]:
-        """The rows of each published day without their label; 4 May 1997 comes twice."""
+        """The rows of each published day without their label; 4 May 1997 is in the source twice."""
         features = self.rows.drop_columns(["class"])
         for start in range(0, self.rows.num_rows, ROWS_A_DAY):
             rows = features.slice(start, ROWS_A_DAY).to_pylist()
@@ -50,7 +50,7 @@ class Month:
         return _parquet(self.rows)
 
     def labels(self) -> bytes:
-        """What was true: time and class, as a CSV file."""
+        """The labels, time and class, as a CSV file."""
         lines = [f"{row['timestamp'].isoformat()},{row['class']}" for row in self.rows.to_pylist()]
         return "\n".join(["timestamp,class", *lines, ""]).encode()
 

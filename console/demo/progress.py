@@ -1,6 +1,6 @@
-"""What the person at the terminal sees: one calm line, a line per finished chapter, the story at the end.
+"""Output of the demo on the terminal: a status line, a line for each finished chapter, the timeline at the end.
 
-Without a terminal (a log of CI) only the finished lines and the story are printed."""
+Without a terminal (a log of CI) there is no status line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from console.pages.story import Happening, Story, Tone
+from console.pages.timeline import TimelineEntry, Tone
 
 WIDTH = 110
 BESIDE = 4
@@ -23,7 +23,7 @@ BESIDE = 4
 STYLES: dict[Tone, str] = {"good": "green", "bad": "red", "watch": "yellow", "plain": ""}
 SHAPES: dict[Tone, str] = {"good": "●", "bad": "▲", "watch": "◆", "plain": "·"}
 MOVING = re.compile(r"^(?:execution \S+:execution:\S+-(\w+):\S+|(\w+ job) .*|(endpoint) .*)$")
-"""Of what the cloud says that moves, what a person wants to know."""
+"""The part of a running task's name that is shown: the machine, the kind of job, `endpoint`."""
 
 
 @dataclass(kw_only=True)
@@ -36,7 +36,7 @@ class Progress:
 
     @contextmanager
     def watched(self, first: str) -> Iterator[Progress]:
-        """While the block runs, the line of what is going on stands below what was printed."""
+        """In the block, a status line is shown below the printed lines."""
         with self.console.status(Text(first)) as status:
             self._status = status
             yield self
@@ -50,7 +50,7 @@ class Progress:
         self.console.print(Text.assemble((f"{self.elapsed_s():6.1f} s  ", "dim"), line))
 
     def moving(self, chapter: str, moving: Sequence[str]) -> None:
-        """Something is going on."""
+        """Shows what still runs."""
         if self._status:
             line = Text.assemble(chapter, (f"  {plainly(moving)}", "dim"))
             line.truncate(self.console.width - BESIDE, overflow="ellipsis")
@@ -58,35 +58,33 @@ class Progress:
 
 
 def plainly(moving: Sequence[str]) -> str:
-    """What moves in a few words, each once and in a steady order: `train, training job`."""
+    """Running tasks, each once and sorted: `train, training job`."""
     found = {match[match.lastindex or 0] for line in moving if (match := MOVING.match(line))}
     return ", ".join(sorted(found)) or ("events" if moving else "")
 
 
-def told(story: Story, *, width: int = WIDTH) -> Table:
-    """The story as a table of `width` columns."""
-    made = Table(title="What happened", title_justify="left", title_style="bold", width=width, pad_edge=False, box=None)
-    made.add_column("", width=10, style="dim", no_wrap=True)
-    made.add_column("", width=1)
-    made.add_column("", ratio=1)
-    made.add_column("because of", width=26, style="dim")
-    made.add_column("took", justify="right", width=7, style="dim", no_wrap=True)
-    day = ""
-    for happening in story.happenings:
-        made.add_row(*_row(happening, day))
-        day = _day(happening)
-    return made
+def timeline_table(entries: Sequence[TimelineEntry], *, width: int = WIDTH) -> Table:
+    """The timeline as a table of `width` columns; a day is shown once."""
+    table = Table(
+        title="What happened", title_justify="left", title_style="bold", width=width, pad_edge=False, box=None
+    )
+    table.add_column("", width=10, style="dim", no_wrap=True)
+    table.add_column("", width=1)
+    table.add_column("", ratio=1)
+    table.add_column("because of", width=26, style="dim")
+    table.add_column("took", justify="right", width=7, style="dim", no_wrap=True)
+    before = ""
+    for entry in entries:
+        day = f"{entry.at:%Y-%m-%d}"
+        table.add_row(*_row(entry, "" if day == before else day))
+        before = day
+    return table
 
 
-def _row(happening: Happening, day: str) -> tuple[str, Text, Text, Text, str]:
-    style = STYLES[happening.tone]
-    what = Text(happening.what, style=f"bold {style}".strip())
-    if happening.detail:
-        what.append(f"\n{happening.detail}", style="not bold default")
-    took = f"{happening.seconds:.1f} s" if happening.seconds else ""
-    shown = "" if _day(happening) == day else _day(happening)
-    return shown, Text(SHAPES[happening.tone], style=style), what, Text(happening.because), took
-
-
-def _day(happening: Happening) -> str:
-    return f"{happening.at:%Y-%m-%d}"
+def _row(entry: TimelineEntry, day: str) -> tuple[str, Text, Text, Text, str]:
+    style = STYLES[entry.tone]
+    what = Text(entry.what, style=f"bold {style}".strip())
+    if entry.detail:
+        what.append(f"\n{entry.detail}", style="not bold default")
+    took = f"{entry.seconds:.1f} s" if entry.seconds else ""
+    return day, Text(SHAPES[entry.tone], style=style), what, Text(entry.because), took

@@ -1,1 +1,1 @@
-"""What a newcomer needs on this machine and in the account, and what is missing."""
+"""Checks of this machine and of the account against what the templates need."""

@@ -1,4 +1,4 @@
-"""What one look of the doctor comes to."""
+"""The result of one check of the doctor."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Verdict = Literal["ok", "missing", "unknown"]
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One thing that must be there."""
+    """One requirement and whether it is met."""
 
     name: str
     needed: str
     found: str
     verdict: Verdict
     advice: str
-    """What to do; empty when there is nothing to do."""
+    """The remedy; empty when none is needed."""

@@ -1,4 +1,4 @@
-"""What a newcomer needs on this machine and in the account, and what is missing."""
+"""Checks of this machine and of the account: requirements that are met, missing or unknown."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from console.doctor.check import Check, Verdict
 from console.doctor.quotas import check_quotas
-from console.doctor.required_quotas import instance_needs
-from console.environment import Place, find_place
+from console.doctor.required_quotas import required_instances
+from console.environment import Environment, find_environment
 from millrace.errors import MillraceError
 from millrace.names import Platform, WorkloadNames
 from millrace.workload.declaration import Workload
@@ -45,7 +45,7 @@ LIBRARIES = {
     "torch": "jobs",
     "onnxruntime": "jobs",
 }
-"""What must be installed, and the extra that brings it."""
+"""Packages that must be installed, by the extra that installs them."""
 
 
 def examine(stage: str, build: Path, workloads: Sequence[Workload], *, repository: Path) -> Iterator[Check]:
@@ -87,14 +87,14 @@ def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
         probe.bind(("127.0.0.1", 0))
         yield _check("ports", "a free one on loopback", f"{probe.getsockname()[1]}", good=True)
     try:
-        place = find_place("local", build)
-        url = str(place.client("sts").meta.endpoint_url)
+        environment = find_environment("local", build)
+        url = str(environment.client("sts").meta.endpoint_url)
         with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=2):
             yield _check("local cloud", "up", url, good=True)
     except (MillraceError, OSError) as error:
         yield _check("local cloud", "up", str(error), good=False, advice="millrace up")
         return
-    yield from _stacks(place, workloads)
+    yield from _stacks(environment, workloads)
     yield Check(
         name="quotas",
         needed="-",
@@ -119,16 +119,16 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload], repository:
     if not region or keys is None:
         return
     try:
-        place = find_place(stage, build)
+        environment = find_environment(stage, build)
     except (ClientError, BotoCoreError, MillraceError) as error:
         yield _check("credentials", "that AWS takes", str(error), good=False, advice="sign in again")
         return
-    yield from _told("clock", lambda: _clock(place))
-    yield from _told("bootstrap stack", lambda: _bootstrap(place))
-    yield from _images(place.platform, repository)
-    yield from _told("stacks", lambda: _stacks(place, workloads))
-    yield from _told("IAM roles", lambda: _roles(place, len(workloads)))
-    yield from check_quotas(place.client("service-quotas"), instance_needs(workloads, stage))
+    yield from _describe("clock", lambda: _clock(environment))
+    yield from _describe("bootstrap stack", lambda: _bootstrap(environment))
+    yield from _images(environment.platform, repository)
+    yield from _describe("stacks", lambda: _stacks(environment, workloads))
+    yield from _describe("IAM roles", lambda: _roles(environment, len(workloads)))
+    yield from check_quotas(environment.client("service-quotas"), required_instances(workloads, stage))
 
 
 def _cdk(build: Path) -> Check:
@@ -138,7 +138,7 @@ def _cdk(build: Path) -> Check:
     return _check("cdk", "installed", found or "not installed", good=bool(found), advice="make setup")
 
 
-def _told(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+def _describe(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     """The look's checks; where AWS refuses it, that."""
     try:
         yield from look()
@@ -148,23 +148,23 @@ def _told(name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
         )
 
 
-def _clock(place: Place) -> Iterator[Check]:
+def _clock(environment: Environment) -> Iterator[Check]:
     """By the date of AWS's answer: requests are signed with this machine's time."""
-    headers = place.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
+    headers = environment.client("sts").get_caller_identity()["ResponseMetadata"]["HTTPHeaders"]
     skew_s = abs((datetime.now(UTC) - parsedate_to_datetime(headers["date"])).total_seconds())
     yield _check(
         "clock", f"within {SKEW_S} s", f"{skew_s:.0f} s off", good=skew_s <= SKEW_S, advice="set the clock by NTP"
     )
 
 
-def _bootstrap(place: Place) -> Iterator[Check]:
-    client = place.client("ssm")
+def _bootstrap(environment: Environment) -> Iterator[Check]:
+    client = environment.client("ssm")
     try:
         found = int(client.get_parameter(Name=BOOTSTRAP)["Parameter"]["Value"])
     except client.exceptions.ParameterNotFound:
         found = 0
     said = f"version {found}" if found else "not there"
-    advice = f"cdk bootstrap -c stage={place.platform.stage}"
+    advice = f"cdk bootstrap -c stage={environment.platform.stage}"
     yield _check(
         "bootstrap stack", f"version >= {BOOTSTRAP_VERSION}", said, good=found >= BOOTSTRAP_VERSION, advice=advice
     )
@@ -179,16 +179,16 @@ def _images(platform: Platform, repository: Path) -> Iterator[Check]:
         yield _check(f"image {image}", "a digest in cdk.json", digest[:19] or "none", good=bool(digest), advice=advice)
 
 
-def _stacks(place: Place, workloads: Sequence[Workload]) -> Iterator[Check]:
+def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
     """The platform's stack, and how many each workload has."""
-    pages = place.client("cloudformation").get_paginator("describe_stacks").paginate()
+    pages = environment.client("cloudformation").get_paginator("describe_stacks").paginate()
     found = {stack["StackName"]: stack["StackStatus"] for page in pages for stack in page["Stacks"]}
-    platform, stage = f"{place.platform.prefix}-platform", place.platform.stage
+    platform, stage = f"{environment.platform.prefix}-platform", environment.platform.stage
     deploy = "millrace up" if stage == "local" else f"cdk deploy {platform} -c stage={stage}"
     status = found.get(platform, "not there")
     yield _check("platform stack", "deployed", status, good=status in GOOD, advice=deploy)
     for workload in workloads:
-        prefix = f"{WorkloadNames(platform=place.platform, workload=workload.name).prefix}-"
+        prefix = f"{WorkloadNames(platform=environment.platform, workload=workload.name).prefix}-"
         mine = {name: status for name, status in found.items() if name.startswith(prefix)}
         bad = [f"{name}: {status}" for name, status in mine.items() if status not in GOOD]
         said = ", ".join(bad) if bad else f"{len(mine)} stacks"
@@ -196,9 +196,9 @@ def _stacks(place: Place, workloads: Sequence[Workload]) -> Iterator[Check]:
         yield _check(f"stacks of {workload.name}", "deployed", said, good=bool(mine) and not bad, advice=advice)
 
 
-def _roles(place: Place, workloads: int) -> Iterator[Check]:
-    """An account has room for a thousand, unless others filled it."""
-    summary: dict[str, Any] = place.client("iam").get_account_summary()["SummaryMap"]
+def _roles(environment: Environment, workloads: int) -> Iterator[Check]:
+    """The quota of roles of an account is 1,000 by default."""
+    summary: dict[str, Any] = environment.client("iam").get_account_summary()["SummaryMap"]
     free, needed = summary["RolesQuota"] - summary["Roles"], ROLES * workloads
     advice = "ask for more: quota L-FE177D64 of iam"
     yield _check("IAM roles", f"{needed} free", f"{free} free", good=free >= needed, advice=advice)

@@ -1,4 +1,4 @@
-"""The account's quotas, as Service Quotas lists them, against what is needed."""
+"""The account's quotas, as Service Quotas lists them, compared with what the workloads need."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACROSS = re.compile(r"instances across \w+ (?P<use>(spot )?training job|processi
 
 @dataclass(frozen=True, kw_only=True)
 class Quota:
-    """One quota as it stands for this account and region."""
+    """One quota of this account and region."""
 
     service: str
     code: str
@@ -50,8 +50,8 @@ def find_quotas(client: Any, service: str) -> dict[str, Quota]:
     return found
 
 
-def check_quotas(client: Any, needs: Sequence[Need]) -> Iterator[Check]:
-    """A check of each need and of Lambda's concurrency; not to be told where the service does not say."""
+def check_quotas(client: Any, required: Sequence[Need]) -> Iterator[Check]:
+    """A check of each need and of Lambda's concurrency; unknown where the service gives no value."""
     try:
         sagemaker = find_quotas(client, "sagemaker")
         functions = find_quotas(client, "lambda")
@@ -65,21 +65,21 @@ def check_quotas(client: Any, needs: Sequence[Need]) -> Iterator[Check]:
             advice="allow it, or look into the Service Quotas console",
         )
         return
-    for need in needs:
+    for need in required:
         yield judge(need, sagemaker.get(need.quota.lower()))
-    yield from _across(needs, sagemaker.values())
+    yield from _across(required, sagemaker.values())
     concurrency = next((one for one in functions.values() if one.code == LAMBDA_CONCURRENCY), None)
     wanted = Need(quota="Concurrent executions", least=LEAST_AT_ONCE, most=MOST_AT_ONCE, reason="functions at once")
     yield judge(wanted, concurrency)
 
 
-def _across(needs: Sequence[Need], listed: Iterable[Quota]) -> Iterator[Check]:
+def _across(required: Sequence[Need], listed: Iterable[Quota]) -> Iterator[Check]:
     """Quotas over all instance types of a kind of use, for example "Number of instances across all processing jobs".
 
     Accounts list different ones: only those that are listed are judged."""
     for quota in listed:
         found = ACROSS.search(quota.name)
-        mine = [need for need in needs if found and f" {found['use'].lower()} usage" in need.quota]
+        mine = [need for need in required if found and f" {found['use'].lower()} usage" in need.quota]
         if mine:
             least, most = sum(need.least for need in mine), sum(need.most for need in mine)
             yield judge(Need(quota=quota.name, least=least, most=most, reason="all instances of this use"), quota)

@@ -1,4 +1,4 @@
-"""What the workloads ask of an account: SageMaker instances by kind of use, at least and at most at once."""
+"""Quotas that the workloads need: SageMaker instances by kind of use, at least and at most at once."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Need:
     reason: str
 
 
-def instance_needs(workloads: Iterable[Workload], stage: str) -> tuple[Need, ...]:
-    """The needs of all workloads together, by quota.
+def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need, ...]:
+    """What all workloads need together, by quota.
 
     Raises KeyError for a stage that a workload names no instance for. A workload trains once at a time, evaluates and
     watches beside it, and an update of the endpoint has a second fleet beside the first and a trial beside both."""
@@ -35,7 +35,7 @@ def instance_needs(workloads: Iterable[Workload], stage: str) -> tuple[Need, ...
     for workload in workloads:
         for need in _of(workload, stage):
             found[need.quota].append(need)
-    return tuple(_together(quota, needs) for quota, needs in sorted(found.items()))
+    return tuple(_together(quota, required) for quota, required in sorted(found.items()))
 
 
 def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
@@ -56,12 +56,12 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
     )
 
 
-def _together(quota: str, needs: list[Need]) -> Need:
-    """Jobs can take turns; endpoints stand all the time."""
+def _together(quota: str, required: list[Need]) -> Need:
+    """Jobs can run one after the other; endpoints run at the same time."""
     stands = quota.endswith("endpoint usage")
     return Need(
         quota=quota,
-        least=sum(need.least for need in needs) if stands else max(need.least for need in needs),
-        most=sum(need.most for need in needs),
-        reason="; ".join(need.reason for need in needs),
+        least=sum(need.least for need in required) if stands else max(need.least for need in required),
+        most=sum(need.most for need in required),
+        reason="; ".join(need.reason for need in required),
     )

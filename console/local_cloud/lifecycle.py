@@ -1,4 +1,4 @@
-"""The local cloud that outlives the command: started once, deployed into as often as templates change, ended whole."""
+"""The local cloud in the background: start it once, deploy into it whenever templates change, end it."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from console.local_cloud.local_cloud import (
     ACCOUNT,
     REGION,
     SECRET_VARIABLE,
-    Desk,
+    LocalCloud,
     deploy,
-    find_desk,
+    find_cloud,
     start_cloud,
     start_synthesis,
 )
 from console.local_cloud.processes import STOP_S, Process, Processes
-from millrace.errors import DeskError
+from millrace.errors import LocalCloudError
 
 FOLDER = "up"
-"""All that the kept cloud writes lies in this folder of the build folder, so that a demo beside it has its own."""
+"""Its folder below the build folder; a demo beside it writes elsewhere."""
 CDK = Path(__file__).resolve().parents[2] / "build" / "node" / "node_modules" / ".bin" / "cdk"
 METADATA = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
-"""What the CDK's command line asks of an app: its next `cdk deploy` finds the templates as they are."""
+"""Context that the CDK's command line sets: with it a later `cdk deploy` finds the templates unchanged."""
 WORKER = "MILLRACE_ENTERED={}/entered"
 """How a process of the cloud names its workspace in its environment (`infra/local/kernel/call_tracer.py`)."""
 
@@ -41,21 +41,21 @@ Said = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class Instance:
     """A local cloud in the background."""
 
-    desk: Desk
+    cloud: LocalCloud
     pid: int
     folder: Path
-    """All that it writes lies below."""
+    """All its files are below it."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every AWS client reads, with keys that nobody checks; and, for the app, where this cloud's files lie."""
+        """Variables for AWS clients, with placeholder credentials, and for the app the folder of this cloud's files."""
         return {
             "MILLRACE_BUILD": str(self.folder),
-            "AWS_ENDPOINT_URL": self.desk.endpoint_url,
-            SECRET_VARIABLE: self.desk.secret,
+            "AWS_ENDPOINT_URL": self.cloud.endpoint_url,
+            SECRET_VARIABLE: self.cloud.secret,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "local",
@@ -63,56 +63,56 @@ class Kept:
         }
 
 
-def find_kept(build: Path) -> Kept | None:
-    """The cloud that is kept running, or None; what is written of one whose process has gone does not count."""
+def find_instance(build: Path) -> Instance | None:
+    """The running cloud of this build folder; None when there is none, or its process has ended."""
     path = build / UP_FILE
     if not path.is_file():
         return None
     noted = json.loads(path.read_text())
     if str(_workspace(build)) not in _command(noted["pid"]):
         return None
-    desk = Desk(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
-    return Kept(desk=desk, pid=noted["pid"], folder=build.resolve() / FOLDER)
+    cloud = LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
+    return Instance(cloud=cloud, pid=noted["pid"], folder=build.resolve() / FOLDER)
 
 
-def keep(build: Path, *, is_empty: bool, said: Said) -> Kept:
-    """The kept cloud, started if there is none; the app as it is now is deployed into it unless it shall be empty.
+def start_instance(build: Path, *, is_empty: bool, said: Said) -> Instance:
+    """The cloud of this build folder, started if none runs, with the present app deployed unless `is_empty`.
 
-    Raises DeskError when synthesis or deployment fail; a cloud that was there before goes on running then."""
+    Raises LocalCloudError when synthesis or deployment fail; a cloud that ran before keeps running."""
     folder = build.resolve() / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder=folder)
     with _alone(build):
         try:
-            kept = find_kept(build)
-            if kept is None:
+            instance = find_instance(build)
+            if instance is None:
                 _end_workers(build)
                 return _start(build, processes, is_empty=is_empty, said=said)
-            said(f"The local cloud runs already, process {kept.pid}.")
+            said(f"The local cloud runs already, process {instance.pid}.")
             if not is_empty:
-                _deploy(processes, kept, start_synthesis(processes, METADATA), said)
-            return kept
+                _deploy(processes, instance, start_synthesis(processes, METADATA), said)
+            return instance
         finally:
             processes.stop()
 
 
-def end_kept(build: Path) -> int | None:
-    """End the kept cloud with all that it started and remove what it wrote; its process, or None where none ran."""
+def end_instance(build: Path) -> int | None:
+    """End the cloud with all its processes and remove its files; its process id, None when none ran."""
     if not build.is_dir():
         return None
     with _alone(build):
-        kept = find_kept(build)
-        if kept is not None:
-            _end(kept.pid)
+        instance = find_instance(build)
+        if instance is not None:
+            _end(instance.pid)
         _end_workers(build)
         (build / UP_FILE).unlink(missing_ok=True)
         shutil.rmtree(build / FOLDER, ignore_errors=True)
-    return kept.pid if kept else None
+    return instance.pid if instance else None
 
 
 @contextmanager
 def _alone(build: Path) -> Iterator[None]:
-    """In the block, no other command starts or ends the cloud of this build folder."""
+    """In the block, no other command starts or ends the cloud of this build folder (a file lock)."""
     folder = os.open(build, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -121,52 +121,54 @@ def _alone(build: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> Kept:
+def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> Instance:
     shutil.rmtree(_workspace(build), ignore_errors=True)
     cloud = start_cloud(processes)
     synthesis = None if is_empty else start_synthesis(processes, METADATA)
-    kept = Kept(desk=find_desk(cloud), pid=cloud.popen.pid, folder=processes.folder)
+    instance = Instance(cloud=find_cloud(cloud), pid=cloud.popen.pid, folder=processes.folder)
     # Before anything else, so that `down` ends also a cloud whose command was killed on the way.
-    _note(build / UP_FILE, json.dumps({**asdict(kept.desk), "pid": kept.pid}))
+    _note(build / UP_FILE, json.dumps({**asdict(instance.cloud), "pid": instance.pid}))
     try:
         if synthesis is not None:
-            _deploy(processes, kept, synthesis, said)
+            _deploy(processes, instance, synthesis, said)
     except BaseException:
         (build / UP_FILE).unlink()
         raise
     processes.release(cloud)
-    said(f"The local cloud runs, process {kept.pid}.")
-    return kept
+    said(f"The local cloud runs, process {instance.pid}.")
+    return instance
 
 
 def _note(path: Path, text: str) -> None:
-    """Whole or not at all: others may read it at any moment; of other people, nobody may."""
+    """Written by rename, so that a reader never sees half of it; no other user may read it."""
     unfinished = path.with_name(f".{path.name}")
     unfinished.touch(mode=0o600)
     unfinished.write_text(text)
     unfinished.rename(path)
 
 
-def _start_bootstrap(processes: Processes, kept: Kept) -> Process:
+def _start_bootstrap(processes: Processes, instance: Instance) -> Process:
     """`cdk bootstrap`, in a folder without an app, which it would synthesize."""
     if not CDK.exists():
-        raise DeskError(f"bootstrap: expected the CDK's command line at {CDK}, got nothing; `make setup` installs it")
+        raise LocalCloudError(
+            f"bootstrap: expected the CDK's command line at {CDK}, got nothing; `make setup` installs it"
+        )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return processes.start(
         "bootstrap",
         ["bootstrap", f"aws://{ACCOUNT}/{REGION}"],
         log="bootstrap.log",
         program=[str(CDK)],
-        environment={**kept.environment, "PATH": path, "HOME": str(processes.folder)},
+        environment={**instance.environment, "PATH": path, "HOME": str(processes.folder)},
         cwd=processes.folder,
     )
 
 
-def _deploy(processes: Processes, kept: Kept, synthesis: Process, said: Said) -> None:
-    _start_bootstrap(processes, kept).succeed()
+def _deploy(processes: Processes, instance: Instance, synthesis: Process, said: Said) -> None:
+    _start_bootstrap(processes, instance).succeed()
     synthesis.succeed()
-    deploy(processes, kept.desk)
-    for stack in kept.desk.deployments()[-1]["stacks"]:
+    deploy(processes, instance.cloud)
+    for stack in instance.cloud.deployments()[-1]["stacks"]:
         if stack["status"] != "UNCHANGED":
             said(f"{stack['name']}: {stack['status']}, {stack['resources']} resources")
 

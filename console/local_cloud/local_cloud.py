@@ -1,4 +1,4 @@
-"""The cloud on this desk as its user sees it: started, deployed into, watched, moved in time, stopped."""
+"""The local cloud from outside: start it, deploy into it, wait until it is idle, move its clock, stop it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 
 from console.local_cloud.processes import Process, Processes
-from millrace.errors import DeskError
+from millrace.errors import LocalCloudError
 from millrace.names import Platform
 
 ACCOUNT = "123456789012"
@@ -30,7 +30,7 @@ SECRET_VARIABLE = "MILLRACE_LOCAL_SECRET"  # noqa: S105 - a variable's name
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
+class LocalCloud:
     """A running local cloud."""
 
     endpoint_url: str
@@ -55,27 +55,23 @@ class Desk:
         self._control("clock", {"to": to.isoformat()})
 
     def running(self) -> list[str]:
-        """What is still moving; empty when the cloud is at rest."""
+        """Unfinished work, one line each; empty when the cloud is idle."""
         return list(self._control("idle")["running"])
 
-    def wait(self, *, timeout_s: float, told: Callable[[list[str]], None] = lambda _: None) -> None:
-        """Come back when nothing moves any more; raises DeskError with what still does after `timeout_s`."""
+    def wait(self, *, timeout_s: float, busy: Callable[[list[str]], None] = lambda _: None) -> None:
+        """Block until the cloud is idle; raises LocalCloudError with the unfinished work after `timeout_s`."""
         end = time.monotonic() + timeout_s
         while moving := self.running():
-            told(moving)
+            busy(moving)
             if time.monotonic() > end:
-                raise DeskError(f"local cloud: expected rest within {timeout_s:.0f} s, still moving: {moving}")
+                raise LocalCloudError(f"local cloud: expected rest within {timeout_s:.0f} s, still moving: {moving}")
             time.sleep(0.05)
 
     def api_calls(self) -> int:
         return int(self._control("api-calls")["total"])
 
-    def calls_by_operation(self) -> dict[str, int]:
-        """How often each `<service>:<operation>` was called."""
-        return dict(self._control("api-calls")["by_operation"])
-
     def deployments(self) -> list[dict[str, Any]]:
-        """What was deployed so far: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}], "at"}`."""
+        """Deployments so far: `{"assembly", "stacks": [{"name", "status", "resources", "seconds"}], "at"}`."""
         return list(self._control("deployments"))
 
     def _control(self, route: str, body: Mapping[str, Any] | None = None) -> Any:
@@ -89,7 +85,7 @@ class Desk:
 
 
 @contextmanager
-def started(build: Path, *, clock: datetime) -> Iterator[Desk]:
+def started(build: Path, *, clock: datetime) -> Iterator[LocalCloud]:
     """A local cloud with the app deployed; synthesis and the server's start run side by side.
 
     When the block ends, also by an exception or a signal, no process and no port of it is left."""
@@ -98,12 +94,12 @@ def started(build: Path, *, clock: datetime) -> Iterator[Desk]:
     # A signal in the moment between the block's end and `stop` would skip it; the interpreter's own end does not.
     atexit.register(processes.stop)
     try:
-        cloud = start_cloud(processes, clock=clock)
+        process = start_cloud(processes, clock=clock)
         synthesis = start_synthesis(processes)
         synthesis.succeed()
-        desk = find_desk(cloud)
-        deploy(processes, desk)
-        yield desk
+        cloud = find_cloud(process)
+        deploy(processes, cloud)
+        yield cloud
     finally:
         processes.stop()
         atexit.unregister(processes.stop)
@@ -116,19 +112,20 @@ def start_cloud(processes: Processes, *, clock: datetime | None = None) -> Proce
     return processes.start("local cloud", words, log="cloud.log")
 
 
-def find_desk(cloud: Process) -> Desk:
-    """The cloud as soon as it has told its address; raises DeskError where it ends without."""
+def find_cloud(process: Process) -> LocalCloud:
+    """The cloud as soon as its log has its address; raises LocalCloudError when it ends before."""
     end = time.monotonic() + ADDRESS_S
     while time.monotonic() < end:
-        has_ended = cloud.has_ended()
-        for line in cloud.log.read_text(errors="replace").splitlines(keepends=True):
+        has_ended = process.has_ended()
+        for line in process.log.read_text(errors="replace").splitlines(keepends=True):
             if line.startswith('{"endpoint_url"') and line.endswith("\n"):
                 announced = json.loads(line)
-                return Desk(endpoint_url=announced["endpoint_url"], secret=Path(announced["secret_file"]).read_text())
+                secret = Path(announced["secret_file"]).read_text()
+                return LocalCloud(endpoint_url=announced["endpoint_url"], secret=secret)
         if has_ended:
             break
         time.sleep(0.02)
-    raise DeskError(f"local cloud: expected its address, got nothing; see {cloud.log}")
+    raise LocalCloudError(f"local cloud: expected its address, got nothing; see {process.log}")
 
 
 def start_synthesis(processes: Processes, context: Mapping[str, Any] | None = None) -> Process:
@@ -145,8 +142,8 @@ def start_synthesis(processes: Processes, context: Mapping[str, Any] | None = No
     return processes.start("synthesis", ["infra.app"], log="synth.log", environment=environment)
 
 
-def deploy(processes: Processes, desk: Desk) -> None:
-    """Deploy what was synthesized; raises DeskError with the reason of the stack that failed."""
-    words = ["infra.local.deploy", "--endpoint-url", desk.endpoint_url, str(processes.folder / "cdk.out")]
-    environment = {SECRET_VARIABLE: desk.secret}
+def deploy(processes: Processes, cloud: LocalCloud) -> None:
+    """Deploy the synthesized app; raises LocalCloudError with the reason of the stack that failed."""
+    words = ["infra.local.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
+    environment = {SECRET_VARIABLE: cloud.secret}
     processes.start("deployment", words, log="deploy.log", environment=environment).succeed()

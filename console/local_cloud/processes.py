@@ -1,4 +1,4 @@
-"""Processes of a command: each with a log and a session of its own; no signal, however early, leaves one behind."""
+"""Processes of a command, each with its log and session; no signal, however early, leaves one running."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from millrace.errors import DeskError
+from millrace.errors import LocalCloudError
 
 STOP_S = 10
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 TAIL = 15
-"""So many lines of a log tell why a process failed."""
+"""Lines of the log in the error of a failed process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +32,18 @@ class Process:
         return self.popen.poll() is not None
 
     def succeed(self) -> None:
-        """Wait for its end; raises DeskError with the end of its log unless it exits with 0."""
+        """Wait for its end; raises LocalCloudError with the end of its log unless it exits with 0."""
         if self.popen.wait() == 0:
             return
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL:])
-        raise DeskError(f"{self.what}: expected exit status 0, got {self.popen.returncode}; see {self.log}\n{tail}")
+        raise LocalCloudError(
+            f"{self.what}: expected exit status 0, got {self.popen.returncode}; see {self.log}\n{tail}"
+        )
 
 
 @dataclass(kw_only=True)
 class Processes:
-    """What a command has started; `stop` ends all of it."""
+    """The processes of a command; `stop` ends all of them."""
 
     folder: Path
     """Logs and temporary files lie below it."""
@@ -58,7 +60,7 @@ class Processes:
         cwd: Path | None = None,
     ) -> Process:
         """Start a Python module, or another program; its output goes to the log of that name."""
-        # What a process that is interrupted leaves in its temporary folder stays below the build folder.
+        # Temporary files of an interrupted process stay below the build folder.
         temporary = self.folder.resolve() / "tmp"
         temporary.mkdir(exist_ok=True)
         with (self.folder / log).open("wb") as output, undisturbed():
@@ -67,7 +69,7 @@ class Processes:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**_nobody(), "TMPDIR": str(temporary), **(environment or {})},
+                env={**_without_account(), "TMPDIR": str(temporary), **(environment or {})},
                 cwd=cwd,
                 start_new_session=True,
             )
@@ -80,7 +82,7 @@ class Processes:
         self._running.remove(process)
 
     def stop(self) -> None:
-        """TERM to each process group, KILL to what is left of it after STOP_S; a second signal cannot cut it short."""
+        """TERM to each process group, KILL after STOP_S; signals are ignored meanwhile."""
         before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
         try:
             left = [process.popen for process in self._running if not process.has_ended()]
@@ -99,14 +101,14 @@ class Processes:
                 signal.signal(number, handler)
 
 
-def _nobody() -> dict[str, str]:
+def _without_account() -> dict[str, str]:
     """The environment without any account: whatever profile or keys a person has, the local cloud sees none."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """A signal that comes in the block takes effect at its end: no process is started that nobody would stop."""
+    """Signals take effect at the end of the block, so that a process that was just started is registered first."""
     came: list[int] = []
     before = {number: signal.signal(number, lambda got, _: came.append(got)) for number in SIGNALS}
     try:

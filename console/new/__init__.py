@@ -1,1 +1,1 @@
-"""A workload proposed from a file of labelled rows: what can be read off it, and what is said where it cannot."""
+"""Propose a workload from a file of labelled rows; what the file does not show is an option of the command."""

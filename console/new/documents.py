@@ -29,7 +29,7 @@ SMALL_ROWS = 5_000
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """What is predicted, from what, for which rows."""
+    """The prediction: label, features, keys."""
 
     name: str
     owner: str
@@ -60,9 +60,9 @@ def contract_document(surface: Surface, rows: Table, *, source: str, rows_seen: 
         "schema:",
         *_object("rows", "One row for each thing to predict.", rows.columns, surface.key),
     ]
-    asked = dict.fromkeys([*surface.key, surface.event_time, surface.label])
+    names = dict.fromkeys([*surface.key, surface.event_time, surface.label])
     columns = (
-        *(rows.column(name) for name in asked),
+        *(rows.column(name) for name in names),
         Column(name="prediction_id", kind="string", rules=(Length(maximum=128),)),
     )
     lines += _object("labels", "One row for each thing whose truth has become known.", columns, surface.key)
@@ -81,7 +81,7 @@ def workload_document(surface: Surface, spans: Spans, naive: Naive, *, source: s
         f"name: {surface.name}",
         f"owner: {_word(surface.owner)}",
         "prediction:",
-        "  kind: binary",
+        "  task: binary",
         f"  label: {_word(surface.label)}",
         f"  positive: {_word(surface.positive)}   # an answer of 1 means this",
         f"  key: {_word(list(surface.key))}   # what tells one row from another; labels find their rows by it",

@@ -1,4 +1,4 @@
-"""What a file does not say: label, positive class, event time and key; guessed where it is safe, with the reason.
+"""Label, positive class, event time and key, which a file does not declare: guessed where it is safe, with the reason.
 
 A guess that is not safe is an error that lists the candidates.
 """
@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, kw_only=True)
 class Guess(Generic[Value]):
-    """What was taken, why, and what else might have been meant."""
+    """The choice, its reason, and the alternatives."""
 
     value: Value
     reason: str
@@ -34,42 +34,42 @@ class Guess(Generic[Value]):
 
 @dataclass(frozen=True, kw_only=True)
 class Guesser:
-    """Guesses over the columns of one file; `asked` is what the person said, empty where nothing."""
+    """Guesses over the columns of one file; `asked` has the options of the command, empty where not given."""
 
     where: str
     """The file, for errors."""
     columns: tuple[Observed, ...]
 
-    def label(self, asked: str) -> Guess[Observed]:
+    def label(self, choice: str) -> Guess[Observed]:
         """The column of two classes; raises ConfigurationError."""
-        if asked:
-            column = self._named("--label", asked)
+        if choice:
+            column = self._named("--label", choice)
             if not _has_two_classes(column):
-                came = f"{asked}, {_told(column)}"
+                came = f"{choice}, {_describe(column)}"
                 self._stop("--label", "a column of two classes (kind binary): text, whole numbers or true/false", came)
             return Guess(value=column, reason="you said so")
         found = [column for column in self.columns if _has_two_classes(column)]
         named = [column for column in found if _is_called(column, LABELS)]
         others = tuple(column.name for column in found)
         if len(named) == 1:
-            reason = f"the only column of two classes that is called like a label ({_told(named[0])})"
+            reason = f"the only column of two classes that is called like a label ({_describe(named[0])})"
             return Guess(value=named[0], reason=reason, others=_without(others, named[0]))
         if len(found) == 1 and found[0] is self.columns[-1]:
-            reason = f"the only column of two classes, and the last ({_told(found[0])})"
+            reason = f"the only column of two classes, and the last ({_describe(found[0])})"
             return Guess(value=found[0], reason=reason)
-        candidates = [f"{column.name} ({_told(column)})" for column in found]
+        candidates = [f"{column.name} ({_describe(column)})" for column in found]
         wanted = "--label with one of " + "; ".join(candidates) if candidates else "a column of two classes"
         shown = [f"{column.name}: {column.distinct}" for column in self.columns if column.distinct < 20]
         return self._stop("label", wanted, "no --label" if found else f"columns with so many values: {shown}")
 
-    def positive(self, label: Observed, asked: str) -> Guess[str | int | bool]:
+    def positive(self, label: Observed, choice: str) -> Guess[str | int | bool]:
         """The label's value that 1 stands for; raises ConfigurationError."""
         counts = counted(label)
         known = [value for value, _ in counts]
-        if asked:
-            said = [value for value in known if str(value).lower() == asked.lower()]
+        if choice:
+            said = [value for value in known if str(value).lower() == choice.lower()]
             if not said:
-                self._stop("--positive", f"one of {label.name}'s values {known}", asked)
+                self._stop("--positive", f"one of {label.name}'s values {known}", choice)
             return Guess(value=said[0], reason="you said so")
         words = [value for value in known if str(value).lower() in POSITIVE]
         if len(words) == 1:
@@ -78,13 +78,13 @@ class Guesser:
         reason = f"it is the rarer of the two ({rows:,} of {sum(rows for _, rows in counts):,} rows)"
         return Guess(value=rarer, reason=reason, others=(str(counts[0][0]),))
 
-    def event_time(self, asked: str) -> Guess[Observed] | None:
+    def event_time(self, choice: str) -> Guess[Observed] | None:
         """The moment that a row is about; None where no column holds times. Raises ConfigurationError."""
-        if asked:
-            column = self._named("--event-time", asked)
+        if choice:
+            column = self._named("--event-time", choice)
             if not column.is_time:
                 expected = "a column of times (2024-05-01T12:00:00, or --time-format '%d/%m/%Y %H:%M')"
-                self._stop("--event-time", expected, f"{asked}, {_told(column)} {column.changed}".strip())
+                self._stop("--event-time", expected, f"{choice}, {_describe(column)} {column.changed}".strip())
             return Guess(value=column, reason="you said so")
         found = [column for column in self.columns if column.is_time and column.is_complete]
         if not found:
@@ -96,17 +96,17 @@ class Guesser:
         reason = "the only column of times" if len(found) == 1 else "the only column of times that is called like one"
         return Guess(value=value, reason=reason, others=_without(_names(found), value))
 
-    def key(self, asked: Sequence[str], event_time: Observed | None, label: Observed) -> Guess[tuple[str, ...]] | None:
-        """The columns that tell one row from another; None where none were found. Raises ConfigurationError.
+    def key(self, choice: Sequence[str], event_time: Observed | None, label: Observed) -> Guess[tuple[str, ...]] | None:
+        """The columns that identify a row; None when none were found. Raises ConfigurationError.
 
         Without an event time of the file's own nothing is guessed from it."""
-        if asked:
-            columns = [self._named("--key", name) for name in asked]
+        if choice:
+            columns = [self._named("--key", name) for name in choice]
             for column in columns:
                 if column is label or column.kind == "float64" or not column.is_complete:
                     expected = "columns that always hold a text, a whole number or a time"
-                    self._stop("--key", expected, f"{column.name}, {_told(column)}")
-            return Guess(value=tuple(asked), reason="you said so")
+                    self._stop("--key", expected, f"{column.name}, {_describe(column)}")
+            return Guess(value=tuple(choice), reason="you said so")
         fit = [c for c in self.columns if c.is_complete and c is not label and c.kind not in ("float64", "boolean")]
         alone = [column for column in fit if column.is_unique and column is not event_time]
         if event_time and event_time.is_unique:
@@ -174,7 +174,7 @@ def _is_pair_unique(column: Observed, event_time: Observed) -> bool:
     return len(texts.unique()) == len(texts)
 
 
-def _told(column: Observed) -> str:
+def _describe(column: Observed) -> str:
     if column.distinct <= MOST_SHOWN and not column.is_time:
         return ", ".join(f"{value!r} {rows:,}×" for value, rows in counted(column))
     return f"a {column.kind} with {column.distinct:,} values"

@@ -1,4 +1,4 @@
-"""What a column holds: its type, what is missing, how many values differ."""
+"""Statistics of a column: its type, missing values, distinct values."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class LeftOut:
 
 
 def observe(name: str, cells: pa.ChunkedArray, *, typed_text: bool, time_format: str = "") -> Observed | LeftOut:
-    """What the column holds; `typed_text`: its texts may mean numbers. `time_format` reads times, as strptime does."""
+    """Statistics of the column; `typed_text`: its texts may be numbers. `time_format` is for strptime."""
     import pyarrow as pa
 
     flat = cells.combine_chunks()

@@ -34,8 +34,8 @@ MOST_DAYS = 56
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the person said; empty words where a guess is wanted."""
+class Choices:
+    """Options of the command; empty where a guess is wanted."""
 
     name: str
     label: str = ""
@@ -72,78 +72,78 @@ class Proposal:
     workload_yaml: str = field(repr=False)
 
 
-def propose(source: Source, asked: Asked, *, today: date) -> Proposal:
+def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     """The proposal for a file of labelled rows.
 
     Rows without a time of their own are spread over the days before `today`. Raises ConfigurationError that says what
     could not be decided and between what."""
     where = source.path.name
-    _check(source, asked, where)
-    seen, left_out = _observe(source, asked)
+    _check(source, choices, where)
+    seen, left_out = _observe(source, choices)
     guesses: dict[str, Guess[Any]] = {}
     guesser = Guesser(where=where, columns=seen)
-    guesses["label"] = guesser.label(asked.label)
+    guesses["label"] = guesser.label(choices.label)
     label: Observed = guesses["label"].value
-    guesses["positive"] = guesser.positive(label, asked.positive)
+    guesses["positive"] = guesser.positive(label, choices.positive)
     notes = [*source.notes, *(f"{column.name}: {column.changed}" for column in seen if column.changed)]
-    seen, guesses["event time"] = _with_event_time(seen, guesser, asked, where, today, notes)
+    seen, guesses["event time"] = _with_event_time(seen, guesser, choices, where, today, notes)
     guesser = replace(guesser, columns=seen)
-    seen, guesses["key"] = _with_key(seen, guesser, guesses["event time"].value, label, asked, where, notes)
+    seen, guesses["key"] = _with_key(seen, guesser, guesses["event time"].value, label, choices, where, notes)
     contract = _contract(seen, label, guesses["key"].value, guesses["event time"].value.name)
-    features, no_features = _features(seen, contract, guesses, asked)
+    features, no_features = _features(seen, contract, guesses, choices)
     if not features:
         reasons = {one.name: one.reason for one in no_features}
         raise ConfigurationError(where=where, field="features", expected="a column to predict from", came=reasons)
     surface = Surface(
-        name=asked.name,
-        owner=asked.owner,
+        name=choices.name,
+        owner=choices.owner,
         label=label.name,
         positive=guesses["positive"].value,
         key=guesses["key"].value,
         event_time=guesses["event time"].value.name,
         features=features,
     )
-    return _judged(source, surface, contract, seen, guesses, (*left_out, *_named(asked)), no_features, notes)
+    return _judged(source, surface, contract, seen, guesses, (*left_out, *_named(choices)), no_features, notes)
 
 
-def _check(source: Source, asked: Asked, where: str) -> None:
+def _check(source: Source, choices: Choices, where: str) -> None:
     for field_, expected, came, good in (
-        ("NAME", "2 to 24 small letters, digits and _, a letter first", asked.name, NAME.match(asked.name)),
-        ("--kind", f"one of {KINDS}", asked.kind, asked.kind in KINDS),
+        ("NAME", "2 to 24 small letters, digits and _, a letter first", choices.name, NAME.match(choices.name)),
+        ("--kind", f"one of {KINDS}", choices.kind, choices.kind in KINDS),
         ("rows", f"{FEWEST_ROWS} labelled rows or more", source.table.num_rows, source.table.num_rows >= FEWEST_ROWS),
     ):
         if not good:
             raise ConfigurationError(where=where, field=field_, expected=expected, came=came)
-    if unknown := sorted({*asked.leave_out} - {*source.table.column_names}):
+    if unknown := sorted({*choices.leave_out} - {*source.table.column_names}):
         expected = f"columns of the file ({', '.join(source.table.column_names)})"
         raise ConfigurationError(where=where, field="--leave-out", expected=expected, came=unknown)
 
 
-def _observe(source: Source, asked: Asked) -> tuple[tuple[Observed, ...], tuple[LeftOut, ...]]:
+def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], tuple[LeftOut, ...]]:
     found = [
         observe(
             name,
             source.table[name],
             typed_text=source.has_typed_text,
-            time_format=asked.time_format if asked.event_time in ("", name) else "",
+            time_format=choices.time_format if choices.event_time in ("", name) else "",
         )
         for name in source.table.column_names
-        if name not in asked.leave_out
+        if name not in choices.leave_out
     ]
     return tuple(one for one in found if isinstance(one, Observed)), tuple(o for o in found if isinstance(o, LeftOut))
 
 
-def _named(asked: Asked) -> list[LeftOut]:
-    return [LeftOut(name=name, reason="you said so") for name in asked.leave_out]
+def _named(choices: Choices) -> list[LeftOut]:
+    return [LeftOut(name=name, reason="you said so") for name in choices.leave_out]
 
 
 def _with_event_time(
-    seen: tuple[Observed, ...], guesser: Guesser, asked: Asked, where: str, today: date, notes: list[str]
+    seen: tuple[Observed, ...], guesser: Guesser, choices: Choices, where: str, today: date, notes: list[str]
 ) -> tuple[tuple[Observed, ...], Guess[Observed]]:
     """The columns with a time among them."""
-    guess = None if asked.has_no_event_time else guesser.event_time(asked.event_time)
+    guess = None if choices.has_no_event_time else guesser.event_time(choices.event_time)
     if guess is None:
-        if not asked.has_no_event_time:
+        if not choices.has_no_event_time:
             unread = [f"{column.name} {column.changed}" for column in seen if "--time-format" in column.changed]
             expected = f"a column of times, or --no-event-time: the drops then get `{OBSERVED_AT}`" + "".join(
                 f"; {one}" for one in unread
@@ -187,18 +187,18 @@ def _with_key(
     guesser: Guesser,
     event_time: Observed,
     label: Observed,
-    asked: Asked,
+    choices: Choices,
     where: str,
     notes: list[str],
 ) -> tuple[tuple[Observed, ...], Guess[tuple[str, ...]]]:
     """The columns with a key among them."""
     import pyarrow as pa
 
-    is_made = asked.has_no_event_time and event_time.name == OBSERVED_AT
-    if not asked.has_no_key:
-        # A time that was made up tells nothing apart.
+    is_made = choices.has_no_event_time and event_time.name == OBSERVED_AT
+    if not choices.has_no_key:
+        # A generated time does not identify rows.
         columns = tuple(one for one in seen if not (is_made and one is event_time))
-        guess = replace(guesser, columns=columns).key(asked.key, None if is_made else event_time, label)
+        guess = replace(guesser, columns=columns).key(choices.key, None if is_made else event_time, label)
         if guess is not None:
             return seen, guess
         expected = f"--key with columns that tell rows apart, or --no-key: the drops then get `{ROW_ID}`"
@@ -239,15 +239,15 @@ def _contract(seen: tuple[Observed, ...], label: Observed, key: tuple[str, ...],
 
 
 def _features(
-    seen: tuple[Observed, ...], contract: Table, guesses: dict[str, Guess[Any]], asked: Asked
+    seen: tuple[Observed, ...], contract: Table, guesses: dict[str, Guess[Any]], choices: Choices
 ) -> tuple[tuple[str, ...], tuple[LeftOut, ...]]:
     taken = {guesses["label"].value.name, guesses["event time"].value.name}
     features, others = [], []
     for observed in seen:
         if observed.name in taken:
             continue
-        made = (observed.name == OBSERVED_AT and asked.has_no_event_time) or (
-            observed.name == ROW_ID and asked.has_no_key
+        made = (observed.name == OBSERVED_AT and choices.has_no_event_time) or (
+            observed.name == ROW_ID and choices.has_no_key
         )
         if reason := "" if made else why_no_feature(contract.column(observed.name), observed):
             others.append(LeftOut(name=observed.name, reason=reason))
@@ -266,7 +266,7 @@ def _judged(
     no_features: tuple[LeftOut, ...],
     notes: list[str],
 ) -> Proposal:
-    """The proposal with what its contract says to the file's own rows."""
+    """The proposal with the result of validating the file's own rows."""
     import pyarrow as pa
 
     from millrace.datasets.read import times

@@ -1,4 +1,4 @@
-"""A column of the contract out of what was seen, with room for what was not."""
+"""Rules of a contract column from observed values, with a margin for values not yet seen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SLACK = 0.25
-"""Numbers may lie so much of their span outside of what was seen."""
+"""Share of the observed span by which a number may lie outside of it."""
 MOST_CATEGORIES = 64
 ROWS_PER_CATEGORY = 10
 """Text with fewer rows than this for each of its values is no category."""
@@ -77,7 +77,7 @@ def _number(observed: Observed, column: Column) -> Column:
     low, high = _finite(observed.cells)
     whole = observed.kind == "int64"
     if observed.is_unique and whole:
-        # A number that counts up: what comes next lies above all that was seen.
+        # A counter: its next value is larger than every observed one.
         return replace(column, rules=(Range(minimum=0),)) if low >= 0 else column
     if whole and {low, high} <= {0, 1}:
         return replace(column, rules=(Allowed((0, 1)),))

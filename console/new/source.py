@@ -1,4 +1,4 @@
-"""The user's own file as columns: text as it stands in CSV and its kin, typed values of JSON lines and Parquet."""
+"""The user's own file as columns: text of CSV and similar formats, typed values of JSON lines and Parquet."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What the file holds."""
+    """The columns of the file."""
 
     path: Path
     table: pa.Table
     has_typed_text: bool
     """CSV and its kin: every cell is text and may mean a number."""
     notes: tuple[str, ...]
-    """What had to be changed for the product to take it."""
+    """Changes that were needed before the file could be ingested."""
 
 
 def read_source(path: Path, *, columns: Sequence[str] = ()) -> Source:
     """The rows of a CSV, TSV, JSON lines or Parquet file.
 
     `columns` are the names where the file has no line with names. Raises ConfigurationError for a file that is none of
-    these, holds no rows, or whose columns have no names that can be told apart."""
+    these, holds no rows, or whose column names are not unique."""
     if not path.is_file():
         _stop(path, "--from", "a file", "none of that name")
     with path.open("rb") as file:
@@ -143,7 +143,7 @@ def _parquet(path: Path, _: list[str]) -> tuple[pa.Table, list[str]]:
 
 
 def _names(path: Path, came: list[str]) -> tuple[list[str], list[str]]:
-    """Names that the product takes, and which were changed; Athena does not tell capitals from small letters."""
+    """Valid names, and which were changed; Athena's names are case-insensitive."""
     names = [name.strip().lstrip("_") or f"column_{place}" for place, name in enumerate(came, 1)]
     if strange := [name for name in names if not name.isprintable()]:
         _stop(path, "columns", "names that can be printed", strange)

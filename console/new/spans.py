@@ -28,7 +28,7 @@ SEASONAL_SHARE = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class Spans:
-    """What a workload says in days, found for its rows."""
+    """The settings in days that fit the rows."""
 
     days: int
     window_days: int
@@ -88,7 +88,7 @@ def find_spans(times_N: Times, *, where: str) -> Spans:
 
 
 def find_naive(times_N: Times, entities: list[Any], labels: list[Any], spans: Spans) -> Naive:
-    """The best naive rule on the test rows; the rows stand in the order of event time."""
+    """The best naive rule on the test rows; the rows are sorted by event time."""
     import numpy as np
 
     test = split(times_N, validation_days=spans.validation_days, test_days=spans.test_days).test
@@ -97,8 +97,8 @@ def find_naive(times_N: Times, entities: list[Any], labels: list[Any], spans: Sp
     best = Naive(lag_hours=None, accuracy=float(np.mean([label == usual for label in labels[test]])))
     known = dict(zip(zip(entities, times_N.tolist(), strict=True), labels, strict=True))
     for hours in LAGS_HOURS:
-        asked = zip(entities[test], (times_N[test] - np.timedelta64(hours, "h")).tolist(), strict=True)
-        right = [known[key] == label for key, label in zip(asked, labels[test], strict=True) if key in known]
+        choices = zip(entities[test], (times_N[test] - np.timedelta64(hours, "h")).tolist(), strict=True)
+        right = [known[key] == label for key, label in zip(choices, labels[test], strict=True) if key in known]
         if len(right) >= SEASONAL_SHARE * (test.stop - test.start) and float(np.mean(right)) > best.accuracy:
             best = Naive(lag_hours=hours, accuracy=float(np.mean(right)))
     return best

@@ -18,7 +18,8 @@ from millrace.contract.schema import Contract
 from millrace.contract.validate import Validator
 from millrace.errors import ConfigurationError, DropError
 from millrace.files.sniff import read_drop
-from millrace.workload.declaration import load_workload
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +34,7 @@ PREDICTED = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What lies where."""
+    """Paths of the written files."""
 
     folder: Path
     drops: tuple[Path, ...]
@@ -68,13 +69,13 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
 
 def checked(folder: Path, proposal: Proposal) -> Contract:
     """The contract as synthesis reads it; raises WorkloadError where it is not the one that was proposed."""
-    contract = check_contract(folder, load_workload(folder))
+    contract = check_fit(load_workload(folder), check_contract(folder))
     assert contract.rows == proposal.contract, "the document says what the proposal says"
     return contract
 
 
 def as_it_is(source: Path, contract: Contract) -> str:
-    """What the product would say to the file itself as a drop of the feed `training`."""
+    """The result of ingesting the file itself as a drop of the feed `training`."""
     validator, rows, refused, first = Validator(contract.rows), 0, 0, ""
     try:
         for part in read_drop(source, contract.rows):
@@ -99,7 +100,7 @@ def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path
 
 
 def cut(rows: pa.Table, event_time: str, pieces: int) -> list[tuple[str, pa.Table]]:
-    """The rows, which stand in the order of event time, in pieces with their names; 0: one for each calendar month."""
+    """The rows, sorted by event time, in pieces with their names; 0: one for each calendar month."""
     import pyarrow.compute as pc
 
     months = pc.strftime(rows[event_time], format="%Y-%m")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from console.pages.markup import Markup, element, together
+from markupsafe import Markup
+
+from console.pages.markup import element, together
 from console.pages.scale import Scale, short
-from console.pages.story import Epoch, Training
+from console.queries.training_curves import Epoch
 
 WIDTH, HEIGHT = 330.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 38.0, 66.0, 12.0, 26.0
 
 
-def curves(training: Training) -> Markup:
-    """Train and validation loss by epoch; nothing for a training without history."""
-    epochs = training.epochs
+def curves(epochs: Sequence[Epoch]) -> Markup:
+    """Train and validation loss by epoch as SVG; empty for a model without history."""
     if not epochs:
         return Markup("")
     losses = [loss for epoch in epochs for loss in (epoch.train_loss, epoch.validation_loss)]
@@ -70,7 +71,7 @@ def _spot(epoch: Epoch, x: Scale) -> Markup:
     """An unseen spot that a pointer finds, with the epoch's figures."""
     said = (
         f"epoch {epoch.epoch}\ntraining {epoch.train_loss:.4f}\nvalidation {epoch.validation_loss:.4f}\n"
-        f"accuracy {epoch.validation_accuracy:.3f}\n{epoch.seconds:.2f} s"
+        f"error {epoch.validation_error:.3f}\n{epoch.seconds:.2f} s"
     )
     half = max((x.stop - x.start) / (x.high - x.low) / 2, 2)
     place = x(epoch.epoch) - half

@@ -1,40 +1,28 @@
-"""Safe markup: text is escaped unless it was made here."""
+"""SVG elements whose text and attributes are escaped."""
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup, escape
 
-
-class Markup(str):
-    """Text that is markup already."""
-
-    __slots__ = ()
-
-
-Child = str | int | None
+Child = str | None
 
 
 def element(name: str, *children: Child, **attributes: str | float | None) -> Markup:
-    """`<name attributes>children</name>`; text children are escaped, None is left out.
+    """`<name attributes>children</name>`; None is left out.
 
-    `class_` and `for_` lose their underscore, others become hyphens; an attribute that is None is left out."""
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
+    `class_` loses its underscore, others become hyphens. For example `element("line", x1=0, class_="grid")` is
+    `<line x1="0" class="grid"></line>`."""
+    written = Markup("").join(
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _number(value))
         for key, value in attributes.items()
         if value is not None
     )
-    inner = "".join(text(child) for child in children if child is not None)
-    return Markup(f"<{name}{written}>{inner}</{name}>")
-
-
-def text(child: Child) -> str:
-    """The child as markup."""
-    return str(child) if isinstance(child, Markup) else escape(str(child))
+    return Markup("<{0}{1}>{2}</{0}>").format(name, written, together(*children))
 
 
 def together(*parts: Child) -> Markup:
     """The parts one after the other."""
-    return Markup("".join(text(part) for part in parts if part is not None))
+    return Markup("").join(escape(part) for part in parts if part is not None)
 
 
 def _number(value: str | float) -> str:

@@ -1,40 +1,121 @@
-"""The whole page: `page(story)` is one HTML text that asks nothing of the network."""
+"""The report of one workload as one HTML file that loads nothing from the network."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
+from statistics import median
 
-from console.pages import sections
-from console.pages.markup import Markup, element
-from console.pages.story import Story
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-STYLE = Path(__file__).with_name("style.css")
+from console.pages import gates, words
+from console.pages.curves import curves
+from console.pages.reliability import reliability
+from console.pages.summary import Fact, facts, notes, summary
+from console.pages.timeline import timeline
+from console.pages.weeks import weeks
+from console.queries.executions import Execution
+from console.queries.lineage import Link
+from console.queries.report import WorkloadReport
+from console.queries.run_title import titled
+from millrace.evaluation.metrics import ReliabilityBin
+from millrace.evaluation.report import Evaluation
+from millrace.names import MACHINES
+
+FOLDER = Path(__file__).parent
+SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": "○"}
+"""An entry's tone for an eye that sees no colours."""
+STATES = {"checked": "✓ checked", "recorded": "· recorded", "broken": "✗ broken"}
+ABBREVIATED = {"auc": "AUC", "ece": "expected calibration error", "mae": "MAE", "rmse": "RMSE", "r2": "R²"}
+"""Names of metrics that are not spelled as words."""
+BAR = 132.0
+"""Pixels of the bar of the largest drop."""
 
 
-def page(story: Story) -> str:
-    """The report as HTML, light or dark as the reader's system is."""
-    parts = (
-        sections.monitored,
-        sections.happened,
-        sections.arrived,
-        sections.trained,
-        sections.judged,
-        sections.traced,
-        sections.ran,
-        sections.paid,
+@dataclass(frozen=True, kw_only=True)
+class MachineRuns:
+    """The executions of one machine."""
+
+    machine: str
+    runs: int
+    failed: int
+    running: int
+    seconds: float
+    """Median."""
+    newest: str
+    at: datetime
+
+
+def page(report: WorkloadReport, *, extra_facts: Sequence[Fact] = (), extra_notes: Sequence[str] = ()) -> str:
+    """The report as HTML, light or dark as the reader's system is; a part without content is left out.
+
+    The extras come after the page's own facts and notes."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    body = element(
-        "body",
-        element("main", sections.head(story), *(part(story) for part in parts), sections.foot(story)),
+    environment.filters.update(
+        number=lambda value: f"{value:,}", day=words.day, usd=words.usd, spelled=words.spelled, percent="{:.1%}".format
     )
-    return f'<!doctype html>\n<html lang="en">{_head(story)}{body}</html>\n'
+    return environment.get_template("report.html.jinja").render(
+        report=report,
+        summary=summary(report),
+        facts=(*facts(report), *extra_facts),
+        notes=(*notes(report), *extra_notes),
+        timeline=timeline(report),
+        chart=weeks(report.windows, report.alarms, report.champions),
+        machines=[found for machine in MACHINES if (found := _machine(report, report.of(machine)))],
+        chain=list(_chain(report.lineage)),
+        largest=max((drop.accepted + drop.quarantined for drop in report.drops), default=0) or 1,
+        shapes=SHAPES,
+        bar=BAR,
+        required=gates.required,
+        measured=gates.measured,
+        curves=curves,
+        reliability=lambda bins: reliability(_finite(bins)),
+        other_metrics=lambda evaluation: list(_other_metrics(evaluation)),
+        made_at=datetime.now(UTC),
+    )
 
 
-def _head(story: Story) -> Markup:
-    return element(
-        "head",
-        Markup('<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Markup('<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'),
-        element("title", f"{story.workload}: {story.question}"),
-        element("style", Markup(STYLE.read_text())),
+def _other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
+    """Name and figure of each metric that the error does not state already, in its other sign or by its own name."""
+    error = evaluation.metrics.get("error")
+    for name, figure in evaluation.metrics.items():
+        is_restated = figure == error or (name == "accuracy" and evaluation.error.is_share)
+        if figure is not None and not is_restated:
+            yield ABBREVIATED.get(name, words.spelled(name)), figure
+
+
+def _finite(bins: Iterable[ReliabilityBin]) -> list[ReliabilityBin]:
+    return [one for one in bins if math.isfinite(one.confidence) and math.isfinite(one.accuracy)]
+
+
+def _machine(report: WorkloadReport, runs: Sequence[Execution]) -> MachineRuns | None:
+    if not runs:
+        return None
+    return MachineRuns(
+        machine=runs[-1].machine,
+        runs=len(runs),
+        failed=sum(run.status not in ("RUNNING", "SUCCEEDED") for run in runs),
+        running=sum(run.status == "RUNNING" for run in runs),
+        seconds=median(run.seconds for run in runs),
+        newest=titled(report.names, runs[-1]),
+        at=runs[-1].started,
     )
+
+
+def _chain(links: Sequence[Link]) -> Iterable[tuple[str, str, str, str]]:
+    """Kind, identity, detail and state; successive links of one kind and state are one card."""
+    for (what, state), group in groupby(links, key=lambda link: (link.what, link.state)):
+        first, *others = group
+        detail = f"{first.detail}; and {words.count(len(others), 'other')} like it" if others else first.detail
+        digest = f"; SHA-256 {first.digest[:12]}…" if first.digest else ""
+        yield what, words.brief(first.identity), words.brief(f"{detail}{digest}"), STATES[state]

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from console.pages.markup import Markup, element, together
+from markupsafe import Markup
+
+from console.pages.markup import element, together
 from console.pages.scale import Scale
-from console.pages.story import Bin
+from millrace.evaluation.metrics import ReliabilityBin
 
 SIZE, LEFT, RIGHT, TOP, BOTTOM = 200.0, 40.0, 12.0, 26.0, 34.0
 LARGEST = 7.0
 """Radius of the fullest bin, pixels; areas go by rows."""
-TICKS = (0.5, 0.75, 1.0)
+HALF = 0.5
+"""An answer of two classes is never less sure than this."""
 
 
-def reliability(bins: Sequence[Bin]) -> Markup:
+def reliability(bins: Sequence[ReliabilityBin]) -> Markup:
     """Accuracy over confidence, a mark per bin as large as its rows; on the diagonal words and deeds agree."""
     if not bins:
         return Markup("")
-    least = min(0.5, *(one.accuracy for one in bins), *(one.confidence for one in bins))
-    x = Scale(low=0.5, high=1, start=LEFT, stop=SIZE - RIGHT)
+    lowest = HALF if min(one.confidence for one in bins) >= HALF else 0.0
+    least = min(lowest, *(one.accuracy for one in bins))
+    x = Scale(low=lowest, high=1, start=LEFT, stop=SIZE - RIGHT)
     y = Scale(low=least, high=1, start=SIZE - BOTTOM, stop=TOP)
     most = max(one.rows for one in bins)
     return element(
         "svg",
-        *(_tick(value, x, y) for value in TICKS),
-        element("line", x1=x(0.5), y1=y(0.5), x2=x(1), y2=y(1), class_="diagonal"),
+        *(_tick(value, x, y) for value in (lowest, (lowest + 1) / 2, 1.0)),
+        element("line", x1=x(lowest), y1=y(lowest), x2=x(1), y2=y(1), class_="diagonal"),
         *(_bin(one, most, x, y) for one in bins),
         element("text", "how sure it says it is", x=(LEFT + SIZE - RIGHT) / 2, y=SIZE - 2, class_="axis middle"),
         element("text", "how often it is right", x=0, y=10, class_="axis"),
@@ -44,7 +48,7 @@ def _tick(value: float, x: Scale, y: Scale) -> Markup:
     )
 
 
-def _bin(one: Bin, most: int, x: Scale, y: Scale) -> Markup:
+def _bin(one: ReliabilityBin, most: int, x: Scale, y: Scale) -> Markup:
     """Its distance from the diagonal as a line, so that the eye sees how far words and deeds are apart."""
     place = x(one.confidence)
     tip = element("title", f"{one.rows} rows\nsays {one.confidence:.0%}\nright {one.accuracy:.0%}")

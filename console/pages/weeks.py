@@ -1,4 +1,4 @@
-"""The picture of the whole run: drift and error of every window over their bounds, alarms, versions in force."""
+"""The chart of all windows: drift and error over their bounds, alarms, the champion of each day."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from console.pages.markup import Markup, element, together
+from markupsafe import Markup
+
+from console.pages.markup import element, together
 from console.pages.scale import Scale, months, short
-from console.pages.story import Alarm, Reign, Window
+from console.pages.words import spelled
+from console.queries.monitoring import AlarmRaised, ChampionPeriod, MonitoredWindow
 
 WIDTH, LEFT, RIGHT = 1056.0, 46.0, 104.0
 PANEL, GAP, TOP, LABEL = 148.0, 52.0, 58.0, 17.0
@@ -25,19 +28,21 @@ class Panel:
 
     title: str
     top: float
-    value: Callable[[Window], float | None]
-    """What alarms above 1."""
-    tip: Callable[[Window, float], str]
-    beside: Callable[[Window], float | None] = lambda _: None
-    """What is drawn faintly beside it."""
+    value: Callable[[MonitoredWindow], float | None]
+    """The value that alarms above 1."""
+    tip: Callable[[MonitoredWindow, float], str]
+    beside: Callable[[MonitoredWindow], float | None] = lambda _: None
+    """A second value, drawn faintly."""
 
 
-def weeks(windows: Sequence[Window], alarms: Sequence[Alarm], reigns: Sequence[Reign]) -> Markup:
+def weeks(
+    windows: Sequence[MonitoredWindow], alarms: Sequence[AlarmRaised], champions: Sequence[ChampionPeriod]
+) -> Markup:
     """The picture as SVG; nothing when no window was judged."""
     if not windows:
         return Markup("")
-    first = min([window.start for window in windows] + [reign.start for reign in reigns])
-    last = max([window.end for window in windows] + [reign.end for reign in reigns])
+    first = min([window.start for window in windows] + [period.start for period in champions])
+    last = max([window.end for window in windows] + [period.end for period in champions])
     time = Scale(low=first.toordinal(), high=last.toordinal(), start=LEFT, stop=WIDTH - RIGHT)
     drift = Panel(
         title="Input drift: the column that moved most, over its bound",
@@ -55,7 +60,7 @@ def weeks(windows: Sequence[Window], alarms: Sequence[Alarm], reigns: Sequence[R
     return element(
         "svg",
         _months(time, first, last),
-        _band(time, reigns),
+        _band(time, champions),
         *_flags(alarms, time),
         *(_panel(panel, windows, time) for panel in (drift, error)),
         viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
@@ -64,7 +69,7 @@ def weeks(windows: Sequence[Window], alarms: Sequence[Alarm], reigns: Sequence[R
     )
 
 
-def _panel(panel: Panel, windows: Sequence[Window], time: Scale) -> Markup:
+def _panel(panel: Panel, windows: Sequence[MonitoredWindow], time: Scale) -> Markup:
     known = [(window, value) for window in windows if (value := panel.value(window)) is not None]
     beside = [(window, value) for window in windows if (value := panel.beside(window)) is not None]
     scale = _scale([value for _, value in (*known, *beside)], panel.top)
@@ -104,9 +109,9 @@ def _bound(scale: Scale) -> Markup:
     )
 
 
-def _rows(known: Sequence[tuple[Window, float]]) -> list[list[tuple[Window, float]]]:
-    """The windows cut where one does not begin as the one before ends: no line is drawn over what is not known."""
-    rows: list[list[tuple[Window, float]]] = []
+def _rows(known: Sequence[tuple[MonitoredWindow, float]]) -> list[list[tuple[MonitoredWindow, float]]]:
+    """Runs of adjacent windows: no line is drawn across a gap."""
+    rows: list[list[tuple[MonitoredWindow, float]]] = []
     for window, value in known:
         if rows and rows[-1][-1][0].end == window.start:
             rows[-1].append((window, value))
@@ -119,7 +124,7 @@ def _line(points: Sequence[tuple[float, float]]) -> Markup:
     return element("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_="trace")
 
 
-def _mark(panel: Panel, window: Window, value: float, time: Scale, scale: Scale) -> Markup:
+def _mark(panel: Panel, window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> Markup:
     x, y = _middle(window, time), scale(value)
     tip = element("title", panel.tip(window, value))
     if value > 1:
@@ -127,12 +132,12 @@ def _mark(panel: Panel, window: Window, value: float, time: Scale, scale: Scale)
     return element("circle", tip, cx=x, cy=y, r=4.0, class_="mark")
 
 
-def _ring(window: Window, value: float, time: Scale, scale: Scale) -> Markup:
+def _ring(window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> Markup:
     tip = element("title", f"{_span(window)}\nthis window's error {value:.2f} × bound")
     return element("circle", tip, cx=_middle(window, time), cy=scale(value), r=3.2, class_="ring")
 
 
-def _loudest(known: Sequence[tuple[Window, float]], time: Scale, scale: Scale) -> Markup | None:
+def _loudest(known: Sequence[tuple[MonitoredWindow, float]], time: Scale, scale: Scale) -> Markup | None:
     """The name of the column beside the highest mark above the bound."""
     window, value = max(known, key=lambda pair: pair[1])
     if value <= 1:
@@ -154,16 +159,16 @@ def _months(time: Scale, first: date, last: date) -> Markup:
     return together(*lines)
 
 
-def _band(time: Scale, reigns: Sequence[Reign]) -> Markup:
+def _band(time: Scale, champions: Sequence[ChampionPeriod]) -> Markup:
     """Which version decided, as a band under both panels."""
     top = TOP + 2 * PANEL + GAP + 30
-    if not reigns:
+    if not champions:
         return Markup("")
     parts: list[Markup] = [element("text", "decided by", x=WIDTH - RIGHT + 8, y=top + 15, class_="axis")]
-    for number, reign in enumerate(reigns):
-        x, end = time(reign.start.toordinal()), time(reign.end.toordinal())
-        label = f"version {reign.version}" if end - x > 70 else reign.version
-        tip = element("title", f"version {reign.version}: {reign.start} to {reign.end}")
+    for number, period in enumerate(champions):
+        x, end = time(period.start.toordinal()), time(period.end.toordinal())
+        label = f"version {period.version}" if end - x > 70 else period.version
+        tip = element("title", f"version {period.version}: {period.start} to {period.end}")
         parts += [
             element(
                 "rect", tip, x=x, y=top, width=max(end - x - 2, 2), height=BAND, rx=4, class_=f"version v{number % 4}"
@@ -173,30 +178,30 @@ def _band(time: Scale, reigns: Sequence[Reign]) -> Markup:
     return together(*parts)
 
 
-def _flags(alarms: Sequence[Alarm], time: Scale) -> Iterator[Markup]:
-    """Alarms as lines with a flag; flags near each other stand on two levels."""
+def _flags(alarms: Sequence[AlarmRaised], time: Scale) -> Iterator[Markup]:
+    """Alarms as lines with a flag; neighbouring flags are on two levels."""
     level, before = 0, -1e9
     for alarm in sorted(alarms, key=lambda alarm: alarm.at):
         x = time(alarm.at.toordinal())
         level = 1 - level if x - before < 190 else 0
         before = x
         y, left = 13.0 + level * LABEL, x > WIDTH - RIGHT - 150
-        panel = TOP if alarm.monitor == "drift" else TOP + PANEL + GAP
-        label = f"{alarm.name}, {alarm.at.day} {alarm.at:%b}"
+        panel = TOP if alarm.metric == "drift" else TOP + PANEL + GAP
+        label = f"{spelled(alarm.name)}, {alarm.at:%-d %b}"
         yield element(
             "g",
-            element("title", f"Alarm {alarm.name}, {alarm.at}"),
+            element("title", f"Alarm {spelled(alarm.name)}, {alarm.at:%Y-%m-%d}"),
             element("line", x1=x, x2=x, y1=y + 5, y2=panel + PANEL, class_="alarm"),
             element("path", d=f"M{x:.1f} {y - 9:.1f}h9l-3 4.5l3 4.5h-9z", class_="flag"),
             element("text", label, x=x - 6 if left else x + 14, y=y, class_="note end" if left else "note"),
         )
 
 
-def _middle(window: Window, time: Scale) -> float:
+def _middle(window: MonitoredWindow, time: Scale) -> float:
     return (time(window.start.toordinal()) + time(window.end.toordinal())) / 2
 
 
-def _span(window: Window) -> str:
+def _span(window: MonitoredWindow) -> str:
     return f"{window.start} to {window.end}"
 
 

@@ -1,1 +1,1 @@
-"""What an operator does and asks, the same on this desk and on AWS."""
+"""Typed answers about a workload: the only place that reads the cloud for people."""

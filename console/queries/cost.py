@@ -1,35 +1,31 @@
 """What a month cost: its training runs, the endpoint, a thousand predictions, against the budget.
 
-Nothing here is a bill. `reserved` is what the budget counts, every job at its longest, an upper bound; `estimated` is
-what SageMaker says it billed in seconds, times the list prices of millrace/workload/prices.py for the dearest region.
+All figures are estimates, not bills. `reserved` is the amount that the budget counts, an upper bound: every job at its
+maximal runtime. `estimated` is the time that SageMaker reports as billed, times the list prices of
+millrace/workload/prices.py for the most expensive region.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from botocore.exceptions import ClientError
-
-from console.environment import Place
+from console.environment import Environment
 from console.queries.decisions import find_days, size_of_decisions
+from console.queries.stored import as_file, find_object
+from console.queries.usage import Job, ServingCost, jobs_of, now_at, serving_cost
 from console.queries.versions import registry_of, state_of
-from millrace.aws.errors import could_not_find
-from millrace.aws.objects import read_object
-from millrace.errors import PlaceError
+from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.timestamps import moment, next_month
-from millrace.workload.declaration import Workload, read_workload
-from millrace.workload.prices import projected_usd, usd_per_hour
+from millrace.workload.declaration import Workload
+from millrace.workload.load import read_workload
+from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
 MOST_BYTES = 256 * 2**20
-"""Of a month's decisions that are read to count them; beyond, the price of a thousand is not told."""
+"""Decisions of a month are only counted up to this size; beyond it the price of a thousand is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,23 +41,7 @@ class RunCost:
     """Seconds that SageMaker billed, over all its jobs and instances."""
     estimated_usd: float
     reserved_usd: float | None
-    """None where the run never got as far as its declaration."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServingCost:
-    """The live endpoint in the month, up to now: an estimate, as if it always had the instances that it has now."""
-
-    instance: str
-    count: int
-    hours: float
-    usd: float
-    predictions: int | None
-    """About days of the month; None where there are too many to count here."""
-
-    @property
-    def usd_per_1000(self) -> float | None:
-        return self.usd / self.predictions * 1000 if self.predictions else None
+    """None for a run that failed before its declaration was stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,112 +53,62 @@ class MonthCost:
     reserved_usd: float
     runs: tuple[RunCost, ...]
     serving: ServingCost | None
-    """None where no endpoint stood in this month."""
+    """None when no endpoint existed in this month."""
 
 
-def find_cost(place: Place, names: WorkloadNames, workload: Workload, *, month: str = "") -> MonthCost:
-    """The month's cost; without a month the last one in which a run was reserved, else this one.
+def find_cost(environment: Environment, names: WorkloadNames, workload: Workload, *, month: str = "") -> MonthCost:
+    """The month's cost; without a month the last one in which a run was reserved, else the present one.
 
-    Raises PlaceError for a month that is none."""
-    spends = state_of(place, names).spends()
-    now = now_at(place)
+    Raises EnvironmentNotFoundError for a text that is not a month (yyyy-mm)."""
+    spends = state_of(environment, names).spends()
+    now = now_at(environment)
     wanted = month or max(spends, default=f"{now:%Y-%m}")
     first = _first_of(wanted)
-    versions = {package.metadata.get("run", ""): package.version for package in registry_of(place, names).all()}
+    versions = {package.metadata.get("run", ""): package.version for package in registry_of(environment, names).all()}
     spent = spends.get(wanted)
+    runs = [arn.rpartition(":")[2] for arn in (spent.runs if spent else ())]
+    jobs = list(jobs_of(environment, ("training", "processing"), runs, since=first))
+    serving = serving_cost(environment, names, first, min(now, next_month(first)))
     return MonthCost(
         month=wanted,
         budget_usd=workload.budget.monthly_usd,
         reserved_usd=float(spent.usd) if spent else 0.0,
-        runs=tuple(_run(place, names, arn, versions) for arn in (spent.runs if spent else ())),
-        serving=_serving(place, names, first, now),
+        runs=tuple(_run(environment, names, run, versions, [job for job in jobs if job.run == run]) for run in runs),
+        serving=serving and replace(serving, predictions=_predictions(environment, names, first)),
     )
-
-
-def now_at(place: Place) -> datetime:
-    """The environment's own time: the local cloud's can be moved."""
-    return place.desk.now() if place.desk else datetime.now(UTC)
 
 
 def _first_of(month: str) -> datetime:
     try:
         return moment(f"{month}-01")
     except ValueError:
-        raise PlaceError(f"--month: expected a month as 1997-06, got {month!r}") from None
+        raise EnvironmentNotFoundError(f"--month: expected a month as 1997-06, got {month!r}") from None
 
 
-def _run(place: Place, names: WorkloadNames, arn: str, versions: Mapping[str, str]) -> RunCost:
-    name = arn.rpartition(":")[2]
-    billed = list(_jobs_of(place.client("sagemaker"), name))
+def _run(
+    environment: Environment, names: WorkloadNames, run: str, versions: Mapping[str, str], jobs: Sequence[Job]
+) -> RunCost:
     return RunCost(
-        run=name,
-        version=versions.get(name),
-        jobs=len(billed),
-        billed_s=sum(seconds for _, seconds in billed),
-        estimated_usd=sum(usd_per_hour(instance) * seconds / 3600 for instance, seconds in billed),
-        reserved_usd=_reserved(place, names, name),
+        run=run,
+        version=versions.get(run),
+        jobs=len(jobs),
+        billed_s=sum(job.billed_s for job in jobs),
+        estimated_usd=sum(job.usd for job in jobs),
+        reserved_usd=_reserved(environment, names, run),
     )
 
 
-def _jobs_of(sagemaker: Any, run: str) -> Iterator[tuple[str, float]]:
-    """Instance and billed seconds (times instances) of the run's jobs that have ended."""
-    named = hashlib.sha1(run.encode(), usedforsecurity=False).hexdigest()  # as the machine names its jobs
-    for each in sagemaker.list_training_jobs(NameContains=named)["TrainingJobSummaries"]:
-        said = sagemaker.describe_training_job(TrainingJobName=each["TrainingJobName"])
-        cluster, span = said["ResourceConfig"], _span(said, "TrainingStartTime", "TrainingEndTime")
-        yield cluster["InstanceType"], said.get("BillableTimeInSeconds", span) * cluster["InstanceCount"]
-    for each in sagemaker.list_processing_jobs(NameContains=named)["ProcessingJobSummaries"]:
-        said = sagemaker.describe_processing_job(ProcessingJobName=each["ProcessingJobName"])
-        cluster = said["ProcessingResources"]["ClusterConfig"]
-        yield (
-            cluster["InstanceType"],
-            _span(said, "ProcessingStartTime", "ProcessingEndTime") * cluster["InstanceCount"],
-        )
-
-
-def _span(said: Mapping[str, Any], start: str, end: str) -> float:
-    """Seconds; none of a job that has not started or not ended."""
-    return (said[end] - said[start]).total_seconds() if start in said and end in said else 0.0
-
-
-def _reserved(place: Place, names: WorkloadNames, run: str) -> float | None:
-    """By the run's own declaration."""
-    client = place.client("s3")
-    try:
-        content = read_object(client, names.run_uri(run, "config", "workload.yaml"))
-    except client.exceptions.NoSuchKey:
+def _reserved(environment: Environment, names: WorkloadNames, run: str) -> float | None:
+    """By the declaration with which the run was started."""
+    content = find_object(environment.client("s3"), names.run_uri(run, "config", "workload.yaml"))
+    if content is None:
         return None
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "workload.yaml"
-        path.write_bytes(content)
+    with as_file(content, "workload.yaml") as path:
         return projected_usd(usages(read_workload(path), names.platform.stage))
 
 
-def _serving(place: Place, names: WorkloadNames, first: datetime, now: datetime) -> ServingCost | None:
-    sagemaker, end = place.client("sagemaker"), min(now, next_month(first))
-    try:
-        said = sagemaker.describe_endpoint(EndpointName=names.endpoint)
-    except ClientError as error:
-        if could_not_find(error):
-            return None
-        raise
-    hours = (end - max(first, said["CreationTime"])).total_seconds() / 3600
-    if hours <= 0:
+def _predictions(environment: Environment, names: WorkloadNames, first: datetime) -> int | None:
+    last = next_month(first).date() - timedelta(days=1)
+    if size_of_decisions(environment, names, f"{first:%Y-%m}") > MOST_BYTES:
         return None
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=said["EndpointConfigName"])
-    instance = config["ProductionVariants"][0]["InstanceType"]
-    count = sum(variant["CurrentInstanceCount"] for variant in said["ProductionVariants"])
-    return ServingCost(
-        instance=instance,
-        count=count,
-        hours=hours,
-        usd=usd_per_hour(instance) * count * hours,
-        predictions=_predictions(place, names, first),
-    )
-
-
-def _predictions(place: Place, names: WorkloadNames, first: datetime) -> int | None:
-    last = next_month(first).date().fromordinal(next_month(first).date().toordinal() - 1)
-    if size_of_decisions(place, names, f"{first:%Y-%m}") > MOST_BYTES:
-        return None
-    return sum(len(day.decisions) for day in find_days(place, names, first=first.date(), last=last))
+    return sum(len(day.decisions) for day in find_days(environment, names, first=first.date(), last=last))

@@ -1,16 +1,15 @@
-"""The decisions in the lake: a day at a time, of each id the last line."""
+"""The decisions in the lake, a day at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-from console.environment import Place
-from millrace.aws.objects import entries_below, folders_below
-from millrace.decisions.record import Decision, from_line, prefix
-from millrace.errors import DecisionError
+from console.environment import Environment
+from millrace.aws.objects import entries_below
+from millrace.decisions import store
+from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
 
 
@@ -22,76 +21,47 @@ class Day:
     decisions: tuple[Decision, ...]
     """In order of event time."""
     unreadable: int
-    """Lines that are none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """One decision and the object whose line it is."""
-
-    uri: str
-    decision: Decision
+    """Lines that are not valid decisions."""
 
 
 def find_days(
-    place: Place, names: WorkloadNames, *, first: date | None = None, last: date | None = None
+    environment: Environment, names: WorkloadNames, *, first: date | None = None, last: date | None = None
 ) -> Iterator[Day]:
     """The days of event time that have decisions, from `last` back to `first`, both included."""
-    client, bucket = place.client("s3"), names.platform.bucket("lake")
-    for day in sorted(_days(client, names), reverse=True):
-        if (first is None or first <= day) and (last is None or day <= last):
-            yield read_day(client, bucket, names.workload, day)
-
-
-def read_day(client: Any, bucket: str, workload: str, day: date) -> Day:
-    """One day; of lines with the same id the one in the object that came last wins."""
-    found: dict[str, Decision] = {}
-    unreadable = 0
-    for key in _objects(client, bucket, prefix(workload, day)):
-        for line in client.get_object(Bucket=bucket, Key=key)["Body"].iter_lines():
-            try:
-                decision = from_line(line)
-            except DecisionError:
-                unreadable += 1
-            else:
-                found[decision.id] = decision
-    ordered = sorted(found.values(), key=lambda decision: (decision.event_time, decision.id))
-    return Day(day=day, decisions=tuple(ordered), unreadable=unreadable)
+    client, bucket = environment.client("s3"), names.platform.bucket("lake")
+    for day in _days(environment, names, first, last):
+        found = store.read_days(client, bucket, names.workload, [day])
+        yield Day(day=day, decisions=found.decisions, unreadable=found.unreadable)
 
 
 def find_decision(
-    place: Place, names: WorkloadNames, wanted: str, *, first: date | None = None, last: date | None = None
-) -> Kept | None:
+    environment: Environment, names: WorkloadNames, wanted: str, *, first: date | None = None, last: date | None = None
+) -> store.LocatedDecision | None:
     """The decision with this id, the newest days first; None when no day has it.
 
     An id does not say its day: without `first` and `last` every object may have to be read."""
-    client, bucket = place.client("s3"), names.platform.bucket("lake")
-    marked = f'"eventId":"{wanted}"'.encode()
-    for day in sorted(_days(client, names), reverse=True):
-        if (first and day < first) or (last and day > last):
-            continue
-        kept = None
-        for key in _objects(client, bucket, prefix(names.workload, day)):
-            for line in client.get_object(Bucket=bucket, Key=key)["Body"].iter_lines():
-                if marked in line:
-                    kept = Kept(uri=f"s3://{bucket}/{key}", decision=from_line(line))
-        if kept:
-            return kept
-    return None
+    client, bucket = environment.client("s3"), names.platform.bucket("lake")
+    return store.find_decision(client, bucket, names.workload, wanted, _days(environment, names, first, last))
 
 
-def size_of_decisions(place: Place, names: WorkloadNames, month: str) -> int:
+def newest_decision(environment: Environment, names: WorkloadNames) -> store.LocatedDecision | None:
+    """The last decision of the newest day that a model answered; None where that day has none."""
+    client, bucket = environment.client("s3"), names.platform.bucket("lake")
+    newest = _days(environment, names, None, None)[:1]
+    found = store.read_days(client, bucket, names.workload, newest).decisions
+    answered = [decision for decision in found if decision.model_version]
+    if not answered:
+        return None
+    return store.find_decision(client, bucket, names.workload, answered[-1].id, newest)
+
+
+def size_of_decisions(environment: Environment, names: WorkloadNames, month: str) -> int:
     """Bytes of the decisions about days of the month (yyyy-mm)."""
     bucket, under = names.platform.bucket("lake"), f"{names.workload}/decisions/date={month}"
-    return sum(entry["Size"] for entry in entries_below(place.client("s3"), bucket, under))
+    return sum(entry["Size"] for entry in entries_below(environment.client("s3"), bucket, under))
 
 
-def _days(client: Any, names: WorkloadNames) -> Iterator[date]:
-    folders = folders_below(client, names.platform.bucket("lake"), f"{names.workload}/decisions/")
-    return (date.fromisoformat(folder.removeprefix("date=").rstrip("/")) for folder in folders)
-
-
-def _objects(client: Any, bucket: str, under: str) -> list[str]:
-    """In the order in which they were written: a name says nothing of that."""
-    entries = entries_below(client, bucket, under)
-    return [entry["Key"] for entry in sorted(entries, key=lambda entry: (entry["LastModified"], entry["Key"]))]
+def _days(environment: Environment, names: WorkloadNames, first: date | None, last: date | None) -> list[date]:
+    """The newest first."""
+    days = store.stored_days(environment.client("s3"), names.platform.bucket("lake"), names.workload)
+    return sorted((day for day in days if (first or day) <= day <= (last or day)), reverse=True)

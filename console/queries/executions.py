@@ -1,13 +1,15 @@
-"""Executions read back whole: input, output, the events they put, the executions they started."""
+"""Executions with their histories: input, output, the events they put, the executions they started."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any
 
+from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, WorkloadNames
 
 STARTED_BY = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
@@ -32,7 +34,7 @@ class Execution:
     children: list[str] = field(default_factory=list)
     """The ARNs of the executions it started."""
     transitions: int = 0
-    """What Step Functions counts: states entered, and redrives."""
+    """As Step Functions bills them: states entered, and redrives."""
     failure: str = ""
     """Error and cause, when it failed."""
 
@@ -41,7 +43,7 @@ class Execution:
         return (self.stopped - self.started).total_seconds()
 
     def answer(self, state: str) -> dict[str, Any]:
-        """What the function behind `$.<state>` answered, empty when that state was not entered."""
+        """The answer of the function behind `$.<state>`, empty when that state was not entered."""
         return dict(self.output.get(state, {}).get("answer", {}))
 
     @property
@@ -49,17 +51,37 @@ class Execution:
         return self.status == "SUCCEEDED"
 
 
-def executions(states: Any, names: WorkloadNames) -> list[Execution]:
-    """Every execution of the workload's machines, oldest first; one call for each, and one for each machine.
+def executions(states: Any, names: WorkloadNames, *, limit: int | None = None) -> list[Execution]:
+    """The `limit` newest executions of each machine of the workload (all for None), oldest first.
 
-    `states` is boto3's Step Functions client."""
-    found = [
-        _execution(states, machine, each)
-        for machine in MACHINES
-        for page in states.get_paginator("list_executions").paginate(stateMachineArn=names.machine_arn(machine))
-        for each in page["executions"]
-    ]
+    One call for each execution and one for each machine; `states` is boto3's Step Functions client. Raises
+    EnvironmentNotFoundError when none of the machines is deployed."""
+    pages = {machine: some for machine in MACHINES if (some := list_executions(states, names, machine)) is not None}
+    if not pages:
+        raise not_deployed(names)
+    found = [_execution(states, machine, each) for machine, some in pages.items() for each in islice(some, limit)]
     return sorted(found, key=lambda execution: execution.started)
+
+
+def list_executions(
+    states: Any, names: WorkloadNames, machine: str, *, status: str = ""
+) -> Iterator[dict[str, Any]] | None:
+    """As the service lists them, newest first, a page at a time; None when there is no such machine."""
+    asked = {"stateMachineArn": names.machine_arn(machine), **({"statusFilter": status} if status else {})}
+    pages = iter(states.get_paginator("list_executions").paginate(**asked))
+    try:
+        first: Any = next(pages, {"executions": []})
+    except states.exceptions.StateMachineDoesNotExist:
+        return None
+    return (each for page in chain([first], pages) for each in page["executions"])
+
+
+def not_deployed(names: WorkloadNames) -> EnvironmentNotFoundError:
+    """The error for a workload without machines."""
+    return EnvironmentNotFoundError(
+        f"expected the machines of {names.prefix} in this account and region, got none: is {names.workload} "
+        f"deployed at stage {names.platform.stage}?"
+    )
 
 
 def read_history(states: Any, arn: str) -> list[dict[str, Any]]:
@@ -113,7 +135,7 @@ def _document(history: list[dict[str, Any]], details: str, name: str) -> dict[st
 
 
 def _failure(status: str, history: list[dict[str, Any]]) -> str:
-    """Of the last attempt: what a redrive has mended is no failure any more."""
+    """Error and cause of the last attempt; empty after a redrive that succeeded."""
     names = ("executionFailedEventDetails", "executionTimedOutEventDetails", "executionAbortedEventDetails")
     found = [event[name] for event in history for name in names if name in event]
     if not found or status in ("RUNNING", "SUCCEEDED"):

@@ -1,4 +1,4 @@
-"""What an execution's history tells: the states in order, how each ended, what its task called.
+"""The states of an execution in order, how each ended, what its task called, from its history.
 
 A redrive enters no state again: its events link back to the state's first entry, so links and not neighbours say
 which state an event belongs to.
@@ -18,7 +18,7 @@ ENDINGS = ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What a task called last."""
+    """The last call of a task."""
 
     service: str
     """`lambda`, `sagemaker`, `events`, `states`, `aws-sdk:…`."""
@@ -59,7 +59,7 @@ class _Reader:
     owner: dict[int, int] = field(default_factory=dict)
     """By event: the step it belongs to; 0 for none."""
     failed: set[int] = field(default_factory=set)
-    """Events that tell of a failure."""
+    """Ids of failure events."""
 
     def read(self, event: Mapping[str, Any]) -> None:
         kind, number, before = str(event["type"]), int(event["id"]), int(event.get("previousEventId", 0))
@@ -104,7 +104,7 @@ class _Reader:
         for number, step in list(self.steps.items()):
             if step.outcome != "running":
                 continue
-            # Of what failed without a task of its own (a Choice, a Pass) only the execution's end tells why.
+            # A Choice or Pass has no task: its failure is only in the execution's last event.
             told = step.error or (number == at and event["type"] == "ExecutionFailed")
             self._set(number, ended=event["timestamp"], outcome="failed" if told else "stopped")
             if number == at and not step.error:

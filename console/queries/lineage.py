@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
 
-from console.environment import Place
-from console.queries.decisions import Kept, find_decision
+from console.environment import Environment
+from console.queries.decisions import find_decision
+from console.queries.stored import as_file, find_object
 from console.queries.versions import audit_of, find_verdicts, registry_of
 from millrace.artefact.artefact import Artefact, read_archive
 from millrace.artefact.artefact import digest as sha256
@@ -20,22 +19,25 @@ from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.contract.load import digest, read_document
 from millrace.datasets.commits import ALIAS, DIGEST, ORIGIN
 from millrace.datasets.versions import data_digest, history
+from millrace.decisions.store import LocatedDecision
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
-from millrace.workload.declaration import read_workload
+from millrace.workload.load import read_workload
 
 if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
 
 CHEAP_BYTES = 64 * 2**20
-"""A dropped file or an artefact up to this size is read and digested again; of a larger one the record is told."""
+"""Bytes up to which a dropped file or an artefact is digested again; a larger one is only `recorded`."""
 
 CHAIN = ("run", "tag", "snapshot_id", "rows", "gate")
-"""What registration writes into a package's metadata beside the digests, and the chain goes by."""
+"""Keys of a package's metadata, beside the digests, that the chain follows."""
+
+MISSING = "there is no such object"
 
 State = Literal["checked", "recorded", "broken"]
 
@@ -49,23 +51,28 @@ class Link:
     digest: str | None
     """SHA-256, hexadecimal; None where the link has none."""
     state: State
-    """`checked`: computed again here, or found where it must be; `recorded`: told by others; `broken`: not so."""
+    """`checked`: computed again or found; `recorded`: as stored by the run; `broken`: missing or different."""
     detail: str
 
 
-def trace(place: Place, names: WorkloadNames, decision: str) -> Iterator[Link]:
-    """The links from the decision on; a link that is missing is told as broken, and what hangs on it is left out."""
-    kept = find_decision(place, names, decision)
+def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iterator[Link]:
+    """The links from the decision with this id to the dropped files; a missing link is `broken` and ends its branch."""
+    kept = find_decision(environment, names, decision)
     if kept is None:
         yield _broken("decision", decision, f"no line of s3://{names.platform.bucket('lake')} has this id")
-        return
+    else:
+        yield from trace_decision(environment, names, kept)
+
+
+def trace_decision(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
+    """The same for a decision that was read already."""
     yield _decision(kept)
     version = kept.decision.model_version
     if version is None:
         yield _broken("model version", "none", "no model answered: the fallback of the workload did")
         return
     try:
-        package = registry_of(place, names).describe(names.package_arn(version))
+        package = registry_of(environment, names).describe(names.package_arn(version))
     except (ClientError, ArtefactError) as error:
         yield _broken("model version", names.package_arn(version), str(error))
         return
@@ -73,20 +80,20 @@ def trace(place: Place, names: WorkloadNames, decision: str) -> Iterator[Link]:
         yield _broken("model version", package.arn, f"its metadata has no {', '.join(missing)}")
         return
     yield Link(what="model version", identity=package.arn, digest=None, state="checked", detail=package.approval)
-    yield from Chain(place=place, names=names, package=package).links()
+    yield from Chain(environment=environment, names=names, package=package).links()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """What a registered version was made of."""
+    """The inputs of a registered version."""
 
-    place: Place
+    environment: Environment
     names: WorkloadNames
     package: Package
 
     @property
     def s3(self) -> Any:
-        return self.place.client("s3")
+        return self.environment.client("s3")
 
     @property
     def run(self) -> str:
@@ -108,7 +115,7 @@ class Chain:
     def _artefact(self) -> Link:
         uri = self.package.model_data_url
         if (size := _size(self.s3, uri)) is None:
-            return _broken("model", uri, "there is no such object")
+            return _broken("model", uri, MISSING)
         if size > CHEAP_BYTES:
             return _recorded("model", uri, self.known("artefact"), f"{size:,} bytes, not read")
         content = read_object(self.s3, uri)
@@ -124,9 +131,9 @@ class Chain:
 
     def _run(self) -> Link:
         uri = self.names.run_uri(self.run, "config", "run.json")
-        if _size(self.s3, uri) is None:
-            return _broken("training run", self.run, f"{uri} is not there")
-        run = Run.model_validate_json(read_object(self.s3, uri))
+        if (content := find_object(self.s3, uri)) is None:
+            return _broken("training run", self.run, f"there is no {uri}")
+        run = Run.model_validate_json(content)
         links = ("data", "contract", "config", "code")
         apart = [link for link in links if getattr(run, f"{link}_digest") != self.known(link)]
         if apart:
@@ -136,7 +143,7 @@ class Chain:
 
     def _dataset(self) -> Iterator[Link]:
         tag, wanted = self.package.metadata["tag"], self.package.metadata["snapshot_id"]
-        snapshots, tags = read_table(self.place, self.names)
+        snapshots, tags = read_table(self.environment, self.names)
         snapshot = next((each for each in snapshots if str(each.snapshot_id) == wanted), None)
         if snapshot is None or tags.get(tag) != snapshot.snapshot_id:
             yield _broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {tags.get(tag, 'nothing')}")
@@ -150,7 +157,9 @@ class Chain:
 
     def _files(self) -> Link:
         uri = self.names.run_uri(self.run, "manifest.json")
-        listed, *keys = json.loads(read_object(self.s3, uri))
+        if (content := find_object(self.s3, uri)) is None:
+            return _broken("data files", uri, MISSING)
+        listed, *keys = json.loads(content)
         bucket, _ = split_uri(f"{listed['prefix']}x")
         folder = self.names.lake_uri("iceberg", self.names.table("rows"), "data", "")
         there = set(keys_below(self.s3, bucket, split_uri(folder)[1]))
@@ -162,10 +171,11 @@ class Chain:
 
     def _declared(self, link: str, file: str) -> Link:
         uri = self.names.run_uri(self.run, "config", file)
-        if _size(self.s3, uri) is None:
-            return _broken(link, uri, "there is no such object")
+        if (content := find_object(self.s3, uri)) is None:
+            return _broken(link, uri, MISSING)
         try:
-            made = digest(_document(read_object(self.s3, uri), file))
+            with as_file(content, file) as path:
+                made = digest(read_document(path))
         except WorkloadError as error:
             return _broken(link, uri, str(error))
         return _compared(link, uri, made, self.known(link), "as the run had it")
@@ -177,12 +187,11 @@ class Chain:
 
     def _gates(self) -> Iterator[Link]:
         uri = self.names.run_uri(self.run, "evaluation", "evaluation.json")
-        if _size(self.s3, uri) is None:
-            yield _broken("evaluation", uri, "there is no such object")
+        if (report := find_object(self.s3, uri)) is None:
+            yield _broken("evaluation", uri, MISSING)
             return
-        report = read_object(self.s3, uri)
         yield _compared("evaluation", uri, sha256(report), self.known("evaluation"), "on days that it never saw")
-        recorded = find_verdicts(audit_of(self.place, self.names), self.run)
+        recorded = find_verdicts(audit_of(self.environment, self.names), self.run)
         if not recorded:
             yield _broken("gates", self.run, "the audit table has no judgement of this run")
             return
@@ -196,37 +205,40 @@ class Chain:
             yield Link(what="gate", identity=identity, digest=None, state=state, detail=detail)
 
     def _judge(self, report: bytes) -> dict[str, bool]:
-        """The gates over the report once more, by the run's own declaration."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "workload.yaml"
-            path.write_bytes(read_object(self.s3, self.names.run_uri(self.run, "config", "workload.yaml")))
+        """The gates' verdicts on the report by the run's own declaration; none without one."""
+        declared = find_object(self.s3, self.names.run_uri(self.run, "config", "workload.yaml"))
+        if declared is None:
+            return {}
+        with as_file(declared, "workload.yaml") as path:
             gates = read_workload(path).gates
         against: Any = self.package.metadata["gate"]
         verdicts = judge_all(Evaluation.model_validate_json(report), gates, against=against)
         return {verdict.name: verdict.passed for verdict in verdicts}
 
 
-def read_table(place: Place, names: WorkloadNames) -> tuple[Sequence[Snapshot], dict[str, int]]:
+def read_table(environment: Environment, names: WorkloadNames) -> tuple[Sequence[Snapshot], dict[str, int]]:
     """The snapshots of the table `rows` and its tags, from the metadata that the catalogue points to."""
     from pyiceberg.table.metadata import TableMetadataUtil
 
-    table = place.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table("rows"))["Table"]
-    text = read_object(place.client("s3"), table["Parameters"]["metadata_location"]).decode()
+    table = environment.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table("rows"))[
+        "Table"
+    ]
+    text = read_object(environment.client("s3"), table["Parameters"]["metadata_location"]).decode()
     metadata = TableMetadataUtil.parse_raw(text)
     return metadata.snapshots, {name: ref.snapshot_id for name, ref in metadata.refs.items()}
 
 
-def _decision(kept: Kept) -> Link:
+def _decision(kept: LocatedDecision) -> Link:
     """Reading the line compared the input with its digest."""
     decision = kept.decision
-    confidence = decision.output.confidence
+    confidence = decision.output.get("confidence")
     sure = "" if confidence is None else f" with confidence {confidence:.2f}"
-    detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {decision.output.value}{sure}; {kept.uri}"
+    detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {decision.value}{sure}; {kept.uri}"
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
 
 
 def _drop(client: Any, snapshot: Snapshot) -> Iterator[Link]:
-    """The file that a snapshot was made of, digested again; rows that came of labels have no file of their own."""
+    """The file of a snapshot, digested again; rows made of late labels have no file."""
     summary = snapshot.summary
     if summary is None or summary.get(ALIAS) is not None:
         return
@@ -237,7 +249,7 @@ def _drop(client: Any, snapshot: Snapshot) -> Iterator[Link]:
         return
     size = _size(client, uri)
     if size is None:
-        yield _broken("drop", uri, "there is no such object")
+        yield _broken("drop", uri, MISSING)
     elif size > CHEAP_BYTES:
         yield _recorded("drop", uri, wanted, f"{rows}, {size:,} bytes, not read")
     else:
@@ -261,7 +273,7 @@ def _compared(what: str, identity: str, made: str, known: str, detail: str) -> L
 
 
 def _object(uri: str) -> dict[str, str]:
-    """What names this object, and its version where the URI does, in a call to S3."""
+    """Bucket, key and version id, if the URI has one, as arguments of a call to S3."""
     plain, _, version = uri.partition("?versionId=")
     bucket, key = split_uri(plain)
     return {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
@@ -283,15 +295,6 @@ def _read_version(client: Any, uri: str) -> bytes:
 
 
 def unpack(content: bytes) -> Artefact:
-    """The artefact of an archive in memory; raises ArtefactError when a member is not what its digest says."""
-    with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
-        file.write(content)
-        file.flush()
-        return read_archive(Path(file.name))
-
-
-def _document(content: bytes, name: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        path.write_bytes(content)
-        return read_document(path)
+    """The artefact of a model.tar.gz in memory; raises ArtefactError when a member does not match its digest."""
+    with as_file(content, "model.tar.gz") as path:
+        return read_archive(path)

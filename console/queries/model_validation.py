@@ -1,4 +1,4 @@
-"""A candidate model before it may be released: each check says what it found; one that fails refuses the model.
+"""A candidate model before it may be released: each check has a finding, and one failure refuses the model.
 
 A package of the registry is looked at with its run, its report and the audit; a bare `model.tar.gz` for itself.
 """
@@ -7,51 +7,59 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from console.environment import Place
+from console.environment import Environment
+from console.queries.stored import find_object
 from millrace.artefact.artefact import Artefact, digest, read_archive
 from millrace.artefact.inference import Model
-from millrace.aws.objects import download, read_object
+from millrace.aws.objects import download
+from millrace.contract.arrow import arrow_type
+from millrace.contract.cells import parse_cell
 from millrace.contract.load import load_contract
-from millrace.contract.schema import Contract
-from millrace.errors import ArtefactError, PlaceError
+from millrace.contract.schema import Contract, Table
+from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.evaluation.gates.catalogue import judge_all, passed
-from millrace.evaluation.report import Evaluation
-from millrace.features.encoding import encoding
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.evaluation.sample import SAMPLE_FILE, TOLERANCE, Sample, largest_difference
+from millrace.features import catalogue as encoders
 from millrace.messages.audit import AuditEvent
 from millrace.messages.train import GatesJudged, GateVerdict
 from millrace.names import WorkloadNames
-from millrace.release.promotion import TOLERANCE
 from millrace.state import audit
-from millrace.workload.declaration import Workload, load_workload, workloads_folder
+from millrace.tasks import catalogue as tasks
+from millrace.workload.declaration import Workload
+from millrace.workload.load import load_workload, workloads_folder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY")
-"""How pickles begin, and what may hold one: torch's and numpy's archives, a compressed file."""
+"""First bytes of pickles and of files that may hold one: torch's and numpy's archives, compressed files."""
 DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-"""Of a graph's operators; others are code of somebody's own."""
+"""Standard domains of a graph's operators; others are custom code."""
 LINKS = ("data", "contract", "config", "code", "weights", "onnx")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """What the registry, the run and the audit say of a candidate."""
+    """Records of a candidate in the registry, the run and the audit."""
 
     arn: str
     description: str
     report_uri: str
     metadata: Mapping[str, str]
     run: Mapping[str, Any]
-    """run.json: what was pinned."""
+    """run.json: the pinned snapshot and digests."""
     report: bytes
     """evaluation.json."""
     sample: bytes
-    """sample.json: rows of the test days, and what the graph said to them."""
+    """sample.json: rows of the test days and the graph's answers."""
     judged: tuple[GateVerdict, ...]
     """The verdicts by which the gating let the run pass, from the audit; none: it never did."""
 
@@ -69,7 +77,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one check found."""
+    """The result of one check."""
 
     check: str
     passed: bool | None
@@ -77,18 +85,18 @@ class Finding:
     sentence: str
 
 
-class NothingToSeeError(Exception):
-    """A check needs what the candidate does not have; the message says what."""
+class NotApplicableError(Exception):
+    """A check does not apply; the message says what the candidate lacks."""
 
 
 Check = Callable[[Candidate, Artefact], str]
-"""What was found, as a sentence. Raises ArtefactError when the candidate fails, NothingToSeeError when it is silent."""
+"""The finding as a sentence. Raises ArtefactError when the candidate fails, NotApplicableError without its input."""
 
 
 def validate(candidate: Candidate) -> tuple[Finding, ...]:
     """One finding for each check, in the catalogue's order.
 
-    What is no archive of ours, or no plain data, fails alone: nothing of it is loaded."""
+    An invalid archive, or one with more than plain data, fails at once: nothing of it is loaded."""
     try:
         artefact = read_archive(candidate.archive)
     except ArtefactError as error:
@@ -112,21 +120,21 @@ def is_valid(findings: tuple[Finding, ...]) -> bool:
 
 
 def validate_archive(archive: Path, workload: str) -> tuple[Finding, ...]:
-    """The findings on a model.tar.gz, for itself. Raises PlaceError when there is no such file."""
+    """The findings on a model.tar.gz, for itself. Raises EnvironmentNotFoundError when there is no such file."""
     if not archive.is_file():
-        raise PlaceError(f"{archive}: expected a file model.tar.gz, there is none")
+        raise EnvironmentNotFoundError(f"{archive}: expected a file model.tar.gz, there is none")
     return validate(_candidate(archive, workload, registered=None))
 
 
-def validate_package(place: Place, names: WorkloadNames, asked: str) -> tuple[Finding, ...]:
+def validate_package(environment: Environment, names: WorkloadNames, wanted: str) -> tuple[Finding, ...]:
     """The findings on a version's number or a package's ARN; its files are fetched and gone again.
 
-    Raises PlaceError when there is no such version."""
-    package = _package(place, names, asked)
+    Raises EnvironmentNotFoundError when there is no such version."""
+    package = _package(environment, names, wanted)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.tar.gz"
-        download(place.client("s3"), package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"], archive)
-        return validate(_candidate(archive, names.workload, registered=_registered(place, names, package)))
+        download(environment.client("s3"), package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"], archive)
+        return validate(_candidate(archive, names.workload, registered=_registered(environment, names, package)))
 
 
 def _candidate(archive: Path, workload: str, *, registered: Registered | None) -> Candidate:
@@ -134,29 +142,28 @@ def _candidate(archive: Path, workload: str, *, registered: Registered | None) -
     return Candidate(archive=archive, workload=load_workload(home), contract=load_contract(home), registered=registered)
 
 
-def _package(place: Place, names: WorkloadNames, asked: str) -> dict[str, Any]:
+def _package(environment: Environment, names: WorkloadNames, wanted: str) -> dict[str, Any]:
     own = names.package_arn("")
-    arn = asked if asked.startswith("arn:") else f"{own}{asked}"
+    arn = wanted if wanted.startswith("arn:") else f"{own}{wanted}"
     if not arn.startswith(own):
-        raise PlaceError(f"{arn}: expected a package of {names.package_group}, a number, or a path ending in .tar.gz")
+        raise EnvironmentNotFoundError(
+            f"{arn}: expected a package of {names.package_group}, a number, or a path ending in .tar.gz"
+        )
     try:
-        described: dict[str, Any] = place.client("sagemaker").describe_model_package(ModelPackageName=arn)
+        described: dict[str, Any] = environment.client("sagemaker").describe_model_package(ModelPackageName=arn)
     except ClientError as error:
         if "does not exist" in error.response["Error"]["Message"]:
-            raise PlaceError(f"{arn}: expected a registered version, there is none") from None
+            raise EnvironmentNotFoundError(f"{arn}: expected a registered version, there is none") from None
         raise
     return described
 
 
-def _registered(place: Place, names: WorkloadNames, package: Mapping[str, Any]) -> Registered:
-    s3, metadata = place.client("s3"), dict(package.get("CustomerMetadataProperties", {}))
+def _registered(environment: Environment, names: WorkloadNames, package: Mapping[str, Any]) -> Registered:
+    s3, metadata = environment.client("s3"), dict(package.get("CustomerMetadataProperties", {}))
     run = metadata.get("run", "")
 
     def file(*parts: str) -> bytes:
-        try:
-            return read_object(s3, names.run_uri(run, *parts))
-        except s3.exceptions.NoSuchKey:
-            return b""
+        return find_object(s3, names.run_uri(run, *parts)) or b""
 
     statistics = package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
     return Registered(
@@ -165,15 +172,15 @@ def _registered(place: Place, names: WorkloadNames, package: Mapping[str, Any]) 
         report_uri=statistics.get("S3Uri", ""),
         metadata=metadata,
         run=json.loads(file("config", "run.json") or b"{}"),
-        report=file("evaluation", "evaluation.json"),
-        sample=file("evaluation", "sample.json"),
-        judged=tuple(_judged(place, names, run)),
+        report=file("evaluation", EVALUATION_FILE),
+        sample=file("evaluation", SAMPLE_FILE),
+        judged=tuple(_judged(environment, names, run)),
     )
 
 
-def _judged(place: Place, names: WorkloadNames, run: str) -> Iterator[GateVerdict]:
+def _judged(environment: Environment, names: WorkloadNames, run: str) -> Iterator[GateVerdict]:
     execution = names.execution_arn("train", run)
-    client, table = place.client("dynamodb"), names.platform.audit_table
+    client, table = environment.client("dynamodb"), names.platform.audit_table
     for record in audit.read(client, table=table, workload=names.workload):
         of_this_run = record.execution == execution and record.event == AuditEvent.MODEL_PASSED
         if of_this_run and isinstance(record.details, GatesJudged):
@@ -185,13 +192,13 @@ def _finding(name: str, check: Check, candidate: Candidate, artefact: Artefact) 
         return Finding(check=name, passed=True, sentence=check(candidate, artefact))
     except ArtefactError as error:
         return Finding(check=name, passed=False, sentence=str(error))
-    except NothingToSeeError as error:
+    except NotApplicableError as error:
         return Finding(check=name, passed=None, sentence=str(error))
 
 
 def _known(candidate: Candidate) -> Registered:
     if candidate.registered is None:
-        raise NothingToSeeError("a bare archive: the registry says nothing of it")
+        raise NotApplicableError("a bare archive: the registry says nothing of it")
     return candidate.registered
 
 
@@ -234,18 +241,26 @@ def _finite_weights(_: Candidate, artefact: Artefact) -> str:
 
 
 def _contract(candidate: Candidate, artefact: Artefact) -> str:
-    """The present one: a model that was trained under another must not be asked by it."""
+    """The model was trained under the present contract."""
     described, prediction = artefact.description, candidate.workload.prediction
     if described.digests.contract != candidate.contract.digest:
-        told = f"expected {candidate.contract.digest}, as contract.yaml is now, got {described.digests.contract}"
-        raise ArtefactError(f"contract digest: {told}")
-    wanted = encoding(candidate.contract.rows, prediction.features)
-    if described.inputs != wanted:
-        raise ArtefactError(f"features: expected {prediction.features}, as declared, got {described.features}")
-    if (described.label, described.kind) != (prediction.label, prediction.kind):
-        came = f"{described.kind} {described.label}"
-        raise ArtefactError(f"label: expected {prediction.kind} {prediction.label}, got {came}")
-    return f"the contract as it is now, {len(wanted)} features in their order"
+        message = f"expected {candidate.contract.digest}, as contract.yaml is now, got {described.digests.contract}"
+        raise ArtefactError(f"contract digest: {message}")
+    declared, came = (
+        [(encoder.kind, encoder.name) for encoder in features]
+        for features in (encoders.declare(prediction.features, candidate.contract.rows), described.features)
+    )
+    if came != declared:
+        raise ArtefactError(f"features: expected {_describe(declared)}, as declared, got {_describe(came)}")
+    task = tasks.declare(prediction, candidate.contract.label)
+    if (described.label, described.task) != (prediction.label, task):
+        expected = f"{task.kind} {prediction.label}"
+        raise ArtefactError(f"label: expected {expected}, as declared, got {described.task.kind} {described.label}")
+    return f"the contract as it is now, {len(declared)} features in their order"
+
+
+def _describe(features: list[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} ({kind})" for kind, name in features)
 
 
 def _chain(candidate: Candidate, artefact: Artefact) -> str:
@@ -282,23 +297,34 @@ def _gates(candidate: Candidate, _: Artefact) -> str:
 
 def _answers(candidate: Candidate, artefact: Artefact) -> str:
     """The graph answers the rows of the test days as it did in the evaluation."""
-    import numpy as np
-    import pyarrow as pa
-
-    from millrace.datasets.read import matrix
-
-    sample = json.loads(_known(candidate).sample or b"{}")
-    if not sample.get("rows"):
+    sample = Sample.model_validate_json(_known(candidate).sample or '{"rows": [], "answers": []}')
+    if not sample.rows:
         raise ArtefactError("sample.json: expected rows of the test days, there are none")
-    x_NF = matrix(pa.Table.from_pylist(sample["rows"]), artefact.description.inputs)
-    expected_N = np.array(sample["probabilities"], dtype=np.float64)
-    came_N = Model(artefact).probabilities(x_NF)
-    largest = float(np.abs(came_N - expected_N).max())
-    if not largest <= TOLERANCE:
+    model = artefact.description
+    table = _typed(sample, candidate.contract.rows, model.columns)
+    answers = model.task.answers(Model(artefact).outputs(encoders.encode(model.features, table)))
+    came = [dict(zip(answers, row, strict=True)) for row in zip(*(v.tolist() for v in answers.values()), strict=True)]
+    largest = largest_difference(came, sample.answers)
+    if len(came) != len(sample.answers) or not largest <= TOLERANCE:
         raise ArtefactError(
             f"expected the evaluation's answers within {TOLERANCE:.0e}, largest difference {largest:.2e}"
         )
-    return f"{len(x_NF)} rows of the test days answered as in the evaluation, largest difference {largest:.1e}"
+    return f"{len(came)} rows of the test days answered as in the evaluation, largest difference {largest:.1e}"
+
+
+def _typed(sample: Sample, declared: Table, columns: Sequence[str]) -> pa.Table:
+    """The sample's rows in the contract's types."""
+    import pyarrow as pa
+
+    return pa.table(
+        {
+            name: pa.array(
+                [parse_cell(row.get(name), declared.column(name).kind) for row in sample.rows], arrow_type(kind)
+            )
+            for name in columns
+            for kind in [declared.column(name).kind]
+        }
+    )
 
 
 def _card(candidate: Candidate, _: Artefact) -> str:

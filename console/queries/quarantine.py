@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from console.environment import Place
+from console.environment import Environment
 from millrace.aws.objects import keys_below
 from millrace.names import WorkloadNames
 
@@ -41,14 +41,25 @@ class Row:
     """UTC."""
 
 
-def find_rows(place: Place, names: WorkloadNames, *, drop: str = "", reason: str = "") -> Iterator[Row]:
-    """The refused rows, a file at a time; `drop` is a key or the end of one, `reason` a reason's code."""
+def find_rows(
+    environment: Environment,
+    names: WorkloadNames,
+    *,
+    drop: str = "",
+    reason: str = "",
+    runs: Container[str] | None = None,
+) -> Iterator[Row]:
+    """The refused rows, a file at a time.
+
+    `drop` is a key or the end of one, `reason` a reason's code; `runs` are names of executions (all for None)."""
     bucket, prefix = names.platform.bucket("lake"), f"{names.workload}/quarantine/"
-    client = place.client("s3")
+    client = environment.client("s3")
     for key in keys_below(client, bucket, prefix):
+        if runs is not None and key.rpartition("/")[2].rpartition("-")[0] not in runs:
+            continue
         feed = key.removeprefix(prefix).partition("/")[0].removeprefix("feed=")
         content = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-        yield from (row for row in read_file(content, feed=feed) if _is_asked(row, drop=drop, reason=reason))
+        yield from (row for row in read_file(content, feed=feed) if _is_wanted(row, drop=drop, reason=reason))
 
 
 def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
@@ -59,6 +70,30 @@ def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
     for row in sorted(rows, key=lambda row: row["line"] or 0):
         del row["violations"]
         yield Row(feed=feed, drop=_key_of(row["source"]), column=row.pop("column_name"), **row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReasonCount:
+    """Rows of one execution that were refused for the same reason."""
+
+    reason: str
+    rows: int
+    example: str
+    """The first row's detail: column, expected value, actual value."""
+
+
+def count_reasons(rows: Iterable[Row]) -> dict[str, tuple[ReasonCount, ...]]:
+    """By the execution's name, its most frequent reason first; no row is kept in memory."""
+    counts: Counter[tuple[str, str]] = Counter()
+    examples: dict[tuple[str, str], str] = {}
+    for row in rows:
+        counts[row.run, row.reason] += 1
+        examples.setdefault((row.run, row.reason), row.detail)
+    found: dict[str, tuple[ReasonCount, ...]] = {}
+    for (run, reason), number in counts.most_common():
+        one = ReasonCount(reason=reason, rows=number, example=examples[run, reason])
+        found[run] = (*found.get(run, ()), one)
+    return found
 
 
 def summarize(rows: Iterable[Row], *, shown: int | None) -> tuple[Counter[str], list[Row]]:
@@ -84,7 +119,7 @@ def _key_of(source: str) -> str:
     return source.removeprefix("s3://").partition("/")[2].partition("?versionId=")[0]
 
 
-def _is_asked(row: Row, *, drop: str, reason: str) -> bool:
+def _is_wanted(row: Row, *, drop: str, reason: str) -> bool:
     whole = drop.partition("?versionId=")[0].removeprefix("s3://")
     return (not drop or f"/{row.source.removeprefix('s3://').partition('?')[0]}".endswith(f"/{whole}")) and (
         not reason or row.reason == reason

@@ -39,14 +39,14 @@ class Log:
     """Where the lines of a step lie, and the last of them."""
 
     group: str
-    """The log group; empty when what the step called writes no log of ours."""
+    """The log group; empty when the called service writes no log."""
     stream: str
     """The beginning of the streams' names; empty for all."""
     lines: list[Line]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
+class _LogSource:
     group: str
     stream: str = ""
     request: str = ""
@@ -55,27 +55,27 @@ class _Place:
 
 def read_log(logs: Any, step: Step, *, most: int = 50) -> Log:
     """The last lines that the step's function or job wrote; `logs` is boto3's CloudWatch Logs client."""
-    place = _place(step)
-    if place is None or step.call is None:
+    source = _log_source(step)
+    if source is None or step.call is None:
         return Log(group="", stream="", lines=[])
-    asked: dict[str, Any] = {"logGroupName": place.group, "startTime": _milliseconds(step.call.started - BEFORE)}
+    query: dict[str, Any] = {"logGroupName": source.group, "startTime": _milliseconds(step.call.started - BEFORE)}
     if step.ended is not None:
-        asked["endTime"] = _milliseconds(step.ended + AFTER)
-    if place.stream:
-        asked["logStreamNamePrefix"] = place.stream
+        query["endTime"] = _milliseconds(step.ended + AFTER)
+    if source.stream:
+        query["logStreamNamePrefix"] = source.stream
     try:
-        pages = logs.get_paginator("filter_log_events").paginate(**asked)
+        pages = logs.get_paginator("filter_log_events").paginate(**query)
         events = list(islice((event for page in pages for event in page["events"]), READ))
     except logs.exceptions.ResourceNotFoundException:
         events = []
-    found = [event for event in events if not place.request or _request_of(event["message"]) in ("", place.request)]
+    found = [event for event in events if not source.request or _request_of(event["message"]) in ("", source.request)]
     lines = [Line(at=datetime.fromtimestamp(event["timestamp"] / 1000, UTC), text=event["message"].rstrip())
              for event in found]  # fmt: skip
-    return Log(group=place.group, stream=place.stream, lines=lines[-most:])
+    return Log(group=source.group, stream=source.stream, lines=lines[-most:])
 
 
 def plainly(text: str) -> str:
-    """A line as a person reads it: of a JSON line its level, its message and its exception."""
+    """The level, message and exception of a JSON line; other lines unchanged."""
     try:
         entry = json.loads(text)
     except ValueError:
@@ -89,25 +89,25 @@ def plainly(text: str) -> str:
     return "\n".join(part for part in (f"{entry.get('level', '')} {said}".strip(), str(trace or "")) if part)
 
 
-def _place(step: Step) -> _Place | None:
+def _log_source(step: Step) -> _LogSource | None:
     call = step.call
     if call is None:
         return None
     if call.service == "lambda":
         name = str(call.parameters.get("FunctionName", "")).rpartition("function:")[2].partition(":")[0]
-        return _Place(group=f"/aws/lambda/{name}", request=_request_that_failed(step.cause))
+        return _LogSource(group=f"/aws/lambda/{name}", request=_request_that_failed(step.cause))
     group, parameter = GROUPS.get(call.action.partition(".")[0], ("", ""))
     name = str(call.parameters.get(parameter, ""))
-    return _Place(group=group, stream=f"{name}/") if call.service == "sagemaker" and group and name else None
+    return _LogSource(group=group, stream=f"{name}/") if call.service == "sagemaker" and group and name else None
 
 
 def _request_that_failed(cause: str) -> str:
     """The id of the invocation that failed, as Lambda's error tells it; empty when it does not."""
     try:
-        told = json.loads(cause)
+        message = json.loads(cause)
     except ValueError:
         return ""
-    return str(told.get("requestId") or "") if isinstance(told, Mapping) else ""
+    return str(message.get("requestId") or "") if isinstance(message, Mapping) else ""
 
 
 def _request_of(line: str) -> str:

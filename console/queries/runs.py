@@ -1,4 +1,4 @@
-"""The runs of a workload: listed, found by what a person calls them, and told whole."""
+"""The runs of a workload: list them, find one by a part of its name, describe one in full."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from console.queries.executions import STARTED_BY, put_events, read_history, started_executions
+from console.queries.executions import (
+    STARTED_BY,
+    list_executions,
+    not_deployed,
+    put_events,
+    read_history,
+    started_executions,
+)
 from console.queries.history import Step, read_steps
-from console.queries.run_title import about
-from millrace.errors import PlaceError, RunError
+from console.queries.run_title import run_title
+from millrace.errors import RunError
 from millrace.names import MACHINES, WorkloadNames
 
 LISTED = (*MACHINES, "teardown")
@@ -23,7 +30,7 @@ STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 SHORT = 8
 """Characters of a name that are shown at least."""
 SHOWN = 5
-"""Of the runs that a beginning fits, so many are named."""
+"""Runs that are named when a prefix is ambiguous."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +53,8 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """One run with all that is known of it."""
+class RunDetail:
+    """One run in full."""
 
     run: Run
     about: str
@@ -71,7 +78,7 @@ def list_runs(
 ) -> list[Run]:
     """The runs of all machines or of one, newest first; `states` is boto3's Step Functions client.
 
-    Raises RunError for a machine or a status that is none, PlaceError when the workload is not deployed here."""
+    Raises RunError for an unknown machine or status, EnvironmentNotFoundError when the workload is not deployed."""
     if machine and machine not in LISTED:
         raise RunError(f"--machine: expected one of {list(LISTED)}, got {machine!r}")
     if status and status not in STATUSES:
@@ -79,10 +86,7 @@ def list_runs(
     machines = [machine] if machine else LISTED
     found = [list(islice(runs, limit)) for each in machines if (runs := _listed(states, names, each, status))]
     if not found:
-        raise PlaceError(
-            f"expected the machines of {names.prefix} in this account and region, got none: is {names.workload} "
-            f"deployed at stage {names.platform.stage}?"
-        )
+        raise not_deployed(names)
     newest = sorted((run for runs in found for run in runs), key=lambda run: run.started, reverse=True)
     return newest[:limit]
 
@@ -104,7 +108,7 @@ def find_run(states: Any, names: WorkloadNames, word: str) -> Run:
 
 
 def short_names(runs: list[Run]) -> dict[str, str]:
-    """By ARN: the beginning of the name that fits none of the others."""
+    """By ARN: the shortest prefix of the name that is unique, SHORT characters at least."""
     names = {run.name for run in runs}
     return {run.arn: _short(run.name, names - {run.name}) for run in runs}
 
@@ -121,14 +125,14 @@ def input_of(states: Any, arn: str) -> Any:
     return json.loads(states.describe_execution(executionArn=arn).get("input") or "{}")
 
 
-def tell(states: Any, names: WorkloadNames, run: Run) -> Told:
-    """All that is known of one run."""
+def describe_run(states: Any, names: WorkloadNames, run: Run) -> RunDetail:
+    """The run with its states, parent and children."""
     said = states.describe_execution(executionArn=run.arn)
     given = json.loads(said.get("input") or "{}")
     history = read_history(states, run.arn)
-    return Told(
+    return RunDetail(
         run=_run(run.machine, said),
-        about=about(names, run.machine, given),
+        about=run_title(names, run.machine, given),
         input=given,
         output=json.loads(said["output"]) if "output" in said else None,
         error=said.get("error") or "",
@@ -161,18 +165,8 @@ def _by_event(states: Any, names: WorkloadNames, run: Run, events: list[str]) ->
 
 def _listed(states: Any, names: WorkloadNames, machine: str, status: str) -> Iterator[Run] | None:
     """Newest first; None when there is no such machine."""
-    asked = {"stateMachineArn": names.machine_arn(machine), **({"statusFilter": status} if status else {})}
-    pages = iter(states.get_paginator("list_executions").paginate(**asked))
-    try:
-        first: Any = next(pages, {"executions": []})
-    except states.exceptions.StateMachineDoesNotExist:
-        return None
-    return (_run(machine, each) for page in _chain(first, pages) for each in page["executions"])
-
-
-def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
+    found = list_executions(states, names, machine, status=status)
+    return None if found is None else (_run(machine, each) for each in found)
 
 
 def _described(states: Any, names: WorkloadNames, arn: str) -> Run:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from console.environment import Place
+from console.environment import Environment
 from millrace.aws.objects import read_object
 from millrace.messages.audit import AuditEvent, VersionLive
 from millrace.messages.train import GatesJudged, GateVerdict
@@ -29,7 +29,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """One training run that was judged, with the version that came of it."""
+    """One judged training run, with its version if it was registered."""
 
     version: str | None
     """The number in the registry; None where a gate refused the model."""
@@ -39,42 +39,42 @@ class ModelVersion:
     snapshot_id: str
     tag: str
     rows: int | None
-    """Of the dataset version: what its test and validation days hold is among them."""
+    """Of the dataset version, test and validation days included."""
     trained_at: datetime | None
-    """None, as other fields are empty, for a version that somebody registered by hand."""
+    """None for a version that was registered by hand; its other fields are empty."""
     reason: str
     """Why it was trained: `first`, `alarm`, `schedule` or `command`."""
     live_at: datetime | None
     """When it went live last."""
     gates: tuple[GateVerdict, ...]
     digests: Mapping[str, str]
-    """SHA-256 by what they are of; a refused model has only those of what it was made from."""
+    """SHA-256 by link (`data`, `weights`, …); a refused model has only those of its inputs."""
 
 
-def state_of(place: Place, names: WorkloadNames) -> State:
+def state_of(environment: Environment, names: WorkloadNames) -> State:
     """The workload's items of the state table."""
-    return State(place.client("dynamodb"), table=names.platform.state_table, workload=names.workload)
+    return State(environment.client("dynamodb"), table=names.platform.state_table, workload=names.workload)
 
 
-def registry_of(place: Place, names: WorkloadNames) -> Registry:
+def registry_of(environment: Environment, names: WorkloadNames) -> Registry:
     """The workload's group of model versions."""
-    return Registry(place.client("sagemaker"), group=names.package_group)
+    return Registry(environment.client("sagemaker"), group=names.package_group)
 
 
-def audit_of(place: Place, names: WorkloadNames) -> tuple[Record, ...]:
+def audit_of(environment: Environment, names: WorkloadNames) -> tuple[Record, ...]:
     """The audit records in order of time."""
-    return tuple(audit.read(place.client("dynamodb"), table=names.platform.audit_table, workload=names.workload))
+    return tuple(audit.read(environment.client("dynamodb"), table=names.platform.audit_table, workload=names.workload))
 
 
-def find_versions(place: Place, names: WorkloadNames) -> list[ModelVersion]:
+def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelVersion]:
     """Every version and every refused model, the newest first."""
-    records, pointers = audit_of(place, names), state_of(place, names).pointers()
+    records, pointers = audit_of(environment, names), state_of(environment, names).pointers()
     gates = {run: verdicts for run, verdicts, _ in _judged(records)}
     registered = [
         _registered(package, pointers=pointers, gates=gates, records=records)
-        for package in registry_of(place, names).all()
+        for package in registry_of(environment, names).all()
     ]
-    s3 = place.client("s3")
+    s3 = environment.client("s3")
     refused = [
         _refused(Run.model_validate_json(read_object(s3, names.run_uri(run, "config", "run.json"))), verdicts)
         for run, verdicts, passed in _judged(records)
@@ -84,7 +84,7 @@ def find_versions(place: Place, names: WorkloadNames) -> list[ModelVersion]:
 
 
 def status_of(package: Package, pointers: Pointers) -> Status:
-    """Where the version stands among the release pointers."""
+    """The version's status by the release pointers."""
     champion, previous = pointers.champion, pointers.previous
     if champion and champion.package_arn == package.arn:
         return "live"
@@ -94,7 +94,7 @@ def status_of(package: Package, pointers: Pointers) -> Status:
 
 
 def find_verdicts(records: Iterable[Record], run: str) -> tuple[GateVerdict, ...]:
-    """What the gates said of a run; empty when none judged it."""
+    """The gates' verdicts on a run; empty when it was not judged."""
     return next((verdicts for name, verdicts, _ in _judged(records) if name == run), ())
 
 

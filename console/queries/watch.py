@@ -1,4 +1,4 @@
-"""Following a run to its end, and what it causes to theirs."""
+"""Follow a run, and the runs that it causes, to their ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from console.queries.runs import Run, Told, find_run, tell
+from console.queries.runs import Run, RunDetail, describe_run, find_run
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
 
@@ -22,10 +22,10 @@ class Follower:
     """boto3's Step Functions client."""
     names: WorkloadNames
     moving: Callable[[str], None] = lambda _: None
-    """Told what is going on, in a few words."""
+    """Called with a short status."""
     poll_s: float = 1.0
     grace_s: float = 5.0
-    """So long an event may take to start what it causes."""
+    """Seconds that an event may take to start a run."""
     limit_s: float = 24 * 3600.0
 
     def wait_for(self, arn: str, *, limit_s: float) -> Run:
@@ -43,18 +43,18 @@ class Follower:
             self.moving("waiting for the intake")
             time.sleep(self.poll_s)
 
-    def follow(self, arn: str) -> Iterator[Told]:
+    def follow(self, arn: str) -> Iterator[RunDetail]:
         """The run when it has ended, then each run that it caused, and so on."""
         waiting = [arn]
         known = set(waiting)
         while waiting:
-            told = self.end_of(waiting.pop(0))
-            yield told
-            fresh = [child for child in self._children(told) if child not in known]
+            detail = self.end_of(waiting.pop(0))
+            yield detail
+            fresh = [child for child in self._children(detail) if child not in known]
             known.update(fresh)
             waiting.extend(fresh)
 
-    def end_of(self, arn: str) -> Told:
+    def end_of(self, arn: str) -> RunDetail:
         """The run when it has ended; raises RunError when it has not within `limit_s`."""
         run = find_run(self.states, self.names, arn)
         end = time.monotonic() + self.limit_s
@@ -64,17 +64,17 @@ class Follower:
             self.moving(f"{run.machine}: {self._state(arn)}".removesuffix(": "))
             time.sleep(self.poll_s)
             run = find_run(self.states, self.names, arn)
-        return tell(self.states, self.names, run)
+        return describe_run(self.states, self.names, run)
 
-    def _children(self, told: Told) -> list[str]:
-        """What it caused; an event needs a moment."""
-        puts = any(step.call and step.call.service == "events" for step in told.steps)
+    def _children(self, detail: RunDetail) -> list[str]:
+        """ARNs of the runs that it caused; waits `grace_s` for those started by an event."""
+        puts = any(step.call and step.call.service == "events" for step in detail.steps)
         end = time.monotonic() + (self.grace_s if puts else 0)
-        while not told.children and time.monotonic() < end:
-            self.moving(f"what follows from {told.run.machine}")
+        while not detail.children and time.monotonic() < end:
+            self.moving(f"what follows from {detail.run.machine}")
             time.sleep(self.poll_s)
-            told = tell(self.states, self.names, told.run)
-        return told.children
+            detail = describe_run(self.states, self.names, detail.run)
+        return detail.children
 
     def _state(self, arn: str) -> str:
         """The state that was entered last."""

@@ -15,11 +15,11 @@ from millrace.messages.handler import handles
 from millrace.messages.release import LiveState, ReleaseAdvanced
 from millrace.release.promotion import LEASE_DAYS, promote, roll_back
 from millrace.release.registry import Registry
-from millrace.settings.advance_release import AdvanceReleaseSettings
+from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.table import Pointers, State, Version
 
-SETTINGS = AdvanceReleaseSettings.parse()
+SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 DYNAMODB = boto3.client("dynamodb")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -11,14 +10,14 @@ from aws_lambda_powertools import Logger
 from millrace.messages.envelope import StepInput
 from millrace.messages.handler import handles
 from millrace.messages.train import BudgetChecked, BudgetRefusal, ChampionModel, TrainInput
-from millrace.settings.budget import BudgetSettings
+from millrace.settings.environment import Environment
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import longest_hours, usages
 
-SETTINGS = BudgetSettings.parse()
-WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload)
+SETTINGS = Environment.parse()
+WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
 

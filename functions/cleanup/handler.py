@@ -12,11 +12,11 @@ from functions.cleanup import alarms, challenger
 from millrace.messages.audit import AuditEvent, ReleaseFailed
 from millrace.messages.envelope import Event, Message
 from millrace.messages.handler import handles
-from millrace.settings.cleanup import CleanupSettings
+from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.table import State
 
-SETTINGS = CleanupSettings.parse()
+SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 SAGEMAKER, CLOUDWATCH, DYNAMODB = (boto3.client(name) for name in ("sagemaker", "cloudwatch", "dynamodb"))

@@ -8,12 +8,12 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.decisions.batch import QueueMessage, objects, readable
-from millrace.settings.decisions import DecisionsSettings
+from millrace.settings.environment import Environment
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-SETTINGS = DecisionsSettings.parse()
+SETTINGS = Environment.parse()
 LOGGER = Logger()
 S3 = boto3.client("s3")
 

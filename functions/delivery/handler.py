@@ -17,13 +17,16 @@ from millrace.messages.envelope import StepInput
 from millrace.messages.handler import handles
 from millrace.messages.ingest import Staging
 from millrace.messages.score import Delivered, ScoreState, delivered_key, delivered_schema
-from millrace.settings.delivery import DeliverySettings
+from millrace.settings.drop import DropEnvironment
+from millrace.tasks import catalogue as tasks
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SETTINGS = DeliverySettings.parse()
-CONTRACT = load_contract(Path(__file__).parents[2] / "workloads" / SETTINGS.workload)
+SETTINGS = DropEnvironment.parse()
+CONTRACT = load_contract(SETTINGS.folder)
+TASK = tasks.declare(load_workload(SETTINGS.folder).prediction, CONTRACT.label)
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
@@ -50,18 +53,18 @@ def read(staging: Staging, shards: int, model_version: str) -> Iterator[pa.Table
     """Every answer of the run, shard after shard."""
     for number in range(shards):
         found = S3.get_object(Bucket=LAKE, Key=staging.answers(number))
-        yield read_answers(found["Body"].read(), model_version=model_version)
+        yield read_answers(found["Body"].read(), model_version=model_version, fields=TASK.answer)
 
 
 def write(accepted: Path, delivered: Path, answers: Iterator[pa.Table], model_version: str) -> int:
     """The number of rows written to `delivered`; memory does not grow with the file."""
     import pyarrow.parquet as pq
 
-    schema = delivered_schema(CONTRACT)
+    schema = delivered_schema(CONTRACT, TASK)
     rows = 0
     with pq.ParquetWriter(delivered, schema, write_page_checksum=True, compression="zstd") as writer:
         batches = pq.ParquetFile(accepted, page_checksum_verification=True).iter_batches()
-        for batch in join(batches, answers, schema=schema, model_version=model_version):
+        for batch in join(batches, answers, fields=TASK.answer, schema=schema, model_version=model_version):
             writer.write_batch(batch)
             rows += batch.num_rows
     return rows

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from millrace.artefact.batch import ANSWER, ROW, VERSION, answer_schema
+from millrace.artefact.batch import ROW, VERSION, answer_schema
 from millrace.contract.arrow import LINE
 from millrace.errors import AnswerError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.tasks.task import AnswerField
+
 
 def join(
-    batches: Iterable[pa.RecordBatch], answers: Iterable[pa.Table], *, schema: pa.Schema, model_version: str
+    batches: Iterable[pa.RecordBatch],
+    answers: Iterable[pa.Table],
+    *,
+    fields: Sequence[AnswerField],
+    schema: pa.Schema,
+    model_version: str,
 ) -> Iterator[pa.RecordBatch]:
     """The batches of accepted rows (contract columns and `_line`) with their answers, in `schema`.
 
     `answers` come shard by shard, as `read_answers` gives them. Raises AnswerError for an answer that is missing, too
     many, out of order or out of its range."""
-    waiting = _Answers(answers)
+    waiting = _Answers(answers, answer_schema("", fields).empty_table())
     for batch in batches:
         found = waiting.take(batch.num_rows)
-        _check(found, batch.column(LINE))
-        yield _joined(batch, found, schema, model_version)
+        _check(found, batch.column(LINE), fields)
+        yield _joined(batch, found, fields, schema, model_version)
     if extra := waiting.rest():
         raise AnswerError(f"expected one answer for each row, got {extra} more")
 
@@ -32,9 +39,10 @@ def join(
 class _Answers:
     """Answers in order, of which any number can be taken; at most one shard and a remainder are in memory."""
 
-    def __init__(self, tables: Iterable[pa.Table]) -> None:
+    def __init__(self, tables: Iterable[pa.Table], none: pa.Table) -> None:
+        """`none` is a table of no answers."""
         self._tables = iter(tables)
-        self._left: list[pa.Table] = [answer_schema("").empty_table()]
+        self._left: list[pa.Table] = [none]
 
     def take(self, rows: int) -> pa.Table:
         """The next answers, `rows` at most."""
@@ -52,35 +60,39 @@ class _Answers:
         return sum(table.num_rows for table in (*self._left, *self._tables))
 
 
-def _check(found: pa.Table, lines: pa.Array) -> None:
-    import pyarrow.compute as pc
-
+def _check(found: pa.Table, lines: pa.Array, fields: Sequence[AnswerField]) -> None:
     numbers = found.column(ROW).combine_chunks()
     if not numbers.equals(lines):
         expected, came = lines.to_pylist(), numbers.to_pylist()
         at = next((at for at, pair in enumerate(zip(expected, came, strict=False)) if pair[0] != pair[1]), len(came))
         got = f"the one to row {came[at]}" if at < len(came) else "none"
         raise AnswerError(f"expected the answer to row {expected[at]}, got {got}")
-    for name in ANSWER:
-        column = found.column(name)
-        extremes = pc.min_max(column)
-        low, high = extremes["min"].as_py(), extremes["max"].as_py()
-        if len(column) and (column.null_count or not (low >= 0 and high <= 1) or _has_nan(column)):
-            raise AnswerError(f"{name}: expected numbers from 0 to 1, got {low} to {high}, {column.null_count} nulls")
+    for field in fields:
+        _check_cells(found.column(field.name), field)
 
 
-def _has_nan(column: pa.ChunkedArray) -> bool:
-    import pyarrow as pa
+def _check_cells(column: pa.ChunkedArray, field: AnswerField) -> None:
+    """The same as `read_answer` asks of one JSON answer, for all cells at once."""
     import pyarrow.compute as pc
 
-    return pa.types.is_floating(column.type) and bool(pc.any(pc.is_nan(column)).as_py())
+    if column.null_count and not field.optional:
+        raise AnswerError(f"{field.name}: expected a value in every row, got {column.null_count} nulls")
+    if field.kind in ("number", "share") and not pc.all(pc.is_finite(column), min_count=0).as_py():
+        raise AnswerError(f"{field.name}: expected finite numbers, got some that are not")
+    most = 1 if field.kind == "share" else field.maximum
+    if most is not None and len(column):
+        low, high = pc.min_max(column).as_py().values()
+        if low is not None and not 0 <= low <= high <= most:
+            raise AnswerError(f"{field.name}: expected numbers from 0 to {most}, got {low} to {high}")
 
 
-def _joined(batch: pa.RecordBatch, found: pa.Table, schema: pa.Schema, model_version: str) -> pa.RecordBatch:
+def _joined(
+    batch: pa.RecordBatch, found: pa.Table, fields: Sequence[AnswerField], schema: pa.Schema, model_version: str
+) -> pa.RecordBatch:
     import pyarrow as pa
 
-    answer = {name: found.column(name).combine_chunks() for name in ANSWER}
-    columns = {**answer, VERSION: pa.repeat(pa.scalar(model_version), batch.num_rows), ROW: batch.column(LINE)}
-    return pa.RecordBatch.from_arrays(
-        [columns[name] if name in columns else batch.column(name) for name in schema.names], schema=schema
-    )
+    answer = {field.name: found.column(field.name).combine_chunks() for field in fields}
+    answer[VERSION] = pa.repeat(pa.scalar(model_version, pa.string()), batch.num_rows)
+    answer[ROW] = batch.column(LINE)
+    columns = [answer[name] if name in answer else batch.column(name) for name in schema.names]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

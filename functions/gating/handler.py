@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import boto3
 from aws_lambda_powertools import Logger
 
@@ -15,12 +13,12 @@ from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput
 from millrace.messages.handler import handles
 from millrace.messages.train import GatesJudged, PinnedState
-from millrace.settings.gating import GatingSettings
+from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
-SETTINGS = GatingSettings.parse()
-WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload)
+SETTINGS = Environment.parse()
+WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 S3 = boto3.client("s3")
 DYNAMODB = boto3.client("dynamodb")

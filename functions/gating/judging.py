@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from millrace.evaluation.gates.catalogue import passed
-from millrace.evaluation.gates.verdict import Verdict
+from millrace.evaluation.gates.gate import Verdict
 from millrace.messages.train import GatesJudged, GateVerdict
 
 

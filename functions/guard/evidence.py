@@ -9,7 +9,7 @@ from functions.guard.label_count import count_labels
 from functions.guard.retraining_decision import Evidence
 from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainInput
-from millrace.settings.guard import GuardSettings
+from millrace.settings.environment import Environment
 from millrace.state.table import State
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import projected_usd
@@ -20,7 +20,7 @@ from millrace.workload.training_cost import usages
 class Sources:
     """Where the evidence comes from; `glue` and `s3` are boto3's clients."""
 
-    settings: GuardSettings
+    settings: Environment
     workload: Workload
     state: State
     glue: Any

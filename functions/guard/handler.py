@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -13,14 +12,14 @@ from functions.guard.retraining_decision import decide, decided, record
 from millrace.messages.envelope import StepInput
 from millrace.messages.handler import handles
 from millrace.messages.retrain import RetrainingDecided, RetrainInput
-from millrace.settings.guard import GuardSettings
+from millrace.settings.environment import Environment
 from millrace.state.audit import append
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
-SETTINGS = GuardSettings.parse()
-WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload)
+SETTINGS = Environment.parse()
+WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 DYNAMODB = boto3.client("dynamodb")
 STATE = State(DYNAMODB, table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)

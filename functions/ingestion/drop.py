@@ -22,7 +22,7 @@ GONE = ("NoSuchKey", "NoSuchVersion", "404")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class DropVersion:
     """One version of one object."""
 
     bucket: str
@@ -40,27 +40,27 @@ class Source:
         return {"VersionId": self.version_id} if self.version_id else {}
 
 
-def feed_of(drop: Drop, names: WorkloadNames) -> Source:
+def feed_of(drop: Drop, names: WorkloadNames) -> DropVersion:
     """The folder of the drop's feed in the landing bucket."""
-    return Source(bucket=names.platform.bucket("landing"), key=f"{names.workload}/{drop.feed}/", version_id="")
+    return DropVersion(bucket=names.platform.bucket("landing"), key=f"{names.workload}/{drop.feed}/", version_id="")
 
 
-def find(s3: Any, drop: Drop, feed: Source) -> Source:
+def find(s3: Any, drop: Drop, feed: DropVersion) -> DropVersion:
     """The object of the drop, or the newest one below `feed`; `s3` is boto3's client.
 
     Raises DropError `missing` where the feed has none."""
     if drop.objects:
         (named,) = drop.objects
-        return Source(bucket=named.bucket or feed.bucket, key=named.key, version_id=named.version_id)
+        return DropVersion(bucket=named.bucket or feed.bucket, key=named.key, version_id=named.version_id)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=feed.bucket, Prefix=feed.key)
     found = [entry for page in pages for entry in page.get("Contents", [])]
     if not found:
         raise DropError(Reason.MISSING, expected=f"an object below s3://{feed.bucket}/{feed.key}", got="none")
     newest = max(found, key=lambda entry: entry["LastModified"])
-    return Source(bucket=feed.bucket, key=newest["Key"], version_id="")
+    return DropVersion(bucket=feed.bucket, key=newest["Key"], version_id="")
 
 
-def fetch(s3: Any, source: Source, path: Path, *, most_bytes: int) -> tuple[Source, str]:
+def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple[DropVersion, str]:
     """The version that was read and the SHA-256 of its bytes, which are in `path` now.
 
     Raises DropError `missing` when the version is gone, `too_large` before any byte is read. Fewer bytes than S3

@@ -18,11 +18,11 @@ from millrace.files.parsed import Limits
 from millrace.messages.envelope import StepInput
 from millrace.messages.handler import handles
 from millrace.messages.ingest import Ingested, IngestState, Staging
-from millrace.settings.ingestion import IngestionSettings
+from millrace.settings.drop import DropEnvironment
 from millrace.state.table import State
 
-SETTINGS = IngestionSettings.parse()
-CONTRACT = load_contract(Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload)
+SETTINGS = DropEnvironment.parse()
+CONTRACT = load_contract(SETTINGS.folder)
 LIMITS = Limits(file_bytes=SETTINGS.drop_mb * 2**20)
 LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()

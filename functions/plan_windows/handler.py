@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import boto3
 from aws_lambda_powertools import Logger
 
@@ -15,16 +13,15 @@ from millrace.messages.envelope import ExecutionInput, StepInput
 from millrace.messages.handler import handles
 from millrace.messages.monitor import WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
-from millrace.settings.plan_windows import PlanWindowsSettings
+from millrace.settings.environment import Environment
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
-SETTINGS = PlanWindowsSettings.parse()
-FOLDER = Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload
-WORKLOAD = load_workload(FOLDER)
+SETTINGS = Environment.parse()
+WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 S3 = boto3.client("s3")
-LAKE = Lake(SETTINGS.names, load_contract(FOLDER))
+LAKE = Lake(SETTINGS.names, load_contract(SETTINGS.folder))
 STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
 
 
@@ -47,6 +44,8 @@ def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
         return WindowsPlanned(count=0, reason="no window is complete")
     inputs = Inputs(s3=S3, names=SETTINGS.names, run=call.run)
     labels = labels_between(LAKE, WORKLOAD.prediction, windows[0].start, windows[-1].end)
-    planned = inputs.write(folder=FOLDER, windows=windows, labels=labels, champion=champion, as_of=call.state.as_of)
+    planned = inputs.write(
+        folder=SETTINGS.folder, windows=windows, labels=labels, champion=champion, as_of=call.state.as_of
+    )
     LOGGER.info("windows to judge", extra=planned.model_dump())
     return planned

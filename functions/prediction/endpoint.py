@@ -15,17 +15,18 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence.dynamodb import
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from millrace.decisions.prediction import Answer, read_answer
+from millrace.decisions.prediction import EndpointAnswer, read_response
 from millrace.errors import AnswerError
 from millrace.settings.prediction import PredictionSettings
+from millrace.tasks.task import Task
 
 CIRCUIT = "circuit#endpoint"
 FAILURES = (AnswerError, BotoCoreError, ClientError)
 """What makes the endpoint count as down; ClientError covers "no such endpoint" and "the model failed"."""
 
 
-def connect(settings: PredictionSettings) -> Callable[[bytes, int], Answer]:
-    """A function of body and number of rows that returns the endpoint's answer.
+def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], EndpointAnswer]:
+    """A function of body and number of rows that returns the endpoint's answer, checked by the workload's task.
 
     It raises one of FAILURES; after five in a row the circuit opens and for 30 s it raises without a call."""
     runtime = boto3.client(
@@ -40,7 +41,7 @@ def connect(settings: PredictionSettings) -> Callable[[bytes, int], Answer]:
         boto3_client=boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=1)),
     )
 
-    def refuse(*_: Any, circuit: CircuitInfo) -> Answer:
+    def refuse(*_: Any, circuit: CircuitInfo) -> EndpointAnswer:
         raise AnswerError(f"the circuit is open since {circuit.opened_at}: the endpoint is left alone for a while")
 
     @circuit_breaker(
@@ -49,11 +50,11 @@ def connect(settings: PredictionSettings) -> Callable[[bytes, int], Answer]:
         on_circuit_open=refuse,
         config=CircuitBreakerConfig(handled_exceptions=FAILURES, success_threshold=1),
     )
-    def invoke(body: bytes, rows: int) -> Answer:
+    def invoke(body: bytes, rows: int) -> EndpointAnswer:
         answer = runtime.invoke_endpoint(
             EndpointName=settings.names.endpoint, ContentType="application/json", Accept="application/json", Body=body
         )
-        return read_answer(answer["Body"].read(), rows=rows)
+        return read_response(answer["Body"].read(), rows=rows, task=task)
 
-    protected: Callable[[bytes, int], Answer] = invoke
+    protected: Callable[[bytes, int], EndpointAnswer] = invoke
     return protected

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,8 +14,8 @@ from functions.prediction import endpoint, http, queue
 from millrace.contract.load import load_contract
 from millrace.decisions.prediction import (
     Admitted,
-    Answer,
     Call,
+    EndpointAnswer,
     Refusal,
     check_rows,
     decide,
@@ -26,18 +25,20 @@ from millrace.decisions.prediction import (
 )
 from millrace.decisions.record import to_line
 from millrace.settings.prediction import PredictionSettings
-from millrace.workload.declaration import load_workload
+from millrace.tasks import catalogue as tasks
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = PredictionSettings.parse()
-FOLDER = Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload
-SURFACE = load_workload(FOLDER).prediction
-TABLE = load_contract(FOLDER).table("scoring")
+SURFACE = load_workload(SETTINGS.folder).prediction
+CONTRACT = load_contract(SETTINGS.folder)
+TABLE = CONTRACT.table("scoring")
+TASK = tasks.declare(SURFACE, CONTRACT.label)
 LOGGER = Logger()
 SQS = boto3.client("sqs")
-INVOKE = endpoint.connect(SETTINGS)
+INVOKE = endpoint.connect(SETTINGS, TASK)
 
 
 @LOGGER.inject_lambda_context
@@ -65,16 +66,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return http.answer(event, http.document(admitted, decisions, rejected))
 
 
-def ask(rows: list[Admitted]) -> Answer:
+def ask(rows: list[Admitted]) -> EndpointAnswer:
     """The champion's answer, or the declared fallback where it gives none."""
     if not rows:
-        return Answer(model_version=None, outputs=())
+        return EndpointAnswer(model_version=None, outputs=())
     try:
-        return INVOKE(request_body(rows, SURFACE.features), len(rows))
+        return INVOKE(request_body(rows, SURFACE.feature_columns), len(rows))
     except endpoint.FAILURES as error:
         LOGGER.error("the endpoint gave no answer", extra={"error": type(error).__name__, "reason": str(error)})
         count("Fallbacks", len(rows))
-        return fallback_answer(SURFACE.fallback, rows=len(rows))
+        return fallback_answer(SURFACE.fallback, rows=len(rows), task=TASK)
 
 
 def count(metric: str, rows: int) -> None:

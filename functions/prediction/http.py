@@ -57,9 +57,7 @@ def document(
             {
                 "id": decision.id,
                 "row": row.number,
-                "value": decision.output.value,
-                "probability": decision.output.probability,
-                "confidence": decision.output.confidence,
+                **decision.output,
                 "model_version": decision.model_version,
                 "phase": decision.phase,
                 "fallback": decision.fallback,

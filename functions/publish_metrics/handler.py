@@ -10,10 +10,10 @@ from millrace.aws.objects import read_object
 from millrace.messages.envelope import StepInput
 from millrace.messages.handler import handles
 from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedState, read_report
-from millrace.settings.publish_metrics import PublishMetricsSettings
+from millrace.settings.environment import Environment
 from millrace.state.table import State
 
-SETTINGS = PublishMetricsSettings.parse()
+SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 S3, CLOUDWATCH = boto3.client("s3"), boto3.client("cloudwatch")

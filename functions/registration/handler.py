@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import boto3
 from aws_lambda_powertools import Logger
@@ -16,12 +15,12 @@ from millrace.messages.train import TrainedState, VersionRegistered
 from millrace.release.registry import Candidate, Registry
 from millrace.settings.registration import RegistrationSettings
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
 SETTINGS = RegistrationSettings.parse()
 NAMES = SETTINGS.names
-WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload)
+WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 S3 = boto3.client("s3")
 STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, workload=SETTINGS.workload)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.smoke_test.invoke import Sample, invoke
+from functions.smoke_test.invoke import invoke
 from millrace.aws.objects import read_object
+from millrace.evaluation.sample import SAMPLE_FILE, Sample
 from millrace.messages.envelope import StepInput
 from millrace.messages.handler import handles
 from millrace.messages.release import SmokeTested, StartedState
 from millrace.release.promotion import judge_smoke_test
-from millrace.settings.smoke_test import SmokeTestSettings
+from millrace.settings.environment import Environment
 
-SETTINGS = SmokeTestSettings.parse()
+SETTINGS = Environment.parse()
 LOGGER = Logger()
 S3 = boto3.client("s3")
 RUNTIME = boto3.client("sagemaker-runtime")
@@ -24,9 +25,9 @@ RUNTIME = boto3.client("sagemaker-runtime")
 def handler(call: StepInput[StartedState]) -> SmokeTested:
     """Whether the endpoint serves the very model that was evaluated, on how many rows, and how far off it was."""
     release = call.state.start_release.answer
-    uri = SETTINGS.names.run_uri(release.run_name, "evaluation", "sample.json")
+    uri = SETTINGS.names.run_uri(release.run_name, "evaluation", SAMPLE_FILE)
     sample = Sample.model_validate_json(read_object(S3, uri))
-    answer = invoke(RUNTIME, SETTINGS.names.challenger, sample)
-    tested = judge_smoke_test(answer, expected=sample.probabilities, version=release.version)
+    answers = invoke(RUNTIME, SETTINGS.names.challenger, sample)
+    tested = judge_smoke_test(answers, sample, version=release.version)
     LOGGER.info("smoke_test", extra=tested.model_dump(mode="json"))
     return tested

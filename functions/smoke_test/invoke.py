@@ -5,35 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from millrace.evaluation.sample import Sample
 from millrace.messages.envelope import Message
-from millrace.release.promotion import EndpointAnswer
-
-
-class Sample(Message):
-    """`sample.json` of the evaluation job: real rows of the test days, and what the graph said to them."""
-
-    rows: tuple[dict[str, Any], ...]
-    probabilities: tuple[float, ...]
-
-
-class SamplePrediction(Message):
-    probability: float
+from millrace.release.promotion import SampleAnswers
 
 
 class EndpointResponse(Message):
     model_version: str
-    predictions: tuple[SamplePrediction, ...]
+    predictions: tuple[dict[str, Any], ...]
+    """An answer's fields for each row; which ones they are depends on the model's task."""
 
 
-def invoke(client: Any, endpoint: str, sample: Sample) -> EndpointAnswer:
-    """The endpoint's answer to the sample's rows; `client` is boto3's SageMaker Runtime client."""
-    response = client.invoke_endpoint(
+def invoke(client: Any, endpoint: str, sample: Sample) -> SampleAnswers:
+    """The endpoint's answers to the sample's rows; `client` is boto3's SageMaker Runtime client."""
+    answer = client.invoke_endpoint(
         EndpointName=endpoint,
         ContentType="application/json",
         Accept="application/json",
         Body=json.dumps({"rows": sample.rows}),
     )
-    came = EndpointResponse.model_validate_json(response["Body"].read())
-    return EndpointAnswer(
-        model_version=came.model_version, probabilities=tuple(one.probability for one in came.predictions)
-    )
+    response = EndpointResponse.model_validate_json(answer["Body"].read())
+    return SampleAnswers(model_version=response.model_version, answers=response.predictions)

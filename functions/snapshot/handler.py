@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import boto3
 from aws_lambda_powertools import Logger
 
@@ -17,12 +15,11 @@ from millrace.messages.handler import handles
 from millrace.messages.train import DatasetPinned, TrainInput
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 SETTINGS = SnapshotSettings.parse()
 NAMES = SETTINGS.names
-FOLDER = Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload
-WORKLOAD, LAKE = load_workload(FOLDER), Lake(NAMES, load_contract(FOLDER))
+WORKLOAD, LAKE = load_workload(SETTINGS.folder), Lake(NAMES, load_contract(SETTINGS.folder))
 LOGGER = Logger()
 S3 = boto3.client("s3")
 STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, workload=SETTINGS.workload)
@@ -37,7 +34,7 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
         absorbed = absorb(LAKE, S3, WORKLOAD.prediction, run=call.run)
     made = configure(
         pin(LAKE, call.run),
-        FOLDER,
+        SETTINGS.folder,
         LAKE.contract,
         given=call.state,
         run=call.run,

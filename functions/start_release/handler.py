@@ -15,10 +15,10 @@ from millrace.messages.handler import handles
 from millrace.messages.release import ReleaseInput, ReleaseStarted
 from millrace.release.promotion import LEASE_DAYS, ROLLBACK_PHASES, check_proven, outcome_of, rollback_target
 from millrace.release.registry import Package, Registry
-from millrace.settings.start_release import StartReleaseSettings
+from millrace.settings.environment import Environment
 from millrace.state.table import Pointers, State
 
-SETTINGS = StartReleaseSettings.parse()
+SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 SAGEMAKER = boto3.client("sagemaker")

@@ -11,10 +11,10 @@ from functions.teardown import endpoints, running, starters, tables, versions
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.messages.handler import handles
 from millrace.messages.teardown import TeardownStepDone, TeardownStepInput
-from millrace.settings.teardown import TeardownSettings
+from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 
-SETTINGS = TeardownSettings.parse()
+SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 CLIENT = cache(boto3.client)

@@ -61,7 +61,8 @@ def trained(detail: TrainingJobCompleted, artefact: Artefact) -> Entry:
 def judged(detail: ModelRegistered | ModelRefused, report: Evaluation) -> Entry:
     """The metrics on the test rows, what the gates said, and the package if there is one."""
     measured = {
-        **{name: getattr(report.metrics, name) for name in type(report.metrics).model_fields},
+        **report.metrics,
+        **{f"naive_{name}": value for name, value in report.naive.metrics.items()},
         "latency_p99_ms": report.latency_ms.p99,
         "size_mb": report.size_mb,
     }

@@ -25,12 +25,11 @@ from millrace.messages.ingest import Committed, IngestState, Staging
 from millrace.messages.score import Sharded
 from millrace.settings.validation import ValidationSettings
 from millrace.state.table import State
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 SETTINGS = ValidationSettings.parse()
-FOLDER = Path(__file__).resolve().parents[2] / "workloads" / SETTINGS.workload
-FEATURES = load_workload(FOLDER).prediction.features
-LAKE = Lake(SETTINGS.names, load_contract(FOLDER))
+FEATURES = load_workload(SETTINGS.folder).prediction.feature_columns
+LAKE = Lake(SETTINGS.names, load_contract(SETTINGS.folder))
 BUCKET = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")

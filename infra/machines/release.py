@@ -40,11 +40,11 @@ def definition(context: Context) -> Definition:
         start="Defaults",
         timeout_s=TIMEOUT_S,
         states={
-            **_opening(context),
+            **_start_release(context),
             **_challenger(context),
             **_live(context),
             **_scaling(context),
-            **_conclusion(context),
+            **_advance_release(context),
         },
     )
 
@@ -60,7 +60,7 @@ def _check(workload: Workload) -> None:
         )
 
 
-def _opening(context: Context) -> dict[str, State]:
+def _start_release(context: Context) -> dict[str, State]:
     rollout = {"phases": list(context.workload.rollout.phases)}
     outcome = RELEASE.path("outcome")
     return {
@@ -184,7 +184,7 @@ def _scaling(context: Context) -> dict[str, State]:
     }
 
 
-def _conclusion(context: Context) -> dict[str, State]:
+def _advance_release(context: Context) -> dict[str, State]:
     return {
         "Conclusion": states.invoke(
             context.names.function_arn("advance_release"),

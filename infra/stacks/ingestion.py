@@ -18,10 +18,11 @@ from infra.stacks.workload import WorkloadStack
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
-from millrace.settings.ingestion import IngestionSettings
+from millrace.settings.drop import DropEnvironment
 from millrace.settings.intake import IntakeSettings
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.settings.validation import ValidationSettings
+from millrace.workload.fit import check_fit
 
 RECEIVES = 20
 """Deliveries of one drop before it is a dead letter: an hour of waiting for a free slot."""
@@ -35,7 +36,7 @@ class IngestionStack(WorkloadStack):
     room = "ingestion"
 
     def build(self) -> None:
-        check_contract(self.context.folder, self.context.workload)
+        check_fit(self.context.workload, check_contract(self.context.folder))
         names = self.context.names
         self._lake, self._landing = self.context.platform.bucket("lake"), self.context.platform.bucket("landing")
         self._staging, self._iceberg = f"{names.workload}/staging/", f"{names.workload}/iceberg/"
@@ -102,7 +103,7 @@ class IngestionStack(WorkloadStack):
             "ingestion",
             context=self.context,
             description="The bytes of a drop become typed rows; what cannot be parsed is kept raw",
-            settings=IngestionSettings(**self.context.environment()),
+            settings=DropEnvironment(**self.context.environment()),
             statements=[
                 read_versions(self._landing, *(f"{names.workload}/{feed}/" for feed in FEEDS)),
                 read_objects(self._landing, scoring),

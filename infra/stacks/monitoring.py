@@ -12,8 +12,7 @@ from infra.constructs.schedule import Schedule
 from infra.constructs.statements import Statement, allow, list_objects, read_objects, write_objects
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
-from millrace.settings.plan_windows import PlanWindowsSettings
-from millrace.settings.publish_metrics import PublishMetricsSettings
+from millrace.settings.environment import Environment
 
 ALARMS = {
     "input-drift": ("InputDrift", "a column of the input lies further from the training rows than its bound"),
@@ -31,7 +30,7 @@ class MonitoringStack(WorkloadStack):
     def build(self) -> None:
         context = self.context
         self._windows()
-        self._publication()
+        self._publish_metrics()
         self._job_role()
         machine = Machine(
             self,
@@ -60,7 +59,7 @@ class MonitoringStack(WorkloadStack):
             "plan_windows",
             context=context,
             description="The complete windows since the cursors, and what the drift job needs to judge them",
-            settings=PlanWindowsSettings(**context.environment()),
+            settings=Environment(**context.environment()),
             statements=[
                 self._state("dynamodb:GetItem"),
                 allow(
@@ -79,7 +78,7 @@ class MonitoringStack(WorkloadStack):
             memory_mb=2048,
         )
 
-    def _publication(self) -> None:
+    def _publish_metrics(self) -> None:
         context, names = self.context, self.context.names
         account = f"{context.platform.region}:{context.platform.account}"
         Function(
@@ -87,7 +86,7 @@ class MonitoringStack(WorkloadStack):
             "publish_metrics",
             context=context,
             description="What a monitor run found becomes metrics; the cursors move",
-            settings=PublishMetricsSettings(**context.environment()),
+            settings=Environment(**context.environment()),
             statements=[
                 self._state("dynamodb:PutItem"),
                 read_objects(context.platform.bucket("lake"), f"{names.workload}/monitor/"),

@@ -11,9 +11,7 @@ from infra.constructs.statements import Statement, allow, list_objects, own_item
 from infra.machines import release
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.events import ModelRegistered
-from millrace.settings.advance_release import AdvanceReleaseSettings
-from millrace.settings.smoke_test import SmokeTestSettings
-from millrace.settings.start_release import StartReleaseSettings
+from millrace.settings.environment import Environment
 
 
 class ReleaseStack(WorkloadStack):
@@ -72,7 +70,7 @@ class ReleaseStack(WorkloadStack):
             "start_release",
             context=context,
             description="The release's lease, its package, and what stands already",
-            settings=StartReleaseSettings(**context.environment()),
+            settings=Environment(**context.environment()),
             statements=[
                 self._table(),
                 allow("sagemaker:DescribeModelPackage", on=package, because=versions),
@@ -84,7 +82,7 @@ class ReleaseStack(WorkloadStack):
             "smoke_test",
             context=context,
             description="Real rows to the challenger, the answers as evaluated",
-            settings=SmokeTestSettings(**context.environment()),
+            settings=Environment(**context.environment()),
             statements=[
                 read_objects(platform.bucket("artefacts"), f"{names.workload}/runs/"),
                 allow("sagemaker:InvokeEndpoint", on=endpoints[1]),
@@ -96,7 +94,7 @@ class ReleaseStack(WorkloadStack):
             "advance_release",
             context=context,
             description="Move the release pointers, approve the package",
-            settings=AdvanceReleaseSettings(**context.environment()),
+            settings=Environment(**context.environment()),
             statements=[
                 self._table(),
                 own_items(platform.table_arn(platform.audit_table), names.workload, "PutItem"),

@@ -11,8 +11,9 @@ from infra.constructs.statements import read_objects, write_objects
 from infra.machines import score
 from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
-from millrace.messages.score import DELIVERED_TYPES
-from millrace.settings.delivery import DeliverySettings
+from millrace.messages.score import delivered_types
+from millrace.settings.drop import DropEnvironment
+from millrace.tasks import catalogue as tasks
 
 
 class ScoringStack(WorkloadStack):
@@ -29,13 +30,14 @@ class ScoringStack(WorkloadStack):
             definition=score.definition(self.context),
             statements=score.statements(self.context),
         )
-        rows = load_contract(self.context.folder).table("scoring")
+        contract = load_contract(self.context.folder)
+        task = tasks.declare(self.context.workload.prediction, contract.label)
         ExternalTable(
             self,
             "predictions",
             context=self.context,
             description="Delivered batch predictions; every query says which run",
-            columns=column_types(rows) | DELIVERED_TYPES,
+            columns=column_types(contract.table("scoring")) | delivered_types(task),
             partitions=(Partition.named("run"),),
         )
 
@@ -47,7 +49,7 @@ class ScoringStack(WorkloadStack):
             "delivery",
             context=context,
             description="Answers and rows are joined, checked and delivered as one file",
-            settings=DeliverySettings(**context.environment()),
+            settings=DropEnvironment(**context.environment()),
             statements=[
                 read_objects(lake, f"{workload}/staging/"),
                 write_objects(lake, f"{workload}/predictions/"),

@@ -9,7 +9,7 @@ from infra.constructs.function import Function
 from infra.constructs.queue import Queue, feed
 from infra.constructs.statements import allow, write_objects
 from infra.stacks.workload import WorkloadStack
-from millrace.settings.decisions import DecisionsSettings
+from millrace.settings.environment import Environment
 from millrace.settings.prediction import PredictionSettings
 
 BATCH = 100
@@ -85,7 +85,7 @@ class ServingStack(WorkloadStack):
             "decisions",
             context=context,
             description="Decisions on the queue become objects in the lake",
-            settings=DecisionsSettings(**context.environment()),
+            settings=Environment(**context.environment()),
             statements=[
                 allow("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", on=queue.arn),
                 write_objects(context.platform.bucket("lake"), f"{context.names.workload}/decisions/"),

@@ -11,7 +11,7 @@ from infra.machines import teardown
 from infra.machines.jobs import tags
 from infra.stacks.workload import WorkloadStack
 from millrace.names import MACHINES
-from millrace.settings.teardown import TeardownSettings
+from millrace.settings.environment import Environment
 
 LISTED = (
     "application-autoscaling:DescribeScalableTargets", "cloudwatch:DescribeAlarms", "lambda:ListEventSourceMappings",
@@ -35,7 +35,7 @@ class TeardownStack(WorkloadStack):
             "teardown",
             context=context,
             description="One step of a teardown: what it finds, it takes away",
-            settings=TeardownSettings(**context.environment()),
+            settings=Environment(**context.environment()),
             statements=[
                 allow(
                     *LISTED, on="*", because="These lists take no resource; what they name is asked for by its own ARN"

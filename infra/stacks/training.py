@@ -16,10 +16,7 @@ from infra.constructs.statements import Statement, allow, list_objects, own_item
 from infra.machines import retrain, train
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
-from millrace.settings.budget import BudgetSettings
-from millrace.settings.cleanup import CleanupSettings
-from millrace.settings.gating import GatingSettings
-from millrace.settings.guard import GuardSettings
+from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
 from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
 from millrace.workload.prices import projected_usd
@@ -56,7 +53,7 @@ class TrainingStack(WorkloadStack):
         self._jobs()
         self._train()
         self._retrain()
-        self._closing()
+        self._cleanup()
         if self.context.settings.tracking != "none":
             self._tracking()
 
@@ -85,7 +82,7 @@ class TrainingStack(WorkloadStack):
             "budget",
             context=context,
             description="One training at a time, within the month's budget",
-            settings=BudgetSettings(**environment),
+            settings=Environment(**environment),
             statements=[self._table("GetItem", "PutItem", "UpdateItem")],
         )
         Function(
@@ -93,7 +90,7 @@ class TrainingStack(WorkloadStack):
             "gating",
             context=context,
             description="The evaluation report against the workload's gates",
-            settings=GatingSettings(**environment),
+            settings=Environment(**environment),
             statements=[read_objects(artefacts, self._runs), self._audit],
         )
         Function(
@@ -131,7 +128,7 @@ class TrainingStack(WorkloadStack):
             "guard",
             context=context,
             description="May a retraining start: lease, cool-down, runs, budget, labels",
-            settings=GuardSettings(**context.environment()),
+            settings=Environment(**context.environment()),
             statements=[
                 self._table("GetItem", "PutItem"),
                 self._audit,
@@ -181,7 +178,7 @@ class TrainingStack(WorkloadStack):
             dead=self._dead,
         )
 
-    def _closing(self) -> None:
+    def _cleanup(self) -> None:
         context, names, platform = self.context, self.context.names, self.context.platform
         account = f"{platform.region}:{platform.account}"
         function = Function(
@@ -189,7 +186,7 @@ class TrainingStack(WorkloadStack):
             "cleanup",
             context=context,
             description="Free what an execution held when it has ended",
-            settings=CleanupSettings(**context.environment()),
+            settings=Environment(**context.environment()),
             dead=self._dead,
             statements=[
                 self._table("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),

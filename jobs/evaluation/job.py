@@ -1,4 +1,7 @@
-"""An evaluation job from model and rows to evaluation.json, predictions and the monitors' baseline."""
+"""An evaluation job from model and rows to evaluation.json, predictions and the monitors' baseline.
+
+Axes: N all rows, T test rows, R the recent ones of them, W numbers of an answer.
+"""
 
 from __future__ import annotations
 
@@ -6,69 +9,91 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load
 
-from jobs.evaluation import metrics
-from jobs.evaluation.comparison import Comparison, compare
-from jobs.evaluation.naive import base_rate_log_loss, naive_accuracy
-from jobs.evaluation.report import Champion, Evaluation, Latency
 from jobs.evaluation.sample import write_sample
-from millrace.artefact.artefact import Artefact, Week, read_archive
+from millrace.artefact.artefact import Artefact, FrozenModel, read_archive
 from millrace.artefact.inference import Model
-from millrace.datasets.read import matrix, read_snapshot, times, truth
+from millrace.contract.load import load_contract
+from millrace.contract.schema import Table
+from millrace.datasets.read import read_snapshot, times
 from millrace.datasets.split import Split, split, windows
 from millrace.errors import ArtefactError, SnapshotError
+from millrace.evaluation import metrics, report
+from millrace.evaluation.comparison import compare
+from millrace.evaluation.naive import LabelledRows, naive_figures
+from millrace.evaluation.sample import SAMPLE_FILE
+from millrace.features.catalogue import encode
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
-from millrace.workload.declaration import Workload, read_workload
+from millrace.tasks.answer import arrow_type
+from millrace.tasks.task import Task
+from millrace.workload.declaration import Workload
+from millrace.workload.load import read_workload
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from jobs.runtime import ProcessingPlaces
 
+    Output = npt.NDArray[np.float32]
+
 ARCHIVE = "model.tar.gz"
 LATENCY_CALLS = 300
+WARM_UP_CALLS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class SplitRows:
     """The pinned rows in the order of event time, and how they are split."""
 
     table: pa.Table
     times_N: npt.NDArray[np.datetime64]
-    y_N: npt.NDArray[np.float32]
+    target_N: npt.NDArray[Any]
+    """The labels as the model's task takes them."""
     parts: Split
+
+    @property
+    def test(self) -> pa.Table:
+        return self.table.slice(self.parts.test.start, self.parts.test.stop - self.parts.test.start)
+
+    @property
+    def test_targets(self) -> npt.NDArray[Any]:
+        return self.target_N[self.parts.test]
 
 
 def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
-    """Write evaluation.json, predictions.parquet and baseline.json.
+    """Write evaluation.json, predictions.parquet, sample.json and baseline.json.
 
     Raises ArtefactError when the model was not made from this run's data, contract and configuration."""
     config = places.input("config")
-    run, workload = read_run(config / "run.json"), read_workload(config / "workload.yaml")
-    archive = places.input("model") / ARCHIVE
+    workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
+    archive, champion = places.input("model") / ARCHIVE, places.optional("champion")
     artefact = read_archive(archive)
-    _check_origin(artefact, run)
-    model = Model(artefact)
-    optional = [feature.name for feature in model.description.inputs if feature.optional]
-    rows = _read_rows(places.input("data"), config / "schema.json", workload, optional=optional)
-    p_T = model.probabilities(matrix(_part(rows.table, rows.parts.test), model.description.inputs))
-    champion = places.optional("champion")
-    compared = _champion(champion / ARCHIVE, champion_version, rows, p_T, model, workload) if champion else None
-    evaluation = _evaluation(model, artefact, rows, p_T, compared, workload, size_bytes=archive.stat().st_size)
+    _check_origin(artefact, read_run(config / "run.json"))
+    model, before = Model(artefact), Model(read_archive(champion / ARCHIVE)) if champion else None
+    rows = _read_rows(places.input("data"), config / "schema.json", workload, contract.rows, model, before)
+    output_TW = _outputs(model, rows.test)
+    evaluation = report.Evaluation(
+        **_figures(model.description.task, rows, output_TW, workload),
+        finite_weights=_are_finite(artefact.weights),
+        latency_ms=_latency(model, rows.test),
+        size_mb=archive.stat().st_size / 2**20,
+        champion=_champion(before, champion_version, rows, output_TW, model, workload) if before else None,
+        walk_forward=tuple(map(_frozen, artefact.description.walk_forward)),
+    )
     folder = places.output("evaluation")
-    (folder / "evaluation.json").write_text(evaluation.to_json())
-    _write_predictions(folder / "predictions.parquet", rows, p_T, workload)
-    write_sample(folder / "sample.json", _part(rows.table, rows.parts.test), model.description.features, p_T)
-    frozen = [[week.error for week in model.weeks] for model in evaluation.walk_forward]
-    own = [week.error for week in evaluation.weekly_error]
-    watched = baseline.build(rows.table, workload=workload, error_series=[*frozen, own])
+    (folder / report.EVALUATION_FILE).write_text(evaluation.to_json())
+    _write_predictions(folder / "predictions.parquet", rows, output_TW, model.description.task, workload)
+    write_sample(folder / SAMPLE_FILE, rows.test, model.description, output_TW)
+    series = [[week.error for week in frozen.weeks] for frozen in evaluation.walk_forward]
+    series.append([week.error for week in evaluation.weekly_error])
+    watched = baseline.build(rows.table, workload=workload, features=model.description.features, error_series=series)
     (places.output("baseline") / baseline.BASELINE_FILE).write_text(watched.to_json())
 
 
@@ -83,119 +108,142 @@ def _check_origin(artefact: Artefact, run: Run) -> None:
             raise ArtefactError(f"model.json: digest of {name}: expected the run's {expected}, got {got}")
 
 
-def _read_rows(folder: Path, schema: Path, workload: Workload, *, optional: Sequence[str]) -> Rows:
+def _read_rows(
+    folder: Path, schema: Path, workload: Workload, declared: Table, model: Model, champion: Model | None
+) -> SplitRows:
+    """With the columns of both models: a champion may have been declared with other features."""
     surface, training = workload.prediction, workload.training
+    columns = dict.fromkeys(model.description.columns + (champion.description.columns if champion else ()))
     table = read_snapshot(
         folder,
         schema,
-        columns=[*surface.features, surface.label],
+        columns=[*columns, surface.label],
         event_time=surface.event_time,
         key=surface.key,
-        optional=optional,
+        optional=[name for name in columns if name not in declared.names or not declared.column(name).required],
     )
     times_N = times(table, surface.event_time)
-    parts = split(times_N, validation_days=training.validation_days, test_days=training.test_days)
-    return Rows(table=table, times_N=times_N, y_N=truth(table, surface.label, surface.positive), parts=parts)
-
-
-def _evaluation(
-    model: Model,
-    artefact: Artefact,
-    rows: Rows,
-    p_T: npt.NDArray[np.float32],
-    champion: Champion | None,
-    workload: Workload,
-    *,
-    size_bytes: int,
-) -> Evaluation:
-    y_T = rows.y_N[rows.parts.test]
-    right_T = metrics.is_right(p_T, y_T, model.description.threshold)
-    bins = metrics.reliability(p_T, right_T)
-    is_base_rate = workload.gates.baseline.kind == "base_rate"
-    return Evaluation(
-        rows=len(y_T),
-        test_from=str(rows.parts.test_from),
-        test_to=str(rows.parts.end),
-        accuracy=float(right_T.mean()),
-        log_loss=metrics.log_loss(p_T, y_T),
-        auc=metrics.auc(p_T, y_T),
-        ece=metrics.ece(bins, rows=len(y_T)),
-        baseline_accuracy=naive_accuracy(rows.table, workload, rows.parts.test),
-        baseline_log_loss=base_rate_log_loss(rows.y_N, rows.parts.test) if is_base_rate else None,
-        finite_weights=_are_finite(artefact.weights),
-        latency=_latency(model, matrix(_part(rows.table, rows.parts.test), model.description.inputs)),
-        size_mb=size_bytes / 2**20,
-        champion=champion,
-        reliability=bins,
-        weekly_error=_weeks(rows, right_T, workload),
-        walk_forward=model.description.walk_forward,
+    return SplitRows(
+        table=table,
+        times_N=times_N,
+        target_N=model.description.task.targets(table[surface.label]),
+        parts=split(times_N, validation_days=training.validation_days, test_days=training.test_days),
     )
+
+
+def _outputs(model: Model, rows: pa.Table) -> Output:
+    return model.outputs(encode(model.description.features, rows))
+
+
+def _figures(task: Task, rows: SplitRows, output_TW: Output, workload: Workload) -> dict[str, Any]:
+    """What the report says of the answers themselves."""
+    errors_T = task.errors(output_TW, rows.test_targets)
+    parts = rows.parts
+    return {
+        "task": task.kind,
+        "rows": report.RowCounts(test=len(errors_T)),
+        "split": report.Span(from_=str(parts.test_from), to=str(parts.end)),
+        "error": report.ErrorMeaning(name=task.error_name, is_share=task.error_is_share),
+        "metrics": task.metrics(output_TW, rows.test_targets),
+        "naive": naive_figures(workload.gates.baseline, _labelled(rows, workload), task),
+        "reliability": _reliability(task, output_TW, errors_T),
+        "weekly_error": _weeks(rows, errors_T, workload.monitors.window_days),
+    }
+
+
+def _labelled(rows: SplitRows, workload: Workload) -> LabelledRows:
+    surface = workload.prediction
+    columns = [rows.table[name].to_pylist() for name in surface.key if name != surface.event_time]
+    return LabelledRows(
+        target_N=rows.target_N,
+        times_N=rows.times_N,
+        entity_N=list(zip(*columns, strict=True)) if columns else [()] * len(rows.table),
+        test=rows.parts.test,
+    )
+
+
+def _reliability(
+    task: Task, output_TW: Output, errors_T: npt.NDArray[np.float64]
+) -> tuple[metrics.ReliabilityBin, ...]:
+    """Of answers that come with a confidence; of two classes it is one half at least."""
+    confidence_T = task.answers(output_TW).get("confidence")
+    if confidence_T is None:
+        return ()
+    return metrics.reliability(confidence_T, errors_T == 0, lowest=0.5 if task.objective.width == 1 else 0.0)
 
 
 def _champion(
-    archive: Path,
-    version: str,
-    rows: Rows,
-    p_T: npt.NDArray[np.float32],
-    challenger: Model,
-    workload: Workload,
-) -> Champion:
+    champion: Model, version: str, rows: SplitRows, output_TW: Output, challenger: Model, workload: Workload
+) -> report.ChampionComparison:
     """Both models on the recent rows: of the test days, since the challenger has learnt from those before."""
-    model = Model(read_archive(archive))
-    gate, parts = workload.gates.non_inferiority, rows.parts
-    recent_from = parts.end - np.timedelta64(gate.recent_days, "D")
-    first = int(np.searchsorted(rows.times_N[parts.test], recent_from))
-    y_R, p_R = rows.y_N[parts.test][first:], p_T[first:]
-    if not len(y_R):
+    gate, task, before = workload.gates.non_inferiority, challenger.description.task, champion.description.task
+    if before.kind != task.kind:
+        told = f"expected a champion with the task {task.kind}, version {version} has {before.kind}"
+        raise ArtefactError(f"{told}: their errors cannot be compared")
+    recent_from = rows.parts.end - np.timedelta64(gate.recent_days, "D")
+    times_T = rows.times_N[rows.parts.test]
+    first = int(np.searchsorted(times_T, recent_from))
+    if first == len(times_T):
         raise SnapshotError(f"expected rows from {recent_from} on to compare with the champion, got none")
-    champion_R = model.probabilities(matrix(_part(rows.table, parts.test).slice(first), model.description.inputs))
-    compared: Comparison = compare(
-        metrics.is_right(champion_R, y_R, model.description.threshold),
-        metrics.is_right(p_R, y_R, challenger.description.threshold),
-        rows.times_N[parts.test][first:],
-        confidence=gate.confidence,
+    recent = rows.test.slice(first)
+    champion_R = before.errors(_outputs(champion, recent), before.targets(recent[workload.prediction.label]))
+    challenger_R = task.errors(output_TW[first:], rows.test_targets[first:])
+    compared = compare(champion_R, challenger_R, times_T[first:], confidence=gate.confidence)
+    return report.ChampionComparison(
+        model_version=version,
+        rows=compared.rows,
+        error=compared.champion,
+        challenger_error=compared.challenger,
+        difference=compared.difference,
+        lower_bound=compared.lower_bound,
     )
-    return Champion(model_version=version, comparison=compared)
-
-
-def _part(table: pa.Table, rows: slice) -> pa.Table:
-    return table.slice(rows.start, rows.stop - rows.start)
 
 
 def _are_finite(weights: bytes) -> bool:
     return all(bool(np.isfinite(value).all()) for value in load(weights).values())
 
 
-def _latency(model: Model, x_NF: npt.NDArray[np.float32]) -> Latency:
+def _latency(model: Model, rows: pa.Table) -> report.CallTime:
     """Of one row at a time through the engine, without HTTP."""
+    tensors = encode(model.description.features, rows.slice(0, LATENCY_CALLS + WARM_UP_CALLS))
+    count = min(len(rows), LATENCY_CALLS + WARM_UP_CALLS)
     seconds = []
-    for number in range(LATENCY_CALLS + 20):
-        row = x_NF[number % len(x_NF)][None]
+    for number in range(LATENCY_CALLS + WARM_UP_CALLS):
+        row = number % count
+        one = {name: values[row : row + 1] for name, values in tensors.items()}
         began = time.perf_counter()
-        model.probabilities(row)
+        model.outputs(one)
         seconds.append(time.perf_counter() - began)
-    p50, p99 = np.quantile(seconds[20:], [0.5, 0.99]) * 1000
-    return Latency(p50_ms=float(p50), p99_ms=float(p99))
+    p50, p99 = np.quantile(seconds[WARM_UP_CALLS:], [0.5, 0.99]) * 1000
+    return report.CallTime(p50=float(p50), p99=float(p99), rows=1)
 
 
-def _weeks(rows: Rows, right_T: metrics.Bools, workload: Workload) -> tuple[Week, ...]:
+def _weeks(rows: SplitRows, errors_T: npt.NDArray[np.float64], days: int) -> tuple[report.WindowError, ...]:
     parts = rows.parts
-    found = windows(rows.times_N[parts.test], start=parts.test_from, end=parts.end, days=workload.monitors.window_days)
+    found = windows(rows.times_N[parts.test], start=parts.test_from, end=parts.end, days=days)
     return tuple(
-        Week(
-            start=str(window.start),
-            end=str(window.end),
+        report.WindowError(
+            from_=str(window.start),
+            to=str(window.end),
             rows=window.rows.stop - window.rows.start,
-            error=float(1 - right_T[window.rows].mean()),
+            error=float(errors_T[window.rows].mean()),
         )
         for window in found
     )
 
 
-def _write_predictions(path: Path, rows: Rows, p_T: npt.NDArray[np.float32], workload: Workload) -> None:
-    """The test rows' keys, labels and probabilities."""
-    surface = workload.prediction
-    test = _part(rows.table, rows.parts.test).select(
-        list(dict.fromkeys([*surface.key, surface.event_time, surface.label]))
+def _frozen(model: FrozenModel) -> report.FrozenErrors:
+    weeks = (
+        report.WindowError(from_=week.start, to=week.end, rows=week.rows, error=week.error) for week in model.weeks
     )
-    pq.write_table(test.append_column("probability", pa.array(p_T)), path, write_page_checksum=True)
+    return report.FrozenErrors(trained_until=model.trained_until, weeks=tuple(weeks))
+
+
+def _write_predictions(path: Path, rows: SplitRows, output_TW: Output, task: Task, workload: Workload) -> None:
+    """The test rows' keys and labels, then the answer's fields, each as `answer_<field>`."""
+    surface = workload.prediction
+    known: Sequence[str] = list(dict.fromkeys([*surface.key, surface.event_time, surface.label]))
+    table, answers = rows.test.select(known), task.answers(output_TW)
+    for field in task.answer:
+        table = table.append_column(f"answer_{field.name}", pa.array(answers[field.name], arrow_type(field.kind)))
+    pq.write_table(table, path, write_page_checksum=True)

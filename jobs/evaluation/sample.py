@@ -1,26 +1,41 @@
-"""sample.json: a few real rows with the graph's answers, for the probe of a release."""
+"""Writes sample.json, for the smoke test of a release."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from millrace.contract.row import as_json
+from millrace.evaluation.sample import Sample
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from millrace.artefact.artefact import Description
+
 ROWS = 20
 
 
-def write_sample(path: Path, test: pa.Table, features: tuple[str, ...], p_T: npt.NDArray[np.float32]) -> None:
-    """Write ROWS rows spread over the test days as a caller would send them, each with its probability.
+def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.NDArray[np.float32]) -> None:
+    """Write ROWS rows spread over the test days as a caller would send them, each with its answer.
 
-    `p_T` holds the probabilities of `test`, row by row. A feature that is no number is a ValueError; a
-    probability that is none is written as null: the gates refuse such a model, its sample is never asked."""
+    `output_TW` holds the model's output on `test`, row by row. An answer's number that is none is written as null:
+    the gates refuse such a model, its sample is never asked. A row's is a ValueError."""
     chosen = np.unique(np.linspace(0, len(test) - 1, min(ROWS, len(test)), dtype=np.int64))
-    rows = test.select(list(features)).take(chosen).to_pylist()
-    document = {"rows": rows, "probabilities": [float(p) if np.isfinite(p) else None for p in p_T[chosen]]}
-    path.write_text(json.dumps(document, allow_nan=False))
+    rows = test.select(list(model.columns)).take(chosen).to_pylist()
+    answers = {name: values.tolist() for name, values in model.task.answers(output_TW[chosen]).items()}
+    sample = Sample(
+        rows=tuple({name: as_json(cell) for name, cell in row.items()} for row in rows),
+        answers=tuple(
+            {name: _finite(values[number]) for name, values in answers.items()} for number in range(len(rows))
+        ),
+    )
+    path.write_text(json.dumps(sample.model_dump(), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

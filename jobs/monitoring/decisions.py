@@ -1,65 +1,61 @@
-"""Decisions read from JSON lines, and what they were asked as a table."""
+"""What decisions were asked, as the columns that the monitors watch."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from millrace.decisions.outcomes import latest_lines
-from millrace.decisions.record import Decision, from_line
-from millrace.errors import DecisionError
-from millrace.monitoring.baseline import Baseline, Column
+from millrace.contract.arrow import arrow_type
+from millrace.contract.cells import parse_cell
+from millrace.contract.kinds import FLOATS
+from millrace.contract.schema import Column, Table
+from millrace.decisions.record import Decision
+from millrace.features.catalogue import Features, columns, summarise
+from millrace.monitoring import baseline
+from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.constant import Constant
 
 
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """The decisions of a folder, one per id, and how many lines are none."""
+def watched(decisions: Sequence[Decision], known: Baseline, features: Features, table: Table) -> pa.Table:
+    """A column per column of the baseline: the encoders' summaries of the inputs, null where a row has nothing.
 
-    decisions: list[Decision]
-    unreadable: int
-
-
-def read_decisions(folder: Path) -> Found:
-    """Every decision in the `.jsonl` files below the folder."""
-    decisions, unreadable = [], 0
-    for path in sorted(folder.rglob("*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            try:
-                decisions.append(from_line(line))
-            except DecisionError:
-                unreadable += 1
-    return Found(decisions=latest_lines(decisions), unreadable=unreadable)
-
-
-def table_of(decisions: Sequence[Decision], baseline: Baseline) -> pa.Table:
-    """The inputs of the decisions, a column per column of the baseline; what a row does not have is null."""
+    `table` is the contract's. A champion may have been declared with other features than those of now: what no
+    encoder of now watches is taken from the input as it is."""
     rows = [json.loads(decision.input) for decision in decisions]
-    return pa.table(
-        {column.name: _values([row.get(column.name) for row in rows], column) for column in baseline.columns}
-    )
+    needed = dict.fromkeys([*columns(features), *(column.name for column in known.columns)])
+    cells = {name: _cells([row.get(name) for row in rows], name, table) for name in needed}
+    found = pa.table(cells)
+    summaries = summarise(features, found)
+    every = {name: found.column(name) for name in found.column_names}
+    every |= {name: summaries.column(name) for name in summaries.column_names}
+    return pa.table({column.name: _as_sketched(every[column.name], column) for column in known.columns})
 
 
-def _values(cells: list[Any], column: Column) -> pa.ChunkedArray:
-    if _is_number(column):
-        # A text where numbers were is for the contract to refuse; here it is a missing value.
-        numbers = [float(cell) if isinstance(cell, int | float) else None for cell in cells]
-        return pa.chunked_array([pa.array(numbers, pa.float64())])
-    texts = [None if cell is None else _text(cell) for cell in cells]
-    return pa.chunked_array([pa.array(texts, pa.string())])
+def _cells(cells: list[Any], name: str, table: Table) -> pa.ChunkedArray:
+    """In the contract's type. What does not fit it is for the contract to refuse; here it is a missing value."""
+    if name not in table.names:
+        return pa.chunked_array([pa.array([None if cell is None else str(cell) for cell in cells], pa.string())])
+    column = table.column(name)
+    kind = arrow_type(column.kind)
+    return pa.chunked_array([pa.array([_cell(cell, column) for cell in cells], kind)])
 
 
-def _is_number(column: Column) -> bool:
-    if isinstance(column.sketch, Constant):
-        return isinstance(column.sketch.value, int | float)
-    return column.sketch.kind == "numeric"
+def _cell(cell: Any, column: Column) -> Any:
+    if column.kind in FLOATS:
+        return cell if type(cell) in (int, float) else None
+    try:
+        return parse_cell(cell, column.kind)
+    except (ValueError, OverflowError):
+        return None
 
 
-def _text(cell: object) -> str:
-    """Booleans as the sketches write them."""
-    return str(cell).lower() if isinstance(cell, bool) else str(cell)
+def _as_sketched(values: pa.ChunkedArray, column: baseline.BaselineColumn) -> pa.ChunkedArray:
+    """As the baseline's sketch counts them: numbers in float64, all else as text."""
+    sketch = column.sketch
+    is_number = isinstance(sketch.value, int | float) if isinstance(sketch, Constant) else sketch.kind == "numeric"
+    if is_number and pa.types.is_string(values.type):
+        return pa.chunked_array([pa.nulls(len(values), pa.float64())])
+    return values.cast(pa.float64() if is_number else pa.string())

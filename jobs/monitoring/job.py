@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.monitoring.decisions import read_decisions, table_of
+from jobs.monitoring.decisions import watched
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
-from millrace.decisions.outcomes import Labels, Outcome, join, read_labels
+from millrace.decisions.outcomes import Label, Outcome, join
 from millrace.decisions.record import Decision
+from millrace.decisions.store import read_folder
+from millrace.features import catalogue as encoders
 from millrace.messages.monitor import (
     REPORT_FILE,
     REQUEST_FILE,
@@ -28,7 +30,9 @@ from millrace.messages.monitor import (
 from millrace.monitoring.baseline import BASELINE_FILE, Baseline
 from millrace.monitoring.error import ErrorBound, lowest_of
 from millrace.monitoring.judgement import judge
-from millrace.workload.declaration import Workload, read_workload
+from millrace.tasks import catalogue as tasks
+from millrace.workload.declaration import Workload
+from millrace.workload.load import read_workload
 
 if TYPE_CHECKING:
     from jobs.runtime import ProcessingPlaces
@@ -45,7 +49,9 @@ class Known:
     workload: Workload
     contract: Contract
     baseline: Baseline
-    labels: Labels
+    features: encoders.Features
+    """As they are declared now; what is watched of a column needs nothing that was learnt."""
+    labels: Sequence[Label]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +78,23 @@ def watch(places: ProcessingPlaces) -> None:
         workload=workload,
         contract=contract,
         baseline=Baseline.from_json((places.input("baseline") / BASELINE_FILE).read_bytes()),
-        labels=_labels(places.optional("labels"), workload, contract),
+        features=encoders.declare(workload.prediction.features, contract.rows),
+        labels=_labels(places.optional("labels")),
     )
-    found = read_decisions(places.input("decisions"))
+    found = read_folder(places.input("decisions"))
     report = report_on(found.decisions, known, unreadable=found.unreadable)
     (places.output("report") / REPORT_FILE).write_text(report.model_dump_json(indent=1))
 
 
-def report_on(decisions: list[Decision], known: Known, *, unreadable: int) -> MonitorReport:
+def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -> MonitorReport:
     """The report on the decisions, each put into the window of its event time."""
     request, baseline = known.request, known.baseline
     inside = [[one for one in decisions if window.start <= one.event_time < window.end] for window in request.windows]
-    counted = [_count(rows, known) for rows in inside]
+    outcomes = _outcomes(decisions, known)
+    counted = [
+        _count([one for one in outcomes if window.start <= one.decision.event_time < window.end], request.model_version)
+        for window in request.windows
+    ]
     ratios = _ratios([one.error for one in counted], baseline.error)
     return MonitorReport(
         workload=request.workload,
@@ -103,19 +114,15 @@ def report_on(decisions: list[Decision], known: Known, *, unreadable: int) -> Mo
     )
 
 
-def _labels(folder: Path | None, workload: Workload, contract: Contract) -> Labels:
+def _labels(folder: Path | None) -> list[dict[str, Any]]:
     """The labels of every Parquet file in the folder; none where there is no file."""
-    surface = workload.prediction
     paths = sorted(folder.rglob("*.parquet")) if folder else []
-    if not paths:
-        return Labels(by_id={}, by_key={}, columns=tuple(dict.fromkeys([*surface.key, surface.event_time])))
-    table = pa.concat_tables([pq.ParquetFile(path).read() for path in paths])
-    return read_labels(table, surface=surface, contract=contract.labels)
+    return [label for path in paths for label in pq.ParquetFile(path).read().to_pylist()]
 
 
 def _input(decisions: list[Decision], known: Known) -> InputReport:
     """The judgement of what the model was asked."""
-    judgement = judge(known.baseline, table_of(decisions, known.baseline))
+    judgement = judge(known.baseline, watched(decisions, known.baseline, known.features, known.contract.rows))
     findings = sorted(judgement.findings, key=lambda finding: -finding.ratio)
     return InputReport(
         rows=judgement.rows,
@@ -128,20 +135,22 @@ def _input(decisions: list[Decision], known: Known) -> InputReport:
     )
 
 
-def _count(decisions: list[Decision], known: Known) -> Counted:
+def _outcomes(decisions: Sequence[Decision], known: Known) -> list[Outcome]:
     surface = known.workload.prediction
-    outcomes = join(decisions, known.labels, surface=surface, contract=known.contract.labels)
-    labelled = [outcome for outcome in outcomes if outcome.label is not None]
-    own = [one for one in labelled if one.decision.model_version == known.request.model_version]
+    task = tasks.declare(surface, known.contract.label)
+    return join(decisions, known.labels, surface=surface, table=known.contract.labels, task=task)
+
+
+def _count(outcomes: list[Outcome], champion: str) -> Counted:
+    labelled = [one for one in outcomes if one.error is not None]
+    own = [one.error for one in labelled if one.decision.model_version == champion and one.error is not None]
+    enough = own and len(own) >= ENOUGH * len(outcomes)
     return Counted(
-        answered=len(outcomes), labelled=len(labelled), champions=len(own), error=_share_wrong(own, len(outcomes))
+        answered=len(outcomes),
+        labelled=len(labelled),
+        champions=len(own),
+        error=sum(own) / len(own) if enough else None,
     )
-
-
-def _share_wrong(own: list[Outcome], answered: int) -> float | None:
-    if not own or len(own) < ENOUGH * answered:
-        return None
-    return sum(outcome.is_wrong for outcome in own) / len(own)
 
 
 def _ratios(errors: list[float | None], bound: ErrorBound | None) -> list[float | None]:

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from jobs.serving.http import BadRequest
-from jobs.serving.rows import Reader, Refused, Rows
+from jobs.serving.rows import Reader, Refused, RequestRows
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
 from millrace.artefact.batch import CONTENT_TYPE, write_answers
-from millrace.features.encoding import width
+from millrace.tasks.answer import cells, template
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
     from millrace.artefact.inference import Model
+    from millrace.features.signature import Signature
 
 JSON, LINES = "application/json", "application/jsonlines"
 ALIVE = Answer(status=200, body=b"")
 FAILED = Answer(status=500, body=b'{"error":"the server failed"}')
 
-# Nine digits bring a float32 back exactly.
-PREDICTION = '{"value":%d,"probability":%.9g,"confidence":%.9g}'
+Cells = list[tuple[Any, ...]]
+"""The fields of each row's answer, in the task's order."""
 
 
 class Application:
@@ -35,12 +34,13 @@ class Application:
 
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model = model
-        self._reader = Reader(model.description.features, model.description.encoding, arrow=settings.batch)
-        self._threshold = model.description.threshold
+        self._task = model.description.task
+        self._reader = Reader(model.description.features, arrow=settings.batch)
         self._version = settings.model_version
-        version = json.dumps(self._version)
+        version, fields = json.dumps(self._version), template(self._task.answer)
         self._start = f'{{"model_version":{version},"predictions":['
-        self._line = f'{{"id":%s,"value":%d,"probability":%.9g,"confidence":%.9g,"model_version":{version}}}'
+        self._prediction = f"{{{fields}}}"
+        self._line = f'{{"id":%s,{fields},"model_version":{version.replace("%", "%%")}}}'
         parameters = {
             "MaxConcurrentTransforms": settings.workers,
             "BatchStrategy": "MULTI_RECORD",
@@ -48,30 +48,31 @@ class Application:
         }
         self._parameters = Answer(status=200, body=json.dumps(parameters).encode())
         # The first pass of an engine is slow: it is done before the first ping is answered.
-        self._model.probabilities(np.zeros((1, width(model.description.inputs)), np.float32))
+        self._model.outputs(_one_row(model.description.signature))
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request; rows of all of them pass the model together."""
-        answers: list[Answer | Rows] = [self._read(request) for request in requests]
-        asked = [rows for rows in answers if isinstance(rows, Rows)]
+        answers: list[Answer | RequestRows] = [self._read(request) for request in requests]
+        asked = [rows for rows in answers if isinstance(rows, RequestRows)]
         if not asked:
             return [answer for answer in answers if isinstance(answer, Answer)]
         try:
-            found = self._model.probabilities(_together(asked))
+            found = self._task.answers(self._model.outputs(self._reader.together(asked)))
         except Exception:
             # An engine that fails is no client's fault and must not take the worker down.
             traceback.print_exc()
-            return [FAILED if isinstance(answer, Rows) else answer for answer in answers]
+            return [FAILED if isinstance(answer, RequestRows) else answer for answer in answers]
         done: list[Answer] = []
-        probabilities = found.tolist() if any(rows.numbers is None for rows in asked) else []
+        answered = cells(found, self._task.answer) if any(rows.numbers is None for rows in asked) else []
         start = 0
         for answer in answers:
-            if isinstance(answer, Rows):
-                end = start + len(answer.values)
+            if isinstance(answer, RequestRows):
+                end = start + len(answer)
                 if answer.numbers is None:
-                    done.append(self._write(answer, probabilities[start:end]))
+                    done.append(self._write(answer, answered[start:end]))
                 else:
-                    done.append(self._write_arrow(answer.numbers, found[start:end]))
+                    part = {name: column[start:end] for name, column in found.items()}
+                    done.append(self._write_arrow(answer.numbers, part))
                 start = end
             else:
                 done.append(answer)
@@ -81,7 +82,7 @@ class Application:
         """The answer to bytes that are no request."""
         return _refusal("bad request", expected=bad.expected, came=bad.came, where="request", status=bad.status)
 
-    def _read(self, request: Request) -> Answer | Rows:
+    def _read(self, request: Request) -> Answer | RequestRows:
         head = request.head
         if head.path == "/invocations":
             if head.method != "POST":
@@ -107,30 +108,23 @@ class Application:
         expected = "/ping, /invocations or /execution-parameters"
         return _refusal("path", expected=expected, came=head.path[:80], where="request", status=404)
 
-    def _write(self, rows: Rows, probabilities: list[float]) -> Answer:
-        threshold = self._threshold
+    def _write(self, rows: RequestRows, answered: Cells) -> Answer:
         if rows.ids is None:
-            parts = [PREDICTION % (p >= threshold, p, p if p >= threshold else 1 - p) for p in probabilities]
+            parts = [self._prediction % one for one in answered]
             return Answer(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
         # No newline at the end: batch transform puts one behind each answer (AssembleWith: Line).
-        lines = [
-            self._line % (json.dumps(one), p >= threshold, p, p if p >= threshold else 1 - p)
-            for one, p in zip(rows.ids, probabilities, strict=True)
-        ]
+        lines = [self._line % (json.dumps(given), *one) for given, one in zip(rows.ids, answered, strict=True)]
         return Answer(status=200, body="\n".join(lines).encode(), content_type=LINES)
 
-    def _write_arrow(self, numbers: pa.Array, probability: npt.NDArray[np.float32]) -> Answer:
-        body = write_answers(numbers, probability, threshold=self._threshold, model_version=self._version)
+    def _write_arrow(self, numbers: pa.Array, answers: Mapping[str, npt.NDArray[Any]]) -> Answer:
+        body = write_answers(numbers, answers, fields=self._task.answer, model_version=self._version)
         return Answer(status=200, body=body, content_type=CONTENT_TYPE)
 
 
-def _together(asked: Sequence[Rows]) -> npt.NDArray[np.float32]:
-    """The rows of all requests as the model's input."""
-    if all(isinstance(rows.values, list) for rows in asked):
-        return np.array(
-            [row for rows in asked for row in rows.values] if len(asked) > 1 else asked[0].values, np.float32
-        )
-    return np.concatenate([np.asarray(rows.values, np.float32) for rows in asked])
+def _one_row(signature: Signature) -> dict[str, npt.NDArray[Any]]:
+    import numpy as np
+
+    return {spec.name: np.zeros((1, *(size or 1 for size in spec.shape)), spec.dtype) for spec in signature}
 
 
 def _refusal(error: str, *, expected: str, came: str, where: str, status: int) -> Answer:

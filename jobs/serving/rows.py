@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from millrace.artefact.batch import CONTENT_TYPE
-from millrace.features.encoding import plain
+from millrace.features import catalogue as encoders
+from millrace.features.catalogue import Features
+from millrace.features.number import FLOAT32_MAX, Number
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.features.encoding import Feature
-
 MAX_ROWS = 20_000
-FLOAT32_MAX = 3.4028234663852886e38
 
 Values = tuple[Any, ...]
-"""One row's features in the model's order."""
+"""One row's features in the model's order, each encoded alone."""
 
 
 class Refused(Exception):  # noqa: N818 it is told to the client, nothing failed here
@@ -35,33 +32,59 @@ class Refused(Exception):  # noqa: N818 it is told to the client, nothing failed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rows:
+class RequestRows:
     """The rows of one request."""
 
-    values: list[Values] | npt.NDArray[np.float32]
+    values: list[Values] = field(default_factory=list)
+    """Of JSON and JSON lines."""
     ids: list[Any] | None = None
     """Of JSON lines: what came with each row, to be sent back; None for another body."""
+    tensors: Mapping[str, npt.NDArray[Any]] | None = None
+    """Of an Arrow stream: the rows as the model takes them."""
     numbers: pa.Array | None = None
-    """Of an Arrow stream: the number of each row, to be sent back; None for another body."""
+    """Of an Arrow stream: the number of each row, to be sent back."""
+
+    def __len__(self) -> int:
+        return len(self.values) if self.numbers is None else len(self.numbers)
 
 
 class Reader:
     """Reads bodies for a model of these features."""
 
-    def __init__(self, features: Sequence[str], encoding: Sequence[Feature] = (), *, arrow: bool = False) -> None:
-        """Without an encoding each feature is a number that is always there; `arrow` says whether streams are read."""
-        self._features = tuple(features)
-        self._encoding = tuple(encoding) or plain(features)
-        self._arrow = arrow
-        self._columns = tuple(_columns(feature) for feature in encoding)
-        if encoding:
+    def __init__(self, features: Features, *, arrow: bool = False) -> None:
+        """Where all features are numbers that are always there, a row is read and checked in one go.
+
+        `arrow` says whether Arrow streams are read."""
+        self._features, self._arrow = features, arrow
+        self._columns = encoders.columns(features)
+        self._names = frozenset(self._columns)
+        self._numbers_only = all(isinstance(encoder, Number) and not encoder.optional for encoder in features)
+        if not self._numbers_only:
             self._values = self._encode  # type: ignore[method-assign]
-        self._names = frozenset(features)
-        pick = itemgetter(*features)
-        self._pick = pick if len(features) > 1 else lambda row: (pick(row),)
+        pick = itemgetter(*self._columns)
+        self._pick = pick if len(self._columns) > 1 else lambda row: (pick(row),)
         self._json = json.JSONDecoder(parse_constant=_refuse_constant)
 
-    def read(self, body: bytes, content_type: str) -> Rows:
+    def together(self, requests: Sequence[RequestRows]) -> Mapping[str, npt.NDArray[Any]]:
+        """The rows of all requests, in order, as the model's tensors (N, …)."""
+        if all(rows.tensors is None for rows in requests):
+            return self.tensors(
+                requests[0].values if len(requests) == 1 else [row for rows in requests for row in rows.values]
+            )
+        import numpy as np
+
+        parts = [self.tensors(rows.values) if rows.tensors is None else rows.tensors for rows in requests]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
+        """The model's tensors (N, …) of rows in JSON."""
+        import numpy as np
+
+        if self._numbers_only:
+            return {"numbers": np.array(values, np.float32)}
+        return encoders.stack(self._features, values)
+
+    def read(self, body: bytes, content_type: str) -> RequestRows:
         """The rows of a body; raises Refused that says what was expected, what came and where."""
         if content_type == "application/json":
             return self._read_json(body)
@@ -71,21 +94,21 @@ class Reader:
             # pyarrow takes a third of a second to import: endpoints, which get JSON, never do.
             from jobs.serving.arrow import read
 
-            return read(body, self._encoding)
+            return read(body, self._features)
         expected = "application/json or application/jsonlines"
         if self._arrow:
             expected = f"{expected} or {CONTENT_TYPE}"
         raise Refused("content type", expected=expected, came=content_type or "none", where="content-type", status=415)
 
-    def _read_json(self, body: bytes) -> Rows:
+    def _read_json(self, body: bytes) -> RequestRows:
         document = self._decode(body, "body")
         rows = document.get("rows") if type(document) is dict else None
         if type(rows) is not list:
-            raise Refused("no rows", expected="an object with a list 'rows'", came=told(document), where="body")
+            raise Refused("no rows", expected="an object with a list 'rows'", came=describe(document), where="body")
         _count(len(rows))
-        return Rows(values=[self._values(row, "rows[{}]", number) for number, row in enumerate(rows)])
+        return RequestRows(values=[self._values(row, "rows[{}]", number) for number, row in enumerate(rows)])
 
-    def _read_lines(self, body: bytes) -> Rows:
+    def _read_lines(self, body: bytes) -> RequestRows:
         lines = body.split(b"\n")
         while lines and not lines[-1].strip():
             lines.pop()
@@ -94,10 +117,10 @@ class Reader:
         for number, line in enumerate(lines, start=1):
             row = self._decode(line, f"line {number}")
             if type(row) is not dict:
-                raise Refused("a row is no object", expected="an object", came=told(row), where=f"line {number}")
+                raise Refused("a row is no object", expected="an object", came=describe(row), where=f"line {number}")
             ids.append(row.pop("id", None))
             values.append(self._values(row, "line {}", number))
-        return Rows(values=values, ids=ids)
+        return RequestRows(values=values, ids=ids)
 
     def _decode(self, text: bytes, where: str) -> Any:
         try:
@@ -118,52 +141,31 @@ class Reader:
     def _encode(self, row: Any, where: str, number: int) -> Values:
         if type(row) is not dict or row.keys() != self._names:
             self._refuse(row, where.format(number))
-        values: list[float] = []
-        for name, columns in zip(self._features, self._columns, strict=True):
+        values = []
+        for encoder in self._features:
             try:
-                values += columns(row[name])
+                values.append(encoder.encode_one(row))
             except ValueError as error:
-                came, at = told(row[name]), f"{where.format(number)}.{name}"
+                [came, *_] = [describe(row[name]) for name in encoder.columns]
+                at = f"{where.format(number)}.{encoder.name}"
                 raise Refused("no such value", expected=str(error), came=came, where=at) from None
         return tuple(values)
 
     def _refuse(self, row: Any, where: str) -> NoReturn:
         if type(row) is not dict:
-            raise Refused("a row is no object", expected="an object", came=told(row), where=where)
-        if missing := [name for name in self._features if name not in row]:
+            raise Refused("a row is no object", expected="an object", came=describe(row), where=where)
+        if missing := [name for name in self._columns if name not in row]:
             raise Refused("missing feature", expected=missing[0], came="no such field", where=where)
         if unknown := sorted(row.keys() - self._names):
-            expected = ", ".join(self._features)
-            raise Refused("unknown field", expected=expected, came=told(unknown[0]), where=where)
-        for name in self._features:
+            expected = ", ".join(self._columns)
+            raise Refused("unknown field", expected=expected, came=describe(unknown[0]), where=where)
+        for name in self._columns:
             value = row[name]
             if type(value) not in (int, float) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
                 raise Refused(
-                    "no number", expected="a finite number of float32", came=told(value), where=f"{where}.{name}"
+                    "no number", expected="a finite number of float32", came=describe(value), where=f"{where}.{name}"
                 )
         raise AssertionError(f"{where}: refused without a reason")
-
-
-def _columns(feature: Feature) -> Callable[[Any], tuple[float, ...]]:
-    """The cell's columns of the model's input; the function raises ValueError that says what was expected."""
-    nothing = (0.0,) * len(feature.categories) if feature.categories else (math.nan, 1.0)
-    known = {
-        (type(category), category): tuple(float(other == category) for other in feature.categories)
-        for category in feature.categories
-    }
-
-    def columns(cell: Any) -> tuple[float, ...]:
-        if cell is None and feature.optional:
-            return nothing
-        if known:
-            if type(cell) in (str, bool) and (type(cell), cell) in known:
-                return known[type(cell), cell]
-            raise ValueError(f"one of {json.dumps(feature.categories)[:200]}")
-        if type(cell) not in (int, float) or not -FLOAT32_MAX <= cell <= FLOAT32_MAX:
-            raise ValueError("a finite number of float32")
-        return (cell, 0.0) if feature.optional else (cell,)
-
-    return columns
 
 
 def _count(rows: int) -> None:
@@ -176,7 +178,7 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
 
 
-def told(value: Any) -> str:
+def describe(value: Any) -> str:
     """A value in a few words."""
     if value is None or isinstance(value, bool | int | float | str):
         return json.dumps(value)[:80] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"

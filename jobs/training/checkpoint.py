@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from jobs.training.adamw import AdamW
 from millrace.errors import ArtefactError
 
 NAME = "training.safetensors"
@@ -38,7 +38,7 @@ def save(
     at: Progress,
     loss_sum: Tensor,
     network: nn.Module,
-    optimiser: AdamW,
+    optimiser: Optimizer,
     *,
     identity: str,
 ) -> None:
@@ -48,9 +48,11 @@ def save(
         tensors["random.cuda"] = torch.cuda.get_rng_state()
     tensors |= {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in at.best.items()}
-    tensors |= {f"optimiser.{name}": value for name, value in optimiser.state().items()}
+    known = optimiser.state_dict()
+    tensors |= {f"optimiser.{n}.{name}": value for n, state in known["state"].items() for name, value in state.items()}
     words = {
         "identity": identity,
+        "groups": known["param_groups"],
         "epoch": at.epoch,
         "step": at.step,
         "best_epoch": at.best_epoch,
@@ -66,10 +68,10 @@ def save(
     os.replace(unfinished, path)
 
 
-def restore(path: Path, network: nn.Module, optimiser: AdamW, *, identity: str) -> tuple[Progress, Tensor]:
+def restore(path: Path, network: nn.Module, optimiser: Optimizer, *, identity: str) -> tuple[Progress, Tensor]:
     """Where the loop stood and the sum of losses of its epoch; network, optimiser and random state are set.
 
-    Raises ArtefactError when the file is no checkpoint or another task's."""
+    Raises ArtefactError when the file is no checkpoint or another experiment's."""
     device = next(network.parameters()).device
     try:
         with safe_open(path, "pt", device=str(device)) as file:
@@ -78,9 +80,11 @@ def restore(path: Path, network: nn.Module, optimiser: AdamW, *, identity: str) 
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"{path.name}: expected a checkpoint, got {error}") from None
     if words["identity"] != identity:
-        raise ArtefactError(f"{path.name}: expected a checkpoint of task {identity}, got one of {words['identity']}")
+        raise ArtefactError(
+            f"{path.name}: expected a checkpoint of experiment {identity}, got one of {words['identity']}"
+        )
     network.load_state_dict(_part(tensors, "network."))
-    optimiser.load(_part(tensors, "optimiser."))
+    optimiser.load_state_dict({"state": _states(_part(tensors, "optimiser.")), "param_groups": words["groups"]})
     torch.set_rng_state(tensors["random.cpu"].cpu())
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"].cpu())
@@ -93,6 +97,15 @@ def restore(path: Path, network: nn.Module, optimiser: AdamW, *, identity: str) 
         history=words["history"],
     )
     return progress, tensors["loss_sum"]
+
+
+def _states(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """The optimiser's state of each parameter by its number."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for path, value in tensors.items():
+        number, _, name = path.partition(".")
+        states.setdefault(int(number), {})[name] = value
+    return states
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """The training loop, read top to bottom.
 
-N rows, F features, B rows per step. All rows lie on the device, every step has the same shape, and nothing of a step
-is read back before the epoch ends: so the step may be compiled or captured whole without a change here.
+N rows, B rows per step, W numbers per row. Every step has the same shape, and nothing of a step is read back before
+the epoch ends: so the step may be compiled or captured whole without a change here.
 Equal inputs and seed give equal weights, bit by bit, also when the run was stopped and resumed in between (on CPU;
 one thread for small models, since the number of threads changes the order of sums).
 """
@@ -12,53 +12,33 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from jobs.runtime import Stopped
 from jobs.training import checkpoint
-from jobs.training.adamw import AdamW
-from millrace.models.catalogue import Parameters
+from jobs.training.loader import Resident
+from millrace.features.signature import Signature
+from millrace.models.parameters import Parameters
+from millrace.models.predictor import Predictor, build
+from millrace.tasks.task import Task
 
 SMALL_STEP = 2**27
 """Multiplications per step below which one thread is faster than several."""
 
 
-class Network(Protocol):
-    """What a family's network offers besides being a module."""
-
-    mean_F: Tensor
-    temperature: Tensor
-
-    def standardise(self, x_NF: Tensor) -> None: ...
-    def probability(self, x_NF: Tensor) -> Tensor: ...
-
-
 @dataclass(frozen=True, kw_only=True)
-class Examples:
-    """Rows to learn from, float32."""
+class Experiment:
+    """What is to be trained, on which rows."""
 
-    x_NF: Tensor
-    y_N: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """What is to be trained."""
-
-    family: str
     parameters: Parameters
-    train: Examples
-    validation: Examples
-    may_miss: bool = False
-    """Whether the rows may hold NaN where a number is missing."""
+    signature: Signature
+    task: Task
+    train: Resident
+    validation: Resident
     identity: str
-    """A digest of all that decides the result; a checkpoint of another task is refused."""
+    """A digest of all that decides the result; a checkpoint of another experiment is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,86 +48,89 @@ class Epoch:
     epoch: int
     train_loss: float
     validation_loss: float
-    validation_accuracy: float
+    validation_error: float
+    """The mean error of the answers, as the task counts it."""
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """The network with the weights of its best epoch, in evaluation mode, and how it got there."""
+    """The predictor with the weights of its best epoch, in evaluation mode, and how it got there."""
 
-    network: nn.Module
+    predictor: Predictor
     history: tuple[Epoch, ...]
 
 
 def train(
-    task: Task,
+    experiment: Experiment,
     *,
     checkpoints: Path | None = None,
     checkpoint_every_s: float = 10.0,
     stop: Callable[[], bool] = lambda: False,
     report: Callable[[Epoch], None] = lambda _: None,
 ) -> Trained:
-    """The network of the epoch with the lowest validation loss.
+    """The predictor of the epoch with the lowest validation loss.
 
     Goes on from the checkpoint in `checkpoints` if there is one. Raises Stopped, the state saved, once `stop` is true;
-    ArtefactError when the checkpoint is another task's."""
-    settings = task.parameters
+    ArtefactError when the checkpoint is another experiment's."""
+    settings, task = experiment.parameters, experiment.task
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda":
-        # On CPU each operation here is deterministic as it is, and the call imports a compiler: a second of CPU.
+        # On CPU each operation here is deterministic as it is.
         torch.use_deterministic_algorithms(True)
     torch.manual_seed(settings.seed)
 
-    x_NF, y_N = task.train.x_NF.to(device), task.train.y_N.to(device)
-    held_x_NF, held_y_N = task.validation.x_NF.to(device), task.validation.y_N.to(device)
-    network = build(task.family, settings, features=x_NF.shape[1], may_miss=task.may_miss).to(device)
-    cast("Network", network).standardise(x_NF)
-    size = min(settings.batch_size, len(x_NF))
-    steps = len(x_NF) // size
+    rows, held = experiment.train.to(device), experiment.validation.to(device)
+    predictor = build(settings, experiment.signature, task.objective).to(device)
+    predictor.fit(rows.tensors, rows.target_N)
+    network = predictor.network
+    size = min(settings.batch_size, len(rows))
+    steps = len(rows) // size
     weights = sum(parameter.numel() for parameter in network.parameters())
     torch.set_num_threads(1 if size * weights < SMALL_STEP else os.cpu_count() or 1)
-    optimiser = AdamW(network.parameters(), learning_rate=settings.learning_rate, weight_decay=settings.weight_decay)
+    # Fused: one call for all weights, six tenths of the time of one call for each.
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
 
-    at = checkpoint.Progress(best={name: value.clone() for name, value in network.state_dict().items()})
+    at = checkpoint.Progress(best={name: value.clone() for name, value in predictor.state_dict().items()})
     history: list[Epoch] = []
     loss_sum = torch.zeros((), device=device)
     path = checkpoints / checkpoint.NAME if checkpoints else None
     if path and path.exists():
-        at, loss_sum = checkpoint.restore(path, network, optimiser, identity=task.identity)
+        at, loss_sum = checkpoint.restore(path, predictor, optimiser, identity=experiment.identity)
         history = [Epoch(**entry) for entry in at.history]
     saved_at = began = time.perf_counter()
 
     while at.epoch < settings.epochs and at.epoch - at.best_epoch <= settings.patience:
-        # The rows left over by the last full step differ from epoch to epoch.
-        order = torch.randperm(len(x_NF), generator=torch.Generator().manual_seed(settings.seed * 10_007 + at.epoch))
-        batches_SB = order[: steps * size].view(steps, size).to(device)
-        network.train()
+        order_SB = rows.order(seed=settings.seed * 10_007 + at.epoch, size=size)
+        predictor.train()
         while at.step < steps:
             if stop() or (path and time.perf_counter() - saved_at > checkpoint_every_s):
                 if path:
-                    checkpoint.save(path, at, loss_sum, network, optimiser, identity=task.identity)
+                    checkpoint.save(path, at, loss_sum, predictor, optimiser, identity=experiment.identity)
                     saved_at = time.perf_counter()
                 if stop():
                     raise Stopped(f"in epoch {at.epoch}, after step {at.step} of {steps}")
-            rows_B = batches_SB[at.step]
-            loss = binary_cross_entropy_with_logits(network(x_NF[rows_B]), y_N[rows_B])
+            batch = rows.batch(order_SB[at.step])
+            loss = predictor.loss(network(**batch.tensors), batch.target_B)
+            optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             loss_sum += loss.detach()
             at.step += 1
 
-        network.eval()
+        predictor.eval()
         with torch.no_grad():
-            logit_N = network(held_x_NF)
-            validation_loss = float(binary_cross_entropy_with_logits(logit_N, held_y_N))
-            accuracy = float(((logit_N >= 0) == (held_y_N > 0)).float().mean())
+            raw_NW = network(**held.tensors)
+            validation_loss = float(predictor.loss(raw_NW, held.target_N))
+            errors_N = task.errors(predictor.answer(raw_NW).cpu().numpy(), held.target_N.cpu().numpy())
         now = time.perf_counter()
         entry = Epoch(
             epoch=at.epoch,
             train_loss=float(loss_sum) / steps,
             validation_loss=validation_loss,
-            validation_accuracy=accuracy,
+            validation_error=float(errors_N.mean()),
             seconds=round(now - began, 4),
         )
         report(entry)
@@ -155,16 +138,9 @@ def train(
         at.history.append(asdict(entry))
         if validation_loss < at.best_loss:
             at.best_loss, at.best_epoch = validation_loss, at.epoch
-            at.best = {name: value.clone() for name, value in network.state_dict().items()}
+            at.best = {name: value.clone() for name, value in predictor.state_dict().items()}
         at.epoch, at.step, began = at.epoch + 1, 0, now
         loss_sum.zero_()
 
-    network.load_state_dict(at.best)
-    return Trained(network=network.eval().cpu(), history=tuple(history))
-
-
-def build(family: str, parameters: Parameters, *, features: int, may_miss: bool = False) -> nn.Module:
-    """The untrained network of a family."""
-    network = import_module(f"millrace.models.{family}.network").build(parameters, features, may_miss=may_miss)
-    assert isinstance(network, nn.Module)
-    return network
+    predictor.load_state_dict(at.best)
+    return Trained(predictor=predictor.eval().cpu(), history=tuple(history))

@@ -1,7 +1,7 @@
 """A model artefact: the members of one `model.tar.gz`, allow-listed, bounded and checked against their digests.
 
     weights.safetensors   the weights, statistics and temperature
-    model.onnx            the same as a graph: raw features in, probability out
+    model.onnx            the same as a graph: the signature's tensors in, one tensor `output` out
     model.json            what `Description` says
     history.json          the training curves
 
@@ -14,12 +14,16 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from millrace.errors import ArtefactError
-from millrace.features.encoding import Feature, plain
+from millrace.features import catalogue as encoders
+from millrace.features.catalogue import Features
+from millrace.features.signature import Signature
+from millrace.tasks import catalogue as tasks
+from millrace.tasks.task import Task
 
 MB = 1024 * 1024
 MEMBERS = {"weights.safetensors": 512 * MB, "model.onnx": 512 * MB, "model.json": MB, "history.json": 8 * MB}
@@ -39,16 +43,8 @@ class Digests:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Input:
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-    """None is the number of rows."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Week:
-    """The share of wrong answers in one window of event time."""
+    """The mean error of the answers in one window of event time, as the task counts it."""
 
     start: str
     """ISO time, inclusive; `end` is exclusive."""
@@ -73,25 +69,28 @@ class Description:
 
     family: str
     parameters: Mapping[str, Any]
-    features: tuple[str, ...]
-    """In the order of the input's columns."""
-    encoding: tuple[Feature, ...] = ()
-    """What columns each of them has; none: each is a number that is always there, its own column."""
+    features: Features
+    """Fitted: all that is needed to encode a row."""
+    task: Task
     label: str
-    kind: str
-    threshold: float
-    """The answer is 1 where the probability is at least this."""
+    """The column that the answer is about."""
     temperature: float
+    """1.0 where the task is not calibrated."""
     digests: Digests
     torch: str
-    input: Input
+    """The version that trained it."""
     walk_forward: tuple[FrozenModel, ...]
     """Models of earlier days, the oldest first, judged up to the end of the test days."""
 
     @property
-    def inputs(self) -> tuple[Feature, ...]:
-        """The features with their encoding, in the order of the input's columns."""
-        return self.encoding or plain(self.features)
+    def signature(self) -> Signature:
+        """The graph's inputs."""
+        return encoders.signature(self.features)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The contract's columns that the model reads."""
+        return encoders.columns(self.features)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,12 +188,18 @@ def _artefact(contents: Mapping[str, bytes], *, where: str) -> Artefact:
 
 
 def _document(description: Description) -> dict[str, Any]:
-    document = asdict(description)
-    if not document["encoding"]:
-        del document["encoding"]
-    document["calibration"] = {"temperature": document.pop("temperature")}
-    document["walk_forward"] = [frozen_document(frozen) for frozen in description.walk_forward]
-    return document
+    return {
+        "family": description.family,
+        "parameters": description.parameters,
+        "features": encoders.to_documents(description.features),
+        "signature": [asdict(spec) for spec in description.signature],
+        "task": tasks.to_document(description.task),
+        "label": description.label,
+        "calibration": {"temperature": description.temperature},
+        "digests": asdict(description.digests),
+        "torch": description.torch,
+        "walk_forward": [frozen_document(frozen) for frozen in description.walk_forward],
+    }
 
 
 def week_document(week: Week) -> dict[str, Any]:
@@ -217,17 +222,21 @@ def _frozen(document: dict[str, Any]) -> FrozenModel:
 def _description(content: bytes, *, where: str) -> Description:
     try:
         document = json.loads(content)
-        apart = ("temperature", "encoding")
-        values = {field.name: document[field.name] for field in fields(Description) if field.name not in apart}
-        values["temperature"] = float(document["calibration"]["temperature"])
-        values["features"] = tuple(document["features"])
-        values["encoding"] = tuple(
-            Feature(**entry | {"categories": tuple(entry["categories"])}) for entry in document.get("encoding", ())
+        description = Description(
+            family=document["family"],
+            parameters=document["parameters"],
+            features=encoders.from_documents(document["features"]),
+            task=tasks.from_document(document["task"]),
+            label=document["label"],
+            temperature=float(document["calibration"]["temperature"]),
+            digests=Digests(**document["digests"]),
+            torch=document["torch"],
+            walk_forward=tuple(map(_frozen, document["walk_forward"])),
         )
-        values["digests"] = Digests(**document["digests"])
-        shape = cast("list[int | None]", document["input"]["shape"])
-        values["input"] = Input(**document["input"] | {"shape": tuple(shape)})
-        values["walk_forward"] = tuple(map(_frozen, document["walk_forward"]))
-        return Description(**values)
-    except (KeyError, TypeError, ValueError) as error:
+        signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))
+        told = document["signature"]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"{where}: model.json: expected a description of a model, got {error!r}") from None
+    if told != signature:
+        raise ArtefactError(f"{where}: model.json: signature: expected that of its features {signature}, got {told}")
+    return description

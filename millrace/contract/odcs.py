@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from millrace.contract.load import load_contract, read_document
-from millrace.contract.schema import Column, Contract
+from millrace.contract.schema import Contract
 from millrace.errors import WorkloadError
-from millrace.features.encoding import encoding
-from millrace.workload.declaration import Workload
 
 API_VERSIONS = ("v3.1.0", "v3.2.0")
 
 
-def check_contract(folder: Path, workload: Workload) -> Contract:
-    """The contract of `folder`, valid against the standard and fitting to its workload.
+def check_contract(folder: Path) -> Contract:
+    """The contract of `folder`, valid against the standard.
 
     Both the JSON schema and the model are checked: the model alone lets wrong words in enumerations pass.
     Raises WorkloadError that says file, field, what was expected and what came."""
@@ -31,7 +29,6 @@ def check_contract(folder: Path, workload: Workload) -> Contract:
     _check_model(where, document)
     contract = load_contract(folder)
     _check_rules(where, contract)
-    _check_surface(where, contract, workload)
     return contract
 
 
@@ -68,39 +65,3 @@ def _check_rules(where: str, contract: Contract) -> None:
                 except ValueError as error:
                     field = f"schema.{table.name}.{column.name}"
                     raise WorkloadError(where=where, field=field, expected=str(error), came=rule) from None
-
-
-def _check_surface(where: str, contract: Contract, workload: Workload) -> None:
-    """What `workload.yaml` predicts from is what the contract holds."""
-    prediction = workload.prediction
-    _expect(where, "the label", {prediction.label}, {contract.label.name})
-    _check_label(where, contract.label, prediction.positive)
-    _expect(where, "the features", set(prediction.features), set(contract.rows.names))
-    encoding(contract.rows, prediction.features)
-    for table in (contract.rows, contract.labels):
-        _expect(where, f"the key in {table.name}", {*prediction.key, prediction.event_time}, set(table.names))
-        if tuple(prediction.key) not in table.keys:
-            raise WorkloadError(
-                where=where,
-                field=f"schema.{table.name}",
-                expected=f"the key {prediction.key}",
-                came=table.keys,
-            )
-    kind = contract.rows.column(prediction.event_time).kind
-    if not kind.startswith("timestamp"):
-        raise WorkloadError(where=where, field=prediction.event_time, expected="a timestamp", came=kind)
-
-
-def _check_label(where: str, label: Column, positive: str | int | bool) -> None:
-    """Two classes, one of them the positive one."""
-    classes = (False, True) if label.kind == "boolean" else label.allowed
-    if len(classes) != 2 or positive not in [value for value in classes if type(value) is type(positive)]:
-        expected = f"two validValues (or a boolean), one of them the positive class {positive!r} of workload.yaml"
-        raise WorkloadError(where=where, field=label.name, expected=expected, came=list(classes))
-
-
-def _expect(where: str, field: str, wanted: set[str], held: set[str]) -> None:
-    if missing := sorted(wanted - held):
-        raise WorkloadError(
-            where=where, field=field, expected=f"{missing} as workload.yaml names them", came=sorted(held)
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from millrace.contract.cells import parse_cell
@@ -28,6 +29,13 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
             for reason, expected in _check(value, column)
         ]
     return tuple(violations)
+
+
+def as_json(cell: object) -> object:
+    """The cell as JSON holds it, the reverse of `parse_cell`: times as ISO text, bytes as hexadecimal."""
+    if isinstance(cell, bytes):
+        return cell.hex()
+    return cell.isoformat() if isinstance(cell, date) else cell
 
 
 def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from millrace.contract.validate import key_of, raw_row, validate
 from millrace.datasets.commits import Source, commit
 from millrace.datasets.existing_keys import held_keys
 from millrace.datasets.tables import SOURCE, Lake
-from millrace.decisions.record import Decision, from_line
-from millrace.errors import DecisionError
+from millrace.decisions.outcomes import DecisionIndex
+from millrace.decisions.record import Decision
+from millrace.decisions.store import read_days
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,70 +42,23 @@ class Absorbed:
 def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
     """What became of the labels: those whose decision is known are appended to `rows` in one commit.
 
-    A label finds its decision by prediction id, else by the contract's key and event time; of several decisions
-    for one key the first counts, since it was the one acted on. `s3` is boto3's client."""
+    Which decision a label is about, `DecisionIndex` says. A line that is no decision is left out: its label stays
+    unmatched, and is counted. `s3` is boto3's client."""
     labels = lake.find("labels")
     snapshot = labels.current_snapshot() if labels is not None else None
     if labels is None or snapshot is None:
         return Absorbed(rows=0, unmatched=0, refused=0)
     waiting = _waiting(lake, labels, surface)
-    found = _Decisions(lake, surface, read_decisions(lake, s3, {_day(row, surface) for row in waiting}))
-    matched = [(row, decision) for row in waiting if (decision := found.of(row)) is not None]
+    bucket, days = lake.names.platform.bucket("lake"), {_day(row, surface) for row in waiting}
+    stored = read_days(s3, bucket, lake.names.workload, days)
+    index = DecisionIndex(stored.decisions, surface=surface, table=lake.contract.labels)
+    matched = [(row, decision) for row in waiting if (decision := index.find(row)) is not None]
     rows = _join(lake, surface, matched)
     verdict = validate(rows, lake.contract.rows)
     sources = [row[SOURCE] for row, _ in matched]
     if verdict.accepted.num_rows:
         _commit(lake, verdict.accepted, sources, str(snapshot.snapshot_id), run)
     return Absorbed(rows=verdict.accepted.num_rows, unmatched=len(waiting) - len(matched), refused=len(verdict.refused))
-
-
-def read_decisions(lake: Lake, s3: Any, days: set[date]) -> list[Decision]:
-    """The decisions whose event time lies on one of the days; of an id's lines the last one.
-
-    A line that is no decision is left out: its label stays unmatched, and is counted."""
-    bucket, prefix = lake.names.platform.bucket("lake"), f"{lake.names.workload}/decisions/date="
-    pages = s3.get_paginator("list_objects_v2").paginate(
-        Bucket=bucket, Prefix=prefix, StartAfter=f"{prefix}{min(days, default=date.max).isoformat()}"
-    )
-    wanted = {day.isoformat() for day in days}
-    decisions: dict[str, Decision] = {}
-    for entry in (entry for page in pages if days for entry in page.get("Contents", ())):
-        if entry["Key"].removeprefix(prefix).split("/")[0] in wanted:
-            body = s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()
-            for line in body.splitlines():
-                try:
-                    decision = from_line(line)
-                except DecisionError:
-                    continue
-                decisions[decision.id] = decision
-    return list(decisions.values())
-
-
-class _Decisions:
-    """Decisions by id and by key."""
-
-    def __init__(self, lake: Lake, surface: Prediction, decisions: Iterable[Decision]) -> None:
-        self._surface, self._rows = surface, lake.contract.rows
-        self._by_id: dict[str, Decision] = {}
-        self._by_key: dict[tuple[object, ...], Decision] = {}
-        for decision in sorted(decisions, key=lambda decision: (decision.inferred_at, decision.id)):
-            self._by_id.setdefault(decision.id, decision)
-            if (key := self._key(decision)) is not None:
-                self._by_key.setdefault(key, decision)
-
-    def of(self, label: Mapping[str, Any]) -> Decision | None:
-        if label.get("prediction_id"):
-            return self._by_id.get(label["prediction_id"])
-        at = _moment(label[self._surface.event_time])
-        return self._by_key.get((*(_plain(label[name]) for name in self._surface.key), at))
-
-    def _key(self, decision: Decision) -> tuple[object, ...] | None:
-        """The key's values and the event time; None when the decision does not hold them as the contract says."""
-        try:
-            parts = [parse_cell(decision.key.get(name), self._rows.column(name).kind) for name in self._surface.key]
-        except ValueError:
-            return None
-        return (*map(_plain, parts), decision.event_time)
 
 
 def _waiting(lake: Lake, labels: IcebergTable, surface: Prediction) -> list[dict[str, Any]]:
@@ -166,7 +120,3 @@ def _day(label: Mapping[str, Any], surface: Prediction) -> date:
 def _moment(at: datetime) -> datetime:
     """Times without a zone are UTC here, as everywhere."""
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-
-
-def _plain(value: object) -> object:
-    return _moment(value) if isinstance(value, datetime) else value

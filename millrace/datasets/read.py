@@ -18,21 +18,19 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.features.encoding import Feature
-
 _FIELD_ID = b"PARQUET:field_id"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class SchemaColumn:
     field_id: int
     name: str
 
 
-def read_columns(schema: Path) -> tuple[Column, ...]:
+def read_columns(schema: Path) -> tuple[SchemaColumn, ...]:
     """The columns of the Iceberg schema in `schema` (JSON, as Iceberg's specification writes it)."""
     document = json.loads(schema.read_bytes())
-    return tuple(Column(field_id=field["id"], name=field["name"]) for field in document["fields"])
+    return tuple(SchemaColumn(field_id=field["id"], name=field["name"]) for field in document["fields"])
 
 
 def read_snapshot(
@@ -76,45 +74,7 @@ def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
     return found
 
 
-def matrix(table: pa.Table, features: Sequence[Feature]) -> npt.NDArray[np.float32]:
-    """The input (N, columns of all features) of a model."""
-    import numpy as np
-
-    return np.stack([column for feature in features for column in _encoded(table, feature)], axis=1)
-
-
-def truth(table: pa.Table, label: str, positive: str | int | bool) -> npt.NDArray[np.float32]:
-    """1.0 where the label is the positive class, else 0.0 (N)."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    return np.array(_exported(pc.equal(table[label], positive).combine_chunks()))
-
-
-def _encoded(table: pa.Table, feature: Feature) -> list[npt.NDArray[np.float32]]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    cells = table[feature.name].combine_chunks()
-    if feature.categories:
-        return [_exported(pc.fill_null(pc.equal(cells, category), False)) for category in feature.categories]
-    if not feature.optional:
-        return [_exported(cells)]
-    missing = pa.scalar(float("nan"), pa.float32())
-    return [_exported(cells.cast(pa.float32(), safe=False).fill_null(missing)), _exported(pc.is_null(cells))]
-
-
-def _exported(cells: pa.Array) -> npt.NDArray[np.float32]:
-    """Cells without nulls as float32 (N).
-
-    By DLPack: pyarrow's own `to_numpy` imports pandas where it is installed, 0.15 s of each job."""
-    import numpy as np
-    import pyarrow as pa
-
-    return np.from_dlpack(cells.cast(pa.float32(), safe=False)).view(np.float32)
-
-
-def _read_part(path: Path, columns: Sequence[Column]) -> pa.Table:
+def _read_part(path: Path, columns: Sequence[SchemaColumn]) -> pa.Table:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, page_checksum_verification=True) as file:

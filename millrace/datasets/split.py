@@ -62,7 +62,7 @@ def split_at(times_N: Times, end: np.datetime64, *, validation_days: int, test_d
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class RowWindow:
     """The rows of a stretch of event time."""
 
     start: np.datetime64
@@ -71,7 +71,7 @@ class Window:
     rows: slice
 
 
-def windows(times_N: Times, *, start: np.datetime64, end: np.datetime64, days: int) -> list[Window]:
+def windows(times_N: Times, *, start: np.datetime64, end: np.datetime64, days: int) -> list[RowWindow]:
     """The whole windows of `days` days in [start, end), counted back from `end`; those without rows are left out."""
     import numpy as np
 
@@ -81,5 +81,5 @@ def windows(times_N: Times, *, start: np.datetime64, end: np.datetime64, days: i
     for first, last in pairwise(edges):
         a, b = (int(at) for at in np.searchsorted(times_N, [first, last]))
         if b > a:
-            found.append(Window(start=first, end=last, rows=slice(a, b)))
+            found.append(RowWindow(start=first, end=last, rows=slice(a, b)))
     return found

@@ -1,8 +1,8 @@
-"""Decisions joined with the labels that came later."""
+"""Decisions joined with the labels that came later: which label is about which decision, and how wrong it was."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,14 @@ from millrace.decisions.record import Decision
 from millrace.timestamps import moment, stamp
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from millrace.contract.schema import Table
+    from millrace.tasks.task import Task
     from millrace.workload.declaration import Prediction
 
 PREDICTION_ID = "prediction_id"
 Key = tuple[str, ...]
+Label = Mapping[str, Any]
+"""One row of the labels: the key's columns, the event time, the label and perhaps `prediction_id`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,75 +26,77 @@ class Outcome:
     """A decision that a model made, and the truth once it is known."""
 
     decision: Decision
-    label: int | None
-
-    @property
-    def is_wrong(self) -> bool:
-        return self.label is not None and self.label != self.decision.output.value
+    label: Any | None
+    error: float | None
+    """As the task counts it; None without a label."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Labels:
-    """The labels by prediction id and by entity and moment."""
+class DecisionIndex:
+    """Decisions by their id, and by entity and event time: the one that a label is about."""
 
-    by_id: Mapping[str, int]
-    by_key: Mapping[Key, int]
-    columns: tuple[str, ...]
-    """What the keys are made of, in order."""
+    def __init__(self, decisions: Iterable[Decision], *, surface: Prediction, table: Table) -> None:
+        """`table` is the contract's table of the labels."""
+        self._names = tuple(dict.fromkeys([*surface.key, surface.event_time]))
+        self._event_time = surface.event_time
+        self._kinds = {name: table.column(name).kind for name in self._names}
+        self._by_id: dict[str, Decision] = {}
+        self._by_key: dict[Key, Decision] = {}
+        for decision in sorted(decisions, key=_first):
+            self._by_id.setdefault(decision.id, decision)
+            if (key := self.key(decision)) is not None:
+                self._by_key.setdefault(key, decision)
 
+    def find(self, label: Label) -> Decision | None:
+        """The decision that the label names, else the first about its entity and event time: that one was acted on.
 
-def read_labels(table: pa.Table, *, surface: Prediction, contract: Table) -> Labels:
-    """The labels of a table with the key columns, the label and perhaps `prediction_id`; the first one counts."""
-    names = dict.fromkeys([*surface.key, surface.event_time])
-    columns = tuple(name for name in names if name in table.column_names)
-    values = [int(value == surface.positive) for value in table.column(surface.label).to_pylist()]
-    keys = [[_text(cell, contract.column(name).kind) for cell in table.column(name).to_pylist()] for name in columns]
-    by_key: dict[Key, int] = {}
-    for key, value in zip(zip(*keys, strict=True), values, strict=True):
-        by_key.setdefault(key, value)
-    by_id: dict[str, int] = {}
-    if PREDICTION_ID in table.column_names:
-        for name, value in zip(table.column(PREDICTION_ID).to_pylist(), values, strict=True):
-            if name is not None:
-                by_id.setdefault(name, value)
-    return Labels(by_id=by_id, by_key=by_key, columns=columns)
+        A label that names an id which no decision has belongs to none."""
+        if name := label.get(PREDICTION_ID):
+            return self._by_id.get(name)
+        return self._by_key.get(self._key({name: label[name] for name in self._names}))
 
+    def key(self, decision: Decision) -> Key | None:
+        """What the decision is about; None where it does not hold that as the contract says."""
+        cells = {name: decision.key.get(name) for name in self._names}
+        try:
+            return self._key(cells | {self._event_time: decision.event_time})
+        except ValueError:
+            return None
 
-def join(decisions: Iterable[Decision], labels: Labels, *, surface: Prediction, contract: Table) -> list[Outcome]:
-    """One outcome per entity and moment that a model decided on; the first decision counts.
-
-    A label finds its decision by prediction id, else by the entity's key and event time. Fallbacks, which
-    no model made, have no outcome."""
-    first: dict[Key, Decision] = {}
-    every = dict.fromkeys([*surface.key, surface.event_time])
-    for decision in sorted(decisions, key=lambda one: (one.inferred_at, one.id)):
-        if not decision.fallback and decision.output.value is not None:
-            first.setdefault(_key(decision, tuple(every), surface, contract), decision)
-    return [
-        Outcome(
-            decision=decision,
-            label=labels.by_id.get(decision.id, labels.by_key.get(_key(decision, labels.columns, surface, contract))),
-        )
-        for decision in first.values()
-    ]
+    def _key(self, cells: Mapping[str, Any]) -> Key:
+        return tuple(_text(cells[name], self._kinds[name]) for name in self._names)
 
 
-def latest_lines(decisions: Iterable[Decision]) -> list[Decision]:
-    """One decision per id, its last line: a line may come twice."""
-    return list({decision.id: decision for decision in decisions}.values())
+def join(
+    decisions: Iterable[Decision], labels: Iterable[Label], *, surface: Prediction, table: Table, task: Task
+) -> list[Outcome]:
+    """One outcome per entity and event time that a model decided on; the first decision counts.
+
+    The truth is the entity's, so a label that names a later decision is that of the first one too; labels that name a
+    decision go before those that do not. Fallbacks, which no model made, have no outcome."""
+    kept = list(decisions)
+    index = DecisionIndex(kept, surface=surface, table=table)
+    truth: dict[Key | None, Any] = {}
+    for label in sorted(labels, key=lambda label: not label.get(PREDICTION_ID)):
+        if (found := index.find(label)) is not None:
+            truth.setdefault(index.key(found), label[surface.label])
+    first: dict[Key | None, Decision] = {}
+    for decision in sorted(kept, key=_first):
+        if not decision.fallback and decision.value is not None:
+            first.setdefault(index.key(decision), decision)
+    return [_outcome(decision, truth.get(key), task) for key, decision in first.items()]
 
 
-def _key(decision: Decision, columns: Sequence[str], surface: Prediction, contract: Table) -> Key:
-    return tuple(
-        stamp(decision.event_time)
-        if name == surface.event_time
-        else _text(decision.key.get(name), contract.column(name).kind)
-        for name in columns
-    )
+def _outcome(decision: Decision, label: Any, task: Task) -> Outcome:
+    error = None if label is None else task.error(decision.value, label)
+    return Outcome(decision=decision, label=label, error=error)
+
+
+def _first(decision: Decision) -> tuple[datetime, str]:
+    return decision.inferred_at, decision.id
 
 
 def _text(cell: Any, kind: str) -> str:
-    """One text per value, however JSON or Arrow wrote it."""
+    """One text per value, however JSON or Arrow wrote it; raises ValueError for a text that is no time."""
     if isinstance(cell, datetime):
         return stamp(moment(cell.isoformat()))
     if kind.startswith("timestamp") and isinstance(cell, str):

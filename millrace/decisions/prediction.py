@@ -10,8 +10,10 @@ from typing import Any
 
 from millrace.contract.row import check_row
 from millrace.contract.schema import Table
-from millrace.decisions.record import Decision, Output, Scalar, canonical
+from millrace.decisions.record import Decision, Scalar, canonical
 from millrace.errors import AnswerError
+from millrace.tasks.answer import read_answer
+from millrace.tasks.task import Task
 from millrace.timestamps import moment
 from millrace.workload.declaration import Fallback, Prediction
 from millrace.workload.rollout import Phase
@@ -65,12 +67,13 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a model said, one output per row, in the order of the rows."""
+class EndpointAnswer:
+    """What a model answered, one output per row, in the order of the rows."""
 
     model_version: str | None
     """None when no model answered."""
-    outputs: tuple[Output, ...]
+    outputs: tuple[Mapping[str, Scalar], ...]
+    """The fields of the task's answer."""
 
 
 def read_rows(document: object) -> tuple[Mapping[str, Any], ...] | Refusal:
@@ -110,7 +113,7 @@ def request_body(rows: Sequence[Admitted], features: Sequence[str]) -> bytes:
     return json.dumps({"rows": wanted}, separators=(",", ":"), allow_nan=False).encode()
 
 
-def decide(rows: Sequence[Admitted], answer: Answer, *, surface: Prediction, call: Call) -> list[Decision]:
+def decide(rows: Sequence[Admitted], answer: EndpointAnswer, *, surface: Prediction, call: Call) -> list[Decision]:
     """The decision on each row, in order; its id is the call's, then "-" and the row's number."""
     return [
         Decision(
@@ -130,10 +133,10 @@ def decide(rows: Sequence[Admitted], answer: Answer, *, surface: Prediction, cal
     ]
 
 
-def read_answer(body: bytes, *, rows: int) -> Answer:
+def read_response(body: bytes, *, rows: int, task: Task) -> EndpointAnswer:
     """The endpoint's answer to `rows` rows.
 
-    Raises AnswerError where it is not one output per row, or an output is not what the container promises."""
+    Raises AnswerError where it is not one output per row, or an output lacks what the task's answers hold."""
     try:
         document = json.loads(body)
     except ValueError as error:
@@ -144,39 +147,13 @@ def read_answer(body: bytes, *, rows: int) -> Answer:
         raise AnswerError(f"expected model_version and predictions, got {body[:80]!r}")
     if len(predictions) != rows:
         raise AnswerError(f"expected {rows} predictions, got {len(predictions)}")
-    return Answer(model_version=version, outputs=tuple(map(read_output, predictions)))
+    outputs = tuple(read_answer(prediction, task.answer) for prediction in predictions)
+    return EndpointAnswer(model_version=version, outputs=outputs)
 
 
-def read_output(prediction: object) -> Output:
-    """One output: a class 0 or 1, its probability and the confidence, both from 0 to 1; else AnswerError."""
-    if not isinstance(prediction, dict):
-        raise AnswerError(f"expected an object, got {prediction!r}")
-    value = prediction.get("value")
-    if isinstance(value, bool) or value not in (0, 1):
-        raise AnswerError(f"value: expected 0 or 1, got {value!r}")
-    return Output(
-        value=int(value),
-        probability=_share("probability", prediction.get("probability")),
-        confidence=_share("confidence", prediction.get("confidence")),
-    )
-
-
-def fallback_answer(fallback: Fallback, *, rows: int) -> Answer:
-    """The same declared output for each row; all None where the workload declares none."""
-    probability = fallback.probability
-    if probability is None:
-        output = Output(value=None, probability=None, confidence=None)
-    else:
-        output = Output(
-            value=int(probability >= 0.5), probability=probability, confidence=max(probability, 1 - probability)
-        )
-    return Answer(model_version=None, outputs=(output,) * rows)
-
-
-def _share(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise AnswerError(f"{name}: expected a number from 0 to 1, got {value!r}")
-    return float(value)
+def fallback_answer(fallback: Fallback, *, rows: int, task: Task) -> EndpointAnswer:
+    """The same declared answer for each row; its fields are None where the workload declares none."""
+    return EndpointAnswer(model_version=None, outputs=(task.fallback(fallback),) * rows)
 
 
 def _refusal(error: str, expected: str, came: str, where: str, status: int = 400) -> Refusal:

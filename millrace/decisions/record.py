@@ -1,7 +1,7 @@
 """One decision: a prediction as it was made, one JSON line each in the shape of Model Monitor's data capture.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-data-capture-endpoint.html (the line),
-with what Millrace adds under "millrace". A reader keeps the last line of an id: a line may come twice.
+with what Millrace adds under "millrace". `store` reads the lines: one may come twice.
 """
 
 from __future__ import annotations
@@ -20,18 +20,8 @@ from millrace.workload.rollout import PHASES, Phase
 
 Scalar = str | int | float | bool | None
 
+_IN_ORDER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, sort_keys=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """What was answered; all three are None where the fallback says nothing."""
-
-    value: int | None
-    probability: float | None
-    """Of the class 1, 0 to 1."""
-    confidence: float | None
-    """Of the answered value, 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +36,8 @@ class Decision:
     """The contract's entity key: labels join by it when they carry no prediction id."""
     input: str
     """The row as canonical JSON, as it was sent to the model."""
-    output: Output
+    output: Mapping[str, Scalar]
+    """The fields of the task's answer, `value` first; all None where the fallback says nothing."""
     model_version: str | None
     """None when no model answered."""
     phase: Phase
@@ -55,6 +46,10 @@ class Decision:
     """Of the whole call that carried the row."""
     inferred_at: datetime
     """UTC, wall clock."""
+
+    @property
+    def value(self) -> Scalar:
+        return self.output["value"]
 
     @property
     def input_digest(self) -> str:
@@ -73,13 +68,11 @@ def digest(text: str) -> str:
 
 def to_line(decision: Decision) -> str:
     """The decision as one JSON line, without its line feed."""
-    output = decision.output
-    answer = {"value": output.value, "probability": output.probability, "confidence": output.confidence}
     return _ENCODER.encode(
         {
             "captureData": {
                 "endpointInput": _capture("INPUT", decision.input),
-                "endpointOutput": _capture("OUTPUT", _ENCODER.encode(answer)),
+                "endpointOutput": _capture("OUTPUT", _IN_ORDER.encode(decision.output)),
             },
             "eventMetadata": {
                 "eventId": decision.id,
@@ -110,18 +103,14 @@ def from_line(line: str | bytes) -> Decision:
         document: Any = json.loads(line)
     except ValueError as error:
         raise DecisionError(field="(line)", expected="JSON", came=str(error)) from None
-    ours, output = _Part(document).part("millrace"), _Part(_loads(document, "endpointOutput"))
+    ours = _Part(document).part("millrace")
     decision = Decision(
         id=_Part(document).part("eventMetadata").text("eventId"),
         workload=ours.text("workload"),
         event_time=ours.moment("event_time"),
         key=ours.mapping("key"),
         input=_data(document, "endpointInput"),
-        output=Output(
-            value=output.integer_or_none("value"),
-            probability=output.share_or_none("probability"),
-            confidence=output.share_or_none("confidence"),
-        ),
+        output=_answer(_loads(document, "endpointOutput")),
         model_version=ours.text_or_none("model_version"),
         phase=ours.phase("phase"),
         fallback=ours.truth("fallback"),
@@ -171,6 +160,16 @@ def _loads(document: Any, side: str) -> Any:
         raise DecisionError(field=f"{side}.data", expected="JSON", came=str(error)) from None
 
 
+def _answer(document: Any) -> dict[str, Scalar]:
+    """Which fields there are depends on the task of the model that answered; `value` is always one."""
+    if not isinstance(document, dict) or "value" not in document:
+        raise DecisionError(field="endpointOutput.data", expected="an object with a value", came=document)
+    for field, value in document.items():
+        if not isinstance(value, Scalar) or (isinstance(value, float) and not math.isfinite(value)):
+            raise DecisionError(field=field, expected="text, a finite number, true, false or null", came=value)
+    return document
+
+
 class _Part:
     """One object of a line, read field by field."""
 
@@ -204,17 +203,6 @@ class _Part:
         value = float(self._take(field, "a finite number", (int, float)))
         if not math.isfinite(value):
             raise DecisionError(field=field, expected="a finite number", came=value)
-        return value
-
-    def integer_or_none(self, field: str) -> int | None:
-        return None if self._document.get(field) is None else int(self._take(field, "an integer", int))
-
-    def share_or_none(self, field: str) -> float | None:
-        if self._document.get(field) is None:
-            return None
-        value = self.number(field)
-        if not 0 <= value <= 1:
-            raise DecisionError(field=field, expected="a number from 0 to 1", came=value)
         return value
 
     def phase(self, field: str) -> Phase:

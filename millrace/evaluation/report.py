@@ -1,81 +1,120 @@
-"""What the gates read of the evaluation job's report, `evaluation.json`."""
+"""The evaluation's report, `evaluation.json`: written by the job, read by the gates, the console and the tracking."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from millrace.evaluation.metrics import ReliabilityBin
 
-class Report(BaseModel):
-    """Readers ignore keys that they do not know; NaN and infinity are allowed, a gate refuses them."""
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+EVALUATION_FILE = "evaluation.json"
 
 
-class Rows(Report):
+class Figures(BaseModel):
+    """NaN and infinity are written as they are: a gate refuses them. Keys that a reader does not know are ignored."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, ser_json_inf_nan="constants")
+
+
+class RowCounts(Figures):
     test: int
 
 
-class Span(Report):
+class Span(Figures):
     """Event time, ISO 8601, half open."""
 
     from_: str = Field(alias="from")
     to: str
 
 
-class Metrics(Report):
-    """All on the test rows, which the model never saw."""
+class ErrorMeaning(Figures):
+    """What `error` stands for in the whole report; the smaller, the better."""
 
-    accuracy: float
-    log_loss: float
-    auc: float | None = None
-    """None where the test rows hold one class only."""
-    ece: float
-    """Expected calibration error, 0 to 1."""
-    baseline_accuracy: float
-    """What the workload's naive rule reaches on the same rows."""
-    baseline_log_loss: float | None = None
-    """Of the rule `base_rate`, which answers with a probability; None for another."""
+    name: str
+    """For a page: "share of wrong answers", "mean absolute error"."""
+    is_share: bool
+    """A share of answers, 0 to 1: a margin is then a difference of two errors. Else the error is an amount in the
+    label's unit, and a margin is a share of the error that is to be beaten."""
+
+    def quality(self, error: float | None, *, decimals: int = 1) -> str:
+        """The error in words: "86.8% right", "mean absolute error 0.417"."""
+        if error is None:
+            return f"{self.name} unknown"
+        return f"{1 - error:.{decimals}%} right" if self.is_share else f"{self.name} {error:.4g}"
 
 
-class Latency(Report):
+class NaiveFigures(Figures):
+    """What the workload's naive rule reaches on the test rows that it can answer."""
+
+    rule: str
+    rows: int
+    metrics: Mapping[str, float | None]
+
+
+class CallTime(Figures):
     """Milliseconds of one call with `rows` rows, on the serving engine."""
 
     p50: float
     p99: float
-    rows: int
+    rows: int = 1
 
 
-class Champion(Report):
+class ChampionComparison(Figures):
     """The champion and the challenger on the same recent rows."""
 
     model_version: str
-    accuracy: float
-    challenger_accuracy: float
     rows: int
+    error: float
+    """The champion's."""
+    challenger_error: float
     difference: float
-    """Challenger's accuracy minus the champion's."""
+    """The champion's error minus the challenger's: above 0 the challenger is better."""
     lower_bound: float
-    """One-sided bound of the difference, by a bootstrap over blocks of days."""
+    """One-sided bound of the difference, by a bootstrap over days."""
 
 
-class Bin(Report):
-    """Answers of about the same confidence."""
+class WindowError(Figures):
+    """The mean error of the answers in one window of event time."""
 
-    confidence: float
-    """Mean of the bin, 0 to 1."""
-    accuracy: float
+    from_: str = Field(alias="from")
+    to: str
+    """ISO time, exclusive."""
     rows: int
+    error: float
 
 
-class Evaluation(Report):
-    """The report; `Evaluation.model_validate_json(text)` raises pydantic's ValidationError on another shape."""
+class FrozenErrors(Figures):
+    """How the error of a model that was left alone moved in the windows after its training."""
 
-    rows: Rows
+    trained_until: str
+    weeks: tuple[WindowError, ...]
+
+
+class Evaluation(Figures):
+    """All figures are of the test days, which nothing of the model has seen.
+
+    `Evaluation.model_validate_json(text)` raises pydantic's ValidationError on another shape."""
+
+    task: str
+    rows: RowCounts
     split: Span
-    metrics: Metrics
+    error: ErrorMeaning
+    metrics: Mapping[str, float | None]
+    """The figures that the task names, `error` always among them; None where one cannot be computed."""
+    naive: NaiveFigures
     finite_weights: bool
-    latency_ms: Latency
+    latency_ms: CallTime
     size_mb: float
     """Of model.tar.gz."""
-    champion: Champion | None = None
-    reliability: tuple[Bin, ...] = ()
+    champion: ChampionComparison | None = None
+    reliability: tuple[ReliabilityBin, ...] = ()
+    """Empty for a task whose answers have no confidence."""
+    weekly_error: tuple[WindowError, ...] = ()
+    """The test days' windows."""
+    walk_forward: tuple[FrozenErrors, ...] = ()
+    """How models of earlier days, left alone, fared up to the end of the test days."""
+
+    def to_json(self) -> str:
+        """The file's text."""
+        return self.model_dump_json(by_alias=True, indent=1)

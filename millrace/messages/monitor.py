@@ -92,7 +92,7 @@ class InputReport(Message):
 
 
 class ErrorReport(Message):
-    """How often the window's decisions were wrong."""
+    """How wrong the window's decisions were."""
 
     answered: int
     """Entities and moments that a model decided on; the first decision counts."""
@@ -100,7 +100,7 @@ class ErrorReport(Message):
     champions: int
     """Of the labelled, those that the champion decided on."""
     error: float | None
-    """Share of wrong ones, 0 to 1; None where too few labels came or too few are the champion's."""
+    """Mean error of the champion's, as the task counts it; None where too few have labels, or too few are its own."""
     ratio: float | None
     """The smallest error of the last windows in a row ÷ bound; None where one of them has none, or no bound is set."""
     settled: bool

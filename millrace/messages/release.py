@@ -74,8 +74,8 @@ class SmokeTested(Message):
 
     passed: bool
     rows: int
-    maximum_difference: float
-    """Between a served probability and the evaluation's."""
+    maximum_difference: float | None
+    """Between a served number and the evaluation's; None where an answer lacks a field or has another text."""
     sentence: str
 
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millrace.artefact.batch import ANSWER, ROW, VERSION
+from millrace.artefact.batch import ROW, VERSION
 from millrace.contract.arrow import arrow_schema
 from millrace.contract.schema import Contract
 from millrace.errors import WorkloadError
 from millrace.messages.envelope import ExecutionInput, Message, StepResult
 from millrace.names import WorkloadNames
+from millrace.tasks.answer import ATHENA, arrow_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DELIVERED = (*ANSWER, VERSION, ROW)
-"""The columns of a delivered file beside the contract's."""
-ATHENA_TYPES = {"int32": "int", "float64": "double"}
-DELIVERED_TYPES = {**{name: ATHENA_TYPES[kind] for name, kind in ANSWER.items()}, VERSION: "string", ROW: "bigint"}
-"""The same with Athena's types."""
+    from millrace.tasks.task import Task
 
 
 class Sharded(Message):
@@ -57,14 +54,19 @@ def delivered_key(names: WorkloadNames, run: str) -> str:
     return f"{names.workload}/predictions/run={run}/part-00000.parquet"
 
 
-def delivered_schema(contract: Contract) -> pa.Schema:
+def delivered_types(task: Task) -> dict[str, str]:
+    """The columns of a delivered file beside the contract's, with Athena's types."""
+    return {field.name: ATHENA[field.kind] for field in task.answer} | {VERSION: "string", ROW: "bigint"}
+
+
+def delivered_schema(contract: Contract, task: Task) -> pa.Schema:
     """The columns of a delivered file: the contract's without the label, then the answer.
 
     Raises WorkloadError when the contract has a column of the answer's names."""
     import pyarrow as pa
 
-    columns = contract.table("scoring")
-    if taken := sorted(set(columns.names) & set(DELIVERED)):
-        raise WorkloadError(where="contract", field="schema.rows", expected=f"names other than {DELIVERED}", came=taken)
-    kinds = {**{name: pa.type_for_alias(kind) for name, kind in ANSWER.items()}, VERSION: pa.string(), ROW: pa.int64()}
-    return pa.schema([*arrow_schema(columns), *kinds.items()])
+    columns, names = contract.table("scoring"), tuple(delivered_types(task))
+    if taken := sorted(set(columns.names) & set(names)):
+        raise WorkloadError(where="contract", field="schema.rows", expected=f"names other than {names}", came=taken)
+    fields = [(field.name, arrow_type(field.kind)) for field in task.answer]
+    return pa.schema([*arrow_schema(columns), *fields, (VERSION, pa.string()), (ROW, pa.int64())])

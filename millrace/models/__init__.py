@@ -1,1 +1,1 @@
-"""The families in torch, one file each, imported by the name that `millrace.models.catalogue` lists."""
+"""The families of networks: what each declares, without torch, and its network in torch."""

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pydantic import Field, TypeAdapter, ValidationError
 
 from millrace.errors import ArtefactError, ConfigurationError
+from millrace.features import catalogue as encoders
 from millrace.monitoring.calibration import Calibrated, Moments, calibrate, score_bounds
 from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.error import ErrorBound, error_bound
@@ -21,6 +22,7 @@ from millrace.monitoring.sketch import CategoricalSketch, NumericSketch, kind_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from millrace.features.catalogue import Features
     from millrace.workload.declaration import Workload
 
 BASELINE_FILE = "baseline.json"
@@ -32,7 +34,7 @@ USUAL_SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class Column:
+class BaselineColumn:
     """One column: how its values lay, and the moments of its statistics."""
 
     name: str
@@ -43,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:
-    """Everything that a window is judged by."""
+    """All that a window is judged by."""
 
     workload: str
     start: datetime
@@ -58,7 +60,7 @@ class Baseline:
     rate: float
     """Declared probability of a false alarm per window, all columns together."""
     score_bounds: Mapping[str, float]
-    columns: tuple[Column, ...]
+    columns: tuple[BaselineColumn, ...]
     error: ErrorBound | None
 
     def to_json(self) -> str:
@@ -79,14 +81,17 @@ class Baseline:
 _ADAPTER: TypeAdapter[Baseline] = TypeAdapter(Baseline)
 
 
-def build(table: pa.Table, *, workload: Workload, error_series: Sequence[Sequence[float]]) -> Baseline:
-    """The baseline of a model trained on `table`.
+def build(
+    table: pa.Table, *, workload: Workload, features: Features, error_series: Sequence[Sequence[float]]
+) -> Baseline:
+    """The baseline of a model with these features that was trained on `table`.
 
-    `table` has the event time and the features, rows in any order; `error_series` is as `error_bound` takes it.
-    Raises ConfigurationError for a missing column, for one of a type that has no sketch, and for a history of
-    fewer than FEWEST_WINDOWS complete windows."""
-    monitors, features = workload.monitors, workload.prediction.features
-    _require(table, [workload.prediction.event_time, *features])
+    `table` has the event time and the columns that the features read, rows in any order; what their encoders watch
+    is sketched. `error_series` is as `error_bound` takes it.
+    Raises ConfigurationError for a missing column, for a watched one of a type that has no sketch, and for a history
+    of fewer than FEWEST_WINDOWS complete windows."""
+    monitors = workload.monitors
+    _require(table, [workload.prediction.event_time, *encoders.columns(features)])
     seconds_N = _seconds(table.column(workload.prediction.event_time))
     window_N, complete = windows_of(seconds_N, monitors.window_days)
     if len(complete) < FEWEST_WINDOWS:
@@ -96,7 +101,8 @@ def build(table: pa.Table, *, workload: Workload, error_series: Sequence[Sequenc
             expected=f"at least {FEWEST_WINDOWS}",
             came=len(complete),
         )
-    columns = {name: _column(name, table.column(name), window_N, complete) for name in features}
+    watched = encoders.summarise(features, table)
+    columns = {name: _column(name, watched.column(name), window_N, complete) for name in watched.column_names}
     calibrated = {name: statistics for name, (_, statistics) in columns.items()}
     return Baseline(
         workload=workload.name,
@@ -109,7 +115,7 @@ def build(table: pa.Table, *, workload: Workload, error_series: Sequence[Sequenc
         rate=monitors.false_alarm_rate,
         score_bounds=score_bounds(calibrated.values(), monitors.false_alarm_rate),
         columns=tuple(
-            Column(name, bins, {of: entry.moments for of, entry in statistics.items()})
+            BaselineColumn(name, bins, {of: entry.moments for of, entry in statistics.items()})
             for name, (bins, statistics) in columns.items()
         ),
         error=error_bound(error_series, windows=monitors.error_windows, rate=monitors.false_alarm_rate),

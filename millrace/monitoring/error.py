@@ -18,7 +18,7 @@ class ErrorBound:
     """What `windows` successive windows must all exceed before the error alarms."""
 
     bound: float
-    """Share of wrong decisions, 0 to 1."""
+    """In the unit of the task's error: a share of answers, or an amount in the label's unit."""
     windows: int
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from millrace.errors import ConfigurationError
-from millrace.monitoring.baseline import USUAL_SHARE, Baseline, Column
+from millrace.monitoring.baseline import USUAL_SHARE, Baseline, BaselineColumn
 from millrace.monitoring.constant import Constant, allowed
 from millrace.monitoring.statistics.catalogue import STATISTICS, statistics_for
 
@@ -62,7 +62,7 @@ def judge(baseline: Baseline, table: pa.Table) -> Judgement:
     return Judgement(rows=table.num_rows, usual_rows=baseline.rows_per_window, findings=tuple(findings))
 
 
-def _findings(baseline: Baseline, column: Column, table: pa.Table) -> list[Finding]:
+def _findings(baseline: Baseline, column: BaselineColumn, table: pa.Table) -> list[Finding]:
     if column.name not in table.column_names:
         raise ConfigurationError(
             where="the window", field=column.name, expected="a column", came=", ".join(table.column_names)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from millrace.errors import ConflictError
+from millrace.evaluation.sample import TOLERANCE, Sample, largest_difference
 from millrace.messages.release import ReleaseOutcome, SmokeTested
 from millrace.state.table import Pointers, Version
 from millrace.workload.rollout import Phase
-
-TOLERANCE = 1e-4
-"""How far a served probability may lie from the one the evaluation computed with the same graph: float32 as text."""
-
 
 APPROVED = "Approved"
 """What the registry says of a version that went live."""
@@ -46,13 +45,13 @@ def promote(pointers: Pointers, version: Version) -> Pointers:
     return replace(pointers, champion=version, previous=champion)
 
 
-def rollback_target(pointers: Pointers, asked: str | None) -> str:
+def rollback_target(pointers: Pointers, wanted: str | None) -> str:
     """The number of the version that a rollback brings back: the one that is asked for, else the previous one.
 
     Raises ConflictError when nothing is live, there is no previous version, or the version is live already."""
     if pointers.champion is None:
         raise ConflictError("roll back: expected a live version, there is none")
-    target = asked or (pointers.previous.version if pointers.previous else None)
+    target = wanted or (pointers.previous.version if pointers.previous else None)
     if target is None:
         raise ConflictError(f"roll back: expected a version before {pointers.champion.version}, there is none")
     if target == pointers.champion.version:
@@ -63,8 +62,8 @@ def rollback_target(pointers: Pointers, asked: str | None) -> str:
 def check_proven(version: str, approval: str) -> None:
     """Nothing for a version that was live once; else ConflictError: a rollback goes back to what was proven."""
     if approval != APPROVED:
-        told = f"expected a version that was live ({APPROVED}), version {version} is {approval}"
-        raise ConflictError(f"roll back: {told}")
+        message = f"expected a version that was live ({APPROVED}), version {version} is {approval}"
+        raise ConflictError(f"roll back: {message}")
 
 
 def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointers:
@@ -87,32 +86,31 @@ def _newest(pointers: Pointers) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndpointAnswer:
-    """An endpoint's answer to the rows of the smoke test."""
+class SampleAnswers:
+    """What an endpoint answered to the rows of a sample."""
 
     model_version: str
-    probabilities: tuple[float, ...]
+    answers: tuple[Mapping[str, Any], ...]
 
 
-def judge_smoke_test(answer: EndpointAnswer, *, expected: Sequence[float], version: str) -> SmokeTested:
+def judge_smoke_test(came: SampleAnswers, sample: Sample, *, version: str) -> SmokeTested:
     """Passed when the right version answered every row within TOLERANCE; no rows at all is no proof."""
-    differences = [abs(a - b) for a, b in zip(answer.probabilities, expected, strict=False)]
-    largest = max(differences, default=0.0)
+    expected, largest = sample.answers, largest_difference(came.answers, sample.answers)
     problems = [
         problem
         for problem, found in (
-            (f"expected version {version}, version {answer.model_version} answered", answer.model_version != version),
-            (f"expected {len(expected)} answers, got {len(differences)}", len(answer.probabilities) != len(expected)),
+            (f"expected version {version}, version {came.model_version} answered", came.model_version != version),
+            (f"expected {len(expected)} answers, got {len(came.answers)}", len(came.answers) != len(expected)),
             ("expected rows to ask, there are none", not expected),
-            (f"largest difference {largest:.2e}, at most {TOLERANCE:.0e} allowed", not largest <= TOLERANCE),
-            ("an answer is no number", any(difference != difference for difference in differences)),
+            (f"largest difference {largest:.2e}, at most {TOLERANCE:.0e} allowed", TOLERANCE < largest < math.inf),
+            ("an answer has another text, or a number is missing", math.isinf(largest)),
         )
         if found
     ]
     fine = f"{len(expected)} real rows answered within {TOLERANCE:.0e} by version {version}"
     return SmokeTested(
         passed=not problems,
-        rows=len(differences),
-        maximum_difference=largest,
+        rows=min(len(came.answers), len(expected)),
+        maximum_difference=largest if math.isfinite(largest) else None,
         sentence="; ".join(problems) or fine,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -27,6 +28,11 @@ class Environment(BaseModel):
         """The names of this workload in this environment."""
         platform = Platform(stage=self.stage, account=self.account, region=self.region)
         return WorkloadNames(platform=platform, workload=self.workload)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the workload's declaration: the root of a bundle mirrors the repository's."""
+        return Path(__file__).resolve().parents[2] / "workloads" / self.workload
 
     def render(self) -> dict[str, str]:
         """The environment variables, `MILLRACE_<FIELD>` each, plus what powertools reads."""

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
 
-from millrace.errors import WorkloadError
-from millrace.models.catalogue import FAMILIES, Parameters
+from millrace.evaluation.gates.catalogue import Gates
+from millrace.models.catalogue import FAMILIES
+from millrace.models.parameters import Parameters
+from millrace.tasks.catalogue import TASKS
 from millrace.workload.rollout import Phases
 
 Stage = Literal["local", "dev", "prod"]
@@ -24,23 +32,68 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _known_task(name: str) -> str:
+    if name not in TASKS:
+        raise ValueError(f"expected one of {', '.join(TASKS)}, got {name!r}")
+    return name
+
+
 class Fallback(Part):
-    """What is answered while no model answers: a constant, or nothing but the word that it is a fallback."""
+    """What is answered while no model answers: a constant, or an answer whose fields are all empty.
+
+    Which of the two fields a workload may declare depends on its task."""
 
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Of the class 1; none leaves value, probability and confidence empty."""
+    """Of the positive class, for the task `binary`."""
+    value: StrictStr | StrictInt | StrictFloat | None = None
+    """The answer itself: a class for `multiclass`, a number for `regression`."""
+
+
+class Feature(Part):
+    """One input of the model: a column of the same name, or the past of several columns of the same key.
+
+    Example: `price` in workload.yaml is a column; `{name: load, history: [demand], hours: 24}` is a history."""
+
+    name: str
+    history: tuple[str, ...] = ()
+    """The columns whose past is read; empty for a plain column."""
+    hours: Positive | None = None
+    """How far back a history reaches."""
+    every_hours: Positive = 1
+    """The distance of a history's steps."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_column_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _history_has_a_length(self) -> Feature:
+        if bool(self.history) != (self.hours is not None):
+            raise ValueError("history and hours together, or neither of them")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The contract's columns that it reads."""
+        return self.history or (self.name,)
 
 
 class Prediction(Part):
-    kind: Literal["binary"]
+    task: Annotated[str, AfterValidator(_known_task)]
     label: str
     positive: StrictStr | StrictBool | StrictInt = 1
-    """The label's value that a model's answer 1 stands for."""
+    """For the task `binary`: the label's value that a model's answer 1 stands for."""
     key: tuple[str, ...]
     """The columns that identify an entity at a moment; labels join by them when no prediction id came."""
     event_time: str
-    features: tuple[str, ...]
+    features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     fallback: Fallback = Fallback()
+
+    @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """The contract's columns that the features read, each once, in declared order."""
+        return tuple(dict.fromkeys(column for feature in self.features for column in feature.columns))
 
 
 class Training(Part):
@@ -65,48 +118,6 @@ class Training(Part):
     def family_parameters(self) -> Parameters:
         """The hyperparameters, complete with the family's defaults."""
         return FAMILIES[self.family](**self.parameters)
-
-
-class SeasonalNaive(Part):
-    """What the label was some hours before, for the same entity."""
-
-    kind: Literal["seasonal_naive"]
-    lag_hours: Positive
-    margin: Annotated[float, Field(ge=0)]
-
-
-class BaseRate(Part):
-    """The share of positive rows, always: for rows that have no season, and where one class is rare."""
-
-    kind: Literal["base_rate"]
-    margin: Annotated[float, Field(ge=0, lt=1)]
-    """Share by which the model's log loss must lie below the rule's."""
-
-
-class Calibration(Part):
-    max_ece: Positive
-
-
-class Latency(Part):
-    max_p99_ms: Positive
-
-
-class Size(Part):
-    max_mb: Positive
-
-
-class NonInferiority(Part):
-    recent_days: Annotated[int, Field(ge=1)]
-    margin: Annotated[float, Field(gt=0, lt=1)]
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
-
-
-class Gates(Part):
-    baseline: Annotated[SeasonalNaive | BaseRate, Field(discriminator="kind")]
-    calibration: Calibration
-    latency: Latency
-    size: Size
-    non_inferiority: NonInferiority
 
 
 class Rollout(Part):
@@ -150,55 +161,3 @@ class Workload(Part):
     monitors: Monitors
     retraining: Retraining
     budget: Budget
-
-
-def workloads_folder(repository: Path = Path()) -> Path:
-    """Where the workloads are: MILLRACE_WORKLOADS, or else the repository's own folder."""
-    elsewhere = os.environ.get("MILLRACE_WORKLOADS")
-    return Path(elsewhere) if elsewhere else repository / "workloads"
-
-
-def workload_folders(root: Path) -> list[Path]:
-    """The folders of `root` that hold a `workload.yaml`, by name."""
-    return sorted(path.parent for path in root.glob("*/workload.yaml"))
-
-
-def load_workload(folder: Path) -> Workload:
-    """The workload declared in `folder/workload.yaml`; the folder bears its name.
-
-    Raises WorkloadError that says file, field, what was expected and what came."""
-    path = folder / "workload.yaml"
-    workload = read_workload(path)
-    if workload.name != folder.name:
-        raise WorkloadError(
-            where=_where(path), field="name", expected=f"the folder's name {folder.name!r}", came=workload.name
-        )
-    return workload
-
-
-def read_workload(path: Path) -> Workload:
-    """The workload declared in `path`, wherever it lies (a job's configuration); raises as `load_workload`."""
-    where = _where(path)
-    try:
-        document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 # nosec B506 # both are safe
-    except FileNotFoundError:
-        raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
-    except yaml.YAMLError as error:
-        raise WorkloadError(where=where, field="(file)", expected="YAML", came=str(error)) from None
-    try:
-        return Workload.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "(file)"
-        if first["type"] == "extra_forbidden":
-            raise WorkloadError(where=where, field=field, expected="a supported key", came=first["loc"][-1]) from None
-        raise WorkloadError(where=where, field=field, expected=_lower(first["msg"]), came=first["input"]) from None
-
-
-def _where(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
-
-
-def _lower(message: str) -> str:
-    """Pydantic's sentence without its lead-in, to follow "expected"."""
-    return re.sub(r"^(Value error, |Input should be )", "", message)

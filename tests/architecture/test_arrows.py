@@ -34,6 +34,8 @@ def test_a_forbidden_arrow_is_seen(tmp_path: Path) -> None:
         "millrace.names": "infra.settings",
         "functions.intake.drops": "functions.guard.evidence",
         "jobs.monitoring.decisions": "jobs.serving.rows",
+        "console.queries.cost": "console.pages.page",
+        "console.pages.timeline": "boto3",
     }
     for source, target in arrows.items():
         (tmp_path / f"{source.replace('.', '/')}.py").write_text(f"import {target}\n")

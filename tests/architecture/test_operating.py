@@ -24,7 +24,7 @@ from millrace.messages.ingest import Drop, DropObject, IngestState
 from millrace.messages.release import PackageToRelease, ReleaseInput, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest, RetrainInput
 from millrace.messages.train import TrainInput
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text()
@@ -161,7 +161,7 @@ def test_each_command_on_the_page_is_there() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "position", "told"),
-    [("millrace re", "1", {"rerun", "retrain"}), ("millrace runs --m", "2", {"--machine"})],
+    [("millrace re", "1", {"report", "rerun", "retrain"}), ("millrace runs --m", "2", {"--machine"})],
 )
 def test_the_shell_completes_commands_and_options(typed: str, position: str, told: set[str]) -> None:
     environment = {**os.environ, "_MILLRACE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": position}

@@ -19,7 +19,8 @@ from botocore import xform_name
 
 from infra.settings import settings_for
 from millrace.workload import prices
-from millrace.workload.declaration import Stage, Workload, load_workload
+from millrace.workload.declaration import Stage, Workload
+from millrace.workload.load import load_workload
 from millrace.workload.prices import Usage, projected_usd
 from millrace.workload.training_cost import usages
 
@@ -300,9 +301,9 @@ def test_the_places_of_an_x_exist() -> None:
 
 def test_a_wrong_place_is_noticed() -> None:
     changed = README.replace(
-        "`GATES` in `millrace/evaluation/gates/catalogue.py`", "`DOORS` in `millrace/evaluation/gates/list.py`"
+        "`Gates` in `millrace/evaluation/gates/catalogue.py`", "`Doors` in `millrace/evaluation/gates/list.py`"
     )
-    assert wrong_places(changed) == ["millrace/evaluation/gates/list.py", "DOORS"]
+    assert wrong_places(changed) == ["millrace/evaluation/gates/list.py", "Doors"]
 
 
 # Prices

@@ -35,6 +35,7 @@ from millrace.artefact.inference import Model
 from millrace.contract.arrow import LINE
 from millrace.contract.load import load_contract
 from millrace.messages.score import delivered_schema
+from millrace.tasks.binary import THRESHOLD, Binary
 from tests.benchmarks import conclude
 from tests.benchmarks.serving import FEATURES, started, write_model
 
@@ -42,7 +43,7 @@ ROWS, ROUNDS, BATCH_ROWS, SHARD_BYTES = 200_000, 5, 65_536, 5 * 2**20
 BAR_RATIO, BAR_MB = 1.5, 500
 VERSION = "1"
 CONTRACT = load_contract(FOLDER)
-SCHEMA = delivered_schema(CONTRACT)
+SCHEMA = delivered_schema(CONTRACT, Binary())
 
 
 def write_rows(rows: int, file: Path) -> None:
@@ -88,9 +89,9 @@ def ours(model: Application, file: Path, out: Path) -> dict[str, float]:
     sharded = time.process_time()
     bodies = [answered(model, piece) for piece in pieces]
     transformed = time.process_time()
-    answers = (read_answers(body, model_version=VERSION) for body in bodies)
+    answers = (read_answers(body, model_version=VERSION, fields=Binary.answer) for body in bodies)
     with pq.ParquetWriter(out, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
-        for batch in join(batches(file), answers, schema=SCHEMA, model_version=VERSION):
+        for batch in join(batches(file), answers, fields=Binary.answer, schema=SCHEMA, model_version=VERSION):
             writer.write_batch(batch)
     delivered = time.process_time()
     return {"sharding": sharded - begin, "container": transformed - sharded, "delivery": delivered - transformed}
@@ -98,12 +99,12 @@ def ours(model: Application, file: Path, out: Path) -> dict[str, float]:
 
 def limit(model: Model, file: Path, out: Path) -> float:
     """CPU seconds of read, forward and write."""
-    begin, threshold = time.process_time(), model.description.threshold
+    begin = time.process_time()
     with pq.ParquetWriter(out, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         for batch in batches(file):
             features = [batch.column(name).to_numpy().astype(np.float32) for name in FEATURES]
-            probability = model.probabilities(np.stack(features, axis=1)).astype(np.float64)
-            value = probability >= threshold
+            probability = model.outputs({"numbers": np.stack(features, axis=1)})[:, 0].astype(np.float64)
+            value = probability >= THRESHOLD
             found = {
                 "value": pa.array(value.astype(np.int32)),
                 "probability": pa.array(probability),

@@ -24,8 +24,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from millrace.artefact.artefact import Artefact, Description, Digests, Input, digest, write_folder
-from millrace.models.catalogue import Feedforward
+from millrace.artefact.artefact import Artefact, Description, Digests, digest, write_folder
+from millrace.features.catalogue import signature
+from millrace.features.number import Number
+from millrace.models.feedforward.declaration import Feedforward
+from millrace.tasks.binary import Binary
 from tests.benchmarks import conclude
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -42,22 +45,22 @@ def write_model(folder: Path) -> None:
     """An untrained model of the electricity workload's size."""
     from safetensors.torch import save
 
-    from millrace.models.feedforward.network import build, graph
+    from millrace.models.export import export
+    from millrace.models.predictor import build
 
-    network = build(Feedforward(), len(FEATURES)).eval()
-    weights, onnx = save(network.state_dict()), graph(network)
+    features, task = tuple(Number(name=name) for name in FEATURES), Binary()
+    predictor = build(Feedforward(), signature(features), task.objective).eval()
+    weights, onnx = save(predictor.state_dict()), export(predictor, signature(features))
     digests = Digests(data="", contract="", config="", code="", weights=digest(weights), onnx=digest(onnx))
     description = Description(
         family="feedforward",
         parameters={},
-        features=FEATURES,
+        features=features,
+        task=task,
         label="class",
-        kind="binary",
-        threshold=0.5,
         temperature=1.0,
         digests=digests,
         torch="",
-        input=Input(name="features", dtype="float32", shape=(None, len(FEATURES))),
         walk_forward=(),
     )
     write_folder(folder, Artefact(description=description, weights=weights, onnx=onnx, history=b"[]"))

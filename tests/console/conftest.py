@@ -1,14 +1,21 @@
-"""The machines of a workload, small, in a local cloud of the file's own."""
+"""A part of a real run of the workload electricity; and small machines in a local cloud of the test file's own."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import TypeAdapter
 
+from console.demo.steps import Step
 from console.local_cloud.local_cloud import PLATFORM
+from console.queries.drops import find_drops
+from console.queries.monitoring import alarms, windows
+from console.queries.report import WorkloadReport
 from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:
@@ -16,6 +23,37 @@ if TYPE_CHECKING:
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 PASS = {"Type": "Pass", "End": True}
+
+
+@pytest.fixture(scope="session")
+def electricity() -> Any:
+    """What the demo's cloud held at the end, from April 1997 on; with it the driver's actions."""
+    return json.loads(Path(__file__).with_name("electricity.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def report(electricity: Any) -> WorkloadReport:
+    """As `read_report` returns it; what follows from the executions is computed, not stored."""
+    stored = {name: value for name, value in electricity.items() if name != "actions"}
+    bare = {**stored, "names": {"platform": vars(PLATFORM), "workload": "electricity"}}
+    empty = TypeAdapter(WorkloadReport).validate_python({**bare, "windows": [], "alarms": [], "drops": []})
+    return renewed(empty)
+
+
+def renewed(report: WorkloadReport) -> WorkloadReport:
+    """The report with windows, alarms and drops computed from its executions again."""
+    intake = [*report.of("ingest"), *report.of("score")]
+    return replace(
+        report,
+        windows=windows(report.monitor_runs),
+        alarms=alarms(report.names, report.runs),
+        drops=find_drops(intake, report.quarantined),
+    )
+
+
+@pytest.fixture(scope="session")
+def actions(electricity: Any) -> list[Step]:
+    return TypeAdapter(list[Step]).validate_python(electricity["actions"])
 
 
 @pytest.fixture(scope="module")

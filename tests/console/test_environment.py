@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from console.environment import find_place
-from console.local_cloud.local_cloud import Desk
-from millrace.errors import PlaceError
+from console.environment import find_environment
+from console.local_cloud.local_cloud import LocalCloud
+from millrace.errors import EnvironmentNotFoundError
 
 
 @pytest.fixture(autouse=True)
@@ -21,36 +21,37 @@ def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_cloud_that_up_keeps_is_found(tmp_path: Path) -> None:
     (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:5999", "secret": "hush"}))
-    place = find_place("local", tmp_path)
-    assert place.client("s3").meta.endpoint_url == "http://localhost:5999"
-    assert place.desk == Desk(endpoint_url="http://localhost:5999", secret="hush")
-    assert place.names("").workload == "electricity"
+    environment = find_environment("local", tmp_path)
+    assert environment.client("s3").meta.endpoint_url == "http://localhost:5999"
+    assert environment.cloud == LocalCloud(endpoint_url="http://localhost:5999", secret="hush")
+    assert environment.names("").workload == "electricity"
 
 
 def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
     monkeypatch.setenv("MILLRACE_LOCAL_SECRET", "hush")
-    assert find_place("local", tmp_path).desk == Desk(endpoint_url="http://localhost:1", secret="hush")
-    assert find_place("local", tmp_path).client("s3").meta.endpoint_url == "http://localhost:1"
+    environment = find_environment("local", tmp_path)
+    assert environment.cloud == LocalCloud(endpoint_url="http://localhost:1", secret="hush")
+    assert environment.client("s3").meta.endpoint_url == "http://localhost:1"
 
 
 @pytest.mark.parametrize(
     ("stage", "told"), [("local", "start one with `millrace up`"), ("test", "expected one of .*'prod'.*, got 'test'")]
 )
 def test_no_place_is_told(tmp_path: Path, stage: str, told: str) -> None:
-    with pytest.raises(PlaceError, match=told):
-        find_place(stage, tmp_path)
+    with pytest.raises(EnvironmentNotFoundError, match=told):
+        find_environment(stage, tmp_path)
 
 
 def test_an_unknown_workload_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
-    with pytest.raises(PlaceError, match=r"expected one of \['electricity'\].*, got 'gas'"):
-        find_place("local", tmp_path).names("gas")
+    with pytest.raises(EnvironmentNotFoundError, match=r"expected one of \['electricity'\].*, got 'gas'"):
+        find_environment("local", tmp_path).names("gas")
 
 
 def test_a_cloud_whose_process_has_gone_is_told(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         process.wait()
     (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:5999", "pid": process.pid}))
-    with pytest.raises(PlaceError, match=rf"process {process.pid} of .*up\.json has gone: `millrace up`"):
-        find_place("local", tmp_path)
+    with pytest.raises(EnvironmentNotFoundError, match=rf"process {process.pid} of .*up\.json has gone: `millrace up`"):
+        find_environment("local", tmp_path)

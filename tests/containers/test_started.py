@@ -23,9 +23,10 @@ import yaml
 
 from infra.local.sagemaker.containers import REPOSITORY, Image, Images, without_network
 from millrace.artefact.artefact import Artefact, read_folder
-from millrace.decisions.record import Decision, Output, canonical, to_line
+from millrace.decisions.record import Decision, canonical, to_line
 from tests.archives import write_archive
 from tests.jobs.conftest import elec2, training_root, write_snapshot
+from tests.jobs.synthetic import write_shop
 
 UNTIL = datetime(1996, 9, 1)  # noqa: DTZ001 - the sample's times are UTC without saying so
 QUICK = {"epochs": 2, "hidden": [8]}
@@ -141,7 +142,7 @@ def decision(row: dict[str, Any]) -> Decision:
         event_time=at,
         key={"timestamp": at.isoformat()},
         input=canonical(cells | {"timestamp": row["timestamp"].isoformat()}),
-        output=Output(value=1, probability=0.5, confidence=0.5),
+        output={"value": 1, "probability": 0.5, "confidence": 0.5},
         model_version="1",
         phase="live",
         fallback=False,
@@ -174,6 +175,17 @@ def test_the_inference_image_answers_as_the_model_was_evaluated(run: Run, images
         answer = asked(port, "/invocations", json.dumps({"rows": sample["rows"]}).encode())
     probabilities = [one["probability"] for one in answer["predictions"]]
     assert probabilities == pytest.approx(sample["probabilities"], abs=1e-5)
+
+
+def test_the_images_train_and_serve_three_classes(images: dict[str, Image], tmp_path: Path) -> None:
+    root = training_root(tmp_path / "ml", write_shop(tmp_path, "multiclass", training={"walk_forward_steps": 0}))
+    code, output = ended(start(images["training"], root, "train"))
+    assert code == 0, output
+    rows = [{"load": None, "hue": "red", "city": "nowhere", "open": True}]
+    with serving(images["inference"], root) as port:
+        [prediction] = asked(port, "/invocations", json.dumps({"rows": rows}).encode())["predictions"]
+    assert prediction.keys() == {"value", "confidence"}
+    assert prediction["value"] in {"low", "mid", "high"}
 
 
 @contextmanager

@@ -20,8 +20,8 @@ import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
 from console.demo.driver import START
-from console.demo.run import NAMES, live_through
-from console.local_cloud.local_cloud import PLATFORM, Desk, started
+from console.demo.run import NAMES, run_in_cloud
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.aws.objects import split_uri
 from millrace.names import WorkloadNames
 from tests.infra.local.control import control as control_of
@@ -69,7 +69,7 @@ def _turn(file: Path, others: int) -> int:
 class Witness:
     """A queue of the tests' own, to which rules of their own bring every event of both buses."""
 
-    desk: Desk
+    desk: LocalCloud
     name: str = "witness"
     bodies: list[str] = field(default_factory=list)
     """The messages as they came, in the order of delivery."""
@@ -130,7 +130,7 @@ class Witness:
 class Lived:
     """The running cloud, what `demo.json` says of it and the folder it writes to."""
 
-    desk: Desk
+    desk: LocalCloud
     names: WorkloadNames
     result: dict[str, Any]
     build: Path
@@ -174,12 +174,12 @@ class Lived:
         return sorted(rows, key=lambda row: row["line"] or 0)
 
 
-def control(desk: Desk, route: str, body: dict[str, Any] | None = None) -> Any:
+def control(desk: LocalCloud, route: str, body: dict[str, Any] | None = None) -> Any:
     """What a control route of the local cloud says."""
     return control_of(desk.endpoint_url, route, body, secret=desk.secret)
 
 
-def calls_of_people(desk: Desk) -> Counter[str]:
+def calls_of_people(desk: LocalCloud) -> Counter[str]:
     return Counter(control(desk, "api-calls")["of_people"])
 
 
@@ -200,7 +200,7 @@ def recording() -> Iterator[None]:
         yield
 
 
-def deployed_policies(desk: Desk) -> dict[str, dict[str, Any]]:
+def deployed_policies(desk: LocalCloud) -> dict[str, dict[str, Any]]:
     iam = desk.client("iam")
     roles = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
     return {
@@ -218,7 +218,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         witness.stand_up()
         before = calls_of_people(desk)
         with witness.watching():
-            result = live_through(desk, build, said=lambda line: print(line, file=sys.stderr)).result
+            result = run_in_cloud(desk, build, said=lambda line: print(line, file=sys.stderr)).result
         after = calls_of_people(desk)
         yield Lived(
             desk=desk,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from console.local_cloud.local_cloud import PLATFORM, Desk
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 
 Client = Callable[[str], Any]
 Lister = Callable[[Client], list[str]]
@@ -169,6 +169,6 @@ PARTS = (
 """Types that are a part of another resource, and go with it."""
 
 
-def inventory(desk: Desk, listers: Mapping[str, Lister], *, without: str) -> dict[str, list[str]]:
+def inventory(desk: LocalCloud, listers: Mapping[str, Lister], *, without: str) -> dict[str, list[str]]:
     """The names by kind, without those that hold the word `without`."""
     return {kind: [name for name in names(desk.client) if without not in name] for kind, names in listers.items()}

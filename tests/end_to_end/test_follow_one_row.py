@@ -23,7 +23,7 @@ import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
 from console.demo.run import SAMPLE
-from console.local_cloud.local_cloud import Desk
+from console.local_cloud.local_cloud import LocalCloud
 from tests.end_to_end.conftest import Lived, control
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +83,7 @@ def drop(row: dict[str, Any]) -> bytes:
 
 
 @contextmanager
-def entering(desk: Desk) -> Iterator[Callable[[], list[str]]]:
+def entering(desk: LocalCloud) -> Iterator[Callable[[], list[str]]]:
     """In the block, what functions, jobs and endpoints call is written down; the value reads it.
 
     A line `<process> <file> <function>` for the first call of each function of ours in each process, in order."""

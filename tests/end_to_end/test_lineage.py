@@ -144,6 +144,6 @@ def test_every_run_is_in_mlflow(lived: Lived) -> None:
         runs = client.search_runs([experiment.experiment_id])
     assert sorted(run.data.tags["model_version"] for run in runs) == ["", "1", "2"]
     for run in runs:
-        assert {"train_loss", "validation_accuracy", "test_accuracy", "test_ece"} <= run.data.metrics.keys()
+        assert {"train_loss", "validation_error", "test_accuracy", "test_ece"} <= run.data.metrics.keys()
         assert len(run.data.tags["weights_digest"]) == 64
         assert run.info.status == "FINISHED"

@@ -18,7 +18,7 @@ from console.queries.executions import Execution, executions
 from millrace.decisions.record import Decision, from_line
 from millrace.names import MACHINES
 from millrace.timestamps import moment
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import Lived, calls_of_people, control
 
 WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / "electricity")
@@ -72,7 +72,7 @@ def test_every_step_goes_back_to_a_deed(lived: Lived) -> None:
 
 def test_the_first_model_goes_back_to_a_drop(lived: Lived, happened: list[Execution]) -> None:
     release, train, ingest, put = chain(lived, of(happened, "release")[0].arn)
-    assert (release, train, ingest.split()[0]) == ("release version 1", "train (first)", "ingest")
+    assert (release, train, ingest.split()[0]) == ("release version 1", "train first", "ingest")
     assert put in [f"put training/{month.name}.parquet" for month in HISTORY]
 
 
@@ -81,10 +81,10 @@ def test_the_second_model_goes_back_to_the_alarm(lived: Lived, happened: list[Ex
     names = chain(lived, of(happened, "release")[1].arn)
     assert names == [
         "release version 2",
-        "train (alarm)",
-        "retrain",
-        "alarm",
-        "monitor",
+        "train alarm",
+        "retrain alarm input-drift",
+        "alarm input-drift",
+        "monitor windows until 1997-05-15",
         "clock to 1997-05-15 06:00",
     ]
 
@@ -252,7 +252,7 @@ def test_the_endpoint_answers_a_plain_client(lived: Lived, decisions: list[Decis
     """What it says today of a row of June is what was decided then."""
     known = max(decisions, key=lambda decision: decision.event_time)
     row = json.loads(known.input)
-    body = {"rows": [{name: row[name] for name in WORKLOAD.prediction.features}]}
+    body = {"rows": [{name: row[name] for name in WORKLOAD.prediction.feature_columns}]}
     answer = boto3.client(
         "sagemaker-runtime",
         endpoint_url=lived.desk.endpoint_url,
@@ -262,7 +262,7 @@ def test_the_endpoint_answers_a_plain_client(lived: Lived, decisions: list[Decis
     ).invoke_endpoint(EndpointName=lived.names.endpoint, ContentType="application/json", Body=json.dumps(body))
     said = json.load(answer["Body"])
     assert said["model_version"] == "2"
-    assert said["predictions"][0]["probability"] == known.output.probability
+    assert said["predictions"][0]["probability"] == known.output["probability"]
 
 
 def test_the_live_variant_scales(lived: Lived) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typer.testing import CliRunner, Result
 from console.cli.app import app
 from console.demo.months import months
 from console.demo.run import SAMPLE
-from console.environment import Place
+from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
 from console.queries.decisions import find_days
 from console.queries.lineage import Link, trace
@@ -35,12 +36,12 @@ def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture(scope="module")
-def place(lived: Lived) -> Place:
-    return Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk)
+def place(lived: Lived) -> Environment:
+    return local_environment(lived.desk)
 
 
 @pytest.fixture(scope="module")
-def last_decision(lived: Lived, place: Place) -> str:
+def last_decision(lived: Lived, place: Environment) -> str:
     day = next(find_days(place, lived.names))
     return day.decisions[-1].id
 
@@ -136,6 +137,23 @@ def test_cost(run: Run) -> None:
     assert (none["runs"], none["serving"], none["reserved_usd"]) == ([], None, 0)
 
 
+def test_report(run: Run, lived: Lived, tmp_path: Path) -> None:
+    """The command's page is the demo's but for what the driver measured; each link of the lineage holds."""
+    path = tmp_path / "report.html"
+    assert run("report", "--output", str(path)).stdout.strip() == str(path)
+    parts = [re.findall(r'<section id="(\w+)"', page.read_text()) for page in (path, lived.build / "report.html")]
+    assert parts[0] == parts[1] == ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost"]
+    html = path.read_text()
+    assert "✗ broken" not in html
+    assert re.findall(r"<strong>(Version \d|Refused model)</strong>", html) == [
+        "Version 1",
+        "Version 2",
+        "Refused model",
+    ]
+    assert "3 jobs" in html
+    assert "48 × duplicate_key" in html
+
+
 def test_why(run: Run, last_decision: str) -> None:
     """From the last decision to the eight files and the labels of the months before."""
     result = run("why", last_decision, "--json")
@@ -178,10 +196,10 @@ class Tampered:
     ],
 )
 def test_why_says_where_the_chain_breaks(
-    lived: Lived, place: Place, last_decision: str, ending: str, broken: set[str]
+    lived: Lived, place: Environment, last_decision: str, ending: str, broken: set[str]
 ) -> None:
     s3 = Tampered(lived.desk.client("s3"), ending)
-    changed = Place(platform=PLATFORM, client=lambda name: s3 if name == "s3" else lived.desk.client(name))
+    changed = Environment(platform=PLATFORM, client=lambda name: s3 if name == "s3" else lived.desk.client(name))
     links: list[Link] = list(trace(changed, lived.names, last_decision))
     assert {link.what for link in links if link.state == "broken"} == broken
     assert len([link for link in links if link.state == "broken"]) == 1

@@ -20,7 +20,7 @@ from console.actions.rollback import roll_back
 from console.cli.app import app
 from console.demo.months import months
 from console.demo.run import SAMPLE
-from console.environment import Place
+from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
 from console.queries.versions import audit_of, state_of
 from millrace.errors import ConflictError
@@ -93,11 +93,11 @@ def run(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
 
 @pytest.fixture(scope="module")
-def place(lived: Lived) -> Place:
-    return Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk)
+def place(lived: Lived) -> Environment:
+    return local_environment(lived.desk)
 
 
-def pointers_of(place: Place, lived: Lived) -> Pointers:
+def pointers_of(place: Environment, lived: Lived) -> Pointers:
     return state_of(place, lived.names).pointers()
 
 
@@ -109,7 +109,7 @@ def numbers(pointers: Pointers) -> tuple[str, str]:
 
 
 def test_a_file_is_asked_and_each_answer_has_its_decision(
-    lived: Lived, place: Place, run: Callable[..., Result], tmp_path: Path
+    lived: Lived, place: Environment, run: Callable[..., Result], tmp_path: Path
 ) -> None:
     """Two calls' worth of labelled rows; the row out of range is told and has none."""
     rows = months(SAMPLE, "1997-06", "1997-06")[0].rows
@@ -163,7 +163,7 @@ def test_a_caller_notices_a_request_that_fails(lived: Lived) -> None:
 
 
 def test_the_version_before_answers_again_and_nobody_notices(
-    lived: Lived, place: Place, run: Callable[..., Result]
+    lived: Lived, place: Environment, run: Callable[..., Result]
 ) -> None:
     live, previous = numbers(pointers_of(place, lived))
     caller = Caller(lived=lived)
@@ -185,11 +185,11 @@ def test_the_version_before_answers_again_and_nobody_notices(
     assert lived.desk.client("sagemaker").list_endpoints(NameContains="challenger")["Endpoints"] == []
 
 
-def caller_identity(place: Place) -> str:
+def caller_identity(place: Environment) -> str:
     return str(place.client("sts").get_caller_identity()["Arn"])
 
 
-def test_an_event_that_comes_late_does_not_undo_it(lived: Lived, place: Place) -> None:
+def test_an_event_that_comes_late_does_not_undo_it(lived: Lived, place: Environment) -> None:
     """The bus delivers at least once: the version that was rolled back is announced again."""
     before = pointers_of(place, lived)
     assert before.previous is not None
@@ -205,7 +205,7 @@ def test_an_event_that_comes_late_does_not_undo_it(lived: Lived, place: Place) -
 
 
 def test_a_second_rollback_is_refused_while_the_first_runs(
-    lived: Lived, place: Place, run: Callable[..., Result]
+    lived: Lived, place: Environment, run: Callable[..., Result]
 ) -> None:
     """By the command, and by the machine for somebody who starts it in the console."""
     states = lived.desk.client("stepfunctions")
@@ -222,7 +222,7 @@ def test_a_second_rollback_is_refused_while_the_first_runs(
     assert states.describe_execution(executionArn=running.execution)["status"] in ("SUCCEEDED", "FAILED")
 
 
-def until_leased(place: Place, lived: Lived, execution: str) -> None:
+def until_leased(place: Environment, lived: Lived, execution: str) -> None:
     for _ in range(200):
         lease = state_of(place, lived.names).lease("release")
         if lease is not None and lease.holder == execution:
@@ -240,7 +240,7 @@ def until_leased(place: Place, lived: Lived, execution: str) -> None:
     ],
 )
 def test_a_rollback_that_cannot_be_is_told(
-    run: Callable[..., Result], place: Place, lived: Lived, words: tuple[str, ...], told: str
+    run: Callable[..., Result], place: Environment, lived: Lived, words: tuple[str, ...], told: str
 ) -> None:
     before = pointers_of(place, lived)
     result = run("rollback", *words)

@@ -20,7 +20,7 @@ import pytest
 from typer.testing import CliRunner
 
 from console.cli.app import app
-from console.local_cloud.local_cloud import PLATFORM, Desk, started
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.names import WorkloadNames
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ NAMES = WorkloadNames(platform=PLATFORM, workload="market")
 class Own:
     """The cloud, what `new` said and how long all took up to the first prediction."""
 
-    desk: Desk
+    desk: LocalCloud
     said: dict[str, Any]
     seconds: float
 
@@ -215,7 +215,7 @@ def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
         for line in lines:
             types(line)
         noted = json.loads((tmp_path / "build" / "up.json").read_text())
-        Desk(endpoint_url=noted["endpoint_url"], secret=noted["secret"]).wait(timeout_s=REST_S)
+        LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted["secret"]).wait(timeout_s=REST_S)
         answers = [json.loads(line) for line in types(f"{question} --json").splitlines()]
     finally:
         types("millrace down")

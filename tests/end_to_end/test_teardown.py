@@ -17,8 +17,8 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import StaticTable
 
 from console.actions.teardown import JOB_LOGS, left, teardown
-from console.environment import Place
-from console.local_cloud.local_cloud import PLATFORM, Desk
+from console.environment import local_environment
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.errors import RunError
 from tests.end_to_end.conftest import Lived
 from tests.end_to_end.inventory import OF_MACHINES, OF_STACKS, PARTS, RETAINED, inventory
@@ -51,7 +51,7 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
-    desk, place = lived.desk, Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk)
+    desk, place = lived.desk, local_environment(lived.desk)
     lived.rest()
     make_strangers(desk)
     cut_release_short(lived)
@@ -79,12 +79,12 @@ def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
     )
 
 
-def everything(desk: Desk) -> dict[str, list[str]]:
+def everything(desk: LocalCloud) -> dict[str, list[str]]:
     found = inventory(desk, {**OF_MACHINES, **OF_STACKS, **RETAINED}, without=STRANGER)
     return {kind: [name for name in names if "witness" not in name] for kind, names in found.items()}
 
 
-def make_strangers(desk: Desk) -> None:
+def make_strangers(desk: LocalCloud) -> None:
     """What another workload has, whose name begins with ours: `electricity_v2_stranger`."""
     name = f"{PLATFORM.prefix}-electricity-v2-{STRANGER}"
     role = f"arn:aws:iam::{PLATFORM.account}:role/{name}-model"
@@ -106,7 +106,7 @@ def make_strangers(desk: Desk) -> None:
     put_alarm(desk, f"{name}-v1-0-0-live-errors", name)
 
 
-def put_alarm(desk: Desk, alarm: str, endpoint: str) -> None:
+def put_alarm(desk: LocalCloud, alarm: str, endpoint: str) -> None:
     desk.client("cloudwatch").put_metric_alarm(
         AlarmName=alarm,
         Namespace="AWS/SageMaker",
@@ -163,7 +163,7 @@ def redrive(lived: Lived, execution: str) -> None:
     assert states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
 
 
-def delete_stacks(desk: Desk) -> None:
+def delete_stacks(desk: LocalCloud) -> None:
     """As `cdk destroy --all` does: those that depend on others first."""
     cloudformation = desk.client("cloudformation")
     for stack in cloudformation.describe_stacks()["Stacks"]:
@@ -173,7 +173,7 @@ def delete_stacks(desk: Desk) -> None:
     assert {stack["StackName"]: stack["StackStatus"] for stack in cloudformation.describe_stacks()["Stacks"]} == {}
 
 
-def object_versions(desk: Desk) -> dict[str, int]:
+def object_versions(desk: LocalCloud) -> dict[str, int]:
     pages = desk.client("s3").get_paginator("list_object_versions")
     buckets = {purpose: PLATFORM.bucket(purpose) for purpose in ("landing", "lake", "artefacts", "audit")}
     return {
@@ -258,7 +258,7 @@ def test_no_object_no_row_and_no_record_is_lost(ended: Ended) -> None:
 
 
 def test_what_is_left_is_told_with_its_price(ended: Ended, lived: Lived) -> None:
-    told = {one.what.split()[0] for one in left(Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk))}
+    told = {one.what.split()[0] for one in left(local_environment(lived.desk))}
     assert told == {"bucket", "table", "customer", "log"}
     assert all("USD" in line for line in ended.lines if line.startswith("left: "))
     logs = [name for name in ended.before["AWS::Logs::LogGroup"] if name in JOB_LOGS]

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from console.environment import Place
-from console.local_cloud.local_cloud import PLATFORM
+from console.environment import local_environment
 from console.queries.model_validation import CHECKS, OPENING, is_valid, validate_package
-from millrace.errors import PlaceError
+from millrace.errors import EnvironmentNotFoundError
 from tests.end_to_end.conftest import Lived
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_a_registered_version_passes_every_check(lived: Lived, version: str) -> None:
-    findings = validate_package(
-        Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk), lived.names, version
-    )
+    findings = validate_package(local_environment(lived.desk), lived.names, version)
     assert [(one.check, one.passed) for one in findings] == [(name, True) for name in (*OPENING, *CHECKS)], findings
     assert is_valid(findings)
 
 
 @pytest.mark.parametrize("asked", ["9", "arn:aws:sagemaker:eu-west-1:123456789012:model-package/another/1"])
 def test_another_package_is_refused(lived: Lived, asked: str) -> None:
-    with pytest.raises(PlaceError, match="expected a "):
-        validate_package(Place(platform=PLATFORM, client=lived.desk.client, desk=lived.desk), lived.names, asked)
+    with pytest.raises(EnvironmentNotFoundError, match="expected a "):
+        validate_package(local_environment(lived.desk), lived.names, asked)

@@ -14,9 +14,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from millrace.artefact.artefact import Artefact, Description, Digests, Input, digest
+from millrace.artefact.artefact import Artefact, Description, Digests, digest
+from millrace.features.number import Number
 from millrace.names import Platform, WorkloadNames
 from millrace.state.table import State
+from millrace.tasks.binary import Binary
 from tests.archives import write_archive
 
 NAMES = WorkloadNames(
@@ -134,7 +136,10 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
 REPORT = {
     "rows": {"test": 1344},
     "split": {"from": "1996-12-04", "to": "1997-01-01"},
-    "metrics": {"accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03, "baseline_accuracy": 0.67},
+    "task": "binary",
+    "error": {"name": "share of wrong answers", "is_share": True},
+    "metrics": {"error": 0.25, "accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03},
+    "naive": {"rule": "seasonal_naive", "rows": 1344, "metrics": {"error": 0.33, "accuracy": 0.67}},
     "finite_weights": True,
     "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
     "size_mb": 0.05,
@@ -149,14 +154,12 @@ def _artefact(digests: dict[str, str]) -> Artefact:
         description=Description(
             family="feedforward",
             parameters={"hidden": [64, 64], "epochs": 3},
-            features=("nswprice", "nswdemand"),
+            features=(Number(name="nswprice"), Number(name="nswdemand")),
+            task=Binary(),
             label="class",
-            kind="binary",
-            threshold=0.5,
             temperature=1.25,
             digests=Digests(**digests, weights=digest(weights), onnx=digest(onnx)),
             torch="2.13.0",
-            input=Input(name="features", dtype="float32", shape=(None, 2)),
             walk_forward=(),
         ),
         weights=weights,

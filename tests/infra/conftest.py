@@ -11,7 +11,7 @@ import pytest
 from infra.app import build, images_of
 from infra.context import REPOSITORY
 from infra.settings import settings_for
-from millrace.workload.declaration import workload_folders
+from millrace.workload.load import workload_folders
 
 
 @pytest.fixture(scope="session")

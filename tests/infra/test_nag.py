@@ -19,7 +19,7 @@ from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.statements import allow, read_objects
 from infra.context import REPOSITORY
 from infra.settings import settings_for
-from millrace.workload.declaration import workload_folders
+from millrace.workload.load import workload_folders
 
 EXACT = re.compile(r"(AwsSolutions|Serverless)-(?!IAM[45]$)\w+(\[.+\])?")
 """A finding on a wildcard names the wildcard: the bare id would cover them all."""

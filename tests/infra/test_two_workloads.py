@@ -24,7 +24,7 @@ from infra.context import REPOSITORY
 from infra.settings import settings_for
 from infra.stacks.catalogue import ROOMS
 from millrace.names import WorkloadNames
-from millrace.workload.declaration import workload_folders
+from millrace.workload.load import workload_folders
 
 LONGEST = "abcdefgh_jklmnopqrstuvwx"  # pragma: allowlist secret
 SETTINGS = settings_for("local", account="123456789012", region="eu-west-1")

@@ -127,7 +127,7 @@ def run_job() -> RunJob:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         return Ended(code=done.returncode, output=done.stdout)
 

@@ -3,29 +3,74 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated, Literal
 
-from millrace.evaluation.gates.verdict import Verdict
+from pydantic import Field
+
+from millrace.evaluation.gates.gate import Gate, Positive, Verdict
 from millrace.evaluation.report import Evaluation
-from millrace.workload.declaration import Gates
+
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-def judge(report: Evaluation, gates: Gates) -> Verdict:
-    """Passed when accuracy ≥ the naive rule's accuracy + margin.
+class SeasonalNaive(Gate):
+    """What the label was some hours before, for the same entity."""
 
-    The base rate is beaten in log loss instead, by the margin as a share of the rule's own: where one class is rare,
-    a good model and none are right equally often. Without the rule's log loss it fails."""
-    metrics, rule = report.metrics, gates.baseline
-    if rule.kind == "base_rate":
-        naive = metrics.baseline_log_loss
-        measured, bound = (1 - metrics.log_loss / naive if naive else math.nan), rule.margin
+    kind: Literal["seasonal_naive"]
+    lag_hours: Positive
+    margin: Share
+    """By how much the model's error must lie below the rule's: for numbers as a share of the rule's error."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        return _judge_error(report, self.kind, self.margin)
+
+
+class Mean(Gate):
+    """The mean of the labels before the test days, always."""
+
+    kind: Literal["mean"]
+    margin: Share
+    """Share by which the model's error must lie below the rule's."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        return _judge_error(report, self.kind, self.margin)
+
+
+class BaseRate(Gate):
+    """How often each class occurs before the test days, always: for rows without a season, and for rare classes.
+
+    It is beaten in log loss: where one class is rare, a good model and none are right equally often."""
+
+    kind: Literal["base_rate"]
+    margin: Share
+    """Share by which the model's log loss must lie below the rule's."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        """Passed when 1 − log loss / the rule's ≥ margin; without both figures it fails."""
+        loss, naive = report.metrics.get("log_loss"), report.naive.metrics.get("log_loss")
+        measured = math.nan if loss is None or not naive else 1 - loss / naive
         sentence = (
-            f"log loss {metrics.log_loss:.4f} on {report.rows.test} rows, {measured:+.4f} below the base rate's as a "
-            f"share of it; at least {bound} asked"
+            f"log loss {_number(loss):.4f} on {report.rows.test} rows, {measured:+.4f} below the base rate's as a "
+            f"share of it; at least {self.margin} asked"
         )
-    else:
-        measured, bound = metrics.accuracy, metrics.baseline_accuracy + rule.margin
-        sentence = (
-            f"accuracy {measured:.4f} on {report.rows.test} rows; at least {bound:.4f} asked, "
-            f"{rule.margin} above {rule.kind}"
-        )
-    return Verdict(name="baseline", passed=measured >= bound, measured=measured, bound=bound, sentence=sentence)
+        passed = measured >= self.margin
+        return Verdict(name="baseline", passed=passed, measured=measured, bound=self.margin, sentence=sentence)
+
+
+NaiveRule = Annotated[SeasonalNaive | BaseRate | Mean, Field(discriminator="kind")]
+
+
+def _judge_error(report: Evaluation, rule: str, margin: float) -> Verdict:
+    """Passed when the error is at most the rule's error − margin (of an amount: × (1 − margin))."""
+    measured, naive = _number(report.metrics.get("error")), _number(report.naive.metrics.get("error"))
+    bound = naive - margin if report.error.is_share else naive * (1 - margin)
+    below = f"{margin} below {rule}" if report.error.is_share else f"{margin:.0%} below {rule}"
+    sentence = (
+        f"{report.error.name} {measured:.4f} on {report.rows.test} rows; at most {bound:.4f} asked, {below} "
+        f"({naive:.4f})"
+    )
+    return Verdict(name="baseline", passed=measured <= bound, measured=measured, bound=bound, sentence=sentence)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,34 +1,50 @@
-"""The gates by name. Add a gate: one file with `judge` and one line here."""
+"""The gates of a workload. Add a gate: one file with its class and one line in `Gates`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-from millrace.evaluation.gates import baseline, calibration, finite_weights, latency, non_inferiority, size
-from millrace.evaluation.gates.verdict import Verdict
+from pydantic import BaseModel, ConfigDict
+
+from millrace.evaluation.gates.baseline import NaiveRule
+from millrace.evaluation.gates.calibration import Calibration
+from millrace.evaluation.gates.finite_weights import FiniteWeights
+from millrace.evaluation.gates.gate import Gate, Verdict
+from millrace.evaluation.gates.latency import Latency
+from millrace.evaluation.gates.non_inferiority import NonInferiority
+from millrace.evaluation.gates.size import Size
 from millrace.evaluation.report import Evaluation
-from millrace.workload.declaration import Gates
 
-Judge = Callable[[Evaluation, Gates], Verdict]
 Against = Literal["baseline", "non_inferiority"]
-
-GATES: dict[str, Judge] = {
-    "finite_weights": finite_weights.judge,
-    "calibration": calibration.judge,
-    "latency": latency.judge,
-    "size": size.judge,
-    "baseline": baseline.judge,
-    "non_inferiority": non_inferiority.judge,
-}
 
 ALTERNATIVES: tuple[Against, ...] = ("baseline", "non_inferiority")
 """Of these a run asks one: first models must beat the naive rule, later ones must not be worse than the champion."""
 
 
+class Gates(BaseModel):
+    """`gates` of workload.yaml; one that may be left out is then not judged."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    finite_weights: FiniteWeights = FiniteWeights()
+    calibration: Calibration | None = None
+    latency: Latency
+    """Required: the bound is also that of the release's alarm."""
+    size: Size | None = None
+    baseline: NaiveRule
+    non_inferiority: NonInferiority
+
+    def declared(self) -> dict[str, Gate]:
+        """The gates that are declared, by name, in the order in which they are judged."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: gate for name, gate in found.items() if gate is not None}
+
+
 def judge_all(report: Evaluation, gates: Gates, *, against: Against) -> tuple[Verdict, ...]:
-    """The verdicts in the catalogue's order: every gate, of the alternatives only `against`."""
-    return tuple(judge(report, gates) for name, judge in GATES.items() if name == against or name not in ALTERNATIVES)
+    """The verdict of every declared gate, of the alternatives only `against`."""
+    asked = {name: gate for name, gate in gates.declared().items() if name == against or name not in ALTERNATIVES}
+    return tuple(gate.judge(report) for gate in asked.values())
 
 
 def passed(verdicts: Sequence[Verdict]) -> bool:

@@ -6,30 +6,42 @@ After an alarm this is asked, not superiority: on a time-ordered stream a superi
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
-from millrace.evaluation.gates.verdict import Verdict
-from millrace.evaluation.report import Evaluation
-from millrace.workload.declaration import Gates
+from pydantic import Field
+
+from millrace.evaluation.gates.gate import Gate, Verdict
+from millrace.evaluation.report import ChampionComparison, Evaluation
 
 
-def judge(report: Evaluation, gates: Gates) -> Verdict:
-    """Passed when the one-sided lower bound of (challenger − champion) accuracy is ≥ −margin.
+class NonInferiority(Gate):
+    recent_days: Annotated[int, Field(ge=1)]
+    """Of the test days, so many last ones are compared."""
+    margin: Annotated[float, Field(gt=0, lt=1)]
+    """By how much the error may lie above the champion's: for numbers as a share of the champion's error."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    """Of the one-sided bound."""
 
-    Without a comparison it fails: a report that forgot the champion must not pass."""
-    rule, champion = gates.non_inferiority, report.champion
-    if champion is None:
-        measured, sentence = math.nan, "the report holds no comparison with the champion"
-    else:
-        measured = champion.lower_bound
-        sentence = (
-            f"accuracy {champion.challenger_accuracy:.4f} against {champion.accuracy:.4f} of version "
-            f"{champion.model_version} on {champion.rows} recent rows; lower bound of the difference "
-            f"{measured:+.4f} at {rule.confidence}, at least {-rule.margin:+} asked"
+    def judge(self, report: Evaluation) -> Verdict:
+        """Passed when the lower bound of (champion's error − challenger's) is ≥ −margin.
+
+        Without a comparison it fails: a report that forgot the champion must not pass."""
+        champion = report.champion
+        scale = champion.error if champion and not report.error.is_share else 1.0
+        measured, bound = champion.lower_bound if champion else math.nan, -self.margin * scale
+        return Verdict(
+            name="non_inferiority",
+            passed=measured >= bound,
+            measured=measured,
+            bound=bound,
+            sentence=self._sentence(champion, report.error.name, bound),
         )
-    return Verdict(
-        name="non_inferiority",
-        passed=measured >= -rule.margin,
-        measured=measured,
-        bound=-rule.margin,
-        sentence=sentence,
-    )
+
+    def _sentence(self, champion: ChampionComparison | None, error: str, bound: float) -> str:
+        if champion is None:
+            return "the report holds no comparison with the champion"
+        return (
+            f"{error} {champion.challenger_error:.4f} against {champion.error:.4f} of version "
+            f"{champion.model_version} on {champion.rows} recent rows; lower bound of the improvement "
+            f"{champion.lower_bound:+.4f} at {self.confidence}, at least {bound:+.4g} asked"
+        )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from millrace.evaluation.gates.verdict import Verdict
+from millrace.evaluation.gates.gate import Gate, Positive, Verdict
 from millrace.evaluation.report import Evaluation
-from millrace.workload.declaration import Gates
 
 
-def judge(report: Evaluation, gates: Gates) -> Verdict:
-    """Passed when model.tar.gz is not empty and at most the workload's bound, in MB."""
-    measured, bound = report.size_mb, gates.size.max_mb
-    return Verdict(
-        name="size",
-        passed=0 < measured <= bound,
-        measured=measured,
-        bound=bound,
-        sentence=f"model.tar.gz is {measured:.3f} MB; at most {bound} MB asked",
-    )
+class Size(Gate):
+    max_mb: Positive
+
+    def judge(self, report: Evaluation) -> Verdict:
+        """Passed when model.tar.gz is not empty and at most `max_mb` MB."""
+        measured, bound = report.size_mb, self.max_mb
+        return Verdict(
+            name="size",
+            passed=0 < measured <= bound,
+            measured=measured,
+            bound=bound,
+            sentence=f"model.tar.gz is {measured:.3f} MB; at most {bound} MB asked",
+        )

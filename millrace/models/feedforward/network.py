@@ -1,110 +1,102 @@
-"""Feedforward: linear layers with GELU and dropout over standardised columns, one logit out.
+"""Feedforward: linear layers with GELU and dropout over standardised columns and embeddings.
 
-N rows, F features, H hidden units. Standardisation and temperature are buffers, so that they travel with the weights
-and the graph takes raw features.
+N rows, F columns, H hidden units, W outputs. Numbers are columns as they are. One that may be missing has a second
+column that says so. A category of few values has a column of 0 and 1 for each; one of many values has an embedding.
+A missing or unknown category is all zeros. Standardisation is in buffers, so it travels with the weights and the graph
+takes raw cells.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
-from millrace.models.catalogue import Feedforward
+from millrace.features.signature import Signature
+from millrace.models.feedforward.declaration import Feedforward
 
-OPSET = 20
-"""The first with Gelu as an operator of its own."""
+MOST_COLUMNS = 64
+"""A category of more values than this has an embedding."""
+WIDEST_EMBEDDING = 32
 
 
 class Network(nn.Module):
-    """Raw features (N, F) in, logits (N) out; `probability` applies the temperature."""
+    """The tensors `numbers` (N, A) and `categories` (N, B) in, raw numbers (N, W) out."""
 
     mean_F: Tensor
     scale_F: Tensor
-    temperature: Tensor
 
-    def __init__(self, parameters: Feedforward, features: int, *, may_miss: bool = False) -> None:
+    def __init__(self, parameters: Feedforward, signature: Signature, width: int) -> None:
         super().__init__()
-        widths = [features, *parameters.hidden]
+        specs = {spec.name: spec for spec in signature}
+        optional = specs["numbers"].optional if "numbers" in specs else ()
+        values = [count or 1 for count in specs["categories"].cardinalities] if "categories" in specs else []
+        self.may_miss = [place for place, may_miss in enumerate(optional) if may_miss]
+        self.few = [(place, count) for place, count in enumerate(values) if count - 1 <= MOST_COLUMNS]
+        self.many = [(place, count) for place, count in enumerate(values) if count - 1 > MOST_COLUMNS]
+        columns = len(optional) + len(self.may_miss) + sum(count - 1 for _, count in self.few)
+        sizes = [min(WIDEST_EMBEDDING, round(count**0.5)) for _, count in self.many]
+        widths = [columns + sum(sizes), *parameters.hidden]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.head = nn.Linear(widths[-1], 1)
+        self.head = nn.Linear(widths[-1], width)
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(count, size, padding_idx=0) for (_, count), size in zip(self.many, sizes, strict=True)
+        )
         self.dropout = parameters.dropout
-        self.may_miss = may_miss
-        self.register_buffer("mean_F", torch.zeros(features))
-        self.register_buffer("scale_F", torch.ones(features))
-        self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("mean_F", torch.zeros(columns))
+        self.register_buffer("scale_F", torch.ones(columns))
+        for place, count in self.few:
+            self.register_buffer(f"values_{place}", torch.arange(1, count), persistent=False)
 
-    def standardise(self, x_NF: Tensor) -> None:
+    def fit(self, tensors: Mapping[str, Tensor]) -> None:
         """Take mean and scale from the training rows; a column that never varies there is switched off.
 
         Nothing was learnt about such a column: were it scaled by 1, its first new value would meet random weights
         (measured on elec2, May 1997: accuracy 0.64 against 0.84). Sums in float64: in float32 a constant column gets
-        a deviation of rounding errors. What is missing counts as the mean."""
-        exact = x_NF.double()
-        if self.may_miss:
-            exact = torch.where(exact.isnan(), exact.nanmean(0).nan_to_num(), exact)
-        constant_F = exact.amin(0) == exact.amax(0)
-        deviation_F = torch.where(constant_F, torch.inf, exact.std(0, correction=0))
-        self.mean_F.copy_(exact.mean(0))
-        self.scale_F.copy_(1 / deviation_F)
+        a deviation of rounding errors. What is missing counts as the mean. A category that never occurs counts as
+        missing."""
+        with torch.no_grad():
+            exact = self._columns(tensors).double()
+            if self.may_miss:
+                exact = torch.where(exact.isnan(), exact.nanmean(0).nan_to_num(), exact)
+            constant_F = exact.amin(0) == exact.amax(0)
+            deviation_F = torch.where(constant_F, torch.inf, exact.std(0, correction=0))
+            self.mean_F.copy_(exact.mean(0))
+            self.scale_F.copy_(1 / deviation_F)
+            for (place, count), embedding in zip(self.many, self.embeddings, strict=True):
+                occurs = torch.bincount(tensors["categories"][:, place], minlength=count) > 0
+                embedding.weight.mul_(occurs[:, None])  # type: ignore[operator]
 
-    def forward(self, x_NF: Tensor) -> Tensor:
-        x_NH = (x_NF - self.mean_F) * self.scale_F
+    def forward(self, **tensors: Tensor) -> Tensor:
+        x_NH = (self._columns(tensors) - self.mean_F) * self.scale_F
         if self.may_miss:
             x_NH = torch.where(x_NH.isnan(), 0.0, x_NH)
+        if self.many:
+            found = zip(self.many, self.embeddings, strict=True)
+            looked_up = [embedding(tensors["categories"][:, place]) for (place, _), embedding in found]
+            x_NH = torch.cat([x_NH, *looked_up], dim=1)
         for layer in self.hidden:
             x_NH = functional.dropout(functional.gelu(layer(x_NH)), self.dropout, self.training)
-        logit_N1: Tensor = self.head(x_NH)
-        return logit_N1[:, 0]
+        raw_NW: Tensor = self.head(x_NH)
+        return raw_NW
 
-    def probability(self, x_NF: Tensor) -> Tensor:
-        """The calibrated probability (N) of class 1."""
-        return torch.sigmoid(self(x_NF) / self.temperature)
+    def _columns(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The columns (N, F) that are standardised."""
+        parts = []
+        if "numbers" in tensors:
+            parts.append(tensors["numbers"])
+            parts += [tensors["numbers"][:, place : place + 1].isnan().float() for place in self.may_miss]
+        for place, _ in self.few:
+            values = getattr(self, f"values_{place}")
+            parts.append((tensors["categories"][:, place : place + 1] == values).float())
+        if not parts:
+            return tensors["categories"][:, :0].float()
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
-def build(parameters: Feedforward, features: int, *, may_miss: bool = False) -> Network:
-    """The untrained network for rows of `features` columns; `may_miss`: NaN stands for a missing number."""
-    return Network(parameters, features, may_miss=may_miss)
-
-
-def graph(network: Network) -> bytes:
-    """The network as ONNX: `features` (N, F) float32 in, `probability` (N) float32 out.
-
-    Written by hand: torch's exporter needs onnxscript, the older one is deprecated, and the graph is ten lines."""
-    nodes = [
-        helper.make_node("Sub", ["features", "mean_F"], ["centred"]),
-        helper.make_node("Mul", ["centred", "scale_F"], ["scaled" if network.may_miss else "x0"]),
-    ]
-    if network.may_miss:
-        nodes.append(helper.make_node("IsNaN", ["scaled"], ["missing"]))
-        nodes.append(helper.make_node("Where", ["missing", "nothing", "scaled"], ["x0"]))
-    for number in range(len(network.hidden)):
-        weights = [f"hidden.{number}.weight", f"hidden.{number}.bias"]
-        nodes.append(helper.make_node("Gemm", [f"x{number}", *weights], [f"linear{number}"], transB=1))
-        nodes.append(helper.make_node("Gelu", [f"linear{number}"], [f"x{number + 1}"]))
-    last = f"x{len(network.hidden)}"
-    nodes += [
-        helper.make_node("Gemm", [last, "head.weight", "head.bias"], ["logit_N1"], transB=1),
-        helper.make_node("Squeeze", ["logit_N1", "columns"], ["logit_N"]),
-        helper.make_node("Div", ["logit_N", "temperature"], ["calibrated_N"]),
-        helper.make_node("Sigmoid", ["calibrated_N"], ["probability"]),
-    ]
-    constants = [numpy_helper.from_array(value.cpu().numpy(), name) for name, value in network.state_dict().items()]
-    constants.append(helper.make_tensor("columns", TensorProto.INT64, [1], [1]))
-    if network.may_miss:
-        constants.append(helper.make_tensor("nothing", TensorProto.FLOAT, [], [0.0]))
-    features = network.mean_F.numel()
-    made = helper.make_graph(
-        nodes,
-        "feedforward",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", features])],
-        [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["N"])],
-        constants,
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
+def build(parameters: Feedforward, signature: Signature, width: int) -> Network:
+    """The untrained network that gives `width` numbers per row."""
+    return Network(parameters, signature, width)

@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from console.actions.teardown import destroy_command, left, teardown, teardown_machines
-from console.environment import Place
+from console.environment import Environment
 from millrace.errors import RunError
 from millrace.names import Platform
 
@@ -23,13 +23,13 @@ COMMAND = "cdk destroy --all --force -c stage=dev -c account=123456789012 -c reg
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("AWS_DEFAULT_REGION", PLATFORM.region)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
-        yield Place(platform=PLATFORM, client=client)
+        yield Environment(platform=PLATFORM, client=client)
 
 
 def client(service: str, *, has_server: bool = False) -> Any:
@@ -63,49 +63,49 @@ def make_machine(name: str) -> None:
     boto3.client("stepfunctions").create_state_machine(name=name, definition=definition, roleArn=role)
 
 
-def test_only_the_stage_s_own_teardown_machines_are_found(place: Place) -> None:
+def test_only_the_stage_s_own_teardown_machines_are_found(environment: Environment) -> None:
     for name in ("millrace-dev-income-teardown", "millrace-prod-income-teardown", "millrace-dev-income-train"):
         make_machine(name)
-    assert [arn.rsplit(":", 1)[1] for arn in teardown_machines(place)] == ["millrace-dev-income-teardown"]
+    assert [arn.rsplit(":", 1)[1] for arn in teardown_machines(environment)] == ["millrace-dev-income-teardown"]
 
 
-def test_where_nothing_is_deployed_it_says_so_and_tells_the_command(place: Place) -> None:
+def test_where_nothing_is_deployed_it_says_so_and_tells_the_command(environment: Environment) -> None:
     lines: list[str] = []
-    teardown(place, said=lines.append)
+    teardown(environment, said=lines.append)
     assert lines == [
-        "millrace-dev: no teardown machine is deployed, so its stacks are gone or were never there",
+        "millrace-dev: no teardown machine is deployed: its stacks do not exist",
         f"to destroy the stacks: {COMMAND}",
     ]
 
 
-def test_it_destroys_only_when_it_is_told_to(place: Place, cdk: Path) -> None:
-    teardown(place, said=lambda _: None)
+def test_it_destroys_only_when_it_is_told_to(environment: Environment, cdk: Path) -> None:
+    teardown(environment, said=lambda _: None)
     assert not (cdk / "asked").exists()
-    teardown(place, said=lambda _: None, destroys=True)
+    teardown(environment, said=lambda _: None, destroys=True)
     assert (cdk / "asked").read_text().splitlines() == [COMMAND]
     assert " ".join(destroy_command(PLATFORM)) == COMMAND
 
 
-def test_a_failed_destruction_is_an_error(place: Place, cdk: Path) -> None:
+def test_a_failed_destruction_is_an_error(environment: Environment, cdk: Path) -> None:
     (cdk / "status").write_text("1")
     with pytest.raises(RunError, match="expected exit status 0, got 1"):
-        teardown(place, said=lambda _: None, destroys=True)
+        teardown(environment, said=lambda _: None, destroys=True)
 
 
-def test_what_is_left_is_what_is_there(place: Place) -> None:
-    assert left(place) == []
+def test_what_is_left_is_what_is_there(environment: Environment) -> None:
+    assert left(environment) == []
     s3, bucket = boto3.client("s3"), PLATFORM.bucket("lake")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": PLATFORM.region})
     key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "arn:aws:kms:eu-west-1:123456789012:key/k"}
     rule = {"Rules": [{"ApplyServerSideEncryptionByDefault": key}]}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rule)
-    assert [one.what for one in left(place)] == [
+    assert [one.what for one in left(environment)] == [
         f"bucket {bucket}",
         "customer key arn:aws:kms:eu-west-1:123456789012:key/k",
     ]
 
 
-def test_a_tracking_server_is_told_since_no_template_takes_it_away(place: Place) -> None:
-    (one,) = left(Place(platform=PLATFORM, client=partial(client, has_server=True)))
+def test_a_tracking_server_is_told_since_no_template_takes_it_away(environment: Environment) -> None:
+    (one,) = left(Environment(platform=PLATFORM, client=partial(client, has_server=True)))
     assert one.what == "MLflow server millrace-dev"
     assert "delete-mlflow-tracking-server --tracking-server-name millrace-dev" in one.costs

@@ -22,11 +22,11 @@ def test_each_command_has_an_example() -> None:
 
 
 def test_an_error_is_one_paragraph(monkeypatch: pytest.MonkeyPatch) -> None:
-    from millrace.errors import PlaceError
+    from millrace.errors import EnvironmentNotFoundError
 
     def fail() -> None:
-        raise PlaceError("expected a place, got none")
+        raise EnvironmentNotFoundError("expected an environment, got none")
 
     monkeypatch.setattr(cli, "app", fail)
-    with pytest.raises(SystemExit, match=r"^millrace: expected a place, got none$"):
+    with pytest.raises(SystemExit, match=r"^millrace: expected an environment, got none$"):
         cli.run()

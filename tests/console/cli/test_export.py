@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.cli.export import check_ending, export
-from millrace.errors import PlaceError
+from millrace.errors import EnvironmentNotFoundError
 
 SCHEMA = pa.schema([("line", pa.int64()), ("reason", pa.string()), ("at", pa.timestamp("us"))])
 SIX = datetime(1997, 1, 1, 6, tzinfo=UTC).replace(tzinfo=None)
@@ -57,5 +57,5 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, ending: str) -> None:
 
 @pytest.mark.parametrize(("name", "told"), [("rows.xlsx", "got '.xlsx'"), ("no/rows.csv", "expected a folder")])
 def test_a_path_that_cannot_be_is_told_first(tmp_path: Path, name: str, told: str) -> None:
-    with pytest.raises(PlaceError, match=told):
+    with pytest.raises(EnvironmentNotFoundError, match=told):
         check_ending(tmp_path / name)

@@ -1,4 +1,4 @@
-"""The cloud that is kept: found again, exported, noticed when gone, ended whole; with an app in test_aws_cli.py."""
+"""The background cloud: found again, exported, noticed when gone, ended whole; with an app in test_aws_cli.py."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from console.cli import app as cli
-from console.local_cloud.lifecycle import WORKER, _command, find_kept
-from console.local_cloud.local_cloud import Desk
+from console.local_cloud.lifecycle import WORKER, _command, find_instance
+from console.local_cloud.local_cloud import LocalCloud
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 30.0
@@ -56,21 +56,21 @@ def test_it_is_found_again_exported_and_ended(build: Path) -> None:
     shell = ["bash", "-c", shown, "bash", exported]
     seen = subprocess.run(shell, env={"AWS_PROFILE": "nobody"}, capture_output=True, text=True, check=True).stdout
     assert seen.split() == [first["endpoint_url"], "local", "eu-west-1"]
-    kept = find_kept(build)
-    assert kept is not None
-    assert kept.environment == first["environment"]
-    assert kept.desk.now()
+    instance = find_instance(build)
+    assert instance is not None
+    assert instance.environment == first["environment"]
+    assert instance.cloud.now()
     assert (build / "up.json").stat().st_mode & 0o077 == 0, "it holds the secret of the run"
     assert told("down", "--build", str(build)) == f"The local cloud has ended, process {first['pid']}.\n"
     assert _command(first["pid"]) == ""
     assert list(build.iterdir()) == []
     with pytest.raises(OSError, match="refused"):
-        kept.desk.now()
+        instance.cloud.now()
 
 
 def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
     """The control is the second process: it belongs to a cloud in another folder."""
-    kept = json.loads(told("up", "--empty", "--json", "--build", str(build)))
+    instance = json.loads(told("up", "--empty", "--json", "--build", str(build)))
     sleep = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"]
     ours, other = (WORKER.format(build.resolve() / folder / "local") for folder in ("up", "other"))
     with (
@@ -81,8 +81,8 @@ def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
         assert stranger.stdout is not None
         left.stdout.readline()
         stranger.stdout.readline()
-        os.kill(kept["pid"], signal.SIGKILL)
-        until(lambda: find_kept(build) is None, "a killed cloud to be noticed")
+        os.kill(instance["pid"], signal.SIGKILL)
+        until(lambda: find_instance(build) is None, "a killed cloud to be noticed")
         assert told("down", "--build", str(build)) == f"No local cloud ran for {build}.\n"
         assert left.wait(WAIT_S) == -signal.SIGKILL
         assert stranger.poll() is None
@@ -93,12 +93,12 @@ def test_an_interrupt_on_the_way_leaves_nothing(build: Path) -> None:
     program = [sys.executable, "-m", "console.cli", "up", "--build", str(build)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(program, cwd=ROOT, start_new_session=True, **quiet) as process:
-        until(lambda: (build / "up.json").is_file() and find_kept(build) is not None, "a cloud under way")
-        kept = find_kept(build)
+        until(lambda: (build / "up.json").is_file() and find_instance(build) is not None, "a cloud under way")
+        instance = find_instance(build)
         process.send_signal(signal.SIGINT)
         assert process.wait(WAIT_S) == 128 + signal.SIGINT
-    assert kept is not None
-    assert _command(kept.pid) == ""
+    assert instance is not None
+    assert _command(instance.pid) == ""
     assert not (build / "up.json").exists()
 
 
@@ -112,7 +112,7 @@ def test_what_did_not_run_is_not_an_error(tmp_path: Path) -> None:
 def test_a_file_of_another_process_is_not_believed(tmp_path: Path) -> None:
     """Process numbers are used again: this test's own is not taken for a cloud, nor ended."""
     (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:1", "pid": os.getpid()}))
-    assert find_kept(tmp_path) is None
+    assert find_instance(tmp_path) is None
     told("down", "--build", str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
@@ -121,7 +121,7 @@ def test_a_file_of_another_process_is_not_believed(tmp_path: Path) -> None:
 def test_what_was_left_empty_is_bootstrapped_before_it_is_deployed_into(build: Path) -> None:
     """Else `cdk bootstrap` would find a bucket of the name that it wants."""
     address = json.loads(told("up", "--empty", "--json", "--build", str(build)))["endpoint_url"]
-    stacks = Desk(endpoint_url=address, secret="").client("cloudformation").describe_stacks
+    stacks = LocalCloud(endpoint_url=address, secret="").client("cloudformation").describe_stacks
     assert stacks()["Stacks"] == []
     told("up", "--build", str(build))
     found = {stack["StackName"]: stack["StackStatus"] for stack in stacks()["Stacks"]}

@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 
 from console.cli.app import app
 from console.cli.models import _show_answers
-from console.cli.records import _brief
+from console.pages.words import brief
 
 
 @pytest.fixture(autouse=True)
 def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A place that answers nobody: what is told here is told before anybody is asked."""
+    """An environment that answers nobody: what is told here is told before anybody is asked."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -48,6 +48,6 @@ def test_a_long_file_is_shown_in_part(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_links_are_told_without_what_all_of_them_share() -> None:
-    assert _brief("s3://bucket/w/training/a.csv?versionId=57732ed3-c56d-4428") == "w/training/a.csv?versionId=57732ed3…"
-    assert _brief("arn:aws:sagemaker:eu-west-1:1:model-package/g/2") == "model-package/g/2"
-    assert json.dumps(_brief("run @ 12")) == '"run @ 12"'
+    assert brief("s3://bucket/w/training/a.csv?versionId=57732ed3-c56d-4428") == "w/training/a.csv?versionId=57732ed3…"
+    assert brief("arn:aws:sagemaker:eu-west-1:1:model-package/g/2") == "model-package/g/2"
+    assert json.dumps(brief("run @ 12")) == '"run @ 12"'

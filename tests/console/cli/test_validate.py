@@ -36,4 +36,4 @@ def test_what_is_not_there_is_told(tmp_path: Path, words: list[str], monkeypatch
     words = ["validate", *words, "--workload", "electricity", "--build", str(tmp_path)]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 1
-    assert type(done.exception).__name__ == "PlaceError"
+    assert type(done.exception).__name__ == "EnvironmentNotFoundError"

@@ -6,11 +6,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from console.demo.narrative.story import tell
-from console.demo.narrative.summary import Measured
-from console.demo.narrative.timeline import Lived
-from console.demo.progress import WIDTH, Progress, plainly, told
-from console.demo.run import NAMES
+from console.demo.progress import WIDTH, Progress, plainly, timeline_table
+from console.pages.timeline import timeline
+from console.queries.report import WorkloadReport
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity"
 
@@ -54,10 +52,9 @@ def test_on_a_terminal_the_line_of_what_goes_on_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(("width", "most"), [(WIDTH, 80), (80, 120)])
-def test_the_table_tells_the_story_within_its_width(lived: Lived, width: int, most: int) -> None:
-    story = tell(lived, NAMES, question="?", measured=Measured(seconds=1, api_calls=1))
+def test_the_table_stays_within_its_width(report: WorkloadReport, width: int, most: int) -> None:
     console = Console(file=io.StringIO(), width=width)
-    console.print(told(story, width=width))
+    console.print(timeline_table(timeline(report), width=width))
     lines = printed(console)
     text = " ".join(" ".join(lines).split())
     assert max(len(line.rstrip()) for line in lines) <= width
@@ -67,9 +64,8 @@ def test_the_table_tells_the_story_within_its_width(lived: Lived, width: int, mo
     assert "35 days of" in text
 
 
-def test_brackets_in_a_message_are_text_not_styles(lived: Lived) -> None:
-    story = tell(lived, NAMES, question="?", measured=Measured(seconds=1, api_calls=1))
-    odd = replace(story.happenings[0], what="[bold]x[/bold]", detail="[red]", because="[/]")
+def test_brackets_in_a_message_are_text_not_styles(report: WorkloadReport) -> None:
+    odd = replace(timeline(report)[0], what="[bold]x[/bold]", detail="[red]", because="[/]")
     console = Console(file=io.StringIO(), width=WIDTH)
-    console.print(told(replace(story, happenings=(odd,))))
+    console.print(timeline_table([odd]))
     assert "[bold]x[/bold]" in " ".join(printed(console))

@@ -1,99 +1,63 @@
-"""One axis for two clocks, and a cause for everything that nobody did by hand."""
+"""Steps have the order of time, and each has its cause except what a person did."""
 
 from dataclasses import fields, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
-from console.demo.narrative.story import spans
-from console.demo.steps import Noted, Step, steps, wall_s
-from console.queries.executions import Execution
+from console.demo.run import NAMES
+from console.demo.steps import Step, steps
+from console.queries.report import WorkloadReport
 
 
-def at(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+@pytest.fixture
+def made(report: WorkloadReport, actions: list[Step]) -> list[Step]:
+    return steps(NAMES, report.runs, actions)
 
 
-NOTED = [
-    Noted(wall_s=10, cloud=at("1997-01-01T08:00:10Z")),
-    Noted(wall_s=20, cloud=at("1997-01-01T08:00:20Z")),
-    Noted(wall_s=20, cloud=at("1997-01-15T06:00:00Z")),
-    Noted(wall_s=25, cloud=at("1997-01-15T06:00:05Z")),
-]
+def subject(step: Step) -> str:
+    return step.name.partition(": ")[0]
 
 
-@pytest.mark.parametrize(
-    ("cloud", "seconds"),
-    [
-        ("1997-01-01T08:00:12.5Z", 12.5),
-        ("1997-01-10T00:00:00Z", 20),  # a schedule on the way of the move
-        ("1997-01-15T06:00:00.25Z", 20.25),
-        ("1997-01-15T06:00:09Z", 29),
-    ],
-)
-def test_the_clocks_run_alike_but_for_the_moves(cloud: str, seconds: float) -> None:
-    assert wall_s(NOTED, at(cloud)) == pytest.approx(seconds)
-
-
-def test_without_the_note_at_a_move_weeks_would_pass_on_the_wall() -> None:
-    assert wall_s(NOTED[:2], at("1997-01-15T06:00:00Z")) > 1e6
-
-
-def test_steps_stand_in_the_order_in_which_they_happened(
-    found: list[Execution], deeds: list[Step], noted: list[Noted]
-) -> None:
-    made = steps(found, deeds, noted)
+def test_steps_are_in_the_order_of_time_and_no_cause_comes_late(made: list[Step]) -> None:
     assert all(before.started <= after.started for before, after in pairwise(made))
-    assert all(before.at_s <= after.at_s + 0.01 for before, after in pairwise(made))
     place = {step.id: number for number, step in enumerate(made)}
     assert len(place) == len(made)
     assert [step.name for step in made if step.caused_by in place and place[step.caused_by] > place[step.id]] == []
 
 
-def test_the_second_release_goes_back_to_the_clock(
-    found: list[Execution], deeds: list[Step], noted: list[Noted]
-) -> None:
-    known = {step.id: step for step in steps(found, deeds, noted)}
-    step, chain = next(step for step in known.values() if step.name == "release version 2"), []
+def test_the_second_release_goes_back_to_the_clock(made: list[Step]) -> None:
+    known = {step.id: step for step in made}
+    step, chain = next(step for step in made if step.name == "release version 2"), []
     while step.caused_by:
         step = known[step.caused_by]
-        chain.append(step.subject)
-    assert chain == ["train (alarm)", "retrain", "alarm: input drift", "monitor", "clock to 1997-05-15 06:00"]
+        chain.append(subject(step))
+    assert chain == [
+        "train alarm",
+        "retrain alarm input-drift",
+        "alarm input-drift",
+        "monitor windows until 1997-05-15",
+        "clock to 1997-05-15 06:00",
+    ]
 
 
-def test_files_schedules_and_lasting_alarms_have_their_causes(
-    found: list[Execution], deeds: list[Step], noted: list[Noted]
-) -> None:
-    known = {step.id: step for step in steps(found, deeds, noted)}
-    causes = {step.name: known[step.caused_by].subject for step in known.values() if step.caused_by in known}
+def test_files_schedules_and_lasting_alarms_have_their_causes(made: list[Step]) -> None:
+    known = {step.id: step for step in made}
+    causes = {step.name: subject(known[step.caused_by]) for step in made if step.caused_by in known}
     assert causes["ingest labels/1997-05.csv: 1,488 rows, 48 quarantined"] == "put labels/1997-05.csv"
-    assert causes["retrain: refused, cool-down until 1997-08-05"] == "clock to 1997-07-01 07:00"
-    assert causes["train (alarm): refused by calibration and non-inferiority"] == "retrain"
-    assert causes["train (first): version 1"].startswith("ingest training/1996-")
+    assert causes["retrain schedule: refused, cool_down until 1997-08-05"] == "clock to 1997-07-01 07:00"
+    assert causes["train alarm: refused by calibration, non_inferiority"] == "retrain alarm input-drift"
+    assert causes["train first: version 1"].startswith("ingest training/1996-")
 
 
-def test_an_execution_that_nobody_caused_has_no_cause(
-    found: list[Execution], deeds: list[Step], noted: list[Noted]
-) -> None:
-    by_hand = replace(found[0], arn="arn:by-hand", input={"cause": "console"}, started=found[-1].started + timedelta(1))
-    assert steps([*found, by_hand], deeds, noted)[-1].caused_by is None
+def test_an_execution_that_was_started_by_hand_has_no_cause(report: WorkloadReport, actions: list[Step]) -> None:
+    first, last = report.runs[0], report.runs[-1]
+    by_hand = replace(first, arn="arn:by-hand", input={"cause": "console"}, started=last.started + timedelta(1))
+    assert steps(NAMES, [*report.runs, by_hand], actions)[-1].caused_by is None
 
 
-def test_a_refusal_is_red_by_what_came_of_it_and_not_by_a_name(
-    found: list[Execution], deeds: list[Step], noted: list[Noted]
-) -> None:
-    made = [step for step in steps(found, deeds, noted) if step.kind != "clock"]
-    tones = {step.name: span.tone for step, span in zip(made, spans(made), strict=True)}
-    assert tones["train (alarm): refused by calibration and non-inferiority"] == "bad"
-    assert tones["retrain: refused, cool-down until 1997-08-05"] == "bad"
-    assert tones["train (first): version 1"] == "plain"
-    assert tones["release version 2"] == "good"
-    (put,) = spans([replace(made[0], subject="put labels/week: refused.csv")])
-    assert put.tone == "plain"
-
-
-def test_a_step_as_json_says_both_clocks(found: list[Execution], deeds: list[Step], noted: list[Noted]) -> None:
-    said = steps(found, deeds, noted)[0].as_json()
+def test_a_step_as_json(made: list[Step]) -> None:
+    said = made[0].as_json()
     assert said.keys() - {field.name for field in fields(Step)} == {"name"}
     assert said["started"].startswith("1997-01-01T08:00:")

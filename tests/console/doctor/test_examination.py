@@ -13,7 +13,7 @@ from moto.cloudformation.models import cloudformation_backends
 
 from console.doctor.check import Check
 from console.doctor.examination import BOOTSTRAP, examine, is_good
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 EMPTY = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})

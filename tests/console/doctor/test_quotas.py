@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from console.doctor.quotas import Quota, check_quotas, find_quotas, judge
-from console.doctor.required_quotas import Need, instance_needs
-from millrace.workload.declaration import load_workload
+from console.doctor.required_quotas import Need, required_instances
+from millrace.workload.load import load_workload
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 NEED = Need(quota="ml.c6i.xlarge for endpoint usage", least=3, most=9, reason="electricity serves")
@@ -43,7 +43,7 @@ class ServiceQuotas:
 
 
 def test_two_workloads_take_turns_with_jobs_but_their_endpoints_stand() -> None:
-    needs = {need.quota: need for need in instance_needs([WORKLOAD, WORKLOAD], "prod")}
+    needs = {need.quota: need for need in required_instances([WORKLOAD, WORKLOAD], "prod")}
     training, endpoint = needs["ml.g5.xlarge for spot training job usage"], needs["ml.c6i.xlarge for endpoint usage"]
     assert (training.least, training.most) == (1, 2)
     assert (endpoint.least, endpoint.most) == (6, 18)
@@ -77,7 +77,7 @@ def test_what_is_not_listed_and_what_cannot_be_raised_is_said() -> None:
 
 
 def test_a_new_account_is_told_what_to_ask_for() -> None:
-    needs = instance_needs([WORKLOAD], "prod")
+    needs = required_instances([WORKLOAD], "prod")
     new = ServiceQuotas({need.quota: 0.0 for need in needs} | {"Concurrent executions": 10.0}, {})
     checks = list(check_quotas(new, needs))
     assert Counter(check.verdict for check in checks) == {"missing": 5}
@@ -86,7 +86,7 @@ def test_a_new_account_is_told_what_to_ask_for() -> None:
 
 
 def test_a_quota_over_all_types_counts_where_the_account_has_one() -> None:
-    needs = instance_needs([WORKLOAD], "prod")
+    needs = required_instances([WORKLOAD], "prod")
     across = {"Number of instances across all processing jobs": 1.0, "Number of instances across active endpoints": 2.0}
     fine = {need.quota: 20.0 for need in needs} | {"Concurrent executions": 1000.0}
     checks = {check.name: check for check in check_quotas(ServiceQuotas(fine, across), needs)}

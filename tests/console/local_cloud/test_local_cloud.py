@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from console.local_cloud.local_cloud import Desk, find_desk
+from console.local_cloud.local_cloud import LocalCloud, find_cloud
 from console.local_cloud.processes import Processes
-from millrace.errors import DeskError
+from millrace.errors import LocalCloudError
 
 
 @pytest.fixture
@@ -21,19 +21,19 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     processes.stop()
 
 
-def find(processes: Processes, program: str) -> Desk:
+def find(processes: Processes, program: str) -> LocalCloud:
     cloud = processes.start("local cloud", ["-c", program], log="cloud.log", program=[sys.executable])
-    return find_desk(cloud)
+    return find_cloud(cloud)
 
 
 def test_the_address_is_found_among_other_lines(processes: Processes, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hush")
     announced = json.dumps({"endpoint_url": "http://localhost:1", "secret_file": str(tmp_path / "secret")})
     line = f"""print("a warning"); print({announced!r}, flush=True)"""
-    expected = Desk(endpoint_url="http://localhost:1", secret="hush")
+    expected = LocalCloud(endpoint_url="http://localhost:1", secret="hush")
     assert find(processes, f"{line}; import time; time.sleep(60)") == expected
 
 
 def test_a_cloud_that_ends_without_an_address_is_told(processes: Processes) -> None:
-    with pytest.raises(DeskError, match=r"local cloud: expected its address, got nothing; see .*cloud\.log"):
+    with pytest.raises(LocalCloudError, match=r"local cloud: expected its address, got nothing; see .*cloud\.log"):
         find(processes, "raise SystemExit('no port')")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from console.local_cloud.processes import Processes, undisturbed
-from millrace.errors import DeskError
+from millrace.errors import LocalCloudError
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -94,7 +94,7 @@ def test_a_failure_is_told_with_the_end_of_its_log(processes: Processes) -> None
     words = ["-c", "import sys; print('before'); sys.exit('the reason')"]
     process = processes.start("synthesis", words, log="synth.log", program=[sys.executable])
     with pytest.raises(
-        DeskError, match=r"(?s)synthesis: expected exit status 0, got 1; see .*synth\.log\n.*the reason"
+        LocalCloudError, match=r"(?s)synthesis: expected exit status 0, got 1; see .*synth\.log\n.*the reason"
     ):
         process.succeed()
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.new.proposal import Asked, Proposal, propose
+from console.new.proposal import Choices, Proposal, propose
 from console.new.source import read_source
 
 SAMPLE = Path(__file__).resolve().parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
@@ -56,7 +56,7 @@ def as_csv(tmp_path: Path) -> Callable[..., Path]:
 def proposed(path: Path, *, columns: Sequence[str] = (), **words: Any) -> Proposal:
     """The label is said, as `weekend` has two values too."""
     return propose(
-        read_source(path, columns=columns), Asked(**{"name": "market", "label": "Trend", **words}), today=TODAY
+        read_source(path, columns=columns), Choices(**{"name": "market", "label": "Trend", **words}), today=TODAY
     )
 
 

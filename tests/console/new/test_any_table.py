@@ -13,12 +13,13 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
-from console.new.proposal import Asked, propose
+from console.new.proposal import Choices, propose
 from console.new.source import read_source
 from console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.errors import ConfigurationError
-from millrace.workload.declaration import load_workload
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
 from tests.console.new.conftest import TODAY, written
 
 ROWS = 240
@@ -94,7 +95,7 @@ def test_so_does_what_is_left_of_it_in_csv(table: pa.Table, tmp_path_factory: py
 
 
 def _check(path: Path, folder: Path) -> None:
-    asked = Asked(name="any_table", label="Label", event_time="Moment", key=("Moment",))
+    asked = Choices(name="any_table", label="Label", event_time="Moment", key=("Moment",))
     try:
         found = propose(read_source(path), asked, today=TODAY)
     except ConfigurationError as error:
@@ -106,7 +107,7 @@ def _check(path: Path, folder: Path) -> None:
     assert found.accepted.num_rows + len(found.refused) == ROWS
     assert {row.reason for row in found.refused} <= {"not_finite"}
     here = write(found, path, folder, folder / "drops", pieces=3, force=False)
-    contract = check_contract(here.folder, load_workload(here.folder))
+    contract = check_fit(load_workload(here.folder), check_contract(here.folder))
     assert contract.rows == found.contract
     _accepted_as_drops(here.drops, found.accepted.num_rows, contract.rows)
 
@@ -132,11 +133,11 @@ def test_a_contract_that_is_too_narrow_is_noticed(tmp_path: Path) -> None:
     table = table.append_column("Moment", pa.array([first + dt.timedelta(hours=2 * at) for at in range(ROWS)]))
     table = table.append_column("Label", pa.array([at % 2 for at in range(ROWS)]))
     path = written(tmp_path / "any.parquet", table)
-    found = propose(read_source(path), Asked(name="any_table", label="Label", key=("Number",)), today=TODAY)
+    found = propose(read_source(path), Choices(name="any_table", label="Label", key=("Number",)), today=TODAY)
     here = write(found, path, tmp_path, tmp_path / "drops", pieces=3, force=False)
     text = (here.folder / "contract.yaml").read_text()
     assert "maximum: 10.0" in text
     (here.folder / "contract.yaml").write_text(text.replace("maximum: 10.0", "maximum: 5.0"))
-    contract = check_contract(here.folder, load_workload(here.folder))
+    contract = check_fit(load_workload(here.folder), check_contract(here.folder))
     with pytest.raises(AssertionError):
         _accepted_as_drops(here.drops, ROWS, contract.rows)

@@ -15,7 +15,8 @@ from console.new.writing import as_it_is, cut, write
 from millrace.contract.odcs import check_contract
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop
-from millrace.workload.declaration import load_workload
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
 from tests.console.new.conftest import Row, proposed
 
 Writer = Callable[..., Path]
@@ -25,8 +26,8 @@ def test_the_workload_is_one_that_synthesis_takes(market: list[Row], as_csv: Wri
     path = as_csv(market)
     here = write(proposed(path), path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
     workload = load_workload(here.folder)
-    contract = check_contract(here.folder, workload)
-    assert workload.prediction.features == ("Day.of week", "weekend", "price", "demand")
+    contract = check_fit(workload, check_contract(here.folder))
+    assert workload.prediction.feature_columns == ("Day.of week", "weekend", "price", "demand")
     assert workload.prediction.positive == "up"
     assert workload.training.first_rows == len(market)
     assert contract.labels.names == ("Half hour", "Trend", "prediction_id")
@@ -87,7 +88,7 @@ def test_the_file_itself_is_judged_as_a_drop(market: list[Row], as_csv: Writer, 
 def test_as_it_is_sees_a_row_that_breaks_a_rule(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
     path = as_csv(market)
     here = write(proposed(path), path, tmp_path, tmp_path / "drops", pieces=0, force=False)
-    contract = check_contract(here.folder, load_workload(here.folder))
+    contract = check_fit(load_workload(here.folder), check_contract(here.folder))
     worse = as_csv([*market, market[0] | {"Half hour": "1997-01-01", "demand": "999999"}], name="worse.csv")
     assert as_it_is(
         worse, contract

@@ -4,11 +4,11 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from console.pages.page import page
+from console.queries.report import WorkloadReport
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 COUNTED = """<script>
@@ -52,16 +52,16 @@ def opened(html: str, folder: Path) -> tuple[str, list[str]]:
     return ran.stdout, [line for line in ran.stderr.splitlines() if "CONSOLE" in line]
 
 
-def test_the_page_opens_without_a_network(story: Any, tmp_path: Path) -> None:
-    dom, complaints = opened(page(story), tmp_path)
+def test_the_page_opens_without_a_network(report: WorkloadReport, tmp_path: Path) -> None:
+    dom, complaints = opened(page(report), tmp_path)
     assert complaints == []
     assert "<title>0 asked for</title>" in dom
-    assert dom.count("<section") == 8
-    assert dom.count("<svg") == page(story).count("<svg")
+    assert dom.count("<section") == 7
+    assert dom.count("<svg") == page(report).count("<svg")
 
 
-def test_a_page_that_asks_and_complains_is_seen(story: Any, tmp_path: Path) -> None:
-    bad = page(story).replace("</main>", '<img src="http://example.org/x.png"></main><script>notThere()</script>')
+def test_a_page_that_asks_and_complains_is_seen(report: WorkloadReport, tmp_path: Path) -> None:
+    bad = page(report).replace("</main>", '<img src="http://example.org/x.png"></main><script>notThere()</script>')
     dom, complaints = opened(bad, tmp_path)
     assert any("notThere is not defined" in line for line in complaints)
     assert "<title>1 asked for</title>" in dom

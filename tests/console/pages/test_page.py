@@ -1,14 +1,16 @@
-"""The page is whole, says what the story says, escapes what it is given and asks nothing of the network."""
+"""The page is whole, shows what the report holds, escapes it and loads nothing from the network."""
 
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
 
 from console.pages.page import page
-from console.pages.story import Story, Window
+from console.queries.monitoring import MonitoredWindow
+from console.queries.report import WorkloadReport
+from millrace.evaluation.report import ErrorMeaning
+from millrace.messages.train import GateVerdict
 
 VOID = {"meta", "link"}
 
@@ -37,26 +39,51 @@ class Outline(HTMLParser):
         self.found.setdefault(self.open[-1] if self.open else "", []).append(data)
 
 
-def test_every_part_is_there_and_every_tag_is_closed(story: Any) -> None:
-    assert Outline(page(story)).ids == [
-        "watched",
-        "happened",
-        "arrived",
-        "trained",
-        "judged",
-        "traced",
-        "ran",
-        "paid",
-    ]
+PARTS = ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost"]
 
 
-def test_a_part_without_content_is_left_out(story: Any) -> None:
-    bare = Story(workload="x", question="?", summary="", made_at=story.made_at, stage="local")
-    assert Outline(page(bare)).ids == []
+@pytest.fixture(scope="session")
+def bare(report: WorkloadReport) -> WorkloadReport:
+    """A workload that was deployed and nothing else."""
+    return replace(
+        report,
+        runs=(),
+        models=(),
+        monitor_runs=(),
+        windows=(),
+        champions=(),
+        alarms=(),
+        quarantined={},
+        drops=(),
+        lineage=(),
+        usage=(),
+    )
 
 
-def test_asks_nothing_of_the_network(story: Any) -> None:
-    html = page(story)
+def test_every_part_is_there_and_every_tag_is_closed(report: WorkloadReport) -> None:
+    assert Outline(page(report)).ids == PARTS
+
+
+def test_a_part_without_content_is_left_out(bare: WorkloadReport) -> None:
+    outline = Outline(page(bare))
+    assert outline.ids == []
+    assert "No model has been trained yet." in outline.found["p"]
+
+
+def test_a_version_alone_is_shown(report: WorkloadReport, bare: WorkloadReport) -> None:
+    """Also one that was registered by hand: no run, no gates, no evaluation, no curve."""
+    alone = replace(bare, models=report.models[1:2])
+    assert Outline(page(alone)).ids == ["models"]
+    known = report.models[1].version
+    by_hand = replace(known, run="", snapshot_id="", rows=None, trained_at=None, reason="", live_at=None, gates=())
+    bare_model = replace(report.models[1], version=by_hand, evaluation=None, epochs=())
+    html = page(replace(bare, models=(bare_model,)))
+    assert "registered by hand" in html
+    assert "<svg" not in html
+
+
+def test_asks_nothing_of_the_network(report: WorkloadReport) -> None:
+    html = page(report)
     assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:,)[^\"')\s>]+", html) == []
     assert not re.search(r"<script|@import|http-equiv|https?://", html)
 
@@ -64,55 +91,97 @@ def test_asks_nothing_of_the_network(story: Any) -> None:
 @pytest.mark.parametrize(
     "calling", ['<img src="http://x.y/z">', "<a href=https://x.y>", "p{background:url(http://x.y)}"]
 )
-def test_something_that_asks_the_network_is_seen(story: Any, calling: str) -> None:
-    html = page(story).replace("</style>", f"{calling}</style>")
+def test_something_that_asks_the_network_is_seen(report: WorkloadReport, calling: str) -> None:
+    html = page(report).replace("</style>", f"{calling}</style>")
     assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:,)[^\"')\s>]+", html)
 
 
-def test_what_it_is_given_is_escaped(story: Any) -> None:
-    html = page(replace(story, question="<script>alert(1)</script>", notes=('"&<b>',)))
+def test_what_it_is_given_is_escaped(report: WorkloadReport) -> None:
+    html = page(replace(report, question="<script>alert(1)</script>"), extra_notes=['"&<b>'])
     assert "<script" not in html
     assert "&lt;script&gt;" in html
-    assert "&quot;&amp;&lt;b&gt;" in html
+    assert "&#34;&amp;&lt;b&gt;" in html
 
 
-def test_rows_are_counted_and_none_is_lost(story: Any) -> None:
-    text = " ".join(Outline(page(story)).found["p"])
-    assert "13,344 rows came in 10 drops; 13,295 were accepted and 49 quarantined" in text
+def test_the_bar_of_a_drop_has_its_rows(report: WorkloadReport) -> None:
+    tips = Outline(page(report)).found["title"]
+    assert "1488 accepted, 48 quarantined" in tips
+    rejected = replace(report.drops[0], accepted=0, quarantined=0, rejected="not_a_table")
+    assert "rejected: not_a_table" in page(replace(report, drops=(rejected,)))
 
 
-def test_each_window_has_its_figures_under_the_pointer(story: Any) -> None:
-    tips = Outline(page(story)).found["title"]
-    assert sum("× bound" in tip for tip in tips) == 25 + 24 + 22
-    assert any("vicprice" in tip and "31.20 × bound" in tip for tip in tips)
+def test_each_window_has_its_figures_under_the_pointer(report: WorkloadReport) -> None:
+    tips = Outline(page(report)).found["title"]
+    figures = [value for window in report.windows for value in (window.drift, window.error, window.error_in_a_row)]
+    assert sum("× bound" in tip for tip in tips) == sum(value is not None for value in figures) > 20
+    assert any("vicprice" in tip and "224.00 × bound" in tip for tip in tips)
 
 
-def test_an_alarming_window_differs_by_shape_not_only_by_colour(story: Any) -> None:
-    over = sum(window.drift > 1 for window in story.windows)
-    over += sum((window.error_in_a_row or 0) > 1 for window in story.windows)
-    assert page(story).count('class="mark over"') == over
-    assert re.search(r'<path d="[^"]+" class="mark over"', page(story))
+def test_an_alarming_window_differs_by_shape_not_only_by_colour(report: WorkloadReport) -> None:
+    over = sum((window.drift or 0) > 1 for window in report.windows)
+    over += sum((window.error_in_a_row or 0) > 1 for window in report.windows)
+    assert page(report).count('class="mark over"') == over > 0
+    assert re.search(r'<path d="[^"]+" class="mark over"', page(report))
 
 
-def test_costs_add_up(story: Any) -> None:
-    assert sum(cost.usd for cost in story.costs) == pytest.approx(1.4016)
-    assert '<td class="number strong">1.40</td>' in page(story)
+def test_costs_add_up(report: WorkloadReport) -> None:
+    total = sum(line.usd for line in report.usage)
+    assert f'<td class="number strong">{total:.2f}</td>' in page(report)
 
 
-def test_a_cause_is_told_where_there_is_one(story: Any) -> None:
-    html = page(story)
-    assert html.count("because of") == 1
-    assert "because of alarm: input drift" in html
+def test_a_gate_without_a_number_and_an_unknown_gate_say_their_sentence(report: WorkloadReport) -> None:
+    model = report.models[0]
+    gates = (
+        GateVerdict(name="baseline", passed=False, measured=None, bound=0.6, sentence="accuracy nan"),
+        GateVerdict(name="fairness", passed=True, measured=1.0, bound=2.0, sentence="fair enough"),
+    )
+    cells = Outline(page(replace(report, models=(replace(model, version=replace(model.version, gates=gates)),)))).found
+    assert {"accuracy nan", "fair enough"} <= set(cells["td"])
 
 
-def test_no_line_is_drawn_over_windows_that_are_not_known(story: Any) -> None:
-    def lines(windows: tuple[Window, ...]) -> int:
-        return page(replace(story, windows=windows)).count('class="trace"')
+def test_the_figures_of_any_task_are_shown(report: WorkloadReport) -> None:
+    model = report.models[1]
+    assert model.evaluation is not None
+    shown = page(replace(report, models=(model,)))
+    assert (
+        "76.2% right, the naive rule 62.3% right; log loss 0.478; AUC 0.895; expected calibration error 0.104." in shown
+    )
+    amounts = model.evaluation.model_copy(
+        update={
+            "error": ErrorMeaning(name="mean absolute error", is_share=False),
+            "metrics": {"error": 2.5, "mae": 2.5, "rmse": 3.25, "r2": None},
+            "naive": model.evaluation.naive.model_copy(update={"metrics": {}}),
+            "champion": None,
+            "reliability": (),
+        }
+    )
+    shown = page(replace(report, models=(replace(model, evaluation=amounts),)))
+    assert "mean absolute error 2.5, the naive rule mean absolute error unknown; RMSE 3.250." in shown
+    assert 'class="reliability"' not in shown
 
-    gap = tuple(replace(each, drift=None) if number == 5 else each for number, each in enumerate(story.windows))
-    assert (lines(story.windows), lines(gap)) == (2, 3)
+
+def test_links_of_one_kind_are_one_card_and_a_broken_one_has_its_own(report: WorkloadReport) -> None:
+    assert page(report).count("<strong>drop</strong>") == 1
+    drops = [link for link in report.lineage if link.what == "drop"]
+    broken = replace(drops[1], state="broken", detail="there is no such object")
+    html = page(replace(report, lineage=(drops[0], broken, drops[2])))
+    assert html.count("<strong>drop</strong>") == 3
+    assert "✗ broken" in html
 
 
-def test_windows_of_which_nothing_is_known_are_no_error(story: Any) -> None:
-    bare = tuple(replace(each, drift=None, error=None, error_in_a_row=None) for each in story.windows)
-    assert "mark over" not in page(replace(story, windows=bare, reigns=(), alarms=()))
+def test_the_machines_have_their_failures(report: WorkloadReport) -> None:
+    failed = replace(report.of("train")[0], status="FAILED")
+    assert '<td class="number bad">1</td>' in page(replace(report, runs=(failed,)))
+
+
+def test_no_line_is_drawn_over_windows_that_are_not_known(report: WorkloadReport) -> None:
+    def lines(windows: tuple[MonitoredWindow, ...]) -> int:
+        return page(replace(report, windows=windows)).count('class="trace"')
+
+    gap = tuple(replace(each, drift=None) if number == 4 else each for number, each in enumerate(report.windows))
+    assert lines(gap) == lines(report.windows) + 1
+
+
+def test_windows_of_which_nothing_is_known_are_no_error(report: WorkloadReport) -> None:
+    bare = tuple(replace(each, drift=None, error=None, error_in_a_row=None) for each in report.windows)
+    assert "mark over" not in page(replace(report, windows=bare, champions=(), alarms=()))

@@ -1,14 +1,11 @@
 """The small pictures: marks stand where their figures say."""
 
 import re
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from console.pages.lanes import LEAST, LEFT, RIGHT, WIDTH, lanes
 from console.pages.reliability import reliability
-from console.pages.story import Bin, Mark, Span
+from millrace.evaluation.metrics import ReliabilityBin
 
 
 def circles(svg: str) -> list[tuple[float, float, float]]:
@@ -17,7 +14,7 @@ def circles(svg: str) -> list[tuple[float, float, float]]:
 
 
 def test_what_is_right_as_often_as_it_says_lies_on_the_diagonal() -> None:
-    svg = reliability([Bin(confidence=share, accuracy=share, rows=10) for share in (0.5, 0.75, 1.0)])
+    svg = reliability([ReliabilityBin(confidence=share, accuracy=share, rows=10) for share in (0.5, 0.75, 1.0)])
     (x0, y0, _), (x1, y1, _), (x2, y2, _) = circles(svg)
     assert (y1 - y0) / (x1 - x0) == pytest.approx((y2 - y1) / (x2 - x1), rel=0.02)
     assert y0 > y1 > y2
@@ -25,45 +22,35 @@ def test_what_is_right_as_often_as_it_says_lies_on_the_diagonal() -> None:
 
 def test_what_is_less_often_right_lies_lower_and_fuller_bins_are_larger() -> None:
     (_, high, _), (_, low, large) = circles(
-        reliability([Bin(confidence=0.9, accuracy=0.9, rows=10), Bin(confidence=0.9, accuracy=0.6, rows=90)])
+        reliability(
+            [
+                ReliabilityBin(confidence=0.9, accuracy=0.9, rows=10),
+                ReliabilityBin(confidence=0.9, accuracy=0.6, rows=90),
+            ]
+        )
     )
     (_, _, small), *_ = circles(
-        reliability([Bin(confidence=0.9, accuracy=0.9, rows=10), Bin(confidence=0.9, accuracy=0.6, rows=90)])
+        reliability(
+            [
+                ReliabilityBin(confidence=0.9, accuracy=0.9, rows=10),
+                ReliabilityBin(confidence=0.9, accuracy=0.6, rows=90),
+            ]
+        )
     )
     assert low > high
     assert large > small
 
 
 def test_accuracy_below_one_half_stays_inside() -> None:
-    svg = reliability([Bin(confidence=0.6, accuracy=0.2, rows=5), Bin(confidence=0.9, accuracy=0.8, rows=5)])
+    svg = reliability(
+        [ReliabilityBin(confidence=0.6, accuracy=0.2, rows=5), ReliabilityBin(confidence=0.9, accuracy=0.8, rows=5)]
+    )
     assert all(0 <= y <= 200 for _, y, _ in circles(svg))
     assert reliability([]) == ""
 
 
-def bars(svg: str) -> list[tuple[float, float, str]]:
-    found = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="[\d.]+" rx="2" class="span (\w+)"', svg)
-    return [(float(x), float(width), tone) for x, width, tone in found]
-
-
-def test_each_span_stands_at_its_second_and_a_moment_is_seen_too(story: Any) -> None:
-    found = bars(lanes(story.spans, story.marks))
-    assert len(found) == len(story.spans)
-    length = max(span.start_s + span.seconds for span in story.spans)
-    for (x, width, tone), span in zip(found, story.spans, strict=True):
-        assert x == pytest.approx(LEFT + span.start_s / length * (WIDTH - RIGHT - LEFT), abs=0.06)
-        assert width >= LEAST
-        assert tone == span.tone
-
-
-def test_months_that_would_stand_on_each_other_have_one_name(story: Any) -> None:
-    svg = lanes(story.spans, story.marks)
-    assert ">Jan<" in svg
-    assert ">Feb<" not in svg
-    assert ">Jun<" in svg
-    assert svg.count('class="month"') == 3
-
-
-def test_an_unknown_lane_has_its_row(story: Any) -> None:
-    odd: Span = replace(story.spans[0], lane="canary")
-    assert ">canary<" in lanes([*story.spans, odd], [Mark(name="Jan", at_s=0)])
-    assert lanes([], []) == ""
+def test_answers_of_several_classes_may_be_less_sure_than_one_half() -> None:
+    svg = reliability([ReliabilityBin(confidence=share, accuracy=share, rows=5) for share in (0.2, 0.4, 0.8)])
+    (x0, y0, _), (x1, y1, _), (x2, y2, _) = circles(svg)
+    assert (y1 - y0) / (x1 - x0) == pytest.approx((y2 - y1) / (x2 - x1), rel=0.02)
+    assert ">0%<" in svg

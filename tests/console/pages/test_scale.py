@@ -3,8 +3,9 @@
 from datetime import date
 
 import pytest
+from markupsafe import Markup
 
-from console.pages.markup import Markup, element
+from console.pages.markup import element
 from console.pages.scale import Scale, months, short
 
 
@@ -39,4 +40,4 @@ def test_numbers_as_a_person_writes_them(value: float, said: str) -> None:
 
 
 def test_only_markup_made_here_stays_markup() -> None:
-    assert element("p", Markup("<b>"), "<i>", None, title='"') == '<p title="&quot;"><b>&lt;i&gt;</p>'
+    assert element("p", Markup("<b>"), "<i>", None, title='"') == '<p title="&#34;"><b>&lt;i&gt;</p>'

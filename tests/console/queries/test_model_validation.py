@@ -28,24 +28,29 @@ from console.queries.model_validation import (
     validate,
     validate_archive,
 )
-from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, Input, digest
+from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, digest
 from millrace.contract.load import load_contract
-from millrace.errors import PlaceError
+from millrace.errors import EnvironmentNotFoundError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
+from millrace.features.number import Number
 from millrace.messages.train import GateVerdict
-from millrace.workload.declaration import load_workload
+from millrace.tasks.binary import Binary
+from millrace.workload.load import load_workload
 from tests.archives import write_archive
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 WORKLOAD, CONTRACT = load_workload(ELECTRICITY), load_contract(ELECTRICITY)
-FEATURES = WORKLOAD.prediction.features
+FEATURES = WORKLOAD.prediction.feature_columns
 RUN = "7c1b2f0e-first"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/3"
 REPORT = {
     "rows": {"test": 1344},
     "split": {"from": "1996-12-04", "to": "1997-01-01"},
-    "metrics": {"accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03, "baseline_accuracy": 0.6},
+    "task": "binary",
+    "error": {"name": "share of wrong answers", "is_share": True},
+    "metrics": {"error": 0.25, "accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03},
+    "naive": {"rule": "seasonal_naive", "rows": 1344, "metrics": {"error": 0.4, "accuracy": 0.6}},
     "finite_weights": True,
     "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
     "size_mb": 0.05,
@@ -63,6 +68,7 @@ class Parts:
     onnx: bytes
     contract: str = CONTRACT.digest
     features: tuple[str, ...] = FEATURES
+    label: str = WORKLOAD.prediction.label
     report: Mapping[str, Any]
     judged: tuple[str, ...] = ("finite_weights", "calibration", "latency", "size", "baseline")
     """Gates with a passed verdict in the audit."""
@@ -78,16 +84,12 @@ class Parts:
 def graph(weights: np.ndarray, *, operator: str = "MatMul", domain: str = "") -> bytes:
     """The probability of a row: the sigmoid of its product with the weights."""
     nodes = [
-        helper.make_node(operator, ["features", "w"], ["product"], domain=domain),
-        helper.make_node("Sigmoid", ["product"], ["column"]),
-        helper.make_node("Squeeze", ["column", "one"], ["probability"]),
+        helper.make_node(operator, ["numbers", "w"], ["product"], domain=domain),
+        helper.make_node("Sigmoid", ["product"], ["output"]),
     ]
-    inputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["rows", len(weights)])]
-    outputs = [helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"])]
-    constants = [
-        numpy_helper.from_array(weights.reshape(-1, 1), "w"),
-        numpy_helper.from_array(np.array([1], dtype=np.int64), "one"),
-    ]
+    inputs = [helper.make_tensor_value_info("numbers", TensorProto.FLOAT, ["rows", len(weights)])]
+    outputs = [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["rows", 1])]
+    constants = [numpy_helper.from_array(weights.reshape(-1, 1), "w")]
     made = helper.make_graph(nodes, "graph", inputs, outputs, constants)
     opsets = [helper.make_opsetid("", 21), *([helper.make_opsetid(domain, 1)] if domain else [])]
     return helper.make_model(made, opset_imports=opsets, ir_version=10).SerializeToString()
@@ -134,23 +136,26 @@ def described(parts: Parts, digests: Digests) -> Description:
     return Description(
         family="feedforward",
         parameters={},
-        features=parts.features,
-        label=WORKLOAD.prediction.label,
-        kind="binary",
-        threshold=0.5,
+        features=tuple(Number(name=name) for name in parts.features),
+        task=Binary(),
+        label=parts.label,
         temperature=1.0,
         digests=digests,
         torch="2.13.0",
-        input=Input(name="features", dtype="float32", shape=(None, len(parts.features))),
         walk_forward=(),
     )
 
 
 def sample(off: float) -> bytes:
-    rows = [{name: round(0.1 * (n + 1), 3) for n, name in enumerate(FEATURES)} for _ in range(3)]
-    product = float(sum(row * weight for row, weight in zip(rows[0].values(), WEIGHTS, strict=True)))
-    probability = float(1 / (1 + np.exp(-product)) + off)
-    return json.dumps({"rows": rows, "probabilities": [probability] * len(rows)}).encode()
+    cells = [0.0 if name == "day_of_week" else round(0.1 * (n + 1), 3) for n, name in enumerate(FEATURES)]
+    rows = [{**dict(zip(FEATURES, cells, strict=True)), "day_of_week": n} for n in range(3)]
+    products = [float(np.array(list(row.values()), np.float32) @ WEIGHTS) for row in rows]
+    probabilities = [1 / (1 + np.exp(-product)) for product in products]
+    answers = [
+        {"value": int(p >= 0.5), "probability": float(p + off), "confidence": float(max(p, 1 - p))}
+        for p in probabilities
+    ]
+    return json.dumps({"rows": rows, "answers": answers}).encode()
 
 
 def add(archive: Path, members: Mapping[str, bytes]) -> None:
@@ -209,6 +214,11 @@ FAULTS: dict[str, tuple[Parts, str, str]] = {
     ),
     "another contract": (replace(FINE, contract="c" * 64), "contract", "as contract.yaml is now, got cccc"),
     "other features": (replace(FINE, features=FEATURES[::-1]), "contract", "features: expected"),
+    "another label": (
+        replace(FINE, label="price"),
+        "contract",
+        "label: expected binary class, as declared, got binary price",
+    ),
     "an altered archive": (
         replace(FINE, metadata={"artefact_digest": "0" * 64}),
         "chain of digests",
@@ -236,7 +246,7 @@ FAULTS: dict[str, tuple[Parts, str, str]] = {
         r"missing \['baseline'\]",
     ),
     "other answers": (replace(FINE, answers=0.01), "answers", "largest difference 1.00e-02"),
-    "answers that are no numbers": (replace(FINE, answers=float("nan")), "answers", "largest difference nan"),
+    "answers that are no numbers": (replace(FINE, answers=float("nan")), "answers", "largest difference inf"),
     "no card": (replace(FINE, description=""), "card", "a description that names its run"),
 }
 
@@ -264,7 +274,7 @@ def test_a_bare_archive_is_looked_at_for_itself(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
-    with pytest.raises(PlaceError, match=r"expected a file model\.tar\.gz, there is none"):
+    with pytest.raises(EnvironmentNotFoundError, match=r"expected a file model\.tar\.gz, there is none"):
         validate_archive(tmp_path / "model.tar.gz", "electricity")
 
 

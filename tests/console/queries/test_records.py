@@ -19,23 +19,23 @@ from moto import mock_aws
 
 from console.actions.rollback import roll_back
 from console.demo.run import NAMES
-from console.environment import Place
+from console.environment import Environment
 from console.queries.cost import find_cost
 from console.queries.decisions import find_days, find_decision
 from console.queries.lineage import trace
 from console.queries.quarantine import find_rows, read_file
-from console.queries.run_title import about
+from console.queries.run_title import run_title
 from console.queries.versions import find_versions, registry_of, state_of, status_of
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
-from millrace.decisions.record import Decision, Output, object_key, to_line
-from millrace.errors import ConflictError, PlaceError
+from millrace.decisions.record import Decision, object_key, to_line
+from millrace.errors import ConflictError, EnvironmentNotFoundError
 from millrace.release.registry import Candidate, Package
 from millrace.state.table import Pointers, Version
 from millrace.timestamps import moment
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 CANDIDATE = Candidate(
     run="run-1",
@@ -53,7 +53,7 @@ DECISION = Decision(
     event_time=datetime(1997, 5, 1, 6, tzinfo=UTC),
     key={"timestamp": "1997-05-01T06:00:00"},
     input='{"nswprice":0.05}',
-    output=Output(value=1, probability=0.75, confidence=0.75),
+    output={"value": 1, "probability": 0.75, "confidence": 0.75},
     model_version="1",
     phase="live",
     fallback=False,
@@ -63,29 +63,33 @@ DECISION = Decision(
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
     with mock_aws():
-        place = Place(platform=NAMES.platform, client=lambda name: boto3.client(name, region_name="eu-west-1"))
-        place.client("s3").create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        environment = Environment(
+            platform=NAMES.platform, client=lambda name: boto3.client(name, region_name="eu-west-1")
+        )
+        environment.client("s3").create_bucket(
+            Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
         for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
-            place.client("dynamodb").create_table(
+            environment.client("dynamodb").create_table(
                 TableName=table,
                 KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
                 AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
                 BillingMode="PAY_PER_REQUEST",
             )
-        place.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-        yield place
+        environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+        yield environment
 
 
-def put(place: Place, key: str, lines: list[str]) -> None:
-    place.client("s3").put_object(Bucket=LAKE, Key=key, Body="\n".join(lines).encode())
+def put(environment: Environment, key: str, lines: list[str]) -> None:
+    environment.client("s3").put_object(Bucket=LAKE, Key=key, Body="\n".join(lines).encode())
 
 
-def in_order(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """The place, whose S3 says that the keys were written in the order z, a."""
+def in_order(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    """The environment, whose S3 says that the keys were written in the order z, a."""
 
     class Listed:
         def __init__(self, client: Any) -> None:
@@ -104,34 +108,36 @@ def in_order(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
 
             return SimpleNamespace(paginate=paginate)
 
-    client = place.client
-    return replace(place, client=lambda name: Listed(client(name)) if name == "s3" else client(name))
+    client = environment.client
+    return replace(environment, client=lambda name: Listed(client(name)) if name == "s3" else client(name))
 
 
-def test_of_lines_with_one_id_the_one_written_last_wins(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_lines_with_one_id_the_one_written_last_wins(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the time of its object, not by the object's name; a line twice is one decision."""
     prefix = object_key("electricity", DAY, ["m"]).rpartition("/")[0]
-    put(place, f"{prefix}/z.jsonl", [to_line(DECISION), to_line(replace(DECISION, id="call-1"))])
-    put(place, f"{prefix}/a.jsonl", [to_line(replace(DECISION, latency_ms=7.0)), "no decision"])
-    place = in_order(place, monkeypatch)
-    (day,) = find_days(place, NAMES)
+    put(environment, f"{prefix}/z.jsonl", [to_line(DECISION), to_line(replace(DECISION, id="call-1"))])
+    put(environment, f"{prefix}/a.jsonl", [to_line(replace(DECISION, latency_ms=7.0)), "no decision"])
+    environment = in_order(environment, monkeypatch)
+    (day,) = find_days(environment, NAMES)
     assert (day.day, day.unreadable) == (DAY, 1)
     assert {one.id: one.latency_ms for one in day.decisions} == {"call-0": 7.0, "call-1": DECISION.latency_ms}
-    kept = find_decision(place, NAMES, "call-0")
+    kept = find_decision(environment, NAMES, "call-0")
     assert kept is not None
     assert (kept.decision.latency_ms, kept.uri) == (7.0, f"s3://{LAKE}/{prefix}/a.jsonl")
 
 
-def test_days_are_asked_from_the_newest_and_both_ends_count(place: Place) -> None:
+def test_days_are_asked_from_the_newest_and_both_ends_count(environment: Environment) -> None:
     for number in (1, 2, 3, 4):
         day = DAY.replace(day=number)
         decision = replace(DECISION, id=f"of-{number}", event_time=DECISION.event_time.replace(day=number))
-        put(place, object_key("electricity", day, [str(number)]), [to_line(decision)])
-    found = [day.day.day for day in find_days(place, NAMES, first=DAY.replace(day=2), last=DAY.replace(day=3))]
+        put(environment, object_key("electricity", day, [str(number)]), [to_line(decision)])
+    found = [day.day.day for day in find_days(environment, NAMES, first=DAY.replace(day=2), last=DAY.replace(day=3))]
     assert found == [3, 2]
-    assert find_decision(place, NAMES, "of-4", last=DAY.replace(day=3)) is None
-    assert find_decision(place, NAMES, "of-4") is not None
-    assert find_decision(place, NAMES, "of-") is None
+    assert find_decision(environment, NAMES, "of-4", last=DAY.replace(day=3)) is None
+    assert find_decision(environment, NAMES, "of-4") is not None
+    assert find_decision(environment, NAMES, "of-") is None
 
 
 @pytest.mark.parametrize(
@@ -142,12 +148,12 @@ def test_days_are_asked_from_the_newest_and_both_ends_count(place: Place) -> Non
         ("call-0", ["model version: "]),
     ],
 )
-def test_a_chain_that_ends_early_says_where(place: Place, wanted: str, told: list[str]) -> None:
+def test_a_chain_that_ends_early_says_where(environment: Environment, wanted: str, told: list[str]) -> None:
     """No such decision; one that no model made; one of a version that the registry does not have."""
-    nobody = Output(value=None, probability=None, confidence=None)
+    nobody = {"value": None, "probability": None, "confidence": None}
     fallback = replace(DECISION, id="fallback-0", output=nobody, model_version=None, fallback=True)
-    put(place, object_key("electricity", DAY, ["m"]), [to_line(DECISION), to_line(fallback)])
-    links = list(trace(place, NAMES, wanted))
+    put(environment, object_key("electricity", DAY, ["m"]), [to_line(DECISION), to_line(fallback)])
+    links = list(trace(environment, NAMES, wanted))
     broken = [f"{link.what}: {link.detail}" for link in links if link.state == "broken"]
     assert len(broken) == len(told) == 1
     assert broken[0].startswith(told[0])
@@ -192,7 +198,7 @@ def test_a_violation_is_read_as_it_was_written(
     assert fields == [(one.reason, one.column, one.expected, one.got) for one in violations]
 
 
-def test_refused_rows_are_filtered_by_drop_and_reason(place: Place, tmp_path: Path) -> None:
+def test_refused_rows_are_filtered_by_drop_and_reason(environment: Environment, tmp_path: Path) -> None:
     as_of = moment("1997-05-02T00:00:00Z")
     for run, name in (("run-1", "week.csv"), ("run-2", "my-week.csv")):
         rows = [
@@ -202,18 +208,18 @@ def test_refused_rows_are_filtered_by_drop_and_reason(place: Place, tmp_path: Pa
         source = f"s3://landing/electricity/scoring/{name}?versionId=v1"
         key = quarantine_key("electricity", "scoring", as_of=as_of, run=run, part="refused")
         content = quarantined(tmp_path, rows, source=source)
-        place.client("s3").put_object(Bucket=LAKE, Key=key, Body=content)
-    assert [row.line for row in find_rows(place, NAMES)] == [2, 9, 2, 9]
+        environment.client("s3").put_object(Bucket=LAKE, Key=key, Body=content)
+    assert [row.line for row in find_rows(environment, NAMES)] == [2, 9, 2, 9]
     for drop in (
         "week.csv",
         "scoring/week.csv",
         "electricity/scoring/week.csv",
         "landing/electricity/scoring/week.csv",
     ):
-        assert [row.source for row in find_rows(place, NAMES, drop=drop, reason="range")] == [
+        assert [row.source for row in find_rows(environment, NAMES, drop=drop, reason="range")] == [
             "s3://landing/electricity/scoring/week.csv?versionId=v1"
         ]
-    assert list(find_rows(place, NAMES, drop="eek.csv")) == []
+    assert list(find_rows(environment, NAMES, drop="eek.csv")) == []
 
 
 def version(number: int, arn: str) -> Version:
@@ -243,44 +249,44 @@ def test_where_a_version_stands() -> None:
     assert found == ["registered", "live", "previous", "retired"]
 
 
-def test_a_version_registered_by_hand_is_listed_and_ends_a_chain(place: Place) -> None:
+def test_a_version_registered_by_hand_is_listed_and_ends_a_chain(environment: Environment) -> None:
     """It has no run: nothing is known of its making."""
     container = {"Image": "i", "ModelDataUrl": "s3://b/m"}
-    place.client("sagemaker").create_model_package(
+    environment.client("sagemaker").create_model_package(
         ModelPackageGroupName=NAMES.package_group,
         ModelApprovalStatus="PendingManualApproval",
         InferenceSpecification={"Containers": [container], "SupportedContentTypes": ["application/json"]},
     )
-    (found,) = find_versions(place, NAMES)
+    (found,) = find_versions(environment, NAMES)
     assert (found.version, found.status, found.run, found.trained_at) == ("1", "registered", "", None)
-    put(place, object_key("electricity", DAY, ["m"]), [to_line(DECISION)])
-    last = list(trace(place, NAMES, "call-0"))[-1]
+    put(environment, object_key("electricity", DAY, ["m"]), [to_line(DECISION)])
+    last = list(trace(environment, NAMES, "call-0"))[-1]
     assert (last.state, last.detail) == ("broken", "its metadata has no run, tag, snapshot_id, rows, gate")
 
 
 @pytest.fixture
-def second_live(place: Place) -> Place:
+def second_live(environment: Environment) -> Environment:
     """Version 2 is live, version 1 was; version 3 was never released."""
-    registry = registry_of(place, NAMES)
+    registry = registry_of(environment, NAMES)
     for run in ("run-1", "run-2", "run-3"):
         made = registry.register(replace(CANDIDATE, run=run))
         if run != "run-3":
             registry.approve(made, reason="released")
     first, second = (version(number, NAMES.package_arn(str(number))) for number in (1, 2))
-    state_of(place, NAMES).move(Pointers(champion=second, previous=first))
+    state_of(environment, NAMES).move(Pointers(champion=second, previous=first))
     role = "arn:aws:iam::123456789012:role/machine-role"
     definition = {"StartAt": "Hold", "States": {"Hold": {"Type": "Wait", "Seconds": 600, "End": True}}}
-    place.client("stepfunctions").create_state_machine(
+    environment.client("stepfunctions").create_state_machine(
         name=NAMES.machine("release"), definition=json.dumps(definition), roleArn=role
     )
-    return place
+    return environment
 
 
-def test_the_machine_is_asked_for_the_previous_version(second_live: Place) -> None:
+def test_the_machine_is_asked_for_the_previous_version(second_live: Environment) -> None:
     started = roll_back(second_live, NAMES, reason="worse since Tuesday")
     assert (started.version, started.replaced) == ("1", "2")
-    assert about(NAMES, "release", {"rollback": {"to": "1"}}) == "back to version 1"
-    assert about(NAMES, "release", {"rollback": {"reason": "r"}}) == "back to the version before"
+    assert run_title(NAMES, "release", {"rollback": {"to": "1"}}) == "back to version 1"
+    assert run_title(NAMES, "release", {"rollback": {"reason": "r"}}) == "back to the version before"
     said = second_live.client("stepfunctions").describe_execution(executionArn=started.execution)
     assert json.loads(said["input"]) == {
         "cause": "command",
@@ -296,14 +302,14 @@ def test_the_machine_is_asked_for_the_previous_version(second_live: Place) -> No
     ("to", "told"),
     [("2", "got 2, which is"), ("3", "version 3 is PendingManualApproval"), ("9", "expected a version of .*, got 9")],
 )
-def test_a_rollback_that_cannot_be_starts_nothing(second_live: Place, to: str, told: str) -> None:
-    with pytest.raises((ConflictError, PlaceError), match=told):
+def test_a_rollback_that_cannot_be_starts_nothing(second_live: Environment, to: str, told: str) -> None:
+    with pytest.raises((ConflictError, EnvironmentNotFoundError), match=told):
         roll_back(second_live, NAMES, reason="r", to=to)
     machine = NAMES.machine_arn("release")
     assert second_live.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
 
 
-def test_a_lease_counts_while_its_holder_runs(second_live: Place) -> None:
+def test_a_lease_counts_while_its_holder_runs(second_live: Environment) -> None:
     """A holder that has ended is cleaned up soon: it is no reason to refuse."""
     state, until = state_of(second_live, NAMES), moment("2100-01-01T00:00:00Z")
     first = roll_back(second_live, NAMES, reason="r")
@@ -314,31 +320,31 @@ def test_a_lease_counts_while_its_holder_runs(second_live: Place) -> None:
     assert roll_back(second_live, NAMES, reason="r").version == "1"
 
 
-def test_a_month_without_anything_and_one_that_is_none(place: Place) -> None:
+def test_a_month_without_anything_and_one_that_is_none(environment: Environment) -> None:
     workload = load_workload(Path("workloads/electricity"))
-    place = replace(place, platform=replace(place.platform, stage="dev"))
-    names = replace(NAMES, platform=place.platform)
+    environment = replace(environment, platform=replace(environment.platform, stage="dev"))
+    names = replace(NAMES, platform=environment.platform)
     for table in (names.platform.state_table,):
-        place.client("dynamodb").create_table(
+        environment.client("dynamodb").create_table(
             TableName=table,
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
             BillingMode="PAY_PER_REQUEST",
         )
-    place.client("sagemaker").create_model_package_group(ModelPackageGroupName=names.package_group)
-    found = find_cost(place, names, workload)
+    environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=names.package_group)
+    found = find_cost(environment, names, workload)
     assert found.month == f"{datetime.now(UTC):%Y-%m}"
     assert (found.runs, found.serving, found.reserved_usd) == ((), None, 0)
-    state_of(place, names).reserve_usd(
+    state_of(environment, names).reserve_usd(
         1.5, run="arn:x:failed-early", as_of=moment("1997-05-03T00:00:00Z"), monthly_usd=50
     )
-    place.client("s3").create_bucket(
+    environment.client("s3").create_bucket(
         Bucket=names.platform.bucket("artefacts"), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
-    may = find_cost(place, names, workload)
+    may = find_cost(environment, names, workload)
     assert (may.month, may.reserved_usd) == ("1997-05", 1.5)
     (run,) = may.runs
     assert (run.run, run.jobs, run.estimated_usd, run.reserved_usd) == ("failed-early", 0, 0, None)
     assert math.isclose(may.budget_usd, 50)
-    with pytest.raises(PlaceError, match="--month: expected a month as 1997-06, got 'May'"):
-        find_cost(place, names, workload, month="May")
+    with pytest.raises(EnvironmentNotFoundError, match="--month: expected a month as 1997-06, got 'May'"):
+        find_cost(environment, names, workload, month="May")

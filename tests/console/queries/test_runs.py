@@ -11,10 +11,10 @@ import pytest
 
 from console.actions.redrive import redrive, start_again
 from console.actions.start import start
-from console.queries.run_title import about
-from console.queries.runs import Run, find_run, list_runs, short_names, tell
+from console.queries.run_title import run_title
+from console.queries.runs import Run, describe_run, find_run, list_runs, short_names
 from console.queries.watch import Follower
-from millrace.errors import PlaceError, RunError
+from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import MACHINES
 from tests.console.conftest import NAMES, PASS
 
@@ -28,9 +28,13 @@ def run_named(name: str) -> Run:
 
 
 def test_a_workload_that_is_not_deployed_is_told(states: Any) -> None:
-    with pytest.raises(PlaceError, match=r"expected the machines of millrace-local-electricity .*, got none"):
+    with pytest.raises(
+        EnvironmentNotFoundError, match=r"expected the machines of millrace-local-electricity .*, got none"
+    ):
         list_runs(states, NAMES)
-    with pytest.raises(PlaceError, match="expected the machine millrace-local-electricity-train, got none"):
+    with pytest.raises(
+        EnvironmentNotFoundError, match="expected the machine millrace-local-electricity-train, got none"
+    ):
         start(states, NAMES, "train")
 
 
@@ -93,12 +97,12 @@ def test_a_run_is_told_whole(states: Any, machine: Callable[..., str], ran: Call
         "cause": "an-event",
         "detail": {"objects": [{"key": "electricity/training/may.csv"}], "run": "arn:of:parent"},
     }
-    told = tell(states, NAMES, find_run(states, NAMES, ran(made, given)))
+    told = describe_run(states, NAMES, find_run(states, NAMES, ran(made, given)))
     assert (told.about, told.input, told.output, told.parent) == ("training/may.csv", given, None, "arn:of:parent")
     assert (told.error, told.cause, told.redrivable) == ("Broken", "on purpose", True)
     assert [(step.name, step.outcome) for step in told.steps] == [("A", "succeeded"), ("F", "failed")]
     machine("ingest", {"A": PASS})
-    good = tell(states, NAMES, find_run(states, NAMES, ran(made, given)))
+    good = describe_run(states, NAMES, find_run(states, NAMES, ran(made, given)))
     assert (good.output, good.redrivable) == (given, False)
     assert good.why_not_redrivable == "Execution is SUCCEEDED and cannot be redriven"
 
@@ -128,9 +132,9 @@ def test_children_are_found_by_start_and_by_event(
     event = json.loads(states.describe_execution(executionArn=arn)["output"])["Entries"][0]["EventId"]
     by_event = ran(machine("release", {"A": PASS}), name=f"{event}_rule")
     ran(NAMES.machine_arn("release"), name="another-event")
-    told = tell(states, NAMES, find_run(states, NAMES, arn))
+    told = describe_run(states, NAMES, find_run(states, NAMES, arn))
     assert told.children == [NAMES.execution_arn("train", "nested"), by_event]
-    assert tell(states, NAMES, find_run(states, NAMES, "nested")).parent == arn
+    assert describe_run(states, NAMES, find_run(states, NAMES, "nested")).parent == arn
     followed = Follower(states=states, names=NAMES, poll_s=0.01, grace_s=0.1).follow(arn)
     assert [each.run.arn for each in followed] == [arn, *told.children]
 
@@ -159,7 +163,7 @@ def test_children_are_found_by_start_and_by_event(
     ],
 )
 def test_what_a_run_is_about(name: str, given: dict[str, Any], told: str) -> None:
-    assert about(NAMES, name, given) == told
+    assert run_title(NAMES, name, given) == told
 
 
 def test_a_start_is_a_persons_command(states: Any, machine: Callable[..., str]) -> None:
@@ -234,7 +238,7 @@ def test_of_a_child_it_is_told_that_its_parent_stays(
     assert note.startswith(f"{parent.rpartition(':')[2]}, which waited for child, stays FAILED")
     Follower(states=states, names=NAMES, poll_s=0.01).end_of(failed.arn)
     again = start_again(states, find_run(states, NAMES, "child"))
-    assert tell(states, NAMES, find_run(states, NAMES, again.arn)).parent == ""
+    assert describe_run(states, NAMES, find_run(states, NAMES, again.arn)).parent == ""
 
 
 def test_a_run_that_does_not_come_is_told(states: Any) -> None:

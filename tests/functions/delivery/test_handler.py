@@ -20,6 +20,7 @@ from millrace.artefact.batch import write_answers
 from millrace.contract.arrow import parsed_schema
 from millrace.contract.load import load_contract
 from millrace.errors import AnswerError
+from millrace.tasks.binary import Binary
 
 ROOT = Path(__file__).resolve().parents[3]
 LAKE = "millrace-local-lake-123456789012-eu-west-1"
@@ -70,7 +71,8 @@ def accepted() -> bytes:
 
 def answers(first: int, last: int, version: str = "3") -> bytes:
     numbers = pa.array(range(first + 2, last + 2), pa.int64())
-    return write_answers(numbers, np.full(last - first, 0.25, np.float32), threshold=0.5, model_version=version)
+    found = Binary().answers(np.full((last - first, 1), 0.25, np.float32))
+    return write_answers(numbers, found, model_version=version, fields=Binary.answer)
 
 
 def delivered() -> bytes:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from functions.delivery.joining import join
-from millrace.artefact.batch import ANSWER, answer_schema, read_answers, write_answers, write_stream
+from millrace.artefact.batch import answer_schema, read_answers, write_answers, write_stream
 from millrace.contract.arrow import parsed_schema
 from millrace.contract.load import load_contract
 from millrace.errors import AnswerError
-from millrace.messages.score import delivered_schema
+from millrace.messages.score import delivered_schema, delivered_types
+from millrace.tasks.binary import Binary
+from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.regression import Regression
+from millrace.tasks.task import Task
 
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "electricity")
-SCHEMA = delivered_schema(CONTRACT)
+FIELDS = Binary.answer
+SCHEMA = delivered_schema(CONTRACT, Binary())
 
 
 def accepted(rows: int) -> pa.Table:
@@ -30,12 +36,13 @@ def accepted(rows: int) -> pa.Table:
 
 def answers(rows: int, version: str = "3") -> pa.Table:
     numbers = pa.array([2 * number + 1 for number in range(rows)], pa.int64())
-    body = write_answers(numbers, np.linspace(0, 1, rows, dtype=np.float32), threshold=0.5, model_version=version)
-    return read_answers(body, model_version=version)
+    found = Binary().answers(np.linspace(0, 1, rows, dtype=np.float32)[:, None])
+    body = write_answers(numbers, found, model_version=version, fields=FIELDS)
+    return read_answers(body, model_version=version, fields=FIELDS)
 
 
 def joined(rows: pa.Table, found: list[pa.Table]) -> pa.Table:
-    batches = join(rows.to_batches(max_chunksize=4), found, schema=SCHEMA, model_version="3")
+    batches = join(rows.to_batches(max_chunksize=4), found, fields=FIELDS, schema=SCHEMA, model_version="3")
     return pa.Table.from_batches(batches, schema=SCHEMA)
 
 
@@ -59,7 +66,7 @@ def test_the_label_is_not_delivered() -> None:
     assert "class" not in SCHEMA.names
 
 
-def changed(table: pa.Table, column: str, cells: list[float | None]) -> pa.Table:
+def changed(table: pa.Table, column: str, cells: list[Any]) -> pa.Table:
     at = table.schema.get_field_index(column)
     return table.set_column(at, table.schema.field(at), pa.array(cells, table.schema.field(at).type))
 
@@ -90,19 +97,41 @@ def test_no_answer_at_all_stops() -> None:
 
 def test_answers_of_another_model_are_refused() -> None:
     numbers = pa.array([1], pa.int64())
-    body = write_answers(numbers, np.array([0.5], np.float32), threshold=0.5, model_version="4")
+    body = write_answers(numbers, Binary().answers(np.array([[0.5]], np.float32)), model_version="4", fields=FIELDS)
     with pytest.raises(AnswerError, match="expected model '3', got '4'"):
-        read_answers(body, model_version="3")
+        read_answers(body, model_version="3", fields=FIELDS)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"\xff\xff\xff\xff\x10\x00\x00\x00garbage"])
 def test_no_stream_is_refused(body: bytes) -> None:
     with pytest.raises(AnswerError, match="expected an Arrow stream"):
-        read_answers(body, model_version="3")
+        read_answers(body, model_version="3", fields=FIELDS)
 
 
 def test_other_columns_are_refused() -> None:
-    schema = answer_schema("3").remove(1)
+    schema = answer_schema("3", FIELDS).remove(1)
     body = write_stream([pa.RecordBatch.from_pylist([], schema=schema)])
-    with pytest.raises(AnswerError, match=f"expected the columns row_number int64, {next(iter(ANSWER))} int32"):
-        read_answers(body, model_version="3")
+    with pytest.raises(AnswerError, match="expected the columns row_number int64, value int32"):
+        read_answers(body, model_version="3", fields=FIELDS)
+
+
+TASKS: dict[str, tuple[Task, np.ndarray]] = {
+    "multiclass": (Multiclass(classes=("low", "middle", "high")), np.eye(3, dtype=np.float32)),
+    "regression": (Regression(), np.array([[-7.5], [0.0], [1e6]], np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_answers_of_every_task_are_delivered_by_its_fields(name: str) -> None:
+    task, output_NW = TASKS[name]
+    numbers = pa.array([1, 3, 5], pa.int64())
+    body = write_answers(numbers, task.answers(output_NW), model_version="3", fields=task.answer)
+    found = read_answers(body, model_version="3", fields=task.answer)
+    schema = delivered_schema(CONTRACT, task)
+    assert schema.names[len(CONTRACT.table("scoring").columns) :] == list(delivered_types(task))
+    batches = join(accepted(3).to_batches(), [found], fields=task.answer, schema=schema, model_version="3")
+    table = pa.Table.from_batches(batches, schema=schema)
+    assert table.column("value").to_pylist() == task.answers(output_NW)["value"].tolist()
+    spoilt = changed(found, "value", ["low", None, "high"] if name == "multiclass" else [1.0, float("inf"), 2.0])
+    with pytest.raises(AnswerError, match="value: expected"):
+        list(join(accepted(3).to_batches(), [spoilt], fields=task.answer, schema=schema, model_version="3"))

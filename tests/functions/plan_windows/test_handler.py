@@ -16,7 +16,7 @@ from functions.plan_windows.labels import labels_between
 from millrace.decisions.record import prefix
 from millrace.messages.monitor import WindowsPlanned, read_request
 from millrace.state.table import Pointers, Version
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws

@@ -12,6 +12,20 @@ ROWS = [{"nswprice": 0.05, "period": 0.5}, {"nswprice": 0.09, "period": 0.75}]
 EXPECTED = [0.25, 0.875]
 
 
+def answers(probabilities):
+    """A text stands for the answer of a task of classes."""
+    return [
+        {"value": one, "confidence": 0.5}
+        if isinstance(one, str)
+        else {"value": 1, "probability": one, "confidence": one}
+        for one in probabilities
+    ]
+
+
+def sample(probabilities):
+    return json.dumps({"rows": ROWS[: len(probabilities)], "answers": answers(probabilities)})
+
+
 class Challenger:
     """What the endpoint answers, and what it was asked."""
 
@@ -27,8 +41,8 @@ def challenger(aws, monkeypatch):
         def do_POST(self):
             assert self.path == "/endpoints/millrace-local-electricity-challenger/invocations"
             state.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-            predictions = [{"value": 1, "probability": p, "confidence": p} for p in state.probabilities]
-            body = json.dumps({"model_version": state.version, "predictions": predictions}).encode()
+            document = {"model_version": state.version, "predictions": answers(state.probabilities)}
+            body = json.dumps(document).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -43,7 +57,7 @@ def challenger(aws, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://localhost:{server.server_address[1]}")
     aws.put(
         aws.names.run_uri("7c1b2f0e-first", "evaluation", "sample.json"),
-        json.dumps({"rows": ROWS, "probabilities": EXPECTED}),
+        sample(EXPECTED),
     )
     yield state
     server.shutdown()
@@ -67,7 +81,8 @@ def test_the_model_that_was_evaluated_passes(challenger, load, event):
         ("7", EXPECTED, "version 7 answered"),
         ("1", [0.25], "expected 2 answers, got 1"),
         ("1", [0.25, 0.875, 0.5], "expected 2 answers"),
-        ("1", [float("nan"), 0.875], "no number"),
+        ("1", [float("nan"), 0.875], "a number is missing"),
+        ("1", [None, 0.875], "a number is missing"),
     ],
 )
 def test_any_other_model_is_refused(challenger, load, event, version, probabilities, words):
@@ -79,6 +94,16 @@ def test_any_other_model_is_refused(challenger, load, event, version, probabilit
 
 def test_no_rows_are_no_proof(aws, challenger, load, event):
     uri = aws.names.run_uri("7c1b2f0e-first", "evaluation", "sample.json")
-    aws.put(uri, json.dumps({"rows": [], "probabilities": []}))
+    aws.put(uri, sample([]))
     challenger.probabilities = []
     assert not load("smoke_test")(event("smoke_test"))["passed"]
+
+
+@pytest.mark.parametrize(("came", "passed"), [(["up", "down"], True), (["up", "up"], False)])
+def test_a_text_must_be_the_same(aws, challenger, load, event, came, passed):
+    uri = aws.names.run_uri("7c1b2f0e-first", "evaluation", "sample.json")
+    aws.put(uri, sample(["up", "down"]))
+    challenger.probabilities = came
+    answer = load("smoke_test")(event("smoke_test"))
+    assert answer["passed"] is passed
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.local_cloud.lifecycle import _command
-from console.local_cloud.local_cloud import SECRET_VARIABLE, Desk
+from console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
 
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text()
@@ -50,8 +50,8 @@ class Person:
         done = subprocess.run(
             ["bash", "-c", script], cwd=self.copy, env=self.shell, capture_output=True, text=True, check=False
         )
-        kept = (self.copy / "environment").read_text().split("\0")
-        self.shell = dict(one.split("=", 1) for one in kept if one)
+        instance = (self.copy / "environment").read_text().split("\0")
+        self.shell = dict(one.split("=", 1) for one in instance if one)
         return done
 
     def type(self, line: str) -> str:
@@ -116,7 +116,8 @@ def test_the_clients_are_those_of_aws(person: Person) -> None:
 def test_a_drop_is_ingested(person: Person) -> None:
     person.type(said("python -m"))
     person.type(said("aws s3 cp"))
-    Desk(endpoint_url=person.shell["AWS_ENDPOINT_URL"], secret=person.shell[SECRET_VARIABLE]).wait(timeout_s=WAIT_S)
+    cloud = LocalCloud(endpoint_url=person.shell["AWS_ENDPOINT_URL"], secret=person.shell[SECRET_VARIABLE])
+    cloud.wait(timeout_s=WAIT_S)
     (execution,) = person.ask(said("aws stepfunctions"))["executions"]
     assert execution["status"] == "SUCCEEDED"
     ended = person.ask(f"aws stepfunctions describe-execution --execution-arn {execution['executionArn']}")

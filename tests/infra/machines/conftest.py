@@ -9,7 +9,8 @@ import pytest
 
 from infra.context import Context
 from infra.settings import settings_for
-from millrace.workload.declaration import Workload, load_workload
+from millrace.workload.declaration import Workload
+from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 

@@ -10,7 +10,6 @@ import pytest
 
 from infra.context import REPOSITORY
 from millrace.errors import WorkloadError
-from millrace.workload.declaration import load_workload
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STACK = "millrace-prod-electricity-ingestion"
@@ -87,4 +86,4 @@ def test_a_wrong_contract_stops_at_synth(tmp_path: Path) -> None:
     text = (REPOSITORY / "workloads" / "electricity" / "contract.yaml").read_text()
     (folder / "contract.yaml").write_text(text.replace("metric: invalidValues", "metric: invalidvalue", 1))
     with pytest.raises(WorkloadError, match=r"electricity/contract\.yaml"):
-        check_contract(folder, load_workload(REPOSITORY / "workloads" / "electricity"))
+        check_contract(folder)

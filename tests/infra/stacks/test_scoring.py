@@ -8,6 +8,7 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.messages.score import delivered_schema
+from millrace.tasks.binary import Binary
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,7 +85,7 @@ def test_the_table_has_the_columns_of_a_delivered_file(templates: Templates) -> 
         for found in resources(templates, "prod", "AWS::Glue::Table")
         if found["TableInput"]["Name"] == "electricity_predictions"
     ]
-    schema = delivered_schema(load_contract(ROOT / "workloads" / "electricity"))
+    schema = delivered_schema(load_contract(ROOT / "workloads" / "electricity"), Binary())
     assert [column["Name"] for column in table["StorageDescriptor"]["Columns"]] == schema.names
     names = {"int64": "bigint", "int32": "int", "timestamp[us]": "timestamp"}
     assert [column["Type"] for column in table["StorageDescriptor"]["Columns"]] == [

@@ -16,7 +16,7 @@ from infra.bundles import layer
 from infra.context import REPOSITORY
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
-from millrace.workload.declaration import workload_folders
+from millrace.workload.load import workload_folders
 
 MLFLOW = "arn:aws:sagemaker:eu-west-1:123456789012"
 APP, SERVER = f"{MLFLOW}:mlflow-app/app-ABCDEFGHIJKL", f"{MLFLOW}:mlflow-tracking-server/runs"

@@ -20,7 +20,7 @@ from safetensors.numpy import load, save
 from millrace.artefact.artefact import Artefact, digest, read_folder
 from millrace.evaluation.report import Evaluation
 from millrace.monitoring.baseline import Baseline
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from tests.archives import write_archive
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -83,8 +83,8 @@ def changed(artefact: Artefact, change: Callable[[dict[str, np.ndarray]], None])
 
 def blind(weights: dict[str, np.ndarray]) -> None:
     """Sure of class 1 whatever comes."""
-    weights["head.weight"] *= 0
-    weights["head.bias"] += 5
+    weights["network.head.weight"] *= 0
+    weights["network.head.bias"] += 5
 
 
 def test_the_first_model_passes_its_declared_gates(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
@@ -95,14 +95,17 @@ def test_the_first_model_passes_its_declared_gates(prepare: Prepare, artefact: A
     figures, gates = found["metrics"], WORKLOAD.gates
     assert found["rows"] == {"test": 28 * 48}
     assert found["split"] == {"from": "1996-12-04", "to": "1997-01-01"}
-    assert figures["accuracy"] > figures["baseline_accuracy"] + gates.baseline.margin
+    naive = found["naive"]
+    assert (naive["rule"], naive["rows"]) == ("seasonal_naive", 28 * 48)
+    assert figures["error"] < naive["metrics"]["error"] - gates.baseline.margin
+    assert figures["error"] == pytest.approx(1 - figures["accuracy"])
     assert figures["ece"] < gates.calibration.max_ece
     assert found["latency_ms"]["p99"] < gates.latency.max_p99_ms
     assert found["size_mb"] < gates.size.max_mb
     assert found["finite_weights"] is True
     assert found["champion"] is None
-    assert Evaluation.model_validate(found).metrics.ece == figures["ece"]
-    assert figures["baseline_accuracy"] == pytest.approx(0.594, abs=0.001)
+    assert Evaluation.model_validate(found).metrics == figures
+    assert naive["metrics"]["accuracy"] == pytest.approx(0.594, abs=0.001)
     assert figures["accuracy"] == pytest.approx(0.86, abs=0.02)
     assert sum(one["rows"] for one in found["reliability"]) == 28 * 48
     assert [week["rows"] for week in found["weekly_error"]] == [336] * 4
@@ -113,14 +116,15 @@ def test_the_first_model_passes_its_declared_gates(prepare: Prepare, artefact: A
 def test_a_model_that_is_blind_fails_them(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
     root = prepare(changed(artefact, blind))
     assert run_job("jobs.evaluation", root).code == 0
-    figures = evaluation(root)["metrics"]
-    assert figures["accuracy"] < figures["baseline_accuracy"] + WORKLOAD.gates.baseline.margin
+    found = evaluation(root)
+    figures = found["metrics"]
+    assert figures["error"] > found["naive"]["metrics"]["error"] - WORKLOAD.gates.baseline.margin
     assert figures["ece"] > WORKLOAD.gates.calibration.max_ece
 
 
 def test_weights_that_are_no_numbers_are_reported(prepare: Prepare, artefact: Artefact, run_job: Any) -> None:
     def spoil(weights: dict[str, np.ndarray]) -> None:
-        weights["head.bias"] *= np.nan
+        weights["network.head.bias"] *= np.nan
 
     root = prepare(changed(artefact, spoil))
     ended = run_job("jobs.evaluation", root)
@@ -140,8 +144,8 @@ def test_after_the_alarm_the_challenger_is_not_inferior(
     compared = found["champion"]
     assert compared["model_version"] == "1"
     assert compared["rows"] == 28 * 48
-    assert compared["challenger_accuracy"] == pytest.approx(found["metrics"]["accuracy"])
-    assert compared["difference"] == pytest.approx(compared["challenger_accuracy"] - compared["accuracy"])
+    assert compared["challenger_error"] == pytest.approx(found["metrics"]["error"])
+    assert compared["difference"] == pytest.approx(compared["error"] - compared["challenger_error"])
     assert compared["lower_bound"] > -WORKLOAD.gates.non_inferiority.margin
 
 
@@ -180,8 +184,8 @@ def test_predictions_are_kept_row_by_row(prepare: Prepare, artefact: Artefact, r
     root = prepare(artefact)
     assert run_job("jobs.evaluation", root).code == 0
     kept = pq.read_table(root / "processing/evaluation/predictions.parquet")
-    assert kept.column_names == ["timestamp", "class", "probability"]
-    right = (kept["probability"].to_numpy() >= 0.5) == (kept["class"].to_numpy() == 1)
+    assert kept.column_names == ["timestamp", "class", "answer_value", "answer_probability", "answer_confidence"]
+    right = (kept["answer_probability"].to_numpy() >= 0.5) == (kept["class"].to_numpy() == 1)
     assert right.mean() == pytest.approx(evaluation(root)["metrics"]["accuracy"])
 
 

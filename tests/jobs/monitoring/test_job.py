@@ -18,10 +18,12 @@ import pytest
 
 from jobs.monitoring.job import watch
 from jobs.runtime import ProcessingPlaces
-from millrace.decisions.record import Decision, Output, canonical, to_line
+from millrace.contract.load import load_contract
+from millrace.decisions.record import Decision, canonical, to_line
+from millrace.features.catalogue import declare
 from millrace.messages.monitor import MonitorReport, read_report
 from millrace.monitoring.baseline import build
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = REPOSITORY / "workloads" / "electricity"
@@ -47,7 +49,7 @@ def decide(number: int, row: dict[str, Any], wrong: bool, version: str) -> Decis
         event_time=at,
         key={"timestamp": cells["timestamp"]},
         input=canonical(cells),
-        output=Output(value=1 - label if wrong else label, probability=0.5, confidence=0.5),
+        output={"value": 1 - label if wrong else label, "probability": 0.5, "confidence": 0.5},
         model_version=version,
         phase="live",
         fallback=False,
@@ -80,7 +82,8 @@ def prepare(tmp_path: Path) -> Prepare:
         for name in ("workload.yaml", "contract.yaml"):
             (root / "config" / name).write_bytes((FOLDER / name).read_bytes())
         history = rows_between(datetime(1996, 1, 1, tzinfo=UTC), datetime(1997, 1, 1, tzinfo=UTC))
-        baseline = build(history, workload=workload, error_series=SOME_ERRORS)
+        features = declare(workload.prediction.features, load_contract(FOLDER).rows)
+        baseline = build(history, workload=workload, features=features, error_series=SOME_ERRORS)
         (root / "baseline" / "baseline.json").write_text(baseline.to_json())
         rows = rows_between(start, start + weeks * WEEK)
         lines = [

@@ -40,8 +40,8 @@ def row(model: Model) -> Callable[[int], dict[str, Any]]:
     """A row like those of training, another one for each number."""
 
     def make(number: int) -> dict[str, Any]:
-        values = np.random.default_rng(number).random(len(model.description.features)).tolist()
-        return dict(zip(model.description.features, values, strict=True))
+        values = np.random.default_rng(number).random(len(model.description.columns)).tolist()
+        return dict(zip(model.description.columns, values, strict=True))
 
     return make
 
@@ -56,7 +56,7 @@ def test_answers_with_value_probability_and_confidence(application: Application,
     document = json.loads(answer.body)
     assert answer.status == 200
     assert document["model_version"] == "3"
-    expected = model.probabilities(np.array([list(one.values()) for one in given], np.float32))
+    expected = model.outputs({"numbers": np.array([list(one.values()) for one in given], np.float32)})[:, 0]
     assert len(document["predictions"]) == 40
     for prediction, p in zip(document["predictions"], expected, strict=True):
         assert np.float32(prediction["probability"]) == p
@@ -151,7 +151,7 @@ def test_an_engine_that_fails_is_our_fault_and_costs_only_its_turn(
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(model, "probabilities", fail)
+        patch.setattr(model, "outputs", fail)
         asked = [request(rows(row(1))), request(b"{"), request(method="GET", path="/ping")]
         assert [answer.status for answer in application.answer(asked)] == [500, 400, 200]
     assert "no memory" in capsys.readouterr().err

@@ -19,14 +19,17 @@ from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
 from millrace.artefact.inference import Model
-from millrace.features.encoding import Feature
+from millrace.features.boolean import Boolean
+from millrace.features.category import Category
+from millrace.features.number import Number
+from millrace.tasks.binary import Binary
 
 FEATURES = (
-    Feature(name="whole"),
-    Feature(name="price"),
-    Feature(name="load", optional=True),
-    Feature(name="word", categories=("a", "b", "é"), optional=True),
-    Feature(name="open", categories=(False, True)),
+    Number(name="whole"),
+    Number(name="price"),
+    Number(name="load", optional=True),
+    Category(name="word", words=("a", "b", "é"), optional=True),
+    Boolean(name="open"),
 )
 SCHEMA = pa.schema(
     [
@@ -38,7 +41,7 @@ SCHEMA = pa.schema(
         ("word", pa.string()),
     ]
 )
-READER = Reader([feature.name for feature in FEATURES], FEATURES, arrow=True)
+READER = Reader(FEATURES, arrow=True)
 ROW = {"whole": 3, "price": 0.1, "load": None, "word": "a", "open": True}
 rows = st.lists(
     st.fixed_dictionaries(
@@ -63,7 +66,12 @@ def stream(*found: dict[str, Any], schema: pa.Schema = SCHEMA) -> bytes:
 def test_the_bits_are_those_of_json(found: list[dict[str, Any]]) -> None:
     arrow = READER.read(stream(*found), CONTENT_TYPE)
     text = READER.read(json.dumps({"rows": found}).encode(), "application/json")
-    assert np.asarray(arrow.values).tobytes() == np.array(text.values, np.float32).tobytes()
+    assert arrow.tensors is not None
+    expected = READER.tensors(text.values)
+    assert arrow.tensors.keys() == expected.keys()
+    for name, tensor in expected.items():
+        np.testing.assert_array_equal(arrow.tensors[name], tensor)
+        assert arrow.tensors[name].dtype == tensor.dtype
     assert arrow.numbers is not None
     assert arrow.numbers.to_pylist() == list(range(5, 5 + len(found)))
 
@@ -107,7 +115,7 @@ def test_another_body_is_refused(body: bytes) -> None:
 
 def test_only_a_transform_job_reads_streams() -> None:
     with pytest.raises(Refused) as refused:
-        Reader(["a"]).read(b"", CONTENT_TYPE)
+        Reader((Number(name="a"),)).read(b"", CONTENT_TYPE)
     assert refused.value.status == 415
     assert Settings.read({"SAGEMAKER_BATCH": "true"}).batch
     assert not Settings.read({}).batch
@@ -123,7 +131,7 @@ def request(body: bytes, content_type: str) -> Request:
 def test_a_stream_is_answered_as_json_is_also_in_one_turn(model_1996: Any) -> None:
     model = Model(read_folder(model_1996))
     application = Application(model, Settings(model_version="3", batch=True))
-    names = model.description.features
+    names = model.description.columns
     values = np.random.default_rng(1).random((1500, len(names)))
     found = [dict(zip(names, row, strict=True)) for row in values.tolist()]
     schema = pa.schema([("row_number", pa.int64()), *((name, pa.float64()) for name in names)])
@@ -134,7 +142,7 @@ def test_a_stream_is_answered_as_json_is_also_in_one_turn(model_1996: Any) -> No
     assert [answer.status for answer in together] == [200, 200]
     assert together[1].body == alone.body
     assert alone.content_type == CONTENT_TYPE
-    table = read_answers(alone.body, model_version="3")
+    table = read_answers(alone.body, model_version="3", fields=Binary.answer)
     assert table["row_number"].to_pylist() == list(range(5, 1505))
     predictions = json.loads(together[0].body)["predictions"]
     for name in ("probability", "confidence"):
@@ -147,7 +155,7 @@ def test_a_stream_is_answered_as_json_is_also_in_one_turn(model_1996: Any) -> No
 def test_more_rows_than_json_may_hold(model_1996: Any) -> None:
     model = Model(read_folder(model_1996))
     application = Application(model, Settings(model_version="3", batch=True))
-    columns = {name: np.linspace(0, 1, 60_000) for name in model.description.features}
+    columns = {name: np.linspace(0, 1, 60_000) for name in model.description.columns}
     body = write_stream(pa.table({"row_number": np.arange(60_000), **columns}).to_batches())
     (answer,) = application.answer([request(body, CONTENT_TYPE)])
-    assert read_answers(answer.body, model_version="3").num_rows == 60_000
+    assert read_answers(answer.body, model_version="3", fields=Binary.answer).num_rows == 60_000

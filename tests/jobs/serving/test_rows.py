@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.serving.rows import MAX_ROWS, Reader, Refused
-from millrace.features.encoding import Feature
+from millrace.features.boolean import Boolean
+from millrace.features.category import Category
+from millrace.features.number import Number
 
-READER = Reader(["a", "b"])
+READER = Reader((Number(name="a"), Number(name="b")))
 JSON, LINES = "application/json", "application/jsonlines"
 
 
@@ -33,7 +35,7 @@ def test_lines_bring_their_ids_of_any_kind() -> None:
 
 
 def test_a_model_of_one_feature_has_rows_too() -> None:
-    assert Reader(["a"]).read(b'{"rows": [{"a": 1}]}', JSON).values == [(1,)]
+    assert Reader((Number(name="a"),)).read(b'{"rows": [{"a": 1}]}', JSON).values == [(1,)]
 
 
 @pytest.mark.parametrize(
@@ -116,22 +118,25 @@ def test_nothing_but_a_refusal_is_ever_raised(document: object) -> None:
             assert all(math.isfinite(value) for row in found.values for value in row)
 
 
-ENCODED = Reader(
-    ["n", "hue", "new"],
-    (
-        Feature(name="n", optional=True),
-        Feature(name="hue", categories=("red", "blue"), optional=True),
-        Feature(name="new", categories=(False, True)),
-    ),
-)
+ENCODED = Reader((
+    Number(name="n", optional=True),
+    Category(name="hue", words=("red", "blue"), optional=True),
+    Boolean(name="new"),
+))  # fmt: skip
 
 
-def test_categories_and_missing_cells_become_columns() -> None:
+def test_categories_and_missing_cells_become_tensors() -> None:
     body = b'{"rows": [{"new": true, "hue": "blue", "n": 2.5}, {"n": null, "hue": null, "new": false}]}'
-    first, second = ENCODED.read(body, JSON).values
-    assert first == (2.5, 0.0, 0.0, 1.0, 0.0, 1.0)
-    assert math.isnan(second[0])
-    assert second[1:] == (1.0, 0.0, 0.0, 1.0, 0.0)
+    tensors = ENCODED.tensors(ENCODED.read(body, JSON).values)
+    assert tensors["categories"].tolist() == [[2, 2], [0, 1]]
+    assert tensors["numbers"][0].tolist() == [2.5]
+    assert math.isnan(tensors["numbers"][1, 0])
+    assert [(name, value.dtype) for name, value in tensors.items()] == [("numbers", "float32"), ("categories", "int64")]
+
+
+def test_numbers_alone_become_one_tensor() -> None:
+    tensors = READER.tensors(READER.read(body({"b": 2, "a": 1.5}), JSON).values)
+    assert {name: value.tolist() for name, value in tensors.items()} == {"numbers": [[1.5, 2.0]]}
 
 
 @pytest.mark.parametrize(
@@ -140,8 +145,8 @@ def test_categories_and_missing_cells_become_columns() -> None:
         ("hue", "green", 'one of ["red", "blue"]'),
         ("hue", 1, 'one of ["red", "blue"]'),
         ("hue", [], 'one of ["red", "blue"]'),
-        ("new", None, "one of [false, true]"),
-        ("new", 1, "one of [false, true]"),
+        ("new", None, "true or false"),
+        ("new", 1, "true or false"),
         ("n", "2", "a finite number of float32"),
         ("n", True, "a finite number of float32"),
     ],

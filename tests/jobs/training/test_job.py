@@ -24,13 +24,13 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 def test_leaves_an_artefact_that_can_be_trusted(model_1996: Path, snapshot_1996: Any) -> None:
     artefact = read_folder(model_1996)
     description = artefact.description
-    assert description.features[:3] == ("day_of_week", "period", "nswprice")
+    assert description.columns[:3] == ("day_of_week", "period", "nswprice")
     assert description.label == "class"
     assert description.digests.data == "data"
     assert description.digests.onnx == digest(artefact.onnx)
     assert 0.3 < description.temperature < 3
     history = json.loads(artefact.history)
-    assert history[0].keys() == {"epoch", "train_loss", "validation_loss", "validation_accuracy", "seconds"}
+    assert history[0].keys() == {"epoch", "train_loss", "validation_loss", "validation_error", "seconds"}
 
 
 def test_statistics_are_those_of_the_training_days_only(model_1996: Path, snapshot_1996: Any) -> None:
@@ -38,13 +38,13 @@ def test_statistics_are_those_of_the_training_days_only(model_1996: Path, snapsh
     stamps, prices = rows["timestamp"].to_numpy(), rows["nswprice"].to_numpy()
     weights = load_file(model_1996 / "weights.safetensors")
     seen = prices[stamps < np.datetime64("1996-11-06")]
-    assert weights["mean_F"][2] == pytest.approx(seen.mean(), rel=1e-5)
-    assert weights["scale_F"][2] == pytest.approx(1 / seen.std(), rel=1e-5)
-    assert weights["mean_F"][2] != pytest.approx(prices[stamps < np.datetime64("1997-01-01")].mean(), rel=1e-4)
+    assert weights["network.mean_F"][2] == pytest.approx(seen.mean(), rel=1e-5)
+    assert weights["network.scale_F"][2] == pytest.approx(1 / seen.std(), rel=1e-5)
+    assert weights["network.mean_F"][2] != pytest.approx(prices[stamps < np.datetime64("1997-01-01")].mean(), rel=1e-4)
 
 
 def test_columns_without_a_value_in_1996_are_off(model_1996: Path) -> None:
-    scale_F = load_file(model_1996 / "weights.safetensors")["scale_F"]
+    scale_F = load_file(model_1996 / "weights.safetensors")["network.scale_F"]
     assert (scale_F == 0).tolist() == [False, False, False, False, True, True, True]
 
 
@@ -113,15 +113,13 @@ def test_a_missing_channel_fails_and_says_which(
     assert "data: expected a channel of this name, got ['config']" in (root / "output" / "failure").read_text()
 
 
-@pytest.mark.parametrize("module", ["torch._dynamo", "boto3"])
-def test_slow_or_foreign_imports_stay_out(tmp_path: Path, snapshot_1996: Any, training_at: Any, module: str) -> None:
-    """torch._dynamo costs a second of CPU in each job."""
-    code = f"import sys, jobs.training.job, millrace.models.feedforward.network; sys.exit({module!r} in sys.modules)"
+def test_no_cloud_is_in_reach() -> None:
+    code = "import sys, jobs.training.job, millrace.models.feedforward.network; sys.exit('boto3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
 
 
 def test_uses_little_cpu(tmp_path: Path, snapshot_1996: Any, training_at: Any) -> None:
-    """A bound with room for a busy machine; measured 2.8 s, of which 1.3 s import torch."""
+    """A bound with room for a busy machine; measured 9 s, of which 5 s export the graph beside the training."""
     import resource
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -134,4 +132,4 @@ def test_uses_little_cpu(tmp_path: Path, snapshot_1996: Any, training_at: Any) -
         capture_output=True,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime - before.ru_utime < 6, time.monotonic() - began
+    assert after.ru_utime - before.ru_utime < 18, time.monotonic() - began

@@ -9,113 +9,120 @@ import torch
 
 from jobs.runtime import Stopped
 from jobs.training import checkpoint
-from jobs.training.loop import Epoch, Examples, Task, Trained, train
+from jobs.training.loader import Resident
+from jobs.training.loop import Epoch, Experiment, Trained, train
 from millrace.errors import ArtefactError
-from millrace.models.catalogue import Feedforward
+from millrace.features.signature import TensorSpec
+from millrace.models.feedforward.declaration import Feedforward
+from millrace.tasks.binary import Binary
 
 
-def examples(rows: int, seed: int) -> Examples:
+def examples(rows: int, seed: int) -> Resident:
     """Class 1 where the first column is above the product of the others, and some noise."""
     x_NF = torch.randn(rows, 3, generator=torch.Generator().manual_seed(seed))
     noise = 0.3 * torch.randn(rows, generator=torch.Generator().manual_seed(seed + 1))
-    return Examples(x_NF=x_NF, y_N=(x_NF[:, 0] > x_NF[:, 1] * x_NF[:, 2] + noise).float())
+    target_N = (x_NF[:, 0] > x_NF[:, 1] * x_NF[:, 2] + noise).float()
+    return Resident(tensors={"numbers": x_NF}, target_N=target_N)
 
 
 @pytest.fixture
-def task() -> Task:
+def experiment() -> Experiment:
     parameters = Feedforward(hidden=(16,), epochs=6, batch_size=64, learning_rate=0.01, patience=3, dropout=0.2, seed=3)
-    return Task(
-        family="feedforward",
+    return Experiment(
         parameters=parameters,
+        signature=(TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),),
+        task=Binary(),
         train=examples(650, 0),
         validation=examples(300, 5),
-        identity="task",
+        identity="experiment",
     )
 
 
 def assert_equal(one: Trained, other: Trained) -> None:
     """Bit by bit, but for the clock."""
-    mine, others = one.network.state_dict(), other.network.state_dict()
+    mine, others = one.predictor.state_dict(), other.predictor.state_dict()
     assert mine.keys() == others.keys()
     assert all(torch.equal(mine[name], others[name]) for name in mine)
     assert [_figures(epoch) for epoch in one.history] == [_figures(epoch) for epoch in other.history]
 
 
 def _figures(epoch: Epoch) -> tuple[float, ...]:
-    return epoch.epoch, epoch.train_loss, epoch.validation_loss, epoch.validation_accuracy
+    return epoch.epoch, epoch.train_loss, epoch.validation_loss, epoch.validation_error
 
 
-def test_learns(task: Task) -> None:
-    trained = train(task)
-    assert max(epoch.validation_accuracy for epoch in trained.history) > 0.78
+def test_learns(experiment: Experiment) -> None:
+    trained = train(experiment)
+    assert min(epoch.validation_error for epoch in trained.history) < 0.22
     assert trained.history[-1].train_loss < trained.history[0].train_loss
-    assert not trained.network.training
+    assert not trained.predictor.training
 
 
-def test_keeps_the_weights_of_the_best_epoch(task: Task) -> None:
-    trained = train(task)
+def test_keeps_the_weights_of_the_best_epoch(experiment: Experiment) -> None:
+    trained = train(experiment)
     with torch.no_grad():
-        logit_N = trained.network(task.validation.x_NF)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logit_N, task.validation.y_N)
+        raw_NW = trained.predictor.network(**experiment.validation.tensors)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(raw_NW[:, 0], experiment.validation.target_N)
     assert float(loss) == pytest.approx(min(epoch.validation_loss for epoch in trained.history), abs=1e-6)
 
 
-def test_stops_after_so_many_epochs_without_a_better_one(task: Task) -> None:
-    worse = task.parameters.model_copy(update={"epochs": 200, "learning_rate": 0.1, "patience": 2})
-    history = train(dataclasses.replace(task, parameters=worse)).history
+def test_stops_after_so_many_epochs_without_a_better_one(experiment: Experiment) -> None:
+    worse = experiment.parameters.model_copy(update={"epochs": 200, "learning_rate": 0.1, "patience": 2})
+    history = train(dataclasses.replace(experiment, parameters=worse)).history
     best = min(history, key=lambda epoch: epoch.validation_loss)
     assert len(history) == best.epoch + 1 + 2
     assert len(history) < 200
 
 
-def test_the_same_task_gives_the_same_model(task: Task) -> None:
-    assert_equal(train(task), train(task))
+def test_the_same_experiment_gives_the_same_model(experiment: Experiment) -> None:
+    assert_equal(train(experiment), train(experiment))
 
 
-def test_another_seed_gives_another_model(task: Task) -> None:
-    other = dataclasses.replace(task, parameters=task.parameters.model_copy(update={"seed": 4}))
+def test_another_seed_gives_another_model(experiment: Experiment) -> None:
+    other = dataclasses.replace(experiment, parameters=experiment.parameters.model_copy(update={"seed": 4}))
     with pytest.raises(AssertionError):
-        assert_equal(train(task), train(other))
+        assert_equal(train(experiment), train(other))
 
 
 @pytest.mark.parametrize("steps", [0, 1, 13, 10, 47])
-def test_goes_on_exactly_where_it_was_stopped(task: Task, tmp_path: Path, steps: int) -> None:
+def test_goes_on_exactly_where_it_was_stopped(experiment: Experiment, tmp_path: Path, steps: int) -> None:
     """10 steps an epoch: at the start, within an epoch, at its end."""
     calls = itertools.count()
     with pytest.raises(Stopped):
-        train(task, checkpoints=tmp_path, stop=lambda: next(calls) >= steps)
+        train(experiment, checkpoints=tmp_path, stop=lambda: next(calls) >= steps)
     torch.manual_seed(999)  # another process has another random state
-    assert_equal(train(task, checkpoints=tmp_path), train(task))
+    assert_equal(train(experiment, checkpoints=tmp_path), train(experiment))
 
 
-def test_a_checkpoint_of_every_step_changes_nothing(task: Task, tmp_path: Path) -> None:
-    assert_equal(train(task, checkpoints=tmp_path, checkpoint_every_s=0), train(task))
+def test_a_checkpoint_of_every_step_changes_nothing(experiment: Experiment, tmp_path: Path) -> None:
+    assert_equal(train(experiment, checkpoints=tmp_path, checkpoint_every_s=0), train(experiment))
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
 
 
-def test_a_lost_random_state_would_be_noticed(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_random_state_would_be_noticed(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = itertools.count()
     with pytest.raises(Stopped):
-        train(task, checkpoints=tmp_path, stop=lambda: next(calls) >= 13)
+        train(experiment, checkpoints=tmp_path, stop=lambda: next(calls) >= 13)
     monkeypatch.setattr(torch, "set_rng_state", lambda _state: None)
     with pytest.raises(AssertionError):
-        assert_equal(train(task, checkpoints=tmp_path), train(task))
+        assert_equal(train(experiment, checkpoints=tmp_path), train(experiment))
 
 
-def test_the_checkpoint_of_another_task_is_refused(task: Task, tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_experiment_is_refused(experiment: Experiment, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
-        train(task, checkpoints=tmp_path, stop=lambda: True)
-    with pytest.raises(ArtefactError, match="expected a checkpoint of task other, got one of task"):
-        train(dataclasses.replace(task, identity="other"), checkpoints=tmp_path)
+        train(experiment, checkpoints=tmp_path, stop=lambda: True)
+    with pytest.raises(ArtefactError, match="expected a checkpoint of experiment other, got one of experiment"):
+        train(dataclasses.replace(experiment, identity="other"), checkpoints=tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 100])
-def test_what_is_no_checkpoint_is_refused(task: Task, tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_checkpoint_is_refused(experiment: Experiment, tmp_path: Path, content: bytes) -> None:
     (tmp_path / checkpoint.NAME).write_bytes(content)
     with pytest.raises(ArtefactError, match="expected a checkpoint"):
-        train(task, checkpoints=tmp_path)
+        train(experiment, checkpoints=tmp_path)
 
 
-def test_fewer_rows_than_a_batch_are_one_step(task: Task) -> None:
-    trained = train(dataclasses.replace(task, train=examples(20, 0)))
-    assert all(torch.isfinite(value).all() for value in trained.network.state_dict().values())
+def test_fewer_rows_than_a_batch_are_one_step(experiment: Experiment) -> None:
+    trained = train(dataclasses.replace(experiment, train=examples(20, 0)))
+    assert all(torch.isfinite(value).all() for value in trained.predictor.state_dict().values())

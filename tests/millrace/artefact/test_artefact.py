@@ -15,7 +15,6 @@ from millrace.artefact.artefact import (
     Description,
     Digests,
     FrozenModel,
-    Input,
     Week,
     digest,
     read_archive,
@@ -23,7 +22,10 @@ from millrace.artefact.artefact import (
     write_folder,
 )
 from millrace.errors import ArtefactError
-from millrace.features.encoding import Feature, plain
+from millrace.features.category import Category
+from millrace.features.number import Number
+from millrace.tasks.binary import Binary
+from millrace.tasks.multiclass import Multiclass
 from tests.archives import write_archive
 
 
@@ -33,14 +35,12 @@ def artefact() -> Artefact:
     description = Description(
         family="feedforward",
         parameters={"hidden": [8]},
-        features=("a", "b"),
+        features=(Number(name="a"), Category(name="b", words=("x", "y"), optional=True)),
+        task=Binary(),
         label="y",
-        kind="binary",
-        threshold=0.5,
         temperature=1.25,
         digests=Digests(data="d", contract="c", config="k", code="o", weights=digest(weights), onnx=digest(onnx)),
         torch="2.13.0",
-        input=Input(name="features", dtype="float32", shape=(None, 2)),
         walk_forward=(
             FrozenModel(
                 trained_until="1996-12-01",
@@ -69,7 +69,12 @@ def test_model_json_has_the_words_that_others_read(artefact: Artefact, tmp_path:
     write_folder(tmp_path, artefact)
     document = json.loads((tmp_path / "model.json").read_text())
     assert document["calibration"] == {"temperature": 1.25}
-    assert document["input"] == {"name": "features", "dtype": "float32", "shape": [None, 2]}
+    assert document["signature"] == [
+        {"name": "numbers", "dtype": "float32", "shape": [1], "cardinalities": [], "optional": [False]},
+        {"name": "categories", "dtype": "int64", "shape": [1], "cardinalities": [3], "optional": []},
+    ]
+    assert document["task"] == {"kind": "binary", "positive": 1}
+    assert document["features"][0] == {"encoder": "number", "name": "a", "optional": False}
     assert document["digests"].keys() == {"data", "contract", "config", "code", "weights", "onnx"}
     assert document["walk_forward"][0]["weeks"][0].keys() == {"from", "to", "rows", "error"}
 
@@ -164,11 +169,29 @@ def _archive(folder: Path, artefact: Artefact | None, member: tarfile.TarInfo) -
     return path
 
 
-def test_an_encoding_comes_back_and_plain_numbers_need_none(artefact: Artefact, tmp_path: Path) -> None:
-    assert artefact.description.inputs == plain(["a", "b"])
-    encoding = (Feature(name="a", categories=("x", "y"), optional=True), Feature(name="b"))
-    encoded = replace(artefact, description=replace(artefact.description, encoding=encoding))
-    for name, one in (("plain", artefact), ("encoded", encoded)):
-        write_folder(tmp_path / name, one)
-        assert read_folder(tmp_path / name) == one
-        assert ("encoding" in json.loads((tmp_path / name / "model.json").read_text())) is (name == "encoded")
+@pytest.mark.parametrize(
+    ("member", "value", "expected"),
+    [
+        ("task", {"kind": "ranking"}, "task: expected one of binary, multiclass, regression, got 'ranking'"),
+        ("task", {"kind": "binary", "threshold": 1}, "task: expected the fields of binary"),
+        ("features", [{"encoder": "smell", "name": "a"}], "features: expected an encoder of number"),
+        ("features", [{"encoder": "number"}], "features: expected the fields of number"),
+        ("features", ["a"], "expected a description of a model"),
+        ("signature", [], "signature: expected that of its features"),
+    ],
+)
+def test_refuses_a_description_that_cannot_be_meant(
+    artefact: Artefact, tmp_path: Path, member: str, value: object, expected: str
+) -> None:
+    write_folder(tmp_path, artefact)
+    document = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(document | {member: value}))
+    with pytest.raises(ArtefactError, match=expected):
+        read_folder(tmp_path)
+
+
+def test_another_task_comes_back_with_its_classes(artefact: Artefact, tmp_path: Path) -> None:
+    other = replace(artefact, description=replace(artefact.description, task=Multiclass(classes=("a", "b", "c"))))
+    write_folder(tmp_path, other)
+    assert read_folder(tmp_path) == other
+    assert other.description.columns == ("a", "b")

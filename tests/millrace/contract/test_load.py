@@ -16,7 +16,9 @@ import yaml
 from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
-from millrace.workload.declaration import Workload, load_workload
+from millrace.workload.declaration import Workload
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 Change = Callable[[dict[str, Any]], object]
@@ -42,7 +44,7 @@ def column(document: dict[str, Any], number: int, table: int = 0) -> dict[str, A
 
 
 def test_the_contract_of_the_workload_is_what_the_standard_allows() -> None:
-    contract = check_contract(FOLDER, load_workload(FOLDER))
+    contract = check_contract(FOLDER)
     assert contract.table("training").names[-1] == "class"
     assert contract.table("scoring").names == contract.rows.names[:-1]
     assert contract.table("labels").names == ("timestamp", "class", "prediction_id")
@@ -95,10 +97,10 @@ WRONG: dict[str, Change] = {
 @pytest.mark.parametrize("field", WRONG)
 def test_a_wrong_word_stops_at_synth(field: str, folder: Path) -> None:
     workload: Workload = load_workload(FOLDER)
-    check_contract(folder, workload)
+    check_fit(workload, check_contract(folder))
     change(folder, WRONG[field])
     with pytest.raises(WorkloadError) as caught:
-        check_contract(folder, workload)
+        check_fit(workload, check_contract(folder))
     assert caught.value.where == "electricity/contract.yaml"
     assert field.split(".")[0] in str(caught.value)
     assert "expected" in str(caught.value)

@@ -14,8 +14,9 @@ import pytest
 from millrace.datasets.commits import Source, commit
 from millrace.datasets.late_labels import LABELS_SNAPSHOT, Absorbed, absorb
 from millrace.datasets.tables import Lake
-from millrace.decisions.record import Decision, Output, canonical, prefix, to_line
-from millrace.workload.declaration import Prediction, load_workload
+from millrace.decisions.record import Decision, canonical, prefix, to_line
+from millrace.workload.declaration import Prediction
+from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 SURFACE: Prediction = load_workload(FOLDER).prediction
@@ -23,14 +24,14 @@ SAMPLE = pq.read_table(FOLDER / "sample" / "elec2.parquet")
 
 
 def decision(row: dict[str, Any], *, name: str = "", minute: int = 0, **changes: Any) -> Decision:
-    features = {name: row[name] for name in SURFACE.features} | changes
+    features = {name: row[name] for name in SURFACE.feature_columns} | changes
     return Decision(
         id=name or f"p-{row['timestamp'].isoformat()}",
         workload="electricity",
         event_time=row["timestamp"].replace(tzinfo=UTC),
         key={"timestamp": row["timestamp"].isoformat()},
         input=canonical(features),
-        output=Output(value=1, probability=0.7, confidence=0.7),
+        output={"value": 1, "probability": 0.7, "confidence": 0.7},
         model_version="1",
         phase="live",
         fallback=False,

@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.datasets.read import matrix, read_snapshot, times, truth
+from millrace.datasets.read import read_snapshot, times
 from millrace.errors import SnapshotError
-from millrace.features.encoding import Feature, plain
 
 START = datetime.fromisoformat("1996-12-01")
 
@@ -119,29 +118,6 @@ def test_a_flipped_byte_is_noticed(tmp_path: Path, schema: Path) -> None:
 def test_times_are_microseconds_whatever_the_column(kind: pa.DataType) -> None:
     table = pa.table({"at": pa.chunked_array([pa.array([START]).cast(kind), pa.array([START]).cast(kind)])})
     assert times(table, "at").tolist() == [START, START]
-
-
-def test_numbers_stand_side_by_side() -> None:
-    table = pa.table({"a": pa.array([1, 2], pa.int8()), "b": [0.5, 1e-3], "c": pa.array([2**40, 1])})
-    found = matrix(table, plain(["b", "a", "c"]))
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, np.array([[0.5, 1, 2**40], [1e-3, 2, 1]], np.float32))
-
-
-def test_categories_and_missing_numbers_have_columns_of_their_own() -> None:
-    table = pa.table({"size": [1.5, None], "hue": ["red", None], "new": [True, False]})
-    features = (
-        Feature(name="size", optional=True),
-        Feature(name="hue", categories=("blue", "red"), optional=True),
-        Feature(name="new", categories=(False, True)),
-    )
-    expected = np.array([[1.5, 0, 0, 1, 0, 1], [np.nan, 1, 0, 0, 1, 0]], np.float32)
-    np.testing.assert_array_equal(matrix(table, features), expected)
-
-
-@pytest.mark.parametrize(("cells", "positive"), [([0, 1], 1), (["no", "yes"], "yes"), ([False, True], True)])
-def test_the_truth_is_one_where_the_label_is_the_positive_class(cells: list[object], positive: str | int) -> None:
-    assert truth(pa.table({"y": cells}), "y", positive).tolist() == [0.0, 1.0]
 
 
 def test_a_table_that_iceberg_wrote_and_renamed_is_read(tmp_path: Path) -> None:

@@ -11,9 +11,13 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
-from millrace.decisions.outcomes import join, latest_lines, read_labels
-from millrace.decisions.record import Decision, Output
-from millrace.workload.declaration import Workload, load_workload
+from millrace.decisions.outcomes import join
+from millrace.decisions.record import Decision
+from millrace.tasks.binary import Binary
+from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.regression import Regression
+from millrace.workload.declaration import Workload
+from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 NOON = datetime(1997, 1, 1, 12, tzinfo=UTC)
@@ -37,7 +41,7 @@ def decision(name: str, at: datetime = NOON, value: int | None = 1, **fields: An
             "event_time": at,
             "key": {"timestamp": at.replace(tzinfo=None).isoformat()},
             "input": "{}",
-            "output": Output(value=value, probability=0.5, confidence=0.5),
+            "output": {"value": value, "probability": 0.5, "confidence": 0.5},
             "model_version": "1",
             "phase": "live",
             "fallback": False,
@@ -50,11 +54,10 @@ def decision(name: str, at: datetime = NOON, value: int | None = 1, **fields: An
 
 def joined(
     decisions: list[Decision], table: pa.Table, workload: Workload, contract: Contract
-) -> dict[str, tuple[int | None, bool]]:
-    surface = workload.prediction
-    labels = read_labels(table, surface=surface, contract=contract.labels)
-    outcomes = join(decisions, labels, surface=surface, contract=contract.labels)
-    return {outcome.decision.id: (outcome.label, outcome.is_wrong) for outcome in outcomes}
+) -> dict[str, tuple[int | None, float | None]]:
+    task = Binary()
+    outcomes = join(decisions, table.to_pylist(), surface=workload.prediction, table=contract.labels, task=task)
+    return {outcome.decision.id: (outcome.label, outcome.error) for outcome in outcomes}
 
 
 def labels(*rows: tuple[datetime, int], ids: list[str | None] | None = None) -> pa.Table:
@@ -67,7 +70,7 @@ def test_by_key_and_event_time(workload: Workload, contract: Contract) -> None:
     later = NOON + timedelta(minutes=30)
     decisions = [decision("a"), decision("b", later), decision("c", NOON + timedelta(days=1))]
     found = joined(decisions, labels((NOON, 1), (later, 0)), workload, contract)
-    assert found == {"a": (1, False), "b": (0, True), "c": (None, False)}
+    assert found == {"a": (1, 0.0), "b": (0, 1.0), "c": (None, None)}
 
 
 def test_the_first_decision_on_a_moment_counts(workload: Workload, contract: Contract) -> None:
@@ -82,9 +85,32 @@ def test_fallbacks_and_silence_have_no_outcome(workload: Workload, contract: Con
 
 def test_a_prediction_id_goes_before_the_key(workload: Workload, contract: Contract) -> None:
     found = joined([decision("a")], labels((NOON, 0), (NOON, 1), ids=[None, "a"]), workload, contract)
-    assert found == {"a": (1, False)}
+    assert found == {"a": (1, 0.0)}
 
 
-def test_a_line_that_comes_twice_is_one_decision() -> None:
-    found = latest_lines([decision("a"), decision("b"), decision("a", latency_ms=7.0)])
-    assert [(one.id, one.latency_ms) for one in found] == [("a", 7.0), ("b", 1.0)]
+def test_a_label_of_a_later_decision_is_the_truth_of_the_first(workload: Workload, contract: Contract) -> None:
+    both = [decision("first"), decision("second", inferred_at=NOON + timedelta(seconds=1))]
+    assert joined(both, labels((NOON, 0), ids=["second"]), workload, contract) == {"first": (0, 1.0)}
+
+
+def test_a_label_that_names_no_known_decision_belongs_to_none(workload: Workload, contract: Contract) -> None:
+    assert joined([decision("a")], labels((NOON, 0), ids=["other"]), workload, contract) == {"a": (None, None)}
+
+
+@pytest.mark.parametrize(
+    ("task", "value", "label", "error"),
+    [
+        (Binary(positive="up"), 1, "down", 1.0),
+        (Multiclass(classes=("low", "middle", "high")), "low", "low", 0.0),
+        (Multiclass(classes=(1, 2, 3)), "2", 3, 1.0),
+        (Regression(), 3.5, 5.0, 1.5),
+    ],
+)
+def test_the_error_is_the_tasks(
+    task: Any, value: Any, label: Any, error: float, workload: Workload, contract: Contract
+) -> None:
+    row = {"timestamp": NOON.replace(tzinfo=None), "class": label}
+    (outcome,) = join(
+        [decision("a", output={"value": value})], [row], surface=workload.prediction, table=contract.labels, task=task
+    )
+    assert (outcome.label, outcome.error) == (label, error)

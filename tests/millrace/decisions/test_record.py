@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from millrace.decisions.record import Decision, Output, canonical, from_line, lines_by_date, object_key, prefix, to_line
+from millrace.decisions.record import Decision, canonical, from_line, lines_by_date, object_key, prefix, to_line
 from millrace.errors import DecisionError
 
 DECISION = Decision(
@@ -14,7 +14,7 @@ DECISION = Decision(
     event_time=datetime(1997, 1, 2, 23, 30, tzinfo=UTC),
     key={"timestamp": "1997-01-02T23:30:00"},
     input=canonical({"timestamp": "1997-01-02T23:30:00", "nswprice": 0.05}),
-    output=Output(value=1, probability=0.75, confidence=0.75),
+    output={"value": 1, "probability": 0.75, "confidence": 0.75},
     model_version="3",
     phase="live",
     fallback=False,
@@ -28,7 +28,7 @@ def test_comes_back_as_it_was() -> None:
 
 
 def test_a_fallback_comes_back_too() -> None:
-    silent = Output(value=None, probability=None, confidence=None)
+    silent = {"value": None, "probability": None, "confidence": None}
     decision = Decision(**{**vars(DECISION), "output": silent, "model_version": None, "fallback": True})
     assert from_line(to_line(decision)) == decision
 
@@ -62,8 +62,9 @@ def change(path: str, value: object) -> str:
     [
         ("captureData.endpointInput.data", "{}", "input_digest"),
         ("captureData.endpointOutput.data", "no", "endpointOutput.data"),
-        ("captureData.endpointOutput.data", '{"value": true}', "value"),
-        ("captureData.endpointOutput.data", '{"value": 1, "probability": 2}', "probability"),
+        ("captureData.endpointOutput.data", '{"value": [1]}', "value"),
+        ("captureData.endpointOutput.data", '{"probability": 0.5}', "endpointOutput.data"),
+        ("captureData.endpointOutput.data", '{"value": 1, "probability": NaN}', "probability"),
         ("eventMetadata", ..., "eventMetadata"),
         ("eventMetadata.inferenceTime", "2026-11-20", "inferenceTime"),
         ("millrace.phase", "lively", "phase"),

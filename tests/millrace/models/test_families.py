@@ -2,47 +2,90 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime
 import pytest
 import torch
 
 from millrace import models
-from millrace.models.catalogue import FAMILIES, Parameters
+from millrace.errors import ArtefactError
+from millrace.features.signature import TensorSpec
+from millrace.models.catalogue import FAMILIES
+from millrace.models.export import exporting, with_weights
+from millrace.models.parameters import Parameters
+from millrace.models.predictor import Predictor, build
+from millrace.tasks.binary import Binary
+from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.regression import Regression
 
-ROWS, FEATURES = 257, 7
+ROWS, CONSTANT, MISSING = 257, 2, 4
+"""Rows of the training, the column of `numbers` that never varies there, the one that may be missing."""
+NUMBERS = TensorSpec(name="numbers", dtype="float32", shape=(7,), optional=tuple(n == MISSING for n in range(7)))
+CATEGORIES = TensorSpec(name="categories", dtype="int64", shape=(3,), cardinalities=(4, 100, 3))
+SIGNATURE = (NUMBERS, CATEGORIES)
+OBJECTIVE = Multiclass(classes=("a", "b", "c")).objective
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+def make_rows(seed: int = 0) -> Tensors:
+    """Numbers of different scale, categories of all their values but the last ones."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal([3, 0.5, 0, 1e4, -2, 0, 0.4], [2, 0.3, 1, 500, 1e-3, 1, 0.1], (ROWS, 7))
+    numbers[:, CONSTANT] = 0.003467
+    numbers[::3, MISSING] = np.nan
+    categories = np.stack([rng.integers(0, count - 1, ROWS) for count in CATEGORIES.cardinalities], axis=1)
+    return {"numbers": numbers.astype(np.float32), "categories": categories}
+
+
+def of_torch(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(value) for name, value in tensors.items()}
+
+
+def fitted(family: str) -> Predictor:
+    """Untrained, fitted on the rows, at a temperature other than 1."""
+    torch.manual_seed(1)
+    predictor = build(FAMILIES[family](), SIGNATURE, OBJECTIVE)
+    predictor.fit(of_torch(make_rows()), torch.zeros(ROWS, dtype=torch.int64))
+    predictor.temperature.fill_(1.7)
+    return predictor.eval()
+
+
+@pytest.fixture(params=sorted(FAMILIES), scope="module")
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def rows() -> npt.NDArray[np.float32]:
-    """Columns of different scale, the third constant."""
-    rows = np.random.default_rng(0).normal(
-        [3, 0.5, 0, 1e4, -2, 0, 0.4], [2, 0.3, 1, 500, 1e-3, 1, 0.1], (ROWS, FEATURES)
-    )
-    rows[:, 2] = 0.003467
-    return rows.astype(np.float32)
+def predictor(family: str) -> Predictor:
+    return fitted(family)
 
 
-@pytest.fixture(params=sorted(FAMILIES))
-def network(request: pytest.FixtureRequest, rows: npt.NDArray[np.float32]) -> Any:
-    """An untrained network of each family, standardised on the rows, at a temperature other than 1."""
-    torch.manual_seed(1)
-    network = import_module(f"millrace.models.{request.param}.network").build(FAMILIES[request.param](), FEATURES)
-    network.standardise(torch.from_numpy(rows))
-    network.temperature.fill_(1.7)
-    return network.eval()
+@pytest.fixture(scope="module")
+def exported(family: str) -> bytes:
+    """The graph, whose weights are not yet those of a predictor that a test makes."""
+    with exporting(FAMILIES[family](), SIGNATURE, OBJECTIVE) as graph:
+        return graph.finish({})
 
 
-def run(network: Any, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    graph = import_module(type(network).__module__).graph(network)
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    [probability] = session.run(["probability"], {"features": rows})
-    return probability
+def run(graph: bytes, predictor: Predictor, tensors: Tensors) -> npt.NDArray[np.float32]:
+    whole = with_weights(graph, predictor.state_dict())
+    session = onnxruntime.InferenceSession(whole, providers=["CPUExecutionProvider"])
+    [output] = session.run(["output"], tensors)
+    return output
+
+
+def of(predictor: Predictor, tensors: Tensors) -> npt.NDArray[np.float32]:
+    with torch.no_grad():
+        return predictor(**of_torch(tensors)).numpy()
 
 
 def test_each_family_is_one_folder_and_one_line() -> None:
@@ -50,64 +93,111 @@ def test_each_family_is_one_folder_and_one_line() -> None:
     assert folders == set(FAMILIES)
     for name, parameters in FAMILIES.items():
         assert issubclass(parameters, Parameters)
-        assert get_type_hints(import_module(f"millrace.models.{name}.network").build)["parameters"] is parameters
+        assert parameters.network == f"millrace.models.{name}.network"
+        assert get_type_hints(import_module(parameters.network).build)["parameters"] is parameters
 
 
 @pytest.mark.parametrize("count", [1, 2, ROWS])
-def test_the_graph_answers_as_torch_does(network: Any, rows: npt.NDArray[np.float32], count: int) -> None:
-    with torch.no_grad():
-        expected = network.probability(torch.from_numpy(rows[:count])).numpy()
-    found = run(network, rows[:count])
-    assert found.dtype == np.float32
-    assert found.shape == (count,)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+def test_the_graph_answers_as_torch_does(exported: bytes, predictor: Predictor, count: int) -> None:
+    rows = {name: value[:count] for name, value in make_rows(5).items()}
+    found = run(exported, predictor, rows)
+    assert (found.dtype, found.shape) == (np.float32, (count, 3))
+    np.testing.assert_allclose(found, of(predictor, rows), rtol=0, atol=1e-5)
 
 
-def test_the_temperature_is_part_of_the_answer(network: Any, rows: npt.NDArray[np.float32]) -> None:
-    warm = run(network, rows)
-    network.temperature.fill_(1.0)
-    assert np.abs(run(network, rows) - warm).max() > 1e-3
+def test_the_graph_holds_every_weight_by_name_and_nothing_of_this_machine(
+    exported: bytes, predictor: Predictor
+) -> None:
+    model = onnx.load_model_from_string(with_weights(exported, predictor.state_dict()))
+    held = {one.name.removeprefix("predictor.") for one in model.graph.initializer}
+    assert held >= set(predictor.state_dict()) - {"location", "scale"}  # those are a regression's
+    assert str(Path.cwd()).encode() not in exported
+    assert b"site-packages" not in exported
 
 
-def test_a_column_that_never_varied_in_training_has_no_say(network: Any, rows: npt.NDArray[np.float32]) -> None:
-    changed = rows.copy()
-    changed[:, 2] = 1e6
-    np.testing.assert_array_equal(run(network, changed), run(network, rows))
-    changed[:, 0] += 1
-    assert np.abs(run(network, changed) - run(network, rows)).max() > 1e-4  # others have
+def test_the_temperature_is_part_of_the_answer(exported: bytes, predictor: Predictor) -> None:
+    warm = run(exported, predictor, make_rows())
+    predictor.temperature.fill_(1.0)
+    assert np.abs(run(exported, predictor, make_rows()) - warm).max() > 1e-3
 
 
-def test_a_column_that_hardly_varies_is_not_taken_for_constant(network: Any, rows: npt.NDArray[np.float32]) -> None:
-    standardised = (torch.from_numpy(rows) - network.mean_F) * network.scale_F
-    varying = [0, 1, 3, 4, 5, 6]
-    np.testing.assert_allclose(standardised.std(0)[varying], 1, atol=0.02)
+def test_a_column_that_never_varied_in_training_has_no_say(exported: bytes, predictor: Predictor) -> None:
+    before, changed = run(exported, predictor, make_rows()), make_rows()
+    changed["numbers"][:, CONSTANT] = 1e6
+    np.testing.assert_array_equal(run(exported, predictor, changed), before)
+    changed["numbers"][:, 0] += 1
+    assert np.abs(run(exported, predictor, changed) - before).max() > 1e-4  # others have
 
 
-def test_the_same_seed_gives_the_same_network(network: Any, rows: npt.NDArray[np.float32]) -> None:
-    torch.manual_seed(1)
-    again = import_module(type(network).__module__).build(FAMILIES[type(network).__module__.split(".")[-2]](), FEATURES)
-    again.standardise(torch.from_numpy(rows))
-    again.temperature.fill_(1.7)
-    np.testing.assert_array_equal(run(again.eval(), rows), run(network, rows))
+@pytest.mark.parametrize("place", range(3))
+def test_a_category_that_never_occurred_in_training_counts_as_missing(predictor: Predictor, place: int) -> None:
+    new, missing, other = make_rows(), make_rows(), make_rows()
+    new["categories"][:, place] = CATEGORIES.cardinalities[place] - 1  # type: ignore[operator]
+    missing["categories"][:, place] = 0
+    other["categories"][:, place] = 1
+    np.testing.assert_array_equal(of(predictor, new), of(predictor, missing))
+    assert np.abs(of(predictor, other) - of(predictor, missing)).max() > 1e-4
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
-def test_a_missing_number_counts_as_the_mean(name: str, rows: npt.NDArray[np.float32]) -> None:
-    torch.manual_seed(1)
-    network = import_module(f"millrace.models.{name}.network").build(FAMILIES[name](), FEATURES, may_miss=True)
-    rows[::3, 1] = np.nan
-    network.standardise(torch.from_numpy(rows))
-    filled = np.where(np.isnan(rows), np.nanmean(rows, axis=0, keepdims=True), rows).astype(np.float32)
-    network.eval()
-    with torch.no_grad():
-        expected = network.probability(torch.from_numpy(filled)).numpy()
-        np.testing.assert_allclose(network.probability(torch.from_numpy(rows)).numpy(), expected, atol=1e-6)
-    np.testing.assert_allclose(run(network, rows), expected, atol=1e-6)
+def test_a_missing_number_is_not_the_same_as_the_mean(predictor: Predictor) -> None:
+    rows = make_rows()
+    seen = of(predictor, rows)
+    assert np.isfinite(seen).all()
+    rows["numbers"][:, MISSING] = np.nanmean(rows["numbers"][:, MISSING])
+    assert np.abs(of(predictor, rows) - seen)[::3].max() > 1e-4
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
-def test_nan_stays_nan_where_nothing_may_be_missing(name: str, rows: npt.NDArray[np.float32]) -> None:
-    network = import_module(f"millrace.models.{name}.network").build(FAMILIES[name](), FEATURES)
-    network.standardise(torch.from_numpy(rows))
+def test_the_same_seed_gives_the_same_network(family: str, predictor: Predictor) -> None:
+    np.testing.assert_array_equal(of(fitted(family), make_rows()), of(predictor, make_rows()))
+
+
+@pytest.mark.parametrize("signature", [(NUMBERS,), (CATEGORIES,)], ids=["numbers", "categories"])
+@pytest.mark.parametrize("task", [Binary(), Regression()], ids=["binary", "regression"])
+def test_takes_numbers_or_categories_alone(
+    family: str, signature: tuple[TensorSpec, ...], task: Binary | Regression
+) -> None:
+    rows = {spec.name: make_rows()[spec.name] for spec in signature}
+    FAMILIES[family]().accepts(signature, task)
+    predictor = build(FAMILIES[family](), signature, task.objective)
+    predictor.fit(of_torch(rows), torch.linspace(-5, 20, ROWS))
+    assert of(predictor.eval(), rows).shape == (ROWS, 1)
+
+
+def test_nan_stays_nan_where_nothing_may_be_missing(family: str) -> None:
+    signature = (TensorSpec(name="numbers", dtype="float32", shape=(7,), optional=(False,) * 7),)
+    predictor = build(FAMILIES[family](), signature, Binary().objective)
+    rows = np.nan_to_num(make_rows()["numbers"])
+    predictor.fit({"numbers": torch.from_numpy(rows)}, torch.zeros(ROWS))
     rows[0, 1] = np.nan
-    assert np.isnan(run(network.eval(), rows)[0])
+    assert np.isnan(of(predictor.eval(), {"numbers": rows})[0, 0])
+
+
+def test_a_regression_is_trained_on_standardised_targets_and_answers_in_their_unit(family: str) -> None:
+    predictor = build(FAMILIES[family](), (NUMBERS,), Regression().objective)
+    target_N = torch.linspace(1000, 3000, ROWS)
+    predictor.fit({"numbers": torch.from_numpy(make_rows()["numbers"])}, target_N)
+    assert float(predictor.location) == pytest.approx(2000)
+    assert float(predictor.scale) == pytest.approx(float(target_N.std(correction=0)))
+    raw_NW = ((target_N - 2000) / predictor.scale)[:, None]
+    assert float(predictor.loss(raw_NW, target_N)) == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(predictor.answer(raw_NW)[:, 0].numpy(), target_N.numpy(), rtol=1e-6)
+
+
+def test_labels_that_never_vary_are_scaled_by_one(family: str) -> None:
+    predictor = build(FAMILIES[family](), (NUMBERS,), Regression().objective)
+    predictor.fit({"numbers": torch.from_numpy(make_rows()["numbers"])}, torch.full((ROWS,), 7.0))
+    assert (float(predictor.location), float(predictor.scale)) == (7.0, 1.0)
+
+
+def test_an_export_that_fails_says_why() -> None:
+    broken = TensorSpec(name="image", dtype="uint8", shape=(1, 8, 8))
+    with (
+        pytest.raises(ArtefactError, match=r"model\.onnx: the export failed: (.|\n)*'categories'"),
+        exporting(FAMILIES["feedforward"](), (broken,), OBJECTIVE) as graph,
+    ):
+        graph.finish({})
+
+
+def test_parameters_are_plain_json(family: str) -> None:
+    parameters = FAMILIES[family]()
+    assert FAMILIES[family](**json.loads(parameters.model_dump_json())) == parameters

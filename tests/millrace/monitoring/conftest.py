@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.workload.declaration import Workload, load_workload
+from millrace.workload.declaration import Workload
+from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 Cut = Callable[[datetime, datetime], pa.Table]

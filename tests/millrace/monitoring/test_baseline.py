@@ -10,6 +10,10 @@ import pyarrow as pa
 import pytest
 
 from millrace.errors import ArtefactError, ConfigurationError
+from millrace.features.boolean import Boolean
+from millrace.features.catalogue import Features
+from millrace.features.category import Category
+from millrace.features.number import Number
 from millrace.monitoring.baseline import PROMISED_WINDOWS, Baseline, build
 from millrace.monitoring.constant import Constant
 from millrace.workload.declaration import Workload
@@ -18,9 +22,19 @@ Cut = Callable[[datetime, datetime], pa.Table]
 START, END = datetime.fromisoformat("1996-01-01"), datetime.fromisoformat("1997-01-01")
 
 
+def numbers(workload: Workload) -> Features:
+    """All features of electricity are."""
+    return tuple(Number(name=name) for name in workload.prediction.feature_columns)
+
+
 @pytest.fixture(scope="module")
 def baseline(between: Cut, workload: Workload) -> Baseline:
-    return build(between(START, END), workload=workload, error_series=[[0.1 + 0.01 * (k % 7) for k in range(50)]])
+    return build(
+        between(START, END),
+        workload=workload,
+        features=numbers(workload),
+        error_series=[[0.1 + 0.01 * (k % 7) for k in range(50)]],
+    )
 
 
 def test_what_it_says_of_1996(baseline: Baseline) -> None:
@@ -44,14 +58,13 @@ def test_two_kilobytes_a_column(baseline: Baseline) -> None:
 def test_the_order_of_rows_and_columns_does_not_matter(baseline: Baseline, between: Cut, workload: Workload) -> None:
     table = between(START, END)
     turned = table.take(list(range(table.num_rows))[::-1]).select(table.column_names[::-1])
-    assert build(turned, workload=workload, error_series=[]).columns == baseline.columns
+    assert build(turned, workload=workload, features=numbers(workload), error_series=[]).columns == baseline.columns
 
 
 def test_categories_booleans_and_missing_values(between: Cut, workload: Workload) -> None:
     table = between(START, END)
     n = table.num_rows
-    names = ("wind", "windy", "still", "long")
-    surface = workload.prediction.model_copy(update={"features": names})
+    features = (Category(name="wind"), Boolean(name="windy"), Number(name="still"), Category(name="long"))
     table = pa.table(
         {
             "timestamp": table["timestamp"],
@@ -61,7 +74,7 @@ def test_categories_booleans_and_missing_values(between: Cut, workload: Workload
             "long": [f"a rather long name of a category {k % 500}" for k in range(n)],
         }
     )
-    built = build(table, workload=workload.model_copy(update={"prediction": surface}), error_series=[])
+    built = build(table, workload=workload, features=features, error_series=[])
     assert {column.name: column.sketch.kind for column in built.columns} == {
         "wind": "categorical", "windy": "categorical", "still": "numeric", "long": "categorical",
     }  # fmt: skip
@@ -75,6 +88,7 @@ def test_a_history_that_is_too_short(between: Cut, workload: Workload) -> None:
         build(
             between(datetime.fromisoformat("1996-06-01"), datetime.fromisoformat("1996-06-22")),
             workload=workload,
+            features=numbers(workload),
             error_series=[],
         )
 
@@ -82,10 +96,10 @@ def test_a_history_that_is_too_short(between: Cut, workload: Workload) -> None:
 def test_a_missing_column_and_a_type_without_sketch(between: Cut, workload: Workload) -> None:
     table = between(START, END)
     with pytest.raises(ConfigurationError, match="nswprice: expected a column"):
-        build(table.drop_columns("nswprice"), workload=workload, error_series=[])
+        build(table.drop_columns("nswprice"), workload=workload, features=numbers(workload), error_series=[])
     bad = table.set_column(table.column_names.index("nswprice"), "nswprice", table["timestamp"])
     with pytest.raises(ConfigurationError, match="nswprice: expected numbers, text or booleans"):
-        build(bad, workload=workload, error_series=[])
+        build(bad, workload=workload, features=numbers(workload), error_series=[])
 
 
 def test_a_damaged_file_is_named() -> None:

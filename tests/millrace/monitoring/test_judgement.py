@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 import pytest
 
 from millrace.errors import ConfigurationError
+from millrace.features.catalogue import Features
+from millrace.features.number import Number
 from millrace.monitoring.baseline import Baseline, build
 from millrace.monitoring.judgement import judge
 from millrace.workload.declaration import Workload
@@ -19,10 +21,20 @@ NEW_YEAR = datetime.fromisoformat("1997-01-01")
 WEEK = timedelta(days=7)
 
 
+def numbers(workload: Workload) -> Features:
+    """All features of electricity are."""
+    return tuple(Number(name=name) for name in workload.prediction.feature_columns)
+
+
 @pytest.fixture(scope="module")
 def baseline(between: Cut, workload: Workload) -> Baseline:
     """Of 1996 only."""
-    return build(between(datetime.fromisoformat("1996-01-01"), NEW_YEAR), workload=workload, error_series=[])
+    return build(
+        between(datetime.fromisoformat("1996-01-01"), NEW_YEAR),
+        workload=workload,
+        features=numbers(workload),
+        error_series=[],
+    )
 
 
 def test_january_to_april_do_not_alarm(baseline: Baseline, between: Cut) -> None:

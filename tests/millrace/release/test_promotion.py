@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from millrace.errors import ConflictError
+from millrace.evaluation.sample import Sample
 from millrace.release.promotion import (
-    EndpointAnswer,
+    SampleAnswers,
     check_proven,
     judge_smoke_test,
     outcome_of,
@@ -94,13 +95,23 @@ def test_an_event_that_came_late_is_done(live, ready, outcome):
     assert outcome_of(pointers, "2", ready=ready) == outcome
 
 
-def test_a_probe_needs_the_version_all_rows_and_the_same_numbers():
-    right = EndpointAnswer(model_version="2", probabilities=(0.5, 0.25))
-    assert judge_smoke_test(right, expected=[0.5, 0.25], version="2").passed
-    assert not judge_smoke_test(right, expected=[0.5, 0.2502], version="2").passed
-    assert not judge_smoke_test(right, expected=[0.5, 0.25, 0.1], version="2").passed
-    assert not judge_smoke_test(right, expected=[0.5, 0.25], version="3").passed
-    assert not judge_smoke_test(EndpointAnswer(model_version="2", probabilities=()), expected=[], version="2").passed
-    assert not judge_smoke_test(
-        EndpointAnswer(model_version="2", probabilities=(float("nan"),)), expected=[0.5], version="2"
-    ).passed
+def sample(*values):
+    return Sample(rows=({},) * len(values), answers=tuple({"value": value} for value in values))
+
+
+@pytest.mark.parametrize(
+    ("came", "expected", "version", "passed"),
+    [
+        ([0.5, 0.25], [0.5, 0.25], "2", True),
+        ([0.5, 0.25], [0.5, 0.2502], "2", False),
+        ([0.5, 0.25], [0.5, 0.25, 0.1], "2", False),
+        ([0.5, 0.25], [0.5, 0.25], "3", False),
+        ([], [], "2", False),
+        ([float("nan")], [0.5], "2", False),
+        (["high"], ["high"], "2", True),
+        (["high"], ["low"], "2", False),
+    ],
+)
+def test_a_probe_needs_the_version_all_rows_and_the_same_answers(came, expected, version, passed):
+    answers = SampleAnswers(model_version="2", answers=tuple({"value": value} for value in came))
+    assert judge_smoke_test(answers, sample(*expected), version=version).passed is passed

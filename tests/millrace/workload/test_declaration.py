@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from millrace.errors import WorkloadError
-from millrace.workload.declaration import load_workload
+from millrace.workload.declaration import Feature
+from millrace.workload.load import load_workload
 
 SHIPPED = sorted(path.parent for path in (Path(__file__).resolve().parents[3] / "workloads").glob("*/workload.yaml"))
 
@@ -45,6 +46,11 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
         ("training.family", "perceptron", "expected one of feedforward"),
         ("training.parameters", {"hidden": [64], "epoch": 3}, "epoch"),
         ("training.parameters", {"epochs": 0}, "greater than or equal to 1"),
+        ("prediction.task", "ranking", "expected one of binary, multiclass, regression, got 'ranking'"),
+        ("prediction.kind", "binary", "a supported key, got 'kind'"),
+        ("prediction.features", [], "at least 1 item"),
+        ("prediction.features", [{"name": "load", "history": ["demand"]}], "history and hours together"),
+        ("prediction.features", [{"name": "load", "hours": 3}], "history and hours together"),
         ("rollout.phases", ["live", "canary"], "ends with 'live'"),
         ("rollout.phases", ["canary", "canary", "live"], "at most once"),
         ("rollout.phases", ["shadow", "live"], "expected 'canary' or 'live', got 'shadow'"),
@@ -69,9 +75,9 @@ def test_a_wrong_field_is_named(folder: Path, path: str, value: object, expected
 def test_a_missing_field_is_named(folder: Path) -> None:
     file = folder / "workload.yaml"
     document = yaml.safe_load(file.read_text())
-    del document["gates"]["latency"]
+    del document["gates"]["non_inferiority"]
     file.write_text(yaml.safe_dump(document))
-    with pytest.raises(WorkloadError, match=r"gates\.latency: expected Field required"):
+    with pytest.raises(WorkloadError, match=r"gates\.non_inferiority: expected Field required"):
         load_workload(folder)
 
 
@@ -85,3 +91,14 @@ def test_what_is_no_declaration_is_refused(folder: Path, text: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(WorkloadError, match="expected a file, got 'none'"):
         load_workload(tmp_path)
+
+
+def test_a_feature_is_a_column_or_the_past_of_columns(folder: Path) -> None:
+    past = {"name": "load", "history": ["demand", "price"], "hours": 24, "every_hours": 0.5}
+    change(folder, "prediction.features", ["price", past])
+    prediction = load_workload(folder).prediction
+    assert prediction.features == (
+        Feature(name="price"),
+        Feature(name="load", history=("demand", "price"), hours=24, every_hours=0.5),
+    )
+    assert prediction.feature_columns == ("price", "demand")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from millrace.errors import ConfigurationError
-from millrace.workload.declaration import load_workload
+from millrace.workload.load import load_workload
 from millrace.workload.prices import PRICES, REGION_FACTOR, Usage, projected_usd, usd_per_hour
 from millrace.workload.training_cost import longest_hours, usages
 

@@ -1,92 +1,148 @@
-"""Each gate passes a good report and refuses the bad one planted for it."""
+"""Each gate passes a good report of every task and refuses the bad one planted for it."""
 
 from __future__ import annotations
 
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from millrace.evaluation.gates.catalogue import ALTERNATIVES, GATES, judge_all, passed
+from millrace.evaluation.gates.baseline import BaseRate, Mean, SeasonalNaive
+from millrace.evaluation.gates.catalogue import ALTERNATIVES, Gates, judge_all, passed
 from millrace.evaluation.report import Evaluation
-from millrace.workload.declaration import BaseRate, load_workload
+from millrace.tasks.catalogue import TASKS
+from millrace.workload.load import load_workload
 
-GATE_BOUNDS = load_workload(Path("workloads/electricity")).gates
+ELECTRICITY = load_workload(Path("workloads/electricity")).gates
+SEASONAL = SeasonalNaive(kind="seasonal_naive", lag_hours=24, margin=0.01)
+NUMBERS = ELECTRICITY.model_copy(update={"baseline": SEASONAL, "calibration": None})
+GATES: dict[str, Gates] = {"binary": ELECTRICITY, "multiclass": ELECTRICITY, "regression": NUMBERS}
+"""By task."""
 
-GOOD = {
+GOOD: dict[str, Any] = {
+    "task": "binary",
     "rows": {"test": 1344},
     "split": {"from": "1996-12-04T00:00:00Z", "to": "1997-01-01T00:00:00Z"},
-    "metrics": {"accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03, "baseline_accuracy": 0.67},
+    "error": {"name": "share of wrong answers", "is_share": True},
+    "metrics": {"error": 0.25, "accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03},
+    "naive": {"rule": "seasonal_naive", "rows": 1344, "metrics": {"error": 0.33}},
     "finite_weights": True,
     "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
     "size_mb": 0.05,
     "champion": {
         "model_version": "1",
-        "accuracy": 0.70,
-        "challenger_accuracy": 0.74,
         "rows": 1344,
+        "error": 0.30,
+        "challenger_error": 0.26,
         "difference": 0.04,
         "lower_bound": 0.01,
     },
 }
-
-BAD = {
-    "infinite weights": ("finite_weights", {"finite_weights": False}),
-    "random weights": ("baseline", {"metrics": {"accuracy": 0.5}}),
-    "constant predictor": ("baseline", {"metrics": {"accuracy": 0.58}}),
-    "a hair under the margin": ("baseline", {"metrics": {"accuracy": 0.6799}}),
-    "no number for accuracy": ("baseline", {"metrics": {"accuracy": math.nan}}),
-    "no number for the baseline": ("baseline", {"metrics": {"baseline_accuracy": math.nan}}),
-    "over-confident": ("calibration", {"metrics": {"ece": 0.22}}),
-    "no number for calibration": ("calibration", {"metrics": {"ece": math.nan}}),
-    "slow": ("latency", {"latency_ms": {"p99": 51.0}}),
-    "infinitely slow": ("latency", {"latency_ms": {"p99": math.inf}}),
-    "too large": ("size", {"size_mb": 10.5}),
-    "empty artefact": ("size", {"size_mb": 0.0}),
-    "worse than the champion": ("non_inferiority", {"champion": {"lower_bound": -0.021}}),
-    "no number for the difference": ("non_inferiority", {"champion": {"lower_bound": math.nan}}),
-    "champion forgotten": ("non_inferiority", {"champion": None}),
+FOR_TASK: dict[str, dict[str, Any]] = {
+    "binary": {},
+    "multiclass": {"task": "multiclass", "metrics": {"macro_recall": 0.7, "auc": None}},
+    "regression": {
+        "task": "regression",
+        "error": {"name": "mean absolute error", "is_share": False},
+        "metrics": {"error": 40.0, "mae": 40.0, "rmse": 55.0, "r2": 0.8, "ece": None, "log_loss": None},
+        "naive": {"metrics": {"error": 41.0}},
+        "champion": {"error": 42.0, "challenger_error": 41.5, "difference": 0.5, "lower_bound": -0.83},
+    },
 }
+"""What differs from GOOD; the figures of a regression are a hair inside their bounds."""
+
+BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "infinite weights": ("binary", "finite_weights", {"finite_weights": False}),
+    "random weights": ("binary", "baseline", {"metrics": {"error": 0.5}}),
+    "constant predictor": ("binary", "baseline", {"metrics": {"error": 0.42}}),
+    "a hair under the margin": ("binary", "baseline", {"metrics": {"error": 0.3201}}),
+    "no number for the error": ("binary", "baseline", {"metrics": {"error": math.nan}}),
+    "no error at all": ("binary", "baseline", {"metrics": {"error": None}}),
+    "no number for the naive rule": ("binary", "baseline", {"naive": {"metrics": {"error": math.nan}}}),
+    "over-confident": ("binary", "calibration", {"metrics": {"ece": 0.22}}),
+    "no number for calibration": ("binary", "calibration", {"metrics": {"ece": math.nan}}),
+    "slow": ("binary", "latency", {"latency_ms": {"p99": 51.0}}),
+    "infinitely slow": ("binary", "latency", {"latency_ms": {"p99": math.inf}}),
+    "too large": ("binary", "size", {"size_mb": 10.5}),
+    "empty artefact": ("binary", "size", {"size_mb": 0.0}),
+    "worse than the champion": ("binary", "non_inferiority", {"champion": {"lower_bound": -0.021}}),
+    "no number for the difference": ("binary", "non_inferiority", {"champion": {"lower_bound": math.nan}}),
+    "champion forgotten": ("binary", "non_inferiority", {"champion": None}),
+    "a class never found": ("multiclass", "baseline", {"metrics": {"error": 0.6}}),
+    "sure of the wrong class": ("multiclass", "calibration", {"metrics": {"ece": 0.4}}),
+    "one unit above the rule": ("regression", "baseline", {"metrics": {"error": 42.0}}),
+    "less than 1 % below the rule": ("regression", "baseline", {"metrics": {"error": 40.7}}),
+    "infinitely off": ("regression", "baseline", {"metrics": {"error": math.inf}}),
+    "worse by 2.1 % of the champion": ("regression", "non_inferiority", {"champion": {"lower_bound": -0.882}}),
+}
+"""The task, the one gate that refuses it, and what is changed."""
 
 
-def report(changes=None):
-    """GOOD with the changes, one level deep, read back from JSON as the Lambda reads it."""
-    changed = dict(GOOD)
-    for key, value in (changes or {}).items():
-        changed[key] = {**GOOD[key], **value} if isinstance(value, dict) else value
-    return Evaluation.model_validate_json(json.dumps(changed))
+def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The document with the changes; mappings are merged at every depth."""
+    changed = dict(document)
+    for key, value in changes.items():
+        is_part = isinstance(value, dict) and isinstance(changed.get(key), dict)
+        changed[key] = merged(changed[key], value) if is_part else value
+    return changed
 
 
-@pytest.mark.parametrize("name", GATES)
-def test_a_good_report_passes(name):
-    verdict = GATES[name](report(), GATE_BOUNDS)
-    assert verdict.passed
-    assert verdict.name == name
-    assert verdict.sentence
+def report(task: str = "binary", changes: dict[str, Any] | None = None) -> Evaluation:
+    """A good report of the task with the changes, read back from JSON as the Lambda reads it."""
+    document = merged(merged(GOOD, FOR_TASK[task]), changes or {})
+    return Evaluation.model_validate_json(json.dumps(document))
+
+
+def test_every_task_has_a_good_report():
+    assert set(FOR_TASK) == set(GATES) == set(TASKS)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_good_report_passes_every_declared_gate(task):
+    for name, gate in GATES[task].declared().items():
+        verdict = gate.judge(report(task))
+        assert verdict.passed, verdict.sentence
+        assert verdict.name == name
+        assert verdict.sentence
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_the_planted_bad_report_is_refused_by_its_gate_alone(case):
-    name, changes = BAD[case]
-    bad = report(changes)
-    assert [gate for gate, judge in GATES.items() if not judge(bad, GATE_BOUNDS).passed] == [name]
+    task, name, changes = BAD[case]
+    bad = report(task, changes)
+    assert [gate for gate, judged in GATES[task].declared().items() if not judged.judge(bad).passed] == [name]
 
 
 def test_every_gate_has_a_bad_report():
-    assert {name for name, _ in BAD.values()} == set(GATES)
+    assert {name for _, name, _ in BAD.values()} == set(Gates.model_fields)
 
 
 @pytest.mark.parametrize("against", ALTERNATIVES)
 def test_of_the_alternatives_one_is_asked(against):
-    names = [verdict.name for verdict in judge_all(report(), GATE_BOUNDS, against=against)]
-    assert set(names) == set(GATES) - (set(ALTERNATIVES) - {against})
+    names = [verdict.name for verdict in judge_all(report(), ELECTRICITY, against=against)]
+    assert set(names) == set(Gates.model_fields) - (set(ALTERNATIVES) - {against})
+
+
+@pytest.mark.parametrize("name", ["calibration", "size"])
+def test_a_gate_that_is_left_out_is_not_judged(name):
+    gates = ELECTRICITY.model_copy(update={name: None})
+    assert name not in {verdict.name for verdict in judge_all(report(), gates, against="baseline")}
+    assert Gates.model_validate(gates.model_dump(exclude_none=True)) == gates
+
+
+@pytest.mark.parametrize("name", [*ALTERNATIVES, "latency"])
+def test_the_others_may_not_be_left_out(name):
+    with pytest.raises(ValidationError, match=name):
+        Gates.model_validate(ELECTRICITY.model_dump(exclude={name}))
 
 
 def test_a_worse_model_may_not_hide_behind_the_other_alternative():
-    worse = report({"champion": {"lower_bound": -0.5}})
-    assert passed(judge_all(worse, GATE_BOUNDS, against="baseline"))
-    assert not passed(judge_all(worse, GATE_BOUNDS, against="non_inferiority"))
+    worse = report(changes={"champion": {"lower_bound": -0.5}})
+    assert passed(judge_all(worse, ELECTRICITY, against="baseline"))
+    assert not passed(judge_all(worse, ELECTRICITY, against="non_inferiority"))
 
 
 def test_no_verdicts_is_no_pass():
@@ -98,6 +154,13 @@ def test_no_verdicts_is_no_pass():
     [(0.48, 0.5, True), (0.4901, 0.5, False), (0.6, 0.5, False), (math.nan, 0.5, False), (0.4, None, False)],
 )
 def test_the_base_rate_is_beaten_in_log_loss(log_loss, naive, passes):
-    gates = GATE_BOUNDS.model_copy(update={"baseline": BaseRate(kind="base_rate", margin=0.02)})
-    metrics = {"log_loss": log_loss, "baseline_log_loss": naive, "accuracy": 0.1}
-    assert GATES["baseline"](report({"metrics": metrics}), gates).passed is passes
+    rule = BaseRate(kind="base_rate", margin=0.02)
+    changes = {"metrics": {"log_loss": log_loss, "error": 0.9}, "naive": {"metrics": {"log_loss": naive}}}
+    assert rule.judge(report(changes=changes)).passed is passes
+
+
+@pytest.mark.parametrize(("error", "passes"), [(89.9, True), (90.1, False)])
+def test_the_mean_is_beaten_by_a_share_of_its_error(error, passes):
+    rule = Mean(kind="mean", margin=0.1)
+    changes = {"metrics": {"error": error}, "naive": {"rule": "mean", "metrics": {"error": 100.0}}}
+    assert rule.judge(report("regression", changes)).passed is passes

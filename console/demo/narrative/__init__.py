@@ -1,1 +1,0 @@
-"""The report's story, from what the cloud holds at the end."""

@@ -1,0 +1,166 @@
+"""The head and the foot of the page: the state of the workload in a few sentences, its figures, their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import partial
+
+from console.pages.timeline import moved, worst_window
+from console.pages.words import count, day, listed, spelled
+from console.queries.answers import answer, reason_of
+from console.queries.report import JudgedModel, WorkloadReport
+from millrace.messages.monitor import MonitorReport
+from millrace.messages.release import ReleaseStarted
+from millrace.messages.retrain import RetrainingDecided
+from millrace.timestamps import moment
+
+NEWEST = 3
+"""Of the alarms, and of the refused models, so many have a sentence each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One figure at the head of the page."""
+
+    figure: str
+    """For example `41.2 s`."""
+    what: str
+
+
+def summary(report: WorkloadReport) -> str:
+    """Sentences about the live version, the newest alarms, what was refused."""
+    return " ".join([*_live(report), *_alarmed(report), *_refused(report), *_guarded(report)])
+
+
+def facts(report: WorkloadReport) -> tuple[Fact, ...]:
+    """The figures that exist."""
+    return tuple(_facts(report))
+
+
+def notes(report: WorkloadReport) -> tuple[str, ...]:
+    """Limits that a reader must know."""
+    return tuple(_notes(report))
+
+
+def _facts(report: WorkloadReport) -> Iterator[Fact]:
+    passed = sum(model.is_passed for model in report.models)
+    if report.models:
+        yield Fact(figure=f"{passed} of {len(report.models)}", what="trained models passed their gates")
+    if report.drops:
+        rows = sum(drop.accepted for drop in report.drops)
+        quarantined = sum(drop.quarantined for drop in report.drops)
+        yield Fact(
+            figure=f"{rows:,}", what=f"rows accepted in {count(len(report.drops), 'drop')}, {quarantined:,} quarantined"
+        )
+    if report.windows:
+        yield Fact(figure=f"{sum(each.decisions for each in report.windows):,}", what="decisions monitored")
+        yield Fact(figure=f"{len(report.alarms)}", what=f"alarm{'' if len(report.alarms) == 1 else 's'} raised")
+    if report.usage:
+        total = sum(line.usd for line in report.usage)
+        share = report.usage[0].usd / total if total else 0
+        part = "nearly all" if share > 0.99 else f"{share:.0%}"
+        figure = f"$ {total:,.0f}" if total >= 10 else f"$ {total:,.2f}"
+        yield Fact(figure=figure, what=f"estimated cost on AWS; {part} of it the {report.usage[0].what}")
+
+
+def _live(report: WorkloadReport) -> Iterator[str]:
+    model = report.live
+    if model is None:
+        yield "No model version is live." if report.models else "No model has been trained yet."
+        return
+    since = f" since {day(model.version.live_at)}" if model.version.live_at else ""
+    yield f"Version {model.version.version} is live{since}{_quality(model)}."
+
+
+def _quality(model: JudgedModel) -> str:
+    evaluation = model.evaluation
+    if evaluation is None:
+        return ""
+    quality = partial(evaluation.error.quality, decimals=0)
+    own, naive = quality(evaluation.metrics.get("error")), quality(evaluation.naive.metrics.get("error"))
+    return f": {own} on {evaluation.rows.test:,} rows that it never saw, where the naive rule is {naive}"
+
+
+def _alarmed(report: WorkloadReport) -> Iterator[str]:
+    released = [run for run in report.of("release") if "advance_release" in run.output]
+    for alarm in report.alarms[-NEWEST:]:
+        judged = _report_before(report, alarm.at) if alarm.metric == "drift" else None
+        why = f" ({moved(judged)})" if judged and moved(judged) else ""
+        after = next((run for run in released if run.started > alarm.at), None)
+        opened = answer(after, "start_release", ReleaseStarted) if after else None
+        then = f" Version {opened.version} was released on {day(after.started)}." if opened and after else ""
+        yield f"On {day(alarm.at)} the alarm {spelled(alarm.name)} was raised{why}.{then}"
+
+
+def _refused(report: WorkloadReport) -> Iterator[str]:
+    for model in [model for model in report.models if not model.is_passed][-NEWEST:]:
+        gates = listed([gate.name for gate in model.version.gates if not gate.passed])
+        at = model.version.trained_at
+        yield f"The model trained{f' on {day(at)}' if at else ''} did not pass ({gates}); nothing changed."
+
+
+def _guarded(report: WorkloadReport) -> Iterator[str]:
+    decided = (answer(run, "guard", RetrainingDecided) for run in report.of("retrain"))
+    refusals = [decision for decision in decided if decision and not decision.accepted]
+    if refusals:
+        many = count(len(refusals), "request").capitalize()
+        yield f"{many} for a retraining {'was' if len(refusals) == 1 else 'were'} refused."
+
+
+def _notes(report: WorkloadReport) -> Iterator[str]:
+    if report.names.platform.stage == "local":
+        yield (
+            "Functions, jobs and the model's container ran for real, as processes of this machine. SageMaker's waiting "
+            "for instances, spot interruptions and instance types were simulated."
+        )
+    yield from _unjudged(report)
+    yield from _early_labels(report)
+    if report.usage:
+        yield (
+            "Costs are list prices times what SageMaker, Lambda and Step Functions report, not a bill. Not counted: "
+            "storage and its requests, the key, alarms, logs, queues, events, tables, challengers, and what every "
+            "account has free."
+        )
+
+
+def _unjudged(report: WorkloadReport) -> Iterator[str]:
+    """Windows with labels but without an error."""
+    without = {(window.start, window.end) for window in report.windows if window.error is None}
+    labelled = {
+        (window.start.date(), window.end.date())
+        for run in report.monitor_runs
+        for window in run.report.windows
+        if window.error and window.error.settled and window.error.error is None and window.error.answered
+    }
+    found: list[tuple[date, date]] = sorted(without & labelled)
+    if found:
+        many = count(len(found), "window").capitalize()
+        yield (
+            f"{many} from {found[0][0]:%-d %B} to {found[-1][1]:%-d %B} have labels but no error: the champion's bound "
+            "holds for its own decisions, and too many of these were another version's."
+        )
+
+
+def _early_labels(report: WorkloadReport) -> Iterator[str]:
+    """Retrainings after an alarm whose labels end before the window that moved."""
+    for model in report.models:
+        run = next((run for run in report.of("train") if run.name == model.version.run), None)
+        judged = _report_before(report, run.started) if run and reason_of(run) == "alarm" else None
+        window, until = worst_window(judged) if judged else None, _last_label(model)
+        if run and until and window and until <= window.start:
+            yield (
+                f"The model of {day(run.started)} was trained on labels up to {until:%-d %B}, before the window that "
+                "moved: to it the change is still new, and the alarm stays."
+            )
+
+
+def _last_label(model: JudgedModel) -> datetime | None:
+    return moment(model.evaluation.split.to) if model.evaluation else None
+
+
+def _report_before(report: WorkloadReport, at: datetime) -> MonitorReport | None:
+    """Of the last monitor run that started before `at`."""
+    before = [run.report for run in report.monitor_runs if run.started < at]
+    return before[-1] if before else None

@@ -1,0 +1,49 @@
+"""Numbers and lists as people write them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import date
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+def count(number: int, noun: str) -> str:
+    """`eight files`, `one file`, `17 windows`."""
+    return f"{NUMBERS[number] if number < len(NUMBERS) else f'{number:,}'} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Identifiers as a list: `calibration, latency and non-inferiority`."""
+    spoken = [spelled(name) for name in names]
+    return " and ".join([", ".join(spoken[:-1]), spoken[-1]] if len(spoken) > 1 else spoken)
+
+
+def spelled(identifier: str) -> str:
+    """`non-inferiority`, `input drift`, `cool-down`."""
+    return {"non_inferiority": "non-inferiority", "cool_down": "cool-down"}.get(identifier) or (
+        identifier.replace("_", " ").replace("-", " ")
+    )
+
+
+def times(ratio: float) -> str:
+    """A ratio to a bound: `224` or `0.46`."""
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2f}"
+
+
+def usd(amount: float) -> str:
+    """`599.37`, `< 0.01`."""
+    return f"{amount:,.2f}" if amount >= 0.01 or amount == 0 else "< 0.01"
+
+
+def day(at: date) -> str:
+    """`1 July 1997`."""
+    return f"{at:%-d %B %Y}"
+
+
+def brief(text: str) -> str:
+    """A URI or ARN without bucket, account and the end of a version id: `training/1996-05.parquet?versionId=5f2a…`."""
+    text = re.sub(r"s3://[^/]+/", "", text)
+    text = re.sub(r"arn:aws:sagemaker:[^:]*:\d*:", "", text)
+    return re.sub(r"(\?versionId=.{8}).*", r"\1…", text)

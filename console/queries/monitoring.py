@@ -1,0 +1,150 @@
+"""Drift and error of each window of event time, the alarms that they raised, and the champion of each day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby, pairwise
+from typing import Any, Literal
+
+from console.queries.answers import alarm_of, answer
+from console.queries.executions import Execution
+from console.queries.stored import find_object
+from millrace.messages.audit import VersionLive
+from millrace.messages.envelope import Message
+from millrace.messages.monitor import REPORT_FILE, MonitorReport, WindowReport, WindowsPlanned, read_report
+from millrace.names import WorkloadNames
+from millrace.state.audit import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorRun:
+    """One execution of the monitor that judged windows, with its report."""
+
+    arn: str
+    started: datetime
+    report: MonitorReport
+    error_bound: float | None
+    """Mean error of the decisions, as the task counts it, above which it alarms; None for a baseline without one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitoredWindow:
+    """One judged window of event time, `start` included, `end` not."""
+
+    start: date
+    end: date
+    decisions: int
+    rows: int
+    drift: float | None
+    """The largest statistic of a column over its bound: above 1 alarms; None where the window has too few rows."""
+    column: str
+    """Where it was largest."""
+    error: float | None
+    """The window's own mean error over its bound; None before its labels are ingested."""
+    error_in_a_row: float | None
+    """The lowest error of this window and those right before it, over the bound: above 1 alarms."""
+    version: str
+    """The model version whose bounds it was judged by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChampionPeriod:
+    """The days, `start` included, `end` not, on which one model version was live."""
+
+    version: str
+    start: date
+    end: date
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmRaised:
+    """A change of state to ALARM that started the retraining machine."""
+
+    name: str
+    """Without the workload's prefix: `input-drift`."""
+    at: datetime
+    metric: Literal["drift", "error"]
+    execution: str
+    """ARN of the execution of `retrain` that it started."""
+
+
+class _Bound(Message):
+    bound: float
+
+
+class _Baseline(Message):
+    error: _Bound | None = None
+
+
+def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, ...]:
+    """Those of the executions that judged something and whose report still exists; two objects for each at most."""
+    bounds: dict[str, float | None] = {}
+    found = []
+    for run in runs:
+        planned = answer(run, "plan_windows", WindowsPlanned) if "publish_metrics" in run.output else None
+        content = find_object(s3, f"{planned.report_uri}/{REPORT_FILE}") if planned else None
+        if planned is None or content is None:
+            continue
+        if planned.baseline_uri not in bounds:
+            bounds[planned.baseline_uri] = _error_bound(find_object(s3, planned.baseline_uri))
+        bound = bounds[planned.baseline_uri]
+        found.append(MonitorRun(arn=run.arn, started=run.started, report=read_report(content), error_bound=bound))
+    return tuple(found)
+
+
+def _error_bound(content: bytes | None) -> float | None:
+    baseline = _Baseline.model_validate_json(content or b"{}")
+    return baseline.error.bound if baseline.error else None
+
+
+def windows(runs: Sequence[MonitorRun]) -> tuple[MonitoredWindow, ...]:
+    """Each window once, in order of time: its input as first judged, its error as last known.
+
+    `runs` are in order of time; several of them may look at one window, since its labels come later."""
+    looks = [(window, run) for run in runs for window in run.report.windows]
+    looks.sort(key=lambda look: look[0].start)
+    grouped = (list(group) for _, group in groupby(looks, key=lambda look: (look[0].start, look[0].end)))
+    return tuple(window for group in grouped if (window := _window(group)))
+
+
+def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow | None:
+    """None for a window that was only read to complete a row of successive ones."""
+    judged = next(((window, window.input, run) for window, run in looks if window.input), None)
+    if judged is None:
+        return None
+    window, seen, run = judged
+    errors = [(each.error, by) for each, by in looks if each.error and each.error.error is not None]
+    last, by = errors[-1] if errors else (None, run)
+    is_bounded = last is not None and last.error is not None and by.error_bound is not None
+    return MonitoredWindow(
+        start=window.start.date(),
+        end=window.end.date(),
+        decisions=window.decisions,
+        rows=seen.rows,
+        drift=seen.ratio,
+        column=seen.findings[0].column if seen.findings else "",
+        error=last.error / by.error_bound if is_bounded else None,  # type: ignore[union-attr, operator]
+        error_in_a_row=last.ratio if last else None,
+        version=run.report.model_version,
+    )
+
+
+def champion_periods(records: Iterable[Record], *, until: date) -> tuple[ChampionPeriod, ...]:
+    """By the audit's records of releases and rollbacks; the last period ends with `until`."""
+    live = [(each.details.version, each.as_of.date()) for each in records if isinstance(each.details, VersionLive)]
+    following = [*live, ("", max(until, live[-1][1]))] if live else []
+    return tuple(
+        ChampionPeriod(version=version, start=start, end=end) for (version, start), (_, end) in pairwise(following)
+    )
+
+
+def alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmRaised, ...]:
+    """Those that started one of the executions of `retrain`, in their order; other machines inherit its input."""
+    started = [run for run in runs if run.machine == "retrain" and alarm_of(run)]
+    named = [(run, alarm_of(run).removeprefix(f"{names.prefix}-")) for run in started]
+    return tuple(
+        AlarmRaised(name=name, at=run.started, metric="drift" if "drift" in name else "error", execution=run.arn)
+        for run, name in named
+    )

@@ -1,0 +1,127 @@
+"""All that the report page shows of one workload at one stage, as typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from console.environment import Environment
+from console.queries.decisions import newest_decision
+from console.queries.drops import Drop, find_drops
+from console.queries.executions import Execution, executions
+from console.queries.lineage import Link, trace_decision
+from console.queries.monitoring import (
+    AlarmRaised,
+    ChampionPeriod,
+    MonitoredWindow,
+    MonitorRun,
+    alarms,
+    champion_periods,
+    read_monitor_runs,
+    windows,
+)
+from console.queries.quarantine import ReasonCount, count_reasons, find_rows
+from console.queries.stored import find_object
+from console.queries.training_curves import Epoch, read_epochs
+from console.queries.usage import CostLine, find_usage, now_at
+from console.queries.versions import ModelVersion, audit_of, find_versions
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.names import WorkloadNames
+
+MOST_RUNS = 100
+"""Executions of each machine that are read, the newest."""
+MOST_VERSIONS = 12
+"""Versions and refused models that are read, the newest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedModel:
+    """A model version, or a model that a gate refused."""
+
+    version: ModelVersion
+    evaluation: Evaluation | None
+    """None when its report does not exist."""
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def is_passed(self) -> bool:
+        return self.version.version is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadReport:
+    """One workload at one stage; everything that does not exist yet is empty."""
+
+    names: WorkloadNames
+    question: str
+    now: datetime
+    """By the environment's clock."""
+    runs: tuple[Execution, ...]
+    """The newest MOST_RUNS of each machine, oldest first."""
+    models: tuple[JudgedModel, ...]
+    """Oldest first."""
+    monitor_runs: tuple[MonitorRun, ...]
+    windows: tuple[MonitoredWindow, ...]
+    champions: tuple[ChampionPeriod, ...]
+    alarms: tuple[AlarmRaised, ...]
+    quarantined: Mapping[str, tuple[ReasonCount, ...]]
+    """By name of the execution."""
+    drops: tuple[Drop, ...]
+    lineage: tuple[Link, ...]
+    """Of the newest decision."""
+    usage: tuple[CostLine, ...]
+
+    def of(self, machine: str) -> list[Execution]:
+        """The machine's executions, oldest first."""
+        return [run for run in self.runs if run.machine == machine]
+
+    @property
+    def live(self) -> JudgedModel | None:
+        """The champion."""
+        return next((model for model in self.models if model.version.status == "live"), None)
+
+
+def read_report(environment: Environment, names: WorkloadNames, *, question: str) -> WorkloadReport:
+    """Some four calls for each execution, version and drop; raises EnvironmentNotFoundError when not deployed."""
+    s3, now = environment.client("s3"), now_at(environment)
+    runs = executions(environment.client("stepfunctions"), names, limit=MOST_RUNS)
+    by_machine = {machine: [run for run in runs if run.machine == machine] for machine in {run.machine for run in runs}}
+    monitor_runs = read_monitor_runs(s3, by_machine.get("monitor", []))
+    intake = [*by_machine.get("ingest", []), *by_machine.get("score", [])]
+    quarantined = count_reasons(find_rows(environment, names, runs={run.name for run in intake}))
+    decision = newest_decision(environment, names)
+    newest = islice(find_versions(environment, names), MOST_VERSIONS)
+    return WorkloadReport(
+        names=names,
+        question=question,
+        now=now,
+        runs=tuple(runs),
+        models=tuple(_judged(s3, names, version) for version in reversed(list(newest))),
+        monitor_runs=monitor_runs,
+        windows=windows(monitor_runs),
+        champions=champion_periods(audit_of(environment, names), until=now.date()),
+        alarms=alarms(names, runs),
+        quarantined=quarantined,
+        drops=find_drops(intake, quarantined),
+        lineage=tuple(trace_decision(environment, names, decision)) if decision else (),
+        usage=find_usage(environment, names, runs),
+    )
+
+
+def question_of(workload: Path) -> str:
+    """The first comment of a `workload.yaml`, the question that the model answers; its folder's name without one."""
+    first = workload.read_text().partition("\n")[0]
+    return first.removeprefix("# ").strip() if first.startswith("# ") else workload.parent.name
+
+
+def _judged(s3: Any, names: WorkloadNames, version: ModelVersion) -> JudgedModel:
+    content = find_object(s3, names.run_uri(version.run, "evaluation", EVALUATION_FILE)) if version.run else None
+    return JudgedModel(
+        version=version,
+        evaluation=Evaluation.model_validate_json(content) if content else None,
+        epochs=read_epochs(s3, names, version.run) if version.run else (),
+    )

@@ -1,0 +1,250 @@
+"""Work of a workload that AWS bills, at list prices: jobs, the live endpoint, functions, state machines.
+
+All figures are estimates: the time that SageMaker and Lambda report, times the prices of
+millrace/workload/prices.py and of the table below. They do not include what every account has free.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+
+from console.environment import Environment
+from console.queries.executions import Execution
+from millrace.aws.errors import could_not_find
+from millrace.names import WorkloadNames
+from millrace.workload.prices import PRICES, REGION_FACTOR, usd_per_hour
+
+MOST_DAYS = 366
+"""GetMetricData returns at most 100,800 points per call; a metric has one point per day."""
+DAY_S = 86_400
+
+JobKind = Literal["training", "processing", "transform"]
+JOBS: Mapping[JobKind, tuple[tuple[str, ...], str, str]] = {
+    "training": (("ResourceConfig",), "TrainingStartTime", "TrainingEndTime"),
+    "processing": (("ProcessingResources", "ClusterConfig"), "ProcessingStartTime", "ProcessingEndTime"),
+    "transform": (("TransformResources",), "TransformStartTime", "TransformEndTime"),
+}
+"""Where the description of a job has its instances, its start and its end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """Price of one unit, its source and the date on which it was read."""
+
+    usd: float
+    source: str
+    as_of: str
+
+
+LAMBDA_REQUEST = Rate(usd=0.20 / 1e6, source="aws.amazon.com/lambda/pricing, eu-west-1, x86", as_of="2026-11-20")
+LAMBDA_GB_S = Rate(usd=0.0000166667, source="aws.amazon.com/lambda/pricing, eu-west-1, x86", as_of="2026-11-20")
+TRANSITION = Rate(usd=0.025 / 1e3, source="aws.amazon.com/step-functions/pricing, eu-west-1", as_of="2026-11-20")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One SageMaker job that has ended."""
+
+    run: str
+    """Name of the execution that started it."""
+    kind: JobKind
+    instance: str
+    billed_s: float
+    """Seconds times instances."""
+
+    @property
+    def usd(self) -> float:
+        return usd_per_hour(self.instance) * self.billed_s / 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingCost:
+    """The live endpoint in a period, estimated as if it always had its present instances."""
+
+    instance: str
+    count: int
+    hours: float
+    usd: float
+    predictions: int | None = None
+    """About days of the month; None where they were not counted."""
+
+    @property
+    def usd_per_1000(self) -> float | None:
+        return self.usd / self.predictions * 1000 if self.predictions else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostLine:
+    """One kind of work in the whole time of the given executions."""
+
+    what: Literal["endpoint", "training", "processing", "transform", "functions", "state machines"]
+    instance: str
+    """Empty for functions and state machines."""
+    count: int
+    """Instances of the endpoint, jobs, calls of functions, transitions between states."""
+    amount: float
+    """Hours of the endpoint, seconds of jobs, GB-seconds of functions; 0 for state machines."""
+    usd: float
+    source: str
+    """Where the price was read, and when."""
+
+
+def find_usage(environment: Environment, names: WorkloadNames, runs: Sequence[Execution]) -> tuple[CostLine, ...]:
+    """One line for each kind of work since the first of the executions, the most expensive first."""
+    if not runs:
+        return ()
+    first, now = min(run.started for run in runs), now_at(environment)
+    groups: dict[tuple[JobKind, str], list[Job]] = defaultdict(list)
+    for job in jobs_of(environment, JOBS, [run.name for run in runs], since=first):
+        groups[job.kind, job.instance].append(job)
+    serving = serving_cost(environment, names, first, now)
+    lines = [
+        *([_endpoint_line(serving)] if serving else []),
+        *(_job_line(kind, instance, jobs) for (kind, instance), jobs in groups.items()),
+        _function_line(environment, names, first, now),
+        _transition_line(sum(run.transitions for run in runs)),
+    ]
+    return tuple(sorted(lines, key=lambda line: -line.usd))
+
+
+def now_at(environment: Environment) -> datetime:
+    """The environment's own time: the local cloud's clock can be moved."""
+    return environment.cloud.now() if environment.cloud else datetime.now(UTC)
+
+
+def jobs_of(
+    environment: Environment, kinds: Iterable[JobKind], runs: Iterable[str], *, since: datetime
+) -> Iterator[Job]:
+    """The ended jobs of the executions with these names, created after `since`; one call for each job."""
+    sagemaker = environment.client("sagemaker")
+    digests = {hashlib.sha1(run.encode(), usedforsecurity=False).hexdigest(): run for run in runs}  # as jobs are named
+    for kind in kinds:
+        cluster, start, end = JOBS[kind]
+        for name in _job_names(sagemaker, kind, since) if digests else ():
+            run = digests.get(name.partition("-")[0])
+            said = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name}) if run else {}
+            if run is None or start not in said or end not in said:
+                continue
+            resources = said
+            for key in cluster:
+                resources = resources[key]
+            billed_s = said.get("BillableTimeInSeconds", (said[end] - said[start]).total_seconds())
+            yield Job(
+                run=run,
+                kind=kind,
+                instance=resources["InstanceType"],
+                billed_s=billed_s * resources["InstanceCount"],
+            )
+
+
+def _job_names(sagemaker: Any, kind: JobKind, since: datetime) -> Iterator[str]:
+    """Of all jobs of the account, the newest first."""
+    pages = sagemaker.get_paginator(f"list_{kind}_jobs").paginate(SortBy="CreationTime", SortOrder="Descending")
+    for page in pages:
+        for summary in page[f"{kind.title()}JobSummaries"]:
+            if summary["CreationTime"] < since:
+                return
+            yield summary[f"{kind.title()}JobName"]
+
+
+def serving_cost(environment: Environment, names: WorkloadNames, first: datetime, end: datetime) -> ServingCost | None:
+    """The endpoint from `first`, or its creation, to `end`; None when it does not exist or was created later."""
+    sagemaker = environment.client("sagemaker")
+    try:
+        said = sagemaker.describe_endpoint(EndpointName=names.endpoint)
+    except ClientError as error:
+        if could_not_find(error):
+            return None
+        raise
+    hours = (end - max(first, said["CreationTime"])).total_seconds() / 3600
+    if hours <= 0:
+        return None
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=said["EndpointConfigName"])
+    instance = config["ProductionVariants"][0]["InstanceType"]
+    count = sum(variant["CurrentInstanceCount"] for variant in said["ProductionVariants"])
+    return ServingCost(instance=instance, count=count, hours=hours, usd=usd_per_hour(instance) * count * hours)
+
+
+def _endpoint_line(serving: ServingCost) -> CostLine:
+    return CostLine(
+        what="endpoint",
+        instance=serving.instance,
+        count=serving.count,
+        amount=serving.hours,
+        usd=serving.usd,
+        source=_instance_source(serving.instance),
+    )
+
+
+def _job_line(kind: JobKind, instance: str, jobs: Sequence[Job]) -> CostLine:
+    return CostLine(
+        what=kind,
+        instance=instance,
+        count=len(jobs),
+        amount=sum(job.billed_s for job in jobs),
+        usd=sum(job.usd for job in jobs),
+        source=_instance_source(instance),
+    )
+
+
+def _instance_source(instance: str) -> str:
+    """Raises StopIteration for an instance without a price; its price raises before."""
+    price = next(price for price in PRICES if price.instance == instance)
+    return f"{price.source}; times {REGION_FACTOR} for the most expensive region; {price.as_of}"
+
+
+def _transition_line(count: int) -> CostLine:
+    source = f"{TRANSITION.source}, {TRANSITION.as_of}"
+    return CostLine(
+        what="state machines", instance="", count=count, amount=0, usd=count * TRANSITION.usd, source=source
+    )
+
+
+def _function_line(environment: Environment, names: WorkloadNames, first: datetime, now: datetime) -> CostLine:
+    """Calls and GB-seconds of the workload's functions, by the metrics that Lambda publishes."""
+    pages = environment.client("lambda").get_paginator("list_functions").paginate()
+    listed = [each for page in pages for each in page["Functions"]]
+    memory_gb = {
+        each["FunctionName"]: each["MemorySize"] / 1024
+        for each in listed
+        if each["FunctionName"].startswith(f"{names.prefix}-")
+    }
+    sums = _daily_sums(environment, list(memory_gb), max(first, now - timedelta(days=MOST_DAYS)), now)
+    calls = sum(sums.get((name, "Invocations"), 0.0) for name in memory_gb)
+    gb_s = sum(sums.get((name, "Duration"), 0.0) / 1000 * gb for name, gb in memory_gb.items())
+    return CostLine(
+        what="functions",
+        instance="",
+        count=int(calls),
+        amount=gb_s,
+        usd=calls * LAMBDA_REQUEST.usd + gb_s * LAMBDA_GB_S.usd,
+        source=f"{LAMBDA_GB_S.source}, {LAMBDA_GB_S.as_of}",
+    )
+
+
+def _daily_sums(
+    environment: Environment, functions: Sequence[str], first: datetime, now: datetime
+) -> dict[tuple[str, str], float]:
+    """By function and metric (`Invocations`; `Duration` in milliseconds): the sum from `first` to `now`."""
+    asked = [(name, metric) for name in functions for metric in ("Invocations", "Duration")]
+    queries = [_query(f"q{number}", metric, name) for number, (name, metric) in enumerate(asked)]
+    if not queries:
+        return {}
+    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    answer = environment.client("cloudwatch").get_metric_data(
+        MetricDataQueries=queries, StartTime=midnight, EndTime=now + timedelta(days=1)
+    )
+    return {asked[int(each["Id"][1:])]: sum(each["Values"]) for each in answer["MetricDataResults"]}
+
+
+def _query(query_id: str, metric: str, function: str) -> dict[str, Any]:
+    dimensions = [{"Name": "FunctionName", "Value": function}]
+    named = {"Namespace": "AWS/Lambda", "MetricName": metric, "Dimensions": dimensions}
+    return {"Id": query_id, "MetricStat": {"Metric": named, "Period": DAY_S, "Stat": "Sum"}}

@@ -1,0 +1,115 @@
+"""The decisions as they are kept: JSON lines below `<workload>/decisions/date=…/`, in the lake or in a job's folder.
+
+A line may come twice, and an id may have several lines. Objects come in no order that means anything (their names are
+digests), so the lines themselves decide: the one that was inferred last counts, of two of the same moment the one
+whose text is the greater.
+
+    {"eventId": "r-0", "inferenceTime": "…T12:00:00Z", …}    a retry that Lambda made of the same request …
+    {"eventId": "r-0", "inferenceTime": "…T12:00:03Z", …}    … and this line counts, in whichever object it lies
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from millrace.aws.objects import folders_below
+from millrace.decisions.record import Decision, from_line, prefix, to_line
+from millrace.errors import DecisionError
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredDecisions:
+    """One decision per id, and how many lines are none."""
+
+    decisions: tuple[Decision, ...]
+    """In order of event time and id."""
+    unreadable: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocatedDecision:
+    """One decision and the object whose line it is."""
+
+    uri: str
+    decision: Decision
+
+
+def read_lines(lines: Iterable[bytes]) -> StoredDecisions:
+    """The decisions of these lines, which may come in any order."""
+    found: dict[str, Decision] = {}
+    unreadable = 0
+    for line in lines:
+        try:
+            decision = from_line(line)
+        except DecisionError:
+            unreadable += 1
+            continue
+        before = found.get(decision.id)
+        if before is None or _order(before) < _order(decision):
+            found[decision.id] = decision
+    ordered = sorted(found.values(), key=lambda decision: (decision.event_time, decision.id))
+    return StoredDecisions(decisions=tuple(ordered), unreadable=unreadable)
+
+
+def read_folder(folder: Path) -> StoredDecisions:
+    """Those of the `.jsonl` files below the folder."""
+    paths = sorted(folder.rglob("*.jsonl"))
+    return read_lines(line for path in paths for line in path.read_bytes().splitlines())
+
+
+def read_days(client: Any, bucket: str, workload: str, days: Collection[date]) -> StoredDecisions:
+    """Those whose event time lies on one of the days (UTC); `client` is boto3's S3 client."""
+    keys = _keys(client, bucket, workload, days)
+    return read_lines(line for key in keys for line in _lines(client, bucket, key))
+
+
+def find_decision(client: Any, bucket: str, workload: str, wanted: str, days: Iterable[date]) -> LocatedDecision | None:
+    """The decision with this id on the first of the days that has it; None when none has."""
+    marked = f'"eventId":"{wanted}"'.encode()
+    for day in days:
+        found = [
+            LocatedDecision(uri=f"s3://{bucket}/{key}", decision=from_line(line))
+            for key in _keys(client, bucket, workload, [day])
+            for line in _lines(client, bucket, key)
+            if marked in line
+        ]
+        if found:
+            return max(found, key=lambda located: _order(located.decision))
+    return None
+
+
+def stored_days(client: Any, bucket: str, workload: str) -> Iterator[date]:
+    """The days of event time that have decisions, in their order."""
+    folders = folders_below(client, bucket, f"{workload}/decisions/")
+    return (date.fromisoformat(folder.removeprefix("date=").rstrip("/")) for folder in folders)
+
+
+def _order(decision: Decision) -> tuple[datetime, str]:
+    """The greater one of an id's lines counts."""
+    return decision.inferred_at, to_line(decision)
+
+
+def _keys(client: Any, bucket: str, workload: str, days: Collection[date]) -> Iterator[str]:
+    """One listing from the first day on, which ends after the last one: a call for a thousand objects."""
+    if not days:
+        return
+    under = f"{workload}/decisions/date="
+    wanted, last = {prefix(workload, day) for day in days}, prefix(workload, max(days))
+    pages = client.get_paginator("list_objects_v2").paginate(
+        Bucket=bucket, Prefix=under, StartAfter=prefix(workload, min(days)).rstrip("/")
+    )
+    for entry in (entry for page in pages for entry in page.get("Contents", ())):
+        folder = entry["Key"].rsplit("/", 1)[0] + "/"
+        if folder > last:
+            return
+        if folder in wanted:
+            yield entry["Key"]
+
+
+def _lines(client: Any, bucket: str, key: str) -> list[bytes]:
+    body: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body.splitlines()

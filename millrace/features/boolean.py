@@ -1,0 +1,75 @@
+"""True or false, as a category of two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.features.signature import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Table
+    from millrace.workload.declaration import Feature
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boolean:
+    """One column of the tensor `categories` (N, C), int64: 0 is missing, 1 false, 2 true."""
+
+    kind: ClassVar[str] = "boolean"
+    name: str
+    optional: bool = False
+
+    @classmethod
+    def declare(cls, feature: Feature, table: Table) -> Self | None:
+        """For a column of booleans."""
+        if feature.history or table.column(feature.name).kind != "boolean":
+            return None
+        return cls(name=feature.name, optional=not table.column(feature.name).required)
+
+    def fit(self, rows: pa.Table) -> Self:
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(name="categories", dtype="int64", shape=(1,), cardinalities=(3,))
+
+    def encode(self, rows: pa.Table) -> npt.NDArray[np.int64]:
+        import numpy as np
+        import pyarrow as pa
+
+        cells = rows[self.name].combine_chunks().cast(pa.int64())
+        return np.from_dlpack(cells.fill_null(-1)).view(np.int64)[:, None] + 1
+
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        import numpy as np
+        import pyarrow as pa
+
+        cells = rows[self.name].combine_chunks()
+        if cells.type != pa.bool_():
+            return np.zeros(len(cells), np.bool_)
+        return np.from_dlpack(cells.is_valid().cast(pa.uint8())).astype(np.bool_) | self.optional
+
+    def encode_one(self, row: Mapping[str, Any]) -> list[int]:
+        cell = row[self.name]
+        if cell is None and self.optional:
+            return [0]
+        if not isinstance(cell, bool):
+            raise ValueError("true or false")
+        return [1 + cell]
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def summarise(self, rows: pa.Table) -> pa.Table:
+        return rows.select([self.name])

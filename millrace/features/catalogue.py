@@ -1,0 +1,134 @@
+"""The encoders by name, and all features of a model together. Add an encoder: one file and one line in ENCODERS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from millrace.errors import ArtefactError, WorkloadError
+from millrace.features.boolean import Boolean
+from millrace.features.category import Category
+from millrace.features.encoder import Encoder
+from millrace.features.number import Number
+from millrace.features.signature import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Table
+    from millrace.workload.declaration import Feature
+
+ENCODERS: dict[str, type[Encoder]] = {
+    "number": Number,
+    "category": Category,
+    "boolean": Boolean,
+}
+
+Features = tuple[Encoder, ...]
+
+
+def declare(features: Sequence[Feature], table: Table) -> Features:
+    """The encoder of each declared feature by the contract's `table`.
+
+    Raises WorkloadError for a feature that no encoder takes."""
+    return tuple(_declare(feature, table) for feature in features)
+
+
+def _declare(feature: Feature, table: Table) -> Encoder:
+    if missing := [name for name in feature.columns if name not in table.names]:
+        came = ", ".join(missing)
+        raise WorkloadError(where="workload.yaml", field="prediction.features", expected="columns", came=came)
+    for encoder in ENCODERS.values():
+        if (declared := encoder.declare(feature, table)) is not None:
+            return declared
+    came = "a history" if feature.history else f"a {table.column(feature.name).kind}"
+    expected = f"a feature for one of the encoders {', '.join(ENCODERS)}"
+    raise WorkloadError(where="contract.yaml", field=feature.name, expected=expected, came=came)
+
+
+def fit(features: Features, rows: pa.Table) -> Features:
+    """The encoders with what they learn from the training rows."""
+    return tuple(encoder.fit(rows) for encoder in features)
+
+
+def signature(features: Features) -> Signature:
+    """The tensors of these features: those of the same name joined along their first axis, in declared order."""
+    joined: dict[str, TensorSpec] = {}
+    for encoder in features:
+        spec, before = encoder.spec, joined.get(encoder.spec.name)
+        joined[spec.name] = spec if before is None else _joined(before, spec)
+    return tuple(joined.values())
+
+
+def _joined(a: TensorSpec, b: TensorSpec) -> TensorSpec:
+    first = None if a.shape[0] is None or b.shape[0] is None else a.shape[0] + b.shape[0]
+    return replace(
+        a,
+        shape=(first, *a.shape[1:]),
+        cardinalities=(*a.cardinalities, *b.cardinalities),
+        optional=(*a.optional, *b.optional),
+    )
+
+
+def encode(features: Features, rows: pa.Table) -> dict[str, npt.NDArray[Any]]:
+    """The tensors (N, …) of `rows`, which have at least the columns of the features."""
+    import numpy as np
+
+    parts: dict[str, list[npt.NDArray[Any]]] = {}
+    for encoder in features:
+        parts.setdefault(encoder.spec.name, []).append(encoder.encode(rows))
+    # Arrow's memory is read-only, which torch warns of: what is alone in its tensor is copied then.
+    return {
+        name: np.concatenate(found, axis=1) if len(found) > 1 else np.require(found[0], requirements="W")
+        for name, found in parts.items()
+    }
+
+
+def stack(features: Features, encoded: Sequence[Sequence[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The tensors (N, …) of rows whose features `encode_one` has encoded one by one; the same bits as `encode`."""
+    import numpy as np
+
+    parts: dict[str, list[npt.NDArray[Any]]] = {}
+    for place, encoder in enumerate(features):
+        part = np.array([row[place] for row in encoded], np.dtype(encoder.spec.dtype))
+        parts.setdefault(encoder.spec.name, []).append(part)
+    return {name: found[0] if len(found) == 1 else np.concatenate(found, axis=1) for name, found in parts.items()}
+
+
+def columns(features: Features) -> tuple[str, ...]:
+    """The contract's columns that the features read, each once, in declared order."""
+    return tuple(dict.fromkeys(column for encoder in features for column in encoder.columns))
+
+
+def summarise(features: Features, rows: pa.Table) -> pa.Table:
+    """The columns that the monitors watch, each once: numbers, text or booleans."""
+    import pyarrow as pa
+
+    found: dict[str, pa.ChunkedArray] = {}
+    for encoder in features:
+        summary = encoder.summarise(rows)
+        found |= {name: summary.column(name) for name in encoder.watched}
+    return pa.table(found)
+
+
+def to_documents(features: Features) -> list[dict[str, Any]]:
+    """The fitted encoders as JSON, for model.json."""
+    return [{"encoder": encoder.kind, **asdict(encoder)} for encoder in features]  # type: ignore[call-overload]
+
+
+def from_documents(documents: Sequence[Mapping[str, Any]]) -> Features:
+    """The encoders of model.json; raises ArtefactError for an unknown one or a wrong field."""
+    return tuple(_from_document(document) for document in documents)
+
+
+def _from_document(document: Mapping[str, Any]) -> Encoder:
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+    kind = fields.pop("encoder", None)
+    if kind not in ENCODERS:
+        raise ArtefactError(f"model.json: features: expected an encoder of {', '.join(ENCODERS)}, got {kind!r}")
+    try:
+        return ENCODERS[kind](**fields)
+    except TypeError as error:
+        raise ArtefactError(f"model.json: features: expected the fields of {kind}, got {error}") from None

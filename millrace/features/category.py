@@ -1,0 +1,103 @@
+"""Text of few different words: the place of the word in a list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.features.signature import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Table
+    from millrace.workload.declaration import Feature
+
+MOST_WORDS = 4096
+"""A list that is learnt keeps so many of the most frequent words; every other word counts as missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Category:
+    """One column of the tensor `categories` (N, C), int64: 0 is missing or unknown, then the words in their order."""
+
+    kind: ClassVar[str] = "category"
+    name: str
+    optional: bool = False
+    words: tuple[str, ...] | None = None
+    """None: not learnt yet, because the contract lists no validValues."""
+    learnt: bool = False
+    """Whether the words come from the training rows: then an unknown one counts as missing."""
+
+    @classmethod
+    def declare(cls, feature: Feature, table: Table) -> Self | None:
+        """For a column of text; its words are the contract's validValues, else those of the training rows."""
+        if feature.history or table.column(feature.name).kind != "string":
+            return None
+        column = table.column(feature.name)
+        words = tuple(value for value in column.allowed if isinstance(value, str)) or None
+        return cls(name=feature.name, optional=not column.required, words=words, learnt=words is None)
+
+    def fit(self, rows: pa.Table) -> Self:
+        """With the most frequent words of the rows, in the order of the alphabet, unless the contract lists them."""
+        import pyarrow.compute as pc
+
+        if not self.learnt:
+            return self
+        tally = pc.value_counts(rows[self.name]).to_pylist()
+        tally.sort(key=lambda entry: (-entry["counts"], str(entry["values"])))
+        kept = [entry["values"] for entry in tally if entry["values"] is not None][:MOST_WORDS]
+        return replace(self, words=tuple(sorted(kept)))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def spec(self) -> TensorSpec:
+        cardinality = None if self.words is None else len(self.words) + 1
+        return TensorSpec(name="categories", dtype="int64", shape=(1,), cardinalities=(cardinality,))
+
+    def encode(self, rows: pa.Table) -> npt.NDArray[np.int64]:
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        cells = rows[self.name].combine_chunks()
+        place = pc.index_in(cells, value_set=pa.array(self.words or (), pa.string()), skip_nulls=True)
+        return np.from_dlpack(place.fill_null(-1).cast(pa.int64())).view(np.int64)[:, None] + 1
+
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        import numpy as np
+        import pyarrow as pa
+
+        cells = rows[self.name].combine_chunks()
+        if cells.type != pa.string():
+            return np.zeros(len(cells), np.bool_)
+        missing_N = np.from_dlpack(cells.is_null().cast(pa.uint8())).astype(np.bool_)
+        known_N = ~missing_N if self.learnt else self.encode(rows)[:, 0] > 0
+        return known_N | (missing_N & self.optional)
+
+    def encode_one(self, row: Mapping[str, Any]) -> list[int]:
+        cell = row[self.name]
+        if cell is None and self.optional:
+            return [0]
+        if isinstance(cell, str) and (self.learnt or cell in self._places):
+            return [self._places.get(cell, 0)]
+        raise ValueError("text" if self.learnt else f"one of {json.dumps(self.words)[:200]}")
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self.words or (), start=1)}
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def summarise(self, rows: pa.Table) -> pa.Table:
+        return rows.select([self.name])

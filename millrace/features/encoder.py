@@ -1,0 +1,74 @@
+"""What every encoder offers: one feature of a workload, and how its column becomes a part of a tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Table
+    from millrace.features.signature import TensorSpec
+    from millrace.workload.declaration import Feature
+
+
+class Encoder(Protocol):
+    """A frozen dataclass whose fields are all that must be known to encode: they lie in the artefact as JSON.
+
+    Encoders only cast, look up and decode. Standardisation and embeddings are weights of the network, so the same
+    bits are made in training, evaluation, serving, batch and monitoring."""
+
+    kind: ClassVar[str]
+    """Its name in the catalogue."""
+
+    @property
+    def name(self) -> str:
+        """The feature's name; for a column that is the column's."""
+        ...
+
+    @classmethod
+    def declare(cls, feature: Feature, table: Table) -> Self | None:
+        """The encoder of `feature` before any row was read; None where this encoder is not for it.
+
+        Raises WorkloadError for a feature that is meant for this encoder and cannot work."""
+        ...
+
+    def fit(self, rows: pa.Table) -> Self:
+        """The encoder with what it learns from the training rows; most learn nothing and return themselves."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The contract's columns that it reads."""
+        ...
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Its part of the signature; features with the same tensor's name are joined along their first axis."""
+        ...
+
+    def encode(self, rows: pa.Table) -> npt.NDArray[Any]:
+        """The cells of all rows as (N, *spec.shape)."""
+        ...
+
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        """Whether `encode_one` would take each row (N); `encode` is for rows that it takes."""
+        ...
+
+    def encode_one(self, row: Mapping[str, Any]) -> npt.NDArray[np.generic] | list[float] | list[int]:
+        """The cells of one JSON row as `spec.shape`, the same bits as `encode`.
+
+        Raises ValueError whose message is what was expected."""
+        ...
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The columns whose distribution the monitors watch; a summary column such as `<name>.brightness` counts."""
+        ...
+
+    def summarise(self, rows: pa.Table) -> pa.Table:
+        """The watched columns of these rows: numbers, text or booleans."""
+        ...

@@ -1,0 +1,35 @@
+"""The signature of a model: the named tensors that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Dtype = Literal["float32", "int64", "uint8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """One input tensor. The axis of rows comes first and is not part of `shape`.
+
+    Example: seven numbers are `TensorSpec(name="numbers", dtype="float32", shape=(7,))`, a grey image of 28 × 28
+    pixels is `TensorSpec(name="image", dtype="uint8", shape=(1, 28, 28))`."""
+
+    name: str
+    dtype: Dtype
+    shape: tuple[int | None, ...]
+    """None: not known before the training rows were read."""
+    cardinalities: tuple[int | None, ...] = ()
+    """Of `categories` only: the number of values of each entry; 0 stands for a missing one."""
+    optional: tuple[bool, ...] = ()
+    """Of `numbers` only: whether each entry may be missing, which NaN stands for."""
+
+
+def spec_of(document: Mapping[str, Any]) -> TensorSpec:
+    """The spec that `asdict` and JSON made `document` of."""
+    lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list)}
+    return TensorSpec(**{**document, **lists})
+
+
+Signature = tuple[TensorSpec, ...]

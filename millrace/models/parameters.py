@@ -1,0 +1,35 @@
+"""What every family is trained with, and what it says of itself without torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from millrace.features.signature import Signature
+    from millrace.tasks.task import Task
+
+
+class Parameters(BaseModel):
+    """The hyperparameters of a family; each family adds its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: ClassVar[str]
+    """The module with the family's `build`, which imports torch."""
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 30
+    batch_size: Annotated[int, Field(ge=8, le=65536)] = 512
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 1e-2
+    patience: Annotated[int, Field(ge=1)] = 6
+    """Epochs without a better validation loss before training stops."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    def accepts(self, signature: Signature, task: Task) -> None:
+        """Nothing, where a network of these hyperparameters can take the tensors and serve the task.
+
+        Sizes that only the training rows tell are open in `signature`. Raises WorkloadError with field, expected
+        and came."""
+        raise NotImplementedError

@@ -1,9 +1,0 @@
-"""What the delivery function is told."""
-
-from __future__ import annotations
-
-from millrace.settings.drop import DropEnvironment
-
-
-class DeliverySettings(DropEnvironment):
-    """The limit of a drop, its workload and stage say it all."""

@@ -1,0 +1,111 @@
+"""Two classes: the probability of the positive one, and 1 where it is at least one half."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.errors import WorkloadError
+from millrace.tasks.answer import check_fallback, empty_answer
+from millrace.tasks.task import AnswerField, Objective
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Column
+    from millrace.tasks.task import Floats
+    from millrace.workload.declaration import Fallback, Prediction
+
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Binary:
+    """`output_NW` is (N, 1): the probability of the positive class."""
+
+    kind: ClassVar[str] = "binary"
+    answer: ClassVar[tuple[AnswerField, ...]] = (
+        AnswerField(name="value", kind="integer", maximum=1),
+        AnswerField(name="probability", kind="share"),
+        AnswerField(name="confidence", kind="share"),
+    )
+    naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "base_rate")
+    error_name: ClassVar[str] = "share of wrong answers"
+    error_is_share: ClassVar[bool] = True
+
+    positive: str | int | bool = 1
+    """The label's value that the answer 1 stands for."""
+
+    @classmethod
+    def declare(cls, prediction: Prediction, label: Column) -> Self:
+        """For a boolean, or a column of two validValues, one of them the positive class."""
+        classes = (False, True) if label.kind == "boolean" else label.allowed
+        positive = prediction.positive
+        if len(classes) != 2 or positive not in [value for value in classes if type(value) is type(positive)]:
+            expected = f"two validValues (or a boolean), one of them the positive class {positive!r} of workload.yaml"
+            raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(classes))
+        check_fallback(prediction.fallback, "probability")
+        return cls(positive=positive)
+
+    @property
+    def objective(self) -> Objective:
+        return Objective(
+            loss="binary_cross_entropy_with_logits", activation="sigmoid", width=1, target="float32", is_calibrated=True
+        )
+
+    def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+        """1.0 where the label is the positive class, else 0.0."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        is_positive = pc.equal(labels, self.positive).combine_chunks().cast(pa.float32())
+        return np.array(np.from_dlpack(is_positive))
+
+    def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
+        import numpy as np
+
+        p_N = output_NW[:, 0]
+        value_N = p_N >= THRESHOLD
+        # In float64, as a reader of the JSON answer computes it.
+        p_N = p_N.astype(np.float64)
+        return {
+            "value": value_N.astype(np.int32),
+            "probability": p_N,
+            "confidence": np.where(value_N, p_N, 1 - p_N),
+        }
+
+    def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        import numpy as np
+
+        wrong_N: npt.NDArray[np.float64] = ((output_NW[:, 0] >= THRESHOLD) != (target_N > 0)).astype(np.float64)
+        return wrong_N
+
+    def error(self, value: Any, label: Any) -> float:
+        return float(int(label == self.positive) != value)
+
+    def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
+        """`accuracy`, `log_loss` (nats), `auc`, `ece` (expected calibration error)."""
+        from millrace.evaluation import metrics
+
+        p_N = output_NW[:, 0]
+        wrong_N = self.errors(output_NW, target_N)
+        confidence_N = metrics.confidence(p_N)
+        bins = metrics.reliability(confidence_N, wrong_N == 0, lowest=0.5)
+        return {
+            "error": float(wrong_N.mean()),
+            "accuracy": float(1 - wrong_N.mean()),
+            "log_loss": metrics.log_loss(p_N, target_N),
+            "auc": metrics.auc(p_N, target_N),
+            "ece": metrics.ece(bins, rows=len(p_N)),
+        }
+
+    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+        """By the declared probability."""
+        p = declared.probability
+        if p is None:
+            return empty_answer(self.answer)
+        return {"value": int(p >= THRESHOLD), "probability": p, "confidence": max(p, 1 - p)}

@@ -1,0 +1,45 @@
+"""The tasks by name. Add a task: one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from millrace.errors import ArtefactError
+from millrace.tasks.binary import Binary
+from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.regression import Regression
+from millrace.tasks.task import Task
+
+if TYPE_CHECKING:
+    from millrace.contract.schema import Column
+    from millrace.workload.declaration import Prediction
+
+TASKS: dict[str, type[Task]] = {
+    "binary": Binary,
+    "multiclass": Multiclass,
+    "regression": Regression,
+}
+
+
+def declare(prediction: Prediction, label: Column) -> Task:
+    """The workload's task; raises WorkloadError when the label does not suit it."""
+    return TASKS[prediction.task].declare(prediction, label)
+
+
+def to_document(task: Task) -> dict[str, Any]:
+    """The task as JSON, for model.json."""
+    return {"kind": task.kind, **asdict(task)}  # type: ignore[call-overload]
+
+
+def from_document(document: Mapping[str, Any]) -> Task:
+    """The task of model.json; raises ArtefactError for an unknown one or a wrong field."""
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+    kind = fields.pop("kind", None)
+    if kind not in TASKS:
+        raise ArtefactError(f"model.json: task: expected one of {', '.join(TASKS)}, got {kind!r}")
+    try:
+        return TASKS[kind](**fields)
+    except TypeError as error:
+        raise ArtefactError(f"model.json: task: expected the fields of {kind}, got {error}") from None

@@ -1,0 +1,98 @@
+"""One of several classes: the likeliest one, with its probability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.errors import WorkloadError
+from millrace.tasks.answer import check_fallback, empty_answer
+from millrace.tasks.task import AnswerField, Objective
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Column
+    from millrace.tasks.task import Floats
+    from millrace.workload.declaration import Fallback, Prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiclass:
+    """`output_NW` is (N, K): the probability of each class."""
+
+    kind: ClassVar[str] = "multiclass"
+    answer: ClassVar[tuple[AnswerField, ...]] = (
+        AnswerField(name="value", kind="text"),
+        AnswerField(name="confidence", kind="share"),
+    )
+    naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "base_rate")
+    error_name: ClassVar[str] = "share of wrong answers"
+    error_is_share: ClassVar[bool] = True
+
+    classes: tuple[str | int, ...]
+    """In the order of the network's outputs; an answer names a class by its text."""
+
+    @classmethod
+    def declare(cls, prediction: Prediction, label: Column) -> Self:
+        """For a column of text or integers with three validValues or more."""
+        if len(label.allowed) < 3:
+            expected = "three validValues or more"
+            raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(label.allowed))
+        classes = tuple(value for value in label.allowed if isinstance(value, str | int))
+        check_fallback(prediction.fallback, "value", among=classes)
+        return cls(classes=classes)
+
+    @property
+    def objective(self) -> Objective:
+        width = len(self.classes)
+        return Objective(loss="cross_entropy", activation="softmax", width=width, target="int64", is_calibrated=True)
+
+    def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+        """The place of each label among the classes."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        places = pc.index_in(labels.combine_chunks(), value_set=pa.array(self.classes).cast(labels.type))
+        return np.array(np.from_dlpack(places.cast(pa.int64())))
+
+    def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
+        import numpy as np
+
+        names = np.array([str(name) for name in self.classes], dtype=object)
+        return {"value": names[output_NW.argmax(axis=1)], "confidence": output_NW.max(axis=1).astype(np.float64)}
+
+    def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        import numpy as np
+
+        wrong_N: npt.NDArray[np.float64] = (output_NW.argmax(axis=1) != target_N).astype(np.float64)
+        return wrong_N
+
+    def error(self, value: Any, label: Any) -> float:
+        return float(str(label) != value)
+
+    def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
+        """`accuracy`, `log_loss` (nats), `macro_recall` (the mean over the classes that occur), `ece`."""
+        import numpy as np
+
+        from millrace.evaluation import metrics
+
+        wrong_N = self.errors(output_NW, target_N)
+        bins = metrics.reliability(output_NW.max(axis=1), wrong_N == 0, lowest=0.0)
+        likelihood_N = output_NW[np.arange(len(target_N)), target_N].astype(np.float64)
+        recalls = [float((wrong_N[target_N == k] == 0).mean()) for k in np.unique(target_N)]
+        return {
+            "error": float(wrong_N.mean()),
+            "accuracy": float(1 - wrong_N.mean()),
+            "log_loss": float(-np.log(np.clip(likelihood_N, 1e-7, 1)).mean()),
+            "macro_recall": float(np.mean(recalls)),
+            "ece": metrics.ece(bins, rows=len(wrong_N)),
+        }
+
+    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+        """The declared class, without a confidence."""
+        return empty_answer(self.answer) | {"value": None if declared.value is None else str(declared.value)}

@@ -1,0 +1,86 @@
+"""A number in the label's own unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.errors import WorkloadError
+from millrace.tasks.answer import check_fallback, empty_answer
+from millrace.tasks.task import AnswerField, Objective
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Column
+    from millrace.tasks.task import Floats
+    from millrace.workload.declaration import Fallback, Prediction
+
+NUMBERS = ("int32", "int64", "float32", "float64")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regression:
+    """`output_NW` is (N, 1): the answer in the label's unit. Location and scale are weights of the network."""
+
+    kind: ClassVar[str] = "regression"
+    answer: ClassVar[tuple[AnswerField, ...]] = (AnswerField(name="value", kind="number"),)
+    naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "mean")
+    error_name: ClassVar[str] = "mean absolute error"
+    error_is_share: ClassVar[bool] = False
+
+    @classmethod
+    def declare(cls, prediction: Prediction, label: Column) -> Self:
+        """For a column of numbers."""
+        if label.kind not in NUMBERS:
+            raise WorkloadError(where="contract.yaml", field=label.name, expected="a number", came=f"a {label.kind}")
+        if isinstance(prediction.fallback.value, str):
+            came, field = prediction.fallback.value, "prediction.fallback.value"
+            raise WorkloadError(where="workload.yaml", field=field, expected="a number", came=came)
+        check_fallback(prediction.fallback, "value")
+        return cls()
+
+    @property
+    def objective(self) -> Objective:
+        return Objective(loss="smooth_l1_loss", activation="", width=1, target="float32", is_standardised=True)
+
+    def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+        import numpy as np
+        import pyarrow as pa
+
+        return np.array(np.from_dlpack(labels.combine_chunks().cast(pa.float32(), safe=False)))
+
+    def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
+        import numpy as np
+
+        return {"value": output_NW[:, 0].astype(np.float64)}
+
+    def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        import numpy as np
+
+        errors_N: npt.NDArray[np.float64] = np.abs(output_NW[:, 0].astype(np.float64) - target_N)
+        return errors_N
+
+    def error(self, value: Any, label: Any) -> float:
+        return abs(float(value) - float(label))
+
+    def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
+        """`mae` and `rmse` in the label's unit, `r2`; None for `r2` where all labels are equal."""
+        import numpy as np
+
+        errors_N = self.errors(output_NW, target_N)
+        spread = float(np.var(target_N.astype(np.float64)))
+        square = float((errors_N**2).mean())
+        return {
+            "error": float(errors_N.mean()),
+            "mae": float(errors_N.mean()),
+            "rmse": square**0.5,
+            "r2": 1 - square / spread if spread else None,
+        }
+
+    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+        """The declared number."""
+        return empty_answer(self.answer) | {"value": None if declared.value is None else float(declared.value)}

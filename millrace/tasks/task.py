@@ -1,0 +1,101 @@
+"""What every task offers: how a label becomes a target, what the network is trained on, what an answer holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Column
+    from millrace.workload.declaration import Fallback, Prediction
+
+    Floats = npt.NDArray[np.floating]
+
+FieldKind = Literal["integer", "number", "share", "text"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerField:
+    """One field of an answer, in JSON, in a delivered file and in the table of decisions alike.
+
+    Example: `AnswerField(name="probability", kind="share")` is a number from 0 to 1."""
+
+    name: str
+    kind: FieldKind
+    optional: bool = False
+    """Whether an answer of a model may lack it (a fallback's answer may always)."""
+    maximum: int | None = None
+    """Of an integer that is 0 or more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What the network is trained on. Both functions are looked up by name, so that this module needs no torch."""
+
+    loss: str
+    """A function of `torch.nn.functional` that takes the network's output and the target, reduced by their mean."""
+    activation: str
+    """A function of `torch` that makes the output an answer: `sigmoid`, `softmax` (over W), `exp`; empty for none."""
+    width: int
+    """Numbers that the network gives per row."""
+    target: Literal["float32", "int64"]
+    is_calibrated: bool = False
+    """Whether a temperature is fitted on the validation rows: the activation then takes output / temperature."""
+    is_standardised: bool = False
+    """Whether the network is trained on (target - mean) / deviation of the training rows.
+
+    Its output is then scaled back to the target's unit, by weights of the graph."""
+
+
+class Task(Protocol):
+    """A frozen dataclass whose fields are all that an answer depends on: they lie in the artefact as JSON.
+
+    Axes: N rows, W numbers per row after the activation. The smaller an error, the better."""
+
+    kind: ClassVar[str]
+    """Its name in the catalogue."""
+    answer: ClassVar[tuple[AnswerField, ...]]
+    """The fields of an answer; the first one is `value`."""
+    naive_rules: ClassVar[tuple[str, ...]]
+    """The rules of `millrace.evaluation.naive` that make sense for it."""
+    error_name: ClassVar[str]
+    """What `errors` is called on a page, with its unit: `share of wrong answers`."""
+    error_is_share: ClassVar[bool]
+    """Whether an error is a share of answers, 0 to 1, and not an amount in the label's unit."""
+
+    @classmethod
+    def declare(cls, prediction: Prediction, label: Column) -> Self:
+        """The task of a workload; raises WorkloadError when the label's column or the fallback does not suit it."""
+        ...
+
+    @property
+    def objective(self) -> Objective: ...
+
+    def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[Any]:
+        """What the network is to say (N), of the objective's type; labels without nulls."""
+        ...
+
+    def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
+        """The answer's fields by name, each (N); text fields are arrays of objects."""
+        ...
+
+    def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """The error of each row (N): 0 or 1 for classes, an amount in the label's unit for numbers."""
+        ...
+
+    def error(self, value: Any, label: Any) -> float:
+        """The error of one kept decision: its `value` against the label as the contract's column holds it."""
+        ...
+
+    def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
+        """The figures of these rows; None where one cannot be computed (one class only). `error` is the mean error."""
+        ...
+
+    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+        """The answer that the workload's `fallback` declares; every field None where it declares none."""
+        ...

@@ -1,0 +1,54 @@
+"""A declaration against the contract, at synth: what cannot work stops before anything is paid for."""
+
+from __future__ import annotations
+
+from millrace.contract.schema import Contract
+from millrace.errors import WorkloadError
+from millrace.features import catalogue as features
+from millrace.tasks import catalogue as tasks
+from millrace.tasks.task import Task
+from millrace.workload.declaration import Workload
+
+
+def check_fit(workload: Workload, contract: Contract) -> Contract:
+    """The contract, where the workload can predict by it.
+
+    Its columns, its label for the task, an encoder for each feature, a family that takes them, gates that the task
+    has figures for. Raises WorkloadError that says file, field, what was expected and what came."""
+    prediction = workload.prediction
+    _check_columns(workload, contract)
+    task = tasks.declare(prediction, contract.label)
+    declared = features.declare(prediction.features, contract.rows)
+    workload.training.family_parameters().accepts(features.signature(declared), task)
+    _check_gates(workload, task)
+    return contract
+
+
+def _check_columns(workload: Workload, contract: Contract) -> None:
+    prediction, where = workload.prediction, f"{workload.name}/contract.yaml"
+    _expect(where, "the label", {prediction.label}, {contract.label.name})
+    _expect(where, "the features", set(prediction.feature_columns), set(contract.rows.names) - {prediction.label})
+    for table in (contract.rows, contract.labels):
+        _expect(where, f"the key in {table.name}", {*prediction.key, prediction.event_time}, set(table.names))
+        if tuple(prediction.key) not in table.keys:
+            expected = f"the key {prediction.key}"
+            raise WorkloadError(where=where, field=f"schema.{table.name}", expected=expected, came=table.keys)
+    kind = contract.rows.column(prediction.event_time).kind
+    if not kind.startswith("timestamp"):
+        raise WorkloadError(where=where, field=prediction.event_time, expected="a timestamp", came=kind)
+
+
+def _check_gates(workload: Workload, task: Task) -> None:
+    where, gates = f"{workload.name}/workload.yaml", workload.gates
+    if gates.baseline.kind not in task.naive_rules:
+        expected = f"one of {', '.join(task.naive_rules)} for the task {task.kind}"
+        raise WorkloadError(where=where, field="gates.baseline.kind", expected=expected, came=gates.baseline.kind)
+    if gates.calibration and not task.objective.is_calibrated:
+        expected = f"no such gate for the task {task.kind}, whose answers are no probabilities"
+        raise WorkloadError(where=where, field="gates.calibration", expected=expected, came="a gate")
+
+
+def _expect(where: str, field: str, wanted: set[str], held: set[str]) -> None:
+    if missing := sorted(wanted - held):
+        expected = f"{missing} as workload.yaml names them"
+        raise WorkloadError(where=where, field=field, expected=expected, came=sorted(held))

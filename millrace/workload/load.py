@@ -1,0 +1,65 @@
+"""The workloads of the repository, read from their files."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from millrace.errors import WorkloadError
+from millrace.workload.declaration import Workload
+
+
+def workloads_folder(repository: Path = Path()) -> Path:
+    """Where the workloads are: MILLRACE_WORKLOADS, or else the repository's own folder."""
+    elsewhere = os.environ.get("MILLRACE_WORKLOADS")
+    return Path(elsewhere) if elsewhere else repository / "workloads"
+
+
+def workload_folders(root: Path) -> list[Path]:
+    """The folders of `root` that hold a `workload.yaml`, by name."""
+    return sorted(path.parent for path in root.glob("*/workload.yaml"))
+
+
+def load_workload(folder: Path) -> Workload:
+    """The workload declared in `folder/workload.yaml`; the folder bears its name.
+
+    Raises WorkloadError that says file, field, what was expected and what came."""
+    path = folder / "workload.yaml"
+    workload = read_workload(path)
+    if workload.name != folder.name:
+        raise WorkloadError(
+            where=_where(path), field="name", expected=f"the folder's name {folder.name!r}", came=workload.name
+        )
+    return workload
+
+
+def read_workload(path: Path) -> Workload:
+    """The workload declared in `path`, wherever it lies (a job's configuration); raises as `load_workload`."""
+    where = _where(path)
+    try:
+        document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 # nosec B506 # both are safe
+    except FileNotFoundError:
+        raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
+    except yaml.YAMLError as error:
+        raise WorkloadError(where=where, field="(file)", expected="YAML", came=str(error)) from None
+    try:
+        return Workload.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(file)"
+        if first["type"] == "extra_forbidden":
+            raise WorkloadError(where=where, field=field, expected="a supported key", came=first["loc"][-1]) from None
+        raise WorkloadError(where=where, field=field, expected=_lower(first["msg"]), came=first["input"]) from None
+
+
+def _where(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _lower(message: str) -> str:
+    """Pydantic's sentence without its lead-in, to follow "expected"."""
+    return re.sub(r"^(Value error, |Input should be )", "", message)

@@ -1,0 +1,105 @@
+"""One name for one thing: class names are unique where they meet in one head, and retired words stay away."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ROOMS = ("millrace", "functions", "jobs")
+"""Whoever reads one of these reads the others; `infra/local` and `console` have words of their own."""
+RETIRED = {
+    "absence": "not_found",
+    "absorption": "late_labels",
+    "asked": "request, input",
+    "closing": "cleanup",
+    "conclusion": "advance_release",
+    "desk": "local_cloud",
+    "happening": "timeline entry",
+    "keeping": "lifecycle",
+    "needs": "required_permissions, required_quotas",
+    "opening": "start_release",
+    "probe": "smoke_test",
+    "publication": "publish_metrics",
+    "remembered": "cache",
+    "telling": "narrative, presenter",
+    "things": "inventory, features",
+    "told": "report, message",
+}
+"""What stood for something in names of files, classes, functions and arguments, and the word of the field for it."""
+
+
+def sources(root: Path = ROOT) -> Iterator[Path]:
+    """The Python files that git tracks, tests left out."""
+    command = ["git", "ls-files", "*.py"]
+    for line in subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines():
+        if not line.startswith("tests/"):
+            yield Path(line)
+
+
+def classes(files: Iterable[tuple[Path, str]]) -> dict[str, list[str]]:
+    """The files of each public class by its name."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path, text in files:
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(str(path))
+    return found
+
+
+def words(path: Path, text: str) -> Iterator[tuple[str, str]]:
+    """Each name that the file gives (itself, classes, functions, arguments, fields), as (where, name)."""
+    for part in path.parts:
+        yield str(path), part.removesuffix(".py")
+    for node in ast.walk(ast.parse(text)):
+        where = f"{path}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield where, node.name
+        elif isinstance(node, ast.arg):
+            yield where, node.arg
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield where, node.target.id
+
+
+def parts(name: str) -> set[str]:
+    """The words of a name: `list_of_Things` and `listOfThings` have `things`."""
+    return {part.lower() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+
+
+def retired(files: Iterable[tuple[Path, str]]) -> list[str]:
+    return sorted(
+        {
+            f"{where}: {name}: say {RETIRED[word]}"
+            for path, text in files
+            for where, name in words(path, text)
+            for word in parts(name) & RETIRED.keys()
+        }
+    )
+
+
+def test_no_class_name_means_two_things() -> None:
+    files = [(path, (ROOT / path).read_text()) for path in sources() if path.parts[0] in ROOMS]
+    assert {name: where for name, where in classes(files).items() if len(where) > 1} == {}
+
+
+def test_retired_words_stay_away() -> None:
+    assert retired((path, (ROOT / path).read_text()) for path in sources()) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["class Desk: ...", "def things(): ...", "def f(told: str): ...", "class A:\n    desk: int"]
+)
+def test_a_retired_word_is_noticed(text: str) -> None:
+    assert len(retired([(Path("millrace/made.py"), text)])) == 1
+
+
+def test_a_retired_file_and_a_second_class_are_noticed() -> None:
+    assert len(retired([(Path("millrace/absence.py"), "")])) == 1
+    twice = classes([(Path("a.py"), "class A: ..."), (Path("b.py"), "class A: ...")])
+    assert twice == {"A": ["a.py", "b.py"]}

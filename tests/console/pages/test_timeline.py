@@ -1,0 +1,109 @@
+"""The timeline and the summary of a real run; figures are those that its functions answered."""
+
+from dataclasses import replace
+
+from console.pages.summary import facts, notes, summary
+from console.pages.timeline import TimelineEntry, timeline
+from console.queries.report import WorkloadReport
+
+
+def by_title(report: WorkloadReport) -> dict[str, TimelineEntry]:
+    return {entry.what: entry for entry in timeline(report)}
+
+
+def test_what_matters_has_an_entry_and_a_quiet_stretch_has_one(report: WorkloadReport) -> None:
+    assert [entry.what for entry in timeline(report)] == [
+        "Two files ingested",
+        "First training: version 1",
+        "Version 1 released",
+        "scoring/week.csv scored",
+        "One file ingested",
+        "1,680 decisions monitored, no alarm",
+        "Alarm: input drift",
+        "Retraining accepted",
+        "Training: version 2",
+        "Version 2 released",
+        "labels/1997-05.csv ingested with bad rows",
+        "The alarm stays: input drift",
+        "Retraining refused: cool-down",
+        "The alarm stays: input drift",
+        "Retraining refused: cool-down",
+        "One file ingested",
+        "The alarm stays: input drift",
+        "Retraining accepted",
+        "Training: model refused by calibration and non-inferiority",
+        "Retraining refused: cool-down",
+    ]
+
+
+def test_refusals_and_quarantine_say_why(report: WorkloadReport) -> None:
+    found = by_title(report)
+    assert found["labels/1997-05.csv ingested with bad rows"].detail == (
+        "1,488 rows accepted, 48 quarantined (duplicate key): timestamp: expected a new key, "
+        "got 1997-05-04 00:00:00, first on line 146"
+    )
+    assert "1 quarantined (range): nswdemand: expected <= 1, got 17.5" in found["scoring/week.csv scored"].detail
+    assert found["Retraining refused: cool-down"].detail.endswith("35 days of cool-down; earliest 5 August 1997")
+    refused = found["Training: model refused by calibration and non-inferiority"]
+    assert "expected calibration error 0.2032; at most 0.15 asked" in refused.detail
+    assert found["Alarm: input drift"].detail == (
+        "vicprice, vicdemand and transfer: constant in training, 336 of 336 rows differ, from 7 May to 14 May"
+    )
+
+
+def test_causes_are_named(report: WorkloadReport) -> None:
+    found = by_title(report)
+    assert found["Version 2 released"].because == "train alarm"
+    assert found["Alarm: input drift"].because == "monitor windows until 1997-05-15"
+    assert timeline(report)[7].because == "alarm input-drift"
+    assert timeline(report)[-1].because == "the schedule"
+    assert found["scoring/week.csv scored"].because == ""
+
+
+def test_a_run_that_failed_or_still_runs_is_an_entry(report: WorkloadReport) -> None:
+    monitor = report.of("monitor")[0]
+    failed = replace(monitor, arn="arn:failed", status="FAILED", output={}, failure="Boom: no bytes")
+    running = replace(monitor, arn="arn:running", status="RUNNING", output={})
+    entries = timeline(replace(report, runs=(failed, running)))
+    assert [(entry.what, entry.detail, entry.tone) for entry in entries] == [
+        ("monitor windows until 1997-04-15: failed", "Boom: no bytes", "bad"),
+        ("monitor windows until 1997-04-15 is running", "", "plain"),
+    ]
+
+
+def test_a_file_without_rows_says_its_outcome(report: WorkloadReport) -> None:
+    ingested = {"answer": {"rejected": True, "reason": "not_a_table", "source": "s3://b/k"}}
+    (entry,) = timeline(replace(report, runs=(replace(report.of("ingest")[-1], output={"ingestion": ingested}),)))
+    assert (entry.what, entry.detail) == ("labels/1997-06.csv added no rows", "rejected, not_a_table")
+
+
+def test_the_summary_names_the_champion_the_alarm_and_what_was_refused(report: WorkloadReport) -> None:
+    said = summary(report)
+    assert said.startswith("Version 2 is live since 15 May 1997: 76% right on 1,344 rows that it never saw")
+    assert "On 15 May 1997 the alarm input drift was raised (vicprice" in said
+    assert "Version 2 was released on 15 May 1997." in said
+    assert "The model trained on 1 July 1997 did not pass (calibration and non-inferiority)" in said
+    assert "Three requests for a retraining were refused." in said
+
+
+def test_a_workload_without_a_champion_says_so(report: WorkloadReport) -> None:
+    bare = replace(report, runs=(), models=(), alarms=(), monitor_runs=(), windows=(), drops=(), usage=())
+    assert (summary(bare), facts(bare), len(notes(bare))) == ("No model has been trained yet.", (), 1)
+    assert summary(replace(bare, models=report.models[-1:])).startswith("No model version is live.")
+
+
+def test_the_figures_are_counted(report: WorkloadReport) -> None:
+    figures = {fact.what: fact.figure for fact in facts(report)}
+    assert figures["trained models passed their gates"] == "2 of 3"
+    accepted = sum(drop.accepted for drop in report.drops)
+    assert figures["rows accepted in six drops, 49 quarantined"] == f"{accepted:,}"
+    assert figures["decisions monitored"] == f"{sum(window.decisions for window in report.windows):,}"
+    assert figures["alarm raised"] == "1"
+    assert figures["estimated cost on AWS; nearly all of it the endpoint"] == "$ 599"
+
+
+def test_windows_without_an_error_and_a_model_of_too_early_labels_are_explained(report: WorkloadReport) -> None:
+    said = " ".join(notes(report))
+    assert "from 30 April to 21 May have labels but no error" in said
+    assert "The model of 15 May 1997 was trained on labels up to 1 May" in said
+    assert "The model of 1 July" not in said

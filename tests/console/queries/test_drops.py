@@ -1,0 +1,41 @@
+"""Dropped objects with their counts, in an order that people expect."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from console.queries.drops import find_drops
+from console.queries.quarantine import Row, count_reasons
+from console.queries.report import WorkloadReport
+
+
+def test_the_rows_of_a_drop_are_counted(report: WorkloadReport) -> None:
+    found = {drop.name: (drop.accepted, drop.quarantined) for drop in report.drops}
+    assert found["scoring/week.csv"] == (335, 1)
+    assert found["labels/1997-05.csv"] == (1488, 48)
+
+
+def test_files_that_were_processed_side_by_side_are_in_the_order_of_their_names(report: WorkloadReport) -> None:
+    first, second = report.of("ingest")[:2]
+    one, two = replace(first, started=second.started), replace(second, started=first.started)
+    assert [drop.name for drop in find_drops([one, two], {})] == [drop.name for drop in find_drops([first, second], {})]
+    later = replace(first, started=second.stopped + timedelta(seconds=2), stopped=second.stopped + timedelta(seconds=3))
+    assert [drop.name for drop in find_drops([later, second], {})] != [
+        drop.name for drop in find_drops([first, second], {})
+    ]
+
+
+def test_a_drop_that_was_rejected_whole_says_why(report: WorkloadReport) -> None:
+    ingested = {"answer": {"rejected": True, "reason": "not_a_table", "source": "s3://b/k"}}
+    (drop,) = find_drops([replace(report.of("ingest")[0], output={"ingestion": ingested})], {})
+    assert (drop.rejected, drop.accepted, drop.snapshot) == ("not_a_table", 0, "")
+
+
+def test_reasons_are_counted_by_run_and_the_most_frequent_is_first() -> None:
+    def row(run: str, reason: str, detail: str) -> Row:
+        fields = dict.fromkeys(Row.__dataclass_fields__)
+        return Row(**{**fields, "run": run, "reason": reason, "detail": detail})  # type: ignore[arg-type]
+
+    rows = [row("a", "range", "one"), row("a", "missing", "two"), row("a", "missing", "three"), row("b", "range", "x")]
+    found = count_reasons(rows)
+    assert [(one.reason, one.rows, one.example) for one in found["a"]] == [("missing", 2, "two"), ("range", 1, "one")]
+    assert [one.rows for one in found["b"]] == [1]

@@ -1,0 +1,62 @@
+"""Windows from several reports, alarms, and the champion of each day."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import pytest
+
+from console.queries.monitoring import ChampionPeriod, alarms, champion_periods, windows
+from console.queries.report import WorkloadReport
+from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
+from millrace.messages.envelope import Message
+from millrace.messages.train import GatesJudged
+from millrace.state.audit import Record
+
+
+def test_a_window_is_one_though_several_reports_looked_at_it(report: WorkloadReport) -> None:
+    """Its input is from the first report on it, its error from the last."""
+    assert len({(window.start, window.end) for window in report.windows}) == len(report.windows)
+    found = {window.start: window for window in report.windows}
+    moved, calm = found[date(1997, 5, 7)], found[date(1997, 4, 16)]
+    assert (moved.drift, moved.column, moved.error, moved.version) == (224, "vicprice", None, "1")
+    assert calm.error == pytest.approx(0.2619048 / 0.282738, rel=1e-4)
+    assert calm.error_in_a_row == pytest.approx(0.8105263)
+
+
+def test_without_a_bound_the_error_has_no_ratio(report: WorkloadReport) -> None:
+    bare = windows([replace(run, error_bound=None) for run in report.monitor_runs])
+    assert {window.error for window in bare} == {None}
+    assert [window.drift for window in bare] == [window.drift for window in report.windows]
+
+
+def test_a_window_that_only_completes_a_row_is_left_out(report: WorkloadReport) -> None:
+    read = {window.start.date() for run in report.monitor_runs for window in run.report.windows}
+    assert date(1997, 3, 19) in read
+    assert date(1997, 3, 19) not in {window.start for window in report.windows}
+
+
+def test_an_alarm_is_what_started_a_retraining(report: WorkloadReport) -> None:
+    (alarm,) = alarms(report.names, report.runs)
+    assert (alarm.name, alarm.metric, alarm.at.date()) == ("input-drift", "drift", date(1997, 5, 15))
+    assert alarm.execution == report.of("retrain")[0].arn
+
+
+def record(event: AuditEvent, details: Message, day: int) -> Record:
+    at = datetime(1997, 5, day, tzinfo=UTC)
+    return Record(actor="x", execution="arn:x", event=event, as_of=at, cause="", details=details)
+
+
+def test_the_champion_of_each_day_is_by_the_audit() -> None:
+    back = VersionRolledBack(version="1", revision=3, by="someone", reason="worse", replaced="2")
+    records = [
+        record(AuditEvent.RELEASE_LIVE, VersionLive(version="1", revision=1), 1),
+        record(AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=()), 3),
+        record(AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=2), 4),
+        record(AuditEvent.RELEASE_ROLLED_BACK, back, 9),
+    ]
+    assert champion_periods(records, until=date(1997, 6, 1)) == (
+        ChampionPeriod(version="1", start=date(1997, 5, 1), end=date(1997, 5, 4)),
+        ChampionPeriod(version="2", start=date(1997, 5, 4), end=date(1997, 5, 9)),
+        ChampionPeriod(version="1", start=date(1997, 5, 9), end=date(1997, 6, 1)),
+    )
+    assert champion_periods([], until=date(1997, 6, 1)) == ()

@@ -1,0 +1,124 @@
+"""The report of a workload of which little or nothing exists yet, on moto."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.environment import Environment
+from console.pages.page import page
+from console.queries.report import question_of, read_report
+from console.queries.versions import registry_of
+from millrace.errors import EnvironmentNotFoundError
+from millrace.names import MACHINES, Platform, WorkloadNames
+from millrace.release.registry import Candidate
+
+PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
+NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
+DEFINITION = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
+CANDIDATE = Candidate(
+    run="run-1",
+    image="i",
+    model_data_url="s3://b/m",
+    evaluation_uri="s3://b/e",
+    instances=("ml.m5.large",),
+    metadata={},
+)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    with mock_aws():
+        client = cache(lambda service: boto3.client(service, region_name=PLATFORM.region))
+        yield Environment(platform=PLATFORM, client=client)
+
+
+@pytest.fixture
+def deployed(environment: Environment) -> Environment:
+    place = {"CreateBucketConfiguration": {"LocationConstraint": PLATFORM.region}}
+    for bucket in ("lake", "artefacts"):
+        environment.client("s3").create_bucket(Bucket=PLATFORM.bucket(bucket), **place)
+    keys: Any = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
+    for table in (PLATFORM.state_table, PLATFORM.audit_table):
+        environment.client("dynamodb").create_table(
+            TableName=table,
+            KeySchema=keys,
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+    for machine in MACHINES:
+        environment.client("stepfunctions").create_state_machine(
+            name=NAMES.machine(machine),
+            definition=json.dumps(DEFINITION),
+            roleArn=f"arn:aws:iam::{PLATFORM.account}:role/x",
+        )
+    return environment
+
+
+def test_a_workload_that_is_not_deployed_is_an_error(environment: Environment) -> None:
+    with pytest.raises(
+        EnvironmentNotFoundError, match=r"expected the machines of millrace-dev-electricity .* got none"
+    ):
+        read_report(environment, NAMES, question="?")
+
+
+def test_a_workload_without_anything_has_a_page(deployed: Environment) -> None:
+    report = read_report(deployed, NAMES, question="Who earns more than 50,000?")
+    assert (report.runs, report.models, report.drops, report.lineage, report.usage) == ((), (), (), (), ())
+    html = page(report)
+    assert "Millrace · electricity · stage dev" in html
+    assert "No model has been trained yet." in html
+    assert "<section" not in html
+
+
+def test_the_command_writes_the_page(deployed: Environment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", PLATFORM.region)
+    assert "report-electricity-dev.html" in run("--build", str(tmp_path))
+    path = tmp_path / "folder" / "page.html"
+    assert run("--output", str(path)).strip() == str(path)
+    assert "Will the price of electricity" in path.read_text()
+
+
+def run(*words: str) -> str:
+    return CliRunner().invoke(app, ["report", "--stage", "dev", *words], catch_exceptions=False).stdout
+
+
+def test_a_version_without_its_files_has_a_page(deployed: Environment) -> None:
+    """Registered, and its evaluation and artefact expired since."""
+    registry_of(deployed, NAMES).register(CANDIDATE)
+    (model,) = read_report(deployed, NAMES, question="?").models
+    assert (model.version.version, model.evaluation, model.epochs) == ("1", None, ())
+    assert "Version 1" in page(read_report(deployed, NAMES, question="?"))
+
+
+def test_a_version_has_its_evaluation(deployed: Environment, electricity: Any) -> None:
+    registry_of(deployed, NAMES).register(CANDIDATE)
+    registry_of(deployed, NAMES).register(replace(CANDIDATE, run="run-2"))
+    evaluation = electricity["models"][0]["evaluation"]
+    bucket, key = PLATFORM.bucket("artefacts"), NAMES.run_uri("run-2", "evaluation", "evaluation.json").split("/", 3)[3]
+    deployed.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(evaluation).encode())
+    first, second = read_report(deployed, NAMES, question="?").models
+    assert first.evaluation is None
+    assert second.evaluation is not None
+    assert second.evaluation.metrics == evaluation["metrics"]
+
+
+def test_the_question_is_the_first_comment_of_the_declaration(tmp_path: Path) -> None:
+    assert question_of(Path("workloads/electricity/workload.yaml")).startswith("Will the price of electricity")
+    bare = tmp_path / "trees" / "workload.yaml"
+    bare.parent.mkdir()
+    bare.write_text("name: trees\n")
+    assert question_of(bare) == "trees"

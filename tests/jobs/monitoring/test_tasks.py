@@ -1,0 +1,140 @@
+"""The monitoring of every task: what encoders watch, and the error as the task counts it, on made-up rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.monitoring.job import watch
+from jobs.runtime import ProcessingPlaces
+from millrace.contract.load import load_contract
+from millrace.decisions.record import Decision, canonical, to_line
+from millrace.features.catalogue import declare
+from millrace.messages.monitor import MonitorReport, read_report
+from millrace.monitoring.baseline import build
+from millrace.tasks.catalogue import TASKS
+from tests.plant import DAYS, START, Plant, plant_rows, write_plant
+
+WEEK = timedelta(days=7)
+FIRST = START.replace(tzinfo=UTC) + timedelta(days=DAYS - 28)
+Prepare = Callable[..., ProcessingPlaces]
+OFF: dict[str, Callable[[Any], Any]] = {
+    "binary": lambda label: 1 - label,
+    "multiclass": lambda label: "low" if label == "high" else "high",
+    "regression": lambda label: label + 3.0,
+}
+"""An answer that is wrong; the errors are 1, 1 and 3."""
+
+
+@pytest.fixture
+def prepare(tmp_path: Path) -> Prepare:
+    """Folders of a job over the last four weeks; every other answer is wrong."""
+
+    def make(plant: Plant, changes: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> ProcessingPlaces:
+        root, task = tmp_path / "processing", plant.task
+        for name in ("config", "baseline", "decisions", "labels"):
+            (root / name).mkdir(parents=True)
+        table = plant_rows(task.kind)
+        edge = pc.less(table["at"], pa.scalar(FIRST.replace(tzinfo=None), table["at"].type))
+        history, recent = table.filter(edge), table.filter(pc.invert(edge))
+        features = declare(plant.workload.prediction.features, load_contract(plant.folder).rows)
+        calm = np.random.default_rng(0).normal(0.2, 0.01, 60).tolist()
+        known = build(history, workload=plant.workload, features=features, error_series=[calm])
+        (root / "baseline" / "baseline.json").write_text(known.to_json())
+        decisions = [decided(number, changes(row), task.kind) for number, row in enumerate(recent.to_pylist())]
+        (root / "decisions" / "x.jsonl").write_text("".join(f"{to_line(one)}\n" for one in decisions))
+        pq.write_table(recent.select(["at", "site", "truth"]), root / "labels" / "labels.parquet")
+        for name in ("workload.yaml", "contract.yaml"):
+            (root / "config" / name).write_bytes((plant.folder / name).read_bytes())
+        starts = [FIRST + k * WEEK for k in range(4)]
+        windows = [{"start": at.isoformat(), "end": (at + WEEK).isoformat()} for at in starts]
+        request = {
+            "workload": "plant",
+            "as_of": (FIRST + 4 * WEEK).isoformat(),
+            "model_version": "1",
+            "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
+        }
+        (root / "config" / "request.json").write_text(json.dumps(request))
+        return ProcessingPlaces(root=tmp_path)
+
+    return make
+
+
+def decided(number: int, row: dict[str, Any], task: str) -> Decision:
+    label = row.pop("truth")
+    at: datetime = row["at"].replace(tzinfo=UTC)
+    cells = row | {"at": row["at"].isoformat()}
+    right = str(label) if task == "multiclass" else label
+    return Decision(
+        id=f"d-{number}",
+        workload="plant",
+        event_time=at,
+        key={"at": cells["at"], "site": cells["site"]},
+        input=canonical(cells),
+        output={"value": OFF[task](label) if number % 2 else right},
+        model_version="1",
+        phase="live",
+        fallback=False,
+        latency_ms=3.0,
+        inferred_at=at,
+    )
+
+
+def watched(places: ProcessingPlaces) -> MonitorReport:
+    watch(places)
+    return read_report((places.root / "processing" / "report" / "report.json").read_bytes())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_error_is_the_tasks_and_alarms_above_its_bound(tmp_path: Path, prepare: Prepare, task: str) -> None:
+    report = watched(prepare(write_plant(tmp_path / "plants", task)))
+    errors = [window.error for window in report.windows]
+    expected = 1.5 if task == "regression" else 0.5
+    assert [one and one.error for one in errors] == [pytest.approx(expected)] * 4
+    assert [one is not None and one.ratio is not None and one.ratio > 1 for one in errors] == [False, False, True, True]
+    assert report.error_cursor == FIRST + 4 * WEEK
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_rows_as_before_do_not_alarm(tmp_path: Path, prepare: Prepare, task: str) -> None:
+    report = watched(prepare(write_plant(tmp_path / "plants", task)))
+    assert report.input_ratio is not None
+    assert report.input_ratio <= 1
+    found = report.windows[0].input
+    assert found is not None
+    assert {finding.column for finding in found.findings} == {"load", "kind", "open"}
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("load", 3.0), ("kind", "fan"), ("open", True), ("load", "much"), ("kind", None)]
+)
+def test_a_column_of_each_encoder_that_changes_alarms(
+    tmp_path: Path, prepare: Prepare, column: str, value: Any
+) -> None:
+    places = prepare(write_plant(tmp_path / "plants", "binary"), lambda row: row | {column: value})
+    found = watched(places).windows[0].input
+    assert found is not None
+    assert found.ratio is not None
+    assert found.ratio > 1
+    assert found.findings[0].column == column
+
+
+def test_a_champion_of_other_features_is_watched_by_its_own(tmp_path: Path, prepare: Prepare) -> None:
+    """The declaration has changed since the baseline was made: `load` is no feature any more."""
+    places = prepare(write_plant(tmp_path / "plants", "binary"), lambda row: row | {"load": 3.0})
+    now = write_plant(tmp_path / "now", "binary", ["extra"])
+    (places.root / "processing/config/workload.yaml").write_bytes((now.folder / "workload.yaml").read_bytes())
+    found = watched(places).windows[0].input
+    assert found is not None
+    assert found.ratio is not None
+    assert found.ratio > 1
+    assert found.findings[0].column == "load"

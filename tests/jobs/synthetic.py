@@ -1,0 +1,156 @@
+"""A small workload of every kind of column, written by a test: a shop that counts what it sells."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from tests.jobs.conftest import Snapshot
+
+ROWS = 1500
+CITIES = tuple(f"city {number:02}" for number in range(20))
+HUES = ("red", "blue", "green")
+LABELS: dict[str, dict[str, Any]] = {
+    "multiclass": {"logicalType": "string", "physicalType": "STRING", "validValues": ["low", "mid", "high"]},
+    "regression": {"logicalType": "number", "physicalType": "DOUBLE"},
+    "count": {"logicalType": "integer", "physicalType": "INTEGER"},
+}
+FEATURES = ("load", "hue", "city", "open")
+
+
+def make_rows(task: str) -> pa.Table:
+    """1500 rows, one every two hours: `load` may be missing, the label follows from the features but for some noise."""
+    rng = np.random.default_rng(0)
+    load, hue, city = rng.normal(20, 5, ROWS), rng.integers(0, 3, ROWS), rng.integers(0, len(CITIES), ROWS)
+    is_open, missing = rng.random(ROWS) < 0.7, rng.random(ROWS) < 0.1
+    amount = 3 + (load - 20) / 5 * ~missing + hue + 2 * is_open + (city % 5) / 2 + rng.normal(0, 0.3, ROWS)
+    start = datetime.fromisoformat("2020-01-01")
+    labels = {
+        "multiclass": np.array(["low", "mid", "high"], object)[np.digitize(amount, [5, 7])],
+        "regression": amount * 1000,
+        "count": rng.poisson(np.clip(amount, 0.1, None)).astype(np.int32),
+    }
+    return pa.table({
+        "at": pa.array([start + timedelta(hours=2 * number) for number in range(ROWS)], pa.timestamp("us")),
+        "load": pa.array([None if gone else value for gone, value in zip(missing, load.tolist(), strict=True)]),
+        "hue": [HUES[number] for number in hue],
+        "city": [CITIES[number] for number in city],
+        "open": is_open,
+        "sold": labels[task],
+    })  # fmt: skip
+
+
+def contract(task: str) -> dict[str, Any]:
+    at = {
+        "name": "at",
+        "logicalType": "timestamp",
+        "physicalType": "TIMESTAMP",
+        "primaryKey": True,
+        "primaryKeyPosition": 1,
+        "required": True,
+        "logicalTypeOptions": {"timezone": False},
+    }
+    sold = {"name": "sold", "required": True, "customProperties": [{"property": "role", "value": "label"}]}
+    sold |= _typed(**LABELS[task])
+    columns = [
+        at,
+        {"name": "load", "logicalType": "number", "physicalType": "DOUBLE", "required": False},
+        {"name": "hue", "required": True, **_typed("string", "STRING", list(HUES))},
+        {"name": "city", "logicalType": "string", "physicalType": "STRING", "required": True},
+        {"name": "open", "logicalType": "boolean", "physicalType": "BOOLEAN", "required": True},
+        sold,
+    ]
+    prediction_id = {"name": "prediction_id", "logicalType": "string", "physicalType": "STRING", "required": False}
+    tables = {"rows": columns, "labels": [at, sold, prediction_id]}
+    return {
+        "apiVersion": "v3.1.0",
+        "kind": "DataContract",
+        "id": "shop",
+        "name": "shop",
+        "version": "1.0.0",
+        "status": "active",
+        "schema": [
+            {"name": name, "physicalType": "table", "logicalType": "object", "properties": properties}
+            for name, properties in tables.items()
+        ],
+    }
+
+
+def _typed(logicalType: str, physicalType: str, validValues: list[str] | None = None) -> dict[str, Any]:
+    typed: dict[str, Any] = {"logicalType": logicalType, "physicalType": physicalType}
+    if validValues:
+        arguments = {"validValues": validValues}
+        rule = {"type": "library", "metric": "invalidValues", "arguments": arguments, "mustBe": 0}
+        typed["quality"] = [rule | {"dimension": "conformity"}]
+    return typed
+
+
+def workload(task: str, **changes: Any) -> dict[str, Any]:
+    instance = dict.fromkeys(("local", "dev", "prod"), "ml.m5.large")
+    prediction = {"task": task, "label": "sold", "key": ["at"], "event_time": "at", "features": list(FEATURES)}
+    training = {
+        "family": "feedforward",
+        "parameters": {"hidden": [32], "epochs": 20, "batch_size": 64, "learning_rate": 0.01, "dropout": 0},
+        "validation_days": 14,
+        "test_days": 14,
+        "walk_forward_steps": 1,
+        "first_rows": 500,
+        "instance": instance,
+        "max_runtime_minutes": 10,
+    }
+    gates = {
+        "baseline": {"kind": "seasonal_naive", "lag_hours": 24, "margin": 0.01},
+        "latency": {"max_p99_ms": 50},
+        "size": {"max_mb": 10},
+        "non_inferiority": {"recent_days": 14, "margin": 0.02, "confidence": 0.95},
+    }
+    return {
+        "name": "shop",
+        "owner": "shop",
+        "prediction": prediction | changes.pop("prediction", {}),
+        "training": training | changes.pop("training", {}),
+        "gates": gates,
+        "rollout": {
+            "phases": ["live"],
+            "instance": instance,
+            "min_instances": 1,
+            "max_instances": 1,
+            "invocations_per_instance": 1000,
+        },
+        "monitors": {"window_days": 7, "schedule": "rate(7 days)", "false_alarm_rate": 0.01, "error_windows": 3},
+        "retraining": {
+            "schedule": "rate(90 days)",
+            "cool_down_days": 1,
+            "minimum_new_labels": 1,
+            "maximum_runs_per_month": 1,
+        },
+        "budget": {"monthly_usd": 50},
+    } | changes
+
+
+def write_shop(folder: Path, task: str, **changes: Any) -> Snapshot:
+    """A run's files of the shop, as the train machine leaves them; `changes` go into workload.yaml."""
+    table = make_rows(task)
+    snapshot = Snapshot(data=folder / "data", config=folder / "config" / "shop")
+    for path in (snapshot.data, snapshot.config):
+        path.mkdir(parents=True)
+    fields = [
+        field.with_metadata({"PARQUET:field_id": str(number)}) for number, field in enumerate(table.schema, start=1)
+    ]
+    part = pa.table(table.columns, schema=pa.schema(fields))
+    pq.write_table(part, snapshot.data / "0.parquet", write_page_checksum=True)
+    columns = [{"id": number, "name": name} for number, name in enumerate(table.column_names, start=1)]
+    (snapshot.config / "schema.json").write_text(json.dumps({"type": "struct", "fields": columns}))
+    (snapshot.config / "contract.yaml").write_text(yaml.safe_dump(contract(task)))
+    (snapshot.config / "workload.yaml").write_text(yaml.safe_dump(workload(task, **changes)))
+    run = {"run": "run-1", "snapshot_id": 1, "tag": "run-1", "rows": ROWS, "as_of": "2020-06-01T00:00:00Z"}
+    run |= {f"{name}_digest": name for name in ("data", "contract", "config", "code")}
+    (snapshot.config / "run.json").write_text(json.dumps(run | {"reason": "first", "gate": "baseline"}))
+    return snapshot

@@ -1,0 +1,231 @@
+"""A task, an encoder and a family that the product does not have: one line each in a catalogue, and all roads work."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from functions.delivery.joining import join
+from jobs.evaluation.job import evaluate
+from jobs.monitoring.job import watch
+from jobs.runtime import ProcessingPlaces, StopSignal, TrainingPlaces
+from jobs.serving.application import Application
+from jobs.serving.http import Head
+from jobs.serving.server import Request
+from jobs.serving.settings import Settings
+from jobs.training.job import train
+from millrace.artefact.artefact import Artefact, read_folder
+from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_answers, write_stream
+from millrace.artefact.inference import Model
+from millrace.contract.load import load_contract
+from millrace.contract.odcs import check_contract
+from millrace.decisions.record import Decision, canonical, to_line
+from millrace.errors import ArtefactError, WorkloadError
+from millrace.evaluation.gates.catalogue import judge_all, passed
+from millrace.evaluation.report import Evaluation
+from millrace.evaluation.sample import Sample, largest_difference
+from millrace.features import catalogue as encoders
+from millrace.features.catalogue import ENCODERS
+from millrace.messages.monitor import read_report
+from millrace.messages.score import delivered_schema, delivered_types
+from millrace.models.catalogue import FAMILIES
+from millrace.tasks.catalogue import TASKS
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload, read_workload
+from tests.archives import write_archive
+from tests.jobs.novelties.count import Count
+from tests.jobs.novelties.linear import Linear
+from tests.jobs.novelties.weekday import Weekday
+from tests.jobs.synthetic import make_rows, write_shop
+
+COLUMNS = ("load", "hue", "city", "open", "at")
+CHANGES: dict[str, Any] = {
+    "prediction": {"features": list(COLUMNS)},
+    "training": {
+        "family": "linear",
+        "parameters": {"epochs": 30, "batch_size": 64, "learning_rate": 0.05},
+        "walk_forward_steps": 1,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def catalogues() -> Iterator[None]:
+    """With one line more in each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TASKS, "count", Count)
+        patch.setitem(ENCODERS, "weekday", Weekday)
+        patch.setitem(FAMILIES, "linear", Linear)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(catalogues: None, training_at: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model folder of the job, run in this process, whose catalogues are changed."""
+    root = tmp_path_factory.mktemp("count")
+    snapshot = write_shop(root, "count", **CHANGES)
+    check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
+    places = TrainingPlaces(root=training_at(root / "ml", snapshot))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        train(places, StopSignal())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return places.model
+
+
+@pytest.fixture
+def artefact(folder: Path) -> Artefact:
+    return read_folder(folder)
+
+
+def test_it_learns_rates(artefact: Artefact) -> None:
+    description, rows = artefact.description, make_rows("count").slice(1300)
+    target_N = description.task.targets(rows["sold"])
+    figures = description.task.metrics(Model(artefact).outputs(encoders.encode(description.features, rows)), target_N)
+    of_mean = description.task.metrics(np.full((len(rows), 1), target_N.mean(), np.float32), target_N)
+    assert figures["loss"] < of_mean["loss"] - 0.15  # type: ignore[operator]
+    assert len(artefact.description.walk_forward) == 1
+
+
+def test_it_answers_rates_in_json_and_in_arrow(artefact: Artefact) -> None:
+    model, rows = Model(artefact), make_rows("count").slice(1300).select(COLUMNS)
+    application = Application(model, Settings(model_version="1", batch=True))
+    task = artefact.description.task
+    expected = task.answers(model.outputs(encoders.encode(artefact.description.features, rows)))
+    cells = [row | {"at": row["at"].isoformat()} for row in rows.to_pylist()]
+    document = json.loads(answered(application, json.dumps({"rows": cells}).encode(), "application/json"))
+    numbered = pa.table({"row_number": pa.array(range(len(rows)), pa.int64()), **dict(zip(COLUMNS, rows, strict=True))})
+    stream = answered(application, write_stream(numbered.to_batches()), CONTENT_TYPE)
+    table = read_answers(stream, model_version="1", fields=task.answer)
+    for field in task.answer:
+        assert table[field.name].to_pylist() == expected[field.name].tolist()
+    assert [one["value"] for one in document["predictions"]] == expected["value"].tolist()
+    assert {one["likeliest"] for one in document["predictions"]} == {"many", None}
+    np.testing.assert_allclose([one["rate"] for one in document["predictions"]], expected["rate"], rtol=1e-8)
+
+
+def answered(application: Application, body: bytes, content_type: str) -> bytes:
+    head = Head(
+        method="POST", path="/invocations", content_type=content_type, body_bytes=len(body), stays=True, waits=False
+    )
+    [answer] = application.answer([Request(head=head, body=body)])
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+@pytest.fixture
+def evaluated(artefact: Artefact, folder: Path, tmp_path: Path) -> Path:
+    """What the evaluation job leaves, with the model as its own champion."""
+    snapshot, places = folder.parents[1], ProcessingPlaces(root=tmp_path / "evaluation")
+    root = places.root / "processing"
+    for name in ("model", "champion"):
+        (root / name).mkdir(parents=True)
+        write_archive(root / name / "model.tar.gz", artefact)
+    (root / "data").symlink_to(snapshot / "data")
+    (root / "config").symlink_to(snapshot / "config" / "shop")
+    evaluate(places, champion_version="1")
+    return root
+
+
+def test_it_is_evaluated_beside_its_champion(evaluated: Path) -> None:
+    report = Evaluation.model_validate_json((evaluated / "evaluation" / "evaluation.json").read_bytes())
+    assert (report.task, report.error.name, report.reliability) == ("count", "mean absolute error", ())
+    assert set(report.metrics) == set(report.naive.metrics) == {"error", "loss"}
+    assert report.champion is not None
+    assert report.champion.difference == report.champion.lower_bound == 0
+    gates = read_workload(evaluated / "config" / "workload.yaml").gates
+    for against in ("baseline", "non_inferiority"):
+        verdicts = judge_all(report, gates, against=against)
+        assert passed(verdicts), [verdict.sentence for verdict in verdicts]
+    sample = Sample.model_validate_json((evaluated / "evaluation" / "sample.json").read_bytes())
+    assert largest_difference(sample.answers, sample.answers) == 0
+    assert sample.answers[0].keys() == {"value", "rate", "likeliest"}
+
+
+def test_its_answers_are_delivered(artefact: Artefact, folder: Path) -> None:
+    rows, task = make_rows("count").slice(1300).select(COLUMNS), artefact.description.task
+    contract = load_contract(folder.parents[1] / "config" / "shop")
+    answers = task.answers(Model(artefact).outputs(encoders.encode(artefact.description.features, rows)))
+    lines = pa.array(range(1, len(rows) + 1), pa.int64())
+    body = write_answers(lines, answers, model_version="1", fields=task.answer)
+    found = read_answers(body, model_version="1", fields=task.answer)
+    schema = delivered_schema(contract, task)
+    accepted = rows.append_column("_line", lines).combine_chunks().to_batches()
+    table = pa.Table.from_batches(join(accepted, [found], fields=task.answer, schema=schema, model_version="1"))
+    assert table["rate"].to_pylist() == answers["rate"].tolist()
+    assert delivered_types(task)["likeliest"] == "string"
+
+
+def test_it_is_watched_and_its_error_is_its_own(evaluated: Path, tmp_path: Path) -> None:
+    places = ProcessingPlaces(root=tmp_path / "monitoring")
+    root, recent = places.root / "processing", make_rows("count").slice(1500 - 84)
+    for name in ("decisions", "labels"):
+        (root / name).mkdir(parents=True)
+    (root / "baseline").symlink_to(evaluated / "baseline")
+    (root / "config").mkdir()
+    for path in (evaluated / "config").iterdir():
+        (root / "config" / path.name).write_bytes(path.read_bytes())
+    first, last = (recent["at"][at].as_py().replace(tzinfo=UTC) for at in (0, -1))
+    window = {"start": first.isoformat(), "end": (last + timedelta(hours=2)).isoformat()}
+    request = {"workload": "shop", "as_of": window["end"], "model_version": "1"}
+    request["windows"] = [window | {"judge_input": True, "judge_error": True}]
+    (root / "config" / "request.json").write_text(json.dumps(request))
+    lines = [to_line(decided(number, row)) for number, row in enumerate(recent.to_pylist())]
+    (root / "decisions" / "x.jsonl").write_text("\n".join(lines))
+    pq.write_table(recent.select(["at", "sold"]), root / "labels" / "labels.parquet")
+    watch(places)
+    (found,) = read_report((root / "report" / "report.json").read_bytes()).windows
+    assert found.error is not None
+    assert found.error.error == 2.0
+    assert found.input is not None
+    assert {finding.column for finding in found.input.findings} == set(COLUMNS)
+
+
+def decided(number: int, row: dict[str, Any]) -> Decision:
+    """Two too many."""
+    sold, at = row.pop("sold"), row["at"]
+    cells = row | {"at": at.isoformat()}
+    return Decision(
+        id=f"d-{number}",
+        workload="shop",
+        event_time=at.replace(tzinfo=UTC),
+        key={"at": cells["at"]},
+        input=canonical(cells),
+        output={"value": sold + 2, "rate": sold + 2.5, "likeliest": None},
+        model_version="1",
+        phase="live",
+        fallback=False,
+        latency_ms=1.0,
+        inferred_at=at.replace(tzinfo=UTC),
+    )
+
+
+def test_a_family_that_does_not_take_the_features_stops_at_synth(catalogues: None, tmp_path: Path) -> None:
+    changes = CHANGES | {"prediction": {"features": ["load"]}}
+    snapshot = write_shop(tmp_path, "count", **changes)
+    with pytest.raises(WorkloadError, match=r"prediction\.features: expected both"):
+        check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
+
+
+@pytest.mark.parametrize("lines", [TASKS, ENCODERS, FAMILIES], ids=["task", "encoder", "family"])
+def test_without_its_line_each_of_them_is_unknown(
+    catalogues: None, folder: Path, lines: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [name] = lines.keys() & {"count", "weekday", "linear"}
+    monkeypatch.delitem(lines, name)
+    snapshot = write_shop(tmp_path, "count", **CHANGES)
+    with pytest.raises(WorkloadError, match="expected"):
+        check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
+    if lines is not FAMILIES:  # a model is asked without its family
+        with pytest.raises(ArtefactError, match=f"got '{name}'"):
+            read_folder(folder)

@@ -1,0 +1,76 @@
+"""The answers of every task on their way from the endpoint to the caller and to the kept decision."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.prediction.http import document
+from millrace.contract.load import load_contract
+from millrace.decisions.prediction import Call, EndpointAnswer, check_rows, decide, fallback_answer, read_response
+from millrace.decisions.record import from_line, to_line
+from millrace.errors import AnswerError
+from millrace.tasks.catalogue import TASKS
+from tests.plant import FALLBACKS, Plant, write_plant
+
+ROW = {"at": "2026-01-01T00:00:00", "site": "a", "load": 1.5, "extra": None, "kind": "fan", "open": True}
+GOOD: dict[str, dict[str, Any]] = {
+    "binary": {"value": 1, "probability": 0.75, "confidence": 0.75},
+    "multiclass": {"value": "high", "confidence": 0.5},
+    "regression": {"value": -12.25},
+}
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("binary", {"value": 2}, "value: expected 0 to 1"),
+    ("binary", {"probability": 1.5}, "probability: expected a number from 0 to 1"),
+    ("multiclass", {"value": 3}, "value: expected text"),
+    ("multiclass", {"confidence": None}, "confidence: expected a finite number"),
+    ("regression", {"value": "much"}, "value: expected a finite number"),
+]
+CALL = Call(id="r", workload="plant", phase="live", latency_ms=1.0, fallback=False, at=datetime(2026, 1, 2, tzinfo=UTC))
+
+
+@pytest.fixture(params=TASKS)
+def plant(request: pytest.FixtureRequest, tmp_path: Path) -> Plant:
+    return write_plant(tmp_path, request.param)
+
+
+def body(*predictions: dict[str, Any]) -> bytes:
+    return json.dumps({"model_version": "7", "predictions": predictions}).encode()
+
+
+def test_an_answer_reaches_the_caller_and_the_record_by_its_fields(plant: Plant) -> None:
+    good = GOOD[plant.task.kind]
+    answer = read_response(body(good), rows=1, task=plant.task)
+    assert answer == EndpointAnswer(model_version="7", outputs=(good,))
+    admitted, rejected = check_rows([ROW], load_contract(plant.folder).table("scoring"))
+    (decision,) = decide(admitted, answer, surface=plant.workload.prediction, call=CALL)
+    (said,) = document(admitted, [decision], rejected)["predictions"]
+    assert {name: said[name] for name in good} == good
+    assert from_line(to_line(decision)) == decision
+    assert list(from_line(to_line(decision)).output) == [field.name for field in plant.task.answer]
+
+
+@pytest.mark.parametrize(("task", "change", "said"), BAD)
+def test_an_answer_that_is_none_of_the_tasks_is_refused(
+    task: str, change: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(AnswerError, match=said):
+        read_response(body(GOOD[task] | change), rows=1, task=write_plant(tmp_path, task).task)
+
+
+def test_the_fallback_answers_by_the_tasks_fields(plant: Plant) -> None:
+    found = fallback_answer(plant.workload.prediction.fallback, rows=2, task=plant.task)
+    (output, _), declared = found.outputs, FALLBACKS[plant.task.kind]
+    assert found.model_version is None
+    assert list(output) == [field.name for field in plant.task.answer]
+    assert {name: output[name] for name in declared} == declared
+
+
+def test_without_a_declared_fallback_every_field_is_empty(plant: Plant) -> None:
+    silent = type(plant.workload.prediction.fallback)()
+    (output,) = fallback_answer(silent, rows=1, task=plant.task).outputs
+    assert output == {field.name: None for field in plant.task.answer}

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from millrace.evaluation.comparison import compare
+
+TIMES = np.arange("1996-12-01", "1996-12-29", dtype="datetime64[m]")[::30]
+DAYS = len(TIMES) // 48
+
+
+def drawn(rng: np.random.Generator, accuracy: float) -> np.ndarray:
+    """Wrong answers (1.0) that come and go by days, as on the real stream."""
+    by_day = np.clip(accuracy + rng.normal(0, 0.15, DAYS), 0, 1)
+    return (rng.random(len(TIMES)) >= np.repeat(by_day, 48)).astype(float)
+
+
+def test_equal_models_differ_by_nothing() -> None:
+    errors = drawn(np.random.default_rng(0), 0.8)
+    compared = compare(errors, errors, TIMES, confidence=0.95)
+    assert compared.difference == compared.lower_bound == 0
+    assert compared.rows == len(TIMES)
+
+
+def test_a_worse_model_is_below() -> None:
+    rng = np.random.default_rng(0)
+    champion = drawn(rng, 0.85)
+    compared = compare(champion, np.maximum(champion, rng.random(len(TIMES)) >= 0.9), TIMES, confidence=0.95)
+    assert compared.lower_bound < compared.difference < -0.05
+
+
+def test_equal_rows_give_an_equal_bound() -> None:
+    rng = np.random.default_rng(0)
+    one, other = drawn(rng, 0.8), drawn(rng, 0.8)
+    assert compare(one, other, TIMES, confidence=0.95) == compare(one, other, TIMES, confidence=0.95)
+
+
+def test_a_higher_confidence_gives_a_lower_bound() -> None:
+    rng = np.random.default_rng(0)
+    one, other = drawn(rng, 0.8), drawn(rng, 0.8)
+    bounds = [compare(one, other, TIMES, confidence=confidence).lower_bound for confidence in (0.8, 0.95, 0.99)]
+    assert bounds == sorted(bounds, reverse=True)
+
+
+def test_the_bound_holds_as_often_as_it_says_where_days_hang_together() -> None:
+    """1 - 0.95 of the bounds of two equally good models lie above 0, not far more as when rows were drawn singly."""
+    rng = np.random.default_rng(0)
+    above = by_rows = 0
+    for _ in range(300):
+        one, other = drawn(rng, 0.8), drawn(rng, 0.8)
+        above += compare(one, other, TIMES, confidence=0.95).lower_bound > 0
+        difference = one - other
+        by_rows += difference.mean() - 1.645 * difference.std() / len(TIMES) ** 0.5 > 0
+    assert above / 300 == pytest.approx(0.05, abs=0.045)
+    assert by_rows / 300 > 0.12
+
+
+def test_days_of_different_length_weigh_by_their_rows() -> None:
+    times = np.concatenate([TIMES[:48], TIMES[48:50]])
+    champion, challenger = np.ones(50), np.repeat([0.0, 1.0], [48, 2])
+    compared = compare(champion, challenger, times, confidence=0.95)
+    assert compared.difference == pytest.approx(0.96)
+    assert compared.lower_bound == 0  # both draws may be the second day
+
+
+def test_amounts_are_compared_in_their_own_unit() -> None:
+    rng = np.random.default_rng(0)
+    challenger = rng.gamma(2, 10, len(TIMES))
+    compared = compare(challenger + 5, challenger, TIMES, confidence=0.95)
+    assert compared.difference == pytest.approx(5)
+    assert compared.lower_bound == pytest.approx(5)
+
+
+@pytest.mark.parametrize("rows", [7, 200, 1001])
+def test_rows_without_a_time_are_drawn_by_blocks_of_neighbours(rows: int) -> None:
+    """Where neighbours are alike, blocks give a wider bound than the same rows shuffled."""
+    rng = np.random.default_rng(0)
+    runs = np.repeat(rng.random(rows // 5 + 1), 5)[:rows]
+    compared = compare(runs, np.full(rows, 0.5), None, confidence=0.95)
+    assert compared.rows == rows
+    assert compared.lower_bound < compared.difference
+    if rows > 1000:
+        shuffled = compare(rng.permutation(runs), np.full(rows, 0.5), None, confidence=0.95)
+        assert compared.lower_bound < shuffled.lower_bound

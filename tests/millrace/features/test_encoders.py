@@ -1,0 +1,198 @@
+"""What every encoder of the catalogue must do; one without a case here is noticed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from millrace.features import catalogue
+from millrace.features.boolean import Boolean
+from millrace.features.category import MOST_WORDS, Category
+from millrace.features.encoder import Encoder
+from millrace.features.number import Number
+from tests.millrace.features.conftest import CASES, Case
+
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def one_by_one(encoder: Encoder, cells: list[object]) -> npt.NDArray[Any]:
+    dtype = np.dtype(encoder.spec.dtype)
+    return np.array([np.asarray(encoder.encode_one({encoder.name: cell}), dtype) for cell in cells], dtype)
+
+
+def bits(array: npt.NDArray[Any]) -> bytes:
+    """Equal numbers of other bits (-0.0) differ; all NaN are one."""
+    kept = np.where(np.isnan(array), np.array(np.nan, array.dtype), array) if array.dtype.kind == "f" else array
+    return kept.astype(array.dtype).tobytes()
+
+
+def test_every_encoder_has_a_case() -> None:
+    assert {case.kind for case in CASES.values()} == set(catalogue.ENCODERS)
+
+
+def test_the_catalogue_gives_each_column_its_encoder(case: Case, declared: Callable[[], Encoder]) -> None:
+    assert declared().kind == case.kind
+    assert catalogue.ENCODERS[case.kind] is type(declared())
+
+
+@QUICK
+@given(data=st.data())
+def test_a_row_alone_has_the_bits_that_it_has_among_others(
+    case: Case, declared: Callable[[], Encoder], data: st.DataObject
+) -> None:
+    cells = data.draw(st.lists(case.cells, min_size=1, max_size=12))
+    encoder = declared().fit(case.rows(data.draw(st.lists(case.cells, min_size=1, max_size=12))))
+    together = encoder.encode(case.rows(cells))
+    alone = one_by_one(encoder, json.loads(json.dumps(cells)))
+    assert (together.dtype, together.shape) == (np.dtype(encoder.spec.dtype), (len(cells), *encoder.spec.shape))
+    assert bits(together) == bits(alone)
+
+
+@QUICK
+@given(data=st.data())
+def test_an_encoder_comes_back_from_its_document(
+    case: Case, declared: Callable[[], Encoder], data: st.DataObject
+) -> None:
+    cells = data.draw(st.lists(case.cells, min_size=1, max_size=12))
+    fitted = catalogue.fit((declared(),), case.rows(cells))
+    again = catalogue.from_documents(json.loads(json.dumps(catalogue.to_documents(fitted))))
+    assert again == fitted
+    assert bits(again[0].encode(case.rows(cells))) == bits(fitted[0].encode(case.rows(cells)))
+
+
+@QUICK
+@given(data=st.data())
+def test_rows_in_many_chunks_are_the_same_rows(
+    case: Case, declared: Callable[[], Encoder], data: st.DataObject
+) -> None:
+    parts = data.draw(st.lists(st.lists(case.cells, max_size=4), min_size=1, max_size=4))
+    whole = case.rows([cell for part in parts for cell in part])
+    encoder = declared().fit(whole)
+    chunked = pa.concat_tables([case.rows(part) for part in parts])
+    assert bits(encoder.encode(chunked)) == bits(encoder.encode(whole))
+
+
+@QUICK
+@given(data=st.data())
+def test_categories_lie_within_their_cardinality(
+    case: Case, declared: Callable[[], Encoder], data: st.DataObject
+) -> None:
+    encoder = declared().fit(case.rows(data.draw(st.lists(case.cells, min_size=1, max_size=12))))
+    if not encoder.spec.cardinalities:
+        assert encoder.spec.dtype == "float32"
+        return
+    [cardinality] = encoder.spec.cardinalities
+    found = encoder.encode(case.rows(data.draw(st.lists(case.cells, min_size=1, max_size=12))))
+    assert cardinality is not None
+    assert found.min() >= 0
+    assert found.max() < cardinality
+
+
+def test_a_missing_cell_is_refused_where_it_is_required(case: Case, declared: Callable[[], Encoder]) -> None:
+    encoder = declared().fit(case.rows([]))
+    if not case.column.required:
+        encoder.encode_one({"x": None})
+        return
+    with pytest.raises(ValueError, match=r"number|true or false|text|one of"):
+        encoder.encode_one({"x": None})
+
+
+@pytest.mark.parametrize("cell", [[], {}, "", "2", 1, 2.5, True, float("nan"), float("inf"), 10**400])
+def test_a_cell_of_another_kind_is_refused(case: Case, declared: Callable[[], Encoder], cell: object) -> None:
+    is_good = {
+        "number": type(cell) in (int, float) and abs(cell) <= 3.4e38,  # type: ignore[arg-type, operator]
+        "boolean": isinstance(cell, bool),
+        "category": isinstance(cell, str) and not case.column.allowed,
+    }[case.kind]
+    encoder = declared().fit(case.rows([]))
+    if is_good:
+        encoder.encode_one({"x": cell})
+        return
+    with pytest.raises(ValueError, match=r"number|true or false|text|one of"):
+        encoder.encode_one({"x": cell})
+
+
+@QUICK
+@given(data=st.data())
+def test_a_table_is_taken_where_each_row_alone_is(
+    case: Case, declared: Callable[[], Encoder], data: st.DataObject
+) -> None:
+    wilder = (
+        st.none() | case.cells | {"number": st.floats(), "boolean": st.booleans(), "category": st.text()}[case.kind]
+    )
+    if case.column.kind != "float64":
+        wilder = st.none() | case.cells | (st.text() if case.column.kind == "string" else st.nothing())
+    cells = data.draw(st.lists(wilder, min_size=1, max_size=12))
+    encoder = declared().fit(case.rows([]))
+
+    def is_taken(cell: object) -> bool:
+        try:
+            encoder.encode_one({"x": cell})
+        except ValueError:
+            return False
+        return True
+
+    assert encoder.takes(case.rows(cells)).tolist() == [is_taken(cell) for cell in cells]
+
+
+def test_a_table_of_another_type_is_not_taken(case: Case, declared: Callable[[], Encoder]) -> None:
+    assert declared().fit(case.rows([])).takes(pa.table({"x": pa.array([b"1"], pa.binary())})).tolist() == [False]
+
+
+def test_what_is_watched_are_columns_of_the_summary(case: Case, declared: Callable[[], Encoder]) -> None:
+    rows = case.rows([]).append_column("other", pa.array([], pa.int64()))
+    encoder = declared()
+    assert encoder.summarise(rows).column_names == list(encoder.watched)
+    assert encoder.columns == ("x",)
+
+
+def test_a_large_integer_rounds_as_that_of_json() -> None:
+    """Midway between two numbers of float32 but for 1: at once it rounds up, by way of float64 it does not."""
+    cell = 2**61 + 2**37 + 1
+    encoder = Number(name="x")
+    assert bits(encoder.encode(pa.table({"x": pa.array([cell], pa.int64())}))) == bits(
+        np.array([[encoder.encode_one({"x": float(cell)})[0]]], np.float32)
+    )
+
+
+def test_numbers_beyond_float32_become_infinite_in_a_table_as_the_contract_lets_them() -> None:
+    """JSON refuses them before; a table holds what the contract let through."""
+    assert np.isinf(Number(name="x").encode(pa.table({"x": [1e300]}))).all()
+
+
+def test_a_missing_number_is_nan_and_a_missing_category_zero() -> None:
+    rows = pa.table({"n": [1.5, None], "c": ["b", None], "b": [True, None]})
+    assert np.isnan(Number(name="n", optional=True).encode(rows)[1, 0])
+    words = Category(name="c", optional=True, words=("a", "b"))
+    assert words.encode(rows).tolist() == [[2], [0]]
+    assert Boolean(name="b", optional=True).encode(rows).tolist() == [[2], [0]]
+
+
+def test_listed_words_keep_the_order_of_the_contract_and_learnt_ones_that_of_the_alphabet() -> None:
+    listed = Category(name="c", words=("b", "a"))
+    rows = pa.table({"c": ["b", "a", "b", "c", None]})
+    assert listed.fit(rows) is listed
+    assert Category(name="c", learnt=True).fit(rows).words == ("a", "b", "c")
+
+
+def test_the_rarest_of_too_many_words_count_as_missing() -> None:
+    words = [f"w{number:05}" for number in range(MOST_WORDS + 1)]
+    rows = pa.table({"c": [*words[1:], *words[1:], words[0]]})
+    fitted = Category(name="c", learnt=True).fit(rows)
+    assert fitted.words is not None
+    assert len(fitted.words) == MOST_WORDS
+    assert fitted.encode(rows.slice(len(rows) - 1)).tolist() == [[0]]
+
+
+def test_an_unknown_word_is_missing_where_words_are_learnt_and_refused_where_they_are_listed() -> None:
+    assert Category(name="c", learnt=True, words=("a",)).encode_one({"c": "z"}) == [0]
+    with pytest.raises(ValueError, match='one of \\["a"\\]'):
+        Category(name="c", words=("a",)).encode_one({"c": "z"})

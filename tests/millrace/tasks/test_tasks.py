@@ -1,0 +1,258 @@
+"""What every task of the catalogue must do, and its figures against formulas written anew."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from scipy import special, stats
+
+from millrace.contract.rules.allowed import Allowed
+from millrace.contract.schema import Column
+from millrace.errors import AnswerError, ArtefactError, WorkloadError
+from millrace.tasks import catalogue
+from millrace.tasks.answer import ATHENA, arrow_type, cells, empty_answer, read_answer, template
+from millrace.tasks.binary import Binary
+from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.regression import Regression
+from millrace.tasks.task import Task
+from millrace.workload.declaration import Fallback, Prediction
+
+RNG = np.random.default_rng(0)
+N = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A task as declared, labels of its column, and what a graph might say about them."""
+
+    label: Column
+    task: Task
+    labels: list[Any]
+    output_NW: npt.NDArray[np.float32]
+    fallback: Fallback
+    fallback_answer: dict[str, Any]
+
+
+def _softmax(raw: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    return special.softmax(raw, axis=1).astype(np.float32)
+
+
+CLASSES = ("low", "mid", "high")
+CASES = {
+    "binary": Case(
+        label=Column(name="y", kind="string", required=True, rules=(Allowed(("no", "yes")),)),
+        task=Binary(positive="yes"),
+        labels=RNG.choice(["no", "yes"], N).tolist(),
+        output_NW=RNG.random((N, 1)).astype(np.float32),
+        fallback=Fallback(probability=0.2),
+        fallback_answer={"value": 0, "probability": 0.2, "confidence": 0.8},
+    ),
+    "multiclass": Case(
+        label=Column(name="y", kind="string", required=True, rules=(Allowed(CLASSES),)),
+        task=Multiclass(classes=CLASSES),
+        labels=RNG.choice(CLASSES, N).tolist(),
+        output_NW=_softmax(RNG.normal(0, 2, (N, 3))),
+        fallback=Fallback(value="mid"),
+        fallback_answer={"value": "mid", "confidence": None},
+    ),
+    "regression": Case(
+        label=Column(name="y", kind="float64", required=True),
+        task=Regression(),
+        labels=RNG.normal(100, 20, N).tolist(),
+        output_NW=RNG.normal(100, 20, (N, 1)).astype(np.float32),
+        fallback=Fallback(value=90),
+        fallback_answer={"value": 90.0},
+    ),
+}
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+def prediction(task: str, **given: Any) -> Prediction:
+    return Prediction.model_validate(
+        {"task": task, "label": "y", "key": ("at",), "event_time": "at", "features": ("x",)} | given
+    )
+
+
+def labels(case: Case) -> pa.ChunkedArray:
+    half = len(case.labels) // 2
+    kind = arrow_type("text") if case.label.kind == "string" else pa.float64()
+    return pa.chunked_array([pa.array(case.labels[:half], kind), pa.array(case.labels[half:], kind)])
+
+
+def test_every_task_has_a_case() -> None:
+    assert CASES.keys() == catalogue.TASKS.keys()
+    assert all(kind == case.task.kind for kind, case in CASES.items())
+
+
+def test_a_task_is_declared_by_the_label_and_comes_back_from_its_document(case: Case) -> None:
+    positive = {"positive": "yes"} if case.task.kind == "binary" else {}
+    assert catalogue.declare(prediction(case.task.kind, **positive), case.label) == case.task
+    assert catalogue.from_document(json.loads(json.dumps(catalogue.to_document(case.task)))) == case.task
+
+
+def test_targets_are_of_the_objectives_type_and_writable(case: Case) -> None:
+    target_N = case.task.targets(labels(case))
+    assert (target_N.dtype, target_N.shape) == (np.dtype(case.task.objective.target), (N,))
+    assert target_N.flags.writeable  # torch warns of memory that it must not write
+    assert case.task.objective.width == case.output_NW.shape[1]
+
+
+def test_the_error_of_a_decision_is_that_of_its_row(case: Case) -> None:
+    """Two roads: from the graph's numbers and targets, and from a kept answer and the label as the contract has it."""
+    answers = case.task.answers(case.output_NW)
+    errors_N = case.task.errors(case.output_NW, case.task.targets(labels(case)))
+    kept = [case.task.error(value, label) for value, label in zip(answers["value"].tolist(), case.labels, strict=True)]
+    np.testing.assert_allclose(errors_N, kept, atol=1e-4)
+    assert errors_N.mean() > 0
+
+
+def test_the_mean_error_is_one_of_the_figures(case: Case) -> None:
+    target_N = case.task.targets(labels(case))
+    figures = case.task.metrics(case.output_NW, target_N)
+    assert figures["error"] == pytest.approx(case.task.errors(case.output_NW, target_N).mean())
+    assert case.task.metrics(case.output_NW[:1], target_N[:1]).keys() == figures.keys()
+
+
+def test_answers_have_the_declared_fields_and_pass_their_own_check(case: Case) -> None:
+    fields = case.task.answer
+    answers = case.task.answers(case.output_NW)
+    assert [field.name for field in fields] == list(answers)
+    assert fields[0].name == "value"
+    for row in (json.loads(f"{{{template(fields) % one}}}") for one in cells(answers, fields)):
+        assert read_answer(row, fields).keys() == row.keys()
+    for field in fields:
+        column = pa.array(answers[field.name], arrow_type(field.kind))
+        assert column.null_count == 0
+        assert field.kind in ATHENA
+
+
+def test_json_brings_a_float32_back_exactly(case: Case) -> None:
+    fields = case.task.answer
+    read = [json.loads(f"{{{template(fields) % one}}}") for one in cells(case.task.answers(case.output_NW), fields)]
+    for field in fields:
+        if field.kind in ("number", "share") and field.name != "confidence":
+            found = np.array([row[field.name] for row in read], np.float32)
+            np.testing.assert_array_equal(found, case.output_NW[:, 0])
+
+
+@pytest.mark.parametrize("broken", [None, "x", [], {}, {"value": None}, {"value": []}, {"value": float("nan")}])
+def test_an_answer_that_is_none_is_refused(case: Case, broken: object) -> None:
+    with pytest.raises(AnswerError, match=r"expected|value"):
+        read_answer(broken, case.task.answer)
+
+
+def test_a_share_outside_of_zero_to_one_is_refused() -> None:
+    good = {"value": 1, "probability": 0.5, "confidence": 0.5}
+    assert read_answer(good, Binary.answer) == good
+    for name, value in (("probability", 1.5), ("confidence", -0.1), ("value", 0.5), ("probability", True)):
+        with pytest.raises(AnswerError, match=name):
+            read_answer(good | {name: value}, Binary.answer)
+
+
+def test_a_fallback_is_the_declared_answer_or_an_empty_one(case: Case) -> None:
+    assert case.task.fallback(case.fallback) == case.fallback_answer
+    assert case.task.fallback(Fallback()) == empty_answer(case.task.answer)
+
+
+def test_the_activation_gives_numbers_that_answers_can_be_made_of(case: Case) -> None:
+    import torch
+
+    from millrace.models.predictor import Predictor
+
+    class Raw(torch.nn.Module):
+        def forward(self, numbers: torch.Tensor) -> torch.Tensor:
+            return numbers
+
+    predictor = Predictor(Raw(), case.task.objective)
+    raw_NW = torch.randn(N, case.task.objective.width, generator=torch.Generator().manual_seed(0))
+    answers = case.task.answers(predictor(numbers=raw_NW).numpy())
+    for one in cells(answers, case.task.answer):
+        read_answer(json.loads(f"{{{template(case.task.answer) % one}}}"), case.task.answer)
+    loss = predictor.loss(raw_NW, torch.from_numpy(case.task.targets(labels(case))))
+    assert math.isfinite(float(loss))
+
+
+def test_the_binary_figures_are_those_of_their_formulas() -> None:
+    case = CASES["binary"]
+    target_N = case.task.targets(labels(case))
+    p_N = case.output_NW[:, 0].astype(float)
+    figures = case.task.metrics(case.output_NW, target_N)
+    is_positive = np.array(case.labels) == "yes"
+    assert target_N.tolist() == is_positive.astype(float).tolist()
+    assert figures["accuracy"] == pytest.approx(((p_N >= 0.5) == is_positive).mean())
+    assert figures["log_loss"] == pytest.approx(-np.log(np.where(is_positive, p_N, 1 - p_N)).mean(), rel=1e-6)
+    rank = stats.mannwhitneyu(p_N[is_positive], p_N[~is_positive]).statistic
+    assert figures["auc"] == pytest.approx(rank / (is_positive.sum() * (~is_positive).sum()))
+
+
+def test_the_figures_of_classes_are_those_of_their_formulas() -> None:
+    case = CASES["multiclass"]
+    target_N = case.task.targets(labels(case))
+    assert target_N.tolist() == [CLASSES.index(label) for label in case.labels]
+    figures = case.task.metrics(case.output_NW, target_N)
+    likeliest_N = case.output_NW.argmax(axis=1)
+    assert figures["accuracy"] == pytest.approx((likeliest_N == target_N).mean())
+    assert figures["macro_recall"] == pytest.approx(
+        np.mean([(likeliest_N[target_N == k] == k).mean() for k in range(3)])
+    )
+    chosen = case.output_NW[np.arange(N), target_N].astype(float)
+    assert figures["log_loss"] == pytest.approx(-np.log(chosen).mean(), rel=1e-5)
+    bins = np.minimum((case.output_NW.max(axis=1) * 10).astype(int), 9)
+    distance = [
+        abs(case.output_NW.max(axis=1)[bins == b].mean() - (likeliest_N == target_N)[bins == b].mean())
+        * (bins == b).mean()
+        for b in np.unique(bins)
+    ]
+    assert figures["ece"] == pytest.approx(sum(distance), rel=1e-5)
+
+
+def test_the_figures_of_numbers_are_those_of_their_formulas() -> None:
+    case = CASES["regression"]
+    target_N = case.task.targets(labels(case))
+    said_N, true_N = case.output_NW[:, 0].astype(float), np.array(case.labels)
+    figures = case.task.metrics(case.output_NW, target_N)
+    assert figures["mae"] == pytest.approx(np.abs(said_N - true_N).mean(), rel=1e-5)
+    assert figures["rmse"] == pytest.approx(np.sqrt(((said_N - true_N) ** 2).mean()), rel=1e-5)
+    assert figures["r2"] == pytest.approx(1 - ((said_N - true_N) ** 2).sum() / ((true_N - true_N.mean()) ** 2).sum())
+    assert case.task.metrics(case.output_NW[:2], np.array([1, 1], np.float32))["r2"] is None
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "expected"),
+    [
+        ("binary", Column(name="y", kind="string", rules=(Allowed(("a", "b", "c")),)), "two validValues"),
+        ("binary", Column(name="y", kind="int32", rules=(Allowed((0, 2)),)), "the positive class 1"),
+        ("multiclass", Column(name="y", kind="boolean"), "three validValues or more"),
+        ("multiclass", Column(name="y", kind="string", rules=(Allowed(("a", "b")),)), "three validValues or more"),
+        ("regression", Column(name="y", kind="string"), "a number"),
+        ("regression", Column(name="y", kind="timestamp"), "a number"),
+    ],
+)
+def test_a_label_that_does_not_suit_is_refused(task: str, label: Column, expected: str) -> None:
+    with pytest.raises(WorkloadError, match=f"y: expected .*{expected}"):
+        catalogue.declare(prediction(task), label)
+
+
+def test_classes_of_integers_are_answered_as_text() -> None:
+    task = catalogue.declare(prediction("multiclass"), Column(name="y", kind="int32", rules=(Allowed((1, 2, 3)),)))
+    assert task.targets(pa.chunked_array([pa.array([3, 1], pa.int32())])).tolist() == [2, 0]
+    assert task.answers(np.array([[0.1, 0.2, 0.7]], np.float32))["value"].tolist() == ["3"]
+    assert (task.error("3", 3), task.error("3", 1)) == (0.0, 1.0)
+
+
+def test_an_unknown_task_or_field_of_a_document_is_refused() -> None:
+    with pytest.raises(ArtefactError, match="expected one of binary, multiclass, regression, got 'ranking'"):
+        catalogue.from_document({"kind": "ranking"})
+    with pytest.raises(ArtefactError, match="expected the fields of multiclass"):
+        catalogue.from_document({"kind": "multiclass", "names": ["a"]})

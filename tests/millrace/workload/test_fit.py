@@ -1,0 +1,160 @@
+"""What `workload.yaml` predicts from must be what the contract holds: at synth, before anything runs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from millrace.contract.odcs import check_contract
+from millrace.errors import WorkloadError
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
+
+SHIPPED = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the shipped workload, to be changed."""
+    return Path(shutil.copytree(SHIPPED, tmp_path / "electricity", ignore=shutil.ignore_patterns("sample")))
+
+
+def change(folder: Path, file: str, old: str, new: str) -> None:
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+
+
+def check(folder: Path) -> None:
+    check_fit(load_workload(folder), check_contract(folder))
+
+
+def test_a_label_in_words_fits_where_the_positive_class_is_one_of_them(folder: Path) -> None:
+    path = folder / "contract.yaml"
+    document = yaml.safe_load(path.read_text())
+    for table in document["schema"]:
+        label = next(column for column in table["properties"] if column["name"] == "class")
+        label |= {"logicalType": "string", "physicalType": "STRING"}
+        label["quality"][0]["arguments"]["validValues"] = ["up", "down"]
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(
+        WorkloadError, match=r"class: expected two validValues .* positive class 1 .*got \['up', 'down'\]"
+    ):
+        check(folder)
+    change(folder, "workload.yaml", "label: class\n", "label: class\n  positive: up\n")
+    check(folder)
+
+
+@pytest.mark.parametrize("valid", ["[0, 1, 2]", "[0]", "[0, 2]"])
+def test_a_label_of_other_than_two_classes_is_refused(folder: Path, valid: str) -> None:
+    change(folder, "contract.yaml", "validValues: [0, 1]", f"validValues: {valid}")
+    with pytest.raises(WorkloadError, match="class: expected two validValues"):
+        check(folder)
+
+
+def test_true_is_not_the_number_one(folder: Path) -> None:
+    change(folder, "workload.yaml", "label: class\n", "label: class\n  positive: true\n")
+    with pytest.raises(WorkloadError, match="the positive class True"):
+        check(folder)
+
+
+def test_a_feature_that_has_no_encoding_is_refused(folder: Path) -> None:
+    change(folder, "workload.yaml", "features: [day_of_week,", "features: [timestamp, day_of_week,")
+    with pytest.raises(
+        WorkloadError,
+        match=r"timestamp: expected a feature .* number, category, boolean, got 'a timestamp'",
+    ):
+        check(folder)
+
+
+def test_the_base_rate_needs_no_lag_and_the_season_does(folder: Path) -> None:
+    change(
+        folder,
+        "workload.yaml",
+        "{kind: seasonal_naive, lag_hours: 24, margin: 0.01}",
+        "{kind: base_rate, margin: 0.02}",
+    )
+    assert load_workload(folder).gates.baseline.kind == "base_rate"
+    change(folder, "workload.yaml", "{kind: base_rate, margin: 0.02}", "{kind: seasonal_naive, margin: 0.02}")
+    with pytest.raises(WorkloadError, match="lag_hours"):
+        load_workload(folder)
+
+
+def retask(folder: Path, task: str, valid: list[object] | None = None) -> None:
+    """The same workload for another task: its label a float, or text of these words."""
+    path = folder / "contract.yaml"
+    document = yaml.safe_load(path.read_text())
+    for table in document["schema"]:
+        label = next(column for column in table["properties"] if column["name"] == "class")
+        if valid is None:
+            label |= {"logicalType": "number", "physicalType": "DOUBLE"}
+            label.pop("quality", None)  # the two tables share the column
+        else:
+            label |= {"logicalType": "string", "physicalType": "STRING"}
+            label["quality"][0]["arguments"]["validValues"] = valid
+    path.write_text(yaml.safe_dump(document))
+    text = (folder / "workload.yaml").read_text()
+    (folder / "workload.yaml").write_text(text.replace("task: binary", f"task: {task}"))
+
+
+def test_a_regression_needs_no_calibration_and_may_beat_the_mean(folder: Path) -> None:
+    retask(folder, "regression")
+    with pytest.raises(WorkloadError, match=r"gates\.calibration: expected no such gate for the task regression"):
+        check(folder)
+    change(folder, "workload.yaml", "  calibration: {max_ece: 0.15}\n", "")
+    check(folder)
+    change(folder, "workload.yaml", "{kind: seasonal_naive, lag_hours: 24, margin: 0.01}", "{kind: mean, margin: 0.1}")
+    check(folder)
+    change(folder, "workload.yaml", "{kind: mean, margin: 0.1}", "{kind: base_rate, margin: 0.1}")
+    with pytest.raises(WorkloadError, match=r"gates\.baseline\.kind: expected one of seasonal_naive, mean"):
+        check(folder)
+
+
+def test_three_classes_need_three_values(folder: Path) -> None:
+    retask(folder, "multiclass", ["up", "down"])
+    with pytest.raises(WorkloadError, match="class: expected three validValues or more"):
+        check(folder)
+    retask(folder, "multiclass", ["up", "down", "same"])
+    check(folder)
+
+
+@pytest.mark.parametrize(
+    ("task", "valid", "fallback", "expected"),
+    [
+        ("binary", ["a", "b"], "{value: a}", "prediction.fallback: expected probability, got 'value'"),
+        ("multiclass", ["a", "b", "c"], "{probability: 0.5}", "prediction.fallback: expected value"),
+        ("multiclass", ["a", "b", "c"], "{value: d}", "prediction.fallback.value: expected one of"),
+        ("regression", None, "{value: much}", "prediction.fallback.value: expected a number, got 'much'"),
+    ],
+)
+def test_a_fallback_that_is_no_answer_of_the_task_is_refused(
+    folder: Path, task: str, valid: list[object] | None, fallback: str, expected: str
+) -> None:
+    retask(folder, task, valid)
+    change(folder, "workload.yaml", "label: class\n", f"label: class\n  positive: a\n  fallback: {fallback}\n")
+    with pytest.raises(WorkloadError, match=expected):
+        check(folder)
+
+
+def test_a_history_without_an_encoder_is_refused(folder: Path) -> None:
+    change(
+        folder, "workload.yaml", "features: [day_of_week,", "features: [{name: load, history: [nswdemand], hours: 24},"
+    )
+    with pytest.raises(WorkloadError, match=r"load: expected a feature for one of the encoders .*, got 'a history'"):
+        check(folder)
+
+
+@pytest.mark.parametrize("name", ["class", "prices"])
+def test_the_label_and_a_column_that_is_not_there_are_no_features(folder: Path, name: str) -> None:
+    change(folder, "workload.yaml", "features: [day_of_week,", f"features: [{name},")
+    with pytest.raises(WorkloadError, match=f"the features: expected \\['{name}'\\]"):
+        check(folder)
+
+
+def test_a_family_that_cannot_take_the_tensors_stops_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("millrace.models.feedforward.declaration.TENSORS", ("categories",))
+    with pytest.raises(WorkloadError, match=r"prediction\.features: expected .*feedforward, got 'numbers'"):
+        check(folder)
