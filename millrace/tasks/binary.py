@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
+from millrace.evaluation import metrics
 from millrace.tasks.answer import check_fallback, empty_answer
 from millrace.tasks.task import AnswerField, Objective
 
@@ -89,7 +90,6 @@ class Binary:
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
         """`accuracy`, `log_loss` (nats), `auc`, `ece` (expected calibration error)."""
-        from millrace.evaluation import metrics
 
         p_N = output_NW[:, 0]
         wrong_N = self.errors(output_NW, target_N)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
+from millrace.evaluation import metrics
 from millrace.tasks.answer import check_fallback, empty_answer
 from millrace.tasks.task import AnswerField, Objective
 
@@ -78,8 +79,6 @@ class Multiclass:
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
         """`accuracy`, `log_loss` (nats), `macro_recall` (the mean over the classes that occur), `ece`."""
         import numpy as np
-
-        from millrace.evaluation import metrics
 
         wrong_N = self.errors(output_NW, target_N)
         bins = metrics.reliability(output_NW.max(axis=1), wrong_N == 0, lowest=0.0)

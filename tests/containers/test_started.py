@@ -174,7 +174,7 @@ def test_the_inference_image_answers_as_the_model_was_evaluated(run: Run, images
     with serving(images["inference"], run.training) as port:
         answer = asked(port, "/invocations", json.dumps({"rows": sample["rows"]}).encode())
     probabilities = [one["probability"] for one in answer["predictions"]]
-    assert probabilities == pytest.approx(sample["probabilities"], abs=1e-5)
+    assert probabilities == pytest.approx([one["probability"] for one in sample["answers"]], abs=1e-5)
 
 
 def test_the_images_train_and_serve_three_classes(images: dict[str, Image], tmp_path: Path) -> None:

@@ -207,7 +207,11 @@ def test_a_file_is_scored_once_in_order(lived: Lived, happened: list[Execution])
 
 def test_the_day_that_came_twice_is_taken_once(lived: Lived, happened: list[Execution]) -> None:
     """4 May 1997 stands twice in the source: the later copy is kept apart, and each row names the first."""
-    (run,) = [each for each in of(happened, "ingest") if each.input["detail"]["key"].endswith("labels/1997-05.csv")]
+    (run,) = [
+        each
+        for each in of(happened, "ingest")
+        if each.input["detail"]["objects"][0]["key"].endswith("labels/1997-05.csv")
+    ]
     refused = lived.quarantine(run.name)
     lines = LIVE[4].labels().decode().splitlines()
     twice = [number for number, line in enumerate(lines, 1) if line.startswith("1997-05-04T")]

@@ -82,7 +82,7 @@ def test_quarantine(run: Run, tmp_path: Path) -> None:
     (row,) = json.loads(run("quarantine", "--json", "--reason", "range").stdout)["rows"]
     wanted = {"feed": "scoring", "drop": "electricity/scoring/week.csv", "column": "nswdemand", "expected": "<= 1"}
     assert {name: row[name] for name in wanted} == wanted
-    assert (row["came"], row["line"]) == ("17.5", 102)
+    assert (row["got"], row["line"]) == ("17.5", 102)
     assert [row["line"] for row in told["rows"] if row["reason"] == "duplicate_key"] == list(range(194, 242))
     nothing = json.loads(run("quarantine", "--json", "--drop", "eek.csv").stdout)
     assert nothing == {"reasons": {}, "rows": []}

@@ -122,6 +122,10 @@ def test_the_columns_of_the_catalogue_are_those_of_the_files(lived: Lived, sessi
 def athena_type(kind: pa.DataType) -> str:
     if pa.types.is_timestamp(kind):
         return "timestamp"
+    if pa.types.is_list(kind):
+        return f"array<{athena_type(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return f"struct<{','.join(f'{field.name}:{athena_type(field.type)}' for field in kind)}>"
     return {pa.int32(): "int", pa.int64(): "bigint", pa.float64(): "double", pa.string(): "string"}[kind]
 
 

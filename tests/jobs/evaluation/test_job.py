@@ -73,8 +73,9 @@ def changed(artefact: Artefact, change: Callable[[dict[str, np.ndarray]], None])
     change(weights)
     graph = onnx.load_from_string(artefact.onnx)
     for constant in graph.graph.initializer:
-        if constant.name in weights:
-            constant.CopyFrom(numpy_helper.from_array(weights[constant.name], constant.name))
+        name = constant.name.removeprefix("predictor.")
+        if name in weights:
+            constant.CopyFrom(numpy_helper.from_array(weights[name], constant.name))
     packed, onnx_bytes = save(weights), graph.SerializeToString()
     digests = dataclasses.replace(artefact.description.digests, weights=digest(packed), onnx=digest(onnx_bytes))
     description = dataclasses.replace(artefact.description, digests=digests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
@@ -92,7 +93,14 @@ def _logging(_: Wanted, name: str, value: dict[str, Any]) -> None:
     bucket.logging = {"TargetBucket": target, "TargetPrefix": value.get("LogFilePrefix", "")}
 
 
+def _acl(wanted: Wanted, name: str, value: str) -> None:
+    """`LogDeliveryWrite` of a template is `log-delivery-write` of the API; `cdk bootstrap` sets one."""
+    kebab = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", value).lower()
+    wanted.call("s3", "PutBucketAcl", Bucket=name, ACL=kebab)
+
+
 _BUCKET_SETTINGS = _BucketSettings(
+    AccessControl=_acl,
     VersioningConfiguration=_setting("PutBucketVersioning", "VersioningConfiguration"),
     PublicAccessBlockConfiguration=_setting("PutPublicAccessBlock", "PublicAccessBlockConfiguration"),
     OwnershipControls=_setting("PutBucketOwnershipControls", "OwnershipControls"),
