@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.arrow import LINE, parsed_schema
+from millrace.contract.cells import to_base64
 from millrace.contract.reasons import Reason
 from millrace.contract.row import check_row
 from millrace.contract.schema import Contract, Table
@@ -155,7 +156,7 @@ def _typed(path: Path, table: Table, typed: Path, *, label: str = "") -> Opened:
 
 
 def _sendable(opened: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line and row as JSON allows it: a time as ISO text, bytes as hexadecimal text."""
+    """Line and row as JSON allows it: a time as ISO text, bytes as base64 text."""
     import pyarrow.parquet as pq
 
     singles = {column.name for column in opened.table.columns if column.kind == "float32"}
@@ -169,7 +170,7 @@ def _plain(cell: Any, *, single: bool) -> Any:
     if isinstance(cell, datetime | date):
         return cell.isoformat()
     if isinstance(cell, bytes):
-        return cell.hex()
+        return to_base64(cell)
     if single and cell is not None:
         import numpy as np
 

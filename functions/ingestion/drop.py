@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from millrace.contract.arrow import parsed_schema
 from millrace.contract.reasons import Reason
+from millrace.contract.rules.image import MOST_BYTES
 from millrace.contract.schema import Table
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.errors import DropError
+from millrace.files.origin import Origin
 from millrace.files.parsed import Limits
 from millrace.files.sniff import read_drop
 from millrace.messages.ingest import Drop
@@ -84,7 +88,21 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
     return replace(source, version_id=source.version_id or answer.get("VersionId", "")), digest.hexdigest()
 
 
-def parse(drop: Path, table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits) -> int:
+def origin_of(s3: Any, source: DropVersion, drop: Drop, names: WorkloadNames, at: datetime) -> Origin:
+    """What the rows of the drop may need beside its bytes."""
+
+    def fetch_object(key: str, version_id: str) -> bytes:
+        named = DropVersion(bucket=source.bucket, key=f"{names.workload}/objects/{key}", version_id=version_id)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "object"
+            fetch(s3, named, path, most_bytes=MOST_BYTES)
+            return path.read_bytes()
+
+    folder = f"{names.workload}/{drop.feed}/"
+    return Origin(name=source.key.removeprefix(folder), at=at, fetch=fetch_object)
+
+
+def parse(drop: Path, table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits, origin: Origin) -> int:
     """The number of typed rows, written to `parsed`; the others went to `refused`, a part at a time.
 
     Raises DropError as `read_drop`; both files are worthless then."""
@@ -93,7 +111,7 @@ def parse(drop: Path, table: Table, parsed: Path, refused: QuarantineFile, *, li
     rows = 0
     schema = parsed_schema(table)
     with pq.ParquetWriter(parsed, schema, compression="zstd", write_page_checksum=True) as writer:
-        for part in read_drop(drop, table, limits):
+        for part in read_drop(drop, table, limits, origin):
             if part.rows.num_rows:
                 writer.write_table(part.rows)
             refused.add(part.unparsable)

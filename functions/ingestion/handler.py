@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.ingestion.drop import feed_of, fetch, find, parse
+from functions.ingestion.drop import feed_of, fetch, find, origin_of, parse
 from millrace.contract.load import load_contract
 from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
@@ -50,8 +50,11 @@ def ingest(call: StepInput[IngestState], folder: Path) -> Ingested:
     try:
         source = find(S3, drop, source)
         source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
+        origin = origin_of(S3, source, drop, SETTINGS.names, call.state.as_of)
         with quarantine(source=source.uri) as refused:
-            rows = parse(folder / "drop", CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
+            rows = parse(
+                folder / "drop", CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS, origin=origin
+            )
     except DropError as error:
         with quarantine(source=source.uri) as refused:
             refused.add([whole_drop(error)])

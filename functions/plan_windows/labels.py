@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from millrace.decisions.outcomes import PREDICTION_ID
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def labels_between(lake: Lake, surface: Prediction, start: datetime, end: datetime) -> pa.Table | None:
-    """The labels with an event time in [start, end); None before any came.
+    """The labels of rows with an event time in [start, end); None before any came.
+
+    The label of a row lies the workload's horizon later.
 
     The columns are the entity's key, the event time and `prediction_id`, as far as the table has them, and the
     label. A table without event time is read whole."""
@@ -27,7 +29,8 @@ def labels_between(lake: Lake, surface: Prediction, start: datetime, end: dateti
         return None
     there = set(table.schema().column_names)
     wanted = dict.fromkeys([*surface.key, surface.event_time, PREDICTION_ID, surface.label])
-    inside = _inside(table.schema(), surface.event_time, start, end)
+    ahead = timedelta(hours=surface.horizon_hours)
+    inside = _inside(table.schema(), surface.event_time, start + ahead, end + ahead)
     return table.scan(row_filter=inside, selected_fields=tuple(name for name in wanted if name in there)).to_arrow()
 
 

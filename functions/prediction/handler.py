@@ -24,6 +24,7 @@ from millrace.decisions.prediction import (
     request_body,
 )
 from millrace.decisions.record import to_line
+from millrace.features import catalogue as encoders
 from millrace.settings.prediction import PredictionSettings
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
@@ -36,6 +37,7 @@ SURFACE = load_workload(SETTINGS.folder).prediction
 CONTRACT = load_contract(SETTINGS.folder)
 TABLE = CONTRACT.table("scoring")
 TASK = tasks.declare(SURFACE, CONTRACT.label)
+HISTORIES = encoders.histories(encoders.declare(SURFACE.features, TABLE))
 LOGGER = Logger()
 SQS = boto3.client("sqs")
 INVOKE = endpoint.connect(SETTINGS, TASK)
@@ -48,7 +50,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     rows = body if isinstance(body, Refusal) else read_rows(body)
     if isinstance(rows, Refusal):
         return http.refuse(event, rows)
-    admitted, rejected = check_rows(rows, TABLE)
+    admitted, rejected = check_rows(rows, TABLE, HISTORIES)
     started = time.perf_counter()
     answer = ask(admitted)
     call = Call(
@@ -71,7 +73,7 @@ def ask(rows: list[Admitted]) -> EndpointAnswer:
     if not rows:
         return EndpointAnswer(model_version=None, outputs=())
     try:
-        return INVOKE(request_body(rows, SURFACE.feature_columns), len(rows))
+        return INVOKE(request_body(rows, SURFACE.inputs), len(rows))
     except endpoint.FAILURES as error:
         LOGGER.error("the endpoint gave no answer", extra={"error": type(error).__name__, "reason": str(error)})
         count("Fallbacks", len(rows))

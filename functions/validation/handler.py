@@ -12,13 +12,15 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.validation.screening import NewToTable, Quarantine
-from functions.validation.shards import Shards, stage
+from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.load import load_contract
 from millrace.datasets.commits import Source, commit_once
+from millrace.datasets.past import read_past
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
+from millrace.features import catalogue as encoders
 from millrace.messages.envelope import StepInput
 from millrace.messages.handler import handles
 from millrace.messages.ingest import Committed, IngestState, Staging
@@ -28,8 +30,10 @@ from millrace.state.table import State
 from millrace.workload.load import load_workload
 
 SETTINGS = ValidationSettings.parse()
-FEATURES = load_workload(SETTINGS.folder).prediction.feature_columns
+PREDICTION = load_workload(SETTINGS.folder).prediction
 LAKE = Lake(SETTINGS.names, load_contract(SETTINGS.folder))
+SCORING = LAKE.contract.table("scoring")
+HISTORIES = encoders.histories(encoders.declare(PREDICTION.features, SCORING))
 BUCKET = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
@@ -82,8 +86,11 @@ def shard(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) ->
     def put(number: int, body: bytes) -> None:
         S3.put_object(Bucket=BUCKET, Key=staging.shard(number), Body=body, ContentType=CONTENT_TYPE)
 
-    shards, accepted = Shards(put, FEATURES, limit=SETTINGS.shard_bytes), folder / "accepted"
-    rows, refused = stage(folder / "parsed", LAKE.contract.table("scoring"), accepted, shards, quarantine)
+    shards, accepted = Shards(put, PREDICTION.inputs, limit=SETTINGS.shard_bytes), folder / "accepted"
+    given = folder / "parsed", SCORING, accepted, shards, quarantine
+    before = partial(read_past, LAKE, HISTORIES)
+    done = stage_with_past(*given, histories=HISTORIES, read_before=before) if HISTORIES else stage(*given)
+    rows, refused = done
     S3.upload_file(str(accepted), BUCKET, staging.accepted)
     return Sharded(
         source=ingested.source,

@@ -6,13 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from functions.validation.screening import Quarantine, screen
+from functions.validation.screening import Quarantine, parts, screen
 from millrace.artefact.batch import ROW, write_stream
 from millrace.contract.arrow import LINE, parsed_schema
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
+from millrace.contract.validate import raw_row
+from millrace.contract.violation import QuarantinedRow, RuleViolation
+from millrace.datasets.past import columns_of
+from millrace.datasets.quarantine import QuarantineFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from millrace.features.history import History
 
 END_BYTES = 64
 """Of the mark at the end of a stream, and of what pads its schema."""
@@ -62,6 +69,61 @@ def _pieces(batch: pa.RecordBatch, room: int) -> Iterator[pa.RecordBatch]:
     half = batch.num_rows // 2
     yield from _pieces(batch.slice(0, half), room)
     yield from _pieces(batch.slice(half), room)
+
+
+def stage_with_past(
+    parsed: Path,
+    table: Table,
+    accepted: Path,
+    shards: Shards,
+    quarantine: Quarantine,
+    *,
+    histories: Sequence[History],
+    read_before: Callable[[pa.Table], pa.Table | None],
+) -> tuple[int, int]:
+    """As `stage`, for a model that reads the past of a row: first of the drop's good rows, then of `read_before`.
+
+    It is given the drop's rows. A row whose past is too short is refused."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema, good = parsed_schema(table), accepted.with_name("good")
+    rows = 0
+    with quarantine() as refused, pq.ParquetWriter(accepted, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(good, schema, compression="zstd", write_page_checksum=True) as first:
+            enough = screen(parsed, table, first.write_table, refused)
+        own = pq.read_table(good, columns=columns_of(histories))
+        known = [part for part in (read_before(own), own) if part is not None]
+        before = pa.concat_tables(known, promote_options="permissive")
+        for part in parts(good, table) if enough else ():
+            kept = _refuse_short(part, before, histories, refused)
+            writer.write_table(kept)
+            for history in histories:
+                kept = history.add_steps(kept, before)
+            shards.add(kept)
+            rows += kept.num_rows
+        shards.finish()
+    return rows, refused.rows
+
+
+def _refuse_short(part: pa.Table, before: pa.Table, histories: Sequence[History], refused: QuarantineFile) -> pa.Table:
+    """The rows whose past reaches back far enough; the others went to `refused`."""
+    import pyarrow as pa
+
+    for history in histories:
+        short_N = history.is_too_short(part, before)
+        hours = (history.steps - 1) * history.every_hours
+        violation = RuleViolation(
+            reason=Reason.HISTORY,
+            column=history.name,
+            expected=f"a past that begins {hours:g} hours before the row or earlier",
+            got="a shorter one",
+        )
+        for row in part.filter(pa.array(short_N)).to_pylist():
+            line = row.pop(LINE)
+            refused.add([QuarantinedRow(line=line, violations=(violation,), raw=raw_row(row))])
+        part = part.filter(pa.array(~short_N))
+    return part
 
 
 def stage(parsed: Path, table: Table, accepted: Path, shards: Shards, quarantine: Quarantine) -> tuple[int, int]:

@@ -10,6 +10,7 @@ OBJECTS = {
     "training": "Who drops a file names it; the feed's folder is all that is known before",
     "labels": "Labels come late in files that their sender names; the feed's folder is all that is known before",
     "scoring": "A file to score is named by who asks; the feed's folder is all that is known before",
+    "objects": "A manifest names the objects of its images; the folder is all that is known before",
     "staging": "What one run hands to its next step lies below the execution's name, which is new each time",
     "iceberg": "pyiceberg names the files of a table by a UUID, anew at every commit",
     "quarantine": "Refused rows lie below the date of the drop that held them",

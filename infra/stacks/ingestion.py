@@ -18,6 +18,7 @@ from infra.stacks.workload import WorkloadStack
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
+from millrace.files.origin import image_columns
 from millrace.settings.drop import DropEnvironment
 from millrace.settings.intake import IntakeSettings
 from millrace.settings.snapshot import SnapshotSettings
@@ -36,13 +37,14 @@ class IngestionStack(WorkloadStack):
     room = "ingestion"
 
     def build(self) -> None:
-        check_fit(self.context.workload, check_contract(self.context.folder))
+        contract = check_fit(self.context.workload, check_contract(self.context.folder))
         names = self.context.names
         self._lake, self._landing = self.context.platform.bucket("lake"), self.context.platform.bucket("landing")
         self._staging, self._iceberg = f"{names.workload}/staging/", f"{names.workload}/iceberg/"
         self._refused = [f"{names.workload}/quarantine/feed={feed}/" for feed in FEEDS]
         self._intake()
-        self._ingestion()
+        # Drops may name objects of this folder in place of an image's bytes: `millrace.files.manifest`.
+        self._ingestion([f"{names.workload}/objects/"] if image_columns(contract.rows) else [])
         self._validation()
         self._snapshot()
         Machine(
@@ -95,7 +97,7 @@ class IngestionStack(WorkloadStack):
         }
         Rule(self, "drop", context=context, pattern=pattern, bus=None, dead=queue).to_queue(queue)
 
-    def _ingestion(self) -> None:
+    def _ingestion(self, images: Sequence[str]) -> None:
         names = self.context.names
         scoring = f"{names.workload}/scoring/"
         Function(
@@ -105,9 +107,9 @@ class IngestionStack(WorkloadStack):
             description="The bytes of a drop become typed rows; what cannot be parsed is kept raw",
             settings=DropEnvironment(**self.context.environment()),
             statements=[
-                read_versions(self._landing, *(f"{names.workload}/{feed}/" for feed in FEEDS)),
-                read_objects(self._landing, scoring),
-                list_objects(self._landing, scoring),
+                read_versions(self._landing, *(f"{names.workload}/{feed}/" for feed in FEEDS), *images),
+                read_objects(self._landing, scoring, *images),
+                list_objects(self._landing, scoring, *images),
                 write_objects(self._lake, self._staging, *self._refused),
                 self._state("GetItem"),
             ],

@@ -20,9 +20,9 @@ from jobs.evaluation.sample import write_sample
 from millrace.artefact.artefact import Artefact, FrozenModel, read_archive
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
-from millrace.contract.schema import Table
-from millrace.datasets.read import read_snapshot, times
-from millrace.datasets.split import Split, split, windows
+from millrace.contract.schema import Contract
+from millrace.datasets.examples import LABEL, read_examples
+from millrace.datasets.split import Split, windows
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation import metrics, report
 from millrace.evaluation.comparison import compare
@@ -50,7 +50,7 @@ WARM_UP_CALLS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class SplitRows:
-    """The pinned rows in the order of event time, and how they are split."""
+    """The pinned rows that have a label, as `Examples` orders and splits them."""
 
     table: pa.Table
     times_N: npt.NDArray[np.datetime64]
@@ -77,7 +77,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
     artefact = read_archive(archive)
     _check_origin(artefact, read_run(config / "run.json"))
     model, before = Model(artefact), Model(read_archive(champion / ARCHIVE)) if champion else None
-    rows = _read_rows(places.input("data"), config / "schema.json", workload, contract.rows, model, before)
+    rows = _read_rows(places.input("data"), config / "schema.json", workload, contract, model, before)
     output_TW = _outputs(model, rows.test)
     evaluation = report.Evaluation(
         **_figures(model.description.task, rows, output_TW, workload),
@@ -93,7 +93,13 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
     write_sample(folder / SAMPLE_FILE, rows.test, model.description, output_TW)
     series = [[week.error for week in frozen.weeks] for frozen in evaluation.walk_forward]
     series.append([week.error for week in evaluation.weekly_error])
-    watched = baseline.build(rows.table, workload=workload, features=model.description.features, error_series=series)
+    watched = baseline.build(
+        rows.table,
+        workload=workload,
+        features=model.description.features,
+        error_series=series,
+        is_in_time=rows.parts.is_in_time,
+    )
     (places.output("baseline") / baseline.BASELINE_FILE).write_text(watched.to_json())
 
 
@@ -109,26 +115,13 @@ def _check_origin(artefact: Artefact, run: Run) -> None:
 
 
 def _read_rows(
-    folder: Path, schema: Path, workload: Workload, declared: Table, model: Model, champion: Model | None
+    folder: Path, schema: Path, workload: Workload, contract: Contract, model: Model, champion: Model | None
 ) -> SplitRows:
     """With the columns of both models: a champion may have been declared with other features."""
-    surface, training = workload.prediction, workload.training
-    columns = dict.fromkeys(model.description.columns + (champion.description.columns if champion else ()))
-    table = read_snapshot(
-        folder,
-        schema,
-        columns=[*columns, surface.label],
-        event_time=surface.event_time,
-        key=surface.key,
-        optional=[name for name in columns if name not in declared.names or not declared.column(name).required],
-    )
-    times_N = times(table, surface.event_time)
-    return SplitRows(
-        table=table,
-        times_N=times_N,
-        target_N=model.description.task.targets(table[surface.label]),
-        parts=split(times_N, validation_days=training.validation_days, test_days=training.test_days),
-    )
+    features = model.description.features + (champion.description.features if champion else ())
+    found = read_examples(folder, schema, workload=workload, contract=contract, features=features)
+    target_N = model.description.task.targets(found.table[LABEL])
+    return SplitRows(table=found.table, times_N=found.times_N, target_N=target_N, parts=found.parts)
 
 
 def _outputs(model: Model, rows: pa.Table) -> Output:
@@ -186,7 +179,7 @@ def _champion(
     if first == len(times_T):
         raise SnapshotError(f"expected rows from {recent_from} on to compare with the champion, got none")
     recent = rows.test.slice(first)
-    champion_R = before.errors(_outputs(champion, recent), before.targets(recent[workload.prediction.label]))
+    champion_R = before.errors(_outputs(champion, recent), before.targets(recent[LABEL]))
     challenger_R = task.errors(output_TW[first:], rows.test_targets[first:])
     compared = compare(champion_R, challenger_R, times_T[first:], confidence=gate.confidence)
     return report.ChampionComparison(
@@ -242,8 +235,9 @@ def _frozen(model: FrozenModel) -> report.FrozenErrors:
 def _write_predictions(path: Path, rows: SplitRows, output_TW: Output, task: Task, workload: Workload) -> None:
     """The test rows' keys and labels, then the answer's fields, each as `answer_<field>`."""
     surface = workload.prediction
-    known: Sequence[str] = list(dict.fromkeys([*surface.key, surface.event_time, surface.label]))
+    known: Sequence[str] = list(dict.fromkeys([*surface.key, surface.event_time]))
     table, answers = rows.test.select(known), task.answers(output_TW)
+    table = table.append_column(surface.label, rows.test[LABEL])
     for field in task.answer:
         table = table.append_column(f"answer_{field.name}", pa.array(answers[field.name], arrow_type(field.kind)))
     pq.write_table(table, path, write_page_checksum=True)

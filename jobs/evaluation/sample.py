@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.contract.row import as_json
+from millrace.contract.cells import as_json
 from millrace.evaluation.sample import Sample
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.
     `output_TW` holds the model's output on `test`, row by row. An answer's number that is none is written as null:
     the gates refuse such a model, its sample is never asked. A row's is a ValueError."""
     chosen = np.unique(np.linspace(0, len(test) - 1, min(ROWS, len(test)), dtype=np.int64))
-    rows = test.select(list(model.columns)).take(chosen).to_pylist()
+    rows = test.select(list(model.inputs)).take(chosen).to_pylist()
     answers = {name: values.tolist() for name, values in model.task.answers(output_TW[chosen]).items()}
     sample = Sample(
         rows=tuple({name: as_json(cell) for name, cell in row.items()} for row in rows),

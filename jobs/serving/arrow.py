@@ -22,7 +22,7 @@ def read(body: bytes, features: Features) -> RequestRows:
     except (pa.ArrowException, OSError) as error:
         expected = "an Arrow IPC stream"
         raise Refused("no Arrow stream", expected=expected, came=str(error)[:200], where="body") from None
-    names = [ROW, *encoders.columns(features)]
+    names = [ROW, *encoders.inputs(features)]
     if sorted(table.column_names) != sorted(names):
         came = ", ".join(table.column_names)[:200]
         raise Refused("columns", expected=", ".join(names), came=came, where="body")
@@ -41,12 +41,12 @@ def _check(encoder: Encoder, table: pa.Table) -> None:
     if taken_N.all():
         return
     at = int(np.argmin(taken_N))
-    row = {name: table[name][at].as_py() for name in encoder.columns}
-    kind = table[encoder.columns[0]].type
+    row = {name: table[name][at].as_py() for name in encoder.inputs}
+    kind = table[encoder.inputs[0]].type
     try:
         encoder.encode_one(row)
         expected = f"a column for the encoder {encoder.kind}"
     except ValueError as error:
         expected = str(error)
-    came = f"{describe(row[encoder.columns[0]])} ({kind})"
+    came = f"{describe(row[encoder.inputs[0]])} ({kind})"
     raise Refused("no such value", expected=expected, came=came, where=f"row {table[ROW][at].as_py()}.{encoder.name}")

@@ -56,7 +56,7 @@ class Reader:
 
         `arrow` says whether Arrow streams are read."""
         self._features, self._arrow = features, arrow
-        self._columns = encoders.columns(features)
+        self._columns = encoders.inputs(features)
         self._names = frozenset(self._columns)
         self._numbers_only = all(isinstance(encoder, Number) and not encoder.optional for encoder in features)
         if not self._numbers_only:
@@ -146,7 +146,7 @@ class Reader:
             try:
                 values.append(encoder.encode_one(row))
             except ValueError as error:
-                [came, *_] = [describe(row[name]) for name in encoder.columns]
+                [came, *_] = [describe(row[name]) for name in encoder.inputs]
                 at = f"{where.format(number)}.{encoder.name}"
                 raise Refused("no such value", expected=str(error), came=came, where=at) from None
         return tuple(values)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,8 @@ from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Experiment, Trained
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.contract.load import load_contract
-from millrace.contract.schema import Contract
-from millrace.datasets.read import read_snapshot, times
-from millrace.datasets.split import RowWindow, Split, split, split_at, windows
+from millrace.datasets.examples import LABEL, Examples, horizon_of, read_examples
+from millrace.datasets.split import RowWindow, Split, split_at, windows
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.messages.training_run import Run, read_run
@@ -37,14 +35,13 @@ from millrace.workload.load import read_workload
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRows:
-    """The pinned rows in the order of event time."""
+    """The pinned rows and what their labels are to the network."""
 
-    table: pa.Table
-    times_N: npt.NDArray[np.datetime64]
+    examples: Examples
     target_N: npt.NDArray[Any]
 
     def part(self, rows: slice) -> pa.Table:
-        return self.table.slice(rows.start, rows.stop - rows.start)
+        return self.examples.part(rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +85,10 @@ def train(places: TrainingPlaces, stop: StopSignal) -> None:
         features=encoders.declare(workload.prediction.features, contract.rows),
         task=tasks.declare(workload.prediction, contract.label),
     )
-    rows = _rows(places.channel("data"), config / "schema.json", setting, contract)
-    parts = split(
-        rows.times_N, validation_days=workload.training.validation_days, test_days=workload.training.test_days
-    )
+    data, schema = places.channel("data"), config / "schema.json"
+    examples = read_examples(data, schema, workload=workload, contract=contract, features=setting.features)
+    rows = TrainingRows(examples=examples, target_N=setting.task.targets(examples.table[LABEL]))
+    parts = examples.parts
     fitted = encoders.fit(setting.features, rows.part(parts.train))
     experiment = setting.experiment(rows, fitted, parts)
     with exporting(experiment.parameters, experiment.signature, setting.task.objective) as graph:
@@ -101,21 +98,6 @@ def train(places: TrainingPlaces, stop: StopSignal) -> None:
         onnx = graph.finish(trained.predictor.state_dict())
     write_folder(places.model, _artefact(setting, fitted, trained, onnx, walk_forward))
     (places.checkpoints / checkpoint.NAME).unlink(missing_ok=True)
-
-
-def _rows(folder: Path, schema: Path, setting: Setting, contract: Contract) -> TrainingRows:
-    prediction = setting.workload.prediction
-    columns = encoders.columns(setting.features)
-    table = read_snapshot(
-        folder,
-        schema,
-        columns=[*columns, prediction.label],
-        event_time=prediction.event_time,
-        key=prediction.key,
-        optional=[name for name in columns if not contract.rows.column(name).required],
-    )
-    target_N = setting.task.targets(table[prediction.label])
-    return TrainingRows(table=table, times_N=times(table, prediction.event_time), target_N=target_N)
 
 
 def _calibrate(predictor: Predictor, held: Resident) -> None:
@@ -130,25 +112,31 @@ def _walk_forward(setting: Setting, rows: TrainingRows, parts: Split, stop: Stop
     """Models that ended some steps of `test_days` before the test days, judged on every window after that.
 
     An earlier model needs at least a third of the training rows."""
-    training = setting.workload.training
+    training, times_N = setting.workload.training, rows.examples.times_N
     step = np.timedelta64(training.test_days, "D")
     for back in range(training.walk_forward_steps, 0, -1):
         end = parts.test_from - step * (back - 1)
-        if np.searchsorted(rows.times_N, end - (parts.end - parts.validation_from)) * 3 < parts.train.stop:
+        if np.searchsorted(times_N, end - (parts.end - parts.validation_from)) * 3 < parts.train.stop:
             continue
-        earlier = split_at(rows.times_N, end, validation_days=training.validation_days, test_days=training.test_days)
+        earlier = split_at(
+            times_N,
+            end,
+            validation_days=training.validation_days,
+            test_days=training.test_days,
+            horizon=horizon_of(setting.workload.prediction),
+        )
         fitted = encoders.fit(setting.features, rows.part(earlier.train))
         predictor = loop.train(setting.experiment(rows, fitted, earlier), stop=lambda: stop.came).predictor
         errors_N = _errors(predictor, fitted, setting.task, rows)
         days = setting.workload.monitors.window_days
-        found = windows(rows.times_N, start=earlier.test_from, end=parts.end, days=days)
+        found = windows(times_N, start=earlier.test_from, end=parts.end, days=days)
         yield FrozenModel(
             trained_until=str(earlier.test_from), weeks=tuple(_week(window, errors_N) for window in found)
         )
 
 
 def _errors(predictor: Predictor, fitted: Features, task: Task, rows: TrainingRows) -> npt.NDArray[np.float64]:
-    tensors = {name: torch.from_numpy(value) for name, value in encoders.encode(fitted, rows.table).items()}
+    tensors = {name: torch.from_numpy(value) for name, value in encoders.encode(fitted, rows.examples.table).items()}
     with torch.no_grad():
         return task.errors(predictor(**tensors).numpy(), rows.target_N)
 

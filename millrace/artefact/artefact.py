@@ -88,6 +88,11 @@ class Description:
         return encoders.signature(self.features)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """What a row carries to the model: columns, and the past of histories."""
+        return encoders.inputs(self.features)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The contract's columns that the model reads."""
         return encoders.columns(self.features)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 import struct
@@ -21,14 +22,14 @@ TIMESTAMP = re.compile(
 def parse_cell(value: Any, kind: Kind) -> Any:
     """The cell in its column's type, None for None; raises ValueError for a value that is not of the type.
 
-    Times are ISO text, binary cells are hexadecimal text. A number too large for a float column is infinite."""
+    Times are ISO text, binary cells are base64 text. A number too large for a float column is infinite."""
     if value is None:
         return None
     if not has_json_type(value, kind):
         raise ValueError(value)
     match kind:
         case "binary":
-            return bytes.fromhex(value)
+            return from_base64(value)
         case "date":
             return date.fromisoformat(_matching(DATE, value))
         case "timestamp" | "timestamp_utc":
@@ -56,6 +57,23 @@ def to_float(value: float, kind: Kind) -> float:
         return float(struct.unpack("f", struct.pack("f", number))[0]) if kind == "float32" else number
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes; raises ValueError for a character outside of the standard alphabet or wrong padding."""
+    return base64.b64decode(text, validate=True)
+
+
+def as_json(cell: object) -> object:
+    """The cell as JSON holds it, the reverse of `parse_cell`."""
+    if isinstance(cell, bytes):
+        return to_base64(cell)
+    return cell.isoformat() if isinstance(cell, date) else cell
+
+
+def to_base64(cell: bytes) -> str:
+    """The cell as text, the reverse of `from_base64`."""
+    return base64.b64encode(cell).decode()
 
 
 def _parse_timestamp(text: str, kind: Kind) -> datetime:

@@ -124,17 +124,28 @@ class _Reader:
         metrics = self._metrics(field, prop.get("quality") or (), declaration)
         if prop.get("enum"):
             declaration.add("validValues", f"{field}.enum", prop["enum"])
+        custom = {entry["property"]: entry["value"] for entry in prop.get("customProperties") or ()}
+        if "image" in custom:
+            declaration.add("image", f"{field}.customProperties.image", custom["image"])
         rules = tuple(rule for each in RULES if kind in each.kinds for rule in each.declared(declaration))
         declaration.close()
-        role = {entry["property"]: entry["value"] for entry in prop.get("customProperties") or ()}.get("role")
         return Column(
             name=str(prop["name"]),
             kind=kind,
             required=bool(prop.get("required") or prop.get("primaryKey") or "nullValues" in metrics),
             unique=bool(prop.get("unique") or "duplicateValues" in metrics),
-            label=role == "label",
+            label=custom.get("role") == "label",
+            is_generated=self._is_generated(field, kind, custom.get("generated")),
+            is_input=custom.get("input") is True,
             rules=rules,
         )
+
+    def _is_generated(self, field: str, kind: Kind, value: object) -> bool:
+        if value is None:
+            return False
+        if value != "event_time" or not kind.startswith("timestamp"):
+            self._stop(f"{field}.customProperties.generated", "event_time, on a timestamp", value)
+        return True
 
     def _kind(self, field: str, prop: dict[str, Any], options: dict[str, Any]) -> Kind:
         logical, physical = str(prop.get("logicalType")), str(prop.get("physicalType") or "")

@@ -42,7 +42,11 @@ class Reason(StrEnum):
     LENGTH = "length"
     PATTERN = "pattern"
     MULTIPLE_OF = "multiple_of"
+    IMAGE = "image"
+    """Another encoding or size than the contract's, by length and header."""
 
     # Rows together.
+    HISTORY = "history"
+    """Nothing is known of the entity at the oldest step of a history, or before it."""
     DUPLICATE_KEY = "duplicate_key"
     ROW_COUNT = "row_count"

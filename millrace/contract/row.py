@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
 from typing import Any
 
 from millrace.contract.cells import parse_cell
@@ -15,7 +14,7 @@ from millrace.contract.violation import RuleViolation, truncate
 def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]:
     """Every rule that one JSON row breaks, () for a good one; the same as a drop with this row would give.
 
-    Times are ISO text, binary cells hexadecimal text. Keys across rows are not looked at."""
+    Times are ISO text, binary cells base64 text. Keys across rows are not looked at."""
     expected = f"one of {', '.join(table.names)}"
     unknown = sorted(row.keys() - set(table.names))
     violations = [
@@ -29,13 +28,6 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
             for reason, expected in _check(value, column)
         ]
     return tuple(violations)
-
-
-def as_json(cell: object) -> object:
-    """The cell as JSON holds it, the reverse of `parse_cell`: times as ISO text, bytes as hexadecimal."""
-    if isinstance(cell, bytes):
-        return cell.hex()
-    return cell.isoformat() if isinstance(cell, date) else cell
 
 
 def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str]]:

@@ -27,8 +27,17 @@ class Column:
     unique: bool = False
     label: bool = False
     """True for the column whose custom property `role` is `label`."""
+    is_generated: bool = False
+    """Of a time: whether ingestion fills it with that of the drop's object where a row has none (`generated`)."""
+    is_input: bool = False
+    """Of a label: whether its value is known with the row, since a later row's is predicted (property `input`)."""
     rules: tuple[Rule, ...] = ()
     """Those that the contract declares, in the order of the catalogue, one of each class at most."""
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether a file without the column is refused whole."""
+        return self.required and not self.is_generated
 
     @cached_property
     def checks(self) -> tuple[Rule, ...]:
@@ -96,7 +105,7 @@ class Contract:
         return next(column for column in self.rows.columns if column.label)
 
     def table(self, feed: Feed) -> Table:
-        """The table of this feed: `scoring` is `rows` without the label."""
+        """The table of this feed: `scoring` is `rows` without the label, unless that is an input too."""
         if feed == "labels":
             return self.labels
-        return self.rows if feed == "training" else self.rows.without(self.label.name)
+        return self.rows if feed == "training" or self.label.is_input else self.rows.without(self.label.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections import defaultdict
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.arrow import LINE, parsed_schema
+from millrace.contract.cells import to_base64
 from millrace.contract.column import ColumnViolation, check_columns
 from millrace.contract.deduplicate import Seen, in_order, repeats
 from millrace.contract.reasons import Reason
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 Problems = defaultdict[int, list[RuleViolation]]
 """By position of the row."""
+
+RAW_BYTES = 1024
+"""A binary cell of a refused row is kept as text up to this length."""
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -216,7 +221,14 @@ def _plain_cell(cell: object) -> object:
         return str(cell)
     if cell is None or isinstance(cell, str | int | float | bool):
         return cell
-    return cell.hex() if isinstance(cell, bytes) else str(cell)
+    return _plain_bytes(cell) if isinstance(cell, bytes) else str(cell)
+
+
+def _plain_bytes(cell: bytes) -> str:
+    """Base64; of a long cell its length and digest, since its drop stays in the landing bucket."""
+    if len(cell) <= RAW_BYTES:
+        return to_base64(cell)
+    return f"{len(cell)} bytes, sha256 {hashlib.sha256(cell).hexdigest()}"
 
 
 def _decoded(rows: pa.Table) -> pa.Table:

@@ -45,7 +45,7 @@ def refuse_held(
 
 
 def _held(iceberg: IcebergTable, columns: tuple[str, ...], bounds: tuple[Any, Any] | None) -> Keys:
-    found = iceberg.scan(row_filter=_between(columns[0], bounds), selected_fields=columns).to_arrow()
+    found = iceberg.scan(row_filter=between(columns[0], bounds), selected_fields=columns).to_arrow()
     return Keys(columns=columns, values=key_of(found, columns))
 
 
@@ -69,7 +69,7 @@ def _bounds(metadata: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
         return None  # a time outside of Python's years
 
 
-def _between(column: str, bounds: tuple[Any, Any] | None) -> BooleanExpression:
+def between(column: str, bounds: tuple[Any, Any] | None) -> BooleanExpression:
     """Files and row groups outside of the drop's range are not read."""
     from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual
 

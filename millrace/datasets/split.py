@@ -1,7 +1,9 @@
-"""The split of a snapshot by event time: training, then validation days, then test days, never shuffled."""
+"""The three parts of a snapshot: by event time, by a column, or by the hash of the entity; never shuffled."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Times = npt.NDArray[np.datetime64]
+    Parts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,39 +29,85 @@ class Split:
     test_from: np.datetime64
     end: np.datetime64
     """Exclusive: midnight after the last day."""
+    is_in_time: bool = True
+    """False where the parts overlap in time: then `validation_from` and `test_from` are the first day of all."""
 
 
-def split(times_N: Times, *, validation_days: int, test_days: int) -> Split:
+def split(times_N: Times, *, validation_days: int, test_days: int, horizon: np.timedelta64 | None = None) -> Split:
     """The last `test_days` days, the `validation_days` days before them, and what lies before.
 
-    A day is a calendar day of event time. Raises SnapshotError when one of the three is without rows."""
+    A day is a calendar day of event time. Rows whose label lies `horizon` ahead, in the next part, are left out.
+    Raises SnapshotError when one of the three is without rows."""
     import numpy as np
 
     end = times_N[-1].astype("datetime64[D]") + np.timedelta64(1, "D")
-    return split_at(times_N, end, validation_days=validation_days, test_days=test_days)
+    return split_at(times_N, end, validation_days=validation_days, test_days=test_days, horizon=horizon)
 
 
-def split_at(times_N: Times, end: np.datetime64, *, validation_days: int, test_days: int) -> Split:
+def split_at(
+    times_N: Times,
+    end: np.datetime64,
+    *,
+    validation_days: int,
+    test_days: int,
+    horizon: np.timedelta64 | None = None,
+) -> Split:
     """The same for the rows before `end`, a midnight; later rows are in none of the three."""
     import numpy as np
 
     test_from = end - np.timedelta64(test_days, "D")
     validation_from = test_from - np.timedelta64(validation_days, "D")
     first, second, last = (int(at) for at in np.searchsorted(times_N, [validation_from, test_from, end]))
-    for name, rows in (("training", first), ("validation", second - first), ("test", last - second)):
-        if rows == 0:
+    ahead = np.timedelta64(0, "us") if horizon is None else horizon
+    trained, held = (int(at) for at in np.searchsorted(times_N, [validation_from - ahead, test_from - ahead]))
+    for name, rows in (("training", trained), ("validation", held - first), ("test", last - second)):
+        if rows <= 0:
             raise SnapshotError(
                 f"expected rows to train on before {validation_from}, to validate on before {test_from} and to "
                 f"test on before {end}, got no {name} rows in {times_N[0]} to {times_N[-1]}",
             )
     return Split(
-        train=slice(0, first),
-        validation=slice(first, second),
+        train=slice(0, trained),
+        validation=slice(first, held),
         test=slice(second, last),
         validation_from=validation_from,
         test_from=test_from,
         end=end,
     )
+
+
+def split_by_parts(parts_N: Parts, times_N: Times) -> tuple[npt.NDArray[np.int64], Split]:
+    """The rows in the order of their parts (0 training, 1 validation, 2 test, else none), and their split.
+
+    Within a part the rows keep their order. Raises SnapshotError when a part is without rows."""
+    import numpy as np
+
+    counts = [int((parts_N == part).sum()) for part in range(3)]
+    for name, rows in zip(("training", "validation", "test"), counts, strict=True):
+        if rows == 0:
+            raise SnapshotError(f"expected rows of each part, got no {name} rows among {len(parts_N)}")
+    order = np.concatenate([np.flatnonzero(parts_N == part) for part in range(3)])
+    first, second, last = (int(at) for at in np.cumsum(counts))
+    start = times_N.min().astype("datetime64[D]")
+    found = Split(
+        train=slice(0, first),
+        validation=slice(first, second),
+        test=slice(second, last),
+        validation_from=start,
+        test_from=start,
+        end=times_N.max().astype("datetime64[D]") + np.timedelta64(1, "D"),
+        is_in_time=False,
+    )
+    return order, found
+
+
+def parts_by_hash(keys: Iterable[str], *, validation_share: float, test_share: float) -> Parts:
+    """The part of each key (0 training, 1 validation, 2 test): the same for ever, whatever other keys there are."""
+    import numpy as np
+
+    edges = (test_share, test_share + validation_share)
+    places = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64 for key in keys)
+    return np.array([2 if at < edges[0] else 1 if at < edges[1] else 0 for at in places], dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)

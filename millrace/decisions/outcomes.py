@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from millrace.decisions.record import Decision
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PREDICTION_ID = "prediction_id"
 Key = tuple[str, ...]
+NOW = timedelta(0)
 Label = Mapping[str, Any]
 """One row of the labels: the key's columns, the event time, the label and perhaps `prediction_id`."""
 
@@ -46,13 +47,18 @@ class DecisionIndex:
             if (key := self.key(decision)) is not None:
                 self._by_key.setdefault(key, decision)
 
-    def find(self, label: Label) -> Decision | None:
+    def find(self, label: Label, *, ahead: timedelta = NOW) -> Decision | None:
         """The decision that the label names, else the first about its entity and event time: that one was acted on.
+
+        `ahead` is how long before the label's event time the row was that it is the truth of.
 
         A label that names an id which no decision has belongs to none."""
         if name := label.get(PREDICTION_ID):
             return self._by_id.get(name)
-        return self._by_key.get(self._key({name: label[name] for name in self._names}))
+        cells = {name: label[name] for name in self._names}
+        if ahead:
+            cells[self._event_time] = moment(_text(cells[self._event_time], "timestamp")) - ahead
+        return self._by_key.get(self._key(cells))
 
     def key(self, decision: Decision) -> Key | None:
         """What the decision is about; None where it does not hold that as the contract says."""
@@ -77,7 +83,7 @@ def join(
     index = DecisionIndex(kept, surface=surface, table=table)
     truth: dict[Key | None, Any] = {}
     for label in sorted(labels, key=lambda label: not label.get(PREDICTION_ID)):
-        if (found := index.find(label)) is not None:
+        if (found := index.find(label, ahead=timedelta(hours=surface.horizon_hours))) is not None:
             truth.setdefault(index.key(found), label[surface.label])
     first: dict[Key | None, Decision] = {}
     for decision in sorted(kept, key=_first):

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from millrace.contract.row import check_row
+from millrace.contract.past import check_row_with_past
 from millrace.contract.schema import Table
 from millrace.decisions.record import Decision, Scalar, canonical
 from millrace.errors import AnswerError
+from millrace.features.history import History
 from millrace.tasks.answer import read_answer
 from millrace.tasks.task import Task
 from millrace.timestamps import moment
@@ -90,12 +91,16 @@ def read_rows(document: object) -> tuple[Mapping[str, Any], ...] | Refusal:
     return tuple(rows)
 
 
-def check_rows(rows: Sequence[Mapping[str, Any]], table: Table) -> tuple[list[Admitted], list[Rejected]]:
-    """Every row on one of two lists: those that keep the contract, and those that do not with the reason."""
+def check_rows(
+    rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = ()
+) -> tuple[list[Admitted], list[Rejected]]:
+    """Every row on one of two lists: those that keep the contract, and those that do not with the reason.
+
+    A row carries the past of each of `histories` under its name, a list of rows that keep the contract too."""
     admitted: list[Admitted] = []
     rejected: list[Rejected] = []
     for number, row in enumerate(rows):
-        if problems := check_row(row, table):
+        if problems := check_row_with_past(row, table, histories):
             first = problems[0]
             rejected.append(
                 Rejected(

@@ -40,6 +40,10 @@ class Boolean:
         return (self.name,)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
     def spec(self) -> TensorSpec:
         return TensorSpec(name="categories", dtype="int64", shape=(1,), cardinalities=(3,))
 

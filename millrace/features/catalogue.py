@@ -10,6 +10,8 @@ from millrace.errors import ArtefactError, WorkloadError
 from millrace.features.boolean import Boolean
 from millrace.features.category import Category
 from millrace.features.encoder import Encoder
+from millrace.features.history import History
+from millrace.features.image import Image
 from millrace.features.number import Number
 from millrace.features.signature import Signature, TensorSpec
 
@@ -24,6 +26,8 @@ ENCODERS: dict[str, type[Encoder]] = {
     "number": Number,
     "category": Category,
     "boolean": Boolean,
+    "image": Image,
+    "history": History,
 }
 
 Features = tuple[Encoder, ...]
@@ -72,6 +76,18 @@ def _joined(a: TensorSpec, b: TensorSpec) -> TensorSpec:
     )
 
 
+def histories(features: Features) -> tuple[History, ...]:
+    """Those of the features that need other rows."""
+    return tuple(encoder for encoder in features if isinstance(encoder, History))
+
+
+def add_histories(features: Features, rows: pa.Table, before: pa.Table | None = None) -> pa.Table:
+    """`rows` with the past of each, looked up in `before` and in themselves; before rows are cut or encoded."""
+    for encoder in histories(features):
+        rows = encoder.add_steps(rows, before)
+    return rows
+
+
 def encode(features: Features, rows: pa.Table) -> dict[str, npt.NDArray[Any]]:
     """The tensors (N, …) of `rows`, which have at least the columns of the features."""
     import numpy as np
@@ -100,6 +116,11 @@ def stack(features: Features, encoded: Sequence[Sequence[Any]]) -> dict[str, npt
 def columns(features: Features) -> tuple[str, ...]:
     """The contract's columns that the features read, each once, in declared order."""
     return tuple(dict.fromkeys(column for encoder in features for column in encoder.columns))
+
+
+def inputs(features: Features) -> tuple[str, ...]:
+    """What a row carries to a model of these features, each once, in declared order."""
+    return tuple(dict.fromkeys(name for encoder in features for name in encoder.inputs))
 
 
 def summarise(features: Features, rows: pa.Table) -> pa.Table:

@@ -59,6 +59,10 @@ class Category:
         return (self.name,)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
     def spec(self) -> TensorSpec:
         cardinality = None if self.words is None else len(self.words) + 1
         return TensorSpec(name="categories", dtype="int64", shape=(1,), cardinalities=(cardinality,))

@@ -46,6 +46,11 @@ class Encoder(Protocol):
         ...
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """What a row carries to a model: its columns, and what was looked up in other rows."""
+        ...
+
+    @property
     def spec(self) -> TensorSpec:
         """Its part of the signature; features with the same tensor's name are joined along their first axis."""
         ...

@@ -45,6 +45,10 @@ class Number:
         return (self.name,)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
     def spec(self) -> TensorSpec:
         return TensorSpec(name="numbers", dtype="float32", shape=(1,), optional=(self.optional,))
 

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+JOINED = ("numbers", "categories")
+"""The tensors that several features share; every other one belongs to the feature of its name."""
+
 Dtype = Literal["float32", "int64", "uint8"]
 
 

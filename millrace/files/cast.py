@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.arrow import arrow_type
+from millrace.contract.cells import from_base64
 from millrace.contract.kinds import Kind
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
     if kind == "string":
         return cells, []
     if kind == "binary":
-        return _from_hexadecimal(cells)
+        return _from_base64(cells)
     try:
         return _within_calendar(pc.cast(cells, arrow_type(kind)), [])
     except pa.ArrowInvalid:
@@ -106,14 +107,14 @@ def _misfits(cells: pa.Array, wanted: pa.DataType, start: int) -> list[int]:
     return _misfits(cells[:half], wanted, start) + _misfits(cells[half:], wanted, start + half)
 
 
-def _from_hexadecimal(cells: pa.Array) -> tuple[pa.Array, list[int]]:
+def _from_base64(cells: pa.Array) -> tuple[pa.Array, list[int]]:
     import pyarrow as pa
 
     values: list[bytes | None] = []
     wrong = []
     for position, text in enumerate(cells.to_pylist()):
         try:
-            values.append(None if text is None else bytes.fromhex(text))
+            values.append(None if text is None else from_base64(text))
         except ValueError:
             values.append(None)
             wrong.append(position)

@@ -78,7 +78,7 @@ def check_header(cells: Sequence[str], table: Table) -> list[str]:
     if not set(names) & set(table.names):
         got = f"the line {truncate(','.join(cells))}"
         raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=got)
-    missing = [column.name for column in table.columns if column.required and column.name not in names]
+    missing = [column.name for column in table.columns if column.is_expected and column.name not in names]
     unknown = [name for name in names if name not in table.names]
     if missing or unknown or len(set(names)) < len(names):
         got = f"{', '.join(names)} (missing: {missing}, unknown: {unknown})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +16,39 @@ from millrace.contract.schema import Column, Table
 from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.files.cast import from_text
 from millrace.files.lines import blocks, lines_of, raw_text
+from millrace.files.manifest import LINES_PER_PART, fetch_objects
+from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Limits, Parsed, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+IMAGE_LINE_BYTES = 6 * 2**20
+"""Of a line with one image of the largest size, in base64."""
 TEXT_KINDS = ("string", "binary", "date", "timestamp", "timestamp_utc")
 
 
-def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
-    """The file in parts; raises DropError as `read_drop`."""
-    line = 1
+def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None) -> Iterator[Parsed]:
+    """The file in parts; raises DropError as `read_drop`. An image's cell may name an object: see `manifest`."""
+    line, has_images = 1, bool(image_columns(table))
+    if has_images:
+        limits = replace(limits, line_bytes=max(limits.line_bytes, IMAGE_LINE_BYTES))
     for block in blocks(path, limits):
         lines = lines_of(block)
-        yield _read_lines(lines, line, table)
+        size = LINES_PER_PART if has_images else max(len(lines), 1)
+        for at in range(0, len(lines), size):
+            yield _read_lines(lines[at : at + size], line + at, table, origin)
         line += len(lines)
 
 
-def _read_lines(lines: list[bytes], first: int, table: Table) -> Parsed:
+def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | None) -> Parsed:
     numbers: list[int] = []
     objects: list[dict[str, Any]] = []
     unparsable: list[QuarantinedRow] = []
     for number, text in enumerate(lines, first):
         if not text.strip():
             continue
-        row = _object(text, table)
+        row = _object(text, table, origin)
         if isinstance(row, RuleViolation):
             unparsable.append(QuarantinedRow(line=number, violations=(row,), raw=raw_text(text)))
         else:
@@ -48,7 +57,7 @@ def _read_lines(lines: list[bytes], first: int, table: Table) -> Parsed:
     return _typed(numbers, objects, {n: lines[n - first] for n in numbers}, unparsable, table)
 
 
-def _object(text: bytes, table: Table) -> dict[str, Any] | RuleViolation:
+def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] | RuleViolation:
     """The object of one line, or what is wrong with it."""
     try:
         row = json.loads(text.decode(), object_pairs_hook=_pairs, parse_constant=_no_constant)
@@ -60,7 +69,7 @@ def _object(text: bytes, table: Table) -> dict[str, Any] | RuleViolation:
         return _violation(Reason.JSON, "a JSON object", truncate(row))
     if unknown := sorted(row.keys() - set(table.names)):
         return _violation(Reason.UNKNOWN_FIELD, ", ".join(table.names), ", ".join(map(truncate, unknown)))
-    return row
+    return fetch_objects(row, table, origin) or row
 
 
 def _violation(reason: Reason, expected: str, got: str) -> RuleViolation:

@@ -47,9 +47,16 @@ def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
         _check_size(file.metadata, limits)
         row = 1
-        for batch in file.iter_batches(batch_size=limits.batch_rows):
+        for batch in file.iter_batches(batch_size=_batch_rows(file.metadata, limits)):
             yield _typed(batch, row, table, limits)
             row += batch.num_rows
+
+
+def _batch_rows(metadata: Any, limits: Limits) -> int:
+    """Rows per part: fewer where they are large, as images are."""
+    decoded = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    mean: int = max(1, decoded // max(1, metadata.num_rows))
+    return max(1, min(limits.batch_rows, limits.batch_bytes // mean))
 
 
 def _check_size(metadata: Any, limits: Limits) -> None:

@@ -35,7 +35,9 @@ class Limits:
     block_bytes: int = 4 * 2**20
     """A text file is read in parts of this size, which bounds the memory."""
     batch_rows: int = 65_536
-    """A Parquet file is read in parts of this many rows."""
+    """A Parquet file is read in parts of this many rows,"""
+    batch_bytes: int = 64 * 2**20
+    """and of about this many bytes at most, by the mean of its rows."""
 
 
 def wrong_type(column: Column, value: object) -> RuleViolation:

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.errors import DropError
+from millrace.files.image import is_image
+from millrace.files.origin import Origin, fill_generated
 from millrace.files.parsed import Limits, Parsed
 
 PARQUET = b"PAR1"
 HEAD_BYTES = 65_536
-FORMATS = "Parquet, CSV or JSON lines"
+FORMATS = "Parquet, CSV, JSON lines or an image"
 NOT_TEXT = {
     b"\x1f\x8b": "a gzip file",
     b"PK\x03\x04": "a zip file",
     b"\x28\xb5\x2f\xfd": "a zstandard file",
     b"%PDF": "a PDF",
-    b"\x89PNG": "an image",
-    b"\xff\xd8\xff": "an image",
     b"ORC": "an ORC file",
     b"Obj\x01": "an Avro file",
 }
 
 
-def read_drop(path: Path, table: Table, limits: Limits | None = None) -> Iterator[Parsed]:
+def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Origin | None = None) -> Iterator[Parsed]:
     """The drop in parts, in its order; every row of it is in exactly one part, typed or raw.
+
+    `origin` is needed for what is not in the bytes: generated columns, objects of a manifest, a lone image's key.
 
     Raises DropError when the object cannot be read as rows, possibly after some parts: these must then be
     thrown away, for the drop is quarantined whole."""
-    from millrace.files import csv, jsonlines, parquet
+    from millrace.files import csv, image, jsonlines, parquet
 
     limits = limits or Limits()
     size = path.stat().st_size
@@ -40,9 +43,15 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None) -> Iterato
         head = file.read(HEAD_BYTES)
     if not head.strip():
         raise DropError(Reason.EMPTY, expected="rows", got=f"{size} bytes without any")
-    parts = {"parquet": parquet.read, "jsonlines": jsonlines.read, "csv": csv.read}[format_of(head)]
+    readers: dict[str, Callable[[], Iterator[Parsed]]] = {
+        "parquet": lambda: parquet.read(path, table, limits),
+        "jsonlines": lambda: jsonlines.read(path, table, limits, origin),
+        "csv": lambda: csv.read(path, table, limits),
+        "image": lambda: image.read(path, table, origin),
+    }
     rows = 0
-    for part in parts(path, table, limits):
+    for read in readers[format_of(head)]():
+        part = read if origin is None else replace(read, rows=fill_generated(read.rows, table, origin))
         rows += part.rows.num_rows + len(part.unparsable)
         if rows > limits.rows:
             raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows at most", got="more")
@@ -52,9 +61,11 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None) -> Iterato
 
 
 def format_of(head: bytes) -> str:
-    """`parquet`, `jsonlines` or `csv`; raises DropError `foreign` or `encoding` for what is none of them."""
+    """`parquet`, `jsonlines`, `csv` or `image`; raises DropError `foreign` or `encoding` for what is none of them."""
     if head.startswith(PARQUET):
         return "parquet"
+    if is_image(head):
+        return "image"
     for magic, what in NOT_TEXT.items():
         if head.startswith(magic):
             raise DropError(Reason.FOREIGN, expected=FORMATS, got=what)

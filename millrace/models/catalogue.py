@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
+from millrace.models.gru.declaration import Gru
 from millrace.models.parameters import Parameters
 
 FAMILIES: dict[str, type[Parameters]] = {
     "feedforward": Feedforward,
+    "cnn": Cnn,
+    "gru": Gru,
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from millrace.errors import WorkloadError
 
 if TYPE_CHECKING:
     from millrace.features.signature import Signature
@@ -33,3 +35,10 @@ class Parameters(BaseModel):
         Sizes that only the training rows tell are open in `signature`. Raises WorkloadError with field, expected
         and came."""
         raise NotImplementedError
+
+
+def refuse(family: str, expected: str, signature: Signature) -> NoReturn:
+    """Raise WorkloadError for inputs that the family cannot take."""
+    came = ", ".join(f"{spec.name} {spec.dtype} {list(spec.shape)}" for spec in signature)
+    expected = f"{expected}, for the family {family}"
+    raise WorkloadError(where="workload.yaml", field="prediction.features", expected=expected, came=came)

@@ -82,18 +82,25 @@ _ADAPTER: TypeAdapter[Baseline] = TypeAdapter(Baseline)
 
 
 def build(
-    table: pa.Table, *, workload: Workload, features: Features, error_series: Sequence[Sequence[float]]
+    table: pa.Table,
+    *,
+    workload: Workload,
+    features: Features,
+    error_series: Sequence[Sequence[float]],
+    is_in_time: bool = True,
 ) -> Baseline:
     """The baseline of a model with these features that was trained on `table`.
 
     `table` has the event time and the columns that the features read, rows in any order; what their encoders watch
-    is sketched. `error_series` is as `error_bound` takes it.
+    is sketched. `error_series` is as `error_bound` takes it. Rows that are not in the order of time have no windows of
+    their own: PROMISED_WINDOWS random parts of equal size stand for them, and their false alarm rate is not promised.
     Raises ConfigurationError for a missing column, for a watched one of a type that has no sketch, and for a history
     of fewer than FEWEST_WINDOWS complete windows."""
     monitors = workload.monitors
     _require(table, [workload.prediction.event_time, *encoders.columns(features)])
     seconds_N = _seconds(table.column(workload.prediction.event_time))
-    window_N, complete = windows_of(seconds_N, monitors.window_days)
+    found = windows_of(seconds_N, monitors.window_days) if is_in_time else random_windows(len(seconds_N))
+    window_N, complete = found
     if len(complete) < FEWEST_WINDOWS:
         raise ConfigurationError(
             where=f"history of {workload.name}",
@@ -150,6 +157,13 @@ def windows_of(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int6
     rows_K = np.bincount(window_N)
     usual = np.median(rows_K[rows_K > 0])
     return window_N, np.flatnonzero(rows_K >= USUAL_SHARE * usual)
+
+
+def random_windows(rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """As `windows_of`, of PROMISED_WINDOWS parts or one for each row; the same for the same number of rows."""
+    count = min(PROMISED_WINDOWS, rows)
+    places_N = np.random.default_rng(0).permutation(rows)
+    return places_N * count // max(rows, 1), np.arange(count)
 
 
 def _seconds(column: pa.ChunkedArray) -> NDArray[np.int64]:

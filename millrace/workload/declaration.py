@@ -61,6 +61,9 @@ class Feature(Part):
     """How far back a history reaches."""
     every_hours: Positive = 1
     """The distance of a history's steps."""
+    entity: tuple[str, ...] = ()
+    """The prediction's key without its event time, and `event_time`: set by the prediction, not in workload.yaml."""
+    event_time: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -78,10 +81,20 @@ class Feature(Part):
         """The contract's columns that it reads."""
         return self.history or (self.name,)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What a row carries to the model for it; as `Encoder.inputs`."""
+        return (self.name, self.event_time, *self.history) if self.history else (self.name,)
+
 
 class Prediction(Part):
     task: Annotated[str, AfterValidator(_known_task)]
     label: str
+    """In workload.yaml its name, or `{column, horizon_hours}` for its value that many hours later."""
+    horizon_hours: Annotated[float, Field(ge=0)] = 0
+    """How far ahead of a row its label lies: that of the row of the same entity at exactly that time.
+
+    0 for a label of the row itself. Above 0 the label's own value in a row is known, and may be a feature."""
     positive: StrictStr | StrictBool | StrictInt = 1
     """For the task `binary`: the label's value that a model's answer 1 stands for."""
     key: tuple[str, ...]
@@ -90,17 +103,74 @@ class Prediction(Part):
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     fallback: Fallback = Fallback()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _label_at_a_horizon(cls, values: Any) -> Any:
+        label = values.get("label") if isinstance(values, dict) else None
+        if not isinstance(label, dict):
+            return values
+        if set(label) != {"column", "horizon_hours"} or "horizon_hours" in values:
+            raise ValueError(f"label: expected a column's name, or column and horizon_hours, got {label!r}")
+        return values | {"label": label["column"], "horizon_hours": label["horizon_hours"]}
+
+    @model_validator(mode="after")
+    def _histories_know_the_key(self) -> Prediction:
+        entity = tuple(name for name in self.key if name != self.event_time)
+        if any(
+            (feature.entity or entity, feature.event_time or self.event_time) != (entity, self.event_time)
+            for feature in self.features
+        ):
+            raise ValueError("features: expected name, history, hours and every_hours only")
+        known = {"entity": entity, "event_time": self.event_time}
+        object.__setattr__(
+            self,
+            "features",
+            tuple(feature.model_copy(update=known if feature.history else {}) for feature in self.features),
+        )
+        return self
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What a row carries to the model, each once, in declared order: columns, and the past of histories."""
+        return tuple(dict.fromkeys(name for feature in self.features for name in feature.inputs))
+
     @property
     def feature_columns(self) -> tuple[str, ...]:
         """The contract's columns that the features read, each once, in declared order."""
         return tuple(dict.fromkeys(column for feature in self.features for column in feature.columns))
 
 
+class ByTime(Part):
+    """The last days, as `validation_days` and `test_days` say."""
+
+    by: Literal["time"]
+
+
+class ByColumn(Part):
+    """A column of the contract says which part a row belongs to; rows of any other value are left out."""
+
+    by: Literal["column"]
+    column: str
+    train: str = "train"
+    validation: str = "validation"
+    test: str = "test"
+
+
+class ByKeyHash(Part):
+    """The hash of a row's entity (its key without the event time): an entity is in one part for ever."""
+
+    by: Literal["key_hash"]
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)]
+    test_share: Annotated[float, Field(gt=0, lt=0.5)]
+
+
 class Training(Part):
     family: str
     parameters: dict[str, Any] = {}
-    validation_days: Annotated[int, Field(ge=1)]
-    test_days: Annotated[int, Field(ge=1)]
+    split: Annotated[ByTime | ByColumn | ByKeyHash, Field(discriminator="by")] = ByTime(by="time")
+    validation_days: Annotated[int, Field(ge=0)] = 0
+    """For a split by time, as `test_days`; 0 for every other."""
+    test_days: Annotated[int, Field(ge=0)] = 0
     walk_forward_steps: Annotated[int, Field(ge=0, le=52)] = 4
     """Models of earlier days, `test_days` apart, that show how the error moves when a model is left alone."""
     first_rows: Annotated[int, Field(ge=1)]
@@ -113,6 +183,16 @@ class Training(Part):
         if self.family not in FAMILIES:
             raise ValueError(f"family: expected one of {', '.join(sorted(FAMILIES))}, got {self.family!r}")
         self.family_parameters()
+        return self
+
+    @model_validator(mode="after")
+    def _days_are_for_a_split_by_time(self) -> Training:
+        days = (self.validation_days, self.test_days)
+        if self.split.by == "time" and 0 in days:
+            raise ValueError("validation_days and test_days: expected 1 or more for a split by time")
+        if self.split.by != "time" and (any(days) or self.walk_forward_steps):
+            expected = "no validation_days and no test_days, walk_forward_steps: 0"
+            raise ValueError(f"split: expected {expected} for a split by {self.split.by}")
         return self
 
     def family_parameters(self) -> Parameters:

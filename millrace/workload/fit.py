@@ -27,15 +27,28 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
 def _check_columns(workload: Workload, contract: Contract) -> None:
     prediction, where = workload.prediction, f"{workload.name}/contract.yaml"
     _expect(where, "the label", {prediction.label}, {contract.label.name})
-    _expect(where, "the features", set(prediction.feature_columns), set(contract.rows.names) - {prediction.label})
+    division = workload.training.split
+    if division.by == "column":
+        _expect(where, "the split", {division.column}, set(contract.rows.names) - {prediction.label})
     for table in (contract.rows, contract.labels):
         _expect(where, f"the key in {table.name}", {*prediction.key, prediction.event_time}, set(table.names))
         if tuple(prediction.key) not in table.keys:
             expected = f"the key {prediction.key}"
             raise WorkloadError(where=where, field=f"schema.{table.name}", expected=expected, came=table.keys)
+    _check_label(workload, contract, where)
     kind = contract.rows.column(prediction.event_time).kind
     if not kind.startswith("timestamp"):
         raise WorkloadError(where=where, field=prediction.event_time, expected="a timestamp", came=kind)
+
+
+def _check_label(workload: Workload, contract: Contract, where: str) -> None:
+    """A label that is known with its row is predicted ahead, and only then it may be a feature."""
+    prediction, label = workload.prediction, contract.label
+    if label.is_input is not bool(prediction.horizon_hours):
+        expected = "the custom property input: true on the label where horizon_hours is above 0, and only there"
+        raise WorkloadError(where=where, field=label.name, expected=expected, came=prediction.horizon_hours)
+    known = set(contract.table("scoring").names)
+    _expect(where, "the features", set(prediction.feature_columns), known)
 
 
 def _check_gates(workload: Workload, task: Task) -> None:
@@ -43,6 +56,11 @@ def _check_gates(workload: Workload, task: Task) -> None:
     if gates.baseline.kind not in task.naive_rules:
         expected = f"one of {', '.join(task.naive_rules)} for the task {task.kind}"
         raise WorkloadError(where=where, field="gates.baseline.kind", expected=expected, came=gates.baseline.kind)
+    horizon, baseline = workload.prediction.horizon_hours, gates.baseline
+    if baseline.kind == "seasonal_naive" and baseline.lag_hours < horizon:
+        expected = f"{horizon:g} or more, since a label is known {horizon:g} hours after its row"
+        came = baseline.lag_hours
+        raise WorkloadError(where=where, field="gates.baseline.lag_hours", expected=expected, came=came)
     if gates.calibration and not task.objective.is_calibrated:
         expected = f"no such gate for the task {task.kind}, whose answers are no probabilities"
         raise WorkloadError(where=where, field="gates.calibration", expected=expected, came="a gate")

@@ -55,8 +55,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     rows = pq.read_table(REPOSITORY / "workloads" / "electricity" / "sample" / "elec2.parquet").slice(0, 960)
     renamed = rows.rename_columns([f"The {name.replace('_', '.')}" for name in rows.column_names])
     pq.write_table(renamed, root / "rows.parquet")
-    asked = Choices(name=LONGEST, label="The class")
-    proposal = propose(read_source(root / "rows.parquet"), asked, today=date(2024, 7, 1))
+    choices = Choices(name=LONGEST, label="The class")
+    proposal = propose(read_source(root / "rows.parquet"), choices, today=date(2024, 7, 1))
     write(proposal, root / "rows.parquet", root, root / "drops", pieces=2, force=False)
     return workload_folders(root)
 

@@ -137,8 +137,12 @@ def workload(task: str, **changes: Any) -> dict[str, Any]:
 
 def write_shop(folder: Path, task: str, **changes: Any) -> Snapshot:
     """A run's files of the shop, as the train machine leaves them; `changes` go into workload.yaml."""
-    table = make_rows(task)
-    snapshot = Snapshot(data=folder / "data", config=folder / "config" / "shop")
+    return write_snapshot(folder, make_rows(task), contract(task), workload(task, **changes))
+
+
+def write_snapshot(folder: Path, table: pa.Table, declared: dict[str, Any], document: dict[str, Any]) -> Snapshot:
+    """A run's files of any workload: its rows, contract and workload.yaml."""
+    snapshot = Snapshot(data=folder / "data", config=folder / "config" / document["name"])
     for path in (snapshot.data, snapshot.config):
         path.mkdir(parents=True)
     fields = [
@@ -148,9 +152,9 @@ def write_shop(folder: Path, task: str, **changes: Any) -> Snapshot:
     pq.write_table(part, snapshot.data / "0.parquet", write_page_checksum=True)
     columns = [{"id": number, "name": name} for number, name in enumerate(table.column_names, start=1)]
     (snapshot.config / "schema.json").write_text(json.dumps({"type": "struct", "fields": columns}))
-    (snapshot.config / "contract.yaml").write_text(yaml.safe_dump(contract(task)))
-    (snapshot.config / "workload.yaml").write_text(yaml.safe_dump(workload(task, **changes)))
-    run = {"run": "run-1", "snapshot_id": 1, "tag": "run-1", "rows": ROWS, "as_of": "2020-06-01T00:00:00Z"}
+    (snapshot.config / "contract.yaml").write_text(yaml.safe_dump(declared))
+    (snapshot.config / "workload.yaml").write_text(yaml.safe_dump(document))
+    run = {"run": "run-1", "snapshot_id": 1, "tag": "run-1", "rows": table.num_rows, "as_of": "2020-06-01T00:00:00Z"}
     run |= {f"{name}_digest": name for name in ("data", "contract", "config", "code")}
     (snapshot.config / "run.json").write_text(json.dumps(run | {"reason": "first", "gate": "baseline"}))
     return snapshot

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
+from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.multiple_of import MultipleOf
 from millrace.contract.rules.pattern import Pattern
@@ -18,5 +19,6 @@ RULES: tuple[type[Rule], ...] = (
     MultipleOf,
     Allowed,
     Length,
+    ImageFormat,
     Pattern,
 )

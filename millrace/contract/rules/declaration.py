@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Declaration:
     """Words of the Open Data Contract Standard with their values.
 
-    The words are those of `logicalTypeOptions` and the arguments of the metric `invalidValues`."""
+    The words are those of `logicalTypeOptions`, the arguments of the metric `invalidValues` and the custom
+    property `image`."""
 
     def __init__(self, *, where: str, field: str, kind: Kind) -> None:
         self.kind = kind

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 from typing import Any
 
 import pytest
 
+from infra.app import build, images_of
 from infra.context import REPOSITORY
+from infra.settings import settings_for
 from millrace.errors import WorkloadError
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STACK = "millrace-prod-electricity-ingestion"
+IMAGE = """
+      - name: scan
+        logicalType: string
+        physicalType: BINARY
+        customProperties: [{property: image, value: {encoding: png, shape: [1, 4, 4]}}]
+"""
 
 
 @pytest.fixture
@@ -76,6 +86,31 @@ def test_the_machine_tells_what_it_committed(resources: dict[str, Any]) -> None:
     assert not any("Catch" in state for state in definition["States"].values()), "a caught failure cannot be redriven"
     detail = definition["States"]["Committed"]["Parameters"]["Entries"][0]["Detail"]
     assert {"rows_total.$", "has_champion.$", "source_digest.$", "duplicate.$"} <= set(detail)
+
+
+def test_only_where_images_come_the_folder_of_objects_is_read(resources: dict[str, Any], tmp_path: Path) -> None:
+    folder = tmp_path / "workloads" / "electricity"
+    copytree(REPOSITORY / "workloads" / "electricity", folder, ignore=ignore_patterns("sample"))
+    text = (folder / "contract.yaml").read_text()
+    (folder / "contract.yaml").write_text(text.replace("    properties:\n", f"    properties:\n{IMAGE}", 1))
+    settings = settings_for("prod", account="123456789012", region="eu-west-1")
+    build(settings, workloads=[folder], images=images_of(settings, {}), outdir=str(tmp_path / "out")).synth()
+    template = json.loads((tmp_path / "out" / f"{STACK}.template.json").read_text())
+    folders = "electricity/objects/*"
+    granted = [action for action, resource in grants(template["Resources"]) if resource.endswith(folders)]
+    assert sorted(granted) == ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"]
+    assert not [resource for _, resource in grants(resources) if resource.endswith(folders)]
+
+
+def grants(resources: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each action with the objects that a role may take it on; of a list with the prefix."""
+    for role in of_type(resources, "AWS::IAM::Role"):
+        for policy in role["Policies"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                listed = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix")
+                for resource in listed or statement["Resource"]:
+                    if isinstance(resource, str):
+                        yield from ((action, resource) for action in statement["Action"])
 
 
 def test_a_wrong_contract_stops_at_synth(tmp_path: Path) -> None:

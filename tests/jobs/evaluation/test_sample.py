@@ -16,7 +16,7 @@ from millrace.tasks.multiclass import Multiclass
 
 
 def model(*columns: str, task: Any = Binary()) -> Any:  # noqa: B008  (frozen)
-    return SimpleNamespace(columns=columns, task=task)
+    return SimpleNamespace(inputs=columns, task=task)
 
 
 @pytest.mark.parametrize("count", [1, 5, ROWS, 1344])
@@ -36,7 +36,7 @@ def test_a_class_is_named_and_a_time_is_text(tmp_path):
     task = Multiclass(classes=("low", "high", "none"))
     write_sample(tmp_path / "sample.json", test, model("at", "raw", task=task), np.array([[0.1, 0.7, 0.2]], np.float32))
     sample = Sample.model_validate_json((tmp_path / "sample.json").read_text())
-    assert sample.rows == ({"at": "1970-01-01T00:00:00", "raw": "01ff"},)
+    assert sample.rows == ({"at": "1970-01-01T00:00:00", "raw": "Af8="},)
     assert sample.answers == ({"value": "high", "confidence": pytest.approx(0.7)},)
 
 

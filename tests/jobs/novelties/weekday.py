@@ -36,6 +36,10 @@ class Weekday:
         return (self.name,)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
     def spec(self) -> TensorSpec:
         return TensorSpec(name="categories", dtype="int64", shape=(1,), cardinalities=(8,))
 

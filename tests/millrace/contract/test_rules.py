@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -15,7 +16,9 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from PIL import Image as Picture
 
+from millrace.contract.cells import to_base64
 from millrace.contract.column import check_columns
 from millrace.contract.kinds import KINDS, Kind
 from millrace.contract.load import TYPES, load_contract
@@ -88,12 +91,20 @@ def _numbers_near(*numbers: float) -> list[float]:
     return [near for number in numbers for near in (number - 1, number, number + 1)]
 
 
+def _one_pixel(mode: str, encoding: str) -> bytes:
+    file = BytesIO()
+    Picture.new(mode, (1, 1)).save(file, encoding)
+    return file.getvalue()
+
+
+GREY_PNG, COLOUR_JPEG = _one_pixel("L", "png"), _one_pixel("RGB", "jpeg")
 EDGES: list[Any] = [
     *(int(n) for n in _numbers_near(0, 3, 100, -1, 2**24, 2**31, -(2**31), 2**53, 2**63, -(2**63), 10**20)),
     10**400, 0.1, 0.3, 0.30000000000000004, 0.05, 0.25, 1.0, -0.0, 1e39, -1e39, 1e308, 3.4028235677973366e38, 1e-320,
     struct.unpack("f", struct.pack("f", 0.1))[0], True, False, [], {}, [1],
     "", " ", "a", "bb", "abbb", "a\n", "a\nb", "é", "\u0663", "7", "\ud800", "\0", "a\u0300", "\U0001f600" * 3, "00",
-    "0a0b", "A b", "zz", "61" * 9,
+    "0", "0a0b", "A b", "zz", "YWE=", "YWFh", "YQ=", "YW E=",
+    *map(to_base64, (GREY_PNG, GREY_PNG[:-50], COLOUR_JPEG, b"")),
     "2020-01-02", "2020-01-31", "2020-02-01", " 2020-01-02", "2020-01-02 ", "2020-W01-4", "20200102", "2020-1-2",
     "0000-01-01", "0001-01-01", "9999-12-31", "10000-01-01", "2020-02-30", "2020-01-02Z",
     "2020-01-02T12", "2020-01-02T12:00", "2020-01-02 12:00:00", "2020-01-02t12:00:00", "2020-01-02T12:00:00.5",
@@ -113,7 +124,7 @@ VALUES = st.one_of(
     st.integers(-300, 300).map(lambda n: n / 10),
     st.text("abc0\n é", max_size=5),
     st.lists(PIECES, max_size=8).map("".join),
-    st.binary(max_size=5).map(bytes.hex),
+    st.binary(max_size=5).map(to_base64),
     st.dates().map(str),
     st.datetimes().map(str),
     st.datetimes(timezones=st.timezones()).map(str),

@@ -114,3 +114,15 @@ def test_the_error_is_the_tasks(
         [decision("a", output={"value": value})], [row], surface=workload.prediction, table=contract.labels, task=task
     )
     assert (outcome.label, outcome.error) == (label, error)
+
+
+@pytest.mark.parametrize(("hours", "found"), [(24, True), (23, False), (0, False)])
+def test_a_label_at_a_horizon_is_about_the_row_that_many_hours_before(
+    hours: float, found: bool, workload: Workload, contract: Contract
+) -> None:
+    """A label that names its decision needs no time."""
+    surface = workload.prediction.model_copy(update={"horizon_hours": hours})
+    later = (NOON + timedelta(hours=24)).replace(tzinfo=None)
+    for label, known in (({"timestamp": later, "class": 1}, found), ({"prediction_id": "a", "class": 1}, True)):
+        [outcome] = join([decision("a")], [label], surface=surface, table=contract.labels, task=Binary())
+        assert outcome.label == (1 if known else None)

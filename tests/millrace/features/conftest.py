@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,12 +11,20 @@ import pytest
 from hypothesis import strategies as st
 
 from millrace.contract.arrow import arrow_type
+from millrace.contract.cells import to_base64
 from millrace.contract.rules.allowed import Allowed
+from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Column, Table
 from millrace.features.encoder import Encoder
+from millrace.workload.declaration import Feature
 
 FLOAT32_MAX = 3.4028234663852886e38
+STEPS = 6
+"""Numbers of a history of two columns over three hours."""
 WORDS = ("red", "blue", "grün")
+
+
+PLAIN = Feature(name="x")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +34,26 @@ class Case:
     kind: str
     column: Column
     cells: st.SearchStrategy[object]
+    feature: Feature = PLAIN
+    columns: tuple[Column, ...] = ()
+    """Of the contract, where the feature's name is none of them."""
 
     @property
     def table(self) -> Table:
-        return Table(name="rows", columns=(self.column,))
+        return Table(name="rows", columns=self.columns or (self.column,))
 
     def rows(self, cells: list[object]) -> pa.Table:
-        return pa.table({self.column.name: pa.array(cells, arrow_type(self.column.kind))})
+        kind = pa.list_(pa.float32(), STEPS) if self.columns else arrow_type(self.column.kind)
+        return pa.table({self.column.name: pa.array(cells, kind)})
+
+    def as_json(self, cells: list[object]) -> list[object]:
+        plain = [to_base64(cell) if isinstance(cell, bytes) else cell for cell in cells]
+        return list(json.loads(json.dumps(plain)))
 
 
 def _column(kind: str, *, required: bool, allowed: tuple[str, ...] = ()) -> Column:
-    return Column(name="x", kind=kind, required=required, rules=(Allowed(allowed),) if allowed else ())  # type: ignore[arg-type]
+    rules = (Allowed(allowed),) if allowed else ()
+    return Column(name="x", kind=kind, required=required, rules=rules)  # type: ignore[arg-type]
 
 
 def _cases() -> dict[str, Case]:
@@ -57,9 +75,23 @@ def _cases() -> dict[str, Case]:
             st.sampled_from(WORDS),
         )
         cells["category", f"learnt {how}"] = _column("string", required=required), st.text(max_size=3)
-    return {
-        f"{kind}, {words}": Case(kind=kind, column=column, cells=found if column.required else st.none() | found)
-        for (kind, words), (column, found) in cells.items()
+    found = {
+        f"{kind}, {words}": Case(kind=kind, column=column, cells=cell if column.required else st.none() | cell)
+        for (kind, words), (column, cell) in cells.items()
+    }
+    raw = Column(name="x", kind="binary", required=True, rules=(ImageFormat(encoding="raw", shape=(1, 2, 3)),))
+    number = st.none() | st.floats(-FLOAT32_MAX, FLOAT32_MAX, width=32)
+    past = Feature(name="x", history=("a", "b"), hours=3).model_copy(update={"event_time": "at"})
+    columns = tuple(Column(name=name, kind="float64") for name in ("a", "b"))
+    return found | {
+        "image": Case(kind="image", column=raw, cells=st.binary(min_size=6, max_size=6)),
+        "history": Case(
+            kind="history",
+            column=Column(name="x", kind="float32", required=True),
+            cells=st.lists(number, min_size=STEPS, max_size=STEPS),
+            feature=past,
+            columns=(*columns, Column(name="at", kind="timestamp")),
+        ),
     }
 
 
@@ -75,10 +107,9 @@ def case(request: pytest.FixtureRequest) -> Case:
 def declared(case: Case) -> Callable[[], Encoder]:
     """The encoder that the catalogue gives the case's column."""
     from millrace.features import catalogue
-    from millrace.workload.declaration import Feature
 
     def declare() -> Encoder:
-        [encoder] = catalogue.declare([Feature(name=case.column.name)], case.table)
+        [encoder] = catalogue.declare([case.feature], case.table)
         return encoder
 
     return declare

@@ -51,7 +51,7 @@ def test_a_row_alone_has_the_bits_that_it_has_among_others(
     cells = data.draw(st.lists(case.cells, min_size=1, max_size=12))
     encoder = declared().fit(case.rows(data.draw(st.lists(case.cells, min_size=1, max_size=12))))
     together = encoder.encode(case.rows(cells))
-    alone = one_by_one(encoder, json.loads(json.dumps(cells)))
+    alone = one_by_one(encoder, case.as_json(cells))
     assert (together.dtype, together.shape) == (np.dtype(encoder.spec.dtype), (len(cells), *encoder.spec.shape))
     assert bits(together) == bits(alone)
 
@@ -87,7 +87,7 @@ def test_categories_lie_within_their_cardinality(
 ) -> None:
     encoder = declared().fit(case.rows(data.draw(st.lists(case.cells, min_size=1, max_size=12))))
     if not encoder.spec.cardinalities:
-        assert encoder.spec.dtype == "float32"
+        assert encoder.spec.dtype != "int64"
         return
     [cardinality] = encoder.spec.cardinalities
     found = encoder.encode(case.rows(data.draw(st.lists(case.cells, min_size=1, max_size=12))))
@@ -101,7 +101,7 @@ def test_a_missing_cell_is_refused_where_it_is_required(case: Case, declared: Ca
     if not case.column.required:
         encoder.encode_one({"x": None})
         return
-    with pytest.raises(ValueError, match=r"number|true or false|text|one of"):
+    with pytest.raises(ValueError, match=r"number|true or false|text|one of|bytes|base64|list of rows|past"):
         encoder.encode_one({"x": None})
 
 
@@ -111,12 +111,14 @@ def test_a_cell_of_another_kind_is_refused(case: Case, declared: Callable[[], En
         "number": type(cell) in (int, float) and abs(cell) <= 3.4e38,  # type: ignore[arg-type, operator]
         "boolean": isinstance(cell, bool),
         "category": isinstance(cell, str) and not case.column.allowed,
+        "image": False,
+        "history": False,
     }[case.kind]
     encoder = declared().fit(case.rows([]))
     if is_good:
         encoder.encode_one({"x": cell})
         return
-    with pytest.raises(ValueError, match=r"number|true or false|text|one of"):
+    with pytest.raises(ValueError, match=r"number|true or false|text|one of|bytes|base64|list of rows|past"):
         encoder.encode_one({"x": cell})
 
 
@@ -126,16 +128,24 @@ def test_a_table_is_taken_where_each_row_alone_is(
     case: Case, declared: Callable[[], Encoder], data: st.DataObject
 ) -> None:
     wilder = (
-        st.none() | case.cells | {"number": st.floats(), "boolean": st.booleans(), "category": st.text()}[case.kind]
+        st.none()
+        | case.cells
+        | {
+            "number": st.floats(),
+            "boolean": st.booleans(),
+            "category": st.text(),
+            "image": st.binary(max_size=7),
+            "history": st.nothing(),
+        }[case.kind]
     )
-    if case.column.kind != "float64":
+    if case.kind in ("number", "category") and case.column.kind != "float64":
         wilder = st.none() | case.cells | (st.text() if case.column.kind == "string" else st.nothing())
     cells = data.draw(st.lists(wilder, min_size=1, max_size=12))
     encoder = declared().fit(case.rows([]))
 
     def is_taken(cell: object) -> bool:
         try:
-            encoder.encode_one({"x": cell})
+            encoder.encode_one({"x": case.as_json([cell])[0]})
         except ValueError:
             return False
         return True
@@ -151,7 +161,7 @@ def test_what_is_watched_are_columns_of_the_summary(case: Case, declared: Callab
     rows = case.rows([]).append_column("other", pa.array([], pa.int64()))
     encoder = declared()
     assert encoder.summarise(rows).column_names == list(encoder.watched)
-    assert encoder.columns == ("x",)
+    assert set(encoder.columns) <= set(case.table.names)
 
 
 def test_a_large_integer_rounds_as_that_of_json() -> None:

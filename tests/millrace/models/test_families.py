@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from millrace import models
-from millrace.errors import ArtefactError
+from millrace.errors import ArtefactError, WorkloadError
 from millrace.features.signature import TensorSpec
 from millrace.models.catalogue import FAMILIES
 from millrace.models.export import exporting, with_weights
@@ -30,7 +30,10 @@ ROWS, CONSTANT, MISSING = 257, 2, 4
 """Rows of the training, the column of `numbers` that never varies there, the one that may be missing."""
 NUMBERS = TensorSpec(name="numbers", dtype="float32", shape=(7,), optional=tuple(n == MISSING for n in range(7)))
 CATEGORIES = TensorSpec(name="categories", dtype="int64", shape=(3,), cardinalities=(4, 100, 3))
-SIGNATURE = (NUMBERS, CATEGORIES)
+IMAGE = TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16))
+PAST = TensorSpec(name="past", dtype="float32", shape=(6, 2))
+OWN = {"cnn": (IMAGE,), "gru": (PAST,)}
+"""What a family needs beside the table's columns."""
 OBJECTIVE = Multiclass(classes=("a", "b", "c")).objective
 
 Tensors = dict[str, npt.NDArray[Any]]
@@ -43,7 +46,18 @@ def make_rows(seed: int = 0) -> Tensors:
     numbers[:, CONSTANT] = 0.003467
     numbers[::3, MISSING] = np.nan
     categories = np.stack([rng.integers(0, count - 1, ROWS) for count in CATEGORIES.cardinalities], axis=1)
-    return {"numbers": numbers.astype(np.float32), "categories": categories}
+    past = rng.normal(5, 3, (ROWS, *PAST.shape))  # type: ignore[arg-type]
+    past[rng.random(past.shape) < 0.2] = np.nan
+    return {
+        "numbers": numbers.astype(np.float32),
+        "categories": categories,
+        "scan": rng.integers(0, 256, (ROWS, *IMAGE.shape), dtype=np.uint8),  # type: ignore[arg-type]
+        "past": past.astype(np.float32),
+    }
+
+
+def signature_of(family: str, *shared: TensorSpec) -> tuple[TensorSpec, ...]:
+    return (*(shared or (NUMBERS, CATEGORIES)), *OWN.get(family, ()))
 
 
 def of_torch(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, torch.Tensor]:
@@ -53,7 +67,7 @@ def of_torch(tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, torch.Tensor]
 def fitted(family: str) -> Predictor:
     """Untrained, fitted on the rows, at a temperature other than 1."""
     torch.manual_seed(1)
-    predictor = build(FAMILIES[family](), SIGNATURE, OBJECTIVE)
+    predictor = build(FAMILIES[family](), signature_of(family), OBJECTIVE)
     predictor.fit(of_torch(make_rows()), torch.zeros(ROWS, dtype=torch.int64))
     predictor.temperature.fill_(1.7)
     return predictor.eval()
@@ -72,14 +86,14 @@ def predictor(family: str) -> Predictor:
 @pytest.fixture(scope="module")
 def exported(family: str) -> bytes:
     """The graph, whose weights are not yet those of a predictor that a test makes."""
-    with exporting(FAMILIES[family](), SIGNATURE, OBJECTIVE) as graph:
+    with exporting(FAMILIES[family](), signature_of(family), OBJECTIVE) as graph:
         return graph.finish({})
 
 
 def run(graph: bytes, predictor: Predictor, tensors: Tensors) -> npt.NDArray[np.float32]:
     whole = with_weights(graph, predictor.state_dict())
     session = onnxruntime.InferenceSession(whole, providers=["CPUExecutionProvider"])
-    [output] = session.run(["output"], tensors)
+    [output] = session.run(["output"], {one.name: tensors[one.name] for one in session.get_inputs()})
     return output
 
 
@@ -156,6 +170,7 @@ def test_the_same_seed_gives_the_same_network(family: str, predictor: Predictor)
 def test_takes_numbers_or_categories_alone(
     family: str, signature: tuple[TensorSpec, ...], task: Binary | Regression
 ) -> None:
+    signature = signature_of(family, *signature)
     rows = {spec.name: make_rows()[spec.name] for spec in signature}
     FAMILIES[family]().accepts(signature, task)
     predictor = build(FAMILIES[family](), signature, task.objective)
@@ -164,18 +179,19 @@ def test_takes_numbers_or_categories_alone(
 
 
 def test_nan_stays_nan_where_nothing_may_be_missing(family: str) -> None:
-    signature = (TensorSpec(name="numbers", dtype="float32", shape=(7,), optional=(False,) * 7),)
-    predictor = build(FAMILIES[family](), signature, Binary().objective)
-    rows = np.nan_to_num(make_rows()["numbers"])
-    predictor.fit({"numbers": torch.from_numpy(rows)}, torch.zeros(ROWS))
-    rows[0, 1] = np.nan
-    assert np.isnan(of(predictor.eval(), {"numbers": rows})[0, 0])
+    required = TensorSpec(name="numbers", dtype="float32", shape=(7,), optional=(False,) * 7)
+    predictor = build(FAMILIES[family](), signature_of(family, required), Binary().objective)
+    rows = make_rows()
+    rows["numbers"] = np.nan_to_num(rows["numbers"])
+    predictor.fit(of_torch(rows), torch.zeros(ROWS))
+    rows["numbers"][0, 1] = np.nan
+    assert np.isnan(of(predictor.eval(), rows)[0, 0])
 
 
 def test_a_regression_is_trained_on_standardised_targets_and_answers_in_their_unit(family: str) -> None:
-    predictor = build(FAMILIES[family](), (NUMBERS,), Regression().objective)
+    predictor = build(FAMILIES[family](), signature_of(family, NUMBERS), Regression().objective)
     target_N = torch.linspace(1000, 3000, ROWS)
-    predictor.fit({"numbers": torch.from_numpy(make_rows()["numbers"])}, target_N)
+    predictor.fit(of_torch(make_rows()), target_N)
     assert float(predictor.location) == pytest.approx(2000)
     assert float(predictor.scale) == pytest.approx(float(target_N.std(correction=0)))
     raw_NW = ((target_N - 2000) / predictor.scale)[:, None]
@@ -184,8 +200,8 @@ def test_a_regression_is_trained_on_standardised_targets_and_answers_in_their_un
 
 
 def test_labels_that_never_vary_are_scaled_by_one(family: str) -> None:
-    predictor = build(FAMILIES[family](), (NUMBERS,), Regression().objective)
-    predictor.fit({"numbers": torch.from_numpy(make_rows()["numbers"])}, torch.full((ROWS,), 7.0))
+    predictor = build(FAMILIES[family](), signature_of(family, NUMBERS), Regression().objective)
+    predictor.fit(of_torch(make_rows()), torch.full((ROWS,), 7.0))
     assert (float(predictor.location), float(predictor.scale)) == (7.0, 1.0)
 
 
@@ -196,6 +212,64 @@ def test_an_export_that_fails_says_why() -> None:
         exporting(FAMILIES["feedforward"](), (broken,), OBJECTIVE) as graph,
     ):
         graph.finish({})
+
+
+def test_a_row_alone_has_the_answer_that_it_has_among_others(exported: bytes, predictor: Predictor) -> None:
+    rows = make_rows(3)
+    together = run(exported, predictor, rows)
+    alone = [run(exported, predictor, {name: value[at : at + 1] for name, value in rows.items()}) for at in range(20)]
+    np.testing.assert_array_equal(np.concatenate(alone), together[:20])
+
+
+def test_a_family_of_its_own_tensor_learns_from_it(family: str) -> None:
+    for own in OWN.get(family, ()):
+        parameters = FAMILIES[family](dropout=0.0)
+        predictor = build(parameters, (own,), Regression().objective)
+        rows = make_rows()
+        signal = np.linspace(0, 1, ROWS, dtype=np.float32)
+        if own is IMAGE:
+            rows["scan"][:, 0, :8] = (rows["scan"][:, 0, :8] * signal[:, None, None]).astype(np.uint8)
+        else:
+            rows["past"][:, 2] = 20 * signal[:, None]
+        predictor.fit(of_torch(rows), torch.from_numpy(signal))
+        optimiser = torch.optim.AdamW(predictor.parameters(), lr=5e-3)
+        losses = []
+        for _ in range(60):
+            optimiser.zero_grad()
+            loss = predictor.loss(predictor.network(**of_torch(rows)), torch.from_numpy(signal))
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss.detach()))
+        assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("family", "signature", "expected"),
+    [
+        ("feedforward", (IMAGE,), "numbers and categories for the family feedforward, got 'scan"),
+        ("cnn", (NUMBERS,), "one image, and numbers and categories beside it, for the family cnn"),
+        ("cnn", (IMAGE, PAST), "one image"),
+        (
+            "cnn",
+            (TensorSpec(name="scan", dtype="uint8", shape=(1, 15, 40)),),
+            "sides of 16 pixels or more for 3 blocks",
+        ),
+        ("gru", (NUMBERS, CATEGORIES), "one history, and numbers and categories beside it, for the family gru"),
+        ("gru", (PAST, IMAGE), "one history"),
+    ],
+)
+def test_inputs_that_a_family_cannot_take_stop_at_synth(
+    family: str, signature: tuple[TensorSpec, ...], expected: str
+) -> None:
+    with pytest.raises(WorkloadError, match=expected):
+        FAMILIES[family]().accepts(signature, Binary())
+
+
+def test_a_state_comes_back_as_a_checkpoint_keeps_it(family: str, predictor: Predictor) -> None:
+    """A plain dictionary, without what torch notes beside it."""
+    again = build(FAMILIES[family](), signature_of(family), OBJECTIVE)
+    again.load_state_dict({name: value.clone() for name, value in predictor.state_dict().items()})
+    np.testing.assert_array_equal(of(again.eval(), make_rows()), of(predictor, make_rows()))
 
 
 def test_parameters_are_plain_json(family: str) -> None:

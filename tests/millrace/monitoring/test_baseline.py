@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -14,7 +15,7 @@ from millrace.features.boolean import Boolean
 from millrace.features.catalogue import Features
 from millrace.features.category import Category
 from millrace.features.number import Number
-from millrace.monitoring.baseline import PROMISED_WINDOWS, Baseline, build
+from millrace.monitoring.baseline import PROMISED_WINDOWS, Baseline, build, random_windows
 from millrace.monitoring.constant import Constant
 from millrace.workload.declaration import Workload
 
@@ -105,3 +106,12 @@ def test_a_missing_column_and_a_type_without_sketch(between: Cut, workload: Work
 def test_a_damaged_file_is_named() -> None:
     with pytest.raises(ArtefactError, match=r"baseline.json: workload"):
         Baseline.from_json('{"rows": 3}')
+
+
+def test_rows_without_an_order_in_time_are_calibrated_on_random_parts() -> None:
+    window_N, complete = random_windows(1003)
+    counts = np.bincount(window_N)
+    assert (len(counts), len(complete)) == (40, 40)
+    assert counts.max() - counts.min() <= 1
+    assert not (np.diff(window_N) >= 0).all()
+    np.testing.assert_array_equal(random_windows(1003)[0], window_N)

@@ -43,7 +43,7 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("training.family", "perceptron", "expected one of feedforward"),
+        ("training.family", "perceptron", "expected one of cnn, feedforward, gru"),
         ("training.parameters", {"hidden": [64], "epoch": 3}, "epoch"),
         ("training.parameters", {"epochs": 0}, "greater than or equal to 1"),
         ("prediction.task", "ranking", "expected one of binary, multiclass, regression, got 'ranking'"),
@@ -99,6 +99,6 @@ def test_a_feature_is_a_column_or_the_past_of_columns(folder: Path) -> None:
     prediction = load_workload(folder).prediction
     assert prediction.features == (
         Feature(name="price"),
-        Feature(name="load", history=("demand", "price"), hours=24, every_hours=0.5),
+        Feature(name="load", history=("demand", "price"), hours=24, every_hours=0.5, event_time="timestamp"),
     )
     assert prediction.feature_columns == ("price", "demand")

@@ -1,0 +1,145 @@
+"""A binary cell is an image of the declared encoding and size, by its length and header: no pixel is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from millrace.contract.reasons import Reason
+from millrace.contract.rules.rule import Rule
+
+if TYPE_CHECKING:
+    from millrace.contract.kinds import Kind
+    from millrace.contract.rules.column_cells import ColumnCells
+    from millrace.contract.rules.declaration import Declaration
+
+Encoding = Literal["raw", "png", "jpeg"]
+MOST_BYTES = 4 * 2**20
+"""Of one cell: as base64 it fits into a request and a shard of 6 MB."""
+
+PNG = b"\x89PNG\r\n\x1a\n"
+PNG_CHANNELS = {0: 1, 2: 3, 3: 3}
+"""By colour type: grey, RGB, palette (https://www.w3.org/TR/png-3/#11IHDR). Transparency is refused."""
+JPEG = b"\xff\xd8"
+JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""The markers SOF0 to SOF15 without tables (ITU T.81, table B.1)."""
+JPEG_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSize:
+    """What a header says of its image."""
+
+    channels: int
+    height: int
+    width: int
+    bits: int
+    """Of one sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFormat(Rule):
+    """`raw` is C × H × W bytes, row by row, one channel after another."""
+
+    reason: ClassVar[Reason] = Reason.IMAGE
+    kinds: ClassVar[tuple[Kind, ...]] = ("binary",)
+    examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"customProperties": [{"property": "image", "value": {"encoding": "raw", "shape": [1, 2]}}]},
+        {"customProperties": [{"property": "image", "value": {"encoding": "png", "shape": [1, 1, 1]}}]},
+        {"customProperties": [{"property": "image", "value": {"encoding": "jpeg", "shape": [3, 1, 1]}}]},
+    )
+
+    encoding: Encoding
+    shape: tuple[int, int, int]
+    """Channels (1 or 3), height, width."""
+
+    @classmethod
+    def declared(cls, declaration: Declaration) -> Iterator[ImageFormat]:
+        value = declaration.take("image")
+        if value is None:
+            return
+        if not isinstance(value, dict) or set(value) != {"encoding", "shape"}:
+            declaration.refuse("image", "a mapping of encoding and shape", value)
+        encoding, shape = value["encoding"], value["shape"]
+        if encoding not in get_args(Encoding):
+            declaration.refuse("image", f"an encoding of {', '.join(get_args(Encoding))}", encoding)
+        if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
+            declaration.refuse("image", "a shape of whole numbers from 1", shape)
+        full = (1, *shape) if len(shape) == 2 else tuple(shape)
+        if len(full) != 3 or full[0] not in (1, 3):
+            declaration.refuse("image", "a shape [height, width] or [1 or 3, height, width]", shape)
+        if full[0] * full[1] * full[2] > MOST_BYTES:
+            declaration.refuse("image", f"a shape of at most {MOST_BYTES} samples", shape)
+        yield cls(encoding=encoding, shape=full)
+
+    def of_cell(self, cell: Any) -> Iterator[str]:
+        if not self._is_good(cell):
+            yield self.expected
+
+    def of_column(self, cells: ColumnCells) -> Iterator[tuple[str, Any]]:
+        import numpy as np
+        import pyarrow.compute as pc
+
+        if self.encoding == "raw":
+            yield self.expected, pc.not_equal(cells.lengths, self.shape[0] * self.shape[1] * self.shape[2])
+            return
+        # Arrow counts its bytes from -128.
+        views = (cell.as_buffer() for cell in cells.cells)
+        bad = [view is not None and not self._is_good(memoryview(view).cast("B")) for view in views]
+        yield self.expected, np.array(bad, dtype=bool)
+
+    @property
+    def expected(self) -> str:
+        """What a cell must be, in words."""
+        channels, height, width = self.shape
+        if self.encoding == "raw":
+            return f"{channels * height * width} bytes, {channels} x {height} x {width}"
+        size = f"{height} x {width} pixels, {channels} x 8 bits, at most {MOST_BYTES} bytes"
+        return f"a {self.encoding.upper()} of {size}"
+
+    def _is_good(self, cell: bytes | memoryview) -> bool:
+        channels, height, width = self.shape
+        if self.encoding == "raw":
+            return len(cell) == channels * height * width
+        found = read_png(cell) if self.encoding == "png" else read_jpeg(cell)
+        return len(cell) <= MOST_BYTES and found == ImageSize(channels=channels, height=height, width=width, bits=8)
+
+
+def read_png(cell: bytes | memoryview) -> ImageSize | None:
+    """What the header says; None where it is none of a PNG."""
+    head = bytes(cell[:33])
+    if len(head) < 33 or not head.startswith(PNG) or head[8:16] != b"\0\0\0\x0dIHDR":
+        return None
+    width, height = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
+    channels = PNG_CHANNELS.get(head[25])
+    return None if channels is None else ImageSize(channels=channels, height=height, width=width, bits=head[24])
+
+
+def read_jpeg(cell: bytes | memoryview) -> ImageSize | None:
+    """What the frame's header says; None where none is found before the image's data."""
+    if bytes(cell[:2]) != JPEG:
+        return None
+    at = 2
+    while at + 4 <= len(cell):
+        if cell[at] != 0xFF:
+            return None
+        marker = cell[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+        elif marker in JPEG_WITHOUT_LENGTH:
+            at += 2
+        elif marker in JPEG_FRAMES:
+            return _frame(bytes(cell[at + 4 : at + 10]))
+        elif marker in (0xD9, 0xDA):  # the image's end, or its data
+            return None
+        else:
+            at += 2 + int.from_bytes(cell[at + 2 : at + 4])
+    return None
+
+
+def _frame(head: bytes) -> ImageSize | None:
+    if len(head) < 6:
+        return None
+    height, width = int.from_bytes(head[1:3]), int.from_bytes(head[3:5])
+    return ImageSize(channels=head[5], height=height, width=width, bits=head[0])

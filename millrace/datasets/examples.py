@@ -1,0 +1,127 @@
+"""The rows of a dataset version that a model can learn from or be judged on: with a label and with their past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from millrace.datasets.read import read_snapshot, times
+from millrace.datasets.split import Split, parts_by_hash, split, split_by_parts
+from millrace.errors import SnapshotError
+from millrace.features import catalogue as encoders
+from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Contract
+    from millrace.features.catalogue import Features
+    from millrace.workload.declaration import Prediction, Workload
+
+    Times = npt.NDArray[np.datetime64]
+
+LABEL = "_label"
+"""The column with the label that belongs to the row: its own, or that of a later row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Rows in the order of event time, or part after part where the split is not in time."""
+
+    table: pa.Table
+    """The contract's columns that were read, the past of histories, and `_label` without nulls."""
+    times_N: Times
+    parts: Split
+
+    def part(self, rows: slice) -> pa.Table:
+        return self.table.slice(rows.start, rows.stop - rows.start)
+
+
+def read_examples(
+    folder: Path, schema: Path, *, workload: Workload, contract: Contract, features: Features
+) -> Examples:
+    """The examples of the snapshot in `folder`; `features` are those of every model that is to be fed with them.
+
+    Raises SnapshotError as `read_snapshot`, and when no row has a label and a past that is long enough."""
+    prediction, division = workload.prediction, workload.training.split
+    extra = (division.column,) if division.by == "column" else ()
+    names, required = encoders.columns(features), {column.name for column in contract.rows.columns if column.required}
+    later = (prediction.label,) if prediction.horizon_hours else ()
+    table = read_snapshot(
+        folder,
+        schema,
+        columns=[*names, prediction.label, *extra],
+        event_time=prediction.event_time,
+        key=prediction.key,
+        optional=[*later, *(name for name in names if name not in required)],
+    )
+    return examples(table, workload=workload, features=features)
+
+
+def examples(table: pa.Table, *, workload: Workload, features: Features) -> Examples:
+    """The rows of `table`, which are in the order of event time, that have a label and a past, with their split."""
+    import pyarrow as pa
+
+    prediction = workload.prediction
+    labelled = table.append_column(LABEL, label_of(table, prediction))
+    whole = encoders.add_histories(features, labelled)
+    keep = labelled[LABEL].is_valid().to_numpy()
+    for history in encoders.histories(features):
+        keep &= ~history.is_too_short(table)
+    kept = whole if keep.all() else whole.filter(pa.array(keep)).combine_chunks()
+    if not kept.num_rows:
+        raise SnapshotError(f"expected rows with a label and a whole past, got none among {table.num_rows}")
+    return _divided(kept, workload)
+
+
+def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
+    """The label of each row: its own, or that of the same entity's row exactly `horizon_hours` later; else null."""
+    import numpy as np
+    import pyarrow as pa
+
+    own = table[prediction.label].combine_chunks()
+    if not prediction.horizon_hours:
+        return own
+    entity = [name for name in prediction.key if name != prediction.event_time]
+    [here] = entity_times([table], entity=entity, event_time=prediction.event_time)
+    ahead = np.array([-round(prediction.horizon_hours * HOUR_US)], dtype=np.int64)
+    found = as_of(here, here, distances_T=ahead, tolerance_us=1)[:, 0]
+    return own.take(pa.array(found, mask=found == NONE))
+
+
+def horizon_of(prediction: Prediction) -> np.timedelta64:
+    """How far ahead of a row its label lies."""
+    import numpy as np
+
+    return np.timedelta64(round(prediction.horizon_hours * HOUR_US), "us")
+
+
+def _divided(table: pa.Table, workload: Workload) -> Examples:
+    training, prediction = workload.training, workload.prediction
+    times_N = times(table, prediction.event_time)
+    if training.split.by == "time":
+        days: dict[str, Any] = {"validation_days": training.validation_days, "test_days": training.test_days}
+        return Examples(table=table, times_N=times_N, parts=split(times_N, horizon=horizon_of(prediction), **days))
+    order, parts = split_by_parts(_parts(table, workload), times_N)
+    return Examples(table=table.take(order).combine_chunks(), times_N=times_N[order], parts=parts)
+
+
+def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from millrace.contract.validate import key_of
+
+    division, prediction = workload.training.split, workload.prediction
+    if division.by == "column":
+        names = pa.array([division.train, division.validation, division.test])
+        places = pc.index_in(table[division.column].combine_chunks().cast(pa.string()), value_set=names)
+        found: npt.NDArray[np.int64] = places.fill_null(-1).cast(pa.int64()).to_numpy()
+        return found
+    assert division.by == "key_hash"
+    entity = tuple(name for name in prediction.key if name != prediction.event_time) or prediction.key
+    keys = key_of(table, entity).cast(pa.string()).to_pylist()
+    return parts_by_hash(keys, validation_share=division.validation_share, test_share=division.test_share)

@@ -1,0 +1,35 @@
+"""What the table knows of the hours before the rows of a drop, for the histories of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from millrace.datasets.existing_keys import between
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from millrace.datasets.tables import Lake
+    from millrace.features.history import History
+
+
+def columns_of(histories: Sequence[History]) -> list[str]:
+    """The columns that the histories read, each once."""
+    return list(dict.fromkeys(name for history in histories for name in history.columns))
+
+
+def read_past(lake: Lake, histories: Sequence[History], rows: pa.Table) -> pa.Table | None:
+    """The table's rows from the oldest step of `rows` to the last of them; None before there is a table."""
+    import pyarrow.compute as pc
+
+    iceberg = lake.find("rows")
+    if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
+        return None
+    time = histories[0].event_time
+    extremes = pc.min_max(rows.column(time)).as_py()
+    first = extremes["min"] - timedelta(hours=max(history.hours for history in histories))
+    names = columns_of(histories)
+    found = iceberg.scan(row_filter=between(time, (first, extremes["max"])), selected_fields=tuple(names)).to_arrow()
+    return found.select(names)

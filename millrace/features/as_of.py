@@ -1,0 +1,95 @@
+"""The as-of join on key and event time: for each row the latest row of the same entity at given distances in time.
+
+N rows that look, M rows that are looked at, T distances; times in microseconds. Example, one entity, hourly rows at
+10:00, 11:00 and 13:00: the row at 13:00 with the distances 3 h, 2 h, 1 h, 0 h finds 10:00, 11:00, none, 13:00.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Integers = npt.NDArray[np.int64]
+
+HOUR_US = 3_600_000_000
+NONE = -1
+"""The index where no row is found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntityTimes:
+    """The entity of each row, as a number, and its event time."""
+
+    entity_N: Integers
+    time_N: Integers
+
+    def __len__(self) -> int:
+        return len(self.time_N)
+
+
+def as_of(rows: EntityTimes, others: EntityTimes, *, distances_T: Integers, tolerance_us: int) -> Integers:
+    """The indices (N, T) into `others`, NONE where there is none.
+
+    At a distance d that is the latest row whose time t fulfils `time - d - tolerance_us < t <= time - d`: never one
+    of a later time than `time - d`. Of rows at the same time the last one counts. A negative distance looks ahead."""
+    import numpy as np
+
+    if not len(others):
+        return np.full((len(rows), len(distances_T)), NONE, dtype=np.int64)
+    order = np.lexsort((others.time_N, others.entity_N))
+    known = np.unique(others.time_N)
+    # One number per (entity, time), ascending: ranks of times, so that entity × time cannot overflow.
+    width = len(known) + 1
+    place_M = others.entity_N[order] * width + np.searchsorted(known, others.time_N[order])
+    found = np.empty((len(rows), len(distances_T)), dtype=np.int64)
+    for step, distance in enumerate(distances_T):
+        wanted_N = rows.time_N - distance
+        rank_N = np.searchsorted(known, wanted_N, side="right") - 1
+        at_N = np.searchsorted(place_M, rows.entity_N * width + rank_N, side="right") - 1
+        index_N = order[np.maximum(at_N, 0)]
+        good = (at_N >= 0) & (rank_N >= 0) & (others.entity_N[index_N] == rows.entity_N)
+        good &= others.time_N[index_N] > wanted_N - tolerance_us
+        found[:, step] = np.where(good, index_N, NONE)
+    return found
+
+
+def entity_times(tables: Sequence[pa.Table], *, entity: Sequence[str], event_time: str) -> list[EntityTimes]:
+    """Entity and event time of the rows of each table; equal entities have equal numbers in all of them."""
+    import numpy as np
+
+    cuts = np.cumsum([table.num_rows for table in tables])[:-1]
+    parts = np.split(_entities(tables, entity), cuts)
+    return [
+        EntityTimes(entity_N=part, time_N=times_us(table[event_time]))
+        for part, table in zip(parts, tables, strict=True)
+    ]
+
+
+def times_us(column: Any) -> Integers:
+    """Microseconds since 1970 of a column of timestamps without nulls."""
+    import pyarrow as pa
+
+    plain = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    found: Integers = plain.cast(pa.timestamp("us", plain.type.tz), safe=False).cast(pa.int64()).to_numpy()
+    return found
+
+
+def _entities(tables: Sequence[pa.Table], entity: Sequence[str]) -> Integers:
+    """A number for the entity of each row of all tables, one table after the other."""
+    import numpy as np
+    import pyarrow as pa
+
+    numbers_N: Integers = np.zeros(sum(table.num_rows for table in tables), dtype=np.int64)
+    for name in entity:
+        column = pa.chunked_array([chunk for table in tables for chunk in table[name].chunks], tables[0][name].type)
+        places_N = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+        # Compact after each column, so that the product of many cannot overflow.
+        pairs_N = numbers_N * (int(places_N.max(initial=0)) + 1) + places_N
+        numbers_N = np.unique(pairs_N, return_inverse=True)[1].astype(np.int64)
+    return numbers_N

@@ -1,0 +1,253 @@
+"""The past of several columns of the same entity, as steps of equal distance that end at the row itself.
+
+T steps, F columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.errors import WorkloadError
+from millrace.features.number import FLOAT32_MAX, KINDS
+from millrace.features.signature import JOINED, TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Table
+    from millrace.features.as_of import EntityTimes, Integers
+    from millrace.workload.declaration import Feature
+
+    Floats = npt.NDArray[np.float32]
+
+MOST_STEPS = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """A tensor of its own (N, T, F), float32, named by the feature; NaN where nothing was known.
+
+    The last step is the row itself. `add_steps` looks up the rows before it and adds the column that `encode` reads:
+    a fixed list of T × F numbers. A request holds the past itself: `"past": [{"timestamp": …, "load": 1.5}, …]`."""
+
+    kind: ClassVar[str] = "history"
+    name: str
+    history: tuple[str, ...]
+    entity: tuple[str, ...]
+    """The key without the event time."""
+    event_time: str
+    steps: int
+    every_hours: float
+
+    @classmethod
+    def declare(cls, feature: Feature, table: Table) -> Self | None:
+        """For a feature with a `history` of columns of numbers."""
+        if not feature.history or feature.hours is None:
+            return None
+        steps = round(feature.hours / feature.every_hours)
+        if not 2 <= steps <= MOST_STEPS or not math.isclose(steps * feature.every_hours, feature.hours):
+            expected = f"2 to {MOST_STEPS} whole steps of every_hours in hours"
+            came = f"hours: {feature.hours:g}, every_hours: {feature.every_hours:g}"
+            raise WorkloadError(
+                where="workload.yaml", field=f"prediction.features.{feature.name}", expected=expected, came=came
+            )
+        if feature.name in JOINED or feature.name in table.names:
+            expected, field = "a name that no column and no other tensor has", "prediction.features"
+            raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=feature.name)
+        for name in feature.history:
+            if table.column(name).kind not in KINDS:
+                came = f"a {table.column(name).kind}"
+                raise WorkloadError(where="contract.yaml", field=name, expected="a number in a history", came=came)
+        return cls(
+            name=feature.name,
+            history=feature.history,
+            entity=feature.entity,
+            event_time=feature.event_time,
+            steps=steps,
+            every_hours=float(feature.every_hours),
+        )
+
+    def fit(self, rows: pa.Table) -> Self:
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.entity, self.event_time, *self.history)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.name, self.event_time, *self.history)
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(name=self.name, dtype="float32", shape=(self.steps, len(self.history)))
+
+    @property
+    def hours(self) -> float:
+        """How far back the oldest step reaches, its own width included."""
+        return self.steps * self.every_hours
+
+    def add_steps(self, rows: pa.Table, before: pa.Table | None = None) -> pa.Table:
+        """`rows` with the column of their past, looked up in `before` and in themselves.
+
+        Of two rows of an entity at one time that of `rows` counts. Both have the columns of `columns`."""
+        import numpy as np
+        import pyarrow as pa
+
+        from millrace.features.as_of import entity_times
+
+        if self.name in rows.column_names:
+            return rows
+        names = list(dict.fromkeys(self.columns))
+        tables = [table.select(names) for table in (before, rows) if table is not None]
+        known = pa.concat_tables(tables, promote_options="permissive")
+        here, there = entity_times([rows, known], entity=self.entity, event_time=self.event_time)
+        values_MF = np.column_stack([_numbers(known[name]) for name in self.history])
+        steps = self._look_up(here, there, values_MF).reshape(-1)
+        size = self.steps * len(self.history)
+        numbers = pa.array(steps, pa.float32(), from_pandas=True)  # NaN becomes null
+        return rows.append_column(self.name, pa.FixedSizeListArray.from_arrays(numbers, size))
+
+    def is_too_short(self, rows: pa.Table, before: pa.Table | None = None) -> npt.NDArray[np.bool_]:
+        """Whether nothing is known of a row's entity at the oldest step or before it (N)."""
+        import numpy as np
+        import pyarrow as pa
+
+        from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times
+
+        names = [*self.entity, self.event_time]
+        known = pa.concat_tables([table.select(names) for table in (before, rows) if table is not None])
+        here, there = entity_times([rows, known], entity=self.entity, event_time=self.event_time)
+        oldest = np.array([round((self.steps - 1) * self.every_hours * HOUR_US)], dtype=np.int64)
+        found = as_of(here, there, distances_T=oldest, tolerance_us=2**62)
+        short_N: npt.NDArray[np.bool_] = found[:, 0] == NONE
+        return short_N
+
+    def encode(self, rows: pa.Table) -> Floats:
+        """The column of `add_steps`; raises KeyError without it."""
+        import numpy as np
+
+        cells = rows[self.name].combine_chunks()
+        flat = cells.flatten()
+        if flat.null_count:
+            flat = flat.fill_null(math.nan)
+        found: Floats = np.from_dlpack(flat).view(np.float32)
+        return found.reshape(len(cells), self.steps, len(self.history))
+
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        """Rows of the column of `add_steps` whose numbers are finite or null."""
+        import numpy as np
+        import pyarrow as pa
+
+        cells = rows[self.name].combine_chunks()
+        if cells.type != pa.list_(pa.float32(), self.steps * len(self.history)):
+            return np.zeros(len(cells), np.bool_)
+        there_N = cells.is_valid().to_numpy(zero_copy_only=False)
+        flat = np.from_dlpack(cells.fill_null([None] * cells.type.list_size).flatten().fill_null(0.0))
+        taken_N: npt.NDArray[np.bool_] = there_N & np.isfinite(flat).reshape(len(cells), -1).all(axis=1)
+        return taken_N
+
+    def encode_one(self, row: Mapping[str, Any]) -> Floats:
+        """The past as a request writes it, or the T × F numbers as `add_steps` wrote them, null where unknown."""
+        import numpy as np
+
+        cell = row.get(self.name)
+        if not isinstance(cell, list):
+            raise ValueError(f"a list of rows, or of {self.steps * len(self.history)} numbers")
+        if cell and not isinstance(cell[0], dict):
+            return self._flat(cell)
+        own = {name: row.get(name) for name in (self.event_time, *self.history)}
+        times = [self._time(entry) for entry in (*cell, own)]
+        values = [[_number(entry.get(name)) for name in self.history] for entry in (*cell, own)]
+        here, there = _one_entity(times[-1:]), _one_entity(times)
+        steps: Floats = self._look_up(here, there, np.array(values, dtype=np.float64).astype(np.float32))[0]
+        return steps
+
+    def is_request_too_short(self, row: Mapping[str, Any]) -> bool:
+        """Whether a request's past reaches back less than to the oldest step; without numpy. ValueError as above."""
+        cell = row.get(self.name)
+        if not isinstance(cell, list):
+            raise ValueError("a list of rows")
+        oldest = self._time(row) - round((self.steps - 1) * self.every_hours * 3_600_000_000)
+        return all(self._time(entry) > oldest for entry in cell)
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}.{column}" for column in self.history)
+
+    def summarise(self, rows: pa.Table) -> pa.Table:
+        """The mean of each column over the steps that are known; null where none is."""
+        import numpy as np
+        import pyarrow as pa
+
+        tensor = self.encode(rows).astype(np.float64)
+        known = ~np.isnan(tensor)
+        count = known.sum(axis=1)
+        sums = np.where(known, tensor, 0.0).sum(axis=1)
+        means = np.divide(sums, count, out=np.full_like(sums, np.nan), where=count > 0)
+        columns = [pa.array(means[:, place], pa.float64(), from_pandas=True) for place in range(len(self.history))]
+        return pa.table(dict(zip(self.watched, columns, strict=True)))
+
+    def _look_up(self, here: EntityTimes, there: EntityTimes, values_MF: Floats) -> Floats:
+        """The steps (N, T, F), the oldest first. The one place that says which row a step is."""
+        import numpy as np
+
+        from millrace.features.as_of import HOUR_US, NONE, as_of
+
+        every_us = round(self.every_hours * HOUR_US)
+        distances_T: Integers = np.arange(self.steps - 1, -1, -1, dtype=np.int64) * every_us
+        index_NT = as_of(here, there, distances_T=distances_T, tolerance_us=every_us)
+        nothing = np.full((1, values_MF.shape[1]), np.nan, dtype=np.float32)
+        found: Floats = np.concatenate([values_MF, nothing])[np.where(index_NT == NONE, len(values_MF), index_NT)]
+        return found
+
+    def _flat(self, cell: Sequence[Any]) -> Floats:
+        import numpy as np
+
+        size = self.steps * len(self.history)
+        if len(cell) != size:
+            raise ValueError(f"{size} numbers")
+        return np.array([_number(value) for value in cell], dtype=np.float64).astype(np.float32).reshape(self.steps, -1)
+
+    def _time(self, entry: Any) -> int:
+        """Microseconds since 1970; a time without a zone is UTC, as everywhere."""
+        text = entry.get(self.event_time) if isinstance(entry, Mapping) else None
+        try:
+            at = datetime.fromisoformat(str(text))
+        except ValueError:
+            raise ValueError(f"a past whose rows each hold an ISO time {self.event_time}") from None
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+        since = at - datetime(1970, 1, 1, tzinfo=UTC)
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def _number(cell: Any) -> float:
+    """NaN for None; ValueError for anything else that is no finite number of float32."""
+    if cell is None:
+        return math.nan
+    if type(cell) not in (int, float) or not -FLOAT32_MAX <= cell <= FLOAT32_MAX:
+        raise ValueError("finite numbers of float32, or null, in the past")
+    return float(cell)
+
+
+def _numbers(column: Any) -> Floats:
+    """By float64, as a number of JSON goes."""
+    import numpy as np
+    import pyarrow as pa
+
+    cells = column.cast(pa.float64(), safe=False).combine_chunks().fill_null(math.nan)
+    with np.errstate(over="ignore"):
+        return np.from_dlpack(cells).view(np.float64).astype(np.float32)
+
+
+def _one_entity(times: Sequence[int]) -> EntityTimes:
+    import numpy as np
+
+    from millrace.features.as_of import EntityTimes
+
+    return EntityTimes(entity_N=np.zeros(len(times), dtype=np.int64), time_N=np.array(times, dtype=np.int64))

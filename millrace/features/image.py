@@ -1,0 +1,184 @@
+"""An image as bytes of one pixel each: decoded, never scaled nor cropped."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.errors import WorkloadError
+from millrace.features.signature import JOINED, TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.rules.image import Encoding
+    from millrace.contract.schema import Table
+    from millrace.workload.declaration import Feature
+
+    Pixels = npt.NDArray[np.uint8]
+
+SUMMARIES = ("brightness", "contrast")
+"""Mean and standard deviation of an image's samples, 0 to 255. Its height and width are fixed by the contract."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """A tensor of its own (N, C, H, W), uint8, named by the feature."""
+
+    kind: ClassVar[str] = "image"
+    name: str
+    encoding: Encoding
+    shape: tuple[int, int, int]
+    """Channels, height, width."""
+
+    @classmethod
+    def declare(cls, feature: Feature, table: Table) -> Self | None:
+        """For a binary column whose contract says encoding and shape of its images."""
+        # By its reason, not by its class: the serving container has no contract.
+        rules = () if feature.history else table.column(feature.name).rules
+        rule: Any = next((rule for rule in rules if rule.reason == cls.kind), None)
+        if rule is None:
+            return None
+        if not table.column(feature.name).required:
+            where, field = "contract.yaml", feature.name
+            raise WorkloadError(where=where, field=field, expected="a required column for an image", came="optional")
+        if feature.name in JOINED:
+            where, field = "workload.yaml", "prediction.features"
+            expected = f"another name than {' or '.join(JOINED)} for an image"
+            raise WorkloadError(where=where, field=field, expected=expected, came=feature.name)
+        return cls(name=feature.name, encoding=rule.encoding, shape=rule.shape)
+
+    def fit(self, rows: pa.Table) -> Self:
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(name=self.name, dtype="uint8", shape=self.shape)
+
+    def encode(self, rows: pa.Table) -> Pixels:
+        """Raises ValueError for a cell whose header is good and whose data is not."""
+        import numpy as np
+
+        cells = rows[self.name].combine_chunks()
+        if self.encoding == "raw":
+            return self._raw(cells)
+        pixels = np.empty((len(cells), *self.shape), dtype=np.uint8)
+        for row, cell in enumerate(cells):
+            pixels[row] = self._decode(cell.as_buffer())
+        return pixels
+
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        cells = rows[self.name].combine_chunks()
+        if not pa.types.is_binary(cells.type):
+            return np.zeros(len(cells), np.bool_)
+        if self.encoding == "raw":
+            fits = pc.fill_null(pc.equal(pc.binary_length(cells), self._samples), False)
+            return np.asarray(fits.to_numpy(zero_copy_only=False), np.bool_)
+        return np.array([cell.is_valid and self._is_image(cell.as_buffer()) for cell in cells], np.bool_)
+
+    def encode_one(self, row: Mapping[str, Any]) -> Pixels:
+        """The cell is base64 text, or bytes where a table gave it."""
+        import numpy as np
+
+        cell = row[self.name]
+        if not isinstance(cell, str | bytes):
+            raise ValueError("base64 text")
+        try:
+            content = base64.b64decode(cell, validate=True) if isinstance(cell, str) else cell
+        except ValueError:
+            raise ValueError("base64 text") from None
+        if self.encoding != "raw":
+            return self._decode(content)
+        if len(content) != self._samples:
+            raise ValueError(f"{self._samples} bytes")
+        return np.frombuffer(content, dtype=np.uint8).reshape(self.shape)
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}.{summary}" for summary in SUMMARIES)
+
+    def summarise(self, rows: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        moments = [_moments(self.encode(part)) for part in _slices(rows, self._samples)]
+        columns = zip(*moments, strict=True) if moments else ((), ())
+        names = [pa.chunked_array([pa.array(part) for part in parts], pa.float64()) for parts in columns]
+        return pa.table(dict(zip(self.watched, names, strict=True)))
+
+    def _is_image(self, content: Any) -> bool:
+        try:
+            self._decode(content)
+        except ValueError:
+            return False
+        return True
+
+    @property
+    def _samples(self) -> int:
+        channels, height, width = self.shape
+        return channels * height * width
+
+    def _raw(self, cells: Any) -> Pixels:
+        """All cells are of one length and lie one after the other: no copy."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not len(cells):
+            return np.empty((0, *self.shape), dtype=np.uint8)
+        extremes = pc.min_max(pc.binary_length(cells)).as_py()
+        if cells.null_count or {extremes["min"], extremes["max"]} != {self._samples}:
+            raise ValueError(f"{self.name}: expected {self._samples} bytes in each cell, got {extremes}")
+        fixed = cells.cast(pa.binary(self._samples))
+        content = np.frombuffer(fixed.buffers()[1], dtype=np.uint8)
+        first = fixed.offset * self._samples
+        return content[first : first + len(fixed) * self._samples].reshape(-1, *self.shape)
+
+    def _decode(self, content: Any) -> Pixels:
+        """Pillow names many errors for data that is cut off or altered; here they are all one."""
+        from io import BytesIO
+
+        import numpy as np
+        from PIL import Image as Picture
+
+        expected = f"{self.encoding.upper()} data of {self.shape[1]} x {self.shape[2]} pixels"
+        try:
+            with Picture.open(BytesIO(content), formats=[self.encoding.upper()]) as picture:
+                if (picture.height, picture.width) != self.shape[1:]:
+                    raise ValueError(expected)
+                pixels = np.asarray(picture.convert("L" if self.shape[0] == 1 else "RGB"), dtype=np.uint8)
+        except (OSError, SyntaxError, ValueError, EOFError, Picture.DecompressionBombError):
+            raise ValueError(expected) from None
+        return pixels.reshape(self.shape) if self.shape[0] == 1 else pixels.transpose(2, 0, 1)
+
+
+def _moments(pixels: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean and standard deviation of each image, by whole sums: the same bits however many share the call."""
+    import numpy as np
+
+    flat = pixels.reshape(len(pixels), -1).astype(np.int64)
+    count = max(flat.shape[1], 1)
+    mean = flat.sum(axis=1) / count
+    square = (flat * flat).sum(axis=1) / count
+    return mean, np.sqrt(np.maximum(square - mean * mean, 0.0))
+
+
+def _slices(rows: pa.Table, samples: int) -> Iterable[pa.Table]:
+    """At most 64 MiB of samples at a time, or one image."""
+    step = max(1, 2**26 // (8 * samples))
+    return (rows.slice(at, step) for at in range(0, rows.num_rows, step))

@@ -1,0 +1,46 @@
+"""A drop that is one image: one row, whose key is the object's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from millrace.contract.arrow import parsed_schema
+from millrace.contract.reasons import Reason
+from millrace.contract.rules.image import JPEG, MOST_BYTES, PNG, ImageFormat
+from millrace.contract.schema import Table
+from millrace.errors import DropError
+from millrace.files.origin import Origin, image_columns
+from millrace.files.parsed import Parsed
+
+ENCODINGS = {PNG: "png", JPEG: "jpeg"}
+
+
+def is_image(head: bytes) -> bool:
+    """Whether the bytes begin as a PNG or a JPEG does."""
+    return any(head.startswith(magic) for magic in ENCODINGS)
+
+
+def read(path: Path, table: Table, origin: Origin | None) -> Iterator[Parsed]:
+    """The one row; its other columns are empty, and required ones are a reason of quarantine.
+
+    Raises DropError `foreign` where the contract has no column for it, `too_large` for more than a cell may hold."""
+    import pyarrow as pa
+
+    content = path.read_bytes()
+    encoding = next(name for magic, name in ENCODINGS.items() if content.startswith(magic))
+    images = [column for column in image_columns(table) if _encoding(column.find(ImageFormat)) == encoding]
+    keys = [name for key in table.keys[:1] for name in key if table.column(name).kind == "string"]
+    if origin is None or len(images) != 1 or len(keys) != 1:
+        expected = (
+            f"a table, since the contract has not one column of {encoding.upper()} images and one text as its key"
+        )
+        raise DropError(Reason.FOREIGN, expected=expected, got="an image")
+    if len(content) > MOST_BYTES:
+        raise DropError(Reason.TOO_LARGE, expected=f"{MOST_BYTES} bytes at most", got=f"{len(content)}")
+    row = {keys[0]: origin.stem, images[0].name: content, "_line": 1}
+    yield Parsed(rows=pa.Table.from_pylist([row], schema=parsed_schema(table)), unparsable=())
+
+
+def _encoding(rule: ImageFormat | None) -> str:
+    return "" if rule is None else rule.encoding

@@ -1,0 +1,33 @@
+"""A manifest: JSON lines whose image cells name objects, each at one version.
+
+Example: `{"id": "a17", "image": {"object": "2024/a17.png", "version_id": "3sL4…"}}`, the object lying below
+`<workload>/objects/`. Without the version a retried drop could see another image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from millrace.contract.cells import to_base64
+from millrace.contract.schema import Table
+from millrace.contract.violation import RuleViolation
+from millrace.errors import DropError
+from millrace.files.origin import Origin, image_columns
+
+LINES_PER_PART = 32
+"""Of a file whose table has images: 4 MiB each, they bound the memory."""
+
+
+def fetch_objects(row: dict[str, Any], table: Table, origin: Origin | None) -> RuleViolation | None:
+    """What is wrong with the row's references; else None, and the cells hold the objects' bytes as base64."""
+    for column in image_columns(table):
+        cell = row.get(column.name)
+        if not isinstance(cell, dict):
+            continue
+        named = {name: value for name, value in cell.items() if isinstance(value, str) and value}
+        if set(cell) != {"object", "version_id"} or len(named) != 2 or origin is None:
+            continue  # refused as a cell of another type
+        try:
+            row[column.name] = to_base64(origin.fetch(named["object"], named["version_id"]))
+        except DropError as error:
+            return RuleViolation(reason=error.reason, column=column.name, expected=error.expected, got=error.got)
+    return None

@@ -1,0 +1,50 @@
+"""Where a drop comes from: what its rows may need that is not in its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from millrace.contract.rules.image import ImageFormat
+from millrace.contract.schema import Column, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """One version of one object in the landing bucket."""
+
+    name: str
+    """Its key below the folder of its feed: `scans/a17.png`."""
+    at: datetime
+    """UTC; when the object was put there, which a generated column holds for rows without a time of their own."""
+    fetch: Callable[[str, str], bytes]
+    """The bytes of an object below the workload's `objects/`, by key and version; raises DropError."""
+
+    @property
+    def stem(self) -> str:
+        """The name without folders and suffix: `a17`."""
+        return self.name.rpartition("/")[2].rpartition(".")[0] or self.name.rpartition("/")[2]
+
+
+def image_columns(table: Table) -> tuple[Column, ...]:
+    """The columns that the contract says images are in."""
+    return tuple(column for column in table.columns if column.find(ImageFormat))
+
+
+def fill_generated(rows: pa.Table, table: Table, origin: Origin) -> pa.Table:
+    """The rows with the object's time where a generated column holds none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column in table.columns:
+        if column.is_generated:
+            place = rows.column_names.index(column.name)
+            kind = rows.schema.field(place).type
+            at = pa.scalar(origin.at if kind.tz else origin.at.replace(tzinfo=None), kind)
+            rows = rows.set_column(place, rows.schema.field(place), pc.fill_null(rows.column(place), at))
+    return rows

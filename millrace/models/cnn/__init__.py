@@ -1,0 +1,1 @@
+"""Convolutional networks for one image, with the table's numbers and categories beside it."""

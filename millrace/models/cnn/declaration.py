@@ -1,0 +1,44 @@
+"""The hyperparameters of a convolutional network, and which inputs it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from millrace.features.signature import JOINED
+from millrace.models.parameters import Parameters, refuse
+
+if TYPE_CHECKING:
+    from millrace.features.signature import Signature
+    from millrace.tasks.task import Task
+
+SMALLEST_SIDE = 4
+
+
+class Cnn(Parameters):
+    """Blocks of two 3 × 3 convolutions; each block after the first halves height and width."""
+
+    network: ClassVar[str] = "millrace.models.cnn.network"
+
+    channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (
+        16,
+        32,
+        64,
+    )
+    hidden: Annotated[int, Field(ge=1, le=8192)] = 64
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    shift: Annotated[int, Field(ge=0, le=64)] = 2
+    """Training images are moved by up to so many pixels, the edges repeated."""
+    batch_size: Annotated[int, Field(ge=8, le=65536)] = 64
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
+
+    def accepts(self, signature: Signature, task: Task) -> None:
+        """One image, and numbers and categories, for every task."""
+        own = tuple(spec for spec in signature if spec.name not in JOINED)
+        if [spec.dtype for spec in own] != ["uint8"]:
+            refuse("cnn", "one image, and numbers and categories beside it", signature)
+        sides = [size for size in own[0].shape[1:] if size is not None]
+        if min(sides) < SMALLEST_SIDE * 2 ** (len(self.channels) - 1):
+            blocks = f"{len(self.channels)} blocks"
+            refuse("cnn", f"sides of {SMALLEST_SIDE * 2 ** (len(self.channels) - 1)} pixels or more for {blocks}", own)

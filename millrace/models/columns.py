@@ -1,0 +1,94 @@
+"""The table's columns in a network: numbers and categories, standardised; for every family.
+
+N rows, F columns. Numbers are columns as they are. One that may be missing has a second column that says so. A category
+of few values has a column of 0 and 1 for each; one of many values has an embedding. A missing or unknown category is
+all zeros. Standardisation is in buffers, so it travels with the weights and the graph takes raw cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from millrace.features.signature import Signature
+
+MOST_COLUMNS = 64
+"""A category of more values than this has an embedding."""
+WIDEST_EMBEDDING = 32
+
+
+class Columns(nn.Module):
+    """The tensors `numbers` (N, A) and `categories` (N, B), either or both of them or none, in; (N, `width`) out."""
+
+    mean_F: Tensor
+    scale_F: Tensor
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__()
+        specs = {spec.name: spec for spec in signature}
+        optional = specs["numbers"].optional if "numbers" in specs else ()
+        values = [count or 1 for count in specs["categories"].cardinalities] if "categories" in specs else []
+        self.may_miss = [place for place, may_miss in enumerate(optional) if may_miss]
+        self.few = [(place, count) for place, count in enumerate(values) if count - 1 <= MOST_COLUMNS]
+        self.many = [(place, count) for place, count in enumerate(values) if count - 1 > MOST_COLUMNS]
+        columns = len(optional) + len(self.may_miss) + sum(count - 1 for _, count in self.few)
+        sizes = [min(WIDEST_EMBEDDING, round(count**0.5)) for _, count in self.many]
+        self.width = columns + sum(sizes)
+        self.is_empty = not specs.keys() & {"numbers", "categories"}
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(count, size, padding_idx=0) for (_, count), size in zip(self.many, sizes, strict=True)
+        )
+        self.register_buffer("mean_F", torch.zeros(columns), persistent=columns > 0)
+        self.register_buffer("scale_F", torch.ones(columns), persistent=columns > 0)
+        for place, count in self.few:
+            self.register_buffer(f"values_{place}", torch.arange(1, count), persistent=False)
+
+    def fit(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take mean and scale from the training rows; a column that never varies there is switched off.
+
+        Nothing was learnt about such a column: were it scaled by 1, its first new value would meet random weights
+        (measured on elec2, May 1997: accuracy 0.64 against 0.84). Sums in float64: in float32 a constant column gets
+        a deviation of rounding errors. What is missing counts as the mean. A category that never occurs counts as
+        missing."""
+        if self.is_empty:
+            return
+        with torch.no_grad():
+            exact = self._columns(tensors).double()
+            if self.may_miss:
+                exact = torch.where(exact.isnan(), exact.nanmean(0).nan_to_num(), exact)
+            constant_F = exact.amin(0) == exact.amax(0)
+            deviation_F = torch.where(constant_F, torch.inf, exact.std(0, correction=0))
+            self.mean_F.copy_(exact.mean(0))
+            self.scale_F.copy_(1 / deviation_F)
+            for (place, count), embedding in zip(self.many, self.embeddings, strict=True):
+                occurs = torch.bincount(tensors["categories"][:, place], minlength=count) > 0
+                embedding.weight.mul_(occurs[:, None])  # type: ignore[operator]
+
+    def forward(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        x_NF = (self._columns(tensors) - self.mean_F) * self.scale_F
+        if self.may_miss:
+            x_NF = torch.where(x_NF.isnan(), 0.0, x_NF)
+        if self.many:
+            found = zip(self.many, self.embeddings, strict=True)
+            looked_up = [embedding(tensors["categories"][:, place]) for (place, _), embedding in found]
+            x_NF = torch.cat([x_NF, *looked_up], dim=1)
+        return x_NF
+
+    def beside(self, state_NH: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The state with the columns at its end; the state alone where there is no column."""
+        return state_NH if self.is_empty else torch.cat([state_NH, self(tensors)], dim=1)
+
+    def _columns(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """The columns (N, F) that are standardised."""
+        parts = []
+        if "numbers" in tensors:
+            parts.append(tensors["numbers"])
+            parts += [tensors["numbers"][:, place : place + 1].isnan().float() for place in self.may_miss]
+        for place, _ in self.few:
+            values = getattr(self, f"values_{place}")
+            parts.append((tensors["categories"][:, place : place + 1] == values).float())
+        if not parts:
+            return tensors["categories"][:, :0].float()
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -1,0 +1,1 @@
+"""Gated recurrent networks for one history, with the table's numbers and categories beside it."""

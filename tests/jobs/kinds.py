@@ -1,0 +1,111 @@
+"""Two small workloads of other inputs than columns: scans, whose brighter half is the label, and a load ahead."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tests.jobs.synthetic import workload
+
+SCANS, HOURS, SIDE, AHEAD = 600, 24 * 75, 16, 6
+START = datetime(2024, 1, 1)  # noqa: DTZ001 the contracts' times have no zone
+KEY = {"primaryKey": True, "primaryKeyPosition": 1, "required": True}
+TIME = {"name": "at", "logicalType": "timestamp", "physicalType": "TIMESTAMP", "required": True}
+LABEL = [{"property": "role", "value": "label"}]
+
+
+def scans() -> pa.Table:
+    """Grey noise of 16 × 16; one half of the image is brighter, and which one is the label."""
+    rng = np.random.default_rng(0)
+    label_N = rng.integers(0, 2, SCANS)
+    pixels = rng.integers(60, 160, (SCANS, SIDE, SIDE))
+    pixels[label_N == 1, : SIDE // 2] += 30
+    pixels[label_N == 0, SIDE // 2 :] += 30
+    parts = np.array(["train", "train", "train", "val", "test"], object)[np.arange(SCANS) % 5]
+    return pa.table({
+        "id": [f"{number:04}" for number in range(SCANS)],
+        "at": pa.array([START] * SCANS, pa.timestamp("us")),
+        "part": parts.tolist(),
+        "scan": [image.astype(np.uint8).tobytes() for image in pixels],
+        "is_upper": label_N,
+    })  # fmt: skip
+
+
+def scans_contract() -> dict[str, Any]:
+    image = {"property": "image", "value": {"encoding": "raw", "shape": [SIDE, SIDE]}}
+    valid = {"type": "library", "metric": "invalidValues", "arguments": {"validValues": [0, 1]}, "mustBe": 0}
+    identity = {"name": "id", "logicalType": "string", "physicalType": "STRING", **KEY}
+    at = TIME | {"customProperties": [{"property": "generated", "value": "event_time"}]}
+    label = {
+        "name": "is_upper",
+        "logicalType": "integer",
+        "required": True,
+        "customProperties": LABEL,
+        "quality": [valid],
+    }
+    scan = {"name": "scan", "logicalType": "string", "physicalType": "BINARY", "required": True}
+    part = {"name": "part", "logicalType": "string", "physicalType": "STRING"}
+    return _contract("scans", [identity, at, part, scan | {"customProperties": [image]}, label], [identity, at, label])
+
+
+def scans_workload() -> dict[str, Any]:
+    parameters = {"channels": [8, 16], "epochs": 8, "batch_size": 32, "shift": 0, "learning_rate": 0.005}
+    training = {"family": "cnn", "parameters": parameters, "validation_days": 0, "test_days": 0}
+    training |= {"split": {"by": "column", "column": "part", "validation": "val"}, "walk_forward_steps": 0}
+    prediction = {"label": "is_upper", "key": ["id"], "features": ["scan"]}
+    gates = {"baseline": {"kind": "base_rate", "margin": 0.2}}
+    return _workload("scans", "binary", prediction, training, gates)
+
+
+def load() -> pa.Table:
+    """A daily wave whose height changes slowly: the load 6 hours ahead follows from the last day, not from one hour."""
+    rng = np.random.default_rng(0)
+    hour_N = np.arange(HOURS)
+    load_N = (10 + 3 * np.sin(hour_N / 97)) * np.sin(hour_N * 2 * np.pi / 24) + rng.normal(0, 0.3, HOURS)
+    missing_N = rng.random(HOURS) < 0.05
+    return pa.table({
+        "at": pa.array([START + timedelta(hours=int(hour)) for hour in hour_N], pa.timestamp("us")),
+        "load": pa.array([None if gone else x for gone, x in zip(missing_N, load_N.tolist(), strict=True)]),
+        "wind": rng.normal(5, 2, HOURS),
+    })  # fmt: skip
+
+
+def load_contract() -> dict[str, Any]:
+    known = [*LABEL, {"property": "input", "value": True}]
+    label = {"name": "load", "logicalType": "number", "physicalType": "DOUBLE", "customProperties": known}
+    wind = {"name": "wind", "logicalType": "number", "physicalType": "DOUBLE", "required": True}
+    return _contract("load", [TIME | KEY, label, wind], [TIME | KEY, label])
+
+
+def load_workload() -> dict[str, Any]:
+    parameters = {"units": 16, "hidden": 32, "epochs": 25, "batch_size": 64, "learning_rate": 0.01}
+    past = {"name": "past", "history": ["load", "wind"], "hours": 24}
+    prediction = {"label": {"column": "load", "horizon_hours": AHEAD}, "key": ["at"], "features": ["wind", past]}
+    gates = {"baseline": {"kind": "seasonal_naive", "lag_hours": AHEAD, "margin": 0.3}}
+    training = {"family": "gru", "parameters": parameters, "validation_days": 10, "test_days": 15}
+    return _workload("load", "regression", prediction, training | {"walk_forward_steps": 1}, gates)
+
+
+def _contract(name: str, rows: list[dict[str, Any]], labels: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v3.1.0",
+        "kind": "DataContract",
+        "id": name,
+        "name": name,
+        "version": "1.0.0",
+        "status": "active",
+        "schema": [
+            {"name": table, "physicalType": "table", "logicalType": "object", "properties": properties}
+            for table, properties in (("rows", rows), ("labels", labels))
+        ],
+    }
+
+
+def _workload(
+    name: str, task: str, prediction: dict[str, Any], training: dict[str, Any], gates: dict[str, Any]
+) -> dict[str, Any]:
+    document = workload(task, prediction=prediction, training=training)
+    return document | {"name": name, "gates": document["gates"] | gates | {"latency": {"max_p99_ms": 2000}}}

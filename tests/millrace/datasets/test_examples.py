@@ -1,0 +1,187 @@
+"""Rows with their labels, their past and their part: nothing of a later time reaches a row or an earlier part."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from millrace.contract.load import load_contract
+from millrace.contract.odcs import check_contract
+from millrace.datasets.examples import LABEL, Examples, examples, label_of
+from millrace.datasets.split import parts_by_hash
+from millrace.errors import SnapshotError, WorkloadError
+from millrace.features import catalogue
+from millrace.workload.declaration import Workload
+from millrace.workload.fit import check_fit
+
+ELECTRICITY = Path(__file__).parents[3] / "workloads" / "electricity"
+HOURS = 24 * 30
+START = datetime(2024, 1, 1)  # noqa: DTZ001 the contract's time has no zone
+
+
+def declared(**changes: Any) -> Workload:
+    """A forecast of `load` 24 hours ahead from its last 6 hours, changed at the given dotted places."""
+    document = yaml.safe_load((ELECTRICITY / "workload.yaml").read_text())
+    document["prediction"] = {
+        "task": "regression",
+        "label": {"column": "load", "horizon_hours": 24},
+        "key": ["city", "at"],
+        "event_time": "at",
+        "features": ["heat", {"name": "past", "history": ["load", "heat"], "hours": 6}],
+    }
+    document["training"] |= {"validation_days": 5, "test_days": 5}
+    for place, value in changes.items():
+        part, name = place.split("__")
+        document[part][name] = value
+    return Workload.model_validate(document)
+
+
+def series(cities: str = "ab") -> pa.Table:
+    """`load` counts the hours since START, and one hour of city b is missing."""
+    rows = [
+        {"city": city, "at": START + timedelta(hours=hour), "load": float(hour), "heat": float(hour % 24)}
+        for hour in range(HOURS)
+        for city in cities
+        if (city, hour) != ("b", 200)
+    ]
+    kinds = [("city", pa.string()), ("at", pa.timestamp("us")), ("load", pa.float64()), ("heat", pa.float64())]
+    return pa.Table.from_pylist(rows, schema=pa.schema(kinds))
+
+
+def features(workload: Workload) -> catalogue.Features:
+    from millrace.contract.schema import Column, Table
+
+    columns = (
+        Column(name="city", kind="string", required=True),
+        Column(name="at", kind="timestamp", required=True),
+        Column(name="load", kind="float64", label=True, is_input=True),
+        Column(name="heat", kind="float64"),
+        Column(name="part", kind="string"),
+    )
+    return catalogue.declare(workload.prediction.features, Table(name="rows", columns=columns))
+
+
+def made(table: pa.Table, workload: Workload) -> Examples:
+    return examples(table, workload=workload, features=features(workload))
+
+
+def test_the_label_is_the_value_of_the_same_entity_some_hours_later() -> None:
+    table = series()
+    labels = label_of(table, declared().prediction).to_pylist()
+    by_key = {(row["city"], row["at"]): row["load"] for row in table.to_pylist()}
+    wanted = [by_key.get((row["city"], row["at"] + timedelta(hours=24))) for row in table.to_pylist()]
+    assert labels == wanted
+    assert None in labels
+
+
+def test_a_label_without_a_horizon_is_the_rows_own() -> None:
+    workload = declared(prediction__label="load")
+    assert label_of(series(), workload.prediction).to_pylist() == series()["load"].to_pylist()
+
+
+def test_rows_without_a_label_or_without_a_whole_past_are_no_examples() -> None:
+    table = made(series(), declared()).table
+    assert table[LABEL].null_count == 0
+    assert min(table["at"].to_pylist()) == START + timedelta(hours=5)
+    assert max(table["at"].to_pylist()) == START + timedelta(hours=HOURS - 25)
+    assert (table[LABEL].to_numpy() == table["load"].to_numpy() + 24).all()
+    with pytest.raises(SnapshotError, match="a label and a whole past, got none among 20"):
+        made(series("a").slice(0, 20), declared())
+
+
+def test_no_part_has_a_label_that_lies_in_the_next_one() -> None:
+    found = made(series(), declared())
+    later = np.timedelta64(24, "h")
+    assert found.times_N[found.parts.train].max() + later < found.parts.validation_from
+    assert found.times_N[found.parts.validation].max() + later < found.parts.test_from
+    assert found.times_N[found.parts.validation].min() == found.parts.validation_from
+    plain = made(series(), declared(prediction__label="load"))
+    assert plain.times_N[plain.parts.train].max() + np.timedelta64(1, "h") == plain.parts.validation_from
+
+
+@pytest.mark.parametrize("horizon", [1, 24])
+def test_the_label_is_in_no_input_of_its_row(horizon: int) -> None:
+    """`load` is another number each hour, so a label that is read too early would be among the row's inputs."""
+    workload = declared(prediction__label={"column": "load", "horizon_hours": horizon})
+    found = made(series("a"), workload)
+    tensors = catalogue.encode(features(workload), found.table)
+    labels = found.table[LABEL].to_numpy()
+    for tensor in tensors.values():
+        assert not (tensor.reshape(len(labels), -1)[:, :6] == labels[:, None]).any()
+    shifted = labels - horizon
+    assert (tensors["past"][:, -1, 0] == shifted).all(), "the control: one horizon earlier it is the last step"
+
+
+def test_a_column_names_the_parts_and_rows_of_no_part_are_left_out() -> None:
+    split = {"by": "column", "column": "part", "validation": "val"}
+    workload = declared(
+        training__split=split, training__validation_days=0, training__test_days=0, training__walk_forward_steps=0
+    )
+    names = ["test", "train", "val", "other", "train"]
+    table = series()
+    table = table.append_column("part", pa.array([names[row % 5] for row in range(table.num_rows)]))
+    found = made(table, workload)
+    for part, name in ((found.parts.train, "train"), (found.parts.validation, "val"), (found.parts.test, "test")):
+        assert set(found.part(part)["part"].to_pylist()) == {name}
+        times = found.times_N[part]
+        assert (times[1:] >= times[:-1]).all()
+    assert found.parts.test.stop == found.table.num_rows
+    assert not found.parts.is_in_time
+    with pytest.raises(SnapshotError, match="got no validation rows"):
+        made(table.set_column(4, "part", pa.array(["train"] * table.num_rows)), workload)
+
+
+def test_an_entity_keeps_its_part_whatever_others_come() -> None:
+    keys = [f"patient {number}" for number in range(4000)]
+    parts = parts_by_hash(keys, validation_share=0.1, test_share=0.2)
+    assert abs((parts == 2).mean() - 0.2) < 0.02
+    assert abs((parts == 1).mean() - 0.1) < 0.02
+    np.testing.assert_array_equal(parts_by_hash(keys[::-1], validation_share=0.1, test_share=0.2), parts[::-1])
+    split = {"by": "key_hash", "validation_share": 0.3, "test_share": 0.3}
+    workload = declared(
+        training__split=split, training__validation_days=0, training__test_days=0, training__walk_forward_steps=0
+    )
+    found = made(series("abcdefghijklmnopqrst"), workload)
+    cities = [
+        set(found.part(part)["city"].to_pylist())
+        for part in (found.parts.train, found.parts.validation, found.parts.test)
+    ]
+    assert sum(map(len, cities)) == len(set.union(*cities)) == 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"training__validation_days": 0}, "1 or more for a split by time"),
+        ({"training__split": {"by": "column", "column": "part"}}, "no validation_days"),
+        ({"prediction__label": {"column": "load"}}, "column and horizon_hours"),
+        ({"prediction__label": {"column": "load", "horizon_hours": -1}}, "greater than or equal to 0"),
+    ],
+)
+def test_a_split_or_a_label_that_cannot_work_is_refused(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        declared(**changes)
+
+
+def test_only_a_label_that_is_predicted_ahead_may_be_an_input(tmp_path: Path) -> None:
+    document = yaml.safe_load((ELECTRICITY / "contract.yaml").read_text())
+    folder = tmp_path / "electricity"
+    folder.mkdir()
+    for table in document["schema"]:
+        label = next(column for column in table["properties"] if column["name"] == "class")
+        label["customProperties"].append({"property": "input", "value": True})
+    (folder / "contract.yaml").write_text(yaml.safe_dump(document))
+    assert "class" in load_contract(folder).table("scoring").names
+    plain = Workload.model_validate(yaml.safe_load((ELECTRICITY / "workload.yaml").read_text()))
+    with pytest.raises(WorkloadError, match="class: expected the custom property input"):
+        check_fit(plain, check_contract(folder))
+    ahead = plain.model_copy(update={"prediction": plain.prediction.model_copy(update={"horizon_hours": 24.0})})
+    check_fit(ahead, check_contract(folder))
+    with pytest.raises(WorkloadError, match="class: expected the custom property input"):
+        check_fit(ahead, check_contract(ELECTRICITY))

@@ -1,0 +1,129 @@
+"""Images: one pixel array on every road, and nothing that cannot be decoded."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image as Picture
+
+from millrace.contract.row import check_row
+from millrace.contract.rules.image import Encoding, ImageFormat
+from millrace.contract.schema import Column, Table
+from millrace.errors import WorkloadError
+from millrace.features import catalogue
+from millrace.features.image import Image
+from millrace.workload.declaration import Feature
+
+
+def noise(channels: int, height: int = 5, width: int = 7, *, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (channels, height, width), dtype=np.uint8)
+
+
+def packed(pixels: np.ndarray, encoding: Encoding) -> bytes:
+    if encoding == "raw":
+        return pixels.tobytes()
+    file = BytesIO()
+    Picture.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(file, encoding)
+    return file.getvalue()
+
+
+def encoder(encoding: Encoding, channels: int) -> Image:
+    column = Column(
+        name="scan", kind="binary", required=True, rules=(ImageFormat(encoding=encoding, shape=(channels, 5, 7)),)
+    )
+    [found] = catalogue.declare([Feature(name="scan")], Table(name="rows", columns=(column,)))
+    assert isinstance(found, Image)
+    return found
+
+
+ALL = [(encoding, channels) for encoding in ("raw", "png", "jpeg") for channels in (1, 3)]
+
+
+@pytest.mark.parametrize(("encoding", "channels"), ALL)
+def test_a_request_and_a_table_give_the_same_bits(encoding: Encoding, channels: int) -> None:
+    cells = [packed(noise(channels, seed=seed), encoding) for seed in range(4)]
+    rows, image = pa.table({"scan": pa.array(cells, pa.binary())}), encoder(encoding, channels)
+    for part in (rows, rows.slice(1, 2), rows.slice(0, 0)):
+        whole = image.encode(part)
+        assert (whole.dtype, whole.shape) == (np.uint8, (part.num_rows, channels, 5, 7))
+        for pixels, cell in zip(whole, part["scan"].to_pylist(), strict=True):
+            np.testing.assert_array_equal(pixels, image.encode_one({"scan": base64.b64encode(cell).decode()}))
+            np.testing.assert_array_equal(pixels, image.encode_one({"scan": cell}))
+
+
+@pytest.mark.parametrize(("encoding", "channels"), [("raw", 1), ("raw", 3), ("png", 1), ("png", 3)])
+def test_what_is_packed_without_loss_is_unpacked_without_loss(encoding: Encoding, channels: int) -> None:
+    pixels = noise(channels)
+    rows = pa.table({"scan": [packed(pixels, encoding)]})
+    np.testing.assert_array_equal(encoder(encoding, channels).encode(rows)[0], pixels)
+
+
+@pytest.mark.parametrize(("encoding", "channels"), ALL)
+def test_the_contract_takes_what_fits_and_refuses_the_rest(encoding: Encoding, channels: int) -> None:
+    table = Table(
+        name="rows",
+        columns=(Column(name="scan", kind="binary", rules=(ImageFormat(encoding=encoding, shape=(channels, 5, 7)),)),),
+    )
+    good = packed(noise(channels), encoding)
+    others = [
+        packed(noise(channels, 7, 5), encoding) if encoding != "raw" else good + b"\0",
+        packed(noise(4 - channels), encoding),
+        packed(noise(channels), {"raw": "png", "png": "jpeg", "jpeg": "png"}[encoding]),
+        good[:20],
+        b"",
+        b"\xff\xd8" + b"\xff\xe0\x00\x00" * 3,
+    ]
+    assert not check_row({"scan": base64.b64encode(good).decode()}, table)
+    for other in others:
+        [violation] = check_row({"scan": base64.b64encode(other).decode()}, table)
+        assert violation.reason == "image"
+
+
+@pytest.mark.parametrize("encoding", ["png", "jpeg"])
+def test_data_that_is_altered_behind_its_header_is_refused_by_the_container(encoding: Encoding) -> None:
+    cell, image = packed(noise(3), encoding), encoder(encoding, 3)
+    cut = cell[: len(cell) // 2] if encoding == "png" else cell[:-120]
+    with pytest.raises(ValueError, match=f"{encoding.upper()} data of 5 x 7 pixels"):
+        image.encode_one({"scan": cut})
+    with pytest.raises(ValueError, match=f"{encoding.upper()} data"):
+        image.encode(pa.table({"scan": [cell, cut]}))
+
+
+@pytest.mark.parametrize("cell", [None, 5, "not base64!", base64.b64encode(b"abc").decode()])
+def test_a_cell_that_is_no_image_is_refused(cell: object) -> None:
+    with pytest.raises(ValueError, match=r"base64 text|35 bytes"):
+        encoder("raw", 1).encode_one({"scan": cell})
+
+
+def test_brightness_and_contrast_are_watched_instead_of_the_bytes() -> None:
+    pixels = np.stack([np.full((1, 5, 7), 9, np.uint8), noise(1)])
+    image = encoder("raw", 1)
+    found = image.summarise(pa.table({"scan": [one.tobytes() for one in pixels]}))
+    assert image.watched == tuple(found.column_names) == ("scan.brightness", "scan.contrast")
+    np.testing.assert_allclose(found["scan.brightness"], pixels.mean(axis=(1, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(found["scan.contrast"], pixels.std(axis=(1, 2, 3)), atol=1e-9)
+    assert image.summarise(pa.table({"scan": pa.array([], pa.binary())})).num_rows == 0
+
+
+def test_an_artefact_keeps_the_encoder() -> None:
+    features = (encoder("png", 3),)
+    assert catalogue.from_documents(catalogue.to_documents(features)) == features
+    assert catalogue.signature(features)[0].shape == (3, 5, 7)
+
+
+@pytest.mark.parametrize(("name", "required"), [("scan", False), ("numbers", True)])
+def test_an_image_that_may_be_missing_or_takes_another_tensors_name_stops_at_synth(name: str, required: bool) -> None:
+    rules = (ImageFormat(encoding="raw", shape=(1, 1, 1)),)
+    column = Column(name=name, kind="binary", required=required, rules=rules)
+    with pytest.raises(WorkloadError, match=r"required column|another name than numbers"):
+        catalogue.declare([Feature(name=name)], Table(name="rows", columns=(column,)))
+
+
+def test_bytes_that_are_no_image_have_no_encoder() -> None:
+    table = Table(name="rows", columns=(Column(name="scan", kind="binary", required=True),))
+    with pytest.raises(WorkloadError, match="scan: expected a feature for one of the encoders"):
+        catalogue.declare([Feature(name="scan")], table)

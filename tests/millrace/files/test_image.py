@@ -1,0 +1,145 @@
+"""Files that are no tables: a lone image, a manifest that names objects, and rows without a time of their own."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image as Picture
+
+from millrace.contract.load import load_contract
+from millrace.contract.reasons import Reason
+from millrace.contract.rules.image import MOST_BYTES, ImageFormat
+from millrace.contract.schema import Column, Table
+from millrace.contract.validate import validate
+from millrace.errors import DropError, WorkloadError
+from millrace.files.origin import Origin
+from millrace.files.parsed import Limits, Parsed
+from millrace.files.sniff import read_drop
+
+AT = datetime(2024, 5, 6, 7, tzinfo=UTC)
+TABLE = Table(
+    name="rows",
+    columns=(
+        Column(name="id", kind="string", required=True),
+        Column(name="at", kind="timestamp_utc", required=True, is_generated=True),
+        Column(name="scan", kind="binary", required=True, rules=(ImageFormat(encoding="png", shape=(1, 4, 4)),)),
+        Column(name="age", kind="int64"),
+    ),
+    keys=(("id",),),
+)
+
+
+def png(side: int = 4) -> bytes:
+    file = BytesIO()
+    Picture.new("L", (side, side), 7).save(file, "png")
+    return file.getvalue()
+
+
+def no_object(key: str, version_id: str) -> bytes:
+    raise DropError(Reason.MISSING, expected=f"{key} at {version_id}", got="nothing: it is gone")
+
+
+def origin(name: str = "scans/a17.png", objects: dict[tuple[str, str], bytes] | None = None) -> Origin:
+    def fetch(key: str, version_id: str) -> bytes:
+        found = (objects or {}).get((key, version_id))
+        return no_object(key, version_id) if found is None else found
+
+    return Origin(name=name, at=AT, fetch=fetch)
+
+
+def read(
+    content: bytes, folder: Path, table: Table = TABLE, *, of: Origin | None = None, **limits: Any
+) -> list[Parsed]:
+    path = folder / "drop"
+    path.write_bytes(content)
+    return list(read_drop(path, table, Limits(**limits), of or origin()))
+
+
+def test_a_lone_image_is_one_row_named_by_the_object(tmp_path: Path) -> None:
+    [part] = read(png(), tmp_path)
+    row = {"id": "a17", "at": AT, "scan": png(), "age": None, "_line": 1}
+    assert part.rows.to_pylist() == [row]
+    assert not validate(part.rows, TABLE).refused
+    [too_large] = read(png(8), tmp_path)
+    assert [one.reason for one in validate(too_large.rows, TABLE).refused] == ["image"]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        Table(name="rows", columns=(TABLE.column("id"), TABLE.column("age")), keys=(("id",),)),
+        Table(name="rows", columns=TABLE.columns, keys=(("at",),)),
+    ],
+)
+def test_an_image_for_a_table_without_a_place_for_it_is_foreign(table: Table, tmp_path: Path) -> None:
+    with pytest.raises(DropError, match="foreign: expected a table"):
+        read(png(), tmp_path, table)
+    with pytest.raises(DropError, match="foreign: expected a table"):
+        read(b"\xff\xd8\xff" + bytes(9), tmp_path)
+
+
+def test_an_image_that_is_more_than_a_cell_holds_is_too_large(tmp_path: Path) -> None:
+    with pytest.raises(DropError, match="too_large"):
+        read(png() + bytes(MOST_BYTES), tmp_path)
+
+
+def test_a_manifest_names_objects_at_their_versions(tmp_path: Path) -> None:
+    objects = {("2024/a.png", "v1"): png(), ("2024/a.png", "v2"): png(8)}
+    lines = [
+        {"id": "a", "scan": {"object": "2024/a.png", "version_id": "v1"}, "age": 3},
+        {"id": "b", "scan": {"object": "2024/a.png", "version_id": "v2"}},
+        {"id": "c", "scan": {"object": "2024/a.png", "version_id": "v3"}},
+        {"id": "d", "scan": {"object": "2024/a.png"}},
+        {"id": "e", "at": "2020-01-01T00:00:00Z", "scan": None},
+    ] * 20
+    parts = read("\n".join(map(json.dumps, lines)).encode(), tmp_path, of=origin(objects=objects))
+    assert len(parts) > 1, "objects are held a part at a time"
+    rows = pa.concat_tables([part.rows for part in parts])
+    assert rows["_line"].to_pylist() == [line for line in range(1, 101) if line % 5 in (1, 2, 0)]
+    assert rows["scan"].to_pylist()[:3] == [png(), png(8), None]
+    assert rows["at"].to_pylist()[:3] == [AT, AT, datetime(2020, 1, 1, tzinfo=UTC)]
+    refused = [row for part in parts for row in part.unparsable]
+    assert [(row.line, row.reason) for row in refused[:2]] == [(3, "missing"), (4, "type")]
+    assert refused[0].detail == "scan: expected 2024/a.png at v3, got nothing: it is gone"
+
+
+def test_parquet_brings_images_in_parts_that_are_cut_by_bytes(tmp_path: Path) -> None:
+    table = pa.table({"id": [f"{n}" for n in range(500)], "scan": [png() + n.to_bytes(4) for n in range(500)]})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    parts = read(sink.getvalue().to_pybytes(), tmp_path, batch_bytes=8_000)
+    assert len(parts) > 3
+    assert sum(part.rows.num_rows for part in parts) == 500
+    assert parts[0].rows["at"].to_pylist() == [AT] * parts[0].rows.num_rows
+
+
+def test_a_generated_column_is_not_expected_of_a_file_and_any_other_required_one_is(tmp_path: Path) -> None:
+    plain = Table(name="rows", columns=(*TABLE.columns[:2], Column(name="age", kind="int64", required=True)))
+    [part] = read(b"id,age\nx,4\n", tmp_path, plain)
+    assert part.rows["at"].to_pylist() == [AT]
+    with pytest.raises(DropError, match="columns"):
+        read(b"id,at\nx,2024-01-01T00:00:00Z\n", tmp_path, plain)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "is_good"),
+    [("timestamp", "event_time", True), ("timestamp", "now", False), ("string", "event_time", False)],
+)
+def test_only_a_timestamp_is_generated_by_the_event_time(kind: str, value: str, is_good: bool, tmp_path: Path) -> None:
+    column = {"name": "at", "logicalType": kind, "customProperties": [{"property": "generated", "value": value}]}
+    label = {"name": "y", "logicalType": "boolean", "customProperties": [{"property": "role", "value": "label"}]}
+    document = {"schema": [{"name": name, "properties": [column, label]} for name in ("rows", "labels")]}
+    (tmp_path / "contract.yaml").write_text(yaml.safe_dump(document))
+    if is_good:
+        assert load_contract(tmp_path).rows.column("at").is_generated
+        return
+    with pytest.raises(WorkloadError, match="event_time, on a timestamp"):
+        load_contract(tmp_path)
