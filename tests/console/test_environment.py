@@ -20,7 +20,8 @@ def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_cloud_that_up_keeps_is_found(tmp_path: Path) -> None:
-    (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:5999", "secret": "hush"}))
+    noted = {"endpoint_url": "http://localhost:5999", "secret": "hush"}  # pragma: allowlist secret
+    (tmp_path / "up.json").write_text(json.dumps(noted))
     environment = find_environment("local", tmp_path)
     assert environment.client("s3").meta.endpoint_url == "http://localhost:5999"
     assert environment.cloud == LocalCloud(endpoint_url="http://localhost:5999", secret="hush")
