@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
@@ -98,17 +99,20 @@ def export(predictor: Predictor, signature: Signature) -> bytes:
         spec.name: torch.zeros((ROWS, *(size or 1 for size in spec.shape)), dtype=getattr(torch, spec.dtype))
         for spec in signature
     }
-    program = torch.onnx.export(
-        Positional().eval(),
-        kwargs={"tensors": example},
-        dynamic_shapes={"tensors": {name: {0: rows} for name in example}},
-        input_names=list(example),
-        output_names=["output"],
-        opset_version=OPSET,
-        optimize=False,
-        verbose=False,
-        dynamo=True,
-    )
+    with warnings.catch_warnings():
+        # torch 2.13's exporter warns of a class of its own (`LeafSpec`); this goes with a torch that does not.
+        warnings.simplefilter("ignore", FutureWarning)
+        program = torch.onnx.export(
+            Positional().eval(),
+            kwargs={"tensors": example},
+            dynamic_shapes={"tensors": {name: {0: rows} for name in example}},
+            input_names=list(example),
+            output_names=["output"],
+            opset_version=OPSET,
+            optimize=False,
+            verbose=False,
+            dynamo=True,
+        )
     assert program is not None  # None only where it is written to a file
     model = program.model_proto
     # The exporter notes the lines of source and their files, which differ from machine to machine.
