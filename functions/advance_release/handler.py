@@ -10,8 +10,7 @@ from aws_lambda_powertools import Logger
 from functions.advance_release.version import version_of
 from millrace.errors import ConflictError
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import LiveState, ReleaseAdvanced
 from millrace.release.promotion import LEASE_DAYS, promote, roll_back
 from millrace.release.registry import Registry

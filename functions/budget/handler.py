@@ -7,8 +7,7 @@ from datetime import timedelta
 import boto3
 from aws_lambda_powertools import Logger
 
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import BudgetChecked, BudgetRefusal, ChampionModel, TrainInput
 from millrace.settings.environment import Environment
 from millrace.state.table import State

@@ -10,8 +10,7 @@ from pydantic import Field
 
 from functions.cleanup import alarms, challenger
 from millrace.messages.audit import AuditEvent, ReleaseFailed
-from millrace.messages.envelope import Event, Message
-from millrace.messages.handler import handles
+from millrace.messages.envelope import Event, Message, handles
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.table import State

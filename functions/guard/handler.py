@@ -9,8 +9,7 @@ from aws_lambda_powertools import Logger
 
 from functions.guard.evidence import Sources, gather
 from functions.guard.retraining_decision import decide, decided, record
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.retrain import RetrainingDecided, RetrainInput
 from millrace.settings.environment import Environment
 from millrace.state.audit import append

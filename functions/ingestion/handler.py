@@ -15,8 +15,7 @@ from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Ingested, IngestState, Staging
 from millrace.settings.drop import DropEnvironment
 from millrace.state.table import State

@@ -9,8 +9,7 @@ from functions.plan_windows.inputs import Inputs, first_day
 from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
-from millrace.messages.envelope import ExecutionInput, StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import ExecutionInput, StepInput, handles
 from millrace.messages.monitor import WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
 from millrace.settings.environment import Environment

@@ -7,8 +7,7 @@ from aws_lambda_powertools import Logger
 
 from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.aws.objects import read_object
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedState, read_report
 from millrace.settings.environment import Environment
 from millrace.state.table import State

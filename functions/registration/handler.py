@@ -9,8 +9,7 @@ from aws_lambda_powertools import Logger
 
 from functions.registration.chain import read_chain
 from millrace.errors import ConflictError
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import TrainedState, VersionRegistered
 from millrace.release.registry import Candidate, Registry
 from millrace.settings.registration import RegistrationSettings

@@ -10,8 +10,7 @@ from millrace.contract.load import load_contract
 from millrace.datasets.late_labels import Absorbed, absorb
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin, pinned
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import DatasetPinned, TrainInput
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.state.table import State

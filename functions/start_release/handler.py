@@ -10,8 +10,7 @@ from aws_lambda_powertools import Logger
 from functions.start_release.endpoints import standing
 from functions.start_release.request import label_of, started
 from millrace.errors import ArtefactError, ConflictError
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseStarted
 from millrace.release.promotion import LEASE_DAYS, ROLLBACK_PHASES, check_proven, outcome_of, rollback_target
 from millrace.release.registry import Package, Registry

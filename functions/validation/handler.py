@@ -21,8 +21,7 @@ from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.features import catalogue as encoders
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Committed, IngestState, Staging
 from millrace.messages.score import Sharded
 from millrace.settings.validation import ValidationSettings

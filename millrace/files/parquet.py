@@ -13,8 +13,7 @@ from millrace.contract.schema import Column, Table
 from millrace.contract.validate import raw_row
 from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.errors import DropError
-from millrace.files.cast import cast
-from millrace.files.csv import check_header
+from millrace.files.cast import cast, check_header
 from millrace.files.parsed import Limits, Parsed, wrong_type
 
 if TYPE_CHECKING:
