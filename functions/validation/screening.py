@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace.contract.deduplicate import Keys
 from millrace.contract.schema import Table
-from millrace.contract.validate import Keys, ValidationResult, Validator, refuse_all, wrong_row_count
+from millrace.contract.validate import ValidationResult, Validator, refuse_all, wrong_row_count
 from millrace.datasets.commits import NewRows, Source, with_source
 from millrace.datasets.data_files import NewDataFile
 from millrace.datasets.existing_keys import held_in_range_of

@@ -6,7 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.validate import Keys, key_of, refuse_known
+from millrace.contract.deduplicate import Keys, key_of
+from millrace.contract.validate import refuse_known
 from millrace.contract.violation import QuarantinedRow
 from millrace.datasets.tables import Lake
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from millrace.contract.arrow import arrow_schema
-from millrace.contract.schema import Contract, Table
+from millrace.contract.schema import Contract, Table, arrow_schema
 from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:

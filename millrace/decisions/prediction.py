@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from millrace.contract.past import check_row_with_past
+from millrace.contract.row import check_row_with_past
 from millrace.contract.schema import Table
 from millrace.decisions.record import Decision, Scalar, canonical
 from millrace.errors import AnswerError

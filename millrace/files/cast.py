@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.arrow import arrow_type
-from millrace.contract.cells import from_base64
-from millrace.contract.kinds import Kind
+from millrace.contract.kinds import Kind, arrow_type, from_base64
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.contract.violation import truncate

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.contract.arrow import parsed_schema
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Table
+from millrace.contract.schema import Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.errors import DropError
 from millrace.files.cast import check_header, from_csv

@@ -28,11 +28,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from millrace.contract.arrow import LINE
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import LINE, Column, Table
 from tests.benchmarks import conclude
 
 REPOSITORY = Path(__file__).resolve().parents[2]

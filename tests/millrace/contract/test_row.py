@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from millrace.contract.past import check_row_with_past
+from millrace.contract.row import check_row_with_past
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table
 from millrace.decisions.prediction import check_rows
