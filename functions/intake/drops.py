@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from millrace.errors import ConflictError
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, execution_of_drop
-from millrace.state.table import State
+from millrace.state.slots import Slots
 
 
 class IntakeError(ValueError):
@@ -101,27 +101,27 @@ def _feed(bucket: str, key: str, names: WorkloadNames) -> str:
     return feed
 
 
-def start(states: Any, state: State, names: WorkloadNames, wanted: Start, *, slots: int) -> bool:
+def start(states: Any, slots: Slots, names: WorkloadNames, wanted: Start, *, limit: int) -> bool:
     """Whether an execution was started or runs already; False when the object had its execution before.
 
     `states` is boto3's Step Functions client. Raises ConflictError when every slot is taken: the message comes
     again. The function `cleanup` frees a slot when its execution ends."""
     holder = names.execution_arn(wanted.machine, wanted.name)
-    if not state.take_slot(wanted.machine, holder=holder, limit=slots):
-        raise ConflictError(f"{names.machine(wanted.machine)}: expected a free slot of {slots}, all are taken")
+    if not slots.take(wanted.machine, holder=holder, limit=limit):
+        raise ConflictError(f"{names.machine(wanted.machine)}: expected a free slot of {limit}, all are taken")
     try:
         states.start_execution(stateMachineArn=names.machine_arn(wanted.machine), name=wanted.name, input=wanted.input)
     except states.exceptions.ExecutionAlreadyExists:
-        return _runs(states, state, holder)
+        if _runs(states, holder):
+            return True
+        slots.free(wanted.machine, holder)
+        return False
     except (BotoCoreError, ClientError):
-        state.free(holder)
+        slots.free(wanted.machine, holder)
         raise
     return True
 
 
-def _runs(states: Any, state: State, holder: str) -> bool:
-    """Whether the execution of this name runs still; the slot of one that has ended was freed, and is again."""
-    if states.describe_execution(executionArn=holder)["status"] in ("RUNNING", "PENDING_REDRIVE"):
-        return True
-    state.free(holder)
-    return False
+def _runs(states: Any, execution: str) -> bool:
+    """Whether it runs still; the slot of one that has ended was freed, and must be again."""
+    return states.describe_execution(executionArn=execution)["status"] in ("RUNNING", "PENDING_REDRIVE")

@@ -10,7 +10,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 
 from functions.intake.drops import IntakeError, start, start_of
 from millrace.settings.intake import IntakeSettings
-from millrace.state.table import State
+from millrace.state.slots import Slots
+from millrace.state.table import StateTable
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = IntakeSettings.parse()
+NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, SQS = boto3.client("stepfunctions"), boto3.client("sqs")
-STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
+SLOTS = Slots(StateTable(boto3.client("dynamodb"), NAMES))
 PROCESSOR = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
@@ -33,7 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 def take(record: SQSRecord) -> None:
     """Start what the message asks for; a message that is no drop of ours goes to the dead letters, with the reason."""
     try:
-        wanted = start_of(record.body, SETTINGS.names)
+        wanted = start_of(record.body, NAMES)
     except IntakeError as error:
         LOGGER.error("no drop", extra={"reason": str(error)})
         reason = {"DataType": "String", "StringValue": str(error)}
@@ -41,5 +43,5 @@ def take(record: SQSRecord) -> None:
             QueueUrl=SETTINGS.dead_queue_url, MessageBody=record.body, MessageAttributes={"reason": reason}
         )
         return
-    started = start(STATES, STATE, SETTINGS.names, wanted, slots=SETTINGS.slots)
+    started = start(STATES, SLOTS, NAMES, wanted, limit=SETTINGS.slots)
     LOGGER.info("started" if started else "known", extra={"machine": wanted.machine, "execution": wanted.name})

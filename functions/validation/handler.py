@@ -25,25 +25,27 @@ from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Committed, IngestState, Staging
 from millrace.messages.score import Sharded
 from millrace.settings.validation import ValidationSettings
-from millrace.state.table import State
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
 SETTINGS = ValidationSettings.parse()
+NAMES = SETTINGS.names
 PREDICTION = load_workload(SETTINGS.folder).prediction
-LAKE = Lake(SETTINGS.names, load_contract(SETTINGS.folder))
+LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 SCORING = LAKE.contract.table("scoring")
 HISTORIES = encoders.histories(encoders.declare(PREDICTION.features, SCORING))
-BUCKET = SETTINGS.names.platform.bucket("lake")
+BUCKET = NAMES.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
-STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
+POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 
 
 @LOGGER.inject_lambda_context
 @handles(StepInput[IngestState])
 def handler(call: StepInput[IngestState]) -> Committed | Sharded:
     """What was committed or cut into shards; called again, the same."""
-    staging = Staging(names=SETTINGS.names, run=call.run)
+    staging = Staging(names=NAMES, run=call.run)
     with TemporaryDirectory() as name:
         folder = Path(name)
         S3.download_file(BUCKET, staging.parsed, str(folder / "parsed"))
@@ -62,7 +64,7 @@ def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -
     done = commit_once(LAKE, drop.table, source, new.write)
     return Committed(
         feed=drop.feed,
-        table=SETTINGS.names.table(drop.table),
+        table=NAMES.table(drop.table),
         snapshot_id=str(done.snapshot_id),
         rows_accepted=done.rows_added,
         rows_quarantined=0 if done.alias_of else done.rows_quarantined + ingested.unparsable,
@@ -71,16 +73,16 @@ def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -
         source_digest=ingested.source_digest,
         duplicate=done.alias_of is not None,
         alias_of=done.alias_of or "",
-        has_champion=STATE.champion() is not None,
+        has_champion=POINTERS.champion() is not None,
     )
 
 
 def shard(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -> Sharded:
     """Shards for the champion, and the accepted rows beside them for the delivery."""
-    champion, ingested = STATE.champion(), call.state.ingested
+    champion, ingested = POINTERS.champion(), call.state.ingested
     if champion is None:
         raise ConflictError("expected the champion that the drop was read for, there is none now")
-    staging = Staging(names=SETTINGS.names, run=call.run)
+    staging = Staging(names=NAMES, run=call.run)
 
     def put(number: int, body: bytes) -> None:
         S3.put_object(Bucket=BUCKET, Key=staging.shard(number), Body=body, ContentType=CONTENT_TYPE)

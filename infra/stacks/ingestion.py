@@ -83,7 +83,7 @@ class IngestionStack(WorkloadStack):
                 ),
                 allow("sqs:SendMessage", on=queue.dead_arn),
                 allow("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", on=queue.arn),
-                self._state("Query", "UpdateItem"),
+                self._state("UpdateItem"),
             ],
         )
         feed(self, queue, intake.arn, batch=10, window_s=0, concurrency=5, dependencies=[intake.resource])

@@ -100,7 +100,7 @@ def test_an_event_that_comes_when_its_execution_has_ended_keeps_no_slot(
     handler(event("intake"))
     arn = NAMES.execution_arn("ingest", running(states)[0])
     states.stop_execution(executionArn=arn)
-    aws.state.free(arn)
+    aws.slots.free("ingest", arn)
     assert handler(changed(event("intake"), id="other")) == {"batchItemFailures": []}
     assert (len(running(states)), slots(aws)) == (1, [])
 
@@ -117,7 +117,7 @@ def test_without_a_free_slot_the_message_comes_again(states: Any, load: Any, eve
     records = [changed(event("intake"), version=str(n))["Records"][0] | {"messageId": f"m{n}"} for n in range(3)]
     assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "m2"}]}
     assert len(running(states)) == 2
-    aws.state.free(slots(aws)[0])
+    aws.slots.free("ingest", slots(aws)[0])
     assert handler({"Records": records[2:]}) == {"batchItemFailures": []}
     assert len(running(states)) == 3
 
@@ -157,14 +157,14 @@ def test_a_start_that_fails_leaves_no_slot_behind(states: Any, aws: Aws, event: 
     wanted = start_of(event("intake")["Records"][0]["body"], NAMES)
     states.delete_state_machine(stateMachineArn=NAMES.machine_arn("ingest"))
     with pytest.raises(states.exceptions.StateMachineDoesNotExist):
-        start(states, aws.state, NAMES, wanted, slots=1)
+        start(states, aws.slots, NAMES, wanted, limit=1)
     assert slots(aws) == []
 
 
 def test_the_limit_of_slots_is_kept(states: Any, aws: Aws, event: Any) -> None:
-    aws.state.take_slot("ingest", holder="other", limit=1)
+    aws.slots.take("ingest", holder="other", limit=1)
     with pytest.raises(ConflictError, match="expected a free slot of 1"):
-        start(states, aws.state, NAMES, start_of(event("intake")["Records"][0]["body"], NAMES), slots=1)
+        start(states, aws.slots, NAMES, start_of(event("intake")["Records"][0]["body"], NAMES), limit=1)
 
 
 def slots(aws: Aws) -> list[str]:
