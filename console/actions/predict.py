@@ -17,9 +17,9 @@ from millrace.contract.reasons import Reason
 from millrace.contract.row import check_row
 from millrace.contract.schema import LINE, Contract, Table, parsed_schema
 from millrace.contract.violation import RuleViolation
-from millrace.decisions.prediction import ROWS_PER_CALL
 from millrace.errors import AnswerError, DropError
 from millrace.files.sniff import read_drop
+from millrace.settings.prediction import ROWS_PER_CALL
 from millrace.tasks.answer import arrow_type
 
 if TYPE_CHECKING:

@@ -93,12 +93,12 @@ def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
 
     rows = decoded(rows.select(list(columns)))
     if len(columns) == 1:
-        return flat(rows.column(0))
+        return _flat(rows.column(0))
     parts: list[Any] = []
     for name in columns:
         text = pc.cast(rows.column(name), pa.string())
         parts += [pc.cast(pc.utf8_length(text), pa.string()), text]
-    return flat(pc.binary_join_element_wise(*parts, ":"))
+    return _flat(pc.binary_join_element_wise(*parts, ":"))
 
 
 def duplicates(
@@ -203,7 +203,7 @@ def decoded(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def flat(column: Any) -> Any:
+def _flat(column: Any) -> Any:
     return column.combine_chunks() if hasattr(column, "combine_chunks") else column
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, flat, key_of
+from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, key_of
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
@@ -80,7 +80,7 @@ class Validator:
                 good[row] = False
         accepted = decoded(_take(rows, good))
         for key, seen in self._seen.items():
-            seen.add(key_of(accepted, key), flat(accepted.column(LINE)))
+            seen.add(key_of(accepted, key), accepted.column(LINE).combine_chunks())
         return ValidationResult(accepted=accepted, refused=_refuse(rows, problems))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 
-from millrace.state.table import StateTable
+from millrace.state.table import Attribute, StateTable
 from millrace.timestamps import month
 
 PREFIX = "spend#"
@@ -43,7 +43,7 @@ class MonthlyBudget:
         key = f"{PREFIX}{month(as_of)}"
         cost = Decimal(str(usd)).quantize(Decimal("0.01"), ROUND_CEILING)
         room = Decimal(str(monthly_usd)) - cost
-        values = {
+        values: dict[str, Attribute] = {
             ":usd": {"N": str(cost)},
             ":runs": {"SS": [run]},
             ":room": {"N": str(room)},

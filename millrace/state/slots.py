@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millrace.state.table import StateTable
+from millrace.state.table import Attribute, StateTable
 
 
 class Slots:
@@ -14,11 +14,15 @@ class Slots:
     def take(self, machine: str, *, holder: str, limit: int) -> bool:
         """Whether `holder` has one of the machine's `limit` slots; taken twice, it is one."""
         has_room = "attribute_not_exists(holders) OR size(holders) < :limit OR contains(holders, :name)"
-        values = {":holder": {"SS": [holder]}, ":limit": {"N": str(limit)}, ":name": {"S": holder}}
+        values: dict[str, Attribute] = {
+            ":holder": {"SS": [holder]},
+            ":limit": {"N": str(limit)},
+            ":name": {"S": holder},
+        }
         return self._table.update(f"slots#{machine}", "ADD holders :holder", values, condition=has_room)
 
     def free(self, machine: str, holder: str) -> list[str]:
         """Release the holder's slot; the key of the slots, [] where it had none."""
-        key, values = f"slots#{machine}", {":holder": {"SS": [holder]}, ":name": {"S": holder}}
-        had_one = "contains(holders, :name)"
+        key, had_one = f"slots#{machine}", "contains(holders, :name)"
+        values: dict[str, Attribute] = {":holder": {"SS": [holder]}, ":name": {"S": holder}}
         return [key] if self._table.update(key, "DELETE holders :holder", values, condition=had_one) else []
