@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.validation.screening import NewToTable, Quarantine
 from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.load import load_contract
-from millrace.datasets.commits import Source, commit_once
+from millrace.datasets.commits import commit_once
+from millrace.datasets.new_rows import Quarantine, RowsInFile, Source
 from millrace.datasets.past import read_past
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.datasets.tables import Lake
@@ -60,7 +60,7 @@ def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -
     """One snapshot of the rows' table; the rows of an object that it holds already are not added."""
     drop, ingested = call.state.detail, call.state.ingested
     source = Source(uri=ingested.source, key=ingested.source_key, digest=ingested.source_digest, run=call.run)
-    new = NewToTable(LAKE, drop.table, parsed=folder / "parsed", source=source, quarantine=quarantine)
+    new = RowsInFile(LAKE, drop.table, parsed=folder / "parsed", source=source, quarantine=quarantine)
     done = commit_once(LAKE, drop.table, source, new.write)
     return Committed(
         feed=drop.feed,

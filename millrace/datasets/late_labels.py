@@ -13,8 +13,8 @@ from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import parse_cell
 from millrace.contract.validate import validate
 from millrace.contract.violation import raw_row
-from millrace.datasets.commits import Source, commit
-from millrace.datasets.existing_keys import held_keys
+from millrace.datasets.commits import commit
+from millrace.datasets.new_rows import Source, held_keys
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.decisions.outcomes import DecisionIndex
 from millrace.decisions.record import Decision

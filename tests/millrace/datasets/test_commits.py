@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from millrace.datasets import commits
-from millrace.datasets.commits import Source, commit, find_commit, rows_in
-from millrace.datasets.existing_keys import held_in_range_of, held_keys
+from millrace.datasets.commits import commit, find_commit, rows_in
+from millrace.datasets.new_rows import Source, held_in_range_of, held_keys
 from millrace.datasets.tables import SOURCE, Lake
 
 SAMPLE = Path(__file__).parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
