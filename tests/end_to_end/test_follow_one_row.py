@@ -148,7 +148,7 @@ def test_a_link_taken_out_is_noticed(followed: Steps) -> None:
 
 def test_two_links_the_wrong_way_round_are_noticed(followed: Steps) -> None:
     readme = (ROOT / "README.md").read_text()
-    first, second = "functions/intake/handler.py", "functions/intake/drops.py"
+    first, second = "millrace/state/slots.py", "millrace/state/table.py"
     turned = readme.replace(first, "once").replace(second, first).replace("once", second)
     assert turned != readme
     assert steps_of(turned) != without_words(followed)
