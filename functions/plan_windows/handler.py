@@ -10,7 +10,7 @@ from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.messages.envelope import ExecutionInput, StepInput, handles
-from millrace.messages.monitor import WindowsPlanned
+from millrace.messages.monitor import NoWindows, WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
 from millrace.settings.environment import Environment
 from millrace.state.cursors import WindowCursors
@@ -34,7 +34,7 @@ def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
     """How many windows there are to judge, and where request, decisions, labels and baseline lie."""
     champion = POINTERS.champion()
     if champion is None:
-        return WindowsPlanned(count=0, reason="no champion")
+        return WindowsPlanned(count=0, reason=NoWindows.NO_CHAMPION)
     monitors = WORKLOAD.monitors
     windows = plan(
         cursors=Cursors(input=CURSORS.find("monitor"), error=CURSORS.find("monitor-error")),
@@ -44,7 +44,7 @@ def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
         in_a_row=monitors.error_windows,
     )
     if not windows:
-        return WindowsPlanned(count=0, reason="no window is complete")
+        return WindowsPlanned(count=0, reason=NoWindows.NONE_COMPLETE)
     inputs = Inputs(s3=S3, names=NAMES, run=call.run)
     labels = labels_between(LAKE, WORKLOAD.prediction, windows[0].start, windows[-1].end)
     planned = inputs.write(

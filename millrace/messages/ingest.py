@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import Feed
 from millrace.errors import NoDropError
 from millrace.messages.envelope import ExecutionInput, Message, StepResult
@@ -124,8 +125,8 @@ class Ingested(Message):
     """A drop to score while no model is live: nothing was read."""
     rejected: bool = False
     """The object cannot become rows at all; it is quarantined whole."""
-    reason: str = ""
-    """A code of `millrace.files`, when rejected."""
+    reason: Reason | None = None
+    """Why, when rejected."""
     source: str = ""
     """The object: URI and version."""
     source_key: str = ""
@@ -137,7 +138,7 @@ class Ingested(Message):
 
 
 class Committed(Message):
-    """The answer of the validation function for `training` and `labels`: the detail of `dataset.committed`."""
+    """The answer of the validation function for `training` and `labels`; `dataset.committed` carries it."""
 
     feed: str
     table: str

@@ -46,14 +46,14 @@ def read(aws: Aws, uri: str) -> bytes:
 
 
 def test_without_a_champion_there_is_nothing_to_compare_with(load: Load, event: Event) -> None:
-    assert load("plan_windows")(event("plan_windows"))["reason"] == "no champion"
+    assert load("plan_windows")(event("plan_windows"))["reason"] == "no_champion"
 
 
 def test_without_a_complete_window(aws: Aws, load: Load, event: Event) -> None:
     aws.pointers.move(Pointers(champion=CHAMPION))
     decide(aws, date(1997, 1, 30))
     answer = load("plan_windows")(event("plan_windows"))
-    assert (answer["count"], answer["reason"]) == (0, "no window is complete")
+    assert (answer["count"], answer["reason"]) == (0, "none_complete")
 
 
 def test_complete_windows_from_the_first_decision_on(aws: Aws, load: Load, event: Event) -> None:
