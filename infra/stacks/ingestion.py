@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
-from infra.bundles import closure
 from infra.constructs.external_table import ExternalTable, Partition
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue, feed
 from infra.constructs.rule import Rule
-from infra.context import REPOSITORY
 from infra.iam import iceberg, queues, state_table, step_functions
-from infra.iam.buckets import ARTEFACTS, LAKE, LANDING
+from infra.iam.buckets import LAKE, LANDING
 from infra.machines import ingest
 from infra.stacks.workload import WorkloadStack
 from millrace.contract.odcs import check_contract
@@ -22,7 +19,6 @@ from millrace.datasets.quarantine import COLUMNS
 from millrace.files.origin import image_columns
 from millrace.settings.drop import DropEnvironment
 from millrace.settings.intake import IntakeSettings
-from millrace.settings.snapshot import SnapshotSettings
 from millrace.settings.validation import ValidationSettings
 from millrace.workload.fit import check_fit
 
@@ -34,7 +30,7 @@ REFUSED = tuple(f"quarantine/feed={feed}" for feed in FEEDS)
 
 
 class IngestionStack(WorkloadStack):
-    """Intake of every feed, the machine `ingest`, the snapshot function, the table of what was refused."""
+    """Intake of every feed, the machine `ingest`, the table of what was refused."""
 
     room = "ingestion"
 
@@ -44,7 +40,6 @@ class IngestionStack(WorkloadStack):
         # Drops may name objects of this folder in place of an image's bytes: `millrace.files.manifest`.
         self._ingestion(["objects"] if image_columns(contract.rows) else [])
         self._validation()
-        self._snapshot()
         Machine(
             self,
             "ingest",
@@ -130,34 +125,3 @@ class IngestionStack(WorkloadStack):
             timeout_s=900,
             memory_mb=TABLE_MEMORY_MB,
         )
-
-    def _snapshot(self) -> None:
-        context, names = self.context, self.context.names
-        Function(
-            self,
-            "snapshot",
-            context=context,
-            description="A training run gets its rows, labels that came late included, and its configuration",
-            settings=SnapshotSettings(**context.environment(), code_digest=self._code_digest()),
-            statements=[
-                LAKE.read(names, "iceberg", "decisions"),
-                LAKE.find(names, "decisions"),
-                LAKE.write(names, "iceberg"),
-                ARTEFACTS.write(names, "runs"),
-                iceberg.database(names).may("GetDatabase"),
-                iceberg.tables(names, *iceberg.TABLES).may("GetTable"),
-                iceberg.tables(names, "rows").may("UpdateTable"),
-                iceberg.remove_manifests(names, "rows"),
-                state_table.own_items(names).may("GetItem"),
-            ],
-            timeout_s=900,
-            memory_mb=TABLE_MEMORY_MB,
-        )
-
-    def _code_digest(self) -> str:
-        """Of the training image; of its sources while no image is built."""
-        image = self.context.images["training"]
-        if "@sha256:" in image:
-            return image.partition("@sha256:")[2]
-        files = sorted(closure(REPOSITORY, REPOSITORY / "jobs" / "training" / "__main__.py"))
-        return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from aws_cdk import aws_sagemaker as sagemaker
 
+from infra.bundles import closure
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
+from infra.context import REPOSITORY
 from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.iam.resource import Statement, every, resource
@@ -20,10 +23,12 @@ from infra.stacks.workload import WorkloadStack
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
+from millrace.settings.snapshot import SnapshotSettings
 from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
+SNAPSHOT_MEMORY_MB = 3008
 ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
@@ -50,6 +55,7 @@ class TrainingStack(WorkloadStack):
             senders=["events.amazonaws.com"],
         )
         self._jobs()
+        self._snapshot()
         self._train()
         self._retrain()
         self._cleanup()
@@ -72,6 +78,29 @@ class TrainingStack(WorkloadStack):
                     LAKE.find(names, "iceberg"),
                 ],
             )
+
+    def _snapshot(self) -> None:
+        context, names = self.context, self.context.names
+        Function(
+            self,
+            "snapshot",
+            context=context,
+            description="A training run gets its rows, labels that came late included, and its configuration",
+            settings=SnapshotSettings(**context.environment(), code_digest=self._code_digest()),
+            statements=[
+                LAKE.read(names, "iceberg", "decisions"),
+                LAKE.find(names, "decisions"),
+                LAKE.write(names, "iceberg"),
+                ARTEFACTS.write(names, "runs"),
+                iceberg.database(names).may("GetDatabase"),
+                iceberg.tables(names, *iceberg.TABLES).may("GetTable"),
+                iceberg.tables(names, "rows").may("UpdateTable"),
+                iceberg.remove_manifests(names, "rows"),
+                state_table.own_items(names).may("GetItem"),
+            ],
+            timeout_s=900,
+            memory_mb=SNAPSHOT_MEMORY_MB,
+        )
 
     def _train(self) -> None:
         context, names, items = self.context, self.context.names, state_table.own_items(self.context.names)
@@ -265,3 +294,11 @@ class TrainingStack(WorkloadStack):
         verbs = ("CreateExperiment", "CreateRun", "GetExperimentByName", "DeleteRun", "LogBatch", "UpdateRun")
         call = ("sagemaker:CallMlflowAppApi",) if settings.tracking == "app" else ()
         return [resource("sagemaker-mlflow", settings.tracking_uri).may(*verbs, *call)]
+
+    def _code_digest(self) -> str:
+        """Of the training image; of its sources while no image is built."""
+        image = self.context.images["training"]
+        if "@sha256:" in image:
+            return image.partition("@sha256:")[2]
+        files = sorted(closure(REPOSITORY, REPOSITORY / "jobs" / "training" / "__main__.py"))
+        return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
