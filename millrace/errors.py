@@ -4,6 +4,7 @@ MillraceError
 ├── ConfigurationError      a file or a setting that a person wrote is wrong; stops at synth or at start
 │   ├── WorkloadError       workload.yaml or contract.yaml
 │   └── SettingsError       the environment of a function or a job
+├── NoDropError             a message is no drop of this workload; more deliveries would not change that
 ├── DropError               an object that cannot become rows at all; it is quarantined whole
 ├── SnapshotError           the rows of a dataset version are not what a model can be made from
 ├── ArtefactError           a model artefact is not what its digests say
@@ -44,6 +45,10 @@ class WorkloadError(ConfigurationError):
 
 class SettingsError(ConfigurationError):
     """The environment of a function or a job is wrong."""
+
+
+class NoDropError(MillraceError):
+    """The message is no drop of this workload: more deliveries would not change that."""
 
 
 class DropError(MillraceError):

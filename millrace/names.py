@@ -40,12 +40,28 @@ class Platform:
         return f"{self.prefix}-{purpose}-{self.account}-{self.region}"
 
     @property
+    def partition(self) -> str:
+        """The group of regions that this one belongs to: ARNs begin with it."""
+        if self.region.startswith("cn-"):
+            return "aws-cn"
+        return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
+
+    def arn(self, service: str, resource: str) -> str:
+        """An ARN in this environment; those of S3 hold neither region nor account, those of IAM no region."""
+        region = "" if service in ("iam", "s3") else self.region
+        account = "" if service == "s3" else self.account
+        return f"arn:{self.partition}:{service}:{region}:{account}:{resource}"
+
+    def bucket_arn(self, purpose: str) -> str:
+        return self.arn("s3", self.bucket(purpose))
+
+    @property
     def bus(self) -> str:
         return self.prefix
 
     @property
     def bus_arn(self) -> str:
-        return f"arn:aws:events:{self.region}:{self.account}:event-bus/{self.bus}"
+        return self.arn("events", f"event-bus/{self.bus}")
 
     @property
     def state_table(self) -> str:
@@ -56,7 +72,7 @@ class Platform:
         return f"{self.prefix}-audit"
 
     def table_arn(self, table: str) -> str:
-        return f"arn:aws:dynamodb:{self.region}:{self.account}:table/{table}"
+        return self.arn("dynamodb", f"table/{table}")
 
     @property
     def database(self) -> str:
@@ -70,6 +86,10 @@ class Platform:
     @property
     def alarm_topic(self) -> str:
         return f"{self.prefix}-alarms"
+
+    @property
+    def alarm_topic_arn(self) -> str:
+        return self.arn("sns", self.alarm_topic)
 
     def repository(self, image: str) -> str:
         """The ECR repository of `containers/<image>`."""
@@ -102,29 +122,29 @@ class WorkloadNames:
         return f"{self.prefix}-{machine}"
 
     def machine_arn(self, machine: str) -> str:
-        return self._arn("states", f"stateMachine:{self.machine(machine)}")
+        return self.platform.arn("states", f"stateMachine:{self.machine(machine)}")
 
     def execution_arn(self, machine: str, execution: str = "*") -> str:
-        return self._arn("states", f"execution:{self.machine(machine)}:{execution}")
+        return self.platform.arn("states", f"execution:{self.machine(machine)}:{execution}")
 
     def function(self, function: str) -> str:
         return f"{self.prefix}-{function}"
 
     def function_arn(self, function: str) -> str:
-        return self._arn("lambda", f"function:{self.function(function)}")
+        return self.platform.arn("lambda", f"function:{self.function(function)}")
 
     def queue(self, queue: str) -> str:
         return f"{self.prefix}-{queue}"
 
     def queue_arn(self, queue: str) -> str:
-        return self._arn("sqs", self.queue(queue))
+        return self.platform.arn("sqs", self.queue(queue))
 
     def role(self, owner: str) -> str:
         """The role of one function, machine or job (`<prefix>-<owner>`, 64 characters at most)."""
         return f"{self.prefix}-{owner}"
 
     def role_arn(self, owner: str) -> str:
-        return f"arn:aws:iam::{self.platform.account}:role/{self.role(owner)}"
+        return self.platform.arn("iam", f"role/{self.role(owner)}")
 
     @property
     def endpoint(self) -> str:
@@ -140,7 +160,7 @@ class WorkloadNames:
 
     def package_arn(self, version: str) -> str:
         """The model version with this number."""
-        return self._arn("sagemaker", f"model-package/{self.package_group}/{version}")
+        return self.platform.arn("sagemaker", f"model-package/{self.package_group}/{version}")
 
     def table(self, table: str) -> str:
         """`rows`, `labels` (Iceberg); `quarantine`, `decisions`, `predictions` (external tables)."""
@@ -157,6 +177,3 @@ class WorkloadNames:
     def run_uri(self, run: str, *parts: str) -> str:
         """`s3://<artefacts>/<workload>/runs/<run>/<parts>`; `run` is the train execution's name."""
         return "/".join([f"s3://{self.platform.bucket('artefacts')}/{self.workload}/runs/{run}", *parts])
-
-    def _arn(self, service: str, resource: str) -> str:
-        return f"arn:aws:{service}:{self.platform.region}:{self.platform.account}:{resource}"

@@ -12,15 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.arrow import LINE, parsed_schema
-from millrace.contract.cells import to_base64
+from millrace.contract.kinds import to_base64
 from millrace.contract.reasons import Reason
 from millrace.contract.row import check_row
-from millrace.contract.schema import Contract, Table
+from millrace.contract.schema import LINE, Contract, Table, parsed_schema
 from millrace.contract.violation import RuleViolation
-from millrace.decisions.prediction import ROWS_PER_CALL
 from millrace.errors import AnswerError, DropError
 from millrace.files.sniff import read_drop
+from millrace.settings.prediction import ROWS_PER_CALL
 from millrace.tasks.answer import arrow_type
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ from millrace.errors import ConflictError, EnvironmentNotFoundError
 from millrace.messages.release import Rollback
 from millrace.names import WorkloadNames
 from millrace.release.promotion import check_proven, rollback_target
+from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +38,8 @@ def roll_back(environment: Environment, names: WorkloadNames, *, reason: str, to
     a release that runs."""
     if not reason.strip():
         raise EnvironmentNotFoundError("--reason: expected a sentence for the audit table, got an empty one")
-    states, pointers = environment.client("stepfunctions"), state_of(environment, names).pointers()
-    _refuse_running(states, state_of(environment, names).lease("release"))
+    states, pointers = environment.client("stepfunctions"), ReleasePointers(state_of(environment, names)).read()
+    _refuse_running(states, Leases(state_of(environment, names)).find("release"))
     target = rollback_target(pointers, to)
     check_proven(target, _approval_of(environment, names, target))
     who = environment.client("sts").get_caller_identity()["Arn"]

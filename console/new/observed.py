@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.arrow import arrow_type
-from millrace.contract.kinds import Kind
+from millrace.contract.kinds import Kind, arrow_type
 from millrace.files.cast import from_text
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from console.new.observed import LeftOut, Observed, observe
 from console.new.rules import column_of, label_of, why_no_feature
 from console.new.source import Source
 from console.new.spans import Naive, Spans, find_naive, find_spans
-from millrace.contract.arrow import LINE, arrow_schema, arrow_type
-from millrace.contract.schema import Table
+from millrace.contract.kinds import arrow_type
+from millrace.contract.schema import LINE, Table, arrow_schema
 from millrace.contract.validate import validate
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError

@@ -12,9 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from console.new.proposal import Proposal
-from millrace.contract.arrow import LINE
 from millrace.contract.odcs import check_contract
-from millrace.contract.schema import Contract
+from millrace.contract.schema import LINE, Contract
 from millrace.contract.validate import Validator
 from millrace.errors import ConfigurationError, DropError
 from millrace.files.sniff import read_drop

@@ -18,6 +18,7 @@ from console.queries.usage import Job, ServingCost, jobs_of, now_at, serving_cos
 from console.queries.versions import registry_of, state_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
+from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import moment, next_month
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
@@ -60,7 +61,7 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     """The month's cost; without a month the last one in which a run was reserved, else the present one.
 
     Raises EnvironmentNotFoundError for a text that is not a month (yyyy-mm)."""
-    spends = state_of(environment, names).spends()
+    spends = MonthlyBudget(state_of(environment, names)).months()
     now = now_at(environment)
     wanted = month or max(spends, default=f"{now:%Y-%m}")
     first = _first_of(wanted)

@@ -56,6 +56,6 @@ def _drop(run: Execution, reasons: Sequence[ReasonCount]) -> Drop:
         accepted=committed.rows_accepted if committed else delivered.rows if delivered else 0,
         quarantined=sum(one.rows for one in reasons),
         reasons=tuple(reasons),
-        rejected=ingested.reason if ingested else "",
+        rejected=ingested.reason or "" if ingested else "",
         snapshot=committed.snapshot_id if committed else "",
     )

@@ -19,8 +19,7 @@ from console.queries.stored import find_object
 from millrace.artefact.artefact import Artefact, digest, read_archive
 from millrace.artefact.inference import Model
 from millrace.aws.objects import download
-from millrace.contract.arrow import arrow_type
-from millrace.contract.cells import parse_cell
+from millrace.contract.kinds import arrow_type, parse_cell
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract, Table
 from millrace.errors import ArtefactError, EnvironmentNotFoundError

@@ -18,7 +18,8 @@ from millrace.release.promotion import APPROVED
 from millrace.release.registry import Package, Registry
 from millrace.state import audit
 from millrace.state.audit import Record
-from millrace.state.table import Pointers, State
+from millrace.state.pointers import Pointers, ReleasePointers
+from millrace.state.table import StateTable
 from millrace.timestamps import moment
 
 Status = Literal["live", "previous", "retired", "registered", "refused"]
@@ -51,9 +52,9 @@ class ModelVersion:
     """SHA-256 by link (`data`, `weights`, …); a refused model has only those of its inputs."""
 
 
-def state_of(environment: Environment, names: WorkloadNames) -> State:
+def state_of(environment: Environment, names: WorkloadNames) -> StateTable:
     """The workload's items of the state table."""
-    return State(environment.client("dynamodb"), table=names.platform.state_table, workload=names.workload)
+    return StateTable(environment.client("dynamodb"), names)
 
 
 def registry_of(environment: Environment, names: WorkloadNames) -> Registry:
@@ -68,7 +69,7 @@ def audit_of(environment: Environment, names: WorkloadNames) -> tuple[Record, ..
 
 def find_versions(environment: Environment, names: WorkloadNames) -> list[ModelVersion]:
     """Every version and every refused model, the newest first."""
-    records, pointers = audit_of(environment, names), state_of(environment, names).pointers()
+    records, pointers = audit_of(environment, names), ReleasePointers(state_of(environment, names)).read()
     gates = {run: verdicts for run, verdicts, _ in _judged(records)}
     registered = [
         _registered(package, pointers=pointers, gates=gates, records=records)

@@ -10,20 +10,22 @@ from aws_lambda_powertools import Logger
 from functions.advance_release.version import version_of
 from millrace.errors import ConflictError
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import LiveState, ReleaseAdvanced
 from millrace.release.promotion import LEASE_DAYS, promote, roll_back
 from millrace.release.registry import Registry
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
-from millrace.state.table import Pointers, State, Version
+from millrace.state.leases import Leases
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
 
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 DYNAMODB = boto3.client("dynamodb")
-STATE = State(DYNAMODB, table=NAMES.platform.state_table, workload=SETTINGS.workload)
+STATE = StateTable(DYNAMODB, NAMES)
+POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
 REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
 
 
@@ -33,13 +35,13 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     """The pointers' revision. Raises ConflictError when the lease or the pointers are another's now."""
     as_of = call.state.as_of
     until = as_of + timedelta(days=LEASE_DAYS)
-    if not STATE.take_lease("release", holder=call.execution, as_of=as_of, expires_at=until):
+    if not LEASES.take("release", holder=call.execution, as_of=as_of, expires_at=until):
         raise ConflictError(f"{call.execution}: expected the lease of release, another execution took it meanwhile")
     version = version_of(call.state, NAMES)
-    before = STATE.pointers()
+    before = POINTERS.read()
     after = moved(call.state, before, version)
     REGISTRY.approve(REGISTRY.describe(version.package_arn), reason=f"released by {call.execution}")
-    written = before if after == before else STATE.move(after)
+    written = before if after == before else POINTERS.move(after)
     kept = record(call, version=version.version, revision=written.revision)
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=kept)
     return ReleaseAdvanced(revision=written.revision)

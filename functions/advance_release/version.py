@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millrace.messages.release import LiveState
 from millrace.names import WorkloadNames
-from millrace.state.table import Version
+from millrace.state.pointers import Version
 
 
 def version_of(state: LiveState, names: WorkloadNames) -> Version:

@@ -7,11 +7,13 @@ from datetime import timedelta
 import boto3
 from aws_lambda_powertools import Logger
 
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import BudgetChecked, BudgetRefusal, ChampionModel, TrainInput
 from millrace.settings.environment import Environment
-from millrace.state.table import State
+from millrace.state.budget import MonthlyBudget
+from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import longest_hours, usages
@@ -19,7 +21,8 @@ from millrace.workload.training_cost import longest_hours, usages
 SETTINGS = Environment.parse()
 WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
-STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
+STATE = StateTable(boto3.client("dynamodb"), SETTINGS.names)
+POINTERS, LEASES, BUDGET = ReleasePointers(STATE), Leases(STATE), MonthlyBudget(STATE)
 
 
 @LOGGER.inject_lambda_context
@@ -27,7 +30,7 @@ STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_tabl
 def handler(call: StepInput[TrainInput]) -> BudgetChecked:
     """Whether to go on, why not, the projected cost, and the champion to compare with."""
     usd = projected_usd(usages(WORKLOAD, SETTINGS.stage))
-    live = STATE.champion()
+    live = POINTERS.champion()
     refusal = BudgetRefusal.CHAMPION_EXISTS if call.state.reason == "first" and live else _refusal(call, usd)
     LOGGER.info("budget", extra={"refusal": refusal, "projected_usd": usd})
     return BudgetChecked(
@@ -43,8 +46,8 @@ def _refusal(call: StepInput[TrainInput], usd: float) -> BudgetRefusal | None:
     """Takes the lease first, then the money: a run that may not start must not spend."""
     as_of = call.state.as_of
     until = as_of + timedelta(hours=longest_hours(WORKLOAD))
-    if not STATE.take_lease("train", holder=call.execution, as_of=as_of, expires_at=until):
+    if not LEASES.take("train", holder=call.execution, as_of=as_of, expires_at=until):
         return BudgetRefusal.BUSY
     limit = WORKLOAD.budget.monthly_usd
-    reserved = STATE.reserve_usd(usd, run=call.execution, as_of=as_of, monthly_usd=limit)
+    reserved = BUDGET.reserve(usd, run=call.execution, as_of=as_of, monthly_usd=limit)
     return None if reserved else BudgetRefusal.BUDGET

@@ -10,17 +10,21 @@ from pydantic import Field
 
 from functions.cleanup import alarms, challenger
 from millrace.messages.audit import AuditEvent, ReleaseFailed
-from millrace.messages.envelope import Event, Message
-from millrace.messages.handler import handles
+from millrace.messages.envelope import Event, Message, handles
+from millrace.names import MACHINE_OF_FEED
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
-from millrace.state.table import State
+from millrace.state.leases import Leases
+from millrace.state.slots import Slots
+from millrace.state.table import StateTable
 
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 SAGEMAKER, CLOUDWATCH, DYNAMODB = (boto3.client(name) for name in ("sagemaker", "cloudwatch", "dynamodb"))
-STATE = State(DYNAMODB, table=NAMES.platform.state_table, workload=SETTINGS.workload)
+STATE = StateTable(DYNAMODB, NAMES)
+LEASES, SLOTS = Leases(STATE), Slots(STATE)
+OF_DROPS = {NAMES.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
 
 
 class ExecutionEnded(Message):
@@ -45,11 +49,18 @@ class Freed(Message):
 def handler(call: Event[ExecutionEnded]) -> Freed:
     """What was freed; doing it twice does no harm, for the event may come twice."""
     ended = call.detail
-    freed = STATE.free(ended.execution)
+    freed = free(ended)
     if ended.machine == NAMES.machine_arn("release") and ended.status != "SUCCEEDED":
         freed += clean_up(call)
     LOGGER.info("closed", extra={"execution": ended.execution, "status": ended.status, "freed": freed})
     return Freed(freed=tuple(freed))
+
+
+def free(ended: ExecutionEnded) -> list[str]:
+    """What was freed. An execution that a drop started holds a slot and no lease, any other leases and no slot."""
+    if machine := OF_DROPS.get(ended.machine):
+        return SLOTS.free(machine, ended.execution)
+    return LEASES.free(ended.execution)
 
 
 def clean_up(call: Event[ExecutionEnded]) -> list[str]:
@@ -67,7 +78,7 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
         details=failure,
     )
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
-    if STATE.lease("release") is not None:
+    if LEASES.find("release") is not None:
         return []
     return [
         *challenger.delete(SAGEMAKER, NAMES.challenger),

@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.decisions.batch import QueueMessage, objects, readable
+from millrace.decisions.record import lines_by_date, object_key
+from millrace.errors import DecisionError
 from millrace.settings.environment import Environment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = Environment.parse()
+LAKE = SETTINGS.names.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
 
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:
-    """The messages that could not be read: SQS gives them again and at last to the dead letters."""
-    messages = [QueueMessage(id=record["messageId"], body=record["body"]) for record in event["Records"]]
-    good, bad = readable(messages)
-    for found in objects(SETTINGS.workload, good):
-        S3.put_object(
-            Bucket=SETTINGS.names.platform.bucket("lake"),
-            Key=found.key,
-            Body=found.body,
-            ContentType="application/jsonlines",
-        )
-    for refusal in bad:
-        LOGGER.error("a message holds no decisions", extra={"message_id": refusal.id, "reason": refusal.reason})
-    return {"batchItemFailures": [{"itemIdentifier": refusal.id} for refusal in bad]}
+    """The messages with a line that is no decision: SQS delivers them again and at last to the dead letters."""
+    by_date: dict[date, dict[str, list[str]]] = defaultdict(dict)
+    failed: list[str] = []
+    for record in event["Records"]:
+        try:
+            dates = lines_by_date(record["body"].split("\n"))
+        except DecisionError as error:
+            LOGGER.error(
+                "a message holds no decisions", extra={"message_id": record["messageId"], "reason": str(error)}
+            )
+            failed.append(record["messageId"])
+            continue
+        for day, lines in dates.items():
+            by_date[day][record["messageId"]] = lines
+    for day, messages in by_date.items():
+        write(day, messages)
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+def write(day: date, messages: Mapping[str, list[str]]) -> None:
+    """Store the lines of one event date; the messages name the object, so a second delivery overwrites it."""
+    body = "".join(f"{line}\n" for lines in messages.values() for line in lines)
+    S3.put_object(
+        Bucket=LAKE,
+        Key=object_key(SETTINGS.workload, day, messages),
+        Body=body.encode(),
+        ContentType="application/jsonlines",
+    )

@@ -13,8 +13,7 @@ from aws_lambda_powertools import Logger
 from functions.delivery.joining import join
 from millrace.artefact.batch import read_answers
 from millrace.contract.load import load_contract
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Staging
 from millrace.messages.score import Delivered, ScoreState, delivered_key, delivered_schema
 from millrace.settings.drop import DropEnvironment

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from millrace.artefact.batch import ROW, VERSION, answer_schema
-from millrace.contract.arrow import LINE
+from millrace.contract.schema import LINE
 from millrace.errors import AnswerError
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from millrace.aws.objects import read_object
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
 from millrace.messages.audit import AuditEvent
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import GatesJudged, PinnedState
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append

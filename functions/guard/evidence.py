@@ -10,7 +10,11 @@ from functions.guard.retraining_decision import Evidence
 from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainInput
 from millrace.settings.environment import Environment
-from millrace.state.table import State
+from millrace.state.budget import MonthlyBudget
+from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
+from millrace.state.retraining import Retrainings
+from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
@@ -22,7 +26,7 @@ class Sources:
 
     settings: Environment
     workload: Workload
-    state: State
+    state: StateTable
     glue: Any
     s3: Any
 
@@ -34,12 +38,12 @@ def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
         as_of=as_of,
         trigger=call.state.trigger,
         execution=call.execution,
-        has_champion=sources.state.champion() is not None,
-        lease=sources.state.lease("retrain"),
-        last=sources.state.retraining(),
+        has_champion=ReleasePointers(sources.state).champion() is not None,
+        lease=Leases(sources.state).find("retrain"),
+        last=Retrainings(sources.state).last(),
         labels_total=count_labels(
             sources.glue, sources.s3, database=names.platform.database, table=names.table("labels")
         ),
-        spent_usd=float(sources.state.spent_usd(as_of)),
+        spent_usd=float(MonthlyBudget(sources.state).spent_usd(as_of)),
         projected_usd=projected_usd(usages(sources.workload, sources.settings.stage)),
     )

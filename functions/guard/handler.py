@@ -9,12 +9,13 @@ from aws_lambda_powertools import Logger
 
 from functions.guard.evidence import Sources, gather
 from functions.guard.retraining_decision import decide, decided, record
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.retrain import RetrainingDecided, RetrainInput
 from millrace.settings.environment import Environment
 from millrace.state.audit import append
-from millrace.state.table import State
+from millrace.state.leases import Leases
+from millrace.state.retraining import Retrainings
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
@@ -22,7 +23,8 @@ SETTINGS = Environment.parse()
 WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 DYNAMODB = boto3.client("dynamodb")
-STATE = State(DYNAMODB, table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
+STATE = StateTable(DYNAMODB, SETTINGS.names)
+LEASES, RETRAININGS = Leases(STATE), Retrainings(STATE)
 SOURCES = Sources(settings=SETTINGS, workload=WORKLOAD, state=STATE, glue=boto3.client("glue"), s3=boto3.client("s3"))
 
 
@@ -34,8 +36,8 @@ def handler(call: StepInput[RetrainInput]) -> RetrainingDecided:
     decision = decide(evidence, policy=WORKLOAD.retraining, budget=WORKLOAD.budget)
     if decision.accepted:
         until = evidence.as_of + timedelta(hours=longest_hours(WORKLOAD))
-        if STATE.take_lease("retrain", holder=call.execution, as_of=evidence.as_of, expires_at=until):
-            STATE.record_retraining(run=call.execution, as_of=evidence.as_of, labels_total=evidence.labels_total)
+        if LEASES.take("retrain", holder=call.execution, as_of=evidence.as_of, expires_at=until):
+            RETRAININGS.record(run=call.execution, as_of=evidence.as_of, labels_total=evidence.labels_total)
         else:  # another execution was faster between the reading and the lease
             decision = decide(gather(call, SOURCES), policy=WORKLOAD.retraining, budget=WORKLOAD.budget)
     answer = decided(evidence, decision)

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from millrace.messages.audit import AuditEvent
 from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence, RetrainingReason, RetrainingTrigger
 from millrace.state.audit import Record
-from millrace.state.table import LastRetraining, Lease
+from millrace.state.leases import Lease
+from millrace.state.retraining import LastRetraining
 from millrace.timestamps import month, next_month, stamp
 from millrace.workload.declaration import Budget, Retraining
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from millrace.contract.arrow import parsed_schema
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import MOST_BYTES
-from millrace.contract.schema import Table
+from millrace.contract.schema import Table, parsed_schema
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.errors import DropError
 from millrace.files.origin import Origin

@@ -15,26 +15,27 @@ from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Ingested, IngestState, Staging
 from millrace.settings.drop import DropEnvironment
-from millrace.state.table import State
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 
 SETTINGS = DropEnvironment.parse()
+NAMES = SETTINGS.names
 CONTRACT = load_contract(SETTINGS.folder)
 LIMITS = Limits(file_bytes=SETTINGS.drop_mb * 2**20)
-LAKE = SETTINGS.names.platform.bucket("lake")
+LAKE = NAMES.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
-STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
+POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 
 
 @LOGGER.inject_lambda_context
 @handles(StepInput[IngestState])
 def handler(call: StepInput[IngestState]) -> Ingested:
     """How many rows were typed and how many kept raw, or why the object cannot become rows at all."""
-    if call.state.detail.feed == "scoring" and STATE.champion() is None:
+    if call.state.detail.feed == "scoring" and POINTERS.champion() is None:
         return Ingested(held=True)
     with TemporaryDirectory() as folder:
         answer = ingest(call, Path(folder))
@@ -45,12 +46,12 @@ def handler(call: StepInput[IngestState]) -> Ingested:
 def ingest(call: StepInput[IngestState], folder: Path) -> Ingested:
     """The answer; the rows of the drop are staged, or the drop is quarantined whole."""
     drop, raw, digest = call.state.detail, folder / "raw", ""
-    source = feed_of(drop, SETTINGS.names)
+    source = feed_of(drop, NAMES)
     quarantine = partial(QuarantineFile, raw, run=call.run, as_of=call.state.as_of)
     try:
         source = find(S3, drop, source)
         source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
-        origin = origin_of(S3, source, drop, SETTINGS.names, call.state.as_of)
+        origin = origin_of(S3, source, drop, NAMES, call.state.as_of)
         with quarantine(source=source.uri) as refused:
             rows = parse(
                 folder / "drop", CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS, origin=origin
@@ -60,7 +61,7 @@ def ingest(call: StepInput[IngestState], folder: Path) -> Ingested:
             refused.add([whole_drop(error)])
         upload(call, raw, "drop")
         return Ingested(rejected=True, reason=error.reason, source=source.uri, source_digest=digest)
-    S3.upload_file(str(folder / "parsed"), LAKE, Staging(names=SETTINGS.names, run=call.run).parsed)
+    S3.upload_file(str(folder / "parsed"), LAKE, Staging(names=NAMES, run=call.run).parsed)
     if refused.rows:
         upload(call, raw, "unparsable")
     return Ingested(

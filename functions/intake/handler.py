@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.intake.drops import IntakeError, start, start_of
+from millrace.errors import ConflictError, NoDropError
+from millrace.messages.ingest import Start, start_of
 from millrace.settings.intake import IntakeSettings
-from millrace.state.table import State
+from millrace.state.slots import Slots
+from millrace.state.table import StateTable
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -18,9 +21,10 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = IntakeSettings.parse()
+NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, SQS = boto3.client("stepfunctions"), boto3.client("sqs")
-STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
+SLOTS = Slots(StateTable(boto3.client("dynamodb"), NAMES))
 PROCESSOR = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
@@ -33,13 +37,39 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 def take(record: SQSRecord) -> None:
     """Start what the message asks for; a message that is no drop of ours goes to the dead letters, with the reason."""
     try:
-        wanted = start_of(record.body, SETTINGS.names)
-    except IntakeError as error:
+        wanted = start_of(record.body, NAMES)
+    except NoDropError as error:
         LOGGER.error("no drop", extra={"reason": str(error)})
         reason = {"DataType": "String", "StringValue": str(error)}
         SQS.send_message(
             QueueUrl=SETTINGS.dead_queue_url, MessageBody=record.body, MessageAttributes={"reason": reason}
         )
         return
-    started = start(STATES, STATE, SETTINGS.names, wanted, slots=SETTINGS.slots)
+    started = start(wanted)
     LOGGER.info("started" if started else "known", extra={"machine": wanted.machine, "execution": wanted.name})
+
+
+def start(wanted: Start) -> bool:
+    """Whether an execution was started or runs already; False when the object had its execution before.
+
+    Raises ConflictError when every slot is taken: the message comes again. The function `cleanup` frees a slot when
+    its execution ends."""
+    holder = NAMES.execution_arn(wanted.machine, wanted.name)
+    if not SLOTS.take(wanted.machine, holder=holder, limit=SETTINGS.slots):
+        raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a free slot of {SETTINGS.slots}, all are taken")
+    try:
+        STATES.start_execution(stateMachineArn=NAMES.machine_arn(wanted.machine), name=wanted.name, input=wanted.input)
+    except STATES.exceptions.ExecutionAlreadyExists:
+        if is_running(holder):
+            return True
+        SLOTS.free(wanted.machine, holder)
+        return False
+    except (BotoCoreError, ClientError):
+        SLOTS.free(wanted.machine, holder)
+        raise
+    return True
+
+
+def is_running(execution: str) -> bool:
+    """Whether it runs still; the slot of one that has ended was freed, and must be again."""
+    return STATES.describe_execution(executionArn=execution)["status"] in ("RUNNING", "PENDING_REDRIVE")

@@ -9,40 +9,43 @@ from functions.plan_windows.inputs import Inputs, first_day
 from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
-from millrace.messages.envelope import ExecutionInput, StepInput
-from millrace.messages.handler import handles
-from millrace.messages.monitor import WindowsPlanned
+from millrace.messages.envelope import ExecutionInput, StepInput, handles
+from millrace.messages.monitor import NoWindows, WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
 from millrace.settings.environment import Environment
-from millrace.state.table import State
+from millrace.state.cursors import WindowCursors
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
 SETTINGS = Environment.parse()
+NAMES = SETTINGS.names
 WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 S3 = boto3.client("s3")
-LAKE = Lake(SETTINGS.names, load_contract(SETTINGS.folder))
-STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
+LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
+STATE = StateTable(boto3.client("dynamodb"), NAMES)
+POINTERS, CURSORS = ReleasePointers(STATE), WindowCursors(STATE)
 
 
 @LOGGER.inject_lambda_context
 @handles(StepInput[ExecutionInput])
 def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
     """How many windows there are to judge, and where request, decisions, labels and baseline lie."""
-    champion = STATE.champion()
+    champion = POINTERS.champion()
     if champion is None:
-        return WindowsPlanned(count=0, reason="no champion")
+        return WindowsPlanned(count=0, reason=NoWindows.NO_CHAMPION)
     monitors = WORKLOAD.monitors
     windows = plan(
-        cursors=Cursors(input=STATE.cursor("monitor"), error=STATE.cursor("monitor-error")),
-        first=first_day(S3, SETTINGS.names),
+        cursors=Cursors(input=CURSORS.find("monitor"), error=CURSORS.find("monitor-error")),
+        first=first_day(S3, NAMES),
         as_of=call.state.as_of,
         days=monitors.window_days,
         in_a_row=monitors.error_windows,
     )
     if not windows:
-        return WindowsPlanned(count=0, reason="no window is complete")
-    inputs = Inputs(s3=S3, names=SETTINGS.names, run=call.run)
+        return WindowsPlanned(count=0, reason=NoWindows.NONE_COMPLETE)
+    inputs = Inputs(s3=S3, names=NAMES, run=call.run)
     labels = labels_between(LAKE, WORKLOAD.prediction, windows[0].start, windows[-1].end)
     planned = inputs.write(
         folder=SETTINGS.folder, windows=windows, labels=labels, champion=champion, as_of=call.state.as_of

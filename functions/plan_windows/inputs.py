@@ -14,7 +14,7 @@ from millrace.decisions.record import prefix
 from millrace.messages.monitor import REQUEST_FILE, MonitorRequest, WindowsPlanned, WindowToJudge
 from millrace.monitoring.windows import Window, dates
 from millrace.names import WorkloadNames
-from millrace.state.table import Version
+from millrace.state.pointers import Version
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,19 +10,10 @@ import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from functions.prediction import endpoint, http, queue
+from functions.prediction import decisions, endpoint, request
+from functions.prediction.endpoint import EndpointAnswer
+from functions.prediction.request import Admitted, Refusal
 from millrace.contract.load import load_contract
-from millrace.decisions.prediction import (
-    Admitted,
-    Call,
-    EndpointAnswer,
-    Refusal,
-    check_rows,
-    decide,
-    fallback_answer,
-    read_rows,
-    request_body,
-)
 from millrace.decisions.record import to_line
 from millrace.features import catalogue as encoders
 from millrace.settings.prediction import PredictionSettings
@@ -35,6 +26,7 @@ if TYPE_CHECKING:
 SETTINGS = PredictionSettings.parse()
 SURFACE = load_workload(SETTINGS.folder).prediction
 CONTRACT = load_contract(SETTINGS.folder)
+INPUTS = SURFACE.inputs
 TABLE = CONTRACT.table("scoring")
 TASK = tasks.declare(SURFACE, CONTRACT.label)
 HISTORIES = encoders.histories(encoders.declare(SURFACE.features, TABLE))
@@ -46,14 +38,14 @@ INVOKE = endpoint.connect(SETTINGS, TASK)
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The predictions and the rejected rows; each decision is on its queue before this returns."""
-    body = http.body(event)
-    rows = body if isinstance(body, Refusal) else read_rows(body)
+    body = request.body(event)
+    rows = body if isinstance(body, Refusal) else request.read_rows(body)
     if isinstance(rows, Refusal):
-        return http.refuse(event, rows)
-    admitted, rejected = check_rows(rows, TABLE, HISTORIES)
+        return request.refuse(event, rows)
+    admitted, rejected = request.check_rows(rows, TABLE, HISTORIES)
     started = time.perf_counter()
     answer = ask(admitted)
-    call = Call(
+    call = decisions.Call(
         id=context.aws_request_id,
         workload=SETTINGS.workload,
         phase="live",
@@ -61,11 +53,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         fallback=answer.model_version is None,
         at=datetime.now(UTC),
     )
-    decisions = decide(admitted, answer, surface=SURFACE, call=call)
-    queue.send(SQS, SETTINGS.decisions_queue_url, [to_line(decision) for decision in decisions])
+    decided = decisions.decide(admitted, answer, surface=SURFACE, call=call)
+    decisions.send(SQS, SETTINGS.decisions_queue_url, [to_line(decision) for decision in decided])
     if rejected:
         count("RejectedRows", len(rejected))
-    return http.answer(event, http.document(admitted, decisions, rejected))
+    return request.answer(event, request.document(admitted, decided, rejected))
 
 
 def ask(rows: list[Admitted]) -> EndpointAnswer:
@@ -73,11 +65,11 @@ def ask(rows: list[Admitted]) -> EndpointAnswer:
     if not rows:
         return EndpointAnswer(model_version=None, outputs=())
     try:
-        return INVOKE(request_body(rows, SURFACE.inputs), len(rows))
+        return INVOKE(endpoint.request_body(rows, INPUTS), len(rows))
     except endpoint.FAILURES as error:
         LOGGER.error("the endpoint gave no answer", extra={"error": type(error).__name__, "reason": str(error)})
         count("Fallbacks", len(rows))
-        return fallback_answer(SURFACE.fallback, rows=len(rows), task=TASK)
+        return endpoint.fallback_answer(SURFACE.fallback, rows=len(rows), task=TASK)
 
 
 def count(metric: str, rows: int) -> None:

@@ -7,17 +7,17 @@ from aws_lambda_powertools import Logger
 
 from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.aws.objects import read_object
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedState, read_report
 from millrace.settings.environment import Environment
-from millrace.state.table import State
+from millrace.state.cursors import WindowCursors
+from millrace.state.table import StateTable
 
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 S3, CLOUDWATCH = boto3.client("s3"), boto3.client("cloudwatch")
-STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, workload=SETTINGS.workload)
+CURSORS = WindowCursors(StateTable(boto3.client("dynamodb"), NAMES))
 
 
 @LOGGER.inject_lambda_context
@@ -29,7 +29,7 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     CLOUDWATCH.put_metric_data(Namespace="Millrace", MetricData=metrics_of(report))
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):
         if reached:
-            STATE.advance_cursor(name, window_end=reached)
+            CURSORS.advance(name, window_end=reached)
     alarms = staying(before["MetricAlarms"], report, NAMES)
     published = MetricsPublished(
         judged=report.judged,

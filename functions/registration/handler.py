@@ -9,12 +9,12 @@ from aws_lambda_powertools import Logger
 
 from functions.registration.chain import read_chain
 from millrace.errors import ConflictError
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import TrainedState, VersionRegistered
 from millrace.release.registry import Candidate, Registry
 from millrace.settings.registration import RegistrationSettings
-from millrace.state.table import State
+from millrace.state.leases import Leases
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 
@@ -23,7 +23,7 @@ NAMES = SETTINGS.names
 WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 S3 = boto3.client("s3")
-STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, workload=SETTINGS.workload)
+LEASES = Leases(StateTable(boto3.client("dynamodb"), NAMES))
 REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
 
 
@@ -32,7 +32,7 @@ REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
 def handler(call: StepInput[TrainedState]) -> VersionRegistered:
     """The package's ARN and version. Raises ArtefactError when the chain of digests does not hold."""
     until = call.state.as_of + timedelta(hours=longest_hours(WORKLOAD))
-    if not STATE.take_lease("train", holder=call.execution, as_of=call.state.as_of, expires_at=until):
+    if not LEASES.take("train", holder=call.execution, as_of=call.state.as_of, expires_at=until):
         raise ConflictError(f"{call.execution}: expected the lease of training, another run took it meanwhile")
     url = call.state.training.model_data_url
     report_uri = NAMES.run_uri(call.run, "evaluation", "evaluation.json")

@@ -8,8 +8,7 @@ from aws_lambda_powertools import Logger
 from functions.smoke_test.invoke import invoke
 from millrace.aws.objects import read_object
 from millrace.evaluation.sample import SAMPLE_FILE, Sample
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import SmokeTested, StartedState
 from millrace.release.promotion import judge_smoke_test
 from millrace.settings.environment import Environment

@@ -10,11 +10,11 @@ from millrace.contract.load import load_contract
 from millrace.datasets.late_labels import Absorbed, absorb
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin, pinned
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import DatasetPinned, TrainInput
 from millrace.settings.snapshot import SnapshotSettings
-from millrace.state.table import State
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
 SETTINGS = SnapshotSettings.parse()
@@ -22,7 +22,7 @@ NAMES = SETTINGS.names
 WORKLOAD, LAKE = load_workload(SETTINGS.folder), Lake(NAMES, load_contract(SETTINGS.folder))
 LOGGER = Logger()
 S3 = boto3.client("s3")
-STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, workload=SETTINGS.workload)
+POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 
 
 @LOGGER.inject_lambda_context
@@ -39,7 +39,7 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
         given=call.state,
         run=call.run,
         code_digest=SETTINGS.code_digest,
-        champion=STATE.champion() is not None,
+        champion=POINTERS.champion() is not None,
     )
     write(S3, NAMES, made)
     answer = DatasetPinned(

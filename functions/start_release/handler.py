@@ -10,19 +10,21 @@ from aws_lambda_powertools import Logger
 from functions.start_release.endpoints import standing
 from functions.start_release.request import label_of, started
 from millrace.errors import ArtefactError, ConflictError
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseStarted
 from millrace.release.promotion import LEASE_DAYS, ROLLBACK_PHASES, check_proven, outcome_of, rollback_target
 from millrace.release.registry import Package, Registry
 from millrace.settings.environment import Environment
-from millrace.state.table import Pointers, State
+from millrace.state.leases import Leases
+from millrace.state.pointers import Pointers, ReleasePointers
+from millrace.state.table import StateTable
 
 SETTINGS = Environment.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 SAGEMAKER = boto3.client("sagemaker")
-STATE = State(boto3.client("dynamodb"), table=NAMES.platform.state_table, workload=SETTINGS.workload)
+STATE = StateTable(boto3.client("dynamodb"), NAMES)
+POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 
 
@@ -32,12 +34,12 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     """The outcome (`open`, `busy`: come again, `done`: is or was live), the package, and what stands.
 
     Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs."""
-    given, pointers = call.state, STATE.pointers()
+    given, pointers = call.state, POINTERS.read()
     package = find_package(given, pointers)
     until = given.as_of + timedelta(days=LEASE_DAYS)
-    leased = STATE.take_lease("release", holder=call.execution, as_of=given.as_of, expires_at=until)
+    leased = LEASES.take("release", holder=call.execution, as_of=given.as_of, expires_at=until)
     if given.rollback and not leased:
-        lease = STATE.lease("release")
+        lease = LEASES.find("release")
         raise ConflictError(f"roll back: expected no release to run, {lease.holder if lease else 'another'} does")
     live, challenger = (standing(SAGEMAKER, name) for name in (NAMES.endpoint, NAMES.challenger))
     ready = leased and "changing" not in (live, challenger)

@@ -7,7 +7,7 @@ import hashlib
 from functions.start_release.endpoints import Standing
 from millrace.messages.release import ReleaseOutcome, ReleaseStarted
 from millrace.release.registry import Package
-from millrace.state.table import Pointers
+from millrace.state.pointers import Pointers
 from millrace.workload.rollout import Phase
 
 

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 
 from functions.teardown import endpoints, running, starters, tables, versions
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
-from millrace.messages.handler import handles
+from millrace.messages.envelope import handles
 from millrace.messages.teardown import TeardownStepDone, TeardownStepInput
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append

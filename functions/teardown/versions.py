@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 
 from functions.teardown.not_found import is_absent
 from millrace.names import WorkloadNames
-from millrace.state.table import Pointers, State
+from millrace.state.pointers import Pointers, ReleasePointers
+from millrace.state.table import StateTable
 
 AT_MOST = 100
 """Of one kind in one call: the machine comes back for the rest, and a function may run for minutes only."""
@@ -53,14 +54,13 @@ def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     """What was still there. A model goes after its configurations: without it they cannot be told from others."""
     sagemaker = client("sagemaker")
     models = Models(sagemaker=sagemaker, names=names)
-    state = State(client("dynamodb"), table=names.platform.state_table, workload=names.workload)
     packages = _packages(sagemaker, names.package_group)
     configs = _each("endpoint config", models.configs(), sagemaker.delete_endpoint_config, "EndpointConfigName")
     return [
         *_alarms(client("cloudwatch"), names),
         *(configs or _each("model", models.listed(), sagemaker.delete_model, "ModelName")),
         *_each("model package", packages, sagemaker.delete_model_package, "ModelPackageName"),
-        *_pointers(state),
+        *_pointers(ReleasePointers(StateTable(client("dynamodb"), names))),
     ]
 
 
@@ -102,11 +102,11 @@ def _each(kind: str, found: Iterator[str], call: Callable[..., Any], parameter: 
     return [f"{kind} {name}" for name in names]
 
 
-def _pointers(state: State) -> list[str]:
+def _pointers(kept: ReleasePointers) -> list[str]:
     """Nobody is live any more: the next deployment over the same table begins with a first training."""
-    pointers = state.pointers()
+    pointers = kept.read()
     if pointers == Pointers(revision=pointers.revision):
         return []
-    state.move(replace(pointers, champion=None, previous=None))
+    kept.move(replace(pointers, champion=None, previous=None))
     live = pointers.champion.version if pointers.champion else "none"
     return [f"pointers to version {live}"]

@@ -15,8 +15,8 @@ from functions.tracking.run_ids import RunIds
 from millrace.artefact.artefact import read_archive
 from millrace.aws.objects import download, read_object
 from millrace.evaluation.report import Evaluation
+from millrace.messages.envelope import handles
 from millrace.messages.events import ModelRefused, ModelRegistered
-from millrace.messages.handler import handles
 from millrace.settings.tracking import TrackingSettings
 
 SETTINGS = TrackingSettings.parse()

@@ -11,40 +11,41 @@ from tempfile import TemporaryDirectory
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.validation.screening import NewToTable, Quarantine
 from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.load import load_contract
-from millrace.datasets.commits import Source, commit_once
+from millrace.datasets.commits import commit_once
+from millrace.datasets.new_rows import Quarantine, RowsInFile, Source
 from millrace.datasets.past import read_past
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.features import catalogue as encoders
-from millrace.messages.envelope import StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Committed, IngestState, Staging
 from millrace.messages.score import Sharded
 from millrace.settings.validation import ValidationSettings
-from millrace.state.table import State
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 
 SETTINGS = ValidationSettings.parse()
+NAMES = SETTINGS.names
 PREDICTION = load_workload(SETTINGS.folder).prediction
-LAKE = Lake(SETTINGS.names, load_contract(SETTINGS.folder))
+LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
 SCORING = LAKE.contract.table("scoring")
 HISTORIES = encoders.histories(encoders.declare(PREDICTION.features, SCORING))
-BUCKET = SETTINGS.names.platform.bucket("lake")
+BUCKET = NAMES.platform.bucket("lake")
 LOGGER = Logger()
 S3 = boto3.client("s3")
-STATE = State(boto3.client("dynamodb"), table=SETTINGS.names.platform.state_table, workload=SETTINGS.workload)
+POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 
 
 @LOGGER.inject_lambda_context
 @handles(StepInput[IngestState])
 def handler(call: StepInput[IngestState]) -> Committed | Sharded:
     """What was committed or cut into shards; called again, the same."""
-    staging = Staging(names=SETTINGS.names, run=call.run)
+    staging = Staging(names=NAMES, run=call.run)
     with TemporaryDirectory() as name:
         folder = Path(name)
         S3.download_file(BUCKET, staging.parsed, str(folder / "parsed"))
@@ -59,11 +60,11 @@ def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -
     """One snapshot of the rows' table; the rows of an object that it holds already are not added."""
     drop, ingested = call.state.detail, call.state.ingested
     source = Source(uri=ingested.source, key=ingested.source_key, digest=ingested.source_digest, run=call.run)
-    new = NewToTable(LAKE, drop.table, parsed=folder / "parsed", source=source, quarantine=quarantine)
+    new = RowsInFile(LAKE, drop.table, parsed=folder / "parsed", source=source, quarantine=quarantine)
     done = commit_once(LAKE, drop.table, source, new.write)
     return Committed(
         feed=drop.feed,
-        table=SETTINGS.names.table(drop.table),
+        table=NAMES.table(drop.table),
         snapshot_id=str(done.snapshot_id),
         rows_accepted=done.rows_added,
         rows_quarantined=0 if done.alias_of else done.rows_quarantined + ingested.unparsable,
@@ -72,16 +73,16 @@ def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -
         source_digest=ingested.source_digest,
         duplicate=done.alias_of is not None,
         alias_of=done.alias_of or "",
-        has_champion=STATE.champion() is not None,
+        has_champion=POINTERS.champion() is not None,
     )
 
 
 def shard(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -> Sharded:
     """Shards for the champion, and the accepted rows beside them for the delivery."""
-    champion, ingested = STATE.champion(), call.state.ingested
+    champion, ingested = POINTERS.champion(), call.state.ingested
     if champion is None:
         raise ConflictError("expected the champion that the drop was read for, there is none now")
-    staging = Staging(names=SETTINGS.names, run=call.run)
+    staging = Staging(names=NAMES, run=call.run)
 
     def put(number: int, body: bytes) -> None:
         S3.put_object(Bucket=BUCKET, Key=staging.shard(number), Body=body, ContentType=CONTENT_TYPE)

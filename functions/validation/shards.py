@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from functions.validation.screening import Quarantine, parts, screen
 from millrace.artefact.batch import ROW, write_stream
-from millrace.contract.arrow import LINE, parsed_schema
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Table
-from millrace.contract.validate import raw_row
-from millrace.contract.violation import QuarantinedRow, RuleViolation
+from millrace.contract.schema import LINE, Table, parsed_schema
+from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row
+from millrace.datasets.new_rows import Quarantine, parts, screen
 from millrace.datasets.past import columns_of
 from millrace.datasets.quarantine import QuarantineFile
 

@@ -14,8 +14,9 @@ from infra.bundles import bundle, layer
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.queue import Queue
 from infra.constructs.role import Role
-from infra.constructs.statements import Statement, allow, trace, use_key
 from infra.context import REPOSITORY, Context
+from infra.iam import key, log_groups, queues
+from infra.iam.resource import Statement
 from millrace.settings.drop import DropEnvironment
 from millrace.settings.environment import Environment
 
@@ -66,22 +67,16 @@ class Function(Construct):
             retention_in_days=context.settings.log_retention_days,
             kms_key_id=context.key_arn,
         )
-        log_arn = f"arn:aws:logs:{context.platform.region}:{context.platform.account}:log-group:{log_name}:*"
-        own = [*([allow("sqs:SendMessage", on=dead.dead_arn)] if dead else []), *statements]
+        own = [*([queues.send(dead.dead_arn)] if dead else []), *statements]
         self.role = Role(
             self,
             name,
             context=context,
             service="lambda.amazonaws.com",
             statements=[
-                allow(
-                    "logs:CreateLogStream",
-                    "logs:PutLogEvents",
-                    on=log_arn,
-                    because="Lambda opens a log stream for each environment that it starts, and names it",
-                ),
-                trace(),
-                use_key(context.key_arn, own),
+                log_groups.write(context.names, log_name),
+                log_groups.trace(),
+                key.use(context.key_arn, own),
                 *own,
             ],
         )

@@ -8,15 +8,9 @@ from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.role import Role
-from infra.constructs.statements import Statement, allow, use_key
 from infra.context import Context
-
-INTERFACES = (
-    "ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission", "ec2:DeleteNetworkInterface",
-    "ec2:DeleteNetworkInterfacePermission", "ec2:DescribeDhcpOptions", "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs",
-)  # fmt: skip
-"""To stand in the VPC; https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html asks them on `*`."""
+from infra.iam import alarms, key, log_groups, network, registry
+from infra.iam.resource import Statement
 
 KINDS = {"training": ["TrainingJobs"], "processing": ["ProcessingJobs"], "inference": ["Endpoints", "TransformJobs"]}
 """What an image is run as, by which SageMaker names log groups and the namespaces of metrics."""
@@ -25,7 +19,7 @@ ACCEPTED = {
     "CKV_AWS_109": "The permission that it gives away is SageMaker's own, to use the job's network interface",
     "CKV_AWS_111": "What it writes everywhere are network interfaces, which have no name before the job has them",
 }
-"""What checkov finds in INTERFACES."""
+"""What checkov finds in `network.stand_in_it`."""
 
 
 class JobRole(Construct):
@@ -35,7 +29,6 @@ class JobRole(Construct):
         self, scope: Construct, owner: str, *, context: Context, image: str, statements: Sequence[Statement]
     ) -> None:
         super().__init__(scope, f"{owner}-job-role")
-        account = f"{context.platform.region}:{context.platform.account}"
         groups = [f"{kind}/{context.names.endpoint}" if kind == "Endpoints" else kind for kind in KINDS[image]]
         role = Role(
             self,
@@ -43,28 +36,15 @@ class JobRole(Construct):
             context=context,
             service="sagemaker.amazonaws.com",
             statements=[
-                allow(
-                    "logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents",
-                    on=[f"arn:aws:logs:{account}:log-group:/aws/sagemaker/{group}*" for group in groups],
-                    because="SageMaker makes one log group for each kind of job and one stream for each instance of it",
-                ),
-                allow(
-                    "cloudwatch:PutMetricData",
-                    on="*",
-                    where={"StringEquals": {"cloudwatch:namespace": [f"/aws/sagemaker/{one}" for one in KINDS[image]]}},
-                    because="PutMetricData takes no resource; the namespace is a condition",
-                ),
-                allow("ecr:GetAuthorizationToken", on="*", because="The action takes no resource"),
-                allow(
-                    "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer",
-                    on=f"arn:aws:ecr:{account}:repository/{context.platform.repository(image)}",
-                ),
-                allow(*INTERFACES, on="*", because="They are made with the job; SageMaker asks for all"),
-                use_key(context.key_arn, statements),
-                *([allow("kms:Encrypt", on=context.key_arn)] if image != "inference" else []),
-                allow("kms:CreateGrant", on=context.key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}}),
+                log_groups.write_jobs(context.names, groups),
+                alarms.put_metrics([f"/aws/sagemaker/{kind}" for kind in KINDS[image]]),
+                *registry.pull(context.names, image),
+                network.stand_in_it(),
+                key.use(context.key_arn, statements),
+                *([key.encrypt(context.key_arn)] if image != "inference" else []),
+                key.lend(context.key_arn),
                 *statements,
             ],
-        )  # fmt: skip
+        )
         self.name, self.arn, self.resource = role.name, role.arn, role.resource
         acknowledge(self.resource, ACCEPTED)

@@ -10,15 +10,10 @@ from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
 from infra.constructs.role import Role
-from infra.constructs.statements import Statement, allow, trace
 from infra.context import Context
+from infra.iam import log_groups
+from infra.iam.resource import Statement
 from infra.machines.states import Definition
-
-DELIVERY = (
-    "logs:CreateLogDelivery", "logs:GetLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery",
-    "logs:ListLogDeliveries", "logs:PutResourcePolicy", "logs:DescribeResourcePolicies", "logs:DescribeLogGroups",
-)  # fmt: skip
-"""What Step Functions needs to log at all; these actions take no resource."""
 
 
 class Machine(Construct):
@@ -43,11 +38,7 @@ class Machine(Construct):
             f"{name}-machine",
             context=context,
             service="states.amazonaws.com",
-            statements=[
-                allow(*DELIVERY, on="*", because="Log deliveries have no ARN; Step Functions asks for all"),
-                trace(),
-                *statements,
-            ],
+            statements=[log_groups.deliver(), log_groups.trace(), *statements],
         )
         self.resource = stepfunctions.CfnStateMachine(
             self,

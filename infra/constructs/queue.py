@@ -10,8 +10,8 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.statements import policy
 from infra.context import Context
+from infra.iam.resource import policy
 
 RETENTION_S = 14 * 24 * 3600
 """SQS's longest; a redrive has as long."""

@@ -8,8 +8,8 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.statements import Statement, policy, trusted
 from infra.context import Context
+from infra.iam.resource import Statement, policy, trusted
 
 
 class Role(Construct):

@@ -11,8 +11,8 @@ from constructs import Construct
 
 from infra.constructs.queue import Queue
 from infra.constructs.role import Role
-from infra.constructs.statements import allow
 from infra.context import Context
+from infra.iam.resource import resource
 from millrace.messages.events import SOURCE, BusEvent
 
 ENVELOPE = events.CfnRule.InputTransformerProperty(
@@ -53,7 +53,7 @@ class Rule(Construct):
             f"{self._name}-rule",
             context=self._context,
             service="events.amazonaws.com",
-            statements=[allow("states:StartExecution", on=machine_arn)],
+            statements=[resource("states", machine_arn).may("StartExecution")],
         )
         self._rule(self._target(machine_arn, role_arn=role.resource.attr_arn, input_transformer=ENVELOPE))
 

@@ -9,8 +9,9 @@ from constructs import Construct
 
 from infra.constructs.queue import Queue
 from infra.constructs.role import Role
-from infra.constructs.statements import allow, use_key
 from infra.context import Context
+from infra.iam import key, queues
+from infra.iam.resource import resource
 
 
 class Schedule(Construct):
@@ -20,13 +21,13 @@ class Schedule(Construct):
         self, scope: Construct, name: str, *, context: Context, expression: str, machine_arn: str, dead: Queue
     ) -> None:
         super().__init__(scope, f"{name}-schedule")
-        own = [allow("states:StartExecution", on=machine_arn), allow("sqs:SendMessage", on=dead.dead_arn)]
+        own = [resource("states", machine_arn).may("StartExecution"), queues.send(dead.dead_arn)]
         role = Role(
             self,
             f"{name}-schedule",
             context=context,
             service="scheduler.amazonaws.com",
-            statements=[*own, use_key(context.key_arn, own)],
+            statements=[*own, key.use(context.key_arn, own)],
         )
         schedule = scheduler.CfnSchedule(
             self,

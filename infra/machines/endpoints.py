@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.instances import has_own_disk
 from infra.machines import jobs, states
@@ -25,7 +24,6 @@ RELEASE = Result("start_release", ReleaseStarted)
 VERSION = RELEASE.path("version")
 LABEL = RELEASE.path("label")
 """`v<version>-<execution>`: a version that is released again, by a rollback, gets names of its own."""
-NAMED_CONFIG = "An endpoint's configuration is named by the version and the release that it serves"
 ERRORS_ALARM = "States.Format('{}-errors', $.live_config.name)"
 LATENCY_ALARM = "States.Format('{}-latency', $.live_config.name)"
 """Made for one release: without the dimension EndpointConfigName an alarm mixes the old fleet with the new one."""
@@ -181,44 +179,6 @@ def scaling_policy(context: Context, *, next_state: str) -> State:
     )
 
 
-def scaling_statements(context: Context) -> list[Statement]:
-    """What alarms and scaling ask of the caller.
-
-    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"""
-    account = f"{context.platform.region}:{context.platform.account}"
-    endpoint = f"arn:aws:sagemaker:{account}:endpoint/{context.names.endpoint}"
-    config = f"arn:aws:sagemaker:{account}:endpoint-config/{context.names.prefix}-v*"
-    alarms = [f"arn:aws:cloudwatch:{account}:alarm:{context.names.prefix}-v*"]
-    tracking = f"arn:aws:cloudwatch:{account}:alarm:TargetTracking-endpoint/{context.names.endpoint}/*"
-    role = (
-        f"arn:aws:iam::{context.platform.account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
-        "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
-    )
-    linked = {"StringEquals": {"iam:AWSServiceName": "sagemaker.application-autoscaling.amazonaws.com"}}
-    return [
-        allow(
-            "cloudwatch:PutMetricAlarm",
-            "cloudwatch:DeleteAlarms",
-            on=[*alarms, tracking],
-            because="The alarms of a release are named by its version, those of target tracking by Auto Scaling",
-        ),
-        allow(
-            "cloudwatch:DescribeAlarms",
-            on="*",
-            because="SageMaker and Auto Scaling look at all alarms before they take one",
-        ),
-        allow(
-            "application-autoscaling:RegisterScalableTarget",
-            "application-autoscaling:PutScalingPolicy",
-            on=f"arn:aws:application-autoscaling:{account}:scalable-target/*",
-            because="A scalable target is named by an id that Auto Scaling gives",
-        ),
-        allow("sagemaker:UpdateEndpointWeightsAndCapacities", on=endpoint),
-        allow("sagemaker:DescribeEndpointConfig", on=config, because=NAMED_CONFIG),
-        allow("iam:CreateServiceLinkedRole", on=role, where=linked),
-    ]
-
-
 def _named(context: Context, suffix: str) -> str:
     """`<prefix>-v<version>-<execution>-<retry>-<redrive><suffix>`."""
     name = f"{context.names.prefix}-{{}}-{{}}-{{}}{suffix}"
@@ -280,7 +240,7 @@ def _task(
         {
             "Type": "Task",
             "Comment": comment,
-            "Resource": f"arn:aws:states:::{resource}",
+            "Resource": states.integration(resource),
             "Parameters": dict(parameters),
             **({"ResultSelector": dict(selected)} if selected else {}),
             "ResultPath": f"$.{result or 'called'}",  # never null: CDK would drop it, and the answer the state

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from infra.constructs.statements import Statement, allow
 from infra.context import Context
+from infra.iam import bus, functions
+from infra.iam.resource import Statement
 from infra.machines import states
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition
@@ -70,7 +71,4 @@ def definition(context: Context) -> Definition:
 
 def statements(context: Context) -> list[Statement]:
     """What the machine itself may do."""
-    return [
-        allow("lambda:InvokeFunction", on=[context.names.function_arn(name) for name in FUNCTIONS]),
-        allow("events:PutEvents", on=context.platform.bus_arn),
-    ]
+    return [functions.invoke(context.names, *FUNCTIONS), bus.put_events(context.names)]

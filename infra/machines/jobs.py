@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from infra.constructs.statements import Statement, allow
 from infra.context import Context
 from infra.instances import has_own_disk
 from infra.machines import states
@@ -200,34 +199,6 @@ METRICS = [
 """What SageMaker reads out of the training's lines."""
 
 
-def statements(context: Context, kinds: Mapping[str, Sequence[str]]) -> list[Statement]:
-    """What a machine needs to run jobs of these kinds (`Training`, `Processing`, `Transform`), by kind the roles (ARNs)
-    that it hands to them. Jobs of other workloads have names like these, but not the workload's tag."""
-    account = f"{context.platform.region}:{context.platform.account}"
-    rules = [f"arn:aws:events:{account}:rule/StepFunctionsGetEventsForSageMaker{kind}JobsRule" for kind in kinds]
-    roles = [role for handed in kinds.values() for role in handed]
-    passed = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
-    return [
-        *(statement for kind in kinds for statement in _of_kind(context, kind)),
-        allow("sagemaker:ListTags", on="*", because="Step Functions asks it so, to find the jobs that it waits for"),
-        allow("events:PutTargets", "events:PutRule", "events:DescribeRule", on=rules),
-        *([allow("iam:PassRole", on=roles, where=passed)] if roles else []),
-    ]
-
-
-def _of_kind(context: Context, kind: str) -> list[Statement]:
-    jobs = f"arn:aws:sagemaker:{context.platform.region}:{context.platform.account}:{kind.lower()}-job/*"
-    hashed = "A job is named by a hash of its execution and retry"
-    (tag,) = tags(context)
-    given, carried = (
-        {"StringEquals": {f"aws:{side}Tag/{tag['Key']}": tag["Value"]}} for side in ("Request", "Resource")
-    )
-    return [
-        allow(f"sagemaker:Create{kind}Job", "sagemaker:AddTags", on=jobs, where=given, because=hashed),
-        allow(f"sagemaker:Describe{kind}Job", f"sagemaker:Stop{kind}Job", on=jobs, where=carried, because=hashed),
-    ]
-
-
 def _task(
     action: str, comment: str, parameters: Mapping[str, Any], selected: Mapping[str, str], result: str, next_state: str
 ) -> State:
@@ -235,7 +206,7 @@ def _task(
         {
             "Type": "Task",
             "Comment": comment,
-            "Resource": f"arn:aws:states:::sagemaker:{action}.sync",
+            "Resource": states.integration(f"sagemaker:{action}.sync"),
             "Parameters": dict(parameters),
             "ResultSelector": dict(selected),
             "ResultPath": f"$.{result}",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from infra.constructs.statements import Statement, allow
 from infra.context import Context
+from infra.iam import bus, functions, sagemaker_jobs
+from infra.iam.resource import Statement
 from infra.machines import jobs, states
 from infra.machines.paths import Result
 from infra.machines.states import Definition, State
@@ -88,9 +89,8 @@ def _drift(context: Context) -> State:
 
 def statements(context: Context) -> list[Statement]:
     """What the machine itself may do."""
-    names = context.names
     return [
-        allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
-        allow("events:PutEvents", on=context.platform.bus_arn),
-        *jobs.statements(context, {"Processing": [names.role_arn(JOB_ROLE)]}),
+        functions.invoke(context.names, *FUNCTIONS),
+        bus.put_events(context.names),
+        *sagemaker_jobs.run(context.names, {"Processing": [JOB_ROLE]}),
     ]

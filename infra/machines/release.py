@@ -6,8 +6,9 @@ model before an endpoint.
 
 from __future__ import annotations
 
-from infra.constructs.statements import Statement, allow
 from infra.context import Context
+from infra.iam import alarms, bus, functions, key, sagemaker_endpoints, sagemaker_jobs
+from infra.iam.resource import Statement
 from infra.machines import endpoints, states
 from infra.machines.endpoints import RELEASE
 from infra.machines.paths import Result
@@ -220,26 +221,20 @@ def _turn_s(context: Context) -> int:
 def statements(context: Context) -> list[Statement]:
     """What the machine itself may do."""
     names = context.names
-    account = f"{context.platform.region}:{context.platform.account}"
-    model, passed = f"arn:aws:sagemaker:{account}:model/{names.prefix}-v*", "sagemaker.amazonaws.com"
-    config = f"arn:aws:sagemaker:{account}:endpoint-config/{names.prefix}-v*"
-    stood = [f"arn:aws:sagemaker:{account}:endpoint/{name}" for name in (names.endpoint, names.challenger)]
+    challenger, both = sagemaker_endpoints.challenger(names), sagemaker_endpoints.both(names)
+    configs = sagemaker_endpoints.configs(names)
+    seen = "SageMaker and Auto Scaling look at all alarms before they take one"
     return [
-        allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
-        allow("events:PutEvents", on=context.platform.bus_arn),
-        allow(
-            "sagemaker:CreateModel",
-            "sagemaker:AddTags",
-            on=model,
-            because="A model is named by its version and release",
-        ),
-        allow("iam:PassRole", on=names.role_arn(MODEL_ROLE), where={"StringEquals": {"iam:PassedToService": passed}}),
-        allow("sagemaker:CreateEndpointConfig", "sagemaker:AddTags", on=config, because=endpoints.NAMED_CONFIG),
-        allow(
-            "sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint", on=[*stood, config], because=endpoints.NAMED_CONFIG
-        ),
-        allow("sagemaker:DescribeEndpoint", on=stood),
-        allow("sagemaker:DeleteEndpoint", on=f"arn:aws:sagemaker:{account}:endpoint/{names.challenger}"),
-        allow("kms:CreateGrant", on=context.key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}}),
-        *endpoints.scaling_statements(context),
+        functions.invoke(names, *FUNCTIONS),
+        bus.put_events(names),
+        sagemaker_endpoints.models(names).may("CreateModel", "AddTags"),
+        sagemaker_jobs.pass_roles(names, MODEL_ROLE),
+        configs.may("CreateEndpointConfig", "AddTags"),
+        (both + configs).may("CreateEndpoint", "UpdateEndpoint"),
+        both.may("DescribeEndpoint"),
+        challenger.may("DeleteEndpoint"),
+        key.lend(context.key_arn),
+        (alarms.of_releases(names) + alarms.of_scaling(names)).may("PutMetricAlarm", "DeleteAlarms"),
+        alarms.describe(because=seen),
+        *sagemaker_endpoints.scale(names),
     ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from infra.constructs.statements import Statement, allow
 from infra.context import Context
+from infra.iam import bus, functions, step_functions
+from infra.iam.resource import Statement
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.paths import Result
@@ -63,7 +64,7 @@ def _train(context: Context) -> State:
         {
             "Type": "Task",
             "Comment": "Train and wait for it; the lease is held as long",
-            "Resource": "arn:aws:states:::states:startExecution.sync:2",
+            "Resource": states.integration("states:startExecution.sync:2"),
             "Parameters": {
                 "StateMachineArn": context.names.machine_arn("train"),
                 "Name.$": CHILD,
@@ -85,17 +86,12 @@ def _train(context: Context) -> State:
 
 def statements(context: Context) -> list[Statement]:
     """What the machine itself may do."""
-    names, account = context.names, f"{context.platform.region}:{context.platform.account}"
-    rule = f"arn:aws:events:{account}:rule/StepFunctionsGetEventsForStepFunctionsExecutionRule"
+    names = context.names
+    named = "The execution that is waited for gets its name when it is started"
     return [
-        allow("lambda:InvokeFunction", on=names.function_arn("guard")),
-        allow("events:PutEvents", on=context.platform.bus_arn),
-        allow("states:StartExecution", on=names.machine_arn("train")),
-        allow(
-            "states:DescribeExecution",
-            "states:StopExecution",
-            on=names.execution_arn("train"),
-            because="The execution that is waited for gets its name when it is started",
-        ),
-        allow("events:PutTargets", "events:PutRule", "events:DescribeRule", on=rule),
+        functions.invoke(names, "guard"),
+        bus.put_events(names),
+        step_functions.machines(names, "train").may("StartExecution"),
+        step_functions.executions(names, "train", because=named).may("DescribeExecution", "StopExecution"),
+        step_functions.wait_for(names, "StepFunctionsExecution"),
     ]

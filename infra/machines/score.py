@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from infra.constructs.statements import Statement, allow
 from infra.context import Context
+from infra.iam import bus, functions, sagemaker_jobs
+from infra.iam.resource import Statement
 from infra.machines import jobs, states
 from infra.machines.paths import Result
 from infra.machines.states import Definition
@@ -115,9 +116,9 @@ def definition(context: Context) -> Definition:
 def statements(context: Context) -> list[Statement]:
     """What the machine itself may do; a transform job runs in the role of its model, so none is passed."""
     return [
-        allow("lambda:InvokeFunction", on=[context.names.function_arn(name) for name in FUNCTIONS]),
-        allow("events:PutEvents", on=context.platform.bus_arn),
-        *jobs.statements(context, {"Transform": []}),
+        functions.invoke(context.names, *FUNCTIONS),
+        bus.put_events(context.names),
+        *sagemaker_jobs.run(context.names, {"Transform": []}),
     ]
 
 

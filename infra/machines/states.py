@@ -16,6 +16,13 @@ TRANSIENT = ("Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.Sdk
 """Failures of the service, not of the function."""
 
 
+def integration(action: str) -> str:
+    """The ARN of a task of Step Functions' own, such as `lambda:invoke`.
+
+    Definitions are made without a region: China and GovCloud need their partition here; all else has it by its name."""
+    return f"arn:aws:states:::{action}"
+
+
 def machine(comment: str, *, start: str, states: Mapping[str, State], timeout_s: int) -> Definition:
     """A definition; every state must say in a Comment what it is for, and none may hold a null.
 
@@ -86,7 +93,7 @@ def invoke(
     return {
         "Type": "Task",
         "Comment": comment,
-        "Resource": "arn:aws:states:::lambda:invoke",
+        "Resource": integration("lambda:invoke"),
         "Parameters": {
             "FunctionName": function_arn,
             "Payload": {
@@ -122,7 +129,7 @@ def put_event(
     return {
         "Type": "Task",
         "Comment": comment,
-        "Resource": "arn:aws:states:::events:putEvents",
+        "Resource": integration("events:putEvents"),
         "Parameters": {
             "Entries": [{"EventBusName": bus_arn, "Source": SOURCE, "DetailType": event.detail_type, "Detail": whole}]
         },

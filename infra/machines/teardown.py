@@ -5,8 +5,9 @@ Each step is repeated until it finds nothing: it may be started twice, stopped a
 
 from __future__ import annotations
 
-from infra.constructs.statements import Statement, allow
 from infra.context import Context
+from infra.iam import functions
+from infra.iam.resource import Statement
 from infra.machines import states
 from infra.machines.paths import Result
 from infra.machines.states import Definition, State
@@ -65,4 +66,4 @@ def _step(context: Context, step: TeardownStep, next_state: str) -> dict[str, St
 
 def statements(context: Context) -> list[Statement]:
     """What the machine itself may do."""
-    return [allow("lambda:InvokeFunction", on=context.names.function_arn("teardown"))]
+    return [functions.invoke(context.names, "teardown")]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from infra.constructs.statements import Statement, allow
 from infra.context import Context
+from infra.iam import bus, functions, sagemaker_jobs
+from infra.iam.resource import Statement
 from infra.machines import jobs, states
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
@@ -173,10 +174,9 @@ def _reason(reason: str, comment: str) -> State:
 
 def statements(context: Context) -> list[Statement]:
     """What the machine itself may do."""
-    names = context.names
-    training, evaluation = names.role_arn(TRAINING_ROLE), names.role_arn(EVALUATION_ROLE)
+    handed = {"Training": [TRAINING_ROLE], "Processing": [EVALUATION_ROLE]}
     return [
-        allow("lambda:InvokeFunction", on=[names.function_arn(name) for name in FUNCTIONS]),
-        allow("events:PutEvents", on=context.platform.bus_arn),
-        *jobs.statements(context, {"Training": [training], "Processing": [evaluation]}),
+        functions.invoke(context.names, *FUNCTIONS),
+        bus.put_events(context.names),
+        *sagemaker_jobs.run(context.names, handed),
     ]

@@ -9,7 +9,8 @@ from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue
 from infra.constructs.schedule import Schedule
-from infra.constructs.statements import Statement, allow, list_objects, read_objects, write_objects
+from infra.iam import alarms, iceberg, state_table
+from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
 from millrace.settings.environment import Environment
@@ -52,8 +53,6 @@ class MonitoringStack(WorkloadStack):
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names
-        lake, glue = context.platform.bucket("lake"), f"arn:aws:glue:{context.platform.region}:{names.platform.account}"
-        database = context.platform.database
         Function(
             self,
             "plan_windows",
@@ -61,18 +60,11 @@ class MonitoringStack(WorkloadStack):
             description="The complete windows since the cursors, and what the drift job needs to judge them",
             settings=Environment(**context.environment()),
             statements=[
-                self._state("dynamodb:GetItem"),
-                allow(
-                    "glue:GetTable",
-                    on=[
-                        f"{glue}:catalog",
-                        f"{glue}:database/{database}",
-                        f"{glue}:table/{database}/{names.table('labels')}",
-                    ],
-                ),
-                list_objects(lake, f"{names.workload}/decisions/"),
-                read_objects(lake, f"{names.workload}/iceberg/"),
-                write_objects(lake, f"{names.workload}/windows/"),
+                state_table.own_items(names).may("GetItem"),
+                iceberg.tables(names, "labels").may("GetTable"),
+                LAKE.find(names, "decisions"),
+                LAKE.read(names, "iceberg"),
+                LAKE.write(names, "windows"),
             ],
             timeout_s=300,
             memory_mb=2048,
@@ -80,7 +72,6 @@ class MonitoringStack(WorkloadStack):
 
     def _publish_metrics(self) -> None:
         context, names = self.context, self.context.names
-        account = f"{context.platform.region}:{context.platform.account}"
         Function(
             self,
             "publish_metrics",
@@ -88,41 +79,32 @@ class MonitoringStack(WorkloadStack):
             description="What a monitor run found becomes metrics; the cursors move",
             settings=Environment(**context.environment()),
             statements=[
-                self._state("dynamodb:PutItem"),
-                read_objects(context.platform.bucket("lake"), f"{names.workload}/monitor/"),
-                allow(
-                    "cloudwatch:DescribeAlarms",
-                    on=[f"arn:aws:cloudwatch:{account}:alarm:{names.alarm(name)}" for name in ALARMS],
-                ),
-                allow(
-                    "cloudwatch:PutMetricData",
-                    on="*",
-                    where={"StringEquals": {"cloudwatch:namespace": "Millrace"}},
-                    because="PutMetricData takes no resource; the namespace is a condition",
-                ),
+                state_table.own_items(names).may("PutItem"),
+                LAKE.read(names, "monitor"),
+                alarms.monitors(names, *ALARMS).may("DescribeAlarms"),
+                alarms.put_metrics("Millrace"),
             ],
         )
 
     def _job_role(self) -> None:
-        context, workload = self.context, self.context.names.workload
-        lake, artefacts = context.platform.bucket("lake"), context.platform.bucket("artefacts")
+        context, names = self.context, self.context.names
         JobRole(
             self,
             monitor.JOB_ROLE,
             context=context,
             image="processing",
             statements=[
-                read_objects(lake, f"{workload}/decisions/", f"{workload}/windows/"),
-                list_objects(lake, f"{workload}/decisions/", f"{workload}/windows/"),
-                read_objects(artefacts, f"{workload}/runs/"),
-                list_objects(artefacts, f"{workload}/runs/"),
-                write_objects(lake, f"{workload}/monitor/"),
+                LAKE.read(names, "decisions", "windows"),
+                LAKE.find(names, "decisions", "windows"),
+                ARTEFACTS.read(names, "runs"),
+                ARTEFACTS.find(names, "runs"),
+                LAKE.write(names, "monitor"),
             ],
         )
 
     def _alarm(self, name: str) -> None:
         metric, sentence = ALARMS[name]
-        context = self.context
+        context, topic = self.context, self.context.platform.alarm_topic_arn
         cloudwatch.CfnAlarm(
             self,
             f"{name}-alarm",
@@ -138,20 +120,6 @@ class MonitoringStack(WorkloadStack):
             threshold=1,
             comparison_operator="GreaterThanThreshold",
             treat_missing_data="ignore",
-            alarm_actions=[self._topic],
-            ok_actions=[self._topic],
-        )
-
-    @property
-    def _topic(self) -> str:
-        platform = self.context.platform
-        return f"arn:aws:sns:{platform.region}:{platform.account}:{platform.alarm_topic}"
-
-    def _state(self, *actions: str) -> Statement:
-        """The state table's items of this workload."""
-        platform = self.context.platform
-        return allow(
-            *actions,
-            on=platform.table_arn(platform.state_table),
-            where={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [self.context.workload.name]}},
+            alarm_actions=[topic],
+            ok_actions=[topic],
         )

@@ -18,8 +18,8 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.statements import policy
 from infra.context import parameter
+from infra.iam.resource import policy
 from infra.settings import StageSettings
 
 IMAGES = ("training", "processing", "inference")
@@ -98,7 +98,7 @@ class PlatformStack(cdk.Stack):
                     {
                         "Sid": "Account",
                         "Effect": "Allow",
-                        "Principal": {"AWS": f"arn:aws:iam::{account}:root"},
+                        "Principal": {"AWS": self._names.arn("iam", "root")},
                         "Action": "kms:*",
                         "Resource": "*",
                     },
@@ -132,11 +132,7 @@ class PlatformStack(cdk.Stack):
                             "kms:ReEncryptTo",
                         ],
                         "Resource": "*",
-                        "Condition": {
-                            "ArnLike": {
-                                "kms:EncryptionContext:aws:logs:arn": f"arn:aws:logs:{self._names.region}:{account}:*"
-                            }
-                        },
+                        "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": self._names.arn("logs", "*")}},
                     },
                 ]
             ),
@@ -206,7 +202,7 @@ class PlatformStack(cdk.Stack):
             resource_type="VPC",
             traffic_type="ALL",
             log_destination_type="s3",
-            log_destination=f"arn:aws:s3:::{self._names.bucket('access-logs')}",
+            log_destination=self._names.bucket_arn("access-logs"),
         )
         flow_log.node.add_dependency(self.node.find_child("access-logs-policy"))
 

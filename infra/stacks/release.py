@@ -7,7 +7,8 @@ from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule, pattern_of
-from infra.constructs.statements import Statement, allow, list_objects, own_items, read_objects, write_objects
+from infra.iam import registry, sagemaker_endpoints, state_table
+from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import release
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.events import ModelRegistered
@@ -43,38 +44,37 @@ class ReleaseStack(WorkloadStack):
 
     def _model_role(self) -> None:
         """Of endpoints and of batch transform, which takes the model's role for its input and output too."""
-        platform, workload = self.context.platform, self.context.names.workload
-        staging = f"{workload}/staging/"
+        names = self.context.names
         JobRole(
             self,
             release.MODEL_ROLE,
             context=self.context,
             image="inference",
             statements=[
-                read_objects(platform.bucket("artefacts"), f"{workload}/runs/"),
-                list_objects(platform.bucket("artefacts"), f"{workload}/runs/"),
-                read_objects(platform.bucket("lake"), staging),
-                list_objects(platform.bucket("lake"), staging),
-                write_objects(platform.bucket("lake"), staging),
+                ARTEFACTS.read(names, "runs"),
+                ARTEFACTS.find(names, "runs"),
+                LAKE.read(names, "staging"),
+                LAKE.find(names, "staging"),
+                LAKE.write(names, "staging"),
             ],
         )
 
     def _functions(self) -> None:
-        context, names, platform = self.context, self.context.names, self.context.platform
-        account = f"{platform.region}:{platform.account}"
-        endpoints = [f"arn:aws:sagemaker:{account}:endpoint/{name}" for name in (names.endpoint, names.challenger)]
-        package = f"arn:aws:sagemaker:{account}:model-package/{names.package_group}/*"
-        versions = "The registry counts the versions of the workload's own group"
+        context, names = self.context, self.context.names
+        environment, items = (
+            Environment(**context.environment()),
+            state_table.own_items(names).may("GetItem", "PutItem"),
+        )
         Function(
             self,
             "start_release",
             context=context,
             description="The release's lease, its package, and what stands already",
-            settings=Environment(**context.environment()),
+            settings=environment,
             statements=[
-                self._table(),
-                allow("sagemaker:DescribeModelPackage", on=package, because=versions),
-                allow("sagemaker:DescribeEndpoint", "sagemaker:DeleteEndpoint", on=endpoints),
+                items,
+                registry.versions(names).may("DescribeModelPackage"),
+                sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
             ],
         )
         Function(
@@ -82,10 +82,10 @@ class ReleaseStack(WorkloadStack):
             "smoke_test",
             context=context,
             description="Real rows to the challenger, the answers as evaluated",
-            settings=Environment(**context.environment()),
+            settings=environment,
             statements=[
-                read_objects(platform.bucket("artefacts"), f"{names.workload}/runs/"),
-                allow("sagemaker:InvokeEndpoint", on=endpoints[1]),
+                ARTEFACTS.read(names, "runs"),
+                sagemaker_endpoints.challenger(names).may("InvokeEndpoint"),
             ],
             timeout_s=90,
         )
@@ -94,20 +94,10 @@ class ReleaseStack(WorkloadStack):
             "advance_release",
             context=context,
             description="Move the release pointers, approve the package",
-            settings=Environment(**context.environment()),
+            settings=environment,
             statements=[
-                self._table(),
-                own_items(platform.table_arn(platform.audit_table), names.workload, "PutItem"),
-                allow("sagemaker:DescribeModelPackage", "sagemaker:UpdateModelPackage", on=package, because=versions),
+                items,
+                state_table.append_audit(names),
+                registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
             ],
-        )
-
-    def _table(self) -> Statement:
-        """The workload's own items of the state table."""
-        platform = self.context.platform
-        return allow(
-            "dynamodb:GetItem",
-            "dynamodb:PutItem",
-            on=platform.table_arn(platform.state_table),
-            where={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [self.context.names.workload]}},
         )

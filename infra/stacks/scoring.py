@@ -7,7 +7,7 @@ from __future__ import annotations
 from infra.constructs.external_table import ExternalTable, Partition, column_types
 from infra.constructs.function import Function
 from infra.constructs.machine import Machine
-from infra.constructs.statements import read_objects, write_objects
+from infra.iam.buckets import LAKE
 from infra.machines import score
 from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
@@ -43,17 +43,13 @@ class ScoringStack(WorkloadStack):
 
     def _delivery(self) -> None:
         context = self.context
-        lake, workload = context.platform.bucket("lake"), context.names.workload
         Function(
             self,
             "delivery",
             context=context,
             description="Answers and rows are joined, checked and delivered as one file",
             settings=DropEnvironment(**context.environment()),
-            statements=[
-                read_objects(lake, f"{workload}/staging/"),
-                write_objects(lake, f"{workload}/predictions/"),
-            ],
+            statements=[LAKE.read(context.names, "staging"), LAKE.write(context.names, "predictions")],
             timeout_s=900,
             memory_mb=1024,
         )

@@ -7,7 +7,8 @@ from aws_cdk import aws_lambda as lambda_
 from infra.constructs.external_table import ExternalTable, Partition
 from infra.constructs.function import Function
 from infra.constructs.queue import Queue, feed
-from infra.constructs.statements import allow, write_objects
+from infra.iam import queues, sagemaker_endpoints, state_table
+from infra.iam.buckets import LAKE
 from infra.stacks.workload import WorkloadStack
 from millrace.settings.environment import Environment
 from millrace.settings.prediction import PredictionSettings
@@ -47,9 +48,7 @@ class ServingStack(WorkloadStack):
         )
 
     def _prediction(self, queue: Queue) -> None:
-        context = self.context
-        names, platform = context.names, context.platform
-        endpoint = f"arn:aws:sagemaker:{platform.region}:{platform.account}:endpoint/{names.endpoint}"
+        context, names = self.context, self.context.names
         function = Function(
             self,
             "prediction",
@@ -57,15 +56,9 @@ class ServingStack(WorkloadStack):
             description="Rows in, predictions out: contract, endpoint, decision, fallback",
             settings=PredictionSettings(**context.environment(), decisions_queue_url=queue.url),
             statements=[
-                allow("sagemaker:InvokeEndpoint", on=endpoint),
-                allow("sqs:SendMessage", on=queue.arn),
-                allow(
-                    "dynamodb:GetItem",
-                    "dynamodb:PutItem",
-                    "dynamodb:UpdateItem",
-                    on=platform.table_arn(platform.state_table),
-                    where={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [names.workload]}},
-                ),
+                sagemaker_endpoints.live(names).may("InvokeEndpoint"),
+                queues.send(queue.arn),
+                state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             ],
             timeout_s=30,
             memory_mb=1024,
@@ -86,10 +79,7 @@ class ServingStack(WorkloadStack):
             context=context,
             description="Decisions on the queue become objects in the lake",
             settings=Environment(**context.environment()),
-            statements=[
-                allow("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", on=queue.arn),
-                write_objects(context.platform.bucket("lake"), f"{context.names.workload}/decisions/"),
-            ],
+            statements=[queues.receive(queue.arn), LAKE.write(context.names, "decisions")],
             timeout_s=60,
         )
         feed(

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from aws_cdk import aws_sagemaker as sagemaker
 
+from infra.bundles import closure
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
 from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
-from infra.constructs.statements import Statement, allow, list_objects, own_items, read_objects, write_objects
+from infra.context import REPOSITORY
+from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_table
+from infra.iam.buckets import ARTEFACTS, LAKE
+from infra.iam.resource import Statement, every, resource
 from infra.machines import retrain, train
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
+from millrace.settings.snapshot import SnapshotSettings
 from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
+SNAPSHOT_MEMORY_MB = 3008
 ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
@@ -33,10 +40,7 @@ class TrainingStack(WorkloadStack):
 
     def build(self) -> None:
         projected_usd(usages(self.context.workload, self.context.platform.stage))  # an unknown instance stops here
-        names, platform = self.context.names, self.context.platform
-        self._runs, self._lake = f"{names.workload}/runs/", f"{names.workload}/iceberg/"
-        self._state = platform.table_arn(platform.state_table)
-        self._audit = own_items(platform.table_arn(platform.audit_table), names.workload, "PutItem")
+        names = self.context.names
         sagemaker.CfnModelPackageGroup(
             self,
             "Versions",
@@ -51,6 +55,7 @@ class TrainingStack(WorkloadStack):
             senders=["events.amazonaws.com"],
         )
         self._jobs()
+        self._snapshot()
         self._train()
         self._retrain()
         self._cleanup()
@@ -58,7 +63,7 @@ class TrainingStack(WorkloadStack):
             self._tracking()
 
     def _jobs(self) -> None:
-        artefacts, lake = self.context.platform.bucket("artefacts"), self.context.platform.bucket("lake")
+        names = self.context.names
         for owner, image in ((train.TRAINING_ROLE, "training"), (train.EVALUATION_ROLE, "processing")):
             JobRole(
                 self,
@@ -66,16 +71,39 @@ class TrainingStack(WorkloadStack):
                 context=self.context,
                 image=image,
                 statements=[
-                    read_objects(artefacts, self._runs),
-                    list_objects(artefacts, self._runs),
-                    write_objects(artefacts, self._runs),
-                    read_objects(lake, self._lake),
-                    list_objects(lake, self._lake),
+                    ARTEFACTS.read(names, "runs"),
+                    ARTEFACTS.find(names, "runs"),
+                    ARTEFACTS.write(names, "runs"),
+                    LAKE.read(names, "iceberg"),
+                    LAKE.find(names, "iceberg"),
                 ],
             )
 
+    def _snapshot(self) -> None:
+        context, names = self.context, self.context.names
+        Function(
+            self,
+            "snapshot",
+            context=context,
+            description="A training run gets its rows, labels that came late included, and its configuration",
+            settings=SnapshotSettings(**context.environment(), code_digest=self._code_digest()),
+            statements=[
+                LAKE.read(names, "iceberg", "decisions"),
+                LAKE.find(names, "decisions"),
+                LAKE.write(names, "iceberg"),
+                ARTEFACTS.write(names, "runs"),
+                iceberg.database(names).may("GetDatabase"),
+                iceberg.tables(names, *iceberg.TABLES).may("GetTable"),
+                iceberg.tables(names, "rows").may("UpdateTable"),
+                iceberg.remove_manifests(names, "rows"),
+                state_table.own_items(names).may("GetItem"),
+            ],
+            timeout_s=900,
+            memory_mb=SNAPSHOT_MEMORY_MB,
+        )
+
     def _train(self) -> None:
-        context, artefacts = self.context, self.context.platform.bucket("artefacts")
+        context, names, items = self.context, self.context.names, state_table.own_items(self.context.names)
         environment = context.environment()
         Function(
             self,
@@ -83,7 +111,7 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="One training at a time, within the month's budget",
             settings=Environment(**environment),
-            statements=[self._table("GetItem", "PutItem", "UpdateItem")],
+            statements=[items.may("GetItem", "PutItem", "UpdateItem")],
         )
         Function(
             self,
@@ -91,7 +119,7 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="The evaluation report against the workload's gates",
             settings=Environment(**environment),
-            statements=[read_objects(artefacts, self._runs), self._audit],
+            statements=[ARTEFACTS.read(names, "runs"), state_table.append_audit(names)],
         )
         Function(
             self,
@@ -99,7 +127,7 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="A model that passed becomes a version, its chain of digests checked",
             settings=RegistrationSettings(**environment, inference_image=context.images["inference"]),
-            statements=[read_objects(artefacts, self._runs), self._table("PutItem"), *self._registry()],
+            statements=[ARTEFACTS.read(names, "runs"), items.may("PutItem"), *self._registry()],
             timeout_s=300,
             memory_mb=1024,
         )
@@ -116,13 +144,10 @@ class TrainingStack(WorkloadStack):
             feed=["training"],
             has_champion=[False],
             rows_total=[{"numeric": [">=", context.workload.training.first_rows]}],
-        ).to_machine(context.names.machine_arn("train"))
+        ).to_machine(names.machine_arn("train"))
 
     def _retrain(self) -> None:
-        context, platform = self.context, self.context.platform
-        names = context.names
-        labels = f"{names.workload}/iceberg/{names.table('labels')}/metadata/"
-        account = f"{platform.region}:{platform.account}"
+        context, names = self.context, self.context.names
         Function(
             self,
             "guard",
@@ -130,21 +155,10 @@ class TrainingStack(WorkloadStack):
             description="May a retraining start: lease, cool-down, runs, budget, labels",
             settings=Environment(**context.environment()),
             statements=[
-                self._table("GetItem", "PutItem"),
-                self._audit,
-                allow(
-                    "glue:GetTable",
-                    on=[
-                        f"arn:aws:glue:{account}:catalog",
-                        f"arn:aws:glue:{account}:database/{platform.database}",
-                        f"arn:aws:glue:{account}:table/{platform.database}/{names.table('labels')}",
-                    ],
-                ),
-                allow(
-                    "s3:GetObject",
-                    on=f"arn:aws:s3:::{platform.bucket('lake')}/{labels}*",
-                    because="pyiceberg names the metadata of each table version by a UUID",
-                ),
+                state_table.own_items(names).may("GetItem", "PutItem"),
+                state_table.append_audit(names),
+                iceberg.tables(names, "labels").may("GetTable"),
+                LAKE.read(names, iceberg.metadata_folder(names, "labels")),
             ],
         )
         Machine(
@@ -179,8 +193,8 @@ class TrainingStack(WorkloadStack):
         )
 
     def _cleanup(self) -> None:
-        context, names, platform = self.context, self.context.names, self.context.platform
-        account = f"{platform.region}:{platform.account}"
+        context, names = self.context, self.context.names
+        prefixed = "DescribeAlarms by prefix takes no resource"
         function = Function(
             self,
             "cleanup",
@@ -189,18 +203,11 @@ class TrainingStack(WorkloadStack):
             settings=Environment(**context.environment()),
             dead=self._dead,
             statements=[
-                self._table("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
-                allow(
-                    "sagemaker:DeleteEndpoint",
-                    on=f"arn:aws:sagemaker:{account}:endpoint/{names.challenger}",
-                ),
-                self._audit,
-                allow("cloudwatch:DescribeAlarms", on="*", because="DescribeAlarms by prefix takes no resource"),
-                allow(
-                    "cloudwatch:DeleteAlarms",
-                    on=f"arn:aws:cloudwatch:{account}:alarm:{names.prefix}-v*",
-                    because="The alarms of a release are named by its version",
-                ),
+                state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
+                sagemaker_endpoints.challenger(names).may("DeleteEndpoint"),
+                state_table.append_audit(names),
+                alarms.describe(because=prefixed),
+                alarms.of_releases(names).may("DeleteAlarms"),
             ],
         )
         Rule(
@@ -223,7 +230,9 @@ class TrainingStack(WorkloadStack):
         ).to_function(function.arn)
 
     def _tracking(self) -> None:
-        context, artefacts = self.context, self.context.platform.bucket("artefacts")
+        context, names = self.context, self.context.names
+        one_file = "One file in the folder of each run, which is named by its execution"
+        run_ids = resource("s3", ARTEFACTS.arn(names, f"runs/*/{RUN_ID_FILE}"), because=one_file)
         function = Function(
             self,
             "tracking",
@@ -232,13 +241,9 @@ class TrainingStack(WorkloadStack):
             settings=TrackingSettings(**context.environment(), tracking_uri=context.settings.tracking_uri),
             dead=self._dead,
             statements=[
-                read_objects(artefacts, self._runs),
-                list_objects(artefacts, self._runs),
-                allow(
-                    "s3:PutObject",
-                    on=f"arn:aws:s3:::{artefacts}/{self._runs}*/{RUN_ID_FILE}",
-                    because="One file in the folder of each run, which is named by its execution",
-                ),
+                ARTEFACTS.read(names, "runs"),
+                ARTEFACTS.find(names, "runs"),
+                run_ids.may("PutObject"),
                 *self._mlflow(),
             ],
             timeout_s=120,
@@ -268,30 +273,15 @@ class TrainingStack(WorkloadStack):
         pattern = pattern_of(event, workload=self.context.names.workload, **fields)
         return Rule(self, name, context=self.context, pattern=pattern, bus=self.context.platform.bus, dead=self._dead)
 
-    def _table(self, *actions: str) -> Statement:
-        """The workload's own items of the state table."""
-        own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [self.context.names.workload]}}
-        return allow(*(f"dynamodb:{action}" for action in actions), on=self._state, where=own)
-
     def _registry(self) -> list[Statement]:
-        account = f"{self.context.platform.region}:{self.context.platform.account}"
-        group = self.context.names.package_group
+        names = self.context.names
         return [
-            allow("sagemaker:CreateModelPackage", on=f"arn:aws:sagemaker:{account}:model-package-group/{group}"),
-            allow(
-                "sagemaker:CreateModelPackage",
-                "sagemaker:DescribeModelPackage",
-                on=f"arn:aws:sagemaker:{account}:model-package/{group}/*",
-                because="The registry counts the versions of the workload's own group",
-            ),
-            allow("sagemaker:ListModelPackages", on="*", because="ListModelPackages takes no resource"),
+            registry.group(names).may("CreateModelPackage"),
+            registry.versions(names).may("CreateModelPackage", "DescribeModelPackage"),
+            every("sagemaker", because="ListModelPackages takes no resource").may("ListModelPackages"),
             # The registry looks at the image of a version in the name of who registers it:
             # https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html
-            allow(
-                "ecr:BatchGetImage",
-                "ecr:DescribeImages",
-                on=f"arn:aws:ecr:{account}:repository/{self.context.platform.repository('inference')}",
-            ),
+            registry.repository(names, "inference").may("BatchGetImage", "DescribeImages"),
         ]
 
     def _mlflow(self) -> list[Statement]:
@@ -302,7 +292,13 @@ class TrainingStack(WorkloadStack):
         if settings.tracking == "file":
             return []
         verbs = ("CreateExperiment", "CreateRun", "GetExperimentByName", "DeleteRun", "LogBatch", "UpdateRun")
-        actions = [f"sagemaker-mlflow:{verb}" for verb in verbs]
-        if settings.tracking == "app":
-            actions.append("sagemaker:CallMlflowAppApi")
-        return [allow(*actions, on=settings.tracking_uri)]
+        call = ("sagemaker:CallMlflowAppApi",) if settings.tracking == "app" else ()
+        return [resource("sagemaker-mlflow", settings.tracking_uri).may(*verbs, *call)]
+
+    def _code_digest(self) -> str:
+        """Of the training image; of its sources while no image is built."""
+        image = self.context.images["training"]
+        if "@sha256:" in image:
+            return image.partition("@sha256:")[2]
+        files = sorted(closure(REPOSITORY, REPOSITORY / "jobs" / "training" / "__main__.py"))
+        return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.contract.cells import as_json
+from millrace.contract.kinds import as_json
 from millrace.evaluation.sample import Sample
 
 if TYPE_CHECKING:

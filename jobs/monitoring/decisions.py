@@ -8,9 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from millrace.contract.arrow import arrow_type
-from millrace.contract.cells import parse_cell
-from millrace.contract.kinds import FLOATS
+from millrace.contract.kinds import FLOATS, arrow_type, parse_cell
 from millrace.contract.schema import Column, Table
 from millrace.decisions.record import Decision
 from millrace.features.catalogue import Features, columns, summarise

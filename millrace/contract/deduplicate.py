@@ -1,8 +1,13 @@
-"""Keys that came before: which come again, and on which line each stood first."""
+"""The keys of rows: which rows have a key that the table holds, or that an earlier row of the drop has."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from millrace.contract.reasons import Reason
+from millrace.contract.schema import LINE
+from millrace.contract.violation import RuleViolation, truncate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -10,6 +15,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Numbers = npt.NDArray[np.int64]
+    Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """The keys that a table already holds, for one set of columns."""
+
+    columns: tuple[str, ...]
+    values: pa.Array
+    """As `key_of` makes them."""
 
 
 class Seen:
@@ -69,6 +84,56 @@ class Seen:
         self._runs.append(run)
 
 
+def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
+    """One value per row that is equal where the key columns are: the column itself, or their texts joined.
+
+    A text is preceded by its length, so that ("a", "bc") and ("ab", "c") differ. Null where a part is null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = decoded(rows.select(list(columns)))
+    if len(columns) == 1:
+        return _flat(rows.column(0))
+    parts: list[Any] = []
+    for name in columns:
+        text = pc.cast(rows.column(name), pa.string())
+        parts += [pc.cast(pc.utf8_length(text), pa.string()), text]
+    return _flat(pc.binary_join_element_wise(*parts, ":"))
+
+
+def duplicates(
+    rows: pa.Table, good: Mask, key: tuple[str, ...], known: pa.Array | None, seen: Seen | None = None
+) -> dict[int, RuleViolation]:
+    """What is wrong with each good row whose key is in the table or stands in an earlier row; by position."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    positions, keys = np.flatnonzero(good), key_of(rows, key)
+    if len(positions) < rows.num_rows:
+        keys = keys.filter(pa.array(good))
+    found: dict[int, str] = {}  # by position among the good rows: where the key was before
+    if known is not None and len(known):
+        for at in np.flatnonzero(_plain(pc.is_in(keys, value_set=known.drop_null(), skip_nulls=True))).tolist():
+            found[at] = "which the table holds"
+    ordered = in_order(keys)
+    for at, line in seen.find(keys, ordered) if seen else ():
+        found.setdefault(at, f"first on line {line}")
+    for at, first in repeats(keys, ordered):
+        if at not in found:
+            found[at] = f"first on line {rows.column(LINE)[int(positions[first])].as_py()}"
+    name = ", ".join(key)
+    return {
+        int(positions[at]): RuleViolation(
+            reason=Reason.DUPLICATE_KEY,
+            column=name,
+            expected="a new key",
+            got=f"{truncate(keys[at].as_py())}, {where}",
+        )
+        for at, where in found.items()
+    }
+
+
 def repeats(keys: pa.Array, ordered: Numbers | None) -> list[tuple[int, int]]:
     """Each position whose key stood at an earlier one, with the first position; `ordered` as of `in_order`."""
     import numpy as np
@@ -126,3 +191,21 @@ def _common(run: Numbers, wanted: Numbers) -> Numbers:
     at = np.minimum(np.searchsorted(run, wanted), len(run) - 1)
     common: Numbers = wanted[run[at] == wanted]
     return common
+
+
+def decoded(rows: pa.Table) -> pa.Table:
+    """The rows with dictionary-encoded texts as plain ones."""
+    import pyarrow as pa
+
+    for place, kind in enumerate(rows.schema.types):
+        if pa.types.is_dictionary(kind):
+            rows = rows.set_column(place, rows.field(place).name, rows.column(place).cast(kind.value_type))
+    return rows
+
+
+def _flat(column: Any) -> Any:
+    return column.combine_chunks() if hasattr(column, "combine_chunks") else column
+
+
+def _plain(mask: Any) -> Any:
+    return mask.to_numpy(zero_copy_only=False)

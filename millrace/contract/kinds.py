@@ -1,8 +1,16 @@
-"""The kinds of columns that a contract can have."""
+"""The kinds of columns: what each is in Arrow, and how JSON writes its cells."""
 
 from __future__ import annotations
 
-from typing import Literal
+import base64
+import math
+import re
+import struct
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Kind = Literal[
     "int32",
@@ -16,19 +24,115 @@ Kind = Literal[
     "timestamp",
     "timestamp_utc",
 ]
-KINDS: tuple[Kind, ...] = (
-    "int32",
-    "int64",
-    "float32",
-    "float64",
-    "string",
-    "binary",
-    "boolean",
-    "date",
-    "timestamp",
-    "timestamp_utc",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 INTEGERS: dict[Kind, int] = {"int32": 2**31, "int64": 2**63}
 """A number v fits where -limit <= v < limit."""
 FLOATS: tuple[Kind, ...] = ("float32", "float64")
 TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
+DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d([ T]([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?)?(Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)?)?",
+    re.ASCII,
+)
+"""The timestamps in microseconds that Arrow reads: `datetime.fromisoformat` reads more, for example week dates."""
+
+
+def arrow_type(kind: Kind) -> pa.DataType:
+    """The Arrow type of one kind; timestamps in microseconds, as Iceberg keeps them."""
+    import pyarrow as pa
+
+    return {
+        "int32": pa.int32(),
+        "int64": pa.int64(),
+        "float32": pa.float32(),
+        "float64": pa.float64(),
+        "string": pa.string(),
+        "binary": pa.binary(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us"),
+        "timestamp_utc": pa.timestamp("us", tz="UTC"),
+    }[kind]
+
+
+def parse_cell(value: Any, kind: Kind) -> Any:
+    """The cell in its column's type, None for None; raises ValueError for a value that is not of the type.
+
+    In plain Python: the prediction function has no Arrow. Times are ISO text, binary cells are base64 text; a number
+    too large for a float column is infinite."""
+    if value is None:
+        return None
+    if not has_json_type(value, kind):
+        raise ValueError(value)
+    match kind:
+        case "binary":
+            return from_base64(value)
+        case "date":
+            return date.fromisoformat(_matching(DATE, value))
+        case "timestamp" | "timestamp_utc":
+            return _parse_timestamp(value, kind)
+        case "float32" | "float64":
+            return to_float(value, kind)
+    return value
+
+
+def has_json_type(value: object, kind: Kind) -> bool:
+    """Whether JSON writes cells of this kind as such a value; whether the text of a time is one, only parsing tells."""
+    if limit := INTEGERS.get(kind):
+        return isinstance(value, int) and not isinstance(value, bool) and -limit <= value < limit
+    if kind in FLOATS:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "boolean":
+        return isinstance(value, bool)
+    return isinstance(value, str) and _is_unicode(value)
+
+
+def to_float(value: float, kind: Kind) -> float:
+    """The nearest number that the column holds; infinite where the value is beyond its range."""
+    try:
+        number = float(value)
+        return float(struct.unpack("f", struct.pack("f", number))[0]) if kind == "float32" else number
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes; raises ValueError for a character outside of the standard alphabet or wrong padding."""
+    return base64.b64decode(text, validate=True)
+
+
+def as_json(cell: object) -> object:
+    """The cell as JSON holds it, the reverse of `parse_cell`."""
+    if isinstance(cell, bytes):
+        return to_base64(cell)
+    return cell.isoformat() if isinstance(cell, date) else cell
+
+
+def to_base64(cell: bytes) -> str:
+    """The cell as text, the reverse of `from_base64`."""
+    return base64.b64encode(cell).decode()
+
+
+def _parse_timestamp(text: str, kind: Kind) -> datetime:
+    moment = datetime.fromisoformat(_matching(TIMESTAMP, text))
+    if (moment.tzinfo is None) is not (kind == "timestamp"):
+        raise ValueError(text)
+    try:
+        return moment if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:  # the first and the last hours of the calendar, in another zone
+        raise ValueError(text) from None
+
+
+def _matching(form: re.Pattern[str], text: str) -> str:
+    if form.fullmatch(text) is None:
+        raise ValueError(text)
+    return text
+
+
+def _is_unicode(text: str) -> bool:
+    """False for half a surrogate pair, which JSON can write and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from millrace.contract.kinds import FLOATS, Kind
+from millrace.contract.kinds import FLOATS, Kind, arrow_type
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.required import Required
 from millrace.contract.rules.rule import Rule
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Feed = Literal["training", "scoring", "labels"]
 FEEDS: tuple[Feed, ...] = ("training", "scoring", "labels")
+LINE = "_line"
+"""The row's line in its text file, or its row in its Parquet file, counted from 1."""
 R = TypeVar("R", bound=Rule)
 
 
@@ -88,6 +93,20 @@ class Table:
             minimum_rows=self.minimum_rows,
             maximum_rows=self.maximum_rows,
         )
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The columns of `table` in order, all nullable: `required` is a rule, so a null gets its reason."""
+    import pyarrow as pa
+
+    return pa.schema([(column.name, arrow_type(column.kind)) for column in table.columns])
+
+
+def parsed_schema(table: Table) -> pa.Schema:
+    """The columns of `table` and then `_line` (int64)."""
+    import pyarrow as pa
+
+    return arrow_schema(table).append(pa.field(LINE, pa.int64()))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.arrow import LINE, parsed_schema
-from millrace.contract.cells import to_base64
-from millrace.contract.column import ColumnViolation, check_columns
-from millrace.contract.deduplicate import Seen, in_order, repeats
+from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, key_of
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Table
-from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
+from millrace.contract.rules.column_cells import ColumnCells
+from millrace.contract.schema import LINE, Column, Table, parsed_schema
+from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_rows, truncate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,10 +23,16 @@ if TYPE_CHECKING:
 Problems = defaultdict[int, list[RuleViolation]]
 """By position of the row."""
 
-RAW_BYTES = 1024
-"""A binary cell of a refused row is kept as text up to this length."""
 
-_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+@dataclass(frozen=True, kw_only=True)
+class ColumnViolation:
+    """The rows of one batch that break one rule."""
+
+    reason: Reason
+    column: str
+    expected: str
+    rows: Mask
+    """One value per row of the batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +42,6 @@ class ValidationResult:
     accepted: pa.Table
     """The contract's columns and `_line`, in the order of the drop."""
     refused: tuple[QuarantinedRow, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Keys:
-    """The keys that a table already holds, for one set of columns."""
-
-    columns: tuple[str, ...]
-    values: pa.Array
-    """As `key_of` makes them."""
 
 
 def validate(rows: pa.Table, table: Table, *, held: tuple[Keys, ...] = ()) -> ValidationResult:
@@ -86,9 +78,9 @@ class Validator:
             for row, violation in duplicates(rows, good, key, self._held.get(key), seen).items():
                 problems[row].append(violation)
                 good[row] = False
-        accepted = _decoded(_take(rows, good))
+        accepted = decoded(_take(rows, good))
         for key, seen in self._seen.items():
-            seen.add(key_of(accepted, key), _flat(accepted.column(LINE)))
+            seen.add(key_of(accepted, key), accepted.column(LINE).combine_chunks())
         return ValidationResult(accepted=accepted, refused=_refuse(rows, problems))
 
 
@@ -121,54 +113,51 @@ def wrong_row_count(accepted: int, table: Table) -> RuleViolation | None:
     return RuleViolation(reason=Reason.ROW_COUNT, column=None, expected=bounds, got=f"{accepted} good rows")
 
 
-def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
-    """One value per row that is equal where the key columns are: the column itself, or their texts joined.
+def check_columns(batch: pa.Table | pa.RecordBatch, table: Table) -> Iterator[ColumnViolation]:
+    """Each rule that some rows of `batch` break, in the order of the columns; nothing for a good batch."""
+    for column in table.columns if batch.num_rows else ():
+        for reason, expected, rows in _check(batch.column(column.name), column):
+            if rows.any():
+                yield ColumnViolation(reason=reason, column=column.name, expected=expected, rows=rows)
 
-    A text is preceded by its length, so that ("a", "bc") and ("ab", "c") differ. Null where a part is null."""
+
+def _check(cells: Any, column: Column) -> Iterator[tuple[Reason, str, Mask]]:
+    """A text column with a dictionary is judged by its dictionary: each word once, however many rows have it."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    rows = _decoded(rows.select(list(columns)))
-    if len(columns) == 1:
-        return _flat(rows.column(0))
-    parts: list[Any] = []
-    for name in columns:
-        text = pc.cast(rows.column(name), pa.string())
-        parts += [pc.cast(pc.utf8_length(text), pa.string()), text]
-    return _flat(pc.binary_join_element_wise(*parts, ":"))
+    whole = pa.concat_arrays(cells.chunks) if pa.types.is_dictionary(cells.type) and _is_chunked(cells) else cells
+    indices = whole.indices if pa.types.is_dictionary(whole.type) else None
+    each, values = ColumnCells(whole), ColumnCells(whole if indices is None else whole.dictionary)
+    judged: Mask | None = None  # rows that a further rule may judge; None for all
+    for rule in column.checks:
+        if not rule.judges_missing and whole.null_count == len(whole):
+            return
+        of_rows = rule.judges_missing or indices is None
+        for expected, mask in rule.of_column(each if of_rows else values):
+            rows = _rows(mask if of_rows else pa.array(mask).take(indices))
+            if whole.null_count and not rule.judges_missing:
+                rows = rows & _rows(whole.is_valid())
+            if judged is not None:
+                rows = rows & judged
+            yield rule.reason, expected, rows
+            if rule.is_last:
+                judged = ~rows if judged is None else judged & ~rows
 
 
-def duplicates(
-    rows: pa.Table, good: Mask, key: tuple[str, ...], known: pa.Array | None, seen: Seen | None = None
-) -> dict[int, RuleViolation]:
-    """What is wrong with each good row whose key is in the table or stands in an earlier row; by position."""
+def _is_chunked(cells: Any) -> bool:
+    import pyarrow as pa
+
+    return isinstance(cells, pa.ChunkedArray)
+
+
+def _rows(mask: Any) -> Mask:
+    """The mask as numpy, null as False."""
     import numpy as np
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    positions, keys = np.flatnonzero(good), key_of(rows, key)
-    if len(positions) < rows.num_rows:
-        keys = keys.filter(pa.array(good))
-    found: dict[int, str] = {}  # by position among the good rows: where the key was before
-    if known is not None and len(known):
-        for at in np.flatnonzero(_plain(pc.is_in(keys, value_set=known.drop_null(), skip_nulls=True))).tolist():
-            found[at] = "which the table holds"
-    ordered = in_order(keys)
-    for at, line in seen.find(keys, ordered) if seen else ():
-        found.setdefault(at, f"first on line {line}")
-    for at, first in repeats(keys, ordered):
-        if at not in found:
-            found[at] = f"first on line {rows.column(LINE)[int(positions[first])].as_py()}"
-    name = ", ".join(key)
-    return {
-        int(positions[at]): RuleViolation(
-            reason=Reason.DUPLICATE_KEY,
-            column=name,
-            expected="a new key",
-            got=f"{truncate(keys[at].as_py())}, {where}",
-        )
-        for at, where in found.items()
-    }
+    if isinstance(mask, np.ndarray):
+        return mask
+    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _note(problems: Problems, rows: pa.Table, found: ColumnViolation) -> None:
@@ -185,71 +174,15 @@ def _refuse(rows: pa.Table, problems: Mapping[int, list[RuleViolation]]) -> tupl
     if not problems:
         return ()
     order = sorted(problems)
-    bad = _decoded(rows.take(order))
+    bad = decoded(rows.take(order))
     lines = bad.column(LINE).to_pylist()
     return tuple(
         QuarantinedRow(line=line, violations=tuple(problems[at]), raw=raw)
-        for at, line, raw in zip(order, lines, _raw_rows(bad.drop_columns([LINE])), strict=True)
+        for at, line, raw in zip(order, lines, raw_rows(bad.drop_columns([LINE])), strict=True)
     )
-
-
-def _raw_rows(rows: pa.Table) -> Iterator[str]:
-    """Each row as `raw_row` writes it; only columns with values that JSON cannot write are converted cell by cell."""
-    names = rows.column_names
-    columns = [
-        column.to_pylist() if _is_json(column) else map(_plain_cell, column.to_pylist()) for column in rows.columns
-    ]
-    return (_JSON.encode(dict(zip(names, cells, strict=True))) for cells in zip(*columns, strict=True))
-
-
-def _is_json(column: pa.ChunkedArray) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_floating(column.type):
-        return math.isfinite(pc.sum(column, min_count=0).as_py())
-    return bool(pa.types.is_integer(column.type) or pa.types.is_string(column.type) or pa.types.is_boolean(column.type))
-
-
-def raw_row(cells: Mapping[str, object]) -> str:
-    """The row as one line of JSON; what JSON cannot write (a time, bytes, NaN) as text."""
-    return _JSON.encode({name: _plain_cell(cell) for name, cell in cells.items()})
-
-
-def _plain_cell(cell: object) -> object:
-    if isinstance(cell, float) and cell - cell != 0:
-        return str(cell)
-    if cell is None or isinstance(cell, str | int | float | bool):
-        return cell
-    return _plain_bytes(cell) if isinstance(cell, bytes) else str(cell)
-
-
-def _plain_bytes(cell: bytes) -> str:
-    """Base64; of a long cell its length and digest, since its drop stays in the landing bucket."""
-    if len(cell) <= RAW_BYTES:
-        return to_base64(cell)
-    return f"{len(cell)} bytes, sha256 {hashlib.sha256(cell).hexdigest()}"
-
-
-def _decoded(rows: pa.Table) -> pa.Table:
-    """The rows with dictionary-encoded texts as plain ones."""
-    import pyarrow as pa
-
-    for place, kind in enumerate(rows.schema.types):
-        if pa.types.is_dictionary(kind):
-            rows = rows.set_column(place, rows.field(place).name, rows.column(place).cast(kind.value_type))
-    return rows
 
 
 def _take(rows: pa.Table, good: Mask) -> pa.Table:
     import pyarrow as pa
 
     return rows if good.all() else rows.filter(pa.array(good))
-
-
-def _flat(column: Any) -> Any:
-    return column.combine_chunks() if hasattr(column, "combine_chunks") else column
-
-
-def _plain(mask: Any) -> Any:
-    return mask.to_numpy(zero_copy_only=False)

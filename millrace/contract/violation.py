@@ -1,14 +1,26 @@
-"""What is wrong with a row, as fields; the sentence for people is made of them."""
+"""What is wrong with a row, as fields, and the row as text; the sentence for people is made of the fields."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millrace.contract.kinds import to_base64
 from millrace.contract.reasons import Reason
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from millrace.errors import DropError
+
+RAW_BYTES = 1024
+"""A binary cell of a refused row is kept as text up to this length."""
+
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,3 +71,41 @@ def truncate(value: object) -> str:
     """The value in at most 80 characters: strings and bytes in quotes, None as `nothing`."""
     text = "nothing" if value is None else repr(value) if isinstance(value, str | bytes) else str(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def raw_rows(rows: pa.Table) -> Iterator[str]:
+    """Each row as `raw_row` writes it; only columns with values that JSON cannot write are converted cell by cell."""
+    names = rows.column_names
+    columns = [
+        column.to_pylist() if _is_json(column) else map(_plain_cell, column.to_pylist()) for column in rows.columns
+    ]
+    return (_JSON.encode(dict(zip(names, cells, strict=True))) for cells in zip(*columns, strict=True))
+
+
+def _is_json(column: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(column.type):
+        return math.isfinite(pc.sum(column, min_count=0).as_py())
+    return bool(pa.types.is_integer(column.type) or pa.types.is_string(column.type) or pa.types.is_boolean(column.type))
+
+
+def raw_row(cells: Mapping[str, object]) -> str:
+    """The row as one line of JSON; what JSON cannot write (a time, bytes, NaN) as text."""
+    return _JSON.encode({name: _plain_cell(cell) for name, cell in cells.items()})
+
+
+def _plain_cell(cell: object) -> object:
+    if isinstance(cell, float) and cell - cell != 0:
+        return str(cell)
+    if cell is None or isinstance(cell, str | int | float | bool):
+        return cell
+    return _plain_bytes(cell) if isinstance(cell, bytes) else str(cell)
+
+
+def _plain_bytes(cell: bytes) -> str:
+    """Base64; of a long cell its length and digest, since its drop stays in the landing bucket."""
+    if len(cell) <= RAW_BYTES:
+        return to_base64(cell)
+    return f"{len(cell)} bytes, sha256 {hashlib.sha256(cell).hexdigest()}"

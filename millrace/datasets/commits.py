@@ -10,9 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from millrace.datasets.data_files import NewDataFile
-from millrace.datasets.existing_keys import refuse_held
-from millrace.datasets.tables import SOURCE, Lake
+from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
+from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -29,20 +28,6 @@ PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where rows come from."""
-
-    uri: str
-    """The object and its version."""
-    key: str
-    """Its key in the landing bucket, kept with every row."""
-    digest: str
-    """SHA-256 of its bytes, or of what says which rows these are."""
-    run: str
-    """The execution that brings them."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Commit:
     """What a commit came to."""
 
@@ -53,15 +38,6 @@ class Commit:
     """By the contract or for a key that the table holds; 0 where the same bytes were there before."""
     alias_of: str | None
     """The source that brought the same bytes before; None when these rows are new."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewRows:
-    """Rows that a table can take as it is: none of their keys is in it."""
-
-    file: DataFile | None
-    """Uploaded; None where no row is left."""
-    quarantined: int
 
 
 def commit_once(
@@ -101,31 +77,8 @@ def commit_once(
 def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Mapping[str, str] | None = None) -> Commit:
     """As `commit_once`, for rows in memory (contract's columns and `_line`); those with a known key are left out."""
     with TemporaryDirectory() as folder:
-        found = _InMemory(lake, table, rows, source, Path(folder, "rows.parquet"))
+        found = RowsInMemory(lake, table, rows, source, Path(folder, "rows.parquet"))
         return commit_once(lake, table, source, found.write, notes=notes)
-
-
-class _InMemory:
-    """Rows in memory; they are written anew only when the table has come to hold another of their keys."""
-
-    def __init__(self, lake: Lake, table: str, rows: pa.Table, source: Source, path: Path) -> None:
-        self._lake, self._table, self._rows, self._source, self._path = lake, table, rows, source, path
-        self._written: dict[int, DataFile | None] = {}
-
-    def write(self, iceberg: IcebergTable) -> NewRows:
-        new, refused = refuse_held(self._lake, self._table, iceberg, self._rows)
-        if new.num_rows not in self._written:
-            file = NewDataFile(iceberg, self._path)
-            file.add(with_source(new, self._source.key))
-            self._written[new.num_rows] = file.store()
-        return NewRows(file=self._written[new.num_rows], quarantined=len(refused))
-
-
-def with_source(rows: pa.Table, key: str) -> pa.Table:
-    """The rows with the landing key that they came from; `rows` may name one for each already."""
-    import pyarrow as pa
-
-    return rows if SOURCE in rows.column_names else rows.append_column(SOURCE, pa.repeat(pa.scalar(key), rows.num_rows))
 
 
 @dataclass(frozen=True, kw_only=True)

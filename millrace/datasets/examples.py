@@ -114,7 +114,7 @@ def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from millrace.contract.validate import key_of
+    from millrace.contract.deduplicate import key_of
 
     division, prediction = workload.training.split, workload.prediction
     if division.by == "column":

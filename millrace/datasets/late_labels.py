@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.cells import parse_cell
-from millrace.contract.validate import key_of, raw_row, validate
-from millrace.datasets.commits import Source, commit
-from millrace.datasets.existing_keys import held_keys
+from millrace.contract.deduplicate import key_of
+from millrace.contract.kinds import parse_cell
+from millrace.contract.validate import validate
+from millrace.contract.violation import raw_row
+from millrace.datasets.commits import commit
+from millrace.datasets.new_rows import Source, held_keys
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.decisions.outcomes import DecisionIndex
 from millrace.decisions.record import Decision
@@ -81,7 +83,7 @@ def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], D
     """Each label with the input of its decision, as rows of the contract; `_line` is the position, from 0."""
     import pyarrow as pa
 
-    from millrace.contract.arrow import LINE, parsed_schema
+    from millrace.contract.schema import LINE, parsed_schema
 
     rows = []
     for position, (label, decision) in enumerate(matched):
@@ -101,7 +103,7 @@ def _commit(lake: Lake, rows: pa.Table, sources: list[str], labels_snapshot: str
     """Every row keeps the landing key of its label; the digest says which rows these are."""
     import pyarrow as pa
 
-    from millrace.contract.arrow import LINE
+    from millrace.contract.schema import LINE
 
     named = rows.append_column(SOURCE, pa.array([sources[at] for at in rows[LINE].to_pylist()], pa.string()))
     content = "\n".join(raw_row(row) for row in rows.drop_columns([LINE]).to_pylist())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from millrace.datasets.existing_keys import between
+from millrace.datasets.new_rows import between
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from millrace.features.encoder import OneColumn
 from millrace.features.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Boolean:
+class Boolean(OneColumn):
     """One column of the tensor `categories` (N, C), int64: 0 is missing, 1 false, 2 true."""
 
     kind: ClassVar[str] = "boolean"
-    name: str
     optional: bool = False
 
     @classmethod
@@ -31,17 +31,6 @@ class Boolean:
         if feature.history or table.column(feature.name).kind != "boolean":
             return None
         return cls(name=feature.name, optional=not table.column(feature.name).required)
-
-    def fit(self, rows: pa.Table) -> Self:
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.columns
 
     @property
     def spec(self) -> TensorSpec:
@@ -70,10 +59,3 @@ class Boolean:
         if not isinstance(cell, bool):
             raise ValueError("true or false")
         return [1 + cell]
-
-    @property
-    def watched(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def summarise(self, rows: pa.Table) -> pa.Table:
-        return rows.select([self.name])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from millrace.features.encoder import OneColumn
 from millrace.features.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -23,11 +24,10 @@ MOST_WORDS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class Category:
+class Category(OneColumn):
     """One column of the tensor `categories` (N, C), int64: 0 is missing or unknown, then the words in their order."""
 
     kind: ClassVar[str] = "category"
-    name: str
     optional: bool = False
     words: tuple[str, ...] | None = None
     """None: not learnt yet, because the contract lists no validValues."""
@@ -53,14 +53,6 @@ class Category:
         tally.sort(key=lambda entry: (-entry["counts"], str(entry["values"])))
         kept = [entry["values"] for entry in tally if entry["values"] is not None][:MOST_WORDS]
         return replace(self, words=tuple(sorted(kept)))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.columns
 
     @property
     def spec(self) -> TensorSpec:
@@ -98,10 +90,3 @@ class Category:
     @cached_property
     def _places(self) -> dict[str, int]:
         return {word: place for place, word in enumerate(self.words or (), start=1)}
-
-    @property
-    def watched(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def summarise(self, rows: pa.Table) -> pa.Table:
-        return rows.select([self.name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 if TYPE_CHECKING:
@@ -77,3 +78,28 @@ class Encoder(Protocol):
     def summarise(self, rows: pa.Table) -> pa.Table:
         """The watched columns of these rows: numbers, text or booleans."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneColumn:
+    """What encoders of one column have in common: most learn nothing, and the column itself is watched."""
+
+    name: str
+
+    def fit(self, rows: pa.Table) -> Self:
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return self.columns
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        return self.columns
+
+    def summarise(self, rows: pa.Table) -> pa.Table:
+        return rows.select(self.watched)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
+from millrace.features.encoder import OneColumn
 from millrace.features.signature import JOINED, TensorSpec
 
 if TYPE_CHECKING:
@@ -26,11 +27,10 @@ SUMMARIES = ("brightness", "contrast")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Image:
+class Image(OneColumn):
     """A tensor of its own (N, C, H, W), uint8, named by the feature."""
 
     kind: ClassVar[str] = "image"
-    name: str
     encoding: Encoding
     shape: tuple[int, int, int]
     """Channels, height, width."""
@@ -51,17 +51,6 @@ class Image:
             expected = f"another name than {' or '.join(JOINED)} for an image"
             raise WorkloadError(where=where, field=field, expected=expected, came=feature.name)
         return cls(name=feature.name, encoding=rule.encoding, shape=rule.shape)
-
-    def fit(self, rows: pa.Table) -> Self:
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.columns
 
     @property
     def spec(self) -> TensorSpec:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from millrace.features.encoder import OneColumn
 from millrace.features.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -22,11 +23,10 @@ FLOAT32_MAX = 3.4028234663852886e38
 
 
 @dataclass(frozen=True, kw_only=True)
-class Number:
+class Number(OneColumn):
     """One column of the tensor `numbers` (N, F), float32."""
 
     kind: ClassVar[str] = "number"
-    name: str
     optional: bool = False
     """Whether the cell may be missing."""
 
@@ -36,17 +36,6 @@ class Number:
         if feature.history or table.column(feature.name).kind not in KINDS:
             return None
         return cls(name=feature.name, optional=not table.column(feature.name).required)
-
-    def fit(self, rows: pa.Table) -> Self:
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.columns
 
     @property
     def spec(self) -> TensorSpec:
@@ -81,10 +70,3 @@ class Number:
         if type(cell) not in (int, float) or not -FLOAT32_MAX <= cell <= FLOAT32_MAX:
             raise ValueError("a finite number of float32")
         return [cell]
-
-    @property
-    def watched(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def summarise(self, rows: pa.Table) -> pa.Table:
-        return rows.select([self.name])

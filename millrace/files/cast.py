@@ -1,13 +1,18 @@
-"""Columns cast to the contract's types; a cell that is not of the type is reported, never dropped or made null."""
+"""The columns of a file against the contract's: first their names, then their cells, which are cast.
+
+A cell that is not of its column's type is reported, never dropped or made null."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.arrow import arrow_type
-from millrace.contract.cells import from_base64
-from millrace.contract.kinds import Kind
+from millrace.contract.kinds import Kind, arrow_type, from_base64
+from millrace.contract.reasons import Reason
+from millrace.contract.schema import Table
+from millrace.contract.violation import truncate
+from millrace.errors import DropError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +31,21 @@ PLAUSIBLE: dict[Kind, str] = {
     "boolean": r"^(?i:true|false|0|1)$",
 }
 """Cheap test of each text before the exact cast looks for misfits by halving, which is slow where many are wrong."""
+
+
+def check_header(cells: Sequence[str], table: Table) -> list[str]:
+    """The names of the columns as the file has them; raises DropError when they are not the contract's."""
+    names = [name.strip() for name in cells]
+    expected = ", ".join(table.names)
+    if not set(names) & set(table.names):
+        got = f"the line {truncate(','.join(cells))}"
+        raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=got)
+    missing = [column.name for column in table.columns if column.is_expected and column.name not in names]
+    unknown = [name for name in names if name not in table.names]
+    if missing or unknown or len(set(names)) < len(names):
+        got = f"{', '.join(names)} (missing: {missing}, unknown: {unknown})"
+        raise DropError(Reason.COLUMNS, expected=f"the columns {expected}, each once", got=got)
+    return names
 
 
 def from_csv(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:

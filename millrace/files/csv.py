@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.contract.arrow import parsed_schema
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Table
-from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
+from millrace.contract.schema import Table, parsed_schema
+from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.errors import DropError
-from millrace.files.cast import from_csv
+from millrace.files.cast import check_header, from_csv
 from millrace.files.lines import blocks, lines_of, raw_text
 from millrace.files.parsed import Limits, Parsed, wrong_type
 
@@ -71,21 +70,6 @@ def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
         if first.strip():
             return skipped, check_header(next(csv.reader([raw_text(first).rstrip("\r")])), table), block
     raise DropError(Reason.EMPTY, expected="a header", got="blank lines")
-
-
-def check_header(cells: Sequence[str], table: Table) -> list[str]:
-    """The names of the columns as the file has them; raises DropError when they are not the contract's."""
-    names = [name.strip() for name in cells]
-    expected = ", ".join(table.names)
-    if not set(names) & set(table.names):
-        got = f"the line {truncate(','.join(cells))}"
-        raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=got)
-    missing = [column.name for column in table.columns if column.is_expected and column.name not in names]
-    unknown = [name for name in names if name not in table.names]
-    if missing or unknown or len(set(names)) < len(names):
-        got = f"{', '.join(names)} (missing: {missing}, unknown: {unknown})"
-        raise DropError(Reason.COLUMNS, expected=f"the columns {expected}, each once", got=got)
-    return names
 
 
 def _read_block(block: bytes, line: int, header: list[str], limits: Limits, *, last: bool) -> _Block:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from millrace.contract.arrow import parsed_schema
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import JPEG, MOST_BYTES, PNG, ImageFormat
-from millrace.contract.schema import Table
+from millrace.contract.schema import Table, parsed_schema
 from millrace.errors import DropError
 from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Parsed

@@ -8,11 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.arrow import arrow_type, parsed_schema
-from millrace.contract.cells import has_json_type, to_float
-from millrace.contract.kinds import FLOATS
+from millrace.contract.kinds import FLOATS, arrow_type, has_json_type, to_float
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.files.cast import from_text
 from millrace.files.lines import blocks, lines_of, raw_text

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from millrace.contract.cells import to_base64
+from millrace.contract.kinds import to_base64
 from millrace.contract.schema import Table
 from millrace.contract.violation import RuleViolation
 from millrace.errors import DropError

@@ -6,15 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.arrow import arrow_type, parsed_schema
-from millrace.contract.kinds import Kind
+from millrace.contract.kinds import Kind, arrow_type
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Column, Table
-from millrace.contract.validate import raw_row
-from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
+from millrace.contract.schema import Column, Table, parsed_schema
+from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
 from millrace.errors import DropError
-from millrace.files.cast import cast
-from millrace.files.csv import check_header
+from millrace.files.cast import cast, check_header
 from millrace.files.parsed import Limits, Parsed, wrong_type
 
 if TYPE_CHECKING:

@@ -49,10 +49,11 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
         "csv": lambda: csv.read(path, table, limits),
         "image": lambda: image.read(path, table, origin),
     }
+    has_generated = any(column.is_generated for column in table.columns)
     # Limits hold while reading: a small compressed file may unpack to any size.
     rows = 0
     for read in readers[format_of(head)]():
-        part = read if origin is None else replace(read, rows=fill_generated(read.rows, table, origin))
+        part = replace(read, rows=fill_generated(read.rows, table, origin)) if origin and has_generated else read
         rows += part.rows.num_rows + len(part.unparsable)
         if rows > limits.rows:
             raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows at most", got="more")

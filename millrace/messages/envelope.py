@@ -5,16 +5,24 @@ A machine calls a function with `StepInput`:
     {"run": "train-7f", "execution": "arn:…:train-7f", "state": {"cause": "…", "as_of": "…", "budget": {"answer": {…}}}}
 
 The function returns a message; the machine keeps it as `StepResult` under the step's name.
+
+    @handles(StepInput[Evaluated])
+    def handler(call: StepInput[Evaluated]) -> Gated: ...
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from millrace.timestamps import moment
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 Moment = Annotated[datetime, AfterValidator(lambda at: moment(at.isoformat()))]
 """In UTC; a text without an offset is UTC."""
@@ -60,3 +68,22 @@ class StepResult(Message, Generic[MessageT]):
     """The answer of an earlier step, in the state under the step's name."""
 
     answer: MessageT
+
+
+InputT = TypeVar("InputT", bound=Message)
+Handler = Callable[[Mapping[str, Any], "LambdaContext"], dict[str, Any]]
+
+
+def handles(message: type[InputT]) -> Callable[[Callable[[InputT], Message]], Handler]:
+    """Make a function from message to message a Lambda handler.
+
+    The event is parsed as `message` (pydantic's ValidationError when it does not fit); the answer goes out as JSON."""
+
+    def decorate(function: Callable[[InputT], Message]) -> Handler:
+        @wraps(function)
+        def handler(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+            return function(message.model_validate(event)).model_dump(mode="json")
+
+        return handler
+
+    return decorate

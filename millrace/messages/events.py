@@ -8,9 +8,12 @@ A machine puts an event by its class, a rule matches it by its class; nobody wri
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
+from millrace.contract.reasons import Reason
+from millrace.contract.schema import Feed
 from millrace.messages.envelope import Message, Moment
+from millrace.messages.ingest import Committed
 from millrace.messages.retrain import RetrainingEvidence, RetrainingReason, RetrainingTrigger
 from millrace.messages.train import BudgetRefusal, TrainingReason
 
@@ -29,22 +32,10 @@ class BusEvent(Message):
     """The cause of that execution."""
 
 
-class DatasetCommitted(BusEvent):
+class DatasetCommitted(BusEvent, Committed):
     """A drop's rows are in a table."""
 
     detail_type = "dataset.committed"
-
-    feed: str
-    table: str
-    snapshot_id: str
-    rows_accepted: int
-    rows_quarantined: int
-    rows_total: int
-    source: str
-    source_digest: str
-    duplicate: bool
-    alias_of: str
-    has_champion: bool
 
 
 class DropRejected(BusEvent):
@@ -52,10 +43,10 @@ class DropRejected(BusEvent):
 
     detail_type = "drop.rejected"
 
-    feed: Literal["training", "labels", "scoring"]
+    feed: Feed
     key: str
     """The drop's URI and version."""
-    reason: str
+    reason: Reason
 
 
 class TrainingRefused(BusEvent):

@@ -1,16 +1,98 @@
-"""One drop on its way into a table or to a model: where its pieces are, and the messages of the steps."""
+"""One drop on its way into a table or to a model: S3's event, the messages of the steps, where its pieces are.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html (the event, as EventBridge delivers it)"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import Feed
+from millrace.errors import NoDropError
 from millrace.messages.envelope import ExecutionInput, Message, StepResult
-from millrace.names import WorkloadNames
+from millrace.names import MACHINE_OF_FEED, WorkloadNames, execution_of_drop
+
+
+class _Bucket(Message):
+    name: str
+
+
+class _Object(Message):
+    key: str
+    size: int = 0
+    version_id: str = Field(default="", alias="version-id")
+    sequencer: str = ""
+
+
+class _Detail(Message):
+    bucket: _Bucket
+    object: _Object
+
+
+class _Event(Message):
+    id: str
+    time: datetime
+    source: Literal["aws.s3"]
+    kind: Literal["Object Created"] = Field(alias="detail-type")
+    detail: _Detail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """One execution to be started."""
+
+    machine: Literal["ingest", "score"]
+    name: str
+    """SHA-256 of bucket, key and version: whoever tells of this version, it is one execution."""
+    input: str
+    """JSON."""
+
+
+def start_of(body: str, names: WorkloadNames) -> Start:
+    """What the message asks for; raises NoDropError that says what was expected and what came.
+
+    The input holds the event's id and time: EventBridge delivers the same event with both unchanged, so a
+    redelivery has the same bytes. Another event about the same version has the same name only."""
+    try:
+        event = _Event.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "(message)"
+        raise NoDropError(f"{field}: {first['msg']}, came {str(first['input'])[:200]}") from None
+    bucket, item = event.detail.bucket.name, event.detail.object
+    feed = _feed(bucket, item.key, names)
+    detail = {
+        "workload": names.workload,
+        "feed": feed,
+        "objects": [
+            {
+                "bucket": bucket,
+                "key": item.key,
+                "version_id": item.version_id,
+                "size": item.size,
+                "sequencer": item.sequencer,
+            }
+        ],
+    }
+    document = {"cause": event.id, "as_of": event.time.isoformat().replace("+00:00", "Z"), "detail": detail}
+    name = execution_of_drop(bucket, item.key, item.version_id)
+    return Start(machine=MACHINE_OF_FEED[feed], name=name, input=json.dumps(document, sort_keys=True))
+
+
+def _feed(bucket: str, key: str, names: WorkloadNames) -> str:
+    landing = names.platform.bucket("landing")
+    workload, _, rest = key.partition("/")
+    feed, _, name = rest.partition("/")
+    if bucket != landing or workload != names.workload or feed not in MACHINE_OF_FEED or not name:
+        expected = f"s3://{landing}/{names.workload}/<{'|'.join(MACHINE_OF_FEED)}>/<name>"
+        raise NoDropError(f"detail.object.key: expected {expected}, came s3://{bucket}/{key}")
+    return feed
 
 
 class DropObject(Message):
@@ -43,8 +125,8 @@ class Ingested(Message):
     """A drop to score while no model is live: nothing was read."""
     rejected: bool = False
     """The object cannot become rows at all; it is quarantined whole."""
-    reason: str = ""
-    """A code of `millrace.files`, when rejected."""
+    reason: Reason | None = None
+    """Why, when rejected."""
     source: str = ""
     """The object: URI and version."""
     source_key: str = ""
@@ -56,7 +138,7 @@ class Ingested(Message):
 
 
 class Committed(Message):
-    """The answer of the validation function for `training` and `labels`: the detail of `dataset.committed`."""
+    """The answer of the validation function for `training` and `labels`; `dataset.committed` carries it."""
 
     feed: str
     table: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import Field, ValidationError
 
@@ -15,11 +16,19 @@ GIVE_UP_WINDOWS = 13
 """Windows after which labels that have not come are no longer waited for."""
 
 
+class NoWindows(StrEnum):
+    """Why a monitor run judges nothing."""
+
+    NO_CHAMPION = "no_champion"
+    NONE_COMPLETE = "none_complete"
+    """The next window, or the time that its labels need, is not over."""
+
+
 class WindowsPlanned(Message):
     """What the windows function answers: how many windows there are and where the job finds what it needs."""
 
     count: int
-    reason: str = ""
+    reason: NoWindows | None = None
     """Why there are none."""
     decisions: int = 0
     """Objects in the manifest."""

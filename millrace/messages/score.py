@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millrace.artefact.batch import ROW, VERSION
-from millrace.contract.arrow import arrow_schema
-from millrace.contract.schema import Contract
+from millrace.contract.schema import Contract, arrow_schema
 from millrace.errors import WorkloadError
 from millrace.messages.envelope import ExecutionInput, Message, StepResult
 from millrace.names import WorkloadNames

@@ -10,7 +10,7 @@ from typing import Any
 from millrace.errors import ConflictError
 from millrace.evaluation.sample import TOLERANCE, Sample, largest_difference
 from millrace.messages.release import ReleaseOutcome, SmokeTested
-from millrace.state.table import Pointers, Version
+from millrace.state.pointers import Pointers, Version
 from millrace.workload.rollout import Phase
 
 APPROVED = "Approved"

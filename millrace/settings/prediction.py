@@ -8,6 +8,9 @@ from pydantic import Field
 
 from millrace.settings.environment import Environment
 
+ROWS_PER_CALL = 1000
+"""Rows of one request at most."""
+
 
 class PredictionSettings(Environment):
     """Where decisions go and how long the endpoint may take."""

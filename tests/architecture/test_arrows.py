@@ -32,7 +32,7 @@ def test_a_forbidden_arrow_is_seen(tmp_path: Path) -> None:
             target.write_bytes(file.read_bytes())
     arrows = {
         "millrace.names": "infra.settings",
-        "functions.intake.drops": "functions.guard.evidence",
+        "functions.intake.handler": "functions.guard.evidence",
         "jobs.monitoring.decisions": "jobs.serving.rows",
         "console.queries.cost": "console.pages.page",
         "console.pages.timeline": "boto3",

@@ -54,12 +54,13 @@ def main() -> None:
     """Print the figure and, as the last line, the result as JSON; exits with 1 where the bar is missed."""
     os.environ.update(ENVIRONMENT)
     from functions.prediction import handler as function
-    from millrace.decisions.prediction import read_answer
+    from functions.prediction.endpoint import read_response
 
     one = {"value": 1, "probability": 0.7512345, "confidence": 0.7512345}
 
     def answer(body: bytes, rows: int) -> Any:
-        return read_answer(json.dumps({"model_version": "3", "predictions": [one] * rows}).encode(), rows=rows)
+        found = json.dumps({"model_version": "3", "predictions": [one] * rows}).encode()
+        return read_response(found, rows=rows, task=function.TASK)
 
     function.INVOKE, function.SQS = answer, Queue()
     event = json.loads(EVENT.read_text())

@@ -32,8 +32,8 @@ from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers
 from millrace.artefact.inference import Model
-from millrace.contract.arrow import LINE
 from millrace.contract.load import load_contract
+from millrace.contract.schema import LINE
 from millrace.messages.score import delivered_schema
 from millrace.tasks.binary import THRESHOLD, Binary
 from tests.benchmarks import conclude

@@ -28,11 +28,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from millrace.contract.arrow import LINE
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import LINE, Column, Table
 from tests.benchmarks import conclude
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -145,8 +144,8 @@ def ours(file: Path) -> dict[str, Any]:
     import pyarrow.compute  # noqa: F401 - before the clock starts, as with the others
 
     pa.array(np.zeros(1))  # imports pandas where it is installed; it is not in the function
-    from functions.validation.screening import parts
     from millrace.contract.validate import Validator
+    from millrace.datasets.new_rows import parts
 
     table, accepted, refused = contract(), 0, []
     validator = Validator(table)
@@ -166,7 +165,7 @@ def ours(file: Path) -> dict[str, Any]:
 
 def screened(file: Path, rows: int) -> dict[str, Any]:
     """The function's own path from file to files: seconds and the peak memory of this process."""
-    from functions.validation.screening import screen
+    from millrace.datasets.new_rows import screen
     from millrace.datasets.quarantine import QuarantineFile
 
     begin = time.perf_counter()

@@ -17,7 +17,7 @@ from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot
 
 from infra.bundles import closure
-from millrace.contract.validate import raw_row
+from millrace.contract.violation import raw_row
 from tests.end_to_end.conftest import Lived
 
 LINKS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")

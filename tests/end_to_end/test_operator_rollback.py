@@ -24,7 +24,8 @@ from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
 from console.queries.versions import audit_of, state_of
 from millrace.errors import ConflictError
-from millrace.state.table import Pointers
+from millrace.state.leases import Leases
+from millrace.state.pointers import Pointers, ReleasePointers
 from tests.end_to_end.conftest import Lived
 
 ROW = {
@@ -98,7 +99,7 @@ def place(lived: Lived) -> Environment:
 
 
 def pointers_of(place: Environment, lived: Lived) -> Pointers:
-    return state_of(place, lived.names).pointers()
+    return ReleasePointers(state_of(place, lived.names)).read()
 
 
 def numbers(pointers: Pointers) -> tuple[str, str]:
@@ -224,7 +225,7 @@ def test_a_second_rollback_is_refused_while_the_first_runs(
 
 def until_leased(place: Environment, lived: Lived, execution: str) -> None:
     for _ in range(200):
-        lease = state_of(place, lived.names).lease("release")
+        lease = Leases(state_of(place, lived.names)).find("release")
         if lease is not None and lease.holder == execution:
             return
         threading.Event().wait(0.05)

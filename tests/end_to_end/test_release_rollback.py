@@ -27,7 +27,8 @@ from console.demo.run import FOLDER, SAMPLE
 from infra.app import build, images_of
 from infra.local.deploy import deploy
 from infra.settings import settings_for
-from millrace.state.table import Pointers, State
+from millrace.state.pointers import Pointers, ReleasePointers
+from millrace.state.table import StateTable
 from tests.end_to_end.conftest import Lived
 from tests.infra.local.waiting import until
 
@@ -77,7 +78,7 @@ def live(lived: Lived) -> dict[str, Any]:
 
 def pointers(lived: Lived) -> Pointers:
     client = lived.desk.client("dynamodb")
-    return State(client, table=lived.names.platform.state_table, workload=lived.names.workload).pointers()
+    return ReleasePointers(StateTable(client, lived.names)).read()
 
 
 def champion(lived: Lived) -> str:

@@ -17,7 +17,13 @@ from moto import mock_aws
 from millrace.artefact.artefact import Artefact, Description, Digests, digest
 from millrace.features.number import Number
 from millrace.names import Platform, WorkloadNames
-from millrace.state.table import State
+from millrace.state.budget import MonthlyBudget
+from millrace.state.cursors import WindowCursors
+from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
+from millrace.state.retraining import Retrainings
+from millrace.state.slots import Slots
+from millrace.state.table import StateTable
 from millrace.tasks.binary import Binary
 from tests.archives import write_archive
 
@@ -53,7 +59,9 @@ class Aws:
                 BillingMode="PAY_PER_REQUEST",
             )
         self.sagemaker.create_model_package_group(ModelPackageGroupName=NAMES.package_group)
-        self.state = State(self.dynamodb, table=NAMES.platform.state_table, workload=NAMES.workload)
+        state = StateTable(self.dynamodb, NAMES)
+        self.pointers, self.leases, self.slots = ReleasePointers(state), Leases(state), Slots(state)
+        self.budget, self.cursors, self.retrainings = MonthlyBudget(state), WindowCursors(state), Retrainings(state)
 
     def put(self, uri: str, body: bytes | str) -> None:
         bucket, _, key = uri.removeprefix("s3://").partition("/")

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from millrace.contract.cells import has_json_type
-from millrace.contract.kinds import INTEGERS, Kind
+from millrace.contract.kinds import INTEGERS, Kind, has_json_type
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.rule import Rule
 

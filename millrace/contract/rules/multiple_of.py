@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from millrace.contract.cells import has_json_type, to_float
-from millrace.contract.kinds import FLOATS, INTEGERS, Kind
+from millrace.contract.kinds import FLOATS, INTEGERS, Kind, has_json_type, to_float
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.rule import Rule
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from millrace.contract.cells import has_json_type, parse_cell
-from millrace.contract.kinds import FLOATS, INTEGERS, TIMES, Kind
+from millrace.contract.kinds import FLOATS, INTEGERS, TIMES, Kind, has_json_type, parse_cell
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.rule import Rule
 

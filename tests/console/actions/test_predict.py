@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from console.actions.predict import predict
+from functions.prediction.request import check_rows, read_rows
 from millrace.contract.load import load_contract
-from millrace.decisions.prediction import check_rows, read_rows
 from millrace.errors import AnswerError, DropError
 
 CONTRACT = load_contract(Path("workloads/electricity"))

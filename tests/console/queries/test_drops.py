@@ -25,9 +25,9 @@ def test_files_that_were_processed_side_by_side_are_in_the_order_of_their_names(
 
 
 def test_a_drop_that_was_rejected_whole_says_why(report: WorkloadReport) -> None:
-    ingested = {"answer": {"rejected": True, "reason": "not_a_table", "source": "s3://b/k"}}
+    ingested = {"answer": {"rejected": True, "reason": "foreign", "source": "s3://b/k"}}
     (drop,) = find_drops([replace(report.of("ingest")[0], output={"ingestion": ingested})], {})
-    assert (drop.rejected, drop.accepted, drop.snapshot) == ("not_a_table", 0, "")
+    assert (drop.rejected, drop.accepted, drop.snapshot) == ("foreign", 0, "")
 
 
 def test_reasons_are_counted_by_run_and_the_most_frequent_is_first() -> None:

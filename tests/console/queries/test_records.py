@@ -33,7 +33,9 @@ from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.errors import ConflictError, EnvironmentNotFoundError
 from millrace.release.registry import Candidate, Package
-from millrace.state.table import Pointers, Version
+from millrace.state.budget import MonthlyBudget
+from millrace.state.leases import Leases
+from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.timestamps import moment
 from millrace.workload.load import load_workload
 
@@ -273,7 +275,7 @@ def second_live(environment: Environment) -> Environment:
         if run != "run-3":
             registry.approve(made, reason="released")
     first, second = (version(number, NAMES.package_arn(str(number))) for number in (1, 2))
-    state_of(environment, NAMES).move(Pointers(champion=second, previous=first))
+    ReleasePointers(state_of(environment, NAMES)).move(Pointers(champion=second, previous=first))
     role = "arn:aws:iam::123456789012:role/machine-role"
     definition = {"StartAt": "Hold", "States": {"Hold": {"Type": "Wait", "Seconds": 600, "End": True}}}
     environment.client("stepfunctions").create_state_machine(
@@ -311,9 +313,9 @@ def test_a_rollback_that_cannot_be_starts_nothing(second_live: Environment, to: 
 
 def test_a_lease_counts_while_its_holder_runs(second_live: Environment) -> None:
     """A holder that has ended is cleaned up soon: it is no reason to refuse."""
-    state, until = state_of(second_live, NAMES), moment("2100-01-01T00:00:00Z")
+    leases, until = Leases(state_of(second_live, NAMES)), moment("2100-01-01T00:00:00Z")
     first = roll_back(second_live, NAMES, reason="r")
-    state.take_lease("release", holder=first.execution, as_of=moment("1997-01-01T00:00:00Z"), expires_at=until)
+    leases.take("release", holder=first.execution, as_of=moment("1997-01-01T00:00:00Z"), expires_at=until)
     with pytest.raises(ConflictError, match=f"expected no release to run, {first.execution} does"):
         roll_back(second_live, NAMES, reason="r")
     second_live.client("stepfunctions").stop_execution(executionArn=first.execution)
@@ -335,7 +337,7 @@ def test_a_month_without_anything_and_one_that_is_none(environment: Environment)
     found = find_cost(environment, names, workload)
     assert found.month == f"{datetime.now(UTC):%Y-%m}"
     assert (found.runs, found.serving, found.reserved_usd) == ((), None, 0)
-    state_of(environment, names).reserve_usd(
+    MonthlyBudget(state_of(environment, names)).reserve(
         1.5, run="arn:x:failed-early", as_of=moment("1997-05-03T00:00:00Z"), monthly_usd=50
     )
     environment.client("s3").create_bucket(

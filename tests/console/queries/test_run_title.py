@@ -55,15 +55,15 @@ RELEASED = ReleaseStarted(
     has_challenger=False,
 ).model_dump()
 NOTHING: dict[str, tuple[str, dict[str, object], str]] = {
-    "ingest": ("ingestion", {"rejected": True, "reason": "not_a_table", "source": "s3://b/k"}, "rejected, not_a_table"),
+    "ingest": ("ingestion", {"rejected": True, "reason": "foreign", "source": "s3://b/k"}, "rejected, foreign"),
     "train": (
         "budget",
         {"accepted": False, "reason": "busy", "projected_usd": 1, "monthly_usd": 2},
         "not started, busy",
     ),
-    "monitor": ("plan_windows", {"count": 0, "reason": "no champion"}, "nothing new, no champion"),
+    "monitor": ("plan_windows", {"count": 0, "reason": "no_champion"}, "nothing new, no_champion"),
     "release": ("start_release", RELEASED, "done"),
-    "score": ("ingestion", {"rejected": True, "reason": "not_a_table", "source": "s3://b/k"}, "rejected, not_a_table"),
+    "score": ("ingestion", {"rejected": True, "reason": "foreign", "source": "s3://b/k"}, "rejected, foreign"),
 }
 
 

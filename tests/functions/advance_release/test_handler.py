@@ -9,7 +9,7 @@ import pytest
 
 from millrace.errors import ConflictError
 from millrace.release.registry import Candidate, Registry
-from millrace.state.table import Pointers
+from millrace.state.pointers import Pointers
 from millrace.timestamps import moment
 
 AS_OF = moment("1997-01-01T00:12:00Z")
@@ -39,7 +39,7 @@ def second(event, packages, **changes):
 
 def test_the_first_version_goes_live(aws, load, event, packages):
     assert load("advance_release")(event("advance_release")) == {"revision": 1}
-    champion = aws.state.champion()
+    champion = aws.pointers.champion()
     assert champion.version == "1"
     assert champion.model_name == "millrace-local-electricity-v1-5d2c7e-0-0"
     assert champion.baseline_uri == aws.names.run_uri("7c1b2f0e-first", "baseline.json")
@@ -57,19 +57,19 @@ def test_a_retry_changes_nothing(aws, load, event, packages):
 def test_the_version_before_is_kept_as_previous(aws, load, event, packages):
     handler = load("advance_release")
     handler(event("advance_release"))
-    aws.state.free(event("advance_release")["execution"])
+    aws.leases.free(event("advance_release")["execution"])
     handler(second(event, packages))
-    pointers = aws.state.pointers()
+    pointers = aws.pointers.read()
     assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("2", "1", 2)
 
 
 def test_an_old_release_that_was_redriven_does_not_win(aws, load, event, packages):
     handler = load("advance_release")
     handler(second(event, packages))
-    aws.state.free(second(event, packages)["execution"])
+    aws.leases.free(second(event, packages)["execution"])
     with pytest.raises(ConflictError, match="version 2 is live already"):
         handler(event("advance_release"))
-    assert aws.state.champion().version == "2"
+    assert aws.pointers.champion().version == "2"
 
 
 def back(event, replaced):
@@ -85,9 +85,9 @@ def test_a_rollback_swaps_the_pointers_and_is_audited(aws, load, event, packages
     handler = load("advance_release")
     for asked in (event("advance_release"), second(event, packages)):
         handler(asked)
-        aws.state.free(asked["execution"])
+        aws.leases.free(asked["execution"])
     assert handler(back(event, "2")) == handler(back(event, "2"))
-    pointers = aws.state.pointers()
+    pointers = aws.pointers.read()
     assert (pointers.champion.version, pointers.previous.version, pointers.revision) == ("1", "2", 3)
     (record,) = [record for record in aws.audit() if record["event"] == "release.rolled_back"]
     assert record["details"] == {
@@ -99,20 +99,20 @@ def test_a_rollback_swaps_the_pointers_and_is_audited(aws, load, event, packages
 def test_an_old_rollback_that_was_redriven_does_not_win(aws, load, event, packages):
     handler = load("advance_release")
     handler(second(event, packages))
-    aws.state.free(second(event, packages)["execution"])
+    aws.leases.free(second(event, packages)["execution"])
     with pytest.raises(ConflictError, match="expected version 3 live, got 2"):
         handler(back(event, "3"))
 
 
 def test_without_the_lease_nothing_moves(aws, load, event, packages):
-    aws.state.take_lease("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
     with pytest.raises(ConflictError, match="lease of release"):
         load("advance_release")(event("advance_release"))
-    assert aws.state.pointers() == Pointers()
+    assert aws.pointers.read() == Pointers()
 
 
 def test_two_writers_at_once_are_told_apart(aws, load, event, packages):
-    before = aws.state.pointers()
+    before = aws.pointers.read()
     load("advance_release")(event("advance_release"))
     with pytest.raises(ConflictError):
-        aws.state.move(replace(before, champion=None))
+        aws.pointers.move(replace(before, champion=None))

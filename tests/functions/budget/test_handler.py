@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from millrace.state.table import Pointers, Version
+from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment
 
 AS_OF = moment("1997-01-01T00:10:00Z")
@@ -22,7 +22,7 @@ def live(aws):
         baseline_uri="s3://b/k",
         model_data_url="s3://b/model.tar.gz",
     )
-    aws.state.move(Pointers(champion=version))
+    aws.pointers.move(Pointers(champion=version))
 
 
 def test_the_first_training_may_start(aws, load, event):
@@ -31,25 +31,25 @@ def test_the_first_training_may_start(aws, load, event):
     assert answer["reason"] is None
     assert answer["champion"] is None
     assert 0 < answer["projected_usd"] < answer["monthly_usd"]
-    assert aws.state.lease("train").holder == event("budget")["execution"]
-    assert float(aws.state.spent_usd(AS_OF)) == pytest.approx(answer["projected_usd"], abs=0.01)
+    assert aws.leases.find("train").holder == event("budget")["execution"]
+    assert float(aws.budget.spent_usd(AS_OF)) == pytest.approx(answer["projected_usd"], abs=0.01)
 
 
 def test_a_redrive_reserves_nothing_twice(aws, load, event):
     handler = load("budget")
     assert handler(event("budget")) == handler(event("budget"))
-    assert float(aws.state.spent_usd(AS_OF)) < 1
+    assert float(aws.budget.spent_usd(AS_OF)) < 1
 
 
 def test_a_second_training_at_the_same_time_is_refused_and_spends_nothing(aws, load, event):
-    aws.state.take_lease("train", holder=OTHER, as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
+    aws.leases.take("train", holder=OTHER, as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
     answer = load("budget")(event("budget"))
     assert (answer["accepted"], answer["reason"]) == (False, "busy")
-    assert aws.state.spent_usd(AS_OF) == 0
+    assert aws.budget.spent_usd(AS_OF) == 0
 
 
 def test_a_month_without_money_is_refused(aws, load, event):
-    aws.state.reserve_usd(49.95, run=OTHER, as_of=AS_OF, monthly_usd=50)
+    aws.budget.reserve(49.95, run=OTHER, as_of=AS_OF, monthly_usd=50)
     answer = load("budget")(event("budget"))
     assert (answer["accepted"], answer["reason"]) == (False, "budget")
     assert load("budget")(event("budget", as_of="1997-02-01T00:00:00Z"))["accepted"]

@@ -15,13 +15,25 @@ AS_OF = moment("1997-06-01T06:01:00Z")
 def test_a_failed_execution_holds_nothing_any_more(aws, load, event):
     ended = event("cleanup")
     holder = ended["detail"]["executionArn"]
-    aws.state.take_lease("retrain", holder=holder, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
-    aws.state.take_slot("ingest", holder=holder, limit=2)
-    aws.state.take_lease("release", holder="another", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    aws.leases.take("retrain", holder=holder, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    aws.leases.take("release", holder="another", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
     handler = load("cleanup")
-    assert sorted(handler(ended)["freed"]) == ["lease#retrain", "slots#ingest"]
+    assert handler(ended) == {"freed": ["lease#retrain"]}
     assert handler(ended) == {"freed": []}
-    assert aws.state.lease("release").holder == "another"
+    assert aws.leases.find("release").holder == "another"
+
+
+@pytest.mark.parametrize("machine", ["ingest", "score"])
+def test_an_execution_that_a_drop_started_gives_its_slot_back(machine, aws, load, event):
+    ended = event("cleanup")
+    ended["detail"]["stateMachineArn"] = aws.names.machine_arn(machine)
+    ended["detail"]["executionArn"] = aws.names.execution_arn(machine, "0f3a")
+    aws.slots.take(machine, holder=ended["detail"]["executionArn"], limit=2)
+    aws.slots.take(machine, holder="another", limit=2)
+    handler = load("cleanup")
+    assert handler(ended) == {"freed": [f"slots#{machine}"]}
+    assert handler(ended) == {"freed": []}
+    assert not aws.slots.take(machine, holder="third", limit=1), "the other one keeps its slot"
 
 
 @pytest.fixture
@@ -81,7 +93,7 @@ def test_a_release_that_succeeded_cleans_up_itself(aws, load, event, challenger)
 
 
 def test_the_challenger_of_a_release_that_runs_stays(aws, load, event, challenger):
-    aws.state.take_lease("release", holder="redriven", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    aws.leases.take("release", holder="redriven", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
     assert load("cleanup")(release_ended(aws, event, "TIMED_OUT")) == {"freed": []}
 
 

@@ -17,8 +17,8 @@ import pytest
 from moto import mock_aws
 
 from millrace.artefact.batch import write_answers
-from millrace.contract.arrow import parsed_schema
 from millrace.contract.load import load_contract
+from millrace.contract.schema import parsed_schema
 from millrace.errors import AnswerError
 from millrace.tasks.binary import Binary
 

@@ -12,8 +12,8 @@ import pytest
 
 from functions.delivery.joining import join
 from millrace.artefact.batch import answer_schema, read_answers, write_answers, write_stream
-from millrace.contract.arrow import parsed_schema
 from millrace.contract.load import load_contract
+from millrace.contract.schema import parsed_schema
 from millrace.errors import AnswerError
 from millrace.messages.score import delivered_schema, delivered_types
 from millrace.tasks.binary import Binary

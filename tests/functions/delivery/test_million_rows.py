@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.artefact.batch import CONTENT_TYPE
-from millrace.state.table import Pointers, Version
+from millrace.state.pointers import Pointers, Version
 from tests.benchmarks.serving import started, write_model
 from tests.functions.conftest import NAMES, Aws
 
@@ -57,7 +57,7 @@ def test_a_million_rows_are_scored(aws: Aws, tmp_path: Path, load: Any, event: A
         package_arn=NAMES.package_arn("7"), version="7", model_name="m", run="r",
         baseline_uri="s3://b/k",
     )  # fmt: skip
-    aws.state.move(Pointers(champion=version))
+    aws.pointers.move(Pointers(champion=version))
     aws.s3.put_object(Bucket=LANDING, Key="electricity/scoring/all.parquet", Body=drop())
     payload = event("validation")
     payload["state"]["detail"]["objects"] = []

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from millrace.state.table import Pointers, Version
+from millrace.state.pointers import Pointers, Version
 
 
 @pytest.fixture
 def ready(aws):
     """A champion is live and 7,200 labels have come."""
-    aws.state.move(
+    aws.pointers.move(
         Pointers(
             champion=Version(
                 package_arn="arn:p/1", version="1", model_name="m", run="r",
@@ -43,9 +43,9 @@ def test_an_alarm_is_accepted_once_and_held_by_its_execution(aws, ready, load, e
     handler = load("guard")
     answer = handler(event("guard"))
     assert (answer["accepted"], answer["trigger"], answer["evidence"]["new_labels"]) == (True, "alarm", 7200)
-    assert aws.state.lease("retrain").holder == event("guard")["execution"]
+    assert aws.leases.find("retrain").holder == event("guard")["execution"]
     assert handler(event("guard"))["accepted"]
-    assert aws.state.retraining().runs_in("1997-06") == 1
+    assert aws.retrainings.last().runs_in("1997-06") == 1
     assert {record["event"] for record in aws.audit()} == {"retrain.accepted"}
 
 
@@ -55,7 +55,7 @@ def test_a_second_alarm_meanwhile_is_refused(aws, ready, load, event):
     other = event("guard") | {"execution": "arn:aws:states:eu-west-1:123456789012:execution:x:other"}
     answer = handler(other)
     assert (answer["accepted"], answer["reason"]) == (False, "cool_down")
-    aws.state.free(event("guard")["execution"])
+    aws.leases.free(event("guard")["execution"])
     labels(aws, 9000)
     other["state"]["as_of"] = "1997-07-01T06:00:00Z"
     answer = handler(other)
@@ -90,8 +90,8 @@ def test_of_guards_at_once_one_is_accepted(aws, ready, load, event, at_once, det
         answers = list(pool.map(lambda name: handler(event("guard", detail=detail) | {"execution": name}), executions))
     (accepted,) = [name for name, answer in zip(executions, answers, strict=True) if answer["accepted"]]
     assert {answer["reason"] for answer in answers} <= {"accepted", "running", "cool_down"}
-    assert (aws.state.lease("retrain").holder, aws.state.retraining().run) == (accepted, accepted)
-    assert aws.state.retraining().runs_in("1997-06") == 1
+    assert (aws.leases.find("retrain").holder, aws.retrainings.last().run) == (accepted, accepted)
+    assert aws.retrainings.last().runs_in("1997-06") == 1
     told = [record["event"] for record in aws.audit()]
     assert (told.count("retrain.accepted"), told.count("retrain.refused")) == (1, GUARDS - 1)
 
@@ -100,7 +100,7 @@ def test_too_few_labels_are_refused_without_a_date(aws, ready, load, event):
     labels(aws, 1343)
     answer = load("guard")(event("guard"))
     assert (answer["reason"], answer["earliest_next"]) == ("new_labels", None)
-    assert aws.state.lease("retrain") is None
+    assert aws.leases.find("retrain") is None
 
 
 def test_before_the_labels_table_is_made_there_are_none(aws, ready, load, event):

@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 
 from functions.guard.retraining_decision import Evidence, decide, decided, record
-from millrace.state.table import LastRetraining, Lease
+from millrace.state.leases import Lease
+from millrace.state.retraining import LastRetraining
 from millrace.timestamps import moment, month
 from millrace.workload.declaration import Budget, Retraining
 

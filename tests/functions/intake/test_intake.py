@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 import pytest
 
-from functions.intake.drops import IntakeError, start, start_of
-from millrace.errors import ConflictError
+from millrace.errors import NoDropError
+from millrace.messages.ingest import start_of
 from tests.functions.conftest import NAMES, Aws
 
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
@@ -100,7 +100,7 @@ def test_an_event_that_comes_when_its_execution_has_ended_keeps_no_slot(
     handler(event("intake"))
     arn = NAMES.execution_arn("ingest", running(states)[0])
     states.stop_execution(executionArn=arn)
-    aws.state.free(arn)
+    aws.slots.free("ingest", arn)
     assert handler(changed(event("intake"), id="other")) == {"batchItemFailures": []}
     assert (len(running(states)), slots(aws)) == (1, [])
 
@@ -117,7 +117,7 @@ def test_without_a_free_slot_the_message_comes_again(states: Any, load: Any, eve
     records = [changed(event("intake"), version=str(n))["Records"][0] | {"messageId": f"m{n}"} for n in range(3)]
     assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "m2"}]}
     assert len(running(states)) == 2
-    aws.state.free(slots(aws)[0])
+    aws.slots.free("ingest", slots(aws)[0])
     assert handler({"Records": records[2:]}) == {"batchItemFailures": []}
     assert len(running(states)) == 3
 
@@ -149,22 +149,24 @@ def test_what_is_no_drop_of_ours_goes_to_the_dead_letters_with_the_reason(
 
 @pytest.mark.parametrize("body", ["", "{", "[]", '{"detail": 5}', '{"id": 1}'])
 def test_a_message_that_is_no_event_says_what_is_wrong(body: str) -> None:
-    with pytest.raises(IntakeError, match="came"):
+    with pytest.raises(NoDropError, match="came"):
         start_of(body, NAMES)
 
 
-def test_a_start_that_fails_leaves_no_slot_behind(states: Any, aws: Aws, event: Any) -> None:
-    wanted = start_of(event("intake")["Records"][0]["body"], NAMES)
+def test_a_start_that_fails_leaves_no_slot_behind(states: Any, load: Any, aws: Aws, event: Any) -> None:
     states.delete_state_machine(stateMachineArn=NAMES.machine_arn("ingest"))
-    with pytest.raises(states.exceptions.StateMachineDoesNotExist):
-        start(states, aws.state, NAMES, wanted, slots=1)
+    told = event("intake")
+    comes_again = [{"itemIdentifier": record["messageId"]} for record in told["Records"]]
+    assert load("intake")(told) == {"batchItemFailures": comes_again}
     assert slots(aws) == []
 
 
-def test_the_limit_of_slots_is_kept(states: Any, aws: Aws, event: Any) -> None:
-    aws.state.take_slot("ingest", holder="other", limit=1)
-    with pytest.raises(ConflictError, match="expected a free slot of 1"):
-        start(states, aws.state, NAMES, start_of(event("intake")["Records"][0]["body"], NAMES), slots=1)
+def test_the_limit_of_slots_is_kept(states: Any, load: Any, aws: Aws, event: Any) -> None:
+    for holder in ("one", "two"):
+        aws.slots.take("ingest", holder=holder, limit=2)
+    comes_again = [{"itemIdentifier": record["messageId"]} for record in event("intake")["Records"]]
+    assert load("intake")(event("intake")) == {"batchItemFailures": comes_again}
+    assert running(states) == []
 
 
 def slots(aws: Aws) -> list[str]:

@@ -15,7 +15,7 @@ from pyiceberg.catalog.memory import InMemoryCatalog
 from functions.plan_windows.labels import labels_between
 from millrace.decisions.record import prefix
 from millrace.messages.monitor import WindowsPlanned, read_request
-from millrace.state.table import Pointers, Version
+from millrace.state.pointers import Pointers, Version
 from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
@@ -46,18 +46,18 @@ def read(aws: Aws, uri: str) -> bytes:
 
 
 def test_without_a_champion_there_is_nothing_to_compare_with(load: Load, event: Event) -> None:
-    assert load("plan_windows")(event("plan_windows"))["reason"] == "no champion"
+    assert load("plan_windows")(event("plan_windows"))["reason"] == "no_champion"
 
 
 def test_without_a_complete_window(aws: Aws, load: Load, event: Event) -> None:
-    aws.state.move(Pointers(champion=CHAMPION))
+    aws.pointers.move(Pointers(champion=CHAMPION))
     decide(aws, date(1997, 1, 30))
     answer = load("plan_windows")(event("plan_windows"))
-    assert (answer["count"], answer["reason"]) == (0, "no window is complete")
+    assert (answer["count"], answer["reason"]) == (0, "none_complete")
 
 
 def test_complete_windows_from_the_first_decision_on(aws: Aws, load: Load, event: Event) -> None:
-    aws.state.move(Pointers(champion=CHAMPION))
+    aws.pointers.move(Pointers(champion=CHAMPION))
     keys = [decide(aws, day) for day in (date(1997, 1, 1), date(1997, 1, 20), date(1997, 1, 28), date(1997, 1, 30))]
     planned = WindowsPlanned.model_validate(load("plan_windows")(event("plan_windows")))
     assert (planned.count, planned.decisions, planned.model_version) == (4, 3, "1")
@@ -75,10 +75,10 @@ def test_complete_windows_from_the_first_decision_on(aws: Aws, load: Load, event
 
 
 def test_the_cursors_are_followed(aws: Aws, load: Load, event: Event) -> None:
-    aws.state.move(Pointers(champion=CHAMPION))
+    aws.pointers.move(Pointers(champion=CHAMPION))
     decide(aws, date(1997, 1, 1))
     for name in ("monitor", "monitor-error"):
-        aws.state.advance_cursor(name, window_end=datetime(1997, 1, 22, tzinfo=UTC))
+        aws.cursors.advance(name, window_end=datetime(1997, 1, 22, tzinfo=UTC))
     planned = WindowsPlanned.model_validate(load("plan_windows")(event("plan_windows")))
     request = read_request(read(aws, planned.config_uri + "request.json"))
     assert [(w.start.day, w.judge_input, w.judge_error) for w in request.windows] == [

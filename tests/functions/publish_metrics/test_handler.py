@@ -72,10 +72,10 @@ def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[Monit
     assert answer == {"judged": 1, "input_ratio": 0.4, "error_ratio": 0.7, "ask_guard": False, "alarms": []}
     found = boto3.client("cloudwatch").list_metrics(Namespace="Millrace")["Metrics"]
     assert {metric["MetricName"] for metric in found} == {"InputDrift", "Error", "WindowsJudged"}
-    assert aws.state.cursor("monitor") == aws.state.cursor("monitor-error") == NEW_YEAR + WEEK
-    aws.state.advance_cursor("monitor", window_end=NEW_YEAR + 3 * WEEK)
+    assert aws.cursors.find("monitor") == aws.cursors.find("monitor-error") == NEW_YEAR + WEEK
+    aws.cursors.advance("monitor", window_end=NEW_YEAR + 3 * WEEK)
     publish(report(0.4, 0.7))
-    assert aws.state.cursor("monitor") == NEW_YEAR + 3 * WEEK
+    assert aws.cursors.find("monitor") == NEW_YEAR + 3 * WEEK
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_bytes_that_are_no_artefact_are_refused(aws, trained_run, register, even
 
 def test_a_run_that_lost_its_lease_registers_nothing(aws, trained_run, register, event):
     trained_run()
-    aws.state.take_lease("train", holder="another run", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
+    aws.leases.take("train", holder="another run", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
     with pytest.raises(ConflictError, match="lease of training"):
         register(event("registration"))
     assert not aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)[

@@ -11,7 +11,8 @@ import pytest
 from millrace.contract.load import load_contract
 from millrace.errors import SnapshotError
 from millrace.messages.training_run import Run
-from millrace.state.table import Pointers, State, Version
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
 from tests.functions.ingestion.conftest import EVENTS
 from tests.functions.ingestion.test_ingest import parquet
 
@@ -62,9 +63,7 @@ def test_beside_a_champion_the_gate_is_non_inferiority(
     ingest: Any, sample: Any, event: Any, cloud: Any, names: Any
 ) -> None:
     ingest.run("training", "a.parquet", parquet(sample.slice(0, 96)))
-    State(cloud.client("dynamodb"), table=names.platform.state_table, workload="electricity").move(
-        Pointers(champion=CHAMPION)
-    )
+    ReleasePointers(StateTable(cloud.client("dynamodb"), names)).move(Pointers(champion=CHAMPION))
     event["state"]["reason"] = "alarm"
     answer = ingest.load("snapshot")(event)
     assert (answer["gate"], answer["reason"]) == ("non_inferiority", "alarm")

@@ -9,7 +9,7 @@ import pytest
 from functions.start_release.request import label_of
 from millrace.errors import ArtefactError, ConflictError
 from millrace.release.registry import Candidate, Registry
-from millrace.state.table import Pointers, Version
+from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment
 
 AS_OF = moment("1997-01-01T00:12:00Z")
@@ -53,14 +53,14 @@ def version(number):
 
 
 def live(aws, number):
-    aws.state.move(Pointers(champion=version(number)))
+    aws.pointers.move(Pointers(champion=version(number)))
 
 
 @pytest.fixture
 def second_live(aws, package):
     """Version 2 is live, version 1 was."""
     Registry(aws.sagemaker, group=aws.names.package_group).approve(package, reason="released")
-    aws.state.move(Pointers(champion=version(2), previous=version(1)))
+    aws.pointers.move(Pointers(champion=version(2), previous=version(1)))
 
 
 def back(event, **words):
@@ -86,7 +86,7 @@ def test_the_first_release_opens(aws, load, event, package):
         "has_live": False,
         "has_challenger": False,
     }
-    assert aws.state.lease("release").holder == event("start_release")["execution"]
+    assert aws.leases.find("release").holder == event("start_release")["execution"]
 
 
 def test_what_stands_is_told(aws, load, event, package):
@@ -97,7 +97,7 @@ def test_what_stands_is_told(aws, load, event, package):
 
 
 def test_another_release_is_waited_for(aws, load, event, package):
-    aws.state.take_lease("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
     assert load("start_release")(event("start_release"))["outcome"] == "busy"
 
 
@@ -130,7 +130,7 @@ def test_a_rollback_opens_the_previous_version_without_phases(aws, load, event, 
     answer = load("start_release")(back(event))
     assert (answer["outcome"], answer["version"], answer["previous_version"]) == ("open", "1", "2")
     assert answer["has_canary"] is False
-    assert aws.state.lease("release").holder == event("start_release")["execution"]
+    assert aws.leases.find("release").holder == event("start_release")["execution"]
 
 
 def test_a_release_has_the_phases_of_its_rollout(aws, load, event, package):
@@ -141,7 +141,7 @@ def test_a_release_has_the_phases_of_its_rollout(aws, load, event, package):
 def test_phases_that_are_no_rollout_are_refused(aws, load, event, package, phases):
     with pytest.raises(ValueError, match="rollout"):
         load("start_release")(event("start_release", rollout={"phases": phases}))
-    assert aws.state.lease("release") is None
+    assert aws.leases.find("release") is None
 
 
 @pytest.mark.parametrize(
@@ -156,11 +156,11 @@ def test_a_rollback_that_cannot_be_is_refused(aws, load, event, second_live, to,
         )  # fmt: skip
     with pytest.raises(ConflictError, match=told):
         load("start_release")(back(event, to=to))
-    assert aws.state.lease("release") is None
+    assert aws.leases.find("release") is None
 
 
 def test_a_rollback_does_not_wait_for_a_release(aws, load, event, second_live):
-    aws.state.take_lease("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
     with pytest.raises(ConflictError, match="expected no release to run, other does"):
         load("start_release")(back(event))
 

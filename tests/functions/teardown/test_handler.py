@@ -12,7 +12,7 @@ import pytest
 from functions.teardown.running import JOB_ROLES, stop
 from functions.teardown.versions import MODEL_ROLE
 from infra.machines import monitor, release, teardown, train
-from millrace.state.table import Pointers, Version
+from millrace.state.pointers import Pointers, Version
 
 ROLE = "arn:aws:iam::123456789012:role"
 STRANGER = "millrace-local-electricity-v2"
@@ -84,9 +84,9 @@ def test_more_than_one_call_can_hold_are_taken_in_turns(aws, load, event, monkey
 
 def test_nobody_is_live_afterwards_and_the_audit_knows_who_was(aws, load, event):
     version = Version(package_arn="p", version="2", model_name="m", run="r", baseline_uri="")
-    aws.state.move(Pointers(champion=version))
+    aws.pointers.move(Pointers(champion=version))
     assert until_nothing(load("teardown"), event, "versions") == 1
-    assert aws.state.pointers() == Pointers(revision=2)
+    assert aws.pointers.read() == Pointers(revision=2)
     (record,) = aws.audit()
     assert record["event"] == "teardown.step"
     assert record["details"] == {"step": "versions", "found": ["pointers to version 2"]}

@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from functions.validation.shards import Shards, stage_with_past
-from millrace.contract.arrow import parsed_schema
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.features.history import History
 

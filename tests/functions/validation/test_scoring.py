@@ -19,7 +19,9 @@ from moto import mock_aws
 
 from console.demo.months import file_to_score, months
 from millrace.contract.load import load_contract
-from millrace.state.table import Pointers, State, Version
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
+from tests.functions.conftest import NAMES
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
@@ -93,8 +95,7 @@ def score(monkeypatch: pytest.MonkeyPatch, limits: dict[str, str]) -> Iterator[S
 
 @pytest.fixture
 def champion(score: Score) -> None:
-    state = State(boto3.client("dynamodb"), table="millrace-local-state", workload="electricity")
-    state.move(Pointers(champion=CHAMPION))
+    ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers(champion=CHAMPION))
 
 
 def land(body: bytes, name: str = "week.csv") -> dict[str, str]:

@@ -168,7 +168,7 @@ def edited(assembly: Path, folder: Path) -> Path:
     copy.edit_code(
         "millrace-local-electricity-serving",
         "prediction",
-        "millrace/decisions/prediction.py",
+        "functions/prediction/request.py",
         '"number of rows"',
         '"new code"',
     )

@@ -131,7 +131,7 @@ def test_a_drop_is_ingested(person: Person) -> None:
 def test_a_second_up_deploys_what_was_edited(person: Person) -> None:
     first = person.shell["AWS_ENDPOINT_URL"]
     person.edit("infra/machines/ingest.py", 'f"Ingest a drop of', 'f"Edited, a drop of')
-    person.edit("millrace/decisions/prediction.py", '"number of rows"', '"edited"')
+    person.edit("functions/prediction/request.py", '"number of rows"', '"edited"')
     assert person.answer()["error"] == "number of rows"
     assert json.loads(person.type("millrace up --json"))["environment"]["AWS_ENDPOINT_URL"] == first
     assert person.answer()["error"] == "edited"

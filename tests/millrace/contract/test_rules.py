@@ -18,9 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Picture
 
-from millrace.contract.cells import to_base64
-from millrace.contract.column import check_columns
-from millrace.contract.kinds import KINDS, Kind
+from millrace.contract.kinds import KINDS, Kind, to_base64
 from millrace.contract.load import TYPES, load_contract
 from millrace.contract.odcs import check_contract
 from millrace.contract.reasons import Reason
@@ -30,7 +28,7 @@ from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import Column, Table
-from millrace.contract.validate import validate
+from millrace.contract.validate import check_columns, validate
 from millrace.errors import WorkloadError
 from millrace.files.sniff import read_drop
 

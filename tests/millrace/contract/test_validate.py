@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.contract.arrow import LINE, parsed_schema
+from millrace.contract.deduplicate import Keys, key_of
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import Column, Table
-from millrace.contract.validate import Keys, Validator, key_of, validate
+from millrace.contract.schema import LINE, Column, Table, parsed_schema
+from millrace.contract.validate import Validator, validate
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 TABLE = Table(

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.datasets.commits import Source, commit
+from millrace.datasets.commits import commit
 from millrace.datasets.late_labels import LABELS_SNAPSHOT, Absorbed, absorb
+from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.decisions.record import Decision, canonical, prefix, to_line
 from millrace.workload.declaration import Prediction

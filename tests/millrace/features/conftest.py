@@ -10,8 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
-from millrace.contract.arrow import arrow_type
-from millrace.contract.cells import to_base64
+from millrace.contract.kinds import arrow_type, to_base64
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Column, Table

@@ -15,7 +15,7 @@ from millrace.release.promotion import (
     roll_back,
     rollback_target,
 )
-from millrace.state.table import Pointers, Version
+from millrace.state.pointers import Pointers, Version
 
 
 def version(number):

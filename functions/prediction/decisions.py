@@ -1,4 +1,4 @@
-"""Decisions on their way to the queue, within SQS's limits.
+"""The decisions on the rows of a call, and their way to the queue, within SQS's limits.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html: 1 MiB a message and
 a batch, ten messages a batch. Messages stay below 256 KiB, the limit of queues made before 2025-08.
@@ -7,14 +7,55 @@ a batch, ten messages a batch. Messages stay below 256 KiB, the limit of queues 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from functions.prediction.endpoint import EndpointAnswer
+from functions.prediction.request import Admitted
+from millrace.decisions.record import Decision, canonical
 from millrace.errors import QueueError
+from millrace.timestamps import moment
+from millrace.workload.declaration import Prediction
+from millrace.workload.rollout import Phase
 
 MESSAGE_BYTES = 240 * 1024
 BATCH_BYTES = 1000 * 1024
 BATCH_MESSAGES = 10
 ATTEMPTS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What the decisions of one call have in common."""
+
+    id: str
+    """The function's request id: asked again by itself, Lambda keeps it, so a decision keeps its id."""
+    workload: str
+    phase: Phase
+    latency_ms: float
+    fallback: bool
+    at: datetime
+
+
+def decide(rows: Sequence[Admitted], answer: EndpointAnswer, *, surface: Prediction, call: Call) -> list[Decision]:
+    """The decision on each row, in order; its id is the call's, then "-" and the row's number."""
+    return [
+        Decision(
+            id=f"{call.id}-{row.number}",
+            workload=call.workload,
+            event_time=moment(str(row.cells[surface.event_time])),
+            key={column: row.cells[column] for column in surface.key},
+            input=canonical(row.cells),
+            output=output,
+            model_version=answer.model_version,
+            phase=call.phase,
+            fallback=call.fallback,
+            latency_ms=call.latency_ms,
+            inferred_at=call.at,
+        )
+        for row, output in zip(rows, answer.outputs, strict=True)
+    ]
 
 
 def messages(lines: Iterable[str], *, limit: int = MESSAGE_BYTES) -> Iterator[str]:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from functions.prediction.http import document
+from functions.prediction.decisions import Call, decide
+from functions.prediction.endpoint import EndpointAnswer, fallback_answer, read_response
+from functions.prediction.request import check_rows, document
 from millrace.contract.load import load_contract
-from millrace.decisions.prediction import Call, EndpointAnswer, check_rows, decide, fallback_answer, read_response
 from millrace.decisions.record import from_line, to_line
 from millrace.errors import AnswerError
 from millrace.tasks.catalogue import TASKS

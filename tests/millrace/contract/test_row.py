@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from millrace.contract.past import check_row_with_past
+from functions.prediction.request import check_rows
+from millrace.contract.row import check_row_with_past
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table
-from millrace.decisions.prediction import check_rows
 from millrace.features import catalogue
 from millrace.workload.declaration import Feature
 

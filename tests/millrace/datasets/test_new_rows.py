@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from functions.validation.screening import parts, screen
-from millrace.contract.arrow import LINE, parsed_schema
 from millrace.contract.rules.allowed import Allowed
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import LINE, Column, Table, parsed_schema
+from millrace.datasets.new_rows import parts, screen
 from millrace.datasets.quarantine import QuarantineFile
 
 TABLE = Table(

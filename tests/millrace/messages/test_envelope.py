@@ -6,8 +6,7 @@ from typing import Any, cast
 import pytest
 from pydantic import ValidationError
 
-from millrace.messages.envelope import ExecutionInput, Message, StepInput
-from millrace.messages.handler import handles
+from millrace.messages.envelope import ExecutionInput, Message, StepInput, handles
 
 CONTEXT = cast("Any", SimpleNamespace())
 CALL = {"run": "r", "execution": "arn:r", "state": {"cause": "e-1", "as_of": "2026-01-05T10:00:00Z", "else": 1}}

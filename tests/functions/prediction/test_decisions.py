@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.prediction.queue import BATCH_BYTES, MESSAGE_BYTES, batches, messages, send
+from functions.prediction.decisions import BATCH_BYTES, MESSAGE_BYTES, batches, messages, send
 from millrace.errors import QueueError
 
 

@@ -1,0 +1,155 @@
+"""A request and what its caller reads: as they are, or inside HTTP events (API Gateway HTTP API, function URL; 2.0).
+
+https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from millrace.contract.row import check_row_with_past
+from millrace.contract.schema import Table
+from millrace.decisions.record import Decision, Scalar
+from millrace.features.history import History
+from millrace.settings.prediction import ROWS_PER_CALL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A request that holds no rows at all: nothing in it was looked at."""
+
+    error: str
+    expected: str
+    came: str
+    where: str
+    status: int = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """One row that keeps the contract."""
+
+    number: int
+    """Its place in the request, counted from 0."""
+    cells: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """One row that breaks it, with the first rule that it breaks."""
+
+    row: int
+    """Its place in the request, counted from 0."""
+    reason: str
+    column: str
+    expected: str
+    came: str
+
+
+def _is_http(event: Mapping[str, Any]) -> bool:
+    return "requestContext" in event
+
+
+def body(event: Mapping[str, Any]) -> object:
+    """The request's document; a Refusal where an HTTP body is no JSON."""
+    if not _is_http(event):
+        return event
+    text = event.get("body") or ""
+    try:
+        return json.loads(base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text)
+    except (ValueError, binascii.Error) as error:
+        return Refusal(error="no JSON", expected="a JSON document", came=str(error), where="body")
+
+
+def read_rows(document: object) -> tuple[Mapping[str, Any], ...] | Refusal:
+    """The rows of `{"rows": [{column: value, …}, …]}`, or why there are none."""
+    rows = document.get("rows") if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        return _refusal("no rows", "an object with a list 'rows'", _kind(document), "body")
+    if not 1 <= len(rows) <= ROWS_PER_CALL:
+        status = 413 if rows else 400
+        return _refusal("number of rows", f"1 to {ROWS_PER_CALL} rows", f"{len(rows)}", "rows", status)
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            return _refusal("a row is no object", "an object", _kind(row), f"rows[{number}]")
+    return tuple(rows)
+
+
+def check_rows(
+    rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = ()
+) -> tuple[list[Admitted], list[Rejected]]:
+    """Every row on one of two lists: those that keep the contract, and those that do not with the reason.
+
+    A row carries the past of each of `histories` under its name, a list of rows that keep the contract too."""
+    admitted: list[Admitted] = []
+    rejected: list[Rejected] = []
+    for number, row in enumerate(rows):
+        if problems := check_row_with_past(row, table, histories):
+            first = problems[0]
+            rejected.append(
+                Rejected(
+                    row=number, reason=first.reason, column=first.column or "", expected=first.expected, came=first.got
+                )
+            )
+        else:
+            admitted.append(Admitted(number=number, cells=row))
+    return admitted, rejected
+
+
+def answer(event: Mapping[str, Any], document: Mapping[str, Any], *, status: int = 200) -> dict[str, Any]:
+    """The document as it is, or as an HTTP answer where the request came by HTTP."""
+    if not _is_http(event):
+        return dict(document)
+    return {
+        "statusCode": status,
+        "headers": {"content-type": "application/json"},
+        "body": json.dumps(document, separators=(",", ":"), allow_nan=False),
+    }
+
+
+def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:
+    """What was wrong, what was expected, what came and where: the serving container's own four words."""
+    document = asdict(refusal)
+    return answer(event, document, status=document.pop("status"))
+
+
+def document(
+    rows: Sequence[Admitted], decisions: Sequence[Decision], rejected: Sequence[Rejected]
+) -> dict[str, list[dict[str, Any]]]:
+    """`predictions` in the order of the request's good rows, `rejected` for the others; `row` counts from 0."""
+    return {
+        "predictions": [
+            {
+                "id": decision.id,
+                "row": row.number,
+                **decision.output,
+                "model_version": decision.model_version,
+                "phase": decision.phase,
+                "fallback": decision.fallback,
+            }
+            for row, decision in zip(rows, decisions, strict=True)
+        ],
+        "rejected": [
+            {
+                "row": found.row,
+                "reason": found.reason,
+                "column": found.column,
+                "expected": found.expected,
+                "came": found.came,
+            }
+            for found in rejected
+        ],
+    }
+
+
+def _refusal(error: str, expected: str, came: str, where: str, status: int = 400) -> Refusal:
+    return Refusal(error=error, expected=expected, came=came, where=where, status=status)
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else type(value).__name__

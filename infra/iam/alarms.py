@@ -1,0 +1,40 @@
+"""Alarms in CloudWatch, and metrics."""
+
+from __future__ import annotations
+
+from infra.iam.resource import Resource, Statement, every, resource
+from millrace.names import WorkloadNames
+
+
+def monitors(names: WorkloadNames, *which: str) -> Resource:
+    """The alarms on what monitors publish, by monitor."""
+    return _alarms(names, *(names.alarm(monitor) for monitor in which))
+
+
+def of_releases(names: WorkloadNames) -> Resource:
+    """Alarms that one release makes and deletes."""
+    return _alarms(names, f"{names.prefix}-v*", because="The alarms of a release are named by its version")
+
+
+def of_scaling(names: WorkloadNames) -> Resource:
+    """Alarms that Auto Scaling makes in the name of who asks for scaling."""
+    tracking = f"TargetTracking-endpoint/{names.endpoint}/*"
+    return _alarms(names, tracking, because="The alarms of target tracking are named by Auto Scaling")
+
+
+def describe(*, because: str) -> Statement:
+    """Look at alarms by the beginning of their name, or at all."""
+    return every("cloudwatch", because=because).may("DescribeAlarms")
+
+
+def put_metrics(namespace: str | list[str]) -> Statement:
+    """Publish metrics in the namespace, or in any of several."""
+    named = {"StringEquals": {"cloudwatch:namespace": namespace}}
+    because = "PutMetricData takes no resource; the namespace is a condition"
+    return every("cloudwatch", where=named, because=because).may("PutMetricData")
+
+
+def _alarms(names: WorkloadNames, *alarms: str, because: str = "") -> Resource:
+    return resource(
+        "cloudwatch", *(names.platform.arn("cloudwatch", f"alarm:{one}") for one in alarms), because=because
+    )

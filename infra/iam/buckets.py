@@ -1,0 +1,77 @@
+"""The platform's buckets: a role reaches folders of its own workload, `<workload>/<folder>/…`, and nothing beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from infra.iam.resource import Resource, Statement, resource
+from millrace.names import WorkloadNames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """One of the buckets and the folders in it."""
+
+    purpose: str
+    folders: Mapping[str, str]
+    """By folder below `<workload>/`: why nobody can name its objects beforehand."""
+
+    def read(self, names: WorkloadNames, *folders: str) -> Statement:
+        """Get the newest version of what lies below the folders."""
+        return self.below(names, *folders).may("GetObject")
+
+    def read_versions(self, names: WorkloadNames, *folders: str) -> Statement:
+        """Get a version of an object that is named by its id."""
+        return self.below(names, *folders).may("GetObjectVersion")
+
+    def write(self, names: WorkloadNames, *folders: str) -> Statement:
+        """Put what lies below the folders; the parts of an upload that nobody finished are the bucket's lifecycle's."""
+        return self.below(names, *folders).may("PutObject")
+
+    def find(self, names: WorkloadNames, *folders: str) -> Statement:
+        """List what lies below the folders."""
+        self._check(folders)
+        prefixes = {"StringLike": {"s3:prefix": [f"{names.workload}/{folder}/*" for folder in folders]}}
+        return resource("s3", names.platform.bucket_arn(self.purpose), where=prefixes).may("ListBucket")
+
+    def below(self, names: WorkloadNames, *folders: str) -> Resource:
+        """Everything below the folders; raises ValueError for one that `folders` does not explain."""
+        self._check(folders)
+        reasons = {self.arn(names, f"{folder}/*"): self.folders[folder.split("/")[0]] for folder in folders}
+        return Resource(service="s3", reasons=reasons)
+
+    def arn(self, names: WorkloadNames, path: str) -> str:
+        """The ARN of `<workload>/<path>`."""
+        return f"{names.platform.bucket_arn(self.purpose)}/{names.workload}/{path}"
+
+    def _check(self, folders: Sequence[str]) -> None:
+        if unknown := sorted({folder.split("/")[0] for folder in folders} - self.folders.keys()):
+            raise ValueError(f"bucket {self.purpose}: expected folders of {sorted(self.folders)}, got {unknown}")
+
+
+LANDING = Bucket(
+    purpose="landing",
+    folders={
+        "training": "Who drops a file names it; the feed's folder is all that is known before",
+        "labels": "Labels come late in files that their sender names; the feed's folder is all that is known before",
+        "scoring": "A file to score is named by who asks; the feed's folder is all that is known before",
+        "objects": "A manifest names the objects of its images; the folder is all that is known before",
+    },
+)
+LAKE = Bucket(
+    purpose="lake",
+    folders={
+        "staging": "What one run hands to its next step lies below the execution's name, which is new each time",
+        "iceberg": "pyiceberg names the files of a table by a UUID, anew at every commit",
+        "quarantine": "Refused rows lie below the date of the drop that held them",
+        "decisions": "Decisions lie below the date of their event, in objects named by their first id",
+        "predictions": "A delivery lies below the run that made it",
+        "windows": "What a monitor run judges lies below the execution's name, which is new each time",
+        "monitor": "The report of a monitor run lies below the execution's name, which is new each time",
+    },
+)
+ARTEFACTS = Bucket(
+    purpose="artefacts",
+    folders={"runs": "Data, model and report of a training lie below the execution's name, which is new each time"},
+)

@@ -1,0 +1,23 @@
+"""The event bus, the rules on it, and schedules."""
+
+from __future__ import annotations
+
+from infra.iam.resource import Resource, Statement, resource
+from millrace.names import WorkloadNames
+
+
+def put_events(names: WorkloadNames) -> Statement:
+    """Put events of ours."""
+    return resource("events", names.platform.bus_arn).may("PutEvents")
+
+
+def rules(names: WorkloadNames) -> Resource:
+    """The workload's rules on our bus and on the account's own."""
+    platform, ours = names.platform, f"{names.prefix}-*"
+    arns = [platform.arn("events", f"rule/{path}") for path in (ours, f"{platform.bus}/{ours}")]
+    return resource("events", *arns, because="Whatever rules the workload has")
+
+
+def schedules(names: WorkloadNames) -> Resource:
+    arn = names.platform.arn("scheduler", f"schedule/default/{names.prefix}-*")
+    return resource("scheduler", arn, because="Whatever schedules the workload has")

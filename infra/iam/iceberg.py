@@ -1,0 +1,36 @@
+"""Iceberg tables in the Glue catalogue, made and committed to in code."""
+
+from __future__ import annotations
+
+from infra.iam.buckets import LAKE
+from infra.iam.resource import Resource, Statement, resource
+from millrace.names import WorkloadNames
+
+TABLES = ("rows", "labels")
+
+
+def database(names: WorkloadNames) -> Resource:
+    """The database and the catalogue that holds it: every call on a table needs both."""
+    platform = names.platform
+    return resource("glue", platform.arn("glue", "catalog"), platform.arn("glue", f"database/{platform.database}"))
+
+
+def tables(names: WorkloadNames, *which: str) -> Resource:
+    """Some of TABLES, with what holds them."""
+    own = [names.platform.arn("glue", f"table/{names.platform.database}/{names.table(table)}") for table in which]
+    return database(names) + resource("glue", *own)
+
+
+def remove_manifests(names: WorkloadNames, *which: str) -> Statement:
+    """A commit that lost takes its manifests away; data files are never deleted."""
+    metadata = [LAKE.arn(names, f"{metadata_folder(names, table)}/*") for table in which]
+    return resource(
+        "s3",
+        *metadata,
+        because="pyiceberg names the manifests of a commit by a UUID; the data files beside them are out of reach",
+    ).may("DeleteObject")
+
+
+def metadata_folder(names: WorkloadNames, table: str) -> str:
+    """Of the lake: where the versions of the table's metadata lie."""
+    return f"iceberg/{names.table(table)}/metadata"

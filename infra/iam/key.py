@@ -1,0 +1,26 @@
+"""The customer key; its ARN is a value of the deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from infra.iam.resource import Statement, resource
+
+WRITING = ("s3:PutObject", "scheduler:UpdateSchedule", "sqs:SendMessage")
+"""Actions for which the service makes a data key in the caller's name."""
+
+
+def use(key_arn: str, statements: Sequence[Statement]) -> Statement:
+    """What the key is needed for: reading under it, and writing if one of the statements lets write."""
+    writes = not {action for one in statements for action in one.actions}.isdisjoint(WRITING)
+    return resource("kms", key_arn).may("Decrypt", *(["GenerateDataKey"] if writes else []))
+
+
+def lend(key_arn: str) -> Statement:
+    """Let a service of AWS use the key for what it makes, such as the volumes of an instance."""
+    return resource("kms", key_arn, where={"Bool": {"kms:GrantIsForAWSResource": "true"}}).may("CreateGrant")
+
+
+def encrypt(key_arn: str) -> Statement:
+    """Put a job's output under the key."""
+    return resource("kms", key_arn).may("Encrypt")

@@ -1,0 +1,50 @@
+"""Log groups, log deliveries, traces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from infra.iam.resource import Statement, every, resource
+from millrace.names import WorkloadNames
+
+DELIVERY = (
+    "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery",
+    "ListLogDeliveries", "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+)  # fmt: skip
+"""What Step Functions needs to log at all; these actions take no resource."""
+
+
+def write(names: WorkloadNames, group: str) -> Statement:
+    """Write to the log group of one function."""
+    return resource(
+        "logs",
+        names.platform.arn("logs", f"log-group:{group}:*"),
+        because="Lambda opens a log stream for each environment that it starts, and names it",
+    ).may("CreateLogStream", "PutLogEvents")
+
+
+def write_jobs(names: WorkloadNames, groups: Iterable[str]) -> Statement:
+    """Make and write SageMaker's log groups that begin so (`TrainingJobs`)."""
+    return resource(
+        "logs",
+        *(names.platform.arn("logs", f"log-group:/aws/sagemaker/{group}*") for group in groups),
+        because="SageMaker makes one log group for each kind of job and one stream for each instance of it",
+    ).may("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")
+
+
+def delete_endpoints(names: WorkloadNames) -> Statement:
+    """Delete the log groups that SageMaker made for the workload's endpoints."""
+    groups = [f"log-group:/aws/sagemaker/Endpoints/{name}:*" for name in (names.endpoint, names.challenger)]
+    arns = [names.platform.arn("logs", group) for group in groups]
+    return resource("logs", *arns, because="Its streams go with the group of the endpoint").may("DeleteLogGroup")
+
+
+def deliver() -> Statement:
+    """Have a machine's executions logged."""
+    return every("logs", because="Log deliveries have no ARN; Step Functions asks for all").may(*DELIVERY)
+
+
+def trace() -> Statement:
+    """Send segments to X-Ray."""
+    segments = every("xray", because="Segments have no ARN; X-Ray asks for all")
+    return segments.may("PutTraceSegments", "PutTelemetryRecords")

@@ -1,0 +1,17 @@
+"""The network that jobs and models stand in."""
+
+from __future__ import annotations
+
+from infra.iam.resource import Statement, every
+
+INTERFACES = (
+    "CreateNetworkInterface", "CreateNetworkInterfacePermission", "DeleteNetworkInterface",
+    "DeleteNetworkInterfacePermission", "DescribeDhcpOptions", "DescribeNetworkInterfaces",
+    "DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs",
+)  # fmt: skip
+"""https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html asks them on `*`."""
+
+
+def stand_in_it() -> Statement:
+    """Make and delete the network interface of a job."""
+    return every("ec2", because="They are made with the job; SageMaker asks for all").may(*INTERFACES)

@@ -1,0 +1,26 @@
+"""Queues and their dead letters."""
+
+from __future__ import annotations
+
+from infra.iam.resource import Resource, Statement, resource
+from millrace.names import WorkloadNames
+
+
+def send(queue_arn: str) -> Statement:
+    """Put messages into the queue."""
+    return resource("sqs", queue_arn).may("SendMessage")
+
+
+def receive(queue_arn: str) -> Statement:
+    """What Lambda's poller needs to feed a function from the queue."""
+    return resource("sqs", queue_arn).may("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+
+
+def feeds_of(names: WorkloadNames, function: str) -> Resource:
+    """The mappings by which queues feed the function."""
+    return resource(
+        "lambda",
+        names.platform.arn("lambda", "event-source-mapping:*"),
+        where={"ArnEquals": {"lambda:FunctionArn": names.function_arn(function)}},
+        because="A mapping is named by an id that Lambda gives; the function is a condition",
+    )

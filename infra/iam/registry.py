@@ -1,0 +1,29 @@
+"""Model versions in SageMaker's registry, and the images in ECR."""
+
+from __future__ import annotations
+
+from infra.iam.resource import Resource, Statement, every, resource
+from millrace.names import WorkloadNames
+
+
+def group(names: WorkloadNames) -> Resource:
+    return resource("sagemaker", names.platform.arn("sagemaker", f"model-package-group/{names.package_group}"))
+
+
+def versions(names: WorkloadNames) -> Resource:
+    return resource(
+        "sagemaker", names.package_arn("*"), because="The registry counts the versions of the workload's own group"
+    )
+
+
+def repository(names: WorkloadNames, image: str) -> Resource:
+    """The repository of `containers/<image>`."""
+    return resource("ecr", names.platform.arn("ecr", f"repository/{names.platform.repository(image)}"))
+
+
+def pull(names: WorkloadNames, image: str) -> list[Statement]:
+    """Run containers of the image."""
+    return [
+        every("ecr", because="The action takes no resource").may("GetAuthorizationToken"),
+        repository(names, image).may("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer"),
+    ]

@@ -1,0 +1,96 @@
+"""Statements of roles: a `Resource` says on what, its `may` says which calls.
+
+state_table.own_items(names).may("GetItem", "PutItem")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """An Allow statement of a role; `Resource.may` makes it."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """By resource that holds a wildcard: why nothing narrower does."""
+
+    def document(self) -> dict[str, Any]:
+        """The statement as a policy holds it."""
+        conditions = {operator: dict(values) for operator, values in self.conditions.items()}
+        return {
+            "Effect": "Allow",
+            "Action": list(self.actions),
+            "Resource": list(self.resources),
+            **({"Condition": conditions} if conditions else {}),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """ARNs that one statement is about; `resource` and the modules beside this one make it."""
+
+    service: str
+    """IAM's prefix of its actions, for example `dynamodb`."""
+    reasons: Mapping[str, str]
+    """By ARN: why nothing narrower does, empty where it holds no wildcard."""
+    where: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The condition of every statement on it."""
+
+    def may(self, *actions: str) -> Statement:
+        """Allow the actions; the service's own go without its prefix (`GetItem`). Raises ValueError for a wildcard."""
+        if wild := [action for action in actions if "*" in action]:
+            raise ValueError(f"statement: expected whole action names, got {wild}")
+        whole = sorted(action if ":" in action else f"{self.service}:{action}" for action in actions)
+        return Statement(
+            actions=tuple(whole),
+            resources=tuple(self.reasons),
+            conditions=self.where,
+            reasons={arn: reason for arn, reason in self.reasons.items() if reason},
+        )
+
+    def __add__(self, other: Resource) -> Resource:
+        """Both in one statement; raises ValueError where their service or condition differs."""
+        if (self.service, self.where) != (other.service, other.where):
+            raise ValueError(f"resources: expected {self.service} under {self.where}, got {other.service}")
+        return Resource(service=self.service, reasons={**self.reasons, **other.reasons}, where=self.where)
+
+
+def resource(
+    service: str, *arns: str, where: Mapping[str, Mapping[str, Any]] | None = None, because: str = ""
+) -> Resource:
+    """The resources of `service` with these ARNs; raises ValueError for a wildcard in one without a reason."""
+    reasons = {arn: because if "*" in arn else "" for arn in arns}
+    if unexplained := [arn for arn, reason in reasons.items() if "*" in arn and not reason]:
+        raise ValueError(f"{service}: expected a reason (because=…) for the wildcard in {unexplained}")
+    return Resource(service=service, reasons=reasons, where=where or {})
+
+
+def every(service: str, *, because: str, where: Mapping[str, Mapping[str, Any]] | None = None) -> Resource:
+    """For actions that take no resource."""
+    return resource(service, "*", because=because, where=where)
+
+
+def trusted(service: str, account: str) -> dict[str, Any]:
+    """The trust policy of a role that one AWS service of this account takes."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": service},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+            }
+        ],
+    }
+
+
+def policy(statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A policy document of these statements."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}

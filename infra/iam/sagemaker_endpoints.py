@@ -1,0 +1,54 @@
+"""SageMaker's endpoints of a workload, what they are made of, and their scaling."""
+
+from __future__ import annotations
+
+from infra.iam.resource import Resource, Statement, resource
+from millrace.names import WorkloadNames
+
+SCALING = "sagemaker.application-autoscaling.amazonaws.com"
+
+
+def live(names: WorkloadNames) -> Resource:
+    return _sagemaker(names, f"endpoint/{names.endpoint}")
+
+
+def challenger(names: WorkloadNames) -> Resource:
+    return _sagemaker(names, f"endpoint/{names.challenger}")
+
+
+def both(names: WorkloadNames) -> Resource:
+    return live(names) + challenger(names)
+
+
+def models(names: WorkloadNames) -> Resource:
+    return _sagemaker(names, f"model/{names.prefix}-v*", "A model is named by the version and release that it serves")
+
+
+def configs(names: WorkloadNames) -> Resource:
+    named = "An endpoint's configuration is named by the version and the release that it serves"
+    return _sagemaker(names, f"endpoint-config/{names.prefix}-v*", named)
+
+
+def scalable_targets(names: WorkloadNames) -> Resource:
+    arn = names.platform.arn("application-autoscaling", "scalable-target/*")
+    return resource(
+        "application-autoscaling", arn, because="A scalable target is named by an id that Auto Scaling gives"
+    )
+
+
+def scale(names: WorkloadNames) -> list[Statement]:
+    """What scaling of the live endpoint needs of the caller, beside its alarms.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-prerequisites.html"""
+    linked = f"role/aws-service-role/{SCALING}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+    by_name = {"StringEquals": {"iam:AWSServiceName": SCALING}}
+    return [
+        scalable_targets(names).may("RegisterScalableTarget", "PutScalingPolicy"),
+        live(names).may("UpdateEndpointWeightsAndCapacities"),
+        configs(names).may("DescribeEndpointConfig"),
+        resource("iam", names.platform.arn("iam", linked), where=by_name).may("CreateServiceLinkedRole"),
+    ]
+
+
+def _sagemaker(names: WorkloadNames, path: str, because: str = "") -> Resource:
+    return resource("sagemaker", names.platform.arn("sagemaker", path), because=because)

@@ -1,0 +1,43 @@
+"""SageMaker's jobs: no name tells whose they are, so their tag does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from infra.iam.resource import Resource, Statement, every, resource
+from infra.iam.step_functions import wait_for
+from millrace.names import WORKLOAD_TAG, WorkloadNames
+
+HASHED = "A job is named by a hash of its execution and retry; those of the workload are known by their tag"
+
+
+def run(names: WorkloadNames, kinds: Mapping[str, Sequence[str]]) -> list[Statement]:
+    """What a machine needs to run jobs: by kind (`Training`, `Processing`, `Transform`) the owners of the roles that it
+    hands to them. Jobs of other workloads have names like these, but not the workload's tag."""
+    owners = [owner for handed in kinds.values() for owner in handed]
+    requested = {"StringEquals": {f"aws:RequestTag/{WORKLOAD_TAG}": names.workload}}
+    return [
+        *(jobs(names, kind, where=requested).may(f"Create{kind}Job", "AddTags") for kind in kinds),
+        *(stop(names, kind) for kind in kinds),
+        every("sagemaker", because="Step Functions asks it so, to find the jobs that it waits for").may("ListTags"),
+        wait_for(names, *(f"SageMaker{kind}Jobs" for kind in kinds)),
+        *([pass_roles(names, *owners)] if owners else []),
+    ]
+
+
+def stop(names: WorkloadNames, kind: str) -> Statement:
+    """Look at the workload's own jobs of this kind, and stop them."""
+    tagged = {"StringEquals": {f"aws:ResourceTag/{WORKLOAD_TAG}": names.workload}}
+    return jobs(names, kind, where=tagged).may(f"Describe{kind}Job", f"Stop{kind}Job")
+
+
+def jobs(names: WorkloadNames, *kinds: str, where: Mapping[str, Mapping[str, str]] | None = None) -> Resource:
+    """Jobs of these kinds, of every workload without a condition."""
+    arns = [names.platform.arn("sagemaker", f"{kind.lower()}-job/*") for kind in kinds]
+    return resource("sagemaker", *arns, where=where, because=HASHED)
+
+
+def pass_roles(names: WorkloadNames, *owners: str, to: str = "sagemaker.amazonaws.com") -> Statement:
+    """Hand roles of the workload to a service."""
+    passed = {"StringEquals": {"iam:PassedToService": to}}
+    return resource("iam", *(names.role_arn(owner) for owner in owners), where=passed).may("PassRole")

@@ -1,0 +1,23 @@
+"""State machines and their executions."""
+
+from __future__ import annotations
+
+from infra.iam.resource import Resource, Statement, resource
+from millrace.names import WorkloadNames
+
+
+def machines(names: WorkloadNames, *which: str) -> Resource:
+    return resource("states", *(names.machine_arn(machine) for machine in which))
+
+
+def executions(names: WorkloadNames, *which: str, because: str) -> Resource:
+    """Every execution of the machines."""
+    return resource("states", *(names.execution_arn(machine) for machine in which), because=because)
+
+
+def wait_for(names: WorkloadNames, *sources: str) -> Statement:
+    """Keep the rules by which Step Functions learns that a job or an execution (`.sync`) has ended.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/service-integration-iam-templates.html"""
+    rules = [names.platform.arn("events", f"rule/StepFunctionsGetEventsFor{source}Rule") for source in sources]
+    return resource("events", *rules).may("PutTargets", "PutRule", "DescribeRule")

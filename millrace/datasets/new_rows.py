@@ -1,0 +1,217 @@
+"""The rows of a drop that are new to a table: they keep the contract, and the table holds none of their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from millrace.contract.deduplicate import Keys, key_of
+from millrace.contract.schema import Table
+from millrace.contract.validate import ValidationResult, Validator, refuse_all, refuse_known, wrong_row_count
+from millrace.datasets.quarantine import QuarantineFile
+from millrace.datasets.tables import SOURCE, Lake, NewDataFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table as IcebergTable
+
+Accept = Callable[["pa.Table"], object]
+Quarantine = Callable[[], AbstractContextManager[QuarantineFile]]
+"""Opens the file of refused rows, anew each time; it is kept when the block ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where rows come from."""
+
+    uri: str
+    """The object and its version."""
+    key: str
+    """Its key in the landing bucket, kept with every row."""
+    digest: str
+    """SHA-256 of its bytes, or of what says which rows these are."""
+    run: str
+    """The execution that brings them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewRows:
+    """Rows that a table can take as it is: none of their keys is in it."""
+
+    file: DataFile | None
+    """Uploaded; None where no row is left."""
+    quarantined: int
+
+
+class RowsInFile:
+    """The accepted rows of a drop whose keys the table does not hold, as one data file of it.
+
+    `write` is called again after another writer won; the rows are then judged anew only where the table has come to
+    hold other keys in the range of the drop."""
+
+    def __init__(self, lake: Lake, table: str, *, parsed: Path, source: Source, quarantine: Quarantine) -> None:
+        self._lake, self._table, self._contract = lake, table, lake.contract_of(table)
+        self._parsed, self._source, self._quarantine = parsed, source, quarantine
+        self._held: tuple[Keys, ...] = ()
+        self._written: NewRows | None = None
+
+    def write(self, iceberg: IcebergTable) -> NewRows:
+        """The data file and the number of quarantined rows; those are kept before this returns."""
+        found = held_in_range_of(self._lake, self._table, iceberg, self._parsed)
+        held = tuple(keys for keys in found if len(keys.values))
+        if self._written is None or not _same(held, self._held):
+            self._held = held
+            self._written = self._screen(iceberg)
+        return self._written
+
+    def _screen(self, iceberg: IcebergTable) -> NewRows:
+        file = NewDataFile(iceberg, self._parsed.with_name("rows"))
+        with self._quarantine() as refused:
+            rows = screen(
+                self._parsed,
+                self._contract,
+                lambda part: file.add(with_source(part, self._source.key)),
+                refused,
+                held=self._held,
+            )
+        return NewRows(file=file.store() if rows else None, quarantined=refused.rows)
+
+
+class RowsInMemory:
+    """Rows in memory whose keys the table does not hold, as one data file of it.
+
+    They are written anew only when the table has come to hold another of their keys."""
+
+    def __init__(self, lake: Lake, table: str, rows: pa.Table, source: Source, path: Path) -> None:
+        self._lake, self._table, self._rows, self._source, self._path = lake, table, rows, source, path
+        self._written: dict[int, DataFile | None] = {}
+
+    def write(self, iceberg: IcebergTable) -> NewRows:
+        """The data file and the number of rows with a known key, which are left out."""
+        result = refuse_known(self._rows, held_keys(self._lake, self._table, iceberg, self._rows))
+        new = result.accepted
+        if new.num_rows not in self._written:
+            file = NewDataFile(iceberg, self._path)
+            file.add(with_source(new, self._source.key))
+            self._written[new.num_rows] = file.store()
+        return NewRows(file=self._written[new.num_rows], quarantined=len(result.refused))
+
+
+def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, *, held: tuple[Keys, ...] = ()) -> int:
+    """The number of rows that went to `accept`, a part at a time and in order; all the others went to `refused`.
+
+    0 when there are too few or too many good rows: all are in `refused` then, and what went to `accept` is void."""
+    rows, validator = 0, Validator(table, held=held)
+    for part in parts(parsed, table):
+        result = validator.judge(part)
+        accept(result.accepted)
+        refused.add(result.refused)
+        rows += result.accepted.num_rows
+    if violation := wrong_row_count(rows, table):
+        again = Validator(table, held=held)
+        for part in parts(parsed, table):
+            accepted = again.judge(part).accepted
+            refused.add(refuse_all(ValidationResult(accepted=accepted, refused=()), violation).refused)
+        return 0
+    return rows
+
+
+def parts(parsed: Path, table: Table) -> Iterator[pa.Table]:
+    """The rows a row group at a time: each is a part of the drop as ingestion read it, which bounds the memory.
+
+    Texts that the file holds as a dictionary stay one; page checksums are verified."""
+    import pyarrow.parquet as pq
+
+    texts = {column.name for column in table.columns if column.kind == "string"}
+    words = _with_dictionary(pq.read_metadata(parsed), texts)
+    with pq.ParquetFile(parsed, page_checksum_verification=True, read_dictionary=words) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group)
+
+
+def _with_dictionary(metadata: pq.FileMetaData, texts: set[str]) -> list[str]:
+    """The texts that take less than four bytes a row: without a dictionary their length alone takes four."""
+    if not metadata.num_row_groups:
+        return []
+    first = metadata.row_group(0)
+    chunks = [first.column(place) for place in range(first.num_columns)]
+    return [
+        chunk.path_in_schema
+        for chunk in chunks
+        if chunk.path_in_schema in texts and chunk.total_uncompressed_size < 4 * chunk.num_values
+    ]
+
+
+def with_source(rows: pa.Table, key: str) -> pa.Table:
+    """The rows with the landing key that they came from; `rows` may name one for each already."""
+    import pyarrow as pa
+
+    return rows if SOURCE in rows.column_names else rows.append_column(SOURCE, pa.repeat(pa.scalar(key), rows.num_rows))
+
+
+def held_keys(lake: Lake, table: str, iceberg: IcebergTable | None, rows: pa.Table) -> tuple[Keys, ...]:
+    """For each key of the contract what the table holds of it between the least and the greatest of `rows`."""
+    if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
+        return ()
+    return tuple(_held(iceberg, key, _extremes(rows, key[0])) for key in lake.contract_of(table).keys)
+
+
+def held_in_range_of(lake: Lake, table: str, iceberg: IcebergTable | None, parsed: Path) -> tuple[Keys, ...]:
+    """As `held_keys`, for the rows of a Parquet file of which only the footer is read."""
+    import pyarrow.parquet as pq
+
+    if iceberg is None or iceberg.current_snapshot() is None:
+        return ()
+    # The footer has the least and the greatest value of each row group: no row is read to know the range.
+    metadata = pq.read_metadata(parsed)
+    return tuple(
+        _held(iceberg, key, _bounds(metadata, key[0])) for key in lake.contract_of(table).keys if metadata.num_rows
+    )
+
+
+def _held(iceberg: IcebergTable, columns: tuple[str, ...], bounds: tuple[Any, Any] | None) -> Keys:
+    found = iceberg.scan(row_filter=between(columns[0], bounds), selected_fields=columns).to_arrow()
+    return Keys(columns=columns, values=key_of(found, columns))
+
+
+def _extremes(rows: pa.Table, column: str) -> tuple[Any, Any] | None:
+    import pyarrow.compute as pc
+
+    found = pc.min_max(rows.column(column)).as_py()
+    return None if found["min"] is None else (found["min"], found["max"])
+
+
+def _bounds(metadata: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
+    """The least and the greatest value of the column, None where a row group does not say."""
+    place = metadata.schema.names.index(column)
+    groups = [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
+    told = [group for group in groups if group is None or group.num_values]
+    if not told or not all(group is not None and group.has_min_max for group in told):
+        return None
+    try:
+        return min(group.min for group in told), max(group.max for group in told)
+    except OverflowError:
+        return None  # a time outside of Python's years
+
+
+def between(column: str, bounds: tuple[Any, Any] | None) -> BooleanExpression:
+    """Files and row groups outside of the drop's range are not read."""
+    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual
+
+    if bounds is None or not isinstance(bounds[0], int | date) or isinstance(bounds[0], bool):
+        return AlwaysTrue()
+    low, high = (bound.isoformat() if isinstance(bound, date) else bound for bound in bounds)
+    return And(GreaterThanOrEqual(term=column, value=low), LessThanOrEqual(term=column, value=high))
+
+
+def _same(held: tuple[Keys, ...], before: tuple[Keys, ...]) -> bool:
+    return len(held) == len(before) and all(
+        one.values.equals(other.values) for one, other in zip(held, before, strict=True)
+    )

@@ -1,0 +1,57 @@
+"""What the runs of a month have reserved of its budget: items `spend#<yyyy-mm>` (usd, runs)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_CEILING, Decimal
+
+from millrace.state.table import Attribute, StateTable
+from millrace.timestamps import month
+
+PREFIX = "spend#"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spend:
+    """What one month's runs have reserved."""
+
+    usd: Decimal
+    runs: tuple[str, ...]
+    """ARNs of the executions."""
+
+
+class MonthlyBudget:
+    """The workload's reservations, in US dollars."""
+
+    def __init__(self, table: StateTable) -> None:
+        self._table = table
+
+    def spent_usd(self, as_of: datetime) -> Decimal:
+        """What is reserved in the month of `as_of`."""
+        return Decimal(self._table.get(f"{PREFIX}{month(as_of)}").get("usd", {"N": "0"})["N"])
+
+    def months(self) -> dict[str, Spend]:
+        """What is reserved by month (yyyy-mm), the oldest first."""
+        return {
+            name: Spend(usd=Decimal(item["usd"]["N"]), runs=tuple(sorted(item["runs"]["SS"])))
+            for name, item in self._table.items(PREFIX).items()
+        }
+
+    def reserve(self, usd: float, *, run: str, as_of: datetime, monthly_usd: float) -> bool:
+        """Whether `usd` fits the month's budget and is now reserved; one run reserves once, however often it calls."""
+        key = f"{PREFIX}{month(as_of)}"
+        cost = Decimal(str(usd)).quantize(Decimal("0.01"), ROUND_CEILING)
+        room = Decimal(str(monthly_usd)) - cost
+        values: dict[str, Attribute] = {
+            ":usd": {"N": str(cost)},
+            ":runs": {"SS": [run]},
+            ":room": {"N": str(room)},
+            ":run": {"S": run},
+        }
+        fits = (
+            "(attribute_not_exists(usd) OR usd <= :room) AND (attribute_not_exists(runs) OR NOT contains(runs, :run))"
+        )
+        if room >= 0 and self._table.update(key, "ADD usd :usd, runs :runs", values, condition=fits):
+            return True
+        return run in self._table.get(key).get("runs", {"SS": []})["SS"]

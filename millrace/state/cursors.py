@@ -1,0 +1,29 @@
+"""How far a monitor has come in event time: items `cursor#<name>` (window_end)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from millrace.state.table import StateTable
+from millrace.timestamps import moment, stamp
+
+
+class WindowCursors:
+    """The workload's cursors by name: `monitor`, `monitor-error`."""
+
+    def __init__(self, table: StateTable) -> None:
+        self._table = table
+
+    def find(self, name: str) -> datetime | None:
+        """The end of the last window; None before the first one."""
+        item = self._table.get(f"cursor#{name}")
+        return moment(item["window_end"]["S"]) if item else None
+
+    def advance(self, name: str, *, window_end: datetime) -> bool:
+        """Whether the cursor moved; it never goes back."""
+        return self._table.put(
+            f"cursor#{name}",
+            {"window_end": {"S": stamp(window_end)}},
+            "attribute_not_exists(pk) OR window_end < :end",
+            {":end": {"S": stamp(window_end)}},
+        )

@@ -1,0 +1,51 @@
+"""The right to do one thing at a time: items `lease#<name>` (holder, as_of, expires_at)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from millrace.state.table import StateTable
+from millrace.timestamps import moment, stamp
+
+PREFIX = "lease#"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """Who holds it, and until when."""
+
+    holder: str
+    """ARN of an execution."""
+    as_of: datetime
+    expires_at: datetime
+
+
+class Leases:
+    """The workload's leases by name: `train`, `release`, `retrain`. Time is always an argument."""
+
+    def __init__(self, table: StateTable) -> None:
+        self._table = table
+
+    def take(self, name: str, *, holder: str, as_of: datetime, expires_at: datetime) -> bool:
+        """Whether `holder` has the lease now: it was free, expired at `as_of`, or the holder's already."""
+        return self._table.put(
+            f"{PREFIX}{name}",
+            {"holder": {"S": holder}, "as_of": {"S": stamp(as_of)}, "expires_at": {"S": stamp(expires_at)}},
+            "attribute_not_exists(pk) OR holder = :holder OR expires_at <= :now",
+            {":holder": {"S": holder}, ":now": {"S": stamp(as_of)}},
+        )
+
+    def find(self, name: str) -> Lease | None:
+        """The lease, expired or not; None when free."""
+        item = self._table.get(f"{PREFIX}{name}")
+        if not item:
+            return None
+        return Lease(
+            holder=item["holder"]["S"], as_of=moment(item["as_of"]["S"]), expires_at=moment(item["expires_at"]["S"])
+        )
+
+    def free(self, holder: str) -> list[str]:
+        """Release all leases of `holder`; the keys of those it still had, since an expired one may have passed on."""
+        held = [f"{PREFIX}{name}" for name, item in self._table.items(PREFIX).items() if item["holder"]["S"] == holder]
+        return [key for key in held if self._table.delete(key, "holder = :holder", {":holder": {"S": holder}})]

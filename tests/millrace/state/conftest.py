@@ -1,0 +1,37 @@
+"""The table `state` on moto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from millrace.names import Platform, WorkloadNames
+from millrace.state.table import StateTable
+
+NAMES = WorkloadNames(
+    platform=Platform(stage="local", account="123456789012", region="eu-west-1"), workload="electricity"
+)
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        found = boto3.client("dynamodb", region_name="eu-west-1")
+        found.create_table(
+            TableName=NAMES.platform.state_table,
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        yield found
+
+
+@pytest.fixture
+def table(client: Any) -> StateTable:
+    return StateTable(client, NAMES)

@@ -1,0 +1,29 @@
+"""Slots bound how many executions run at once."""
+
+from __future__ import annotations
+
+from millrace.state.slots import Slots
+
+A, B = "arn:aws:states:eu-west-1:123456789012:execution:m:a", "arn:aws:states:eu-west-1:123456789012:execution:m:b"
+
+
+def test_slots_are_bounded_and_asking_twice_takes_one(table):
+    slots = Slots(table)
+    assert slots.take("ingest", holder=A, limit=2)
+    assert slots.take("ingest", holder=A, limit=2)
+    assert slots.take("ingest", holder=B, limit=2)
+    assert not slots.take("ingest", holder="c", limit=2)
+    assert slots.take("ingest", holder=B, limit=2)
+
+
+def test_free_releases_only_the_holders_slot(table):
+    slots = Slots(table)
+    assert slots.free("ingest", A) == []
+    slots.take("ingest", holder=A, limit=2)
+    slots.take("ingest", holder=B, limit=2)
+    assert slots.free("score", A) == []
+    assert slots.free("ingest", A) == ["slots#ingest"]
+    assert slots.free("ingest", A) == []
+    assert not slots.take("ingest", holder=A, limit=1)
+    assert slots.free("ingest", B) == ["slots#ingest"]
+    assert slots.take("ingest", holder=A, limit=1)
