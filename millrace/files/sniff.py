@@ -50,6 +50,7 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
         "image": lambda: image.read(path, table, origin),
     }
     has_generated = any(column.is_generated for column in table.columns)
+    # Limits hold while reading: a small compressed file may unpack to any size.
     rows = 0
     for read in readers[format_of(head)]():
         part = replace(read, rows=fill_generated(read.rows, table, origin)) if origin and has_generated else read
@@ -72,6 +73,7 @@ def format_of(head: bytes) -> str:
             raise DropError(Reason.FOREIGN, expected=FORMATS, got=what)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DropError(Reason.ENCODING, expected="UTF-8", got="UTF-16")
+    # A NUL in the first line means that it is no text; one further down is a matter of its own line.
     if b"\0" in head.partition(b"\n")[0]:
         raise DropError(Reason.FOREIGN, expected=FORMATS, got=f"binary data {head[:8]!r}")
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
