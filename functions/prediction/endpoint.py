@@ -1,5 +1,6 @@
-"""The champion's endpoint, behind a circuit breaker that all copies of this function share: what it is sent, and how
-its answer is read."""
+"""The champion's endpoint, behind a circuit breaker that all copies of this function share.
+
+What it is sent, how its answer is read, and what is answered without it."""
 
 from __future__ import annotations
 
