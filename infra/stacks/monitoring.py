@@ -27,6 +27,7 @@ class MonitoringStack(WorkloadStack):
 
     room = "monitoring"
     in_network = True
+    images = ("processing",)
 
     def build(self) -> None:
         context = self.context

@@ -18,7 +18,6 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
-from infra.context import parameter
 from infra.iam.resource import policy
 from infra.settings import StageSettings
 
@@ -83,7 +82,7 @@ class PlatformStack(cdk.Stack):
         self._tables()
 
     def _publish(self, name: str, value: str) -> None:
-        ssm.CfnParameter(self, f"{name}-parameter", name=parameter(self._names, name), type="String", value=value)
+        ssm.CfnParameter(self, f"{name}-parameter", name=self._names.parameter(name), type="String", value=value)
 
     def _key(self) -> None:
         account = self._names.account

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 
 from infra.bundles import closure
@@ -19,6 +20,7 @@ from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_tabl
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.iam.resource import Statement, every, resource
 from infra.machines import retrain, train
+from infra.stacks.platform import IMAGES
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.settings.environment import Environment
@@ -37,6 +39,7 @@ class TrainingStack(WorkloadStack):
 
     room = "training"
     in_network = True
+    images = IMAGES
 
     def build(self) -> None:
         projected_usd(usages(self.context.workload, self.context.platform.stage))  # an unknown instance stops here
@@ -296,9 +299,8 @@ class TrainingStack(WorkloadStack):
         return [resource("sagemaker-mlflow", settings.tracking_uri).may(*verbs, *call)]
 
     def _code_digest(self) -> str:
-        """Of the training image; of its sources while no image is built."""
-        image = self.context.images["training"]
-        if "@sha256:" in image:
-            return image.partition("@sha256:")[2]
+        """Of the training image; in the stage `local`, which runs no image, of its sources."""
+        if self.context.platform.stage != "local":
+            return cdk.Fn.select(1, cdk.Fn.split("@sha256:", self.context.images["training"]))
         files = sorted(closure(REPOSITORY, REPOSITORY / "jobs" / "training" / "__main__.py"))
         return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

@@ -24,7 +24,7 @@ import pytest
 
 from console.demo.months import months
 from console.demo.run import FOLDER, SAMPLE
-from infra.app import build, images_of
+from infra.app import build
 from infra.local.deploy import deploy
 from infra.settings import settings_for
 from millrace.state.table import Pointers, State
@@ -52,9 +52,7 @@ def canary(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Lived:
         text = text.replace(before, after)
     (scratch / FOLDER.name / "workload.yaml").write_text(text)
     settings = settings_for("local", account=lived.names.platform.account, region=lived.names.platform.region)
-    app = build(
-        settings, workloads=[scratch / FOLDER.name], images=images_of(settings, {}), outdir=str(scratch / "out")
-    )
+    app = build(settings, workloads=[scratch / FOLDER.name], outdir=str(scratch / "out"))
     app.synth()
     done = deploy(lived.desk.endpoint_url, scratch / "out", [lived.names.stack("release")], secret=lived.desk.secret)
     assert "UPDATE_COMPLETE" in {stack.status for stack in done if stack.name == lived.names.stack("release")}

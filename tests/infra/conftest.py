@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.app import build, images_of
+from infra.app import build
 from infra.context import REPOSITORY
 from infra.settings import settings_for
 from millrace.workload.load import workload_folders
@@ -22,7 +22,7 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         settings = settings_for(stage, account="123456789012", region="eu-west-1")
         folder = tmp_path_factory.mktemp(f"assembly-{stage}")
         workloads = workload_folders(REPOSITORY / "workloads")
-        build(settings, workloads=workloads, images=images_of(settings, {}), outdir=str(folder)).synth()
+        build(settings, workloads=workloads, outdir=str(folder)).synth()
         folders[stage] = folder
     return folders
 

@@ -14,7 +14,7 @@ import cdk_nag
 import pytest
 from aws_cdk import aws_s3 as s3
 
-from infra.app import build, images_of
+from infra.app import build
 from infra.constructs.acknowledgement import acknowledge
 from infra.context import REPOSITORY
 from infra.settings import settings_for
@@ -39,7 +39,7 @@ class Acknowledged:
 def app_of(stage: str, outdir: Path) -> cdk.App:
     settings = settings_for(stage, account="123456789012", region="eu-west-1")
     folders = workload_folders(REPOSITORY / "workloads")
-    return build(settings, workloads=folders, images=images_of(settings, {}), outdir=str(outdir))
+    return build(settings, workloads=folders, outdir=str(outdir))
 
 
 def found(app: cdk.App) -> set[tuple[str, str]]:
