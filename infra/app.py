@@ -55,11 +55,12 @@ def refuse_missing_images(app: cdk.App, settings: StageSettings) -> None:
     stage = settings.platform.stage
     missing = missing_digests(settings.platform, image_tags(REPOSITORY, settings.platform))
     for stack in app.node.children:
-        for image in missing.keys() & set(stack.images if isinstance(stack, WorkloadStack) else ()):
-            cdk.Annotations.of(stack).add_error(
-                f"image {image}: expected its digest in the SSM parameter {missing[image]}, got none; "
-                f"`make images STAGE={stage}` writes it"
-            )
+        for image in stack.images if isinstance(stack, WorkloadStack) else ():
+            if image in missing:
+                cdk.Annotations.of(stack).add_error(
+                    f"image {image}: expected its digest in the SSM parameter {missing[image]}, got none; "
+                    f"`make images STAGE={stage}` writes it"
+                )
 
 
 def main() -> None:
