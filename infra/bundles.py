@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from millrace.workload.load import workload_folders, workloads_folder
@@ -61,7 +62,7 @@ def closure(repository: Path, entry: Path) -> set[Path]:
             continue
         found.add(file)
         waiting += [package for package in _packages(repository, file) if package not in found]
-        waiting += [module for name in _imported(file) for module in _modules(repository, name)]
+        waiting += [module for name in _imported(file.read_text()) for module in _modules(repository, name)]
     return found
 
 
@@ -150,24 +151,25 @@ def _packages(repository: Path, file: Path) -> Iterator[Path]:
             yield package
 
 
-def _imported(file: Path) -> Iterator[str]:
-    """Every dotted name that the file may import, those inside functions included, those for typing not."""
-    tree = ast.parse(file.read_text(), str(file))
-    typing_only = {
-        child
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for statement in node.body
-        for child in ast.walk(statement)
-    }
-    for node in ast.walk(tree):
-        if node in typing_only:
-            continue
+@cache
+def _imported(source: str) -> frozenset[str]:
+    """Every dotted name that the source may import, those inside functions included, those for typing not.
+
+    Kept by the text: most modules are in the closure of twenty handlers."""
+    names: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            waiting += node.orelse
+        elif not isinstance(node, ast.expr):  # no import is part of an expression
+            waiting += ast.iter_child_nodes(node)
+    return frozenset(names)
 
 
 def _modules(repository: Path, name: str) -> Iterator[Path]:

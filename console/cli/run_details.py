@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from console.cli.printing import plain
+from console.queries.failures import reason_of
 from console.queries.history import Step
 from console.queries.run_logs import Log, plainly
 from console.queries.runs import SHORT, RunDetail
@@ -85,9 +86,10 @@ def _readable(cause: str) -> str:
         value: Any = json.loads(cause)
     except ValueError:
         return cause
-    if isinstance(value, dict) and "FailureReason" in value:
-        return str(value["FailureReason"])
-    return plainly(cause) if isinstance(value, dict) and "errorMessage" in value else json.dumps(value, indent=1)
+    if isinstance(value, dict) and "errorMessage" in value:
+        return plainly(cause)  # with the lines of code that it came through
+    reason = reason_of(cause)
+    return json.dumps(value, indent=1) if reason == cause else reason
 
 
 def _log(console: Console, log: Log) -> None:

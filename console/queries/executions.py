@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
+from console.queries.failures import reason_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, WorkloadNames
 
@@ -140,4 +141,5 @@ def _failure(status: str, history: list[dict[str, Any]]) -> str:
     found = [event[name] for event in history for name in names if name in event]
     if not found or status in ("RUNNING", "SUCCEEDED"):
         return ""
-    return ": ".join(word for word in (found[-1].get("error"), found[-1].get("cause")) if word)
+    error, cause = found[-1].get("error") or "", reason_of(found[-1].get("cause") or "")
+    return cause if cause.startswith(f"{error}: ") else ": ".join(word for word in (error, cause) if word)

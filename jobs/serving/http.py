@@ -55,6 +55,7 @@ class Heads:
 
 
 def _parse(block: bytes, max_body_bytes: int) -> Head:
+    # Latin-1 takes every byte: what is wrong is found by its form below, never by a decoding error.
     start, *lines = block.decode("latin-1").split("\r\n")
     words = start.split(" ")
     if len(words) != 3 or words[2] not in ("HTTP/1.1", "HTTP/1.0") or not words[1].startswith("/"):
@@ -65,6 +66,7 @@ def _parse(block: bytes, max_body_bytes: int) -> Head:
         if not colon or not name or name != name.strip():
             raise BadRequest(400, "a header 'name: value'", line[:80])
         name, value = name.lower(), value.strip()
+        # Two of these, or both of them, are how one request is smuggled in another (RFC 9112, section 11.2).
         if name in fields and name in ("content-length", "transfer-encoding", "host"):
             raise BadRequest(400, f"one header {name}", "two")
         fields[name] = value

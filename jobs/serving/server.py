@@ -84,6 +84,7 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._connections: set[Connection] = set()
         self._accepts = self._stops = False
+        # A byte on this pair ends the wait in `select`: a signal alone would only be noticed at the next request.
         self._wake, self._woken = socket.socketpair()
 
     def stop(self) -> None:
@@ -106,6 +107,8 @@ class Server:
         self._drain(time.monotonic() + DRAIN_S)
 
     def _drain(self, until: float) -> None:
+        # No new clients, and those without a request under way go at once. The others get their answer with
+        # `connection: close`, which `_turn` says as soon as `_stops` is set.
         self._accept_more(False)
         self._listener.close()
         self._selector.unregister(self._woken)
@@ -127,6 +130,7 @@ class Server:
         self._accepts = wanted
 
     def _turn(self) -> None:
+        # First read from everybody who has sent something, then one pass of the model for all whole requests.
         requests: list[Request] = []
         asking: list[Connection] = []
         for key, events in self._selector.select(SWEEP_S):
@@ -141,6 +145,7 @@ class Server:
                 asking += [connection] * len(found)
         if not requests:
             return
+        # A client may have sent several requests at once (pipelining): its answers leave in one write, in order.
         replies: dict[Connection, bytes] = {}
         for connection, request, answer in zip(asking, requests, self._application.answer(requests), strict=True):
             stays = request.head.stays and not self._stops
@@ -152,6 +157,7 @@ class Server:
 
     def _accept(self) -> None:
         if len(self._connections) >= MAX_CONNECTIONS:
+            # The rest waits in the kernel's backlog, or goes to another worker; `_close` takes up accepting again.
             self._accept_more(False)
             return
         try:
@@ -176,6 +182,7 @@ class Server:
         if not data:
             self._close(connection)
             return []
+        # After a request that closes the connection nothing more is read: what follows it would get no answer.
         connection.received += data
         found: list[Request] = []
         try:
@@ -192,6 +199,7 @@ class Server:
 
     def _cut(self, connection: Connection) -> Request | None:
         """The next request, cut off the bytes received, or None while it is not whole."""
+        # Two states: without `head` the end of the headers is sought, with it the body is waited for.
         received, head = connection.received, connection.head
         if head is None:
             end = received.find(b"\r\n\r\n", 0, http.MAX_HEAD_BYTES)
@@ -221,6 +229,8 @@ class Server:
         except OSError:
             self._close(connection)
             return
+        # Three transitions: something is left for the first time (wait for room), all is gone and the client is to
+        # leave (close), or the last of what waited is gone (read again). `since` restarts with each of them.
         connection.unsent = memoryview(data)[sent:] if sent < len(data) else b""
         if connection.unsent and not waited:
             connection.since = time.monotonic()

@@ -29,6 +29,7 @@ def run_workers(work: Callable[[], None], count: int) -> None:
     children |= {_fork(work) for _ in range(count)}
     signal.signal(signal.SIGTERM, end)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    # One worker's failure ends all: the exit of the container is what the platform notices and mends.
     failed = False
     while children:
         child, status = os.wait()
@@ -44,6 +45,7 @@ def _fork(work: Callable[[], None]) -> int:
     child = os.fork()
     if child:
         return child
+    # `os._exit` and no return: the child must never run what stands behind the fork in its parent.
     code = 0
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

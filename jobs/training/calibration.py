@@ -18,6 +18,7 @@ def fit_temperature(raw_NW: Tensor, target_N: Tensor, loss: Callable[[Tensor, Te
     raw_NW = raw_NW.detach().double()
     target_N = target_N.double() if target_N.is_floating_point() else target_N
     low, high = 1 / BOUNDS[1], 1 / BOUNDS[0]
+    # Bisection on the slope, geometric since T is a ratio; 60 halvings of the range end below a double's precision.
     for _ in range(60):
         middle = (low * high) ** 0.5
         inverse = torch.tensor(middle, dtype=torch.float64, requires_grad=True)

@@ -43,11 +43,13 @@ def save(
     identity: str,
 ) -> None:
     """Write all of it to `path` at once: a crash in between leaves the file before."""
+    # The random state belongs to it: dropout goes on where it was, and the resumed run has the same bits.
     tensors = {"loss_sum": loss_sum, "random.cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
     tensors |= {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in at.best.items()}
+    # safetensors knows tensors by name only: parameter 3's `exp_avg` becomes `optimiser.3.exp_avg`.
     known = optimiser.state_dict()
     tensors |= {f"optimiser.{n}.{name}": value for n, state in known["state"].items() for name, value in state.items()}
     words = {
@@ -83,6 +85,7 @@ def restore(path: Path, network: nn.Module, optimiser: Optimizer, *, identity: s
         raise ArtefactError(
             f"{path.name}: expected a checkpoint of experiment {identity}, got one of {words['identity']}"
         )
+    # Nothing is set before the whole file was read and found to be this experiment's.
     network.load_state_dict(_part(tensors, "network."))
     optimiser.load_state_dict({"state": _states(_part(tensors, "optimiser.")), "param_groups": words["groups"]})
     torch.set_rng_state(tensors["random.cpu"].cpu())

@@ -20,12 +20,13 @@ from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Experiment, Trained
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.contract.load import load_contract
+from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, Examples, horizon_of, read_examples
 from millrace.datasets.split import RowWindow, Split, split_at, windows
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.messages.training_run import Run, read_run
-from millrace.models.export import exporting
+from millrace.models.export import Exporter, exporter
 from millrace.models.predictor import Predictor
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
@@ -50,6 +51,7 @@ class Setting:
 
     run: Run
     workload: Workload
+    contract: Contract
     features: Features
     task: Task
 
@@ -73,31 +75,43 @@ class Setting:
 
 def train(places: TrainingPlaces, stop: StopSignal) -> None:
     """Write the artefact of the run that the config channel describes to the model folder."""
-    config = places.channel("config")
-    run, workload, contract = (
-        read_run(config / "run.json"),
-        read_workload(config / "workload.yaml"),
-        load_contract(config),
+    with exporter() as graph:
+        artefact = _trained(places, stop, graph)
+    write_folder(places.model, artefact)
+    (places.checkpoints / checkpoint.NAME).unlink(missing_ok=True)
+
+
+def _trained(places: TrainingPlaces, stop: StopSignal, graph: Exporter) -> Artefact:
+    setting = _setting(places)
+    examples = read_examples(
+        places.channel("data"),
+        places.channel("config") / "schema.json",
+        workload=setting.workload,
+        contract=setting.contract,
+        features=setting.features,
     )
-    setting = Setting(
-        run=run,
-        workload=workload,
-        features=encoders.declare(workload.prediction.features, contract.rows),
-        task=tasks.declare(workload.prediction, contract.label),
-    )
-    data, schema = places.channel("data"), config / "schema.json"
-    examples = read_examples(data, schema, workload=workload, contract=contract, features=setting.features)
     rows = TrainingRows(examples=examples, target_N=setting.task.targets(examples.table[LABEL]))
     parts = examples.parts
     fitted = encoders.fit(setting.features, rows.part(parts.train))
     experiment = setting.experiment(rows, fitted, parts)
-    with exporting(experiment.parameters, experiment.signature, setting.task.objective) as graph:
-        trained = loop.train(experiment, checkpoints=places.checkpoints, stop=lambda: stop.came, report=_print)
-        _calibrate(trained.predictor, experiment.validation)
-        walk_forward = tuple(_walk_forward(setting, rows, parts, stop))
-        onnx = graph.finish(trained.predictor.state_dict())
-    write_folder(places.model, _artefact(setting, fitted, trained, onnx, walk_forward))
-    (places.checkpoints / checkpoint.NAME).unlink(missing_ok=True)
+    graph.begin(experiment.parameters, experiment.signature, setting.task.objective)
+    trained = loop.train(experiment, checkpoints=places.checkpoints, stop=lambda: stop.came, report=_print)
+    _calibrate(trained.predictor, experiment.validation)
+    walk_forward = tuple(_walk_forward(setting, rows, parts, stop))
+    onnx = graph.finish(trained.predictor.state_dict())
+    return _artefact(setting, fitted, trained, onnx, walk_forward)
+
+
+def _setting(places: TrainingPlaces) -> Setting:
+    config = places.channel("config")
+    workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
+    return Setting(
+        run=read_run(config / "run.json"),
+        workload=workload,
+        contract=contract,
+        features=encoders.declare(workload.prediction.features, contract.rows),
+        task=tasks.declare(workload.prediction, contract.label),
+    )
 
 
 def _calibrate(predictor: Predictor, held: Resident) -> None:

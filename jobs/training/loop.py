@@ -80,11 +80,13 @@ def train(
         torch.use_deterministic_algorithms(True)
     torch.manual_seed(settings.seed)
 
+    # All rows go to the device once: no step waits for a copy.
     rows, held = experiment.train.to(device), experiment.validation.to(device)
     predictor = build(settings, experiment.signature, task.objective).to(device)
     predictor.fit(rows.tensors, rows.target_N)
     network = predictor.network
     size = min(settings.batch_size, len(rows))
+    # The rows left over by the last full step are left out of this epoch; the shuffle leaves out others in the next.
     steps = len(rows) // size
     weights = sum(parameter.numel() for parameter in network.parameters())
     torch.set_num_threads(1 if size * weights < SMALL_STEP else os.cpu_count() or 1)
@@ -93,6 +95,8 @@ def train(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
 
+    # `at` is all that a checkpoint has to say besides tensors. The sum of losses is part of it, so that the curve of an
+    # interrupted epoch is the one it would have been.
     at = checkpoint.Progress(best={name: value.clone() for name, value in predictor.state_dict().items()})
     history: list[Epoch] = []
     loss_sum = torch.zeros((), device=device)
@@ -103,6 +107,7 @@ def train(
     saved_at = began = time.perf_counter()
 
     while at.epoch < settings.epochs and at.epoch - at.best_epoch <= settings.patience:
+        # The order depends on seed and epoch alone: a resumed epoch goes on with the very batches that were left.
         order_SB = rows.order(seed=settings.seed * 10_007 + at.epoch, size=size)
         predictor.train()
         while at.step < steps:
@@ -112,6 +117,8 @@ def train(
                     saved_at = time.perf_counter()
                 if stop():
                     raise Stopped(f"in epoch {at.epoch}, after step {at.step} of {steps}")
+            # One step: forward and loss, gradients, update. The loss stays on the device: reading it would make the
+            # processor wait for the GPU at every step.
             batch = rows.batch(order_SB[at.step])
             loss = predictor.loss(network(**batch.tensors), batch.target_B)
             optimiser.zero_grad()
@@ -120,6 +127,7 @@ def train(
             loss_sum += loss.detach()
             at.step += 1
 
+        # The epoch is judged on the validation rows: its loss chooses the best epoch, its error is for people.
         predictor.eval()
         with torch.no_grad():
             raw_NW = network(**held.tensors)
@@ -136,11 +144,13 @@ def train(
         report(entry)
         history.append(entry)
         at.history.append(asdict(entry))
+        # A copy, not a reference: the optimiser changes the weights in place.
         if validation_loss < at.best_loss:
             at.best_loss, at.best_epoch = validation_loss, at.epoch
             at.best = {name: value.clone() for name, value in predictor.state_dict().items()}
         at.epoch, at.step, began = at.epoch + 1, 0, now
         loss_sum.zero_()
 
+    # The last epochs were only there to see that nothing better comes.
     predictor.load_state_dict(at.best)
     return Trained(predictor=predictor.eval().cpu(), history=tuple(history))

@@ -78,6 +78,11 @@ def commit_once(
     compares the keys again, and what it then quarantines is kept before the commit. `notes` go into the snapshot's
     summary. Raises ConflictError when others win every time."""
     summary = {DIGEST: source.digest, ORIGIN: source.uri, RUN: source.run, **(notes or {})}
+    # Each attempt begins with the table as it is now and ends in one of four ways:
+    #   this run has committed before (a retry)        -> its own result
+    #   these bytes came in before, by another source  -> an empty snapshot says so once, then its result
+    #   the append wins                                -> the result
+    #   another writer was faster                      -> pause, begin again
     for pause_s in _pauses():
         iceberg = lake.open(table)
         earlier = find_commit(iceberg, source.digest)

@@ -87,6 +87,7 @@ def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
         return own
     entity = [name for name in prediction.key if name != prediction.event_time]
     [here] = entity_times([table], entity=entity, event_time=prediction.event_time)
+    # A label ahead is a past with the sign turned: the same search, which takes exact times only.
     ahead = np.array([-round(prediction.horizon_hours * HOUR_US)], dtype=np.int64)
     found = as_of(here, here, distances_T=ahead, tolerance_us=1)[:, 0]
     return own.take(pa.array(found, mask=found == NONE))

@@ -30,6 +30,7 @@ def held_in_range_of(lake: Lake, table: str, iceberg: IcebergTable | None, parse
 
     if iceberg is None or iceberg.current_snapshot() is None:
         return ()
+    # The footer has the least and the greatest value of each row group: no row is read to know the range.
     metadata = pq.read_metadata(parsed)
     return tuple(
         _held(iceberg, key, _bounds(metadata, key[0])) for key in lake.contract_of(table).keys if metadata.num_rows

@@ -67,6 +67,7 @@ def _waiting(lake: Lake, labels: IcebergTable, surface: Prediction) -> list[dict
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    # What is already in the rows was absorbed before, or came with its label: an anti-join over the key.
     there = labels.scan().to_arrow()
     for keys in held_keys(lake, "rows", lake.find("rows"), there):
         if keys.columns == surface.key:

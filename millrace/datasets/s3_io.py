@@ -76,6 +76,8 @@ class Input(InputFile):
         """Its bytes; raises FileNotFoundError when there is no such object."""
         bucket, key = split_uri(self.location)
         client = _client()
+        # The first 8 MiB, and how much there is, in one call: manifests and metadata are smaller. Of a larger file this
+        # beginning is thrown away, and Arrow fetches the parts that it needs.
         try:
             answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{WHOLE_BYTES - 1}")
         except client.exceptions.NoSuchKey:

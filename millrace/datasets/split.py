@@ -58,6 +58,7 @@ def split_at(
     test_from = end - np.timedelta64(test_days, "D")
     validation_from = test_from - np.timedelta64(validation_days, "D")
     first, second, last = (int(at) for at in np.searchsorted(times_N, [validation_from, test_from, end]))
+    # The label of a row near the end of a part lies in the next part: with it, training would know of validation.
     ahead = np.timedelta64(0, "us") if horizon is None else horizon
     trained, held = (int(at) for at in np.searchsorted(times_N, [validation_from - ahead, test_from - ahead]))
     for name, rows in (("training", trained), ("validation", held - first), ("test", last - second)):

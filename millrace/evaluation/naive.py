@@ -76,6 +76,7 @@ def mean_output(gate: Any, rows: LabelledRows, task: Task) -> NaiveAnswer:  # no
 
 def seasonal_output(gate: SeasonalNaive, rows: LabelledRows, task: Task) -> NaiveAnswer:
     """The label of the same entity `lag_hours` before, on the rows that have such a row before them."""
+    # By key and time, not by position: rows may be missing, and several entities share the table.
     lag = np.timedelta64(round(gate.lag_hours * 3600), "s")
     row_of = {key: row for row, key in enumerate(zip(rows.entity_N, rows.times_N.tolist(), strict=True))}
     sought = zip(rows.entity_N[rows.test], (rows.times_N[rows.test] - lag).tolist(), strict=True)

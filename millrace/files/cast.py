@@ -46,6 +46,8 @@ def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
         return cells, []
     if kind == "binary":
         return _from_base64(cells)
+    # Arrow's cast says that something is wrong, not where. The pattern takes out what is plainly no number or date;
+    # what looks right and is not (`9e999` as an integer, 30 February) is left to the search by halving.
     try:
         return _within_calendar(pc.cast(cells, arrow_type(kind)), [])
     except pa.ArrowInvalid:

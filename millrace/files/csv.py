@@ -46,6 +46,8 @@ class _Block:
 def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     """The file in parts; raises DropError as `read_drop`."""
     header: list[str] | None = None
+    # A record may cross the end of a block: its lines (`rest`) are read again with the next block. Whether a block is
+    # the last must be known beforehand, since a quote that is open at the end of the file never closes.
     line, rest = 1, b""
     parts = blocks(path, limits)
     following: bytes | None = next(parts, None)
@@ -88,6 +90,7 @@ def check_header(cells: Sequence[str], table: Table) -> list[str]:
 
 def _read_block(block: bytes, line: int, header: list[str], limits: Limits, *, last: bool) -> _Block:
     """The records of a block whose first line has the number `line`."""
+    # The quick way is only for what both ways read alike: no quotes, no lone carriage returns, no NUL, valid UTF-8.
     plain = block.replace(b"\r\n", b"\n") if b"\r" in block else block
     if b'"' in plain or b"\r" in plain or b"\0" in plain or not _is_utf8(plain):
         return _read_lines(lines_of(block), line, len(header), limits, last=last)
@@ -114,6 +117,7 @@ def _split(lines: list[bytes], header: list[str]) -> list[pa.Array]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
+    # One block and one thread: Arrow neither guesses types nor cuts the lines elsewhere, so row i is line i.
     data = pa.py_buffer(b"\n".join(lines) + b"\n")
     table = arrow_csv.read_csv(
         pa.BufferReader(data),
@@ -192,6 +196,7 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
     schema = parsed_schema(table)
     if not found.lines:
         return Parsed(rows=schema.empty_table(), unparsable=tuple(found.unparsable))
+    # All columns are cast before rows are left out, so that a row is quarantined with all its reasons.
     columns: dict[str, pa.Array] = {}
     wrong: dict[int, list[RuleViolation]] = {}
     for name, cells in zip(header, found.columns, strict=True):

@@ -107,6 +107,7 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
     """The typed column and the positions of values that are not of its JSON type (null there)."""
     import pyarrow as pa
 
+    # By JSON's type first: `"1"` is text and no number, and Arrow would read `true` as 1.
     wrong = [at for at, cell in enumerate(cells) if cell is not None and not has_json_type(cell, column.kind)]
     values = list(cells)
     for at in wrong:

@@ -21,6 +21,7 @@ def blocks(path: Path, limits: Limits) -> Iterator[bytes]:
         if (start := file.read(len(BOM))) != BOM:
             rest = start
         while data := file.read(limits.block_bytes):
+            # What stands behind the last line end is the beginning of a line, and goes before the next block.
             whole, end, tail = (rest + data).rpartition(b"\n")
             if end:
                 yield whole + end

@@ -49,6 +49,7 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
         "csv": lambda: csv.read(path, table, limits),
         "image": lambda: image.read(path, table, origin),
     }
+    # Limits hold while reading: a small compressed file may unpack to any size.
     rows = 0
     for read in readers[format_of(head)]():
         part = read if origin is None else replace(read, rows=fill_generated(read.rows, table, origin))
@@ -71,6 +72,7 @@ def format_of(head: bytes) -> str:
             raise DropError(Reason.FOREIGN, expected=FORMATS, got=what)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DropError(Reason.ENCODING, expected="UTF-8", got="UTF-16")
+    # A NUL in the first line means that it is no text; one further down is a matter of its own line.
     if b"\0" in head.partition(b"\n")[0]:
         raise DropError(Reason.FOREIGN, expected=FORMATS, got=f"binary data {head[:8]!r}")
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]

@@ -151,6 +151,7 @@ def windows_of(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int6
     """The window of every row, and which windows are complete.
 
     They are counted back from the last day. One with less than USUAL_SHARE of the median rows is not complete."""
+    # Back from the last day, so that the most recent window is whole and the incomplete one is the oldest.
     end_s = (moments_s.max() // 86_400 + 1) * 86_400
     back_N = (end_s - 1 - moments_s) // (days * 86_400)
     window_N = back_N.max() - back_N

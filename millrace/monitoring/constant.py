@@ -52,6 +52,7 @@ def allowed(*, history: int, window: int, rate: float) -> int:
     Laplace's rule of succession: with a uniform prior on the share of differing rows their number in the next
     window is beta-binomial, and m or more occur with probability prod_{j<m} (window-j)/(history+window+1-j).
     The answer is the smallest m such that more than m have at most the probability `rate`."""
+    # The product is taken factor by factor: after `count` factors it is the probability of `count` rows or more.
     probability, count = 1.0, 0
     while count <= window:
         probability *= (window - count) / (history + window + 1 - count)

@@ -33,6 +33,7 @@ def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float)
     if len(lowest) < FEWEST:
         return None
     lowest_K = np.asarray(lowest)
+    # The quantile of a few dozen values is an extrapolation: it is never below what was already seen without drift.
     bound = max(gumbel(lowest_K, rate), float(lowest_K.max()))
     return ErrorBound(bound=bound, windows=windows) if bound > 0 else None
 

@@ -66,6 +66,8 @@ class NumericSketch:
 
     def count(self, column: pa.ChunkedArray) -> Counts:
         """The rows of a column on these bins; null and NaN are missing, infinity falls in an outermost bin."""
+        # Cells first, then bins: a cell is one multiplication and a cast, a search for the bin would be eight
+        # comparisons a row. `reduceat` adds up the cells from each bin's first to the next one's.
         cells_C, present = np.zeros(CELLS, dtype=np.int64), 0
         for chunk in column.chunks:
             values_N = _numbers(chunk)
@@ -78,6 +80,7 @@ class NumericSketch:
 
     def count_windows(self, column: pa.ChunkedArray, window_N: NDArray[np.int64], windows: int) -> Counts:
         """The rows per window [K, B]; `window_N` says which window a row is in, 0 to K-1."""
+        # One table [K, B] in one pass: window and bin together are one number.
         values_N = pc.cast(column.combine_chunks(), pa.float64()).to_numpy(zero_copy_only=False)
         seen_N = ~np.isnan(values_N)
         bin_N = np.searchsorted(self.first_cells, self._cells(values_N[seen_N]), side="right") - 1
@@ -90,12 +93,15 @@ class NumericSketch:
         """The cell of each value that is not NaN."""
         position_N = np.clip(values_N, self.low, self.high)
         position_N -= self.low
+        # A hair less than CELLS, so that `high` itself falls in the last cell. NaN is sought by the sum: one pass
+        # without a mask, and most columns have none.
         position_N *= CELLS * (1 - 1e-12) / (self.high - self.low)
         if np.isnan(position_N.sum()):
             position_N = position_N[~np.isnan(position_N)]
         return position_N.astype(np.intp)
 
     def _counts(self, bins: NDArray[np.float64], missing: NDArray[np.float64]) -> Counts:
+        # Of the outermost bins only what lies within the middle 99.9 % counts as width.
         ends = self.low + np.append(self.first_cells, CELLS) * ((self.high - self.low) / CELLS)
         widths_B = np.diff(np.clip(ends, *self.inner))
         return Counts(bins=bins, missing=missing, widths=widths_B, spread=self.sd)
@@ -130,6 +136,7 @@ class CategoricalSketch:
 
     def count_windows(self, column: pa.ChunkedArray, window_N: NDArray[np.int64], windows: int) -> Counts:
         """The rows per window [K, B]; `window_N` says which window a row is in, 0 to K-1."""
+        # Sorted by window, each window is a slice.
         order_N = np.argsort(window_N, kind="stable")
         sorted_column = column.take(pa.array(order_N))
         ends_K = np.searchsorted(window_N[order_N], np.arange(windows), side="right")
@@ -169,6 +176,8 @@ def _numeric(column: pa.ChunkedArray) -> NumericSketch:
     values_N = values_N[np.isfinite(values_N)]
     inner = _middle(values_N)
     sd = float(np.std(values_N)) or max(abs(inner[0]), 1.0)
+    # The grid spans the rows and two deviations more on both sides, where new rows of a drifted column will fall; but
+    # a single absurd value must not make its cells so wide that all other rows share one.
     reach = REACH * (inner[1] - inner[0])
     low = max(float(values_N.min()), inner[0] - reach) - 2 * sd
     high = min(float(values_N.max()), inner[1] + reach) + 2 * sd
@@ -200,6 +209,8 @@ def _edges(cells_C: NDArray[np.int64], margin: int) -> NDArray[np.int64]:
     """First cells of the bins but the first: equal rows per bin; a cell of four bins' rows stands alone.
 
     The outermost bins begin `margin` cells outside the rows and are empty."""
+    # `after`: the cell where each further half per cent of the rows is reached. `heavy`: a bin boundary before and
+    # after each cell with many rows (a default of 0, say), so that its share is known by itself.
     rows = cells_C.sum()
     targets = np.arange(1, BINS) * rows / BINS
     after = np.searchsorted(np.cumsum(cells_C), targets) + 1
@@ -213,6 +224,7 @@ def _edges(cells_C: NDArray[np.int64], margin: int) -> NDArray[np.int64]:
 def _categorical(column: pa.ChunkedArray) -> CategoricalSketch:
     tally = [entry for entry in pc.value_counts(plain(column)).to_pylist() if entry["values"] is not None]
     tally.sort(key=lambda entry: (-entry["counts"], str(entry["values"])))
+    # The most frequent values that fit in CATEGORY_BYTES (16 for a name's share and punctuation); one bin for the rest.
     room = np.cumsum([len(str(entry["values"]).encode()) + 16 for entry in tally]) <= CATEGORY_BYTES
     kept = [entry for entry, fits in zip(tally, room, strict=True) if fits]
     present = sum(entry["counts"] for entry in tally)

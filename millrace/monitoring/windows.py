@@ -37,6 +37,9 @@ def plan(*, cursors: Cursors, first: date | None, as_of: datetime, days: int, in
     start = cursors.input or (datetime.combine(first, time(), UTC) if first else None)
     if start is None:
         return ()
+    # Windows are numbered from the input's cursor: 0 is the first whose input is new, -1 the one before it. The error's
+    # cursor lies behind it by the windows whose labels have not come, e.g. with in_a_row = 3:
+    #   -4 -3 | -2 -1 | 0 1      -4, -3 for the row only; -2, -1 wait for labels; 0, 1 are new
     step, open_from = timedelta(days=days), cursors.error or start
     before = max(-(-(start - open_from) // step), 0) + (in_a_row - 1 if cursors.error else 0)
     after = max((as_of - start) // step, 0)

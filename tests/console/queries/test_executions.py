@@ -73,6 +73,29 @@ def test_a_failed_execution_has_no_output_but_an_error() -> None:
     assert (found.output, found.failure) == ({}, "States.TaskFailed: the guard is broken")
 
 
+@pytest.mark.parametrize(
+    ("error", "cause", "failure"),
+    [
+        (
+            "States.TaskFailed",
+            '{"TrainingJobName": "x", "FailureReason": "SnapshotError: no rows"}',
+            "States.TaskFailed: SnapshotError: no rows",
+        ),
+        ("SettingsError", '{"errorMessage": "no table", "errorType": "SettingsError"}', "SettingsError: no table"),
+        ("States.Timeout", "", "States.Timeout"),
+        ("Boom", '{"unknown": 1}', 'Boom: {"unknown": 1}'),
+    ],
+)
+def test_a_cause_that_is_a_document_is_cut_to_its_reason(error: str, cause: str, failure: str) -> None:
+    last = TOLD["events"][-1]
+    failed = {
+        **{key: last[key] for key in ("timestamp", "id", "previousEventId")},
+        "type": "ExecutionFailed",
+        "executionFailedEventDetails": {"error": error, "cause": cause},
+    }
+    assert read([*TOLD["events"][:-1], failed], "FAILED").failure == failure
+
+
 def test_a_running_execution_ends_where_it_began() -> None:
     found = read(TOLD["events"][:1], "RUNNING")
     assert (found.output, found.failure, found.events, found.children) == ({}, "", [], [])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,13 +111,3 @@ def test_a_request_may_lack_a_number_and_bring_a_city_that_training_never_saw(ar
     document = json.loads(answered(application, json.dumps({"rows": [row]}).encode(), "application/json"))
     assert len(document["predictions"]) == 1
     assert document["predictions"][0].keys() == {field.name for field in artefact.description.task.answer}
-
-
-def test_a_stopped_export_leaves_no_process(tmp_path: Path) -> None:
-    from millrace.models.catalogue import FAMILIES
-    from millrace.models.export import exporting
-    from millrace.tasks.binary import Binary
-
-    with exporting(FAMILIES["feedforward"](), (), Binary().objective) as graph:
-        process = graph._process
-    assert process.returncode is not None

@@ -19,7 +19,7 @@ from millrace import models
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.features.signature import TensorSpec
 from millrace.models.catalogue import FAMILIES
-from millrace.models.export import exporting, with_weights
+from millrace.models.export import exporter, with_weights
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.binary import Binary
@@ -86,7 +86,8 @@ def predictor(family: str) -> Predictor:
 @pytest.fixture(scope="module")
 def exported(family: str) -> bytes:
     """The graph, whose weights are not yet those of a predictor that a test makes."""
-    with exporting(FAMILIES[family](), signature_of(family), OBJECTIVE) as graph:
+    with exporter() as graph:
+        graph.begin(FAMILIES[family](), signature_of(family), OBJECTIVE)
         return graph.finish({})
 
 
@@ -207,11 +208,10 @@ def test_labels_that_never_vary_are_scaled_by_one(family: str) -> None:
 
 def test_an_export_that_fails_says_why() -> None:
     broken = TensorSpec(name="image", dtype="uint8", shape=(1, 8, 8))
-    with (
-        pytest.raises(ArtefactError, match=r"model\.onnx: the export failed: (.|\n)*'categories'"),
-        exporting(FAMILIES["feedforward"](), (broken,), OBJECTIVE) as graph,
-    ):
-        graph.finish({})
+    with exporter() as graph:
+        graph.begin(FAMILIES["feedforward"](), (broken,), OBJECTIVE)
+        with pytest.raises(ArtefactError, match=r"model\.onnx: the export failed: (.|\n)*'categories'"):
+            graph.finish({})
 
 
 def test_a_row_alone_has_the_answer_that_it_has_among_others(exported: bytes, predictor: Predictor) -> None:
