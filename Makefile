@@ -76,12 +76,13 @@ bench: setup
 		$(BIN)/python -m tests.benchmarks.$$(basename $$bench .py) || missed=1; done; exit $$missed
 
 # The templates of a stage by the CDK's own command line, into build/synth/<stage>. It needs no credentials: the account
-# and the region are examples unless they are given (make synth STAGE=prod ACCOUNT=… REGION=…).
+# and the region are examples unless they are given (make synth STAGE=prod ACCOUNT=… REGION=…), and takes all
+# workloads unless some are named (WORKLOADS=electricity,xray).
 synth: ACCOUNT ?= 123456789012
 synth: REGION ?= eu-west-1
 synth: setup
 	PATH="$(abspath $(BIN)):$$PATH" build/node/node_modules/.bin/cdk synth --quiet --output build/synth/$(STAGE) \
-		-c stage=$(STAGE) -c account=$(ACCOUNT) -c region=$(REGION)
+		-c stage=$(STAGE) -c account=$(ACCOUNT) -c region=$(REGION) $(if $(WORKLOADS),-c workloads=$(WORKLOADS))
 
 # What a change does to the templates of a stage, as text in build/synth/<stage>.diff: those of the commit BASE are made
 # beside them, by the same set-up.
@@ -99,9 +100,10 @@ diff: synth
 		base-$(STAGE) $(STAGE) > $(STAGE).diff || test $$? = 1; }
 	rm -rf build/base
 
-# What the local cloud does of what the templates of all stages hold, into PARITY.md.
+# What the local cloud does of what the templates of all stages hold, into PARITY.md. Of one workload: the templates
+# of the others differ in values.
 parity: setup
-	for stage in local dev prod; do $(MAKE) synth STAGE=$$stage || exit 1; done
+	for stage in local dev prod; do $(MAKE) synth STAGE=$$stage WORKLOADS=electricity || exit 1; done
 	$(BIN)/python -m infra.local.ledger build/synth/local build/synth/dev build/synth/prod --write PARITY.md
 
 # Needs docker with buildx and credentials of the account that holds the stage's platform stack.

@@ -1,4 +1,6 @@
-"""The CDK app: the platform and every workload, in one stage (`cdk deploy --all -c stage=dev`)."""
+"""The CDK app: the platform and every workload, in one stage (`cdk deploy --all -c stage=dev`).
+
+`-c workloads=electricity,xray` takes these workloads alone."""
 
 from __future__ import annotations
 
@@ -10,25 +12,26 @@ from pathlib import Path
 import aws_cdk as cdk
 
 from infra.context import REPOSITORY
+from infra.images import image_tags, missing_digests
 from infra.settings import StageSettings, settings_for
 from infra.stacks.catalogue import ROOMS
-from infra.stacks.platform import IMAGES, PlatformStack
+from infra.stacks.platform import PlatformStack
+from infra.stacks.workload import WorkloadStack
 from millrace.errors import ConfigurationError
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload, workload_folders, workloads_folder
 
 
-def build(
-    settings: StageSettings, *, workloads: Sequence[Path], images: dict[str, str], outdir: str | None = None
-) -> cdk.App:
+def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | None = None) -> cdk.App:
     """The app with the platform stack and, for each workload's folder, its rooms."""
     app = cdk.App(outdir=outdir, context={"aws:cdk:disable-asset-staging": True}, analytics_reporting=False)
     loaded = [(folder, load_workload(folder)) for folder in workloads]
     _check_names([WorkloadNames(platform=settings.platform, workload=workload.name) for _, workload in loaded])
+    tags = image_tags(REPOSITORY, settings.platform)
     platform = PlatformStack(app, settings=settings, workloads=[workload.name for _, workload in loaded])
     for folder, workload in loaded:
         for room in ROOMS:
-            stack = room(app, settings=settings, workload=workload, folder=folder, images=images)
+            stack = room(app, settings=settings, workload=workload, folder=folder, tags=tags)
             stack.add_stack_dependency(platform)
     return app
 
@@ -46,18 +49,38 @@ def _check_names(workloads: Sequence[WorkloadNames]) -> None:
             )
 
 
-def images_of(settings: StageSettings, digests: dict[str, str]) -> dict[str, str]:
-    """The image URIs by container; a digest that `make images` has not written yet stands as the tag `unbuilt`."""
-    names = settings.platform
-    registry = f"{names.account}.dkr.ecr.{names.region}.amazonaws.com"
-    return {
-        image: f"{registry}/{names.repository(image)}" + (f"@{digests[image]}" if image in digests else ":unbuilt")
-        for image in IMAGES
-    }
+def chosen(folders: Sequence[Path], names: str) -> list[Path]:
+    """The folders that `names` lists, separated by commas; all without a name.
+
+    Raises ConfigurationError on the name of no folder."""
+    known = {folder.name: folder for folder in folders}
+    listed = [name.strip() for name in names.split(",")] if names else list(known)
+    for name in listed:
+        if name not in known:
+            expected = f"names of workloads, separated by commas, of {', '.join(known)}"
+            raise ConfigurationError(where="context", field="workloads", expected=expected, came=name)
+    return [known[name] for name in dict.fromkeys(listed)]
+
+
+def refuse_missing_images(app: cdk.App, settings: StageSettings) -> None:
+    """An error on each stack that runs an image whose digest the account does not hold.
+
+    The CDK's command line stops at it before it touches a stack, so no stage is left half deployed; the platform's
+    stack, whose repositories the images are pushed to, has none. Without it CloudFormation would refuse the stack."""
+    stage = settings.platform.stage
+    missing = missing_digests(settings.platform, image_tags(REPOSITORY, settings.platform))
+    for stack in app.node.children:
+        for image in stack.images if isinstance(stack, WorkloadStack) else ():
+            if image in missing:
+                cdk.Annotations.of(stack).add_error(
+                    f"image {image}: expected its digest in the SSM parameter {missing[image]}, got none; "
+                    f"`make images STAGE={stage}` writes it"
+                )
 
 
 def main() -> None:
-    """Synthesize for the stage that the context names; the account and region come from the CLI's environment."""
+    """Synthesize for the stage that the context names, of the workloads that it lists (all without a list); the account
+    and region come from the CLI's environment."""
     context = cdk.App().node
     stage = context.try_get_context("stage") or "local"
     account = context.try_get_context("account") or os.environ.get("CDK_DEFAULT_ACCOUNT")
@@ -71,10 +94,12 @@ def main() -> None:
         )
     tracking = (context.try_get_context("tracking") or {}).get(stage, "")
     settings = settings_for(stage, account=account, region=region, tracking_arn=tracking)
-    digests = (context.try_get_context("images") or {}).get(stage, {})
-    build(
-        settings, workloads=workload_folders(workloads_folder(REPOSITORY)), images=images_of(settings, digests)
-    ).synth()
+    folders = chosen(workload_folders(workloads_folder(REPOSITORY)), context.try_get_context("workloads") or "")
+    app = build(settings, workloads=folders)
+    # The command line names the account of its credentials; without any, nothing can be looked up.
+    if stage != "local" and account == os.environ.get("CDK_DEFAULT_ACCOUNT"):
+        refuse_missing_images(app, settings)
+    app.synth()
 
 
 if __name__ == "__main__":

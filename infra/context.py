@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,8 @@ class Context:
     subnet_ids: tuple[str, ...]
     """Isolated subnets of the jobs; deploy-time values, empty where the stack is not in the network."""
     security_group_id: str
-    images: dict[str, str]
-    """Image URI by container: `training`, `processing`, `inference`."""
+    images: Mapping[str, str]
+    """Image URI by container, of those that the stack runs; deploy-time values but in the stage `local`."""
 
     @property
     def names(self) -> WorkloadNames:
@@ -49,26 +50,28 @@ class Context:
         }
 
 
-def parameter(platform: Platform, name: str) -> str:
-    """The SSM parameter by which the platform stack publishes `name`."""
-    return f"/{platform.prefix}/{name}"
-
-
 def context_of(
     stack: cdk.Stack,
     *,
     settings: StageSettings,
     workload: Workload,
     folder: Path,
-    images: dict[str, str],
+    tags: Mapping[str, str],
     in_network: bool,
 ) -> Context:
     """The context of a workload's stack; the platform's handles are read from SSM when it is deployed.
 
-    The network's are read only by a stack whose jobs or models run `in_network`."""
+    The network's are read only by a stack whose jobs or models run `in_network`, digests only of images in `tags`."""
+    platform = settings.platform
 
     def published(name: str) -> str:
-        return ssm.StringParameter.value_for_string_parameter(stack, parameter(settings.platform, name))
+        return ssm.StringParameter.value_for_string_parameter(stack, platform.parameter(name))
+
+    def image(name: str, tag: str) -> str:
+        if platform.stage == "local":  # the local cloud runs the entry point of `containers/<name>`, no image
+            return f"{platform.repository_uri(name)}:{tag}"
+        digest = ssm.StringParameter.value_for_string_parameter(stack, platform.digest_parameter(name, tag))
+        return f"{platform.repository_uri(name)}@{digest}"
 
     return Context(
         settings=settings,
@@ -77,5 +80,5 @@ def context_of(
         key_arn=published("key-arn"),
         subnet_ids=(published("subnet-a"), published("subnet-b")) if in_network else (),
         security_group_id=published("security-group") if in_network else "",
-        images=images,
+        images={name: image(name, tag) for name, tag in tags.items()},
     )

@@ -1,19 +1,25 @@
-"""`make images`: what containers/ describes is built, pushed to the account's repositories and noted in cdk.json."""
+"""`make images`: what containers/ describes is built, pushed to the account's repositories, its digests noted in SSM.
+
+An image's tag is a digest of its sources, so a checkout knows its tags without an account. Its parameter
+`/millrace-<stage>/image/<name>/<tag>` holds the digest that the registry gave it; the templates name the parameter, and
+CloudFormation reads its value at deployment (`AWS::SSM::Parameter::Value<String>`). So synth needs no network; one
+commit is the same template and the same images, whoever deploys it; a rollback, of a stack or of a checkout, goes back
+to the images of then. Each other way lacks one of these: digests looked up at synth need the account for every synth
+and test, or a cache in the working copy; one parameter for the newest image gives old templates new images.
+"""
 
 from __future__ import annotations
 
 import argparse
 import base64
 import hashlib
-import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import boto3
 
 from infra.context import REPOSITORY
 from infra.settings import settings_for
@@ -44,18 +50,25 @@ class Image:
     """The image it stands on; None: the one that its Dockerfile names."""
 
 
-def images(root: Path, platform: Platform, *, training_base: str) -> tuple[Image, ...]:
+def images(root: Path, platform: Platform) -> tuple[Image, ...]:
     """The containers of the repository at `root`, as this environment has them."""
-    host = f"{platform.account}.dkr.ecr.{platform.region}.amazonaws.com"
     found = []
     for name in IMAGES:
-        base = training_base if name == "training" else None
+        base = training_base(root, platform.stage, platform.region) if name == "training" else None
         repository, tag = platform.repository(name), _tag(root, name, base)
-        uri = f"{host}/{repository}:{tag}"
+        uri = f"{platform.repository_uri(name)}:{tag}"
         found.append(Image(name=name, repository=repository, tag=tag, uri=uri, base=base))
     return tuple(found)
 
 
+def image_tags(root: Path, platform: Platform) -> dict[str, str]:
+    """The tag of each image by name; `local` in the stage of that name, where the local cloud runs no image."""
+    if platform.stage == "local":
+        return dict.fromkeys(IMAGES, "local")
+    return {image.name: image.tag for image in images(root, platform)}
+
+
+@cache
 def training_base(root: Path, stage: str, region: str) -> str:
     """The URI of AWS's own PyTorch image for the workloads' training instances; one with a GPU decides for all.
 
@@ -127,11 +140,32 @@ def _held(ecr: Any, image: Image) -> str | None:
     return str(held["imageDigest"])
 
 
-def note(file: Path, stage: str, digests: dict[str, str]) -> None:
-    """Write the digests to the context of `file` (cdk.json), beside those of other stages."""
-    document = json.loads(file.read_text())
-    document["context"].setdefault("images", {})[stage] = dict(sorted(digests.items()))
-    file.write_text(json.dumps(document, indent=2) + "\n")
+def note(ssm: Any, platform: Platform, found: Sequence[Image], digests: Mapping[str, str]) -> None:
+    """Write the digest of each image to its parameter; those of other tags stay, for the commits that have them."""
+    for image in found:
+        ssm.put_parameter(
+            Name=platform.digest_parameter(image.name, image.tag),
+            Description=f"Digest of {image.uri}",
+            Value=digests[image.name],
+            Type="String",
+            Overwrite=True,
+        )
+
+
+def missing_digests(platform: Platform, tags: Mapping[str, str]) -> dict[str, str]:
+    """By image the parameter that the account lacks. None where the caller's credentials are of another account or may
+    not read parameters, as those of a person who may only assume the roles of CDK's bootstrap."""
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    parameters = {platform.digest_parameter(image, tag): image for image, tag in tags.items()}
+    try:
+        if boto3.client("sts", platform.region).get_caller_identity()["Account"] != platform.account:
+            return {}
+        answer = boto3.client("ssm", platform.region).get_parameters(Names=list(parameters))
+    except (BotoCoreError, ClientError):
+        return {}
+    return {parameters[name]: name for name in answer["InvalidParameters"]}
 
 
 def _tag(root: Path, name: str, base: str | None) -> str:
@@ -148,12 +182,14 @@ def _tag(root: Path, name: str, base: str | None) -> str:
 
 
 def run(root: Path, stage: str) -> dict[str, str]:
-    """The digests, noted in cdk.json; account and region are those of the caller's credentials."""
+    """The digests, noted in SSM; account and region are those of the caller's credentials."""
+    import boto3
+
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
     platform = settings_for(stage, account=account, region=region).platform
-    found = images(root, platform, training_base=training_base(root, stage, region))
+    found = images(root, platform)
     digests = publish(root, boto3.client("ecr"), found)
-    note(root / "cdk.json", stage, digests)
+    note(boto3.client("ssm"), platform, found, digests)
     return digests
 
 

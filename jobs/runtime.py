@@ -97,21 +97,29 @@ class StopSignal:
 
 def run(job: Callable[[], None]) -> NoReturn:
     """Run the job and exit: 0 done, 143 stopped, 1 failed with the reason where SageMaker reads it."""
+    code = _run(job)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Its files are written: what is left is to take torch's modules apart, which costs a second.
+    os._exit(code)
+
+
+def _run(job: Callable[[], None]) -> int:
     try:
         job()
     except Stopped as stop:
-        print(f"stopped: {stop}", flush=True)
-        sys.exit(STOPPED)
+        print(f"stopped: {stop}")
+        return STOPPED
     except MillraceError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
         _tell(f"{type(error).__name__}: {error}")
-        sys.exit(1)
+        return 1
     except Exception as error:
         # A defect of ours: the log gets all of it, FailureReason its last line.
         traceback.print_exc()
         _tell(f"{type(error).__name__}: {error}")
-        sys.exit(1)
-    sys.exit(0)
+        return 1
+    return 0
 
 
 def _tell(reason: str) -> None:

@@ -91,9 +91,21 @@ class Platform:
     def alarm_topic_arn(self) -> str:
         return self.arn("sns", self.alarm_topic)
 
+    def parameter(self, name: str) -> str:
+        """The SSM parameter by which one part of the environment publishes `name` to the others."""
+        return f"/{self.prefix}/{name}"
+
     def repository(self, image: str) -> str:
         """The ECR repository of `containers/<image>`."""
         return f"{self.prefix}-{image}"
+
+    def repository_uri(self, image: str) -> str:
+        """The repository with its registry, as docker names it: a tag or a digest follows."""
+        return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository(image)}"
+
+    def digest_parameter(self, image: str, tag: str) -> str:
+        """The SSM parameter that holds the digest (`sha256:…`) of the image with this tag."""
+        return self.parameter(f"image/{image}/{tag}")
 
 
 @dataclass(frozen=True, kw_only=True)

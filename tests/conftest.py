@@ -17,7 +17,11 @@ from xdist.scheduler import LoadScopeScheduling
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
 
-ALONE = ("tests/end_to_end/test_interrupt.py", "tests/end_to_end/test_own_workload.py")
+ALONE = (
+    "tests/end_to_end/test_interrupt.py",
+    "tests/end_to_end/test_own_workload.py",
+    "tests/end_to_end/test_xray.py",
+)
 """End-to-end tests with clouds of their own."""
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from console.actions.past import FilePast
 from millrace.contract.kinds import to_base64
 from millrace.contract.reasons import Reason
 from millrace.contract.row import check_row
@@ -25,6 +26,7 @@ from millrace.tasks.answer import arrow_type
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.features.history import History
     from millrace.tasks.task import Task
 
 CALL_BYTES = 4 * 2**20
@@ -89,19 +91,24 @@ def schema(task: Task) -> pa.Schema:
     return pa.schema([*before, *output, *after])
 
 
-def predict(client: Any, function: str, path: Path, contract: Contract) -> Iterator[RowAnswer]:
+def predict(
+    client: Any, function: str, path: Path, contract: Contract, *, histories: Sequence[History] = ()
+) -> Iterator[RowAnswer]:
     """An answer to each row, in the order of the file; `client` is boto3's Lambda client.
 
+    The past that each of `histories` reads is taken from the file's other rows; of its first rows it is too short.
     Raises DropError, before anything is asked, for a file that cannot become rows, and AnswerError when the function
     fails: what was answered by then has its decisions."""
     with TemporaryDirectory() as folder:
         opened = open_file(path, contract, Path(folder))
-        answered = ask(client, function, opened)
+        answered = ask(client, function, opened, histories)
         yield from heapq.merge(opened.refused, answered, key=lambda answer: answer.line)
 
 
 def open_file(path: Path, contract: Contract, folder: Path) -> Opened:
-    """The file as scoring rows; the labels of one that has them are left out. Raises DropError."""
+    """The file as scoring rows; labels that are no inputs are left out. Raises DropError."""
+    if contract.label.is_input:
+        return _typed(path, contract.table("scoring"), folder / "rows.parquet")
     label = contract.label.name
     if _lines_have(path, label):
         return _typed(path, contract.table("training"), folder / "rows.parquet", label=label)
@@ -126,9 +133,9 @@ def _lines_have(path: Path, field: str) -> bool:
     return isinstance(first, dict) and field in first
 
 
-def ask(client: Any, function: str, opened: Opened) -> Iterator[RowAnswer]:
+def ask(client: Any, function: str, opened: Opened, histories: Sequence[History] = ()) -> Iterator[RowAnswer]:
     """The answers to the typed rows, in order."""
-    for piece in _pieces(_sendable(opened)):
+    for piece in _pieces(_sendable(opened, histories)):
         lines, rows, refused = [], [], []
         for line, row in piece:
             found = _unsendable(line, row, opened.table)
@@ -154,15 +161,20 @@ def _typed(path: Path, table: Table, typed: Path, *, label: str = "") -> Opened:
     return Opened(table=kept, typed=typed, refused=tuple(refused))
 
 
-def _sendable(opened: Opened) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line and row as JSON allows it: a time as ISO text, bytes as base64 text."""
+def _sendable(opened: Opened, histories: Sequence[History]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line and row as JSON allows it: a time as ISO text, bytes as base64 text; with its past where one is read."""
     import pyarrow.parquet as pq
 
     singles = {column.name for column in opened.table.columns if column.kind == "float32"}
+
+    def as_json(name: str, cell: Any) -> Any:
+        return _plain(cell, single=name in singles)
+
+    past = FilePast(opened.typed, opened.table, histories, as_json=as_json)
     with pq.ParquetFile(opened.typed) as file:
         for batch in file.iter_batches(batch_size=ROWS_PER_CALL):
             for row in batch.to_pylist():
-                yield row.pop(LINE), {name: _plain(cell, single=name in singles) for name, cell in row.items()}
+                yield row.pop(LINE), {name: as_json(name, cell) for name, cell in row.items()} | past.of(row)
 
 
 def _plain(cell: Any, *, single: bool) -> Any:
@@ -195,7 +207,7 @@ def _unsendable(line: int, row: Mapping[str, Any], table: Table) -> RowAnswer | 
     """The refusal of a row with NaN or infinity, which JSON cannot hold; the function refuses other rows itself."""
     if all(not isinstance(cell, float) or math.isfinite(cell) for cell in row.values()):
         return None
-    return _refusal(line, check_row(row, table)[0])
+    return _refusal(line, check_row({name: row[name] for name in table.names}, table)[0])
 
 
 def _refusal(line: int, first: RuleViolation) -> RowAnswer:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from console.cli.options import Build
 
+Workloads = Annotated[
+    list[str] | None,
+    typer.Option("--workload", show_default="electricity", help="Whose story is played; may be repeated."),
+]
+All = Annotated[bool, typer.Option("--all", default_factory=lambda: False, help="Play every story, one after another.")]
 
-def demo(build: Build) -> None:
-    """Deploy the templates into a local cloud and run fourteen months of real data through them.
 
-    Example: millrace demo. It ends with a table, build/demo.json and build/report.html."""
+def demo(build: Build, all_stories: All, workload: Workloads = None) -> None:
+    """Deploy the templates into a local cloud and run a workload's story through them: months of real data.
+
+    Example: millrace demo; millrace demo --workload xray; millrace demo --all. It ends with a table, build/demo.json
+    and a page: build/report.html, of other workloads than electricity build/report-<workload>.html."""
+    from console.demo.catalogue import STORIES, chosen
     from console.demo.run import run
 
-    run(build)
+    run(build, list(STORIES.values()) if all_stories else chosen(workload or ["electricity"]))

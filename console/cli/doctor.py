@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 import typer
 
@@ -22,7 +21,7 @@ def doctor(stage: Stage, build: Build, as_json: Json) -> None:
     from millrace.workload.load import load_workload, workload_folders, workloads_folder
 
     workloads = [load_workload(folder) for folder in workload_folders(workloads_folder())]
-    checks = list(examine(stage, build, workloads, repository=Path()))
+    checks = list(examine(stage, build, workloads))
     if as_json:
         show_json([asdict(check) for check in checks])
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,12 +26,17 @@ Export = Annotated[
     bool, typer.Option("--export", default_factory=lambda: False, help='Print only what `eval "$(…)"` takes.')
 ]
 
+Workloads = Annotated[
+    list[str] | None,
+    typer.Option("--workload", show_default="all", help="Deploy this folder of workloads/ only; may be repeated."),
+]
+
 Yes = Annotated[
     bool, typer.Option("--yes", default_factory=lambda: False, help="On AWS: do not ask, and run `cdk destroy` too.")
 ]
 
 
-def up(build: Build, empty: Empty, export: Export, as_json: Json) -> None:
+def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Workloads = None) -> None:
     """Start a local cloud in the background, deploy the app, and print the variables to export.
 
     A second `up` finds the first and deploys what has changed since in the app.
@@ -38,7 +44,8 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json) -> None:
     from console.cli.printing import show_json
     from console.local_cloud.lifecycle import start_instance
 
-    instance = start_instance(build, is_empty=empty, said=lambda line: print(line, file=sys.stderr))
+    said = partial(print, file=sys.stderr)
+    instance = start_instance(build, is_empty=empty, said=said, workloads=workload or ())
     if as_json:
         url = instance.cloud.endpoint_url
         show_json({"endpoint_url": url, "pid": instance.pid, "environment": instance.environment})
@@ -85,7 +92,7 @@ def _next(*, empty: bool) -> str:
     deployed = [
         "python -m console.demo.months build/drops",
         f"aws s3 cp --recursive build/drops s3://{PLATFORM.bucket('landing')}/electricity/training/",
-        "millrace runs",
+        "millrace runs --workload electricity",
     ]
     bare = ["cdk bootstrap", "cdk deploy --all"]
     lines = [*(bare if empty else deployed), "millrace down"]

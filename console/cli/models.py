@@ -38,6 +38,7 @@ def predict(
     from console.actions import predict
     from console.cli.export import check_ending, export, json_line
     from millrace.contract.load import load_contract
+    from millrace.features import catalogue
     from millrace.tasks.catalogue import declare
     from millrace.workload.load import load_workload, workloads_folder
 
@@ -46,9 +47,12 @@ def predict(
     environment, names = find(stage, build, workload)
     home = workloads_folder() / names.workload
     contract = load_contract(home)
-    task = declare(load_workload(home).prediction, contract.label)
+    prediction = load_workload(home).prediction
+    task = declare(prediction, contract.label)
+    histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
     with _readable(file) as path:
-        answers = predict.predict(environment.client("lambda"), names.function("prediction"), path, contract)
+        client, function = environment.client("lambda"), names.function("prediction")
+        answers = predict.predict(client, function, path, contract, histories=histories)
         rows = (answer.row(task) for answer in answers)
         if output:
             count = export(rows, output, predict.schema(task))

@@ -1,1 +1,1 @@
-"""Fourteen months of the workload `electricity`, lived through on one machine."""
+"""Workloads lived through on one machine, each as a story in a local cloud of its own."""

@@ -1,4 +1,4 @@
-"""The sample data cut into months: drops, a file to score, days to predict, labels."""
+"""The sample data of `electricity` cut into months: drops, a file to score, days to predict, labels."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+SAMPLE = Path(__file__).resolve().parents[2] / "workloads" / "electricity" / "sample" / "elec2.parquet"
 ROWS_A_DAY = 48
 HISTORY = ("1996-05", "1996-12")
 """The first and the last of the months that come with their labels."""
@@ -82,8 +83,7 @@ def main() -> None:
     """Write the drops of the labelled months into a folder: `python -m console.demo.months build/drops`."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    sample = Path(__file__).resolve().parents[2] / "workloads" / "electricity" / "sample" / "elec2.parquet"
-    for month in months(sample, *HISTORY):
+    for month in months(SAMPLE, *HISTORY):
         (folder / f"{month.name}.parquet").write_bytes(month.drop())
 
 

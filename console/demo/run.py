@@ -1,89 +1,98 @@
-"""The demo from its start to the timeline on the terminal, `demo.json` and the report page."""
+"""The demo from its start to each story's timeline on the terminal, its report page, and `demo.json`."""
 
 from __future__ import annotations
 
 import json
 import resource
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from console.demo.driver import START, Driver
+from console.demo.driver import Driver
 from console.demo.progress import WIDTH, Progress, timeline_table
 from console.demo.steps import steps
+from console.demo.story import Story
 from console.environment import local_environment
-from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
-from console.pages.page import page
+from console.local_cloud.local_cloud import LocalCloud, started
+from console.pages.page import PageLink, page
 from console.pages.summary import Fact, summary
 from console.pages.timeline import timeline
 from console.queries.report import WorkloadReport, question_of, read_report
-from millrace.names import WorkloadNames
 
-NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
-ROOT = Path(__file__).resolve().parents[2]
-STAMP = ROOT / "build" / "setup.stamp"
-FOLDER = ROOT / "workloads" / NAMES.workload
-SAMPLE = FOLDER / "sample" / "elec2.parquet"
-REPORT = "report.html"
-NOTE = "Nobody waited fourteen months: the cloud's clock was moved, and schedules fired on the way."
+STAMP = Path(__file__).resolve().parents[2] / "build" / "setup.stamp"
+RESULT = "demo.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoRun:
-    """The demo's results, read while the cloud was up."""
+    """A story's results, read while its cloud was up."""
 
     result: dict[str, Any]
     """The part of demo.json that is known by then."""
     report: WorkloadReport
 
 
-def run(build: Path) -> None:
-    """Run the fourteen months and write `build/demo.json`; raises LocalCloudError when a step fails."""
+def run(build: Path, stories: Sequence[Story]) -> None:
+    """Play the stories one after another and write `build/demo.json`, the results by workload.
+
+    Raises LocalCloudError when a step fails; the results of the stories before it are written."""
     console = Console(stderr=True)
-    progress = Progress(console=console if console.is_terminal else Console(stderr=True, width=WIDTH))
-    with progress.watched("Synthesize, start the cloud, deploy") as progress, started(build, clock=START) as cloud:
+    console = console if console.is_terminal else Console(stderr=True, width=WIDTH)
+    results: dict[str, dict[str, Any]] = {}
+    for story in stories:
+        if len(stories) > 1:
+            console.print(Text(f"\n{story.workload}: {story.span}", style="bold"))
+        demo = _run_story(console, build, story, stories)
+        results[story.workload] = demo.result
+        (build / RESULT).write_text(json.dumps({"setup_s": _setup_s(), "workloads": results}, indent=1))
+        _conclude(console, demo, build / story.page, build / RESULT)
+
+
+def _run_story(console: Console, build: Path, story: Story, stories: Sequence[Story]) -> DemoRun:
+    cpu_s, progress = _cpu_s(), Progress(console=console)
+    cloud_of_story = started(build, clock=story.start, workloads=[story.workload])
+    with progress.watched("Synthesize, start the cloud, deploy"), cloud_of_story as cloud:
         deployed_s = progress.elapsed_s()
         progress.said("Deployed into the local cloud")
-        demo = run_in_cloud(cloud, build, said=progress.said, moving=progress.moving)
+        demo = run_in_cloud(cloud, build, story, stories, said=progress.said, moving=progress.moving)
         progress.moving("Stop the cloud", ())
-    result = {
-        "setup_s": _setup_s(),
-        "deploy_s": round(deployed_s, 2),
-        "loop_s": round(progress.elapsed_s(), 2),
-        "cpu_s": round(_cpu_s(), 2),
-        **demo.result,
-    }
-    (build / "demo.json").write_text(json.dumps(result, indent=1))
-    _conclude(progress.console, demo.report, result, build)
+    times = {"deploy_s": deployed_s, "loop_s": progress.elapsed_s(), "cpu_s": _cpu_s() - cpu_s}
+    return replace(demo, result={name: round(value, 2) for name, value in times.items()} | demo.result)
 
 
 def run_in_cloud(
     cloud: LocalCloud,
     build: Path,
+    story: Story,
+    stories: Sequence[Story] = (),
     *,
     said: Callable[[str], None],
     moving: Callable[[str, Sequence[str]], None] = lambda _chapter, _moving: None,
 ) -> DemoRun:
-    """Run the fourteen months in a cloud that stays up, and write `build/report.html`."""
-    driver = Driver(cloud=cloud, names=NAMES, sample=SAMPLE, said=said, moving=moving)
-    driver.run()
+    """Play the story in a cloud that stays up, and write its page; where there are several stories, with links to
+    the others' pages."""
+    driver = Driver(cloud=cloud, names=story.names, said=said, moving=moving)
+    story.play(driver)
     seconds, calls = driver.elapsed_s(), cloud.api_calls()
     moving("Read the results", ())
-    report = read_report(local_environment(cloud), NAMES, question=question_of(FOLDER / "workload.yaml"))
+    question = question_of(story.folder / "workload.yaml")
+    report = read_report(local_environment(cloud), story.names, question=question)
     facts = (
-        Fact(figure=f"{seconds:.0f} s", what="for fourteen months, deployment not counted"),
+        Fact(figure=f"{seconds:.0f} s", what=f"for {story.span}, deployment not counted"),
         Fact(figure=f"{calls:,}", what="calls to AWS's API"),
     )
-    (build / REPORT).write_text(page(report, extra_facts=facts, extra_notes=[NOTE]))
+    note = f"Nobody waited {story.span}: the cloud's clock was moved, and schedules fired on the way."
+    links = [PageLink(workload=each.workload, file=each.page) for each in stories if len(stories) > 1]
+    (build / story.page).write_text(page(report, extra_facts=facts, extra_notes=[note], links=links))
     result = {
         "lived_s": round(seconds, 2),
         "api_calls": calls,
         "api_calls_to_read_back": cloud.api_calls() - calls,
-        "steps": [step.as_json() for step in steps(NAMES, report.runs, driver.actions)],
+        "steps": [step.as_json() for step in steps(story.names, report.runs, driver.actions)],
         "predictions": [answer.as_json() for answer in driver.answers],
     }
     return DemoRun(result=result, report=report)
@@ -101,11 +110,11 @@ def _cpu_s() -> float:
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def _conclude(console: Console, report: WorkloadReport, result: dict[str, Any], build: Path) -> None:
-    width = min(WIDTH, console.width)
+def _conclude(console: Console, demo: DemoRun, report_page: Path, results: Path) -> None:
+    width, result = min(WIDTH, console.width), demo.result
     console.print()
-    console.print(timeline_table(timeline(report), width=width))
+    console.print(timeline_table(timeline(demo.report), width=width))
     console.print()
-    console.print(Text(summary(report)), width=width)
+    console.print(Text(summary(demo.report)), width=width)
     figures = f"{result['loop_s']:.1f} s, {result['cpu_s']:.1f} s of CPU, {result['api_calls']:,} API calls."
-    console.print(Text(f"\n{figures} Look at {build / REPORT}; every step is in {build / 'demo.json'}.", style="bold"))
+    console.print(Text(f"\n{figures} Look at {report_page}; every step is in {results}.", style="bold"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import sys
@@ -22,7 +21,7 @@ from console.doctor.quotas import check_quotas
 from console.doctor.required_quotas import required_instances
 from console.environment import Environment, find_environment
 from millrace.errors import MillraceError
-from millrace.names import Platform, WorkloadNames
+from millrace.names import WorkloadNames
 from millrace.workload.declaration import Workload
 
 PYTHON = (3, 11)
@@ -48,13 +47,13 @@ LIBRARIES = {
 """Packages that must be installed, by the extra that installs them."""
 
 
-def examine(stage: str, build: Path, workloads: Sequence[Workload], *, repository: Path) -> Iterator[Check]:
+def examine(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
     """Every check of a stage, the machine's first; one that fails does not hide the next."""
     yield from _machine(build)
     if stage == "local":
         yield from _local(build, workloads)
     else:
-        yield from _account(stage, build, workloads, repository)
+        yield from _account(stage, build, workloads)
 
 
 def is_good(checks: Sequence[Check]) -> bool:
@@ -104,7 +103,7 @@ def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
     )
 
 
-def _account(stage: str, build: Path, workloads: Sequence[Workload], repository: Path) -> Iterator[Check]:
+def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
     session = boto3.Session()
     region = session.region_name
     yield _check(
@@ -125,7 +124,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload], repository:
         return
     yield from _describe("clock", lambda: _clock(environment))
     yield from _describe("bootstrap stack", lambda: _bootstrap(environment))
-    yield from _images(environment.platform, repository)
+    yield from _describe("images", lambda: _images(environment))
     yield from _describe("stacks", lambda: _stacks(environment, workloads))
     yield from _describe("IAM roles", lambda: _roles(environment, len(workloads)))
     yield from check_quotas(environment.client("service-quotas"), required_instances(workloads, stage))
@@ -170,13 +169,16 @@ def _bootstrap(environment: Environment) -> Iterator[Check]:
     )
 
 
-def _images(platform: Platform, repository: Path) -> Iterator[Check]:
-    """The digests that `make images` has noted."""
-    noted = json.loads((repository / "cdk.json").read_text())["context"].get("images", {}).get(platform.stage, {})
+def _images(environment: Environment) -> Iterator[Check]:
+    """The newest digest of each image that `make images` has noted; synth says when a checkout needs another."""
+    platform = environment.platform
+    pages = environment.client("ssm").get_paginator("get_parameters_by_path")
     for image in IMAGES:
-        digest = noted.get(image, "")
+        path = platform.parameter(f"image/{image}")
+        noted = [one for page in pages.paginate(Path=path) for one in page["Parameters"]]
+        newest = max(noted, key=lambda one: one["LastModifiedDate"])["Value"] if noted else "none"
         advice = f"make images STAGE={platform.stage} (after the platform stack)"
-        yield _check(f"image {image}", "a digest in cdk.json", digest[:19] or "none", good=bool(digest), advice=advice)
+        yield _check(f"image {image}", f"a digest below {path}", newest[:19], good=bool(noted), advice=advice)
 
 
 def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,8 +75,9 @@ def find_instance(build: Path) -> Instance | None:
     return Instance(cloud=cloud, pid=noted["pid"], folder=build.resolve() / FOLDER)
 
 
-def start_instance(build: Path, *, is_empty: bool, said: Said) -> Instance:
-    """The cloud of this build folder, started if none runs, with the present app deployed unless `is_empty`.
+def start_instance(build: Path, *, is_empty: bool, said: Said, workloads: Sequence[str] = ()) -> Instance:
+    """The cloud of this build folder, started if none runs, with the present app deployed unless `is_empty`: these
+    workloads, or all.
 
     Raises LocalCloudError when synthesis or deployment fail; a cloud that ran before keeps running."""
     folder = build.resolve() / FOLDER
@@ -87,10 +88,10 @@ def start_instance(build: Path, *, is_empty: bool, said: Said) -> Instance:
             instance = find_instance(build)
             if instance is None:
                 _end_workers(build)
-                return _start(build, processes, is_empty=is_empty, said=said)
+                return _start(build, processes, is_empty=is_empty, said=said, workloads=workloads)
             said(f"The local cloud runs already, process {instance.pid}.")
             if not is_empty:
-                _deploy(processes, instance, start_synthesis(processes, METADATA), said)
+                _deploy(processes, instance, start_synthesis(processes, METADATA, workloads=workloads), said)
             return instance
         finally:
             processes.stop()
@@ -121,10 +122,10 @@ def _alone(build: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said) -> Instance:
+def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said, workloads: Sequence[str]) -> Instance:
     shutil.rmtree(_workspace(build), ignore_errors=True)
     cloud = start_cloud(processes)
-    synthesis = None if is_empty else start_synthesis(processes, METADATA)
+    synthesis = None if is_empty else start_synthesis(processes, METADATA, workloads=workloads)
     instance = Instance(cloud=find_cloud(cloud), pid=cloud.popen.pid, folder=processes.folder)
     # Before anything else, so that `down` ends also a cloud whose command was killed on the way.
     _note(build / UP_FILE, json.dumps({**asdict(instance.cloud), "pid": instance.pid}))

@@ -7,7 +7,7 @@ import json
 import os
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -85,8 +85,9 @@ class LocalCloud:
 
 
 @contextmanager
-def started(build: Path, *, clock: datetime) -> Iterator[LocalCloud]:
-    """A local cloud with the app deployed; synthesis and the server's start run side by side.
+def started(build: Path, *, clock: datetime, workloads: Sequence[str] = ()) -> Iterator[LocalCloud]:
+    """A local cloud with the app deployed, of these workloads or of all; synthesis and the server's start run side by
+    side.
 
     When the block ends, also by an exception or a signal, no process and no port of it is left."""
     build.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,7 @@ def started(build: Path, *, clock: datetime) -> Iterator[LocalCloud]:
     atexit.register(processes.stop)
     try:
         process = start_cloud(processes, clock=clock)
-        synthesis = start_synthesis(processes)
+        synthesis = start_synthesis(processes, workloads=workloads)
         synthesis.succeed()
         cloud = find_cloud(process)
         deploy(processes, cloud)
@@ -128,10 +129,14 @@ def find_cloud(process: Process) -> LocalCloud:
     raise LocalCloudError(f"local cloud: expected its address, got nothing; see {process.log}")
 
 
-def start_synthesis(processes: Processes, context: Mapping[str, Any] | None = None) -> Process:
-    """The app's synthesis for the stage `local`, into `cdk.out` below the folder of the processes."""
+def start_synthesis(
+    processes: Processes, context: Mapping[str, Any] | None = None, *, workloads: Sequence[str] = ()
+) -> Process:
+    """The app's synthesis for the stage `local`, into `cdk.out` below the folder of the processes; of these workloads,
+    or of all."""
+    selection = {"workloads": ",".join(workloads)} if workloads else {}
     environment = {
-        "CDK_CONTEXT_JSON": json.dumps(context or {}),
+        "CDK_CONTEXT_JSON": json.dumps({**(context or {}), **selection}),
         "CDK_OUTDIR": str(processes.folder / "cdk.out"),
         "MILLRACE_BUILD": str(processes.folder.resolve()),
         "CDK_DEFAULT_ACCOUNT": ACCOUNT,

@@ -50,10 +50,26 @@ class MachineRuns:
     at: datetime
 
 
-def page(report: WorkloadReport, *, extra_facts: Sequence[Fact] = (), extra_notes: Sequence[str] = ()) -> str:
+@dataclass(frozen=True, kw_only=True)
+class PageLink:
+    """The page of a workload, in the same folder."""
+
+    workload: str
+    file: str
+    """`report-xray.html`."""
+
+
+def page(
+    report: WorkloadReport,
+    *,
+    extra_facts: Sequence[Fact] = (),
+    extra_notes: Sequence[str] = (),
+    links: Sequence[PageLink] = (),
+) -> str:
     """The report as HTML, light or dark as the reader's system is; a part without content is left out.
 
-    The extras come after the page's own facts and notes."""
+    The extras come after the page's own facts and notes; the links, this page's own among them, stand above its
+    title."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -62,10 +78,17 @@ def page(report: WorkloadReport, *, extra_facts: Sequence[Fact] = (), extra_note
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=lambda value: f"{value:,}", day=words.day, usd=words.usd, spelled=words.spelled, percent="{:.1%}".format
+        number=lambda value: f"{value:,}",
+        day=words.day,
+        usd=words.usd,
+        spelled=words.spelled,
+        percent="{:.1%}".format,
+        figure=words.figure,
+        amount=_amount,
     )
     return environment.get_template("report.html.jinja").render(
         report=report,
+        links=links,
         summary=summary(report),
         facts=(*facts(report), *extra_facts),
         notes=(*notes(report), *extra_notes),
@@ -92,6 +115,11 @@ def _other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
         is_restated = figure == error or (name == "accuracy" and evaluation.error.is_share)
         if figure is not None and not is_restated:
             yield ABBREVIATED.get(name, words.spelled(name)), figure
+
+
+def _amount(error: float, evaluation: Evaluation) -> str:
+    """One error of the evaluation: `82.29 µg/m³`, `13.2%` wrong."""
+    return f"{error:.1%} wrong" if evaluation.error.is_share else evaluation.error.amount(error)
 
 
 def _finite(bins: Iterable[ReliabilityBin]) -> list[ReliabilityBin]:

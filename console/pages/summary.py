@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 
-from console.pages.timeline import moved, worst_window
+from console.pages.timeline import lasting, moved, worst_window
 from console.pages.words import count, day, listed, spelled
 from console.queries.answers import answer, reason_of
+from console.queries.monitoring import MonitorRun
 from console.queries.report import JudgedModel, WorkloadReport
-from millrace.messages.monitor import MonitorReport
 from millrace.messages.release import ReleaseStarted
 from millrace.messages.retrain import RetrainingDecided
 from millrace.timestamps import moment
@@ -78,16 +78,19 @@ def _quality(model: JudgedModel) -> str:
     evaluation = model.evaluation
     if evaluation is None:
         return ""
-    quality = partial(evaluation.error.quality, decimals=0)
-    own, naive = quality(evaluation.metrics.get("error")), quality(evaluation.naive.metrics.get("error"))
-    return f": {own} on {evaluation.rows.test:,} rows that it never saw, where the naive rule is {naive}"
+    error, quality = evaluation.error, partial(evaluation.error.quality, decimals=0)
+    own, naive = quality(evaluation.metrics.get("error")), evaluation.naive.metrics.get("error")
+    rule = "" if naive is None else f"is {quality(naive)}" if error.is_share else f"has {error.amount(naive)}"
+    where = rule and f", where the naive rule {rule}"
+    return f": {own} on {evaluation.rows.test:,} rows that it never saw{where}"
 
 
 def _alarmed(report: WorkloadReport) -> Iterator[str]:
     released = [run for run in report.of("release") if "advance_release" in run.output]
     for alarm in report.alarms[-NEWEST:]:
-        judged = _report_before(report, alarm.at) if alarm.metric == "drift" else None
-        why = f" ({moved(judged)})" if judged and moved(judged) else ""
+        run = _run_before(report, alarm.at)
+        said = (moved(run.report) if alarm.metric == "drift" else lasting(run, report)) if run else ""
+        why = f" ({said})" if said else ""
         after = next((run for run in released if run.started > alarm.at), None)
         opened = answer(after, "start_release", ReleaseStarted) if after else None
         then = f" Version {opened.version} was released on {day(after.started)}." if opened and after else ""
@@ -147,8 +150,9 @@ def _early_labels(report: WorkloadReport) -> Iterator[str]:
     """Retrainings after an alarm whose labels end before the window that moved."""
     for model in report.models:
         run = next((run for run in report.of("train") if run.name == model.version.run), None)
-        judged = _report_before(report, run.started) if run and reason_of(run) == "alarm" else None
-        window, until = worst_window(judged) if judged else None, _last_label(model)
+        judged = _run_before(report, run.started) if run and reason_of(run) == "alarm" else None
+        has_moved = judged and moved(judged.report)
+        window, until = worst_window(judged.report) if judged and has_moved else None, _last_label(model)
         if run and until and window and until <= window.start:
             yield (
                 f"The model of {day(run.started)} was trained on labels up to {until:%-d %B}, before the window that "
@@ -160,7 +164,7 @@ def _last_label(model: JudgedModel) -> datetime | None:
     return moment(model.evaluation.split.to) if model.evaluation else None
 
 
-def _report_before(report: WorkloadReport, at: datetime) -> MonitorReport | None:
-    """Of the last monitor run that started before `at`."""
-    before = [run.report for run in report.monitor_runs if run.started < at]
+def _run_before(report: WorkloadReport, at: datetime) -> MonitorRun | None:
+    """The last monitor run that judged something and started before `at`."""
+    before = [run for run in report.monitor_runs if run.started < at]
     return before[-1] if before else None

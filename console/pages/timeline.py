@@ -129,7 +129,7 @@ def _alarm(alarm: AlarmRaised, report: WorkloadReport) -> TimelineEntry:
     return TimelineEntry(
         at=alarm.at,
         what=f"Alarm: {spelled(alarm.name)}",
-        detail=moved(raiser.report) if raiser and alarm.metric == "drift" else "",
+        detail=(moved(raiser.report) if alarm.metric == "drift" else lasting(raiser, report)) if raiser else "",
         tone="bad",
         because=next((titled(report.names, run) for run in report.runs if raiser and run.arn == raiser.arn), ""),
     )
@@ -150,6 +150,19 @@ def moved(report: MonitorReport) -> str:
     columns = listed(list(dict.fromkeys(finding.column for finding in above)))
     span = f"from {window.start:%-d %B} to {window.end:%-d %B}"
     return f"{columns}: {_statistic(above[0], window.input.rows)}, {span}" if above else ""
+
+
+def lasting(run: MonitorRun, report: WorkloadReport) -> str:
+    """The error that every window of a row exceeded, with its bound; empty without a judged one."""
+    judged = [(each.error.ratio, each) for each in run.report.windows if each.error and each.error.ratio is not None]
+    if not judged or run.error_bound is None:
+        return ""
+    ratio, window = max(judged, key=lambda pair: pair[0])
+    meaning = report.error_of(run.report.model_version)
+    if meaning is None:
+        return f"{times(ratio)} × its bound in each window of a row until {window.end:%-d %B}"
+    least, bound = meaning.amount(ratio * run.error_bound), meaning.amount(run.error_bound)
+    return f"{meaning.name} {least} or more in each window of a row until {window.end:%-d %B}; the bound is {bound}"
 
 
 def worst_window(report: MonitorReport) -> WindowReport | None:
@@ -183,7 +196,7 @@ def _quarantined(refused: Sequence[ReasonCount]) -> str:
 
 def _scored(run: Execution, report: WorkloadReport) -> _Said:
     delivered, refused = answer(run, "delivery", Delivered), report.quarantined.get(run.name, ())
-    detail = [f"{delivered.rows:,} predictions delivered" if delivered else "rejected whole, nothing delivered"]
+    detail = [f"{count(delivered.rows, 'prediction')} delivered" if delivered else "rejected whole, nothing delivered"]
     detail += [_quarantined(refused)] if refused else []
     return _Said(what=f"{run_title(report.names, run.machine, run.input)} scored", detail=", ".join(detail))
 

@@ -20,6 +20,8 @@ HEIGHT = TOP + 2 * PANEL + GAP + 74
 FAR = 8.0
 """A value this many times its bound calls for a logarithmic axis."""
 LEAST = 1 / 16
+NARROW = 20.0
+"""Pixels of a champion's days below which its number would stand outside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +135,7 @@ def _mark(panel: Panel, window: MonitoredWindow, value: float, time: Scale, scal
 
 
 def _ring(window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> Markup:
-    tip = element("title", f"{_span(window)}\nthis window's error {value:.2f} × bound")
+    tip = element("title", f"{_span(window)}\nthis window's error {window.mean_error:.4g}, {value:.2f} × bound")
     return element("circle", tip, cx=_middle(window, time), cy=scale(value), r=3.2, class_="ring")
 
 
@@ -167,7 +169,7 @@ def _band(time: Scale, champions: Sequence[ChampionPeriod]) -> Markup:
     parts: list[Markup] = [element("text", "decided by", x=WIDTH - RIGHT + 8, y=top + 15, class_="axis")]
     for number, period in enumerate(champions):
         x, end = time(period.start.toordinal()), time(period.end.toordinal())
-        label = f"version {period.version}" if end - x > 70 else period.version
+        label = f"version {period.version}" if end - x > 70 else period.version if end - x > NARROW else ""
         tip = element("title", f"version {period.version}: {period.start} to {period.end}")
         parts += [
             element(

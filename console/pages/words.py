@@ -32,6 +32,11 @@ def times(ratio: float) -> str:
     return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2f}"
 
 
+def figure(value: float) -> str:
+    """A figure of any size: `0.915`, `93.62`, `1205`."""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+
+
 def usd(amount: float) -> str:
     """`599.37`, `< 0.01`."""
     return f"{amount:,.2f}" if amount >= 0.01 or amount == 0 else "< 0.01"

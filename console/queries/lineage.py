@@ -19,6 +19,7 @@ from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.contract.load import digest, read_document
 from millrace.datasets.commits import ALIAS, DIGEST, ORIGIN
 from millrace.datasets.versions import data_digest, history
+from millrace.decisions import captured
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.gates.catalogue import judge_all
@@ -67,6 +68,8 @@ def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iter
 def trace_decision(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
     """The same for a decision that was read already."""
     yield _decision(kept)
+    for column, uri in captured.references(json.loads(kept.decision.input)).items():
+        yield _captured(environment.client("s3"), column, uri)
     version = kept.decision.model_version
     if version is None:
         yield _broken("model version", "none", "no model answered: the fallback of the workload did")
@@ -235,6 +238,13 @@ def _decision(kept: LocatedDecision) -> Link:
     sure = "" if confidence is None else f" with confidence {confidence:.2f}"
     detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {decision.value}{sure}; {kept.uri}"
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
+
+
+def _captured(client: Any, column: str, uri: str) -> Link:
+    """An image of the input, digested again: its URI ends with its digest."""
+    if (content := find_object(client, uri)) is None:
+        return _broken("input", uri, MISSING)
+    return _compared("input", uri, sha256(content), uri.rpartition("/")[2], f"{column}, {len(content):,} bytes")
 
 
 def _drop(client: Any, snapshot: Snapshot) -> Iterator[Link]:

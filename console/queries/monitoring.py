@@ -43,6 +43,8 @@ class MonitoredWindow:
     """Where it was largest."""
     error: float | None
     """The window's own mean error over its bound; None before its labels are ingested."""
+    mean_error: float | None
+    """The same as the task counts it: a share, or an amount in the label's unit."""
     error_in_a_row: float | None
     """The lowest error of this window and those right before it, over the bound: above 1 alarms."""
     version: str
@@ -125,6 +127,7 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         rows=seen.rows,
         drift=seen.ratio,
         column=seen.findings[0].column if seen.findings else "",
+        mean_error=last.error if last else None,
         error=last.error / by.error_bound if is_bounded else None,  # type: ignore[union-attr, operator]
         error_in_a_row=last.ratio if last else None,
         version=run.report.model_version,

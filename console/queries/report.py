@@ -29,7 +29,7 @@ from console.queries.stored import find_object
 from console.queries.training_curves import Epoch, read_epochs
 from console.queries.usage import CostLine, find_usage, now_at
 from console.queries.versions import ModelVersion, audit_of, find_versions
-from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.evaluation.report import EVALUATION_FILE, ErrorMeaning, Evaluation
 from millrace.names import WorkloadNames
 
 MOST_RUNS = 100
@@ -78,6 +78,11 @@ class WorkloadReport:
     def of(self, machine: str) -> list[Execution]:
         """The machine's executions, oldest first."""
         return [run for run in self.runs if run.machine == machine]
+
+    def error_of(self, version: str) -> ErrorMeaning | None:
+        """What the errors of a model version are; None where its evaluation was not read."""
+        found = (model.evaluation for model in self.models if model.version.version == version)
+        return next((evaluation.error for evaluation in found if evaluation), None)
 
     @property
     def live(self) -> JudgedModel | None:

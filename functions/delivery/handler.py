@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
 
 from functions.delivery.joining import join
-from millrace.artefact.batch import read_answers
+from millrace.artefact.batch import REJECTED, read_answers
 from millrace.contract.load import load_contract
+from millrace.contract.reasons import Reason
+from millrace.contract.schema import LINE
+from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row
+from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.ingest import Staging
 from millrace.messages.score import Delivered, ScoreState, delivered_key, delivered_schema
@@ -36,14 +41,17 @@ S3 = boto3.client("s3")
 def handler(call: StepInput[ScoreState]) -> Delivered:
     """Where the predictions are and how many; called again, it writes the same object again."""
     sharded, staging = call.state.validation.answer, Staging(names=SETTINGS.names, run=call.run)
-    key = delivered_key(SETTINGS.names, call.run)
+    key, as_of = delivered_key(SETTINGS.names, call.run), call.state.as_of
     with TemporaryDirectory() as folder:
         accepted, delivered = Path(folder, "accepted.parquet"), Path(folder, "delivered.parquet")
         S3.download_file(LAKE, staging.accepted, str(accepted))
         answers = read(staging, sharded.shards, sharded.model_version)
-        rows = write(accepted, delivered, answers, sharded.model_version)
+        with QuarantineFile(Path(folder, "refused"), run=call.run, source=sharded.source, as_of=as_of) as refused:
+            rows = write(accepted, delivered, answers, sharded.model_version, refused)
+        if refused.rows:
+            S3.upload_file(str(Path(folder, "refused")), LAKE, quarantine_key(call.run, as_of))
         S3.upload_file(str(delivered), LAKE, key)
-    answer = Delivered(uri=staging.uri(key), rows=rows, quarantined=sharded.quarantined)
+    answer = Delivered(uri=staging.uri(key), rows=rows, quarantined=sharded.quarantined + refused.rows)
     LOGGER.info("delivered", extra=answer.model_dump())
     return answer
 
@@ -55,15 +63,36 @@ def read(staging: Staging, shards: int, model_version: str) -> Iterator[pa.Table
         yield read_answers(found["Body"].read(), model_version=model_version, fields=TASK.answer)
 
 
-def write(accepted: Path, delivered: Path, answers: Iterator[pa.Table], model_version: str) -> int:
-    """The number of rows written to `delivered`; memory does not grow with the file."""
+def quarantine_key(run: str, as_of: datetime) -> str:
+    return object_key(SETTINGS.workload, "scoring", as_of=as_of, run=run, part="undecodable")
+
+
+def write(
+    accepted: Path, delivered: Path, answers: Iterator[pa.Table], model_version: str, refused: QuarantineFile
+) -> int:
+    """The number of rows written to `delivered`; those without an answer went to `refused`. Memory does not grow with
+    the file."""
     import pyarrow.parquet as pq
+
+    def refuse(rows: pa.Table) -> None:
+        refused.add(map(quarantined, rows.to_pylist()))
 
     schema = delivered_schema(CONTRACT, TASK)
     rows = 0
     with pq.ParquetWriter(delivered, schema, write_page_checksum=True, compression="zstd") as writer:
         batches = pq.ParquetFile(accepted, page_checksum_verification=True).iter_batches()
-        for batch in join(batches, answers, fields=TASK.answer, schema=schema, model_version=model_version):
+        for batch in join(
+            batches, answers, fields=TASK.answer, schema=schema, model_version=model_version, refuse=refuse
+        ):
             writer.write_batch(batch)
             rows += batch.num_rows
     return rows
+
+
+def quarantined(row: dict[str, Any]) -> QuarantinedRow:
+    """A row that the contract took and the model's container could not decode."""
+    line, reason = row.pop(LINE), row.pop(REJECTED)
+    violation = RuleViolation(
+        reason=Reason.IMAGE, column=reason["column"], expected=reason["expected"], got=reason["came"]
+    )
+    return QuarantinedRow(line=line, violations=(violation,), raw=raw_row(row))

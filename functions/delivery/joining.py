@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from millrace.artefact.batch import ROW, VERSION, answer_schema
+from millrace.artefact.batch import REJECTED, ROW, VERSION, answer_schema
 from millrace.contract.schema import LINE
 from millrace.errors import AnswerError
 
@@ -22,15 +22,20 @@ def join(
     fields: Sequence[AnswerField],
     schema: pa.Schema,
     model_version: str,
+    refuse: Callable[[pa.Table], object],
 ) -> Iterator[pa.RecordBatch]:
     """The batches of accepted rows (contract columns and `_line`) with their answers, in `schema`.
 
+    Rows whose image the model could not decode go to `refuse`, with the struct `rejected`, and not into the batches.
     `answers` come shard by shard, as `read_answers` gives them. Raises AnswerError for an answer that is missing, too
     many, out of order or out of its range."""
     waiting = _Answers(answers, answer_schema("", fields).empty_table())
     for batch in batches:
         found = waiting.take(batch.num_rows)
-        _check(found, batch.column(LINE), fields)
+        _check_numbers(found, batch.column(LINE))
+        if REJECTED in found.column_names and found.column(REJECTED).null_count < batch.num_rows:
+            batch, found = _without_rejected(batch, found, refuse)
+        _check_answers(found, fields)
         yield _joined(batch, found, fields, schema, model_version)
     if extra := waiting.rest():
         raise AnswerError(f"expected one answer for each row, got {extra} more")
@@ -52,7 +57,8 @@ class _Answers:
             if (more := next(self._tables, None)) is None:
                 break
             self._left.append(more)
-        whole = pa.concat_tables(self._left)
+        # Shards with rejected rows have a column more; elsewhere it is null.
+        whole = pa.concat_tables(self._left, promote_options="default")
         self._left = [whole.slice(rows)]
         return whole.slice(0, rows).combine_chunks()
 
@@ -60,13 +66,27 @@ class _Answers:
         return sum(table.num_rows for table in (*self._left, *self._tables))
 
 
-def _check(found: pa.Table, lines: pa.Array, fields: Sequence[AnswerField]) -> None:
+def _without_rejected(
+    batch: pa.RecordBatch, found: pa.Table, refuse: Callable[[pa.Table], object]
+) -> tuple[pa.RecordBatch, pa.Table]:
+    import pyarrow as pa
+
+    reasons = found.column(REJECTED).combine_chunks()
+    answered = reasons.is_null()
+    refuse(pa.Table.from_batches([batch]).append_column(REJECTED, reasons).filter(reasons.is_valid()))
+    return batch.filter(answered), found.filter(answered).combine_chunks()
+
+
+def _check_numbers(found: pa.Table, lines: pa.Array) -> None:
     numbers = found.column(ROW).combine_chunks()
     if not numbers.equals(lines):
         expected, came = lines.to_pylist(), numbers.to_pylist()
         at = next((at for at, pair in enumerate(zip(expected, came, strict=False)) if pair[0] != pair[1]), len(came))
         got = f"the one to row {came[at]}" if at < len(came) else "none"
         raise AnswerError(f"expected the answer to row {expected[at]}, got {got}")
+
+
+def _check_answers(found: pa.Table, fields: Sequence[AnswerField]) -> None:
     for field in fields:
         _check_cells(found.column(field.name), field)
 

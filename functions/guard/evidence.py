@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from functions.guard.label_count import count_labels
+from functions.guard.label_count import count_labels, count_new_rows
 from functions.guard.retraining_decision import Evidence
 from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainInput
@@ -34,16 +34,21 @@ class Sources:
 def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
     """The evidence as it stands at the moment that the request names."""
     names, as_of = sources.settings.names, call.state.as_of
+    champion, new_rows = ReleasePointers(sources.state).champion(), 0
+    if champion and sources.workload.prediction.horizon_hours:
+        rows = {"database": names.platform.database, "table": names.table("rows")}
+        new_rows = count_new_rows(sources.glue, sources.s3, **rows, run=champion.run)
     return Evidence(
         as_of=as_of,
         trigger=call.state.trigger,
         execution=call.execution,
-        has_champion=ReleasePointers(sources.state).champion() is not None,
+        has_champion=champion is not None,
         lease=Leases(sources.state).find("retrain"),
         last=Retrainings(sources.state).last(),
         labels_total=count_labels(
             sources.glue, sources.s3, database=names.platform.database, table=names.table("labels")
         ),
+        new_rows=new_rows,
         spent_usd=float(MonthlyBudget(sources.state).spent_usd(as_of)),
         projected_usd=projected_usd(usages(sources.workload, sources.settings.stage)),
     )

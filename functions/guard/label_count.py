@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from millrace.aws.objects import read_object
+from millrace.datasets.notes import LABELS_SNAPSHOT
 
 
 def count_labels(glue: Any, s3: Any, *, database: str, table: str) -> int:
@@ -13,11 +14,33 @@ def count_labels(glue: Any, s3: Any, *, database: str, table: str) -> int:
 
     `glue` and `s3` are boto3's clients. Source: `total-records` of the snapshot summary, Iceberg's table specification,
     which every writer of this project leaves there."""
-    try:
-        found = glue.get_table(DatabaseName=database, Name=table)["Table"]
-    except glue.exceptions.EntityNotFoundException:
-        return 0
-    metadata = json.loads(read_object(s3, found["Parameters"]["metadata_location"]))
+    metadata = _metadata(glue, s3, database=database, table=table)
     current = metadata.get("current-snapshot-id")
     summaries = {snapshot["snapshot-id"]: snapshot["summary"] for snapshot in metadata.get("snapshots", [])}
     return int(summaries[current]["total-records"]) if current in summaries else 0
+
+
+def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, run: str) -> int:
+    """Rows that were dropped since the snapshot that the train execution `run` pinned: each is the truth of an earlier
+    one where a label lies ahead.
+
+    Rows that late labels completed are not counted, their labels are. 0 where the pinned snapshot is not known."""
+    metadata = _metadata(glue, s3, database=database, table=table)
+    snapshots = {snapshot["snapshot-id"]: snapshot for snapshot in metadata.get("snapshots", [])}
+    pinned = metadata.get("refs", {}).get(run, {}).get("snapshot-id")
+    at, rows = metadata.get("current-snapshot-id"), 0
+    while at in snapshots and at != pinned:
+        summary = snapshots[at]["summary"]
+        rows += 0 if LABELS_SNAPSHOT in summary else int(summary.get("added-records", 0))
+        at = snapshots[at].get("parent-snapshot-id")
+    return rows if pinned in snapshots else 0
+
+
+def _metadata(glue: Any, s3: Any, *, database: str, table: str) -> dict[str, Any]:
+    """The table's metadata file; empty while there is no table."""
+    try:
+        found = glue.get_table(DatabaseName=database, Name=table)["Table"]
+    except glue.exceptions.EntityNotFoundException:
+        return {}
+    document: dict[str, Any] = json.loads(read_object(s3, found["Parameters"]["metadata_location"]))
+    return document

@@ -29,11 +29,13 @@ class Evidence:
     spent_usd: float
     """Reserved in the month of `as_of`."""
     projected_usd: float
+    new_rows: int = 0
+    """Where a label lies ahead: rows that were dropped since the champion's training. They are labels too."""
 
     @property
     def new_labels(self) -> int:
         """Labels that came since the last accepted retraining; a table made anew counts from zero."""
-        return max(0, self.labels_total - self.last.labels_total)
+        return max(0, self.labels_total - self.last.labels_total) + self.new_rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,26 +20,41 @@ if TYPE_CHECKING:
 def labels_between(lake: Lake, surface: Prediction, start: datetime, end: datetime) -> pa.Table | None:
     """The labels of rows with an event time in [start, end); None before any came.
 
-    The label of a row lies the workload's horizon later.
+    The label of a row lies the workload's horizon later, and is then also what a later row of `rows` holds; of two the
+    one of the labels comes first. One whose event time is generated came any time after its row.
 
     The columns are the entity's key, the event time and `prediction_id`, as far as the table has them, and the
     label. A table without event time is read whole."""
-    table = lake.find("labels")
+    import pyarrow as pa
+
+    tables = ("labels", "rows") if surface.horizon_hours else ("labels",)
+    found = [part for name in tables if (part := _labels_of(lake, name, surface, start, end)) is not None]
+    return pa.concat_tables(found, promote_options="permissive") if found else None
+
+
+def _labels_of(lake: Lake, name: str, surface: Prediction, start: datetime, end: datetime) -> pa.Table | None:
+    import pyarrow.compute as pc
+
+    table = lake.find(name)
     if table is None:
         return None
     there = set(table.schema().column_names)
     wanted = dict.fromkeys([*surface.key, surface.event_time, PREDICTION_ID, surface.label])
     ahead = timedelta(hours=surface.horizon_hours)
-    inside = _inside(table.schema(), surface.event_time, start + ahead, end + ahead)
-    return table.scan(row_filter=inside, selected_fields=tuple(name for name in wanted if name in there)).to_arrow()
+    is_generated = lake.contract.labels.column(surface.event_time).is_generated
+    inside = _inside(table.schema(), surface.event_time, start + ahead, None if is_generated else end + ahead)
+    rows = table.scan(row_filter=inside, selected_fields=tuple(name for name in wanted if name in there)).to_arrow()
+    return rows.filter(pc.is_valid(rows[surface.label]))
 
 
-def _inside(schema: Schema, event_time: str, start: datetime, end: datetime) -> BooleanExpression:
-    """Times without a zone are UTC here, as everywhere."""
+def _inside(schema: Schema, event_time: str, start: datetime, end: datetime | None) -> BooleanExpression:
+    """Times without a zone are UTC here, as everywhere; None is no end."""
     from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThan
 
     if event_time not in schema.column_names:
         return AlwaysTrue()
     zone = "+00:00" if str(schema.find_type(event_time)) == "timestamptz" else ""
-    first, last = (stamp(at).removesuffix("Z") + zone for at in (start, end))
-    return And(GreaterThanOrEqual(term=event_time, value=first), LessThan(term=event_time, value=last))
+    after = GreaterThanOrEqual(term=event_time, value=stamp(start).removesuffix("Z") + zone)
+    if end is None:
+        return after
+    return And(after, LessThan(term=event_time, value=stamp(end).removesuffix("Z") + zone))

@@ -13,6 +13,7 @@ from typing import Any
 
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted
+from millrace.decisions.captured import LongCells
 from millrace.decisions.record import Decision, canonical
 from millrace.errors import QueueError
 from millrace.timestamps import moment
@@ -38,23 +39,27 @@ class Call:
     at: datetime
 
 
-def decide(rows: Sequence[Admitted], answer: EndpointAnswer, *, surface: Prediction, call: Call) -> list[Decision]:
-    """The decision on each row, in order; its id is the call's, then "-" and the row's number."""
+def decide(
+    rows: Sequence[Admitted], answer: EndpointAnswer, *, surface: Prediction, call: Call, long: LongCells
+) -> list[Decision]:
+    """The decision on each answered row, in order; its id is the call's, then "-" and the row's number."""
+    watched = answer.watched or ({},) * len(rows)
     return [
         Decision(
             id=f"{call.id}-{row.number}",
             workload=call.workload,
             event_time=moment(str(row.cells[surface.event_time])),
             key={column: row.cells[column] for column in surface.key},
-            input=canonical(row.cells),
+            input=canonical(long.refer(row.cells) if long.columns else row.cells),
             output=output,
             model_version=answer.model_version,
             phase=call.phase,
             fallback=call.fallback,
             latency_ms=call.latency_ms,
             inferred_at=call.at,
+            watched=measured,
         )
-        for row, output in zip(rows, answer.outputs, strict=True)
+        for row, output, measured in zip(rows, answer.outputs, watched, strict=True)
     ]
 
 

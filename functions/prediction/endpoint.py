@@ -1,11 +1,12 @@
-"""The champion's endpoint, behind a circuit breaker that all copies of this function share: what it is sent, and how
-its answer is read."""
+"""The champion's endpoint, behind a circuit breaker that all copies of this function share.
+
+What it is sent, how its answer is read, and what is answered without it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import boto3
@@ -18,7 +19,9 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence.dynamodb import
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.prediction.request import Admitted
+from functions.prediction.request import Admitted, Rejected
+from millrace.artefact.batch import REASON
+from millrace.contract.reasons import Reason
 from millrace.decisions.record import Scalar
 from millrace.errors import AnswerError
 from millrace.settings.prediction import PredictionSettings
@@ -33,12 +36,16 @@ FAILURES = (AnswerError, BotoCoreError, ClientError)
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointAnswer:
-    """What a model answered, one output per row, in the order of the rows."""
+    """What a model answered, one output per row that it did not reject, in the order of the rows."""
 
     model_version: str | None
     """None when no model answered."""
     outputs: tuple[Mapping[str, Scalar], ...]
     """The fields of the task's answer."""
+    rejected: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    """The rows whose image could not be decoded, by their place: `column`, `expected`, `came`. They have no output."""
+    watched: tuple[Mapping[str, float], ...] = ()
+    """What the model measured of each row with an output; empty where it measures nothing."""
 
 
 def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], EndpointAnswer]:
@@ -97,10 +104,44 @@ def read_response(body: bytes, *, rows: int, task: Task) -> EndpointAnswer:
         raise AnswerError(f"expected model_version and predictions, got {body[:80]!r}")
     if len(predictions) != rows:
         raise AnswerError(f"expected {rows} predictions, got {len(predictions)}")
-    outputs = tuple(read_answer(prediction, task.answer) for prediction in predictions)
-    return EndpointAnswer(model_version=version, outputs=outputs)
+    rejected = {place: _rejection(one) for place, one in enumerate(predictions) if _is_rejected(one)}
+    answered = [one for place, one in enumerate(predictions) if place not in rejected]
+    outputs = tuple(read_answer(prediction, task.answer) for prediction in answered)
+    watched = tuple(_measured(prediction) for prediction in answered)
+    return EndpointAnswer(
+        model_version=version, outputs=outputs, rejected=rejected, watched=watched if any(watched) else ()
+    )
+
+
+def split_rejected(rows: Sequence[Admitted], answer: EndpointAnswer) -> tuple[list[Admitted], list[Rejected]]:
+    """The rows that were answered, and those whose image the model's container could not decode."""
+    answered = [row for place, row in enumerate(rows) if place not in answer.rejected]
+    rejected = [
+        Rejected(row=rows[place].number, reason=Reason.IMAGE, **reason)
+        for place, reason in sorted(answer.rejected.items())
+    ]
+    return answered, rejected
 
 
 def fallback_answer(fallback: Fallback, *, rows: int, task: Task) -> EndpointAnswer:
     """The same declared answer for each row; its fields are None where the workload declares none."""
     return EndpointAnswer(model_version=None, outputs=(task.fallback(fallback),) * rows)
+
+
+def _is_rejected(prediction: object) -> bool:
+    return isinstance(prediction, dict) and "rejected" in prediction
+
+
+def _rejection(prediction: Mapping[str, Any]) -> dict[str, str]:
+    reason = prediction["rejected"]
+    if not isinstance(reason, dict) or reason.keys() != set(REASON):
+        raise AnswerError(f"rejected: expected {', '.join(REASON)}, got {reason!r:.80}")
+    return {name: str(value) for name, value in reason.items()}
+
+
+def _measured(prediction: Mapping[str, Any]) -> dict[str, float]:
+    """Finite numbers by name, as JSON has no others."""
+    watched = prediction.get("watched", {})
+    if not isinstance(watched, dict) or not all(isinstance(value, int | float) for value in watched.values()):
+        raise AnswerError(f"watched: expected numbers by name, got {watched!r:.80}")
+    return {name: float(value) for name, value in watched.items()}

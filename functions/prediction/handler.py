@@ -14,6 +14,7 @@ from functions.prediction import decisions, endpoint, request
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted, Refusal
 from millrace.contract.load import load_contract
+from millrace.decisions import captured
 from millrace.decisions.record import to_line
 from millrace.features import catalogue as encoders
 from millrace.settings.prediction import PredictionSettings
@@ -30,19 +31,22 @@ INPUTS = SURFACE.inputs
 TABLE = CONTRACT.table("scoring")
 TASK = tasks.declare(SURFACE, CONTRACT.label)
 HISTORIES = encoders.histories(encoders.declare(SURFACE.features, TABLE))
+LONG = captured.LongCells(columns=captured.long_columns(TABLE), under=SETTINGS.names.lake_uri(captured.FOLDER, ""))
 LOGGER = Logger()
 SQS = boto3.client("sqs")
+S3 = boto3.client("s3") if LONG.columns else None
 INVOKE = endpoint.connect(SETTINGS, TASK)
 
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """The predictions and the rejected rows; each decision is on its queue before this returns."""
+    """The predictions and the rejected rows; each decision and its images are kept before this returns."""
     body = request.body(event)
     rows = body if isinstance(body, Refusal) else request.read_rows(body)
     if isinstance(rows, Refusal):
         return request.refuse(event, rows)
-    admitted, rejected = request.check_rows(rows, TABLE, HISTORIES)
+    now = datetime.now(UTC)
+    admitted, rejected = request.check_rows(request.fill_generated(rows, TABLE, now), TABLE, HISTORIES)
     started = time.perf_counter()
     answer = ask(admitted)
     call = decisions.Call(
@@ -51,13 +55,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         phase="live",
         latency_ms=round((time.perf_counter() - started) * 1000, 3),
         fallback=answer.model_version is None,
-        at=datetime.now(UTC),
+        at=now,
     )
-    decided = decisions.decide(admitted, answer, surface=SURFACE, call=call)
+    answered, undecodable = endpoint.split_rejected(admitted, answer)
+    rejected = sorted([*rejected, *undecodable], key=lambda row: row.row)
+    decided = decisions.decide(answered, answer, surface=SURFACE, call=call, long=LONG)
+    if S3 is not None:
+        captured.keep(S3, LONG.contents(row.cells for row in answered))
     decisions.send(SQS, SETTINGS.decisions_queue_url, [to_line(decision) for decision in decided])
     if rejected:
         count("RejectedRows", len(rejected))
-    return request.answer(event, request.document(admitted, decided, rejected))
+    return request.answer(event, request.document(answered, decided, rejected))
 
 
 def ask(rows: list[Admitted]) -> EndpointAnswer:

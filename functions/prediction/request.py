@@ -10,11 +10,12 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from millrace.contract.row import check_row_with_past
 from millrace.contract.schema import Table
-from millrace.decisions.record import Decision, Scalar
+from millrace.decisions.record import Decision
 from millrace.features.history import History
 from millrace.settings.prediction import ROWS_PER_CALL
 
@@ -36,7 +37,7 @@ class Admitted:
 
     number: int
     """Its place in the request, counted from 0."""
-    cells: Mapping[str, Scalar]
+    cells: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,17 @@ def check_rows(
         else:
             admitted.append(Admitted(number=number, cells=row))
     return admitted, rejected
+
+
+def fill_generated(rows: Sequence[Mapping[str, Any]], table: Table, at: datetime) -> tuple[Mapping[str, Any], ...]:
+    """The rows with `at` in each generated column where they hold nothing, as a drop's rows get their object's time."""
+    names = {column.name: column.kind for column in table.columns if column.is_generated}
+    if not names:
+        return tuple(rows)
+    utc = at.astimezone(UTC)
+    times = {name: (utc if kind == "timestamp_utc" else utc.replace(tzinfo=None)) for name, kind in names.items()}
+    filled = {name: moment.isoformat() for name, moment in times.items()}
+    return tuple({**row, **{name: text for name, text in filled.items() if row.get(name) is None}} for row in rows)
 
 
 def answer(event: Mapping[str, Any], document: Mapping[str, Any], *, status: int = 200) -> dict[str, Any]:

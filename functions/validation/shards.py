@@ -93,7 +93,7 @@ def stage_with_past(
         own = pq.read_table(good, columns=columns_of(histories))
         known = [part for part in (read_before(own), own) if part is not None]
         before = pa.concat_tables(known, promote_options="permissive")
-        for part in parts(good, table) if enough else ():
+        for part in parts(good, table, is_decoded=True) if enough else ():
             kept = _refuse_short(part, before, histories, refused)
             writer.write_table(kept)
             for history in histories:

@@ -110,7 +110,7 @@ def text(value: Any) -> str:
     if function == "Fn::Join":
         separator, parts = given
         return str(separator).join(text(part) for part in parts)
-    return f"<{'.'.join(given) if isinstance(given, list) else given}>"
+    return f"<{'.'.join(map(text, given)) if isinstance(given, list) else given}>"
 
 
 def given(values: Any, *path: str) -> Any:

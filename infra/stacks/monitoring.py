@@ -27,6 +27,7 @@ class MonitoringStack(WorkloadStack):
 
     room = "monitoring"
     in_network = True
+    images = ("processing",)
 
     def build(self) -> None:
         context = self.context
@@ -53,6 +54,8 @@ class MonitoringStack(WorkloadStack):
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names
+        # Where a label lies ahead, a row is the label of an earlier one.
+        tables = ("labels", "rows") if context.workload.prediction.horizon_hours else ("labels",)
         Function(
             self,
             "plan_windows",
@@ -61,7 +64,7 @@ class MonitoringStack(WorkloadStack):
             settings=Environment(**context.environment()),
             statements=[
                 state_table.own_items(names).may("GetItem"),
-                iceberg.tables(names, "labels").may("GetTable"),
+                iceberg.tables(names, *tables).may("GetTable"),
                 LAKE.find(names, "decisions"),
                 LAKE.read(names, "iceberg"),
                 LAKE.write(names, "windows"),

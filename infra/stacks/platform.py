@@ -18,9 +18,9 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
-from infra.context import parameter
 from infra.iam.resource import policy
 from infra.settings import StageSettings
+from millrace.decisions import captured
 
 IMAGES = ("training", "processing", "inference")
 """The folders under `containers/`."""
@@ -30,6 +30,8 @@ PRODUCERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
 
 STAGED_DAYS = 30
 """An execution is held for 14 days at most, and may be redriven for 14 more."""
+CAPTURED_DAYS = 400
+"""A year in which the label of an image may come, and a month more."""
 
 KEPT = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 """Of what outlives the stack. A first deployment that fails takes it away all the same: it is empty, and its fixed name
@@ -83,7 +85,7 @@ class PlatformStack(cdk.Stack):
         self._tables()
 
     def _publish(self, name: str, value: str) -> None:
-        ssm.CfnParameter(self, f"{name}-parameter", name=parameter(self._names, name), type="String", value=value)
+        ssm.CfnParameter(self, f"{name}-parameter", name=self._names.parameter(name), type="String", value=value)
 
     def _key(self) -> None:
         account = self._names.account
@@ -247,20 +249,26 @@ class PlatformStack(cdk.Stack):
         return bucket
 
     def _lifecycle(self, purpose: str) -> list[s3.CfnBucket.RuleProperty]:
-        """Parts of uploads that nobody finished, and what executions staged: neither is data."""
+        """Parts of uploads that nobody finished, and what executions staged: neither is data. Images of
+        predictions are kept for CAPTURED_DAYS after the last request with them."""
         abandoned = s3.CfnBucket.AbortIncompleteMultipartUploadProperty(days_after_initiation=7)
         parts = s3.CfnBucket.RuleProperty(status="Enabled", abort_incomplete_multipart_upload=abandoned)
-        staged = self._workloads if purpose == "lake" else ()
+        workloads = self._workloads if purpose == "lake" else ()
+        expiring = [
+            (f"{workload}/{folder}/", days)
+            for folder, days in (("staging", STAGED_DAYS), (captured.FOLDER, CAPTURED_DAYS))
+            for workload in workloads
+        ]
         return [
             parts,
             *(
                 s3.CfnBucket.RuleProperty(
                     status="Enabled",
-                    prefix=f"{workload}/staging/",
-                    expiration_in_days=STAGED_DAYS,
+                    prefix=prefix,
+                    expiration_in_days=days,
                     noncurrent_version_expiration=s3.CfnBucket.NoncurrentVersionExpirationProperty(noncurrent_days=1),
                 )
-                for workload in staged
+                for prefix, days in expiring
             ),
         ]
 

@@ -49,7 +49,10 @@ class ScoringStack(WorkloadStack):
             context=context,
             description="Answers and rows are joined, checked and delivered as one file",
             settings=DropEnvironment(**context.environment()),
-            statements=[LAKE.read(context.names, "staging"), LAKE.write(context.names, "predictions")],
+            statements=[
+                LAKE.read(context.names, "staging"),
+                LAKE.write(context.names, "predictions", "quarantine/feed=scoring"),
+            ],
             timeout_s=900,
             memory_mb=1024,
         )

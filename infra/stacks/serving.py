@@ -9,7 +9,10 @@ from infra.constructs.function import Function
 from infra.constructs.queue import Queue, feed
 from infra.iam import queues, sagemaker_endpoints, state_table
 from infra.iam.buckets import LAKE
+from infra.iam.resource import Statement
 from infra.stacks.workload import WorkloadStack
+from millrace.contract.load import load_contract
+from millrace.decisions import captured
 from millrace.settings.environment import Environment
 from millrace.settings.prediction import PredictionSettings
 
@@ -22,7 +25,7 @@ DECISIONS = {
     "capturedata": f"struct<endpointinput:{SIDE},endpointoutput:{SIDE}>",
     "eventmetadata": "struct<eventid:string,inferencetime:string,inferenceid:string>",
     "millrace": "struct<workload:string,event_time:string,key:map<string,string>,input_digest:string,"
-    "model_version:string,phase:string,fallback:boolean,latency_ms:double>",
+    "model_version:string,phase:string,fallback:boolean,latency_ms:double,watched:map<string,double>>",
     "eventversion": "string",
 }
 """The line of `millrace.decisions.record`, as Athena reads it."""
@@ -58,6 +61,7 @@ class ServingStack(WorkloadStack):
             statements=[
                 sagemaker_endpoints.live(names).may("InvokeEndpoint"),
                 queues.send(queue.arn),
+                *self._capture(),
                 state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             ],
             timeout_s=30,
@@ -70,6 +74,11 @@ class ServingStack(WorkloadStack):
             auth_type="AWS_IAM",
             invoke_mode="BUFFERED",
         )
+
+    def _capture(self) -> list[Statement]:
+        """Images are kept beside the decisions, whose lines name them."""
+        has_long_cells = captured.long_columns(load_contract(self.context.folder).table("scoring"))
+        return [LAKE.write(self.context.names, captured.FOLDER)] if has_long_cells else []
 
     def _writer(self, queue: Queue) -> None:
         context = self.context

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 
 from infra.bundles import closure
@@ -19,7 +20,10 @@ from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_tabl
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.iam.resource import Statement, every, resource
 from infra.machines import retrain, train
+from infra.stacks.platform import IMAGES
 from infra.stacks.workload import WorkloadStack
+from millrace.contract.load import load_contract
+from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
@@ -37,6 +41,7 @@ class TrainingStack(WorkloadStack):
 
     room = "training"
     in_network = True
+    images = IMAGES
 
     def build(self) -> None:
         projected_usd(usages(self.context.workload, self.context.platform.stage))  # an unknown instance stops here
@@ -81,6 +86,7 @@ class TrainingStack(WorkloadStack):
 
     def _snapshot(self) -> None:
         context, names = self.context, self.context.names
+        images = [captured.FOLDER] if captured.long_columns(load_contract(context.folder).rows) else []
         Function(
             self,
             "snapshot",
@@ -88,7 +94,7 @@ class TrainingStack(WorkloadStack):
             description="A training run gets its rows, labels that came late included, and its configuration",
             settings=SnapshotSettings(**context.environment(), code_digest=self._code_digest()),
             statements=[
-                LAKE.read(names, "iceberg", "decisions"),
+                LAKE.read(names, "iceberg", "decisions", *images),
                 LAKE.find(names, "decisions"),
                 LAKE.write(names, "iceberg"),
                 ARTEFACTS.write(names, "runs"),
@@ -148,6 +154,8 @@ class TrainingStack(WorkloadStack):
 
     def _retrain(self) -> None:
         context, names = self.context, self.context.names
+        # Where a label lies ahead, a row is the label of an earlier one.
+        tables = ("labels", "rows") if context.workload.prediction.horizon_hours else ("labels",)
         Function(
             self,
             "guard",
@@ -157,8 +165,8 @@ class TrainingStack(WorkloadStack):
             statements=[
                 state_table.own_items(names).may("GetItem", "PutItem"),
                 state_table.append_audit(names),
-                iceberg.tables(names, "labels").may("GetTable"),
-                LAKE.read(names, iceberg.metadata_folder(names, "labels")),
+                iceberg.tables(names, *tables).may("GetTable"),
+                LAKE.read(names, *(iceberg.metadata_folder(names, table) for table in tables)),
             ],
         )
         Machine(
@@ -296,9 +304,8 @@ class TrainingStack(WorkloadStack):
         return [resource("sagemaker-mlflow", settings.tracking_uri).may(*verbs, *call)]
 
     def _code_digest(self) -> str:
-        """Of the training image; of its sources while no image is built."""
-        image = self.context.images["training"]
-        if "@sha256:" in image:
-            return image.partition("@sha256:")[2]
+        """Of the training image; in the stage `local`, which runs no image, of its sources."""
+        if self.context.platform.stage != "local":
+            return cdk.Fn.select(1, cdk.Fn.split("@sha256:", self.context.images["training"]))
         files = sorted(closure(REPOSITORY, REPOSITORY / "jobs" / "training" / "__main__.py"))
         return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,9 +21,11 @@ class WorkloadStack(cdk.Stack):
     room: ClassVar[str]
     in_network: ClassVar[bool] = False
     """Jobs or models of this room run in the platform's subnets."""
+    images: ClassVar[tuple[str, ...]] = ()
+    """The containers that this room runs or registers."""
 
     def __init__(
-        self, scope: Construct, *, settings: StageSettings, workload: Workload, folder: Path, images: dict[str, str]
+        self, scope: Construct, *, settings: StageSettings, workload: Workload, folder: Path, tags: Mapping[str, str]
     ) -> None:
         names = WorkloadNames(platform=settings.platform, workload=workload.name)
         super().__init__(
@@ -32,7 +35,12 @@ class WorkloadStack(cdk.Stack):
             description=f"Millrace {workload.name}: {self.room}",
         )
         self.context = context_of(
-            self, settings=settings, workload=workload, folder=folder, images=images, in_network=self.in_network
+            self,
+            settings=settings,
+            workload=workload,
+            folder=folder,
+            tags={image: tags[image] for image in self.images},
+            in_network=self.in_network,
         )
         self.build()
 

@@ -31,6 +31,7 @@ from millrace.evaluation.sample import SAMPLE_FILE
 from millrace.features.catalogue import encode
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
+from millrace.monitoring.error import drawn_series
 from millrace.tasks.answer import arrow_type
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -93,6 +94,9 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
     write_sample(folder / SAMPLE_FILE, rows.test, model.description, output_TW)
     series = [[week.error for week in frozen.weeks] for frozen in evaluation.walk_forward]
     series.append([week.error for week in evaluation.weekly_error])
+    if not rows.parts.is_in_time:
+        errors_T = model.description.task.errors(output_TW, rows.test_targets)
+        series = [drawn_series(errors_T, rows=baseline.rows_of_random_window(rows.table.num_rows))]
     watched = baseline.build(
         rows.table,
         workload=workload,
@@ -136,7 +140,7 @@ def _figures(task: Task, rows: SplitRows, output_TW: Output, workload: Workload)
         "task": task.kind,
         "rows": report.RowCounts(test=len(errors_T)),
         "split": report.Span(from_=str(parts.test_from), to=str(parts.end)),
-        "error": report.ErrorMeaning(name=task.error_name, is_share=task.error_is_share),
+        "error": report.ErrorMeaning(name=task.error_name, is_share=task.error_is_share, unit=task.error_unit),
         "metrics": task.metrics(output_TW, rows.test_targets),
         "naive": naive_figures(workload.gates.baseline, _labelled(rows, workload), task),
         "reliability": _reliability(task, output_TW, errors_T),
@@ -181,7 +185,8 @@ def _champion(
     recent = rows.test.slice(first)
     champion_R = before.errors(_outputs(champion, recent), before.targets(recent[LABEL]))
     challenger_R = task.errors(output_TW[first:], rows.test_targets[first:])
-    compared = compare(champion_R, challenger_R, times_T[first:], confidence=gate.confidence)
+    times_R = times_T[first:] if rows.parts.is_in_time else None
+    compared = compare(champion_R, challenger_R, times_R, confidence=gate.confidence)
     return report.ChampionComparison(
         model_version=version,
         rows=compared.rows,

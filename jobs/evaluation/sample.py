@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from millrace.artefact.artefact import Description
 
 ROWS = 20
+MOST_BYTES = 3 * 2**20
+"""Of the rows together, by their average: as base64 they fit into one request to an endpoint, which takes 6 MB."""
 
 
 def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.NDArray[np.float32]) -> None:
@@ -25,8 +27,10 @@ def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.
 
     `output_TW` holds the model's output on `test`, row by row. An answer's number that is none is written as null:
     the gates refuse such a model, its sample is never asked. A row's is a ValueError."""
-    chosen = np.unique(np.linspace(0, len(test) - 1, min(ROWS, len(test)), dtype=np.int64))
-    rows = test.select(list(model.inputs)).take(chosen).to_pylist()
+    inputs = test.select(list(model.inputs))
+    count = max(1, min(ROWS, len(test), len(test) * MOST_BYTES // max(inputs.nbytes, 1)))
+    chosen = np.unique(np.linspace(0, len(test) - 1, count, dtype=np.int64))
+    rows = inputs.take(chosen).to_pylist()
     answers = {name: values.tolist() for name, values in model.task.answers(output_TW[chosen]).items()}
     sample = Sample(
         rows=tuple({name: as_json(cell) for name, cell in row.items()} for row in rows),

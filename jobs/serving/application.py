@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobs.serving.http import BadRequest
-from jobs.serving.rows import Reader, Refused, RequestRows
+from jobs.serving.rows import Reader, Refused, Rejection, RequestRows
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
 from millrace.artefact.batch import CONTENT_TYPE, write_answers
+from millrace.features import catalogue as encoders
 from millrace.tasks.answer import cells, template
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import pyarrow as pa
 
     from millrace.artefact.inference import Model
     from millrace.features.signature import Signature
@@ -35,7 +35,9 @@ class Application:
     def __init__(self, model: Model, settings: Settings) -> None:
         self._model = model
         self._task = model.description.task
-        self._reader = Reader(model.description.features, arrow=settings.batch)
+        self._features = model.description.features
+        self._reader = Reader(self._features, arrow=settings.batch)
+        self._has_images = bool(encoders.images(self._features))
         self._version = settings.model_version
         version, fields = json.dumps(self._version), template(self._task.answer)
         self._start = f'{{"model_version":{version},"predictions":['
@@ -57,7 +59,7 @@ class Application:
         if not asked:
             return [answer for answer in answers if isinstance(answer, Answer)]
         try:
-            found = self._task.answers(self._model.outputs(self._reader.together(asked)))
+            found, watched = self._answers([rows for rows in asked if len(rows)])
         except Exception:
             # An engine that fails is no client's fault and must not take the worker down.
             traceback.print_exc()
@@ -69,14 +71,26 @@ class Application:
             if isinstance(answer, RequestRows):
                 end = start + len(answer)
                 if answer.numbers is None:
-                    done.append(self._write(answer, answered[start:end]))
+                    done.append(self._write(answer, answered[start:end], watched[start:end]))
                 else:
                     part = {name: column[start:end] for name, column in found.items()}
-                    done.append(self._write_arrow(answer.numbers, part))
+                    done.append(self._write_arrow(answer, part))
                 start = end
             else:
                 done.append(answer)
         return done
+
+    def _answers(self, requests: Sequence[RequestRows]) -> tuple[Mapping[str, npt.NDArray[Any]], list[str]]:
+        """The task's answers to all rows, and of JSON what is watched of each row's images.
+
+        No rows at all, since every image was rejected, are no error."""
+        if not requests:
+            return self._task.answers(_no_outputs(self._task.objective.width)), []
+        tensors = self._reader.together(requests)
+        found = self._task.answers(self._model.outputs(tensors))
+        if not self._has_images or all(rows.numbers is not None for rows in requests):
+            return found, []
+        return found, _by_row(encoders.measure(self._features, tensors))
 
     def refuse(self, bad: BadRequest) -> Answer:
         """The answer to bytes that are no request."""
@@ -108,17 +122,48 @@ class Application:
         expected = "/ping, /invocations or /execution-parameters"
         return _refusal("path", expected=expected, came=head.path[:80], where="request", status=404)
 
-    def _write(self, rows: RequestRows, answered: Cells) -> Answer:
+    def _write(self, rows: RequestRows, answered: Cells, watched: Sequence[str]) -> Answer:
+        """An answer for each row, in order; what is watched of its images beside it, or why it was rejected."""
         if rows.ids is None:
             parts = [self._prediction % one for one in answered]
+            if watched:
+                parts = [f'{part[:-1]},"watched":{one}}}' for part, one in zip(parts, watched, strict=True)]
+            parts = _with_rejected(parts, rows.rejected, lambda _, reason: f'{{"rejected":{reason}}}')
             return Answer(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
+        given = [json.dumps(one) for one in rows.ids]
+        ids = [one for place, one in enumerate(given) if place not in rows.rejected]
         # No newline at the end: batch transform puts one behind each answer (AssembleWith: Line).
-        lines = [self._line % (json.dumps(given), *one) for given, one in zip(rows.ids, answered, strict=True)]
+        lines = [self._line % (name, *one) for name, one in zip(ids, answered, strict=True)]
+        lines = _with_rejected(lines, rows.rejected, lambda at, reason: f'{{"id":{given[at]},"rejected":{reason}}}')
         return Answer(status=200, body="\n".join(lines).encode(), content_type=LINES)
 
-    def _write_arrow(self, numbers: pa.Array, answers: Mapping[str, npt.NDArray[Any]]) -> Answer:
-        body = write_answers(numbers, answers, fields=self._task.answer, model_version=self._version)
+    def _write_arrow(self, rows: RequestRows, answers: Mapping[str, npt.NDArray[Any]]) -> Answer:
+        body = write_answers(
+            rows.numbers, answers, fields=self._task.answer, model_version=self._version, rejected=rows.rejected
+        )
         return Answer(status=200, body=body, content_type=CONTENT_TYPE)
+
+
+def _with_rejected(
+    answered: list[str], rejected: Mapping[int, Rejection], write: Callable[[int, str], str]
+) -> list[str]:
+    """The answers with those of the rejected rows in their places."""
+    for place, reason in sorted(rejected.items()):
+        answered.insert(place, write(place, json.dumps(reason)))
+    return answered
+
+
+def _by_row(measured: Mapping[str, npt.NDArray[Any]]) -> list[str]:
+    """The figures of each row as a JSON object; nine digits, as an answer's."""
+    names = [json.dumps(name) for name in measured]
+    rows = zip(*(values.tolist() for values in measured.values()), strict=True)
+    return ["{" + ",".join(f"{name}:{value:.9g}" for name, value in zip(names, row, strict=True)) + "}" for row in rows]
+
+
+def _no_outputs(width: int) -> npt.NDArray[Any]:
+    import numpy as np
+
+    return np.empty((0, width), np.float32)
 
 
 def _one_row(signature: Signature) -> dict[str, npt.NDArray[Any]]:

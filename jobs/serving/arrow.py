@@ -4,14 +4,18 @@ The tensors are bit for bit those of the same rows in JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from jobs.serving.rows import Refused, RequestRows, describe
+from jobs.serving.rows import Refused, Rejection, RequestRows, describe
 from millrace.artefact.batch import ROW
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.encoder import Encoder
+from millrace.features.image import Image
 
 
 def read(body: bytes, features: Features) -> RequestRows:
@@ -30,9 +34,27 @@ def read(body: bytes, features: Features) -> RequestRows:
     if numbers.type != pa.int64() or numbers.null_count or not table.num_rows:
         came = f"{table.num_rows} of {numbers.type}, {numbers.null_count} nulls"
         raise Refused("row numbers", expected="int64, one for each row, one row at least", came=came, where=ROW)
+    images = encoders.images(features)
     for encoder in features:
-        _check(encoder, table)
-    return RequestRows(tensors=encoders.encode(features, table), numbers=numbers)
+        if encoder not in images:
+            _check(encoder, table)
+    tensors, taken = encoders.encode_decodable(features, table)
+    return RequestRows(tensors=tensors, numbers=numbers, rejected=_rejected(images, table, taken))
+
+
+def _rejected(
+    images: tuple[Image, ...], table: pa.Table, taken: Mapping[str, npt.NDArray[np.bool_]]
+) -> dict[int, Rejection]:
+    """The rows with a cell that is no image, in the words that the same row in JSON gets."""
+    found: dict[int, Rejection] = {}
+    for image in images:
+        for place in np.flatnonzero(~taken[image.name]).tolist():
+            cell = table[image.name][place].as_py()
+            try:
+                image.encode_one({image.name: cell})
+            except ValueError as error:
+                found.setdefault(place, {"column": image.name, "expected": str(error), "came": describe(cell)})
+    return found
 
 
 def _check(encoder: Encoder, table: pa.Table) -> None:

@@ -31,12 +31,26 @@ class Refused(Exception):  # noqa: N818 it is told to the client, nothing failed
         super().__init__(f"{where}: {error}: expected {expected}, got {came}")
 
 
+Rejection = Mapping[str, str]
+"""Why a row has no answer: `column`, `expected` and `came`, as `millrace.artefact.batch.REASON` names them."""
+
+
+class Undecodable(Exception):  # noqa: N818 it is told to the client, nothing failed here
+    """One row's image is none; the rows beside it have their answers."""
+
+    def __init__(self, column: str, expected: str, came: object) -> None:
+        self.reason: Rejection = {"column": column, "expected": expected, "came": describe(came)}
+        super().__init__(f"{column}: expected {expected}")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestRows:
     """The rows of one request."""
 
     values: list[Values] = field(default_factory=list)
-    """Of JSON and JSON lines."""
+    """Of JSON and JSON lines; of the rows that are not rejected."""
+    rejected: dict[int, Rejection] = field(default_factory=dict)
+    """The rows whose image cannot be decoded, by their place in the request from 0; the others are answered."""
     ids: list[Any] | None = None
     """Of JSON lines: what came with each row, to be sent back; None for another body."""
     tensors: Mapping[str, npt.NDArray[Any]] | None = None
@@ -45,7 +59,8 @@ class RequestRows:
     """Of an Arrow stream: the number of each row, to be sent back."""
 
     def __len__(self) -> int:
-        return len(self.values) if self.numbers is None else len(self.numbers)
+        """The rows that the model is to answer."""
+        return len(self.values) if self.numbers is None else len(self.numbers) - len(self.rejected)
 
 
 class Reader:
@@ -56,6 +71,7 @@ class Reader:
 
         `arrow` says whether Arrow streams are read."""
         self._features, self._arrow = features, arrow
+        self._images = encoders.images(features)
         self._columns = encoders.inputs(features)
         self._names = frozenset(self._columns)
         self._numbers_only = all(isinstance(encoder, Number) and not encoder.optional for encoder in features)
@@ -106,21 +122,32 @@ class Reader:
         if type(rows) is not list:
             raise Refused("no rows", expected="an object with a list 'rows'", came=describe(document), where="body")
         _count(len(rows))
-        return RequestRows(values=[self._values(row, "rows[{}]", number) for number, row in enumerate(rows)])
+        if not self._images:
+            return RequestRows(values=[self._values(row, "rows[{}]", number) for number, row in enumerate(rows)])
+        found = RequestRows()
+        for number, row in enumerate(rows):
+            self._add(found, row, "rows[{}]", number, place=number)
+        return found
 
     def _read_lines(self, body: bytes) -> RequestRows:
         lines = body.split(b"\n")
         while lines and not lines[-1].strip():
             lines.pop()
         _count(len(lines))
-        values, ids = [], []
+        found = RequestRows(ids=(ids := []))
         for number, line in enumerate(lines, start=1):
             row = self._decode(line, f"line {number}")
             if type(row) is not dict:
                 raise Refused("a row is no object", expected="an object", came=describe(row), where=f"line {number}")
             ids.append(row.pop("id", None))
-            values.append(self._values(row, "line {}", number))
-        return RequestRows(values=values, ids=ids)
+            self._add(found, row, "line {}", number, place=number - 1)
+        return found
+
+    def _add(self, found: RequestRows, row: Any, where: str, number: int, *, place: int) -> None:
+        try:
+            found.values.append(self._values(row, where, number))
+        except Undecodable as rejected:
+            found.rejected[place] = rejected.reason
 
     def _decode(self, text: bytes, where: str) -> Any:
         try:
@@ -146,6 +173,8 @@ class Reader:
             try:
                 values.append(encoder.encode_one(row))
             except ValueError as error:
+                if encoder in self._images:
+                    raise Undecodable(encoder.name, str(error), row[encoder.name]) from None
                 [came, *_] = [describe(row[name]) for name in encoder.inputs]
                 at = f"{where.format(number)}.{encoder.name}"
                 raise Refused("no such value", expected=str(error), came=came, where=at) from None
@@ -182,4 +211,6 @@ def describe(value: Any) -> str:
     """A value in a few words."""
     if value is None or isinstance(value, bool | int | float | str):
         return json.dumps(value)[:80] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
     return "a list" if isinstance(value, list) else "an object"

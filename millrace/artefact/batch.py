@@ -21,13 +21,20 @@ ROW = "row_number"
 """int64: where the row stood in its drop, 1-based; the line of a text file, the row of a Parquet file."""
 VERSION = "model_version"
 """In the metadata of an answer's schema."""
+REJECTED = "rejected"
+"""Why a row has no answer, a struct of REASON: its image could not be decoded; null for a row with one. Only a stream
+with such a row has the column."""
+REASON = ("column", "expected", "came")
+"""What was expected of which column, and what came; all text."""
 
 
-def answer_schema(model_version: str, fields: Sequence[AnswerField]) -> pa.Schema:
-    """`row_number`, then the fields of an answer; the model's version is in its metadata."""
+def answer_schema(model_version: str, fields: Sequence[AnswerField], *, rejects: bool = False) -> pa.Schema:
+    """`row_number`, the fields of an answer, `rejected` where it is so; the model's version is in its metadata."""
     import pyarrow as pa
 
     columns = [(ROW, pa.int64()), *((field.name, arrow_type(field.kind)) for field in fields)]
+    if rejects:
+        columns.append((REJECTED, pa.struct([(name, pa.string()) for name in REASON])))
     return pa.schema(columns, metadata={VERSION: model_version})
 
 
@@ -37,12 +44,18 @@ def write_answers(
     *,
     model_version: str,
     fields: Sequence[AnswerField],
+    rejected: Mapping[int, Mapping[str, str]] | None = None,
 ) -> bytes:
-    """The answers of a task for the row numbers, in order."""
+    """The answers of a task for the row numbers, in order; none for the `rejected`, by their place from 0."""
     import pyarrow as pa
 
-    schema = answer_schema(model_version, fields)
+    schema = answer_schema(model_version, fields, rejects=bool(rejected))
     columns = [pa.array(answers[field.name], arrow_type(field.kind)) for field in fields]
+    if rejected:
+        answered = iter(range(len(numbers)))
+        places = pa.array([None if at in rejected else next(answered) for at in range(len(numbers))], pa.int64())
+        columns = [column.take(places) for column in columns]
+        columns.append(pa.array([rejected.get(at) for at in range(len(numbers))], schema.field(REJECTED).type))
     return write_stream([pa.RecordBatch.from_arrays([numbers, *columns], schema=schema)])
 
 
@@ -66,7 +79,7 @@ def read_answers(body: bytes, *, model_version: str, fields: Sequence[AnswerFiel
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise AnswerError(f"expected an Arrow stream, got {body[:40]!r} ({error})") from None
-    expected = answer_schema(model_version, fields)
+    expected = answer_schema(model_version, fields, rejects=REJECTED in table.column_names)
     if not table.schema.equals(expected):
         raise AnswerError(f"expected the columns {_describe(expected)}, got {_describe(table.schema)}")
     version = (table.schema.metadata or {}).get(VERSION.encode(), b"").decode(errors="replace")

@@ -137,6 +137,7 @@ class _Reader:
             label=custom.get("role") == "label",
             is_generated=self._is_generated(field, kind, custom.get("generated")),
             is_input=custom.get("input") is True,
+            unit=str(custom.get("unit", "")),
             rules=rules,
         )
 

@@ -43,7 +43,7 @@ class Reason(StrEnum):
     PATTERN = "pattern"
     MULTIPLE_OF = "multiple_of"
     IMAGE = "image"
-    """Another encoding or size than the contract's, by length and header."""
+    """Another encoding or size than the contract's, by length and header; or data that cannot be decoded."""
 
     # Rows together.
     HISTORY = "history"

@@ -36,6 +36,8 @@ class Column:
     """Of a time: whether ingestion fills it with that of the drop's object where a row has none (`generated`)."""
     is_input: bool = False
     """Of a label: whether its value is known with the row, since a later row's is predicted (property `input`)."""
+    unit: str = ""
+    """What a number counts, for people (property `unit`): µg/m³."""
     rules: tuple[Rule, ...] = ()
     """Those that the contract declares, in the order of the catalogue, one of each class at most."""
 

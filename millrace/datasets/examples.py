@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Contract
     from millrace.features.catalogue import Features
-    from millrace.workload.declaration import Prediction, Workload
+    from millrace.workload.declaration import ByKeyHash, Prediction, Workload
 
     Times = npt.NDArray[np.datetime64]
 
@@ -56,7 +56,7 @@ def read_examples(
         columns=[*names, prediction.label, *extra],
         event_time=prediction.event_time,
         key=prediction.key,
-        optional=[*later, *(name for name in names if name not in required)],
+        optional=[*later, *extra, *(name for name in names if name not in required)],
     )
     return examples(table, workload=workload, features=features)
 
@@ -89,7 +89,7 @@ def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
     [here] = entity_times([table], entity=entity, event_time=prediction.event_time)
     # A label ahead is a past with the sign turned: the same search, which takes exact times only.
     ahead = np.array([-round(prediction.horizon_hours * HOUR_US)], dtype=np.int64)
-    found = as_of(here, here, distances_T=ahead, tolerance_us=1)[:, 0]
+    [found] = as_of(here, here, distances_T=ahead, tolerance_us=1)
     return own.take(pa.array(found, mask=found == NONE))
 
 
@@ -111,18 +111,29 @@ def _divided(table: pa.Table, workload: Workload) -> Examples:
 
 
 def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from millrace.contract.deduplicate import key_of
-
-    division, prediction = workload.training.split, workload.prediction
+    division = workload.training.split
     if division.by == "column":
         names = pa.array([division.train, division.validation, division.test])
-        places = pc.index_in(table[division.column].combine_chunks().cast(pa.string()), value_set=names)
+        given = table[division.column].combine_chunks().cast(pa.string())
+        places = pc.index_in(given, value_set=names)
         found: npt.NDArray[np.int64] = places.fill_null(-1).cast(pa.int64()).to_numpy()
-        return found
+        if division.absent is None or not given.null_count:
+            return found
+        by_hash = _parts_by_hash(table, division.absent, workload.prediction)
+        return np.where(given.is_null().to_numpy(zero_copy_only=False), by_hash, found)
     assert division.by == "key_hash"
+    return _parts_by_hash(table, division, workload.prediction)
+
+
+def _parts_by_hash(table: pa.Table, division: ByKeyHash, prediction: Prediction) -> npt.NDArray[np.int64]:
+    import pyarrow as pa
+
+    from millrace.contract.deduplicate import key_of
+
     entity = tuple(name for name in prediction.key if name != prediction.event_time) or prediction.key
     keys = key_of(table, entity).cast(pa.string()).to_pylist()
     return parts_by_hash(keys, validation_share=division.validation_share, test_share=division.test_share)

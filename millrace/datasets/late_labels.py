@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import key_of
@@ -15,10 +15,12 @@ from millrace.contract.validate import validate
 from millrace.contract.violation import raw_row
 from millrace.datasets.commits import commit
 from millrace.datasets.new_rows import Source, held_keys
+from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import SOURCE, Lake
-from millrace.decisions.outcomes import DecisionIndex
+from millrace.decisions import captured
+from millrace.decisions.outcomes import PREDICTION_ID, DecisionIndex
 from millrace.decisions.record import Decision
-from millrace.decisions.store import read_days
+from millrace.decisions.store import read_days, stored_days
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
     from millrace.workload.declaration import Prediction
 
-LABELS_SNAPSHOT = "millrace.labels-snapshot"
+GENERATED_DAYS = 90
+"""How old a decision may be whose label has no event time of its own, only the id of the decision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +55,12 @@ def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
         return Absorbed(rows=0, unmatched=0, refused=0)
     waiting = _waiting(lake, labels, surface)
     bucket, days = lake.names.platform.bucket("lake"), {_day(row, surface) for row in waiting}
+    if lake.contract.labels.column(surface.event_time).is_generated:
+        days = _days_before(days, stored_days(s3, bucket, lake.names.workload))
     stored = read_days(s3, bucket, lake.names.workload, days)
     index = DecisionIndex(stored.decisions, surface=surface, table=lake.contract.labels)
-    matched = [(row, decision) for row in waiting if (decision := index.find(row)) is not None]
-    rows = _join(lake, surface, matched)
+    matched = [(row, decision) for row in waiting if (decision := index.find(_own(row, surface))) is not None]
+    rows = _join(lake, surface, matched, s3)
     verdict = validate(rows, lake.contract.rows)
     sources = [row[SOURCE] for row, _ in matched]
     if verdict.accepted.num_rows:
@@ -79,22 +84,42 @@ def _waiting(lake: Lake, labels: IcebergTable, surface: Prediction) -> list[dict
     return rows
 
 
-def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], Decision]]) -> pa.Table:
-    """Each label with the input of its decision, as rows of the contract; `_line` is the position, from 0."""
+def _own(label: dict[str, Any], surface: Prediction) -> dict[str, Any]:
+    """The label as it completes the row of its own time.
+
+    One ahead names the prediction that it is the truth of, and that one was about an earlier row."""
+    return label | {PREDICTION_ID: None} if surface.horizon_hours else label
+
+
+def _days_before(days: set[date], stored: Iterable[date]) -> set[date]:
+    """The stored days of the GENERATED_DAYS before each of the days, and themselves: a label whose time is that of its
+    drop names its decision by the id alone, and that may lie on any of them."""
+    reach = timedelta(days=GENERATED_DAYS)
+    return {day for day in stored if any(label - reach <= day <= label for label in days)}
+
+
+def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], Decision]], s3: Any) -> pa.Table:
+    """Each label with the input of its decision, as rows of the contract; `_line` is the position, from 0.
+
+    An image that has expired is missing in its row, which the contract refuses then."""
     import pyarrow as pa
 
     from millrace.contract.schema import LINE, parsed_schema
 
+    inputs = [json.loads(decision.input) for _, decision in matched]
+    contents = captured.read_all(s3, (uri for known in inputs for uri in captured.references(known).values()))
+    is_generated = lake.contract.labels.column(surface.event_time).is_generated
+    kept = (*surface.key, surface.label, *([] if is_generated else [surface.event_time]))
     rows = []
-    for position, (label, decision) in enumerate(matched):
-        known = json.loads(decision.input) | dict(decision.key)
+    for position, ((label, decision), document) in enumerate(zip(matched, inputs, strict=True)):
+        known = document | dict(decision.key)
         row = {}
         for column in lake.contract.rows.columns:
             try:
                 row[column.name] = parse_cell(known.get(column.name), column.kind)
             except ValueError:
                 row[column.name] = None  # a required column is refused below with its reason
-        kept = (*surface.key, surface.event_time, surface.label)
+        row |= {name: contents.get(uri) for name, uri in captured.references(document).items()}
         rows.append(row | {name: label[name] for name in kept} | {LINE: position})
     return pa.Table.from_pylist(rows, schema=parsed_schema(lake.contract.rows))
 

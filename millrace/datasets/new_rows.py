@@ -123,13 +123,13 @@ def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, 
     return rows
 
 
-def parts(parsed: Path, table: Table) -> Iterator[pa.Table]:
+def parts(parsed: Path, table: Table, *, is_decoded: bool = False) -> Iterator[pa.Table]:
     """The rows a row group at a time: each is a part of the drop as ingestion read it, which bounds the memory.
 
-    Texts that the file holds as a dictionary stay one; page checksums are verified."""
+    Texts that the file holds as a dictionary stay one, unless `is_decoded`; page checksums are verified."""
     import pyarrow.parquet as pq
 
-    texts = {column.name for column in table.columns if column.kind == "string"}
+    texts = set() if is_decoded else {column.name for column in table.columns if column.kind == "string"}
     words = _with_dictionary(pq.read_metadata(parsed), texts)
     with pq.ParquetFile(parsed, page_checksum_verification=True, read_dictionary=words) as file:
         for group in range(file.num_row_groups):

@@ -141,8 +141,8 @@ class NewDataFile:
         self._writer.close()
         if not self.rows:
             return None
-        # Uploaded before the commit: a commit that loses leaves an object that no snapshot names; the other order would
-        # name an object that is not there.
+        # Uploaded before the commit: a commit that loses leaves an object that no snapshot names;
+        # the other order would name an object that is not there.
         metadata = self._iceberg.metadata
         location = f"{self._iceberg.location()}/data/{uuid.uuid4()}.parquet"
         upload(self._path, location)

@@ -11,7 +11,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -35,7 +35,8 @@ class Decision:
     key: Mapping[str, Scalar]
     """The contract's entity key: labels join by it when they carry no prediction id."""
     input: str
-    """The row as canonical JSON, as it was sent to the model."""
+    """The row as canonical JSON, as it was sent to the model; a reference in place of each long cell
+    (`millrace.decisions.captured`)."""
     output: Mapping[str, Scalar]
     """The fields of the task's answer, `value` first; all None where the fallback says nothing."""
     model_version: str | None
@@ -46,6 +47,8 @@ class Decision:
     """Of the whole call that carried the row."""
     inferred_at: datetime
     """UTC, wall clock."""
+    watched: Mapping[str, float] = field(default_factory=dict)
+    """What the monitors watch and the input does not show, measured by the model's container: `scan.brightness`."""
 
     @property
     def value(self) -> Scalar:
@@ -56,7 +59,7 @@ class Decision:
         return digest(self.input)
 
 
-def canonical(row: Mapping[str, Scalar]) -> str:
+def canonical(row: Mapping[str, Any]) -> str:
     """The row as JSON with sorted keys and no spaces; ValueError for a number that is not finite."""
     return _ENCODER.encode(row)
 
@@ -88,6 +91,7 @@ def to_line(decision: Decision) -> str:
                 "phase": decision.phase,
                 "fallback": decision.fallback,
                 "latency_ms": decision.latency_ms,
+                **({"watched": decision.watched} if decision.watched else {}),
             },
             "eventVersion": "0",
         }
@@ -116,6 +120,7 @@ def from_line(line: str | bytes) -> Decision:
         fallback=ours.truth("fallback"),
         latency_ms=ours.number("latency_ms"),
         inferred_at=_Part(document).part("eventMetadata").moment("inferenceTime"),
+        watched=ours.numbers("watched"),
     )
     if decision.input_digest != ours.text("input_digest"):
         raise DecisionError(field="input_digest", expected=decision.input_digest, came=ours.text("input_digest"))
@@ -164,9 +169,9 @@ def _answer(document: Any) -> dict[str, Scalar]:
     """Which fields there are depends on the task of the model that answered; `value` is always one."""
     if not isinstance(document, dict) or "value" not in document:
         raise DecisionError(field="endpointOutput.data", expected="an object with a value", came=document)
-    for field, value in document.items():
+    for name, value in document.items():
         if not isinstance(value, Scalar) or (isinstance(value, float) and not math.isfinite(value)):
-            raise DecisionError(field=field, expected="text, a finite number, true, false or null", came=value)
+            raise DecisionError(field=name, expected="text, a finite number, true, false or null", came=value)
     return document
 
 
@@ -204,6 +209,11 @@ class _Part:
         if not math.isfinite(value):
             raise DecisionError(field=field, expected="a finite number", came=value)
         return value
+
+    def numbers(self, field: str) -> Mapping[str, float]:
+        """Finite numbers by name; none where the field is not there."""
+        part = _Part(self._document.get(field) or {}, field)
+        return {name: part.number(name) for name in part._document}
 
     def phase(self, field: str) -> Phase:
         value = self.text(field)

@@ -37,11 +37,18 @@ class ErrorMeaning(Figures):
     """A share of answers, 0 to 1: a margin is then a difference of two errors. Else the error is an amount in the
     label's unit, and a margin is a share of the error that is to be beaten."""
 
+    unit: str = ""
+    """Of an amount, where the contract names it: µg/m³."""
+
+    def amount(self, error: float) -> str:
+        """The bare error: "0.132", "82.29 µg/m³"."""
+        return f"{error:.4f}" if self.is_share else f"{error:.4g} {self.unit}".rstrip()
+
     def quality(self, error: float | None, *, decimals: int = 1) -> str:
-        """The error in words: "86.8% right", "mean absolute error 0.417"."""
+        """The error in words: "86.8% right", "mean absolute error 0.417 kWh"."""
         if error is None:
             return f"{self.name} unknown"
-        return f"{1 - error:.{decimals}%} right" if self.is_share else f"{self.name} {error:.4g}"
+        return f"{1 - error:.{decimals}%} right" if self.is_share else f"{self.name} {self.amount(error)}"
 
 
 class NaiveFigures(Figures):

@@ -6,7 +6,7 @@ N rows that look, M rows that are looked at, T distances; times in microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,30 +33,29 @@ class EntityTimes:
         return len(self.time_N)
 
 
-def as_of(rows: EntityTimes, others: EntityTimes, *, distances_T: Integers, tolerance_us: int) -> Integers:
-    """The indices (N, T) into `others`, NONE where there is none.
+def as_of(rows: EntityTimes, others: EntityTimes, *, distances_T: Integers, tolerance_us: int) -> Iterator[Integers]:
+    """For each distance the indices (N) into `others`, NONE where there is none.
 
     At a distance d that is the latest row whose time t fulfils `time - d - tolerance_us < t <= time - d`: never one
     of a later time than `time - d`. Of rows at the same time the last one counts. A negative distance looks ahead."""
     import numpy as np
 
     if not len(others):
-        return np.full((len(rows), len(distances_T)), NONE, dtype=np.int64)
+        yield from (np.full(len(rows), NONE, dtype=np.int64) for _ in distances_T)
+        return
     order = np.lexsort((others.time_N, others.entity_N))
     known = np.unique(others.time_N)
     # One number per (entity, time), ascending: ranks of times, so that entity × time cannot overflow.
     width = len(known) + 1
     place_M = others.entity_N[order] * width + np.searchsorted(known, others.time_N[order])
-    found = np.empty((len(rows), len(distances_T)), dtype=np.int64)
-    for step, distance in enumerate(distances_T):
+    for distance in distances_T:
         wanted_N = rows.time_N - distance
         rank_N = np.searchsorted(known, wanted_N, side="right") - 1
         at_N = np.searchsorted(place_M, rows.entity_N * width + rank_N, side="right") - 1
         index_N = order[np.maximum(at_N, 0)]
         good = (at_N >= 0) & (rank_N >= 0) & (others.entity_N[index_N] == rows.entity_N)
         good &= others.time_N[index_N] > wanted_N - tolerance_us
-        found[:, step] = np.where(good, index_N, NONE)
-    return found
+        yield np.where(good, index_N, NONE)
 
 
 def entity_times(tables: Sequence[pa.Table], *, entity: Sequence[str], event_time: str) -> list[EntityTimes]:

@@ -16,6 +16,7 @@ from millrace.features.number import Number
 from millrace.features.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
@@ -88,13 +89,50 @@ def add_histories(features: Features, rows: pa.Table, before: pa.Table | None = 
     return rows
 
 
+def images(features: Features) -> tuple[Image, ...]:
+    """Those of the features whose cells can only be judged by decoding them: the contract looks at headers."""
+    return tuple(encoder for encoder in features if isinstance(encoder, Image))
+
+
+def measure(features: Features, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float64]]:
+    """What is watched of the images, by column, from the tensors of the same rows."""
+    measured: dict[str, npt.NDArray[np.float64]] = {}
+    for image in images(features):
+        measured |= image.measure(tensors[image.spec.name])
+    return measured
+
+
 def encode(features: Features, rows: pa.Table) -> dict[str, npt.NDArray[Any]]:
     """The tensors (N, …) of `rows`, which have at least the columns of the features."""
+    return _together(features, [encoder.encode(rows) for encoder in features])
+
+
+def encode_decodable(
+    features: Features, rows: pa.Table
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[np.bool_]]]:
+    """The tensors (T, …) of the T rows whose images can all be decoded, and by image which of the N rows can (N).
+
+    Each image is decoded once; the same bits as `encode`."""
+    import numpy as np
+    import pyarrow as pa
+
+    decoded = {image.name: image.decode(rows) for image in images(features)}
+    taken = {name: taken_N for name, (_, taken_N) in decoded.items()}
+    good_N = np.logical_and.reduce([np.ones(rows.num_rows, np.bool_), *taken.values()])
+    good = rows if good_N.all() else rows.filter(pa.array(good_N))
+    parts = [
+        decoded[encoder.name][0][... if good_N.all() else good_N] if encoder.name in decoded else encoder.encode(good)
+        for encoder in features
+    ]
+    return _together(features, parts), taken
+
+
+def _together(features: Features, encoded: Sequence[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     import numpy as np
 
     parts: dict[str, list[npt.NDArray[Any]]] = {}
-    for encoder in features:
-        parts.setdefault(encoder.spec.name, []).append(encoder.encode(rows))
+    for encoder, part in zip(features, encoded, strict=True):
+        parts.setdefault(encoder.spec.name, []).append(part)
     # Arrow's memory is read-only, which torch warns of: what is alone in its tensor is copied then.
     return {
         name: np.concatenate(found, axis=1) if len(found) > 1 else np.require(found[0], requirements="W")

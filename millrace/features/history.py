@@ -124,8 +124,8 @@ class History:
         known = pa.concat_tables([table.select(names) for table in (before, rows) if table is not None])
         here, there = entity_times([rows, known], entity=self.entity, event_time=self.event_time)
         oldest = np.array([round((self.steps - 1) * self.every_hours * HOUR_US)], dtype=np.int64)
-        found = as_of(here, there, distances_T=oldest, tolerance_us=2**62)
-        short_N: npt.NDArray[np.bool_] = found[:, 0] == NONE
+        [found_N] = as_of(here, there, distances_T=oldest, tolerance_us=2**62)
+        short_N: npt.NDArray[np.bool_] = found_N == NONE
         return short_N
 
     def encode(self, rows: pa.Table) -> Floats:
@@ -157,16 +157,37 @@ class History:
         import numpy as np
 
         cell = row.get(self.name)
-        if not isinstance(cell, list):
-            raise ValueError(f"a list of rows, or of {self.steps * len(self.history)} numbers")
-        if cell and not isinstance(cell[0], dict):
+        if isinstance(cell, list) and cell and not isinstance(cell[0], dict):
             return self._flat(cell)
-        own = {name: row.get(name) for name in (self.event_time, *self.history)}
-        times = [self._time(entry) for entry in (*cell, own)]
-        values = [[_number(entry.get(name)) for name in self.history] for entry in (*cell, own)]
-        here, there = _one_entity(times[-1:]), _one_entity(times)
-        steps: Floats = self._look_up(here, there, np.array(values, dtype=np.float64).astype(np.float32))[0]
+        times, values = self._entries(row)
+        known = np.array(values, dtype=np.float64).astype(np.float32)
+        steps: Floats = self._look_up(_entities(times[-1:], [1]), _entities(times, [len(times)]), known)[0]
         return steps
+
+    def add_requested(self, rows: pa.Table, requests: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """`rows` with the column of `add_steps`, looked up in the past that each request carries.
+
+        Of a request whose past has another form nothing is known."""
+        import numpy as np
+        import pyarrow as pa
+
+        times: list[int] = []
+        values: list[list[float]] = []
+        counts: list[int] = []
+        for request in requests:
+            try:
+                found = self._entries(request)
+            except ValueError:
+                found = [0], [[math.nan] * len(self.history)]
+            times += found[0]
+            values += found[1]
+            counts.append(len(found[0]))
+        own = [times[last - 1] for last in np.cumsum(counts)]
+        known = np.array(values, dtype=np.float64).astype(np.float32).reshape(-1, len(self.history))
+        steps = self._look_up(_entities(own, [1] * len(own)), _entities(times, counts), known).reshape(-1)
+        numbers = pa.array(steps, pa.float32(), from_pandas=True)
+        column = pa.FixedSizeListArray.from_arrays(numbers, self.steps * len(self.history))
+        return rows.append_column(self.name, column)
 
     def is_request_too_short(self, row: Mapping[str, Any]) -> bool:
         """Whether a request's past reaches back less than to the oldest step; without numpy. ValueError as above."""
@@ -181,7 +202,9 @@ class History:
         return tuple(f"{self.name}.{column}" for column in self.history)
 
     def summarise(self, rows: pa.Table) -> pa.Table:
-        """The mean of each column over the steps that are known; null where none is."""
+        """The mean of each column over the steps that are known; null where fewer than half of them are.
+
+        So a sensor that falls silent shows as missing values, however the last steps before that were."""
         import numpy as np
         import pyarrow as pa
 
@@ -189,7 +212,7 @@ class History:
         known = ~np.isnan(tensor)
         count = known.sum(axis=1)
         sums = np.where(known, tensor, 0.0).sum(axis=1)
-        means = np.divide(sums, count, out=np.full_like(sums, np.nan), where=count > 0)
+        means = np.divide(sums, count, out=np.full_like(sums, np.nan), where=2 * count >= self.steps)
         columns = [pa.array(means[:, place], pa.float64(), from_pandas=True) for place in range(len(self.history))]
         return pa.table(dict(zip(self.watched, columns, strict=True)))
 
@@ -197,14 +220,25 @@ class History:
         """The steps (N, T, F), the oldest first. The one place that says which row a step is."""
         import numpy as np
 
-        from millrace.features.as_of import HOUR_US, NONE, as_of
+        from millrace.features.as_of import HOUR_US, as_of
 
         every_us = round(self.every_hours * HOUR_US)
         distances_T: Integers = np.arange(self.steps - 1, -1, -1, dtype=np.int64) * every_us
-        index_NT = as_of(here, there, distances_T=distances_T, tolerance_us=every_us)
-        nothing = np.full((1, values_MF.shape[1]), np.nan, dtype=np.float32)
-        found: Floats = np.concatenate([values_MF, nothing])[np.where(index_NT == NONE, len(values_MF), index_NT)]
+        # A step at a time: indices of all steps would take more memory than what they find.
+        known = np.concatenate([values_MF, np.full((1, values_MF.shape[1]), np.nan, dtype=np.float32)])
+        found: Floats = np.empty((len(here), self.steps, values_MF.shape[1]), dtype=np.float32)
+        for step, index_N in enumerate(as_of(here, there, distances_T=distances_T, tolerance_us=every_us)):
+            found[:, step] = known[index_N]  # NONE is the last row
         return found
+
+    def _entries(self, row: Mapping[str, Any]) -> tuple[list[int], list[list[float]]]:
+        """Times and values of a request's past, the row itself last."""
+        cell = row.get(self.name)
+        if not isinstance(cell, list):
+            raise ValueError(f"a list of rows, or of {self.steps * len(self.history)} numbers")
+        entries = (*cell, {name: row.get(name) for name in (self.event_time, *self.history)})
+        times = [self._time(entry) for entry in entries]
+        return times, [[_number(entry.get(name)) for name in self.history] for entry in entries]
 
     def _flat(self, cell: Sequence[Any]) -> Floats:
         import numpy as np
@@ -245,9 +279,11 @@ def _numbers(column: Any) -> Floats:
         return np.from_dlpack(cells).view(np.float64).astype(np.float32)
 
 
-def _one_entity(times: Sequence[int]) -> EntityTimes:
+def _entities(times: Sequence[int], counts: Sequence[int]) -> EntityTimes:
+    """The first `counts[0]` times are of one entity, and so on."""
     import numpy as np
 
     from millrace.features.as_of import EntityTimes
 
-    return EntityTimes(entity_N=np.zeros(len(times), dtype=np.int64), time_N=np.array(times, dtype=np.int64))
+    entity_N = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    return EntityTimes(entity_N=entity_N, time_N=np.array(times, dtype=np.int64))

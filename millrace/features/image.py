@@ -69,17 +69,29 @@ class Image(OneColumn):
         return pixels
 
     def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        return self.decode(rows)[1]
+
+    def decode(self, rows: pa.Table) -> tuple[Pixels, npt.NDArray[np.bool_]]:
+        """The pixels of each row, and whether its cell is an image: where it is none, they mean nothing."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
         cells = rows[self.name].combine_chunks()
-        if not pa.types.is_binary(cells.type):
-            return np.zeros(len(cells), np.bool_)
-        if self.encoding == "raw":
+        taken_N = np.zeros(len(cells), np.bool_)
+        if pa.types.is_binary(cells.type) and self.encoding == "raw":
             fits = pc.fill_null(pc.equal(pc.binary_length(cells), self._samples), False)
-            return np.asarray(fits.to_numpy(zero_copy_only=False), np.bool_)
-        return np.array([cell.is_valid and self._is_image(cell.as_buffer()) for cell in cells], np.bool_)
+            taken_N = np.array(fits.to_numpy(zero_copy_only=False), np.bool_)
+            if taken_N.all():
+                return self._raw(cells), taken_N
+        pixels = np.zeros((len(cells), *self.shape), dtype=np.uint8)
+        if self.encoding == "raw":
+            if taken_N.any():
+                pixels[taken_N] = self._raw(cells.filter(pa.array(taken_N)))
+        elif pa.types.is_binary(cells.type):
+            for row, cell in enumerate(cells):
+                taken_N[row] = cell.is_valid and self._decode_into(pixels[row], cell.as_buffer())
+        return pixels, taken_N
 
     def encode_one(self, row: Mapping[str, Any]) -> Pixels:
         """The cell is base64 text, or bytes where a table gave it."""
@@ -102,6 +114,10 @@ class Image(OneColumn):
     def watched(self) -> tuple[str, ...]:
         return tuple(f"{self.name}.{summary}" for summary in SUMMARIES)
 
+    def measure(self, pixels: Pixels) -> dict[str, npt.NDArray[np.float64]]:
+        """The watched columns of images that are decoded already, each (N)."""
+        return dict(zip(self.watched, _moments(pixels), strict=True))
+
     def summarise(self, rows: pa.Table) -> pa.Table:
         import pyarrow as pa
 
@@ -110,9 +126,10 @@ class Image(OneColumn):
         names = [pa.chunked_array([pa.array(part) for part in parts], pa.float64()) for parts in columns]
         return pa.table(dict(zip(self.watched, names, strict=True)))
 
-    def _is_image(self, content: Any) -> bool:
+    def _decode_into(self, pixels: Pixels, content: Any) -> bool:
+        """Whether the content is an image, which is in `pixels` then."""
         try:
-            self._decode(content)
+            pixels[...] = self._decode(content)
         except ValueError:
             return False
         return True

@@ -4,8 +4,8 @@ The exporter takes two seconds of CPU at its first use and its import as much ag
 beside the training makes the graph, and the trained weights are put into it by name. So nothing in the graph may depend
 on the values of weights: it is exported without optimisation, which ONNX Runtime does when it loads the graph.
 
-Measured with electricity's 3,185 steps on two cores: export after the training 8.6 s until the artefact, beside it in a
-process with an interpreter of its own 9.0 s (12.9 s of CPU), forked before the rows are read 6.9 s (9.9 s of CPU).
+Measured with electricity's 3,185 steps on two cores: an interpreter of its own that began when the rows were encoded
+took 9.0 s until the artefact (12.9 s of CPU), a fork before the rows are read takes 7.0 s (9.2 s of CPU).
 """
 
 from __future__ import annotations

@@ -167,6 +167,11 @@ def random_windows(rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return places_N * count // max(rows, 1), np.arange(count)
 
 
+def rows_of_random_window(rows: int) -> int:
+    """How many of the rows are in one of the `random_windows`."""
+    return rows // min(PROMISED_WINDOWS, max(rows, 1))
+
+
 def _seconds(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """Seconds since 1970; times without a zone are UTC."""
     return np.asarray(pc.cast(pc.cast(column, pa.timestamp("s"), safe=False), pa.int64()).to_numpy())

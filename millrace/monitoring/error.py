@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from millrace.monitoring.calibration import gumbel
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DRAWS = 200
 FEWEST = 40
 """Historic stretches below which no bound is set: on fewer, measured, false alarms are the rule."""
 
@@ -36,6 +41,14 @@ def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float)
     # The quantile of a few dozen values is an extrapolation: it is never below what was already seen without drift.
     bound = max(gumbel(lowest_K, rate), float(lowest_K.max()))
     return ErrorBound(bound=bound, windows=windows) if bound > 0 else None
+
+
+def drawn_series(errors_T: NDArray[np.float64], *, rows: int) -> list[float]:
+    """The errors of DRAWS windows of `rows` rows each, drawn from the test rows with repetition.
+
+    For rows that are in no order of time: no later window of theirs exists, and each row may stand for any other."""
+    places_DR = np.random.default_rng(0).integers(0, len(errors_T), (DRAWS, max(rows, 1)))
+    return [float(error) for error in errors_T[places_DR].mean(axis=1)]
 
 
 def lowest_of(errors: Sequence[float], windows: int) -> list[float]:

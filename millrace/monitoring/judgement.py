@@ -76,10 +76,17 @@ def _findings(baseline: Baseline, column: BaselineColumn, table: pa.Table) -> li
             column=column.name,
             statistic=name,
             value=float(STATISTICS[name].distance(reference, window)),
-            bound=STATISTICS[name].fixed_bound or column.moments[name].bound(baseline.score_bounds[name]),
+            bound=_bound(name, column, baseline),
         )
         for name in statistics_for(bins.kind)
     ]
+
+
+def _bound(statistic: str, column: BaselineColumn, baseline: Baseline) -> float:
+    known = STATISTICS[statistic]
+    if known.fixed_bound is not None:
+        return known.fixed_bound
+    return min(column.moments[statistic].bound(baseline.score_bounds[statistic]), known.highest_bound)
 
 
 def _constant(baseline: Baseline, name: str, bins: Constant, values: pa.ChunkedArray) -> Finding:

@@ -2,12 +2,13 @@
 
 pk is the workload; sk is one of
 
-    release          `pointers`
-    lease#<name>     `leases`
-    slots#<machine>  `slots`
-    retraining       `retraining`
-    cursor#<name>    `cursors`
-    spend#<yyyy-mm>  `budget`
+    release           `pointers`
+    lease#<name>      `leases`
+    slots#<machine>   `slots`
+    retraining        `retraining`
+    cursor#<name>     `cursors`
+    spend#<yyyy-mm>   `budget`
+    circuit#endpoint  the prediction function's circuit breaker, by powertools
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ class Binary:
     naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "base_rate")
     error_name: ClassVar[str] = "share of wrong answers"
     error_is_share: ClassVar[bool] = True
+    error_unit: ClassVar[str] = ""
 
     positive: str | int | bool = 1
     """The label's value that the answer 1 stands for."""

@@ -33,6 +33,7 @@ class Multiclass:
     naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "base_rate")
     error_name: ClassVar[str] = "share of wrong answers"
     error_is_share: ClassVar[bool] = True
+    error_unit: ClassVar[str] = ""
 
     classes: tuple[str | int, ...]
     """In the order of the network's outputs; an answer names a class by its text."""

@@ -32,6 +32,9 @@ class Regression:
     error_name: ClassVar[str] = "mean absolute error"
     error_is_share: ClassVar[bool] = False
 
+    unit: str = ""
+    """The label's."""
+
     @classmethod
     def declare(cls, prediction: Prediction, label: Column) -> Self:
         """For a column of numbers."""
@@ -41,7 +44,11 @@ class Regression:
             came, field = prediction.fallback.value, "prediction.fallback.value"
             raise WorkloadError(where="workload.yaml", field=field, expected="a number", came=came)
         check_fallback(prediction.fallback, "value")
-        return cls()
+        return cls(unit=label.unit)
+
+    @property
+    def error_unit(self) -> str:
+        return self.unit
 
     @property
     def objective(self) -> Objective:

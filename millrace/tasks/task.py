@@ -68,6 +68,11 @@ class Task(Protocol):
     error_is_share: ClassVar[bool]
     """Whether an error is a share of answers, 0 to 1, and not an amount in the label's unit."""
 
+    @property
+    def error_unit(self) -> str:
+        """What an error counts, the label's unit: µg/m³; empty for a share, and where the contract names none."""
+        ...
+
     @classmethod
     def declare(cls, prediction: Prediction, label: Column) -> Self:
         """The task of a workload; raises WorkloadError when the label's column or the fallback does not suit it."""

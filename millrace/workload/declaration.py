@@ -146,6 +146,14 @@ class ByTime(Part):
     by: Literal["time"]
 
 
+class ByKeyHash(Part):
+    """The hash of a row's entity (its key without the event time): an entity is in one part for ever."""
+
+    by: Literal["key_hash"]
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)]
+    test_share: Annotated[float, Field(gt=0, lt=0.5)]
+
+
 class ByColumn(Part):
     """A column of the contract says which part a row belongs to; rows of any other value are left out."""
 
@@ -154,14 +162,8 @@ class ByColumn(Part):
     train: str = "train"
     validation: str = "validation"
     test: str = "test"
-
-
-class ByKeyHash(Part):
-    """The hash of a row's entity (its key without the event time): an entity is in one part for ever."""
-
-    by: Literal["key_hash"]
-    validation_share: Annotated[float, Field(gt=0, lt=0.5)]
-    test_share: Annotated[float, Field(gt=0, lt=0.5)]
+    absent: ByKeyHash | None = None
+    """How rows without a value are divided, such as decisions whose label came late; None leaves them out."""
 
 
 class Training(Part):

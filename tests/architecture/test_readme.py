@@ -50,13 +50,13 @@ NOT_RUN = {
     "make check": "runs on every change beside the tests",
     "source .venv/bin/activate": "the tests run in it",
     'export PATH="$PWD/build/node/node_modules/.bin:$PATH:$PWD/build/aws-cli/bin"': TYPED,
-    'eval "$(millrace up --export)"': TYPED,
+    'eval "$(millrace up --workload electricity --export)"': TYPED,
     "aws s3 cp build/drops/1996-05.parquet s3://millrace-local-landing-123456789012-eu-west-1/electricity/training/": (
         TYPED
     ),
     "aws stepfunctions list-executions --state-machine-arn "
     "arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-local-electricity-ingest": TYPED,
-    "cdk deploy --all --method=direct": TYPED,
+    "cdk deploy --all --method=direct -c workloads=electricity": TYPED,
     "millrace down": TYPED,
     "millrace new mine --from rows.csv --label outcome": OWN,
     "millrace up": OWN,

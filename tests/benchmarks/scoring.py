@@ -22,7 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from console.demo.run import FOLDER, SAMPLE
+from console.demo.electricity import STORY
+from console.demo.months import SAMPLE
 from functions.delivery.joining import join
 from functions.validation.shards import Shards
 from jobs.serving.application import Application
@@ -42,7 +43,7 @@ from tests.benchmarks.serving import FEATURES, started, write_model
 ROWS, ROUNDS, BATCH_ROWS, SHARD_BYTES = 200_000, 5, 65_536, 5 * 2**20
 BAR_RATIO, BAR_MB = 1.5, 500
 VERSION = "1"
-CONTRACT = load_contract(FOLDER)
+CONTRACT = load_contract(STORY.folder)
 SCHEMA = delivered_schema(CONTRACT, Binary())
 
 

@@ -25,6 +25,12 @@ NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 PASS = {"Type": "Pass", "End": True}
 
 
+@pytest.fixture(autouse=True)
+def _one_workload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command without --workload means the one of the stored run."""
+    monkeypatch.setenv("MILLRACE_WORKLOAD", NAMES.workload)
+
+
 @pytest.fixture(scope="session")
 def electricity() -> Any:
     """What the demo's cloud held at the end, from April 1997 on; with it the driver's actions."""

@@ -25,7 +25,19 @@ def test_the_cloud_that_up_keeps_is_found(tmp_path: Path) -> None:
     environment = find_environment("local", tmp_path)
     assert environment.client("s3").meta.endpoint_url == "http://localhost:5999"
     assert environment.cloud == LocalCloud(endpoint_url="http://localhost:5999", secret="hush")
-    assert environment.names("").workload == "electricity"
+    assert environment.names("electricity").workload == "electricity"
+
+
+def test_the_only_workload_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
+    for name in ("gas", "water"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "workload.yaml").touch()
+        if name == "gas":
+            assert find_environment("local", tmp_path).names("").workload == "gas"
+    with pytest.raises(EnvironmentNotFoundError, match=r"expected one of \['gas', 'water'\].*, got ''"):
+        find_environment("local", tmp_path).names("")
 
 
 def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +58,7 @@ def test_no_place_is_told(tmp_path: Path, stage: str, told: str) -> None:
 
 def test_an_unknown_workload_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
-    with pytest.raises(EnvironmentNotFoundError, match=r"expected one of \['electricity'\].*, got 'gas'"):
+    with pytest.raises(EnvironmentNotFoundError, match=r"expected one of \[.*'electricity'.*\].*, got 'gas'"):
         find_environment("local", tmp_path).names("gas")
 
 

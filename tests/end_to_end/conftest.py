@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
-from console.demo.driver import START
-from console.demo.run import NAMES, run_in_cloud
+from console.demo.electricity import STORY
+from console.demo.run import run_in_cloud
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
 from millrace.aws.objects import split_uri
 from millrace.names import WorkloadNames
@@ -213,16 +213,16 @@ def deployed_policies(desk: LocalCloud) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
     build = tmp_path_factory.mktemp("build")
-    with recording(), started(build, clock=START) as desk:
+    with recording(), started(build, clock=STORY.start, workloads=[STORY.workload]) as desk:
         witness = Witness(desk=desk)
         witness.stand_up()
         before = calls_of_people(desk)
         with witness.watching():
-            result = run_in_cloud(desk, build, said=lambda line: print(line, file=sys.stderr)).result
+            result = run_in_cloud(desk, build, STORY, said=lambda line: print(line, file=sys.stderr)).result
         after = calls_of_people(desk)
         yield Lived(
             desk=desk,
-            names=NAMES,
+            names=STORY.names,
             result=result,
             build=build,
             calls_of_people=after - before,

@@ -26,10 +26,9 @@ from pyiceberg.table import Table
 from typer.testing import CliRunner
 
 from console.cli.app import app
-from console.demo.months import months
-from console.demo.run import SAMPLE
+from console.demo.months import SAMPLE, months
 from console.local_cloud.local_cloud import SECRET_VARIABLE
-from infra.app import build, images_of
+from infra.app import build
 from infra.settings import settings_for
 from millrace.errors import WorkloadError
 from tests.end_to_end.conftest import Lived, control
@@ -374,4 +373,4 @@ def test_a_wrong_declaration_stops_the_synthesis(tmp_path: Path, file: str, righ
     (folder / file).write_text(text.replace(right, wrong))
     settings = settings_for("local", account="123456789012", region="eu-west-1")
     with pytest.raises(WorkloadError, match=said):
-        build(settings, workloads=[folder], images=images_of(settings, {}), outdir=str(tmp_path / "out"))
+        build(settings, workloads=[folder], outdir=str(tmp_path / "out"))

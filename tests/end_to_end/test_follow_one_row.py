@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 
-from console.demo.run import SAMPLE
+from console.demo.months import SAMPLE
 from console.local_cloud.local_cloud import LocalCloud
 from tests.end_to_end.conftest import Lived, control
 

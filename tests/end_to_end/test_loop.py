@@ -12,8 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from console.demo.months import file_to_score, months
-from console.demo.run import SAMPLE
+from console.demo.months import SAMPLE, file_to_score, months
 from console.queries.executions import Execution, executions
 from millrace.decisions.record import Decision, from_line
 from millrace.names import MACHINES

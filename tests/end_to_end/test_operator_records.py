@@ -14,8 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from console.cli.app import app
-from console.demo.months import months
-from console.demo.run import SAMPLE
+from console.demo.months import SAMPLE, months
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
 from console.queries.decisions import find_days

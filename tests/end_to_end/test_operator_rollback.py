@@ -18,8 +18,7 @@ from typer.testing import CliRunner, Result
 
 from console.actions.rollback import roll_back
 from console.cli.app import app
-from console.demo.months import months
-from console.demo.run import SAMPLE
+from console.demo.months import SAMPLE, months
 from console.environment import Environment, local_environment
 from console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE
 from console.queries.versions import audit_of, state_of

@@ -15,8 +15,7 @@ import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
 
-from console.demo.months import months
-from console.demo.run import SAMPLE
+from console.demo.months import SAMPLE, months
 from tests.end_to_end.conftest import Lived
 
 HISTORY, LIVE = months(SAMPLE, "1996-05", "1996-12"), months(SAMPLE, "1997-01", "1997-06")

@@ -22,9 +22,9 @@ from typing import Any
 
 import pytest
 
-from console.demo.months import months
-from console.demo.run import FOLDER, SAMPLE
-from infra.app import build, images_of
+from console.demo.electricity import STORY
+from console.demo.months import SAMPLE, months
+from infra.app import build
 from infra.local.deploy import deploy
 from infra.settings import settings_for
 from millrace.state.pointers import Pointers, ReleasePointers
@@ -38,6 +38,7 @@ ROLLOUT = {
     "max_p99_ms: 50": "max_p99_ms: 500",
 }
 """A canary on two instances. The bound on latency is ten times the workload's: a busy machine is not a bad version."""
+FOLDER = STORY.folder
 HELD_S = 1.0
 FEATURES = ("day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 
@@ -53,9 +54,7 @@ def canary(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Lived:
         text = text.replace(before, after)
     (scratch / FOLDER.name / "workload.yaml").write_text(text)
     settings = settings_for("local", account=lived.names.platform.account, region=lived.names.platform.region)
-    app = build(
-        settings, workloads=[scratch / FOLDER.name], images=images_of(settings, {}), outdir=str(scratch / "out")
-    )
+    app = build(settings, workloads=[scratch / FOLDER.name], outdir=str(scratch / "out"))
     app.synth()
     done = deploy(lived.desk.endpoint_url, scratch / "out", [lived.names.stack("release")], secret=lived.desk.secret)
     assert "UPDATE_COMPLETE" in {stack.status for stack in done if stack.name == lived.names.stack("release")}

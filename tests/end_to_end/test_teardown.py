@@ -96,7 +96,7 @@ def make_strangers(desk: LocalCloud) -> None:
     desk.client("iam").put_role_policy(RoleName=f"{name}-model", PolicyName="pull", PolicyDocument=document)
     sagemaker = desk.client("sagemaker")
     container = {
-        "Image": f"{PLATFORM.account}.dkr.ecr.{PLATFORM.region}.amazonaws.com/{PLATFORM.prefix}-inference:unbuilt"
+        "Image": f"{PLATFORM.account}.dkr.ecr.{PLATFORM.region}.amazonaws.com/{PLATFORM.prefix}-inference:local"
     }
     sagemaker.create_model(ModelName=f"{name}-v1-0-0", ExecutionRoleArn=role, PrimaryContainer=container)
     variant = {"VariantName": "main", "ModelName": f"{name}-v1-0-0", "InstanceType": "ml.m5.large"}

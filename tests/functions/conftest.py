@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -16,7 +13,6 @@ from moto import mock_aws
 
 from millrace.artefact.artefact import Artefact, Description, Digests, digest
 from millrace.features.number import Number
-from millrace.names import Platform, WorkloadNames
 from millrace.state.budget import MonthlyBudget
 from millrace.state.cursors import WindowCursors
 from millrace.state.leases import Leases
@@ -26,16 +22,9 @@ from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from millrace.tasks.binary import Binary
 from tests.archives import write_archive
+from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
+from tests.state_table import create_table
 
-NAMES = WorkloadNames(
-    platform=Platform(stage="local", account="123456789012", region="eu-west-1"), workload="electricity"
-)
-CONTEXT = SimpleNamespace(
-    aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
-    function_name="function",
-    memory_limit_in_mb=512,
-    invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:function",
-)
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 
 
@@ -52,12 +41,7 @@ class Aws:
                 Bucket=NAMES.platform.bucket(bucket), CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
             )
         for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
-            self.dynamodb.create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-                BillingMode="PAY_PER_REQUEST",
-            )
+            create_table(self.dynamodb, table)
         self.sagemaker.create_model_package_group(ModelPackageGroupName=NAMES.package_group)
         state = StateTable(self.dynamodb, NAMES)
         self.pointers, self.leases, self.slots = ReleasePointers(state), Leases(state), Slots(state)
@@ -77,36 +61,16 @@ class Aws:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "POWERTOOLS_SERVICE_NAME": "electricity",
-        "MILLRACE_STAGE": "local",
-        "MILLRACE_ACCOUNT": "123456789012",
-        "MILLRACE_REGION": "eu-west-1",
-        "MILLRACE_WORKLOAD": "electricity",
-    }.items():
-        monkeypatch.setenv(name, value)
+    set_variables(monkeypatch)
     with mock_aws():
         yield Aws()
 
 
 @pytest.fixture
-def load(aws: Aws) -> Iterator[Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]]:
+def load(aws: Aws) -> Iterator[Callable[[str], Handler]]:
     """`load("budget")` is the handler as Lambda calls it after a cold start."""
-    loaded = []
-
-    def cold(function: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        name = f"functions.{function}.handler"
-        sys.modules.pop(name, None)
-        loaded.append(name)
-        module = importlib.import_module(name)
-        return lambda event: module.handler(event, CONTEXT)
-
-    yield cold
-    for name in loaded:
-        sys.modules.pop(name, None)
+    with cold_starts() as start:
+        yield start
 
 
 @pytest.fixture

@@ -1,30 +1,42 @@
-"""The assemblies of every stage, synthesized once."""
+"""The assemblies of every stage with the workload `electricity`, and one of `dev` with the others; synthesized once."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.app import build, images_of
+from infra.app import build
 from infra.context import REPOSITORY
 from infra.settings import settings_for
 from millrace.workload.load import workload_folders
 
+ELECTRICITY = REPOSITORY / "workloads" / "electricity"
+
 
 @pytest.fixture(scope="session")
 def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folder of the cloud assembly by stage."""
-    folders = {}
-    for stage in ("local", "dev", "prod"):
-        settings = settings_for(stage, account="123456789012", region="eu-west-1")
-        folder = tmp_path_factory.mktemp(f"assembly-{stage}")
-        workloads = workload_folders(REPOSITORY / "workloads")
-        build(settings, workloads=workloads, images=images_of(settings, {}), outdir=str(folder)).synth()
-        folders[stage] = folder
-    return folders
+    """The folder of the cloud assembly by stage; its only workload is `electricity`."""
+    return {
+        stage: synthesized(stage, [ELECTRICITY], tmp_path_factory.mktemp(f"assembly-{stage}"))
+        for stage in ("local", "dev", "prod")
+    }
+
+
+@pytest.fixture(scope="session")
+def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cloud assembly of `dev` with every workload but `electricity`, whose templates differ in values only."""
+    others = [folder for folder in workload_folders(REPOSITORY / "workloads") if folder != ELECTRICITY]
+    return synthesized("dev", others, tmp_path_factory.mktemp("other-workloads"))
+
+
+def synthesized(stage: str, workloads: Sequence[Path], folder: Path) -> Path:
+    settings = settings_for(stage, account="123456789012", region="eu-west-1")
+    build(settings, workloads=workloads, outdir=str(folder)).synth()
+    return folder
 
 
 @pytest.fixture(scope="session")

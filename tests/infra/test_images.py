@@ -17,13 +17,14 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from infra import images
-from infra.app import images_of
+from infra.app import build
+from infra.context import REPOSITORY as ROOT
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
 
-ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = settings_for("dev", account="123456789012", region="eu-west-1")
 BASE = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"
+ERROR = "aws:cdk:error"
 DOCKER = f"""#!{sys.executable}
 import hashlib, json, os, pathlib, sys
 words = sys.argv[1:]
@@ -74,6 +75,8 @@ def ecr(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield client
     for name in images.IMAGES:
         client.delete_repository(repositoryName=SETTINGS.platform.repository(name), force=True)
+    if noted := list(parameters()):
+        boto3.client("ssm").delete_parameters(Names=noted)
 
 
 def told(tmp_path: Path) -> list[dict[str, Any]]:
@@ -81,7 +84,7 @@ def told(tmp_path: Path) -> list[dict[str, Any]]:
 
 
 def found(root: Path = ROOT) -> tuple[images.Image, ...]:
-    return images.images(root, SETTINGS.platform, training_base=BASE)
+    return images.images(root, SETTINGS.platform)
 
 
 def test_each_image_is_built_as_sagemaker_takes_it_and_its_digest_is_the_registrys(ecr: Any, tmp_path: Path) -> None:
@@ -113,16 +116,40 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "repository"
     for name in ("containers", "jobs", "millrace", "workloads"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "sample"))
-    for name in ("constraints.txt", "cdk.json"):
-        shutil.copyfile(ROOT / name, folder / name)
+    shutil.copyfile(ROOT / "constraints.txt", folder / "constraints.txt")
     return folder
 
 
-def test_the_whole_writes_digests_that_the_app_reads(ecr: Any, root: Path) -> None:
+def parameters() -> dict[str, str]:
+    """The digests that the account holds, by parameter."""
+    pages = boto3.client("ssm").get_paginator("get_parameters_by_path").paginate(Path="/millrace-dev/", Recursive=True)
+    return {one["Name"]: one["Value"] for page in pages for one in page["Parameters"]}
+
+
+def test_the_whole_writes_each_digest_under_the_tag_of_its_sources(ecr: Any, root: Path) -> None:
     digests = images.run(root, "dev")
-    noted = json.loads((root / "cdk.json").read_text())["context"]["images"]["dev"]
-    assert noted == digests
-    assert {uri.rpartition("@")[2] for uri in images_of(SETTINGS, noted).values()} == set(digests.values())
+    first = {f"/millrace-dev/image/{image.name}/{image.tag}": digests[image.name] for image in found(root)}
+    assert parameters() == first
+    changed = root / "jobs" / "serving" / "rows.py"
+    changed.write_text(f"{changed.read_text()}# another\n")
+    second = images.run(root, "dev")
+    assert second["inference"] != digests["inference"]
+    (inference,) = (image for image in found(root) if image.name == "inference")
+    assert parameters() == {**first, f"/millrace-dev/image/inference/{inference.tag}": second["inference"]}
+
+
+def test_a_checkout_knows_which_digests_the_account_lacks(ecr: Any, root: Path) -> None:
+    platform = SETTINGS.platform
+    tags = images.image_tags(root, platform)
+    wanted = {name: f"/millrace-dev/image/{name}/{tag}" for name, tag in tags.items()}
+    assert images.missing_digests(platform, tags) == wanted
+    images.run(root, "dev")
+    assert images.missing_digests(platform, tags) == {}
+    assert images.missing_digests(platform, {**tags, "training": "another"}) == {
+        "training": "/millrace-dev/image/training/another"
+    }
+    elsewhere = settings_for("dev", account="210987654321", region="eu-west-1").platform
+    assert images.missing_digests(elsewhere, images.image_tags(root, elsewhere)) == {}, "not the caller's account"
 
 
 def test_an_unchanged_image_is_not_built_again_and_a_changed_one_is(ecr: Any, root: Path, tmp_path: Path) -> None:
@@ -147,30 +174,63 @@ def test_a_push_that_left_nothing_is_noticed(ecr: Any, monkeypatch: pytest.Monke
         images.publish(ROOT, ecr, found())
 
 
-def test_digests_of_other_stages_stay(tmp_path: Path) -> None:
-    file = tmp_path / "cdk.json"
-    shutil.copyfile(ROOT / "cdk.json", file)
-    before = json.loads(file.read_text())
-    images.note(file, "prod", {"training": "sha256:0"})
-    images.note(file, "dev", {"training": "sha256:1", "inference": "sha256:2"})
-    after = json.loads(file.read_text())
-    assert after["context"]["images"]["prod"] == {"training": "sha256:0"}
-    assert {**after, "context": {**after["context"], "images": before["context"]["images"]}} == before
+def test_the_templates_name_the_parameters_of_their_commit(tmp_path: Path) -> None:
+    """CloudFormation reads them at deployment; a stack has those of the images that it runs."""
+    build(SETTINGS, workloads=[ROOT / "workloads" / "electricity"], outdir=str(tmp_path)).synth()
+    named = {}
+    for path in tmp_path.glob("*.template.json"):
+        given = json.loads(path.read_text()).get("Parameters", {}).values()
+        named[path.name.split(".")[0].rpartition("-")[2]] = {
+            one["Default"] for one in given if "/image/" in one["Default"] and one["Type"].startswith("AWS::SSM::")
+        }
+    tags = images.image_tags(ROOT, SETTINGS.platform)
+    expected = {name: f"/millrace-dev/image/{name}/{tag}" for name, tag in tags.items()}
+    assert {room: names for room, names in named.items() if names} == {
+        "training": set(expected.values()),
+        "monitoring": {expected["processing"]},
+    }
+    whole = "".join(path.read_text() for path in tmp_path.glob("*.template.json"))
+    assert "millrace-dev-training@" in whole
+    assert not re.search(r"millrace-dev-(training|processing|inference):", whole)
 
 
-def test_the_templates_name_the_digests_of_the_context(tmp_path: Path) -> None:
-    """The context arrives as the CDK's command line hands it over; an image without digest is told as unbuilt."""
-    digest = f"sha256:{'a' * 64}"
-    context = {"stage": "dev", "account": "123456789012", "region": "eu-west-1"}
+def synthesize(folder: Path, **context: str) -> dict[str, list[str]]:
+    """What the app says against each stack's deployment, as the CDK's command line calls it for the stage `dev`."""
     given = {
-        "CDK_CONTEXT_JSON": json.dumps({**context, "images": {"dev": {"training": digest}}}),
-        "CDK_OUTDIR": str(tmp_path),
+        "CDK_CONTEXT_JSON": json.dumps({"stage": "dev", **context}),
+        "CDK_DEFAULT_ACCOUNT": "123456789012",
+        "CDK_DEFAULT_REGION": "eu-west-1",
+        "CDK_OUTDIR": str(folder),
         "CDK_VALIDATION": "false",
     }
     subprocess.run([sys.executable, "-m", "infra.app"], cwd=ROOT, env={**os.environ, **given}, check=True)
-    text = (tmp_path / "millrace-dev-electricity-training.template.json").read_text()
-    assert f"/millrace-dev-training@{digest}" in text
-    assert "/millrace-dev-processing:unbuilt" in text
+    stacks = {path.name.split(".")[0]: json.loads(path.read_text()) for path in folder.glob("*.metadata.json")}
+    return {
+        name: [one["data"] for lines in metadata.values() for one in lines if one["type"] == ERROR]
+        for name, metadata in stacks.items()
+    }
+
+
+def test_a_missing_digest_is_an_error_that_says_what_writes_it(ecr: Any, tmp_path: Path) -> None:
+    """Only of the stacks that run the image: the platform's, with the repositories, is deployed before any is there."""
+    errors = {name: said for name, said in synthesize(tmp_path / "without").items() if said}
+    assert {name.rpartition("-")[2] for name in errors} == {"training", "monitoring"}
+    tag = images.image_tags(ROOT, SETTINGS.platform)["processing"]
+    assert errors["millrace-dev-electricity-monitoring"] == [
+        f"image processing: expected its digest in the SSM parameter /millrace-dev/image/processing/{tag}, got none; "
+        "`make images STAGE=dev` writes it"
+    ]
+    images.run(ROOT, "dev")
+    assert not any(synthesize(tmp_path / "with").values())
+
+
+def test_synth_for_another_account_looks_nothing_up(ecr: Any, tmp_path: Path) -> None:
+    assert not any(synthesize(tmp_path, account="210987654321", region="eu-west-1").values())
+
+
+def test_the_local_stage_runs_no_image() -> None:
+    local = settings_for("local", account="123456789012", region="eu-west-1").platform
+    assert images.image_tags(ROOT, local) == dict.fromkeys(images.IMAGES, "local")
 
 
 @pytest.mark.parametrize(("stage", "kind"), [("dev", "cpu"), ("prod", "cu")])

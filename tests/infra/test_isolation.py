@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.app import build, images_of
+from infra.app import build
 from infra.context import REPOSITORY
 from infra.local.deploy import deploy
 from infra.local.iam.policies import Request, verdict
@@ -89,7 +89,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("side-by-side")
     settings = settings_for("local", account=ACCOUNT, region=REGION)
     workloads = [REPOSITORY / "workloads" / ONE, twin(folder)]
-    build(settings, workloads=workloads, images=images_of(settings, {}), outdir=str(folder / "out")).synth()
+    build(settings, workloads=workloads, outdir=str(folder / "out")).synth()
     return folder / "out"
 
 
@@ -205,7 +205,7 @@ def test_names_that_begin_alike_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigurationError, match=f"name: expected .* begin with {ONE}_, .* came {near.name}|{near.name}"
     ):
-        build(settings, workloads=folders, images=images_of(settings, {}), outdir=str(tmp_path / "out"))
+        build(settings, workloads=folders, outdir=str(tmp_path / "out"))
 
 
 Call = tuple[str, Callable[[Any, WorkloadNames], Any]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import cdk_nag
 import pytest
 from aws_cdk import aws_s3 as s3
 
-from infra.app import build, images_of
+from infra.app import build
 from infra.constructs.acknowledgement import acknowledge
 from infra.context import REPOSITORY
 from infra.settings import settings_for
@@ -36,10 +36,12 @@ class Acknowledged:
     on_resource: bool
 
 
-def app_of(stage: str, outdir: Path) -> cdk.App:
+ELECTRICITY = REPOSITORY / "workloads" / "electricity"
+
+
+def app_of(stage: str, outdir: Path, folders: Sequence[Path] = (ELECTRICITY,)) -> cdk.App:
     settings = settings_for(stage, account="123456789012", region="eu-west-1")
-    folders = workload_folders(REPOSITORY / "workloads")
-    return build(settings, workloads=folders, images=images_of(settings, {}), outdir=str(outdir))
+    return build(settings, workloads=folders, outdir=str(outdir))
 
 
 def found(app: cdk.App) -> set[tuple[str, str]]:
@@ -98,6 +100,11 @@ def checked(
 
 def test_no_finding_is_left(checked: tuple[Path, set[tuple[str, str]]]) -> None:
     assert checked[1] == set()
+
+
+def test_no_finding_is_left_in_another_workload(tmp_path: Path) -> None:
+    others = [folder for folder in workload_folders(REPOSITORY / "workloads") if folder != ELECTRICITY]
+    assert found(app_of("dev", tmp_path, others)) == set()
 
 
 def test_every_acknowledgement_is_exact_and_has_a_reason(checked: tuple[Path, set[tuple[str, str]]]) -> None:

@@ -18,6 +18,11 @@ def test_the_page_is_up_to_date(assemblies: dict[str, Path]) -> None:
     assert PAGE.read_text() == as_markdown(ledger(*assemblies.values())), "`make parity` writes it anew"
 
 
+def test_another_workload_has_a_row_for_everything(other_workloads: Path) -> None:
+    """A gap is an error."""
+    assert ledger(other_workloads)
+
+
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
 def test_nothing_in_a_template_lacks_a_row(assemblies: dict[str, Path], tmp_path: Path, stage: str) -> None:
     assembly = tmp_path / stage

@@ -9,7 +9,7 @@ import pytest
 
 from console.doctor.required_quotas import required_instances
 from infra.context import REPOSITORY
-from millrace.workload.load import load_workload, workload_folders
+from millrace.workload.load import load_workload
 from tests.infra.test_static import machines
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -41,7 +41,7 @@ def started(action: str, asked: dict[str, Any]) -> str | None:
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_no_more_and_no_fewer(templates: Templates, stage: str) -> None:
-    workloads = [load_workload(folder) for folder in workload_folders(REPOSITORY / "workloads")]
+    workloads = [load_workload(REPOSITORY / "workloads" / "electricity")]
     definitions = [each for template in templates[stage].values() for each in machines(template).values()]
     found = {started(*task) for definition in definitions for task in tasks(definition)} - {None}
     assert found == {need.quota for need in required_instances(workloads, stage)}

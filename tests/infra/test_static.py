@@ -64,6 +64,14 @@ def test_cfn_lint_is_clean(assemblies: dict[str, Path], stage: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_another_workload_is_clean_too(other_workloads: Path, tmp_path: Path) -> None:
+    done = lint(*sorted(other_workloads.glob("*.template.json")))
+    assert done.returncode == 0, done.stdout
+    templates = [json.loads(path.read_text()) for path in other_workloads.glob("*.template.json")]
+    done = validate({name: text for one in templates for name, text in machines(one).items()}, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_cfn_lint_sees_a_wrong_template(tmp_path: Path) -> None:
     right, wrong = tmp_path / "right.template.json", tmp_path / "wrong.template.json"
     right.write_text('{"Resources": {"Q": {"Type": "AWS::SQS::Queue"}}}')

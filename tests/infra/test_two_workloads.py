@@ -19,7 +19,7 @@ import pytest
 from console.new.proposal import Choices, propose
 from console.new.source import read_source
 from console.new.writing import write
-from infra.app import build, images_of
+from infra.app import build
 from infra.context import REPOSITORY
 from infra.settings import settings_for
 from infra.stacks.catalogue import ROOMS
@@ -65,7 +65,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def templates(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The text of each template by its stack's name."""
     out = tmp_path_factory.mktemp("assembly")
-    build(SETTINGS, workloads=folders, images=images_of(SETTINGS, {}), outdir=str(out)).synth()
+    build(SETTINGS, workloads=folders, outdir=str(out)).synth()
     return {path.name.removesuffix(".template.json"): path.read_text() for path in out.glob("*.template.json")}
 
 

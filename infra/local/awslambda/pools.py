@@ -51,11 +51,13 @@ class Pool:
     def invoke(self, function: Any, invocation: Invocation, cold_starts: Counter[str]) -> Outcome:
         start = self.log.stat().st_size if self.log.exists() else 0
         worker, cold = self._take(function)
+        # `Duration` begins when the handler is imported; the time before is `Init Duration`, of a cold start alone.
         began = time.monotonic()
         if worker is None:
             worker = self._start(function, cold_starts)
         ready = time.monotonic()
         try:
+            # One that ended while it was imported has its reason in `ended_for` or `initialisation_error`.
             if worker.alive:
                 worker.run(invocation)
         finally:
@@ -75,6 +77,7 @@ class Pool:
         with self._changed:
             while True:
                 self._retire(wanted, function.function_arn)
+                # The one that was put back last is the warmest; the others get old and are retired.
                 for worker in reversed(self._idle):
                     if worker.fingerprint == wanted:
                         self._idle.remove(worker)
@@ -82,6 +85,7 @@ class Pool:
                 if self._count < limit:
                     self._count += 1
                     return None, True
+                # Not without end: a worker that died while idle is noticed by `_retire` alone, and tells nobody.
                 self._changed.wait(1.0)
 
     def _start(self, function: Any, cold_starts: Counter[str]) -> Worker:

@@ -64,8 +64,8 @@ class RuntimeApi:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        # Two threads may be blocked: one in `next`, woken above, and one that accepts connections.
         with suppress(OSError):
-            # Lets the thread that waits for the next connection see the end.
             socket.create_connection(("127.0.0.1", self._port), timeout=1.0).close()
 
     def _serve(self) -> None:
@@ -76,6 +76,8 @@ class RuntimeApi:
     def next(self) -> Invocation | None:
         """The next event, as soon as there is one; None after `close`."""
         self.ready.set()
+        # The worker's own thread waits here between two events: an open GET is the sign that it is idle, as on AWS. The
+        # deadline starts when it takes the event, so a cold start does not use up the function's time.
         with self._changed:
             self._changed.wait_for(lambda: self._given is not None or self._closed)
             self._current, self._given = self._given, None
@@ -86,6 +88,7 @@ class RuntimeApi:
 
     def answer(self, request_id: str, *, response: bytes | None = None, error: bytes | None = None) -> bool:
         """Whether the answer belongs to the event that the worker has."""
+        # A function that was timed out may still answer: its event is done, or another one is current.
         current = self._current
         if current is None or current.request_id != request_id or current.done.is_set():
             return False
@@ -112,6 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reply(404)
         invocation = self.api.next()
         if invocation is None:
+            # Closed: the worker has ended, or the cloud stops. There is nothing to answer.
             self.close_connection = True
             return None
         return self._reply(

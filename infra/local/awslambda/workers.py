@@ -73,6 +73,8 @@ class Worker:
         """Returns when `invocation` is done; the worker has ended if it was not answered in time."""
         self._current = invocation
         self.api.give(invocation)
+        # Three threads share an invocation: the Runtime API's hands it over and takes the answer, the reaper sets
+        # `done` when the process ends without one, and this one watches memory and time in between.
         while not invocation.done.wait(WATCH_S) and self.alive:
             self._watch()
             if invocation.taken.is_set() and time.time() > invocation.deadline:
@@ -94,6 +96,7 @@ class Worker:
 
     def _reap(self) -> None:
         self.process.wait()
+        # Whoever waits for the answer is woken; without one the pool calls it `Runtime.ExitError`.
         if self._current is not None:
             self._current.done.set()
         self._leave_nothing()
@@ -116,6 +119,7 @@ class Worker:
             "LANG": "C.UTF-8",
             "TZ": ":UTC",
             "TMPDIR": str(self._scratch),
+            # Lambda's own names come after the function's: they are reserved, and the role's keys must win.
             **variables,
             **cloud.role_environment(
                 function.role, function.function_name.ljust(2, "-"), service="lambda.amazonaws.com"

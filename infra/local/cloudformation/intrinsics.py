@@ -1,14 +1,12 @@
 """CloudFormation's intrinsic functions, evaluated against a stack's resources.
 
 AWS resolves all of them; moto 5.2.5 answers `Fn::GetAZs` for us-east-1 everywhere, leaves `{{resolve:ssm:…}}` as text,
-keeps `AWS::NoValue` in lists, knows neither `Fn::Cidr` nor `Fn::Length`, and evaluates one condition function within
-another as if it were a value. What is not known here raises by name.
+keeps `AWS::NoValue` in lists, and evaluates one condition function within another as if it were a value. Known here is
+what CDK writes; anything else raises by name.
 """
 
 from __future__ import annotations
 
-import base64
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -150,14 +148,6 @@ def _zones(argument: Any, resources: Any) -> list[str]:
     return [f"{region}{letter}" for letter in "abc"]
 
 
-def _cidr(argument: Any, resources: Any) -> list[str]:
-    block, count, host_bits = (*evaluate(argument, resources), None)[:3]
-    network = ipaddress.ip_network(block)
-    prefix = network.max_prefixlen - int(host_bits) if host_bits else None
-    subnets = network.subnets(new_prefix=prefix) if prefix else network.subnets()
-    return [str(subnet) for _, subnet in zip(range(int(count)), subnets, strict=False)]
-
-
 def _dynamic(match: re.Match[str], resources: Any) -> str:
     service, rest = match.groups()
     if service not in {"ssm", "ssm-secure"}:
@@ -176,10 +166,6 @@ _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "Fn::FindInMap": _find_in_map,
     "Fn::ImportValue": _import_value,
     "Fn::GetAZs": _zones,
-    "Fn::Base64": lambda argument, resources: base64.b64encode(evaluate(argument, resources).encode()).decode(),
-    "Fn::ToJsonString": lambda argument, resources: json.dumps(evaluate(argument, resources)),
-    "Fn::Length": lambda argument, resources: len(evaluate(argument, resources)),
-    "Fn::Cidr": _cidr,
 }
 CONDITIONS = frozenset({"Condition", "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or"})
 """What a condition may be made of."""

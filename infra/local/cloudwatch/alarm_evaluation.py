@@ -52,12 +52,16 @@ def judge(rule: Rule, periods: Sequence[tuple[float, float | None]], current: st
     existing = [(at, value) for at, value in reversed(periods) if value is not None]
     if not existing:
         return _without_data(rule, current)
+    # Missing points are skipped as long as older ones of the range take their place: of three periods in a range of
+    # five, `- X - X X` is judged by its three points. Only what is short after that is filled, by `rule.missing`.
     evaluated = tuple(existing[: rule.evaluation_periods])
     breaching = [point for point in evaluated if rule.is_breaching(point[1])]
     filled = rule.evaluation_periods - len(evaluated)
     treated = filled if rule.missing == "breaching" else 0
     if len(breaching) + treated >= rule.datapoints_to_alarm:
         state = "ALARM"
+    # Too few points for an alarm by their number, but all there are breach: ALARM when the oldest is as many periods
+    # old as points are needed, for then those since can only be breaching or missing; else the state stays.
     elif filled and rule.missing in ("missing", "ignore") and len(breaching) == len(evaluated):
         state = "ALARM" if rule.missing == "missing" and _is_old_enough(rule, periods) else current
     else:

@@ -39,6 +39,8 @@ class Alarms:
 
     def evaluate_soon(self) -> None:
         """Once for all that is put within `DEBOUNCE_S`; `dispatcher.pending` knows of it."""
+        # One evaluation answers for all metrics put before it starts: the flag is cleared at its start, so a metric
+        # that is put while it runs asks for another one.
         if self._all() and not self._is_due.is_set():
             self._is_due.set()
             dispatcher(self._cloud).submit("evaluation of alarms", self.evaluate, after_s=DEBOUNCE_S)
@@ -48,6 +50,7 @@ class Alarms:
         with self._evaluating:
             self._is_due.clear()
             queue_metrics.report(self._cloud, self._all())
+            # Composite alarms last: they read the states that the others have just got.
             for alarm in sorted(self._all(), key=lambda alarm: bool(alarm.rule)):
                 try:
                     if alarm.rule:
@@ -93,6 +96,8 @@ class Alarms:
 
     def _series(self, alarm: Any, rule: Rule, period_s: int, now: float) -> list[tuple[float, float | None]]:
         """The evaluation range, oldest first; the period under way only if it has data that can be judged."""
+        # Periods begin at multiples of their length, whatever the time now. The one under way takes the place of the
+        # oldest in the range, so that a breach is seen at once and the range keeps its length.
         metrics: Metrics = self._cloud.parts[Metrics]
         under_way = now // period_s * period_s
         count = rule.evaluation_periods + RANGE_BEYOND
@@ -154,6 +159,7 @@ def _start_without_data(backend: Any, alarms: Alarms) -> None:
         before = self.alarms.get(name)
         alarm = put(self, *arguments, **named)
         alarm.state_value, alarm.state_reason = "INSUFFICIENT_DATA", "Unchecked: Initial alarm creation"
+        # A change of its settings keeps an alarm's state and history until it is evaluated.
         if before is not None:
             for field in ("state_value", "state_reason", "state_reason_data", "state_updated_timestamp", "history"):
                 setattr(alarm, field, getattr(before, field))

@@ -36,7 +36,10 @@ class Clock:
             before = self.now()
             if to < before:
                 raise ValueError(f"clock: expected a time after {before.isoformat()}, got {to.isoformat()}")
+            # An offset and no time of its own: between two moves the clock runs on with the machine's.
             self._offset_s += (to - before) / timedelta(seconds=1)
+        # Outside of the lock, so that a listener may move the clock itself. They are called one after the other in the
+        # caller's thread: when `move` returns, each has seen both times and started what fell due between them.
         for listener in list(self._listeners):
             listener(before, to)
 

@@ -169,6 +169,8 @@ class Pollers:
         """Receives batches and gives each to a thread of its own, as many at once as are allowed."""
         from moto.sqs.exceptions import QueueDoesNotExist
 
+        # This thread alone receives for the mapping; what it has received is invisible to all others, so the thread
+        # that runs the batch needs no lock on the queue. `_busy` is raised before that thread starts.
         while self._is_wanted():
             queue = _queue(self._cloud, self._mapping)
             if queue is None or not self._mapping.enabled or not self._has_room():
@@ -198,6 +200,7 @@ class Pollers:
 
         backend = sqs_backends[ACCOUNT][self._cloud.region]
         size = int(self._mapping.batch_size)
+        # The wait ends by SendMessage's notification, or when the next message becomes visible again by the clock.
         with queue._messages_lock:
             if not queue.messages:
                 queue._messages_lock.wait(_until_next(queue, self._cloud.clock.timestamp()))
@@ -218,6 +221,8 @@ class Pollers:
 
     def _run(self, queue: Any, batch: list[Any]) -> None:
         try:
+            # What failed is not given back: it stays invisible for the rest of its timeout, as on AWS, and moto moves
+            # it to the dead letters when it is received once too often.
             failed = self._invoke(queue, batch)
             for message in batch:
                 if message.id not in failed:
@@ -252,6 +257,7 @@ def _reported(answer: Any, everything: set[str]) -> set[str]:
     if answer is None or answer == {}:
         return set()
     failures = answer.get("batchItemFailures") if isinstance(answer, Mapping) else ()
+    # An empty list and null mean success; an answer of the wrong shape fails the whole batch, so that nothing is lost.
     if failures is None:
         return set()
     if not isinstance(failures, list):

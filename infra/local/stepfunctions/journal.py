@@ -124,6 +124,8 @@ def _evaluate_or_restore() -> None:
     evaluate, take_input = CommonStateField._eval_body, CommonStateField._eval_state_input
 
     def evaluate_or_restore(self: Any, env: Any) -> None:
+        # In the order of AWS's own history: a visit that succeeded writes no event and calls nothing, the program only
+        # takes its output and goes to its next state; one that failed is evaluated anew, its earlier events are reused.
         visit = scope_of(env).enter(self.name, self.state_type.name)
         env.visit = env.event_history_context.visit = visit
         if visit.succeeded:
@@ -155,6 +157,7 @@ def _restore(visit: Visit, env: Any) -> None:
 
 
 def _keep_result(visit: Visit, env: Any) -> None:
+    # Stopped, timed out, failed: nothing is kept, and a redrive evaluates the state again.
     state = env.program_state()
     if not isinstance(state, ProgramRunning | ProgramEnded):
         return
@@ -176,6 +179,8 @@ def _add_events_once() -> None:
     ) -> int:
         visit: Visit | None = getattr(context, "visit", None)
         key = _event_key(event_type, event_details)
+        # Events are linked by `previousEventId` through two fields of the context. A reused event must move both to its
+        # id, as adding it would have; else the next event links to the failure of the run before.
         known = visit.earlier_event(key) if visit and key else None
         if known is None:
             known = add(self, context, event_type, event_details, timestamp, update_source_event_id)

@@ -52,6 +52,9 @@ def redrive(execution: LocalExecution, token: str | None = None) -> datetime:
 
 
 def _go_on(execution: LocalExecution, now: datetime) -> None:
+    # The order matters to those who poll: the new worker has its environment and history before the status is RUNNING
+    # again, and `closed` and `ended` are cleared before it can end. The worker of before, if its thread still runs,
+    # sees in `Communication.terminated` that its environment is no longer the execution's.
     before: Any = execution.env
     execution.earlier_tokens.append(before.callback_pool_manager)
     execution.redrive_count += 1
@@ -71,6 +74,8 @@ def _go_on(execution: LocalExecution, now: datetime) -> None:
 
 
 def _continue_history(before: EventManager, env: Any) -> None:
+    # moto has no way to begin a history in the middle: the list and the next id are set by hand, and the first event
+    # of this run links to the last one of the run before.
     events = before.get_event_history()
     env.event_manager._history_event_list.extend(events)
     env.event_manager._event_id_gen._next_id = len(events) + 1

@@ -64,10 +64,11 @@ def _judge_error(report: Evaluation, rule: str, margin: float) -> Verdict:
     """Passed when the error is at most the rule's error − margin (of an amount: × (1 − margin))."""
     measured, naive = _number(report.metrics.get("error")), _number(report.naive.metrics.get("error"))
     bound = naive - margin if report.error.is_share else naive * (1 - margin)
-    below = f"{margin} below {rule}" if report.error.is_share else f"{margin:.0%} below {rule}"
+    words = rule.replace("_", " ")
+    below = f"{margin} below {words}" if report.error.is_share else f"{margin:.0%} below {words}"
     sentence = (
-        f"{report.error.name} {measured:.4f} on {report.rows.test} rows; at most {bound:.4f} asked, {below} "
-        f"({naive:.4f})"
+        f"{report.error.name} {report.error.amount(measured)} on {report.rows.test} rows; at most "
+        f"{report.error.amount(bound)} asked, {below} ({report.error.amount(naive)})"
     )
     return Verdict(name="baseline", passed=measured <= bound, measured=measured, bound=bound, sentence=sentence)
 

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from millrace.evaluation.gates.gate import Gate, Verdict
-from millrace.evaluation.report import ChampionComparison, Evaluation
+from millrace.evaluation.report import ChampionComparison, ErrorMeaning, Evaluation
 
 
 class NonInferiority(Gate):
@@ -34,14 +34,14 @@ class NonInferiority(Gate):
             passed=measured >= bound,
             measured=measured,
             bound=bound,
-            sentence=self._sentence(champion, report.error.name, bound),
+            sentence=self._sentence(champion, report.error, bound),
         )
 
-    def _sentence(self, champion: ChampionComparison | None, error: str, bound: float) -> str:
+    def _sentence(self, champion: ChampionComparison | None, error: ErrorMeaning, bound: float) -> str:
         if champion is None:
             return "the report holds no comparison with the champion"
         return (
-            f"{error} {champion.challenger_error:.4f} against {champion.error:.4f} of version "
+            f"{error.name} {error.amount(champion.challenger_error)} against {error.amount(champion.error)} of version "
             f"{champion.model_version} on {champion.rows} recent rows; lower bound of the improvement "
             f"{champion.lower_bound:+.4f} at {self.confidence}, at least {bound:+.4g} asked"
         )

@@ -5,6 +5,7 @@ Every statistic takes counts over the same bins (reference, window) and returns 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -27,6 +28,8 @@ class Statistic:
     kinds: tuple[Kind, ...]
     fixed_bound: float | None = None
     """The bound of a statistic that history cannot calibrate; None: it is calibrated."""
+    highest_bound: float = math.inf
+    """A calibrated bound above it counts as this one."""
 
 
 STATISTICS: dict[str, Statistic] = {
@@ -34,7 +37,9 @@ STATISTICS: dict[str, Statistic] = {
     "wasserstein": Statistic(distance=wasserstein.distance, kinds=("numeric",)),
     "total_variation": Statistic(distance=total_variation.distance, kinds=("categorical",)),
     "unseen": Statistic(distance=unseen.distance, kinds=("numeric", "categorical"), fixed_bound=unseen.BOUND),
-    "missing": Statistic(distance=missing.distance, kinds=("numeric", "categorical")),
+    "missing": Statistic(
+        distance=missing.distance, kinds=("numeric", "categorical"), highest_bound=missing.HIGHEST_BOUND
+    ),
 }
 
 

@@ -8,6 +8,11 @@ import numpy as np
 
 from millrace.monitoring.histogram import Counts
 
+HIGHEST_BOUND = 0.5
+"""Difference of shares. Where a column is silent for days now and then, its history allows any share, and since the
+columns share one score, of every other column too: a column that falls silent for half of the rows alarms all the same.
+"""
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 

@@ -123,7 +123,7 @@ def test_what_was_left_empty_is_bootstrapped_before_it_is_deployed_into(build: P
     address = json.loads(told("up", "--empty", "--json", "--build", str(build)))["endpoint_url"]
     stacks = LocalCloud(endpoint_url=address, secret="").client("cloudformation").describe_stacks
     assert stacks()["Stacks"] == []
-    told("up", "--build", str(build))
+    told("up", "--workload", "electricity", "--build", str(build))
     found = {stack["StackName"]: stack["StackStatus"] for stack in stacks()["Stacks"]}
     assert set(found.values()) == {"CREATE_COMPLETE"}
     assert found.keys() > {"CDKToolkit", "millrace-local-platform"}

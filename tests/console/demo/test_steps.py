@@ -6,14 +6,14 @@ from itertools import pairwise
 
 import pytest
 
-from console.demo.run import NAMES
+from console.demo.electricity import STORY
 from console.demo.steps import Step, steps
 from console.queries.report import WorkloadReport
 
 
 @pytest.fixture
 def made(report: WorkloadReport, actions: list[Step]) -> list[Step]:
-    return steps(NAMES, report.runs, actions)
+    return steps(STORY.names, report.runs, actions)
 
 
 def subject(step: Step) -> str:
@@ -54,7 +54,7 @@ def test_files_schedules_and_lasting_alarms_have_their_causes(made: list[Step]) 
 def test_an_execution_that_was_started_by_hand_has_no_cause(report: WorkloadReport, actions: list[Step]) -> None:
     first, last = report.runs[0], report.runs[-1]
     by_hand = replace(first, arn="arn:by-hand", input={"cause": "console"}, started=last.started + timedelta(1))
-    assert steps(NAMES, [*report.runs, by_hand], actions)[-1].caused_by is None
+    assert steps(STORY.names, [*report.runs, by_hand], actions)[-1].caused_by is None
 
 
 def test_a_step_as_json(made: list[Step]) -> None:

@@ -23,7 +23,6 @@ EMPTY = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout that was never set up and whose images were never pushed."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    (tmp_path / "cdk.json").write_text(json.dumps({"context": {"images": {}}}))
     return tmp_path
 
 
@@ -37,7 +36,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def found(stage: str, repository: Path) -> dict[str, Check]:
-    checks = list(examine(stage, repository / "build", [WORKLOAD], repository=repository))
+    checks = list(examine(stage, repository / "build", [WORKLOAD]))
     return {check.name: check for check in checks}
 
 
@@ -64,8 +63,10 @@ def test_an_account_with_all_is_good(account: None, repository: Path) -> None:
     command = repository / "build" / "node" / "node_modules" / ".bin" / "cdk"
     command.parent.mkdir(parents=True)
     command.touch()
-    images = dict.fromkeys(("training", "processing", "inference"), f"sha256:{'a' * 64}")
-    (repository / "cdk.json").write_text(json.dumps({"context": {"images": {"dev": images}}}))
+    for image in ("training", "processing", "inference"):
+        for tag in ("old", "new"):
+            digest = f"sha256:{('a' if tag == 'new' else 'b') * 64}"
+            boto3.client("ssm").put_parameter(Name=f"/millrace-dev/image/{image}/{tag}", Value=digest, Type="String")
     checks = found("dev", repository)
     assert [name for name, check in checks.items() if check.verdict == "missing"] == []
     assert checks["image training"].found == "sha256:aaaaaaaaaaaa"

@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from console.pages.page import page
+from console.pages import gates
+from console.pages.page import PageLink, page
 from console.queries.monitoring import MonitoredWindow
 from console.queries.report import WorkloadReport
 from millrace.evaluation.report import ErrorMeaning
@@ -103,6 +104,15 @@ def test_what_it_is_given_is_escaped(report: WorkloadReport) -> None:
     assert "&#34;&amp;&lt;b&gt;" in html
 
 
+def test_the_pages_of_other_workloads_are_linked_where_there_are_several(report: WorkloadReport) -> None:
+    links = [PageLink(workload=name, file=f"{name}.html") for name in ("electricity", "mine")]
+    html = page(report, links=links)
+    assert re.findall(r'<a href="([^"]+)">(\w+)</a>', html) == [("mine.html", "mine")]
+    assert Outline(html).found["nav"]
+    assert 'aria-current="page">electricity<' in html
+    assert "<nav" not in page(report)
+
+
 def test_the_bar_of_a_drop_has_its_rows(report: WorkloadReport) -> None:
     tips = Outline(page(report)).found["title"]
     assert "1488 accepted, 48 quarantined" in tips
@@ -131,12 +141,28 @@ def test_costs_add_up(report: WorkloadReport) -> None:
 
 def test_a_gate_without_a_number_and_an_unknown_gate_say_their_sentence(report: WorkloadReport) -> None:
     model = report.models[0]
-    gates = (
+    verdicts = (
         GateVerdict(name="baseline", passed=False, measured=None, bound=0.6, sentence="accuracy nan"),
         GateVerdict(name="fairness", passed=True, measured=1.0, bound=2.0, sentence="fair enough"),
     )
-    cells = Outline(page(replace(report, models=(replace(model, version=replace(model.version, gates=gates)),)))).found
+    cells = Outline(
+        page(replace(report, models=(replace(model, version=replace(model.version, gates=verdicts)),)))
+    ).found
     assert {"accuracy nan", "fair enough"} <= set(cells["td"])
+
+
+@pytest.mark.parametrize(
+    ("measured", "passed", "shown"),
+    [
+        (0.82, True, ["log loss lower by 40%", "82%"]),
+        (0.12, False, ["log loss lower by 40%", "12%"]),
+        (0.12, True, ["error ≤ 0.400", "0.120"]),
+        (0.82, False, ["error ≤ 0.400", "0.820"]),
+    ],
+)
+def test_a_baseline_is_a_gain_or_an_error(measured: float, passed: bool, shown: list[str]) -> None:
+    verdict = GateVerdict(name="baseline", passed=passed, measured=measured, bound=0.4, sentence="")
+    assert [gates.required(verdict), gates.measured(verdict)] == shown
 
 
 def test_the_figures_of_any_task_are_shown(report: WorkloadReport) -> None:

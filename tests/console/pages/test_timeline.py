@@ -5,6 +5,8 @@ from dataclasses import replace
 from console.pages.summary import facts, notes, summary
 from console.pages.timeline import TimelineEntry, timeline
 from console.queries.report import WorkloadReport
+from millrace.evaluation.report import ErrorMeaning
+from millrace.messages.monitor import ErrorReport, MonitorReport
 
 
 def by_title(report: WorkloadReport) -> dict[str, TimelineEntry]:
@@ -107,3 +109,44 @@ def test_windows_without_an_error_and_a_model_of_too_early_labels_are_explained(
     assert "from 30 April to 21 May have labels but no error" in said
     assert "The model of 15 May 1997 was trained on labels up to 1 May" in said
     assert "The model of 1 July" not in said
+
+
+AMOUNT = ErrorMeaning(name="mean absolute error", is_share=False, unit="µg/m³")
+
+
+def of_amounts(report: WorkloadReport) -> WorkloadReport:
+    """The same run, as if its task were a regression whose error alarm had been raised."""
+    evaluations = [model.evaluation for model in report.models]
+    models = [
+        replace(model, evaluation=found and found.model_copy(update={"error": AMOUNT}))
+        for model, found in zip(report.models, evaluations, strict=True)
+    ]
+    runs = [replace(run, report=judged(run.report), error_bound=80.0) for run in report.monitor_runs]
+    alarms = [replace(alarm, name="error", metric="error") for alarm in report.alarms]
+    return replace(report, models=tuple(models), monitor_runs=tuple(runs), alarms=tuple(alarms))
+
+
+def judged(found: MonitorReport) -> MonitorReport:
+    """With the error of its last window 1.25 times the bound."""
+    error = ErrorReport(answered=9, labelled=9, champions=9, error=120.0, ratio=1.25, settled=True)
+    last = found.windows[-1].model_copy(update={"error": error})
+    return found.model_copy(update={"windows": (*found.windows[:-1], last)})
+
+
+def test_an_alarm_of_the_error_says_how_large_it_was(report: WorkloadReport) -> None:
+    found = of_amounts(report)
+    detail = by_title(found)["Alarm: error"].detail
+    assert "mean absolute error 100 µg/m³ or more in each window of a row until" in detail
+    assert detail.endswith("; the bound is 80 µg/m³")
+    assert f"the alarm error was raised ({detail})" in summary(found)
+    unknown = replace(found, models=())
+    assert "1.25 × its bound in each window of a row until" in by_title(unknown)["Alarm: error"].detail
+
+
+def test_an_amount_has_its_unit_and_a_share_is_right_or_wrong(report: WorkloadReport) -> None:
+    own = report.live.evaluation.metrics["error"]  # type: ignore[union-attr]
+    naive = report.live.evaluation.naive.metrics["error"]  # type: ignore[union-attr]
+    said = summary(of_amounts(report))
+    assert f": mean absolute error {own:.4g} µg/m³ on" in said
+    assert f", where the naive rule has {naive:.4g} µg/m³." in said
+    assert f", where the naive rule is {1 - naive:.0%} right." in summary(report)

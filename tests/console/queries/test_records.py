@@ -18,7 +18,7 @@ import pytest
 from moto import mock_aws
 
 from console.actions.rollback import roll_back
-from console.demo.run import NAMES
+from console.demo.electricity import STORY
 from console.environment import Environment
 from console.queries.cost import find_cost
 from console.queries.decisions import find_days, find_decision
@@ -38,6 +38,7 @@ from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.timestamps import moment
 from millrace.workload.load import load_workload
+from tests.state_table import create_table
 
 CANDIDATE = Candidate(
     run="run-1",
@@ -47,6 +48,7 @@ CANDIDATE = Candidate(
     instances=("ml.m5.large",),
     metadata={},
 )
+NAMES = STORY.names
 LAKE = NAMES.platform.bucket("lake")
 DAY = date(1997, 5, 1)
 DECISION = Decision(
@@ -76,12 +78,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
             Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
         )
         for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
-            environment.client("dynamodb").create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-                AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-                BillingMode="PAY_PER_REQUEST",
-            )
+            create_table(environment.client("dynamodb"), table)
         environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
         yield environment
 
@@ -326,13 +323,7 @@ def test_a_month_without_anything_and_one_that_is_none(environment: Environment)
     workload = load_workload(Path("workloads/electricity"))
     environment = replace(environment, platform=replace(environment.platform, stage="dev"))
     names = replace(NAMES, platform=environment.platform)
-    for table in (names.platform.state_table,):
-        environment.client("dynamodb").create_table(
-            TableName=table,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+    create_table(environment.client("dynamodb"), names.platform.state_table)
     environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=names.package_group)
     found = find_cost(environment, names, workload)
     assert found.month == f"{datetime.now(UTC):%Y-%m}"

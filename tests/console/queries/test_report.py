@@ -22,6 +22,7 @@ from console.queries.versions import registry_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, Platform, WorkloadNames
 from millrace.release.registry import Candidate
+from tests.state_table import create_table
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
@@ -50,14 +51,8 @@ def deployed(environment: Environment) -> Environment:
     place = {"CreateBucketConfiguration": {"LocationConstraint": PLATFORM.region}}
     for bucket in ("lake", "artefacts"):
         environment.client("s3").create_bucket(Bucket=PLATFORM.bucket(bucket), **place)
-    keys: Any = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
     for table in (PLATFORM.state_table, PLATFORM.audit_table):
-        environment.client("dynamodb").create_table(
-            TableName=table,
-            KeySchema=keys,
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(environment.client("dynamodb"), table)
     environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
     for machine in MACHINES:
         environment.client("stepfunctions").create_state_machine(

@@ -1,11 +1,8 @@
 """The decisions function, driven by a real SQS event."""
 
-import importlib
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -13,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from millrace.decisions.record import from_line
+from tests.functions.cold_start import cold_starts, set_variables
 
 EVENT = Path(__file__).resolve().parents[3] / "events" / "decisions_queue.json"
 LAKE = "millrace-local-lake-123456789012-eu-west-1"
@@ -22,26 +20,10 @@ Write = Callable[[dict[str, Any]], dict[str, Any]]
 @pytest.fixture
 def write(monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """The handler as Lambda calls it, beside moto's lake."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "MILLRACE_STAGE": "local",
-        "MILLRACE_ACCOUNT": "123456789012",
-        "MILLRACE_REGION": "eu-west-1",
-        "MILLRACE_WORKLOAD": "electricity",
-    }.items():
-        monkeypatch.setenv(name, value)
-    name = "functions.decisions.handler"
-    sys.modules.pop(name, None)
-    context = SimpleNamespace(
-        aws_request_id="1", function_name="decisions", memory_limit_in_mb=512, invoked_function_arn="arn"
-    )
-    with mock_aws():
+    set_variables(monkeypatch)
+    with mock_aws(), cold_starts() as start:
         boto3.client("s3").create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        module = importlib.import_module(name)
-        yield lambda event: module.handler(event, context)
-    sys.modules.pop(name, None)
+        yield start("decisions")
 
 
 def objects() -> dict[str, list[str]]:

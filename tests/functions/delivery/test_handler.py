@@ -1,12 +1,9 @@
 """The delivery function beside moto's lake: the state of a real run in, one Parquet file out."""
 
-import importlib
 import io
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -21,6 +18,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.errors import AnswerError
 from millrace.tasks.binary import Binary
+from tests.functions.cold_start import cold_starts, set_variables
 
 ROOT = Path(__file__).resolve().parents[3]
 LAKE = "millrace-local-lake-123456789012-eu-west-1"
@@ -32,28 +30,15 @@ Deliver = Callable[[], dict[str, Any]]
 @pytest.fixture
 def deliver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deliver]:
     """The handler on a run of 100 rows in three shards."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "MILLRACE_STAGE": "local",
-        "MILLRACE_ACCOUNT": "123456789012",
-        "MILLRACE_REGION": "eu-west-1",
-        "MILLRACE_WORKLOAD": "electricity",
-    }.items():
-        monkeypatch.setenv(name, value)
+    set_variables(monkeypatch)
     event = json.loads((ROOT / "events" / "delivery.json").read_text())
-    context = SimpleNamespace(aws_request_id="1", function_name="d", memory_limit_in_mb=512, invoked_function_arn="arn")
-    name = "functions.delivery.handler"
-    sys.modules.pop(name, None)
-    with mock_aws():
+    with mock_aws(), cold_starts() as start:
         boto3.client("s3").create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         put("accepted.parquet", accepted())
         for shard, (first, last) in enumerate([(0, 40), (40, 80), (80, 100)]):
             put(f"transformed/{shard:05d}.arrow.out", answers(first, last))
-        module = importlib.import_module(name)
-        yield lambda: module.handler(event, context)
-    sys.modules.pop(name, None)
+        handler = start("delivery")
+        yield lambda: handler(event)
 
 
 def put(name: str, body: bytes) -> None:

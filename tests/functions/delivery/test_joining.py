@@ -41,9 +41,31 @@ def answers(rows: int, version: str = "3") -> pa.Table:
     return read_answers(body, model_version=version, fields=FIELDS)
 
 
-def joined(rows: pa.Table, found: list[pa.Table]) -> pa.Table:
-    batches = join(rows.to_batches(max_chunksize=4), found, fields=FIELDS, schema=SCHEMA, model_version="3")
+def joined(rows: pa.Table, found: list[pa.Table], refused: list[pa.Table] | None = None) -> pa.Table:
+    refuse = ([] if refused is None else refused).append
+    cut = rows.to_batches(max_chunksize=4)
+    batches = join(cut, found, fields=FIELDS, schema=SCHEMA, model_version="3", refuse=refuse)
     return pa.Table.from_batches(batches, schema=SCHEMA)
+
+
+def test_rows_without_an_answer_are_refused_and_the_others_delivered() -> None:
+    reason = {"column": "scan", "expected": "PNG data", "came": "45 bytes"}
+    body = write_answers(
+        pa.array([1, 3, 5, 7, 9], pa.int64()),
+        Binary().answers(np.array([[0.1], [0.2], [0.3]], np.float32)),
+        model_version="3",
+        fields=FIELDS,
+        rejected={1: reason, 4: reason},
+    )
+    refused: list[pa.Table] = []
+    shards = [read_answers(body, model_version="3", fields=FIELDS), answers(7).slice(5)]
+    table = joined(accepted(7), shards, refused)
+    assert table["row_number"].to_pylist() == [1, 5, 7, 11, 13]
+    np.testing.assert_allclose(table["probability"].to_pylist()[:3], [0.1, 0.2, 0.3], rtol=1e-6)
+    assert [(row["_line"], row["rejected"]) for part in refused for row in part.to_pylist()] == [
+        (3, reason),
+        (9, reason),
+    ]
 
 
 @pytest.mark.parametrize("shard", [1, 3, 4, 10])
@@ -129,9 +151,13 @@ def test_the_answers_of_every_task_are_delivered_by_its_fields(name: str) -> Non
     found = read_answers(body, model_version="3", fields=task.answer)
     schema = delivered_schema(CONTRACT, task)
     assert schema.names[len(CONTRACT.table("scoring").columns) :] == list(delivered_types(task))
-    batches = join(accepted(3).to_batches(), [found], fields=task.answer, schema=schema, model_version="3")
+    batches = join(
+        accepted(3).to_batches(), [found], fields=task.answer, schema=schema, model_version="3", refuse=print
+    )
     table = pa.Table.from_batches(batches, schema=schema)
     assert table.column("value").to_pylist() == task.answers(output_NW)["value"].tolist()
     spoilt = changed(found, "value", ["low", None, "high"] if name == "multiclass" else [1.0, float("inf"), 2.0])
     with pytest.raises(AnswerError, match="value: expected"):
-        list(join(accepted(3).to_batches(), [spoilt], fields=task.answer, schema=schema, model_version="3"))
+        list(
+            join(accepted(3).to_batches(), [spoilt], fields=task.answer, schema=schema, model_version="3", refuse=print)
+        )

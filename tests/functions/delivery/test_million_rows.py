@@ -18,7 +18,8 @@ import pytest
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.state.pointers import Pointers, Version
 from tests.benchmarks.serving import started, write_model
-from tests.functions.conftest import NAMES, Aws
+from tests.functions.cold_start import NAMES
+from tests.functions.conftest import Aws
 
 ROWS = 1_000_000
 SAMPLE = Path(__file__).resolve().parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"

@@ -58,6 +58,9 @@ def answered(evidence):
 def test_nothing_against_it():
     assert answered(FINE).accepted
     assert answered(replace(FINE, last=last(35, labels=7200 - 1344))).accepted
+    later = replace(FINE, last=last(35, labels=7200 - 344), new_rows=1000)
+    assert answered(later).accepted, "rows that are the truth of earlier ones count as labels"
+    assert not answered(replace(later, new_rows=999)).accepted
 
 
 @pytest.mark.parametrize("reason", OBJECTIONS)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -19,18 +16,14 @@ import pytest
 from infra.local.kernel.cloud import Cloud
 from millrace.datasets.tables import Lake
 from millrace.names import WorkloadNames
+from tests.functions.cold_start import Handler, cold_starts, set_variables
 from tests.millrace.datasets.conftest import lake, names
+from tests.state_table import create_table
 
 __all__ = ["lake", "names"]
 
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 SAMPLE = Path(__file__).resolve().parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
-CONTEXT = SimpleNamespace(
-    aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
-    function_name="function",
-    memory_limit_in_mb=512,
-    invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:function",
-)
 
 
 @dataclass(kw_only=True)
@@ -39,7 +32,7 @@ class Ingest:
 
     s3: Any
     names: WorkloadNames
-    load: Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
+    load: Callable[[str], Handler]
 
     def drop(self, feed: str, name: str, body: bytes) -> dict[str, Any]:
         """The payload of the first function; the run is named by what the intake would name it by."""
@@ -75,33 +68,11 @@ class Ingest:
 
 
 @pytest.fixture
-def load(
-    cloud: Cloud, names: WorkloadNames, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]]:
-    for name, value in {
-        "POWERTOOLS_SERVICE_NAME": "electricity",
-        "MILLRACE_STAGE": names.platform.stage,
-        "MILLRACE_ACCOUNT": names.platform.account,
-        "MILLRACE_REGION": names.platform.region,
-        "MILLRACE_WORKLOAD": "electricity",
-        "MILLRACE_CODE_DIGEST": "c0de",
-    }.items():
-        monkeypatch.setenv(name, value)
-    cloud.client("dynamodb").create_table(
-        TableName=names.platform.state_table,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        BillingMode="PAY_PER_REQUEST",
-    )
-
-    def cold(function: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        sys.modules.pop(f"functions.{function}.handler", None)
-        handler = importlib.import_module(f"functions.{function}.handler").handler
-        return lambda event: handler(event, CONTEXT)
-
-    yield cold
-    for function in ("ingestion", "validation", "snapshot"):
-        sys.modules.pop(f"functions.{function}.handler", None)
+def load(cloud: Cloud, names: WorkloadNames, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Handler]]:
+    set_variables(monkeypatch, names=names, MILLRACE_CODE_DIGEST="c0de")
+    create_table(cloud.client("dynamodb"), names.platform.state_table)
+    with cold_starts() as start:
+        yield start
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ import pytest
 
 from millrace.errors import NoDropError
 from millrace.messages.ingest import start_of
-from tests.functions.conftest import NAMES, Aws
+from tests.functions.cold_start import NAMES
+from tests.functions.conftest import Aws
 
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 

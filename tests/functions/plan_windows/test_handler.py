@@ -13,6 +13,7 @@ import pytest
 from pyiceberg.catalog.memory import InMemoryCatalog
 
 from functions.plan_windows.labels import labels_between
+from millrace.contract.load import load_contract
 from millrace.decisions.record import prefix
 from millrace.messages.monitor import WindowsPlanned, read_request
 from millrace.state.pointers import Pointers, Version
@@ -89,11 +90,13 @@ def test_the_cursors_are_followed(aws: Aws, load: Load, event: Event) -> None:
 class Shelf:
     """A lake whose tables lie in memory."""
 
-    def __init__(self, table: Any) -> None:
-        self._table = table
+    contract = load_contract(LABELLED)
+
+    def __init__(self, table: Any, rows: Any = None) -> None:
+        self._tables = {"labels": table, "rows": rows}
 
     def find(self, name: str) -> Any:
-        return self._table if name == "labels" else None
+        return self._tables[name]
 
 
 @pytest.mark.parametrize("zone", [None, "UTC"])
@@ -116,3 +119,57 @@ def test_labels_of_the_windows_only(zone: str | None, tmp_path: Any) -> None:
     assert found is not None
     assert (found.column_names, found["class"].to_pylist()) == (["timestamp", "class"], [0, 1])
     assert labels_between(Shelf(None), surface, start, end) is None  # type: ignore[arg-type]
+
+
+def test_labels_without_a_time_of_their_own_come_any_time_after_the_window(tmp_path: Any) -> None:
+    """Their time is that of their drop: they name their predictions."""
+    folder = LABELLED.parent / "xray"
+    catalog = InMemoryCatalog("x", warehouse=f"file://{tmp_path}")
+    catalog.create_namespace("n")
+    times = [datetime(2024, 1, day, tzinfo=UTC) for day in (7, 9, 26)]
+    columns = {
+        "id": list("abc"),
+        "at": pa.array(times, pa.timestamp("us", "UTC")),
+        "label": pa.array([0, 1, 1], pa.int32()),
+    }
+    rows = pa.table(columns | {"prediction_id": list("xyz")})
+    table = catalog.create_table("n.labels", schema=rows.schema)
+    table.append(rows)
+    shelf = Shelf(table)
+    shelf.contract = load_contract(folder)
+    start, end = datetime(2024, 1, 8, tzinfo=UTC), datetime(2024, 1, 15, tzinfo=UTC)
+    found = labels_between(shelf, load_workload(folder).prediction, start, end)  # type: ignore[arg-type]
+    assert found is not None
+    assert found["prediction_id"].to_pylist() == ["y", "z"]
+
+
+def test_a_later_row_is_the_truth_where_a_label_lies_ahead(tmp_path: Any) -> None:
+    """Measured rows of `rows` too, after the labels, which may correct them; only where the label is 24 hours ahead."""
+    catalog = InMemoryCatalog("x", warehouse=f"file://{tmp_path}")
+    catalog.create_namespace("n")
+    hours = [datetime(2013, 1, 8, hour) for hour in range(4)]  # noqa: DTZ001 - as the contract has it
+
+    def table(name: str, pm25: list[float | None], **more: list[Any]) -> Any:
+        times = pa.array(hours[: len(pm25)], pa.timestamp("us"))
+        rows = pa.table({"timestamp": times, "pm2.5": pa.array(pm25, pa.float64()), **more})
+        made = catalog.create_table(f"n.{name}", schema=rows.schema)
+        made.append(rows)
+        return made
+
+    labels = table("labels", [10.0, 20.0], prediction_id=["x", "y"])
+    shelf = Shelf(labels, table("rows", [11.0, None, 30.0, 40.0], DEWP=[1.0, 2.0, 3.0, 4.0]))
+    folder = LABELLED.parent / "air_quality"
+    shelf.contract, surface = load_contract(folder), load_workload(folder).prediction
+    start, end = datetime(2013, 1, 7, tzinfo=UTC), datetime(2013, 1, 7, 3, tzinfo=UTC)
+    found = labels_between(shelf, surface, start, end)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.select(["timestamp", "pm2.5", "prediction_id"]).to_pylist() == [
+        {"timestamp": hours[0], "pm2.5": 10.0, "prediction_id": "x"},
+        {"timestamp": hours[1], "pm2.5": 20.0, "prediction_id": "y"},
+        {"timestamp": hours[0], "pm2.5": 11.0, "prediction_id": None},
+        {"timestamp": hours[2], "pm2.5": 30.0, "prediction_id": None},
+    ]
+    own = surface.model_copy(update={"horizon_hours": 0.0})
+    found = labels_between(shelf, own, datetime(2013, 1, 8, tzinfo=UTC), datetime(2013, 1, 9, tzinfo=UTC))  # type: ignore[arg-type]
+    assert found is not None
+    assert found["pm2.5"].to_pylist() == [10.0, 20.0]

@@ -1,20 +1,19 @@
 """The prediction function beside moto's queue and table, and an endpoint that speaks HTTP."""
 
-import importlib
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-REGION, ACCOUNT = "eu-west-1", "123456789012"
+from millrace.names import WorkloadNames
+from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
+from tests.state_table import create_table
 
 
 @dataclass
@@ -34,12 +33,18 @@ class Endpoint:
 
 
 @pytest.fixture
-def endpoint() -> Iterator[Endpoint]:
+def workload() -> str:
+    """Of the function; a file may name another."""
+    return "electricity"
+
+
+@pytest.fixture
+def endpoint(workload: str) -> Iterator[Endpoint]:
     found = Endpoint()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            assert self.path == "/endpoints/millrace-local-electricity/invocations"
+            assert self.path == f"/endpoints/millrace-local-{workload}/invocations"
             body = found.answer(json.loads(self.rfile.read(int(self.headers["content-length"]))))
             self.send_response(found.status)
             if found.code:
@@ -63,50 +68,27 @@ def endpoint() -> Iterator[Endpoint]:
 
 
 @pytest.fixture
-def queue_url(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint) -> Iterator[str]:
+def queue_url(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint, workload: str) -> Iterator[str]:
     """The decisions queue; around it the environment of the function."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": endpoint.url,
-        "POWERTOOLS_METRICS_NAMESPACE": "Millrace",
-        "POWERTOOLS_SERVICE_NAME": "electricity",
-        "MILLRACE_STAGE": "local",
-        "MILLRACE_ACCOUNT": ACCOUNT,
-        "MILLRACE_REGION": REGION,
-        "MILLRACE_WORKLOAD": "electricity",
-    }.items():
-        monkeypatch.setenv(name, value)
+    names = WorkloadNames(platform=NAMES.platform, workload=workload)
+    set_variables(
+        monkeypatch,
+        names=names,
+        AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=endpoint.url,
+        POWERTOOLS_METRICS_NAMESPACE="Millrace",
+    )
     with mock_aws():
-        url = boto3.client("sqs").create_queue(QueueName="millrace-local-electricity-decisions")["QueueUrl"]
+        url = boto3.client("sqs").create_queue(QueueName=names.queue("decisions"))["QueueUrl"]
         monkeypatch.setenv("MILLRACE_DECISIONS_QUEUE_URL", url)
-        boto3.client("dynamodb").create_table(
-            TableName="millrace-local-state",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
+        create_table(boto3.client("dynamodb"), NAMES.platform.state_table)
         yield url
 
 
 @pytest.fixture
-def predict(queue_url: str) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+def predict(queue_url: str) -> Iterator[Handler]:
     """The handler as Lambda calls it."""
-    name = "functions.prediction.handler"
-    sys.modules.pop(name, None)
-    module = importlib.import_module(name)
-    context = SimpleNamespace(
-        aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
-        function_name="millrace-local-electricity-prediction",
-        memory_limit_in_mb=512,
-        invoked_function_arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:prediction",
-    )
-    yield lambda event: module.handler(event, context)
-    sys.modules.pop(name, None)
+    with cold_starts() as start:
+        yield start("prediction")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from millrace.errors import ArtefactError, ConflictError
 from millrace.timestamps import moment
 
-IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:unbuilt"
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
 AS_OF = moment("1997-01-01T00:10:00Z")
 
 

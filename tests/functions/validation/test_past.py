@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,35 +40,60 @@ def rows(*entries: tuple[str, int, float]) -> pa.Table:
     return pa.Table.from_pylist(made, schema=parsed_schema(TABLE))
 
 
-@pytest.mark.parametrize("in_parts", [False, True])
-def test_a_row_gets_its_past_or_its_reason(in_parts: bool, tmp_path: Path) -> None:
-    drop = rows(("a", 10, 1.0), ("a", 11, 2.0), ("b", 11, 5.0), ("a", 12, -7.0), ("a", 13, 4.0))
-    before = rows(("a", 8, 8.0), ("a", 9, 9.0)).drop_columns(["_line"])
-    pq.write_table(drop, tmp_path / "parsed", row_group_size=2 if in_parts else 99)
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """What became of a drop."""
+
+    done: tuple[int, int]
+    scored: pa.Table
+    accepted: pa.Table
+    refused: list[dict[str, Any]]
+
+
+def staged(folder: Path, drop: pa.Table, before: pa.Table | None, *, group: int) -> Staged:
+    """The drop in row groups of `group` rows, with what the table knows."""
+    pq.write_table(drop, folder / "parsed", row_group_size=group)
     bodies: list[bytes] = []
-    shards = Shards(lambda number, body: bodies.append(body), ["past", "at", "load"], limit=10**6)
 
     @contextmanager
     def quarantine() -> Iterator[QuarantineFile]:
-        with QuarantineFile(tmp_path / "refused", run="r", source="s", as_of=datetime(2024, 2, 1, tzinfo=UTC)) as file:
+        with QuarantineFile(folder / "refused", run="r", source="s", as_of=datetime(2024, 2, 1, tzinfo=UTC)) as file:
             yield file
 
     done = stage_with_past(
-        tmp_path / "parsed",
+        folder / "parsed",
         TABLE,
-        tmp_path / "accepted",
-        shards,
+        folder / "accepted",
+        Shards(lambda number, body: bodies.append(body), ["past", "at", "load"], limit=10**6),
         quarantine,
         histories=(PAST,),
         read_before=lambda own: before,
     )
-    assert done == (3, 2)
-    scored = pa.concat_tables([pa.ipc.open_stream(body).read_all() for body in bodies])
-    assert dict(zip(scored["row_number"].to_pylist(), scored["past"].to_pylist(), strict=True)) == {
+    return Staged(
+        done=done,
+        scored=pa.concat_tables([pa.ipc.open_stream(body).read_all() for body in bodies]),
+        accepted=pq.read_table(folder / "accepted"),
+        refused=pq.read_table(folder / "refused").to_pylist(),
+    )
+
+
+@pytest.mark.parametrize("group", [2, 99])
+def test_a_row_gets_its_past_or_its_reason(group: int, tmp_path: Path) -> None:
+    drop = rows(("a", 10, 1.0), ("a", 11, 2.0), ("b", 11, 5.0), ("a", 12, -7.0), ("a", 13, 4.0))
+    before = rows(("a", 8, 8.0), ("a", 9, 9.0)).drop_columns(["_line"])
+    found = staged(tmp_path, drop, before, group=group)
+    assert found.done == (3, 2)
+    assert dict(zip(found.scored["row_number"].to_pylist(), found.scored["past"].to_pylist(), strict=True)) == {
         1: [8, 9, 1],
         2: [9, 1, 2],
         5: [2, None, 4],
     }
-    assert pq.read_table(tmp_path / "accepted")["_line"].to_pylist() == [1, 2, 5]
-    refused = pq.read_table(tmp_path / "refused").to_pylist()
-    assert [(row["line"], row["reason"]) for row in refused] == [(4, "range"), (3, "history")]
+    assert found.accepted["_line"].to_pylist() == [1, 2, 5]
+    assert [(row["line"], row["reason"]) for row in found.refused] == [(4, "range"), (3, "history")]
+
+
+def test_words_that_repeat_are_kept_as_words(tmp_path: Path) -> None:
+    """Texts of few values are read as a dictionary; the file of accepted rows has plain ones."""
+    found = staged(tmp_path, rows(*(("a", hour, 1.0) for hour in range(500))), None, group=999)
+    assert found.done == (498, 2)
+    assert found.accepted["city"].to_pylist() == ["a"] * 498

@@ -1,14 +1,11 @@
 """A drop to score through ingestion and validation, beside moto's buckets and table, on a real week of rows."""
 
 import hashlib
-import importlib
 import io
 import json
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -21,7 +18,8 @@ from console.demo.months import file_to_score, months
 from millrace.contract.load import load_contract
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
-from tests.functions.conftest import NAMES
+from tests.functions.cold_start import NAMES, cold_starts, set_variables
+from tests.state_table import create_table
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "workloads" / "electricity" / "sample" / "elec2.parquet"
@@ -49,48 +47,27 @@ def limits() -> dict[str, str]:
 @pytest.fixture
 def score(monkeypatch: pytest.MonkeyPatch, limits: dict[str, str]) -> Iterator[Score]:
     """The two handlers as the machine calls them; the answer of the last one that was called."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "MILLRACE_STAGE": "local",
-        "MILLRACE_ACCOUNT": "123456789012",
-        "MILLRACE_REGION": "eu-west-1",
-        "MILLRACE_WORKLOAD": "electricity",
-        **limits,
-    }.items():
-        monkeypatch.setenv(name, value)
-    context = SimpleNamespace(aws_request_id="1", function_name="s", memory_limit_in_mb=512, invoked_function_arn="arn")
-    names = [f"functions.{function}.handler" for function in ("ingestion", "validation")]
-    for name in names:
-        sys.modules.pop(name, None)
-    with mock_aws():
+    set_variables(monkeypatch, **limits)
+    with mock_aws(), cold_starts() as start:
         for bucket in (LAKE, LANDING):
             place = {"LocationConstraint": "eu-west-1"}
             boto3.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
         boto3.client("s3").put_bucket_versioning(Bucket=LANDING, VersioningConfiguration={"Status": "Enabled"})
-        boto3.client("dynamodb").create_table(
-            TableName="millrace-local-state",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        )
-        ingestion, validation = (importlib.import_module(name) for name in names)
+        create_table(boto3.client("dynamodb"), NAMES.platform.state_table)
+        ingestion, validation = start("ingestion"), start("validation")
 
         def call(*objects: dict[str, str]) -> dict[str, Any]:
             event = json.loads((ROOT / "events" / "validation.json").read_text())
             event["state"]["detail"]["objects"] = objects
             del event["state"]["ingestion"]
-            answer: dict[str, Any] = ingestion.handler(event, context)
+            answer: dict[str, Any] = ingestion(event)
             if answer["held"] or answer["rejected"]:
                 return answer
             event["state"]["ingestion"] = {"answer": answer}
-            scored: dict[str, Any] = validation.handler(event, context)
+            scored: dict[str, Any] = validation(event)
             return scored
 
         yield call
-    for name in names:
-        sys.modules.pop(name, None)
 
 
 @pytest.fixture

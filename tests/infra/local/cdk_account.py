@@ -21,7 +21,7 @@ from infra.local.kernel.cloud import ACCOUNT, REGION
 
 ROOT = Path(__file__).resolve().parents[3]
 CLI = ROOT / "build" / "node" / "node_modules" / ".bin" / "cdk"
-CONTEXT = ("-c", "stage=local", "-c", f"account={ACCOUNT}", "-c", f"region={REGION}")
+CONTEXT = ("-c", "stage=local", "-c", f"account={ACCOUNT}", "-c", f"region={REGION}", "-c", "workloads=electricity")
 ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
 PREDICTION = "millrace-local-electricity-prediction"
 INGEST = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:millrace-local-electricity-ingest"

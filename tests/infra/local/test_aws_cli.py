@@ -76,11 +76,13 @@ class Person:
 
 
 def copy_repository(copy: Path) -> None:
-    """The files of the repository, and what its set-up made, by links: bundles may be added, layers are there."""
+    """The files of the repository with one workload, and by links what its set-up made: bundles may be added, layers
+    are there."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     told = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in told.splitlines():
-        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/", ".")):
+        is_other = name.startswith("workloads/") and not name.startswith("workloads/electricity/")
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/", ".")) and not is_other:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, copy / name)
     (copy / "build" / "bundles").mkdir(parents=True)

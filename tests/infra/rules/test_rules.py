@@ -64,6 +64,10 @@ def test_a_stage_breaks_no_rule(assemblies: dict[str, Path], stage: str) -> None
     assert findings(read(assemblies[stage])) == []
 
 
+def test_another_workload_breaks_no_rule(other_workloads: Path) -> None:
+    assert findings(read(other_workloads)) == []
+
+
 def test_the_longest_workload_breaks_no_rule(assemblies: dict[str, Path]) -> None:
     assert findings([renamed(one, LONGEST_WORKLOAD) for one in read(assemblies["prod"])]) == []
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.app import build, images_of
+from infra.app import build
 from infra.context import REPOSITORY
 from infra.settings import settings_for
 from millrace.errors import WorkloadError
@@ -94,7 +94,7 @@ def test_only_where_images_come_the_folder_of_objects_is_read(resources: dict[st
     text = (folder / "contract.yaml").read_text()
     (folder / "contract.yaml").write_text(text.replace("    properties:\n", f"    properties:\n{IMAGE}", 1))
     settings = settings_for("prod", account="123456789012", region="eu-west-1")
-    build(settings, workloads=[folder], images=images_of(settings, {}), outdir=str(tmp_path / "out")).synth()
+    build(settings, workloads=[folder], outdir=str(tmp_path / "out")).synth()
     template = json.loads((tmp_path / "out" / f"{STACK}.template.json").read_text())
     folders = "electricity/objects/*"
     granted = [action for action, resource in grants(template["Resources"]) if resource.endswith(folders)]

@@ -1,5 +1,7 @@
 """The serving room, as every stage's template says it."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +94,35 @@ def test_the_table_names_the_fields_of_a_line() -> None:
     assert list(DECISIONS) == [name.lower() for name in line] or set(DECISIONS) == {name.lower() for name in line}
     ours = re.findall(r"(\w+):", DECISIONS["millrace"])
     assert set(ours) == set(line["millrace"])
+
+
+def of_captured(template: dict[str, Any]) -> set[tuple[str, str]]:
+    """The roles that may touch kept inputs, how, and whose."""
+    return {
+        (
+            resource["Properties"]["RoleName"].rpartition("-")[2],
+            action,
+            target.rpartition("/captured/")[0].rpartition("/")[2],
+        )
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Role"
+        for policy in resource["Properties"].get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+        for target in statement["Resource"]
+        if "/captured/" in json.dumps(target)
+        for action in statement["Action"]
+    }
+
+
+def test_only_two_functions_of_a_workload_with_images_touch_what_is_kept(
+    other_workloads: Path, templates: dict[str, dict[str, Any]]
+) -> None:
+    found = {
+        path.name.split(".")[0]: of_captured(json.loads(path.read_text()))
+        for path in other_workloads.glob("*.template.json")
+    }
+    assert {name: roles for name, roles in found.items() if roles} == {
+        "millrace-dev-xray-serving": {("prediction", "s3:PutObject", "xray")},
+        "millrace-dev-xray-training": {("snapshot", "s3:GetObject", "xray")},
+    }
+    assert not any(of_captured(template) for template in templates["dev"].values()), "electricity has no images"

@@ -96,6 +96,9 @@ def test_what_is_kept_and_what_expires(templates: Templates, stage: str) -> None
     assert all("AbortIncompleteMultipartUpload" in found[0] for found in rules.values())
     expiring = {name: [rule for rule in found if "ExpirationInDays" in rule] for name, found in rules.items()}
     assert {name for name, found in expiring.items() if found} == {"lake"}
-    (staging,) = [rule for rule in expiring["lake"] if rule["Prefix"].startswith("electricity/")]
-    assert (staging["Prefix"], staging["ExpirationInDays"]) == ("electricity/staging/", 30)
-    assert staging["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    of_workload = [rule for rule in expiring["lake"] if rule["Prefix"].startswith("electricity/")]
+    assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in of_workload} == {
+        "electricity/staging/": 30,
+        "electricity/captured/": 400,
+    }
+    assert all(rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1} for rule in of_workload)

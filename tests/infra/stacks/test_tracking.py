@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from infra.app import build, images_of
+from infra.app import build
 from infra.bundles import layer
 from infra.context import REPOSITORY
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
-from millrace.workload.load import workload_folders
 
 MLFLOW = "arn:aws:sagemaker:eu-west-1:123456789012"
 APP, SERVER = f"{MLFLOW}:mlflow-app/app-ABCDEFGHIJKL", f"{MLFLOW}:mlflow-tracking-server/runs"
@@ -29,8 +28,8 @@ def training(tmp_path: Path) -> Callable[[str], Resources]:
 
     def resources(tracking_arn: str) -> Resources:
         settings = settings_for("dev", account="123456789012", region="eu-west-1", tracking_arn=tracking_arn)
-        workloads = workload_folders(REPOSITORY / "workloads")
-        build(settings, workloads=workloads, images=images_of(settings, {}), outdir=str(tmp_path)).synth()
+        workloads = [REPOSITORY / "workloads" / "electricity"]
+        build(settings, workloads=workloads, outdir=str(tmp_path)).synth()
         template = json.loads((tmp_path / "millrace-dev-electricity-training.template.json").read_text())
         found: Resources = template["Resources"]
         return found

@@ -28,6 +28,7 @@ class Count:
     naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "mean")
     error_name: ClassVar[str] = "mean absolute error"
     error_is_share: ClassVar[bool] = False
+    error_unit: ClassVar[str] = ""
 
     @classmethod
     def declare(cls, prediction: Prediction, label: Column) -> Self:

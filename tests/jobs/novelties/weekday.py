@@ -12,32 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.contract.schema import Table
+from millrace.features.encoder import OneColumn
 from millrace.features.signature import TensorSpec
 from millrace.workload.declaration import Feature
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weekday:
+class Weekday(OneColumn):
     """One column of the tensor `categories`: 1 is Monday."""
 
     kind: ClassVar[str] = "weekday"
-    name: str
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         is_time = not feature.history and table.column(feature.name).kind.startswith("timestamp")
         return cls(name=feature.name) if is_time else None
-
-    def fit(self, rows: pa.Table) -> Self:
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.columns
 
     @property
     def spec(self) -> TensorSpec:
@@ -51,10 +40,6 @@ class Weekday:
 
     def encode_one(self, row: Mapping[str, Any]) -> list[int]:
         return [1 + datetime.fromisoformat(row[self.name]).weekday()]
-
-    @property
-    def watched(self) -> tuple[str, ...]:
-        return (self.name,)
 
     def summarise(self, rows: pa.Table) -> pa.Table:
         return pa.table({self.name: pc.strftime(rows[self.name], format="%A")})

@@ -161,7 +161,9 @@ def test_its_answers_are_delivered(artefact: Artefact, folder: Path) -> None:
     found = read_answers(body, model_version="1", fields=task.answer)
     schema = delivered_schema(contract, task)
     accepted = rows.append_column("_line", lines).combine_chunks().to_batches()
-    table = pa.Table.from_batches(join(accepted, [found], fields=task.answer, schema=schema, model_version="1"))
+    table = pa.Table.from_batches(
+        join(accepted, [found], fields=task.answer, schema=schema, model_version="1", refuse=pytest.fail)
+    )
     assert table["rate"].to_pylist() == answers["rate"].tolist()
     assert delivered_types(task)["likeliest"] == "string"
 

@@ -137,6 +137,21 @@ def test_a_column_names_the_parts_and_rows_of_no_part_are_left_out() -> None:
         made(table.set_column(4, "part", pa.array(["train"] * table.num_rows)), workload)
 
 
+def test_rows_without_a_part_are_left_out_or_divided_by_their_key() -> None:
+    rows = series("abcdefghijklmnopqrst")
+    given = pa.array([["train", "val", "test", None][number % 4] for number in range(rows.num_rows)])
+    table = rows.append_column("part", given)
+    by_column = {"by": "column", "column": "part", "validation": "val"}
+    without_days = {"training__validation_days": 0, "training__test_days": 0, "training__walk_forward_steps": 0}
+    left_out = made(table, declared(training__split=by_column, **without_days))
+    assert left_out.table["part"].null_count == 0
+    absent = {"by": "key_hash", "validation_share": 0.3, "test_share": 0.3}
+    divided = made(table, declared(training__split=by_column | {"absent": absent}, **without_days))
+    assert divided.table.num_rows > left_out.table.num_rows
+    for part, name in ((divided.parts.train, "train"), (divided.parts.validation, "val"), (divided.parts.test, "test")):
+        assert set(divided.part(part)["part"].to_pylist()) == {name, None}
+
+
 def test_an_entity_keeps_its_part_whatever_others_come() -> None:
     keys = [f"patient {number}" for number in range(4000)]
     parts = parts_by_hash(keys, validation_share=0.1, test_share=0.2)

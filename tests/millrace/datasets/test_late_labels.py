@@ -11,15 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from millrace.contract.load import load_contract
+from millrace.contract.schema import parsed_schema
 from millrace.datasets.commits import commit
-from millrace.datasets.late_labels import LABELS_SNAPSHOT, Absorbed, absorb
+from millrace.datasets.late_labels import Absorbed, absorb
 from millrace.datasets.new_rows import Source
+from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import Lake
 from millrace.decisions.record import Decision, canonical, prefix, to_line
+from millrace.names import WorkloadNames
 from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
+AIR = Path(__file__).parents[3] / "workloads" / "air_quality"
 SURFACE: Prediction = load_workload(FOLDER).prediction
 SAMPLE = pq.read_table(FOLDER / "sample" / "elec2.parquet")
 
@@ -133,3 +138,57 @@ def test_a_line_that_is_no_decision_is_passed_over(line: bytes, lake: Lake, clou
 
 def test_without_labels_nothing_is_looked_for(lake: Lake) -> None:
     assert absorb(lake, None, SURFACE, run="r") == Absorbed(rows=0, unmatched=0, refused=0)
+
+
+@pytest.fixture
+def air(names: WorkloadNames) -> Lake:
+    """Of a label 24 hours ahead."""
+    return Lake(WorkloadNames(platform=names.platform, workload="air_quality"), load_contract(AIR))
+
+
+def hourly(row: dict[str, Any], name: str = "") -> Decision:
+    """As it was requested, with the hours before it."""
+    plain = {key: cell.isoformat() if isinstance(cell, datetime) else cell for key, cell in row.items()}
+    return Decision(
+        id=name or f"p-{plain['timestamp']}",
+        workload="air_quality",
+        event_time=row["timestamp"].replace(tzinfo=UTC),
+        key={"timestamp": plain["timestamp"]},
+        input=canonical(plain | {"history": [{"timestamp": "2013-01-01T00:00:00", "pm2.5": 1.0}]}),  # type: ignore[dict-item]
+        output={"value": 90.0},
+        model_version="1",
+        phase="live",
+        fallback=False,
+        latency_ms=3.0,
+        inferred_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize("is_named", [False, True], ids=["by its hour", "by the prediction that it answers"])
+def test_a_label_ahead_completes_the_row_of_its_own_hour(air: Lake, cloud: Any, is_named: bool) -> None:
+    """The row of an hour is what was known then; its own measurement is the truth of the day before."""
+    hours = pq.read_table(AIR / "sample" / "beijing_pm25.parquet").slice(17_544, 60).to_pylist()
+    bucket = air.names.platform.bucket("lake")
+    for day in {row["timestamp"].date() for row in hours}:
+        lines = "".join(to_line(hourly(row)) + "\n" for row in hours if row["timestamp"].date() == day)
+        key = f"{prefix('air_quality', day)}a.jsonl"
+        cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=lines.encode())
+    before = {row["timestamp"] + timedelta(hours=24): hourly(row).id for row in hours}
+    late = [row for row in hours if row["pm2.5"] is not None]
+    labels = pa.Table.from_pylist(
+        [
+            {
+                "timestamp": row["timestamp"],
+                "pm2.5": row["pm2.5"],
+                "prediction_id": before.get(row["timestamp"]) if is_named else None,
+                "_line": line,
+            }
+            for line, row in enumerate(late)
+        ],
+        schema=parsed_schema(air.contract.labels),
+    )
+    commit(air, "labels", labels, Source(uri="s3://landing/x", key="x", digest="x", run="x"))
+    taken = absorb(air, cloud.client("s3"), load_workload(AIR).prediction, run="r")
+    assert taken == Absorbed(rows=len(late), unmatched=0, refused=0)
+    kept = rows(air).drop_columns(["_source"]).to_pylist()
+    assert kept == late

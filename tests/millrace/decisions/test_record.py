@@ -20,6 +20,7 @@ DECISION = Decision(
     fallback=False,
     latency_ms=12.5,
     inferred_at=datetime(2026, 11, 20, 7, 30, tzinfo=UTC),
+    watched={"scan.brightness": 145.5},
 )
 
 

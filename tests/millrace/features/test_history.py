@@ -78,8 +78,8 @@ def test_the_join_is_its_definition(
         table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         return EntityTimes(entity_N=table[:, 0], time_N=table[:, 1])
 
-    found = as_of(made(here), made(there), distances_T=np.array([distance]), tolerance_us=tolerance)
-    assert found[:, 0].tolist() == brute(here, there, distance, tolerance)
+    [found] = as_of(made(here), made(there), distances_T=np.array([distance]), tolerance_us=tolerance)
+    assert found.tolist() == brute(here, there, distance, tolerance)
 
 
 SERIES = st.lists(
@@ -124,7 +124,8 @@ def test_a_join_that_reads_one_step_ahead_is_seen_by_the_test_above() -> None:
     table = rows(("a", 0, 1), ("a", 1, 2))
     times = np.array([0, HOUR_US], dtype=np.int64)
     moments = EntityTimes(entity_N=np.zeros(2, dtype=np.int64), time_N=times)
-    assert as_of(moments, moments, distances_T=np.array([-HOUR_US]), tolerance_us=HOUR_US)[0, 0] == 1
+    [found] = as_of(moments, moments, distances_T=np.array([-HOUR_US]), tolerance_us=HOUR_US)
+    assert found[0] == 1
     assert PAST.encode(PAST.add_steps(table))[0, -1, 0] == 1
 
 
@@ -139,9 +140,27 @@ def test_of_two_rows_at_one_time_the_newer_table_counts() -> None:
     assert known == 9
 
 
-def test_the_means_of_the_steps_are_watched() -> None:
-    table = PAST.add_steps(rows(("a", 0, 1), ("a", 1, 2), ("b", 9, None)))
-    assert PAST.summarise(table).to_pydict() == {"past.load": [1, 1.5, None], "past.heat": [10, 15, None]}
+def test_the_means_of_the_steps_are_watched_where_half_of_them_are_known() -> None:
+    table = PAST.add_steps(rows(("a", 0, 1), ("a", 1, 2), ("a", 2, 6), ("b", 9, None)))
+    assert PAST.summarise(table).to_pydict() == {"past.load": [None, 1.5, 3, None], "past.heat": [None, 15, 30, None]}
+
+
+@settings(deadline=None)
+@given(series=SERIES)
+def test_the_pasts_of_many_requests_are_those_of_each(series: list[tuple[str, float, float | None]]) -> None:
+    """Every hour of each city as a request; one whose past has another form is unknown, and disturbs none."""
+    plain = [
+        row | {"at": row["at"].isoformat()} for row in rows(*sorted(series, key=lambda entry: entry[1])).to_pylist()
+    ]
+    requests = [
+        row | {"past": [one for one in plain[:place] if one["city"] == row["city"]]} for place, row in enumerate(plain)
+    ]
+    broken = {"at": "soon", "past": []}
+    table = pa.table({"row": list(range(len(requests) + 1))})
+    found = PAST.encode(PAST.add_requested(table, [broken, *requests]))
+    assert np.isnan(found[0]).all()
+    for one, request in zip(found[1:], requests, strict=True):
+        np.testing.assert_array_equal(one, PAST.encode_one(request))
 
 
 @pytest.mark.parametrize(

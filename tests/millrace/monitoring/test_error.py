@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from millrace.monitoring.error import error_bound, lowest_of
+from millrace.monitoring.error import drawn_series, error_bound, lowest_of
 
 
 def test_the_smallest_of_windows_in_a_row() -> None:
@@ -33,6 +33,18 @@ def test_the_bound_keeps_its_rate_on_errors_that_remember() -> None:
         alarms += sum(value > found.bound for value in later)
         judged += len(later)
     assert alarms / judged <= 0.01
+
+
+def test_drawn_windows_bound_what_the_test_rows_would_do_and_not_a_rise() -> None:
+    """Rows without an order of time: windows of 40 like the test rows keep below the bound, threefold errors do not."""
+    rng = np.random.default_rng(1)
+    bound = error_bound([drawn_series(rng.random(400) < 0.05, rows=40)], windows=2, rate=0.01)
+    assert bound is not None
+    calm = [(rng.random(40) < 0.05).mean() for _ in range(2000)]
+    worse = [(rng.random(40) < 0.2).mean() for _ in range(2000)]
+    over = [np.mean(np.array(lowest_of(errors, 2)) > bound.bound) for errors in (calm, worse)]
+    assert over[0] < 0.02
+    assert over[1] > 0.5
 
 
 def test_a_rise_alarms() -> None:

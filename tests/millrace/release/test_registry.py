@@ -13,7 +13,7 @@ from millrace.release.registry import Candidate, Registry
 
 CANDIDATE = Candidate(
     run="run-1",
-    image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:unbuilt",
+    image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local",
     model_data_url="s3://b/runs/run-1/model.tar.gz",
     evaluation_uri="s3://b/runs/run-1/evaluation.json",
     instances=("ml.m5.large",),

@@ -11,6 +11,7 @@ from moto import mock_aws
 
 from millrace.names import Platform, WorkloadNames
 from millrace.state.table import StateTable
+from tests.state_table import create_table
 
 NAMES = WorkloadNames(
     platform=Platform(stage="local", account="123456789012", region="eu-west-1"), workload="electricity"
@@ -23,12 +24,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     with mock_aws():
         found = boto3.client("dynamodb", region_name="eu-west-1")
-        found.create_table(
-            TableName=NAMES.platform.state_table,
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(found, NAMES.platform.state_table)
         yield found
 
 

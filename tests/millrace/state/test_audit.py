@@ -11,6 +11,7 @@ from moto import mock_aws
 from millrace.messages.audit import DETAILS, AuditEvent, ResourcesRemoved
 from millrace.state.audit import Record, append, read
 from millrace.timestamps import moment
+from tests.state_table import create_table
 
 RECORD = Record(
     actor="teardown",
@@ -28,12 +29,7 @@ def table(monkeypatch):
         monkeypatch.setenv(name, "x")
     with mock_aws():
         client = boto3.client("dynamodb", region_name="eu-west-1")
-        client.create_table(
-            TableName="audit",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(client, "audit")
         yield client
 
 

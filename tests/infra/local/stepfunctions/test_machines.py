@@ -313,7 +313,7 @@ def test_sagemaker_is_called_by_aws_sdk_with_the_machines_role_and_every_field(
     reading = {"Effect": "Allow", "Action": ["ecr:*", "s3:*"], "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [reading]})
     client("iam").put_role_policy(RoleName=taken, PolicyName="reading", PolicyDocument=document)
-    image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:unbuilt"
+    image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
     create = {
         "Type": "Task",
         "Resource": "arn:aws:states:::aws-sdk:sagemaker:createModel",

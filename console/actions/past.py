@@ -1,0 +1,62 @@
+"""The past of the rows of a file, taken from the file's other rows, as a request carries it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from millrace.contract.row import check_row
+from millrace.contract.schema import Table
+
+if TYPE_CHECKING:
+    from millrace.features.history import History
+
+Entity = tuple[Any, ...]
+Entry = tuple[datetime, dict[str, Any]]
+AsJson = Callable[[str, Any], Any]
+"""A column's name and its cell, as JSON has the cell."""
+
+
+class FilePast:
+    """The rows of a typed file by entity and time; they are in memory. A row that breaks the contract is no past."""
+
+    def __init__(self, typed: Path, table: Table, histories: Sequence[History], *, as_json: AsJson) -> None:
+        import pyarrow.parquet as pq
+
+        self._histories, self._as_json = histories, as_json
+        self._entries: dict[str, dict[Entity, list[Entry]]] = {}
+        for history in histories:
+            known: dict[Entity, list[Entry]] = defaultdict(list)
+            read = Table(name=table.name, columns=tuple(table.column(name) for name in dict.fromkeys(history.columns)))
+            for row in pq.read_table(typed, columns=list(read.names)).to_pylist():
+                if not check_row({name: as_json(name, cell) for name, cell in row.items()}, read):
+                    known[_entity(row, history)].append((row[history.event_time], self._entry(row, history)))
+            for entries in known.values():
+                entries.sort(key=_time)
+            self._entries[history.name] = known
+
+    def of(self, row: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+        """The past of a row of the file by the history's name: the entity's rows of that many hours before it."""
+        return {history.name: self._before(row, history) for history in self._histories}
+
+    def _before(self, row: Mapping[str, Any], history: History) -> list[dict[str, Any]]:
+        at, known = row[history.event_time], self._entries[history.name].get(_entity(row, history), [])
+        if at is None:
+            return []
+        first = bisect_left(known, at - timedelta(hours=history.hours), key=_time)
+        return [entry for _, entry in known[first : bisect_left(known, at, key=_time)]]
+
+    def _entry(self, row: Mapping[str, Any], history: History) -> dict[str, Any]:
+        return {name: self._as_json(name, row[name]) for name in (history.event_time, *history.history)}
+
+
+def _entity(row: Mapping[str, Any], history: History) -> Entity:
+    return tuple(row[name] for name in history.entity)
+
+
+def _time(entry: Entry) -> datetime:
+    return entry[0]

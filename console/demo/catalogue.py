@@ -1,0 +1,20 @@
+"""All stories of the demo, by workload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.demo import air_quality, electricity, xray
+from console.demo.story import Story
+from millrace.errors import ConfigurationError
+
+STORIES: dict[str, Story] = {story.workload: story for story in (electricity.STORY, xray.STORY, air_quality.STORY)}
+
+
+def chosen(workloads: Sequence[str]) -> list[Story]:
+    """The stories of these workloads; raises ConfigurationError where a workload has none."""
+    for workload in workloads:
+        if workload not in STORIES:
+            expected = f"one of {', '.join(STORIES)}"
+            raise ConfigurationError(where="millrace demo", field="--workload", expected=expected, came=workload)
+    return [STORIES[workload] for workload in workloads]

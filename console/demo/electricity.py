@@ -1,0 +1,60 @@
+"""Fourteen months of the workload `electricity`: eight with labels, then six of predictions, late labels and drift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from console.demo.driver import Action, Driver
+from console.demo.months import HISTORY, SAMPLE, Month, file_to_score, months
+from console.demo.story import Story
+
+
+def play(driver: Driver) -> None:
+    """The fourteen months."""
+    history = months(SAMPLE, *HISTORY)
+    live = months(SAMPLE, "1997-01", "1997-06")
+    drops, week = (
+        partial(_drop_all, driver, history),
+        partial(driver.put, "scoring", "week.csv", file_to_score(live[0])),
+    )
+    driver.chapter("May to December 1996: eight files with labels", [("eight files", drops)])
+    driver.chapter("A file to score", [("one file", week)])
+    for month in live:
+        driver.chapter(f"{month.first:%B %Y}: predictions, labels, two monitor runs", _month(driver, month))
+    schedule = live[-1].next_first + timedelta(hours=7)
+    driver.chapter("The half-yearly retraining falls due", [("an hour passes", partial(driver.clock, schedule))])
+
+
+def _drop_all(driver: Driver, history: Sequence[Month]) -> None:
+    for month in history:
+        driver.put("training", f"{month.name}.parquet", month.drop())
+
+
+def _month(driver: Driver, month: Month) -> list[Action]:
+    """A call for predictions has a day of rows, in the published order."""
+    days = list(month.days())
+    middle = month.first + timedelta(days=14)
+    until = sum(day[0]["timestamp"] < f"{middle:%Y-%m-%d}" for day in days)
+    return [
+        ("predictions of its first half", partial(_predict, driver, month, days[:until])),
+        ("the 15th, monitor", partial(driver.clock, middle + timedelta(hours=6))),
+        ("predictions of its second half", partial(_predict, driver, month, days[until:])),
+        ("labels", partial(driver.put, "labels", f"{month.name}.csv", month.labels())),
+        ("the next 1st, monitor", partial(driver.clock, month.next_first + timedelta(hours=6))),
+    ]
+
+
+def _predict(driver: Driver, month: Month, days: list[list[dict[str, object]]]) -> None:
+    first, last = (str(day[0]["timestamp"])[:10] for day in (days[0], days[-1]))
+    driver.predict(month.name, f"{first} to {last}", days)
+
+
+STORY = Story(
+    workload="electricity",
+    start=datetime.fromisoformat("1997-01-01T08:00:00+00:00"),
+    play=play,
+    span="fourteen months",
+    page="report.html",
+)

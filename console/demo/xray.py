@@ -1,0 +1,122 @@
+"""Eight weeks of the workload `xray`: a model of one archive predicts the images of another source.
+
+The published validation images are like the training images; the published test images come from elsewhere. So the
+model passes its gates and then errs more often, which the labels show, and a retraining learns from them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from console.demo.driver import Driver
+from console.demo.story import Story
+
+SAMPLE = Path(__file__).resolve().parents[2] / "workloads" / "xray" / "sample" / "pneumoniamnist.parquet"
+START = datetime.fromisoformat("2024-01-08T08:00:00+00:00")
+"""A Monday."""
+WEEK = timedelta(days=7)
+WEEKLY = 78
+"""Images predicted in a week, half of them in one call: eight weeks are the published test images."""
+WEEKS = 8
+TO_SCORE = 20
+"""Images of the batch file, the last of the archive's own validation images; two of its rows are no images."""
+
+
+def play(driver: Driver, *, weeks: int = WEEKS) -> None:
+    """The archive, images to score, weeks of requests on Monday and labels on Friday."""
+    archive, later = read_sample(SAMPLE)
+    drop = partial(driver.put, "training", "archive.parquet", parquet(archive))
+    driver.chapter("The archive: 1,524 images with labels", [("one file", drop)])
+    driver.chapter(
+        "A file, a manifest and a single image to score",
+        [
+            (
+                "a file with two that are no images",
+                partial(driver.put, "scoring", "ward.parquet", file_to_score(archive)),
+            ),
+            ("a manifest of three objects", partial(_manifest, driver, archive.slice(0, 3))),
+            ("one image", partial(driver.put, "scoring", "walk-in.png", archive["image"][3].as_py())),
+        ],
+    )
+    for week in range(weeks):
+        _week(driver, week, later.slice(week * WEEKLY, WEEKLY).to_pylist())
+
+
+def _week(driver: Driver, week: int, images: list[dict[str, Any]]) -> None:
+    """The labels come on Friday; on the next Monday the monitor runs."""
+    monday = START + week * WEEK
+    ids: dict[str, str] = {}
+    driver.chapter(
+        f"Week {week + 1}: {len(images)} requests, their labels, the monitor",
+        [
+            ("requests", lambda: ids.update(_predict(driver, week, images))),
+            ("Friday", partial(driver.clock, monday + timedelta(days=4))),
+            ("labels", lambda: driver.put("labels", f"week-{week + 1}.csv", labels(images, ids))),
+            ("Monday, monitor", partial(driver.clock, monday + WEEK)),
+        ],
+    )
+
+
+def _predict(driver: Driver, week: int, images: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """The id of each image's prediction. The rows say when they come: a function's clock is not the cloud's."""
+    at = driver.cloud.now().isoformat()
+    rows = [{"id": image["id"], "at": at, "image": base64.b64encode(image["image"]).decode()} for image in images]
+    half = len(rows) // 2
+    calls = [rows[:half], rows[half:]]
+    answers = driver.predict(f"week {week + 1}", f"week {week + 1}", calls)
+    return {
+        call[prediction["row"]]["id"]: prediction["id"]
+        for call, answer in zip(calls, answers, strict=True)
+        for prediction in answer["predictions"]
+    }
+
+
+def _manifest(driver: Driver, images: pa.Table) -> None:
+    """The objects, then the manifest that names them, each at its version."""
+    lines = []
+    for image in images.to_pylist():
+        key = f"scans/{image['id']}.png"
+        version = driver.put("objects", key, image["image"])
+        lines.append({"id": image["id"], "image": {"object": key, "version_id": version}})
+    driver.put("scoring", "manifest.jsonl", "\n".join(map(json.dumps, lines)).encode())
+
+
+def read_sample(path: Path) -> tuple[pa.Table, pa.Table]:
+    """The archive, whose rows belong to a part, and the images of the other source, which belong to none."""
+    table = pq.read_table(path)
+    is_later = pc.is_null(table["split"])
+    return table.filter(pc.invert(is_later)), table.filter(is_later)
+
+
+def file_to_score(archive: pa.Table) -> bytes:
+    """Images without labels; the seventh is cut off behind its header, the twelfth is no image at all."""
+    rows = archive.slice(archive.num_rows - TO_SCORE).select(["id", "image"]).to_pylist()
+    rows[6]["image"] = rows[6]["image"][:120]
+    rows[11]["image"] = b"no image"
+    return parquet(pa.Table.from_pylist(rows))
+
+
+def labels(images: Sequence[dict[str, Any]], ids: dict[str, str]) -> bytes:
+    """What the radiologists found, as a CSV file that names the predictions."""
+    lines = [f"{image['id']},{image['label']},{ids[image['id']]}" for image in images]
+    return "\n".join(["id,label,prediction_id", *lines, ""]).encode()
+
+
+def parquet(table: pa.Table) -> bytes:
+    """The table as a Parquet file."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, write_page_checksum=True)
+    return sink.getvalue()
+
+
+STORY = Story(workload="xray", start=START, play=play, span="eight weeks", page="report-xray.html")

@@ -1,0 +1,4 @@
+"""What we write into the summary of a snapshot, beside Iceberg's own keys."""
+
+LABELS_SNAPSHOT = "millrace.labels-snapshot"
+"""The snapshot of the labels that completed the rows of this one."""

@@ -1,0 +1,90 @@
+"""A file through the prediction function of a workload that reads the past: the rows before are taken from the file."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from console.actions.predict import RowAnswer, predict
+from functions.prediction.request import check_rows, read_rows
+from millrace.contract.load import load_contract
+from millrace.features import catalogue
+from millrace.workload.load import load_workload
+
+FOLDER = Path("workloads/air_quality")
+CONTRACT = load_contract(FOLDER)
+FEATURES = catalogue.declare(load_workload(FOLDER).prediction.features, CONTRACT.table("scoring"))
+HISTORIES = catalogue.histories(FEATURES)
+SAMPLE = pq.read_table(FOLDER / "sample" / "beijing_pm25.parquet").slice(17_000, 60)
+
+
+class Function:
+    """A stand-in for Lambda's API that judges rows by the function's own rules and answers the mean of the past."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
+        rows = read_rows(json.loads(Payload))
+        assert isinstance(rows, tuple), rows
+        admitted, rejected = check_rows(rows, CONTRACT.table("scoring"), HISTORIES)
+        self.rows += [dict(row.cells) for row in admitted]
+        said = {
+            "predictions": [
+                {"id": f"{row.number}", "row": row.number, "value": 1.0, "model_version": "1"}
+                | {"phase": "live", "fallback": False}
+                for row in admitted
+            ],
+            "rejected": [vars(row) for row in rejected],
+        }
+        return {"Payload": io.BytesIO(json.dumps(said).encode())}
+
+
+def written(path: Path, table: pa.Table) -> Path:
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        lines = [row | {"timestamp": row["timestamp"].isoformat()} for row in table.to_pylist()]
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return path
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.jsonl"])
+def test_each_row_is_sent_with_the_rows_before_it(name: str, tmp_path: Path) -> None:
+    """In whatever order the file has them; the first hours have no past and say so."""
+    order = np.random.default_rng(0).permutation(SAMPLE.num_rows)
+    function = Function()
+    found = list(predict(function, "f", written(tmp_path / name, SAMPLE.take(order)), CONTRACT, histories=HISTORIES))
+    assert [answer.line for answer in found] == list(range(1, 61))
+    assert {place for place, answer in zip(order, found, strict=True) if answer.reason == "history"} == set(range(23))
+    assert len(function.rows) == 37
+    whole = catalogue.encode(FEATURES, catalogue.add_histories(FEATURES, SAMPLE))
+    place = {row["timestamp"].isoformat(): number for number, row in enumerate(SAMPLE.to_pylist())}
+    for row in function.rows:
+        number = place[row["timestamp"]]
+        [*_, past] = (encoder.encode_one(row) for encoder in FEATURES)
+        np.testing.assert_array_equal(past, whole["history"][number])
+        assert row["pm2.5"] == SAMPLE["pm2.5"][number].as_py(), "what is predicted ahead is an input too"
+
+
+def test_a_row_that_breaks_the_contract_is_no_past_of_the_rows_after_it(tmp_path: Path) -> None:
+    place = SAMPLE.column_names.index("PRES")
+    cells = [float("nan") if number == 30 else cell for number, cell in enumerate(SAMPLE["PRES"].to_pylist())]
+    at = SAMPLE["timestamp"][30].as_py().isoformat()
+    function, table = Function(), SAMPLE.set_column(place, "PRES", pa.array(cells, pa.float64()))
+    found = list(predict(function, "f", written(tmp_path / "x.parquet", table), CONTRACT, histories=HISTORIES))
+    assert (found[30].column, found[31].reason) == ("PRES", None)
+    assert [len(row["history"]) for row in function.rows if row["timestamp"] > at] == [23] * 24 + [24] * 5
+
+
+def test_without_a_history_nothing_is_sent_of_other_rows(tmp_path: Path) -> None:
+    function = Function()
+    found: list[RowAnswer] = list(predict(function, "f", written(tmp_path / "rows.parquet", SAMPLE), CONTRACT))
+    assert {answer.column for answer in found} == {"history"}

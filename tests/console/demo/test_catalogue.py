@@ -1,0 +1,28 @@
+"""The stories: which are played, and that each has a workload, a clock and a page of its own."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.demo.catalogue import STORIES, chosen
+from millrace.errors import ConfigurationError
+from millrace.workload.load import load_workload
+
+
+def test_the_named_stories_in_that_order() -> None:
+    assert chosen(["electricity"]) == [STORIES["electricity"]]
+    assert [story.workload for story in chosen(list(reversed(STORIES)))] == list(reversed(STORIES))
+
+
+def test_a_workload_without_a_story_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"--workload: expected one of electricity.*'mine'"):
+        chosen(["mine"])
+    assert CliRunner().invoke(app, ["demo", "--workload", "mine"]).exit_code == 1
+
+
+def test_each_has_a_workload_and_a_page_of_its_own() -> None:
+    assert [load_workload(story.folder).name for story in STORIES.values()] == list(STORIES)
+    assert len({story.page for story in STORIES.values()}) == len(STORIES)
+    assert all(story.start.tzinfo for story in STORIES.values())

@@ -1,0 +1,179 @@
+"""A number a day ahead from a history, from the dropped files to a retraining: real hours of Beijing, in a cloud of its
+own. The months are those of the demo, shortened: two files to learn from, January, and the alarm that it raises."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.demo.air_quality import DAY, LIVE, STORY, Hours
+from console.demo.driver import Driver
+from console.environment import local_environment
+from console.local_cloud.local_cloud import LocalCloud, started
+from console.queries.lineage import trace
+from console.queries.quarantine import find_rows
+from console.queries.report import WorkloadReport, read_report
+from millrace.aws.objects import read_object
+from millrace.messages.monitor import WindowReport
+from millrace.messages.score import Delivered
+
+pytestmark = pytest.mark.slow
+
+[JANUARY, FEBRUARY, _] = LIVE
+NAMES = STORY.names
+HOURS = Hours()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lived:
+    """The cloud after a month, what its function answered and what is on its page."""
+
+    cloud: LocalCloud
+    answers: list[dict[str, Any]]
+    report: WorkloadReport
+
+    def outputs(self, machine: str) -> list[dict[str, Any]]:
+        """Of the machine's executions, all of which succeeded; the oldest first."""
+        assert {run.status for run in self.report.of(machine)} == {"SUCCEEDED"}
+        return [run.output for run in self.report.of(machine)]
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
+    folder = tmp_path_factory.mktemp("air")
+    shutil.copytree(STORY.folder, folder / "workloads" / STORY.workload)
+    declared = folder / "workloads" / STORY.workload / "workload.yaml"
+    document = yaml.safe_load(declared.read_text())
+    document["training"]["parameters"] |= {"epochs": 2}
+    declared.write_text(yaml.safe_dump(document))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
+        with started(folder / "build", clock=STORY.start, workloads=[STORY.workload]) as cloud:
+            driver = Driver(cloud=cloud, names=NAMES, said=print)
+            answers = list(live(driver))
+            report = read_report(local_environment(cloud), NAMES, question="?")
+            yield Lived(cloud=cloud, answers=answers, report=report)
+
+
+def live(driver: Driver) -> Iterator[dict[str, Any]]:
+    """Two years in two files, two drops to score, January with its measurements; the answers of January."""
+    years = [datetime(2011, 1, 1), datetime(2012, 1, 1), JANUARY]  # noqa: DTZ001 as the contract has them
+    for first, end in pairwise(years):
+        driver.put("training", f"{first:%Y}.parquet", HOURS.parquet(first, end))
+    driver.cloud.wait(timeout_s=200)
+    driver.put("scoring", "first.csv", HOURS.to_score(JANUARY, JANUARY + 2 * DAY))
+    driver.put("scoring", "gap.csv", HOURS.to_score(JANUARY + 9 * DAY, JANUARY + 11 * DAY))
+    yield from driver.predict("2013-01", "January", HOURS.requests(JANUARY, FEBRUARY))
+    driver.clock(datetime.fromisoformat("2013-01-15T06:00:00+00:00"))
+    driver.cloud.wait(timeout_s=90)
+    driver.put("labels", "2013-01.csv", HOURS.measured(JANUARY, FEBRUARY))
+    driver.cloud.wait(timeout_s=90)
+    driver.clock(datetime.fromisoformat("2013-02-01T06:00:00+00:00"))
+    driver.cloud.wait(timeout_s=200)
+
+
+def test_two_years_become_a_model_that_beats_as_it_is_now(lived: Lived) -> None:
+    first, *_ = lived.outputs("train")
+    verdicts = {one["name"]: one for one in first["gating"]["answer"]["verdicts"]}
+    assert verdicts["baseline"]["passed"]
+    assert 0.5 * verdicts["baseline"]["bound"] < verdicts["baseline"]["measured"], "no future was read"
+    assert lived.report.models[0].evaluation.error.unit == "µg/m³"  # type: ignore[union-attr]
+
+
+def test_every_hour_is_answered_by_the_model(lived: Lived) -> None:
+    found = [one for said in lived.answers for one in said["predictions"]]
+    assert len(found) == 31 * 24
+    assert {(one["model_version"], one["fallback"]) for one in found} == {("1", False)}
+    assert not any(said["rejected"] for said in lived.answers)
+
+
+def test_a_drop_has_its_past_from_itself_and_from_the_table(lived: Lived) -> None:
+    """The batch says what the function says of the same hours; hours whose past is too short are quarantined."""
+    delivered = [Delivered.model_validate(one["delivery"]["answer"]) for one in lived.outputs("score")]
+    assert sorted((one.rows, one.quarantined) for one in delivered) == [(25, 23), (48, 0)]
+    s3 = lived.cloud.client("s3")
+    asked = np.array([one["value"] for said in lived.answers for one in said["predictions"]])
+    for one in delivered:
+        table = pq.read_table(io.BytesIO(read_object(s3, one.uri)))
+        places = [(at - JANUARY) // timedelta(hours=1) for at in table["timestamp"].to_pylist()]
+        known = np.array(table["value"].to_pylist())
+        whole = slice(None) if one.quarantined == 0 else slice(1, None)  # the first hour after the gap knew 23 of 24
+        np.testing.assert_allclose(known[whole], asked[places][whole], rtol=1e-5)
+    environment = local_environment(lived.cloud)
+    assert {(row.reason, row.column) for row in find_rows(environment, NAMES)} == {("history", "history")}
+
+
+def test_the_error_is_judged_by_the_hours_a_day_later(lived: Lived) -> None:
+    value = {
+        row["timestamp"]: one["value"]
+        for day, said in zip(HOURS.requests(JANUARY, FEBRUARY), lived.answers, strict=True)
+        for row, one in zip(day, said["predictions"], strict=True)
+    }
+    windows = [window for window in lived.report.monitor_runs[-1].report.windows if window.error]
+    assert [window.start.day for window in windows] == [1, 8, 15, 22]
+    for window in windows:
+        assert error_of(window) == pytest.approx(expected_error(window, value), rel=1e-6)
+
+
+def error_of(window: WindowReport) -> float:
+    assert window.error is not None
+    assert window.error.error is not None
+    return window.error.error
+
+
+def expected_error(window: WindowReport, value: dict[str, float]) -> float:
+    first = window.start.replace(tzinfo=None)
+    hours = HOURS.between(first + DAY, first + 8 * DAY)
+    return float(
+        np.mean([
+            abs(value[(row["timestamp"] - DAY).isoformat()] - row["pm2.5"]) for row in hours if row["pm2.5"] is not None
+        ])
+    )  # fmt: skip
+
+
+def test_the_worst_air_alarms_and_a_model_with_its_hours_is_trained(lived: Lived) -> None:
+    """January 2013, as it was: three weeks in a row the error is above all that two years led to expect."""
+    [alarm] = lived.report.alarms
+    assert (alarm.name, alarm.metric) == ("error", "error")
+    [retrained] = lived.outputs("retrain")
+    assert retrained["guard"]["answer"]["reason"] == "accepted"
+    _, second = lived.outputs("train")
+    pinned = second["snapshot"]["answer"]
+    assert (pinned["absorbed"], pinned["unmatched"], pinned["refused"]) == (739, 0, 0)
+    assert pinned["rows"] == 17_544 + 739
+    judged = {one["name"] for one in second["gating"]["answer"]["verdicts"]}
+    assert "non_inferiority" in judged
+    versions = [model.version.version for model in lived.report.models]
+    assert versions == (["1", "2"] if second["gating"]["answer"]["passed"] else ["1", None])
+
+
+def test_a_decision_is_traced_back_to_the_files(lived: Lived) -> None:
+    [answer, *_] = lived.answers[12]["predictions"]
+    links = list(trace(local_environment(lived.cloud), NAMES, answer["id"]))
+    assert [link.what for link in links if link.state == "broken"] == []
+    assert sum(link.what == "drop" for link in links) == 2
+
+
+def test_the_command_line_reads_a_number_with_a_history(
+    lived: Lived, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
+    (tmp_path / "rows.csv").write_bytes(HOURS.to_score(JANUARY, JANUARY + 2 * DAY))
+    asked = ["predict", str(tmp_path / "rows.csv"), "--workload", NAMES.workload, "--json"]
+    done = CliRunner().invoke(app, asked, catch_exceptions=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["reason"] for row in rows].count("history") == 23
+    assert sum(isinstance(row["value"], float) for row in rows) == 25

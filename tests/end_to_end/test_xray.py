@@ -1,0 +1,153 @@
+"""Images through the whole loop: an archive is dropped, a model goes live, errs on another source's images, learns."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from console.demo.run import run_in_cloud
+from console.demo.xray import SAMPLE, STORY, TO_SCORE, WEEKLY, play, read_sample
+from console.environment import local_environment
+from console.local_cloud.local_cloud import LocalCloud, started
+from console.queries.decisions import find_days, newest_decision
+from console.queries.lineage import trace
+from console.queries.quarantine import find_rows
+from console.queries.report import WorkloadReport
+from millrace.aws.objects import keys_below, read_object, split_uri
+from millrace.decisions import captured
+from millrace.decisions.record import Decision, to_line
+from millrace.messages.score import delivered_key
+from tests.end_to_end.conftest import REST_S, control
+
+WEEKS = 3
+"""Two windows of errors, which the alarm needs, and the Monday after them."""
+ARCHIVE, LATER = read_sample(SAMPLE)
+NAMES = STORY.names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """The cloud after three weeks, which stays up."""
+
+    desk: LocalCloud
+    report: WorkloadReport
+    page: str
+    decisions: tuple[Decision, ...]
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    build = tmp_path_factory.mktemp("xray")
+    story = replace(STORY, play=partial(play, weeks=WEEKS))
+    with started(build, clock=STORY.start, workloads=[STORY.workload]) as desk:
+        demo = run_in_cloud(desk, build, story, said=lambda line: print(line, file=sys.stderr))
+        days = find_days(local_environment(desk), NAMES)
+        decisions = tuple(decision for day in days for decision in day.decisions)
+        yield Loop(desk=desk, report=demo.report, page=(build / story.page).read_text(), decisions=decisions)
+
+
+def delivered(loop: Loop, name: str) -> list[dict[str, Any]]:
+    """The rows that were delivered for a file to score."""
+    (run,) = [run for run in loop.report.of("score") if name in json.dumps(run.input)]
+    uri = f"s3://{NAMES.platform.bucket('lake')}/{delivered_key(NAMES, run.name)}"
+    rows: list[dict[str, Any]] = pq.read_table(BytesIO(read_object(loop.desk.client("s3"), uri))).to_pylist()
+    return rows
+
+
+def test_everything_succeeded_and_no_role_was_refused(loop: Loop) -> None:
+    assert [(run.name, run.status) for run in loop.report.runs if run.status != "SUCCEEDED"] == []
+    assert control(loop.desk, "denials") == []
+
+
+def test_images_to_score_are_delivered_once_and_those_that_are_none_quarantined(loop: Loop) -> None:
+    """One breaks the contract, the other only shows when it is decoded; a manifest and a single image are read too."""
+    rows = delivered(loop, "ward.parquet")
+    assert [row["row_number"] for row in rows] == [line for line in range(1, TO_SCORE + 1) if line not in (7, 12)]
+    assert all(0 <= row["probability"] <= 1 for row in rows)
+    found = find_rows(local_environment(loop.desk), NAMES)
+    told = {row.line: (row.reason, row.column, row.expected) for row in found}
+    assert told == {
+        7: ("image", "image", "PNG data of 28 x 28 pixels"),
+        12: ("image", "image", "a PNG of 28 x 28 pixels, 1 x 8 bits, at most 4194304 bytes"),
+    }
+    assert [row["id"] for row in delivered(loop, "manifest.jsonl")] == ARCHIVE["id"][:3].to_pylist()
+    assert [row["id"] for row in delivered(loop, "walk-in.png")] == ["walk-in"]
+
+
+def test_a_corrupt_image_is_rejected_beside_the_answers_of_the_others(loop: Loop) -> None:
+    """Without a time: that of the request is taken."""
+    good, other = (image.as_py() for image in LATER["image"][-2:])
+    cells = [good, good[:120], other]
+    rows = [{"id": f"extra-{n}", "image": base64.b64encode(cell).decode()} for n, cell in enumerate(cells)]
+    invoked = loop.desk.client("lambda").invoke(
+        FunctionName=NAMES.function("prediction"), Payload=json.dumps({"rows": rows})
+    )
+    said = json.load(invoked["Payload"])
+    loop.desk.wait(timeout_s=REST_S)
+    assert [(one["row"], one["reason"], one["expected"]) for one in said["rejected"]] == [
+        (1, "image", "PNG data of 28 x 28 pixels")
+    ]
+    assert [(one["row"], one["fallback"], one["model_version"]) for one in said["predictions"]] == [
+        (0, False, "2"),
+        (2, False, "2"),
+    ]
+
+
+def test_a_decision_names_its_image_which_is_kept_once(loop: Loop) -> None:
+    assert len(loop.decisions) == WEEKS * WEEKLY
+    assert max(len(to_line(decision)) for decision in loop.decisions) < 1500
+    uris = {decision.key["id"]: captured.references(json.loads(decision.input))["image"] for decision in loop.decisions}
+    s3, asked = loop.desk.client("s3"), LATER.slice(0, WEEKS * WEEKLY).to_pylist()
+    for image in asked[::40]:
+        assert captured.read(s3, uris[image["id"]]) == image["image"]
+    bucket, under = split_uri(NAMES.lake_uri(captured.FOLDER, ""))
+    assert {f"s3://{bucket}/{key}" for key in keys_below(s3, bucket, under)} >= set(uris.values())
+
+
+def test_brightness_and_contrast_are_watched_and_calm(loop: Loop) -> None:
+    """The other source's images are as bright as the archive's: only the labels show what is wrong."""
+    assert {name for one in loop.decisions for name in one.watched} == {"image.brightness", "image.contrast"}
+    windows = loop.report.windows
+    assert [window.rows for window in windows] == [WEEKLY] * WEEKS
+    assert all(window.drift is not None and window.drift < 1 for window in windows)
+
+
+def test_the_labels_raise_the_error_alarm_and_the_next_model_learns_from_them(loop: Loop) -> None:
+    first, second = loop.report.models
+    assert [alarm.name for alarm in loop.report.alarms] == ["error"]
+    assert (first.version.status, second.version.status) == ("previous", "live")
+    assert second.version.reason == "alarm"
+    assert second.version.rows == ARCHIVE.num_rows + WEEKLY * 2
+    assert second.evaluation is not None
+    champion = second.evaluation.champion
+    assert champion is not None
+    assert champion.challenger_error < champion.error
+
+
+def test_a_decision_goes_back_to_its_image_and_to_the_archive(loop: Loop) -> None:
+    environment = local_environment(loop.desk)
+    newest = newest_decision(environment, NAMES)
+    assert newest is not None
+    links = list(trace(environment, NAMES, loop.decisions[0].id))
+    assert [link.identity for link in links if link.state == "broken"] == []
+    (image,) = [link for link in links if link.what == "input"]
+    assert (image.state, len(image.digest or "")) == ("checked", 64)
+    assert [link.identity for link in links if "archive.parquet" in link.identity]
+
+
+def test_the_page_shows_no_bytes_of_an_image(loop: Loop) -> None:
+    """Base64 of a PNG begins so; anything long without a blank would be one."""
+    assert "iVBOR" not in loop.page
+    assert not re.search(r"[A-Za-z0-9+/=]{300,}", loop.page)
+    assert Path(SAMPLE).stat().st_size < 1.5e6

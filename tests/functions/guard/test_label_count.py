@@ -1,0 +1,55 @@
+"""New rows of a table, from its metadata: what was dropped since a run pinned its snapshot."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from functions.guard.label_count import count_new_rows
+from millrace.datasets.notes import LABELS_SNAPSHOT
+
+if TYPE_CHECKING:
+    from tests.functions.conftest import Aws
+
+
+def written(aws: Aws, snapshots: list[dict[str, Any]], refs: dict[str, Any]) -> int:
+    """New rows since the run `r1`, of a table with these snapshots, each after the one before it."""
+    uri = aws.names.lake_uri("iceberg", aws.names.table("rows"), "metadata", "00001.metadata.json")
+    chain = [
+        {"snapshot-id": number, "summary": {name: str(value) for name, value in summary.items()}}
+        | ({"parent-snapshot-id": number - 1} if number else {})
+        for number, summary in enumerate(snapshots)
+    ]
+    document = {"current-snapshot-id": len(chain) - 1, "snapshots": chain, "refs": refs}
+    aws.put(uri, json.dumps(document))
+    database = aws.names.platform.database
+    aws.glue.create_database(DatabaseInput={"Name": database})
+    table = {"Name": aws.names.table("rows"), "Parameters": {"metadata_location": uri}}
+    aws.glue.create_table(DatabaseName=database, TableInput=table)
+    return count_new_rows(aws.glue, aws.s3, database=database, table=table["Name"], run="r1")
+
+
+@pytest.mark.parametrize(
+    ("more", "rows"),
+    [
+        ([], 0),
+        ([{"added-records": 700}, {"added-records": 24}], 724),
+        ([{"added-records": 700}, {"added-records": 24, LABELS_SNAPSHOT: 7}], 700),
+        ([{"operation": "replace"}, {"added-records": 9}], 9),
+    ],
+    ids=["none", "two drops", "rows that labels completed are counted with these", "no rows in a snapshot"],
+)
+def test_what_was_dropped_since_the_pinned_snapshot(aws: Aws, more: list[dict[str, Any]], rows: int) -> None:
+    before = [{"added-records": 17_000}, {"added-records": 544}]
+    assert written(aws, [*before, *more], {"r1": {"snapshot-id": 1, "type": "tag"}}) == rows
+
+
+def test_a_snapshot_that_is_not_known_promises_nothing(aws: Aws) -> None:
+    assert written(aws, [{"added-records": 17_000}], {"main": {"snapshot-id": 0, "type": "branch"}}) == 0
+
+
+def test_without_a_table_there_is_no_row(aws: Aws) -> None:
+    found = count_new_rows(aws.glue, aws.s3, database=aws.names.platform.database, table="none", run="r1")
+    assert found == 0

@@ -1,0 +1,133 @@
+"""The monitoring of a history that requests carry, and of answers whose truth is a later row: real hours of Beijing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.monitoring.job import watch
+from jobs.runtime import ProcessingPlaces
+from millrace.contract.load import load_contract
+from millrace.decisions.record import Decision, canonical, to_line
+from millrace.features import catalogue
+from millrace.messages.monitor import MonitorReport, read_report
+from millrace.monitoring.baseline import build
+from millrace.workload.load import load_workload
+
+FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "air_quality"
+WORKLOAD = load_workload(FOLDER)
+FEATURES = catalogue.declare(WORKLOAD.prediction.features, load_contract(FOLDER).rows)
+SAMPLE = pq.read_table(FOLDER / "sample" / "beijing_pm25.parquet")
+LIVE = datetime(2013, 3, 1)  # noqa: DTZ001 the contract's time has no zone
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+WEEKS = 2
+Row = Mapping[str, Any]
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+ROWS: dict[datetime, dict[str, Any]] = {row["timestamp"]: row for row in SAMPLE.to_pylist()}
+
+
+def before(end: datetime) -> pa.Table:
+    """The hours before `end`, as the evaluation job reads them."""
+    hours = SAMPLE.filter(pa.array([at < end for at in ROWS]))
+    return catalogue.add_histories(FEATURES, hours)
+
+
+BEFORE = before(LIVE)
+
+
+def asked(at: datetime, change: Change) -> Decision:
+    """The decision that answers what the air is now; `change` alters the hours of the request's past."""
+    row = plain(ROWS[at])
+    past = [change(plain(ROWS[at - hour * HOUR])) for hour in range(23, 0, -1)]
+    named = ("timestamp", *catalogue.histories(FEATURES)[0].history)
+    return Decision(
+        id=f"d-{at:%m%d%H}",
+        workload="air_quality",
+        event_time=at.replace(tzinfo=UTC),
+        key={"timestamp": at.isoformat()},
+        input=canonical(row | {"history": [{name: hour[name] for name in named} for hour in past]}),  # type: ignore[dict-item]
+        output={"value": row["pm2.5"] or 90.0},
+        model_version="1",
+        phase="live",
+        fallback=False,
+        latency_ms=3.0,
+        inferred_at=at.replace(tzinfo=UTC),
+    )
+
+
+def plain(row: Row) -> dict[str, Any]:
+    return {**row, "timestamp": row["timestamp"].isoformat()}
+
+
+def report(folder: Path, change: Change = dict) -> MonitorReport:
+    """Of two weeks of hourly decisions whose truth came as later rows."""
+    root = folder / "processing"
+    for name in ("config", "baseline", "decisions", "labels"):
+        (root / name).mkdir(parents=True)
+    calm = np.random.default_rng(0).normal(60, 5, 60).tolist()
+    known = build(BEFORE, workload=WORKLOAD, features=FEATURES, error_series=[calm])
+    (root / "baseline" / "baseline.json").write_text(known.to_json())
+    hours = [LIVE + hour * HOUR for hour in range(WEEKS * 7 * 24)]
+    (root / "decisions" / "x.jsonl").write_text("".join(f"{to_line(asked(at, change))}\n" for at in hours))
+    truth = [{name: ROWS[at + DAY][name] for name in ("timestamp", "pm2.5")} for at in hours]
+    table = pa.Table.from_pylist(truth, schema=SAMPLE.schema.remove(0).insert(0, SAMPLE.schema.field(0)))
+    pq.write_table(table.select(["timestamp", "pm2.5"]), root / "labels" / "labels.parquet")
+    for name in ("workload.yaml", "contract.yaml"):
+        (root / "config" / name).write_bytes((FOLDER / name).read_bytes())
+    starts = [LIVE.replace(tzinfo=UTC) + timedelta(weeks=week) for week in range(WEEKS)]
+    windows = [{"start": at.isoformat(), "end": (at + timedelta(weeks=1)).isoformat()} for at in starts]
+    request = {
+        "workload": "air_quality",
+        "as_of": (starts[-1] + timedelta(weeks=1)).isoformat(),
+        "model_version": "1",
+        "windows": [window | {"judge_input": True, "judge_error": True} for window in windows],
+    }
+    (root / "config" / "request.json").write_text(json.dumps(request))
+    watch(ProcessingPlaces(root=folder))
+    return read_report((root / "report" / "report.json").read_bytes())
+
+
+def test_the_means_of_a_requests_past_are_watched_beside_its_own_columns(tmp_path: Path) -> None:
+    found = report(tmp_path).windows[0].input
+    assert found is not None
+    past = {"history.pm2.5", "history.DEWP", "history.TEMP", "history.PRES", "history.Iws"}
+    assert {one.column for one in found.findings} == past | {*SAMPLE.column_names[1:]}
+    assert found.ratio is not None
+    assert found.ratio < 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda hour: hour | {"PRES": 950.0},
+        lambda hour: hour | {"PRES": None},
+        lambda hour: hour | {"timestamp": "soon"},
+    ],
+    ids=["another unit", "a sensor is silent", "no past at all"],
+)
+def test_a_past_that_changes_alarms_by_its_column(tmp_path: Path, change: Change) -> None:
+    """The row itself, the last step, is as it was."""
+    found = report(tmp_path, change).windows[0].input
+    assert found is not None
+    above = {one.column for one in found.findings if one.ratio > 1}
+    assert "history.PRES" in above
+    assert "PRES" not in above
+
+
+def test_the_error_is_that_of_the_row_a_day_later(tmp_path: Path) -> None:
+    [week, _] = report(tmp_path).windows
+    hours = [LIVE + hour * HOUR for hour in range(7 * 24)]
+    errors = [
+        abs((ROWS[at]["pm2.5"] or 90.0) - later) for at in hours if (later := ROWS[at + DAY]["pm2.5"]) is not None
+    ]
+    assert week.error is not None
+    assert (week.error.answered, week.error.labelled) == (7 * 24, len(errors))
+    assert week.error.error == pytest.approx(sum(errors) / len(errors))

@@ -1,0 +1,161 @@
+"""An image that cannot be decoded costs its own row only; each image is decoded once and measured on the way."""
+
+from __future__ import annotations
+
+import base64
+import json
+from io import BytesIO
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image as Picture
+
+from jobs.serving.application import Application
+from jobs.serving.http import Head
+from jobs.serving.rows import Reader
+from jobs.serving.server import Request
+from jobs.serving.settings import Settings
+from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
+from millrace.features import catalogue as encoders
+from millrace.features.image import Image
+from millrace.features.number import Number
+from millrace.tasks.binary import Binary
+
+SCAN = Image(name="scan", encoding="png", shape=(1, 4, 4))
+FEATURES = (SCAN, Number(name="age"))
+JSON, LINES = "application/json", "application/jsonlines"
+
+
+def scan(brightness: int) -> bytes:
+    file = BytesIO()
+    Picture.fromarray(np.full((4, 4), brightness, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+GOOD = [scan(50), scan(100), scan(200)]
+CUT = GOOD[1][:45]
+"""A whole header, so that the contract takes it, and half of the data."""
+
+
+class Brightness:
+    """A model that answers with the brightness of the scan."""
+
+    description: Any = SimpleNamespace(features=FEATURES, signature=encoders.signature(FEATURES), task=Binary())
+
+    def outputs(self, tensors: Any) -> Any:
+        return (tensors["scan"].reshape(len(tensors["scan"]), -1).mean(axis=1, keepdims=True) / 255).astype(np.float32)
+
+
+@pytest.fixture
+def application() -> Application:
+    return Application(Brightness(), Settings(model_version="3", batch=True))  # type: ignore[arg-type]
+
+
+def request(body: bytes, content_type: str) -> Request:
+    head = Head(
+        method="POST", path="/invocations", content_type=content_type, body_bytes=len(body), stays=True, waits=False
+    )
+    return Request(head=head, body=body)
+
+
+def as_json(*cells: bytes) -> Request:
+    found = [{"scan": base64.b64encode(cell).decode(), "age": 3} for cell in cells]
+    return request(json.dumps({"rows": found}).encode(), JSON)
+
+
+def as_lines(*cells: bytes) -> Request:
+    found = [{"id": f"r{place}", "scan": base64.b64encode(cell).decode(), "age": 3} for place, cell in enumerate(cells)]
+    return request("\n".join(map(json.dumps, found)).encode(), LINES)
+
+
+def as_stream(*cells: bytes) -> Request:
+    columns = {
+        "row_number": pa.array(range(5, 5 + len(cells)), pa.int64()),
+        "scan": pa.array(cells, pa.binary()),
+        "age": pa.array([3.0] * len(cells)),
+    }
+    return request(write_stream(pa.table(columns).to_batches()), CONTENT_TYPE)
+
+
+def test_a_request_with_a_corrupt_image_has_an_answer_to_every_other_row(application: Application) -> None:
+    [answer] = application.answer([as_json(GOOD[0], CUT, GOOD[2])])
+    assert answer.status == 200
+    first, second, third = json.loads(answer.body)["predictions"]
+    assert [round(one["probability"] * 255) for one in (first, third)] == [50, 200]
+    assert second["rejected"]["column"] == "scan"
+    assert second["rejected"]["expected"] == "PNG data of 4 x 4 pixels"
+    assert len(second["rejected"]["came"]) <= 80
+
+
+def test_an_answer_says_what_is_watched_of_its_image(application: Application) -> None:
+    [answer] = application.answer([as_json(GOOD[0], CUT, GOOD[2])])
+    found = json.loads(answer.body)["predictions"]
+    assert [one.get("watched") for one in found] == [
+        {"scan.brightness": 50, "scan.contrast": 0},
+        None,
+        {"scan.brightness": 200, "scan.contrast": 0},
+    ]
+
+
+def test_lines_keep_their_ids_and_their_order(application: Application) -> None:
+    [answer] = application.answer([as_lines(CUT, GOOD[0], CUT)])
+    found = [json.loads(line) for line in answer.body.decode().splitlines()]
+    assert [(one["id"], "rejected" in one) for one in found] == [("r0", True), ("r1", False), ("r2", True)]
+
+
+def test_a_stream_is_answered_row_by_row_too(application: Application) -> None:
+    [answer] = application.answer([as_stream(CUT, GOOD[0], GOOD[1])])
+    table = read_answers(answer.body, model_version="3", fields=Binary.answer)
+    assert table["row_number"].to_pylist() == [5, 6, 7]
+    assert [None if p is None else round(p * 255) for p in table["probability"].to_pylist()] == [None, 50, 100]
+    assert table["rejected"].to_pylist() == [
+        {"column": "scan", "expected": "PNG data of 4 x 4 pixels", "came": f"{len(CUT)} bytes"},
+        None,
+        None,
+    ]
+
+
+def test_a_stream_of_good_images_has_no_column_for_reasons(application: Application) -> None:
+    [answer] = application.answer([as_stream(*GOOD)])
+    assert "rejected" not in read_answers(answer.body, model_version="3", fields=Binary.answer).column_names
+
+
+def test_only_corrupt_images_are_no_error_of_the_server(application: Application) -> None:
+    answers = application.answer([as_json(CUT), as_stream(CUT), as_json(GOOD[0])])
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert "rejected" in json.loads(answers[0].body)["predictions"][0]
+    assert round(json.loads(answers[2].body)["predictions"][0]["probability"] * 255) == 50
+
+
+def test_a_stream_decodes_each_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    original = Picture.open
+
+    def counting(*given: Any, **named: Any) -> Any:
+        opened.append(given)
+        return original(*given, **named)
+
+    monkeypatch.setattr(Picture, "open", counting)
+    found = Reader(FEATURES, arrow=True).read(as_stream(*GOOD).body, CONTENT_TYPE)
+    assert len(found) == len(opened) == 3
+
+
+@pytest.mark.parametrize("encoding", ["raw", "png"])
+def test_rows_that_can_be_decoded_have_the_bits_of_encode(encoding: Any) -> None:
+    image = Image(name="scan", encoding=encoding, shape=(1, 4, 4))
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 16), dtype=np.uint8)
+    cells = [row.tobytes() for row in pixels] if encoding == "raw" else GOOD
+    whole = pa.table({"scan": pa.array(cells, pa.binary()), "age": [1.0, 2.0, 3.0]})
+    bad = pa.table({"scan": pa.array([cells[0], b"x", cells[2]], pa.binary()), "age": [1.0, 2.0, 3.0]})
+    features = (image, Number(name="age"))
+    expected = encoders.encode(features, whole)
+    for table, kept in ((whole, [0, 1, 2]), (bad, [0, 2])):
+        tensors, taken = encoders.encode_decodable(features, table)
+        assert np.flatnonzero(taken["scan"]).tolist() == kept
+        for name, tensor in expected.items():
+            np.testing.assert_array_equal(tensors[name], tensor[kept])
+            assert tensors[name].dtype == tensor.dtype
+    assert encoders.encode_decodable(features, whole.slice(0, 0))[0]["scan"].shape == (0, 1, 4, 4)
