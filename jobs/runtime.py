@@ -1,4 +1,4 @@
-"""SageMaker's container contract: where files lie, how a failure is told, how a stop arrives.
+"""SageMaker's container contract: folders, failure files, exit codes, stop signal.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html and
 https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
@@ -26,7 +26,7 @@ STOPPED = 143
 
 
 class Stopped(Exception):  # noqa: N818 it is no error
-    """The platform asked the job to end; what was done so far lies in the checkpoint."""
+    """The platform stopped the job; its progress is in the checkpoint."""
 
 
 def ml_root() -> Path:
@@ -85,7 +85,7 @@ class ProcessingPlaces:
 
 
 class StopSignal:
-    """Whether SIGTERM came; SageMaker sends SIGKILL 120 s later."""
+    """Notes SIGTERM; SageMaker sends SIGKILL 120 s later."""
 
     def __init__(self) -> None:
         self.came = False
@@ -123,7 +123,7 @@ def _run(job: Callable[[], None]) -> int:
 
 
 def _tell(reason: str) -> None:
-    """Training jobs are asked for `failure`, processing jobs for `message`."""
+    """SageMaker reads `failure` of training jobs, `message` of processing jobs."""
     folder = ml_root() / "output"
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("failure", "message"):

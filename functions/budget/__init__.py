@@ -1,1 +1,1 @@
-"""May this training run start: nobody else trains, and the month's budget has room."""
+"""Decides whether a training run may start: no other training, and room in the month's budget."""

@@ -10,7 +10,9 @@ from millrace.aws.errors import could_not_find
 
 
 def delete(client: Any, endpoint: str) -> list[str]:
-    """What was deleted: an endpoint that nobody watches costs by the hour. `client` is boto3's SageMaker client."""
+    """Delete the challenger's endpoint, which would cost by the hour, and return the names of what was deleted.
+
+    `client` is boto3's SageMaker client."""
     try:
         client.delete_endpoint(EndpointName=endpoint)
     except ClientError as error:

@@ -64,7 +64,7 @@ def free(ended: ExecutionEnded) -> list[str]:
 
 
 def clean_up(call: Event[ExecutionEnded]) -> list[str]:
-    """What a failed release left: written down, then taken away unless another release has begun since."""
+    """Record what a failed release left, then delete it unless another release has begun since."""
     ended = call.detail
     failure = ReleaseFailed.model_validate(
         {"status": ended.status, "error": ended.error, "cause": ended.reason, "input": ended.input}

@@ -92,7 +92,7 @@ def _check_answers(found: pa.Table, fields: Sequence[AnswerField]) -> None:
 
 
 def _check_cells(column: pa.ChunkedArray, field: AnswerField) -> None:
-    """The same as `read_answer` asks of one JSON answer, for all cells at once."""
+    """The checks of `read_answer` on one JSON answer, for all cells at once."""
     import pyarrow.compute as pc
 
     if column.null_count and not field.optional:

@@ -22,7 +22,7 @@ from millrace.workload.training_cost import usages
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Where the evidence comes from; `glue` and `s3` are boto3's clients."""
+    """The sources of the evidence; `glue` and `s3` are boto3's clients."""
 
     settings: Environment
     workload: Workload
@@ -32,7 +32,7 @@ class Sources:
 
 
 def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
-    """The evidence as it stands at the moment that the request names."""
+    """The evidence at the request's `as_of`."""
     names, as_of = sources.settings.names, call.state.as_of
     champion, new_rows = ReleasePointers(sources.state).champion(), 0
     if champion and sources.workload.prediction.horizon_hours:

@@ -21,7 +21,7 @@ class Evidence:
     as_of: datetime
     trigger: RetrainingTrigger
     execution: str
-    """ARN of the retrain execution that asks."""
+    """ARN of the retrain execution that requests it."""
     has_champion: bool
     lease: Lease | None
     last: LastRetraining
@@ -34,7 +34,7 @@ class Evidence:
 
     @property
     def new_labels(self) -> int:
-        """Labels that came since the last accepted retraining; a table made anew counts from zero."""
+        """Labels since the last accepted retraining; a table that was created anew counts from zero."""
         return max(0, self.labels_total - self.last.labels_total) + self.new_rows
 
 

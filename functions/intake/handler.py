@@ -1,4 +1,4 @@
-"""An object in the landing bucket starts the machine of its feed, once however often its event comes."""
+"""Start the machine of a dropped object's feed, once however often S3 sends its event."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 
 def take(record: SQSRecord) -> None:
-    """Start what the message asks for; a message that is no drop of ours goes to the dead letters, with the reason."""
+    """Start the message's execution; a message that is not about a drop is sent to the dead letters with the reason."""
     try:
         wanted = start_of(record.body, NAMES)
     except NoDropError as error:

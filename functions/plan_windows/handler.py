@@ -31,7 +31,7 @@ POINTERS, CURSORS = ReleasePointers(STATE), WindowCursors(STATE)
 @LOGGER.inject_lambda_context
 @handles(StepInput[ExecutionInput])
 def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
-    """How many windows there are to judge, and where request, decisions, labels and baseline lie."""
+    """The number of windows to judge, and the URIs of request, decisions, labels and baseline."""
     champion = POINTERS.champion()
     if champion is None:
         return WindowsPlanned(count=0, reason=NoWindows.NO_CHAMPION)

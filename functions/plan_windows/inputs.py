@@ -35,7 +35,7 @@ class Inputs:
     def write(
         self, *, folder: Path, windows: tuple[Window, ...], labels: pa.Table | None, champion: Version, as_of: datetime
     ) -> WindowsPlanned:
-        """Where everything lies; a second run with the same name writes the same again."""
+        """The URIs of the inputs; a second run with the same name writes the same objects again."""
         request = MonitorRequest(
             workload=self.names.workload,
             as_of=as_of,

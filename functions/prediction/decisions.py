@@ -31,7 +31,7 @@ class Call:
     """What the decisions of one call have in common."""
 
     id: str
-    """The function's request id: asked again by itself, Lambda keeps it, so a decision keeps its id."""
+    """The function's request id. Lambda keeps it when it retries, so a decision keeps its id."""
     workload: str
     phase: Phase
     latency_ms: float

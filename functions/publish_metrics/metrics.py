@@ -29,7 +29,7 @@ def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
 def staying(alarms: Sequence[Mapping[str, Any]], report: MonitorReport, names: WorkloadNames) -> tuple[str, ...]:
     """The names of the alarms that were in ALARM before and that the report does not end.
 
-    An alarm tells of a change of state only, so nobody else starts a retraining for them again."""
+    CloudWatch sends an event on a change of state only, so nothing else requests a retraining for them again."""
     ratios = {names.alarm("input-drift"): report.input_ratio, names.alarm("error"): report.error_ratio}
     found = [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"]
     return tuple(name for name in found if (ratio := ratios[name]) is None or ratio > 1)

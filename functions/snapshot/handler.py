@@ -28,7 +28,7 @@ POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 @LOGGER.inject_lambda_context
 @handles(StepInput[TrainInput])
 def handler(call: StepInput[TrainInput]) -> DatasetPinned:
-    """The dataset version of this run, its digests and where its files lie; called again, the same."""
+    """The dataset version of this run, its digests and the URIs of its files; the same when called again."""
     absorbed = Absorbed(rows=0, unmatched=0, refused=0)
     if pinned(LAKE, call.run) is None:
         absorbed = absorb(LAKE, S3, WORKLOAD.prediction, run=call.run)

@@ -1,1 +1,1 @@
-"""Opens a release: the lease, the package, what stands already."""
+"""Starts a release: takes the lease, reads the package and the two endpoints."""

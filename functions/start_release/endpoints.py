@@ -1,4 +1,4 @@
-"""What stands under an endpoint's name."""
+"""The state of an endpoint."""
 
 from __future__ import annotations
 

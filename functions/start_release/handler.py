@@ -1,4 +1,4 @@
-"""A release begins: the lease, the package, and what stands already under the two endpoint names."""
+"""Start a release: take the lease, read the package and the two endpoints."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 @LOGGER.inject_lambda_context
 @handles(StepInput[ReleaseInput])
 def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
-    """The outcome (`open`, `busy`: come again, `done`: is or was live), the package, and what stands.
+    """The outcome (`open`, `busy`: try again, `done`: is or was live), the package, and the endpoints.
 
     Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs."""
     given, pointers = call.state, POINTERS.read()

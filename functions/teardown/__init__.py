@@ -1,1 +1,1 @@
-"""Takes away, step by step, what runs and what no template knows; data and audit stay."""
+"""Stops what runs and deletes what no template manages, step by step; data and audit stay."""

@@ -11,11 +11,13 @@ from functions.teardown.not_found import is_absent
 from millrace.names import WorkloadNames
 
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-"""Endpoints in these states cannot be deleted, or are being so: they are asked for again."""
+"""Endpoints in these states cannot be deleted yet, or are being deleted; the next step looks again."""
 
 
 def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
-    """What was still there. Scaling goes first: a target without its endpoint cannot be told apart from a new one."""
+    """The endpoints that still existed.
+
+    Scalable targets are removed first: without its endpoint a target looks like a new one."""
     found = list(_scaling(client("application-autoscaling"), names.endpoint))
     for name in (names.endpoint, names.challenger):
         found += _endpoint(client("sagemaker"), name) or _log(client("logs"), name)

@@ -14,7 +14,7 @@ GOING = ("InProgress", "Stopping")
 
 
 def stop(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
-    """What still ran; it was told to stop."""
+    """The jobs and executions that still ran; each was requested to stop."""
     sagemaker = client("sagemaker")
     models = Models(sagemaker=sagemaker, names=names)
     roles = {names.role_arn(role) for role in JOB_ROLES}

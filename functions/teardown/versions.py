@@ -15,13 +15,13 @@ from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 
 AT_MOST = 100
-"""Of one kind in one call: the machine comes back for the rest, and a function may run for minutes only."""
+"""Deletions of one kind in one call, since a function may run for minutes only; the machine calls again for more."""
 MODEL_ROLE = "model"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """The models of one workload: whose a model is, its role says; a name alone may be another workload's."""
+    """The models of one workload, known by their role: a name alone may be another workload's."""
 
     sagemaker: Any
     names: WorkloadNames
@@ -51,7 +51,7 @@ class Models:
 
 
 def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
-    """What was still there. A model goes after its configurations: without it they cannot be told from others."""
+    """The versions that still existed. A model is deleted after its configurations, which are found by it."""
     sagemaker = client("sagemaker")
     models = Models(sagemaker=sagemaker, names=names)
     packages = _packages(sagemaker, names.package_group)

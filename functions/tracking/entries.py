@@ -59,7 +59,7 @@ def trained(detail: TrainingJobCompleted, artefact: Artefact) -> Entry:
 
 
 def judged(detail: ModelRegistered | ModelRefused, report: Evaluation) -> Entry:
-    """The metrics on the test rows, what the gates said, and the package if there is one."""
+    """The metrics on the test rows, the gates' verdicts, and the package if there is one."""
     measured = {
         **report.metrics,
         **{f"naive_{name}": value for name, value in report.naive.metrics.items()},

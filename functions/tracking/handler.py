@@ -1,4 +1,4 @@
-"""Runs as experiments: what a training job did, then what its gates and the registry said. It never fails a run."""
+"""Records runs in MLflow: the training job, then gates and registration. It never fails a run."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Store:
         return run_id
 
     def _experiment_id(self, name: str) -> str:
-        """Found or made; where another event makes it at the same time, this one fails and Lambda asks again."""
+        """The experiment, created if needed; of two events that create it at once, one fails and Lambda retries it."""
         found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id if found else self._client.create_experiment(name))
 

@@ -32,7 +32,7 @@ class RunIds:
         return read_object(self.s3, self._uri(run)).decode()
 
     def claim(self, run: str, run_id: str) -> str:
-        """The id that records `run` from now on: this one, or the one that came first."""
+        """The id that records `run` from now on: this one, or the one that was stored first."""
         from botocore.exceptions import ClientError
 
         bucket, key = split_uri(self._uri(run))

@@ -105,7 +105,7 @@ def stage_with_past(
 
 
 def _refuse_short(part: pa.Table, before: pa.Table, histories: Sequence[History], refused: QuarantineFile) -> pa.Table:
-    """The rows whose past reaches back far enough; the others went to `refused`."""
+    """The rows whose past reaches back far enough; the others are written to `refused`."""
     import pyarrow as pa
 
     for history in histories:

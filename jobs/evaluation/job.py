@@ -133,7 +133,7 @@ def _outputs(model: Model, rows: pa.Table) -> Output:
 
 
 def _figures(task: Task, rows: SplitRows, output_TW: Output, workload: Workload) -> dict[str, Any]:
-    """What the report says of the answers themselves."""
+    """The report's part on the answers themselves."""
     errors_T = task.errors(output_TW, rows.test_targets)
     parts = rows.parts
     return {

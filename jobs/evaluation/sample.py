@@ -26,7 +26,7 @@ def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.
     """Write ROWS rows spread over the test days as a caller would send them, each with its answer.
 
     `output_TW` holds the model's output on `test`, row by row. An answer's number that is none is written as null:
-    the gates refuse such a model, its sample is never asked. A row's is a ValueError."""
+    the gates refuse such a model, its sample is never used. A row's is a ValueError."""
     inputs = test.select(list(model.inputs))
     count = max(1, min(ROWS, len(test), len(test) * MOST_BYTES // max(inputs.nbytes, 1)))
     chosen = np.unique(np.linspace(0, len(test) - 1, count, dtype=np.int64))

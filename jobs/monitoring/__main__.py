@@ -7,7 +7,7 @@ from jobs.monitoring.job import watch
 
 
 def main() -> None:
-    """Judge the windows that the config input asks for."""
+    """Judge the windows of the request in the config input."""
     watch(runtime.ProcessingPlaces(root=runtime.ml_root()))
 
 

@@ -1,4 +1,4 @@
-"""What decisions were asked, as the columns that the monitors watch."""
+"""The inputs of decisions, as the columns that the monitors watch."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Counted:
 
 
 def watch(places: ProcessingPlaces) -> None:
-    """Write the report on every window that the request asks for."""
+    """Write the report on every window of the request."""
     config = places.input("config")
     workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
     known = Known(
@@ -121,7 +121,7 @@ def _labels(folder: Path | None) -> list[dict[str, Any]]:
 
 
 def _input(decisions: list[Decision], known: Known) -> InputReport:
-    """The judgement of what the model was asked."""
+    """The judgement of the model's inputs."""
     judgement = judge(known.baseline, watched(decisions, known.baseline, known.features, known.contract.rows))
     findings = sorted(judgement.findings, key=lambda finding: -finding.ratio)
     return InputReport(

@@ -28,7 +28,7 @@ class Head:
     path: str
     """Without the query."""
     content_type: str
-    """Lower case, without parameters; empty where none came."""
+    """Lower case, without parameters; empty without the header."""
     body_bytes: int
     stays: bool
     """Whether the connection is kept."""

@@ -52,7 +52,7 @@ class RequestRows:
     rejected: dict[int, Rejection] = field(default_factory=dict)
     """The rows whose image cannot be decoded, by their place in the request from 0; the others are answered."""
     ids: list[Any] | None = None
-    """Of JSON lines: what came with each row, to be sent back; None for another body."""
+    """Of JSON lines: the id of each row, to be sent back; None for another body."""
     tensors: Mapping[str, npt.NDArray[Any]] | None = None
     """Of an Arrow stream: the rows as the model takes them."""
     numbers: pa.Array | None = None

@@ -1,4 +1,4 @@
-"""One thread, one loop: read what came, answer it all in one pass of the model, write.
+"""One thread, one loop: read all requests that have arrived, answer them in one pass of the model, write.
 
 All requests that are complete when the loop looks are answered together, so load makes the passes larger and nobody
 waits for a batch to fill. A client that is slow, stalls or sends garbage costs only its own connection.
@@ -41,7 +41,7 @@ class Answer:
 
 
 class Answering(Protocol):
-    """What the server asks: one answer per request, in their order, without raising."""
+    """What the server needs: one answer per request, in their order, without raising."""
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]: ...
     def refuse(self, bad: BadRequest) -> Answer: ...

@@ -1,4 +1,4 @@
-"""What the environment of a serving container says."""
+"""Settings of the serving container, from its environment."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def run_workers(work: Callable[[], None], count: int) -> None:
         for child in children:
             os.kill(child, signal.SIGTERM)
 
-    # A stop that comes meanwhile waits until everybody knows what to do on it.
+    # A stop signal waits until each process has its handler.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     signal.signal(signal.SIGTERM, _leave)
     children |= {_fork(work) for _ in range(count)}
@@ -45,7 +45,7 @@ def _fork(work: Callable[[], None]) -> int:
     child = os.fork()
     if child:
         return child
-    # `os._exit` and no return: the child must never run what stands behind the fork in its parent.
+    # `os._exit` and no return: the child must never run the parent's code after the fork.
     code = 0
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -21,7 +21,7 @@ NAME = "training.safetensors"
 
 @dataclass(kw_only=True)
 class Progress:
-    """Where the loop stands; the loop changes it."""
+    """The loop's progress; the loop changes it."""
 
     best: dict[str, Tensor]
     """The weights of the best epoch so far."""
@@ -62,7 +62,7 @@ def save(
         "history": at.history,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The platform uploads the folder as it stands, so the unfinished file must not lie in it for long or look whole.
+    # The platform may upload the folder at any moment: an unfinished file must not bear the checkpoint's name.
     unfinished = path.with_suffix(".unfinished")
     save_file(
         {name: value.contiguous() for name, value in tensors.items()}, unfinished, {"progress": json.dumps(words)}

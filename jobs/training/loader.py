@@ -1,4 +1,4 @@
-"""Where the training loop takes its batches from: rows that all lie on the device.
+"""The training loop's source of batches: all rows on the device.
 
 N rows, B rows per step, S steps per epoch."""
 

@@ -33,7 +33,7 @@ class Comparison:
     difference: float
     """Champion's error minus challenger's."""
     lower_bound: float
-    """The difference is above it with the confidence asked for (one-sided)."""
+    """The difference is above it with the requested confidence (one-sided)."""
 
 
 def compare(champion_N: Errors, challenger_N: Errors, times_N: Times | None, *, confidence: float) -> Comparison:

@@ -27,7 +27,7 @@ class ReliabilityBin:
 
 
 def log_loss(p_N: Floats, y_N: Floats) -> float:
-    """The mean of -log of the probability of what came, in nats; probabilities are kept 1e-7 from 0 and 1."""
+    """The mean of -log of the label's probability, in nats; probabilities are kept 1e-7 from 0 and 1."""
     import numpy as np
 
     p = np.clip(p_N.astype(np.float64), 1e-7, 1 - 1e-7)

@@ -29,7 +29,7 @@ class Span(Figures):
 
 
 class ErrorMeaning(Figures):
-    """What `error` stands for in the whole report; the smaller, the better."""
+    """The meaning of `error` in the whole report; the smaller, the better."""
 
     name: str
     """For a page: "share of wrong answers", "mean absolute error"."""

@@ -1,1 +1,1 @@
-"""What state machines, functions and jobs tell each other."""
+"""The messages between state machines, functions and jobs."""

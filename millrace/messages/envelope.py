@@ -1,4 +1,4 @@
-"""How state machines and rules call functions, and where a step's answer lies in a machine's state.
+"""How state machines and rules call functions, and the place of a step's answer in a machine's state.
 
 A machine calls a function with `StepInput`:
 

@@ -1,4 +1,4 @@
-"""What a monitor run is asked (`request.json`) and what it found (`report.json`)."""
+"""The request (`request.json`) and the report (`report.json`) of a monitor run."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class WindowToJudge(Message):
 
 
 class MonitorRequest(Message):
-    """What the drift job is asked."""
+    """The drift job's request."""
 
     workload: str
     as_of: Moment

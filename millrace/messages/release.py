@@ -30,7 +30,7 @@ class PackageToRelease(Message):
 
 
 class ReleaseRollout(Message):
-    """The phases that the release goes through."""
+    """The release's phases, in order."""
 
     phases: Phases
 

@@ -22,7 +22,7 @@ class TrainInput(ExecutionInput):
 
 
 class DatasetPinned(Message):
-    """Answer of `snapshot`: the dataset version of this run, its digests, and where the run's files lie."""
+    """Answer of `snapshot`: the dataset version of this run, its digests, and the URIs of the run's files."""
 
     run: str
     snapshot_id: str

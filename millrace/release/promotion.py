@@ -14,15 +14,15 @@ from millrace.state.pointers import Pointers, Version
 from millrace.workload.rollout import Phase
 
 APPROVED = "Approved"
-"""What the registry says of a version that went live."""
+"""The registry's status of a version that went live."""
 ROLLBACK_PHASES: tuple[Phase, ...] = ("live",)
-"""A version that was live goes back at once, by its smoke test and the release's alarms."""
+"""A version that was live once returns without phases; its smoke test and the release's alarms still apply."""
 LEASE_DAYS = 60
 """Longer than the machine may take; the lease is freed at its end in any case."""
 
 
 def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> ReleaseOutcome:
-    """`done` when this version or a newer one is or was live (an event came twice, or late), `busy` until all is ready.
+    """`done` when this version or a newer one is or was live (a repeated or late event), `busy` until all is ready.
 
     A version that was rolled back stays so: only a person brings it back."""
     if _newest(pointers) >= int(version):
@@ -46,7 +46,7 @@ def promote(pointers: Pointers, version: Version) -> Pointers:
 
 
 def rollback_target(pointers: Pointers, wanted: str | None) -> str:
-    """The number of the version that a rollback brings back: the one that is asked for, else the previous one.
+    """The number of the version that a rollback brings back: the requested one, else the previous one.
 
     Raises ConflictError when nothing is live, there is no previous version, or the version is live already."""
     if pointers.champion is None:
@@ -60,7 +60,7 @@ def rollback_target(pointers: Pointers, wanted: str | None) -> str:
 
 
 def check_proven(version: str, approval: str) -> None:
-    """Nothing for a version that was live once; else ConflictError: a rollback goes back to what was proven."""
+    """Raise ConflictError for a version that was never live: a rollback returns to a proven one."""
     if approval != APPROVED:
         message = f"expected a version that was live ({APPROVED}), version {version} is {approval}"
         raise ConflictError(f"roll back: {message}")

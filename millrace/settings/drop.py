@@ -1,4 +1,4 @@
-"""What every function is told that holds a drop, or what became of it, on its disk."""
+"""Settings of functions that hold a drop, or its rows, on their disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 from millrace.settings.environment import Environment
 
 COPIES = 3
-"""The drop, its rows and what is refused of them lie on the disk of a function at once."""
+"""The drop, its typed rows and its refused rows are on the function's disk at once."""
 
 
 class DropEnvironment(Environment):

@@ -1,4 +1,4 @@
-"""How a settings class becomes environment variables and comes back."""
+"""A settings class as environment variables: rendered by infra, parsed by the function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the intake function is told."""
+"""Settings of the intake function."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from millrace.settings.environment import Environment
 
 
 class IntakeSettings(Environment):
-    """Where an event that is none of ours goes, and how many drops are worked on at once."""
+    """The queue for events that are not ours, and the number of drops in work at once."""
 
     dead_queue_url: str
     slots: Annotated[int, Field(ge=1, le=100)] = 10

@@ -1,4 +1,4 @@
-"""What the prediction function is told."""
+"""Settings of the prediction function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the registration function is told."""
+"""Settings of the registration function."""
 
 from __future__ import annotations
 

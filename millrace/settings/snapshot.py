@@ -1,4 +1,4 @@
-"""What the snapshot function is told."""
+"""Settings of the snapshot function."""
 
 from __future__ import annotations
 

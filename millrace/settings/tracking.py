@@ -1,4 +1,4 @@
-"""What the tracking function is told."""
+"""Settings of the tracking function."""
 
 from __future__ import annotations
 

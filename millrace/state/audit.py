@@ -45,7 +45,7 @@ class Record:
 
 
 def append(client: Any, *, table: str, workload: str, record: Record) -> str:
-    """The sort key under which the record lies; `client` is boto3's DynamoDB client.
+    """The sort key of the record; `client` is boto3's DynamoDB client.
 
     Raises ValueError when the details are not of the event's class: no reader could ever parse them."""
     if not isinstance(record.details, DETAILS[record.event]):

@@ -27,7 +27,7 @@ class Version:
 
 @dataclass(frozen=True, kw_only=True)
 class Pointers:
-    """Who is live. A write names the revision that it read and loses if another came first."""
+    """The live version. A write names the revision that it has read and fails if another write was first."""
 
     champion: Version | None = None
     previous: Version | None = None
@@ -56,7 +56,7 @@ class ReleasePointers:
     def move(self, pointers: Pointers) -> Pointers:
         """The pointers as written, one revision later; `pointers.revision` is the revision that was read.
 
-        Raises ConflictError when somebody else moved them since."""
+        Raises ConflictError when another release moved them since."""
         item: dict[str, Attribute] = {"revision": {"N": str(pointers.revision + 1)}}
         for role, version in (("champion", pointers.champion), ("previous", pointers.previous)):
             if version:

@@ -19,7 +19,7 @@ from millrace.evaluation.report import Evaluation
 Against = Literal["baseline", "non_inferiority"]
 
 ALTERNATIVES: tuple[Against, ...] = ("baseline", "non_inferiority")
-"""Of these a run asks one: first models must beat the naive rule, later ones must not be worse than the champion."""
+"""A run uses one of these: first models must beat the naive rule, later ones must not be worse than the champion."""
 
 
 class Gates(BaseModel):
