@@ -26,7 +26,7 @@ PRUNED = (
     "hive_metastore", "fb303", "markdown_it", "mdurl", "pygments", "rich",
     "**/tests", "**/*.pyi",
 )  # fmt: skip
-"""What no function imports; boto3 and what it stands on belong to Lambda's own runtime."""
+"""Paths that no function imports; boto3 and its dependencies belong to Lambda's own runtime."""
 
 
 def bundle(repository: Path, function: str, *, workload: Path, platform: str) -> tuple[str, str]:

@@ -47,7 +47,7 @@ class Image:
     """Of what goes in: an unchanged image is not built again, and a tag never means two images."""
     uri: str
     base: str | None
-    """The image it stands on; None: the one that its Dockerfile names."""
+    """The base image; None: the one that its Dockerfile names."""
 
 
 def images(root: Path, platform: Platform) -> tuple[Image, ...]:
@@ -125,7 +125,7 @@ def _made(root: Path, ecr: Any, image: Image) -> str:
 
 
 def _held(ecr: Any, image: Image) -> str | None:
-    """The digest under the image's tag as the repository itself tells it, None where it has none.
+    """The digest under the image's tag as the repository has it, None where it has none.
 
     Raises ConfigurationError for an image that SageMaker would refuse."""
     try:
@@ -194,7 +194,7 @@ def run(root: Path, stage: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Publish the images of the stage that is named and tell their digests."""
+    """Publish the images of the named stage and print their digests."""
     parser = argparse.ArgumentParser(prog="python -m infra.images", description=__doc__)
     parser.add_argument("--stage", choices=("dev", "prod"), required=True)
     for name, digest in run(REPOSITORY, parser.parse_args().stage).items():

@@ -52,7 +52,7 @@ class NoDropError(MillraceError):
 
 
 class DropError(MillraceError):
-    """The object cannot be read as rows: says the reason, what was expected and what it was."""
+    """The object cannot be read as rows: reason, expected and got."""
 
     def __init__(self, reason: Reason, *, expected: str, got: str) -> None:
         self.reason, self.expected, self.got = reason, expected, got
@@ -88,7 +88,7 @@ class ConflictError(MillraceError):
 
 
 class RunError(MillraceError):
-    """An execution is not there or not what the command needs: says what came, why, and what to do."""
+    """An execution does not exist or is not what the command needs: with the reason and the advice."""
 
 
 class EnvironmentNotFoundError(MillraceError):

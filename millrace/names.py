@@ -13,13 +13,13 @@ STAGES = ("local", "dev", "prod")
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines of a workload."""
 WORKLOAD_TAG = "millrace:workload"
-"""The tag of a job: its name is a digest, so that tells whose it is."""
+"""The tag of a job, which names its workload: the job's own name is a digest."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
 """Which machine a drop starts."""
 
 
 def execution_of_drop(bucket: str, key: str, version_id: str) -> str:
-    """The name of the execution that one version of an object starts: whoever tells of it, it is one execution."""
+    """The name of the execution that one version of an object starts: repeated events start one execution."""
     return hashlib.sha256("\n".join((bucket, key, version_id)).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Findings of the static packs that stand: each on its own resource, by its exact name, with the reason."""
+"""Acknowledged findings of the static packs: each on its own resource, by its exact name, with the reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import aws_cdk as cdk
 
 
 def acknowledge(resource: cdk.CfnResource, reasons: Mapping[str, str]) -> None:
-    """Let the findings on this resource stand; `reasons` by id as the pack prints it.
+    """Acknowledge the findings on this resource; `reasons` by id as the pack prints it.
 
     cdk-nag reads them from the construct (`AwsSolutions-L1`), checkov from the template (`CKV_AWS_18`)."""
     skipped = [{"id": key, "comment": reason} for key, reason in reasons.items() if key.startswith("CKV")]

@@ -36,7 +36,7 @@ class Role(Construct):
 
 
 def _wildcards(service: str, statements: Sequence[Statement]) -> dict[str, str]:
-    """By finding on a resource with a wildcard: why it stands, of every statement that names it."""
+    """By finding on a resource with a wildcard: the reasons of every statement that names it."""
     reasons: dict[str, dict[str, None]] = {}
     for statement in statements:
         for resource, reason in statement.reasons.items():

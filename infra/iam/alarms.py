@@ -17,7 +17,7 @@ def of_releases(names: WorkloadNames) -> Resource:
 
 
 def of_scaling(names: WorkloadNames) -> Resource:
-    """Alarms that Auto Scaling makes in the name of who asks for scaling."""
+    """Alarms that Auto Scaling creates in the name of the caller that registers a scalable target."""
     tracking = f"TargetTracking-endpoint/{names.endpoint}/*"
     return _alarms(names, tracking, because="The alarms of target tracking are named by Auto Scaling")
 

@@ -15,7 +15,7 @@ class Bucket:
 
     purpose: str
     folders: Mapping[str, str]
-    """By folder below `<workload>/`: why nobody can name its objects beforehand."""
+    """By folder below `<workload>/`: why its objects cannot be named beforehand."""
 
     def read(self, names: WorkloadNames, *folders: str) -> Statement:
         """Get the newest version of what lies below the folders."""
@@ -26,7 +26,7 @@ class Bucket:
         return self.below(names, *folders).may("GetObjectVersion")
 
     def write(self, names: WorkloadNames, *folders: str) -> Statement:
-        """Put what lies below the folders; the parts of an upload that nobody finished are the bucket's lifecycle's."""
+        """Put what lies below the folders; the bucket's lifecycle removes the parts of unfinished uploads."""
         return self.below(names, *folders).may("PutObject")
 
     def find(self, names: WorkloadNames, *folders: str) -> Statement:

@@ -1,4 +1,4 @@
-"""The network that jobs and models stand in."""
+"""The network that jobs and models run in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ INTERFACES = (
     "DeleteNetworkInterfacePermission", "DescribeDhcpOptions", "DescribeNetworkInterfaces",
     "DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs",
 )  # fmt: skip
-"""https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html asks them on `*`."""
+"""https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html requires them on `*`."""
 
 
 def stand_in_it() -> Statement:

@@ -1,4 +1,4 @@
-"""Statements of roles: a `Resource` says on what, its `may` says which calls.
+"""Statements of roles: a `Resource` names the ARNs, its `may` the calls.
 
 state_table.own_items(names).may("GetItem", "PutItem")
 """

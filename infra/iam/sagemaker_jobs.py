@@ -1,4 +1,4 @@
-"""SageMaker's jobs: no name tells whose they are, so their tag does."""
+"""SageMaker's jobs: their names are digests, so a tag says to which workload they belong."""
 
 from __future__ import annotations
 

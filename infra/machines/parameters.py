@@ -39,7 +39,7 @@ TYPES: dict[str, tuple[type, ...]] = {
 
 
 def checked(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The task state as it came; raises ConfigurationError with every problem that its Parameters have."""
+    """The task state unchanged; raises ConfigurationError with every problem of its Parameters."""
     found = list(problems(task["Resource"], task["Parameters"]))
     if found:
         raise ConfigurationError(

@@ -70,7 +70,7 @@ def _start_release(context: Context) -> dict[str, State]:
         ),
         "Opening": states.invoke(
             context.names.function_arn("start_release"),
-            comment="One release at a time; read the package and what stands under the endpoint names",
+            comment="One release at a time; read the package and the two endpoints",
             result=RELEASE,
             next_state="Open?",
         ),
@@ -105,7 +105,7 @@ def _challenger(context: Context) -> dict[str, State]:
             name, config="challenger_config", comment="An endpoint without traffic", next_state="Challenger wait"
         ),
         "Update challenger": endpoints.update(
-            name, config="challenger_config", comment="Take over what stands", next_state="Challenger wait"
+            name, config="challenger_config", comment="Take over the endpoint that exists", next_state="Challenger wait"
         ),
         **endpoints.until_in_service(
             context, name, prefix="Challenger", config="challenger_config", ready="Probe", failed="Challenger failed"
@@ -127,7 +127,7 @@ def _challenger(context: Context) -> dict[str, State]:
         "Probe refused": states.fail(
             "The challenger answers something else than what was evaluated",
             error="ProbeRefused",
-            cause="the probe's sentence stands in its answer",
+            cause="the smoke test's sentence is in its answer",
         ),
     }
 

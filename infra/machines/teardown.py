@@ -1,4 +1,4 @@
-"""The machine `teardown`: what starts, what runs and what no template knows is taken away; then stacks can go.
+"""The machine `teardown`: stops what starts and runs, deletes what no template manages. The stacks can go after it.
 
 Each step is repeated until it finds nothing: it may be started twice, stopped and redriven at any point.
 """
@@ -17,7 +17,7 @@ STEPS: dict[TeardownStep, str] = {
     "starters": "Rules, schedules and the queue of drops are switched off: nothing starts anew",
     "running": "Executions and jobs are stopped",
     "endpoints": "Endpoints and their scaling go: they cost by the hour",
-    "versions": "Alarms, configurations, models and packages go; nobody is live",
+    "versions": "Delete alarms, configurations, models and packages; clear the live version",
     "tables": "The Iceberg tables leave the catalogue; their files stay in the lake",
 }
 TIMEOUT_S = 6 * 3600

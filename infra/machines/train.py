@@ -86,7 +86,7 @@ def _training(context: Context) -> dict[str, State]:
     return {
         "Training": jobs.training(
             context,
-            comment="Train on the pinned rows; a spot interruption goes on from the last checkpoint",
+            comment="Train on the pinned rows; after a spot interruption it resumes from the last checkpoint",
             role_arn=context.names.role_arn(TRAINING_ROLE),
             result="training",
             next_state="Champion?",

@@ -57,7 +57,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """One state machine; deploy-time values stand as `<LogicalId.Attribute>`."""
+    """One state machine; deploy-time values are written as `<LogicalId.Attribute>`."""
 
     where: str
     definition: Mapping[str, Any]
@@ -78,7 +78,7 @@ class Machine:
 
 
 def read(folder: Path) -> list[Stack]:
-    """The stacks of an assembly folder, as `cdk synth` leaves it. Raises FileNotFoundError where none lies."""
+    """The stacks of an assembly folder, as `cdk synth` leaves it. Raises FileNotFoundError without one."""
     templates = sorted(folder.glob("*.template.json"))
     if not templates:
         raise FileNotFoundError(f"{folder}: expected *.template.json of an assembly, found none")
@@ -103,7 +103,7 @@ def tasks(stacks: Sequence[Stack], *actions: str) -> Iterator[Task]:
 
 
 def text(value: Any) -> str:
-    """The value as text; what is known only when it is deployed stands in angle brackets."""
+    """The value as text; a deploy-time value in angle brackets."""
     if not isinstance(value, Mapping):
         return str(value)
     ((function, given),) = value.items()
@@ -114,7 +114,7 @@ def text(value: Any) -> str:
 
 
 def given(values: Any, *path: str) -> Any:
-    """What stands at the path, or None. A key of a state may have its value at run time only: `Key.$`."""
+    """The value at the path, or None. A key of a state may have its value at run time only: `Key.$`."""
     for key in path:
         if not isinstance(values, Mapping):
             return None

@@ -1,4 +1,4 @@
-"""What keeps data keeps it under the customer key; who does not, stands here with the reason."""
+"""Resources that keep data use the customer key; exceptions are listed here with their reason."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "AWS::SQS::Queue": ("KmsMasterKeyId",),
     "AWS::Scheduler::Schedule": ("KmsKeyArn",),
 }
-"""Where the key of a type stands."""
+"""The property of each type that names the key."""
 BUCKET = ("ServerSideEncryptionByDefault", "KMSMasterKeyID")
 EXCEPTIONS = {
     "access-logs": "S3 delivers access logs only to a bucket under its own key (SSE-S3)",
@@ -46,7 +46,7 @@ WITHOUT_DATA = {
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each resource without the key, and for each type that nobody has judged yet."""
+    """A finding for each resource without the key, and for each type that is not listed."""
     for stack in stacks:
         for resource in stack.resources():
             if resource.kind in KEYS:

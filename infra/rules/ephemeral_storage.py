@@ -1,4 +1,4 @@
-"""A function that holds a drop has room for it: the drop, what it becomes and what is refused lie in /tmp at once.
+"""A function that holds a drop has room for it: the drop, its rows and its refused rows are in /tmp at once.
 
 Lambda gives 512 MB where nothing else is said, also to a function whose limit of a drop is 512 MB: it would fail with a
 full disk where it should refuse a file as too large."""
@@ -13,7 +13,7 @@ from infra.rules.finding import Finding
 LIMIT = "MILLRACE_DROP_MB"
 COPIES = 3
 GIVEN_MB = 512
-"""Of Lambda, where the template says nothing."""
+"""Lambda's default."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:

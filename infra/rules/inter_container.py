@@ -1,4 +1,4 @@
-"""What containers of one job say to each other is encrypted; with one instance there is nobody to talk to."""
+"""Traffic between the containers of one job is encrypted; a job of one instance has none."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ NAMES: dict[str, tuple[tuple[str, ...], str]] = {
     "AWS::Scheduler::Schedule": (("Name",), r"[\w.-]{1,64}"),
     "AWS::StepFunctions::StateMachine": (("StateMachineName",), r"[\w-]{1,80}"),
 }
-"""Where the name of a type stands and what it may be, each from its service's API reference."""
+"""The property with the name of each type and the pattern it must match, from its service's API reference."""
 STACK = r"[a-zA-Z][a-zA-Z0-9-]{0,127}"
 
 

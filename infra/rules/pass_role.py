@@ -1,4 +1,4 @@
-"""Who hands a role on says which and to whom: else whoever may start a job may become anybody."""
+"""iam:PassRole names the role and the service: otherwise a caller that may start a job could use any role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every container of ours stands in the VPC: two subnets in different zones, a security group of ours."""
+"""Every container of ours runs in the VPC: two subnets in different zones, a security group of ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TASKS = {
     "createModel": ("VpcConfig",),
 }
 SUBNETS = 2
-"""An instance finds room, or SageMaker goes to the other zone."""
+"""Two zones: where one has no capacity, SageMaker uses the other."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:

@@ -11,14 +11,14 @@ from infra.rules.assembly import Machine, Stack, Task, given, machines
 from infra.rules.finding import Finding
 
 WITHOUT_TRAFFIC = "-challenger"
-"""Such an endpoint answers nobody but the probe: an update of it needs no way back."""
+"""Such an endpoint answers the smoke test only: an update of it needs no rollback."""
 MOST_ALARMS, MOST_CANARY_PERCENT = 10, 50
 FLEET = "EndpointConfigName"
-"""The dimension that tells the new fleet from the old; without it an old fleet's errors stop their own mending."""
+"""The dimension that separates the new fleet from the old: the old fleet's errors must not roll back their own fix."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each update without alarms, with alarms that nobody makes, or that mix both fleets."""
+    """A finding for each update without alarms, with alarms that no state creates, or that mix both fleets."""
     for machine in machines(stacks):
         for task in machine.tasks():
             if task.action == "updateEndpoint" and not _is_without_traffic(task):

@@ -33,7 +33,7 @@ PLAIN = r"[a-zA-Z0-9-]*"
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each name that may be too long or has other characters, or whose length nobody knows."""
+    """A finding for each name that may be too long or has other characters, or whose length is unknown."""
     for task in tasks(stacks, *NAMES):
         key, most = NAMES[task.action]
         if (name := given(task.parameters, key)) is None:
@@ -50,7 +50,7 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
 
 
 def longest(expression: str) -> int | None:
-    """Characters of the value at its longest; None where nobody knows."""
+    """Characters of the value at its longest; None where unknown."""
     if expression.startswith("'"):
         return len(expression) - 2
     function, arguments = _call(expression)

@@ -1,4 +1,4 @@
-"""A spot training waits for an instance as long as it may train, and goes on from a checkpoint."""
+"""A spot training may wait for an instance as long as it may train, and resumes from a checkpoint."""
 
 from __future__ import annotations
 

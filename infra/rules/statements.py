@@ -17,7 +17,7 @@ OF_RESOURCES = {
     "AWS::SNS::TopicPolicy": "PolicyDocument",
     "AWS::SQS::QueuePolicy": "PolicyDocument",
 }
-"""Where the policy of a resource stands; it says who may, and means this resource alone."""
+"""The property with the policy of a resource, which names the callers of this resource alone."""
 
 
 def documents(resource: Resource) -> list[Mapping[str, Any]]:
@@ -28,7 +28,7 @@ def documents(resource: Resource) -> list[Mapping[str, Any]]:
 
 
 def allowed(stacks: Sequence[Stack]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every Allow statement of the identity policies, and where it stands."""
+    """Every Allow statement of the identity policies, with its place."""
     for stack in stacks:
         for resource in stack.resources(*INLINE, *ATTACHED):
             for document in documents(resource):
@@ -36,7 +36,7 @@ def allowed(stacks: Sequence[Stack]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def allowed_by_resources(stacks: Sequence[Stack]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every Allow statement of the policies of resources, and where it stands."""
+    """Every Allow statement of the policies of resources, with its place."""
     for stack in stacks:
         for resource in stack.resources(*OF_RESOURCES):
             document = resource.properties[OF_RESOURCES[resource.kind]]

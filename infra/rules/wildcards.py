@@ -1,4 +1,4 @@
-"""No wildcard in an action, no bare `*` as resource but for actions that take none, nobody is everybody."""
+"""No wildcard in an action, no bare `*` as resource but for actions that take none, no principal `*`."""
 
 from __future__ import annotations
 

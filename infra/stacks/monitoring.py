@@ -17,13 +17,13 @@ from millrace.settings.environment import Environment
 
 ALARMS = {
     "input-drift": ("InputDrift", "a column of the input lies further from the training rows than its bound"),
-    "error": ("Error", "the error on labels that came lies above its bound, windows in a row"),
+    "error": ("Error", "the error on labelled decisions is above its bound, windows in a row"),
 }
 """Metric and sentence by monitor; the metrics are ratios to a calibrated bound, so every threshold is 1."""
 
 
 class MonitoringStack(WorkloadStack):
-    """Windows are judged by schedule; a state change of an alarm starts `retrain`, which stands in its own room."""
+    """Windows are judged by schedule; a state change of an alarm starts `retrain`, in the training stack."""
 
     room = "monitoring"
     in_network = True

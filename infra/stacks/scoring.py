@@ -1,4 +1,4 @@
-"""The scoring stack: a dropped file of rows comes back as a file of predictions.
+"""The scoring stack: a dropped file of rows becomes a file of predictions.
 
 Its first two steps, ingestion and validation, are functions of the ingestion stack."""
 

@@ -35,7 +35,7 @@ JOBS = ("Training", "Processing", "Transform")
 
 
 class TeardownStack(WorkloadStack):
-    """What machines made and no template knows goes by this one; the data and the audit stay."""
+    """Deletes what machines created and no template manages; data and audit stay."""
 
     room = "teardown"
 
@@ -68,7 +68,7 @@ class TeardownStack(WorkloadStack):
         )
 
     def _starters(self) -> Iterator[Statement]:
-        """A schedule is replaced whole, so its role is passed again and its key is asked."""
+        """A schedule is replaced whole, so its role is passed again and its key is used."""
         names = self.context.names
         unnamed = "The action takes no resource but a rule's name"
         yield every("events", because=unnamed).may("ListRuleNamesByTarget")

@@ -293,7 +293,7 @@ class TrainingStack(WorkloadStack):
         ]
 
     def _mlflow(self) -> list[Statement]:
-        """What an app or a server of SageMaker asks; a file asks nothing.
+        """Rights on an MLflow app or server of SageMaker; a file needs none.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/mlflow-app-setup-prerequisites-iam.html"""
         settings = self.context.settings

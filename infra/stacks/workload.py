@@ -16,7 +16,7 @@ from millrace.workload.declaration import Workload
 
 
 class WorkloadStack(cdk.Stack):
-    """One room of one workload; a subclass says its `room` and builds in `build`."""
+    """One room of one workload; a subclass sets `room` and creates its resources in `build`."""
 
     room: ClassVar[str]
     in_network: ClassVar[bool] = False

@@ -65,7 +65,7 @@ class FrozenModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """model.json: how the model is asked and what it was made from."""
+    """model.json: the model's inputs and answers, and what it was made from."""
 
     family: str
     parameters: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""How SageMaker says that something is not there: a ValidationException like any other, told apart by its words."""
+"""SageMaker's answer for something that does not exist: a ValidationException, recognised by its message."""
 
 from __future__ import annotations
 

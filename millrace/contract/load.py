@@ -67,7 +67,7 @@ def digest(document: Mapping[str, Any]) -> str:
 
 
 class _Reader:
-    """Walks the document; every failure names the field it stands on."""
+    """Walks the document; every failure names its field."""
 
     def __init__(self, where: str) -> None:
         self.where = where

@@ -1,4 +1,4 @@
-"""One drop, one commit: its digest stands in the snapshot, so the same bytes never come in twice."""
+"""One drop, one commit: its digest is in the snapshot's summary, so the same bytes are never added twice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PAUSE_S = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Commit:
-    """What a commit came to."""
+    """The result of a commit."""
 
     snapshot_id: int
     rows_added: int
@@ -143,7 +143,7 @@ def _result(iceberg: IcebergTable, found: Found, source: Source) -> Commit:
 
 
 def _append(iceberg: IcebergTable, file: DataFile | None, summary: dict[str, str]) -> bool:
-    """Whether the snapshot is in the table for certain; False when somebody else came first or nobody knows.
+    """Whether the snapshot is in the table for certain; False when another writer was first or the outcome is unknown.
 
     Without a file the snapshot holds no new rows: it records that the same bytes came under another name."""
     from botocore.exceptions import BotoCoreError, ClientError

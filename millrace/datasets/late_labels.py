@@ -47,7 +47,7 @@ class Absorbed:
 def absorb(lake: Lake, s3: Any, surface: Prediction, *, run: str) -> Absorbed:
     """What became of the labels: those whose decision is known are appended to `rows` in one commit.
 
-    Which decision a label is about, `DecisionIndex` says. A line that is no decision is left out: its label stays
+    `DecisionIndex` finds the decision of a label. A line that is no decision is left out: its label stays
     unmatched, and is counted. `s3` is boto3's client."""
     labels = lake.find("labels")
     snapshot = labels.current_snapshot() if labels is not None else None

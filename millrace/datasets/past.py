@@ -1,4 +1,4 @@
-"""What the table knows of the hours before the rows of a drop, for the histories of a model."""
+"""The table's rows before those of a drop, for the histories of a model."""
 
 from __future__ import annotations
 

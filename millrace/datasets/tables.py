@@ -60,7 +60,7 @@ class Lake:
         return self._catalog
 
     def find(self, table: str) -> IcebergTable | None:
-        """`rows` or `labels` as it stands now; None before its first commit."""
+        """The current `rows` or `labels`; None before its first commit."""
         from pyiceberg.exceptions import NoSuchTableError
 
         try:
@@ -86,7 +86,7 @@ class Lake:
         return found
 
     def location(self, table: str) -> str:
-        """Where the table's files lie: always said, never taken from the database's location."""
+        """The folder of the table's files: always explicit, never the database's location."""
         return self.names.lake_uri("iceberg", self.names.table(table))
 
     def schema(self, table: str) -> pa.Schema:

@@ -44,7 +44,7 @@ def pinned(lake: Lake, tag: str) -> Pin | None:
 
 
 def pin(lake: Lake, tag: str) -> Pin:
-    """The current snapshot of `rows`, tagged; asked again with a tag that exists, that one.
+    """The current snapshot of `rows`, tagged; for a tag that exists, its snapshot.
 
     Raises SnapshotError when there are no rows or a file of deletes would have to be applied, ConflictError when
     other writers win every time."""

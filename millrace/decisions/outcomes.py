@@ -1,4 +1,4 @@
-"""Decisions joined with the labels that came later: which label is about which decision, and how wrong it was."""
+"""Decisions joined with their late labels: which label belongs to which decision, and the error."""
 
 from __future__ import annotations
 

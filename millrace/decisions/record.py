@@ -38,7 +38,7 @@ class Decision:
     """The row as canonical JSON, as it was sent to the model; a reference in place of each long cell
     (`millrace.decisions.captured`)."""
     output: Mapping[str, Scalar]
-    """The fields of the task's answer, `value` first; all None where the fallback says nothing."""
+    """The fields of the task's answer, `value` first; all None where the fallback declares nothing."""
     model_version: str | None
     """None when no model answered."""
     phase: Phase

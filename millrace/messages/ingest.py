@@ -49,7 +49,7 @@ class Start:
 
     machine: Literal["ingest", "score"]
     name: str
-    """SHA-256 of bucket, key and version: whoever tells of this version, it is one execution."""
+    """SHA-256 of bucket, key and version: repeated events start one execution."""
     input: str
     """JSON."""
 

@@ -1,4 +1,4 @@
-"""What every family is trained with, and what it says of itself without torch."""
+"""Hyperparameters that every family has, and the inputs it accepts; without torch."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Cursors:
-    """Up to where earlier runs came; None before the first."""
+    """The end of the windows judged by earlier runs; None before the first."""
 
     input: datetime | None
     error: datetime | None

@@ -69,7 +69,7 @@ def check_fallback(fallback: Fallback, holds: str, *, among: Collection[object] 
 
 
 def empty_answer(fields: Sequence[AnswerField]) -> dict[str, Any]:
-    """An answer that says nothing: every field None."""
+    """An empty answer: every field None."""
     return dict.fromkeys(field.name for field in fields)
 
 

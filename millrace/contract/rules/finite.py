@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finite(Rule):
-    """Every float column has it, undeclared; nothing else is said of a cell that breaks it."""
+    """Every float column has it, undeclared; a cell that breaks it is checked by no other rule."""
 
     reason: ClassVar[Reason] = Reason.NOT_FINITE
     kinds: ClassVar[tuple[Kind, ...]] = FLOATS

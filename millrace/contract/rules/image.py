@@ -29,7 +29,7 @@ JPEG_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSize:
-    """What a header says of its image."""
+    """Size and form of an image, by its header."""
 
     channels: int
     height: int

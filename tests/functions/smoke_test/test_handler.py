@@ -1,4 +1,4 @@
-"""The probe: the challenger speaks HTTP, right or wrong."""
+"""The smoke test: the challenger speaks HTTP, right or wrong."""
 
 from __future__ import annotations
 
