@@ -97,7 +97,7 @@ def predict(
     """An answer to each row, in the order of the file; `client` is boto3's Lambda client.
 
     The past that each of `histories` reads is taken from the file's other rows; of its first rows it is too short.
-    Raises DropError, before anything is asked, for a file that cannot become rows, and AnswerError when the function
+    Raises DropError, before the first call, for a file that cannot become rows, and AnswerError when the function
     fails: what was answered by then has its decisions."""
     with TemporaryDirectory() as folder:
         opened = open_file(path, contract, Path(folder))
@@ -216,12 +216,14 @@ def _refusal(line: int, first: RuleViolation) -> RowAnswer:
 
 def _call(client: Any, function: str, lines: list[int], rows: list[dict[str, Any]]) -> list[RowAnswer]:
     answer = client.invoke(FunctionName=function, Payload=json.dumps({"rows": rows}).encode())
-    said = json.load(answer["Payload"])
+    document = json.load(answer["Payload"])
     if "FunctionError" in answer:
-        raise AnswerError(f"{function}: expected predictions, got {said.get('errorType')}: {said.get('errorMessage')}")
-    if "predictions" not in said:
-        raise AnswerError(f"{function}: expected predictions, got {json.dumps(said)[:300]}")
-    both = [*said["predictions"], *said["rejected"]]
+        raise AnswerError(
+            f"{function}: expected predictions, got {document.get('errorType')}: {document.get('errorMessage')}"
+        )
+    if "predictions" not in document:
+        raise AnswerError(f"{function}: expected predictions, got {json.dumps(document)[:300]}")
+    both = [*document["predictions"], *document["rejected"]]
     if sorted(one["row"] for one in both) != list(range(len(rows))):
         raise AnswerError(f"{function}: expected one answer to each of {len(rows)} rows, got {len(both)}")
     return [_answer(lines[one.pop("row")], one) for one in both]

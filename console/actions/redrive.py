@@ -36,10 +36,10 @@ def redrive(states: Any, run: Run, *, keep_definition: bool = False) -> Rerun:
     Raises RunError when the service would not do it, and when the machine's definition has changed since and
     `keep_definition` does not say that the old one is meant. `states` is boto3's Step Functions client."""
     short = run.name[:SHORT]
-    said = states.describe_execution(executionArn=run.arn)
-    if said.get("redriveStatus") != "REDRIVABLE":
-        advice = ADVICE.get(said["status"], NEW).format(run=short)
-        reason = said.get("redriveStatusReason") or f"Execution is {said['status']} and cannot be redriven"
+    described = states.describe_execution(executionArn=run.arn)
+    if described.get("redriveStatus") != "REDRIVABLE":
+        advice = ADVICE.get(described["status"], NEW).format(run=short)
+        reason = described.get("redriveStatusReason") or f"Execution is {described['status']} and cannot be redriven"
         raise RunError(f"{run.machine} {short}: {reason}: {advice}")
     if _definition_changed(states, run) and not keep_definition:
         raise RunError(
@@ -47,7 +47,7 @@ def redrive(states: Any, run: Run, *, keep_definition: bool = False) -> Rerun:
             f"it began with: {NEW.format(run=short)} and the new definition, --keep-definition redrives it as it was"
         )
     states.redrive_execution(executionArn=run.arn)
-    return Rerun(arn=run.arn, how="redriven", notes=_notes(states, run, said))
+    return Rerun(arn=run.arn, how="redriven", notes=_notes(states, run, described))
 
 
 def start_again(states: Any, run: Run) -> Rerun:
@@ -70,9 +70,9 @@ def _definition_changed(states: Any, run: Run) -> bool:
     return bool(json.loads(own["definition"]) != json.loads(now["definition"]))
 
 
-def _notes(states: Any, run: Run, said: Any) -> list[str]:
+def _notes(states: Any, run: Run, described: Any) -> list[str]:
     """A parent that waited has failed too, and does not learn of the child's second life."""
-    given = json.loads(said.get("input") or "{}")
+    given = json.loads(described.get("input") or "{}")
     if not isinstance(given, dict) or STARTED_BY not in given:
         return []
     parent = parent_of(given)

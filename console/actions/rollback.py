@@ -43,11 +43,11 @@ def roll_back(environment: Environment, names: WorkloadNames, *, reason: str, to
     target = rollback_target(pointers, to)
     check_proven(target, _approval_of(environment, names, target))
     who = environment.client("sts").get_caller_identity()["Arn"]
-    asked = Rollback(reason=reason, who=who, to=target)
+    rollback = Rollback(reason=reason, who=who, to=target)
     answer = states.start_execution(
         stateMachineArn=names.machine_arn("release"),
         name=f"{secrets.token_hex(4)}-rollback-to-{target}",
-        input=json.dumps({"cause": "command", "rollback": asked.model_dump()}),
+        input=json.dumps({"cause": "command", "rollback": rollback.model_dump()}),
     )
     assert pointers.champion is not None
     return Started(execution=answer["executionArn"], version=target, replaced=pointers.champion.version)
@@ -59,8 +59,8 @@ def _approval_of(environment: Environment, names: WorkloadNames, version: str) -
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
             raise
-        told = f"expected a version of {names.package_group}, got {version} (see `millrace versions`)"
-        raise EnvironmentNotFoundError(f"--to: {told}") from None
+        problem = f"expected a version of {names.package_group}, got {version} (see `millrace versions`)"
+        raise EnvironmentNotFoundError(f"--to: {problem}") from None
 
 
 def _refuse_running(states: Any, lease: Any) -> None:

@@ -20,18 +20,18 @@ def start(states: Any, names: WorkloadNames, machine: str, *, as_of: datetime | 
     Raises EnvironmentNotFoundError when the machine is not deployed."""
     given = {"cause": COMMAND, **({"as_of": as_of.isoformat()} if as_of else {})}
     try:
-        told = states.start_execution(stateMachineArn=names.machine_arn(machine), input=json.dumps(given))
+        started_execution = states.start_execution(stateMachineArn=names.machine_arn(machine), input=json.dumps(given))
     except states.exceptions.StateMachineDoesNotExist:
         raise EnvironmentNotFoundError(
             f"expected the machine {names.machine(machine)}, got none: is it deployed?"
         ) from None
-    arn = told["executionArn"]
+    arn = started_execution["executionArn"]
     return Run(
         arn=arn,
         machine=machine,
         name=arn.rpartition(":")[2],
         status="RUNNING",
-        started=told["startDate"],
+        started=started_execution["startDate"],
         stopped=None,
         redrives=0,
     )

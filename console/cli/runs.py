@@ -58,8 +58,8 @@ def runs(
         }
         for run in found
     ]
-    asked = " ".join(word for word in (status.upper(), machine) if word)
-    nothing = f"No {asked} run of {names.workload} yet." if asked else f"No run of {names.workload} yet: drop a file."
+    wanted = " ".join(word for word in (status.upper(), machine) if word)
+    nothing = f"No {wanted} run of {names.workload} yet." if wanted else f"No run of {names.workload} yet: drop a file."
     show_rows(rows, as_json=json, nothing=nothing)
 
 

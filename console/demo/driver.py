@@ -80,15 +80,16 @@ class Driver:
         with self._step("predictions", f"predictions {what}", outcome) as done:
             answers = [self._request(client, rows) for rows in calls]
             done(f"predictions:{chapter}:{what}")
-        self.answers += [_answer(chapter, len(rows), said) for rows, said in zip(calls, answers, strict=True)]
+        self.answers += [_answer(chapter, len(rows), document) for rows, document in zip(calls, answers, strict=True)]
         return answers
 
     def _request(self, client: Any, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         answer = client.invoke(FunctionName=self.names.function("prediction"), Payload=json.dumps({"rows": rows}))
-        said: dict[str, Any] = json.load(answer["Payload"])
-        if "FunctionError" in answer or len(said.get("predictions", [])) + len(said.get("rejected", [])) != len(rows):
-            raise RuntimeError(f"prediction: expected an answer for each of {len(rows)} rows, got {said}")
-        return said
+        document: dict[str, Any] = json.load(answer["Payload"])
+        judged = len(document.get("predictions", [])) + len(document.get("rejected", []))
+        if "FunctionError" in answer or judged != len(rows):
+            raise RuntimeError(f"prediction: expected an answer for each of {len(rows)} rows, got {document}")
+        return document
 
     def clock(self, to: datetime) -> None:
         """Let the time pass until `to`; schedules fire on the way."""
@@ -114,12 +115,12 @@ class Driver:
         )
 
 
-def _answer(chapter: str, rows: int, said: dict[str, Any]) -> Answer:
-    predictions = said["predictions"]
+def _answer(chapter: str, rows: int, document: dict[str, Any]) -> Answer:
+    predictions = document["predictions"]
     return Answer(
         chapter=chapter,
         rows=rows,
         fallback=sum(bool(each["fallback"]) for each in predictions),
-        rejected=len(said["rejected"]),
+        rejected=len(document["rejected"]),
         versions=tuple(sorted({each["model_version"] for each in predictions if each["model_version"]})),
     )

@@ -162,10 +162,10 @@ def _bootstrap(environment: Environment) -> Iterator[Check]:
         found = int(client.get_parameter(Name=BOOTSTRAP)["Parameter"]["Value"])
     except client.exceptions.ParameterNotFound:
         found = 0
-    said = f"version {found}" if found else "not there"
+    came = f"version {found}" if found else "not there"
     advice = f"cdk bootstrap -c stage={environment.platform.stage}"
     yield _check(
-        "bootstrap stack", f"version >= {BOOTSTRAP_VERSION}", said, good=found >= BOOTSTRAP_VERSION, advice=advice
+        "bootstrap stack", f"version >= {BOOTSTRAP_VERSION}", came, good=found >= BOOTSTRAP_VERSION, advice=advice
     )
 
 
@@ -193,9 +193,9 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
         prefix = f"{WorkloadNames(platform=environment.platform, workload=workload.name).prefix}-"
         mine = {name: status for name, status in found.items() if name.startswith(prefix)}
         bad = [f"{name}: {status}" for name, status in mine.items() if status not in GOOD]
-        said = ", ".join(bad) if bad else f"{len(mine)} stacks"
+        came = ", ".join(bad) if bad else f"{len(mine)} stacks"
         advice = "millrace up" if stage == "local" else f"cdk deploy --all -c stage={stage}"
-        yield _check(f"stacks of {workload.name}", "deployed", said, good=bool(mine) and not bad, advice=advice)
+        yield _check(f"stacks of {workload.name}", "deployed", came, good=bool(mine) and not bad, advice=advice)
 
 
 def _roles(environment: Environment, workloads: int) -> Iterator[Check]:

@@ -34,7 +34,7 @@ class Guess(Generic[Value]):
 
 @dataclass(frozen=True, kw_only=True)
 class Guesser:
-    """Guesses over the columns of one file; `asked` has the options of the command, empty where not given."""
+    """Guesses over the columns of one file; each guess takes the option of the command, empty where not given."""
 
     where: str
     """The file, for errors."""
@@ -67,10 +67,10 @@ class Guesser:
         counts = counted(label)
         known = [value for value, _ in counts]
         if choice:
-            said = [value for value in known if str(value).lower() == choice.lower()]
-            if not said:
+            chosen = [value for value in known if str(value).lower() == choice.lower()]
+            if not chosen:
                 self._stop("--positive", f"one of {label.name}'s values {known}", choice)
-            return Guess(value=said[0], reason="you said so")
+            return Guess(value=chosen[0], reason="you said so")
         words = [value for value in known if str(value).lower() in POSITIVE]
         if len(words) == 1:
             return Guess(value=words[0], reason="it says yes", others=tuple(str(v) for v in known if v != words[0]))

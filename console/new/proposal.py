@@ -216,11 +216,11 @@ def _nearest(columns: Sequence[Observed], label: Observed) -> str:
     """The columns that come nearest to telling all rows apart."""
     fit = [c for c in columns if c is not label and c.kind not in ("float64", "boolean") and c.distinct]
     best = sorted(fit, key=lambda column: -column.distinct)[:4]
-    told = [f"{column.name} ({column.distinct:,} values)" for column in best]
+    counts = [f"{column.name} ({column.distinct:,} values)" for column in best]
     if len(best) > 1:
         texts = key_texts([column.cells for column in best if column.is_complete] or [best[0].cells])
-        told.append(f"all of them together ({len(texts.unique()):,} values)")
-    return f"{len(columns[0].cells):,} rows: {', '.join(told)}"
+        counts.append(f"all of them together ({len(texts.unique()):,} values)")
+    return f"{len(columns[0].cells):,} rows: {', '.join(counts)}"
 
 
 def _refuse_taken(seen: tuple[Observed, ...], name: str, option: str, where: str) -> None:

@@ -69,14 +69,14 @@ def _names(last: Epoch, y: Scale) -> tuple[Markup, Markup]:
 
 def _spot(epoch: Epoch, x: Scale) -> Markup:
     """An unseen spot that a pointer finds, with the epoch's figures."""
-    said = (
+    title = (
         f"epoch {epoch.epoch}\ntraining {epoch.train_loss:.4f}\nvalidation {epoch.validation_loss:.4f}\n"
         f"error {epoch.validation_error:.3f}\n{epoch.seconds:.2f} s"
     )
     half = max((x.stop - x.start) / (x.high - x.low) / 2, 2)
     place = x(epoch.epoch) - half
     return element(
-        "rect", element("title", said), x=place, y=TOP, width=2 * half, height=HEIGHT - TOP - BOTTOM, class_="spot"
+        "rect", element("title", title), x=place, y=TOP, width=2 * half, height=HEIGHT - TOP - BOTTOM, class_="spot"
     )
 
 

@@ -89,8 +89,8 @@ def _alarmed(report: WorkloadReport) -> Iterator[str]:
     released = [run for run in report.of("release") if "advance_release" in run.output]
     for alarm in report.alarms[-NEWEST:]:
         run = _run_before(report, alarm.at)
-        said = (moved(run.report) if alarm.metric == "drift" else lasting(run, report)) if run else ""
-        why = f" ({said})" if said else ""
+        cause = (moved(run.report) if alarm.metric == "drift" else lasting(run, report)) if run else ""
+        why = f" ({cause})" if said else ""
         after = next((run for run in released if run.started > alarm.at), None)
         opened = answer(after, "start_release", ReleaseStarted) if after else None
         then = f" Version {opened.version} was released on {day(after.started)}." if opened and after else ""

@@ -56,8 +56,8 @@ def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
     raised = {alarm.execution: alarm for alarm in report.alarms}
     quiet: list[Execution] = []
     for run in report.runs:
-        said = _say(run, report)
-        if said is None:
+        line = _say(run, report)
+        if line is None:
             quiet.append(run)
             continue
         yield from _quiet(quiet, report)
@@ -66,7 +66,7 @@ def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
             yield _alarm(raised[run.arn], report)
         because = f"alarm {raised[run.arn].name}" if run.arn in raised else _cause(run, report)
         yield TimelineEntry(
-            at=run.started, what=said.what, detail=said.detail, tone=said.tone, because=because, seconds=run.seconds
+            at=run.started, what=line.what, detail=line.detail, tone=line.tone, because=because, seconds=run.seconds
         )
     yield from _quiet(quiet, report)
 

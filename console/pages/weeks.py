@@ -144,8 +144,8 @@ def _loudest(known: Sequence[tuple[MonitoredWindow, float]], time: Scale, scale:
     window, value = max(known, key=lambda pair: pair[1])
     if value <= 1:
         return None
-    said = f"{window.column} {short(round(value, 1))} ×"
-    return element("text", said, x=_middle(window, time) + 6, y=scale(value) - 13, class_="note end")
+    label = f"{window.column} {short(round(value, 1))} ×"
+    return element("text", label, x=_middle(window, time) + 6, y=scale(value) - 13, class_="note end")
 
 
 def _months(time: Scale, first: date, last: date) -> Markup:

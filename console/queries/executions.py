@@ -68,8 +68,8 @@ def list_executions(
     states: Any, names: WorkloadNames, machine: str, *, status: str = ""
 ) -> Iterator[dict[str, Any]] | None:
     """As the service lists them, newest first, a page at a time; None when there is no such machine."""
-    asked = {"stateMachineArn": names.machine_arn(machine), **({"statusFilter": status} if status else {})}
-    pages = iter(states.get_paginator("list_executions").paginate(**asked))
+    parameters = {"stateMachineArn": names.machine_arn(machine), **({"statusFilter": status} if status else {})}
+    pages = iter(states.get_paginator("list_executions").paginate(**parameters))
     try:
         first: Any = next(pages, {"executions": []})
     except states.exceptions.StateMachineDoesNotExist:

@@ -105,8 +105,8 @@ class _Reader:
             if step.outcome != "running":
                 continue
             # A Choice or Pass has no task: its failure is only in the execution's last event.
-            told = step.error or (number == at and event["type"] == "ExecutionFailed")
-            self._set(number, ended=event["timestamp"], outcome="failed" if told else "stopped")
+            has_failed = step.error or (number == at and event["type"] == "ExecutionFailed")
+            self._set(number, ended=event["timestamp"], outcome="failed" if has_failed else "stopped")
             if number == at and not step.error:
                 self._set(number, error=details.get("error") or "", cause=details.get("cause") or "")
 

@@ -126,8 +126,8 @@ class Chain:
             artefact = unpack(content)
         except ArtefactError as error:
             return _broken("model", uri, str(error))
-        told = vars(artefact.description.digests)
-        apart = [name for name, value in told.items() if value != self.known(name)]
+        noted = vars(artefact.description.digests)
+        apart = [name for name, value in noted.items() if value != self.known(name)]
         if apart:
             return _broken("model", uri, f"its {', '.join(apart)} digest is not the registry's")
         return _compared("model", uri, sha256(content), self.known("artefact"), "weights and graph match too")

@@ -85,8 +85,8 @@ def plainly(text: str) -> str:
     error = ": ".join(str(entry[key]) for key in ("errorType", "errorMessage") if entry.get(key))
     trace = entry.get("exception") or "\n".join(str(frame).rstrip() for frame in entry.get("stackTrace") or ())
     parts = (entry.get("message"), error if error != entry.get("message") else "")
-    said = " ".join(str(part) for part in parts if part)
-    return "\n".join(part for part in (f"{entry.get('level', '')} {said}".strip(), str(trace or "")) if part)
+    message = " ".join(str(part) for part in parts if part)
+    return "\n".join(part for part in (f"{entry.get('level', '')} {message}".strip(), str(trace or "")) if part)
 
 
 def _log_source(step: Step) -> _LogSource | None:

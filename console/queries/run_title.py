@@ -24,8 +24,8 @@ def run_title(names: WorkloadNames, machine: str, given: Document) -> str:
     For example `training/1996-05.parquet`, `alarm input-drift`, `version 2`."""
     detail = given.get("detail")
     subject = SUBJECTS.get(machine)
-    said = subject(given, detail if isinstance(detail, Mapping) else {}) if subject else ""
-    return said.replace(f"{names.prefix}-", "")
+    title = subject(given, detail if isinstance(detail, Mapping) else {}) if subject else ""
+    return title.replace(f"{names.prefix}-", "")
 
 
 def titled(names: WorkloadNames, execution: Execution) -> str:
@@ -125,8 +125,8 @@ def _monitored(execution: Execution) -> str:
     if published is None:
         return f"nothing new{', ' + planned.reason if planned and planned.reason else ''}"
     ratios = (("drift", published.input_ratio), ("error", published.error_ratio))
-    said = [f"{name} {ratio:.3g} × its bound" for name, ratio in ratios if ratio is not None]
-    return ", ".join([f"{published.judged} windows judged", *said])
+    findings = [f"{name} {ratio:.3g} × its bound" for name, ratio in ratios if ratio is not None]
+    return ", ".join([f"{published.judged} windows judged", *findings])
 
 
 def _retrained(execution: Execution) -> str:

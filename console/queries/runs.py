@@ -127,18 +127,18 @@ def input_of(states: Any, arn: str) -> Any:
 
 def describe_run(states: Any, names: WorkloadNames, run: Run) -> RunDetail:
     """The run with its states, parent and children."""
-    said = states.describe_execution(executionArn=run.arn)
-    given = json.loads(said.get("input") or "{}")
+    described = states.describe_execution(executionArn=run.arn)
+    given = json.loads(described.get("input") or "{}")
     history = read_history(states, run.arn)
     return RunDetail(
-        run=_run(run.machine, said),
+        run=_run(run.machine, described),
         about=run_title(names, run.machine, given),
         input=given,
-        output=json.loads(said["output"]) if "output" in said else None,
-        error=said.get("error") or "",
-        cause=said.get("cause") or "",
-        redrivable=said.get("redriveStatus") == "REDRIVABLE",
-        why_not_redrivable=said.get("redriveStatusReason") or "",
+        output=json.loads(described["output"]) if "output" in described else None,
+        error=described.get("error") or "",
+        cause=described.get("cause") or "",
+        redrivable=described.get("redriveStatus") == "REDRIVABLE",
+        why_not_redrivable=described.get("redriveStatusReason") or "",
         steps=read_steps(history),
         parent=parent_of(given),
         children=[*started_executions(history), *_by_event(states, names, run, put_events(history))],
@@ -181,13 +181,13 @@ def _described(states: Any, names: WorkloadNames, arn: str) -> Run:
         raise RunError(f"RUN: expected an execution that is there, got {arn}; `millrace runs` lists them") from None
 
 
-def _run(machine: str, said: Mapping[str, Any]) -> Run:
+def _run(machine: str, described: Mapping[str, Any]) -> Run:
     return Run(
-        arn=said["executionArn"],
+        arn=described["executionArn"],
         machine=machine,
-        name=said["name"],
-        status=said["status"],
-        started=said["startDate"],
-        stopped=said.get("stopDate"),
-        redrives=int(said.get("redriveCount") or 0),
+        name=described["name"],
+        status=described["status"],
+        started=described["startDate"],
+        stopped=described.get("stopDate"),
+        redrives=int(described.get("redriveCount") or 0),
     )

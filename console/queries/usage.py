@@ -129,13 +129,13 @@ def jobs_of(
         cluster, start, end = JOBS[kind]
         for name in _job_names(sagemaker, kind, since) if digests else ():
             run = digests.get(name.partition("-")[0])
-            said = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name}) if run else {}
-            if run is None or start not in said or end not in said:
+            described = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name}) if run else {}
+            if run is None or start not in described or end not in described:
                 continue
-            resources = said
+            resources = described
             for key in cluster:
                 resources = resources[key]
-            billed_s = said.get("BillableTimeInSeconds", (said[end] - said[start]).total_seconds())
+            billed_s = described.get("BillableTimeInSeconds", (described[end] - described[start]).total_seconds())
             yield Job(
                 run=run,
                 kind=kind,
@@ -158,17 +158,17 @@ def serving_cost(environment: Environment, names: WorkloadNames, first: datetime
     """The endpoint from `first`, or its creation, to `end`; None when it does not exist or was created later."""
     sagemaker = environment.client("sagemaker")
     try:
-        said = sagemaker.describe_endpoint(EndpointName=names.endpoint)
+        described = sagemaker.describe_endpoint(EndpointName=names.endpoint)
     except ClientError as error:
         if could_not_find(error):
             return None
         raise
-    hours = (end - max(first, said["CreationTime"])).total_seconds() / 3600
+    hours = (end - max(first, described["CreationTime"])).total_seconds() / 3600
     if hours <= 0:
         return None
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=said["EndpointConfigName"])
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
     instance = config["ProductionVariants"][0]["InstanceType"]
-    count = sum(variant["CurrentInstanceCount"] for variant in said["ProductionVariants"])
+    count = sum(variant["CurrentInstanceCount"] for variant in described["ProductionVariants"])
     return ServingCost(instance=instance, count=count, hours=hours, usd=usd_per_hour(instance) * count * hours)
 
 
@@ -233,15 +233,15 @@ def _daily_sums(
     environment: Environment, functions: Sequence[str], first: datetime, now: datetime
 ) -> dict[tuple[str, str], float]:
     """By function and metric (`Invocations`; `Duration` in milliseconds): the sum from `first` to `now`."""
-    asked = [(name, metric) for name in functions for metric in ("Invocations", "Duration")]
-    queries = [_query(f"q{number}", metric, name) for number, (name, metric) in enumerate(asked)]
+    wanted = [(name, metric) for name in functions for metric in ("Invocations", "Duration")]
+    queries = [_query(f"q{number}", metric, name) for number, (name, metric) in enumerate(wanted)]
     if not queries:
         return {}
     midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
     answer = environment.client("cloudwatch").get_metric_data(
         MetricDataQueries=queries, StartTime=midnight, EndTime=now + timedelta(days=1)
     )
-    return {asked[int(each["Id"][1:])]: sum(each["Values"]) for each in answer["MetricDataResults"]}
+    return {wanted[int(each["Id"][1:])]: sum(each["Values"]) for each in answer["MetricDataResults"]}
 
 
 def _query(query_id: str, metric: str, function: str) -> dict[str, Any]:

@@ -175,8 +175,8 @@ def _champion(
     """Both models on the recent rows: of the test days, since the challenger has learnt from those before."""
     gate, task, before = workload.gates.non_inferiority, challenger.description.task, champion.description.task
     if before.kind != task.kind:
-        told = f"expected a champion with the task {task.kind}, version {version} has {before.kind}"
-        raise ArtefactError(f"{told}: their errors cannot be compared")
+        problem = f"expected a champion with the task {task.kind}, version {version} has {before.kind}"
+        raise ArtefactError(f"{problem}: their errors cannot be compared")
     recent_from = rows.parts.end - np.timedelta64(gate.recent_days, "D")
     times_T = rows.times_N[rows.parts.test]
     first = int(np.searchsorted(times_T, recent_from))

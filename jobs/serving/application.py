@@ -55,17 +55,17 @@ class Application:
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request; rows of all of them pass the model together."""
         answers: list[Answer | RequestRows] = [self._read(request) for request in requests]
-        asked = [rows for rows in answers if isinstance(rows, RequestRows)]
-        if not asked:
+        readable = [rows for rows in answers if isinstance(rows, RequestRows)]
+        if not readable:
             return [answer for answer in answers if isinstance(answer, Answer)]
         try:
-            found, watched = self._answers([rows for rows in asked if len(rows)])
+            found, watched = self._answers([rows for rows in readable if len(rows)])
         except Exception:
             # An engine that fails is no client's fault and must not take the worker down.
             traceback.print_exc()
             return [FAILED if isinstance(answer, RequestRows) else answer for answer in answers]
         done: list[Answer] = []
-        answered = cells(found, self._task.answer) if any(rows.numbers is None for rows in asked) else []
+        answered = cells(found, self._task.answer) if any(rows.numbers is None for rows in readable) else []
         start = 0
         for answer in answers:
             if isinstance(answer, RequestRows):

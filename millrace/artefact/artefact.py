@@ -239,9 +239,9 @@ def _description(content: bytes, *, where: str) -> Description:
             walk_forward=tuple(map(_frozen, document["walk_forward"])),
         )
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))
-        told = document["signature"]
+        stored = document["signature"]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"{where}: model.json: expected a description of a model, got {error!r}") from None
-    if told != signature:
-        raise ArtefactError(f"{where}: model.json: signature: expected that of its features {signature}, got {told}")
+    if stored != signature:
+        raise ArtefactError(f"{where}: model.json: signature: expected that of its features {signature}, got {stored}")
     return description

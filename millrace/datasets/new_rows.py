@@ -192,11 +192,11 @@ def _bounds(metadata: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
     """The least and the greatest value of the column, None where a row group does not say."""
     place = metadata.schema.names.index(column)
     groups = [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
-    told = [group for group in groups if group is None or group.num_values]
-    if not told or not all(group is not None and group.has_min_max for group in told):
+    counted = [group for group in groups if group is None or group.num_values]
+    if not counted or not all(group is not None and group.has_min_max for group in counted):
         return None
     try:
-        return min(group.min for group in told), max(group.max for group in told)
+        return min(group.min for group in counted), max(group.max for group in counted)
     except OverflowError:
         return None  # a time outside of Python's years
 
