@@ -90,7 +90,7 @@ def _alarmed(report: WorkloadReport) -> Iterator[str]:
     for alarm in report.alarms[-NEWEST:]:
         run = _run_before(report, alarm.at)
         cause = (moved(run.report) if alarm.metric == "drift" else lasting(run, report)) if run else ""
-        why = f" ({cause})" if said else ""
+        why = f" ({cause})" if cause else ""
         after = next((run for run in released if run.started > alarm.at), None)
         opened = answer(after, "start_release", ReleaseStarted) if after else None
         then = f" Version {opened.version} was released on {day(after.started)}." if opened and after else ""
