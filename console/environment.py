@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,18 +32,30 @@ class Environment:
     """The local cloud, where the environment is one."""
 
     def names(self, workload: str) -> WorkloadNames:
-        """The names of a workload; an empty string means the only one.
+        """The names of a workload; an empty string means the only folder, or the only one that is deployed here.
 
-        Raises EnvironmentNotFoundError when there is no such folder."""
+        Raises EnvironmentNotFoundError when there is no such folder, or when several could be meant."""
         workloads = workloads_folder()
-        known = [folder.name for folder in workload_folders(workloads)]
-        if not workload and len(known) == 1:
-            return WorkloadNames(platform=self.platform, workload=known[0])
-        if workload not in known:
-            raise EnvironmentNotFoundError(
-                f"--workload: expected one of {known} (the folders of {workloads}/), got {workload!r}"
-            )
-        return WorkloadNames(platform=self.platform, workload=workload)
+        known = [WorkloadNames(platform=self.platform, workload=each.name) for each in workload_folders(workloads)]
+        if not workload:
+            possible = known if len(known) == 1 else self._deployed(known)
+            if len(possible) == 1:
+                return possible[0]
+            listed = [names.workload for names in possible or known]
+            raise EnvironmentNotFoundError(f"--workload: expected one of {listed}, got none")
+        for names in known:
+            if names.workload == workload:
+                return names
+        listed = [names.workload for names in known]
+        raise EnvironmentNotFoundError(
+            f"--workload: expected one of {listed} (the folders of {workloads}/), got {workload!r}"
+        )
+
+    def _deployed(self, known: Sequence[WorkloadNames]) -> list[WorkloadNames]:
+        """Those whose state machines are there."""
+        pages = self.client("stepfunctions").get_paginator("list_state_machines").paginate()
+        machines = {machine["name"] for page in pages for machine in page["stateMachines"]}
+        return [names for names in known if names.machine("ingest") in machines]
 
 
 def find_environment(stage: str, build: Path) -> Environment:

@@ -28,7 +28,7 @@ Workload = Annotated[
     str,
     typer.Option(
         default_factory=lambda: "",
-        show_default="the only one",
+        show_default="the only one that is deployed",
         envvar="MILLRACE_WORKLOAD",
         help="A folder of workloads/.",
     ),

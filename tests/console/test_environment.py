@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from moto import mock_aws
 
 from console.environment import find_environment
 from console.local_cloud.local_cloud import LocalCloud
 from millrace.errors import EnvironmentNotFoundError
+
+ROLE = "arn:aws:iam::123456789012:role/machine"
 
 
 @pytest.fixture(autouse=True)
@@ -31,13 +34,38 @@ def test_the_cloud_that_up_keeps_is_found(tmp_path: Path) -> None:
 def test_the_only_workload_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
-    for name in ("gas", "water"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "workload.yaml").touch()
-        if name == "gas":
-            assert find_environment("local", tmp_path).names("").workload == "gas"
-    with pytest.raises(EnvironmentNotFoundError, match=r"expected one of \['gas', 'water'\].*, got ''"):
-        find_environment("local", tmp_path).names("")
+    declare(tmp_path, "gas")
+    assert find_environment("local", tmp_path).names("").workload == "gas"
+
+
+def test_of_several_workloads_the_only_deployed_one_needs_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
+    declare(tmp_path, "gas", "town_water")
+    with mock_aws():
+        environment = find_environment("dev", tmp_path)
+        with pytest.raises(EnvironmentNotFoundError, match=r"expected one of \['gas', 'town_water'\], got none"):
+            environment.names("")
+        for machine in ("millrace-dev-town-water-ingest", "millrace-dev-town-water-train", "another"):
+            environment.client("stepfunctions").create_state_machine(
+                name=machine,
+                definition='{"StartAt": "a", "States": {"a": {"Type": "Pass", "End": true}}}',
+                roleArn=ROLE,
+            )
+        assert environment.names("").workload == "town_water"
+
+
+def declare(folder: Path, *workloads: str) -> None:
+    for name in workloads:
+        (folder / name).mkdir()
+        (folder / name / "workload.yaml").touch()
 
 
 def test_the_environment_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
