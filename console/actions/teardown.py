@@ -38,7 +38,7 @@ def teardown(
 ) -> None:
     """Delete every resource that CloudFormation does not manage; blocks until done. `said(line)` reports each.
 
-    Then the stacks can be destroyed: `destroys` does it where `cdk` is on the PATH, else the command is said.
+    Then the stacks can be destroyed: `destroys` does it where `cdk` is on the PATH, else the command is reported.
     May be run again at any time. Raises RunError when a machine or `cdk` failed."""
     machines = teardown_machines(environment)
     states = environment.client("stepfunctions")

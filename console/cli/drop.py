@@ -12,7 +12,7 @@ from console.cli.options import Build, Json, Stage, Workload
 
 
 def drop(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON lines or Parquet, as the contract says.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON lines, Parquet or an image.")],
     workload: Workload,
     stage: Stage,
     build: Build,

@@ -128,7 +128,7 @@ def train(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsO
 
 
 def retrain(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
-    """Request a retraining; the guard checks cool-down, budget and new labels first and records a refusal.
+    """Request a retraining; the guard checks champion, lease, runs of the month and budget first.
 
     Example: millrace retrain --wait"""
     _start("retrain", workload, stage, build, as_of=as_of, wait=wait, as_json=json)

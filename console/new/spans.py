@@ -23,7 +23,7 @@ HELD_OUT = 0.15
 FEWEST_TRAINED = 0.4
 LAGS_HOURS = (24, 168)
 SEASONAL_SHARE = 0.9
-"""Of the test rows must have a row so many hours before, for that to be a rule."""
+"""Least share of the test rows with a row so many hours before them, for a seasonal rule."""
 
 
 @dataclass(frozen=True, kw_only=True)

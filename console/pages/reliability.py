@@ -1,4 +1,4 @@
-"""One small picture per candidate: how often it is right where it says how sure it is."""
+"""One small picture per model version: how often it is right, by its stated confidence."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> Retrain
     """Accepted, or the objection that lasts longest. A person's command is held by neither cool-down nor labels."""
     if evidence.last.run == evidence.execution:
         return RetrainingDecision(
-            accepted=True, reason=RetrainingReason.ACCEPTED, sentence="accepted before, asked again after a redrive"
+            accepted=True, reason=RetrainingReason.ACCEPTED, sentence="accepted before, requested again after a redrive"
         )
     objections = [_champion(evidence), _lease(evidence), _month(evidence, policy), _budget(evidence, budget)]
     if evidence.trigger != "command":
@@ -135,7 +135,7 @@ def _labels(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None
     return RetrainingDecision(
         accepted=False,
         reason=RetrainingReason.NEW_LABELS,
-        sentence=f"{evidence.new_labels} labels since the last retraining, at least {policy.minimum_new_labels} asked",
+        sentence=f"{evidence.new_labels} labels since the last retraining, at least {policy.minimum_new_labels} required",
     )
 
 

@@ -14,7 +14,7 @@ from millrace.workload.rollout import Phase
 def label_of(version: str, execution: str) -> str:
     """`v2-1f0e4a`: the middle of the names of models and configurations, another one for each execution.
 
-    A version that is released a second time would else meet its own names."""
+    So a second release of a version does not collide with the names of the first."""
     return f"v{version}-{hashlib.sha256(execution.encode()).hexdigest()[:6]}"
 
 

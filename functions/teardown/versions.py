@@ -65,7 +65,7 @@ def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
 
 
 def _alarms(cloudwatch: Any, names: WorkloadNames) -> list[str]:
-    """Those of releases that were cut short, and those that scaling left behind: all that watch our endpoint."""
+    """Alarms of aborted releases and leftover scaling alarms: all that watch our endpoint."""
     pages = cloudwatch.get_paginator("describe_alarms")
     ours = {"Name": "EndpointName", "Value": names.endpoint}
     found = [

@@ -19,7 +19,7 @@ ENVELOPE = events.CfnRule.InputTransformerProperty(
     input_paths_map={"id": "$.id", "time": "$.time", "detail": "$.detail"},
     input_template='{"cause": <id>, "as_of": <time>, "detail": <detail>}',
 )
-"""What every machine and function of ours gets: which event, when, what."""
+"""What a rule hands to its machine or function: the event's id, time and detail."""
 
 
 def pattern_of(event: type[BusEvent], *, workload: str, **fields: list[Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class Bucket:
 
     purpose: str
     folders: Mapping[str, str]
-    """By folder below `<workload>/`: why its objects cannot be named beforehand."""
+    """By folder below `<workload>/`: the reason why its ARN needs a wildcard."""
 
     def read(self, names: WorkloadNames, *folders: str) -> Statement:
         """Get the newest version of what lies below the folders."""

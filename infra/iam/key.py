@@ -11,7 +11,7 @@ WRITING = ("s3:PutObject", "scheduler:UpdateSchedule", "sqs:SendMessage")
 
 
 def use(key_arn: str, statements: Sequence[Statement]) -> Statement:
-    """What the key is needed for: reading under it, and writing if one of the statements lets write."""
+    """Decrypt always; GenerateDataKey only if one of the statements writes."""
     writes = not {action for one in statements for action in one.actions}.isdisjoint(WRITING)
     return resource("kms", key_arn).may("Decrypt", *(["GenerateDataKey"] if writes else []))
 

@@ -102,7 +102,7 @@ def find_commit(iceberg: IcebergTable, digest: str) -> Found | None:
 
 
 def find_alias(iceberg: IcebergTable, source: Source) -> bool:
-    """Whether the table knows already that this object holds bytes it has."""
+    """Whether this object is already recorded as a duplicate."""
     for snapshot in iceberg.metadata.snapshots:
         summary = snapshot.summary
         if summary is not None and summary.get(DIGEST) == source.digest and summary.get(ORIGIN) == source.uri:

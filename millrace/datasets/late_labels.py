@@ -87,7 +87,7 @@ def _waiting(lake: Lake, labels: IcebergTable, surface: Prediction) -> list[dict
 def _own(label: dict[str, Any], surface: Prediction) -> dict[str, Any]:
     """The label as it completes the row of its own time.
 
-    One ahead names the prediction that it is the truth of, and that one was about an earlier row."""
+    With a horizon the label's id names the prediction of an earlier row: it is dropped."""
     return label | {PREDICTION_ID: None} if surface.horizon_hours else label
 
 

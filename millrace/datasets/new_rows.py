@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Accept = Callable[["pa.Table"], object]
 Quarantine = Callable[[], AbstractContextManager[QuarantineFile]]
-"""Opens the file of refused rows, anew each time; it is kept when the block ends."""
+"""A fresh quarantine file for each attempt, kept when its block ends."""
 
 
 @dataclass(frozen=True, kw_only=True)

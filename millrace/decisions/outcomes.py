@@ -50,7 +50,7 @@ class DecisionIndex:
     def find(self, label: Label, *, ahead: timedelta = NOW) -> Decision | None:
         """The decision that the label names, else the first about its entity and event time: that one was acted on.
 
-        `ahead` is how long before the label's event time the row was that it is the truth of.
+        `ahead` is how far the row's time lies before its label's.
 
         A label that names an id which no decision has belongs to none."""
         if name := label.get(PREDICTION_ID):
@@ -77,8 +77,8 @@ def join(
 ) -> list[Outcome]:
     """One outcome per entity and event time that a model decided on; the first decision counts.
 
-    The truth is the entity's, so a label that names a later decision is that of the first one too; labels that name a
-    decision go before those that do not. Fallbacks, which no model made, have no outcome."""
+    A label counts for the entity's first decision, even if it names a later one; labels that name a decision go before
+    those that do not. Fallbacks, which no model made, have no outcome."""
     kept = list(decisions)
     index = DecisionIndex(kept, surface=surface, table=table)
     truth: dict[Key | None, Any] = {}

@@ -92,7 +92,7 @@ class WindowError(Figures):
 
 
 class FrozenErrors(Figures):
-    """How the error of a model that was left alone moved in the windows after its training."""
+    """How the error of a model that was not retrained moved in the windows after its training."""
 
     trained_until: str
     weeks: tuple[WindowError, ...]

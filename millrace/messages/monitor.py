@@ -155,12 +155,12 @@ class MonitorReport(Message):
 
     @property
     def input_cursor(self) -> datetime | None:
-        """Up to where the input is done: judged, or recorded as too thin; None where nothing new was looked at."""
+        """End of the windows whose input is judged, or recorded as too thin; None without a new one."""
         return max((window.end for window in self.windows if window.input), default=None)
 
     @property
     def error_cursor(self) -> datetime | None:
-        """Up to where the error is settled or given up, without a gap; at least where the first open window begins.
+        """End of the unbroken run of settled or abandoned windows, else the start of the first open one.
 
         None where no error was open."""
         opened = [window for window in self.windows if window.error]

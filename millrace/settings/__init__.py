@@ -1,1 +1,1 @@
-"""One class per function and job: what the stack renders is what the handler parses."""
+"""Settings of functions: the class that the stack renders is the class that the handler parses."""

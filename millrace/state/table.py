@@ -1,4 +1,4 @@
-"""The table `state`: the items of one workload. What an item holds is known by the file of its aggregate alone.
+"""The table `state`: the items of one workload. Only the module beside a key reads or writes its items.
 
 pk is the workload; sk is one of
 

@@ -51,7 +51,7 @@ class BaseRate(Gate):
         measured = math.nan if loss is None or not naive else 1 - loss / naive
         sentence = (
             f"log loss {_number(loss):.4f} on {report.rows.test} rows, {measured:+.4f} below the base rate's as a "
-            f"share of it; at least {self.margin} asked"
+            f"share of it; at least {self.margin} required"
         )
         passed = measured >= self.margin
         return Verdict(name="baseline", passed=passed, measured=measured, bound=self.margin, sentence=sentence)
@@ -68,7 +68,7 @@ def _judge_error(report: Evaluation, rule: str, margin: float) -> Verdict:
     below = f"{margin} below {words}" if report.error.is_share else f"{margin:.0%} below {words}"
     sentence = (
         f"{report.error.name} {report.error.amount(measured)} on {report.rows.test} rows; at most "
-        f"{report.error.amount(bound)} asked, {below} ({report.error.amount(naive)})"
+        f"{report.error.amount(bound)} allowed, {below} ({report.error.amount(naive)})"
     )
     return Verdict(name="baseline", passed=measured <= bound, measured=measured, bound=bound, sentence=sentence)
 

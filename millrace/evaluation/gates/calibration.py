@@ -22,5 +22,5 @@ class Calibration(Gate):
             passed=measured <= self.max_ece,
             measured=measured,
             bound=self.max_ece,
-            sentence=f"expected calibration error {measured:.4f}; at most {self.max_ece} asked",
+            sentence=f"expected calibration error {measured:.4f}; at most {self.max_ece} allowed",
         )

@@ -43,8 +43,8 @@ class Gates(BaseModel):
 
 def judge_all(report: Evaluation, gates: Gates, *, against: Against) -> tuple[Verdict, ...]:
     """The verdict of every declared gate, of the alternatives only `against`."""
-    asked = {name: gate for name, gate in gates.declared().items() if name == against or name not in ALTERNATIVES}
-    return tuple(gate.judge(report) for gate in asked.values())
+    judged = {name: gate for name, gate in gates.declared().items() if name == against or name not in ALTERNATIVES}
+    return tuple(gate.judge(report) for gate in judged.values())
 
 
 def passed(verdicts: Sequence[Verdict]) -> bool:

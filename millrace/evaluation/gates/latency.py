@@ -17,5 +17,5 @@ class Latency(Gate):
             passed=measured <= bound,
             measured=measured,
             bound=bound,
-            sentence=f"p99 {measured:.3f} ms for {report.latency_ms.rows} row(s); at most {bound} ms asked",
+            sentence=f"p99 {measured:.3f} ms for {report.latency_ms.rows} row(s); at most {bound} ms allowed",
         )

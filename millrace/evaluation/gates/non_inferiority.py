@@ -1,6 +1,6 @@
 """The model is not worse than the champion on recent rows, by more than a margin.
 
-After an alarm this is asked, not superiority: on a time-ordered stream a superiority test needs months.
+After an alarm the gate is non-inferiority, not superiority: on a time-ordered stream a superiority test needs months.
 """
 
 from __future__ import annotations
@@ -43,5 +43,5 @@ class NonInferiority(Gate):
         return (
             f"{error.name} {error.amount(champion.challenger_error)} against {error.amount(champion.error)} of version "
             f"{champion.model_version} on {champion.rows} recent rows; lower bound of the improvement "
-            f"{champion.lower_bound:+.4f} at {self.confidence}, at least {bound:+.4g} asked"
+            f"{champion.lower_bound:+.4f} at {self.confidence}, at least {bound:+.4g} required"
         )

@@ -17,5 +17,5 @@ class Size(Gate):
             passed=0 < measured <= bound,
             measured=measured,
             bound=bound,
-            sentence=f"model.tar.gz is {measured:.3f} MB; at most {bound} MB asked",
+            sentence=f"model.tar.gz is {measured:.3f} MB; at most {bound} MB allowed",
         )

@@ -47,7 +47,7 @@ def test_refusals_and_quarantine_say_why(report: WorkloadReport) -> None:
     assert "1 quarantined (range): nswdemand: expected <= 1, got 17.5" in found["scoring/week.csv scored"].detail
     assert found["Retraining refused: cool-down"].detail.endswith("35 days of cool-down; earliest 5 August 1997")
     refused = found["Training: model refused by calibration and non-inferiority"]
-    assert "expected calibration error 0.2032; at most 0.15 asked" in refused.detail
+    assert "expected calibration error 0.2032; at most 0.15 allowed" in refused.detail
     assert found["Alarm: input drift"].detail == (
         "vicprice, vicdemand and transfer: constant in training, 336 of 336 rows differ, from 7 May to 14 May"
     )
