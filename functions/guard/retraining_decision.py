@@ -135,7 +135,9 @@ def _labels(evidence: Evidence, policy: Retraining) -> RetrainingDecision | None
     return RetrainingDecision(
         accepted=False,
         reason=RetrainingReason.NEW_LABELS,
-        sentence=f"{evidence.new_labels} labels since the last retraining, at least {policy.minimum_new_labels} required",
+        sentence=(
+            f"{evidence.new_labels} labels since the last retraining, at least {policy.minimum_new_labels} required"
+        ),
     )
 
 

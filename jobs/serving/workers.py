@@ -57,5 +57,5 @@ def _fork(work: Callable[[], None]) -> int:
 
 
 def _leave(_number: int, _frame: object) -> None:
-    """The signal handler until the server is up: exit at once. An exception could be swallowed by an import under way."""
+    """The signal handler until the server is up: exit at once. An import under way could swallow an exception."""
     os._exit(0)

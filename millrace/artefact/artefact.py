@@ -55,7 +55,7 @@ class Week:
 
 @dataclass(frozen=True, kw_only=True)
 class FrozenModel:
-    """How the error of a model that was not retrained, as a champion is not, moved in the windows after its training."""
+    """How the error of a model that was not retrained moved in the windows after its training, as of a champion."""
 
     trained_until: str
     """ISO time: it has seen nothing from there on."""
