@@ -182,20 +182,26 @@ def _images(environment: Environment) -> Iterator[Check]:
 
 
 def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
-    """The platform's stack, and how many each workload has."""
+    """The platform's stack, and how many each workload has; of several workloads not all need be deployed."""
     pages = environment.client("cloudformation").get_paginator("describe_stacks").paginate()
     found = {stack["StackName"]: stack["StackStatus"] for page in pages for stack in page["Stacks"]}
     platform, stage = f"{environment.platform.prefix}-platform", environment.platform.stage
     deploy = "millrace up" if stage == "local" else f"cdk deploy {platform} -c stage={stage}"
     status = found.get(platform, "not there")
     yield _check("platform stack", "deployed", status, good=status in GOOD, advice=deploy)
-    for workload in workloads:
-        prefix = f"{WorkloadNames(platform=environment.platform, workload=workload.name).prefix}-"
-        mine = {name: status for name, status in found.items() if name.startswith(prefix)}
+    stacks = {
+        workload.name: {
+            name: status
+            for name, status in found.items()
+            if name.startswith(f"{WorkloadNames(platform=environment.platform, workload=workload.name).prefix}-")
+        }
+        for workload in workloads
+    }
+    advice = "millrace up" if stage == "local" else f"cdk deploy --all -c stage={stage}"
+    for workload, mine in stacks.items():
         bad = [f"{name}: {status}" for name, status in mine.items() if status not in GOOD]
-        came = ", ".join(bad) if bad else f"{len(mine)} stacks"
-        advice = "millrace up" if stage == "local" else f"cdk deploy --all -c stage={stage}"
-        yield _check(f"stacks of {workload.name}", "deployed", came, good=bool(mine) and not bad, advice=advice)
+        came = ", ".join(bad) or (f"{len(mine)} stacks" if mine else "not deployed")
+        yield _check(f"stacks of {workload}", "deployed", came, good=any(stacks.values()) and not bad, advice=advice)
 
 
 def _roles(environment: Environment, workloads: int) -> Iterator[Check]:

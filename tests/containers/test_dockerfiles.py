@@ -100,9 +100,14 @@ def test_a_file_that_is_not_copied_is_noticed(tmp_path: Path) -> None:
 
 
 def third_party(path: Path) -> set[str]:
-    """Top-level names that a file imports and that are neither ours nor the standard library's."""
+    """Top-level names that a file imports, not for types alone, and that are neither ours nor the standard library's."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    waiting: list[ast.AST] = [ast.parse(path.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        waiting += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
