@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import NoReturn
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from console.cli.demo import demo
 from console.cli.doctor import doctor
@@ -62,8 +63,18 @@ def run() -> None:
         app()
     except MillraceError as error:
         sys.exit(f"millrace: {error}")
+    except EndpointConnectionError as error:
+        sys.exit(f"millrace: AWS: {error}{_dead_cloud()}")
     except (ClientError, BotoCoreError) as error:
         sys.exit(f"millrace: AWS: {error}")
+
+
+def _dead_cloud() -> str:
+    """What helps where the shell still names a local cloud that has ended."""
+    if not (url := os.environ.get("AWS_ENDPOINT_URL")):
+        return ""
+    again = 'eval "$(millrace up --export)"'
+    return f". AWS_ENDPOINT_URL of this shell names {url}: `unset AWS_ENDPOINT_URL`, or {again} again"
 
 
 def _interrupt(number: int, _: object) -> NoReturn:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
+
+if TYPE_CHECKING:
+    from console.actions.predict import RowAnswer
 
 SHOWN_ROWS = 50
 """Answers in a table; a file has them all."""
@@ -52,7 +55,7 @@ def predict(
     histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
     with _readable(file) as path:
         client, function = environment.client("lambda"), names.function("prediction")
-        answers = predict.predict(client, function, path, contract, histories=histories)
+        answers = _Counted(predict.predict(client, function, path, contract, histories=histories))
         rows = (answer.row(task) for answer in answers)
         if output:
             count = export(rows, output, predict.schema(task))
@@ -62,6 +65,27 @@ def predict(
                 print(json_line(row))
         else:
             _show_answers(rows)
+    if answers.fallbacks:
+        words = f"{answers.fallbacks:,} of {answers.rows:,} rows have no model's answer, only the declared fallback"
+        print(
+            f"{words}: no model is live yet, or its endpoint fails (see `millrace versions`, `runs`)", file=sys.stderr
+        )
+    if answers.rows and answers.fallbacks == answers.rows:
+        raise typer.Exit(1)
+
+
+class _Counted:
+    """The answers, counted as they are read."""
+
+    def __init__(self, answers: Iterable[RowAnswer]) -> None:
+        self._answers = answers
+        self.rows = self.fallbacks = 0
+
+    def __iter__(self) -> Iterator[RowAnswer]:
+        for answer in self._answers:
+            self.rows += 1
+            self.fallbacks += bool(answer.fallback)
+            yield answer
 
 
 def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> None:

@@ -77,6 +77,7 @@ def workload_document(surface: Surface, spans: Spans, naive: Naive, *, source: s
         kind = f"kind: seasonal_naive, lag_hours: {naive.lag_hours}, margin: 0.01"
         rule = f"{{{kind}}}   # accuracy above the label {naive.lag_hours} hours before: {naive.accuracy:.1%}"
     return "\n".join([
+        *_remark(f"Will {surface.label} be {surface.positive}?"),
         *_remark(f"Proposed from {first_rows:,} rows of {source}, {spans.days:,} days; every line is yours to change."),
         f"name: {surface.name}",
         f"owner: {_word(surface.owner)}",

@@ -100,7 +100,7 @@ def test_a_file_that_is_not_copied_is_noticed(tmp_path: Path) -> None:
 
 
 def third_party(path: Path) -> set[str]:
-    """Top-level names that a file imports, not for types alone, and that are neither ours nor the standard library's."""
+    """Top-level names that a file imports at run time, neither ours nor the standard library's."""
     names: set[str] = set()
     waiting: list[ast.AST] = [ast.parse(path.read_text())]
     while waiting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner
 
 from console.cli import app as cli
@@ -29,4 +30,21 @@ def test_an_error_is_one_paragraph(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli, "app", fail)
     with pytest.raises(SystemExit, match=r"^millrace: expected an environment, got none$"):
+        cli.run()
+
+
+def test_a_shell_that_names_a_dead_cloud_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise EndpointConnectionError(endpoint_url="http://localhost:9/")
+
+    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:9")
+    with pytest.raises(
+        SystemExit, match="AWS_ENDPOINT_URL of this shell names http://localhost:9: `unset AWS_ENDPOINT_URL`"
+    ):
+        cli.run()
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    with pytest.raises(
+        SystemExit, match=r'^millrace: AWS: Could not connect to the endpoint URL: "http://localhost:9/"$'
+    ):
         cli.run()
