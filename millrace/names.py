@@ -179,7 +179,7 @@ class WorkloadNames:
         return f"{self.workload}_{table}"
 
     def alarm(self, monitor: str) -> str:
-        """`input-drift` or `error`."""
+        """`monitor` is a name in `millrace.monitoring.alarms`, for example `input-drift`."""
         return f"{self.prefix}-{monitor}"
 
     def lake_uri(self, *parts: str) -> str:

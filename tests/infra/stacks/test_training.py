@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from millrace.monitoring.alarms import ALARMS
+
 Templates = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -48,7 +50,7 @@ def test_an_alarm_a_request_and_a_schedule_start_retrain(room: Any) -> None:
     for name in ("alarm", "retrain-requested"):
         assert found[name]["Targets"][0]["Arn"].endswith("stateMachine:millrace-prod-electricity-retrain")
     assert found["alarm"]["EventPattern"]["detail"] == {
-        "alarmName": ["millrace-prod-electricity-input-drift", "millrace-prod-electricity-error"],
+        "alarmName": [f"millrace-prod-electricity-{name}" for name in ALARMS],
         "state": {"value": ["ALARM"]},
     }
     (schedule,) = room("training", "AWS::Scheduler::Schedule", "Name").values()
