@@ -26,6 +26,7 @@ from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.monitoring.alarms import ALARMS
+from millrace.names import MACHINES
 from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
 from millrace.settings.snapshot import SnapshotSettings
@@ -226,10 +227,7 @@ class TrainingStack(WorkloadStack):
                 "source": ["aws.states"],
                 "detail-type": ["Step Functions Execution Status Change"],
                 "detail": {
-                    "stateMachineArn": [
-                        names.machine_arn(machine)
-                        for machine in ("ingest", "train", "retrain", "release", "score", "monitor")
-                    ],
+                    "stateMachineArn": [names.machine_arn(machine) for machine in MACHINES],
                     "status": list(ENDED),
                 },
             },

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from millrace.monitoring.alarms import ALARMS
+from millrace.names import MACHINES
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 
@@ -69,9 +70,7 @@ def test_every_rule_has_dead_letters_for_what_it_cannot_deliver(room: Any) -> No
 def test_whatever_ends_is_closed(room: Any) -> None:
     detail = rules(room, "training")["cleanup"]["EventPattern"]["detail"]
     assert detail["status"] == ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
-    assert {arn.rpartition("-")[2] for arn in detail["stateMachineArn"]} == {
-        "ingest", "train", "retrain", "release", "score", "monitor",
-    }  # fmt: skip
+    assert {arn.rpartition("-")[2] for arn in detail["stateMachineArn"]} == set(MACHINES)
 
 
 def test_a_registered_version_is_released(room: Any) -> None:
