@@ -15,7 +15,7 @@ BEFORE_TEST_DAYS = math.inf
 """The age of the labels of a rule that looks back from no row: the horizon is left out between the parts."""
 
 
-class Baseline(Gate):
+class NaiveGate(Gate):
     """What every naive rule declares besides its margin."""
 
     @property
@@ -24,7 +24,7 @@ class Baseline(Gate):
         raise NotImplementedError
 
 
-class SeasonalNaive(Baseline):
+class SeasonalNaive(NaiveGate):
     """What the label was some hours before, for the same entity."""
 
     kind: Literal["seasonal_naive"]
@@ -40,7 +40,7 @@ class SeasonalNaive(Baseline):
         return _judge_error(report, self.kind, self.margin)
 
 
-class Mean(Baseline):
+class Mean(NaiveGate):
     """The mean of the labels before the test days, always."""
 
     kind: Literal["mean"]
@@ -55,7 +55,7 @@ class Mean(Baseline):
         return _judge_error(report, self.kind, self.margin)
 
 
-class BaseRate(Baseline):
+class BaseRate(NaiveGate):
     """How often each class occurs before the test days, always: for rows without a season, and for rare classes.
 
     It is beaten in log loss: where one class is rare, a good model and none are right equally often."""

@@ -11,7 +11,7 @@ import yaml
 
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
-from millrace.evaluation.gates.baseline import Baseline, NaiveRule
+from millrace.evaluation.gates.baseline import NaiveGate, NaiveRule
 from millrace.tasks.regression import Regression
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
@@ -86,7 +86,7 @@ def test_the_base_rate_needs_no_lag_and_the_season_does(folder: Path) -> None:
         load_workload(folder)
 
 
-class Moving(Baseline):
+class Moving(NaiveGate):
     """A rule that the catalogue does not have: the mean of the last hours."""
 
     kind: Literal["moving_mean"]
