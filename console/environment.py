@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,10 +35,9 @@ class Environment:
         """The names of a workload; an empty string means the only folder, or the only one that is deployed here.
 
         Raises EnvironmentNotFoundError when there is no such folder, or when several could be meant."""
-        workloads = workloads_folder()
-        known = [WorkloadNames(platform=self.platform, workload=each.name) for each in workload_folders(workloads)]
+        known = self._declared()
         if not workload:
-            possible = known if len(known) == 1 else self._deployed(known)
+            possible = known if len(known) == 1 else self.deployed()
             if len(possible) == 1:
                 return possible[0]
             listed = [names.workload for names in possible or known]
@@ -48,14 +47,18 @@ class Environment:
                 return names
         listed = [names.workload for names in known]
         raise EnvironmentNotFoundError(
-            f"--workload: expected one of {listed} (the folders of {workloads}/), got {workload!r}"
+            f"--workload: expected one of {listed} (the folders of {workloads_folder()}/), got {workload!r}"
         )
 
-    def _deployed(self, known: Sequence[WorkloadNames]) -> list[WorkloadNames]:
-        """Those whose state machines are there."""
+    def deployed(self) -> list[WorkloadNames]:
+        """The workloads that have a folder and whose state machines are here, by name."""
         pages = self.client("stepfunctions").get_paginator("list_state_machines").paginate()
         machines = {machine["name"] for page in pages for machine in page["stateMachines"]}
-        return [names for names in known if names.machine("ingest") in machines]
+        return [names for names in self._declared() if names.machine("ingest") in machines]
+
+    def _declared(self) -> list[WorkloadNames]:
+        folders = workload_folders(workloads_folder())
+        return [WorkloadNames(platform=self.platform, workload=folder.name) for folder in folders]
 
 
 def find_environment(stage: str, build: Path) -> Environment:

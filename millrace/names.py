@@ -11,7 +11,7 @@ from typing import Literal
 
 STAGES = ("local", "dev", "prod")
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
-"""The state machines of a workload."""
+"""The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
@@ -179,7 +179,7 @@ class WorkloadNames:
         return f"{self.workload}_{table}"
 
     def alarm(self, monitor: str) -> str:
-        """`input-drift` or `error`."""
+        """`monitor` is a name in `millrace.monitoring.alarms`, for example `input-drift`."""
         return f"{self.prefix}-{monitor}"
 
     def lake_uri(self, *parts: str) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
+from console.local_cloud.lifecycle import CDK
 from millrace.errors import RunError
 from millrace.messages.audit import ResourcesRemoved
 from millrace.names import Platform
@@ -38,8 +42,10 @@ def teardown(
 ) -> None:
     """Delete every resource that CloudFormation does not manage; blocks until done. `said(line)` reports each.
 
-    Then the stacks can be destroyed: `destroys` does it where `cdk` is on the PATH, else the command is reported.
-    May be run again at any time. Raises RunError when a machine or `cdk` failed."""
+    Then the stacks can be destroyed: `destroys` does it, else the command is said.
+    May be run again at any time. Raises RunError when a machine or `cdk` failed, and at once when `destroys` finds no
+    `cdk`."""
+    program = _find_cdk() if destroys else None
     machines = teardown_machines(environment)
     states = environment.client("stepfunctions")
     begun = {arn: _begin(states, arn) for arn in machines}
@@ -51,7 +57,7 @@ def teardown(
         _wait(states, execution, poll_s)
         for line in _removed(environment, execution):
             said(line)
-    _destroy(environment.platform, destroys, said)
+    _destroy(environment.platform, program, said)
     for one in left(environment):
         said(f"left: {one.what}; {one.costs}")
 
@@ -77,7 +83,6 @@ def left(environment: Environment) -> list[Left]:
         *_tables(environment),
         *_key(environment),
         *_job_logs(environment),
-        *_tracking(environment),
     ]
 
 
@@ -107,13 +112,25 @@ def _removed(environment: Environment, execution: str) -> Iterator[str]:
             yield from (f"{workload}: {found}" for found in record.details.found)
 
 
-def _destroy(platform: Platform, destroys: bool, said: Callable[[str], None]) -> None:
-    command: Sequence[str] = destroy_command(platform)
-    if not destroys or shutil.which("cdk") is None:
+def _find_cdk() -> str:
+    """The CDK's command line on the PATH, or else the one that `make setup` installs."""
+    program = shutil.which("cdk") or shutil.which(CDK)
+    if program is None:
+        raise RunError(
+            f"destroy the stacks: expected `cdk` on the PATH or at {CDK}, got neither; `make setup` installs it"
+        )
+    return program
+
+
+def _destroy(platform: Platform, program: str | None, said: Callable[[str], None]) -> None:
+    command = destroy_command(platform)
+    if program is None:
         said(f"to destroy the stacks: {shlex.join(command)}")
         return
     said(shlex.join(command))
-    done = subprocess.run(command, check=False)
+    # Its app is started as `python`, and that is the one that runs this command.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run([program, *command[1:]], env={**os.environ, "PATH": path}, check=False)
     if done.returncode != 0:
         raise RunError(f"{shlex.join(command)}: expected exit status 0, got {done.returncode}")
 
@@ -168,13 +185,3 @@ def _job_logs(environment: Environment) -> Iterator[Left]:
             size = group.get("storedBytes", 0)
             costs = f"{size / 1e6:.1f} MB at 0.03 USD a GB and month, shared with the account's other jobs"
             yield Left(what=f"log group {group['logGroupName']}", costs=costs)
-
-
-def _tracking(environment: Environment) -> Iterator[Left]:
-    """No template makes the server; the local cloud has none."""
-    if environment.platform.stage == "local":
-        return
-    sagemaker, name = environment.client("sagemaker"), environment.platform.prefix
-    if _is_there(sagemaker.describe_mlflow_tracking_server, TrackingServerName=name) is not None:
-        costs = f"by the hour: aws sagemaker delete-mlflow-tracking-server --tracking-server-name {name}"
-        yield Left(what=f"MLflow server {name}", costs=costs)

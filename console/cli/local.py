@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from console.cli.options import Build, Json, Stage
+from millrace.workload.load import workloads_folder
 
 if TYPE_CHECKING:
     from console.local_cloud.lifecycle import Instance
+    from millrace.names import WorkloadNames
 
 UNSET = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
 """Variables that would mix another account's credentials with these."""
@@ -52,7 +55,7 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
         return
     print("\n".join(_exports(instance)))
     if not export:
-        print(_next(empty=empty))
+        print(_next(instance, empty=empty))
 
 
 def down(stage: Stage, build: Build, yes: Yes) -> None:
@@ -86,14 +89,19 @@ def _exports(instance: Instance) -> list[str]:
     return [f"unset {' '.join(UNSET)}", *lines]
 
 
-def _next(*, empty: bool) -> str:
-    from console.local_cloud.local_cloud import PLATFORM
+def _next(instance: Instance, *, empty: bool) -> str:
+    from console.environment import local_environment
 
-    deployed = [
-        "python -m console.demo.months build/drops",
-        f"aws s3 cp --recursive build/drops s3://{PLATFORM.bucket('landing')}/electricity/training/",
-        "millrace runs --workload electricity",
-    ]
-    bare = ["cdk bootstrap", "cdk deploy --all"]
-    lines = [*(bare if empty else deployed), "millrace down"]
-    return "\n".join(["", "Then, for example:", *(f"  {line}" for line in lines)])
+    if empty:
+        lines = ["cdk bootstrap", "cdk deploy --all"]
+    else:
+        lines = [line for names in local_environment(instance.cloud).deployed() for line in _first_drop(names)]
+    return "\n".join(["", "Then, for example:", *(f"  {line}" for line in [*lines, "millrace down"])])
+
+
+def _first_drop(names: WorkloadNames) -> Iterator[str]:
+    """Commands that send a workload its sample, where it has one, and look at what came of it."""
+    sample = workloads_folder() / names.workload / "sample"
+    if sample.is_dir():
+        yield f"aws s3 cp --recursive {sample} s3://{names.platform.bucket('landing')}/{names.workload}/training/"
+    yield f"millrace runs --workload {names.workload}"

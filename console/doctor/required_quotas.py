@@ -30,7 +30,7 @@ def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need,
     """What all workloads need together, by quota.
 
     Raises KeyError for a stage that a workload names no instance for. A workload trains once at a time, evaluates and
-    watches beside it, and an update of the endpoint has a second fleet beside the first and a trial beside both."""
+    watches beside it, and an update of the endpoint has a second fleet and a challenger beside the first."""
     found: dict[str, list[Need]] = defaultdict(list)
     for workload in workloads:
         for need in _of(workload, stage):
@@ -42,7 +42,7 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
     known, rollout, name = cast("Stage", stage), workload.rollout, workload.name
     training, serving = workload.training.instance[known], rollout.instance[known]
     use = "spot training job" if stage in SPOT else "training job"
-    fleets = f"two fleets of {rollout.min_instances} to {rollout.max_instances} in an update, and the trial"
+    fleets = f"two fleets of {rollout.min_instances} to {rollout.max_instances} in an update, and the challenger"
     return (
         Need(quota=f"{training} for {use} usage", least=1, most=1, reason=f"{name} trains"),
         Need(quota=f"{serving} for processing job usage", least=1, most=2, reason=f"{name} evaluates, watches"),

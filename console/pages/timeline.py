@@ -84,7 +84,8 @@ def _say(run: Execution, report: WorkloadReport) -> _Said | None:
         return _Said(what=f"{titled(report.names, run)} is running", detail="")
     if not run.is_good:
         return _Said(what=f"{titled(report.names, run)}: {run.status.lower()}", detail=run.failure, tone="bad")
-    return SPEAKERS[run.machine](run, report)
+    speaker = SPEAKERS.get(run.machine)
+    return speaker(run, report) if speaker else _Said(what=titled(report.names, run), detail=outcome(run))
 
 
 def _quiet(stretch: Sequence[Execution], report: WorkloadReport) -> Iterator[TimelineEntry]:

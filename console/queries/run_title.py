@@ -34,10 +34,12 @@ def titled(names: WorkloadNames, execution: Execution) -> str:
 
 
 def outcome(execution: Execution) -> str:
-    """For example `1,488 rows, 48 quarantined`; of a failed one status and error. Empty when there is none."""
+    """For example `1,488 rows, 48 quarantined`; of a failed one status and error. Empty when there is none, or the
+    machine has no entry in OUTCOMES."""
     if not execution.is_good:
         return execution.status.lower() + (f", {execution.failure}" if execution.failure else "")
-    return OUTCOMES[execution.machine](execution)
+    found = OUTCOMES.get(execution.machine)
+    return found(execution) if found else ""
 
 
 def _drop(_: Document, detail: Document) -> str:

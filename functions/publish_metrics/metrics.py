@@ -6,20 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millrace.messages.monitor import MonitorReport
+from millrace.monitoring.alarms import ALARMS
 from millrace.names import WorkloadNames
+
+JUDGED = "WindowsJudged"
+"""The metric without an alarm: how many windows were judged."""
 
 
 def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
     """The data of one PutMetricData call: the ratios that there are, and how many windows were judged.
 
     No timestamp: AWS takes it as now; the event time of the windows may be years away."""
-    values = {"InputDrift": report.input_ratio, "Error": report.error_ratio, "WindowsJudged": float(report.judged)}
+    values = {alarm.metric: alarm.ratio(report) for alarm in ALARMS.values()} | {JUDGED: float(report.judged)}
     return [
         {
             "MetricName": name,
             "Dimensions": [{"Name": "Workload", "Value": report.workload}],
             "Value": value,
-            "Unit": "Count" if name == "WindowsJudged" else "None",
+            "Unit": "Count" if name == JUDGED else "None",
         }
         for name, value in values.items()
         if value is not None
@@ -30,6 +34,6 @@ def staying(alarms: Sequence[Mapping[str, Any]], report: MonitorReport, names: W
     """The names of the alarms that were in ALARM before and that the report does not end.
 
     CloudWatch sends an event on a change of state only, so nothing else requests a retraining for them again."""
-    ratios = {names.alarm("input-drift"): report.input_ratio, names.alarm("error"): report.error_ratio}
+    ratios = {names.alarm(name): alarm.ratio(report) for name, alarm in ALARMS.items()}
     found = [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"]
     return tuple(name for name in found if (ratio := ratios[name]) is None or ratio > 1)

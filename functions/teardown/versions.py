@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -107,6 +107,6 @@ def _pointers(kept: ReleasePointers) -> list[str]:
     pointers = kept.read()
     if pointers == Pointers(revision=pointers.revision):
         return []
-    kept.move(replace(pointers, champion=None, previous=None))
+    kept.move(Pointers(revision=pointers.revision))
     live = pointers.champion.version if pointers.champion else "none"
     return [f"pointers to version {live}"]

@@ -7,7 +7,7 @@ collides; their names are read back from the ARN in the answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from infra.context import Context
 from infra.instances import has_own_disk
@@ -17,9 +17,13 @@ from infra.machines.paths import Result, path
 from infra.machines.states import State
 from millrace.messages.release import LiveState, ReleaseStarted
 
+Kind = Literal["challenger", "live"]
+"""What a configuration serves."""
 VARIANT = "main"
 """Constant: guardrails need the same variant name before and after an update."""
 CREATION_S = 60 * 60
+SHORT = 5
+"""Letters of a kind in the name of a configuration, which has room for no more."""
 RELEASE = Result("start_release", ReleaseStarted)
 VERSION = RELEASE.path("version")
 LABEL = RELEASE.path("label")
@@ -49,11 +53,11 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
     return _sagemaker("createModel", "The model that the package describes", parameters, "model", next_state, selected)
 
 
-def config(context: Context, *, instances: int, result: str, next_state: str, kind: str = "trial") -> State:
+def config(context: Context, *, instances: int, result: str, next_state: str, kind: Kind = "challenger") -> State:
     """CreateEndpointConfig with one variant; its name lands at `$.<result>.name`."""
     instance = context.workload.rollout.instance[jobs.stage(context)]
     parameters = {
-        "EndpointConfigName.$": _named(context, f"-{kind}"),
+        "EndpointConfigName.$": _named(context, f"-{kind[:SHORT]}"),
         "ProductionVariants": [
             {
                 "VariantName": VARIANT,

@@ -43,7 +43,7 @@ def definition(context: Context) -> Definition:
             ),
             "Nothing new": states.succeed("Nothing to judge; the cursors stay"),
             "Drift": _drift(context),
-            "Publication": states.invoke(
+            "Publish metrics": states.invoke(
                 function("publish_metrics"),
                 comment="Put the metrics, move the cursors forward, look for alarms that stay in ALARM",
                 result=METRICS,
@@ -83,7 +83,7 @@ def _drift(context: Context) -> State:
         outputs=[jobs.made("report", WINDOWS.path("report_uri"))],
         minutes=JOB_MINUTES,
         result="drift",
-        next_state="Publication",
+        next_state="Publish metrics",
     )
 
 

@@ -66,9 +66,9 @@ def _start_release(context: Context) -> dict[str, State]:
     outcome = RELEASE.path("outcome")
     return {
         **states.defaults(
-            {"cause": "console", "as_of.$": "$$.Execution.StartTime", "rollout": rollout}, next_state="Opening"
+            {"cause": "console", "as_of.$": "$$.Execution.StartTime", "rollout": rollout}, next_state="Start release"
         ),
-        "Opening": states.invoke(
+        "Start release": states.invoke(
             context.names.function_arn("start_release"),
             comment="One release at a time; read the package and the two endpoints",
             result=RELEASE,
@@ -83,7 +83,7 @@ def _start_release(context: Context) -> dict[str, State]:
             otherwise="Its turn comes",
         ),
         "Its turn comes": states.wait(
-            "Another release runs, or an endpoint is changing", seconds=_turn_s(context), next_state="Opening"
+            "Another release runs, or an endpoint is changing", seconds=_turn_s(context), next_state="Start release"
         ),
         "Nothing to do": states.succeed("This version or a newer one is live already"),
     }
@@ -108,12 +108,17 @@ def _challenger(context: Context) -> dict[str, State]:
             name, config="challenger_config", comment="Take over the endpoint that exists", next_state="Challenger wait"
         ),
         **endpoints.until_in_service(
-            context, name, prefix="Challenger", config="challenger_config", ready="Probe", failed="Challenger failed"
+            context,
+            name,
+            prefix="Challenger",
+            config="challenger_config",
+            ready="Smoke test",
+            failed="Challenger failed",
         ),
         "Challenger failed": states.fail(
             "The challenger does not start", error="ChallengerFailed", cause="see FailureReason of the endpoint"
         ),
-        "Probe": states.invoke(
+        "Smoke test": states.invoke(
             context.names.function_arn("smoke_test"),
             comment="No traffic for a version that has not answered real rows as its evaluation did",
             result=SMOKE_TEST,
@@ -122,11 +127,11 @@ def _challenger(context: Context) -> dict[str, State]:
         "Answered?": states.choice(
             "Were the answers right?",
             [(states.is_true(SMOKE_TEST.path("passed")), "Live config")],
-            otherwise="Probe refused",
+            otherwise="Smoke test failed",
         ),
-        "Probe refused": states.fail(
+        "Smoke test failed": states.fail(
             "The challenger answers something else than what was evaluated",
-            error="ProbeRefused",
+            error="SmokeTestFailed",
             cause="the smoke test's sentence is in its answer",
         ),
     }
@@ -181,13 +186,13 @@ def _live(context: Context) -> dict[str, State]:
 def _scaling(context: Context) -> dict[str, State]:
     return {
         "Scalable target": endpoints.scalable_target(context, next_state="Scaling policy"),
-        "Scaling policy": endpoints.scaling_policy(context, next_state="Conclusion"),
+        "Scaling policy": endpoints.scaling_policy(context, next_state="Advance release"),
     }
 
 
 def _advance_release(context: Context) -> dict[str, State]:
     return {
-        "Conclusion": states.invoke(
+        "Advance release": states.invoke(
             context.names.function_arn("advance_release"),
             comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
             result=ADVANCE,

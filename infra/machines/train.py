@@ -43,9 +43,9 @@ def _beginning(context: Context) -> dict[str, State]:
     function = context.names.function_arn
     return {
         **states.defaults(
-            {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Who asked?"
+            {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Who requested it?"
         ),
-        "Who asked?": states.choice(
+        "Who requested it?": states.choice(
             "retrain says why; the first training is started by a committed dataset; else it is a person",
             [
                 ({"Variable": REASON, "IsPresent": True}, "Snapshot"),

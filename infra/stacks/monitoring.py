@@ -13,13 +13,8 @@ from infra.iam import alarms, iceberg, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
+from millrace.monitoring.alarms import ALARMS, RatioAlarm
 from millrace.settings.environment import Environment
-
-ALARMS = {
-    "input-drift": ("InputDrift", "a column of the input lies further from the training rows than its bound"),
-    "error": ("Error", "the error on labelled decisions is above its bound, windows in a row"),
-}
-"""Metric and sentence by monitor; the metrics are ratios to a calibrated bound, so every threshold is 1."""
 
 
 class MonitoringStack(WorkloadStack):
@@ -49,8 +44,8 @@ class MonitoringStack(WorkloadStack):
             machine_arn=machine.arn,
             dead=Queue(self, "monitor", context=context, visibility_s=60),
         )
-        for name in ALARMS:
-            self._alarm(name)
+        for name, alarm in ALARMS.items():
+            self._alarm(name, alarm)
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names
@@ -105,16 +100,15 @@ class MonitoringStack(WorkloadStack):
             ],
         )
 
-    def _alarm(self, name: str) -> None:
-        metric, sentence = ALARMS[name]
+    def _alarm(self, name: str, alarm: RatioAlarm) -> None:
         context, topic = self.context, self.context.platform.alarm_topic_arn
         cloudwatch.CfnAlarm(
             self,
             f"{name}-alarm",
             alarm_name=context.names.alarm(name),
-            alarm_description=f"{context.workload.name}: {sentence}",
+            alarm_description=f"{context.workload.name}: {alarm.description}",
             namespace="Millrace",
-            metric_name=metric,
+            metric_name=alarm.metric,
             dimensions=[cloudwatch.CfnAlarm.DimensionProperty(name="Workload", value=context.workload.name)],
             statistic="Maximum",
             period=60,

@@ -25,6 +25,8 @@ from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
+from millrace.monitoring.alarms import ALARMS
+from millrace.names import MACHINES
 from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
 from millrace.settings.snapshot import SnapshotSettings
@@ -177,7 +179,6 @@ class TrainingStack(WorkloadStack):
             statements=retrain.statements(context),
         )
         machine = names.machine_arn("retrain")
-        alarms = [names.alarm("input-drift"), names.alarm("error")]
         Rule(
             self,
             "alarm",
@@ -185,7 +186,7 @@ class TrainingStack(WorkloadStack):
             pattern={
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
-                "detail": {"alarmName": alarms, "state": {"value": ["ALARM"]}},
+                "detail": {"alarmName": [names.alarm(name) for name in ALARMS], "state": {"value": ["ALARM"]}},
             },
             bus=None,
             dead=self._dead,
@@ -226,10 +227,7 @@ class TrainingStack(WorkloadStack):
                 "source": ["aws.states"],
                 "detail-type": ["Step Functions Execution Status Change"],
                 "detail": {
-                    "stateMachineArn": [
-                        names.machine_arn(machine)
-                        for machine in ("ingest", "train", "retrain", "release", "score", "monitor")
-                    ],
+                    "stateMachineArn": [names.machine_arn(machine) for machine in MACHINES],
                     "status": list(ENDED),
                 },
             },

@@ -37,6 +37,9 @@ TYPES: dict[str, dict[str, Kind]] = {
     "timestamp": {"": "timestamp", "TIMESTAMP": "timestamp"},
 }
 
+COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "image")
+"""The custom properties of a column that have a meaning here."""
+
 
 def load_contract(folder: Path) -> Contract:
     """The contract in `folder/contract.yaml`.
@@ -95,6 +98,7 @@ class _Reader:
             self._stop("schema.labels", f"the label {contract.label.name!r}", list(contract.labels.names))
 
     def _table(self, index: int, entry: dict[str, Any]) -> Table:
+        self._custom(f"schema.{index}", entry, ())
         field = f"schema.{index}.properties"
         properties: list[dict[str, Any]] = entry.get("properties") or self._stop(field, "at least one property", "none")
         columns = tuple(self._column(f"{field}.{i}", prop) for i, prop in enumerate(properties))
@@ -124,7 +128,7 @@ class _Reader:
         metrics = self._metrics(field, prop.get("quality") or (), declaration)
         if prop.get("enum"):
             declaration.add("validValues", f"{field}.enum", prop["enum"])
-        custom = {entry["property"]: entry["value"] for entry in prop.get("customProperties") or ()}
+        custom = self._custom(field, prop, COLUMN_PROPERTIES)
         if "image" in custom:
             declaration.add("image", f"{field}.customProperties.image", custom["image"])
         rules = tuple(rule for each in RULES if kind in each.kinds for rule in each.declared(declaration))
@@ -140,6 +144,13 @@ class _Reader:
             unit=str(custom.get("unit", "")),
             rules=rules,
         )
+
+    def _custom(self, field: str, entry: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
+        """The custom properties of an object or a column; the standard allows any, we refuse what we would ignore."""
+        custom = {each["property"]: each["value"] for each in entry.get("customProperties") or ()}
+        if unknown := sorted(custom.keys() - set(known)):
+            self._stop(f"{field}.customProperties", ", ".join(known) or "none on an object", ", ".join(unknown))
+        return custom
 
     def _is_generated(self, field: str, kind: Kind, value: object) -> bool:
         if value is None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 JOINED = ("numbers", "categories")
 """The tensors that several features share; every other one belongs to the feature of its name."""
@@ -27,12 +26,6 @@ class TensorSpec:
     """Of `categories` only: the number of values of each entry; 0 stands for a missing one."""
     optional: tuple[bool, ...] = ()
     """Of `numbers` only: whether each entry may be missing, which NaN stands for."""
-
-
-def spec_of(document: Mapping[str, Any]) -> TensorSpec:
-    """The spec that `asdict` and JSON made `document` of."""
-    lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list)}
-    return TensorSpec(**{**document, **lists})
 
 
 Signature = tuple[TensorSpec, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from millrace.errors import ConflictError
@@ -25,7 +25,7 @@ def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> ReleaseOutco
     """`done` when this version or a newer one is or was live (a repeated or late event), `busy` until all is ready.
 
     A version that was rolled back stays so: only a person brings it back."""
-    if _newest(pointers) >= int(version):
+    if pointers.newest >= int(version):
         return "done"
     return "open" if ready else "busy"
 
@@ -37,12 +37,12 @@ def promote(pointers: Pointers, version: Version) -> Pointers:
     that was rolled back."""
     champion = pointers.champion
     if champion is None:
-        return replace(pointers, champion=version)
+        return pointers.with_live(version)
     if champion.package_arn == version.package_arn:
         return pointers
-    if (newest := _newest(pointers)) >= int(version.version):
+    if (newest := pointers.newest) >= int(version.version):
         raise ConflictError(f"release of version {version.version}: version {newest} is live already, or was")
-    return replace(pointers, champion=version, previous=champion)
+    return pointers.with_live(version)
 
 
 def rollback_target(pointers: Pointers, wanted: str | None) -> str:
@@ -77,12 +77,7 @@ def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointer
     if champion is None or champion.version != replaced:
         came = champion.version if champion else "none"
         raise ConflictError(f"roll back to version {version.version}: expected version {replaced} live, got {came}")
-    return replace(pointers, champion=version, previous=champion)
-
-
-def _newest(pointers: Pointers) -> int:
-    """The number of the newest version that is live or was before; 0 before the first release."""
-    return max((int(one.version) for one in (pointers.champion, pointers.previous) if one), default=0)
+    return pointers.with_live(version)
 
 
 @dataclass(frozen=True, kw_only=True)

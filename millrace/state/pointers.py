@@ -1,4 +1,4 @@
-"""Who is live: the release pointers, item `release` (champion, previous, revision)."""
+"""Who is live: the release pointers, item `release` (champion, previous, highest, revision)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,19 @@ class Pointers:
 
     champion: Version | None = None
     previous: Version | None = None
+    highest: int = 0
+    """The highest version that was ever live; 0 before the first release and in items from before this field."""
     revision: int = 0
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest version that is live or ever was; 0 before the first release."""
+        return max(self.highest, *(int(one.version) for one in (self.champion, self.previous) if one), 0)
+
+    def with_live(self, version: Version) -> Pointers:
+        """The same with `version` live and the champion as previous."""
+        newest = max(self.newest, int(version.version))
+        return replace(self, champion=version, previous=self.champion, highest=newest)
 
 
 class ReleasePointers:
@@ -46,6 +58,7 @@ class ReleasePointers:
         return Pointers(
             champion=_version(item.get("champion")),
             previous=_version(item.get("previous")),
+            highest=int(item.get("highest", {"N": "0"})["N"]),
             revision=int(item.get("revision", {"N": "0"})["N"]),
         )
 
@@ -57,7 +70,10 @@ class ReleasePointers:
         """The pointers as written, one revision later; `pointers.revision` is the revision that was read.
 
         Raises ConflictError when another release moved them since."""
-        item: dict[str, Attribute] = {"revision": {"N": str(pointers.revision + 1)}}
+        item: dict[str, Attribute] = {
+            "revision": {"N": str(pointers.revision + 1)},
+            "highest": {"N": str(pointers.highest)},
+        }
         for role, version in (("champion", pointers.champion), ("previous", pointers.previous)):
             if version:
                 item[role] = {"M": _attributes(version)}

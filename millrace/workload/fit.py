@@ -57,10 +57,10 @@ def _check_gates(workload: Workload, task: Task) -> None:
         expected = f"one of {', '.join(task.naive_rules)} for the task {task.kind}"
         raise WorkloadError(where=where, field="gates.baseline.kind", expected=expected, came=gates.baseline.kind)
     horizon, baseline = workload.prediction.horizon_hours, gates.baseline
-    if baseline.kind == "seasonal_naive" and baseline.lag_hours < horizon:
-        expected = f"{horizon:g} or more, since a label is known {horizon:g} hours after its row"
-        came = baseline.lag_hours
-        raise WorkloadError(where=where, field="gates.baseline.lag_hours", expected=expected, came=came)
+    if baseline.label_age_hours < horizon:
+        expected = f"labels of {horizon:g} hours before or more, since a label is known {horizon:g} hours after its row"
+        came = f"{baseline.label_age_hours:g} hours in {baseline.kind}"
+        raise WorkloadError(where=where, field="gates.baseline", expected=expected, came=came)
     if gates.calibration and not task.objective.is_calibrated:
         expected = f"no such gate for the task {task.kind}, whose answers are no probabilities"
         raise WorkloadError(where=where, field="gates.calibration", expected=expected, came="a gate")

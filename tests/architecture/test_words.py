@@ -14,6 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("millrace", "functions", "jobs")
 """Whoever reads one of these reads the others; `infra/local` and `console` have words of their own."""
+STATES = ("infra", "machines")
+"""The folder whose dictionaries name the states of the machines, which `millrace show` prints."""
 RETIRED = {
     "absence": "not_found",
     "absorption": "late_labels",
@@ -31,6 +33,7 @@ RETIRED = {
     "telling": "narrative, presenter",
     "things": "inventory, features",
     "told": "report, message",
+    "trial": "challenger",
 }
 """What stood for something in names of files, classes, functions and arguments, and the word of the field for it."""
 
@@ -54,7 +57,7 @@ def classes(files: Iterable[tuple[Path, str]]) -> dict[str, list[str]]:
 
 
 def words(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    """Each name that the file gives (itself, classes, functions, arguments, fields), as (where, name)."""
+    """Each name that the file gives (itself, classes, functions, arguments, fields, states), as (where, name)."""
     for part in path.parts:
         yield str(path), part.removesuffix(".py")
     for node in ast.walk(ast.parse(text)):
@@ -65,6 +68,14 @@ def words(path: Path, text: str) -> Iterator[tuple[str, str]]:
             yield where, node.arg
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             yield where, node.target.id
+        elif isinstance(node, ast.Dict) and path.parts[:2] == STATES:
+            yield from ((where, key) for key in map(_text, node.keys) if key)
+
+
+def _text(key: ast.expr | None) -> str:
+    """The words of a key, also of one that is put together: `f"{prefix} wait"` has `wait`."""
+    constants = [node.value for node in ast.walk(key) if isinstance(node, ast.Constant)] if key else []
+    return " ".join(value for value in constants if isinstance(value, str))
 
 
 def parts(name: str) -> set[str]:
@@ -97,6 +108,13 @@ def test_retired_words_stay_away() -> None:
 )
 def test_a_retired_word_is_noticed(text: str) -> None:
     assert len(retired([(Path("millrace/made.py"), text)])) == 1
+
+
+@pytest.mark.parametrize("key", ['"Opening"', '"Closing begins"', 'f"{prefix} publication"'])
+def test_a_retired_word_in_the_name_of_a_state_is_noticed(key: str) -> None:
+    text = f"STATES = {{{key}: invoke()}}"
+    assert len(retired([(Path("infra/machines/made.py"), text)])) == 1
+    assert retired([(Path("infra/stacks/made.py"), text)]) == []
 
 
 def test_a_retired_file_and_a_second_class_are_noticed() -> None:

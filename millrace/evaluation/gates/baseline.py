@@ -11,9 +11,20 @@ from millrace.evaluation.gates.gate import Gate, Positive, Verdict
 from millrace.evaluation.report import Evaluation
 
 Share = Annotated[float, Field(ge=0, lt=1)]
+BEFORE_TEST_DAYS = math.inf
+"""The age of the labels of a rule that looks back from no row: the horizon is left out between the parts."""
 
 
-class SeasonalNaive(Gate):
+class NaiveGate(Gate):
+    """What every naive rule declares besides its margin."""
+
+    @property
+    def label_age_hours(self) -> float:
+        """How long before a row the youngest label lies that the rule answers it from."""
+        raise NotImplementedError
+
+
+class SeasonalNaive(NaiveGate):
     """What the label was some hours before, for the same entity."""
 
     kind: Literal["seasonal_naive"]
@@ -21,22 +32,30 @@ class SeasonalNaive(Gate):
     margin: Share
     """By how much the model's error must lie below the rule's: for numbers as a share of the rule's error."""
 
+    @property
+    def label_age_hours(self) -> float:
+        return self.lag_hours
+
     def judge(self, report: Evaluation) -> Verdict:
         return _judge_error(report, self.kind, self.margin)
 
 
-class Mean(Gate):
+class Mean(NaiveGate):
     """The mean of the labels before the test days, always."""
 
     kind: Literal["mean"]
     margin: Share
     """Share by which the model's error must lie below the rule's."""
 
+    @property
+    def label_age_hours(self) -> float:
+        return BEFORE_TEST_DAYS
+
     def judge(self, report: Evaluation) -> Verdict:
         return _judge_error(report, self.kind, self.margin)
 
 
-class BaseRate(Gate):
+class BaseRate(NaiveGate):
     """How often each class occurs before the test days, always: for rows without a season, and for rare classes.
 
     It is beaten in log loss: where one class is rare, a good model and none are right equally often."""
@@ -44,6 +63,10 @@ class BaseRate(Gate):
     kind: Literal["base_rate"]
     margin: Share
     """Share by which the model's log loss must lie below the rule's."""
+
+    @property
+    def label_age_hours(self) -> float:
+        return BEFORE_TEST_DAYS
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed when 1 − log loss / the rule's ≥ margin; without both figures it fails."""

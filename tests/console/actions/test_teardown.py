@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import Stubber
 from moto import mock_aws
 
+import console.actions.teardown
 from console.actions.teardown import destroy_command, left, teardown, teardown_machines
 from console.environment import Environment
 from millrace.errors import RunError
@@ -29,21 +27,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", PLATFORM.region)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
-        yield Environment(platform=PLATFORM, client=client)
-
-
-def client(service: str, *, has_server: bool = False) -> Any:
-    """moto knows no MLflow servers: that one answer is given here."""
-    made = boto3.client(service)
-    if service == "sagemaker":
-        stubber = Stubber(made)
-        name = {"TrackingServerName": PLATFORM.prefix}
-        if has_server:
-            stubber.add_response("describe_mlflow_tracking_server", name, name)
-        else:
-            stubber.add_client_error("describe_mlflow_tracking_server", "ResourceNotFound", expected_params=name)
-        stubber.activate()
-    return made
+        yield Environment(platform=PLATFORM, client=boto3.client)
 
 
 @pytest.fixture
@@ -86,6 +70,25 @@ def test_it_destroys_only_when_it_is_told_to(environment: Environment, cdk: Path
     assert " ".join(destroy_command(PLATFORM)) == COMMAND
 
 
+def test_the_cdk_of_the_build_folder_will_do(
+    environment: Environment, cdk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr(console.actions.teardown, "CDK", cdk / "cdk")
+    teardown(environment, said=lambda _: None, destroys=True)
+    assert (cdk / "asked").read_text().splitlines() == [COMMAND]
+
+
+def test_without_a_cdk_nothing_begins(environment: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr(console.actions.teardown, "CDK", Path("/nowhere/cdk"))
+    make_machine("millrace-dev-income-teardown")
+    lines: list[str] = []
+    with pytest.raises(RunError, match="expected `cdk` on the PATH or at /nowhere/cdk, got neither"):
+        teardown(environment, said=lines.append, destroys=True)
+    assert lines == []
+
+
 def test_a_failed_destruction_is_an_error(environment: Environment, cdk: Path) -> None:
     (cdk / "status").write_text("1")
     with pytest.raises(RunError, match="expected exit status 0, got 1"):
@@ -105,7 +108,8 @@ def test_what_is_left_is_what_is_there(environment: Environment) -> None:
     ]
 
 
-def test_a_tracking_server_is_told_since_no_template_takes_it_away(environment: Environment) -> None:
-    (one,) = left(Environment(platform=PLATFORM, client=partial(client, has_server=True)))
-    assert one.what == "MLflow server millrace-dev"
-    assert "delete-mlflow-tracking-server --tracking-server-name millrace-dev" in one.costs
+def test_an_mlflow_server_is_not_ours_to_list(environment: Environment) -> None:
+    """One of any name may be recorded in, and other stages may share it: nothing asks SageMaker for one."""
+    asked: list[str] = []
+    left(Environment(platform=PLATFORM, client=lambda service: asked.append(service) or boto3.client(service)))
+    assert "sagemaker" not in asked

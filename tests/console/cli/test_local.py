@@ -11,13 +11,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
 from console.cli import app as cli
-from console.local_cloud.lifecycle import WORKER, _command, find_instance
-from console.local_cloud.local_cloud import LocalCloud
+from console.cli.local import _next
+from console.local_cloud.lifecycle import WORKER, Instance, _command, find_instance
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 30.0
@@ -127,6 +129,31 @@ def test_what_was_left_empty_is_bootstrapped_before_it_is_deployed_into(build: P
     found = {stack["StackName"]: stack["StackStatus"] for stack in stacks()["Stacks"]}
     assert set(found.values()) == {"CREATE_COMPLETE"}
     assert found.keys() > {"CDKToolkit", "millrace-local-platform"}
+
+
+def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for folder in ("gas", "xray", "power"):
+        (tmp_path / folder / "sample").mkdir(parents=True)
+        (tmp_path / folder / "workload.yaml").touch()
+    (tmp_path / "gas" / "sample").rmdir()
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
+    instance = Instance(cloud=LocalCloud(endpoint_url="http://localhost:1", secret=""), pid=1, folder=tmp_path)
+    role = "arn:aws:iam::123456789012:role/machine"
+    definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
+    with mock_aws():
+        states = boto3.client("stepfunctions", region_name="eu-west-1")
+        monkeypatch.setattr(LocalCloud, "client", lambda *_: states)
+        for workload in ("gas", "xray"):
+            name = f"millrace-local-{workload}-ingest"
+            states.create_state_machine(name=name, definition=definition, roleArn=role)
+        proposed = _next(instance, empty=False)
+    assert [line.strip() for line in proposed.splitlines()[2:]] == [
+        "millrace runs --workload gas",
+        f"aws s3 cp --recursive {tmp_path}/xray/sample s3://{PLATFORM.bucket('landing')}/xray/training/",
+        "millrace runs --workload xray",
+        "millrace down",
+    ]
+    assert "cdk deploy --all" in _next(instance, empty=True)
 
 
 @pytest.mark.parametrize(("answer", "is_meant"), [("n\n", False), ("", False), ("y\n", True)])

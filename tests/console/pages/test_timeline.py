@@ -2,15 +2,29 @@
 
 from dataclasses import replace
 
+import pytest
+
 from console.pages.summary import facts, notes, summary
-from console.pages.timeline import TimelineEntry, timeline
+from console.pages.timeline import SPEAKERS, TimelineEntry, timeline
 from console.queries.report import WorkloadReport
 from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.monitor import ErrorReport, MonitorReport
+from millrace.names import MACHINES
 
 
 def by_title(report: WorkloadReport) -> dict[str, TimelineEntry]:
     return {entry.what: entry for entry in timeline(report)}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_machine_has_its_words(machine: str) -> None:
+    assert machine in SPEAKERS, f"add to SPEAKERS the entry of an execution of {machine!r}"
+
+
+def test_a_machine_without_words_has_its_name(report: WorkloadReport) -> None:
+    *others, last = report.runs
+    strange = replace(report, runs=[*others, replace(last, machine="audit")])
+    assert timeline(strange)[-1].what == "audit"
 
 
 def test_what_matters_has_an_entry_and_a_quiet_stretch_has_one(report: WorkloadReport) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from console.queries.executions import Execution
 from console.queries.report import WorkloadReport
-from console.queries.run_title import outcome, titled
+from console.queries.run_title import OUTCOMES, SUBJECTS, outcome, titled
 from millrace.messages.release import ReleaseStarted
+from millrace.names import MACHINES
 
 
 def lines(report: WorkloadReport) -> list[str]:
@@ -75,6 +76,17 @@ def first(report: WorkloadReport, machine: str) -> Execution:
 def test_a_run_that_ended_early_gives_its_reason(report: WorkloadReport, machine: str) -> None:
     state, answer, said = NOTHING[machine]
     assert outcome(replace(first(report, machine), output={state: {"answer": answer}})) == said
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_machine_has_its_words(machine: str) -> None:
+    assert machine in SUBJECTS, f"add to SUBJECTS what an execution of {machine!r} is about"
+    assert machine in OUTCOMES, f"add to OUTCOMES what came of an execution of {machine!r}"
+
+
+def test_a_machine_without_words_has_its_name(report: WorkloadReport) -> None:
+    other = replace(first(report, "train"), machine="audit")
+    assert (titled(report.names, other), outcome(other)) == ("audit", "")
 
 
 def test_a_failure_says_its_error(report: WorkloadReport) -> None:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from functions.publish_metrics.metrics import metrics_of
+from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport
+from millrace.monitoring.alarms import ALARMS
+from millrace.names import Platform, WorkloadNames
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws
@@ -71,11 +73,20 @@ def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[Monit
     answer = publish(report(0.4, 0.7))
     assert answer == {"judged": 1, "input_ratio": 0.4, "error_ratio": 0.7, "ask_guard": False, "alarms": []}
     found = boto3.client("cloudwatch").list_metrics(Namespace="Millrace")["Metrics"]
-    assert {metric["MetricName"] for metric in found} == {"InputDrift", "Error", "WindowsJudged"}
+    assert {metric["MetricName"] for metric in found} == {"WindowsJudged", *(one.metric for one in ALARMS.values())}
     assert aws.cursors.find("monitor") == aws.cursors.find("monitor-error") == NEW_YEAR + WEEK
     aws.cursors.advance("monitor", window_end=NEW_YEAR + 3 * WEEK)
     publish(report(0.4, 0.7))
     assert aws.cursors.find("monitor") == NEW_YEAR + 3 * WEEK
+
+
+def test_every_alarm_stays_until_a_report_ends_it() -> None:
+    names = WorkloadNames(platform=Platform(stage="local", account="1", region="eu-west-1"), workload="electricity")
+    raised = [{"AlarmName": names.alarm(name), "StateValue": "ALARM"} for name in ALARMS]
+    everything = tuple(names.alarm(name) for name in ALARMS)
+    assert staying(raised, report(1.1, 1.2), names) == staying(raised, report(None, None), names) == everything
+    assert staying(raised, report(1.1, 0.9), names) == (names.alarm("input-drift"),)
+    assert staying(raised, report(0.9, 0.9), names) == ()
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import infra.machines
 from infra.constructs.rule import pattern_of
-from infra.machines import endpoints, ingest, monitor, release, retrain, score, states, teardown, train
+from infra.machines import endpoints, monitor, release, retrain, states, train
 from infra.machines.paths import Result, path
 from millrace.messages.envelope import ExecutionInput
 from millrace.messages.events import EVENTS, DatasetCommitted, ModelReleased, RetrainRequested
@@ -19,9 +22,15 @@ from millrace.messages.release import PackageToRelease, ReleaseStarted, StartedS
 from millrace.messages.retrain import RetrainingRequest
 from millrace.messages.teardown import TeardownStepDone
 from millrace.messages.train import PinnedState, TrainedState
+from millrace.names import MACHINES
 
 FUNCTIONS = Path(__file__).resolve().parents[3] / "functions"
-MACHINES = (ingest, monitor, release, retrain, score, teardown, train)
+DEFINED = {
+    found.name: importlib.import_module(f"infra.machines.{found.name}")
+    for found in pkgutil.iter_modules(infra.machines.__path__)
+}
+DEFINITIONS = {name: module.definition for name, module in DEFINED.items() if hasattr(module, "definition")}
+"""Of every machine, by name."""
 RESULTS = (
     train.SNAPSHOT,
     train.BUDGET,
@@ -39,10 +48,14 @@ RESULTS = (
 
 
 def entries(context: Any) -> Iterator[dict[str, Any]]:
-    for machine in MACHINES:
-        for state in machine.definition(context())["States"].values():
+    for definition in DEFINITIONS.values():
+        for state in definition(context())["States"].values():
             if state.get("Resource", "").endswith("events:putEvents"):
                 yield from state["Parameters"]["Entries"]
+
+
+def test_every_machine_of_a_workload_is_defined() -> None:
+    assert DEFINITIONS.keys() == {*MACHINES, "teardown"}
 
 
 def test_machines_put_every_event_of_the_catalogue_and_no_other(context: Any) -> None:

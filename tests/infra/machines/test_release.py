@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from functions.start_release.request import label_of
 from infra.machines import release
+from infra.machines.endpoints import SHORT, Kind
 from millrace.errors import WorkloadError
 
 
@@ -74,6 +77,6 @@ def test_no_state_waits_for_an_answer_that_nothing_sends(context):
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
 def test_names_of_models_and_configurations_fit_the_longest_workload(stage):
     prefix = f"millrace-{stage}-" + 24 * "w"
-    assert len(f"{prefix}-{label_of('9999', 'execution')}-3-9-trial") <= 63
-    assert len(f"{prefix}-{label_of('9999', 'execution')}-3-9-live") <= 63
+    for kind in get_args(Kind):
+        assert len(f"{prefix}-{label_of('9999', 'execution')}-3-9-{kind[:SHORT]}") <= 63
     assert len(f"{prefix}-challenger") <= 63

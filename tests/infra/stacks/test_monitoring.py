@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from millrace.monitoring.alarms import ALARMS
+
 Templates = dict[str, dict[str, dict[str, Any]]]
 STAGES = ("local", "dev", "prod")
 
@@ -20,8 +22,7 @@ def resources(templates: Templates, stage: str, kind: str) -> list[dict[str, Any
 def test_alarms_on_ratios_have_the_threshold_1(templates: Templates, stage: str) -> None:
     alarms = resources(templates, stage, "AWS::CloudWatch::Alarm")
     assert {alarm["MetricName"]: alarm["AlarmName"] for alarm in alarms} == {
-        "InputDrift": f"millrace-{stage}-electricity-input-drift",
-        "Error": f"millrace-{stage}-electricity-error",
+        ratio.metric: f"millrace-{stage}-electricity-{name}" for name, ratio in ALARMS.items()
     }
     for alarm in alarms:
         assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanThreshold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -67,6 +68,25 @@ def test_it_knows_every_machine_that_is_deployed(templates: Templates, stage: st
         and "-electricity-" in one["Properties"]["StateMachineName"]
     }
     assert deployed == {*MACHINES, "teardown"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_it_may_pass_the_role_of_every_schedule(templates: Templates, stage: str) -> None:
+    """To disable a schedule is to replace it, role included: name a new one in the stack's `_starters`."""
+    roles = {
+        one["Properties"]["RoleName"]
+        for template in templates[stage].values()
+        for one in template["Resources"].values()
+        if one["Type"] == "AWS::IAM::Role" and re.search("-electricity-.*-schedule$", one["Properties"]["RoleName"])
+    }
+    passed = {
+        resource.rpartition("/")[2]
+        for one in statements(templates, stage)
+        if "iam:PassRole" in texts(one["Action"])
+        for resource in texts(one["Resource"])
+    }
+    assert roles
+    assert passed == roles
 
 
 @pytest.mark.parametrize("stage", STAGES)

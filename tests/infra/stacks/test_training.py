@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from millrace.monitoring.alarms import ALARMS
+from millrace.names import MACHINES
+
 Templates = dict[str, dict[str, dict[str, Any]]]
 
 
@@ -48,7 +51,7 @@ def test_an_alarm_a_request_and_a_schedule_start_retrain(room: Any) -> None:
     for name in ("alarm", "retrain-requested"):
         assert found[name]["Targets"][0]["Arn"].endswith("stateMachine:millrace-prod-electricity-retrain")
     assert found["alarm"]["EventPattern"]["detail"] == {
-        "alarmName": ["millrace-prod-electricity-input-drift", "millrace-prod-electricity-error"],
+        "alarmName": [f"millrace-prod-electricity-{name}" for name in ALARMS],
         "state": {"value": ["ALARM"]},
     }
     (schedule,) = room("training", "AWS::Scheduler::Schedule", "Name").values()
@@ -67,9 +70,7 @@ def test_every_rule_has_dead_letters_for_what_it_cannot_deliver(room: Any) -> No
 def test_whatever_ends_is_closed(room: Any) -> None:
     detail = rules(room, "training")["cleanup"]["EventPattern"]["detail"]
     assert detail["status"] == ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
-    assert {arn.rpartition("-")[2] for arn in detail["stateMachineArn"]} == {
-        "ingest", "train", "retrain", "release", "score", "monitor",
-    }  # fmt: skip
+    assert {arn.rpartition("-")[2] for arn in detail["stateMachineArn"]} == set(MACHINES)
 
 
 def test_a_registered_version_is_released(room: Any) -> None:

@@ -106,6 +106,32 @@ def test_a_wrong_word_stops_at_synth(field: str, folder: Path) -> None:
     assert "expected" in str(caught.value)
 
 
+def custom(name: str) -> dict[str, Any]:
+    return {"customProperties": [{"property": name, "value": "y"}]}
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (
+            lambda d: column(d, 1).update(custom("units")),
+            r"schema\.0\.properties\.1\.customProperties: expected role, generated, input, unit, image, got 'units'",
+        ),
+        (lambda d: d["schema"][1].update(custom("rol")), r"schema\.1\.customProperties: expected none .*, got 'rol'"),
+    ],
+)
+def test_a_custom_property_that_is_not_read_is_refused(how: Change, message: str, folder: Path) -> None:
+    change(folder, how)
+    with pytest.raises(WorkloadError, match=message):
+        load_contract(folder)
+
+
+def test_the_contract_and_objects_that_are_not_read_may_have_custom_properties(folder: Path) -> None:
+    other = {"name": "other", **custom("owner"), "properties": [{"name": "x", "logicalType": "string"} | custom("a")]}
+    change(folder, lambda d: d["schema"].append(other) or d.update(custom("cost_centre")))
+    assert check_contract(folder).rows.names
+
+
 @pytest.mark.parametrize("text", ["", "[]", "a: [", "5"])
 def test_a_file_that_is_no_contract(text: str, folder: Path) -> None:
     (folder / "contract.yaml").write_text(text)

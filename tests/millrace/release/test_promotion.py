@@ -69,6 +69,16 @@ def test_a_version_that_was_rolled_back_comes_back_by_a_person_only():
     assert rollback_target(back, None) == "2"
 
 
+def test_a_version_that_two_rollbacks_left_behind_does_not_come_back_by_a_late_event():
+    third = promote(SECOND_LIVE, version(3))
+    back = roll_back(roll_back(third, version(1), replaced="3"), version(2), replaced="1")
+    assert (back.champion, back.previous) == (version(2), version(1))
+    assert outcome_of(back, "3", ready=True) == "done"
+    with pytest.raises(ConflictError, match="version 3 is live already, or was"):
+        promote(back, version(3))
+    assert promote(back, version(4)).champion == version(4)
+
+
 def test_where_a_rollback_goes():
     assert (rollback_target(SECOND_LIVE, None), rollback_target(SECOND_LIVE, "1")) == ("1", "1")
     for pointers, asked, told in (

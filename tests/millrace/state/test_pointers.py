@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from millrace.errors import ConflictError
-from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.pointers import KEY, Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.millrace.state.conftest import NAMES
 
@@ -31,9 +31,19 @@ def test_nobody_is_live_at_first(table):
 
 def test_pointers_come_back_as_written(table):
     pointers = ReleasePointers(table)
-    written = pointers.move(Pointers(champion=version(2), previous=version(1)))
+    written = pointers.move(Pointers(champion=version(2), previous=version(1), highest=3))
     assert written.revision == 1
     assert pointers.read() == written
+
+
+def test_an_item_without_the_highest_version_has_that_of_its_pointers(client, table):
+    pointers = ReleasePointers(table)
+    pointers.move(Pointers(champion=version(1), previous=version(2)))
+    key = {"pk": {"S": NAMES.workload}, "sk": {"S": KEY}}
+    client.update_item(TableName=NAMES.platform.state_table, Key=key, UpdateExpression="REMOVE highest")
+    assert pointers.read().highest == 0
+    assert pointers.read().newest == 2
+    assert pointers.read().with_live(version(1)).highest == 2
 
 
 def test_a_write_on_an_old_revision_loses(table):

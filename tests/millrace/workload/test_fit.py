@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Literal, get_args
 
 import pytest
 import yaml
 
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
+from millrace.evaluation.gates.baseline import NaiveGate, NaiveRule
+from millrace.tasks.regression import Regression
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 
@@ -81,6 +84,46 @@ def test_the_base_rate_needs_no_lag_and_the_season_does(folder: Path) -> None:
     change(folder, "workload.yaml", "{kind: base_rate, margin: 0.02}", "{kind: seasonal_naive, margin: 0.02}")
     with pytest.raises(WorkloadError, match="lag_hours"):
         load_workload(folder)
+
+
+class Moving(NaiveGate):
+    """A rule that the catalogue does not have: the mean of the last hours."""
+
+    kind: Literal["moving_mean"]
+    hours: float
+
+    @property
+    def label_age_hours(self) -> float:
+        return self.hours
+
+
+AIR_QUALITY = SHIPPED.with_name("air_quality")
+
+
+@pytest.mark.parametrize("lag_hours", [23.5, 24])
+def test_the_naive_rule_uses_labels_that_are_known(lag_hours: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its horizon is 24 hours."""
+    workload, contract = load_workload(AIR_QUALITY), check_contract(AIR_QUALITY)
+    monkeypatch.setattr(Regression, "naive_rules", (*Regression.naive_rules, "moving_mean"))
+    for rule in (
+        workload.gates.baseline.model_copy(update={"lag_hours": lag_hours}),
+        Moving.model_validate({"kind": "moving_mean", "hours": lag_hours}),
+    ):
+        gates = workload.gates.model_copy(update={"baseline": rule})
+        changed = workload.model_copy(update={"gates": gates})
+        if lag_hours >= workload.prediction.horizon_hours:
+            check_fit(changed, contract)
+            continue
+        with pytest.raises(
+            WorkloadError, match=rf"gates\.baseline: expected labels of 24 hours .*23.5 hours in {rule.kind}"
+        ):
+            check_fit(changed, contract)
+
+
+def test_every_naive_rule_says_how_old_its_labels_are() -> None:
+    for rule in get_args(get_args(NaiveRule)[0]):
+        made = rule.model_construct(kind=get_args(rule.model_fields["kind"].annotation)[0], lag_hours=24, margin=0)
+        assert made.label_age_hours > 0, f"define label_age_hours of {rule.__name__}"
 
 
 def retask(folder: Path, task: str, valid: list[object] | None = None) -> None:
