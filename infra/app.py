@@ -49,11 +49,14 @@ def _check_names(workloads: Sequence[WorkloadNames]) -> None:
             )
 
 
-def chosen(folders: Sequence[Path], names: str) -> list[Path]:
+def chosen(folders: Sequence[Path], names: object) -> list[Path]:
     """The folders that `names` lists, separated by commas; all without a name.
 
     Raises ConfigurationError on the name of no folder."""
     known = {folder.name: folder for folder in folders}
+    if not isinstance(names, str):
+        expected = "names of workloads as one text, separated by commas"
+        raise ConfigurationError(where="context", field="workloads", expected=expected, came=names)
     listed = [name.strip() for name in names.split(",")] if names else list(known)
     for name in listed:
         if name not in known:

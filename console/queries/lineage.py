@@ -68,7 +68,9 @@ def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iter
 def trace_decision(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
     """The same for a decision that was read already."""
     yield _decision(kept)
-    for column, uri in captured.references(json.loads(kept.decision.input)).items():
+    document = json.loads(kept.decision.input)
+    long = captured.LongCells(columns=tuple(document), under=names.lake_uri(captured.FOLDER, ""))
+    for column, uri in captured.references(document, long).items():
         yield _captured(environment.client("s3"), column, uri)
     version = kept.decision.model_version
     if version is None:

@@ -21,7 +21,11 @@ from millrace.messages.ingest import Drop
 from millrace.names import WorkloadNames
 
 PIECE_BYTES = 2**20
-GONE = ("NoSuchKey", "NoSuchVersion", "404")
+GONE = (
+    "NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405", "InvalidArgument", "400", "KeyTooLongError",
+    "InvalidObjectState",
+)  # fmt: skip
+"""S3's answers for an object or a version that cannot be had: none, a delete marker, no version id, an archived one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,8 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
 
     try:
         answer = s3.get_object(Bucket=source.bucket, Key=source.key, **source.version)
+    except UnicodeEncodeError:
+        raise DropError(Reason.MISSING, expected="a key and a version in UTF-8", got=ascii(source.uri)) from None
     except ClientError as error:
         if error.response["Error"]["Code"] in GONE:
             raise DropError(Reason.MISSING, expected=source.uri, got="nothing: it is gone") from None

@@ -53,7 +53,7 @@ class Rejected:
 
 
 def _is_http(event: Mapping[str, Any]) -> bool:
-    return "requestContext" in event
+    return isinstance(event, Mapping) and "requestContext" in event
 
 
 def body(event: Mapping[str, Any]) -> object:
@@ -63,7 +63,7 @@ def body(event: Mapping[str, Any]) -> object:
     text = event.get("body") or ""
     try:
         return json.loads(base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text)
-    except (ValueError, binascii.Error) as error:
+    except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         return Refusal(error="no JSON", expected="a JSON document", came=str(error), where="body")
 
 

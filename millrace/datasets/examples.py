@@ -71,9 +71,15 @@ def examples(table: pa.Table, *, workload: Workload, features: Features) -> Exam
     keep = labelled[LABEL].is_valid().to_numpy()
     for history in encoders.histories(features):
         keep &= ~history.is_too_short(table)
+    # Drops are checked by their images' headers alone: data that is cut off or altered is found by who decodes it.
+    decodable = encoders.decodable(features, table)
+    if undecodable := int((keep & ~decodable).sum()):
+        print(f"left out {undecodable} of {table.num_rows} rows: their image cannot be decoded", flush=True)
+    keep &= decodable
     kept = whole if keep.all() else whole.filter(pa.array(keep)).combine_chunks()
     if not kept.num_rows:
-        raise SnapshotError(f"expected rows with a label and a whole past, got none among {table.num_rows}")
+        expected = "rows with a label, a whole past and images that can be decoded"
+        raise SnapshotError(f"expected {expected}, got none among {table.num_rows}")
     return _divided(kept, workload)
 
 

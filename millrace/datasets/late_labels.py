@@ -101,13 +101,16 @@ def _days_before(days: set[date], stored: Iterable[date]) -> set[date]:
 def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], Decision]], s3: Any) -> pa.Table:
     """Each label with the input of its decision, as rows of the contract; `_line` is the position, from 0.
 
-    An image that has expired is missing in its row, which the contract refuses then."""
+    An image that has expired, was altered or lies elsewhere is missing in its row, which the contract refuses then."""
     import pyarrow as pa
 
     from millrace.contract.schema import LINE, parsed_schema
 
+    long = captured.LongCells(
+        columns=captured.long_columns(lake.contract.rows), under=lake.names.lake_uri(captured.FOLDER, "")
+    )
     inputs = [json.loads(decision.input) for _, decision in matched]
-    contents = captured.read_all(s3, (uri for known in inputs for uri in captured.references(known).values()))
+    contents = captured.read_all(s3, (uri for known in inputs for uri in captured.references(known, long).values()))
     is_generated = lake.contract.labels.column(surface.event_time).is_generated
     kept = (*surface.key, surface.label, *([] if is_generated else [surface.event_time]))
     rows = []
@@ -115,11 +118,12 @@ def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], D
         known = document | dict(decision.key)
         row = {}
         for column in lake.contract.rows.columns:
+            cell = known.get(column.name)
             try:
-                row[column.name] = parse_cell(known.get(column.name), column.kind)
+                row[column.name] = None if isinstance(cell, dict) else parse_cell(cell, column.kind)
             except ValueError:
                 row[column.name] = None  # a required column is refused below with its reason
-        row |= {name: contents.get(uri) for name, uri in captured.references(document).items()}
+        row |= {name: contents.get(uri) for name, uri in captured.references(document, long).items()}
         rows.append(row | {name: label[name] for name in kept} | {LINE: position})
     return pa.Table.from_pylist(rows, schema=parsed_schema(lake.contract.rows))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from millrace.errors import DecisionError
 
 FOLDER = "captured"
 """Below the workload's folder in the lake."""
+DIGEST = re.compile("[0-9a-f]{64}")
 AT_ONCE = 8
 """Requests to S3 at the same time."""
 
@@ -43,6 +45,10 @@ class LongCells:
         """The bytes of all rows' long cells, each once, by URI."""
         return {self._uri(content): content for row in rows for _, content in self._cells(row)}
 
+    def holds(self, uri: str) -> bool:
+        """Whether the URI names an object as this class names them: the folder, then a digest."""
+        return uri.startswith(self.under) and DIGEST.fullmatch(uri.removeprefix(self.under)) is not None
+
     def _cells(self, row: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
         for name in self.columns:
             if isinstance(text := row.get(name), str):
@@ -62,12 +68,16 @@ def keep(s3: Any, contents: Mapping[str, bytes]) -> None:
     _each(put, contents)
 
 
-def references(document: Mapping[str, Any]) -> dict[str, str]:
-    """The URI by column of an input's references."""
+def references(document: Mapping[str, Any], long: LongCells) -> dict[str, str]:
+    """The URI by column of an input's references; those of the long columns and below their folder only."""
     return {
         name: cell["uri"]
         for name, cell in document.items()
-        if isinstance(cell, dict) and cell.keys() == {"uri"} and isinstance(cell["uri"], str)
+        if isinstance(cell, dict)
+        and cell.keys() == {"uri"}
+        and isinstance(cell["uri"], str)
+        and name in long.columns
+        and long.holds(cell["uri"])
     }
 
 
@@ -81,7 +91,7 @@ def read(s3: Any, uri: str) -> bytes:
 
 
 def read_all(s3: Any, uris: Iterable[str]) -> dict[str, bytes]:
-    """The bytes by URI, as far as they are there: they expire."""
+    """The bytes by URI, as far as they are there, since they expire, and are those that their URI names."""
     from botocore.exceptions import ClientError
 
     found: dict[str, bytes] = {}
@@ -89,6 +99,8 @@ def read_all(s3: Any, uris: Iterable[str]) -> dict[str, bytes]:
     def get(uri: str) -> None:
         try:
             found[uri] = read(s3, uri)
+        except DecisionError:
+            return
         except ClientError as error:
             if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
                 raise

@@ -52,9 +52,12 @@ class DecisionIndex:
 
         `ahead` is how far the row's time lies before its label's.
 
-        A label that names an id which no decision has belongs to none."""
+        A label that names an id which no decision has, or `ahead` the id of another time's, belongs to none."""
         if name := label.get(PREDICTION_ID):
-            return self._by_id.get(name)
+            named, at = self._by_id.get(name), label.get(self._event_time)
+            if named is None or not ahead or at is None:
+                return named
+            return named if named.event_time == moment(_text(at, "timestamp")) - ahead else None
         cells = {name: label[name] for name in self._names}
         if ahead:
             cells[self._event_time] = moment(_text(cells[self._event_time], "timestamp")) - ahead

@@ -113,7 +113,7 @@ def from_line(line: str | bytes) -> Decision:
         workload=ours.text("workload"),
         event_time=ours.moment("event_time"),
         key=ours.mapping("key"),
-        input=_data(document, "endpointInput"),
+        input=_row(document),
         output=_answer(_loads(document, "endpointOutput")),
         model_version=ours.text_or_none("model_version"),
         phase=ours.phase("phase"),
@@ -156,6 +156,13 @@ def _iso(moment: datetime) -> str:
 
 def _data(document: Any, side: str) -> str:
     return _Part(document).part("captureData").part(side).text("data")
+
+
+def _row(document: Any) -> str:
+    """The canonical input, which is a row: a JSON object."""
+    if not isinstance(row := _loads(document, "endpointInput"), dict):
+        raise DecisionError(field="endpointInput.data", expected="an object", came=row)
+    return _data(document, "endpointInput")
 
 
 def _loads(document: Any, side: str) -> Any:

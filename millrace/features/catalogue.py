@@ -107,6 +107,16 @@ def encode(features: Features, rows: pa.Table) -> dict[str, npt.NDArray[Any]]:
     return _together(features, [encoder.encode(rows) for encoder in features])
 
 
+def decodable(features: Features, rows: pa.Table) -> npt.NDArray[np.bool_]:
+    """Whether every image of each row (N) can be decoded; all rows of features without images can."""
+    import numpy as np
+
+    found = np.ones(rows.num_rows, np.bool_)
+    for encoder in images(features):
+        found &= encoder.takes(rows)
+    return found
+
+
 def encode_decodable(
     features: Features, rows: pa.Table
 ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, npt.NDArray[np.bool_]]]:

@@ -23,7 +23,7 @@ from millrace.tasks.catalogue import TASKS
 from millrace.workload.rollout import Phases
 
 Stage = Literal["local", "dev", "prod"]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Part(BaseModel):
@@ -91,7 +91,7 @@ class Prediction(Part):
     task: Annotated[str, AfterValidator(_known_task)]
     label: str
     """In workload.yaml its name, or `{column, horizon_hours}` for its value that many hours later."""
-    horizon_hours: Annotated[float, Field(ge=0)] = 0
+    horizon_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
     """How far ahead of a row its label lies: that of the row of the same entity at exactly that time.
 
     0 for a label of the row itself. Above 0 the label's own value in a row is known, and may be a feature."""
@@ -121,6 +121,11 @@ class Prediction(Part):
             for feature in self.features
         ):
             raise ValueError("features: expected name, history, hours and every_hours only")
+        looks_around = self.horizon_hours > 0 or any(feature.history for feature in self.features)
+        if looks_around and self.event_time not in self.key:
+            # Without its time in the key an entity has one row: no earlier one, no later one.
+            expected = f"{self.event_time} in it for a history or a label ahead"
+            raise ValueError(f"key: expected {expected}, got {list(self.key)}")
         known = {"entity": entity, "event_time": self.event_time}
         object.__setattr__(
             self,

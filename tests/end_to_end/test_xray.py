@@ -107,7 +107,7 @@ def test_a_corrupt_image_is_rejected_beside_the_answers_of_the_others(loop: Loop
 def test_a_decision_names_its_image_which_is_kept_once(loop: Loop) -> None:
     assert len(loop.decisions) == WEEKS * WEEKLY
     assert max(len(to_line(decision)) for decision in loop.decisions) < 1500
-    uris = {decision.key["id"]: captured.references(json.loads(decision.input))["image"] for decision in loop.decisions}
+    uris = {decision.key["id"]: json.loads(decision.input)["image"]["uri"] for decision in loop.decisions}
     s3, asked = loop.desk.client("s3"), LATER.slice(0, WEEKS * WEEKLY).to_pylist()
     for image in asked[::40]:
         assert captured.read(s3, uris[image["id"]]) == image["image"]

@@ -11,7 +11,8 @@ import pytest
 
 from functions.prediction.decisions import Call, decide
 from functions.prediction.endpoint import EndpointAnswer, fallback_answer, read_response
-from functions.prediction.request import check_rows, document
+from functions.prediction.request import Refusal, check_rows, document
+from functions.prediction.request import body as request_document
 from millrace.contract.load import load_contract
 from millrace.decisions.captured import LongCells
 from millrace.decisions.record import from_line, to_line
@@ -77,3 +78,10 @@ def test_without_a_declared_fallback_every_field_is_empty(plant: Plant) -> None:
     silent = type(plant.workload.prediction.fallback)()
     (output,) = fallback_answer(silent, rows=1, task=plant.task).outputs
     assert output == {field.name: None for field in plant.task.answer}
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"rows":' + "[" * 100_000, 7, {"rows": []}])
+def test_a_body_that_cannot_be_parsed_is_refused(body: object) -> None:
+    found = request_document({"requestContext": {}, "body": body})
+    assert isinstance(found, Refusal)
+    assert (found.error, found.where) == ("no JSON", "body")

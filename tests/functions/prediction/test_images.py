@@ -58,7 +58,7 @@ def test_a_decision_names_the_image_that_is_kept_beside_it(
     digests = [hashlib.sha256(cell["image"]).hexdigest() for cell in CELLS]
     assert sorted(kept(lake)) == sorted(f"xray/captured/{digest}" for digest in digests[:2])
     inputs = [json.loads(from_line(line).input) for line in lines]
-    uris = [captured.references(document)["image"] for document in inputs]
+    uris = [document["image"]["uri"] for document in inputs]
     assert [uri.rpartition("/")[2] for uri in uris] == [digests[0], digests[0], digests[1]]
     assert [captured.read(lake, uri) for uri in uris] == [CELLS[place]["image"] for place in (0, 0, 1)]
 

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.load import load_contract
-from millrace.datasets.commits import Source, commit
+from millrace.datasets.commits import commit
 from millrace.datasets.late_labels import GENERATED_DAYS, Absorbed, absorb
+from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.decisions import captured
-from millrace.decisions.record import Decision, canonical, prefix, to_line
+from millrace.decisions.record import Decision, canonical, from_line, prefix, to_line
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload
 
@@ -106,3 +107,27 @@ def test_a_label_is_looked_for_in_the_days_before_it(xray: Lake, cloud: Any, day
     ask(xray, s3, IMAGES[:1])
     label(xray, IMAGES[:1], came=ASKED + timedelta(days=days))
     assert absorb(xray, s3, SURFACE, run="r1") == Absorbed(rows=matched, unmatched=1 - matched, refused=0)
+
+
+def test_an_image_that_was_altered_is_no_training_row_and_holds_back_no_other(xray: Lake, cloud: Any) -> None:
+    s3 = cloud.client("s3")
+    ask(xray, s3, IMAGES)
+    bucket, digest = xray.names.platform.bucket("lake"), hashlib.sha256(IMAGES[0]["image"]).hexdigest()
+    s3.put_object(Bucket=bucket, Key=f"xray/{captured.FOLDER}/{digest}", Body=b"another")
+    label(xray, IMAGES[:3], came=ASKED + timedelta(days=4))
+    assert absorb(xray, s3, SURFACE, run="r1") == Absorbed(rows=2, unmatched=0, refused=1)
+
+
+@pytest.mark.parametrize("elsewhere", ["s3://another/xray/captured/", "s3://{lake}/gas/captured/", "http://{lake}/"])
+def test_an_image_elsewhere_is_not_fetched(xray: Lake, cloud: Any, elsewhere: str) -> None:
+    s3, bucket = cloud.client("s3"), xray.names.platform.bucket("lake")
+    ask(xray, s3, IMAGES)
+    key = f"{prefix('xray', ASKED.date())}a.jsonl"
+    good = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode().splitlines()
+    first = from_line(good[0])
+    moved = first.input.replace(xray.names.lake_uri(captured.FOLDER, ""), elsewhere.format(lake=bucket))
+    assert moved != first.input
+    lines = [to_line(replace(first, input=moved)), *good[1:]]
+    s3.put_object(Bucket=bucket, Key=key, Body="".join(f"{line}\n" for line in lines).encode())
+    label(xray, IMAGES[:3], came=ASKED + timedelta(days=4))
+    assert absorb(xray, s3, SURFACE, run="r1") == Absorbed(rows=2, unmatched=0, refused=1)

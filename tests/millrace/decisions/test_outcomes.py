@@ -120,9 +120,13 @@ def test_the_error_is_the_tasks(
 def test_a_label_at_a_horizon_is_about_the_row_that_many_hours_before(
     hours: float, found: bool, workload: Workload, contract: Contract
 ) -> None:
-    """A label that names its decision needs no time."""
+    """A label that names its decision needs no time; one that has a time is believed only where it fits."""
     surface = workload.prediction.model_copy(update={"horizon_hours": hours})
     later = (NOON + timedelta(hours=24)).replace(tzinfo=None)
-    for label, known in (({"timestamp": later, "class": 1}, found), ({"prediction_id": "a", "class": 1}, True)):
+    for label, known in (
+        ({"timestamp": later, "class": 1}, found),
+        ({"prediction_id": "a", "class": 1}, True),
+        ({"prediction_id": "a", "timestamp": later, "class": 1}, found or not hours),
+    ):
         [outcome] = join([decision("a")], [label], surface=surface, table=contract.labels, task=Binary())
         assert outcome.label == (1 if known else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from io import BytesIO
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
@@ -127,3 +128,20 @@ def test_bytes_that_are_no_image_have_no_encoder() -> None:
     table = Table(name="rows", columns=(Column(name="scan", kind="binary", required=True),))
     with pytest.raises(WorkloadError, match="scan: expected a feature for one of the encoders"):
         catalogue.declare([Feature(name="scan")], table)
+
+
+def test_data_that_pillow_trips_over_is_no_image() -> None:
+    """An empty `iCCP` chunk behind the data: Pillow raises IndexError."""
+    good = packed(noise(1), "png")
+    chunk = b"\0\0\0\0iCCP" + crc32(b"iCCP").to_bytes(4, "big")
+    crafted, image = good[:-12] + chunk + good[-12:], encoder("png", 1)
+    rows = pa.table({"scan": pa.array([good, crafted], pa.binary())})
+    assert image.takes(rows).tolist() == [True, False]
+    with pytest.raises(ValueError, match="PNG data of 5 x 7 pixels"):
+        image.encode_one({"scan": crafted})
+
+
+def test_rows_whose_image_cannot_be_decoded_are_named() -> None:
+    good = packed(noise(1), "png")
+    rows = pa.table({"scan": pa.array([good[:60], good], pa.binary())})
+    assert catalogue.decodable((encoder("png", 1),), rows).tolist() == [False, True]

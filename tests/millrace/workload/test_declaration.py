@@ -102,3 +102,14 @@ def test_a_feature_is_a_column_or_the_past_of_columns(folder: Path) -> None:
         Feature(name="load", history=("demand", "price"), hours=24, every_hours=0.5, event_time="timestamp"),
     )
     assert prediction.feature_columns == ("price", "demand")
+
+
+@pytest.mark.parametrize(
+    ("hours", "key", "expected"),
+    [(float("inf"), ["timestamp"], "finite number"), (24, ["period"], "expected timestamp in it for a history")],
+)
+def test_a_past_that_no_row_has_is_refused(folder: Path, hours: float, key: list[str], expected: str) -> None:
+    change(folder, "prediction.features", [{"name": "before", "history": ["nswprice"], "hours": hours}])
+    change(folder, "prediction.key", key)
+    with pytest.raises(WorkloadError, match=expected):
+        load_workload(folder)
