@@ -79,7 +79,9 @@ class Image(OneColumn):
 
         cells = rows[self.name].combine_chunks()
         taken_N = np.zeros(len(cells), np.bool_)
-        if pa.types.is_binary(cells.type) and self.encoding == "raw":
+        # A table's file may have long offsets, a drop's has short ones.
+        is_binary = pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type)
+        if is_binary and self.encoding == "raw":
             fits = pc.fill_null(pc.equal(pc.binary_length(cells), self._samples), False)
             taken_N = np.array(fits.to_numpy(zero_copy_only=False), np.bool_)
             if taken_N.all():
@@ -88,7 +90,7 @@ class Image(OneColumn):
         if self.encoding == "raw":
             if taken_N.any():
                 pixels[taken_N] = self._raw(cells.filter(pa.array(taken_N)))
-        elif pa.types.is_binary(cells.type):
+        elif is_binary:
             for row, cell in enumerate(cells):
                 taken_N[row] = cell.is_valid and self._decode_into(pixels[row], cell.as_buffer())
         return pixels, taken_N

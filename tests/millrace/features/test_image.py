@@ -41,6 +41,7 @@ def encoder(encoding: Encoding, channels: int) -> Image:
     return found
 
 
+ENCODINGS: tuple[Encoding, ...] = ("png", "raw")
 ALL = [(encoding, channels) for encoding in ("raw", "png", "jpeg") for channels in (1, 3)]
 
 
@@ -142,6 +143,8 @@ def test_data_that_pillow_trips_over_is_no_image() -> None:
 
 
 def test_rows_whose_image_cannot_be_decoded_are_named() -> None:
-    good = packed(noise(1), "png")
-    rows = pa.table({"scan": pa.array([good[:60], good], pa.binary())})
-    assert catalogue.decodable((encoder("png", 1),), rows).tolist() == [False, True]
+    for kind in (pa.binary(), pa.large_binary()):
+        for encoding in ENCODINGS:
+            good = packed(noise(1), encoding)
+            rows = pa.table({"scan": pa.array([good[:30], good], kind)})
+            assert catalogue.decodable((encoder(encoding, 1),), rows).tolist() == [False, True], (kind, encoding)
