@@ -97,9 +97,8 @@ def _serve(pipe: Connection, inherited: Connection | None) -> None:
     if inherited is not None:
         inherited.close()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # The exporter warns of its own making (deprecated classes, names of axes); what it cannot export raises.
     logging.disable(logging.WARNING)
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore")  # of a network that is built without weights, too
     os.nice(5)  # the training comes first
     torch.set_num_threads(1)
     with redirect_stdout(sys.stderr):
@@ -134,17 +133,20 @@ def export(predictor: Predictor, signature: Signature) -> bytes:
         spec.name: torch.zeros((ROWS, *(size or 1 for size in spec.shape)), dtype=getattr(torch, spec.dtype))
         for spec in signature
     }
-    program = torch.onnx.export(
-        Positional().eval(),
-        kwargs={"tensors": example},
-        dynamic_shapes={"tensors": {name: {0: rows} for name in example}},
-        input_names=list(example),
-        output_names=["output"],
-        opset_version=OPSET,
-        optimize=False,
-        verbose=False,
-        dynamo=True,
-    )
+    with warnings.catch_warnings():
+        # The exporter warns of its own making (deprecated classes, names of axes); what it cannot export raises.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            Positional().eval(),
+            kwargs={"tensors": example},
+            dynamic_shapes={"tensors": {name: {0: rows} for name in example}},
+            input_names=list(example),
+            output_names=["output"],
+            opset_version=OPSET,
+            optimize=False,
+            verbose=False,
+            dynamo=True,
+        )
     assert program is not None  # None only where it is written to a file
     model = program.model_proto
     # The exporter notes the lines of source and their files, which differ from machine to machine.
