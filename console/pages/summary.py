@@ -70,8 +70,8 @@ def _live(report: WorkloadReport) -> Iterator[str]:
     if model is None:
         yield "No model version is live." if report.models else "No model has been trained yet."
         return
-    since = f" since {day(model.version.live_at)}" if model.version.live_at else ""
-    yield f"Version {model.version.version} is live{since}{_quality(model)}."
+    is_live = f"has been live since {day(model.version.live_at)}" if model.version.live_at else "is live"
+    yield f"Version {model.version.version} {is_live}{_quality(model)}."
 
 
 def _quality(model: JudgedModel) -> str:
@@ -94,7 +94,7 @@ def _alarmed(report: WorkloadReport) -> Iterator[str]:
         after = next((run for run in released if run.started > alarm.at), None)
         opened = answer(after, "start_release", ReleaseStarted) if after else None
         then = f" Version {opened.version} was released on {day(after.started)}." if opened and after else ""
-        yield f"On {day(alarm.at)} the alarm {spelled(alarm.name)} was raised{why}.{then}"
+        yield f"On {day(alarm.at)} the {spelled(alarm.name)} alarm was raised{why}.{then}"
 
 
 def _refused(report: WorkloadReport) -> Iterator[str]:

@@ -154,16 +154,16 @@ def moved(report: MonitorReport) -> str:
 
 
 def lasting(run: MonitorRun, report: WorkloadReport) -> str:
-    """The error that every window of a row exceeded, with its bound; empty without a judged one."""
+    """The error that each of the windows in a row exceeded, with its bound; empty without a judged one."""
     judged = [(each.error.ratio, each) for each in run.report.windows if each.error and each.error.ratio is not None]
     if not judged or run.error_bound is None:
         return ""
     ratio, window = max(judged, key=lambda pair: pair[0])
     meaning = report.error_of(run.report.model_version)
     if meaning is None:
-        return f"{times(ratio)} × its bound in each window of a row until {window.end:%-d %B}"
+        return f"{times(ratio)} × its bound in each of the last windows until {window.end:%-d %B}"
     least, bound = meaning.amount(ratio * run.error_bound), meaning.amount(run.error_bound)
-    return f"{meaning.name} {least} or more in each window of a row until {window.end:%-d %B}; the bound is {bound}"
+    return f"{meaning.name} {least} or more in each of the last windows until {window.end:%-d %B}; the bound is {bound}"
 
 
 def worst_window(report: MonitorReport) -> WindowReport | None:

@@ -73,8 +73,8 @@ class BaseRate(NaiveGate):
         loss, naive = report.metrics.get("log_loss"), report.naive.metrics.get("log_loss")
         measured = math.nan if loss is None or not naive else 1 - loss / naive
         sentence = (
-            f"log loss {_number(loss):.4f} on {report.rows.test} rows, {measured:+.4f} below the base rate's as a "
-            f"share of it; at least {self.margin} required"
+            f"log loss {_number(loss):.4f} on {report.rows.test} rows, {measured:.1%} below the base rate's; at least "
+            f"{self.margin:.1%} required"
         )
         passed = measured >= self.margin
         return Verdict(name="baseline", passed=passed, measured=measured, bound=self.margin, sentence=sentence)

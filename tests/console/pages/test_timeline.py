@@ -95,8 +95,8 @@ def test_a_file_without_rows_says_its_outcome(report: WorkloadReport) -> None:
 
 def test_the_summary_names_the_champion_the_alarm_and_what_was_refused(report: WorkloadReport) -> None:
     said = summary(report)
-    assert said.startswith("Version 2 is live since 15 May 1997: 76% right on 1,344 rows that it never saw")
-    assert "On 15 May 1997 the alarm input drift was raised (vicprice" in said
+    assert said.startswith("Version 2 has been live since 15 May 1997: 76% right on 1,344 rows that it never saw")
+    assert "On 15 May 1997 the input drift alarm was raised (vicprice" in said
     assert "Version 2 was released on 15 May 1997." in said
     assert "The model trained on 1 July 1997 did not pass (calibration and non-inferiority)" in said
     assert "Three requests for a retraining were refused." in said
@@ -150,11 +150,11 @@ def judged(found: MonitorReport) -> MonitorReport:
 def test_an_alarm_of_the_error_says_how_large_it_was(report: WorkloadReport) -> None:
     found = of_amounts(report)
     detail = by_title(found)["Alarm: error"].detail
-    assert "mean absolute error 100 µg/m³ or more in each window of a row until" in detail
+    assert "mean absolute error 100 µg/m³ or more in each of the last windows until" in detail
     assert detail.endswith("; the bound is 80 µg/m³")
-    assert f"the alarm error was raised ({detail})" in summary(found)
+    assert f"the error alarm was raised ({detail})" in summary(found)
     unknown = replace(found, models=())
-    assert "1.25 × its bound in each window of a row until" in by_title(unknown)["Alarm: error"].detail
+    assert "1.25 × its bound in each of the last windows until" in by_title(unknown)["Alarm: error"].detail
 
 
 def test_an_amount_has_its_unit_and_a_share_is_right_or_wrong(report: WorkloadReport) -> None:
