@@ -110,11 +110,12 @@ def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], D
         columns=captured.long_columns(lake.contract.rows), under=lake.names.lake_uri(captured.FOLDER, "")
     )
     inputs = [json.loads(decision.input) for _, decision in matched]
-    contents = captured.read_all(s3, (uri for known in inputs for uri in captured.references(known, long).values()))
+    references = [captured.references(document, long) for document in inputs]
+    contents = captured.read_all(s3, (uri for named in references for uri in named.values()))
     is_generated = lake.contract.labels.column(surface.event_time).is_generated
     kept = (*surface.key, surface.label, *([] if is_generated else [surface.event_time]))
     rows = []
-    for position, ((label, decision), document) in enumerate(zip(matched, inputs, strict=True)):
+    for position, ((label, decision), document, named) in enumerate(zip(matched, inputs, references, strict=True)):
         known = document | dict(decision.key)
         row = {}
         for column in lake.contract.rows.columns:
@@ -123,7 +124,7 @@ def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], D
                 row[column.name] = None if isinstance(cell, dict) else parse_cell(cell, column.kind)
             except ValueError:
                 row[column.name] = None  # a required column is refused below with its reason
-        row |= {name: contents.get(uri) for name, uri in captured.references(document, long).items()}
+        row |= {name: contents.get(uri) for name, uri in named.items()}
         rows.append(row | {name: label[name] for name in kept} | {LINE: position})
     return pa.Table.from_pylist(rows, schema=parsed_schema(lake.contract.rows))
 

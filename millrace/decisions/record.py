@@ -114,7 +114,7 @@ def from_line(line: str | bytes) -> Decision:
         event_time=ours.moment("event_time"),
         key=ours.mapping("key"),
         input=_row(document),
-        output=_answer(_loads(document, "endpointOutput")),
+        output=_answer(_parsed(_data(document, "endpointOutput"), "endpointOutput")),
         model_version=ours.text_or_none("model_version"),
         phase=ours.phase("phase"),
         fallback=ours.truth("fallback"),
@@ -160,14 +160,15 @@ def _data(document: Any, side: str) -> str:
 
 def _row(document: Any) -> str:
     """The canonical input, which is a row: a JSON object."""
-    if not isinstance(row := _loads(document, "endpointInput"), dict):
+    text = _data(document, "endpointInput")
+    if not isinstance(row := _parsed(text, "endpointInput"), dict):
         raise DecisionError(field="endpointInput.data", expected="an object", came=row)
-    return _data(document, "endpointInput")
+    return text
 
 
-def _loads(document: Any, side: str) -> Any:
+def _parsed(text: str, side: str) -> Any:
     try:
-        return json.loads(_data(document, side))
+        return json.loads(text)
     except ValueError as error:
         raise DecisionError(field=f"{side}.data", expected="JSON", came=str(error)) from None
 
