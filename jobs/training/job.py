@@ -22,7 +22,7 @@ from millrace.artefact.artefact import Artefact, Description, Digests, FrozenMod
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, Examples, horizon_of, read_examples
-from millrace.datasets.split import RowWindow, Split, split_at, windows
+from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.messages.training_run import Run, read_run
@@ -123,22 +123,21 @@ def _calibrate(predictor: Predictor, held: Resident) -> None:
 
 
 def _walk_forward(setting: Setting, rows: TrainingRows, parts: Split, stop: StopSignal) -> Iterator[FrozenModel]:
-    """Models that ended some steps of `test_days` before the test days, judged on every window after that.
-
-    An earlier model needs at least a third of the training rows."""
+    """Models that ended some steps of `test_days` before the test days, judged on every window after that."""
     training, times_N = setting.workload.training, rows.examples.times_N
-    step = np.timedelta64(training.test_days, "D")
-    for back in range(training.walk_forward_steps, 0, -1):
-        end = parts.test_from - step * (back - 1)
-        if np.searchsorted(times_N, end - (parts.end - parts.validation_from)) * 3 < parts.train.stop:
+    steps = earlier_splits(
+        times_N,
+        parts,
+        steps=training.walk_forward_steps,
+        validation_days=training.validation_days,
+        test_days=training.test_days,
+        horizon=horizon_of(setting.workload.prediction),
+    )
+    for step in steps:
+        if step.parts is None:
+            print(f"walk forward to {step.end} is skipped: {step.reason}", flush=True)
             continue
-        earlier = split_at(
-            times_N,
-            end,
-            validation_days=training.validation_days,
-            test_days=training.test_days,
-            horizon=horizon_of(setting.workload.prediction),
-        )
+        earlier = step.parts
         fitted = encoders.fit(setting.features, rows.part(earlier.train))
         predictor = loop.train(setting.experiment(rows, fitted, earlier), stop=lambda: stop.came).predictor
         errors_N = _errors(predictor, fitted, setting.task, rows)

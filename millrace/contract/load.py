@@ -37,6 +37,7 @@ TYPES: dict[str, dict[str, Kind]] = {
     "timestamp": {"": "timestamp", "TIMESTAMP": "timestamp"},
 }
 
+ROLES = ("label", "protected")
 COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "image")
 """The custom properties of a column that have a meaning here."""
 
@@ -131,6 +132,8 @@ class _Reader:
         custom = self._custom(field, prop, COLUMN_PROPERTIES)
         if "image" in custom:
             declaration.add("image", f"{field}.customProperties.image", custom["image"])
+        if custom.get("role", "label") not in ROLES:
+            self._stop(f"{field}.customProperties.role", " or ".join(ROLES), custom["role"])
         rules = tuple(rule for each in RULES if kind in each.kinds for rule in each.declared(declaration))
         declaration.close()
         return Column(
@@ -139,6 +142,7 @@ class _Reader:
             required=bool(prop.get("required") or prop.get("primaryKey") or "nullValues" in metrics),
             unique=bool(prop.get("unique") or "duplicateValues" in metrics),
             label=custom.get("role") == "label",
+            is_protected=custom.get("role") == "protected",
             is_generated=self._is_generated(field, kind, custom.get("generated")),
             is_input=custom.get("input") is True,
             unit=str(custom.get("unit", "")),

@@ -32,6 +32,8 @@ class Column:
     unique: bool = False
     label: bool = False
     """True for the column whose custom property `role` is `label`."""
+    is_protected: bool = False
+    """Whether it says who a person is or what the law protects of them (`role: protected`): no feature is proposed."""
     is_generated: bool = False
     """Of a time: whether ingestion fills it with that of the drop's object where a row has none (`generated`)."""
     is_input: bool = False

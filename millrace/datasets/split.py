@@ -112,6 +112,46 @@ def parts_by_hash(keys: Iterable[str], *, validation_share: float, test_share: f
 
 
 @dataclass(frozen=True, kw_only=True)
+class EarlierSplit:
+    """One step of a walk forward: the split of a model of earlier days, or why there is none."""
+
+    end: np.datetime64
+    """Exclusive: midnight after the earlier model's own test days."""
+    parts: Split | None
+    reason: str = ""
+
+
+def earlier_splits(
+    times_N: Times,
+    parts: Split,
+    *,
+    steps: int,
+    validation_days: int,
+    test_days: int,
+    horizon: np.timedelta64 | None = None,
+) -> list[EarlierSplit]:
+    """The splits whose test days end `test_days` apart, the oldest first; the last one ends where the test days begin.
+
+    A step is skipped, with its reason, where fewer than a third of the training rows lie before it, and where its own
+    validation or test days have no rows: data may have gaps."""
+    import numpy as np
+
+    found = []
+    for back in range(steps, 0, -1):
+        end = parts.test_from - np.timedelta64(test_days * (back - 1), "D")
+        if np.searchsorted(times_N, end - (parts.end - parts.validation_from)) * 3 < parts.train.stop:
+            found.append(EarlierSplit(end=end, parts=None, reason="less than a third of the training rows before it"))
+            continue
+        try:
+            earlier = split_at(times_N, end, validation_days=validation_days, test_days=test_days, horizon=horizon)
+        except SnapshotError as error:
+            found.append(EarlierSplit(end=end, parts=None, reason=str(error)))
+            continue
+        found.append(EarlierSplit(end=end, parts=earlier))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowWindow:
     """The rows of a stretch of event time."""
 

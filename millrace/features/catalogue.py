@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.features.boolean import Boolean
+from millrace.features.calendar import Calendar
 from millrace.features.category import Category
 from millrace.features.encoder import Encoder
 from millrace.features.history import History
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Feature
 
 ENCODERS: dict[str, type[Encoder]] = {
+    "calendar": Calendar,
     "number": Number,
     "category": Category,
     "boolean": Boolean,

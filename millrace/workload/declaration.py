@@ -50,9 +50,10 @@ class Fallback(Part):
 
 
 class Feature(Part):
-    """One input of the model: a column of the same name, or the past of several columns of the same key.
+    """One input of the model: a column of the same name, the past of several columns of the same key, or a calendar.
 
-    Example: `price` in workload.yaml is a column; `{name: load, history: [demand], hours: 24}` is a history."""
+    Example: `price` in workload.yaml is a column; `{name: load, history: [demand], hours: 24}` is a history;
+    `{name: when, calendar: timestamp}` is the hour, the weekday and the month of a column of times."""
 
     name: str
     history: tuple[str, ...] = ()
@@ -61,6 +62,10 @@ class Feature(Part):
     """How far back a history reaches."""
     every_hours: Positive = 1
     """The distance of a history's steps."""
+    calendar: str = ""
+    """The column of times whose calendar is read."""
+    parts: tuple[Literal["hour", "weekday", "month"], ...] = ()
+    """Of a calendar; all of them where none is named."""
     entity: tuple[str, ...] = ()
     """The prediction's key without its event time, and `event_time`: set by the prediction, not in workload.yaml."""
     event_time: str = ""
@@ -76,15 +81,21 @@ class Feature(Part):
             raise ValueError("history and hours together, or neither of them")
         return self
 
+    @model_validator(mode="after")
+    def _calendar_stands_alone(self) -> Feature:
+        if (self.calendar and self.history) or (self.parts and not self.calendar):
+            raise ValueError("calendar without history, and parts of a calendar only")
+        return self
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The contract's columns that it reads."""
-        return self.history or (self.name,)
+        return self.history or (self.calendar or self.name,)
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """What a row carries to the model for it; as `Encoder.inputs`."""
-        return (self.name, self.event_time, *self.history) if self.history else (self.name,)
+        return (self.name, self.event_time, *self.history) if self.history else self.columns
 
 
 class Prediction(Part):

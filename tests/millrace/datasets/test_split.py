@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from millrace.datasets.split import split, windows
+from millrace.datasets.split import earlier_splits, split, windows
 from millrace.errors import SnapshotError
 
 HOURS = np.arange("1996-12-01", "1996-12-31T06", dtype="datetime64[h]").astype("datetime64[us]")
@@ -43,3 +43,23 @@ def test_windows_are_whole_and_end_where_they_should() -> None:
 def test_windows_without_rows_are_left_out() -> None:
     gap = HOURS[np.datetime64("1996-12-20") <= HOURS]
     assert len(windows(gap, start=np.datetime64("1996-12-01"), end=np.datetime64("1996-12-29"), days=7)) == 2
+
+
+def test_a_step_of_a_walk_forward_that_falls_into_a_gap_is_skipped() -> None:
+    days = np.arange("2020-01-01", "2020-06-29", dtype="datetime64[D]").astype("datetime64[us]")
+    gap = days[(np.datetime64("2020-05-25") > days) | (np.datetime64("2020-06-01") <= days)]
+    parts = split(gap, validation_days=7, test_days=7)
+    steps = earlier_splits(gap, parts, steps=5, validation_days=7, test_days=7)
+    assert [str(step.end) for step in steps] == ["2020-05-25", "2020-06-01", "2020-06-08", "2020-06-15", "2020-06-22"]
+    assert [step.parts is None for step in steps] == [False, True, True, False, False]
+    said = [step.reason for step in steps if step.parts is None]
+    assert ["got no test rows" in said[0], "got no validation rows" in said[1]] == [True, True]
+    assert all(step.parts.end == step.end for step in steps if step.parts)
+
+
+def test_a_walk_forward_needs_a_third_of_the_training_rows() -> None:
+    days = np.arange("2020-01-01", "2020-02-10", dtype="datetime64[D]").astype("datetime64[us]")
+    parts = split(days, validation_days=5, test_days=5)
+    steps = earlier_splits(days, parts, steps=6, validation_days=5, test_days=5)
+    assert [step.parts is None for step in steps] == [True, True, False, False, False, False]
+    assert steps[0].reason.startswith("less than a third")

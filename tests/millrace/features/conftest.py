@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
 
 import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
-from millrace.contract.kinds import arrow_type, to_base64
+from millrace.contract.kinds import Kind, arrow_type, as_json
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Column, Table
@@ -24,6 +25,12 @@ WORDS = ("red", "blue", "grün")
 
 
 PLAIN = Feature(name="x")
+WHEN = Feature(name="x", calendar="x")
+TIMES: dict[Kind, st.SearchStrategy[object]] = {
+    "date": st.dates(),
+    "timestamp": st.datetimes(),
+    "timestamp_utc": st.datetimes(timezones=st.just(UTC)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +53,7 @@ class Case:
         return pa.table({self.column.name: pa.array(cells, kind)})
 
     def as_json(self, cells: list[object]) -> list[object]:
-        plain = [to_base64(cell) if isinstance(cell, bytes) else cell for cell in cells]
+        plain = [as_json(cell) for cell in cells]
         return list(json.loads(json.dumps(plain)))
 
 
@@ -69,13 +76,20 @@ def _cases() -> dict[str, Case]:
             st.floats(-FLOAT32_MAX, FLOAT32_MAX, width=32),
         )
         cells["boolean", how] = _column("boolean", required=required), st.booleans()
+        for kind, times in TIMES.items():
+            cells["calendar", f"{kind} {how}"] = Column(name="x", kind=kind, required=required), times
         cells["category", f"listed {how}"] = (
             _column("string", required=required, allowed=WORDS),
             st.sampled_from(WORDS),
         )
         cells["category", f"learnt {how}"] = _column("string", required=required), st.text(max_size=3)
     found = {
-        f"{kind}, {words}": Case(kind=kind, column=column, cells=cell if column.required else st.none() | cell)
+        f"{kind}, {words}": Case(
+            kind=kind,
+            column=column,
+            cells=cell if column.required else st.none() | cell,
+            feature=WHEN if kind == "calendar" else PLAIN,
+        )
         for (kind, words), (column, cell) in cells.items()
     }
     raw = Column(name="x", kind="binary", required=True, rules=(ImageFormat(encoding="raw", shape=(1, 2, 3)),))

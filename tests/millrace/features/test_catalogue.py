@@ -71,7 +71,7 @@ def test_a_column_that_is_not_there_is_refused() -> None:
 
 
 def test_an_unknown_encoder_or_field_of_a_document_is_refused() -> None:
-    with pytest.raises(ArtefactError, match=r"expected an encoder of number, category, boolean, .*, got 'smell'"):
+    with pytest.raises(ArtefactError, match=r"expected an encoder of calendar, number, category, .*, got 'smell'"):
         catalogue.from_documents([{"encoder": "smell", "name": "n"}])
     with pytest.raises(ArtefactError, match="expected the fields of number"):
         catalogue.from_documents([{"encoder": "number", "name": "n", "scale": 2}])

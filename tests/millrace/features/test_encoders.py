@@ -89,11 +89,10 @@ def test_categories_lie_within_their_cardinality(
     if not encoder.spec.cardinalities:
         assert encoder.spec.dtype != "int64"
         return
-    [cardinality] = encoder.spec.cardinalities
+    assert None not in encoder.spec.cardinalities
     found = encoder.encode(case.rows(data.draw(st.lists(case.cells, min_size=1, max_size=12))))
-    assert cardinality is not None
     assert found.min() >= 0
-    assert found.max() < cardinality
+    assert (found < np.array(encoder.spec.cardinalities)).all()
 
 
 def test_a_missing_cell_is_refused_where_it_is_required(case: Case, declared: Callable[[], Encoder]) -> None:
@@ -101,7 +100,7 @@ def test_a_missing_cell_is_refused_where_it_is_required(case: Case, declared: Ca
     if not case.column.required:
         encoder.encode_one({"x": None})
         return
-    with pytest.raises(ValueError, match=r"number|true or false|text|one of|bytes|base64|list of rows|past"):
+    with pytest.raises(ValueError, match=r"number|true or false|text|one of|bytes|base64|list of rows|past|a time"):
         encoder.encode_one({"x": None})
 
 
@@ -113,12 +112,13 @@ def test_a_cell_of_another_kind_is_refused(case: Case, declared: Callable[[], En
         "category": isinstance(cell, str) and not case.column.allowed,
         "image": False,
         "history": False,
+        "calendar": False,
     }[case.kind]
     encoder = declared().fit(case.rows([]))
     if is_good:
         encoder.encode_one({"x": cell})
         return
-    with pytest.raises(ValueError, match=r"number|true or false|text|one of|bytes|base64|list of rows|past"):
+    with pytest.raises(ValueError, match=r"number|true or false|text|one of|bytes|base64|list of rows|past|a time"):
         encoder.encode_one({"x": cell})
 
 
@@ -136,6 +136,7 @@ def test_a_table_is_taken_where_each_row_alone_is(
             "category": st.text(),
             "image": st.binary(max_size=7),
             "history": st.nothing(),
+            "calendar": st.nothing(),
         }[case.kind]
     )
     if case.kind in ("number", "category") and case.column.kind != "float64":

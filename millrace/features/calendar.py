@@ -1,0 +1,138 @@
+"""The hour, the weekday and the month of a time, as categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.contract.kinds import TIMES
+from millrace.errors import WorkloadError
+from millrace.features.encoder import OneColumn
+from millrace.features.signature import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Table
+    from millrace.workload.declaration import Feature
+
+    Integers = npt.NDArray[np.int64]
+
+VALUES = {"hour": 24, "weekday": 7, "month": 12}
+"""Each part with its number of values, in the order of the tensor."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calendar(OneColumn):
+    """Up to three columns of the tensor `categories` (N, C), int64: 0 is missing, then the value counted from 1.
+
+    `{name: when, calendar: timestamp, parts: [hour, weekday]}` reads the column `timestamp`: 1996-05-07T13:30, a
+    Tuesday, is hour 14 and weekday 2. A time with a zone is read in UTC, one without a zone as it is. Categories and
+    no sine and cosine: an hour may differ from both of its neighbours, as shops open and shifts begin."""
+
+    kind: ClassVar[str] = "calendar"
+    calendar: str
+    """The column of times."""
+    parts: tuple[str, ...]
+    optional: bool = False
+
+    @classmethod
+    def declare(cls, feature: Feature, table: Table) -> Self | None:
+        """For a feature with a `calendar`: a column of times."""
+        if not feature.calendar:
+            return None
+        column = table.column(feature.calendar)
+        if column.kind not in TIMES:
+            expected, came = "a time for a calendar", f"a {column.kind}"
+            raise WorkloadError(where="contract.yaml", field=column.name, expected=expected, came=came)
+        if feature.name != feature.calendar and feature.name in table.names:
+            expected, field = "a name that no other column has", "prediction.features"
+            raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=feature.name)
+        parts = tuple(part for part in VALUES if part in feature.parts or not feature.parts)
+        return cls(name=feature.name, calendar=column.name, parts=parts, optional=not column.required)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.calendar,)
+
+    @property
+    def spec(self) -> TensorSpec:
+        cardinalities = tuple(VALUES[part] + 1 for part in self.parts)
+        return TensorSpec(name="categories", dtype="int64", shape=(len(self.parts),), cardinalities=cardinalities)
+
+    def encode(self, rows: pa.Table) -> Integers:
+        """(N, parts). By whole numbers: Arrow's own functions need a database of time zones, which images lack."""
+        import numpy as np
+        import pyarrow as pa
+
+        cells = rows[self.calendar].combine_chunks()
+        kind = pa.timestamp("us", cells.type.tz if pa.types.is_timestamp(cells.type) else None)
+        times_N = np.from_dlpack(cells.cast(kind).cast(pa.int64()).fill_null(0)).view(np.int64)
+        found = np.column_stack([_part(part, times_N) for part in self.parts]) + 1
+        return np.where(_is_valid(cells)[:, None], found, 0)
+
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        import numpy as np
+        import pyarrow as pa
+
+        cells = rows[self.calendar].combine_chunks()
+        if not pa.types.is_timestamp(cells.type) and not pa.types.is_date(cells.type):
+            return np.zeros(len(cells), np.bool_)
+        return _is_valid(cells) | self.optional
+
+    def encode_one(self, row: Mapping[str, Any]) -> list[int]:
+        """The cell is ISO text, or a time where a table gave it."""
+        cell = row[self.calendar]
+        if cell is None and self.optional:
+            return [0] * len(self.parts)
+        at = _time(cell)
+        found = {"hour": at.hour, "weekday": at.weekday(), "month": at.month - 1}
+        return [found[part] + 1 for part in self.parts]
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The hour alone: weekday and month differ from window to window while nothing has drifted."""
+        return (f"{self.name}.hour",) if "hour" in self.parts else ()
+
+    def summarise(self, rows: pa.Table) -> pa.Table:
+        import pyarrow as pa
+
+        hours = self.encode(rows)[:, :1]
+        cells = pa.array(hours[:, 0] - 1, pa.int64(), mask=hours[:, 0] == 0)
+        return pa.table({name: cells for name in self.watched})
+
+
+def _part(part: str, times_N: Integers) -> Integers:
+    """The values, counted from 0, of microseconds since 1970."""
+    import numpy as np
+
+    if part == "hour":
+        return times_N // 3_600_000_000 % 24
+    days_N = times_N // 86_400_000_000
+    if part == "weekday":
+        return (days_N + 3) % 7  # 1 January 1970 was a Thursday
+    months: Integers = days_N.view("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    return months % 12
+
+
+def _time(cell: object) -> datetime:
+    if isinstance(cell, date) and not isinstance(cell, datetime):
+        return datetime(cell.year, cell.month, cell.day)  # noqa: DTZ001 - a date has no zone
+    try:
+        at = cell if isinstance(cell, datetime) else datetime.fromisoformat(cell) if isinstance(cell, str) else None
+    except ValueError:
+        at = None
+    if at is None:
+        raise ValueError("a time as ISO text")
+    return at if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _is_valid(cells: pa.Array) -> npt.NDArray[np.bool_]:
+    import numpy as np
+    import pyarrow as pa
+
+    return np.from_dlpack(cells.is_valid().cast(pa.uint8())).astype(np.bool_)

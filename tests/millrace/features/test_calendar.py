@@ -1,0 +1,74 @@
+"""What a time says by its hour, weekday and month."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from millrace.contract.schema import Column, Table
+from millrace.errors import WorkloadError
+from millrace.features import catalogue
+from millrace.workload.declaration import Feature
+
+TABLE = Table(
+    name="rows",
+    columns=(
+        Column(name="at", kind="timestamp", required=True),
+        Column(name="seen", kind="timestamp_utc"),
+        Column(name="load", kind="float64"),
+    ),
+)
+
+
+def declared(feature: Feature):
+    [found] = catalogue.declare([feature], TABLE)
+    return found
+
+
+def test_hour_weekday_and_month_count_from_one() -> None:
+    when = declared(Feature(name="when", calendar="at"))
+    rows = pa.table({"at": [datetime.fromisoformat("1996-05-07T13:30"), datetime.fromisoformat("1969-12-28T23:59:59")]})
+    assert when.encode(rows).tolist() == [[14, 2, 5], [24, 7, 12]]
+    assert when.spec.cardinalities == (25, 8, 13)
+
+
+def test_a_time_in_a_zone_is_read_in_utc() -> None:
+    when = declared(Feature(name="when", calendar="seen", parts=("hour",)))
+    assert when.encode_one({"seen": "2024-03-01T00:30:00+02:00"}) == [23]
+    assert when.encode(pa.table({"seen": pa.array([datetime(2024, 3, 1, 5, tzinfo=UTC), None])})).tolist() == [[6], [0]]
+
+
+def test_the_hour_alone_is_watched() -> None:
+    when = declared(Feature(name="when", calendar="at"))
+    rows = pa.table({"at": [datetime.fromisoformat("1996-05-07T13:30")]})
+    assert when.summarise(rows).to_pydict() == {"when.hour": [13]}
+    assert declared(Feature(name="when", calendar="at", parts=("month",))).watched == ()
+
+
+def test_several_features_share_the_tensor() -> None:
+    found = catalogue.declare([Feature(name="when", calendar="at"), Feature(name="again", calendar="seen")], TABLE)
+    assert [spec.shape for spec in catalogue.signature(found)] == [(6,)]
+    assert catalogue.inputs(found) == ("at", "seen")
+
+
+@pytest.mark.parametrize(
+    ("feature", "said"),
+    [
+        (Feature(name="when", calendar="load"), "load: expected a time for a calendar, got 'a float64'"),
+        (Feature(name="load", calendar="at"), "a name that no other column has"),
+        (Feature(name="when", calendar="gone"), "expected columns, got 'gone'"),
+    ],
+)
+def test_what_is_no_calendar_is_refused(feature: Feature, said: str) -> None:
+    with pytest.raises(WorkloadError, match=said):
+        declared(feature)
+
+
+def test_parts_are_those_of_a_calendar() -> None:
+    with pytest.raises(ValidationError, match="parts of a calendar only"):
+        Feature(name="when", parts=("hour",))
+    with pytest.raises(ValidationError, match="month"):
+        Feature(name="when", calendar="at", parts=("year",))  # type: ignore[arg-type]
