@@ -10,6 +10,8 @@ import typer
 from console.cli.options import Build, Json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from console.new.proposal import Proposal
     from console.new.writing import Written
     from millrace.contract.schema import Column
@@ -19,18 +21,31 @@ SHOWN_REFUSED = 3
 
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the workload: small letters, digits and _.")],
-    file: Annotated[Path, typer.Option("--from", help="Labelled rows: CSV, TSV, JSON lines or Parquet.")],
+    file: Annotated[
+        Path, typer.Option("--from", help="Labelled rows: CSV, TSV, JSON lines, Parquet; or a folder of images.")
+    ],
     build: Build,
     as_json: Json,
-    label: Annotated[str, typer.Option(help="The column that is to be predicted; two classes.")] = "",
+    label: Annotated[str, typer.Option(help="The column that is to be predicted.")] = "",
     positive: Annotated[str, typer.Option(help="The label's value that an answer of 1 means.")] = "",
     event_time: Annotated[str, typer.Option(help="The column with the moment that a row is about.")] = "",
     no_event_time: Annotated[bool, typer.Option("--no-event-time", help="The file has none: one is made up.")] = False,
+    rows_in_order: Annotated[
+        bool, typer.Option("--rows-in-order", help="The file has none, but its first row is the oldest.")
+    ] = False,
     time_format: Annotated[str, typer.Option(help="How the event time is written, as strptime: '%d/%m/%Y'.")] = "",
     key: Annotated[str, typer.Option(help="The columns that tell one row from another: id or store,date.")] = "",
     no_key: Annotated[bool, typer.Option("--no-key", help="The file has none: the rows are numbered.")] = False,
-    kind: Annotated[str, typer.Option(help="What is predicted: binary.")] = "binary",
+    kind: Annotated[
+        str, typer.Option(help="What is predicted: binary, multiclass or regression.", show_default="by the label")
+    ] = "",
+    unit: Annotated[str, typer.Option(help="What a predicted number counts: kWh.")] = "",
+    horizon_hours: Annotated[float, typer.Option(help="Predict the label so many hours later, from a history.")] = 0,
     leave_out: Annotated[str, typer.Option(help="Columns that the contract shall not have: a,b.")] = "",
+    keep: Annotated[
+        str, typer.Option(help="Features that would be left out, as they give the label away or tell of a person: a,b.")
+    ] = "",
+    image_size: Annotated[str, typer.Option(help="Scale the images to height x width: 64x64.")] = "",
     columns: Annotated[str, typer.Option(help="The names of the columns, where the file has no line with them.")] = "",
     owner: Annotated[str, typer.Option(help="Who answers for the workload.")] = "me",
     drops: Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")] = None,
@@ -41,13 +56,18 @@ def new(
 
     Example: millrace new churn --from customers.csv --label left --key customer_id
 
+    Example: millrace new load --from meters.parquet --label kWh --horizon-hours 24 --unit kWh
+
+    Example: millrace new cracks --from photos --image-size 64x64, of photos/yes/1.jpg, photos/no/2.jpg …
+
     What can be read off the rows is; what cannot (label, event time, key) is guessed where that is safe, with the
     reason, and asked for where it is not. The workload is written to workloads/NAME (or MILLRACE_WORKLOADS/NAME)."""
     from datetime import UTC, datetime
 
     from console.cli.printing import show_json
-    from console.new.proposal import Choices, propose
-    from console.new.source import read_source
+    from console.new.choices import Choices
+    from console.new.images import read_any
+    from console.new.proposal import propose
     from console.new.writing import write
     from millrace.workload.load import workloads_folder
 
@@ -57,14 +77,19 @@ def new(
         positive=positive,
         event_time=event_time,
         has_no_event_time=no_event_time,
+        is_in_order=rows_in_order,
         time_format=time_format,
         key=_words(key),
         has_no_key=no_key,
         kind=kind,
+        unit=unit,
+        horizon_hours=horizon_hours,
+        keep=_words(keep),
+        image_size=image_size,
         leave_out=_words(leave_out),
         owner=owner,
     )
-    source = read_source(file, columns=_words(columns))
+    source = read_any(file, columns=_words(columns))
     proposal = propose(source, choices, today=datetime.now(UTC).date())
     folder = drops or build / "drops" / name
     written = write(proposal, file, workloads_folder(), folder, pieces=pieces, force=force)
@@ -88,7 +113,7 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
     return {
         "workload": str(written.folder),
         "guesses": guesses,
-        "features": proposal.surface.features,
+        "features": [*proposal.surface.features, *proposal.surface.derived],
         "no_features": {one.name: one.reason for one in proposal.no_features},
         "not_in_contract": {one.name: one.reason for one in proposal.not_in_contract},
         "notes": proposal.notes,
@@ -96,6 +121,8 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
         "refused": [asdict(row) for row in proposal.refused],
         "spans": asdict(proposal.spans),
         "naive": asdict(proposal.naive),
+        "rows": dict(zip(("train", "validation", "test"), proposal.rehearsal.rows, strict=True)),
+        "watches_errors": proposal.rehearsal.watches_errors,
         "drops": [str(path) for path in written.drops],
         "to_predict": str(written.to_predict),
         "as_it_is": written.as_it_is,
@@ -103,6 +130,8 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
 
 
 def _tell(proposal: Proposal, written: Written) -> None:
+    from shlex import quote
+
     from rich.console import Console
 
     from console.cli.printing import show_rows
@@ -118,13 +147,17 @@ def _tell(proposal: Proposal, written: Written) -> None:
     console.print()
     for line in _remarks(proposal, written):
         console.print(f"- {line}", markup=False)
-    console.print(f"\nNext (change {written.folder}/*.yaml first, if you like):\n", markup=False)
+    console.print(f"\nNext (change {quote(str(written.folder))}/*.yaml first, if you like):\n", markup=False)
     for command in commands(proposal.surface.name, written):
         console.print(f"  {command}", markup=False)
 
 
 def _columns(proposal: Proposal) -> list[dict[str, Any]]:
     surface = proposal.surface
+    past = [name for feature in surface.derived for name in feature.get("history", ())]
+    calendars = {
+        feature["calendar"]: ", ".join(feature["parts"]) for feature in surface.derived if "calendar" in feature
+    }
     reasons = {one.name: f"no: {one.reason}" for one in proposal.no_features}
     roles = dict.fromkeys(surface.key, "key") | {surface.event_time: "event time", surface.label: "label"}
     return [
@@ -133,17 +166,26 @@ def _columns(proposal: Proposal) -> list[dict[str, Any]]:
             "type": column.kind,
             "missing": "" if column.required else "may be",
             "rule": _rule(column),
-            "feature": "yes" if column.name in surface.features else reasons.get(column.name, ""),
-            "role": roles.get(column.name, ""),
+            "feature": _as_feature(column.name, surface.features, past)
+            or calendars.get(column.name, "")
+            or reasons.get(column.name, ""),
+            "role": roles.get(column.name, "protected" if column.is_protected else ""),
         }
         for column in proposal.contract.columns
     ]
 
 
+def _as_feature(name: str, features: Sequence[str], past: Sequence[str]) -> str:
+    return " and ".join(["yes"] * (name in features) + ["its past"] * (name in past))
+
+
 def _rule(column: Column) -> str:
+    from millrace.contract.rules.image import ImageFormat
     from millrace.contract.rules.length import Length
     from millrace.contract.rules.range import Range
 
+    if image := column.find(ImageFormat):
+        return image.expected
     if column.allowed:
         words = ", ".join(map(str, column.allowed))
         return words if len(words) <= 40 else f"{len(column.allowed)} values, {words[:28]}…"
@@ -155,18 +197,36 @@ def _rule(column: Column) -> str:
 
 
 def _remarks(proposal: Proposal, written: Written) -> list[str]:
+    from millrace.monitoring.error import FEWEST
+
     rows, refused, spans, naive = proposal.accepted.num_rows, proposal.refused, proposal.spans, proposal.naive
     lines = [f"{rows:,} rows keep the contract, {len(refused):,} would be quarantined"]
     lines += [f"  line {row.line}: {row.detail}" for row in refused[:SHOWN_REFUSED]]
     lines += [f"{one.name} is not in the contract: {one.reason}" for one in proposal.not_in_contract]
     lines += proposal.notes
-    rule = f"the label {naive.lag_hours} hours before" if naive.lag_hours else "always the class of most rows"
-    lines.append(
-        f"{rule} is right on {naive.accuracy:.1%} of the last {spans.test_days} days' rows, which test the model"
-    )
+    found = proposal.rehearsal
+    trained, validated, tested = found.rows
+    by = f"the last {spans.test_days} days" if proposal.surface.is_in_time else "by the hash of the key"
+    if proposal.surface.split_column:
+        by = f"as the column {proposal.surface.split_column} says"
+    lines.append(f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({by})")
+    lines.append(f"the model must be better than {naive.rule}, which is {naive.said}")
+    lines += [f"a step of the walk forward is skipped, to {one}" for one in found.skipped]
     if not spans.is_rate_promised:
+        few = (
+            f"{spans.windows} windows of {spans.window_days} days are few" if spans.days else "without an order of time"
+        )
+        lines.append(f"{few}: drift alarms may be wrong more often than declared")
+    if not found.watches_errors:
         lines.append(
-            f"{spans.windows} windows of {spans.window_days} days are few: drift alarms may be wrong more often"
+            f"errors will not be watched: their bound needs {FEWEST} stretches of windows, the file has "
+            f"{found.stretches} (more days of rows, or shorter windows)"
+        )
+    if proposal.series and not proposal.surface.horizon_hours:
+        step, least = proposal.series.step, proposal.series.every_hours
+        lines.append(
+            f"the rows are {step} apart: --horizon-hours {max(24, least):g} would predict the label that much later, "
+            "from a history"
         )
     if written.as_it_is:
         lines.append(f"the file as it is: {written.as_it_is}; the drops are its rows as the contract has them")
@@ -175,10 +235,12 @@ def _remarks(proposal: Proposal, written: Written) -> list[str]:
 
 def commands(name: str, written: Written) -> list[str]:
     """The next commands, in order."""
-    folder = written.drops[0].parent
+    from shlex import quote
+
+    folder = quote(str(written.drops[0].parent))
     return [
         "millrace up",
-        f"for piece in {folder}/*.parquet; do millrace drop $piece --workload {name} --feed training; done",
+        f'for piece in {folder}/*.parquet; do millrace drop "$piece" --workload {name} --feed training; done',
         f"millrace runs --workload {name}",
-        f"millrace predict {written.to_predict} --workload {name}",
+        f"millrace predict {quote(str(written.to_predict))} --workload {name}",
     ]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
+from console.new.counts import counted, is_identifier
+from console.new.kinds.catalogue import KINDS, likely_kind
 from console.new.observed import Observed
 from millrace.errors import ConfigurationError
 
@@ -40,27 +42,41 @@ class Guesser:
     """The file, for errors."""
     columns: tuple[Observed, ...]
 
-    def label(self, choice: str) -> Guess[Observed]:
-        """The column of two classes; raises ConfigurationError."""
+    def label(self, choice: str, kind: str) -> Guess[Observed]:
+        """The column that is to be predicted; raises ConfigurationError."""
         if choice:
-            column = self._named("--label", choice)
-            if not _has_two_classes(column):
-                came = f"{choice}, {_describe(column)}"
-                self._stop("--label", "a column of two classes (kind binary): text, whole numbers or true/false", came)
-            return Guess(value=column, reason="you said so")
-        found = [column for column in self.columns if _has_two_classes(column)]
+            return Guess(value=self._named("--label", choice), reason="you said so")
+        found = [column for column in self.columns if (KINDS[kind].suits(column) if kind else likely_kind(column))]
         named = [column for column in found if _is_called(column, LABELS)]
         others = tuple(column.name for column in found)
         if len(named) == 1:
-            reason = f"the only column of two classes that is called like a label ({_describe(named[0])})"
+            reason = f"the only column that is called like a label ({_describe(named[0])})"
             return Guess(value=named[0], reason=reason, others=_without(others, named[0]))
-        if len(found) == 1 and found[0] is self.columns[-1]:
-            reason = f"the only column of two classes, and the last ({_describe(found[0])})"
-            return Guess(value=found[0], reason=reason)
-        candidates = [f"{column.name} ({_describe(column)})" for column in found]
-        wanted = "--label with one of " + "; ".join(candidates) if candidates else "a column of two classes"
-        shown = [f"{column.name}: {column.distinct}" for column in self.columns if column.distinct < 20]
-        return self._stop("label", wanted, "no --label" if found else f"columns with so many values: {shown}")
+        pairs = [column for column in found if KINDS["binary"].suits(column)]
+        alone = found if kind else pairs
+        if len(alone) == 1 and alone[0] is self.columns[-1]:
+            what = KINDS[kind or "binary"].wanted.split(":")[0].removeprefix("a ")
+            return Guess(value=alone[0], reason=f"the only {what}, and the last ({_describe(alone[0])})")
+        shown = [f"{column.name} ({_describe(column)})" for column in (pairs or found)[:MOST_SHOWN]]
+        if shown:
+            return self._stop("label", f"--label with one of {'; '.join(shown)}", "no --label")
+        came = [f"{column.name} ({_describe(column)})" for column in self.columns[:MOST_SHOWN]]
+        return self._stop("label", f"--label with {_kinds_wanted(kind)}", came or "no columns")
+
+    def kind(self, label: Observed, choice: str) -> Guess[str]:
+        """The kind of the label; raises ConfigurationError that says which one would do."""
+        suited = [name for name, kind in KINDS.items() if kind.suits(label)]
+        came = f"{label.name}, {_describe(label)}"
+        if choice and choice not in suited:
+            ways = f", or --kind {' or --kind '.join(suited)}" if suited else ""
+            self._stop("--kind", f"{choice} to have {KINDS[choice].wanted}{ways}", came)
+        if choice:
+            return Guess(value=choice, reason="you said so")
+        likely = likely_kind(label)
+        if likely is None:
+            return self._stop("--label", _kinds_wanted(""), came)
+        others = tuple(name for name in suited if name != likely.name)
+        return Guess(value=likely.name, reason=f"{likely.reason(label)} (--kind says otherwise)", others=others)
 
     def positive(self, label: Observed, choice: str) -> Guess[str | int | bool]:
         """The label's value that 1 stands for; raises ConfigurationError."""
@@ -96,10 +112,13 @@ class Guesser:
         reason = "the only column of times" if len(found) == 1 else "the only column of times that is called like one"
         return Guess(value=value, reason=reason, others=_without(_names(found), value))
 
-    def key(self, choice: Sequence[str], event_time: Observed | None, label: Observed) -> Guess[tuple[str, ...]] | None:
+    def key(
+        self, choice: Sequence[str], event_time: Observed | None, label: Observed, *, needs_time: bool = False
+    ) -> Guess[tuple[str, ...]] | None:
         """The columns that identify a row; None when none were found. Raises ConfigurationError.
 
-        Without an event time of the file's own nothing is guessed from it."""
+        Without an event time of the file's own nothing is guessed from it. `needs_time` wants it in the key: a label
+        ahead and a history find the rows of an entity by it."""
         if choice:
             columns = [self._named("--key", name) for name in choice]
             for column in columns:
@@ -107,12 +126,25 @@ class Guesser:
                     expected = "columns that always hold a text, a whole number or a time"
                     self._stop("--key", expected, f"{column.name}, {_describe(column)}")
             return Guess(value=tuple(choice), reason="you said so")
-        fit = [c for c in self.columns if c.is_complete and c is not label and c.kind not in ("float64", "boolean")]
+        fit = [
+            c
+            for c in self.columns
+            if c.is_complete and c is not label and c.kind not in ("float64", "boolean", "binary")
+        ]
         alone = [column for column in fit if column.is_unique and column is not event_time]
+        identifiers = [column for column in alone if is_identifier(column.name)]
+        if event_time and event_time.is_unique and needs_time:
+            reason = f"each {event_time.name} comes once, and rows find each other by their times"
+            return Guess(value=(event_time.name,), reason=reason, others=_names(alone))
+        if event_time and event_time.is_unique and len(identifiers) == 1:
+            reason = f"each {identifiers[0].name} comes once, and names a row better than {event_time.name}: two rows "
+            reason += "may have one time some day (for a series: --key with the time)"
+            others = (event_time.name, *_without(_names(alone), identifiers[0]))
+            return Guess(value=(identifiers[0].name,), reason=reason, others=others)
         if event_time and event_time.is_unique:
             reason = f"each {event_time.name} comes once"
             return Guess(value=(event_time.name,), reason=reason, others=_names(alone))
-        if alone:
+        if alone and not needs_time:
             chosen = self._only(alone, "key", "--key")
             return Guess(
                 value=(chosen.name,), reason=f"each {chosen.name} comes once", others=_without(_names(alone), chosen)
@@ -140,18 +172,6 @@ class Guesser:
         raise ConfigurationError(where=self.where, field=field, expected=expected, came=came)
 
 
-def counted(column: Observed) -> list[tuple[Any, int]]:
-    """The values with their rows, most frequent first."""
-    pairs = [(entry["values"], entry["counts"]) for entry in column.cells.drop_null().value_counts().to_pylist()]
-    return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
-
-
-def is_identifier(name: str) -> bool:
-    """Whether a column is called like one that only numbers the rows."""
-    plain = name.lower().replace(" ", "_").replace("-", "_")
-    return plain in ("id", "key", "uuid", "guid", "index") or plain.endswith(("_id", "_uuid", "_key"))
-
-
 def key_texts(cells: Sequence[pa.Array]) -> pa.Array:
     """One text per row that is equal where all cells are."""
     import pyarrow as pa
@@ -160,8 +180,9 @@ def key_texts(cells: Sequence[pa.Array]) -> pa.Array:
     return pc.binary_join_element_wise(*[cell.cast(pa.string()) for cell in cells], "\x1f")
 
 
-def _has_two_classes(column: Observed) -> bool:
-    return column.distinct == 2 and column.kind in ("string", "int64", "boolean")
+def _kinds_wanted(kind: str) -> str:
+    kinds = [KINDS[kind]] if kind else list(KINDS.values())
+    return "; or ".join(f"{each.wanted} (kind {each.name})" for each in kinds)
 
 
 def _is_called(column: Observed, words: Sequence[str]) -> bool:
@@ -175,8 +196,8 @@ def _is_pair_unique(column: Observed, event_time: Observed) -> bool:
 
 
 def _describe(column: Observed) -> str:
-    if column.distinct <= MOST_SHOWN and not column.is_time:
-        return ", ".join(f"{value!r} {rows:,}×" for value, rows in counted(column))
+    if column.distinct <= MOST_SHOWN and not column.is_time and column.kind != "binary":
+        return ", ".join(f"{value!r} {rows:,}×" for value, rows in counted(column)) or "holds nothing"
     return f"a {column.kind} with {column.distinct:,} values"
 
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from console.new.documents import Surface, contract_document, workload_document
-from console.new.guesses import Guess, Guesser, key_texts
+from console.new.choices import FEWEST_ROWS, Choices, check_choices
+from console.new.declaration import workload_document
+from console.new.documents import contract_document
+from console.new.features import Features, find_features
+from console.new.findings import findings
+from console.new.guesses import Guess, Guesser
+from console.new.identity import OBSERVED_AT, ROW_ID, with_event_time, with_key
+from console.new.images import SPLIT, observe_images
+from console.new.kinds.catalogue import KINDS
+from console.new.leaks import find_leaks
 from console.new.observed import LeftOut, Observed, observe
-from console.new.rules import column_of, label_of, why_no_feature
+from console.new.people import why_protected
+from console.new.rehearsal import Rehearsal, rehearse
+from console.new.rules import column_of
+from console.new.series import Series, find_series
 from console.new.source import Source
-from console.new.spans import Naive, Spans, find_naive, find_spans
-from millrace.contract.kinds import arrow_type
-from millrace.contract.schema import LINE, Table, arrow_schema
+from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
+from console.new.surface import Surface
+from millrace.contract.rules.image import ImageFormat
+from millrace.contract.schema import LINE, Column, Table, arrow_schema
 from millrace.contract.validate import validate
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError
@@ -23,31 +34,8 @@ from millrace.errors import ConfigurationError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-NAME = re.compile(r"^[a-z][a-z0-9_]{1,23}$")
-KINDS = ("binary",)
-FEWEST_ROWS = 200
-OBSERVED_AT, ROW_ID = "observed_at", "row_id"
-"""Columns that the drops get where the file has no time, no key."""
-ROWS_A_DAY = 50
-MOST_DAYS = 56
-"""Days over which rows without a time are spread."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """Options of the command; empty where a guess is wanted."""
-
-    name: str
-    label: str = ""
-    positive: str = ""
-    event_time: str = ""
-    has_no_event_time: bool = False
-    time_format: str = ""
-    key: tuple[str, ...] = ()
-    has_no_key: bool = False
-    kind: str = "binary"
-    leave_out: tuple[str, ...] = ()
-    owner: str = "me"
+AT = "at"
+"""The event time of images without one: generated, that of the drop's object or of the request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +45,14 @@ class Proposal:
     surface: Surface
     contract: Table
     guesses: dict[str, Guess[Any]]
-    """By `label`, `positive`, `event time`, `key`."""
+    """By `label`, `kind`, `positive`, `event time`, `key`."""
     not_in_contract: tuple[LeftOut, ...]
     no_features: tuple[LeftOut, ...]
     notes: tuple[str, ...]
-    """How the drops differ from the file."""
+    """How the drops differ from the file, and what is conspicuous in it."""
     spans: Spans
-    naive: Naive
+    rehearsal: Rehearsal
+    series: Series | None
     accepted: pa.Table
     """The rows that the contract accepts, in the order of event time; `_line` counts the file's rows from 1."""
     refused: tuple[QuarantinedRow, ...]
@@ -71,231 +60,266 @@ class Proposal:
     contract_yaml: str = field(repr=False)
     workload_yaml: str = field(repr=False)
 
+    @property
+    def naive(self) -> Naive:
+        """The rule that a model must beat."""
+        return self.rehearsal.naive
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """What was read off the file and guessed from it."""
+
+    source: Source
+    choices: Choices
+    seen: tuple[Observed, ...]
+    guesses: dict[str, Guess[Any]]
+    contract: Table
+    notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    is_in_time: bool
+
+    @property
+    def where(self) -> str:
+        return self.source.path.name
+
+    @property
+    def label(self) -> Observed:
+        found: Observed = self.guesses["label"].value
+        return found
+
+    @property
+    def event_time(self) -> str:
+        return str(self.guesses["event time"].value.name)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(self.guesses["key"].value)
+
+    def surface(self, features: Features) -> Surface:
+        choices = self.choices
+        rules = [column.find(ImageFormat) for column in self.contract.columns if column.name in features.columns]
+        return Surface(
+            name=choices.name,
+            owner=choices.owner,
+            task=self.guesses["kind"].value,
+            label=self.label.name,
+            positive=self.guesses["positive"].value if "positive" in self.guesses else None,
+            horizon_hours=choices.horizon_hours,
+            key=self.key,
+            event_time=self.event_time,
+            features=features.columns,
+            derived=features.derived,
+            split_column=SPLIT if not self.is_in_time and SPLIT in self.contract.names else "",
+            is_in_time=self.is_in_time,
+            image_side=min((min(rule.shape[1:]) for rule in rules if rule), default=0),
+        )
+
 
 def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     """The proposal for a file of labelled rows.
 
     Rows without a time of their own are spread over the days before `today`. Raises ConfigurationError that says what
-    could not be decided and between what."""
+    could not be decided and between what, or what training would stop at."""
+    check_choices(choices, source)
+    reading = _read(source, choices, today)
+    accepted, refused = _validated(reading)
+    series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
+    features = _features(reading, series)
+    spans, rehearsal = _rehearsed(reading, features, accepted)
+    leaks = _leaks(reading, features, rehearsal)
+    features = features.without(leaks)
+    _check_any(reading, features)
+    surface, rows = reading.surface(features), accepted.num_rows
+    spans = replace(spans, walk_forward_steps=rehearsal.walk_forward_steps)
+    moments = rehearsal.examples.times_N if reading.is_in_time else None
+    found = findings(reading.seen, reading.label, accepted.drop_columns([LINE]), moments, reading.key)
+    return Proposal(
+        surface=surface,
+        contract=reading.contract,
+        guesses=reading.guesses,
+        not_in_contract=reading.left_out,
+        no_features=features.others,
+        notes=(*reading.notes, *found),
+        spans=spans,
+        rehearsal=rehearsal,
+        series=series,
+        accepted=accepted,
+        refused=refused,
+        contract_yaml=_contract_yaml(reading, surface),
+        workload_yaml=workload_document(
+            surface, spans, rehearsal.naive, source=reading.where, first_rows=rows, stretches=rehearsal.stretches
+        ),
+    )
+
+
+def _read(source: Source, choices: Choices, today: date) -> _Reading:
     where = source.path.name
-    _check(source, choices, where)
-    seen, left_out = _observe(source, choices)
+    seen, images, left_out = _observe(source, choices)
     guesses: dict[str, Guess[Any]] = {}
     guesser = Guesser(where=where, columns=seen)
-    guesses["label"] = guesser.label(choices.label)
+    guesses["label"] = guesser.label(choices.label, choices.kind)
     label: Observed = guesses["label"].value
-    guesses["positive"] = guesser.positive(label, choices.positive)
+    guesses["kind"] = guesser.kind(label, choices.kind)
+    if guesses["kind"].value == "binary":
+        guesses["positive"] = guesser.positive(label, choices.positive)
     notes = [*source.notes, *(f"{column.name}: {column.changed}" for column in seen if column.changed)]
-    seen, guesses["event time"] = _with_event_time(seen, guesser, choices, where, today, notes)
+    is_in_time = not images or bool(guesser.event_time(choices.event_time))
+    if is_in_time:
+        seen, guesses["event time"] = with_event_time(seen, guesser, choices, where, today, notes)
+    else:
+        seen, guesses["event time"] = _with_generated_time(seen, today)
     guesser = replace(guesser, columns=seen)
-    seen, guesses["key"] = _with_key(seen, guesser, guesses["event time"].value, label, choices, where, notes)
-    contract = _contract(seen, label, guesses["key"].value, guesses["event time"].value.name)
-    features, no_features = _features(seen, contract, guesses, choices)
-    if not features:
-        reasons = {one.name: one.reason for one in no_features}
-        raise ConfigurationError(where=where, field="features", expected="a column to predict from", came=reasons)
-    surface = Surface(
-        name=choices.name,
-        owner=choices.owner,
-        label=label.name,
-        positive=guesses["positive"].value,
-        key=guesses["key"].value,
-        event_time=guesses["event time"].value.name,
-        features=features,
+    seen, guesses["key"] = with_key(seen, guesser, guesses["event time"].value, label, choices, where, notes)
+    contract = _contract(seen, images, guesses, choices, is_in_time=is_in_time)
+    return _Reading(
+        source=source,
+        choices=choices,
+        seen=seen,
+        guesses=guesses,
+        contract=contract,
+        notes=tuple(notes),
+        left_out=(*left_out, *(LeftOut(name=name, reason="you said so") for name in choices.leave_out)),
+        is_in_time=is_in_time,
     )
-    return _judged(source, surface, contract, seen, guesses, (*left_out, *_named(choices)), no_features, notes)
 
 
-def _check(source: Source, choices: Choices, where: str) -> None:
-    for field_, expected, came, good in (
-        ("NAME", "2 to 24 small letters, digits and _, a letter first", choices.name, NAME.match(choices.name)),
-        ("--kind", f"one of {KINDS}", choices.kind, choices.kind in KINDS),
-        ("rows", f"{FEWEST_ROWS} labelled rows or more", source.table.num_rows, source.table.num_rows >= FEWEST_ROWS),
-    ):
-        if not good:
-            raise ConfigurationError(where=where, field=field_, expected=expected, came=came)
-    if unknown := sorted({*choices.leave_out} - {*source.table.column_names}):
-        expected = f"columns of the file ({', '.join(source.table.column_names)})"
-        raise ConfigurationError(where=where, field="--leave-out", expected=expected, came=unknown)
-
-
-def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], tuple[LeftOut, ...]]:
-    found = [
-        observe(
-            name,
-            source.table[name],
-            typed_text=source.has_typed_text,
-            time_format=choices.time_format if choices.event_time in ("", name) else "",
-        )
-        for name in source.table.column_names
-        if name not in choices.leave_out
-    ]
-    return tuple(one for one in found if isinstance(one, Observed)), tuple(o for o in found if isinstance(o, LeftOut))
-
-
-def _named(choices: Choices) -> list[LeftOut]:
-    return [LeftOut(name=name, reason="you said so") for name in choices.leave_out]
-
-
-def _with_event_time(
-    seen: tuple[Observed, ...], guesser: Guesser, choices: Choices, where: str, today: date, notes: list[str]
-) -> tuple[tuple[Observed, ...], Guess[Observed]]:
-    """The columns with a time among them."""
-    guess = None if choices.has_no_event_time else guesser.event_time(choices.event_time)
-    if guess is None:
-        if not choices.has_no_event_time:
-            unread = [f"{column.name} {column.changed}" for column in seen if "--time-format" in column.changed]
-            expected = f"a column of times, or --no-event-time: the drops then get `{OBSERVED_AT}`" + "".join(
-                f"; {one}" for one in unread
-            )
-            kinds = {column.name: column.kind for column in seen}
-            raise ConfigurationError(where=where, field="event time", expected=expected, came=kinds)
-        made = _spread(seen, today, where)
-        notes.append(
-            f"`{OBSERVED_AT}` is made up: the rows in a random order (seed 0), evenly up to {today}; validation and "
-            "test are random rows then. Your next rows bring the moment when they were seen"
-        )
-        return (*seen, made), Guess(value=made, reason="you said that the file has none")
-    column = guess.value
-    if not column.is_complete:
-        came = f"{column.name} without a time in {column.cells.null_count:,} rows"
-        raise ConfigurationError(where=where, field="--event-time", expected="a time in each row", came=came)
-    if column.kind == "date":
-        midnight = replace(column, kind="timestamp", cells=column.cells.cast(arrow_type("timestamp")))
-        seen = tuple(midnight if one is column else one for one in seen)
-        guess = replace(guess, value=midnight)
-    return seen, guess
-
-
-def _spread(seen: tuple[Observed, ...], today: date, where: str) -> Observed:
-    import numpy as np
+def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], dict[str, Column], tuple[LeftOut, ...]]:
+    """The columns, the rules of those of images, and what the contract will not have."""
     import pyarrow as pa
 
-    _refuse_taken(seen, OBSERVED_AT, "--no-event-time", where)
-    rows = len(seen[0].cells)
-    days = max(8, min(MOST_DAYS, rows // ROWS_A_DAY))
-    last = np.datetime64(datetime.combine(today, time()), "us")
-    step = np.timedelta64(timedelta(days=days)) // rows
-    moments_N = last - step * np.arange(rows, 0, -1)
-    order_N = np.random.default_rng(0).permutation(rows)
-    cells = pa.array(moments_N[order_N])
-    return Observed(name=OBSERVED_AT, kind="timestamp", cells=cells, distinct=rows)
+    seen: list[Observed] = []
+    images: dict[str, Column] = {}
+    left_out: list[LeftOut] = []
+    for name in source.table.column_names:
+        cells = source.table[name]
+        if name in choices.leave_out:
+            continue
+        found: Observed | LeftOut | tuple[Observed, Column]
+        if pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type):
+            found = observe_images(name, cells, size=choices.size, where=source.path.name)
+        else:
+            time_format = choices.time_format if choices.event_time in ("", name) else ""
+            found = observe(name, cells, typed_text=source.has_typed_text, time_format=time_format)
+        if isinstance(found, tuple):
+            observed, images[name] = found
+            seen.append(observed)
+        elif isinstance(found, LeftOut):
+            left_out.append(found)
+        else:
+            seen.append(found)
+    return tuple(seen), images, tuple(left_out)
 
 
-def _with_key(
-    seen: tuple[Observed, ...],
-    guesser: Guesser,
-    event_time: Observed,
-    label: Observed,
+def _with_generated_time(seen: tuple[Observed, ...], today: date) -> tuple[tuple[Observed, ...], Guess[Observed]]:
+    import pyarrow as pa
+
+    moment = pa.scalar(datetime.combine(today, time(), UTC), pa.timestamp("us", "UTC"))
+    cells = pa.array([moment.as_py()] * len(seen[0].cells), moment.type)
+    made = Observed(name=AT, kind="timestamp_utc", cells=cells, distinct=1)
+    reason = "images have none: generated, that of the drop or of the request"
+    return (*seen, made), Guess(value=made, reason=reason)
+
+
+def _contract(
+    seen: Sequence[Observed],
+    images: dict[str, Column],
+    guesses: dict[str, Guess[Any]],
     choices: Choices,
-    where: str,
-    notes: list[str],
-) -> tuple[tuple[Observed, ...], Guess[tuple[str, ...]]]:
-    """The columns with a key among them."""
-    import pyarrow as pa
-
-    is_made = choices.has_no_event_time and event_time.name == OBSERVED_AT
-    if not choices.has_no_key:
-        # A generated time does not identify rows.
-        columns = tuple(one for one in seen if not (is_made and one is event_time))
-        guess = replace(guesser, columns=columns).key(choices.key, None if is_made else event_time, label)
-        if guess is not None:
-            return seen, guess
-        expected = f"--key with columns that tell rows apart, or --no-key: the drops then get `{ROW_ID}`"
-        raise ConfigurationError(where=where, field="key", expected=expected, came=_nearest(columns, label))
-    _refuse_taken(seen, ROW_ID, "--no-key", where)
-    rows = len(seen[0].cells)
-    notes.append(
-        f"`{ROW_ID}` numbers the rows as they stand in the file; your next rows go on with numbers of their own"
-    )
-    made = Observed(name=ROW_ID, kind="int64", cells=pa.array(range(1, rows + 1), pa.int64()), distinct=rows)
-    return (*seen, made), Guess(value=(ROW_ID,), reason="you said that the file has none")
-
-
-def _nearest(columns: Sequence[Observed], label: Observed) -> str:
-    """The columns that come nearest to telling all rows apart."""
-    fit = [c for c in columns if c is not label and c.kind not in ("float64", "boolean") and c.distinct]
-    best = sorted(fit, key=lambda column: -column.distinct)[:4]
-    counts = [f"{column.name} ({column.distinct:,} values)" for column in best]
-    if len(best) > 1:
-        texts = key_texts([column.cells for column in best if column.is_complete] or [best[0].cells])
-        counts.append(f"all of them together ({len(texts.unique()):,} values)")
-    return f"{len(columns[0].cells):,} rows: {', '.join(counts)}"
-
-
-def _refuse_taken(seen: tuple[Observed, ...], name: str, option: str, where: str) -> None:
-    if name in [column.name.lower() for column in seen]:
-        expected = f"no column `{name}`, which this option makes (rename it)"
-        raise ConfigurationError(where=where, field=option, expected=expected, came=name)
-
-
-def _contract(seen: tuple[Observed, ...], label: Observed, key: tuple[str, ...], event_time: str) -> Table:
-    always = {*key, event_time}
+    *,
+    is_in_time: bool,
+) -> Table:
+    key, event_time, label = guesses["key"].value, guesses["event time"].value.name, guesses["label"].value
     columns = []
     for observed in seen:
-        column = label_of(observed) if observed.name == label.name else column_of(observed)
-        columns.append(replace(column, required=True) if observed.name in always else column)
+        if observed.name == label.name:
+            column = KINDS[guesses["kind"].value].column(observed, choices.unit)
+            if choices.horizon_hours:
+                column = replace(column, required=observed.is_complete, is_input=True)
+        elif observed.name in images:
+            column = images[observed.name]
+        elif observed.name == event_time and not is_in_time:
+            column = Column(name=AT, kind="timestamp_utc", is_generated=True)
+        else:
+            column = replace(column_of(observed), is_protected=bool(why_protected(observed)))
+        columns.append(replace(column, required=True) if observed.name in (*key, event_time) else column)
     return Table(name="rows", columns=tuple(columns), keys=(key,))
 
 
-def _features(
-    seen: tuple[Observed, ...], contract: Table, guesses: dict[str, Guess[Any]], choices: Choices
-) -> tuple[tuple[str, ...], tuple[LeftOut, ...]]:
-    taken = {guesses["label"].value.name, guesses["event time"].value.name}
-    features, others = [], []
-    for observed in seen:
-        if observed.name in taken:
-            continue
-        made = (observed.name == OBSERVED_AT and choices.has_no_event_time) or (
-            observed.name == ROW_ID and choices.has_no_key
-        )
-        if reason := "" if made else why_no_feature(contract.column(observed.name), observed):
-            others.append(LeftOut(name=observed.name, reason=reason))
-        elif not made:
-            features.append(observed.name)
-    return tuple(features), tuple(others)
+def _features(reading: _Reading, series: Series | None) -> Features:
+    choices = reading.choices
+    has_made_time = reading.event_time == OBSERVED_AT and (choices.has_no_event_time or choices.is_in_order)
+    made = [OBSERVED_AT] if has_made_time else []
+    made += [ROW_ID] if choices.has_no_key else []
+    excluded = [] if choices.horizon_hours else [reading.label.name]
+    excluded += [] if reading.is_in_time else [reading.event_time, SPLIT]
+    found = find_features(
+        reading.seen,
+        reading.contract,
+        excluded=excluded,
+        made=made,
+        keep=choices.keep,
+        event_time=reading.event_time,
+        series=series if choices.horizon_hours else None,
+    )
+    _check_any(reading, found)
+    return found
 
 
-def _judged(
-    source: Source,
-    surface: Surface,
-    contract: Table,
-    seen: tuple[Observed, ...],
-    guesses: dict[str, Guess[Any]],
-    left_out: tuple[LeftOut, ...],
-    no_features: tuple[LeftOut, ...],
-    notes: list[str],
-) -> Proposal:
-    """The proposal with the result of validating the file's own rows."""
+def _check_any(reading: _Reading, features: Features) -> None:
+    if not features.columns and not any("history" in feature for feature in features.derived):
+        reasons = {one.name: one.reason for one in features.others}
+        expected = "a column to predict from"
+        raise ConfigurationError(where=reading.where, field="features", expected=expected, came=reasons)
+
+
+def _validated(reading: _Reading) -> tuple[pa.Table, tuple[QuarantinedRow, ...]]:
+    """The rows that keep the contract, in the order of event time, and those that do not."""
     import pyarrow as pa
 
-    from millrace.datasets.read import times
-
-    rows = pa.Table.from_arrays([column.cells for column in seen], schema=arrow_schema(contract))
-    verdict = validate(rows.append_column(LINE, pa.array(range(1, rows.num_rows + 1), pa.int64())), contract)
-    ascending = [(name, "ascending") for name in dict.fromkeys([surface.event_time, *surface.key])]
-    accepted = verdict.accepted.sort_by(ascending)
-    where = source.path.name
+    rows = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
+    lines = pa.array(range(1, rows.num_rows + 1), pa.int64())
+    verdict = validate(rows.append_column(LINE, lines), reading.contract)
+    accepted, refused = verdict.accepted, verdict.refused
     if accepted.num_rows < FEWEST_ROWS:
         expected = f"{FEWEST_ROWS} rows that keep the contract"
-        came = f"{accepted.num_rows} of {rows.num_rows}; the first that does not: {verdict.refused[0].detail}"
-        raise ConfigurationError(where=where, field="rows", expected=expected, came=came)
-    times_N = times(accepted, surface.event_time)
-    spans = find_spans(times_N, where=where)
-    entity = [accepted[name].to_pylist() for name in surface.key if name != surface.event_time]
-    entities = list(zip(*entity, strict=True)) if entity else [()] * accepted.num_rows
-    naive = find_naive(times_N, entities, accepted[surface.label].to_pylist(), spans)
-    return Proposal(
-        surface=surface,
-        contract=contract,
-        guesses=guesses,
-        not_in_contract=left_out,
-        no_features=no_features,
-        notes=tuple(notes),
-        spans=spans,
-        naive=naive,
-        accepted=accepted,
-        refused=verdict.refused,
-        contract_yaml=contract_document(surface, contract, source=where, rows_seen=rows.num_rows),
-        workload_yaml=workload_document(surface, spans, naive, source=where, first_rows=accepted.num_rows),
-    )
+        came = f"{accepted.num_rows} of {rows.num_rows}; the first that does not: {refused[0].detail}"
+        raise ConfigurationError(where=reading.where, field="rows", expected=expected, came=came)
+    names = dict.fromkeys([reading.event_time, *reading.key])
+    return accepted.sort_by([(name, "ascending") for name in names]), refused
+
+
+def _rehearsed(reading: _Reading, features: Features, accepted: pa.Table) -> tuple[Spans, Rehearsal]:
+    """The spans, and what training finds with them: the smallest held-out parts that hold labels enough.
+
+    Raises ConfigurationError of the largest ones where none do."""
+    from millrace.datasets.read import times
+
+    surface, kind = reading.surface(features), KINDS[reading.guesses["kind"].value]
+    contract_yaml = _contract_yaml(reading, surface)
+    problem: ConfigurationError | None = None
+    for held_out in HELD_OUT if reading.is_in_time else HELD_OUT[:1]:
+        try:
+            if reading.is_in_time:
+                moments = times(accepted, reading.event_time)
+                spans = find_spans(moments, where=reading.where, held_out=held_out)
+            else:
+                spans = spans_without_time()
+            draft = workload_document(surface, spans, NO_NAIVE, source=reading.where, first_rows=accepted.num_rows)
+            return spans, rehearse(draft, contract_yaml, accepted, kind, where=reading.where)
+        except ConfigurationError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _leaks(reading: _Reading, features: Features, rehearsal: Rehearsal) -> list[LeftOut]:
+    images = [column.name for column in reading.contract.columns if column.find(ImageFormat)]
+    names = [name for name in features.columns if name not in (*reading.choices.keep, *images, reading.label.name)]
+    entity = [name for name in reading.key if name != reading.event_time]
+    found = find_leaks(rehearsal.examples, rehearsal.target_N, names, entity=entity, event_time=reading.event_time)
+    return [LeftOut(name=one.column, reason=f"{one.reason} (--keep {one.column} takes it)") for one in found]
+
+
+def _contract_yaml(reading: _Reading, surface: Surface) -> str:
+    return contract_document(surface, reading.contract, source=reading.where, rows_seen=reading.source.table.num_rows)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from console.new.guesses import counted, is_identifier
+from console.new.counts import counted, is_identifier
 from console.new.observed import Observed
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.length import Length
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 SLACK = 0.25
 """Share of the observed span by which a number may lie outside of it."""
+USUAL = (0.01, 0.5, 0.99)
+"""The quantiles between which a number usually lies, and the middle."""
+FAR = 3
+"""Spans of the usual values outside of them from which on a number lies far."""
+MOST_FAR = 0.001
+"""Share of the rows, and at least FEW_FAR: more of them are a tail of the values and no mistakes."""
+FEW_FAR = 2
 MOST_CATEGORIES = 64
 ROWS_PER_CATEGORY = 10
 """Text with fewer rows than this for each of its values is no category."""
@@ -39,8 +46,8 @@ def column_of(observed: Observed) -> Column:
     return replace(column, rules=(Range(minimum=_first_day(observed)),)) if observed.is_time else column
 
 
-def label_of(observed: Observed) -> Column:
-    """The label: its two classes and nothing else."""
+def column_of_classes(observed: Observed) -> Column:
+    """The label of classes: these and nothing else."""
     classes = tuple(sorted(value for value, _ in counted(observed)))
     rules = () if observed.kind == "boolean" else (Allowed(classes),)
     return Column(name=observed.name, kind=observed.kind, required=True, label=True, rules=rules)
@@ -49,7 +56,7 @@ def label_of(observed: Observed) -> Column:
 def why_no_feature(column: Column, observed: Observed) -> str:
     """Why a model cannot take the column, or would only learn the rows by heart from it; nothing for a feature."""
     if observed.is_time:
-        return "a time"
+        return "a time: see the calendars below"
     if observed.distinct == 1 and observed.is_complete:
         return "always the same"
     if observed.is_unique and (observed.kind in ("int64", "string") or is_identifier(observed.name)):
@@ -59,7 +66,7 @@ def why_no_feature(column: Column, observed: Observed) -> str:
     if column.name == "id":
         return "the word `id` is taken in batch scoring"
     if column.kind == "string" and not column.allowed:
-        return f"free text, {observed.distinct:,} values"
+        return f"free text of {observed.distinct:,} values: no encoder takes it yet; left out"
     return ""
 
 
@@ -74,7 +81,7 @@ def _text(observed: Observed, column: Column) -> Column:
 
 
 def _number(observed: Observed, column: Column) -> Column:
-    low, high = _finite(observed.cells)
+    low, high = _usual(observed)
     whole = observed.kind == "int64"
     if observed.is_unique and whole:
         # A counter: its next value is larger than every observed one.
@@ -92,6 +99,48 @@ def _number(observed: Observed, column: Column) -> Column:
     found = {"minimum": least, "maximum": most}
     bounds = {name: bound for name, bound in found.items() if math.isfinite(bound)}
     return replace(column, rules=(Range(**bounds),)) if bounds else column
+
+
+def far_values(observed: Observed) -> list[Any]:
+    """The numbers that lie far from all others, ascending: few, so that they may well be mistakes.
+
+    In logarithms where the values are skewed, as amounts of money are. Between them and the others there is a gap."""
+    import numpy as np
+
+    if not observed.is_number or observed.distinct < 10:
+        return []
+    known = observed.cells.drop_null()
+    exact = np.sort(np.asarray(known.to_numpy(zero_copy_only=False), dtype=np.float64))
+    exact = exact[np.isfinite(exact)]
+    if len(exact) < 10:
+        return []
+    low, middle, high = np.quantile(exact, USUAL)
+    if low > 0 and high - middle > 4 * (middle - low):
+        exact = np.log(np.maximum(exact, low / 1e3))
+        low, middle, high = np.log([low, middle, high])
+    span = high - low
+    if not span or not math.isfinite(span):
+        return []
+    above = int((exact > high + FAR * span).sum())
+    below = int((exact < low - FAR * span).sum())
+    if above and exact[-above] - exact[-above - 1] < span:
+        above = 0
+    if below and exact[below] - exact[below - 1] < span:
+        below = 0
+    if not 0 < above + below <= max(FEW_FAR, MOST_FAR * len(exact)):
+        return []
+    ordered = sorted(value for value in known.to_pylist() if math.isfinite(value))
+    return [*ordered[:below], *(ordered[-above:] if above else [])]
+
+
+def _usual(observed: Observed) -> tuple[Any, Any]:
+    """The smallest and the largest number, those left out that lie far from all others."""
+    far = set(far_values(observed))
+    if not far:
+        return _finite(observed.cells)
+    kept = [value for value in observed.cells.drop_null().unique().to_pylist() if value not in far]
+    finite = [value for value in kept if math.isfinite(value)]
+    return min(finite), max(finite)
 
 
 def _finite(cells: pa.Array) -> tuple[Any, Any]:

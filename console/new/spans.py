@@ -1,12 +1,12 @@
-"""How many days a window, the validation and the test take, and which naive rule there is to beat."""
+"""How many days a window, the validation and the test take."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from millrace.datasets.split import split
-from millrace.errors import ConfigurationError
+from millrace.errors import ConfigurationError, SnapshotError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,12 +18,9 @@ WINDOW_DAYS = (7, 1, 2, 3, 14, 28, 91, 182, 364)
 """In the order of preference."""
 ENOUGH_ROWS = 100
 """Of a window, for its statistics to say something."""
-HELD_OUT = 0.15
-"""Share of the rows that validates, and again that tests."""
+HELD_OUT = (0.15, 0.2, 0.25)
+"""Share of the rows that validates, and again that tests: the first that holds labels enough."""
 FEWEST_TRAINED = 0.4
-LAGS_HOURS = (24, 168)
-SEASONAL_SHARE = 0.9
-"""Least share of the test rows with a row so many hours before them, for a seasonal rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +40,50 @@ class Spans:
 
 @dataclass(frozen=True, kw_only=True)
 class Naive:
-    """The rule that a model must beat and how often it is right on the test rows."""
+    """The rule that a model must beat, and its error on the test rows."""
 
-    lag_hours: int | None
-    """None: always the class of most rows."""
-    accuracy: float
+    lag_hours: float | None
+    """None: always the class of most rows, or their mean."""
+    error: float
+    is_share: bool
+    """Whether the error is a share of wrong answers, and no amount in the label's unit."""
+    unit: str = ""
+
+    @property
+    def rule(self) -> str:
+        """In words."""
+        if self.lag_hours:
+            return f"the label {self.lag_hours:g} hours before"
+        return "always the class of most rows" if self.is_share else "always the mean"
+
+    @property
+    def said(self) -> str:
+        """How good it is, in words."""
+        if self.is_share:
+            return f"right on {1 - self.error:.1%} of the test rows"
+        return f"off by {self.error:.4g}{' ' * bool(self.unit)}{self.unit} on the test rows on average"
 
 
-def find_spans(times_N: Times, *, where: str) -> Spans:
+NO_NAIVE = Naive(lag_hours=None, error=1.0, is_share=True)
+"""Before the rule was measured."""
+
+
+def spans_without_time() -> Spans:
+    """Of rows that are split by their keys."""
+    from millrace.monitoring.baseline import PROMISED_WINDOWS
+
+    return Spans(
+        days=0,
+        window_days=7,
+        windows=PROMISED_WINDOWS,
+        is_rate_promised=False,
+        validation_days=0,
+        test_days=0,
+        walk_forward_steps=0,
+    )
+
+
+def find_spans(times_N: Times, *, where: str, held_out: float = HELD_OUT[0]) -> Spans:
     """The spans for rows at these ascending event times (datetime64[us]).
 
     Raises ConfigurationError where the rows lie too close for windows or for three parts."""
@@ -74,7 +107,7 @@ def find_spans(times_N: Times, *, where: str) -> Spans:
         )
         raise ConfigurationError(where=where, field="event time", expected=expected, came=f"{first} to {last}")
     window_days = _best(found, promised=PROMISED_WINDOWS)
-    test_days, validation_days = _held_out(times_N, days)
+    test_days, validation_days = _held_out(times_N, days, held_out)
     _check_parts(times_N, validation_days, test_days, where)
     return Spans(
         days=days,
@@ -83,25 +116,8 @@ def find_spans(times_N: Times, *, where: str) -> Spans:
         is_rate_promised=found[window_days][0] >= PROMISED_WINDOWS,
         validation_days=validation_days,
         test_days=test_days,
-        walk_forward_steps=4 if test_days * 8 <= days else 2,
+        walk_forward_steps=2,
     )
-
-
-def find_naive(times_N: Times, entities: list[Any], labels: list[Any], spans: Spans) -> Naive:
-    """The best naive rule on the test rows; the rows are sorted by event time."""
-    import numpy as np
-
-    test = split(times_N, validation_days=spans.validation_days, test_days=spans.test_days).test
-    before = labels[: test.start]
-    usual = max(sorted(set(before), key=str), key=before.count)
-    best = Naive(lag_hours=None, accuracy=float(np.mean([label == usual for label in labels[test]])))
-    known = dict(zip(zip(entities, times_N.tolist(), strict=True), labels, strict=True))
-    for hours in LAGS_HOURS:
-        choices = zip(entities[test], (times_N[test] - np.timedelta64(hours, "h")).tolist(), strict=True)
-        right = [known[key] == label for key, label in zip(choices, labels[test], strict=True) if key in known]
-        if len(right) >= SEASONAL_SHARE * (test.stop - test.start) and float(np.mean(right)) > best.accuracy:
-            best = Naive(lag_hours=hours, accuracy=float(np.mean(right)))
-    return best
 
 
 def _best(found: dict[int, tuple[int, float]], *, promised: int) -> int:
@@ -113,19 +129,20 @@ def _best(found: dict[int, tuple[int, float]], *, promised: int) -> int:
     return max(enough, key=enough.__getitem__) if enough else max(found, key=lambda length: found[length][1])
 
 
-def _held_out(times_N: Times, days: int) -> tuple[int, int]:
-    """Days from which the last HELD_OUT of the rows test and the HELD_OUT before them validate; each at least one."""
+def _held_out(times_N: Times, days: int, share: float) -> tuple[int, int]:
+    """Days from which the last `share` of the rows test and the `share` before them validate; each at least one."""
     end = times_N[-1].astype("datetime64[D]").astype(int) + 1
-    at = [
-        times_N[int(len(times_N) * (1 - share))].astype("datetime64[D]").astype(int)
-        for share in (HELD_OUT, 2 * HELD_OUT)
-    ]
+    at = [times_N[int(len(times_N) * (1 - part))].astype("datetime64[D]").astype(int) for part in (share, 2 * share)]
     test_days = max(1, int(end - at[0]))
     return test_days, max(1, min(int(end - at[1]) - test_days, days - test_days - 1))
 
 
 def _check_parts(times_N: Times, validation_days: int, test_days: int, where: str) -> None:
-    trained = split(times_N, validation_days=validation_days, test_days=test_days).train.stop
+    try:
+        trained = split(times_N, validation_days=validation_days, test_days=test_days).train.stop
+    except SnapshotError as error:
+        expected = "rows to train on, to validate on and to test on"
+        raise ConfigurationError(where=where, field="event time", expected=expected, came=str(error)) from None
     if trained < FEWEST_TRAINED * len(times_N):
         expected = f"{FEWEST_TRAINED:.0%} of the rows before the last {validation_days + test_days} days, to train on"
         raise ConfigurationError(where=where, field="event time", expected=expected, came=f"{trained} rows")

@@ -6,12 +6,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from console.new.proposal import Proposal
+from millrace.contract.kinds import as_json
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import LINE, Contract
 from millrace.contract.validate import Validator
@@ -27,6 +27,8 @@ FILES = ("workload.yaml", "contract.yaml")
 MOST_MONTHS = 24
 PIECES = 12
 """Where there is one month, or more than MOST_MONTHS."""
+MOST_BYTES = 64 * 2**20
+"""Of a drop of images, about."""
 PREDICTED = 5
 """Rows to ask the model about."""
 
@@ -51,7 +53,8 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
     folder = workloads / proposal.surface.name
     for path in (*(folder / name for name in FILES), drops):
         if path.exists() and not force:
-            raise ConfigurationError(where=str(path), field="--force", expected="to replace what is there", came="no")
+            expected = "nothing there yet, or --force to replace it"
+            raise ConfigurationError(where=str(path), field="NAME", expected=expected, came="a workload of that name")
     with TemporaryDirectory() as temporary:
         draft = Path(temporary) / proposal.surface.name
         draft.mkdir()
@@ -63,7 +66,9 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
             shutil.copyfile(draft / name, folder / name)
     written = tuple(_write_drops(proposal, drops, pieces))
     to_predict = _write_rows(proposal, drops / "to_predict.jsonl")
-    return Written(folder=folder, drops=written, to_predict=to_predict, as_it_is=as_it_is(source, contract))
+    is_itself = source.is_file() and not proposal.surface.image_side
+    judged = as_it_is(source, contract) if is_itself else ""
+    return Written(folder=folder, drops=written, to_predict=to_predict, as_it_is=judged)
 
 
 def checked(folder: Path, proposal: Proposal) -> Contract:
@@ -92,7 +97,12 @@ def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path
     training = folder / "training"
     shutil.rmtree(training, ignore_errors=True)
     training.mkdir(parents=True)
-    for name, rows in cut(proposal.accepted.drop_columns([LINE]), proposal.surface.event_time, pieces):
+    rows, surface = proposal.accepted.drop_columns([LINE]), proposal.surface
+    if surface.is_in_time:
+        parts = cut(rows, surface.event_time, pieces)
+    else:
+        parts = cut_evenly(rows.drop_columns([surface.event_time]), pieces or 1 + rows.nbytes // MOST_BYTES)
+    for name, rows in parts:
         path = training / f"{name}.parquet"
         pq.write_table(rows, path, write_page_checksum=True)
         yield path
@@ -106,18 +116,29 @@ def cut(rows: pa.Table, event_time: str, pieces: int) -> list[tuple[str, pa.Tabl
     names = months.unique().to_pylist()
     if not pieces and 1 < len(names) <= MOST_MONTHS:
         return [(name, rows.filter(pc.equal(months, name))) for name in names]
-    count = min(pieces or PIECES, rows.num_rows)
+    return cut_evenly(rows, pieces or PIECES)
+
+
+def cut_evenly(rows: pa.Table, pieces: int) -> list[tuple[str, pa.Table]]:
+    """As many rows in each piece; a piece has one row at least."""
+    count = min(pieces, rows.num_rows)
     edges = [rows.num_rows * number // count for number in range(count + 1)]
     return [(f"{n + 1:03}", rows.slice(edges[n], edges[n + 1] - edges[n])) for n in range(count)]
 
 
 def _write_rows(proposal: Proposal, path: Path) -> Path:
-    last = proposal.accepted.drop_columns([LINE, proposal.surface.label]).slice(proposal.accepted.num_rows - PREDICTED)
-    path.write_text("".join(json.dumps(row, default=_plain) + "\n" for row in last.to_pylist()))
+    """The last rows as a request has them: without what is generated and, unless it is an input, the label."""
+    surface, rows = proposal.surface, proposal.accepted
+    unknown = [LINE] if surface.horizon_hours else [LINE, surface.label]
+    unknown += [] if surface.is_in_time else [surface.event_time]
+    last = rows.drop_columns(unknown).slice(max(0, rows.num_rows - PREDICTED - _past_rows(proposal)))
+    lines = [{name: as_json(cell) for name, cell in row.items()} for row in last.to_pylist()]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return path
 
 
-def _plain(cell: Any) -> str:
-    if isinstance(cell, date):
-        return cell.isoformat()
-    raise TypeError(f"expected a cell, got {cell!r}")
+def _past_rows(proposal: Proposal) -> int:
+    """Rows before the predicted ones that their histories read."""
+    if proposal.series is None or not proposal.surface.has_history:
+        return 0
+    return round(proposal.series.hours / proposal.series.every_hours) * proposal.series.entities

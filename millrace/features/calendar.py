@@ -103,7 +103,7 @@ class Calendar(OneColumn):
 
         hours = self.encode(rows)[:, :1]
         cells = pa.array(hours[:, 0] - 1, pa.int64(), mask=hours[:, 0] == 0)
-        return pa.table({name: cells for name in self.watched})
+        return pa.table(dict.fromkeys(self.watched, cells))
 
 
 def _part(part: str, times_N: Integers) -> Integers:

@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from console.new.proposal import Choices, propose
+from console.new.choices import Choices
+from console.new.proposal import propose
 from console.new.source import read_source
 from console.new.writing import write
 from infra.app import build

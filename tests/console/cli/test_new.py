@@ -70,18 +70,18 @@ def test_readme_types_what_it_prints() -> None:
 def test_as_json_it_holds_the_same(file: Path) -> None:
     said = json.loads(run("mine", "--from", "rows.csv", "--label", "outcome", "--json", "--pieces", "2").stdout)
     assert said["guesses"]["label"] == {"value": "outcome", "reason": "you said so", "others": []}
-    assert said["features"] == ["level", "site"]
+    assert said["features"] == ["level", "site", {"name": "when", "calendar": "time", "parts": ["hour", "weekday"]}]
     assert [Path(path).name for path in said["drops"]] == ["001.parquet", "002.parquet"]
     assert all(Path(path).is_file() for path in [*said["drops"], said["to_predict"]])
 
 
 def test_an_error_is_one_line_and_leaves_nothing(file: Path) -> None:
-    command = [sys.executable, "-m", "console.cli", "new", "mine", "--from", "rows.csv", "--label", "level"]
+    command = [sys.executable, "-m", "console.cli", "new", "mine", "--from", "rows.csv", "--label", "time"]
     done = subprocess.run(command, cwd=file.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert line.startswith("millrace: rows.csv: --label: expected a column of two classes")
-    assert line.endswith("got 'level, a int64 with 101 values'")
+    assert line.endswith("got 'time, a timestamp with 480 values'")
     assert [path.name for path in file.parent.iterdir()] == ["rows.csv"]
 
 

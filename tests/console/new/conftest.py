@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from console.new.proposal import Choices, Proposal, propose
+from console.new.choices import Choices
+from console.new.proposal import Proposal, propose
 from console.new.source import read_source
 
 SAMPLE = Path(__file__).resolve().parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"

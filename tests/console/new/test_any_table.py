@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from pyarrow import csv
 
-from console.new.proposal import Choices, propose
+from console.new.choices import Choices
+from console.new.proposal import propose
 from console.new.source import read_source
 from console.new.writing import write
 from millrace.contract.odcs import check_contract

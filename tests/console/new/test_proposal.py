@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from console.new.choices import FEWEST_ROWS
 from console.new.guesses import Guesser
-from console.new.proposal import FEWEST_ROWS
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
@@ -57,8 +57,9 @@ def test_numbers_have_slack_on_both_sides_but_not_below_nothing(market: list[Row
 def test_each_guess_has_its_reason_and_the_runners_up(market: list[Row], as_csv: Writer) -> None:
     found = proposed(as_csv([row | {"reading_id": str(7000 + at)} for at, row in enumerate(market)]))
     assert found.guesses["positive"].reason.startswith("it is the rarer of the two")
-    assert found.guesses["key"].value == ("Half hour",)
-    assert found.guesses["key"].others == ("reading_id",)
+    assert found.guesses["key"].value == ("reading_id",)
+    assert found.guesses["key"].others == ("Half hour",)
+    assert "two rows may have one time some day" in found.guesses["key"].reason
     assert {one.name: one.reason for one in found.no_features} == {
         "reading_id": "different in each row: it only numbers them"
     }
@@ -120,7 +121,7 @@ def test_a_label_is_guessed_where_nothing_else_can_be_one(market: list[Row], as_
     )
     called = [{"Is Fraud": at % 2, **row} for at, row in enumerate(market)]
     guess = proposed(as_csv(called), label="").guesses["label"]
-    assert (guess.value.name, guess.others) == ("Is Fraud", ("weekend", "Trend"))
+    assert (guess.value.name, guess.others) == ("Is Fraud", ("Day.of week", "weekend", "price", "demand", "Trend"))
 
 
 def test_other_notations_of_time_are_read_where_they_mean_one_time(market: list[Row], as_csv: Writer) -> None:
@@ -188,9 +189,15 @@ def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
 @pytest.mark.parametrize(
     ("words", "cells", "said"),
     [
-        ({"kind": "regression"}, {}, r"--kind: expected one of \('binary',\)"),
+        ({"kind": "images"}, {}, r"--kind: expected binary .* --horizon-hours; images: --from with a folder"),
+        ({"kind": "regression"}, {}, r"--kind: expected regression to have a column of numbers, or --kind binary, got"),
+        ({"label": "Half hour"}, {}, r"--label: expected .* two classes.*; or a column of numbers"),
+        ({"is_in_order": True, "event_time": "Half hour"}, {}, "--rows-in-order: expected no --event-time"),
+        ({"keep": ("meter",)}, {}, "--keep: expected columns of the file"),
+        ({"horizon_hours": -1}, {}, "--horizon-hours: expected hours"),
+        ({"image_size": "big"}, {}, "--image-size: expected height x width"),
         ({"name": "My Market"}, {}, "NAME: expected 2 to 24 small letters"),
-        ({"label": "demand"}, {}, "--label: expected a column of two classes"),
+        ({"label": "demand", "kind": "binary"}, {}, "--kind: expected binary to have .*, or --kind regression"),
         ({"label": "trend"}, {}, r"--label: expected one of .*'Trend'"),
         ({"positive": "sideways"}, {}, r"--positive: expected one of Trend's values \['down', 'up'\]"),
         ({"event_time": "price"}, {}, "--event-time: expected a column of times"),
@@ -202,7 +209,7 @@ def change(rows: Sequence[Row], **cells: Callable[[int], Any]) -> list[Row]:
         ({}, {"seen": lambda at: f"2024-01-{at % 28 + 1:02}"}, r"event time: expected --event-time with one of"),
         ({"has_no_event_time": True, "leave_out": ("Half hour",)}, {}, "key: expected --key .* all of them"),
         ({"has_no_key": True}, {"row_id": lambda at: at}, "--no-key: expected no column `row_id`"),
-        ({"leave_out": ("Half hour",)}, {}, "event time: expected a column of times, or --no-event-time"),
+        ({"leave_out": ("Half hour",)}, {}, r"event time: expected .*, or --rows-in-order .*, or --no-event-time"),
         ({"leave_out": ("price", "demand", "weekend", "Day.of week")}, {}, "features: expected a column to"),
     ],
 )  # fmt: skip

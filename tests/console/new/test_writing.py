@@ -27,7 +27,7 @@ def test_the_workload_is_one_that_synthesis_takes(market: list[Row], as_csv: Wri
     here = write(proposed(path), path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
     workload = load_workload(here.folder)
     contract = check_fit(workload, check_contract(here.folder))
-    assert workload.prediction.feature_columns == ("Day.of week", "weekend", "price", "demand")
+    assert workload.prediction.feature_columns == ("Day.of week", "weekend", "price", "demand", "Half hour")
     assert workload.prediction.positive == "up"
     assert workload.training.first_rows == len(market)
     assert contract.labels.names == ("Half hour", "Trend", "prediction_id")
@@ -56,7 +56,7 @@ def test_what_is_there_is_replaced_only_by_force(market: list[Row], as_csv: Writ
     folder = tmp_path / "workloads" / "market"
     folder.mkdir(parents=True)
     (folder / "contract.yaml").write_text("mine")
-    with pytest.raises(ConfigurationError, match=r"contract.yaml: --force: expected to replace what is there"):
+    with pytest.raises(ConfigurationError, match=r"contract.yaml: NAME: expected nothing there yet, or --force"):
         write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=False)
     assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("contract.yaml", "mine")]
     (folder / "README.md").write_text("kept")
@@ -68,7 +68,7 @@ def test_what_is_there_is_replaced_only_by_force(market: list[Row], as_csv: Writ
 def test_drops_that_are_there_are_not_mixed_with_new_ones(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
     path = as_csv(market)
     write(proposed(path), path, tmp_path / "a", tmp_path / "drops", pieces=3, force=False)
-    with pytest.raises(ConfigurationError, match="drops: --force"):
+    with pytest.raises(ConfigurationError, match=r"drops: NAME: .* --force"):
         write(proposed(path), path, tmp_path / "b", tmp_path / "drops", pieces=2, force=False)
     again = write(proposed(path), path, tmp_path / "b", tmp_path / "drops", pieces=2, force=True)
     assert sorted((tmp_path / "drops" / "training").iterdir()) == sorted(again.drops)

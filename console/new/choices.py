@@ -1,0 +1,69 @@
+"""What the options of `millrace new` say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from console.new.kinds.catalogue import KINDS
+from console.new.source import Source
+from millrace.errors import ConfigurationError
+
+NAME = re.compile(r"^[a-z][a-z0-9_]{1,23}$")
+SIZE = re.compile(r"^([0-9]+)x([0-9]+)$")
+FEWEST_ROWS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """Options of the command; empty where a guess is wanted."""
+
+    name: str
+    label: str = ""
+    positive: str = ""
+    event_time: str = ""
+    has_no_event_time: bool = False
+    is_in_order: bool = False
+    """Whether the first row is the oldest."""
+    time_format: str = ""
+    key: tuple[str, ...] = ()
+    has_no_key: bool = False
+    kind: str = ""
+    unit: str = ""
+    """Of a number that is predicted."""
+    horizon_hours: float = 0
+    leave_out: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+    """Features that would be left out: of a person, or giving the label away."""
+    image_size: str = ""
+    """Height x width that all images are scaled to."""
+    owner: str = "me"
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        found = SIZE.match(self.image_size)
+        return (int(found[1]), int(found[2])) if found else None
+
+
+def check_choices(choices: Choices, source: Source) -> None:
+    """Raise ConfigurationError for an option that cannot be."""
+    where, names = source.path.name, source.table.column_names
+    rows = source.table.num_rows
+    ways = "binary (two classes), multiclass (three or more) or regression (a number)"
+    series = "the label so many hours later: --horizon-hours; images: --from with a folder"
+    for field, expected, came, good in (
+        ("NAME", "2 to 24 small letters, digits and _, a letter first", choices.name, NAME.match(choices.name)),
+        ("--kind", f"{ways}; {series}", choices.kind, choices.kind in ("", *KINDS)),
+        ("rows", f"{FEWEST_ROWS} labelled rows or more", rows, rows >= FEWEST_ROWS),
+        ("--horizon-hours", "hours from now on, above 0", choices.horizon_hours, choices.horizon_hours >= 0),
+        ("--image-size", "height x width such as 64x64", choices.image_size, not choices.image_size or choices.size),
+    ):
+        if not good:
+            raise ConfigurationError(where=where, field=field, expected=expected, came=came)
+    for option, columns in (("--leave-out", choices.leave_out), ("--keep", choices.keep)):
+        if unknown := sorted({*columns} - {*names}):
+            expected = f"columns of the file ({', '.join(names)})"
+            raise ConfigurationError(where=where, field=option, expected=expected, came=unknown)
+    if choices.is_in_order and (choices.event_time or choices.has_no_event_time):
+        expected = "no --event-time and no --no-event-time beside it: the order of the rows is their time"
+        raise ConfigurationError(where=where, field="--rows-in-order", expected=expected, came="both")

@@ -1,0 +1,19 @@
+"""How often each value of a column occurs, and what a column's name says of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from console.new.observed import Observed
+
+
+def counted(column: Observed) -> list[tuple[Any, int]]:
+    """The values with their rows, most frequent first."""
+    pairs = [(entry["values"], entry["counts"]) for entry in column.cells.drop_null().value_counts().to_pylist()]
+    return sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
+
+
+def is_identifier(name: str) -> bool:
+    """Whether a column is called like one that only numbers the rows."""
+    plain = name.lower().replace(" ", "_").replace("-", "_")
+    return plain in ("id", "key", "uuid", "guid", "index") or plain.endswith(("_id", "_uuid", "_key"))

@@ -1,0 +1,117 @@
+"""The proposal as `workload.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from console.new.families import suited
+from console.new.kinds.catalogue import KINDS
+from console.new.spans import Naive, Spans
+from console.new.surface import Surface, remark, word
+
+RECENT_DAYS = 90
+"""Compared with the live model where the rows are not split by days."""
+VALIDATION_SHARE, TEST_SHARE = 0.15, 0.2
+
+
+def workload_document(
+    surface: Surface, spans: Spans, naive: Naive, *, source: str, first_rows: int, stretches: int = 0
+) -> str:
+    """`workload.yaml`; `stretches` is what a bound on the error rests on."""
+    family = suited(rows=first_rows, image_side=surface.image_side, has_history=surface.has_history)
+    question = f"Will {surface.label} be {surface.positive}?"
+    if surface.positive is None:
+        ahead = f" be in {surface.horizon_hours:g} hours" if surface.horizon_hours else ""
+        question = f"What will {surface.label}{ahead}?" if ahead else f"What is {surface.label}?"
+    days = f", {spans.days:,} days" if surface.is_in_time else ""
+    return "\n".join([
+        *remark(question),
+        *remark(f"Proposed from {first_rows:,} rows of {source}{days}; every line is yours to change."),
+        f"name: {surface.name}",
+        f"owner: {word(surface.owner)}",
+        "prediction:",
+        *_prediction(surface),
+        "training:",
+        f"  family: {family.name}   # {family.why}",
+        f"  parameters: {family.parameters}",
+        *_split(surface, spans),
+        f"  first_rows: {first_rows}   # labelled rows that start the first training by themselves: all of the file",
+        "  instance: {local: ml.m5.large, dev: ml.m5.xlarge, prod: ml.m5.xlarge}   # ml.g5.xlarge has a GPU",
+        "  max_runtime_minutes: 60",
+        "gates:                      # what a model must pass before it goes live",
+        *_gates(surface, spans, naive),
+        "rollout:",
+        "  phases: [live]",
+        "  instance: {local: ml.m5.large, dev: ml.m5.large, prod: ml.c6i.xlarge}",
+        "  min_instances: 1          # runs day and night",
+        "  max_instances: 2",
+        "  invocations_per_instance: 1000   # per minute, the target of the autoscaling",
+        "monitors:",
+        f"  window_days: {spans.window_days}   # {_windows(surface, spans)}",
+        "  schedule: cron(0 6 ? * MON *)",
+        "  false_alarm_rate: 0.01    # per window, all columns together",
+        f"  error_windows: 3          # the error alarm needs three of three windows; {stretches} such are known",
+        "retraining:",
+        "  schedule: cron(0 7 1 1,4,7,10 ? *)   # held by the three bounds below",
+        f"  cool_down_days: {max(7, 4 * spans.window_days)}",
+        f"  minimum_new_labels: {max(50, first_rows // 20)}",
+        "  maximum_runs_per_month: 4",
+        "budget:",
+        "  monthly_usd: 50           # a training run that would go beyond it does not start",
+        "",
+    ])  # fmt: skip
+
+
+def _prediction(surface: Surface) -> Iterator[str]:
+    yield f"  task: {surface.task}"
+    if surface.horizon_hours:
+        ahead = {"column": surface.label, "horizon_hours": surface.horizon_hours}
+        yield f"  label: {word(ahead)}   # the label of the row of the same entity so many hours later"
+    else:
+        yield f"  label: {word(surface.label)}"
+    if surface.positive is not None:
+        yield f"  positive: {word(surface.positive)}   # an answer of 1 means this"
+    yield f"  key: {word(list(surface.key))}   # what tells one row from another; labels find their rows by it"
+    came = "the moment that a row is about" if surface.is_in_time else "generated: that of the drop or of the request"
+    yield f"  event_time: {word(surface.event_time)}   # {came}"
+    if not surface.derived:
+        yield f"  features: {word(list(surface.features))}"
+        return
+    yield "  features:"
+    for feature in (*surface.features, *surface.derived):
+        yield f"    - {word(feature)}"
+
+
+def _split(surface: Surface, spans: Spans) -> Iterator[str]:
+    hashed = f"{{by: key_hash, validation_share: {VALIDATION_SHARE}, test_share: {TEST_SHARE}}}"
+    if surface.split_column:
+        by = f"by: column, column: {word(surface.split_column)}, absent: {hashed}"
+        yield f"  split: {{{by}}}   # rows without a part by the hash of their key"
+        yield "  walk_forward_steps: 0"
+    elif not surface.is_in_time:
+        yield f"  split: {hashed}   # a row is in one part for ever"
+        yield "  walk_forward_steps: 0"
+    else:
+        yield f"  validation_days: {spans.validation_days}   # before the test days: early stopping, calibration"
+        yield f"  test_days: {spans.test_days}   # the last days: the gates judge on them"
+        told = "models of earlier days, that show how the error moves"
+        yield f"  walk_forward_steps: {spans.walk_forward_steps}     # {told}"
+
+
+def _gates(surface: Surface, spans: Spans, naive: Naive) -> Iterator[str]:
+    kind = KINDS[surface.task]
+    rule = kind.naive_rule(naive.lag_hours)
+    yield f"  baseline: {word(rule.model_dump())}   # better than {naive.rule}, which is {naive.said}"
+    if kind.calibration:
+        yield f"  calibration: {{max_ece: {kind.calibration}}}"
+    yield "  latency: {max_p99_ms: 50}"
+    yield "  size: {max_mb: 10}"
+    recent = spans.test_days or RECENT_DAYS
+    margin = 0.02 if naive.is_share else 0.05
+    yield f"  non_inferiority: {{recent_days: {recent}, margin: {margin}, confidence: 0.95}}   # to the live model"
+
+
+def _windows(surface: Surface, spans: Spans) -> str:
+    if not surface.is_in_time:
+        return "random parts of the file set the bounds, as it has no order of time"
+    return f"{spans.windows} windows of the file set the bounds"

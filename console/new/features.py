@@ -1,0 +1,109 @@
+"""Which columns become features, and how: as they are, as a calendar, as a history; and why others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from console.new.observed import LeftOut, Observed
+from console.new.rules import why_no_feature
+from console.new.series import Series
+
+if TYPE_CHECKING:
+    from millrace.contract.schema import Table
+
+DAYS_OF_WEEKDAYS = 14
+"""Days from which on weekdays are learnt."""
+DAYS_OF_MONTHS = 730
+"""Two years: of a single one, a month is no more than a stretch of the past."""
+HISTORY = "history"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """Those that are proposed."""
+
+    columns: tuple[str, ...]
+    derived: tuple[dict[str, Any], ...]
+    others: tuple[LeftOut, ...]
+    """Columns that are none, with their reasons."""
+
+    def without(self, left_out: Sequence[LeftOut]) -> Features:
+        """The same without these columns, in a history too."""
+        names = {one.name for one in left_out}
+        derived = []
+        for feature in self.derived:
+            kept = [name for name in feature.get("history", ()) if name not in names]
+            derived += [feature | {"history": kept}] if kept else [] if "history" in feature else [feature]
+        return Features(
+            columns=tuple(name for name in self.columns if name not in names),
+            derived=tuple(derived),
+            others=(*self.others, *left_out),
+        )
+
+
+def find_features(
+    seen: Sequence[Observed],
+    contract: Table,
+    *,
+    excluded: Sequence[str],
+    made: Sequence[str],
+    keep: Sequence[str],
+    event_time: str,
+    series: Series | None,
+) -> Features:
+    """The features of these columns. `excluded` are no candidates and need no reason; `made` are the drops' own.
+
+    With a `series` the numbers have a history."""
+    columns, others, derived = [], [], []
+    for observed in seen:
+        if observed.name in (*excluded, *made):
+            continue
+        column = contract.column(observed.name)
+        if observed.is_time:
+            if parts := calendar_parts(observed):
+                derived.append(_calendar(observed.name, event_time, contract, parts))
+            else:
+                others.append(LeftOut(name=observed.name, reason="a time: too few days for weekdays, and no hours"))
+        elif column.is_protected and observed.name not in keep:
+            others.append(LeftOut(name=observed.name, reason=f"of a person (--keep {observed.name} takes it)"))
+        elif reason := why_no_feature(column, observed):
+            others.append(LeftOut(name=observed.name, reason=reason))
+        else:
+            columns.append(observed.name)
+    if series is not None:
+        numbers = [one.name for one in seen if one.name in columns and one.is_number]
+        if numbers:
+            past: dict[str, Any] = {"name": _free(HISTORY, contract), "history": numbers, "hours": series.hours}
+            if series.every_hours != 1:
+                past["every_hours"] = series.every_hours
+            derived.append(past)
+    return Features(columns=tuple(columns), derived=tuple(derived), others=tuple(others))
+
+
+def calendar_parts(column: Observed) -> list[str]:
+    """The parts of the calendar that differ in these times and come again."""
+    import numpy as np
+    import pyarrow as pa
+
+    kind = pa.timestamp("us", column.cells.type.tz if pa.types.is_timestamp(column.cells.type) else None)
+    times = column.cells.drop_null().cast(kind).cast(pa.int64()).to_numpy()
+    days = np.unique(times // 86_400_000_000)
+    span = int(days[-1] - days[0]) + 1 if len(days) else 0
+    found = ["hour"] if len(np.unique(times // 3_600_000_000 % 24)) > 1 else []
+    if span >= DAYS_OF_WEEKDAYS and len(np.unique(days % 7)) > 1:
+        found.append("weekday")
+    return [*found, "month"] if span >= DAYS_OF_MONTHS else found
+
+
+def _calendar(name: str, event_time: str, contract: Table, parts: list[str]) -> dict[str, Any]:
+    words = "when" if name == event_time else f"{name}_calendar"
+    return {"name": _free(words, contract), "calendar": name, "parts": parts}
+
+
+def _free(name: str, contract: Table) -> str:
+    """The name, or one with dashes below behind it that no column has."""
+    while name in contract.names:
+        name += "_"
+    return name

@@ -1,0 +1,121 @@
+"""What is conspicuous in the rows, a sentence each: nothing of it is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from console.new.counts import counted
+from console.new.observed import Observed
+from console.new.rules import far_values
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+RARE = 0.05
+"""Share of a class below which the other answers are nearly always right."""
+FEW_OF_A_CLASS = 50
+REPEATED = 0.001
+"""Share of repeated rows that is told."""
+ZEROS = 0.005
+"""Share of zeros that is told, where they lie apart from all other values."""
+SHOWN = 5
+SPARSE_ROWS = 5
+"""A day."""
+MANY_DAYS = 400
+
+
+def findings(
+    seen: Sequence[Observed],
+    label: Observed,
+    rows: pa.Table,
+    times_N: npt.NDArray[np.datetime64] | None,
+    key: Sequence[str],
+) -> list[str]:
+    """Sentences on the label, on columns, on the rows and on their times."""
+    lines = [*_of_label(label)]
+    for column in seen:
+        lines += _of_column(column)
+    lines += _repeated(rows, key)
+    if times_N is not None:
+        lines += _gaps(times_N)
+    return lines
+
+
+def _of_label(label: Observed) -> Iterator[str]:
+    values = counted(label)
+    if label.is_number and len(values) > 20:
+        return
+    rows = sum(count for _, count in values)
+    (most, many), (least, few) = values[0], values[-1]
+    if len(values) == 2 and few < RARE * rows:
+        yield f"{many / rows:.1%} of the rows are {most!r}: a model that never says {least!r} is right as often"
+    rare = [f"{value!r} ({count})" for value, count in values if count < FEW_OF_A_CLASS]
+    if rare:
+        shown = ", ".join(rare[:SHOWN]) + ("…" if len(rare) > SHOWN else "")
+        yield f"few rows of the class {shown}: hardly anything can be learnt of it"
+
+
+def _of_column(column: Observed) -> Iterator[str]:
+    if far := far_values(column):
+        shown = ", ".join(f"{value:g}" for value in far[:SHOWN]) + ("…" if len(far) > SHOWN else "")
+        yield f"{column.name}: {shown} lie far from all other values: the range leaves them out, quarantine gets them"
+    if said := _zeros(column):
+        yield f"{column.name}: {said}"
+
+
+def _zeros(column: Observed) -> str:
+    """Whether 0 is frequent and lies apart from the other values: it may stand for something missing."""
+    import numpy as np
+
+    if not column.is_number or column.distinct < 20:
+        return ""
+    known = np.asarray(column.cells.drop_null().to_numpy(zero_copy_only=False), dtype=np.float64)
+    zeros, others = int((known == 0).sum()), known[(known != 0) & np.isfinite(known)]
+    if zeros < ZEROS * len(known) or not len(others):
+        return ""
+    low, middle = np.quantile(np.abs(others), [0.01, 0.5])
+    values, counts = np.unique(others, return_counts=True)
+    # A count begins at 1, one step from 0: there 0 is a value like any other.
+    if low < 0.1 * middle or low < 5 * np.median(np.diff(values)) or zeros < 5 * counts.max():
+        return ""
+    return f"{zeros:,} cells are exactly 0 and hardly any lies near it: does 0 mean missing?"
+
+
+def _repeated(rows: pa.Table, key: Sequence[str]) -> Iterator[str]:
+    import pyarrow as pa
+
+    kept = [
+        name
+        for name in rows.column_names
+        if name not in key and not pa.types.is_timestamp(rows[name].type) and not pa.types.is_binary(rows[name].type)
+    ]
+    if len(kept) < 2:
+        return
+    repeated = rows.num_rows - rows.select(kept).group_by(kept).aggregate([]).num_rows
+    if repeated > REPEATED * rows.num_rows:
+        yield f"{repeated:,} rows repeat another one in every column but key and time: the same row may train and test"
+
+
+def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
+    import numpy as np
+
+    days_D, rows_D = np.unique(times_N.astype("datetime64[D]"), return_counts=True)
+    span = int((days_D[-1] - days_D[0]).astype(int)) + 1
+    apart_D = np.diff(days_D).astype(int)
+    usual = int(np.median(apart_D)) if len(apart_D) else 1
+    long = np.flatnonzero(apart_D > max(3 * usual, usual + 2))
+    if len(long):
+        worst = int(long[apart_D[long].argmax()])
+        gaps: Any = "1 gap" if len(long) == 1 else f"{len(long)} gaps"
+        yield (
+            f"{gaps} in the times of labelled rows, the longest from {days_D[worst]} to {days_D[worst + 1]}: "
+            "windows and steps of the walk forward without rows are skipped"
+        )
+    if len(days_D) > MANY_DAYS and float(np.median(rows_D)) < SPARSE_ROWS:
+        yield (
+            f"{len(days_D):,} days of {span:,} have rows, {float(np.median(rows_D)):g} each: storage has a file for "
+            "each day, so training and monitoring read slowly"
+        )

@@ -1,0 +1,24 @@
+"""The kinds by name. Add a kind: one module and one line here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from console.new.kinds.binary import Binary
+from console.new.kinds.kind import LabelKind
+from console.new.kinds.multiclass import Multiclass
+from console.new.kinds.regression import Regression
+
+if TYPE_CHECKING:
+    from console.new.observed import Observed
+
+KINDS: dict[str, LabelKind] = {
+    "binary": Binary(),
+    "multiclass": Multiclass(),
+    "regression": Regression(),
+}
+
+
+def likely_kind(column: Observed) -> LabelKind | None:
+    """The kind that the column is taken for; None where it can be no label."""
+    return next((kind for kind in KINDS.values() if kind.is_likely(column)), None)

@@ -1,0 +1,45 @@
+"""A number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from console.new.kinds.kind import NaiveRule
+from console.new.kinds.multiclass import MOST_NUMBERED
+from console.new.rules import column_of
+from millrace.evaluation.gates.baseline import Mean, SeasonalNaive
+
+if TYPE_CHECKING:
+    from console.new.observed import Observed
+    from millrace.contract.schema import Column
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Whole numbers of many values, and every column of other numbers."""
+
+    name: ClassVar[str] = "regression"
+    wanted: ClassVar[str] = "a column of numbers"
+    calibration: ClassVar[str] = ""
+
+    def suits(self, column: Observed) -> bool:
+        return column.is_number and column.distinct > 2
+
+    def is_likely(self, column: Observed) -> bool:
+        return self.suits(column) and (column.kind == "float64" or column.distinct > MOST_NUMBERED)
+
+    def reason(self, column: Observed) -> str:
+        return f"the label is a number with {column.distinct:,} values"
+
+    def column(self, column: Observed, unit: str) -> Column:
+        return replace(column_of(column), required=True, label=True, unit=unit)
+
+    def naive_rule(self, lag_hours: float | None) -> NaiveRule:
+        if lag_hours is None:
+            return Mean(kind="mean", margin=0.02)
+        return SeasonalNaive(kind="seasonal_naive", lag_hours=lag_hours, margin=0.02)
+
+    def is_told(self, values: Sequence[object]) -> str:
+        return "only one value" if len(set(values)) == 1 else ""

@@ -1,0 +1,143 @@
+"""Columns that give the label away: each alone, by a rule fitted on the training rows and judged on the test rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from millrace.features.as_of import EntityTimes, entity_times
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.datasets.examples import Examples
+
+    Floats = npt.NDArray[np.float64]
+    Integers = npt.NDArray[np.int64]
+
+BINS = 256
+FEWEST_IN_BIN = 5
+REMAINING = 0.1
+"""A rule of one column whose error is at most this share of the naive error is nearly perfect."""
+REMAINING_AMOUNT = 0.05
+"""The same for numbers, whose rule answers with a bin's mean."""
+NEAREST_ROWS = (1, -1)
+"""The row of the same entity after, and before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """A column that predicts the label by itself."""
+
+    column: str
+    reason: str
+
+
+def find_leaks(
+    examples: Examples,
+    target_N: npt.NDArray[Any],
+    names: Sequence[str],
+    *,
+    entity: Sequence[str],
+    event_time: str,
+) -> list[Leak]:
+    """The columns of `names` that alone, or one row of the same entity later or earlier, are the label.
+
+    `target_N` is the task's target: classes as numbers (int64, or 0.0 and 1.0 of a float), or amounts."""
+    is_class = target_N.dtype == np.int64 or set(np.unique(target_N[:1000]).tolist()) <= {0.0, 1.0}
+    train, test = examples.parts.train, examples.parts.test
+    naive = _naive_error(target_N, train, test, is_class=is_class)
+    [rows] = entity_times([examples.table], entity=entity, event_time=event_time)
+    found = []
+    for name in names:
+        place_N, width, number_N = _binned(examples.table[name], train)
+        error = _rule_error(place_N, width, target_N, train, test, is_class=is_class)
+        if not is_class and number_N is not None:
+            error = min(error, _line_error(number_N, target_N, train, test))
+        if naive and error <= (REMAINING if is_class else REMAINING_AMOUNT) * naive:
+            right = f"right on {1 - error:.1%} of the test rows" if is_class else f"off by {error:.3g} on average"
+            usual = f"{1 - naive:.1%}" if is_class else f"{naive:.3g}"
+            reason = f"alone it is {right} (without it {usual}): is it known at prediction time?"
+            found.append(Leak(column=name, reason=reason))
+        elif number_N is not None and (said := _shifted(rows, target_N, number_N, is_class=is_class)):
+            found.append(Leak(column=name, reason=said))
+    return found
+
+
+def _naive_error(target_N: npt.NDArray[Any], train: slice, test: slice, *, is_class: bool) -> float:
+    if is_class:
+        return float(np.mean(target_N[test] != _mode(target_N[train])))
+    return float(np.abs(target_N[test] - np.median(target_N[train])).mean())
+
+
+def _mode(target_N: npt.NDArray[Any]) -> Any:
+    values, counts = np.unique(target_N, return_counts=True)
+    return values[counts.argmax()]
+
+
+def _binned(column: pa.ChunkedArray, train: slice) -> tuple[Integers, int, Floats | None]:
+    """The bin of each row, of quantiles for numbers and of words for text; 0 for a missing cell."""
+    import pyarrow as pa
+
+    cells = column.combine_chunks()
+    if pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type):
+        number_N = np.asarray(cells.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False))
+        known = number_N[train][np.isfinite(number_N[train])]
+        values = np.unique(known)
+        edges = values if len(values) <= BINS else np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
+        place_N = np.where(np.isfinite(number_N), np.searchsorted(edges, number_N, side="right") + 1, 0)
+        return place_N.astype(np.int64), len(edges) + 2, number_N
+    words = cells.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+    return words, int(words.max(initial=0)) + 1, None
+
+
+def _rule_error(
+    place_N: Integers, width: int, target_N: npt.NDArray[Any], train: slice, test: slice, *, is_class: bool
+) -> float:
+    """Of answering with the class of most training rows of the bin, or with their mean; few rows say nothing."""
+    count = np.bincount(place_N[train], minlength=width)
+    enough_T = (count >= FEWEST_IN_BIN)[place_N[test]]
+    if not is_class:
+        sums = np.bincount(place_N[train], weights=target_N[train], minlength=width)
+        means = np.divide(sums, count, out=np.full(width, np.median(target_N[train])), where=count >= FEWEST_IN_BIN)
+        return float(np.abs(means[place_N[test]] - target_N[test]).mean())
+    classes, class_N = np.unique(target_N, return_inverse=True)
+    table = np.zeros((width, len(classes)), dtype=np.int64)
+    np.add.at(table, (place_N[train], class_N[train]), 1)
+    usual = table.sum(axis=0).argmax()
+    answer_T = np.where(enough_T, table.argmax(axis=1)[place_N[test]], usual)
+    return float(np.mean(answer_T != class_N[test]))
+
+
+def _line_error(number_N: Floats, target_N: npt.NDArray[Any], train: slice, test: slice) -> float:
+    """Of a straight line through the training rows; a missing cell is the mean."""
+    known = np.isfinite(number_N[train])
+    if known.sum() < 2 or np.ptp(number_N[train][known]) == 0:
+        return np.inf
+    scale = float(np.abs(number_N[train][known]).max())
+    x_N = np.where(np.isfinite(number_N), number_N, number_N[train][known].mean()) / scale
+    slope, start = np.polyfit(x_N[train][known], target_N[train][known].astype(np.float64), 1)
+    return float(np.abs(slope * x_N[test] + start - target_N[test]).mean())
+
+
+def _shifted(rows: EntityTimes, target_N: npt.NDArray[Any], number_N: Floats, *, is_class: bool) -> str:
+    """Why the column is the label of another row: of the row before or after it of the same entity."""
+    order_N = np.lexsort((rows.time_N, rows.entity_N))
+    value_N, label_N, owner_N = number_N[order_N], target_N[order_N].astype(np.float64), rows.entity_N[order_N]
+    for shift in NEAREST_ROWS:
+        near, far = (
+            (slice(shift, None), slice(None, -shift)) if shift > 0 else (slice(None, shift), slice(-shift, None))
+        )
+        same = owner_N[near] == owner_N[far]
+        if same.sum() < 100:
+            continue
+        value, label = value_N[near][same], label_N[far][same]
+        usual = np.mean(label != _mode(label)) if is_class else 1.0
+        if np.mean(value != label) <= REMAINING * usual:
+            which = "before" if shift > 0 else "after"
+            return f"it is the label of the row {which}: is that known at prediction time?"
+    return ""

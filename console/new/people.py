@@ -1,0 +1,72 @@
+"""Columns that say who a person is, or what the law protects of them: by their name and by their cells."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from console.new.observed import Observed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PROTECTED = {
+    "sex", "gender", "race", "ethnicity", "ethnic", "age", "religion", "nationality", "citizenship", "disability",
+    "pregnant", "pregnancy", "birthdate", "birthday", "dob", "marital", "orientation", "caste", "skin",
+}  # fmt: skip
+PERSONAL = {
+    "email", "phone", "mobile", "telephone", "fax", "ssn", "passport", "iban", "surname", "lastname", "firstname",
+    "fullname", "forename", "username", "address", "street", "ip",
+}  # fmt: skip
+PAIRS = {
+    ("first", "name"), ("last", "name"), ("full", "name"), ("family", "name"), ("user", "name"), ("customer", "name"),
+    ("patient", "name"), ("birth", "date"), ("date", "birth"), ("birth", "year"), ("year", "birth"),
+    ("native", "country"), ("sexual", "orientation"), ("e", "mail"), ("social", "security"), ("ip", "address"),
+}  # fmt: skip
+WORDS: dict[str, set[str]] = {
+    "a sex": {"male", "female", "man", "woman", "f", "m", "husband", "wife"},
+    "an ethnicity": {"black", "white", "asian", "hispanic", "latino", "caucasian", "amer-indian-eskimo"},
+    "a religion": {"christian", "muslim", "jewish", "hindu", "buddhist", "catholic", "protestant"},
+}
+EMAIL = r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$"
+PHONE = r"^\+?[0-9][0-9 ()/.-]{7,}[0-9]$"
+MOST = 0.5
+"""Share of the cells that must look like one."""
+
+
+def why_protected(column: Observed) -> str:
+    """What the column says of a person; nothing where it seems to say nothing."""
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", column.name)]
+    if words == ["name"] and column.kind == "string":
+        return "its name says that it names a person"
+    if found := next((word for word in words if word in PROTECTED), ""):
+        return f"its name says {found}"
+    if found := next((word for word in words if word in PERSONAL), ""):
+        return f"its name says {found}, of a person"
+    if any(pair in PAIRS for pair in pairwise(words)):
+        return "its name says something of a person"
+    return _by_cells(column.cells) if column.kind == "string" else ""
+
+
+def _by_cells(cells: pa.Array) -> str:
+    import pyarrow.compute as pc
+
+    known = cells.drop_null()
+    for what, pattern in (("an e-mail address", EMAIL), ("a phone number", PHONE)):
+        if float(pc.mean(pc.match_substring_regex(known, pattern)).as_py()) > MOST and not _is_date(known):
+            return f"its cells look like {what}"
+    distinct = known.unique()
+    if len(distinct) > max(map(len, WORDS.values())):
+        return ""
+    values = {str(value).strip().lower() for value in distinct.to_pylist()}
+    for what, words in WORDS.items():
+        if len(values & words) >= 2:
+            return f"its cells say {what}"
+    return ""
+
+
+def _is_date(known: pa.Array) -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.all(pc.match_substring_regex(known, r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}")).as_py())

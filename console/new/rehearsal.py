@@ -1,0 +1,164 @@
+"""What training will find in the rows, by the functions that training itself runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from console.new.kinds.kind import LabelKind
+from console.new.spans import Naive
+from millrace.contract.load import load_contract
+from millrace.contract.schema import LINE
+from millrace.datasets.examples import LABEL, Examples, examples, horizon_of
+from millrace.datasets.split import earlier_splits, windows
+from millrace.errors import ConfigurationError, SnapshotError
+from millrace.evaluation.naive import LabelledRows, naive_figures
+from millrace.features import catalogue as encoders
+from millrace.monitoring.error import FEWEST, lowest_of
+from millrace.tasks import catalogue as tasks
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.tasks.task import Task
+    from millrace.workload.declaration import Workload
+
+LAGS_HOURS = (24, 168)
+SEASONAL_SHARE = 0.9
+"""Least share of the test rows with a row so many hours before them, for a seasonal rule."""
+STEPS = (2, 4, 6, 8, 12)
+"""Of the walk forward; the fewest that let errors be watched."""
+USUAL_STEPS = 4
+FEWEST_TESTED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """The rows as a model gets them."""
+
+    examples: Examples
+    target_N: npt.NDArray[Any]
+    rows: tuple[int, int, int]
+    """Of training, validation and test."""
+    naive: Naive
+    walk_forward_steps: int
+    skipped: tuple[str, ...]
+    """Steps of the walk forward without a model, each with its reason."""
+    stretches: int
+    """Stretches of windows that the bound on the error would rest on; below FEWEST there is none."""
+
+    @property
+    def watches_errors(self) -> bool:
+        return self.stretches >= FEWEST or not self.examples.parts.is_in_time
+
+
+def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: LabelKind, *, where: str) -> Rehearsal:
+    """The rows that this workload would train and test on.
+
+    Raises ConfigurationError where training or evaluation would fail: a part without rows or with labels that no
+    model can be judged on."""
+    workload, task, features = _declared(workload_yaml, contract_yaml)
+    try:
+        found = examples(accepted.drop_columns([LINE]), workload=workload, features=features)
+    except SnapshotError as error:
+        expected = "rows to train on, to validate on and to test on"
+        raise ConfigurationError(where=where, field="event time", expected=expected, came=str(error)) from None
+    _check_parts(found, workload, kind, where)
+    target_N = task.targets(found.table[LABEL])
+    steps, skipped, stretches = _walk_forward(found, workload)
+    parts = found.parts
+    return Rehearsal(
+        examples=found,
+        target_N=target_N,
+        rows=tuple(part.stop - part.start for part in (parts.train, parts.validation, parts.test)),  # type: ignore[arg-type]
+        naive=_naive(found, target_N, workload, task, kind),
+        walk_forward_steps=steps,
+        skipped=skipped,
+        stretches=stretches,
+    )
+
+
+def _declared(workload_yaml: str, contract_yaml: str) -> tuple[Workload, Task, encoders.Features]:
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary) / workload_yaml.split("\nname: ", 1)[1].split("\n", 1)[0]
+        folder.mkdir()
+        (folder / "workload.yaml").write_text(workload_yaml)
+        (folder / "contract.yaml").write_text(contract_yaml)
+        workload = load_workload(folder)
+        contract = check_fit(workload, load_contract(folder))
+    features = encoders.declare(workload.prediction.features, contract.rows)
+    return workload, tasks.declare(workload.prediction, contract.label), features
+
+
+def _check_parts(found: Examples, workload: Workload, kind: LabelKind, where: str) -> None:
+    labels, parts, training = found.table[LABEL].to_pylist(), found.parts, workload.training
+    for name, part, days in (
+        ("train on", parts.train, ""),
+        ("validate on", parts.validation, f" of {training.validation_days} days from {parts.validation_from}"),
+        ("test on", parts.test, f" of the last {training.test_days} days, from {parts.test_from}"),
+    ):
+        came = kind.is_told(labels[part])
+        if not came and part.stop - part.start < FEWEST_TESTED:
+            came = f"{part.stop - part.start} rows"
+        if came:
+            expected = f"{FEWEST_TESTED} rows to {name} with labels that differ"
+            said = f"{came} in the part{days if parts.is_in_time else ''}"
+            raise ConfigurationError(where=where, field="rows", expected=expected, came=said)
+
+
+def _walk_forward(found: Examples, workload: Workload) -> tuple[int, tuple[str, ...], int]:
+    """The steps, those of them that are skipped, and the stretches that the bound on the error rests on."""
+    if not found.parts.is_in_time:
+        return 0, (), 0
+    tried = {steps: _stretches(found, workload, steps) for steps in STEPS}
+    enough = [steps for steps, (_, stretches) in tried.items() if stretches >= FEWEST]
+    steps = min(enough) if enough else USUAL_STEPS
+    return steps, *tried[steps]
+
+
+def _stretches(found: Examples, workload: Workload, steps: int) -> tuple[tuple[str, ...], int]:
+    training, parts, monitors = workload.training, found.parts, workload.monitors
+    models = earlier_splits(
+        found.times_N,
+        parts,
+        steps=steps,
+        validation_days=training.validation_days,
+        test_days=training.test_days,
+        horizon=horizon_of(workload.prediction),
+    )
+    starts = [parts.test_from, *(model.parts.test_from for model in models if model.parts)]
+    weeks = [windows(found.times_N, start=start, end=parts.end, days=monitors.window_days) for start in starts]
+    stretches = sum(len(lowest_of([0.0] * len(series), monitors.error_windows)) for series in weeks)
+    return tuple(f"{model.end}: {model.reason}" for model in models if model.parts is None), stretches
+
+
+def _naive(found: Examples, target_N: npt.NDArray[Any], workload: Workload, task: Task, kind: LabelKind) -> Naive:
+    """The rule with the smallest error on the test rows, of those that may answer by the time of a prediction."""
+    prediction, parts = workload.prediction, found.parts
+    entity = [found.table[name].to_pylist() for name in prediction.key if name != prediction.event_time]
+    rows = LabelledRows(
+        target_N=target_N,
+        times_N=found.times_N,
+        entity_N=list(zip(*entity, strict=True)) if entity else [()] * len(found.times_N),
+        test=parts.test,
+    )
+    unit = "" if task.error_is_share else task.error_unit
+    figures = naive_figures(kind.naive_rule(None), rows, task)
+    best = Naive(lag_hours=None, error=float(figures.metrics["error"] or 0), is_share=task.error_is_share, unit=unit)
+    horizon = prediction.horizon_hours
+    for hours in sorted({*LAGS_HOURS, *([horizon] if horizon else [])}):
+        if hours < horizon or not parts.is_in_time:
+            continue
+        try:
+            figures = naive_figures(kind.naive_rule(hours), rows, task)
+        except SnapshotError:  # no test row has one so many hours before it
+            continue
+        error = float(figures.metrics["error"] or 0)
+        if figures.rows >= SEASONAL_SHARE * (parts.test.stop - parts.test.start) and error < best.error:
+            best = Naive(lag_hours=hours, error=error, is_share=task.error_is_share, unit=unit)
+    return best
