@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
@@ -17,7 +18,7 @@ from infra.settings import StageSettings, settings_for
 from infra.stacks.catalogue import ROOMS
 from infra.stacks.platform import PlatformStack
 from infra.stacks.workload import WorkloadStack
-from millrace.errors import ConfigurationError
+from millrace.errors import ConfigurationError, MillraceError, WorkloadError
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload, workload_folders, workloads_folder
 
@@ -82,6 +83,17 @@ def refuse_missing_images(app: cdk.App, settings: StageSettings) -> None:
 
 
 def main() -> None:
+    """As `synthesize`; what cannot be synthesized is one line on stderr and exit status 1.
+
+    A workload that cannot be read stops the others only where they are not listed."""
+    try:
+        synthesize()
+    except MillraceError as error:
+        others = ": `-c workloads=…` (`millrace up --workload …`) leaves it out"
+        sys.exit(f"{error}{others if isinstance(error, WorkloadError) else ''}")
+
+
+def synthesize() -> None:
     """Synthesize for the stage that the context names, of the workloads that it lists (all without a list); the account
     and region come from the CLI's environment."""
     context = cdk.App().node

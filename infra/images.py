@@ -27,7 +27,7 @@ from infra.stacks.platform import IMAGES
 from millrace.errors import ConfigurationError
 from millrace.names import Platform
 from millrace.workload.declaration import Stage
-from millrace.workload.load import load_workload, workload_folders, workloads_folder
+from millrace.workload.load import read_workloads, workloads_folder
 
 ARCHITECTURE = "linux/amd64"
 """Of every instance that the workloads name; an arm64 host builds under emulation."""
@@ -86,7 +86,10 @@ def training_base(root: Path, stage: str, region: str) -> str:
 
 def _training_instances(root: Path, stage: str) -> set[str]:
     known: Stage = stage  # type: ignore[assignment]
-    return {load_workload(folder).training.instance[known] for folder in workload_folders(workloads_folder(root))}
+    found, broken = read_workloads(workloads_folder(root))
+    if broken and not found:
+        raise broken[0]
+    return {workload.training.instance[known] for workload in found}
 
 
 def publish(root: Path, ecr: Any, found: Sequence[Image]) -> dict[str, str]:

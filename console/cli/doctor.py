@@ -18,9 +18,11 @@ def doctor(stage: Stage, build: Build, as_json: Json) -> None:
     Example: millrace doctor --stage dev. It compares the SageMaker instances that workload.yaml names, Lambda's
     concurrency and the roles with the account's quotas. The exit status is 1 when something is missing."""
     from console.doctor.examination import examine, is_good
-    from millrace.workload.load import load_workload, workload_folders, workloads_folder
+    from millrace.workload.load import read_workloads, workloads_folder
 
-    workloads = [load_workload(folder) for folder in workload_folders(workloads_folder())]
+    workloads, broken = read_workloads(workloads_folder())
+    for error in broken:
+        typer.echo(f"left out: {error}", err=True)
     checks = list(examine(stage, build, workloads))
     if as_json:
         show_json([asdict(check) for check in checks])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from console.cli.options import Build, Json, Stage
-from millrace.workload.load import workloads_folder
+from millrace.errors import ConfigurationError
+from millrace.workload.load import workload_folders, workloads_folder
 
 if TYPE_CHECKING:
     from console.local_cloud.lifecycle import Instance
@@ -23,10 +24,18 @@ UNSET = ("AWS_PROFILE", "AWS_SESSION_TOKEN")
 
 Empty = Annotated[
     bool,
-    typer.Option("--empty", default_factory=lambda: False, help="Only the cloud: nothing is bootstrapped or deployed."),
+    typer.Option(
+        "--empty",
+        default_factory=lambda: False,
+        show_default=False,
+        help="Only the cloud: nothing is bootstrapped or deployed.",
+    ),
 ]
 Export = Annotated[
-    bool, typer.Option("--export", default_factory=lambda: False, help='Print only what `eval "$(…)"` takes.')
+    bool,
+    typer.Option(
+        "--export", default_factory=lambda: False, show_default=False, help='Print only what `eval "$(…)"` takes.'
+    ),
 ]
 
 Workloads = Annotated[
@@ -35,7 +44,13 @@ Workloads = Annotated[
 ]
 
 Yes = Annotated[
-    bool, typer.Option("--yes", default_factory=lambda: False, help="On AWS: do not ask, and run `cdk destroy` too.")
+    bool,
+    typer.Option(
+        "--yes",
+        default_factory=lambda: False,
+        show_default=False,
+        help="On AWS: do not ask, and run `cdk destroy` too.",
+    ),
 ]
 
 
@@ -47,6 +62,7 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
     from console.cli.printing import show_json
     from console.local_cloud.lifecycle import start_instance
 
+    _check_names(workload or ())
     said = partial(print, file=sys.stderr)
     instance = start_instance(build, is_empty=empty, said=said, workloads=workload or ())
     if as_json:
@@ -56,6 +72,14 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
     print("\n".join(_exports(instance)))
     if not export:
         print(_next(instance, empty=empty))
+
+
+def _check_names(names: Sequence[str]) -> None:
+    known = [folder.name for folder in workload_folders(workloads_folder())]
+    for name in names:
+        if name not in known:
+            expected = f"one of {', '.join(known)} (the folders of {workloads_folder()}/)"
+            raise ConfigurationError(where="millrace up", field="--workload", expected=expected, came=name)
 
 
 def down(stage: Stage, build: Build, yes: Yes) -> None:
@@ -95,13 +119,19 @@ def _next(instance: Instance, *, empty: bool) -> str:
     if empty:
         lines = ["cdk bootstrap", "cdk deploy --all"]
     else:
-        lines = [line for names in local_environment(instance.cloud).deployed() for line in _first_drop(names)]
+        drops = instance.folder.parent / "drops"
+        deployed = local_environment(instance.cloud).deployed()
+        lines = [line for names in deployed for line in _first_drop(names, drops)]
     return "\n".join(["", "Then, for example:", *(f"  {line}" for line in [*lines, "millrace down"])])
 
 
-def _first_drop(names: WorkloadNames) -> Iterator[str]:
-    """Commands that send a workload its sample, where it has one, and look at what came of it."""
-    sample = workloads_folder() / names.workload / "sample"
+def _first_drop(names: WorkloadNames, drops: Path) -> Iterator[str]:
+    """Commands that send a workload its sample, or the drops of its proposal, and look at what came of it."""
+    sample, proposed = workloads_folder() / names.workload / "sample", drops / names.workload / "training"
     if sample.is_dir():
-        yield f"aws s3 cp --recursive {sample} s3://{names.platform.bucket('landing')}/{names.workload}/training/"
+        where = f"s3://{names.platform.bucket('landing')}/{names.workload}/training/"
+        yield f"aws s3 cp --recursive {shlex.quote(str(sample))} {where}"
+    elif proposed.is_dir():
+        command = f'millrace drop "$piece" --workload {names.workload} --feed training'
+        yield f"for piece in {shlex.quote(str(proposed))}/*; do {command}; done"
     yield f"millrace runs --workload {names.workload}"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from millrace.contract.schema import Column
 
 SHOWN_REFUSED = 3
+MOST_OF_A_CELL = 72
+"""Characters of a reason beside its column; a longer one is a line below the table."""
 
 
 def new(
@@ -158,7 +160,7 @@ def _columns(proposal: Proposal) -> list[dict[str, Any]]:
     calendars = {
         feature["calendar"]: ", ".join(feature["parts"]) for feature in surface.derived if "calendar" in feature
     }
-    reasons = {one.name: f"no: {one.reason}" for one in proposal.no_features}
+    reasons = {one.name: _why_not(one.reason) for one in proposal.no_features}
     roles = dict.fromkeys(surface.key, "key") | {surface.event_time: "event time", surface.label: "label"}
     return [
         {
@@ -177,6 +179,14 @@ def _columns(proposal: Proposal) -> list[dict[str, Any]]:
 
 def _as_feature(name: str, features: Sequence[str], past: Sequence[str]) -> str:
     return " and ".join(["yes"] * (name in features) + ["its past"] * (name in past))
+
+
+def _why_not(reason: str) -> str:
+    return "no: see below" if _is_long(reason) else f"no: {reason}"
+
+
+def _is_long(reason: str) -> bool:
+    return len(reason) > MOST_OF_A_CELL
 
 
 def _rule(column: Column) -> str:
@@ -203,6 +213,7 @@ def _remarks(proposal: Proposal, written: Written) -> list[str]:
     lines = [f"{rows:,} rows keep the contract, {len(refused):,} would be quarantined"]
     lines += [f"  line {row.line}: {row.detail}" for row in refused[:SHOWN_REFUSED]]
     lines += [f"{one.name} is not in the contract: {one.reason}" for one in proposal.not_in_contract]
+    lines += [f"{one.name} is no feature: {one.reason}" for one in proposal.no_features if _is_long(one.reason)]
     lines += proposal.notes
     found = proposal.rehearsal
     trained, validated, tested = found.rows

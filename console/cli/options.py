@@ -33,4 +33,7 @@ Workload = Annotated[
         help="A folder of workloads/.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", default_factory=lambda: False, help="Print JSON, for programs.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", default_factory=lambda: False, show_default=False, help="Print JSON, for programs."),
+]

@@ -80,7 +80,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def main() -> None:
-    """Write the drops of the labelled months into a folder: `python -m console.demo.months build/drops`."""
+    """Write the drops of the labelled months into a folder: `python -m console.demo.months build/drops/electricity`."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for month in months(SAMPLE, *HISTORY):

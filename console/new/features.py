@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from console.new.observed import LeftOut, Observed
+from console.new.parts import says_part
 from console.new.rules import why_no_feature
 from console.new.series import Series
 
@@ -68,6 +69,8 @@ def find_features(
                 others.append(LeftOut(name=observed.name, reason="a time: too few days for weekdays, and no hours"))
         elif column.is_protected and observed.name not in keep:
             others.append(LeftOut(name=observed.name, reason=f"of a person (--keep {observed.name} takes it)"))
+        elif says_part(observed):
+            others.append(LeftOut(name=observed.name, reason="says which part a row belongs to"))
         elif reason := why_no_feature(column, observed):
             others.append(LeftOut(name=observed.name, reason=reason))
         else:

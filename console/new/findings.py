@@ -61,7 +61,7 @@ def _of_label(label: Observed) -> Iterator[str]:
 def _of_column(column: Observed) -> Iterator[str]:
     if far := far_values(column):
         shown = ", ".join(f"{value:g}" for value in far[:SHOWN]) + ("…" if len(far) > SHOWN else "")
-        yield f"{column.name}: {shown} lie far from all other values: the range leaves them out, quarantine gets them"
+        yield f"{column.name}: far from all other values, left out of the range and so quarantined: {shown}"
     if said := _zeros(column):
         yield f"{column.name}: {said}"
 
@@ -74,12 +74,12 @@ def _zeros(column: Observed) -> str:
         return ""
     known = np.asarray(column.cells.drop_null().to_numpy(zero_copy_only=False), dtype=np.float64)
     zeros, others = int((known == 0).sum()), known[(known != 0) & np.isfinite(known)]
-    if zeros < ZEROS * len(known) or not len(others):
+    if not ZEROS * len(known) <= zeros <= len(others):
         return ""
     low, middle = np.quantile(np.abs(others), [0.01, 0.5])
     values, counts = np.unique(others, return_counts=True)
     # A count begins at 1, one step from 0: there 0 is a value like any other.
-    if low < 0.1 * middle or low < 5 * np.median(np.diff(values)) or zeros < 5 * counts.max():
+    if low < 0.1 * middle or low < 5 * np.median(np.diff(values)) or zeros < 3 * counts.max():
         return ""
     return f"{zeros:,} cells are exactly 0 and hardly any lies near it: does 0 mean missing?"
 

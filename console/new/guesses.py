@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "churn", "churned", "survived", "fraud")
 TIMES = ("event_time", "timestamp", "time", "datetime", "date", "ts", "observed_at", "created_at")
 POSITIVE = ("1", "true", "yes", "y", "positive", "pos", "+")
+NEGATIVE = ("0", "false", "no", "n", "negative", "neg", "-", "normal", "none", "healthy", "ok", "good")
 MOST_SHOWN = 8
 
 Value = TypeVar("Value")
@@ -90,6 +91,10 @@ class Guesser:
         words = [value for value in known if str(value).lower() in POSITIVE]
         if len(words) == 1:
             return Guess(value=words[0], reason="it says yes", others=tuple(str(v) for v in known if v != words[0]))
+        negative = [value for value in known if str(value).lower() in NEGATIVE]
+        if len(negative) == 1:
+            [other] = [value for value in known if value != negative[0]]
+            return Guess(value=other, reason=f"the other one is {negative[0]!r}", others=(str(negative[0]),))
         rarer, rows = counts[-1]
         reason = f"it is the rarer of the two ({rows:,} of {sum(rows for _, rows in counts):,} rows)"
         return Guess(value=rarer, reason=reason, others=(str(counts[0][0]),))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from console.new.observed import LeftOut, Observed
+from console.new.parts import PARTS
 from console.new.source import Source, read_source
 from millrace.contract.rules.image import MOST_BYTES, Encoding, ImageFormat, ImageSize, read_jpeg, read_png
 from millrace.contract.schema import Column
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation"}
-PARTS |= {"test": "test", "testing": "test"}
 SPLIT = "split"
 USUAL_SHARE = 0.95
 """Least share of the images that are of one size and encoding; the others are left out."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from millrace.contract.kinds import TIMES
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
 from millrace.features.signature import TensorSpec
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
     Integers = npt.NDArray[np.int64]
 
+TIMES = ("date", "timestamp", "timestamp_utc")
+"""Kinds of columns; the serving container has no contract to take them from."""
 VALUES = {"hour": 24, "weekday": 7, "month": 12}
 """Each part with its number of values, in the order of the tensor."""
 

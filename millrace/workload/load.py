@@ -24,6 +24,17 @@ def workload_folders(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.glob("*/workload.yaml"))
 
 
+def read_workloads(root: Path) -> tuple[list[Workload], list[WorkloadError]]:
+    """The workloads in the folders of `root`, and what is wrong with those that cannot be read."""
+    found, broken = [], []
+    for folder in workload_folders(root):
+        try:
+            found.append(load_workload(folder))
+        except WorkloadError as error:
+            broken.append(error)
+    return found, broken
+
+
 def load_workload(folder: Path) -> Workload:
     """The workload declared in `folder/workload.yaml`; the folder bears its name.
 

@@ -39,7 +39,7 @@ ORDER = [
 ]
 
 SYNTH = "make synth STAGE=dev"
-DROPS = "python -m console.demo.months build/drops"
+DROPS = "python -m console.demo.months build/drops/electricity"
 ACCOUNT = "needs an account"
 LOCALLY = "needs an account; tests/infra/local/test_cdk_cli.py does it in the local cloud"
 TYPED = "tests/infra/local/test_aws_cli.py types it"
@@ -51,9 +51,8 @@ NOT_RUN = {
     "source .venv/bin/activate": "the tests run in it",
     'export PATH="$PWD/build/node/node_modules/.bin:$PATH:$PWD/build/aws-cli/bin"': TYPED,
     'eval "$(millrace up --workload electricity --export)"': TYPED,
-    "aws s3 cp build/drops/1996-05.parquet s3://millrace-local-landing-123456789012-eu-west-1/electricity/training/": (
-        TYPED
-    ),
+    "aws s3 cp build/drops/electricity/1996-05.parquet "
+    "s3://millrace-local-landing-123456789012-eu-west-1/electricity/training/": TYPED,
     "aws stepfunctions list-executions --state-machine-arn "
     "arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-local-electricity-ingest": TYPED,
     "cdk deploy --all --method=direct -c workloads=electricity": TYPED,
@@ -68,7 +67,8 @@ NOT_RUN = {
     "cdk deploy millrace-dev-platform -c stage=dev": LOCALLY,
     "make images STAGE=dev": "needs an account and docker; tests/infra/test_images.py has a docker that only records",
     "cdk deploy --all -c stage=dev": LOCALLY,
-    "aws s3 cp --recursive build/drops s3://millrace-dev-landing-<account>-<region>/electricity/training/": ACCOUNT,
+    "aws s3 cp --recursive build/drops/electricity "
+    "s3://millrace-dev-landing-<account>-<region>/electricity/training/": ACCOUNT,
     "millrace down --stage dev --yes": "tests/end_to_end/test_teardown.py does it to a cloud that has lived",
 }
 """Command by the reason why it is not run here."""
@@ -163,7 +163,7 @@ def test_make_synth_writes_the_templates_where_the_readme_says(synthesized: Path
 
 def test_the_drops_are_enough_rows_for_the_first_training() -> None:
     subprocess.run([sys.executable, *shlex.split(DROPS)[1:]], cwd=ROOT, check=True)
-    rows = sum(pq.read_metadata(path).num_rows for path in (ROOT / "build" / "drops").iterdir())
+    rows = sum(pq.read_metadata(path).num_rows for path in (ROOT / "build" / "drops" / "electricity").glob("*.parquet"))
     assert rows >= electricity().training.first_rows
 
 

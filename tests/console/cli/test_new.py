@@ -41,7 +41,7 @@ def run(*words: str) -> Any:
 def test_it_tells_guesses_columns_and_what_to_type_next(file: Path) -> None:
     told = run("mine", "--from", "rows.csv", "--label", "outcome")
     assert told.exit_code == 0
-    assert "positive    'bad': it is the rarer of the two (96 of 480 rows); or good" in told.stdout
+    assert "positive    'bad': the other one is 'good'; or good" in told.stdout
     assert "event time  time: the only column of times" in told.stdout
     assert "480 rows keep the contract, 0 would be quarantined" in told.stdout
     for line in readme_commands()[1:]:

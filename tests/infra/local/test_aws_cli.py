@@ -126,7 +126,7 @@ def test_a_drop_is_ingested(person: Person) -> None:
     assert json.loads(ended["output"])["detail"]["objects"][0]["key"] == "electricity/training/1996-05.parquet"
     group = "/aws/lambda/millrace-local-electricity-validation"
     (event,) = person.ask(f"aws logs filter-log-events --log-group-name {group} --filter-pattern validated")["events"]
-    rows = pq.read_metadata(person.copy / "build" / "drops" / "1996-05.parquet").num_rows
+    rows = pq.read_metadata(person.copy / "build" / "drops" / "electricity" / "1996-05.parquet").num_rows
     assert json.loads(event["message"])["rows_accepted"] == rows
 
 
