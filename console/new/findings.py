@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RARE = 0.05
 """Share of a class below which the other answers are nearly always right."""
 FEW_OF_A_CLASS = 50
-REPEATED = 0.001
+REPEATED = 0.01
 """Share of repeated rows that is told."""
 ZEROS = 0.005
 """Share of zeros that is told, where they lie apart from all other values."""

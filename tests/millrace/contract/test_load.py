@@ -126,6 +126,15 @@ def test_a_custom_property_that_is_not_read_is_refused(how: Change, message: str
         load_contract(folder)
 
 
+def test_a_role_is_label_or_protected(folder: Path) -> None:
+    protected = {"customProperties": [{"property": "role", "value": "protected"}]}
+    change(folder, lambda d: column(d, 1).update(protected))
+    assert [one.is_protected for one in load_contract(folder).rows.columns][:3] == [False, True, False]
+    change(folder, lambda d: column(d, 1).update(custom("role")))
+    with pytest.raises(WorkloadError, match=r"customProperties\.role: expected label or protected, got 'y'"):
+        load_contract(folder)
+
+
 def test_the_contract_and_objects_that_are_not_read_may_have_custom_properties(folder: Path) -> None:
     other = {"name": "other", **custom("owner"), "properties": [{"name": "x", "logicalType": "string"} | custom("a")]}
     change(folder, lambda d: d["schema"].append(other) or d.update(custom("cost_centre")))

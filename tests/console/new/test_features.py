@@ -1,0 +1,137 @@
+"""Times become calendars, series become histories, and what training would stop at is said before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from console.new.features import calendar_parts
+from console.new.observed import Observed, observe
+from console.new.series import find_series
+from console.new.writing import write
+from millrace.contract.load import load_contract
+from millrace.errors import ConfigurationError
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
+from tests.console.new.conftest import Row, proposed
+
+Writer = Callable[..., Path]
+FIRST = datetime.fromisoformat("2020-01-01")
+
+
+def times(hours: list[float]) -> Observed:
+    cells = pa.chunked_array([pa.array([FIRST + timedelta(hours=hour) for hour in hours], pa.timestamp("us"))])
+    found = observe("at", cells, typed_text=False)
+    assert isinstance(found, Observed)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("every", "rows", "parts"),
+    [
+        (1, 100, ["hour"]),
+        (1, 24 * 20, ["hour", "weekday"]),
+        (24, 20, ["weekday"]),
+        (24 * 7, 60, []),
+        (24, 800, ["weekday", "month"]),
+    ],
+)
+def test_a_calendar_has_the_parts_that_come_again(every: float, rows: int, parts: list[str]) -> None:
+    assert calendar_parts(times([every * at for at in range(rows)])) == parts
+
+
+def test_each_time_has_a_calendar_of_its_own(market: list[Row], as_csv: Writer) -> None:
+    rows = [row | {"sold": f"1996-04-{1 + at % 28:02}"} for at, row in enumerate(market)]
+    found = proposed(as_csv(rows), event_time="Half hour")
+    assert found.surface.derived == (
+        {"name": "when", "calendar": "Half hour", "parts": ["hour", "weekday"]},
+        {"name": "sold_calendar", "calendar": "sold", "parts": ["weekday"]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("hours", "every"),
+    [
+        ([float(at) for at in range(300)], 1.0),
+        ([at / 2 for at in range(300) if at % 50], 0.5),
+        ([24.0 * at for at in range(300)], 24.0),
+        (sorted(np.random.default_rng(0).uniform(0, 300, 300).tolist()), None),
+    ],
+)
+def test_rows_at_equal_distances_are_a_series(hours: list[float], every: float | None) -> None:
+    table = pa.table({"at": times(hours).cells})
+    found = find_series(table, key=("at",), event_time="at")
+    assert (found.every_hours if found else None) == every
+
+
+def test_a_label_ahead_has_a_history_of_the_numbers_and_of_itself(
+    market: list[Row], as_csv: Writer, tmp_path: Path
+) -> None:
+    path = as_csv(market)
+    found = proposed(path, label="demand", horizon_hours=24.0)
+    assert found.surface.derived[-1] == {
+        "name": "history",
+        "history": ["price", "demand"],
+        "hours": 24.0,
+        "every_hours": 0.5,
+    }
+    assert found.surface.key == ("Half hour",)
+    here = write(found, path, tmp_path / "workloads", tmp_path / "drops", pieces=2, force=False)
+    workload = load_workload(here.folder)
+    contract = check_fit(workload, load_contract(here.folder))
+    assert (workload.training.family, contract.label.is_input) == ("gru", True)
+    assert workload.gates.baseline.label_age_hours >= 24
+    assert len(here.to_predict.read_text().splitlines()) == 5 + 48
+
+
+def test_a_series_without_a_horizon_is_told_of_it(market: list[Row], as_csv: Writer) -> None:
+    found = proposed(as_csv(market))
+    assert found.series is not None
+    assert (found.series.step, found.surface.has_history) == ("30 minutes", False)
+
+
+def test_rows_in_order_keep_it(market: list[Row], as_csv: Writer) -> None:
+    path = as_csv([{name: cell for name, cell in row.items() if name != "Half hour"} for row in market])
+    found = proposed(path, is_in_order=True, has_no_key=True)
+    order = found.accepted["row_id"].to_pylist()
+    assert order == sorted(order)
+    assert any("the split is by that order" in note for note in found.notes)
+    assert found.surface.derived == (), "a time that was made up has no calendar"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda at, row: row | {"Trend": "up" if at < 900 and at % 2 else "down"}, r"rows: expected .*only the class"),
+        (lambda at, row: row if at < 60 or at > 1860 else None, r"rows: expected 200 labelled rows"),
+    ],
+)
+def test_what_training_would_stop_at_is_said(
+    market: list[Row], as_csv: Writer, change: Callable[[int, Row], Any], said: str
+) -> None:
+    rows = [made for at, row in enumerate(market) if (made := change(at, row)) is not None]
+    with pytest.raises(ConfigurationError, match=said):
+        proposed(as_csv(rows))
+
+
+def test_steps_of_the_walk_forward_that_fall_into_a_gap_are_told(market: list[Row], as_csv: Writer) -> None:
+    def at(number: int) -> str:
+        return (FIRST + timedelta(hours=number)).isoformat()
+
+    rows = [row | {"Half hour": at(number if number < 1300 else number + 24 * 24)} for number, row in enumerate(market)]
+    found = proposed(as_csv(rows))
+    assert found.rehearsal.skipped
+    assert all("got no" in reason or "less than a third" in reason for reason in found.rehearsal.skipped)
+
+
+def test_more_steps_are_walked_where_errors_could_not_be_watched_otherwise(market: list[Row], as_csv: Writer) -> None:
+    found = proposed(as_csv(market))
+    assert found.rehearsal.watches_errors == (found.rehearsal.stretches >= 40)
+    assert found.spans.walk_forward_steps == found.rehearsal.walk_forward_steps
+    assert f"{found.rehearsal.stretches} such are known" in found.workload_yaml

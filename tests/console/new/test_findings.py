@@ -1,0 +1,82 @@
+"""What is conspicuous in the rows is told, and a few numbers far from all others set no range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from console.new.observed import Observed, observe
+from console.new.rules import column_of, far_values
+from millrace.contract.rules.range import Range
+from tests.console.new.conftest import Row, proposed
+
+Writer = Callable[..., Path]
+NOISE = np.random.default_rng(0)
+
+
+def column(cells: Any) -> Observed:
+    found = observe("x", pa.chunked_array([pa.array(cells)]), typed_text=False)
+    assert isinstance(found, Observed)
+    return found
+
+
+def test_a_few_numbers_far_from_all_others_set_no_range() -> None:
+    seen = column([*NOISE.normal(15, 5, 2000), 9999.0, -999.0])
+    assert far_values(seen) == [-999.0, 9999.0]
+    found = column_of(seen).find(Range)
+    assert found is not None
+    assert -30 < float(found.minimum) < float(found.maximum) < 60  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        NOISE.normal(0, 1, 20_000),
+        NOISE.lognormal(3, 1.5, 20_000),
+        NOISE.standard_exponential(20_000),
+        [*NOISE.normal(0, 1, 1000), *[99.0] * 20],
+        [1.0, 2.0] * 500 + [1e6],
+    ],
+    ids=["normal", "money", "waiting", "many of one value", "few values"],
+)
+def test_a_tail_is_no_mistake(cells: Any) -> None:
+    assert far_values(column(cells)) == []
+
+
+def told(market: list[Row], as_csv: Writer, change: Callable[[int, Row], Row | None], **words: Any) -> str:
+    rows = [made for at, row in enumerate(market) if (made := change(at, row)) is not None]
+    return "\n".join(proposed(as_csv(rows), **words).notes)
+
+
+def test_zeros_that_lie_apart_are_told(market: list[Row], as_csv: Writer) -> None:
+    def pressure(at: int, row: Row) -> Row:
+        return row | {"pressure": 0 if at % 40 == 0 else 900 + at * 37 % 199 / 2}
+
+    def count(at: int, row: Row) -> Row:
+        return row | {"rain": max(0, at * 37 % 97 - 60)}
+
+    assert "pressure: 48 cells are exactly 0" in told(market, as_csv, pressure)
+    assert "exactly 0" not in told(market, as_csv, count)
+
+
+def test_gaps_and_repeated_rows_are_told(market: list[Row], as_csv: Writer) -> None:
+    assert "1 gap in the times of labelled rows, the longest from 1996-05-11 to 1996-05-18" in told(
+        market, as_csv, lambda at, row: None if 240 <= at < 528 else row
+    )
+    repeated = told(market, as_csv, lambda at, row: row | {"price": "1", "demand": at % 3, "Day.of week": "x"})
+    assert "rows repeat another one in every column but key and time" in repeated
+    plain = told(market, as_csv, lambda _, row: row)
+    assert "gap" not in plain
+    assert "repeat" not in plain
+
+
+def test_a_rare_class_is_told(market: list[Row], as_csv: Writer) -> None:
+    rare = told(market, as_csv, lambda at, row: row | {"Trend": "up" if at % 33 == 0 else "down"})
+    assert "96.9% of the rows are 'down': a model that never says 'up' is right as often" in rare
+    few = told(market, as_csv, lambda at, row: row | {"sort": "abc"[(at % 50 == 0) + (at % 7 == 0)]}, label="sort")
+    assert "few rows of the class 'c'" in few

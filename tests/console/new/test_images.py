@@ -1,0 +1,105 @@
+"""A folder of images, and a table that names them, become workloads of images."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from console.new.choices import Choices
+from console.new.images import read_any
+from console.new.proposal import propose
+from console.new.writing import write
+from millrace.contract.odcs import check_contract
+from millrace.errors import ConfigurationError
+from millrace.files.sniff import read_drop
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
+from tests.console.new.conftest import TODAY
+
+COUNT = 240
+
+
+def picture(path: Path, number: int, *, side: int = 16, mode: str = "L") -> None:
+    shape = (side, side) if mode == "L" else (side, side, len(mode))
+    cells = np.random.default_rng(number).integers(0, 255, shape, dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(cells, mode).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(COUNT):
+        picture(tmp_path / "photos" / ("crack", "fine")[number % 3 > 0] / f"{number}.png", number)
+    return tmp_path / "photos"
+
+
+def proposed(path: Path, **words: object):
+    return propose(read_any(path), Choices(name="photos", **words), today=TODAY)  # type: ignore[arg-type]
+
+
+def test_a_folder_for_each_class_becomes_a_workload(folder: Path, tmp_path: Path) -> None:
+    found = proposed(folder)
+    here = write(found, folder, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    workload = load_workload(here.folder)
+    contract = check_fit(workload, check_contract(here.folder))
+    assert (workload.training.family, workload.prediction.label, workload.prediction.key) == ("cnn", "label", ("id",))
+    assert (workload.training.split.by, workload.training.walk_forward_steps) == ("key_hash", 0)
+    assert found.guesses["event time"].value.name == "at"
+    [drop] = here.drops
+    assert "at" not in pq.read_schema(drop).names, "ingestion fills it in"
+    assert sum(part.rows.num_rows for part in read_drop(drop, contract.rows)) == COUNT
+    [asked] = [part.rows for part in read_drop(here.to_predict, contract.table("scoring"))]
+    assert asked.num_rows == 5
+
+
+def test_folders_of_a_published_split_are_kept(tmp_path: Path) -> None:
+    for number in range(COUNT):
+        part = ("train", "train", "train", "val", "test")[number % 5]
+        picture(tmp_path / "set" / part / "abc"[number % 3] / f"{number}.png", number)
+    found = proposed(tmp_path / "set")
+    assert found.surface.task == "multiclass"
+    assert "split: {by: column, column: split" in found.workload_yaml
+    assert found.rehearsal.rows == (144, 48, 48)
+
+
+def test_a_table_may_name_the_images(folder: Path, tmp_path: Path) -> None:
+    with (tmp_path / "photos.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "load", "outcome"])
+        for number, path in enumerate(sorted(folder.rglob("*.png"))):
+            writer.writerow([path.relative_to(tmp_path), number % 7, path.parent.name])
+    found = proposed(tmp_path / "photos.csv", label="outcome")
+    assert found.surface.features == ("file", "load")
+    assert found.surface.image_side == 16
+    assert any("file names image files" in note for note in found.notes)
+
+
+def test_images_of_many_sizes_are_refused_or_scaled(folder: Path) -> None:
+    for number in range(COUNT // 2):
+        picture(folder / "fine" / f"large {number}.png", number, side=24, mode="RGB")
+    with pytest.raises(ConfigurationError, match=r"16 x 16 pixels, grey 240×, PNG of 24 x 24 pixels, colour 120×"):
+        proposed(folder)
+    found = proposed(folder, image_size="12x20")
+    assert "a PNG of 12 x 20 pixels, 3 x 8 bits" in found.contract.column("image").rules[0].expected
+    assert not found.refused
+    assert any("scaled to 12 x 20 pixels" in note for note in found.notes)
+
+
+def test_a_few_that_are_no_such_image_are_told(folder: Path) -> None:
+    picture(folder / "fine" / "large.png", 1, side=24)
+    (folder / "fine" / "broken.png").write_bytes(b"no image")
+    found = proposed(folder)
+    assert sorted(row.reason for row in found.refused) == ["image", "image"]
+
+
+@pytest.mark.parametrize(("name", "said"), [("a.png", "1 images beside each other"), ("a.txt", "no images")])
+def test_a_folder_without_classes_is_refused(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / name).write_bytes(b"x")
+    with pytest.raises(ConfigurationError, match=rf"--from: expected images .*in a folder for each class.*{said}"):
+        read_any(tmp_path / "photos")

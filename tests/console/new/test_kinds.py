@@ -1,0 +1,77 @@
+"""The kind of a label, guessed from its values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from console.new.kinds.catalogue import KINDS, likely_kind
+from console.new.observed import Observed, observe
+from console.new.writing import write
+from millrace.tasks.catalogue import TASKS
+from millrace.workload.load import load_workload
+from tests.console.new.conftest import Row, proposed
+
+Writer = Callable[..., Path]
+
+
+def column(cells: list[object]) -> Observed:
+    found = observe("label", pa.chunked_array([pa.array(cells)]), typed_text=False)
+    assert isinstance(found, Observed)
+    return found
+
+
+def test_every_kind_is_a_task() -> None:
+    assert KINDS.keys() == TASKS.keys()
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["a", "b"] * 10, "binary"),
+        ([True, False] * 10, "binary"),
+        ([0, 1] * 10, "binary"),
+        (["a", "b", "c"] * 10, "multiclass"),
+        ([1, 2, 3, 4, 5] * 10, "multiclass"),
+        (list(range(21)), "regression"),
+        ([1.5, 2.5, 3.5] * 9, "regression"),
+        (["same"] * 9, None),
+        ([f"text {at}" for at in range(201)], None),
+    ],
+)
+def test_a_label_is_taken_for_the_kind_that_its_values_suit(cells: list[object], kind: str | None) -> None:
+    found = likely_kind(column(cells))
+    assert (found.name if found else None) == kind
+
+
+@pytest.mark.parametrize(
+    ("label", "task", "rule", "said"),
+    [
+        ("Trend", "binary", "seasonal_naive", "the label has two values"),
+        ("Day.of week", "multiclass", "seasonal_naive", "7 values that are words"),
+        ("demand", "regression", "seasonal_naive", "a number with"),
+    ],
+)
+def test_each_kind_becomes_a_workload_that_synthesis_takes(
+    market: list[Row], as_csv: Writer, tmp_path: Path, label: str, task: str, rule: str, said: str
+) -> None:
+    path = as_csv(market)
+    found = proposed(path, label=label, unit="MW")
+    assert said in found.guesses["kind"].reason
+    here = write(found, path, tmp_path / "workloads", tmp_path / "drops", pieces=2, force=False)
+    workload = load_workload(here.folder)
+    assert (workload.prediction.task, workload.gates.baseline.kind) == (task, rule)
+    assert (workload.gates.calibration is None) == (task == "regression")
+    contract = yaml.safe_load(found.contract_yaml)
+    [properties] = [one.get("customProperties") for one in contract["schema"][0]["properties"] if one["name"] == label]
+    assert ({"property": "unit", "value": "MW"} in properties) == (task == "regression")
+
+
+def test_a_kind_may_be_said_otherwise(market: list[Row], as_csv: Writer) -> None:
+    stars = [row | {"stars": 1 + at % 5} for at, row in enumerate(market)]
+    assert proposed(as_csv(stars), label="stars").surface.task == "multiclass"
+    assert proposed(as_csv(stars), label="stars", kind="regression").surface.task == "regression"
