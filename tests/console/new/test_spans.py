@@ -1,11 +1,11 @@
-"""Days for windows, validation and test, and the naive rule, out of event times."""
+"""Days for windows, validation and test, out of event times."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from console.new.spans import find_naive, find_spans
+from console.new.spans import find_spans
 from millrace.datasets.split import split
 from millrace.errors import ConfigurationError
 
@@ -52,22 +52,3 @@ def test_rows_that_all_lie_at_the_end_are_refused() -> None:
     late = np.sort(np.concatenate([times(60, 60), START + np.timedelta64(60, "D") + (times(1, 5_000) - START)]))
     with pytest.raises(ConfigurationError, match=r"to train on|rows on 8 days or more"):
         find_spans(late, where="rows.csv")
-
-
-def test_yesterday_is_the_rule_where_it_is_right_more_often() -> None:
-    at = times(60, 60 * 24)
-    spans = find_spans(at, where="rows.csv")
-    by_hour = [int(hour % 24 > 13) for hour in range(len(at))]
-    found = find_naive(at, [()] * len(at), by_hour, spans)
-    assert (found.lag_hours, found.accuracy) == (24, 1.0)
-    coins = np.random.default_rng(0).integers(0, 10, len(at)) == 0
-    assert find_naive(at, [()] * len(at), coins.tolist(), spans).lag_hours is None
-
-
-def test_without_rows_a_day_before_the_share_of_classes_is_the_rule() -> None:
-    at = times(60, 1_000)
-    spans = find_spans(at, where="rows.csv")
-    labels = [number % 4 == 0 for number in range(len(at))]
-    found = find_naive(at, list(range(len(at))), labels, spans)
-    assert found.lag_hours is None
-    assert found.accuracy == pytest.approx(0.75, abs=0.01)

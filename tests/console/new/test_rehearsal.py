@@ -1,0 +1,55 @@
+"""The naive rule of a proposal is measured by the functions that the gates use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.console.new.conftest import Row, proposed
+
+Writer = Callable[..., Path]
+FIRST = datetime.fromisoformat("2020-01-01")
+ROWS = 60 * 24
+
+
+def hours(label: Callable[[int], object]) -> list[Row]:
+    noise = np.random.default_rng(0).random(ROWS)
+    return [
+        {"time": (FIRST + timedelta(hours=at)).isoformat(), "noise": round(float(noise[at]), 4), "label": label(at)}
+        for at in range(ROWS)
+    ]
+
+
+def test_yesterday_is_the_rule_where_it_is_right_more_often(as_csv: Writer) -> None:
+    found = proposed(as_csv(hours(lambda at: int(at % 24 > 13))), label="label").naive
+    assert (found.lag_hours, found.error) == (24, 0.0)
+    coins = np.random.default_rng(1).integers(0, 10, ROWS)
+    assert proposed(as_csv(hours(lambda at: int(coins[at] == 0))), label="label").naive.lag_hours is None
+
+
+def test_the_class_of_most_rows_is_right_as_often_as_it_occurs(as_csv: Writer) -> None:
+    draws = np.random.default_rng(2).random(ROWS)
+    found = proposed(as_csv(hours(lambda at: "abc"[int(draws[at] > 0.7) + int(draws[at] > 0.9)])), label="label")
+    assert found.naive.lag_hours is None
+    assert found.naive.error == pytest.approx(0.3, abs=0.08)
+    assert "right on" in found.naive.said
+
+
+def test_a_number_is_compared_with_its_mean_and_with_yesterday(as_csv: Writer) -> None:
+    waves = proposed(as_csv(hours(lambda at: round(np.sin(at / 24 * 2 * np.pi) + at / 1e4, 6))), label="label").naive
+    assert (waves.lag_hours, waves.is_share) == (24, False)
+    noise = np.random.default_rng(3).normal(100, 9, ROWS)
+    found = proposed(as_csv(hours(lambda at: round(float(noise[at]), 3))), label="label", unit="kW").naive
+    assert found.lag_hours is None
+    assert found.said.endswith("kW on the test rows on average")
+
+
+def test_a_label_ahead_is_compared_with_labels_that_are_known_by_then(as_csv: Writer) -> None:
+    waves = hours(lambda at: round(np.sin(at / 24 * 2 * np.pi) + at / 1e4, 6))
+    assert proposed(as_csv(waves), label="label", horizon_hours=24.0).naive.lag_hours == 24
+    later = proposed(as_csv(waves), label="label", horizon_hours=30.0).naive
+    assert later.lag_hours in (30, 168)
