@@ -118,11 +118,11 @@ class Guesser:
         return Guess(value=value, reason=reason, others=_without(_names(found), value))
 
     def key(
-        self, choice: Sequence[str], event_time: Observed | None, label: Observed, *, needs_time: bool = False
+        self, choice: Sequence[str], event_time: Observed | None, label: Observed, *, looks_around: bool = False
     ) -> Guess[tuple[str, ...]] | None:
         """The columns that identify a row; None when none were found. Raises ConfigurationError.
 
-        Without an event time of the file's own nothing is guessed from it. `needs_time` wants it in the key: a label
+        Without an event time of the file's own nothing is guessed from it. `looks_around` wants it in the key: a label
         ahead and a history find the rows of an entity by it."""
         if choice:
             columns = [self._named("--key", name) for name in choice]
@@ -138,7 +138,7 @@ class Guesser:
         ]
         alone = [column for column in fit if column.is_unique and column is not event_time]
         identifiers = [column for column in alone if is_identifier(column.name)]
-        if event_time and event_time.is_unique and needs_time:
+        if event_time and event_time.is_unique and looks_around:
             reason = f"each {event_time.name} comes once, and rows find each other by their times"
             return Guess(value=(event_time.name,), reason=reason, others=_names(alone))
         if event_time and event_time.is_unique and len(identifiers) == 1:
@@ -149,7 +149,7 @@ class Guesser:
         if event_time and event_time.is_unique:
             reason = f"each {event_time.name} comes once"
             return Guess(value=(event_time.name,), reason=reason, others=_names(alone))
-        if alone and not needs_time:
+        if alone and not looks_around:
             chosen = self._only(alone, "key", "--key")
             return Guess(
                 value=(chosen.name,), reason=f"each {chosen.name} comes once", others=_without(_names(alone), chosen)

@@ -98,7 +98,7 @@ def with_key(
         # A generated time does not identify rows.
         columns = tuple(one for one in seen if not (is_made and one is event_time))
         guess = replace(guesser, columns=columns).key(
-            choices.key, None if is_made else event_time, label, needs_time=choices.horizon_hours > 0
+            choices.key, None if is_made else event_time, label, looks_around=choices.horizon_hours > 0
         )
         if guess is not None:
             return seen, guess

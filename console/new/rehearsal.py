@@ -102,7 +102,7 @@ def _check_parts(found: Examples, workload: Workload, kind: LabelKind, where: st
         ("validate on", parts.validation, f" of {training.validation_days} days from {parts.validation_from}"),
         ("test on", parts.test, f" of the last {training.test_days} days, from {parts.test_from}"),
     ):
-        came = kind.is_told(labels[part])
+        came = kind.find_problem(labels[part])
         if not came and part.stop - part.start < FEWEST_TESTED:
             came = f"{part.stop - part.start} rows"
         if came:

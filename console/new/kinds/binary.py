@@ -39,5 +39,5 @@ class Binary:
             return BaseRate(kind="base_rate", margin=0.02)
         return SeasonalNaive(kind="seasonal_naive", lag_hours=lag_hours, margin=0.01)
 
-    def is_told(self, values: Sequence[object]) -> str:
+    def find_problem(self, values: Sequence[object]) -> str:
         return one_class(values)

@@ -43,7 +43,7 @@ class LabelKind(Protocol):
         """The gate against the label so many hours before; None: against a rule that looks at no row."""
         ...
 
-    def is_told(self, values: Sequence[object]) -> str:
+    def find_problem(self, values: Sequence[object]) -> str:
         """Why a model cannot be judged on labels of these values; nothing where it can."""
         ...
 

@@ -41,5 +41,5 @@ class Regression:
             return Mean(kind="mean", margin=0.02)
         return SeasonalNaive(kind="seasonal_naive", lag_hours=lag_hours, margin=0.02)
 
-    def is_told(self, values: Sequence[object]) -> str:
+    def find_problem(self, values: Sequence[object]) -> str:
         return "only one value" if len(set(values)) == 1 else ""
