@@ -119,12 +119,14 @@ def _has(
 
 
 def _fill(pattern: str, context: Mapping[str, tuple[str, ...]]) -> str:
-    """Policy variables (`${aws:PrincipalAccount}`) replaced; one without a value matches nothing."""
+    """Policy variables (`${aws:PrincipalAccount}`) replaced; one without a value matches nothing.
+
+    `${*}`, `${?}` and `${$}` are these characters themselves: they stay, `_pattern` and `_equal_text` know them."""
 
     def value(match: re.Match[str]) -> str:
         key = match[1].lower()
         if key in {"*", "?", "$"}:
-            return f"[{key}]"
+            return match[0]
         if key not in context:
             raise UndecidedError(f"policy variable {match[1]}")
         return context[key][0] if context[key] else "\0"
@@ -134,8 +136,14 @@ def _fill(pattern: str, context: Mapping[str, tuple[str, ...]]) -> str:
 
 @lru_cache(maxsize=8192)
 def _pattern(pattern: str) -> re.Pattern[str]:
-    escaped = "".join(".*" if one == "*" else "." if one == "?" else re.escape(one) for one in pattern)
+    parts = re.split(r"(\$\{[*?$]\}|[*?])", pattern)
+    escaped = "".join({"*": ".*", "?": "."}.get(part) or re.escape(_unquoted(part)) for part in parts)
     return re.compile(escaped, re.DOTALL)
+
+
+def _unquoted(text: str) -> str:
+    """`a*` of `a${*}`."""
+    return re.sub(r"\$\{([*?$])\}", r"\1", text)
 
 
 def _like(pattern: str, text: str, ignore_case: bool = False) -> bool:
@@ -202,11 +210,19 @@ def _equal(actual: Any, wanted: Any) -> bool:
     return bool(actual == wanted)
 
 
+def _equal_text(actual: str, wanted: str) -> bool:
+    return actual == _unquoted(wanted)
+
+
+def _equal_but_for_case(actual: str, wanted: str) -> bool:
+    return actual.lower() == _unquoted(wanted).lower()
+
+
 OPERATORS: Mapping[str, tuple[bool, Any]] = {
-    "StringEquals": (False, _equal),
-    "StringNotEquals": (True, _equal),
-    "StringEqualsIgnoreCase": (False, lambda actual, wanted: actual.lower() == wanted.lower()),
-    "StringNotEqualsIgnoreCase": (True, lambda actual, wanted: actual.lower() == wanted.lower()),
+    "StringEquals": (False, _equal_text),
+    "StringNotEquals": (True, _equal_text),
+    "StringEqualsIgnoreCase": (False, _equal_but_for_case),
+    "StringNotEqualsIgnoreCase": (True, _equal_but_for_case),
     "StringLike": (False, lambda actual, wanted: _like(wanted, actual)),
     "StringNotLike": (True, lambda actual, wanted: _like(wanted, actual)),
     "ArnEquals": (False, _arn_like),
