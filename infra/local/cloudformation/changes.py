@@ -14,6 +14,8 @@ def foreseen(before: StackResources, after: StackResources) -> list[dict[str, An
 
     As on AWS a change that reaches a resource only through what it refers to is foreseen, not known: Conditional."""
     moved = {key for key, value in after.resolved_parameters.items() if before.resolved_parameters.get(key) != value}
+    # A resource that is replaced gets another id, which moves all that refer to it, and may replace them in turn: begin
+    # with the parameters that changed, add what is replaced, until nothing is added.
     while True:
         changes = list(_changes(before, after, moved))
         replaced = {one["LogicalResourceId"] for one in changes if one.get("Replacement", "False") != "False"}

@@ -71,6 +71,7 @@ def _update(self: Any, template: str, _role: Any = None, parameters: Any = None,
         self.output_map = self._create_output_map()
         _export(_backend(self), self)
     except Exception as error:
+        # A rollback is an update to the template of before: what was made goes, what was changed is changed back.
         _record_event(self, error, "UPDATE_FAILED")
         self.template_dict = before
         self.resource_map.update(before, before_parameters, rolled_back=True)

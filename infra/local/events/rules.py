@@ -31,6 +31,7 @@ class Delivery:
     target: Mapping[str, Any]
     event: Mapping[str, Any]
     body: str
+    """What the target gets: the event, or what its input setting makes of it."""
 
 
 def deliver_events(cloud: Cloud) -> None:

@@ -44,6 +44,7 @@ def _closure(requirements: Iterable[str]) -> Iterator[Distribution]:
             continue
         seen.add(key)
         found = _find(wanted.name, asker)
+        # The same package comes again with other extras: they may need more, but its files are linked already.
         if not any(name == key[0] for name, extras in seen - {key}):
             yield found
         for line in found.requires or []:

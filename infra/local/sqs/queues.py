@@ -133,7 +133,7 @@ def _poll_new_mappings(cloud: Cloud, backend: Any) -> None:
 
 
 def _check_role(cloud: Cloud, backend: Any, spec: dict[str, Any]) -> None:
-    """AWS makes no mapping that the function's role could not work."""
+    """AWS makes no mapping whose function's role may not receive and delete."""
     from moto.awslambda.exceptions import InvalidParameterValueException
 
     from infra.local.iam.identity import refused

@@ -84,6 +84,7 @@ def _log_nothing(*_: Any, **__: Any) -> None:
 
 def _parse_once() -> None:
     """A definition is read once, not at each execution: reading one of thirty states takes a large part of a second."""
+    # Executions may share the parsed program: moto keeps what changes (attempts, results) in their environments.
     read = AmazonStateLanguageParser.parse
 
     @functools.lru_cache(maxsize=256)
