@@ -206,6 +206,7 @@ def _latency(model: Model, rows: pa.Table) -> report.CallTime:
     tensors = encode(model.description.features, rows.slice(0, LATENCY_CALLS + WARM_UP_CALLS))
     count = min(len(rows), LATENCY_CALLS + WARM_UP_CALLS)
     seconds = []
+    # A small test part is gone through several times; each call is timed alone, the first ones do not count.
     for number in range(LATENCY_CALLS + WARM_UP_CALLS):
         row = number % count
         one = {name: values[row : row + 1] for name, values in tensors.items()}

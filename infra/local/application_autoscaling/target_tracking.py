@@ -21,6 +21,7 @@ _MINUTE_S = 60
 _MINUTES_OUT = 3
 _MINUTES_IN = 15
 _IN_BELOW = 0.9
+"""Share of the target. The numbers are those of the alarms that AWS makes; its documentation does not give them."""
 _NAMESPACE = "AWS/SageMaker"
 
 

@@ -52,6 +52,7 @@ def verdict(documents: Iterable[str], request: Request, *, with_principal: bool 
     for document in documents:
         for statement in statements(document):
             effect = statement["Effect"]
+            # When in doubt it is refused: a key that is not known here must not let a call pass that AWS would stop.
             try:
                 met = _meets(statement, request, with_principal)
             except UndecidedError:
@@ -92,8 +93,10 @@ def _meets(statement: Mapping[str, Any], request: Request, with_principal: bool)
 
 
 def _names(statement: Mapping[str, Any], principal: tuple[str, ...]) -> bool:
-    """Whether the statement's principal is the caller. An account means what the account's own policies grant,
-    so it does not name a caller; `verdict` of its statements is taken with the account as principal."""
+    """Whether the statement's principal is the caller.
+
+    The account as principal names no role of it: it leaves the decision to the roles' own policies. `why_not` asks
+    for that apart, with the account in the place of the caller."""
     if "NotPrincipal" in statement:
         raise UndecidedError("NotPrincipal")
     named = statement.get("Principal", {})
@@ -174,6 +177,8 @@ def _holds(operator: str, key: str, values: Any, context: Mapping[str, tuple[str
     if name not in OPERATORS:
         raise UndecidedError(f"condition operator {operator}")
     negated, test = OPERATORS[name]
+    # AWS's table for a key without a value: `…IfExists`, the negated operators and ForAllValues hold, all others do
+    # not.
     if not actual:
         return optional or negated or every == "ForAllValues"
     wanted = [_fill(value, context) for value in wanted]
@@ -202,6 +207,7 @@ def _moment(text: str) -> float:
 
 def _arn_like(actual: str, wanted: str) -> bool:
     """Part by part: a wildcard does not reach over a colon, but in the last part."""
+    # 5: the sixth part, the resource, may have colons of its own (`function:name:alias`).
     theirs, ours = actual.split(":", 5), wanted.split(":", 5)
     return len(theirs) == len(ours) and all(map(_like, ours, theirs))
 
