@@ -92,6 +92,8 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
     (folder / report.EVALUATION_FILE).write_text(evaluation.to_json())
     _write_predictions(folder / "predictions.parquet", rows, output_TW, model.description.task, workload)
     write_sample(folder / SAMPLE_FILE, rows.test, model.description, output_TW)
+    # What a model that is left alone errs, week by week: the frozen earlier models, and this one on its own test days.
+    # Without an order of time nothing is later: windows drawn from the test rows stand for weeks.
     series = [[week.error for week in frozen.weeks] for frozen in evaluation.walk_forward]
     series.append([week.error for week in evaluation.weekly_error])
     if not rows.parts.is_in_time:

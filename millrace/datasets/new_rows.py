@@ -205,7 +205,7 @@ def _bounds(metadata: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
 
 
 def between(column: str, bounds: tuple[Any, Any] | None) -> BooleanExpression:
-    """Files and row groups outside of the drop's range are not read."""
+    """A filter on the column's range: Iceberg reads no file and no row group that lies outside of it."""
     from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual
 
     # Whole numbers, dates and times have bounds that Iceberg compares with its own; of any other key all files are

@@ -64,7 +64,8 @@ def watch(cloud: Cloud, policy: Any, former: list[Any]) -> list[Any]:
 def propose(cloud: Cloud, policy: Any, desired: int) -> Proposal | None:
     """The capacity that the alarm in ALARM asks for; None without one, or when the desired capacity fits.
 
-    Requests are divided by the target, not the metric: that one is of the number of instances that were there then."""
+    The requests are divided by the target. The metric, requests per instance, would not do: it depends on how many
+    instances there were at the time."""
     settings = policy.target_tracking_scaling_policy_configuration
     target = float(settings["TargetValue"])
     high, low = policy.alarms

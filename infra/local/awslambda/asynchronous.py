@@ -87,7 +87,7 @@ def _to_dead_letters(cloud: Cloud, function: Any, payload: bytes, outcome: Outco
 def _as_function(
     cloud: Cloud, function: Any, arn: str, body: str, attributes: dict[str, str | int] | None = None
 ) -> None:
-    """Lambda sends under the function's role; what that may not do is lost, as on AWS, but said in the cloud's log."""
+    """Send under the function's role. What the role may not send is lost, as on AWS; the cloud's log says so."""
     target = {"Arn": arn, "RoleArn": function.role}
     try:
         role_calls.call(cloud, target, body, principal=PRINCIPAL, attributes=attributes)

@@ -116,7 +116,7 @@ class Worker:
             self.end("Runtime.OutOfMemory")
 
     def _environment(self, cloud: Cloud, function: Any, root: Path) -> dict[str, str]:
-        _request(cloud, function)
+        _check_role(cloud, function)
         variables = {name: str(value) for name, value in (function.environment_vars or {}).items()}
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -142,10 +142,11 @@ class Worker:
         }
 
 
-def _request(cloud: Cloud, function: Any) -> None:
-    """What Lambda itself does in the role's name; raises KeyRefusedError when it cannot even decrypt the variables.
+def _check_role(cloud: Cloud, function: Any) -> None:
+    """Check what Lambda itself does in the role's name: raise KeyRefusedError where it may not decrypt the variables.
 
-    Without its log permissions a function runs and leaves no log; here only the refusal is written down."""
+    Without permissions for its log a function runs and leaves no log on AWS; here the refusal is recorded, and no
+    more."""
     group = resource_arn("logs", f"log-group:{function.logs_group_name}")
     for verb in ("CreateLogStream", "PutLogEvents"):
         request = permission(f"logs:{verb}", group, f"{group}:*", f"{group}:log-stream:one")

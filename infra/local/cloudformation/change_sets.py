@@ -77,9 +77,9 @@ class ChangeSet:
 
 
 def create(backend: Any, given: Mapping[str, Any], template: str | None) -> ChangeSet:
-    """A new change set; for a stack that is not there yet, one in review takes its place.
+    """A new change set. For a stack that does not exist yet, one in REVIEW_IN_PROGRESS is registered, as on AWS.
 
-    Raises moto's ValidationError for a stack, a template or a parameter that cannot be."""
+    Raises moto's ValidationError for an unknown stack or type, a second creation, or no template."""
     name, kind = given["StackName"], given.get("ChangeSetType") or "UPDATE"
     stack = _stack(backend, name)
     is_there = stack is not None and stack.status != "REVIEW_IN_PROGRESS"
@@ -138,7 +138,7 @@ def find(backend: Any, name: str, stack: str | None) -> ChangeSet:
 
 
 def delete(backend: Any, name: str, stack: str | None) -> None:
-    """Nothing is said of one that does not exist, as on AWS."""
+    """Delete the change set; one that does not exist is no error, as on AWS."""
     kept = _kept(backend)
     kept[:] = [one for one in kept if not (name == one.arn or (name == one.name and stack in _words(one.stack)))]
 

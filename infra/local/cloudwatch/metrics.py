@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """The store and who wants to know that something was put into it."""
+    """The store of all points, and the listeners that are called after each put."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.store = MetricStore()

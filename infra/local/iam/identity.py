@@ -60,7 +60,7 @@ DECIDED = frozenset(GLOBAL_KEYS) | KEYS
 
 
 def is_decided(key: str) -> bool:
-    """Whether a condition key has a value here; of the others an Allow is void."""
+    """Whether a condition key is decided here; an Allow under any other one does not count."""
     return key.lower() in DECIDED or key.lower().startswith(FAMILIES)
 
 

@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import Any
 
 FAMILIES = ("aws:requesttag/", "aws:resourcetag/", "aws:principaltag/", "kms:encryptioncontext:")
-"""Condition keys that go on with a name of the customer's; one that a request does not carry is absent."""
+"""Beginnings of condition keys whose rest the customer chooses (`aws:requesttag/team`); without a value one is absent,
+not undecided."""
 
 
 class UndecidedError(Exception):

@@ -1,4 +1,4 @@
-"""What the fillers share: the address, the clock, the workspace, the processes and the bus of one local cloud."""
+"""What the fillers (the folders that fill a gap of moto, one per service) share: address, clock, processes, bus."""
 
 from __future__ import annotations
 

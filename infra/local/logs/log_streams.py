@@ -32,7 +32,7 @@ class LogStreams:
         self._lock = threading.Lock()
 
     def mark(self, log: Path) -> None:
-        """What the file holds by now was written until now."""
+        """Note the time by which all that the file holds now was written."""
         size = log.stat().st_size if log.exists() else 0
         with self._lock:
             self._marks[log].append((size, self._cloud.clock.timestamp()))

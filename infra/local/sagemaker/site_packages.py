@@ -1,4 +1,4 @@
-"""Link into an image's site-packages what its requirements name, and what that needs, no more.
+"""Link into an image's site-packages the packages that its requirements name and what those depend on, no others.
 
 The image's `pip install` is not run: the host has the packages, in the versions of constraints.txt. A package that
 the image does not name is not there either, as on AWS."""

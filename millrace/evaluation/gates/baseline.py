@@ -97,4 +97,5 @@ def _judge_error(report: Evaluation, rule: str, margin: float) -> Verdict:
 
 
 def _number(value: float | None) -> float:
+    # Each comparison with NaN is false: without a figure the gate fails.
     return math.nan if value is None else value

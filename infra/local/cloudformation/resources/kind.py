@@ -79,7 +79,7 @@ class Kind:
 
     put: Callable[[Wanted], Made]
     drop: Callable[[Wanted, Made], Any] | None = None
-    """None: the resource goes with another one, or cannot go."""
+    """None: it is deleted with another resource, or cannot be deleted."""
     fixed: tuple[str, ...] = ()
     """Properties whose change makes AWS replace the resource; `*` means all of them."""
 

@@ -109,7 +109,7 @@ class Variant:
         _end(over)
 
     def share(self) -> float:
-        """What one request is in InvocationsPerInstance."""
+        """How much one request adds to InvocationsPerInstance."""
         return 1.0 / max(1, self.current)
 
     def end(self) -> None:
