@@ -14,7 +14,6 @@ from functions.prediction.endpoint import EndpointAnswer, fallback_answer, read_
 from functions.prediction.request import Refusal, check_rows, document
 from functions.prediction.request import body as request_document
 from millrace.contract.load import load_contract
-from millrace.decisions.captured import LongCells
 from millrace.decisions.record import from_line, to_line
 from millrace.errors import AnswerError
 from millrace.tasks.answer import cells, template
@@ -29,7 +28,6 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("multiclass", {"confidence": None}, "confidence: expected a finite number"),
     ("regression", {"value": "much"}, "value: expected a finite number"),
 ]
-NONE_LONG = LongCells(columns=(), under="s3://lake/plant/captured/")
 CALL = Call(id="r", workload="plant", phase="live", latency_ms=1.0, fallback=False, at=datetime(2026, 1, 2, tzinfo=UTC))
 
 
@@ -54,7 +52,7 @@ def test_an_answer_reaches_the_caller_and_the_record_by_its_fields(plant: Plant)
     answer = read_response(body(good), rows=1, task=plant.task)
     assert answer == EndpointAnswer(model_version="7", outputs=(good,))
     admitted, rejected = check_rows([ROW], load_contract(plant.folder).table("scoring"))
-    (decision,) = decide(admitted, answer, surface=plant.workload.prediction, call=CALL, long=NONE_LONG)
+    (decision,) = decide(admitted, answer, inputs=[ROW], surface=plant.workload.prediction, call=CALL)
     (said,) = document(admitted, [decision], rejected)["predictions"]
     assert {name: said[name] for name in good} == good
     assert from_line(to_line(decision)) == decision
