@@ -205,7 +205,7 @@ def test_no_line_is_drawn_over_windows_that_are_not_known(report: WorkloadReport
     def lines(windows: tuple[MonitoredWindow, ...]) -> int:
         return page(replace(report, windows=windows)).count('class="trace"')
 
-    without = replace(report.windows[4], ratios=UNKNOWN | {"error": report.windows[4].ratios["error"]})
+    without = replace(report.windows[4], ratios={**report.windows[4].ratios, "input-drift": None})
     gap = (*report.windows[:4], without, *report.windows[5:])
     assert lines(gap) == lines(report.windows) + 1
 

@@ -31,7 +31,7 @@ def test_the_outcome_of_a_monitor_run_has_its_figure(added: WorkloadReport, unla
     published = {**run.output["publish_metrics"]["answer"], "ratios": ratios(judged.report)}
     told = outcome(replace(run, output={**run.output, "publish_metrics": {"answer": published}}))
     figure = ALARMS[unlabelled].ratio(judged.report)
-    assert told.endswith(f"error 0.868 × its bound, share without a label {figure:.3g} × its bound")
+    assert {"error 0.868 × its bound", f"share without a label {figure:.3g} × its bound"} <= set(told.split(", "))
 
 
 def test_the_timeline_and_the_summary_explain_it(added: WorkloadReport) -> None:
@@ -39,7 +39,8 @@ def test_the_timeline_and_the_summary_explain_it(added: WorkloadReport) -> None:
     assert entry.detail == "share without a label 2.00 × its bound, from 7 May to 14 May"
     assert f"the unlabelled alarm was raised ({entry.detail})" in summary(added)
     (calm,) = (entry.detail for entry in timeline(added) if entry.what.endswith("no alarm"))
-    assert calm.endswith("error at most 0.81, share without a label at most 2.00 of the bound")
+    assert "error at most 0.81" in calm
+    assert "share without a label at most 2.00" in calm
 
 
 def test_the_page_has_its_chart_with_a_mark_for_each_window(added: WorkloadReport, unlabelled: str) -> None:

@@ -112,7 +112,7 @@ def test_an_alarm_that_is_added_is_published_and_asks_the_guard_again(
     alarm(unlabelled, "ALARM")
     late = report(0.4, None)
     answer = publish(late.model_copy(update={"windows": (few_labels(late.windows[0]),)}))
-    assert answer["ratios"] == {"input-drift": 0.4, "error": None, unlabelled: 1.5}
+    assert answer["ratios"].items() >= {"input-drift": 0.4, "error": None, unlabelled: 1.5}.items()
     assert (answer["ask_guard"], answer["alarms"]) == (True, [f"millrace-local-electricity-{unlabelled}"])
     (metric,) = boto3.client("cloudwatch").list_metrics(Namespace="Millrace", MetricName="Unlabelled")["Metrics"]
     assert metric["Dimensions"] == [{"Name": "Workload", "Value": "electricity"}]
