@@ -16,7 +16,8 @@ from millrace.contract.schema import LINE
 from millrace.datasets.examples import LABEL, Examples, examples, horizon_of
 from millrace.datasets.split import earlier_splits, windows
 from millrace.errors import ConfigurationError, SnapshotError
-from millrace.evaluation.naive import LabelledRows, naive_figures
+from millrace.evaluation.naive.catalogue import naive_figures
+from millrace.evaluation.naive.rule import LabelledRows
 from millrace.features import catalogue as encoders
 from millrace.monitoring.error import FEWEST, lowest_of
 from millrace.tasks import catalogue as tasks
