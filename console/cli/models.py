@@ -132,14 +132,14 @@ def rollback(
     Example: millrace rollback --reason "worse since Tuesday" --wait. No request fails meanwhile. Asked again without
     --to it brings back the version that was replaced."""
     from console.actions.rollback import roll_back
-    from console.cli.watch import follow
+    from console.cli.watch import follow, require_success
     from millrace.errors import RunError
 
     environment, names = find(stage, build, workload)
     started = roll_back(environment, names, reason=reason, to=to)
     if wait:
         try:
-            follow(environment, names, started.execution, said=not as_json)
+            require_success(names, follow(environment, names, started.execution, said=not as_json))
         except RunError as error:
             raise RunError(f"version {started.replaced} serves on: {error}") from None
     if as_json:

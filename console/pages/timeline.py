@@ -11,9 +11,10 @@ from console.pages.words import count, day, listed, spelled, times
 from console.queries.answers import answer, committed_of, reason_of
 from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised, MonitorRun
+from console.queries.outcome import outcome
 from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
-from console.queries.run_title import outcome, run_title, titled
+from console.queries.run_title import run_title, titled
 from console.queries.runs import parent_of
 from millrace.messages.monitor import DriftFinding, MetricsPublished, MonitorReport, WindowReport
 from millrace.messages.release import ReleaseStarted, SmokeTested
@@ -85,7 +86,7 @@ def _say(run: Execution, report: WorkloadReport) -> _Said | None:
     if not run.is_good:
         return _Said(what=f"{titled(report.names, run)}: {run.status.lower()}", detail=run.failure, tone="bad")
     speaker = SPEAKERS.get(run.machine)
-    return speaker(run, report) if speaker else _Said(what=titled(report.names, run), detail=outcome(run))
+    return speaker(run, report) if speaker else _Said(what=titled(report.names, run), detail=outcome(run).text)
 
 
 def _quiet(stretch: Sequence[Execution], report: WorkloadReport) -> Iterator[TimelineEntry]:
@@ -182,7 +183,7 @@ def _ingested(run: Execution, report: WorkloadReport) -> _Said | None:
     refused, committed = report.quarantined.get(run.name, ()), committed_of(run)
     name = run_title(report.names, run.machine, run.input)
     if committed is None or committed.duplicate:
-        return _Said(what=f"{name} added no rows", detail=outcome(run), tone="watch")
+        return _Said(what=f"{name} added no rows", detail=outcome(run).text, tone="watch")
     if not refused:
         return None
     detail = f"{committed.rows_accepted:,} rows accepted, {_quarantined(refused)}"

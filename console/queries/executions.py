@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
-from console.queries.failures import reason_of
+from console.queries.failures import failure_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, WorkloadNames
 
@@ -141,5 +141,4 @@ def _failure(status: str, history: list[dict[str, Any]]) -> str:
     found = [event[name] for event in history for name in names if name in event]
     if not found or status in ("RUNNING", "SUCCEEDED"):
         return ""
-    error, cause = found[-1].get("error") or "", reason_of(found[-1].get("cause") or "")
-    return cause if cause.startswith(f"{error}: ") else ": ".join(word for word in (error, cause) if word)
+    return failure_of(found[-1].get("error") or "", found[-1].get("cause") or "")

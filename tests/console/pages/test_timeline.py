@@ -90,7 +90,10 @@ def test_a_run_that_failed_or_still_runs_is_an_entry(report: WorkloadReport) -> 
 def test_a_file_without_rows_says_its_outcome(report: WorkloadReport) -> None:
     ingested = {"answer": {"rejected": True, "reason": "foreign", "source": "s3://b/k"}}
     (entry,) = timeline(replace(report, runs=(replace(report.of("ingest")[-1], output={"ingestion": ingested}),)))
-    assert (entry.what, entry.detail) == ("labels/1997-06.csv added no rows", "rejected, foreign")
+    assert (entry.what, entry.detail) == (
+        "labels/1997-06.csv added no rows",
+        "nothing accepted, the whole file quarantined (foreign)",
+    )
 
 
 def test_the_summary_names_the_champion_the_alarm_and_what_was_refused(report: WorkloadReport) -> None:
