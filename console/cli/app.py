@@ -15,6 +15,7 @@ from console.cli.doctor import doctor
 from console.cli.drop import drop
 from console.cli.local import down, up
 from console.cli.models import predict, rollback, versions
+from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
 from console.cli.records import cost, decisions, quarantine, why
 from console.cli.report import report
@@ -38,6 +39,8 @@ for command in (
     retrain,
     predict,
     versions,
+    monitor,
+    alarms,
     rollback,
     decisions,
     why,

@@ -11,6 +11,7 @@ from console.pages.timeline import lasting, moved, worst_window
 from console.pages.words import count, day, listed, spelled
 from console.queries.answers import answer, reason_of
 from console.queries.monitoring import MonitorRun
+from console.queries.monitoring_limits import missing_labels
 from console.queries.report import JudgedModel, WorkloadReport
 from millrace.messages.release import ReleaseStarted
 from millrace.messages.retrain import RetrainingDecided
@@ -118,6 +119,10 @@ def _notes(report: WorkloadReport) -> Iterator[str]:
             "Functions, jobs and the model's container ran for real, as processes of this machine. SageMaker's waiting "
             "for instances, spot interruptions and instance types were simulated."
         )
+    yield from (f"{_capital(limit.sentence)}." for limit in report.limits)
+    labels = missing_labels(report.windows)
+    if labels:
+        yield f"{_capital(labels.sentence)}."
     yield from _unjudged(report)
     yield from _early_labels(report)
     if report.usage:
@@ -126,6 +131,10 @@ def _notes(report: WorkloadReport) -> Iterator[str]:
             "storage and its requests, the key, alarms, logs, queues, events, tables, challengers, and what every "
             "account has free."
         )
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _unjudged(report: WorkloadReport) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
@@ -52,12 +52,14 @@ class Execution:
         return self.status == "SUCCEEDED"
 
 
-def executions(states: Any, names: WorkloadNames, *, limit: int | None = None) -> list[Execution]:
-    """The `limit` newest executions of each machine of the workload (all for None), oldest first.
+def executions(
+    states: Any, names: WorkloadNames, *, limit: int | None = None, machines: Sequence[str] = MACHINES
+) -> list[Execution]:
+    """The `limit` newest executions of each of the machines of the workload (all for None), oldest first.
 
     One call for each execution and one for each machine; `states` is boto3's Step Functions client. Raises
     EnvironmentNotFoundError when none of the machines is deployed."""
-    pages = {machine: some for machine in MACHINES if (some := list_executions(states, names, machine)) is not None}
+    pages = {machine: some for machine in machines if (some := list_executions(states, names, machine)) is not None}
     if not pages:
         raise not_deployed(names)
     found = [_execution(states, machine, each) for machine, some in pages.items() for each in islice(some, limit)]

@@ -49,6 +49,10 @@ class MonitoredWindow:
     """The lowest error of this window and those right before it, over the bound: above 1 alarms."""
     version: str
     """The model version whose bounds it was judged by."""
+    labelled: int | None = None
+    """Decisions with a label; None where the error was not looked at yet."""
+    error_bound: float | None = None
+    """In the unit of `mean_error`; None where the version has no bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +80,13 @@ class _Bound(Message):
     bound: float
 
 
-class _Baseline(Message):
+class MonitoringBounds(Message):
+    """The part of a baseline that says what its bounds rest on; see `millrace.monitoring.baseline`."""
+
     error: _Bound | None = None
+    """None: too little history for a bound, and the error is not watched."""
+    windows: int = 0
+    """Of the history."""
 
 
 def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, ...]:
@@ -97,7 +106,7 @@ def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, .
 
 
 def _error_bound(content: bytes | None) -> float | None:
-    baseline = _Baseline.model_validate_json(content or b"{}")
+    baseline = MonitoringBounds.model_validate_json(content or b"{}")
     return baseline.error.bound if baseline.error else None
 
 
@@ -131,6 +140,8 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         error=last.error / by.error_bound if is_bounded else None,  # type: ignore[union-attr, operator]
         error_in_a_row=last.ratio if last else None,
         version=run.report.model_version,
+        labelled=looked[-1].labelled if (looked := [each.error for each, _ in looks if each.error]) else None,
+        error_bound=by.error_bound,
     )
 
 
