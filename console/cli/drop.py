@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from console.cli.completion import feeds
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 
@@ -18,7 +19,10 @@ def drop(
     build: Build,
     json: Json,
     feed: Annotated[
-        str, typer.Option(help="training (labelled rows), scoring (rows to score) or labels (late truth).")
+        str,
+        typer.Option(
+            autocompletion=feeds, help="training (labelled rows), scoring (rows to score) or labels (late truth)."
+        ),
     ],
     name: Annotated[str, typer.Option(help="The object's name below the feed.", show_default="the file's name")] = "",
     wait: Annotated[

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from console.cli import completion
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
     from millrace.names import WorkloadNames
 
 RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's ARN, its name, or the beginning of its name that fits no other.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        autocompletion=completion.runs,
+        help="A run's ARN, its name, or the beginning of its name that fits no other.",
+    ),
 ]
 Wait = Annotated[
     bool,
@@ -35,7 +41,12 @@ def runs(
     stage: Stage,
     build: Build,
     json: Json,
-    machine: Annotated[str, typer.Option(help="ingest, train, release, score, monitor, retrain or teardown.")] = "",
+    machine: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completion.machines, help="ingest, train, release, score, monitor, retrain or teardown."
+        ),
+    ] = "",
     status: Annotated[str, typer.Option(help="RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20,
 ) -> None:

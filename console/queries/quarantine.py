@@ -14,6 +14,7 @@ from console.queries.executions import Execution
 from console.queries.stored import find_object
 from millrace.aws.objects import keys_below
 from millrace.contract.reasons import Reason
+from millrace.contract.schema import Feed
 from millrace.datasets.quarantine import PARTS, object_key
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
@@ -115,7 +116,7 @@ def reasons_of(s3: Any, names: WorkloadNames, execution: Execution) -> tuple[Rea
 
 def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
     as_of = execution.output.get("as_of") or execution.input.get("as_of")
-    feed = "scoring" if execution.machine == "score" else execution.input.get("detail", {}).get("feed")
+    feed: Feed | None = "scoring" if execution.machine == "score" else execution.input.get("detail", {}).get("feed")
     if as_of and feed:
         for part in PARTS:
             key = object_key(names.workload, feed, as_of=moment(as_of), run=execution.name, part=part)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from console.cli import app as cli
+from console.cli import completion
 from millrace.errors import MillraceError, RunError
 from millrace.names import MACHINES, execution_of_drop
 from tests.console.conftest import NAMES, PASS
@@ -187,6 +189,13 @@ def take_in(s3: Any, bucket: str, ran: Callable[..., str], machine: str) -> None
     key = "electricity/training/north/may.csv"
     found = until(lambda: s3.list_object_versions(Bucket=bucket, Prefix=key).get("Versions"))
     ran(machine, name=execution_of_drop(bucket, key, found[0]["VersionId"]))
+
+
+def test_runs_are_completed_by_their_names(machine: Callable[..., str], ran: Callable[..., str]) -> None:
+    name = ran(machine("monitor", {"A": PASS})).rpartition(":")[2]
+    context = SimpleNamespace(params={})
+    assert completion.runs(context, name[:6]) == [(name, "monitor, SUCCEEDED")]  # type: ignore[arg-type]
+    assert completion.runs(context, "none such") == []  # type: ignore[arg-type]
 
 
 def test_no_command_prints_escapes_where_there_is_no_terminal(ran: Callable[..., str]) -> None:
