@@ -54,9 +54,9 @@ for command in (
     app.command()(command)
 
 
-def _version(is_asked: bool) -> None:
+def _version(is_wanted: bool) -> None:
     """Print the version of the installed package and end."""
-    if is_asked:
+    if is_wanted:
         print(f"millrace {version('millrace')}")
         raise typer.Exit
 

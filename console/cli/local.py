@@ -43,7 +43,8 @@ Workloads = Annotated[
 ]
 
 Yes = Annotated[
-    bool, typer.Option("--yes", default_factory=lambda: False, help="Do not ask; on AWS run `cdk destroy` too.")
+    bool,
+    typer.Option("--yes", default_factory=lambda: False, help="Without a confirmation; on AWS run `cdk destroy` too."),
 ]
 
 
@@ -69,7 +70,7 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
 def down(stage: Stage, build: Build, yes: Yes) -> None:
     """End the local cloud of `millrace up` with all its processes and remove its files: rows, models, decisions, runs.
 
-    It says what will be lost and asks first; where nobody can be asked, --yes is required. Of another stage, delete
+    It says what will be lost and wants a confirmation: from a terminal, or by --yes. Of another stage, delete
     the resources that CloudFormation does not manage, then the stacks; data and audit are retained.
     Example: millrace down. On AWS: millrace down --stage dev --yes."""
     if stage != "local":
@@ -107,9 +108,9 @@ def _loss(instance: Instance) -> str:
 
 
 def _confirm(loss: str) -> None:
-    """Returns when a person agrees; raises RunError where nobody can be asked."""
+    """Returns when a person agrees; raises RunError where the standard input is no terminal."""
     if not sys.stdin.isatty():
-        raise RunError(f"{loss} Expected --yes, since the standard input is no terminal to ask at")
+        raise RunError(f"{loss} Expected --yes, since the standard input is no terminal")
     typer.confirm(f"{loss} Go on?", abort=True, err=True)
 
 

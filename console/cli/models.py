@@ -16,12 +16,14 @@ import typer
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
+from console.commands import command
 
 if TYPE_CHECKING:
     from console.actions.predict import RowAnswer
     from console.queries.monitoring_limits import Limit
     from console.queries.versions import ModelVersion
     from millrace.evaluation.report import Evaluation
+    from millrace.names import WorkloadNames
 
 SHOWN_ROWS = 50
 """Answers in a table; a file has them all."""
@@ -68,11 +70,15 @@ def predict(
                 print(json_line(row))
         else:
             _show_answers(rows)
+    _tell_fallbacks(names, answers)
+
+
+def _tell_fallbacks(names: WorkloadNames, answers: _Counted) -> None:
+    """How many rows no model answered; exit status 1 where it answered none."""
     if answers.fallbacks:
         words = f"{answers.fallbacks:,} of {answers.rows:,} rows have no model's answer, only the declared fallback"
-        print(
-            f"{words}: no model is live yet, or its endpoint fails (see `millrace versions`, `runs`)", file=sys.stderr
-        )
+        look = f"`{command(names, 'versions')}`, `{command(names, 'runs')}`"
+        print(f"{words}: no model is live yet, or its endpoint fails: look with {look}", file=sys.stderr)
     if answers.rows and answers.fallbacks == answers.rows:
         raise typer.Exit(1)
 

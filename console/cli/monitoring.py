@@ -1,4 +1,4 @@
-"""`millrace alarms` and `monitor`: what is watched, how it stands, and what is not watched."""
+"""`millrace alarms` and `monitor`: the state of what is watched, and what is not watched."""
 
 from __future__ import annotations
 

@@ -65,17 +65,17 @@ def runs(
 
     def row(run: Run) -> dict[str, Any]:
         execution = read_execution(states, run)
-        came = outcome(execution)
+        ended = outcome(execution)
         return {
             "run": run.name if json else short[run.arn],
             "machine": run.machine,
             "status": run.status,
-            "outcome": came.text if json or execution.is_good else execution.failure[:FAILURE],
+            "outcome": ended.text if json or execution.is_good else execution.failure[:FAILURE],
             "started": run.started,
             "seconds": None if run.seconds is None else round(run.seconds, 1),
             "about": run_title(names, run.machine, execution.input),
             "redrives": run.redrives,
-            **({"refused": came.is_refused, "arn": run.arn} if json else {}),
+            **({"refused": ended.is_refused, "arn": run.arn} if json else {}),
         }
 
     rows = [row(run) for run in found]
@@ -110,12 +110,12 @@ def show(
     detail = describe_run(states, names, find_run(states, names, run))
     broken = failed_step(detail.steps) if detail.run.status in ("FAILED", "TIMED_OUT", "ABORTED") else None
     log = read_log(environment.client("logs"), broken, most=lines) if broken and lines else None
-    came = outcome_of(environment, names, detail.execution)
+    result = outcome_of(environment, names, detail.execution)
     remedy = find_remedy(detail, broken, short=detail.run.name[:SHORT])
     if json:
-        show_json({**_document(detail, log), "outcome": asdict(came), "remedy": remedy and asdict(remedy)})
+        show_json({**_document(detail, log), "outcome": asdict(result), "remedy": remedy and asdict(remedy)})
     else:
-        show_run(names, ShownRun(detail=detail, outcome=came, broken=broken, remedy=remedy, log=log))
+        show_run(names, ShownRun(detail=detail, outcome=result, broken=broken, remedy=remedy, log=log))
 
 
 def rerun(

@@ -42,7 +42,7 @@ def _follower(environment: Environment, names: WorkloadNames) -> Iterator[Follow
 
 @dataclass(frozen=True, kw_only=True)
 class EndedRun:
-    """A run that has ended, with what came of it."""
+    """A run that has ended, with its outcome."""
 
     detail: RunDetail
     outcome: Outcome
@@ -94,10 +94,10 @@ def line_of(names: WorkloadNames, ended: EndedRun) -> str:
     if run.status != "SUCCEEDED":
         why = f", {ended.detail.error}" if ended.detail.error else ""
         return f"{_named(ended.detail)}: {run.status}{took}{why}"
-    came = f": {outcome.text}" if outcome.text else ""
+    result = f": {outcome.text}" if outcome.text else ""
     where = f" in {outcome.uri}" if outcome.uri else ""
     look = f": look with `{command(names, *outcome.look)}`" if outcome.look else ""
-    return f"{_named(ended.detail)}: {run.status}{took}{came}{where}{look}"
+    return f"{_named(ended.detail)}: {run.status}{took}{result}{where}{look}"
 
 
 def _named(detail: RunDetail) -> str:

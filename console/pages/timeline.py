@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from console.pages.words import count, day, listed, spelled, times
+from console.pages.words import brief, count, day, listed, spelled, times
 from console.queries.answers import answer, committed_of, reason_of
 from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised, MonitorRun
@@ -17,7 +17,7 @@ from console.queries.report import WorkloadReport
 from console.queries.run_title import run_title, titled
 from console.queries.runs import parent_of
 from millrace.messages.monitor import DriftFinding, MetricsPublished, MonitorReport, WindowReport
-from millrace.messages.release import ReleaseStarted, SmokeTested
+from millrace.messages.release import ReleaseStarted, Rollback, SmokeTested
 from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.score import Delivered
 from millrace.messages.train import BudgetChecked, DatasetPinned, GatesJudged, VersionRegistered
@@ -105,12 +105,18 @@ def _files(files: Sequence[Execution], report: WorkloadReport) -> TimelineEntry:
     rows = sum(made.rows_accepted for each in files if (made := committed_of(each)))
     names = sorted(run_title(report.names, each.machine, each.input) for each in files)
     last = f" to {names[-1]}" if len(names) > 1 else ""
+    span = _span(files[0].started, files[-1].started)
     return TimelineEntry(
         at=files[0].started,
         what=f"{count(len(files), 'file')} ingested".capitalize(),
-        detail=f"{names[0]}{last}: {rows:,} rows accepted, none quarantined",
+        detail=f"{span}{names[0]}{last}: {rows:,} rows accepted, none quarantined",
         seconds=sum(run.seconds for run in files),
     )
+
+
+def _span(first: datetime, last: datetime) -> str:
+    """`until 1 May 1997; ` for an entry of several days; empty for one day."""
+    return f"until {day(last)}; " if last.date() > first.date() else ""
 
 
 def _calm(runs: Sequence[MonitorRun]) -> TimelineEntry:
@@ -118,11 +124,12 @@ def _calm(runs: Sequence[MonitorRun]) -> TimelineEntry:
     errors = [ratio for run in runs if (ratio := run.report.error_ratio) is not None]
     decisions = sum(window.decisions for run in runs for window in run.report.windows if window.input)
     worst = [f"{name} at most {times(max(some))}" for name, some in (("drift", drifts), ("error", errors)) if some]
+    span = _span(runs[0].started, runs[-1].started)
     detail = f"{count(len(runs), 'monitor run')}, {count(sum(run.report.judged for run in runs), 'window')}"
     return TimelineEntry(
         at=runs[0].started,
         what=f"{decisions:,} decisions monitored, no alarm",
-        detail=detail + (f": {', '.join(worst)} of the bound" if worst else ""),
+        detail=span + detail + (f": {', '.join(worst)} of the bound" if worst else ""),
     )
 
 
@@ -200,6 +207,7 @@ def _scored(run: Execution, report: WorkloadReport) -> _Said:
     delivered, refused = answer(run, "delivery", Delivered), report.quarantined.get(run.name, ())
     detail = [f"{count(delivered.rows, 'prediction')} delivered" if delivered else "rejected whole, nothing delivered"]
     detail += [_quarantined(refused)] if refused else []
+    detail += [f"in {brief(delivered.uri)}"] if delivered else []
     return _Said(what=f"{run_title(report.names, run.machine, run.input)} scored", detail=", ".join(detail))
 
 
@@ -226,6 +234,10 @@ def _released(run: Execution, _: WorkloadReport) -> _Said:
     if opened and opened.outcome != "open":
         return _Said(what=f"Version {version} not released", detail=opened.outcome, tone="watch")
     detail = [probed.sentence] if probed else []
+    if (rollback := run.input.get("rollback")) and opened:
+        request = Rollback.model_validate(rollback)
+        detail.insert(0, f"{request.reason} (requested by {brief(request.who)})")
+        return _Said(what=f"Rolled back to version {version}", detail="; ".join(detail), tone="watch")
     detail += [f"replaces version {opened.previous_version}"] if opened and opened.previous_version.isdigit() else []
     return _Said(what=f"Version {version} released", detail="; ".join(detail), tone="good")
 

@@ -13,7 +13,7 @@ ENDINGS = {
     "143": "the container was stopped by the platform",
 }
 """By exit code: 128 + the signal."""
-TOLD = re.compile(r"^(?:AlgorithmError: )?(?P<type>[A-Z]\w*(?:Error|Exception))\b")
+NAMED = re.compile(r"^(?:AlgorithmError: )?(?P<type>[A-Z]\w*(?:Error|Exception))\b")
 """An error's class at the beginning of a reason, as functions and our jobs write it."""
 
 
@@ -53,5 +53,5 @@ def failure_of(error: str, cause: str) -> str:
 
 def error_type(error: str, cause: str) -> str:
     """The class of the error that a function or a job of ours ended with, for example `SnapshotError`; else `error`."""
-    found = TOLD.match(reason_of(cause))
+    found = NAMED.match(reason_of(cause))
     return found["type"] if found and found["type"] != "AlgorithmError" else error

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any, Literal
 
 from console.queries.answers import alarm_of, answer
 from console.queries.executions import Execution
 from console.queries.stored import find_object
-from millrace.messages.audit import VersionLive
+from millrace.messages.audit import VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
-from millrace.messages.monitor import REPORT_FILE, MonitorReport, WindowReport, WindowsPlanned, read_report
+from millrace.messages.monitor import (
+    REPORT_FILE,
+    MetricsPublished,
+    MonitorReport,
+    WindowReport,
+    WindowsPlanned,
+    read_report,
+)
 from millrace.names import WorkloadNames
 from millrace.state.audit import Record
 
@@ -62,6 +69,8 @@ class ChampionPeriod:
     version: str
     start: date
     end: date
+    by_rollback: bool = False
+    """Whether it was brought back by a person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +83,15 @@ class AlarmRaised:
     metric: Literal["drift", "error"]
     execution: str
     """ARN of the execution of `retrain` that it started."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmStays:
+    """A monitor run found the alarm in ALARM and its figure above the bound still, so the guard decides again."""
+
+    name: str
+    """Without the workload's prefix."""
+    at: datetime
 
 
 class _Bound(Message):
@@ -147,10 +165,22 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
 
 def champion_periods(records: Iterable[Record], *, until: date) -> tuple[ChampionPeriod, ...]:
     """By the audit's records of releases and rollbacks; the last period ends with `until`."""
-    live = [(each.details.version, each.as_of.date()) for each in records if isinstance(each.details, VersionLive)]
-    following = [*live, ("", max(until, live[-1][1]))] if live else []
+    live = [(each.as_of.date(), each.details) for each in records if isinstance(each.details, VersionLive)]
+    ends = [*(start for start, _ in live[1:]), *(max(until, start) for start, _ in live[-1:])]
     return tuple(
-        ChampionPeriod(version=version, start=start, end=end) for (version, start), (_, end) in pairwise(following)
+        ChampionPeriod(version=each.version, start=start, end=end, by_rollback=isinstance(each, VersionRolledBack))
+        for (start, each), end in zip(live, ends, strict=True)
+    )
+
+
+def staying_alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmStays, ...]:
+    """As executions of `monitor` published them, in their order."""
+    published = ((run, answer(run, "publish_metrics", MetricsPublished)) for run in runs if run.machine == "monitor")
+    return tuple(
+        AlarmStays(name=alarm.removeprefix(f"{names.prefix}-"), at=run.started)
+        for run, found in published
+        if found
+        for alarm in found.alarms
     )
 
 

@@ -1,4 +1,4 @@
-"""What came of a run, beside its status: SUCCEEDED says that a machine reached its end, not that it accepted anything.
+"""The outcome of a run, beside its status: SUCCEEDED says that a machine reached its end, not that it accepted anything.
 
 ingest   0 accepted, 11,000 quarantined (type 10,990, range 10)
 train    refused by non_inferiority
@@ -46,7 +46,7 @@ NOT_RELEASED: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one run."""
+    """The outcome of one run."""
 
     text: str = ""
     """Empty where there is nothing to say, or the machine has no entry in OUTCOMES."""
@@ -129,7 +129,7 @@ def _trained(execution: Execution, _: Sequence[ReasonCount]) -> Outcome:
 
 
 def _not_trained(execution: Execution, budgeted: BudgetChecked) -> Outcome:
-    """Rows that came while the first training ran, or just after it, would start a first training of their own."""
+    """Rows that were dropped while the first training ran, or just after it, would start a first training of their own."""
     reason = budgeted.reason
     is_needless = reason_of(execution) == "first" and reason is not BudgetRefusal.BUDGET
     figures = ""
