@@ -1,4 +1,4 @@
-"""The outcome of a run, beside its status: SUCCEEDED says that a machine reached its end, not that it accepted anything.
+"""The outcome of a run beside its status: SUCCEEDED says that a machine reached its end, not that it accepted a row.
 
 ingest   0 accepted, 11,000 quarantined (type 10,990, range 10)
 train    refused by non_inferiority
@@ -129,7 +129,7 @@ def _trained(execution: Execution, _: Sequence[ReasonCount]) -> Outcome:
 
 
 def _not_trained(execution: Execution, budgeted: BudgetChecked) -> Outcome:
-    """Rows that were dropped while the first training ran, or just after it, would start a first training of their own."""
+    """Rows that are ingested while the first training runs, or just after it, start one of their own."""
     reason = budgeted.reason
     is_needless = reason_of(execution) == "first" and reason is not BudgetRefusal.BUDGET
     figures = ""
