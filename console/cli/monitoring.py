@@ -58,8 +58,9 @@ def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
 def monitor(workload: Workload, stage: Stage, build: Build, json: Json, limit: Limited = 20) -> None:
     """Show each judged window of event time: decisions, labels, drift and error beside their bounds.
 
-    Example: millrace monitor --limit 8. Drift and error are ratios to the bound: above 1 alarms, the error when
-    each of the windows in a row is above. An error needs labels: `labelled` says how many decisions have one."""
+    Example: millrace monitor --limit 8. Each alarm's figure is a ratio to its bound: above 1 alarms. That of the error
+    is the lowest of the windows in a row; `mean error` is the window's own. An error needs labels: `labelled` says how
+    many decisions have one."""
     from console.queries.monitoring_limits import read_champion
 
     environment, names = find(stage, build, workload)
@@ -76,7 +77,7 @@ def monitor(workload: Workload, stage: Stage, build: Build, json: Json, limit: L
 
 
 def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
-    """Errors in the task's own unit, where the champion's evaluation says it."""
+    """The figures of all alarms; errors in the task's own unit, where the champion's evaluation says it."""
 
     def amount(error: float | None) -> str:
         if error is None:
@@ -89,12 +90,10 @@ def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
         "version": window.version,
         "decisions": window.decisions,
         "labelled": "not looked at" if window.labelled is None else window.labelled,
-        "drift": "too few rows" if window.drift is None else f"{window.drift:.2f}",
+        **{f"{name}_/_bound": "" if ratio is None else f"{ratio:.2f}" for name, ratio in window.ratios.items()},
         "column": window.column,
-        "error": amount(window.mean_error) or "not known",
-        "error_bound": amount(window.error_bound) or "off",
-        "error_/_bound": window.error,
-        "in_a_row": window.error_in_a_row,
+        "mean_error": amount(window.mean_error) or "not known",
+        "its_bound": amount(window.error_bound) or "off",
     }
 
 

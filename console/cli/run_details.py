@@ -12,9 +12,9 @@ from rich.text import Text
 
 from console.cli.printing import plain
 from console.commands import command
+from console.presenters.presenter import Outcome
 from console.queries.failures import reason_of
 from console.queries.history import Step
-from console.queries.outcome import Outcome
 from console.queries.remedy import Remedy
 from console.queries.run_logs import Log, plainly
 from console.queries.runs import RunDetail

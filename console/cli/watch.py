@@ -14,8 +14,9 @@ from rich.text import Text
 
 from console.commands import command
 from console.environment import Environment
+from console.presenters.presenter import Outcome
 from console.queries.executions import Execution
-from console.queries.outcome import Outcome, outcome, quarantined_rows
+from console.queries.outcome import outcome, quarantined_rows
 from console.queries.quarantine import reasons_of
 from console.queries.runs import SHORT, RunDetail
 from console.queries.watch import Follower

@@ -26,7 +26,8 @@ from millrace.datasets.split import Split, windows
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation import metrics, report
 from millrace.evaluation.comparison import compare
-from millrace.evaluation.naive import LabelledRows, naive_figures
+from millrace.evaluation.naive.catalogue import naive_figures
+from millrace.evaluation.naive.rule import LabelledRows
 from millrace.evaluation.sample import SAMPLE_FILE
 from millrace.features.catalogue import encode
 from millrace.messages.training_run import Run, read_run

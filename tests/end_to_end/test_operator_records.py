@@ -81,7 +81,7 @@ def test_alarms_and_windows(run: Run) -> None:
     assert (found["input-drift"]["state"], found["input-drift"]["figure"]) == ("ALARM", 224)
     assert (found["error"]["state"], found["error"]["figure"] < found["error"]["bound"]) == ("OK", True)
     windows = json.loads(run("monitor", "--json", "--limit", "0").stdout)["windows"]
-    assert max(window["drift"] for window in windows) == 224
+    assert max(window["ratios"]["input-drift"] for window in windows) == 224
     assert any(window["labelled"] for window in windows)
     table = run("monitor", "--limit", "3").stdout
     assert table.split()[:5] == ["from", "to", "version", "decisions", "labelled"]

@@ -13,7 +13,7 @@ from console.actions.predict import RowAnswer
 from console.cli.app import app
 from console.cli.models import _Counted, _show_answers, _tell_fallbacks
 from console.demo.electricity import STORY
-from console.pages.words import brief
+from console.words import brief
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from millrace.evaluation.gates.baseline import BaseRate, Mean
 from millrace.evaluation.gates.catalogue import ALTERNATIVES, Gates, judge_all, passed
+from millrace.evaluation.naive.base_rate import BaseRate
+from millrace.evaluation.naive.mean import Mean
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.catalogue import TASKS
 

@@ -1,0 +1,58 @@
+"""How people read a run of `release`: the version, and whether it is live."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
+from console.queries.answers import answer
+from console.words import brief
+from millrace.messages.release import ReleaseOutcome, ReleaseStarted, Rollback, SmokeTested
+
+if TYPE_CHECKING:
+    from console.queries.executions import Execution
+    from console.queries.quarantine import ReasonCount
+    from console.queries.report import WorkloadReport
+
+
+def _subject(given: Document, detail: Document) -> str:
+    rollback = given.get("rollback")
+    if isinstance(rollback, Mapping):
+        return f"back to version {rollback['to']}" if rollback.get("to") else "back to the version before"
+    version = detail.get("version") or str(detail.get("package_arn", "")).rpartition("/")[2]
+    return f"version {version}" if version else ""
+
+
+NOT_RELEASED: Mapping[ReleaseOutcome, str] = {
+    "done": "this version or a newer one is or was live",
+    "busy": "another release runs",
+}
+
+
+def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
+    opened = answer(run, "start_release", ReleaseStarted)
+    if opened is None:
+        return Outcome()
+    if opened.outcome != "open":
+        return Outcome(text=f"not released: {NOT_RELEASED[opened.outcome]}")
+    if "rollback" in run.input:
+        return Outcome(text=f"version {opened.version} is live again")
+    return Outcome(text=f"released version {opened.version}")
+
+
+def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
+    opened, probed = answer(run, "start_release", ReleaseStarted), answer(run, "smoke_test", SmokeTested)
+    version = opened.version if opened else ""
+    if opened and opened.outcome != "open":
+        return RunSummary(what=f"Version {version} not released", detail=NOT_RELEASED[opened.outcome], tone="watch")
+    detail = [probed.sentence] if probed else []
+    if (rollback := run.input.get("rollback")) and opened:
+        request = Rollback.model_validate(rollback)
+        detail.insert(0, f"{request.reason} (requested by {brief(request.who)})")
+        return RunSummary(what=f"Rolled back to version {version}", detail="; ".join(detail), tone="watch")
+    detail += [f"replaces version {opened.previous_version}"] if opened and opened.previous_version.isdigit() else []
+    return RunSummary(what=f"Version {version} released", detail="; ".join(detail), tone="good")
+
+
+PRESENTER = Presenter(subject=_subject, outcome=_outcome, summary=_summary)
