@@ -103,14 +103,14 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     Example: millrace versions. `live` answers, `previous` is what `millrace rollback` brings back, `retired` was live,
     `registered` was not released, `refused` did not pass a gate and has no number. What the monitors of the live
     version cannot watch is said below."""
-    from console.queries.monitoring_limits import find_limits, read_watched
+    from console.queries.monitoring_limits import read_limits
     from console.queries.versions import find_versions, read_evaluation
 
     environment, names = find(stage, build, workload)
     s3, found = environment.client("s3"), find_versions(environment, names)
     judged = [(version, read_evaluation(s3, names, version.run)) for version in found]
     live = next((version for version in found if version.status == "live"), None)
-    limits = find_limits(read_watched(s3, names, live.run)) if live else ()
+    limits = read_limits(environment, names) if live else ()
     if as_json:
         show_json([_version_document(*each, limits=limits if each[0] is live else ()) for each in judged])
         return

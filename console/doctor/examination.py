@@ -20,7 +20,7 @@ from console.doctor.check import Check, Verdict
 from console.doctor.quotas import check_quotas
 from console.doctor.required_quotas import required_instances
 from console.environment import Environment, find_environment
-from console.queries.monitoring_limits import find_limits, read_champion
+from console.queries.monitoring_limits import read_limits
 from millrace.errors import MillraceError
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Workload
@@ -210,13 +210,13 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
 def _monitors(environment: Environment) -> Iterator[Check]:
     """What the monitors of each deployed workload's live version cannot watch; nothing that stops a newcomer."""
     for names in environment.deployed():
-        for limit in find_limits(read_champion(environment, names)):
+        for limit in read_limits(environment, names):
             yield Check(
                 name=f"monitors of {names.workload}",
                 needed="bounds on drift and error",
                 found=limit.sentence,
                 verdict="unknown",
-                advice="a training on more history calibrates anew",
+                advice="`millrace monitor` shows the windows; a training on more history calibrates anew",
             )
 
 

@@ -34,9 +34,10 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     opened = answer(run, "start_release", ReleaseStarted)
     if opened is None:
         return Outcome()
+    is_rollback = "rollback" in run.input
     if opened.outcome != "open":
-        return Outcome(text=f"not released: {NOT_RELEASED[opened.outcome]}")
-    if "rollback" in run.input:
+        return Outcome(text=f"not released: {NOT_RELEASED[opened.outcome]}", is_refused=is_rollback)
+    if is_rollback:
         return Outcome(text=f"version {opened.version} is live again")
     return Outcome(text=f"released version {opened.version}")
 

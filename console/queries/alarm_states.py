@@ -8,6 +8,7 @@ from typing import Literal
 
 from console.environment import Environment
 from console.queries.monitoring import MonitorRun
+from millrace.monitoring.alarms import ALARMS
 from millrace.names import WorkloadNames
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
@@ -56,8 +57,6 @@ def find_alarm_states(
 
 def _published(name: str, runs: tuple[MonitorRun, ...]) -> tuple[float | None, datetime | None]:
     """The last figure that a monitor run has published for this alarm, and when."""
-    from millrace.monitoring.alarms import ALARMS
-
     watched = ALARMS.get(name)
     if watched is None:
         return None, None

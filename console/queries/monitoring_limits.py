@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 from console.environment import Environment
-from console.queries.monitoring import MonitoredWindow, MonitoringBounds
+from console.queries.executions import executions
+from console.queries.monitoring import MonitoredWindow, MonitoringBounds, read_monitor_runs, windows
 from console.queries.stored import as_file, find_object
 from console.queries.versions import state_of
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
@@ -18,6 +19,8 @@ from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
 BASELINE_FILE = "baseline.json"
+NEWEST_RUNS = 20
+"""Monitor runs that are looked through for windows without labels."""
 GAPS = 3
 """So many spans without rows are named."""
 
@@ -76,6 +79,15 @@ def read_champion(environment: Environment, names: WorkloadNames) -> Watched | N
     return read_watched(environment.client("s3"), names, champion.run) if champion else None
 
 
+def read_limits(environment: Environment, names: WorkloadNames) -> tuple[Limit, ...]:
+    """The limits of the live version's bounds, and windows without labels by the newest NEWEST_RUNS monitor runs.
+
+    Raises EnvironmentNotFoundError when the workload's monitor is not deployed."""
+    runs = executions(environment.client("stepfunctions"), names, limit=NEWEST_RUNS, machines=("monitor",))
+    labels = missing_labels(windows(read_monitor_runs(environment.client("s3"), runs)))
+    return (*find_limits(read_champion(environment, names)), *((labels,) if labels else ()))
+
+
 def find_limits(watched: Watched | None) -> tuple[Limit, ...]:
     """The limits of a model version's bounds."""
     return tuple(_limits(watched)) if watched else ()
@@ -108,15 +120,15 @@ def _without_rows(watched: Watched) -> str:
     return f"; no rows from {named}{more}"
 
 
-def missing_labels(windows: Sequence[MonitoredWindow]) -> Limit | None:
-    """The judged windows of which no label has come; None where each has some."""
-    without = [window for window in windows if window.labelled == 0 and window.decisions]
+def missing_labels(judged: Sequence[MonitoredWindow]) -> Limit | None:
+    """The judged windows without a single label; None where each has some."""
+    without = [window for window in judged if window.labelled == 0 and window.decisions]
     if not without:
         return None
     first, last = min(window.start for window in without), max(window.end for window in without)
     decisions = sum(window.decisions for window in without)
     return Limit(
         what="labels are missing",
-        why=f"{len(without)} of {len(windows)} windows, {first} to {last}, {decisions:,} decisions: their "
+        why=f"{len(without)} of {len(judged)} windows, {first} to {last}, {decisions:,} decisions: their "
         "error is not known",
     )

@@ -155,6 +155,13 @@ def test_a_rollback_differs_from_a_release(report: WorkloadReport) -> None:
     assert outcome(replace(run, input={**run.input, "rollback": {"reason": "worse"}})).text == "version 2 is live again"
 
 
+def test_a_rollback_that_released_nothing_is_a_refusal(report: WorkloadReport) -> None:
+    """A registered model that is delivered once more is none: its version is or was live."""
+    again = replace(report.of("release")[-1], output={"start_release": {"answer": RELEASED}})
+    assert not outcome(again).is_refused
+    assert outcome(replace(again, input={**again.input, "rollback": {"reason": "worse"}})).is_refused
+
+
 def test_every_reason_has_its_words() -> None:
     assert set(NOT_RETRAINED) == set(RetrainingReason) - {RetrainingReason.ACCEPTED}
     assert set(NOT_TRAINED) == set(BudgetRefusal)
