@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ from console.queries.executions import executions
 from console.queries.monitoring import MonitoredWindow, MonitoringBounds, read_monitor_runs, windows
 from console.queries.stored import as_file, find_object
 from console.queries.versions import state_of
+from millrace.errors import WorkloadError
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
@@ -56,7 +58,8 @@ class Watched:
 
 
 def read_watched(s3: Any, names: WorkloadNames, run: str) -> Watched | None:
-    """Of the train execution `run`; None where one of its files does not exist (any more)."""
+    """Of the train execution `run`; None where one of its files does not exist (any more), or where its declaration is
+    of an earlier form."""
     uris = (
         names.run_uri(run, BASELINE_FILE),
         names.run_uri(run, "evaluation", EVALUATION_FILE),
@@ -65,12 +68,13 @@ def read_watched(s3: Any, names: WorkloadNames, run: str) -> Watched | None:
     baseline, evaluation, workload = (find_object(s3, uri) if run else None for uri in uris)
     if baseline is None or evaluation is None or workload is None:
         return None
-    with as_file(workload, "workload.yaml") as path:
+    with as_file(workload, "workload.yaml") as path, suppress(WorkloadError):
         return Watched(
             bounds=MonitoringBounds.model_validate_json(baseline),
             evaluation=Evaluation.model_validate_json(evaluation),
             workload=read_workload(path),
         )
+    return None
 
 
 def read_champion(environment: Environment, names: WorkloadNames) -> Watched | None:

@@ -133,6 +133,15 @@ def test_a_version_whose_files_are_gone_has_no_limits(deployed: Environment) -> 
     assert find_limits(read_champion(deployed, names)) == ()
 
 
+def test_a_declaration_of_an_earlier_form_stops_nothing(deployed: Environment) -> None:
+    (names,) = deployed.deployed()
+    uri = names.run_uri("run-1", "config", "workload.yaml")
+    deployed.client("s3").put_object(
+        Bucket=names.platform.bucket("artefacts"), Key=uri.split("/", 3)[3], Body=b"name: electricity\nretired: 1\n"
+    )
+    assert read_champion(deployed, names) is None
+
+
 def test_the_file_is_the_one_that_the_evaluation_writes() -> None:
     from console.queries import monitoring_limits
 
