@@ -15,6 +15,7 @@ from millrace.evaluation.naive.mean import Mean
 from millrace.evaluation.naive.rule import LabelledRows
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.tasks.binary import Binary
+from millrace.tasks.catalogue import TASKS
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
 
@@ -46,6 +47,11 @@ def test_each_task_has_the_rules_that_suit_it() -> None:
     assert by_task["regression"] >= {"seasonal_naive", "mean"}
     assert "mean" not in by_task["binary"]
     assert "base_rate" not in by_task["regression"]
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_no_task_is_without_a_rule(task: Any) -> None:
+    assert suiting(task)
 
 
 @pytest.mark.parametrize("kind", RULES)
