@@ -108,6 +108,7 @@ def _days(first: datetime, end: datetime) -> Sequence[datetime]:
 
 
 def _next(month: datetime) -> datetime:
+    # 31 days after a first day is always within the next month.
     return (month + 31 * DAY).replace(day=1)
 
 

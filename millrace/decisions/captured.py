@@ -73,6 +73,7 @@ def references(document: Mapping[str, Any], long: LongCells) -> dict[str, str]:
     return {
         name: cell["uri"]
         for name, cell in document.items()
+        # Exactly `{"uri": …}` of a long column, in our own folder: a caller may not make us read another object.
         if isinstance(cell, dict)
         and cell.keys() == {"uri"}
         and isinstance(cell["uri"], str)

@@ -20,6 +20,7 @@ from millrace.workload.rollout import PHASES, Phase
 
 Scalar = str | int | float | bool | None
 
+# Lines have sorted keys, so that equal decisions are equal texts; the answer keeps its fields' order, `value` first.
 _IN_ORDER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, sort_keys=True)
 
@@ -194,6 +195,7 @@ class _Part:
         self._document = document
 
     def _take(self, field: str, expected: str, kinds: type | tuple[type, ...]) -> Any:
+        # True is an int in Python: a number must not be a truth value.
         value = self._document.get(field)
         if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
             raise DecisionError(field=field, expected=expected, came=value)

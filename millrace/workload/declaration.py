@@ -115,6 +115,8 @@ class Prediction(Part):
 
     @model_validator(mode="after")
     def _histories_know_the_key(self) -> Prediction:
+        # Both fields are empty in workload.yaml, or what this has set before (a declaration that was written and is
+        # read again); anything else was set by hand.
         entity = tuple(name for name in self.key if name != self.event_time)
         if any(
             (feature.entity or entity, feature.event_time or self.event_time) != (entity, self.event_time)
@@ -126,6 +128,7 @@ class Prediction(Part):
             # Without its time in the key an entity has one row: no earlier one, no later one.
             expected = f"{self.event_time} in it for a history or a label ahead"
             raise ValueError(f"key: expected {expected}, got {list(self.key)}")
+        # `__setattr__` of object, since the model is frozen for everybody else.
         known = {"entity": entity, "event_time": self.event_time}
         object.__setattr__(
             self,

@@ -54,6 +54,8 @@ class MetricStore:
         """The statistic of each aligned period that overlaps [start, end) and has data.
 
         Raises ValueError for a statistic that is not covered."""
+        # Periods begin at multiples of their length, as CloudWatch aligns them; the one that holds `start` counts
+        # whole.
         by_period: dict[float, list[Point]] = defaultdict(list)
         for point in self._between(key, start // period_s * period_s, end):
             if unit is None or point.unit == unit:

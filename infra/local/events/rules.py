@@ -31,6 +31,7 @@ class Delivery:
     target: Mapping[str, Any]
     event: Mapping[str, Any]
     body: str
+    """What the target gets: the event, or what its input setting makes of it."""
 
 
 def deliver_events(cloud: Cloud) -> None:
@@ -140,6 +141,8 @@ def _to_bus_or_archive(cloud: Cloud, delivery: Delivery) -> None:
 
 def _archive(cloud: Cloud, delivery: Delivery) -> None:
     models: Any = import_module("moto.events.models")
+    # `archive-arn` ends with `name:uuid`: an archive that was made anew under the name does not get the old one's
+    # events.
     name, _, made = json.loads(delivery.body)["archive-arn"].rpartition("/")[2].partition(":")
     archive = models.events_backends[ACCOUNT][cloud.region].archives.get(name)
     if archive is not None and archive.uuid == made:
@@ -159,6 +162,7 @@ def _to_log_group(cloud: Cloud, delivery: Delivery) -> None:
 
 def _execution_name(delivery: Delivery) -> str:
     """As AWS names the executions it starts: the event's id, then an id that is the target's; a retry has the same."""
+    # 80: the longest name of an execution. The same name and input again is the same execution, so a retry starts none.
     target = uuid.uuid5(uuid.NAMESPACE_URL, f"{delivery.rule_arn}/{delivery.target.get('Id')}")
     return f"{delivery.event.get('id', uuid.uuid4())}_{target}"[:80]
 
