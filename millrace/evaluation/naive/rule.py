@@ -85,6 +85,7 @@ class NaiveGate(Gate):
 
 def number(value: float | None) -> float:
     """The figure; NaN, which passes no gate, where there is none."""
+    # Each comparison with NaN is false: without a figure the gate fails.
     return math.nan if value is None else value
 
 

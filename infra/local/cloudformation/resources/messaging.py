@@ -1,6 +1,6 @@
 """Queues, topics, buses, rules and schedules.
 
-Subscriptions are in no template yet, but needed next: the owners of a workload hear of alarms by them.
+No template has a subscription; people add their own to the topics of a workload, to hear of its alarms.
 """
 
 from __future__ import annotations
