@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.kinds import Kind, arrow_type, from_base64
+from millrace.contract.kinds import INTEGERS, Kind, arrow_type, from_base64
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.contract.violation import truncate
@@ -68,7 +68,11 @@ def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
         return _from_base64(cells)
     # Arrow's cast says that something is wrong, not where. The pattern takes out what is plainly no number or date;
     # what looks right and is not (`9e999` as an integer, 30 February) is left to the search by halving.
+    # Arrow reads `0x10` as 16 too: such a number is none here, whatever its neighbours are.
+    has_hex = kind in INTEGERS and pc.any(pc.match_substring(cells, "x", ignore_case=True)).as_py()
     try:
+        if has_hex:
+            raise pa.ArrowInvalid
         return _within_calendar(pc.cast(cells, arrow_type(kind)), [])
     except pa.ArrowInvalid:
         plausible = pc.fill_null(pc.match_substring_regex(cells, PLAUSIBLE[kind]), True)
