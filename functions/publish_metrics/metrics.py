@@ -31,9 +31,9 @@ def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
 
 
 def staying(alarms: Sequence[Mapping[str, Any]], report: MonitorReport, names: WorkloadNames) -> tuple[str, ...]:
-    """The names of the alarms that were in ALARM before and that the report does not end.
+    """The names of the alarms that ask to retrain, were in ALARM before and that the report does not end.
 
     CloudWatch sends an event on a change of state only, so nothing else requests a retraining for them again."""
-    ratios = {names.alarm(name): alarm.ratio(report) for name, alarm in ALARMS.items()}
-    found = [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"]
+    ratios = {names.alarm(name): alarm.ratio(report) for name, alarm in ALARMS.items() if alarm.asks_to_retrain}
+    found = [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM" and alarm["AlarmName"] in ratios]
     return tuple(name for name in found if (ratio := ratios[name]) is None or ratio > 1)

@@ -23,7 +23,7 @@ from millrace.settings.validation import ValidationSettings
 from millrace.workload.fit import check_fit
 
 RECEIVES = 20
-"""Deliveries of one drop before it is a dead letter: an hour of waiting for a free slot."""
+"""Deliveries of one drop before it is a dead letter: an hour of AWS's errors; to wait for a free slot costs none."""
 TABLE_MEMORY_MB = 3008
 REFUSED = tuple(f"quarantine/feed={feed}" for feed in FEEDS)
 """Folders of the lake."""
@@ -67,10 +67,11 @@ class IngestionStack(WorkloadStack):
             "intake",
             context=context,
             description="A dropped object starts the machine of its feed, once",
-            settings=IntakeSettings(**context.environment(), dead_queue_url=f"{queue.url}-dead"),
+            settings=IntakeSettings(**context.environment(), queue_url=queue.url, dead_queue_url=f"{queue.url}-dead"),
             statements=[
                 step_functions.machines(names, *started).may("StartExecution"),
                 step_functions.executions(names, *started, because=digest).may("DescribeExecution"),
+                queues.send(queue.arn),
                 queues.send(queue.dead_arn),
                 queues.receive(queue.arn),
                 state_table.own_items(names).may("UpdateItem"),

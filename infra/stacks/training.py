@@ -186,7 +186,10 @@ class TrainingStack(WorkloadStack):
             pattern={
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
-                "detail": {"alarmName": [names.alarm(name) for name in ALARMS], "state": {"value": ["ALARM"]}},
+                "detail": {
+                    "alarmName": [names.alarm(name) for name, alarm in ALARMS.items() if alarm.asks_to_retrain],
+                    "state": {"value": ["ALARM"]},
+                },
             },
             bus=None,
             dead=self._dead,

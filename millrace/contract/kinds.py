@@ -28,6 +28,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 INTEGERS: dict[Kind, int] = {"int32": 2**31, "int64": 2**63}
 """A number v fits where -limit <= v < limit."""
 FLOATS: tuple[Kind, ...] = ("float32", "float64")
+FLOAT32_MAX = 3.4028234663852886e38
 TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 TIMESTAMP = re.compile(

@@ -63,7 +63,7 @@ CONTRACT = _object(
 
 
 def check_shape(document: Mapping[str, Any], *, where: str) -> None:
-    """Raise WorkloadError for the first value that is none of its kind, with its field: `schema.0.properties.3.name`."""
+    """Raise WorkloadError for the first value that is none of its kind; it names `schema.0.properties.3.name`."""
     _check(document, CONTRACT, "", where)
 
 

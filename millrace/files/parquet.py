@@ -129,12 +129,12 @@ def _values(batch: pa.RecordBatch, at: int) -> dict[str, Any]:
 
 
 def _value(cell: pa.Scalar) -> Any:
-    """The cell in Python; a time that Python's calendar does not have as its number, text that is none as bytes."""
+    """The cell in Python; a time that Python does not know as its number, text that is none as bytes."""
     try:
         return cell.as_py()
     except UnicodeDecodeError:
         return getattr(cell, "value", cell).as_buffer().to_pybytes()  # a dictionary's scalar holds that of its word
-    except (OverflowError, ValueError):
+    except (OverflowError, ValueError, KeyError):  # KeyError: a zone that there is not
         return cell.value
 
 

@@ -149,6 +149,11 @@ class MonitorReport(Message):
         return max((ratio for ratio in ratios if ratio is not None), default=None)
 
     @property
+    def unreadable_ratio(self) -> float:
+        """The metric UnreadableDecisions: lines that are no decisions, over the half of one: none is usual."""
+        return self.unreadable / 0.5
+
+    @property
     def judged(self) -> int:
         """The metric WindowsJudged: windows whose input was judged."""
         return sum(window.input is not None and window.input.ratio is not None for window in self.windows)

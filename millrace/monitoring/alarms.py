@@ -19,6 +19,8 @@ class RatioAlarm:
     description: str
     ratio: Callable[[MonitorReport], float | None]
     """None: the report says nothing about it."""
+    asks_to_retrain: bool = True
+    """Whether its ALARM requests a retraining, which the guard then weighs."""
 
 
 ALARMS: dict[str, RatioAlarm] = {
@@ -31,6 +33,12 @@ ALARMS: dict[str, RatioAlarm] = {
         metric="Error",
         description="the error on labelled decisions is above its bound, windows in a row",
         ratio=lambda report: report.error_ratio,
+    ),
+    "unreadable": RatioAlarm(
+        metric="UnreadableDecisions",
+        description="lines of kept decisions cannot be read or do not match their digest: the monitors do not see them",
+        ratio=lambda report: report.unreadable_ratio,
+        asks_to_retrain=False,
     ),
 }
 """By name, as `WorkloadNames.alarm` takes it."""

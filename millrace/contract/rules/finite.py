@@ -17,20 +17,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finite(Rule):
-    """Every float column has it, undeclared; a cell that breaks it is checked by no other rule."""
+    """Every float column has it, undeclared; a cell that breaks it is checked by no other rule.
+
+    A model takes float32: of a column that it reads, a number beyond that range is none either."""
 
     reason: ClassVar[Reason] = Reason.NOT_FINITE
     kinds: ClassVar[tuple[Kind, ...]] = FLOATS
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = ({},)
     is_last: ClassVar[bool] = True
 
+    largest: float = math.inf
+
+    @property
+    def expected(self) -> str:
+        return "a finite number" if math.isinf(self.largest) else "a finite number of float32"
+
     def of_cell(self, cell: Any) -> Iterator[str]:
-        if not math.isfinite(cell):
-            yield "a finite number"
+        if not math.isfinite(cell) or abs(cell) > self.largest:
+            yield self.expected
 
     def of_column(self, cells: ColumnCells) -> Iterator[tuple[str, Any]]:
         import pyarrow.compute as pc
 
+        if (extremes := cells.finite_extremes) is not None:
+            if max(-extremes[0], extremes[1]) > self.largest:
+                yield self.expected, pc.greater(pc.abs(cells.cells), self.largest)
+            return
         # A sum is infinite or NaN when a cell is. It can also overflow: then the mask is all False.
-        if cells.finite_extremes is None and not math.isfinite(pc.sum(cells.cells).as_py()):
-            yield "a finite number", pc.invert(pc.is_finite(cells.cells))
+        is_bounded = not math.isinf(self.largest) and any(abs(cell.as_py()) > self.largest for cell in cells.extremes)
+        if is_bounded or not math.isfinite(pc.sum(cells.cells).as_py()):
+            good = pc.and_(pc.is_finite(cells.cells), pc.less_equal(pc.abs(cells.cells), self.largest))
+            yield self.expected, pc.invert(good)

@@ -65,8 +65,20 @@ def alarm(name: str, state: str) -> None:
 
 def test_the_metrics_are_ratios_without_a_time_of_their_own() -> None:
     data = metrics_of(report(1.5, None))
-    assert [(one["MetricName"], one["Value"]) for one in data] == [("InputDrift", 1.5), ("WindowsJudged", 1.0)]
+    assert [(one["MetricName"], one["Value"]) for one in data] == [
+        ("InputDrift", 1.5),
+        ("UnreadableDecisions", 0.0),
+        ("WindowsJudged", 1.0),
+    ]
     assert all("Timestamp" not in one for one in data)
+
+
+def test_one_line_that_is_no_decision_alarms_and_asks_for_no_retraining() -> None:
+    names = WorkloadNames(platform=Platform(stage="local", account="1", region="eu-west-1"), workload="electricity")
+    found = report(0.5, 0.5).model_copy(update={"unreadable": 1})
+    (value,) = [one["Value"] for one in metrics_of(found) if one["MetricName"] == "UnreadableDecisions"]
+    assert value > 1, "the threshold of every alarm"
+    assert staying([{"AlarmName": names.alarm("unreadable"), "StateValue": "ALARM"}], found, names) == ()
 
 
 def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[MonitorReport], dict[str, Any]]) -> None:
@@ -83,7 +95,7 @@ def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[Monit
 def test_every_alarm_stays_until_a_report_ends_it() -> None:
     names = WorkloadNames(platform=Platform(stage="local", account="1", region="eu-west-1"), workload="electricity")
     raised = [{"AlarmName": names.alarm(name), "StateValue": "ALARM"} for name in ALARMS]
-    everything = tuple(names.alarm(name) for name in ALARMS)
+    everything = tuple(names.alarm(name) for name, alarm in ALARMS.items() if alarm.asks_to_retrain)
     assert staying(raised, report(1.1, 1.2), names) == staying(raised, report(None, None), names) == everything
     assert staying(raised, report(1.1, 0.9), names) == (names.alarm("input-drift"),)
     assert staying(raised, report(0.9, 0.9), names) == ()

@@ -37,14 +37,14 @@ def altered(random: Random) -> str:
     """A contract of ours with one or two values taken out or replaced."""
     document = copy.deepcopy(random.choice(CONTRACTS))
     for _ in range(random.randint(1, 2)):
-        *way, last = random.choice([place for place in places(document["schema"])] or [(0,)])
+        *way, last = random.choice(list(places(document["schema"])) or [(0,)])
         holder = document["schema"]
         for step in way:
             holder = holder[step]
         if isinstance(holder, dict) and random.random() < 0.2:
             del holder[last]
         else:
-            holder[last] = random.choice(VALUES)
+            holder[last] = copy.deepcopy(random.choice(VALUES))
     return yaml.safe_dump(document)
 
 
@@ -53,8 +53,7 @@ def loads(folder: Path, text: str | bytes) -> bool:
     try:
         load_contract(folder)
     except WorkloadError as error:
-        assert error.field
-        return False
+        return not error.field
     return True
 
 

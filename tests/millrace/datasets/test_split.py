@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from millrace.datasets.split import split, windows
+from millrace.datasets.split import split, windows, without_strays
 from millrace.errors import SnapshotError
 
 HOURS = np.arange("1996-12-01", "1996-12-31T06", dtype="datetime64[h]").astype("datetime64[us]")
@@ -43,3 +43,27 @@ def test_windows_are_whole_and_end_where_they_should() -> None:
 def test_windows_without_rows_are_left_out() -> None:
     gap = HOURS[np.datetime64("1996-12-20") <= HOURS]
     assert len(windows(gap, start=np.datetime64("1996-12-01"), end=np.datetime64("1996-12-29"), days=7)) == 2
+
+
+def days(*numbers: int) -> np.ndarray:
+    return np.array(numbers).astype("datetime64[D]").astype("datetime64[us]")
+
+
+FAR = 2_932_896
+"""9999-12-31, counted from 1970-01-01."""
+
+
+@pytest.mark.parametrize(
+    ("early", "late"),
+    [([], [FAR]), ([-719_162], []), ([-719_162], [400, FAR - 100, FAR]), ([], [])],
+)
+def test_a_few_rows_far_from_all_others_are_left_out(early: list[int], late: list[int]) -> None:
+    times_N = days(*early, *range(300), *late)
+    near = without_strays(times_N, days=60)
+    assert (times_N[near] == days(*range(300))).all()
+
+
+def test_many_rows_behind_a_gap_stay() -> None:
+    times_N = days(*range(300), *range(400, 410))
+    assert without_strays(times_N, days=60) == slice(0, 310)
+    assert without_strays(days(1, 1000), days=60) == slice(0, 2)

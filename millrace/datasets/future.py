@@ -1,0 +1,38 @@
+"""A row of the future is no row: what lies later than its drop can know is refused, with the contract's own rule."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from millrace.contract.rules.range import Range
+
+if TYPE_CHECKING:
+    from millrace.contract.schema import Column, Table
+    from millrace.workload.declaration import Prediction
+
+ZONES = timedelta(days=1)
+"""A time without a zone may be that of any place on earth, and the sender's clock may be fast."""
+
+
+def up_to(table: Table, prediction: Prediction, *, arrived: datetime) -> Table:
+    """The table with an upper bound on the event time: the drop's arrival, the horizon and a day.
+
+    A contract that declares a maximum of its own keeps it. Without a bound one wrong date, 9999-12-31, would be the
+    last day of the table for good, after which no training has rows to be judged on."""
+    try:
+        latest = arrived.astimezone(UTC) + timedelta(hours=prediction.horizon_hours) + ZONES
+    except OverflowError:
+        return table
+    columns = (_bounded(column, latest) if column.name == prediction.event_time else column for column in table.columns)
+    return replace(table, columns=tuple(columns))
+
+
+def _bounded(column: Column, latest: datetime) -> Column:
+    declared = column.find(Range) or Range()
+    if declared.maximum is not None or declared.exclusive_maximum is not None:
+        return column
+    bound = latest if column.kind == "timestamp_utc" else latest.replace(tzinfo=None)
+    others = tuple(rule for rule in column.rules if not isinstance(rule, Range))
+    return replace(column, rules=(*others, replace(declared, maximum=bound)))
