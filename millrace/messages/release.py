@@ -21,6 +21,8 @@ class Rollback(Message):
     """An identity, for the audit table."""
     to: str | None = None
     """Number of the version; None: the previous one."""
+    restores: bool = False
+    """Whether `to` is the live version already and the endpoint is to serve it again, after a release that stopped."""
 
 
 class PackageToRelease(Message):
