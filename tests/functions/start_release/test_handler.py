@@ -29,7 +29,7 @@ def register(aws, group):
         model_data_url="s3://b/model.tar.gz",
         evaluation_uri="s3://b/evaluation.json",
         instances=("ml.m5.large",),
-        metadata={"data_digest": "d"},
+        metadata={"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34"},
     )
     return Registry(aws.sagemaker, group=group).register(candidate)
 
@@ -83,6 +83,8 @@ def test_the_first_release_opens(aws, load, event, package):
         "run_name": "7c1b2f0e-first",
         "image": "image",
         "model_data_url": "s3://b/model.tar.gz",
+        "model_digest": "ab12",
+        "baseline_digest": "cd34",
         "previous_version": "none",
         "has_live": False,
         "has_challenger": False,
