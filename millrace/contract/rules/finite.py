@@ -14,6 +14,8 @@ from millrace.contract.rules.rule import Rule
 if TYPE_CHECKING:
     from millrace.contract.rules.column_cells import ColumnCells
 
+FINITE, BOUNDED = "a finite number", "a number of float32"
+
 
 @dataclass(frozen=True)
 class Finite(Rule):
@@ -28,23 +30,21 @@ class Finite(Rule):
 
     largest: float = math.inf
 
-    @property
-    def expected(self) -> str:
-        return "a finite number" if math.isinf(self.largest) else "a finite number of float32"
-
     def of_cell(self, cell: Any) -> Iterator[str]:
-        if not math.isfinite(cell) or abs(cell) > self.largest:
-            yield self.expected
+        if not math.isfinite(cell):
+            yield FINITE
+        elif abs(cell) > self.largest:
+            yield BOUNDED
 
     def of_column(self, cells: ColumnCells) -> Iterator[tuple[str, Any]]:
         import pyarrow.compute as pc
 
-        if (extremes := cells.finite_extremes) is not None:
-            if max(-extremes[0], extremes[1]) > self.largest:
-                yield self.expected, pc.greater(pc.abs(cells.cells), self.largest)
-            return
+        is_finite = cells.finite_extremes is not None
         # A sum is infinite or NaN when a cell is. It can also overflow: then the mask is all False.
-        is_bounded = not math.isinf(self.largest) and any(abs(cell.as_py()) > self.largest for cell in cells.extremes)
-        if is_bounded or not math.isfinite(pc.sum(cells.cells).as_py()):
-            good = pc.and_(pc.is_finite(cells.cells), pc.less_equal(pc.abs(cells.cells), self.largest))
-            yield self.expected, pc.invert(good)
+        if not is_finite and not math.isfinite(pc.sum(cells.cells).as_py()):
+            yield FINITE, pc.invert(pc.is_finite(cells.cells))
+        if math.isinf(self.largest):
+            return
+        extremes = cells.finite_extremes or tuple(cell.as_py() for cell in cells.extremes)
+        if any(abs(cell) > self.largest for cell in extremes):
+            yield BOUNDED, pc.and_(pc.is_finite(cells.cells), pc.greater(pc.abs(cells.cells), self.largest))
