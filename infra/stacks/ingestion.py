@@ -18,6 +18,7 @@ from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
 from millrace.files.origin import image_columns
 from millrace.settings.drop import DropEnvironment
+from millrace.settings.environment import Environment
 from millrace.settings.intake import IntakeSettings
 from millrace.settings.validation import ValidationSettings
 from millrace.workload.fit import check_fit
@@ -40,6 +41,7 @@ class IngestionStack(WorkloadStack):
         # Drops may name objects of this folder in place of an image's bytes: `millrace.files.manifest`.
         self._ingestion(["objects"] if image_columns(contract.rows) else [])
         self._validation()
+        self._withdrawal()
         Machine(
             self,
             "ingest",
@@ -122,6 +124,26 @@ class IngestionStack(WorkloadStack):
                 iceberg.tables(names, *iceberg.TABLES).may("GetTable", "CreateTable", "UpdateTable"),
                 iceberg.remove_manifests(names, *iceberg.TABLES),
                 state_table.own_items(names).may("GetItem"),
+            ],
+            timeout_s=900,
+            memory_mb=TABLE_MEMORY_MB,
+        )
+
+    def _withdrawal(self) -> None:
+        names = self.context.names
+        Function(
+            self,
+            "withdrawal",
+            context=self.context,
+            description="Rows that a person withdraws leave the tables, with a record of who and why",
+            settings=Environment(**self.context.environment()),
+            statements=[
+                LAKE.read(names, "iceberg"),
+                LAKE.write(names, "iceberg"),
+                iceberg.database(names).may("GetDatabase"),
+                iceberg.tables(names, *iceberg.TABLES).may("GetTable", "UpdateTable"),
+                iceberg.remove_manifests(names, *iceberg.TABLES),
+                state_table.append_audit(names),
             ],
             timeout_s=900,
             memory_mb=TABLE_MEMORY_MB,

@@ -10,10 +10,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from millrace.artefact.batch import CONTENT_TYPE
-from millrace.contract.kinds import FLOAT32_MAX
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
-from millrace.features.number import Number
+from millrace.features.number import FLOAT32_MAX, Number
 
 if TYPE_CHECKING:
     import numpy.typing as npt

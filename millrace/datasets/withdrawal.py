@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.kinds import parse_cell
+from millrace.contract.kinds import INTEGERS, parse_cell
 from millrace.datasets.commits import DIGEST, RUN, pauses
 from millrace.datasets.notes import WITHDRAWN
 from millrace.datasets.tables import SOURCE, Lake
@@ -31,7 +31,8 @@ def by_key(lake: Lake, key: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in key.items():
         kind = table.column(name).kind
         try:
-            cells[name] = parse_cell(value, kind)
+            # A command line writes numbers as text.
+            cells[name] = parse_cell(int(value) if kind in INTEGERS and isinstance(value, str) else value, kind)
         except ValueError:
             raise WithdrawalError(f"key.{name}: expected a {kind}, got {value!r}") from None
     return cells
