@@ -61,7 +61,8 @@ def wait(record: SQSRecord, *, reason: str) -> None:
     A message that is left in flight instead would come back when its visibility ends, after minutes, and be a dead
     letter after some of them. The more often it has waited, the later it comes: a backlog of a day costs little."""
     given = record.message_attributes
-    waits = int(given["waits"].string_value or 0) if "waits" in given else 0
+    before = given["waits"] if "waits" in given else None
+    waits = int(before.string_value or 0) if before else 0
     delay_s = min(MOST_DELAY_S, round(DELAY_S * LONGER**waits))
     SQS.send_message(
         QueueUrl=SETTINGS.queue_url,

@@ -69,7 +69,8 @@ def check_shape(document: Mapping[str, Any], *, where: str) -> None:
 
 def _check(value: Any, kind: Kind, at: str, where: str) -> None:
     # YAML's true is a bool, which Python counts as a whole number too.
-    if not isinstance(value, kind.types) or (isinstance(value, bool) and kind is WHOLE):
+    fits = isinstance(value, kind.types) and not (isinstance(value, bool) and kind is WHOLE)
+    if not fits:
         raise WorkloadError(where=where, field=at, expected=kind.name, came=value)
     if kind.each is not None:
         for number, one in enumerate(value):

@@ -59,7 +59,7 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, run: str) -> i
         if (done := _done(iceberg, digest)) is not None:
             return done
         found = _condition(cells)
-        rows = iceberg.scan(row_filter=found, selected_fields=tuple(cells)).to_arrow().num_rows
+        rows: int = iceberg.scan(row_filter=found, selected_fields=tuple(cells)).to_arrow().num_rows
         if not rows:
             return 0
         summary = {DIGEST: digest, RUN: run, WITHDRAWN: str(rows)}

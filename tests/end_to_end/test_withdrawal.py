@@ -14,7 +14,8 @@ from console.cli.app import app
 from console.local_cloud.local_cloud import SECRET_VARIABLE
 from tests.end_to_end.conftest import Lived
 
-ROW = b"timestamp,day_of_week,period,nswprice,nswdemand,vicprice,vicdemand,transfer,class\n%b,1,0.5,0.1,0.2,0.1,0.2,0.3,1\n"
+HEADER = b"timestamp,day_of_week,period,nswprice,nswdemand,vicprice,vicdemand,transfer,class\n"
+ROW = HEADER + b"%b,1,0.5,0.1,0.2,0.1,0.2,0.3,1\n"
 MISTAKE = "1901-01-01T00:00:00"
 
 
