@@ -187,7 +187,7 @@ class TrainingStack(WorkloadStack):
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
                 "detail": {
-                    "alarmName": [names.alarm(name) for name, alarm in ALARMS.items() if alarm.asks_to_retrain],
+                    "alarmName": [names.alarm(name) for name in ALARMS],
                     "state": {"value": ["ALARM"]},
                 },
             },

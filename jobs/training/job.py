@@ -75,6 +75,7 @@ class Setting:
 
 def train(places: TrainingPlaces, stop: StopSignal) -> None:
     """Write the artefact of the run that the config channel describes to the model folder."""
+    # The checkpoint goes last: a job that is stopped before the artefact is whole can still go on from it.
     with exporter() as graph:
         artefact = _trained(places, stop, graph)
     write_folder(places.model, artefact)
@@ -130,6 +131,7 @@ def _walk_forward(setting: Setting, rows: TrainingRows, parts: Split, stop: Stop
     step = np.timedelta64(training.test_days, "D")
     for back in range(training.walk_forward_steps, 0, -1):
         end = parts.test_from - step * (back - 1)
+        # The validation part of the earlier model begins as long before its end as that of the model itself.
         if np.searchsorted(times_N, end - (parts.end - parts.validation_from)) * 3 < parts.train.stop:
             continue
         earlier = split_at(

@@ -38,7 +38,8 @@ TYPES: dict[str, dict[str, Kind]] = {
     "timestamp": {"": "timestamp", "TIMESTAMP": "timestamp"},
 }
 
-COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "image")
+RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_properties)
+COLUMN_PROPERTIES = ("role", "generated", "input", "unit", *RULE_PROPERTIES)
 """The custom properties of a column that have a meaning here."""
 
 
@@ -135,8 +136,9 @@ class _Reader:
         if prop.get("enum"):
             declaration.add("validValues", f"{field}.enum", prop["enum"])
         custom = self._custom(field, prop, COLUMN_PROPERTIES)
-        if "image" in custom:
-            declaration.add("image", f"{field}.customProperties.image", custom["image"])
+        for word in RULE_PROPERTIES:
+            if word in custom:
+                declaration.add(word, f"{field}.customProperties.{word}", custom[word])
         rules = tuple(rule for each in RULES if kind in each.kinds for rule in each.declared(declaration))
         declaration.close()
         return Column(

@@ -12,17 +12,19 @@ if TYPE_CHECKING:
     from millrace.contract.schema import Column, Table
     from millrace.workload.declaration import Prediction
 
-ZONES = timedelta(days=1)
-"""A time without a zone may be that of any place on earth, and the sender's clock may be fast."""
+AHEAD = timedelta(days=366)
+"""Room for files of a whole month or year that come while it runs, for plans, and for replays of the past.
+
+What lies further ahead is a wrong date; the few rows nearer than that are left out by `split.without_strays`."""
 
 
 def up_to(table: Table, prediction: Prediction, *, arrived: datetime) -> Table:
-    """The table with an upper bound on the event time: the drop's arrival, the horizon and a day.
+    """The table with an upper bound on the event time: the drop's arrival, the horizon and a year.
 
     A contract that declares a maximum of its own keeps it. Without a bound one wrong date, 9999-12-31, would be the
     last day of the table for good, after which no training has rows to be judged on."""
     try:
-        latest = arrived.astimezone(UTC) + timedelta(hours=prediction.horizon_hours) + ZONES
+        latest = arrived.astimezone(UTC) + timedelta(hours=prediction.horizon_hours) + AHEAD
     except OverflowError:
         return table
     columns = (_bounded(column, latest) if column.name == prediction.event_time else column for column in table.columns)

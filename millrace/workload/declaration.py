@@ -52,9 +52,12 @@ class Fallback(Part):
 class Feature(Part):
     """One input of the model: a column of the same name, or the past of several columns of the same key.
 
-    Example: `price` in workload.yaml is a column; `{name: load, history: [demand], hours: 24}` is a history."""
+    Example: `price` in workload.yaml is a column; `{name: load, history: [demand], hours: 24}` is a history;
+    `{name: street, encoder: category}` names the encoder of its column."""
 
     name: str
+    encoder: str | None = None
+    """One of `millrace.features.catalogue`; None for the default of the column's kind."""
     history: tuple[str, ...] = ()
     """The columns whose past is read; empty for a plain column."""
     hours: Positive | None = None
@@ -115,17 +118,20 @@ class Prediction(Part):
 
     @model_validator(mode="after")
     def _histories_know_the_key(self) -> Prediction:
+        # Both fields are empty in workload.yaml, or what this has set before (a declaration that was written and is
+        # read again); anything else was set by hand.
         entity = tuple(name for name in self.key if name != self.event_time)
         if any(
             (feature.entity or entity, feature.event_time or self.event_time) != (entity, self.event_time)
             for feature in self.features
         ):
-            raise ValueError("features: expected name, history, hours and every_hours only")
+            raise ValueError("features: expected name, encoder, history, hours and every_hours only")
         looks_around = self.horizon_hours > 0 or any(feature.history for feature in self.features)
         if looks_around and self.event_time not in self.key:
             # Without its time in the key an entity has one row: no earlier one, no later one.
             expected = f"{self.event_time} in it for a history or a label ahead"
             raise ValueError(f"key: expected {expected}, got {list(self.key)}")
+        # `__setattr__` of object, since the model is frozen for everybody else.
         known = {"entity": entity, "event_time": self.event_time}
         object.__setattr__(
             self,

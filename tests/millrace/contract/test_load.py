@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from millrace.contract.load import load_contract
+from millrace.contract.load import COLUMN_PROPERTIES, load_contract
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
 from millrace.workload.declaration import Workload
@@ -115,7 +115,7 @@ def custom(name: str) -> dict[str, Any]:
     [
         (
             lambda d: column(d, 1).update(custom("units")),
-            r"schema\.0\.properties\.1\.customProperties: expected role, generated, input, unit, image, got 'units'",
+            rf"schema\.0\.properties\.1\.customProperties: expected {', '.join(COLUMN_PROPERTIES)}, got 'units'",
         ),
         (lambda d: d["schema"][1].update(custom("rol")), r"schema\.1\.customProperties: expected none .*, got 'rol'"),
     ],
