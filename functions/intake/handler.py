@@ -16,6 +16,8 @@ from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -60,9 +62,8 @@ def wait(record: SQSRecord, *, reason: str) -> None:
 
     A message that is left in flight instead would come back when its visibility ends, after minutes, and be a dead
     letter after some of them. The more often it has waited, the later it comes: a backlog of a day costs little."""
-    given = record.message_attributes
-    before = given["waits"] if "waits" in given else None
-    waits = int(before.string_value or 0) if before else 0
+    given: Mapping[str, Any] = record["messageAttributes"]
+    waits = int(given.get("waits", {}).get("stringValue", 0))
     delay_s = min(MOST_DELAY_S, round(DELAY_S * LONGER**waits))
     SQS.send_message(
         QueueUrl=SETTINGS.queue_url,

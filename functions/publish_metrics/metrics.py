@@ -14,7 +14,7 @@ JUDGED = "WindowsJudged"
 
 
 def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
-    """The data of one PutMetricData call: the ratios that there are, how many windows were judged, and what should be 0.
+    """The data of one PutMetricData call: the ratios that there are, how many windows were judged, what should be 0.
 
     No timestamp: AWS takes it as now; the event time of the windows may be years away."""
     figures = {ALARMS[name].metric: ratio for name, ratio in ratios(report).items()}

@@ -44,8 +44,10 @@ class MonitoringStack(WorkloadStack):
             machine_arn=machine.arn,
             dead=Queue(self, "monitor", context=context, visibility_s=60),
         )
-        for name, alarm in (*ALARMS.items(), *COUNTED.items()):
-            self._alarm(name, alarm, threshold=1 if name in ALARMS else 0)
+        for name, alarm in ALARMS.items():
+            self._alarm(name, alarm, threshold=1)
+        for name, count in COUNTED.items():
+            self._alarm(name, count, threshold=0)
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names
