@@ -16,6 +16,7 @@ import hashlib
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,7 @@ from typing import Any
 from infra.context import REPOSITORY
 from infra.settings import settings_for
 from infra.stacks.platform import IMAGES
-from millrace.errors import ConfigurationError
+from millrace.errors import ConfigurationError, WorkloadError
 from millrace.names import Platform
 from millrace.workload.declaration import Stage
 from millrace.workload.load import load_workload, workload_folders, workloads_folder
@@ -75,7 +76,7 @@ def training_base(root: Path, stage: str, region: str) -> str:
     Raises ValueError where AWS has none for our version of torch."""
     from sagemaker.core import image_uris
 
-    instances = sorted(_training_instances(root, stage), key=lambda name: name.split(".")[1][0] in "gp")
+    instances = sorted(training_instances(root, stage), key=lambda name: name.split(".")[1][0] in "gp")
     torch = re.search(r"^torch==(\d+\.\d+)", (root / "constraints.txt").read_text(), re.M)
     assert torch is not None
     uri: str = image_uris.retrieve(
@@ -84,9 +85,14 @@ def training_base(root: Path, stage: str, region: str) -> str:
     return uri
 
 
-def _training_instances(root: Path, stage: str) -> set[str]:
+def training_instances(root: Path, stage: str) -> set[str]:
+    """Those of every workload that can be read: one that cannot is deployed by nobody and must not stop the others."""
     known: Stage = stage  # type: ignore[assignment]
-    return {load_workload(folder).training.instance[known] for folder in workload_folders(workloads_folder(root))}
+    found = set()
+    for folder in workload_folders(workloads_folder(root)):
+        with suppress(WorkloadError):
+            found.add(load_workload(folder).training.instance[known])
+    return found
 
 
 def publish(root: Path, ecr: Any, found: Sequence[Image]) -> dict[str, str]:
