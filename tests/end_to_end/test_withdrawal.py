@@ -16,16 +16,17 @@ from tests.end_to_end.conftest import Lived
 
 HEADER = b"timestamp,day_of_week,period,nswprice,nswdemand,vicprice,vicdemand,transfer,class\n"
 ROW = HEADER + b"%b,1,0.5,0.1,0.2,0.1,0.2,0.3,1\n"
-MISTAKE = "1901-01-01T00:00:00"
+MISTAKE = "1996-05-07T00:07:00"
+"""Between two half hours, which no other row is."""
 
 
 @pytest.fixture
 def rows(lived: Lived, catalog: GlueCatalog) -> Callable[[], list[dict[str, Any]]]:
-    """The rows of the year of the mistake, in the table as it is now."""
+    """The rows of this moment in the table as it is now."""
 
     def found() -> list[dict[str, Any]]:
         table = catalog.load_table((lived.names.platform.database, lived.names.table("rows")))
-        return table.scan(row_filter="timestamp < '1902-01-01T00:00:00'").to_arrow().to_pylist()  # type: ignore[no-any-return]
+        return table.scan(row_filter=f"timestamp = '{MISTAKE}'").to_arrow().to_pylist()  # type: ignore[no-any-return]
 
     return found
 
