@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 DAY_US = 86_400_000_000
 FIRST_DAY, LAST_DAY = (day.toordinal() - date(1970, 1, 1).toordinal() for day in (date.min, date.max))
 """Counted from 1970-01-01, as Arrow does."""
+DAY = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+NUMBER = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$"
 PLAUSIBLE: dict[Kind, str] = {
-    "int32": r"^[+-]?[0-9]+$",
-    "int64": r"^[+-]?[0-9]+$",
-    "float32": r"^[+-]?([0-9.]+([eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$",
-    "float64": r"^[+-]?([0-9.]+([eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$",
-    "date": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
-    "timestamp": r"^[0-9]{4}-",
-    "timestamp_utc": r"^[0-9]{4}-",
+    "int32": r"^[+-]?0*[0-9]{1,10}$",
+    "int64": r"^[+-]?0*[0-9]{1,19}$",
+    "float32": NUMBER,
+    "float64": NUMBER,
+    "date": f"^{DAY}$",
+    "timestamp": rf"^{DAY}([ T]([01][0-9]|2[0-3])|$)",
+    "timestamp_utc": rf"^{DAY}([ T]([01][0-9]|2[0-3])|$)",
     "boolean": r"^(?i:true|false|0|1)$",
 }
 """Cheap test of each text before the exact cast looks for misfits by halving, which is slow where many are wrong."""
