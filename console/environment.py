@@ -34,8 +34,13 @@ class Environment:
     def names(self, workload: str) -> WorkloadNames:
         """The names of a workload; an empty string means the only folder, or the only one that is deployed here.
 
-        Raises EnvironmentNotFoundError when there is no such folder, or when several could be meant."""
+        Raises EnvironmentNotFoundError when there are no folders or no such one, or when several could be meant."""
         known = self._declared()
+        if not known:
+            raise EnvironmentNotFoundError(
+                f"expected a folder of workloads at {workloads_folder().resolve()}, got none: run it in the "
+                "repository, or name the folder in MILLRACE_WORKLOADS"
+            )
         if not workload:
             possible = known if len(known) == 1 else self.deployed()
             if len(possible) == 1:

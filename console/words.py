@@ -48,7 +48,9 @@ def day(at: date) -> str:
 
 
 def brief(text: str) -> str:
-    """A URI or ARN without bucket, account and the end of a version id: `training/1996-05.parquet?versionId=5f2a…`."""
+    """A URI or ARN without bucket, account and the ends of a version id and a run's name:
+    `training/1996-05.parquet?versionId=5f2a…`."""
     text = re.sub(r"s3://[^/]+/", "", text)
     text = re.sub(r"arn:aws:sagemaker:[^:]*:\d*:", "", text)
+    text = re.sub(r"(/run=[^/]{8})[^/]*", r"\1…", text)
     return re.sub(r"(\?versionId=.{8}).*", r"\1…", text)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from console.queries.executions import STARTED_BY
+from console.queries.failures import error_type
+from console.queries.remedy import UNHEALED
 from console.queries.runs import SHORT, Run, input_of, parent_of
 from millrace.errors import RunError
 
@@ -71,13 +73,15 @@ def _definition_changed(states: Any, run: Run) -> bool:
 
 
 def _notes(states: Any, run: Run, described: Any) -> list[str]:
-    """A parent that waited has failed too, and does not learn of the child's second life."""
+    """What a redrive does not change: a failure that repeats, and a parent that waited and has failed too."""
+    kind = error_type(described.get("error") or "", described.get("cause") or "")
+    notes = [f"{kind}: {UNHEALED[kind]}"] if kind in UNHEALED else []
     given = json.loads(described.get("input") or "{}")
     if not isinstance(given, dict) or STARTED_BY not in given:
-        return []
+        return notes
     parent = parent_of(given)
     status = states.describe_execution(executionArn=parent)["status"]
     if status in ("RUNNING", "SUCCEEDED"):
-        return []
-    return [f"{parent.rpartition(':')[2]}, which waited for {run.name}, stays {status}; redriven itself it starts a "
-            f"new {run.machine}"]  # fmt: skip
+        return notes
+    waited = f"{parent.rpartition(':')[2]}, which waited for {run.name}, stays {status}"
+    return [*notes, f"{waited}; redriven itself it starts a new {run.machine}"]

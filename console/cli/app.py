@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import NoReturn
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
@@ -15,6 +16,7 @@ from console.cli.doctor import doctor
 from console.cli.drop import drop
 from console.cli.local import down, up
 from console.cli.models import predict, rollback, versions
+from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
 from console.cli.records import cost, decisions, quarantine, why
 from console.cli.report import report
@@ -39,6 +41,8 @@ for command in (
     retrain,
     predict,
     versions,
+    monitor,
+    alarms,
     rollback,
     decisions,
     why,
@@ -52,8 +56,20 @@ for command in (
     app.command()(command)
 
 
+def _version(is_wanted: bool) -> None:
+    """Print the version of the installed package and end."""
+    if is_wanted:
+        print(f"millrace {version('millrace')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+]
+
+
 @app.callback()
-def main() -> None:
+def main(_: Version = False) -> None:
     """Deep learning in production on AWS primitives; the deployed templates also run whole on this machine."""
     for number in SIGNALS:
         signal.signal(number, _interrupt)

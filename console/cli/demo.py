@@ -6,11 +6,17 @@ from typing import Annotated
 
 import typer
 
+from console.cli.completion import workload_names
 from console.cli.options import Build
 
 Workloads = Annotated[
     list[str] | None,
-    typer.Option("--workload", show_default="electricity", help="Whose story is played; may be repeated."),
+    typer.Option(
+        "--workload",
+        show_default="electricity",
+        autocompletion=workload_names,
+        help="Whose story is played; may be repeated.",
+    ),
 ]
 All = Annotated[bool, typer.Option("--all", default_factory=lambda: False, help="Play every story, one after another.")]
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from console.cli.completion import feeds
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 
@@ -18,11 +19,15 @@ def drop(
     build: Build,
     json: Json,
     feed: Annotated[
-        str, typer.Option(help="training (labelled rows), scoring (rows to score) or labels (late truth).")
+        str,
+        typer.Option(
+            autocompletion=feeds, help="training (labelled rows), scoring (rows to score) or labels (late truth)."
+        ),
     ],
     name: Annotated[str, typer.Option(help="The object's name below the feed.", show_default="the file's name")] = "",
     wait: Annotated[
-        bool, typer.Option("--wait", help="Come back when all that it causes has ended; 1 if something failed.")
+        bool,
+        typer.Option("--wait", help="Come back when all that it causes has ended; 1 if one failed or was refused."),
     ] = False,
 ) -> None:
     """Upload a file to the landing bucket, which starts the machine of its feed.
@@ -30,7 +35,7 @@ def drop(
     Example: millrace drop week.csv --feed scoring --wait"""
     from console.actions import drop
     from console.cli.printing import show_json
-    from console.cli.watch import follow
+    from console.cli.watch import follow, require_success
 
     drop.check(file, feed)
     environment, names = find(stage, build, workload)
@@ -43,7 +48,6 @@ def drop(
         typer.echo(f"{dropped.uri} ({dropped.size:,} bytes) starts {dropped.machine}")
     found = follow(environment, names, dropped.execution_arn, said=not json, intake=True) if wait else []
     if json:
-        ended = [
-            {"machine": detail.run.machine, "arn": detail.run.arn, "status": detail.run.status} for detail in found
-        ]
+        ended = [each.as_json() for each in found]
         show_json({"uri": dropped.uri, "machine": dropped.machine, "run": dropped.execution_arn, "ended": ended})
+    require_success(names, found)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
 ROW_GROUP_ROWS = 10_000
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings by which a spreadsheet takes a text for a formula."""
 
 Row = Mapping[str, Any]
 Write = Callable[[Row], object]
@@ -73,7 +75,20 @@ def _csv(path: Path, schema: pa.Schema) -> Iterator[Write]:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, schema.names)
         writer.writeheader()
-        yield writer.writerow
+        yield lambda row: writer.writerow({name: _as_text(cell) for name, cell in row.items()})
+
+
+def _as_text(cell: Any) -> Any:
+    """A text that a spreadsheet would run as a formula, after an apostrophe: it comes from a file of other people.
+
+    https://owasp.org/www-community/attacks/CSV_Injection"""
+    if not isinstance(cell, str) or not cell.startswith(FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 @contextmanager

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from console.cli.completion import workload_names
 from console.cli.options import Build, Json, Stage
+from console.commands import command
+from millrace.errors import RunError
 from millrace.workload.load import workloads_folder
 
 if TYPE_CHECKING:
@@ -31,11 +34,17 @@ Export = Annotated[
 
 Workloads = Annotated[
     list[str] | None,
-    typer.Option("--workload", show_default="all", help="Deploy this folder of workloads/ only; may be repeated."),
+    typer.Option(
+        "--workload",
+        show_default="all",
+        autocompletion=workload_names,
+        help="Deploy this folder of workloads/ only; may be repeated.",
+    ),
 ]
 
 Yes = Annotated[
-    bool, typer.Option("--yes", default_factory=lambda: False, help="On AWS: do not ask, and run `cdk destroy` too.")
+    bool,
+    typer.Option("--yes", default_factory=lambda: False, help="Without a confirmation; on AWS run `cdk destroy` too."),
 ]
 
 
@@ -59,16 +68,18 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Work
 
 
 def down(stage: Stage, build: Build, yes: Yes) -> None:
-    """End the local cloud of `millrace up` with all its processes and remove its files.
+    """End the local cloud of `millrace up` with all its processes and remove its files: rows, models, decisions, runs.
 
-    Of another stage, delete the resources that CloudFormation does not manage, then the stacks; data and audit are
-    retained.
+    It says what will be lost and wants a confirmation: from a terminal, or by --yes. Of another stage, delete
+    the resources that CloudFormation does not manage, then the stacks; data and audit are retained.
     Example: millrace down. On AWS: millrace down --stage dev --yes."""
     if stage != "local":
         _tear_down(stage, build, unasked=yes)
         return
-    from console.local_cloud.lifecycle import end_instance
+    from console.local_cloud.lifecycle import end_instance, find_instance
 
+    if (instance := find_instance(build)) and not yes:
+        _confirm(_loss(instance))
     ended = end_instance(build)
     print(f"No local cloud ran for {build}." if ended is None else f"The local cloud has ended, process {ended}.")
 
@@ -80,8 +91,27 @@ def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:
     environment = find_environment(stage, build)
     where = f"{environment.platform.prefix} in account {environment.platform.account}, {environment.platform.region}"
     if not unasked:
-        typer.confirm(f"This ends every endpoint, job and schedule of {where}. Go on?", abort=True, err=True)
+        _confirm(f"This ends every endpoint, job and schedule of {where}.")
     teardown(environment, said=print, destroys=unasked)
+
+
+def _loss(instance: Instance) -> str:
+    """What ends with a local cloud."""
+    from console.environment import local_environment
+
+    deployed = [names.workload for names in local_environment(instance.cloud).deployed()]
+    whose = f" of {', '.join(deployed)}" if deployed else ""
+    return (
+        f"This ends the local cloud, process {instance.pid}, and removes {instance.folder}: all rows, models, "
+        f"decisions and runs{whose}."
+    )
+
+
+def _confirm(loss: str) -> None:
+    """Returns when a person agrees; raises RunError where the standard input is no terminal."""
+    if not sys.stdin.isatty():
+        raise RunError(f"{loss} Expected --yes, since the standard input is no terminal")
+    typer.confirm(f"{loss} Go on?", abort=True, err=True)
 
 
 def _exports(instance: Instance) -> list[str]:
@@ -103,5 +133,6 @@ def _first_drop(names: WorkloadNames) -> Iterator[str]:
     """Commands that send a workload its sample, where it has one, and look at what came of it."""
     sample = workloads_folder() / names.workload / "sample"
     if sample.is_dir():
-        yield f"aws s3 cp --recursive {sample} s3://{names.platform.bucket('landing')}/{names.workload}/training/"
-    yield f"millrace runs --workload {names.workload}"
+        landing = f"s3://{names.platform.bucket('landing')}/{names.workload}/training/"
+        yield shlex.join(["aws", "s3", "cp", "--recursive", str(sample), landing])
+    yield command(names, "runs")

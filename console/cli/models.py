@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
@@ -16,9 +16,14 @@ import typer
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
+from console.commands import command
 
 if TYPE_CHECKING:
     from console.actions.predict import RowAnswer
+    from console.queries.monitoring_limits import Limit
+    from console.queries.versions import ModelVersion
+    from millrace.evaluation.report import Evaluation
+    from millrace.names import WorkloadNames
 
 SHOWN_ROWS = 50
 """Answers in a table; a file has them all."""
@@ -65,11 +70,15 @@ def predict(
                 print(json_line(row))
         else:
             _show_answers(rows)
+    _tell_fallbacks(names, answers)
+
+
+def _tell_fallbacks(names: WorkloadNames, answers: _Counted) -> None:
+    """How many rows no model answered; exit status 1 where it answered none."""
     if answers.fallbacks:
         words = f"{answers.fallbacks:,} of {answers.rows:,} rows have no model's answer, only the declared fallback"
-        print(
-            f"{words}: no model is live yet, or its endpoint fails (see `millrace versions`, `runs`)", file=sys.stderr
-        )
+        look = f"`{command(names, 'versions')}`, `{command(names, 'runs')}`"
+        print(f"{words}: no model is live yet, or its endpoint fails: look with {look}", file=sys.stderr)
     if answers.rows and answers.fallbacks == answers.rows:
         raise typer.Exit(1)
 
@@ -89,33 +98,73 @@ class _Counted:
 
 
 def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> None:
-    """List the model versions: status, dataset version, gates (value against bound), digests; the newest first.
+    """List the model versions: status, quality on the test rows, gates (figure against bound), the newest first.
 
     Example: millrace versions. `live` answers, `previous` is what `millrace rollback` brings back, `retired` was live,
-    `registered` was not released, `refused` did not pass a gate and has no number."""
-    from console.queries.versions import ModelVersion, as_document, find_versions
+    `registered` was not released, `refused` did not pass a gate and has no number. What the monitors of the live
+    version cannot watch is said below."""
+    from console.queries.monitoring_limits import read_limits
+    from console.queries.versions import find_versions, read_evaluation
 
-    found = find_versions(*find(stage, build, workload))
+    environment, names = find(stage, build, workload)
+    s3, found = environment.client("s3"), find_versions(environment, names)
+    judged = [(version, read_evaluation(s3, names, version.run)) for version in found]
+    live = next((version for version in found if version.status == "live"), None)
+    limits = read_limits(environment, names) if live else ()
     if as_json:
-        show_json([as_document(version) for version in found])
+        show_json([_version_document(*each, limits=limits if each[0] is live else ()) for each in judged])
         return
+    show_rows([_version_row(*each) for each in judged], as_json=False, nothing="No model was trained yet.")
+    for limit in limits:
+        print(f"\nVersion {live.version if live else ''}: {limit.sentence}.")
 
-    def row(version: ModelVersion) -> dict[str, Any]:
-        gates = [f"{gate.name} {_against(gate.measured)}/{_against(gate.bound)}" for gate in version.gates]
-        failed = [gate.name for gate in version.gates if not gate.passed]
-        return {
-            "version": version.version or "-",
-            "status": version.status,
-            "trained": f"{version.trained_at:%Y-%m-%d %H:%M}" if version.trained_at else "",
-            "because": version.reason,
-            "rows": version.rows,
-            "dataset_version": version.snapshot_id,
-            "gates_(value/bound)": "\n".join(gates) + (f"\nnot passed: {', '.join(failed)}" if failed else ""),
-            "model_digest": version.digests.get("artefact", "")[:12],
-            "run": version.run[:18],
-        }
 
-    show_rows([row(version) for version in found], as_json=False, nothing="No model was trained yet.")
+def _version_row(version: ModelVersion, evaluation: Evaluation | None) -> dict[str, Any]:
+    from console.pages.gates import compared
+
+    error = evaluation.error if evaluation else None
+    marks = {True: "✓", False: "✗"}
+    gates = [f"{marks[gate.passed]} {gate.name}: {compared(gate, error)}" for gate in version.gates]
+    return {
+        "version": version.version or "-",
+        "status": version.status,
+        "trained": f"{version.trained_at:%Y-%m-%d %H:%M}" if version.trained_at else "",
+        "because": version.reason,
+        "rows": version.rows,
+        "on_test_rows": _quality(evaluation),
+        "gates": "\n".join(gates),
+        "dataset_version": version.snapshot_id,
+        "model_digest": version.digests.get("artefact", "")[:12],
+        "run": version.run[:18],
+    }
+
+
+def _quality(evaluation: Evaluation | None) -> str:
+    """The task's main figure and the naive rule's, on which rows."""
+    if evaluation is None:
+        return "not known: it has no evaluation"
+    quality, span = evaluation.error.quality, evaluation.split
+    own, naive = evaluation.metrics.get("error"), evaluation.naive.metrics.get("error")
+    return (
+        f"{quality(own)}\nnaive rule {quality(naive)}\n{evaluation.rows.test:,} rows\n"
+        f"{span.from_[:10]} to {span.to[:10]}"
+    )
+
+
+def _version_document(
+    version: ModelVersion, evaluation: Evaluation | None, *, limits: Sequence[Limit]
+) -> dict[str, Any]:
+    from console.queries.versions import as_document
+
+    measured = evaluation and {
+        "rows": evaluation.rows.test,
+        "from": evaluation.split.from_,
+        "to": evaluation.split.to,
+        "error_name": evaluation.error.name,
+        "metrics": dict(evaluation.metrics),
+        "naive": dict(evaluation.naive.metrics),
+    }
+    return {**as_document(version), "on_test_rows": measured, "limits": [asdict(limit) for limit in limits]}
 
 
 def rollback(
@@ -132,14 +181,14 @@ def rollback(
     Example: millrace rollback --reason "worse since Tuesday" --wait. No request fails meanwhile. Asked again without
     --to it brings back the version that was replaced."""
     from console.actions.rollback import roll_back
-    from console.cli.watch import follow
+    from console.cli.watch import follow, require_success
     from millrace.errors import RunError
 
     environment, names = find(stage, build, workload)
     started = roll_back(environment, names, reason=reason, to=to)
     if wait:
         try:
-            follow(environment, names, started.execution, said=not as_json)
+            require_success(names, follow(environment, names, started.execution, said=not as_json))
         except RunError as error:
             raise RunError(f"version {started.replaced} serves on: {error}") from None
     if as_json:
@@ -181,7 +230,3 @@ def _show_answers(rows: Iterator[dict[str, Any]]) -> None:
     )
     if left:
         Console(stderr=True).print(f"and {left:,} more: --output FILE or --json gives all (each was asked and decided)")
-
-
-def _against(value: float | None) -> str:
-    return "no number" if value is None else f"{value:.4g}"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from console.cli.completion import stages, workload_names
+
 Build = Annotated[
     Path,
     typer.Option(
@@ -21,6 +23,7 @@ Stage = Annotated[
         default_factory=lambda: "local",
         show_default="local",
         envvar="MILLRACE_STAGE",
+        autocompletion=stages,
         help="local (the cloud that `millrace up` keeps running), dev or prod (the account of your credentials).",
     ),
 ]
@@ -30,6 +33,7 @@ Workload = Annotated[
         default_factory=lambda: "",
         show_default="the only one that is deployed",
         envvar="MILLRACE_WORKLOAD",
+        autocompletion=workload_names,
         help="A folder of workloads/.",
     ),
 ]

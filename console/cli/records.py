@@ -19,6 +19,7 @@ from console.words import brief
 
 if TYPE_CHECKING:
     from console.environment import Environment
+    from console.queries.usage import ServingCost
     from millrace.decisions.record import Decision
     from millrace.names import WorkloadNames
 
@@ -48,6 +49,7 @@ def quarantine(
 
     if export:
         check_ending(export)
+    refused.check_reason(reason)
     environment, names = find(stage, build, workload)
     found = refused.find_rows(environment, names, drop=drop, reason=reason)
     if export:
@@ -134,7 +136,7 @@ def cost(
                 "jobs": run.jobs,
                 "billed_seconds": round(run.billed_s, 1),
                 "estimated_usd": f"{run.estimated_usd:.4f}",
-                "reserved_usd_(at_most)": "not known" if run.reserved_usd is None else f"{run.reserved_usd:.2f}",
+                "reserved_usd_(at_most)": _reserved(run.reserved_usd),
             }
             for run in found.runs
         ],
@@ -143,10 +145,25 @@ def cost(
     )
     if serving := found.serving:
         each = serving.usd_per_1000
-        thousand = "not known" if each is None else f"{each:.4f} USD ({serving.predictions:,} predictions)"
+        thousand = _uncounted(serving) if each is None else f"{each:.4f} USD ({serving.predictions:,} predictions)"
         stands = f"{serving.count} × {serving.instance}, {serving.hours:,.1f} hours"
         print(f"\nEndpoint, estimated: {serving.usd:.2f} USD ({stands})")
         print(f"A thousand predictions, estimated: {thousand}")
+    else:
+        print("\nEndpoint: not known, there is none now, or it was made after this month")
+
+
+def _reserved(usd: float | None) -> str:
+    return "not known: it failed before its declaration was stored" if usd is None else f"{usd:.2f}"
+
+
+def _uncounted(serving: ServingCost) -> str:
+    """Why a thousand predictions have no price."""
+    from console.queries.cost import MOST_BYTES
+
+    if serving.predictions is None:
+        return f"not known, the month's decisions are more than {MOST_BYTES // 2**20} MiB and were not counted"
+    return "not known, no prediction has been recorded about days of this month"
 
 
 def why(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -10,30 +11,59 @@ from rich.table import Table
 from rich.text import Text
 
 from console.cli.printing import plain
+from console.commands import command
+from console.presenters.presenter import Outcome
 from console.queries.failures import reason_of
 from console.queries.history import Step
+from console.queries.remedy import Remedy
 from console.queries.run_logs import Log, plainly
-from console.queries.runs import SHORT, RunDetail
+from console.queries.runs import RunDetail
+from millrace.names import WorkloadNames
 
 STYLES = {"succeeded": "green", "failed": "bold red", "caught": "yellow", "stopped": "red", "running": "cyan"}
 CUT = 2_000
 """Characters of an input or output that are shown; `--json` shows all."""
 
 
-def show_run(detail: RunDetail, broken: Step | None, log: Log | None) -> None:
-    """Print the run, its states, its failure and the log of the step that made it fail."""
-    console = Console(soft_wrap=True)
+@dataclass(frozen=True, kw_only=True)
+class ShownRun:
+    """One run with all that is shown of it."""
+
+    detail: RunDetail
+    outcome: Outcome
+    broken: Step | None
+    """The step that made it fail."""
+    remedy: Remedy | None
+    """None for a run that has not failed."""
+    log: Log | None
+
+
+def show_run(names: WorkloadNames, shown: ShownRun) -> None:
+    """Print the run, its outcome, its states, its failure and the log of the step that made it fail."""
+    console, detail = Console(soft_wrap=True), shown.detail
     _head(console, detail)
+    if detail.run.status == "SUCCEEDED":
+        _outcome(console, names, shown.outcome)
     console.print(_steps(detail.steps))
     if detail.run.status not in ("RUNNING", "SUCCEEDED"):
-        _failure(console, detail, broken)
-    if log is not None:
-        _log(console, log)
+        _failure(console, detail, shown.broken)
+    if shown.log is not None:
+        _log(console, shown.log)
     for title, value in (("input", detail.input), ("output", detail.output)):
         if value is not None:
             _titled(console, title, _cut(json.dumps(value, indent=1)))
-    if detail.redrivable:
-        _titled(console, "what now", f"millrace rerun {detail.run.name[:SHORT]} goes on from the step that failed")
+    if shown.remedy:
+        _titled(console, "what now", f"{shown.remedy.advice}\n{command(names, *shown.remedy.words)}")
+
+
+def _outcome(console: Console, names: WorkloadNames, outcome: Outcome) -> None:
+    if not outcome.text:
+        return
+    console.print(Text(outcome.text, style="bold red" if outcome.is_refused else "bold"))
+    if outcome.uri:
+        console.print(Text(f"in {outcome.uri}"))
+    if outcome.look:
+        console.print(Text(f"look with {command(names, *outcome.look)}"))
 
 
 def _head(console: Console, detail: RunDetail) -> None:

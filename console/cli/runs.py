@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from console.cli import completion
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 
@@ -15,11 +16,21 @@ if TYPE_CHECKING:
     from millrace.names import WorkloadNames
 
 RunName = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's ARN, its name, or the beginning of its name that fits no other.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        autocompletion=completion.runs,
+        help="A run's ARN, its name, or the beginning of its name that fits no other.",
+    ),
 ]
 Wait = Annotated[
-    bool, typer.Option("--wait", help="Come back when the run and all that it causes have ended; 1 if one failed.")
+    bool,
+    typer.Option(
+        "--wait", help="Come back when the run and all that it causes have ended; 1 if one failed or was refused."
+    ),
 ]
+FAILURE = 60
+"""Characters of a failure in the list; `show` has all."""
 AsOf = Annotated[
     str, typer.Option("--as-of", metavar="MOMENT", help="The moment that the run counts as now, with its offset.")
 ]
@@ -30,34 +41,44 @@ def runs(
     stage: Stage,
     build: Build,
     json: Json,
-    machine: Annotated[str, typer.Option(help="ingest, train, release, score, monitor, retrain or teardown.")] = "",
+    machine: Annotated[
+        str,
+        typer.Option(
+            autocompletion=completion.machines, help="ingest, train, release, score, monitor, retrain or teardown."
+        ),
+    ] = "",
     status: Annotated[str, typer.Option(help="RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20,
 ) -> None:
-    """List the runs of all machines of a workload, newest first.
+    """List the runs of all machines of a workload with their outcomes, newest first.
 
     Example: millrace runs --machine train --status failed"""
     from console.cli.printing import show_rows
+    from console.queries.outcome import outcome
     from console.queries.run_title import run_title
-    from console.queries.runs import input_of, list_runs, short_names
+    from console.queries.runs import list_runs, read_execution, short_names
 
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
     found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit)
     short = short_names(found)
-    rows = [
-        {
+
+    def row(run: Run) -> dict[str, Any]:
+        execution = read_execution(states, run)
+        ended = outcome(execution)
+        return {
             "run": run.name if json else short[run.arn],
             "machine": run.machine,
             "status": run.status,
+            "outcome": ended.text if json or execution.is_good else execution.failure[:FAILURE],
             "started": run.started,
             "seconds": None if run.seconds is None else round(run.seconds, 1),
-            "about": run_title(names, run.machine, input_of(states, run.arn)),
+            "about": run_title(names, run.machine, execution.input),
             "redrives": run.redrives,
-            **({"arn": run.arn} if json else {}),
+            **({"refused": ended.is_refused, "arn": run.arn} if json else {}),
         }
-        for run in found
-    ]
+
+    rows = [row(run) for run in found]
     wanted = " ".join(word for word in (status.upper(), machine) if word)
     nothing = f"No {wanted} run of {names.workload} yet." if wanted else f"No run of {names.workload} yet: drop a file."
     show_rows(rows, as_json=json, nothing=nothing)
@@ -74,21 +95,27 @@ def show(
     """Describe one run: its states, its failure with the log of the failed step, input, output, parent and children.
 
     Example: millrace show 93a5562f"""
+    from dataclasses import asdict
+
     from console.cli.printing import show_json
-    from console.cli.run_details import show_run
+    from console.cli.run_details import ShownRun, show_run
+    from console.cli.watch import outcome_of
     from console.queries.history import failed_step
+    from console.queries.remedy import find_remedy
     from console.queries.run_logs import read_log
-    from console.queries.runs import describe_run, find_run
+    from console.queries.runs import SHORT, describe_run, find_run
 
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
     detail = describe_run(states, names, find_run(states, names, run))
     broken = failed_step(detail.steps) if detail.run.status in ("FAILED", "TIMED_OUT", "ABORTED") else None
     log = read_log(environment.client("logs"), broken, most=lines) if broken and lines else None
+    result = outcome_of(environment, names, detail.execution)
+    remedy = find_remedy(detail, broken, short=detail.run.name[:SHORT])
     if json:
-        show_json(_document(detail, log))
+        show_json({**_document(detail, log), "outcome": asdict(result), "remedy": remedy and asdict(remedy)})
     else:
-        show_run(detail, broken, log)
+        show_run(names, ShownRun(detail=detail, outcome=result, broken=broken, remedy=remedy, log=log))
 
 
 def rerun(
@@ -147,16 +174,15 @@ def _start(machine: str, workload: str, stage: str, build: Any, *, as_of: str, w
 def _end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, wait: bool, as_json: bool) -> None:
     """Print the started run and, with `wait`, follow it and the runs that it causes to their ends."""
     from console.cli.printing import show_json
-    from console.cli.watch import follow
+    from console.cli.watch import follow, require_success
 
     if not as_json:
         typer.echo(f"{run.machine} {run.name} {how}")
     found = follow(environment, names, run.arn, said=not as_json) if wait else []
     if as_json:
-        ended = [
-            {"machine": detail.run.machine, "arn": detail.run.arn, "status": detail.run.status} for detail in found
-        ]
+        ended = [each.as_json() for each in found]
         show_json({"machine": run.machine, "run": run.name, "arn": run.arn, "how": how, "ended": ended})
+    require_success(names, found)
 
 
 def _document(detail: RunDetail, log: Any) -> dict[str, Any]:

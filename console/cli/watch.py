@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from console.commands import command
 from console.environment import Environment
+from console.presenters.presenter import Outcome
+from console.queries.executions import Execution
+from console.queries.outcome import outcome, quarantined_rows
+from console.queries.quarantine import reasons_of
 from console.queries.runs import SHORT, RunDetail
 from console.queries.watch import Follower
 from millrace.errors import RunError
@@ -34,34 +41,70 @@ def _follower(environment: Environment, names: WorkloadNames) -> Iterator[Follow
             yield Follower(states=states, names=names, moving=moving)
 
 
+@dataclass(frozen=True, kw_only=True)
+class EndedRun:
+    """A run that has ended, with its outcome."""
+
+    detail: RunDetail
+    outcome: Outcome
+
+    def as_json(self) -> dict[str, Any]:
+        run = self.detail.run
+        named = {"machine": run.machine, "arn": run.arn, "status": run.status}
+        return {**named, "outcome": self.outcome.text, "refused": self.outcome.is_refused}
+
+
 def follow(
     environment: Environment, names: WorkloadNames, arn: str, *, said: bool, intake: bool = False
-) -> list[RunDetail]:
-    """The run and those that it caused, when all have ended; each is a line on stderr if `said`.
-
-    Raises RunError when one of them did not succeed."""
-    found: list[RunDetail] = []
+) -> list[EndedRun]:
+    """The run and those that it caused, when all have ended; each is a line on stderr if `said`."""
+    found: list[EndedRun] = []
     with _follower(environment, names) as follower:
         if intake:
             follower.wait_for(arn, limit_s=INTAKE_S)
         for detail in follower.follow(arn):
-            found.append(detail)
+            ended = EndedRun(detail=detail, outcome=outcome_of(environment, names, detail.execution))
+            found.append(ended)
             if said:
-                typer.echo(line_of(detail), err=True)
-    bad = [detail for detail in found if detail.run.status != "SUCCEEDED"]
-    if bad:
-        look = ", ".join(f"`millrace show {detail.run.name[:SHORT]}`" for detail in bad)
-        raise RunError(f"{len(bad)} of {len(found)} runs did not succeed: look with {look}")
+                typer.echo(line_of(names, ended), err=True)
     return found
 
 
-def line_of(detail: RunDetail) -> str:
-    """`train 93a5562f (alarm): SUCCEEDED, 19.4 s`."""
-    run = detail.run
-    subject = f" ({detail.about})" if detail.about else ""
+def outcome_of(environment: Environment, names: WorkloadNames, execution: Execution) -> Outcome:
+    """The run's outcome, with the reasons of the rows that it quarantined."""
+    has_reasons = execution.is_good and quarantined_rows(execution)
+    return outcome(execution, reasons_of(environment.client("s3"), names, execution) if has_reasons else ())
+
+
+def require_success(names: WorkloadNames, found: Sequence[EndedRun]) -> None:
+    """Raises RunError when a run did not succeed, or succeeded without what it was started for."""
+    failed = [ended for ended in found if ended.detail.run.status != "SUCCEEDED"]
+    if failed:
+        commands = (command(names, "show", ended.detail.run.name[:SHORT]) for ended in failed)
+        look = ", ".join(f"`{each}`" for each in commands)
+        raise RunError(f"{len(failed)} of {len(found)} runs did not succeed: look with {look}")
+    refused = [f"{_named(ended.detail)}: {ended.outcome.text}" for ended in found if ended.outcome.is_refused]
+    if refused:
+        raise RunError("; ".join(refused))
+
+
+def line_of(names: WorkloadNames, ended: EndedRun) -> str:
+    """`train 93a5562f (alarm): SUCCEEDED, 19.4 s: refused by calibration: look with `millrace versions``."""
+    run, outcome = ended.detail.run, ended.outcome
     took = f", {run.seconds:.1f} s" if run.seconds is not None else ""
-    why = f", {detail.error}" if detail.error else ""
-    return f"{run.machine} {run.name[:SHORT]}{subject}: {run.status}{took}{why}"
+    if run.status != "SUCCEEDED":
+        why = f", {ended.detail.error}" if ended.detail.error else ""
+        return f"{_named(ended.detail)}: {run.status}{took}{why}"
+    result = f": {outcome.text}" if outcome.text else ""
+    where = f" in {outcome.uri}" if outcome.uri else ""
+    look = f": look with `{command(names, *outcome.look)}`" if outcome.look else ""
+    return f"{_named(ended.detail)}: {run.status}{took}{result}{where}{look}"
+
+
+def _named(detail: RunDetail) -> str:
+    """`train 93a5562f (alarm)`."""
+    subject = f" ({detail.about})" if detail.about else ""
+    return f"{detail.run.machine} {detail.run.name[:SHORT]}{subject}"
 
 
 def when(text: str | None, option: str) -> datetime | None:

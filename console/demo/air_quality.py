@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from console.demo.driver import Action, Driver
-from console.demo.story import WORKLOADS, Story
+from console.demo.story import TWICE_A_MONTH, WORKLOADS, Story
 
 SAMPLE = WORKLOADS / "air_quality" / "sample" / "beijing_pm25.parquet"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -137,4 +137,5 @@ STORY = Story(
     machines=("ingest", "train", "release", "score", "monitor", "retrain"),
     span="twenty-seven months",
     page="report-air_quality.html",
+    note=TWICE_A_MONTH,
 )

@@ -8,7 +8,7 @@ from functools import partial
 
 from console.demo.driver import Action, Driver
 from console.demo.months import HISTORY, SAMPLE, Month, file_to_score, months
-from console.demo.story import Story
+from console.demo.story import TWICE_A_MONTH, Story
 
 
 def play(driver: Driver) -> None:
@@ -58,4 +58,5 @@ STORY = Story(
     machines=("ingest", "train", "release", "score", "monitor", "retrain"),
     span="fourteen months",
     page="report.html",
+    note=TWICE_A_MONTH,
 )

@@ -86,9 +86,10 @@ def run_in_cloud(
         Fact(figure=f"{seconds:.0f} s", what=f"for {story.span}, deployment not counted"),
         Fact(figure=f"{calls:,}", what="calls to AWS's API"),
     )
-    note = f"Nobody waited {story.span}: the cloud's clock was moved, and schedules fired on the way."
+    waited = f"Nobody waited {story.span}: the cloud's clock was moved, and schedules fired on the way."
+    notes = [waited, *([story.note] if story.note else [])]
     links = [PageLink(workload=each.workload, file=each.page) for each in stories if len(stories) > 1]
-    (build / story.page).write_text(page(report, extra_facts=facts, extra_notes=[note], links=links))
+    (build / story.page).write_text(page(report, extra_facts=facts, extra_notes=notes, links=links))
     result = {
         "lived_s": round(seconds, 2),
         "api_calls": calls,

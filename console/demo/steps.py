@@ -10,7 +10,8 @@ from typing import Any
 from console.queries.answers import object_of
 from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised, alarms
-from console.queries.run_title import outcome, titled
+from console.queries.outcome import outcome
+from console.queries.run_title import titled
 from console.queries.runs import parent_of
 from millrace.names import WorkloadNames
 
@@ -59,7 +60,7 @@ def steps(names: WorkloadNames, found: Sequence[Execution], actions: Sequence[St
             Step(
                 kind=execution.machine,
                 subject=titled(names, execution),
-                outcome=outcome(execution),
+                outcome=outcome(execution).text,
                 id=execution.arn,
                 status=execution.status,
                 seconds=execution.seconds,

@@ -13,6 +13,12 @@ from millrace.names import WorkloadNames
 
 WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"
 
+TWICE_A_MONTH = (
+    "The clock stops twice a month, on the 1st and the 15th. The rows of a month's second half and all labels of the "
+    "month are sent on its 15th, so they are ahead of the clock by up to half a month."
+)
+"""For the page of a story whose months are lived through in two steps."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
@@ -29,6 +35,8 @@ class Story:
     """The time that passes in it: `fourteen months`."""
     page: str
     """The file of its report in the build folder: `report.html`."""
+    note: str = ""
+    """What the reader of its page must know of when people act in it; empty for nothing."""
 
     @property
     def names(self) -> WorkloadNames:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["ok", "missing", "unknown"]
-"""`missing` stops a newcomer; `unknown`: it could not be looked at from here."""
+"""`missing` stops a newcomer; `unknown`: it could not be looked at from here, or is not known to hold."""
 
 
 @dataclass(frozen=True, kw_only=True)

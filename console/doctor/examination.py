@@ -20,6 +20,7 @@ from console.doctor.check import Check, Verdict
 from console.doctor.quotas import check_quotas
 from console.doctor.required_quotas import required_instances
 from console.environment import Environment, find_environment
+from console.queries.monitoring_limits import read_limits
 from millrace.errors import MillraceError
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Workload
@@ -94,6 +95,7 @@ def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
         yield _check("local cloud", "up", str(error), good=False, advice="millrace up")
         return
     yield from _stacks(environment, workloads)
+    yield from _describe("monitors", lambda: _monitors(environment))
     yield Check(
         name="quotas",
         needed="-",
@@ -126,6 +128,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
     yield from _describe("bootstrap stack", lambda: _bootstrap(environment))
     yield from _describe("images", lambda: _images(environment))
     yield from _describe("stacks", lambda: _stacks(environment, workloads))
+    yield from _describe("monitors", lambda: _monitors(environment))
     yield from _describe("IAM roles", lambda: _roles(environment, len(workloads)))
     yield from check_quotas(environment.client("service-quotas"), required_instances(workloads, stage))
 
@@ -202,6 +205,19 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
         bad = [f"{name}: {status}" for name, status in mine.items() if status not in GOOD]
         came = ", ".join(bad) or (f"{len(mine)} stacks" if mine else "not deployed")
         yield _check(f"stacks of {workload}", "deployed", came, good=any(stacks.values()) and not bad, advice=advice)
+
+
+def _monitors(environment: Environment) -> Iterator[Check]:
+    """What the monitors of each deployed workload's live version cannot watch; nothing that stops a newcomer."""
+    for names in environment.deployed():
+        for limit in read_limits(environment, names):
+            yield Check(
+                name=f"monitors of {names.workload}",
+                needed="bounds on drift and error",
+                found=limit.sentence,
+                verdict="unknown",
+                advice="`millrace monitor` shows the windows; a training on more history calibrates anew",
+            )
 
 
 def _roles(environment: Environment, workloads: int) -> Iterator[Check]:

@@ -36,6 +36,8 @@ def curves(epochs: Sequence[Epoch]) -> Markup:
         *_names(epochs[-1], y),
         *(_spot(epoch, x) for epoch in epochs),
         _best(best, x, y),
+        element("text", "epoch", x=WIDTH - RIGHT + 8, y=HEIGHT - 8, class_="axis"),
+        element("text", "loss", x=0, y=TOP - 3, class_="axis"),
         viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
         role="img",
         aria_label=f"Losses of {len(epochs)} epochs; the best is epoch {best.epoch}",

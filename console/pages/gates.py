@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from console.words import figure
+from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.train import GateVerdict
 
 REQUIRED = {
@@ -24,6 +25,41 @@ MEASURED = {
     "baseline": "{figure}",
     "non_inferiority": "{measured:+.3g}",
 }
+
+
+COMPARED = {
+    "calibration": "expected calibration error {measured:.3g} {sign} {bound:.3g}",
+    "latency": "p99 {measured:.3g} ms {sign} {bound:g} ms",
+    "size": "{measured:.3g} MB {sign} {bound:g} MB",
+    "non_inferiority": "lower bound of the improvement {measured:+.3g} {sign} {bound:+.3g}",
+}
+"""Figure, relation and bound of a gate; the baseline's figure is the task's own error."""
+
+
+def compared(verdict: GateVerdict, error: ErrorMeaning | None) -> str:
+    """Figure against bound, for example `mean absolute error 74.35 ≤ 75.39`; of a refusal the other relation.
+
+    The verdict's own sentence for a gate without a number and for one that no table has; `error` is what the error of
+    its evaluation means."""
+    if verdict.name == "finite_weights":
+        return "all weights finite" if verdict.passed else "weights that are not finite"
+    if verdict.measured is None or verdict.bound is None:
+        return verdict.sentence
+    sign = "≤" if verdict.measured <= verdict.bound else ">"
+    if verdict.name == "non_inferiority" or _is_gain(verdict):
+        sign = "≥" if verdict.measured >= verdict.bound else "<"
+    if verdict.name == "baseline":
+        return _baseline(verdict.measured, verdict.bound, sign, error=None if _is_gain(verdict) else error)
+    text = COMPARED.get(verdict.name, verdict.sentence)
+    return text.format(measured=verdict.measured, bound=verdict.bound, sign=sign)
+
+
+def _baseline(measured: float, bound: float, sign: str, *, error: ErrorMeaning | None) -> str:
+    if sign in "≥<" and error is None:
+        return f"log loss lower by {measured:.1%} {sign} {bound:.1%}"
+    if error is None:
+        return f"error {figure(measured)} {sign} {figure(bound)}"
+    return f"{error.name} {error.amount(measured)} {sign} {error.amount(bound)}"
 
 
 def required(verdict: GateVerdict) -> str:

@@ -21,6 +21,8 @@ from console.pages.timeline import timeline
 from console.pages.weeks import weeks
 from console.queries.executions import Execution
 from console.queries.lineage import Link
+from console.queries.monitoring import staying_alarms
+from console.queries.monitoring_limits import missing_labels
 from console.queries.report import WorkloadReport
 from console.queries.run_title import titled
 from millrace.evaluation.metrics import ReliabilityBin
@@ -87,6 +89,7 @@ def page(
         figure=words.figure,
         amount=_amount,
     )
+    staying = staying_alarms(report.names, report.runs)
     return environment.get_template("report.html.jinja").render(
         report=report,
         links=links,
@@ -94,7 +97,11 @@ def page(
         facts=(*facts(report), *extra_facts),
         notes=(*notes(report), *extra_notes),
         timeline=timeline(report),
-        chart=weeks(report.windows, report.alarms, report.champions),
+        chart=weeks(report.windows, report.alarms, report.champions, staying),
+        staying=staying,
+        limits=list(_limits(report)),
+        landing=f"s3://{report.names.platform.bucket('landing')}/{report.names.workload}/",
+        predictions=report.names.lake_uri("predictions", ""),
         machines=[found for machine in MACHINES if (found := _machine(report, report.of(machine)))],
         chain=list(_chain(report.lineage)),
         largest=max((drop.accepted + drop.quarantined for drop in report.drops), default=0) or 1,
@@ -107,6 +114,13 @@ def page(
         other_metrics=lambda evaluation: list(_other_metrics(evaluation)),
         made_at=datetime.now(UTC),
     )
+
+
+def _limits(report: WorkloadReport) -> Iterator[str]:
+    """What the monitors cannot watch, as sentences."""
+    labels = missing_labels(report.windows)
+    for limit in (*report.limits, *((labels,) if labels else ())):
+        yield f"{limit.sentence[:1].upper()}{limit.sentence[1:]}."
 
 
 def _other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:

@@ -15,6 +15,8 @@ from millrace.messages.release import ReleaseStarted
 from millrace.messages.retrain import RetrainingDecided
 from millrace.timestamps import moment
 
+RECENT = 4
+"""Windows that recent decisions are counted over."""
 NEWEST = 3
 """Of the alarms, and of the refused models, so many have a sentence each."""
 
@@ -71,6 +73,7 @@ def _live(report: WorkloadReport) -> Iterator[str]:
         return
     is_live = f"has been live since {day(model.version.live_at)}" if model.version.live_at else "is live"
     yield f"Version {model.version.version} {is_live}{_quality(model)}."
+    yield from _recent(model, report)
 
 
 def _quality(model: JudgedModel) -> str:
@@ -81,7 +84,23 @@ def _quality(model: JudgedModel) -> str:
     own, naive = quality(evaluation.metrics.get("error")), evaluation.naive.metrics.get("error")
     rule = "" if naive is None else f"is {quality(naive)}" if error.is_share else f"has {error.amount(naive)}"
     where = rule and f", where the naive rule {rule}"
-    return f": {own} on {evaluation.rows.test:,} rows that it never saw{where}"
+    when = f"{day(moment(evaluation.split.from_))} to {day(moment(evaluation.split.to))}"
+    return f": {own} on {evaluation.rows.test:,} rows that it never saw, {when}{where}"
+
+
+def _recent(model: JudgedModel, report: WorkloadReport) -> Iterator[str]:
+    """How right its last decisions with labels were, where they were worse than the rows that it never saw."""
+    expected = model.evaluation.metrics.get("error") if model.evaluation else None
+    own = [window for window in report.windows if window.version == model.version.version]
+    known = [(window, window.mean_error) for window in own if window.mean_error is not None][-RECENT:]
+    decisions = sum(window.decisions for window, _ in known)
+    if model.evaluation is None or expected is None or not decisions:
+        return
+    error = sum(each * window.decisions for window, each in known) / decisions
+    if error > expected:
+        quality = model.evaluation.error.quality(error, decimals=0)
+        when = f"{day(known[0][0].start)} to {day(known[-1][0].end)}"
+        yield f"Its last {decisions:,} decisions with labels were worse: {quality}, {when}."
 
 
 def _alarmed(report: WorkloadReport) -> Iterator[str]:

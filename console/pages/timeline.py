@@ -9,8 +9,9 @@ from console.presenters.catalogue import PRESENTERS
 from console.presenters.presenter import RunSummary, TimelineEntry
 from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised
+from console.queries.outcome import outcome
 from console.queries.report import WorkloadReport
-from console.queries.run_title import outcome, titled
+from console.queries.run_title import titled
 from console.queries.runs import parent_of
 from console.words import spelled
 
@@ -59,7 +60,7 @@ def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
         return RunSummary(what=f"{titled(report.names, run)}: {run.status.lower()}", detail=run.failure, tone="bad")
     presenter = PRESENTERS.get(run.machine)
     if presenter is None:
-        return RunSummary(what=titled(report.names, run), detail=outcome(run))
+        return RunSummary(what=titled(report.names, run), detail=outcome(run).text)
     return presenter.summary(run, report)
 
 

@@ -10,13 +10,15 @@ from markupsafe import Markup
 
 from console.pages.markup import element, together
 from console.pages.scale import Scale, months, short
-from console.queries.monitoring import AlarmRaised, ChampionPeriod, MonitoredWindow
+from console.queries.monitoring import AlarmRaised, AlarmStays, ChampionPeriod, MonitoredWindow
 from console.words import listed, spelled
 from millrace.monitoring.alarms import ALARMS
 
-WIDTH, LEFT, RIGHT = 1056.0, 46.0, 104.0
+WIDTH, LEFT, RIGHT = 1056.0, 56.0, 104.0
 PANEL, GAP, TOP, LABEL, FOOT = 148.0, 52.0, 58.0, 17.0, 74.0
 BAND = 22.0
+STAYS_Y = 27.0
+"""Top of the flags of alarms that stay: below those of alarms that were raised."""
 FAR = 8.0
 """A value this many times its bound calls for a logarithmic axis."""
 LEAST = 1 / 16
@@ -73,7 +75,8 @@ class Panel:
 
     @property
     def title(self) -> str:
-        return f"{spelled(self.name).capitalize()}: {ALARMS[self.name].figure}, over its bound{self.extras.title}"
+        figure = ALARMS[self.name].figure
+        return f"{spelled(self.name).capitalize()}, ratio to its bound: {figure}{self.extras.title}"
 
     def value(self, window: MonitoredWindow) -> float | None:
         """The figure that alarms above 1."""
@@ -84,7 +87,10 @@ class Panel:
 
 
 def weeks(
-    windows: Sequence[MonitoredWindow], alarms: Sequence[AlarmRaised], champions: Sequence[ChampionPeriod]
+    windows: Sequence[MonitoredWindow],
+    alarms: Sequence[AlarmRaised],
+    champions: Sequence[ChampionPeriod],
+    staying: Sequence[AlarmStays] = (),
 ) -> Markup:
     """The picture as SVG; nothing when no window was judged."""
     if not windows:
@@ -99,6 +105,7 @@ def weeks(
         "svg",
         _months(time, first, last, bottom),
         _band(time, champions, bottom),
+        *_stays(staying, time, last),
         *_flags(alarms, time, {panel.name: panel.bottom for panel in panels}),
         *(_panel(panel, windows, time) for panel in panels),
         viewBox=f"0 0 {WIDTH:.0f} {bottom + FOOT:.0f}",
@@ -134,7 +141,7 @@ def _tick(scale: Scale, value: float) -> Markup:
     y = scale(value)
     return together(
         element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"),
-        element("text", short(value), x=LEFT - 8, y=y + 4, class_="axis end"),
+        element("text", f"{short(value)} ×", x=LEFT - 8, y=y + 4, class_="axis end"),
     )
 
 
@@ -142,7 +149,7 @@ def _bound(scale: Scale) -> Markup:
     y = scale(1)
     return together(
         element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="bound"),
-        element("text", "1", x=LEFT - 8, y=y + 4, class_="axis end strong"),
+        element("text", "1 ×", x=LEFT - 8, y=y + 4, class_="axis end strong"),
         element("text", "alarms above", x=WIDTH - RIGHT + 8, y=y + 4, class_="axis strong"),
     )
 
@@ -205,8 +212,11 @@ def _band(time: Scale, champions: Sequence[ChampionPeriod], bottom: float) -> Ma
     parts: list[Markup] = [element("text", "decided by", x=WIDTH - RIGHT + 8, y=top + 15, class_="axis")]
     for number, period in enumerate(champions):
         x, end = time(period.start.toordinal()), time(period.end.toordinal())
-        label = f"version {period.version}" if end - x > 70 else period.version if end - x > NARROW else ""
-        tip = element("title", f"version {period.version}: {period.start} to {period.end}")
+        back = "↶ " if period.by_rollback else ""
+        name = f"{back}version {period.version}"
+        label = name if end - x > 70 + 14 * bool(back) else f"{back}{period.version}" if end - x > NARROW else ""
+        how = " (brought back by a rollback)" if back else ""
+        tip = element("title", f"version {period.version}{how}: {period.start} to {period.end}")
         parts += [
             element(
                 "rect", tip, x=x, y=top, width=max(end - x - 2, 2), height=BAND, rx=4, class_=f"version v{number % 4}"
@@ -232,6 +242,18 @@ def _flags(alarms: Sequence[AlarmRaised], time: Scale, bottoms: Mapping[str, flo
             element("line", x1=x, x2=x, y1=y + 5, y2=bottom, class_="alarm"),
             element("path", d=f"M{x:.1f} {y - 9:.1f}h9l-3 4.5l3 4.5h-9z", class_="flag"),
             element("text", label, x=x - 6 if left else x + 14, y=y, class_="note end" if left else "note"),
+        )
+
+
+def _stays(staying: Sequence[AlarmStays], time: Scale, last: date) -> Iterator[Markup]:
+    """Hollow flags where a monitor run found an alarm that stays; the last day where the run was after it."""
+    for alarm in staying:
+        x = time(min(alarm.at.date(), last).toordinal())
+        yield element(
+            "path",
+            element("title", f"The alarm stays: {spelled(alarm.name)}, {alarm.at:%Y-%m-%d}; the guard decides again"),
+            d=f"M{x:.1f} {STAYS_Y + 9:.1f}v-9h9l-3 4.5l3 4.5h-9z",
+            class_="stays",
         )
 
 

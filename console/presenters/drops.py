@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from console.presenters.presenter import Document
-from console.queries.quarantine import ReasonCount
+from console.presenters.presenter import Document, Outcome
+from console.queries.answers import source_of
 from console.words import listed
+from millrace.messages.ingest import Ingested
+
+if TYPE_CHECKING:
+    from console.queries.executions import Execution
+    from console.queries.quarantine import ReasonCount
 
 
 def dropped_object(_: Document, detail: Document) -> str:
@@ -15,9 +21,21 @@ def dropped_object(_: Document, detail: Document) -> str:
     return str(objects[0].get("key", "")).partition("/")[2]
 
 
-def row_counts(good: int, quarantined: int) -> str:
-    """`1,488 rows, 48 quarantined`."""
-    return f"{good:,} rows" + (f", {quarantined:,} quarantined" if quarantined else "")
+def rejected(execution: Execution, ingested: Ingested) -> Outcome:
+    """Of a drop that could not become rows at all."""
+    text = f"nothing accepted, the whole file quarantined ({ingested.reason})"
+    return Outcome(text=text, is_refused=True, look=look(execution, 1))
+
+
+def quarantined_counts(rows: int, reasons: Sequence[ReasonCount]) -> str:
+    """`, 11,000 quarantined (type 10,990, range 10)`; empty for none."""
+    why = ", ".join(f"{one.reason} {one.rows:,}" for one in reasons)
+    return f", {rows:,} quarantined{f' ({why})' if why else ''}" if rows else ""
+
+
+def look(execution: Execution, quarantined: int) -> tuple[str, ...]:
+    """The words of the command that shows the quarantined rows; none without any."""
+    return ("quarantine", "--drop", source_of(execution)) if quarantined else ()
 
 
 def quarantined_rows(refused: Sequence[ReasonCount]) -> str:

@@ -5,33 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from console.presenters.drops import dropped_object, quarantined_rows, row_counts
-from console.presenters.presenter import Presenter, RunSummary, TimelineEntry
+from console.presenters.drops import dropped_object, look, quarantined_counts, quarantined_rows, rejected
+from console.presenters.presenter import Outcome, Presenter, RunSummary, TimelineEntry, until
 from console.queries.answers import answer, committed_of, source_of
 from console.words import count
 from millrace.messages.ingest import Ingested
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
+    from console.queries.quarantine import ReasonCount
     from console.queries.report import WorkloadReport
 
 
-def _outcome(run: Execution) -> str:
+def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
     ingested, committed = answer(run, "ingestion", Ingested), committed_of(run)
     if ingested and ingested.rejected:
-        return f"rejected, {ingested.reason}"
+        return rejected(run, ingested)
     if committed is None:
-        return ""
+        return Outcome()
     if committed.duplicate:
-        return f"the bytes of {committed.alias_of.rpartition('/')[2].partition('?')[0]} again, no rows"
-    return row_counts(committed.rows_accepted, committed.rows_quarantined)
+        first = committed.alias_of.rpartition("/")[2].partition("?")[0]
+        return Outcome(text=f"no row added: the bytes of {first} again")
+    accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
+    text = f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}"
+    return Outcome(text=text, is_refused=not accepted, look=look(run, quarantined))
 
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
     """None when every row was accepted."""
     refused, committed = report.quarantined.get(run.name, ()), committed_of(run)
     if committed is None or committed.duplicate:
-        return RunSummary(what=f"{source_of(run)} added no rows", detail=_outcome(run), tone="watch")
+        return RunSummary(what=f"{source_of(run)} added no rows", detail=_outcome(run).text, tone="watch")
     if not refused:
         return None
     detail = f"{committed.rows_accepted:,} rows accepted, {quarantined_rows(refused)}"
@@ -45,7 +49,7 @@ def _quiet(runs: Sequence[Execution], _: WorkloadReport) -> TimelineEntry:
     return TimelineEntry(
         at=runs[0].started,
         what=f"{count(len(runs), 'file')} ingested".capitalize(),
-        detail=f"{names[0]}{last}: {rows:,} rows accepted, none quarantined",
+        detail=f"{until(runs)}{names[0]}{last}: {rows:,} rows accepted, none quarantined",
         seconds=sum(run.seconds for run in runs),
     )
 

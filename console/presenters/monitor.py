@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from console.presenters.alarms import explain, monitor_run_before
-from console.presenters.presenter import Document, Presenter, RunSummary, TimelineEntry
+from console.presenters.presenter import Document, Outcome, Presenter, RunSummary, TimelineEntry, until
 from console.queries.answers import answer
 from console.words import count, listed, times
-from millrace.messages.monitor import MetricsPublished, WindowsPlanned
+from millrace.messages.monitor import MetricsPublished, NoWindows, WindowsPlanned
 from millrace.monitoring.alarms import ALARMS
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
     from console.queries.monitoring import MonitorRun
+    from console.queries.quarantine import ReasonCount
     from console.queries.report import WorkloadReport
 
 
@@ -22,15 +23,21 @@ def _subject(given: Document, _: Document) -> str:
     return f"windows until {str(given['as_of'])[:10]}" if "as_of" in given else ""
 
 
-def _outcome(run: Execution) -> str:
+NOT_JUDGED: Mapping[NoWindows, str] = {
+    NoWindows.NO_CHAMPION: "no version is live",
+    NoWindows.NONE_COMPLETE: "no new window is complete",
+}
+
+
+def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     planned = answer(run, "plan_windows", WindowsPlanned)
     published = answer(run, "publish_metrics", MetricsPublished)
     if published is None:
-        return f"nothing new{', ' + planned.reason if planned and planned.reason else ''}"
+        why = f": {NOT_JUDGED[planned.reason]}" if planned and planned.reason else ""
+        return Outcome(text=f"nothing judged{why}")
     figures = ((_noun(name), ratio) for name, ratio in published.ratios.items() if ratio is not None)
-    return ", ".join(
-        [f"{published.judged} windows judged", *(f"{noun} {ratio:.3g} × its bound" for noun, ratio in figures)]
-    )
+    findings = [f"{noun} {ratio:.3g} × its bound" for noun, ratio in figures]
+    return Outcome(text=", ".join([f"{published.judged} windows judged", *findings]))
 
 
 def _noun(alarm: str) -> str:
@@ -61,7 +68,7 @@ def _quiet(runs: Sequence[Execution], report: WorkloadReport) -> TimelineEntry |
     return TimelineEntry(
         at=calm[0].started,
         what=f"{decisions:,} decisions monitored, no alarm",
-        detail=detail + (f": {', '.join(worst)} of the bound" if worst else ""),
+        detail=until(calm) + detail + (f": {', '.join(worst)} of the bound" if worst else ""),
     )
 
 

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from console.words import day
+
 if TYPE_CHECKING:
     from console.queries.executions import Execution
+    from console.queries.monitoring import MonitorRun
+    from console.queries.quarantine import ReasonCount
     from console.queries.report import WorkloadReport
 
 Document = Mapping[str, Any]
@@ -29,6 +33,12 @@ class TimelineEntry:
     seconds: float | None = None
 
 
+def until(runs: Sequence[Execution | MonitorRun]) -> str:
+    """The last day of an entry of several days, `until 1 May 1997; `; empty for one day."""
+    first, last = runs[0].started, runs[-1].started
+    return f"until {day(last)}; " if last.date() > first.date() else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
     """What an entry of the timeline says of a run."""
@@ -39,13 +49,27 @@ class RunSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The outcome of one run."""
+
+    text: str = ""
+    """Empty where there is nothing to say."""
+    is_refused: bool = False
+    """The run succeeded without what it was started for: no row accepted, nothing trained, the model not registered."""
+    look: tuple[str, ...] = ()
+    """Words after `millrace` of the command that shows more: `quarantine --drop training/week.csv`."""
+    uri: str = ""
+    """Where the run has put its result for others."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Presenter:
     """One machine's runs in words."""
 
     subject: Callable[[Document, Document], str]
     """Of the input and its `detail`: what the run is about, as `version 2`; empty when they do not show it."""
-    outcome: Callable[[Execution], str]
-    """Of a run that succeeded: `1,488 rows, 48 quarantined`; empty when there is nothing to say."""
+    outcome: Callable[[Execution, Sequence[ReasonCount]], Outcome]
+    """Of a run that succeeded, with the reasons of the rows that it quarantined, where they were read."""
     summary: Callable[[Execution, WorkloadReport], RunSummary | None]
     """Of a run that succeeded; None: it belongs to a quiet stretch."""
     quiet: Callable[[Sequence[Execution], WorkloadReport], TimelineEntry | None] = lambda _, __: None

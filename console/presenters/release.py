@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from console.presenters.presenter import Document, Presenter, RunSummary
+from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import answer
-from millrace.messages.release import ReleaseStarted, SmokeTested
+from console.words import brief
+from millrace.messages.release import ReleaseOutcome, ReleaseStarted, Rollback, SmokeTested
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
+    from console.queries.quarantine import ReasonCount
     from console.queries.report import WorkloadReport
 
 
@@ -22,17 +24,34 @@ def _subject(given: Document, detail: Document) -> str:
     return f"version {version}" if version else ""
 
 
-def _outcome(run: Execution) -> str:
+NOT_RELEASED: Mapping[ReleaseOutcome, str] = {
+    "done": "this version or a newer one is or was live",
+    "busy": "another release runs",
+}
+
+
+def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     opened = answer(run, "start_release", ReleaseStarted)
-    return "" if opened is None or opened.outcome == "open" else opened.outcome
+    if opened is None:
+        return Outcome()
+    is_rollback = "rollback" in run.input
+    if opened.outcome != "open":
+        return Outcome(text=f"not released: {NOT_RELEASED[opened.outcome]}", is_refused=is_rollback)
+    if is_rollback:
+        return Outcome(text=f"version {opened.version} is live again")
+    return Outcome(text=f"released version {opened.version}")
 
 
 def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     opened, probed = answer(run, "start_release", ReleaseStarted), answer(run, "smoke_test", SmokeTested)
     version = opened.version if opened else ""
     if opened and opened.outcome != "open":
-        return RunSummary(what=f"Version {version} not released", detail=opened.outcome, tone="watch")
+        return RunSummary(what=f"Version {version} not released", detail=NOT_RELEASED[opened.outcome], tone="watch")
     detail = [probed.sentence] if probed else []
+    if (rollback := run.input.get("rollback")) and opened:
+        request = Rollback.model_validate(rollback)
+        detail.insert(0, f"{request.reason} (requested by {brief(request.who)})")
+        return RunSummary(what=f"Rolled back to version {version}", detail="; ".join(detail), tone="watch")
     detail += [f"replaces version {opened.previous_version}"] if opened and opened.previous_version.isdigit() else []
     return RunSummary(what=f"Version {version} released", detail="; ".join(detail), tone="good")
 

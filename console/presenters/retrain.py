@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from console.presenters.presenter import Document, Presenter, RunSummary
+from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import answer
 from console.words import day, spelled
-from millrace.messages.retrain import RetrainingDecided
+from millrace.messages.retrain import RetrainingDecided, RetrainingReason
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
+    from console.queries.quarantine import ReasonCount
     from console.queries.report import WorkloadReport
 
 
@@ -21,14 +23,24 @@ def _subject(given: Document, detail: Document) -> str:
     return str(given.get("reason") or ("schedule" if "schedule" in detail else "command"))
 
 
-def _outcome(run: Execution) -> str:
+NOT_RETRAINED: Mapping[RetrainingReason, str] = {
+    RetrainingReason.RUNNING: "another retraining runs",
+    RetrainingReason.COOL_DOWN: "cool-down",
+    RetrainingReason.RUNS_PER_MONTH: "the month has had its retrainings",
+    RetrainingReason.BUDGET: "the budget has no room for it",
+    RetrainingReason.NEW_LABELS: "too few new labels",
+    RetrainingReason.NO_CHAMPION: "no version is live",
+}
+
+
+def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     guarded = answer(run, "guard", RetrainingDecided)
     if guarded is None:
-        return ""
+        return Outcome()
     if guarded.accepted:
-        return f"accepted, trigger {guarded.trigger}"
+        return Outcome(text=f"accepted, trigger {guarded.trigger}")
     until = f" until {guarded.earliest_next:%Y-%m-%d}" if guarded.earliest_next else ""
-    return f"refused, {guarded.reason}{until}"
+    return Outcome(text=f"not started: {NOT_RETRAINED[guarded.reason]}{until}", is_refused=True)
 
 
 def _summary(run: Execution, _: WorkloadReport) -> RunSummary | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from console.presenters.drops import dropped_object, quarantined_rows, row_counts
-from console.presenters.presenter import Document, Presenter, RunSummary
+from console.presenters.drops import dropped_object, look, quarantined_counts, quarantined_rows, rejected
+from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import answer
-from console.words import count
+from console.words import brief, count
 from millrace.messages.ingest import Ingested
 from millrace.messages.score import Delivered
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
+    from console.queries.quarantine import ReasonCount
     from console.queries.report import WorkloadReport
 
 
@@ -20,17 +22,22 @@ def _subject(given: Document, detail: Document) -> str:
     return dropped_object(given, detail) or "the newest drop"
 
 
-def _outcome(run: Execution) -> str:
+def _outcome(run: Execution, reasons: Sequence[ReasonCount]) -> Outcome:
     ingested, delivered = answer(run, "ingestion", Ingested), answer(run, "delivery", Delivered)
     if ingested and ingested.rejected:
-        return f"rejected, {ingested.reason}"
-    return row_counts(delivered.rows, delivered.quarantined) if delivered else ""
+        return rejected(run, ingested)
+    if delivered is None:
+        return Outcome()
+    rows, quarantined = delivered.rows, delivered.quarantined
+    text = f"{rows:,} predictions delivered{quarantined_counts(quarantined, reasons)}"
+    return Outcome(text=text, is_refused=not rows, look=look(run, quarantined), uri=delivered.uri)
 
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary:
     delivered, refused = answer(run, "delivery", Delivered), report.quarantined.get(run.name, ())
     detail = [f"{count(delivered.rows, 'prediction')} delivered" if delivered else "rejected whole, nothing delivered"]
     detail += [quarantined_rows(refused)] if refused else []
+    detail += [f"in {brief(delivered.uri)}"] if delivered else []
     subject = _subject(run.input, run.input.get("detail") or {})
     return RunSummary(what=f"{subject} scored", detail=", ".join(detail))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from console.presenters.presenter import Document, Presenter, RunSummary
+from console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from console.queries.answers import answer, reason_of
 from console.words import count, listed
-from millrace.messages.train import BudgetChecked, DatasetPinned, GatesJudged, VersionRegistered
+from millrace.messages.train import BudgetChecked, BudgetRefusal, DatasetPinned, GatesJudged, VersionRegistered
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
+    from console.queries.quarantine import ReasonCount
     from console.queries.report import WorkloadReport
 
 
@@ -18,14 +20,35 @@ def _subject(given: Document, detail: Document) -> str:
     return str(given.get("reason") or ("first" if "rows_total" in detail else "command"))
 
 
-def _outcome(run: Execution) -> str:
+NOT_TRAINED: Mapping[BudgetRefusal, str] = {
+    BudgetRefusal.CHAMPION_EXISTS: "a version is live already",
+    BudgetRefusal.BUSY: "another training runs",
+    BudgetRefusal.BUDGET: "the budget has no room for it",
+}
+
+
+def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     budgeted, gated = answer(run, "budget", BudgetChecked), answer(run, "gating", GatesJudged)
     registered = answer(run, "registration", VersionRegistered)
     if budgeted and not budgeted.accepted:
-        return f"not started, {budgeted.reason}"
+        return _not_started(run, budgeted)
     if registered:
-        return f"version {registered.version}"
-    return f"refused by {', '.join(verdict.name for verdict in gated.refusals)}" if gated else ""
+        return Outcome(text=f"registered version {registered.version}")
+    if gated is None:
+        return Outcome()
+    refusals = ", ".join(verdict.name for verdict in gated.refusals)
+    return Outcome(text=f"refused by {refusals}", is_refused=True, look=("versions",))
+
+
+def _not_started(run: Execution, budgeted: BudgetChecked) -> Outcome:
+    """Rows that are ingested while the first training runs, or just after it, start one of their own."""
+    reason = budgeted.reason
+    is_needless = reason_of(run) == "first" and reason is not BudgetRefusal.BUDGET
+    figures = ""
+    if reason is BudgetRefusal.BUDGET:
+        figures = f": up to {budgeted.projected_usd:.2f} USD, {budgeted.monthly_usd:.2f} USD a month"
+    text = f"not started: {NOT_TRAINED[reason] if reason else 'refused'}{figures}"
+    return Outcome(text=text, is_refused=not is_needless, look=("cost",) if figures else ())
 
 
 def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
@@ -33,7 +56,8 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     gated, registered = answer(run, "gating", GatesJudged), answer(run, "registration", VersionRegistered)
     title = "First training" if reason_of(run) == "first" else "Training"
     if gated is None:
-        return RunSummary(what=f"{title} not started", detail=(budgeted and budgeted.reason) or "", tone="watch")
+        why = NOT_TRAINED[budgeted.reason] if budgeted and budgeted.reason else ""
+        return RunSummary(what=f"{title} not started", detail=why, tone="watch")
     rows = f"{pinned.rows:,} rows" if pinned else ""
     if pinned and pinned.absorbed:
         rows += f", {pinned.absorbed:,} of them decisions with their late labels"

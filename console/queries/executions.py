@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
 from typing import Any
 
-from console.queries.failures import reason_of
+from console.queries.failures import failure_of
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import MACHINES, WorkloadNames
 
@@ -52,12 +52,14 @@ class Execution:
         return self.status == "SUCCEEDED"
 
 
-def executions(states: Any, names: WorkloadNames, *, limit: int | None = None) -> list[Execution]:
-    """The `limit` newest executions of each machine of the workload (all for None), oldest first.
+def executions(
+    states: Any, names: WorkloadNames, *, limit: int | None = None, machines: Sequence[str] = MACHINES
+) -> list[Execution]:
+    """The `limit` newest executions of each of the machines of the workload (all for None), oldest first.
 
     One call for each execution and one for each machine; `states` is boto3's Step Functions client. Raises
     EnvironmentNotFoundError when none of the machines is deployed."""
-    pages = {machine: some for machine in MACHINES if (some := list_executions(states, names, machine)) is not None}
+    pages = {machine: some for machine in machines if (some := list_executions(states, names, machine)) is not None}
     if not pages:
         raise not_deployed(names)
     found = [_execution(states, machine, each) for machine, some in pages.items() for each in islice(some, limit)]
@@ -141,5 +143,4 @@ def _failure(status: str, history: list[dict[str, Any]]) -> str:
     found = [event[name] for event in history for name in names if name in event]
     if not found or status in ("RUNNING", "SUCCEEDED"):
         return ""
-    error, cause = found[-1].get("error") or "", reason_of(found[-1].get("cause") or "")
-    return cause if cause.startswith(f"{error}: ") else ": ".join(word for word in (error, cause) if word)
+    return failure_of(found[-1].get("error") or "", found[-1].get("cause") or "")

@@ -21,7 +21,7 @@ from millrace.datasets.commits import ALIAS, DIGEST, ORIGIN
 from millrace.datasets.versions import data_digest, history
 from millrace.decisions import captured
 from millrace.decisions.store import LocatedDecision
-from millrace.errors import ArtefactError, WorkloadError
+from millrace.errors import ArtefactError, EnvironmentNotFoundError, WorkloadError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
 from millrace.messages.training_run import Run
@@ -57,12 +57,17 @@ class Link:
 
 
 def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iterator[Link]:
-    """The links from the decision with this id to the dropped files; a missing link is `broken` and ends its branch."""
+    """The links from the decision with this id to the dropped files; a missing link is `broken` and ends its branch.
+
+    Raises EnvironmentNotFoundError where no decision has this id."""
     kept = find_decision(environment, names, decision)
     if kept is None:
-        yield _broken("decision", decision, f"no line of s3://{names.platform.bucket('lake')} has this id")
-    else:
-        yield from trace_decision(environment, names, kept)
+        lake = names.platform.bucket("lake")
+        raise EnvironmentNotFoundError(
+            f"ID: expected the id of a decision of {names.workload}, got {decision!r}, which no line of s3://{lake} "
+            "has: `millrace decisions` and `millrace predict` show ids"
+        )
+    yield from trace_decision(environment, names, kept)
 
 
 def trace_decision(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import Any
 
 from console.queries.answers import alarm_of, answer
 from console.queries.executions import Execution
 from console.queries.stored import find_object
-from millrace.messages.audit import VersionLive
+from millrace.messages.audit import VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
-from millrace.messages.monitor import REPORT_FILE, MonitorReport, WindowReport, WindowsPlanned, read_report
+from millrace.messages.monitor import (
+    REPORT_FILE,
+    MetricsPublished,
+    MonitorReport,
+    WindowReport,
+    WindowsPlanned,
+    read_report,
+)
 from millrace.monitoring.alarms import ALARMS, RatioAlarm
 from millrace.names import WorkloadNames
 from millrace.state.audit import Record
@@ -48,6 +55,10 @@ class MonitoredWindow:
     """The same as the task counts it: a share, or an amount in the label's unit."""
     version: str
     """The model version whose bounds it was judged by."""
+    labelled: int | None = None
+    """Decisions with a label; None where the error was not looked at yet."""
+    error_bound: float | None = None
+    """In the unit of `mean_error`; None where the version has no bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +68,8 @@ class ChampionPeriod:
     version: str
     start: date
     end: date
+    by_rollback: bool = False
+    """Whether it was brought back by a person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +83,26 @@ class AlarmRaised:
     """ARN of the execution of `retrain` that it started."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AlarmStays:
+    """A monitor run found the alarm in ALARM and its figure above the bound still, so the guard decides again."""
+
+    name: str
+    """Without the workload's prefix."""
+    at: datetime
+
+
 class _Bound(Message):
     bound: float
 
 
-class _Baseline(Message):
+class MonitoringBounds(Message):
+    """The part of a baseline that says what its bounds rest on; see `millrace.monitoring.baseline`."""
+
     error: _Bound | None = None
+    """None: too little history for a bound, and the error is not watched."""
+    windows: int = 0
+    """Of the history."""
 
 
 def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, ...]:
@@ -95,7 +122,7 @@ def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, .
 
 
 def _error_bound(content: bytes | None) -> float | None:
-    baseline = _Baseline.model_validate_json(content or b"{}")
+    baseline = MonitoringBounds.model_validate_json(content or b"{}")
     return baseline.error.bound if baseline.error else None
 
 
@@ -128,6 +155,8 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         mean_error=last.error if last else None,
         error=last.error / by.error_bound if is_bounded else None,  # type: ignore[union-attr, operator]
         version=run.report.model_version,
+        labelled=looked[-1].labelled if (looked := [each.error for each, _ in looks if each.error]) else None,
+        error_bound=by.error_bound,
     )
 
 
@@ -139,10 +168,22 @@ def _newest(alarm: RatioAlarm, looks: Sequence[WindowReport]) -> float | None:
 
 def champion_periods(records: Iterable[Record], *, until: date) -> tuple[ChampionPeriod, ...]:
     """By the audit's records of releases and rollbacks; the last period ends with `until`."""
-    live = [(each.details.version, each.as_of.date()) for each in records if isinstance(each.details, VersionLive)]
-    following = [*live, ("", max(until, live[-1][1]))] if live else []
+    live = [(each.as_of.date(), each.details) for each in records if isinstance(each.details, VersionLive)]
+    ends = [*(start for start, _ in live[1:]), *(max(until, start) for start, _ in live[-1:])]
     return tuple(
-        ChampionPeriod(version=version, start=start, end=end) for (version, start), (_, end) in pairwise(following)
+        ChampionPeriod(version=each.version, start=start, end=end, by_rollback=isinstance(each, VersionRolledBack))
+        for (start, each), end in zip(live, ends, strict=True)
+    )
+
+
+def staying_alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmStays, ...]:
+    """As executions of `monitor` published them, in their order."""
+    published = ((run, answer(run, "publish_metrics", MetricsPublished)) for run in runs if run.machine == "monitor")
+    return tuple(
+        AlarmStays(name=alarm.removeprefix(f"{names.prefix}-"), at=run.started)
+        for run, found in published
+        if found
+        for alarm in found.alarms
     )
 
 

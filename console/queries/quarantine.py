@@ -7,11 +7,18 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from console.environment import Environment
+from console.queries.executions import Execution
+from console.queries.stored import find_object
 from millrace.aws.objects import keys_below
+from millrace.contract.reasons import Reason
+from millrace.contract.schema import Feed
+from millrace.datasets.quarantine import PARTS, object_key
+from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
+from millrace.timestamps import moment
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,6 +101,38 @@ def count_reasons(rows: Iterable[Row]) -> dict[str, tuple[ReasonCount, ...]]:
         one = ReasonCount(reason=reason, rows=number, example=examples[run, reason])
         found[run] = (*found.get(run, ()), one)
     return found
+
+
+def reasons_of(s3: Any, names: WorkloadNames, execution: Execution) -> tuple[ReasonCount, ...]:
+    """Of the rows that one execution has quarantined, its most frequent reason first; `s3` is boto3's client.
+
+    Only the column `reason` of its files is read, so the examples are empty."""
+    counts: Counter[str] = Counter()
+    for uri in _files_of(names, execution):
+        if content := find_object(s3, uri):
+            counts.update(_reasons_in(content))
+    return tuple(ReasonCount(reason=reason, rows=rows, example="") for reason, rows in counts.most_common())
+
+
+def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
+    as_of = execution.output.get("as_of") or execution.input.get("as_of")
+    feed: Feed | None = "scoring" if execution.machine == "score" else execution.input.get("detail", {}).get("feed")
+    if as_of and feed:
+        for part in PARTS:
+            key = object_key(names.workload, feed, as_of=moment(as_of), run=execution.name, part=part)
+            yield f"s3://{names.platform.bucket('lake')}/{key}"
+
+
+def _reasons_in(content: bytes) -> Iterator[str]:
+    import pyarrow.parquet as pq
+
+    yield from pq.read_table(io.BytesIO(content), columns=["reason"]).column("reason").to_pylist()
+
+
+def check_reason(reason: str) -> None:
+    """Raises EnvironmentNotFoundError, with all reasons, for a text that is none of them."""
+    if reason and reason not in list(Reason):
+        raise EnvironmentNotFoundError(f"--reason: expected one of {', '.join(Reason)}, got {reason!r}")
 
 
 def summarize(rows: Iterable[Row], *, shown: int | None) -> tuple[Counter[str], list[Row]]:

@@ -24,12 +24,12 @@ from console.queries.monitoring import (
     read_monitor_runs,
     windows,
 )
+from console.queries.monitoring_limits import Limit, find_limits, read_watched
 from console.queries.quarantine import ReasonCount, count_reasons, find_rows
-from console.queries.stored import find_object
 from console.queries.training_curves import Epoch, read_epochs
 from console.queries.usage import CostLine, find_usage, now_at
-from console.queries.versions import ModelVersion, audit_of, find_versions
-from millrace.evaluation.report import EVALUATION_FILE, ErrorMeaning, Evaluation
+from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
+from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.names import WorkloadNames
 
 MOST_RUNS = 100
@@ -74,6 +74,8 @@ class WorkloadReport:
     lineage: tuple[Link, ...]
     """Of the newest decision."""
     usage: tuple[CostLine, ...]
+    limits: tuple[Limit, ...] = ()
+    """Of the monitors of the live version."""
 
     def of(self, machine: str) -> list[Execution]:
         """The machine's executions, oldest first."""
@@ -99,13 +101,14 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     intake = [*by_machine.get("ingest", []), *by_machine.get("score", [])]
     quarantined = count_reasons(find_rows(environment, names, runs={run.name for run in intake}))
     decision = newest_decision(environment, names)
-    newest = islice(find_versions(environment, names), MOST_VERSIONS)
+    newest = list(islice(find_versions(environment, names), MOST_VERSIONS))
+    live = next((version for version in newest if version.status == "live"), None)
     return WorkloadReport(
         names=names,
         question=question,
         now=now,
         runs=tuple(runs),
-        models=tuple(_judged(s3, names, version) for version in reversed(list(newest))),
+        models=tuple(_judged(s3, names, version) for version in reversed(newest)),
         monitor_runs=monitor_runs,
         windows=windows(monitor_runs),
         champions=champion_periods(audit_of(environment, names), until=now.date()),
@@ -114,6 +117,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         drops=find_drops(intake, quarantined),
         lineage=tuple(trace_decision(environment, names, decision)) if decision else (),
         usage=find_usage(environment, names, runs),
+        limits=find_limits(read_watched(s3, names, live.run)) if live else (),
     )
 
 
@@ -124,9 +128,8 @@ def question_of(workload: Path) -> str:
 
 
 def _judged(s3: Any, names: WorkloadNames, version: ModelVersion) -> JudgedModel:
-    content = find_object(s3, names.run_uri(version.run, "evaluation", EVALUATION_FILE)) if version.run else None
     return JudgedModel(
         version=version,
-        evaluation=Evaluation.model_validate_json(content) if content else None,
+        evaluation=read_evaluation(s3, names, version.run),
         epochs=read_epochs(s3, names, version.run) if version.run else (),
     )

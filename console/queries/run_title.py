@@ -1,4 +1,4 @@
-"""One line for a run: its machine and subject, and once it has ended its outcome."""
+"""One line for a run: its machine and what it is about."""
 
 from __future__ import annotations
 
@@ -23,12 +23,3 @@ def run_title(names: WorkloadNames, machine: str, given: Document) -> str:
 def titled(names: WorkloadNames, execution: Execution) -> str:
     """Machine and subject, for example `ingest labels/1997-05.csv`."""
     return f"{execution.machine} {run_title(names, execution.machine, execution.input)}".strip()
-
-
-def outcome(execution: Execution) -> str:
-    """For example `1,488 rows, 48 quarantined`; of a failed one status and error. Empty when there is none, or the
-    machine has no presenter."""
-    if not execution.is_good:
-        return execution.status.lower() + (f", {execution.failure}" if execution.failure else "")
-    presenter = PRESENTERS.get(execution.machine)
-    return presenter.outcome(execution) if presenter else ""

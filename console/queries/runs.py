@@ -13,12 +13,14 @@ from botocore.exceptions import ClientError
 
 from console.queries.executions import (
     STARTED_BY,
+    Execution,
     list_executions,
     not_deployed,
     put_events,
     read_history,
     started_executions,
 )
+from console.queries.failures import failure_of
 from console.queries.history import Step, read_steps
 from console.queries.run_title import run_title
 from millrace.errors import RunError
@@ -72,6 +74,11 @@ class RunDetail:
     children: list[str]
     """The ARNs of the runs that it started, itself or by an event."""
 
+    @property
+    def execution(self) -> Execution:
+        """The same run with the answers of its states."""
+        return _execution(self.run, given=self.input, output=self.output, error=self.error, cause=self.cause)
+
 
 def list_runs(
     states: Any, names: WorkloadNames, *, machine: str = "", status: str = "", limit: int | None = None
@@ -123,6 +130,33 @@ def _short(name: str, others: set[str]) -> str:
 def input_of(states: Any, arn: str) -> Any:
     """The input of an execution."""
     return json.loads(states.describe_execution(executionArn=arn).get("input") or "{}")
+
+
+def read_execution(states: Any, run: Run) -> Execution:
+    """The run with the answers of its states; one call, so what it put and started is not in it."""
+    described = states.describe_execution(executionArn=run.arn)
+    return _execution(
+        _run(run.machine, described),
+        given=json.loads(described.get("input") or "{}"),
+        output=json.loads(described.get("output") or "{}"),
+        error=described.get("error") or "",
+        cause=described.get("cause") or "",
+    )
+
+
+def _execution(run: Run, *, given: Any, output: Any, error: str, cause: str) -> Execution:
+    """What a person started by hand may have any JSON as its input and output."""
+    return Execution(
+        machine=run.machine,
+        arn=run.arn,
+        name=run.name,
+        status=run.status,
+        input=given if isinstance(given, dict) else {},
+        output=output if isinstance(output, dict) else {},
+        started=run.started,
+        stopped=run.stopped or run.started,
+        failure=failure_of(error, cause) if run.status not in ("RUNNING", "SUCCEEDED") else "",
+    )
 
 
 def describe_run(states: Any, names: WorkloadNames, run: Run) -> RunDetail:

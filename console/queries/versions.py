@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from console.environment import Environment
+from console.queries.stored import find_object
 from millrace.aws.objects import read_object
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.audit import AuditEvent, VersionLive
 from millrace.messages.train import GatesJudged, GateVerdict
 from millrace.messages.training_run import Run
@@ -97,6 +99,12 @@ def status_of(package: Package, pointers: Pointers) -> Status:
 def find_verdicts(records: Iterable[Record], run: str) -> tuple[GateVerdict, ...]:
     """The gates' verdicts on a run; empty when it was not judged."""
     return next((verdicts for name, verdicts, _ in _judged(records) if name == run), ())
+
+
+def read_evaluation(s3: Any, names: WorkloadNames, run: str) -> Evaluation | None:
+    """The report of the train execution `run`; None where it does not exist."""
+    content = find_object(s3, names.run_uri(run, "evaluation", EVALUATION_FILE)) if run else None
+    return Evaluation.model_validate_json(content) if content else None
 
 
 def _judged(records: Iterable[Record]) -> Iterator[tuple[str, tuple[GateVerdict, ...], bool]]:

@@ -32,6 +32,8 @@ COLUMNS = {
 `reason`, `column_name`, `expected` and `got` are those of the first violation, so that a query can group by them
 without UNNEST; `violations` holds all, the first included; `detail` is the sentence for people."""
 FIELDS = ("reason", "column_name", "expected", "got")
+PARTS = ("drop", "unparsable", "refused", "undecodable")
+"""The steps that quarantine rows, each in a file of its own."""
 
 
 def schema() -> pa.Schema:

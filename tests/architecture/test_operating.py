@@ -20,12 +20,14 @@ from console.cli.app import app
 from console.queries.runs import LISTED
 from infra.context import Context
 from infra.settings import settings_for
+from millrace.messages.events import EVENTS
 from millrace.messages.ingest import Drop, DropObject
 from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest
 from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
+EVENT_ROW = re.compile(r"^\| `([a-z]+\.[a-z]+)` \| (.+) \|$", re.M)
 PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
 CODE = re.compile(r"`([^`]+)`")
@@ -173,3 +175,10 @@ def test_the_shell_completes_commands_and_options(typed: str, position: str, tol
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()) == told
+
+
+def test_the_page_has_every_event_and_its_fields() -> None:
+    rows = dict(EVENT_ROW.findall(PAGE))
+    assert rows.keys() == EVENTS.keys()
+    for name, text in rows.items():
+        assert set(CODE.findall(text)) <= EVENTS[name].model_fields.keys(), name

@@ -57,7 +57,7 @@ NOT_RUN = {
     "aws stepfunctions list-executions --state-machine-arn "
     "arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-local-electricity-ingest": TYPED,
     "cdk deploy --all --method=direct -c workloads=electricity": TYPED,
-    "millrace down": TYPED,
+    "millrace down --yes": TYPED,
     "millrace new mine --from rows.csv --label outcome": OWN,
     "millrace up": OWN,
     "for piece in build/drops/mine/training/*.parquet; "

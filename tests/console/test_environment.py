@@ -31,6 +31,15 @@ def test_the_cloud_that_up_keeps_is_found(tmp_path: Path) -> None:
     assert environment.names("electricity").workload == "electricity"
 
 
+def test_a_place_without_workloads_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside the repository no list of candidates would be a help."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
+    monkeypatch.chdir(tmp_path)
+    for word in ("", "gas"):
+        with pytest.raises(EnvironmentNotFoundError, match=r"expected a folder of workloads at .*: run it in the"):
+            find_environment("local", tmp_path).names(word)
+
+
 def test_the_only_workload_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))

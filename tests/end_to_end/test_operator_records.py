@@ -70,7 +70,22 @@ def test_versions(run: Run, lived: Lived) -> None:
     assert all(gate["measured"] > gate["bound"] for gate in broken if gate["name"] == "calibration")
     table = run("versions").stdout
     assert "non_inferiority" in table
-    assert "not passed: calibration" in table
+    assert "✗ calibration: expected calibration error 0." in table
+    assert "% right" in table
+
+
+def test_alarms_and_windows(run: Run) -> None:
+    """The alarm that stays, the error below its bound, and the windows behind them."""
+    told = json.loads(run("alarms", "--json").stdout)
+    found = {alarm["name"]: alarm for alarm in told["alarms"]}
+    assert (found["input-drift"]["state"], found["input-drift"]["figure"]) == ("ALARM", 224)
+    assert (found["error"]["state"], found["error"]["figure"] < found["error"]["bound"]) == ("OK", True)
+    windows = json.loads(run("monitor", "--json", "--limit", "0").stdout)["windows"]
+    assert max(window["ratios"]["input-drift"] for window in windows) == 224
+    assert any(window["labelled"] for window in windows)
+    table = run("monitor", "--limit", "3").stdout
+    assert table.split()[:5] == ["from", "to", "version", "decisions", "labelled"]
+    assert run("alarms").stdout.split()[:4] == ["alarm", "state", "since", "figure"]
 
 
 def test_quarantine(run: Run, tmp_path: Path) -> None:

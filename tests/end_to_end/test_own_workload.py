@@ -218,7 +218,7 @@ def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
         LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted["secret"]).wait(timeout_s=REST_S)
         answers = [json.loads(line) for line in types(f"{question} --json").splitlines()]
     finally:
-        types("millrace down")
+        types("millrace down --yes")
     assert [answer["model_version"] for answer in answers] == ["1"] * 5
 
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner
@@ -14,6 +19,31 @@ def test_help_names_each_command() -> None:
     for command in cli.app.registered_commands:
         assert command.callback is not None
         assert (command.name or command.callback.__name__) in told
+
+
+def test_the_version_is_the_package_s() -> None:
+    done = CliRunner().invoke(cli.app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"millrace {version('millrace')}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("millrace runs --workload elec", "electricity"),
+        ("millrace up --workload xr", "xray"),
+        ("millrace drop x --feed sco", "scoring"),
+        ("millrace runs --machine retr", "retrain"),
+        ("millrace versions --stage pr", "prod"),
+        ("millrace show abc", ""),
+    ],
+)
+def test_names_are_completed(line: str, completed: str) -> None:
+    """As bash asks: the words of the line and the number of the last. Without a cloud no run is known."""
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1), "_MILLRACE_COMPLETE": "complete_bash"}
+    environment = {**os.environ, **words, "AWS_ENDPOINT_URL": "http://localhost:1"}
+    program = [sys.executable, "-c", "import sys; sys.argv[0] = 'millrace'; from console.cli.app import run; run()"]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == (completed, "")
 
 
 def test_each_command_has_an_example() -> None:

@@ -33,6 +33,28 @@ def test_each_format_holds_the_same(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("-cmd|x", "'-cmd|x"),
+        ("+a", "'+a"),
+        ("-17.5", "-17.5"),
+        ("+3e2", "+3e2"),
+        ("a=1", "a=1"),
+    ],
+)
+def test_no_spreadsheet_runs_a_cell_of_a_csv_file(tmp_path: Path, cell: str, written: str) -> None:
+    """Numbers keep their signs; the other formats keep every text as it came."""
+    row = [{"line": 1, "reason": cell, "at": None}]
+    for ending in (".csv", ".jsonl"):
+        export(row, tmp_path / f"rows{ending}", SCHEMA)
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        assert [found["reason"] for found in csv.DictReader(file)] == [written]
+    assert json.loads((tmp_path / "rows.jsonl").read_text())["reason"] == cell
+
+
 def test_many_rows_go_in_groups(tmp_path: Path) -> None:
     many = ({"line": number, "reason": "r", "at": None} for number in range(25_000))
     assert export(many, tmp_path / "rows.parquet", SCHEMA) == 25_000

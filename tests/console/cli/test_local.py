@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import boto3
 import pytest
+import typer
 from moto import mock_aws
 from typer.testing import CliRunner
 
@@ -28,7 +30,9 @@ WAIT_S = 30.0
 def millrace(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "-m", "console.cli", *words]
     environment = {**os.environ, **settings}
-    return subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        program, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
 
 
 def told(*words: str, **settings: str) -> str:
@@ -48,7 +52,7 @@ def until(reached, what: str) -> None:
 def build(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "build"
     yield folder
-    told("down", "--build", str(folder))
+    told("down", "--yes", "--build", str(folder))
 
 
 def test_it_is_found_again_exported_and_ended(build: Path) -> None:
@@ -63,7 +67,7 @@ def test_it_is_found_again_exported_and_ended(build: Path) -> None:
     assert instance.environment == first["environment"]
     assert instance.cloud.now()
     assert (build / "up.json").stat().st_mode & 0o077 == 0, "it holds the secret of the run"
-    assert told("down", "--build", str(build)) == f"The local cloud has ended, process {first['pid']}.\n"
+    assert told("down", "--yes", "--build", str(build)) == f"The local cloud has ended, process {first['pid']}.\n"
     assert _command(first["pid"]) == ""
     assert list(build.iterdir()) == []
     with pytest.raises(OSError, match="refused"):
@@ -156,16 +160,51 @@ def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPat
     assert "cdk deploy --all" in _next(instance, empty=True)
 
 
-@pytest.mark.parametrize(("answer", "is_meant"), [("n\n", False), ("", False), ("y\n", True)])
-def test_another_stage_is_torn_down_only_when_that_is_meant(tmp_path: Path, answer: str, is_meant: bool) -> None:
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-west-1"}
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The other end of a terminal that is the standard input."""
+    master, slave = os.openpty()
+    with os.fdopen(slave, "r") as typed:
+        monkeypatch.setattr(sys, "stdin", typed)
+        yield master
+    os.close(master)
+
+
+@pytest.mark.parametrize(("answer", "is_meant"), [("n\n", False), ("y\n", True)])
+def test_another_stage_is_torn_down_only_when_that_is_meant(
+    tmp_path: Path,
+    answer: str,
+    is_meant: bool,
+    terminal: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Also where the environment says which stage: `millrace down` alone asks first."""
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-west-1"}
-    environment = {**keys, "MILLRACE_STAGE": "dev"}
+    for name, value in {**KEYS, "MILLRACE_STAGE": "dev"}.items():
+        monkeypatch.setenv(name, value)
+    os.write(terminal, answer.encode())
+    with mock_aws(), suppress(typer.Abort, SystemExit):
+        cli.app(["down", "--build", str(tmp_path)], standalone_mode=False)
+    printed = "".join(capsys.readouterr())
+    assert "millrace-dev in account 123456789012, eu-west-1. Go on?" in printed
+    assert ("no teardown machine is deployed" in printed) == is_meant
+
+
+def test_nothing_is_torn_down_where_nobody_can_be_asked(tmp_path: Path) -> None:
     with mock_aws():
-        done = CliRunner().invoke(cli.app, ["down", "--build", str(tmp_path)], input=answer, env=environment)
-    assert "millrace-dev in account 123456789012, eu-west-1. Go on?" in done.output
-    assert ("no teardown machine is deployed" in done.output) == is_meant
-    assert is_meant or done.exit_code == 1
+        done = CliRunner().invoke(cli.app, ["down", "--stage", "dev", "--build", str(tmp_path)], env=KEYS, input="y\n")
+    assert "Expected --yes, since the standard input is no terminal" in str(done.exception)
+
+
+def test_a_local_cloud_is_not_ended_unasked(build: Path) -> None:
+    told("up", "--empty", "--json", "--build", str(build))
+    done = millrace("down", "--build", str(build))
+    assert done.returncode == 1
+    assert f"removes {build.resolve()}/up: all rows, models, decisions and runs. Expected --yes" in done.stderr
+    assert find_instance(build) is not None
 
 
 def test_an_unknown_stage_is_told(tmp_path: Path) -> None:

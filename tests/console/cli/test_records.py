@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import pytest
+from typer import Exit
 from typer.testing import CliRunner
 
+from console.actions.predict import RowAnswer
 from console.cli.app import app
-from console.cli.models import _show_answers
+from console.cli.models import _Counted, _show_answers, _tell_fallbacks
+from console.demo.electricity import STORY
 from console.words import brief
 
 
@@ -27,6 +31,7 @@ def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
         (("quarantine", "--export", "no/rows.csv"), "no/rows.csv: expected a folder no, there is none"),
         (("decisions", "--from", "May"), "--from: expected a day as 1997-05-01, got 'May'"),
         (("decisions", "--to", "1997-02-30"), "--to: expected a day as 1997-05-01, got '1997-02-30'"),
+        (("quarantine", "--reason", "bogus"), "--reason: expected one of missing, empty, foreign"),
         (("rollback", "--reason", " "), "--reason: expected a sentence"),
         (("versions", "--stage", "test"), "--stage: expected one of"),
         (("cost", "--workload", "gas"), "--workload: expected one of"),
@@ -45,6 +50,26 @@ def test_a_long_file_is_shown_in_part(capsys: pytest.CaptureFixture[str]) -> Non
     assert len(out.splitlines()) == 51
     assert "reason" not in out
     assert "and 10 more" in err
+
+
+@pytest.mark.parametrize(
+    ("fallbacks", "told", "is_refused"),
+    [
+        ([False, False], "", False),
+        ([True, False], "1 of 2 rows have no model's answer, only the declared fallback", False),
+        ([True, True], "2 of 2 rows have no model's answer, only the declared fallback: no model is live yet", True),
+        ([], "", False),
+    ],
+)
+def test_rows_that_no_model_answered_are_told(
+    fallbacks: list[bool], told: str, is_refused: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = _Counted(RowAnswer(line=line, fallback=fallback) for line, fallback in enumerate(fallbacks))
+    list(answers)
+    with pytest.raises(Exit) if is_refused else nullcontext():
+        _tell_fallbacks(STORY.names, answers)
+    printed = capsys.readouterr().err
+    assert (told in printed, bool(printed)) == (True, bool(told))
 
 
 def test_links_are_told_without_what_all_of_them_share() -> None:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from console.cli import app as cli
+from console.cli import completion
 from millrace.errors import MillraceError, RunError
 from millrace.names import MACHINES, execution_of_drop
 from tests.console.conftest import NAMES, PASS
@@ -58,7 +60,7 @@ def test_runs_are_listed_and_filtered(machine: Callable[..., str], ran: Callable
     good = ran(NAMES.machine_arn("ingest"), {"detail": {"objects": [{"key": "electricity/labels/may.csv"}]}})
     bad = ran(machine("train", {"F": FAIL}))
     table = told("runs")
-    assert table.split()[:7] == ["run", "machine", "status", "started", "seconds", "about", "redrives"]
+    assert table.split()[:7] == ["run", "machine", "status", "outcome", "started", "seconds", "about"]
     assert good.rpartition(":")[2][:8] in table
     assert "labels/may.csv" in table
     rows = json.loads(told("runs", "--status", "failed", "--json"))
@@ -92,7 +94,9 @@ def test_a_new_run_takes_the_new_definition(machine: Callable[..., str], ran: Ca
     assert "the machine's definition has changed" in refused("rerun", arn)
     done = json.loads(told("rerun", arn, "--new", "--wait", "--json"))
     assert (done["machine"], done["how"]) == ("score", "started")
-    assert done["ended"] == [{"machine": "score", "arn": done["arn"], "status": "SUCCEEDED"}]
+    assert done["ended"] == [
+        {"machine": "score", "arn": done["arn"], "status": "SUCCEEDED", "outcome": "", "refused": False}
+    ]
     assert json.loads(told("show", done["arn"], "--json"))["output"] == {"as": "before"}
     assert refused("rerun", arn, "--keep-definition", "--wait").startswith("1 of 1 runs did not succeed")
 
@@ -108,6 +112,40 @@ def test_a_run_is_started_by_command(machine: Callable[..., str], command: str) 
     given = json.loads(told("show", name, "--json"))["input"]
     assert given == {"cause": "command", "as_of": "1997-05-15T06:00:00+00:00"}
     assert told(command).endswith("started\n")
+
+
+REFUSED = {
+    "accepted": False,
+    "reason": "cool_down",
+    "trigger": "command",
+    "sentence": "",
+    "earliest_next": "1997-06-19T06:00:00Z",
+    "evidence": {
+        "as_of": "1997-06-01T06:00:00Z",
+        "last_started_at": None,
+        "new_labels": 0,
+        "runs_this_month": 0,
+        "spent_usd": 0,
+        "projected_usd": 0,
+    },
+}
+
+
+def test_a_run_that_succeeded_with_a_refusal_is_no_success(machine: Callable[..., str]) -> None:
+    """Its status is SUCCEEDED; the exit status, the line and the list say what came of it."""
+    machine("retrain", {"Guard": {**PASS, "Result": {"answer": REFUSED}, "ResultPath": "$.guard"}})
+    done = typed("retrain", "--wait")
+    assert str(done.exception).endswith(" (command): not started: cool-down until 1997-06-19")
+    assert ": SUCCEEDED, " in done.stderr
+    assert done.stderr.endswith(" s: not started: cool-down until 1997-06-19\n")
+    assert "not started: cool-down until 1997-06-19" in told("runs", "--machine", "retrain")
+    newest = json.loads(told("runs", "--machine", "retrain", "--limit", "1", "--json"))[0]
+    assert (newest["status"], newest["refused"]) == ("SUCCEEDED", True)
+    assert "\nnot started: cool-down until 1997-06-19\n" in told("show", newest["run"])
+    as_json = typed("retrain", "--wait", "--json")
+    assert json.loads(as_json.stdout)["ended"][0]["outcome"] == "not started: cool-down until 1997-06-19"
+    assert isinstance(as_json.exception, RunError)
+    machine("retrain", {"A": PASS})
 
 
 @pytest.mark.parametrize("moment", ["tomorrow", "1997-05-15", "1997-05-15T06:00:00"])
@@ -151,6 +189,13 @@ def take_in(s3: Any, bucket: str, ran: Callable[..., str], machine: str) -> None
     key = "electricity/training/north/may.csv"
     found = until(lambda: s3.list_object_versions(Bucket=bucket, Prefix=key).get("Versions"))
     ran(machine, name=execution_of_drop(bucket, key, found[0]["VersionId"]))
+
+
+def test_runs_are_completed_by_their_names(machine: Callable[..., str], ran: Callable[..., str]) -> None:
+    name = ran(machine("monitor", {"A": PASS})).rpartition(":")[2]
+    context = SimpleNamespace(params={})
+    assert completion.runs(context, name[:6]) == [(name, "monitor, SUCCEEDED")]  # type: ignore[arg-type]
+    assert completion.runs(context, "none such") == []  # type: ignore[arg-type]
 
 
 def test_no_command_prints_escapes_where_there_is_no_terminal(ran: Callable[..., str]) -> None:

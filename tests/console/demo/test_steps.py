@@ -29,7 +29,7 @@ def test_steps_are_in_the_order_of_time_and_no_cause_comes_late(made: list[Step]
 
 def test_the_second_release_goes_back_to_the_clock(made: list[Step]) -> None:
     known = {step.id: step for step in made}
-    step, chain = next(step for step in made if step.name == "release version 2"), []
+    step, chain = next(step for step in made if step.subject == "release version 2"), []
     while step.caused_by:
         step = known[step.caused_by]
         chain.append(subject(step))
@@ -45,10 +45,10 @@ def test_the_second_release_goes_back_to_the_clock(made: list[Step]) -> None:
 def test_files_schedules_and_lasting_alarms_have_their_causes(made: list[Step]) -> None:
     known = {step.id: step for step in made}
     causes = {step.name: subject(known[step.caused_by]) for step in made if step.caused_by in known}
-    assert causes["ingest labels/1997-05.csv: 1,488 rows, 48 quarantined"] == "put labels/1997-05.csv"
-    assert causes["retrain schedule: refused, cool_down until 1997-08-05"] == "clock to 1997-07-01 07:00"
+    assert causes["ingest labels/1997-05.csv: 1,488 accepted, 48 quarantined"] == "put labels/1997-05.csv"
+    assert causes["retrain schedule: not started: cool-down until 1997-08-05"] == "clock to 1997-07-01 07:00"
     assert causes["train alarm: refused by calibration, non_inferiority"] == "retrain alarm input-drift"
-    assert causes["train first: version 1"].startswith("ingest training/1996-")
+    assert causes["train first: registered version 1"].startswith("ingest training/1996-")
 
 
 def test_an_execution_that_was_started_by_hand_has_no_cause(report: WorkloadReport, actions: list[Step]) -> None:

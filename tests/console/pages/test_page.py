@@ -9,6 +9,7 @@ import pytest
 from console.pages import gates
 from console.pages.page import PageLink, page
 from console.queries.monitoring import MonitoredWindow
+from console.queries.monitoring_limits import Limit
 from console.queries.report import WorkloadReport
 from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.train import GateVerdict
@@ -133,6 +134,42 @@ def test_an_alarming_window_differs_by_shape_not_only_by_colour(report: Workload
     over = sum((ratio or 0) > 1 for window in report.windows for ratio in window.ratios.values())
     assert page(report).count('class="mark over"') == over > 0
     assert re.search(r'<path d="[^"]+" class="mark over"', page(report))
+
+
+def test_an_alarm_that_stays_is_a_flag_of_its_own(report: WorkloadReport) -> None:
+    html = page(report)
+    assert html.count('class="stays"') == 3
+    assert html.count('class="flag"') == 1
+    assert "The alarm stays: input drift, 1997-06-01; the guard decides again" in Outline(html).found["title"]
+    assert "A hollow flag: at a later monitor run the alarm stays" in html
+    calm = replace(report, runs=[run for run in report.runs if run.machine != "monitor"])
+    assert "A hollow flag" not in page(calm)
+
+
+def test_days_after_a_rollback_have_their_mark(report: WorkloadReport) -> None:
+    assert "↶" not in page(report)
+    back = replace(report.champions[-1], by_rollback=True)
+    html = page(replace(report, champions=(*report.champions[:-1], back)))
+    assert "↶ version 2" in html
+    assert "version 2 (brought back by a rollback): " in html
+
+
+def test_what_the_monitors_cannot_watch_is_said_beside_the_chart(report: WorkloadReport, bare: WorkloadReport) -> None:
+    limit = Limit(what="error watching is off", why="no bound was set")
+    assert "Error watching is off: no bound was set." in page(replace(report, limits=(limit,)))
+    assert Outline(page(replace(bare, limits=(limit,)))).ids == ["monitoring"]
+    assert 'class="limits"' not in page(report)
+
+
+def test_where_files_go_and_predictions_lie_is_said(report: WorkloadReport) -> None:
+    cells = Outline(page(report)).found["code"]
+    assert "s3://millrace-local-landing-123456789012-eu-west-1/electricity/" in cells
+    assert "s3://millrace-local-lake-123456789012-eu-west-1/electricity/predictions/" in cells
+
+
+def test_axes_have_their_units(report: WorkloadReport) -> None:
+    shown = Outline(page(report)).found["text"]
+    assert {"1 ×", "epoch", "loss"} <= set(shown)
 
 
 def test_costs_add_up(report: WorkloadReport) -> None:

@@ -1,5 +1,6 @@
 """The timeline and the summary of a real run; figures are those that its functions answered."""
 
+import re
 from dataclasses import replace
 
 from console.pages.summary import facts, notes, summary
@@ -60,6 +61,43 @@ def test_refusals_and_quarantine_say_why(report: WorkloadReport) -> None:
     )
 
 
+def test_an_entry_of_several_days_says_until_when(report: WorkloadReport) -> None:
+    found = by_title(report)
+    assert found["1,680 decisions monitored, no alarm"].detail.startswith("until 1 May 1997; two monitor runs, ")
+    assert found["One file ingested"].detail.startswith("labels/1997-06.csv: ")
+
+
+def test_a_scored_file_says_where_its_predictions_lie(report: WorkloadReport) -> None:
+    detail = by_title(report)["scoring/week.csv scored"].detail
+    assert detail.startswith("335 predictions delivered, 1 quarantined (range): ")
+    assert re.search(r", in electricity/predictions/run=\w{8}…/part-00000.parquet$", detail)
+
+
+def test_a_rollback_differs_from_a_release(report: WorkloadReport) -> None:
+    """By its words and its mark, with the person's reason."""
+    last = report.of("release")[-1]
+    asked = {**last.input, "rollback": {"reason": "worse since Tuesday", "who": "arn:aws:iam::1:user/kim"}}
+    (entry,) = timeline(replace(report, runs=(replace(last, input=asked),), monitor_runs=(), alarms=()))
+    assert (entry.what, entry.tone) == ("Rolled back to version 2", "watch")
+    assert entry.detail.startswith("worse since Tuesday (requested by arn:aws:iam::1:user/kim); ")
+    assert (by_title(report)["Version 2 released"].tone) == "good"
+
+
+def test_recent_decisions_are_told_where_they_are_worse(report: WorkloadReport) -> None:
+    assert report.live is not None
+    assert report.live.evaluation is not None
+    expected = report.live.evaluation.metrics["error"]
+    assert expected is not None
+    one = replace(report.windows[-1], version="2", decisions=300, mean_error=expected + 0.1)
+    other = replace(one, decisions=100, mean_error=expected - 0.1)
+    said = summary(replace(report, windows=(one, other)))
+    right = f"{1 - expected - 0.05:.0%} right"
+    assert f" Its last 400 decisions with labels were worse: {right}, {one.start:%-d %B %Y} to" in said
+    better = replace(one, mean_error=expected - 0.01)
+    assert "were worse" not in summary(replace(report, windows=(better,)))
+    assert "were worse" not in summary(replace(report, windows=(replace(one, version="1"),)))
+
+
 def test_causes_are_named(report: WorkloadReport) -> None:
     found = by_title(report)
     assert found["Version 2 released"].because == "train alarm"
@@ -83,12 +121,16 @@ def test_a_run_that_failed_or_still_runs_is_an_entry(report: WorkloadReport) -> 
 def test_a_file_without_rows_says_its_outcome(report: WorkloadReport) -> None:
     ingested = {"answer": {"rejected": True, "reason": "foreign", "source": "s3://b/k"}}
     (entry,) = timeline(replace(report, runs=(replace(report.of("ingest")[-1], output={"ingestion": ingested}),)))
-    assert (entry.what, entry.detail) == ("labels/1997-06.csv added no rows", "rejected, foreign")
+    assert (entry.what, entry.detail) == (
+        "labels/1997-06.csv added no rows",
+        "nothing accepted, the whole file quarantined (foreign)",
+    )
 
 
 def test_the_summary_names_the_champion_the_alarm_and_what_was_refused(report: WorkloadReport) -> None:
     said = summary(report)
-    assert said.startswith("Version 2 has been live since 15 May 1997: 76% right on 1,344 rows that it never saw")
+    assert said.startswith("Version 2 has been live since 15 May 1997: 76% right on 1,344 rows that it never saw, ")
+    assert "3 April 1997 to 1 May 1997, where the naive rule is 62% right." in said
     assert "On 15 May 1997 the input drift alarm was raised (vicprice" in said
     assert "Version 2 was released on 15 May 1997." in said
     assert "The model trained on 1 July 1997 did not pass (calibration and non-inferiority)" in said

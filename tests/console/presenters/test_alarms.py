@@ -9,8 +9,8 @@ from console.pages.page import page
 from console.pages.summary import summary
 from console.pages.timeline import timeline
 from console.presenters.alarms import EXPLANATIONS, explain
+from console.queries.outcome import outcome
 from console.queries.report import WorkloadReport
-from console.queries.run_title import outcome
 from millrace.monitoring.alarms import ALARMS, ratios
 from tests.console.conftest import renewed
 
@@ -29,7 +29,7 @@ def test_an_explanation_is_for_an_alarm_of_the_table() -> None:
 def test_the_outcome_of_a_monitor_run_has_its_figure(added: WorkloadReport, unlabelled: str) -> None:
     run, judged = added.of("monitor")[-1], added.monitor_runs[-1]
     published = {**run.output["publish_metrics"]["answer"], "ratios": ratios(judged.report)}
-    told = outcome(replace(run, output={**run.output, "publish_metrics": {"answer": published}}))
+    told = outcome(replace(run, output={**run.output, "publish_metrics": {"answer": published}})).text
     figure = ALARMS[unlabelled].ratio(judged.report)
     assert {"error 0.868 × its bound", f"share without a label {figure:.3g} × its bound"} <= set(told.split(", "))
 
@@ -45,7 +45,7 @@ def test_the_timeline_and_the_summary_explain_it(added: WorkloadReport) -> None:
 
 def test_the_page_has_its_chart_with_a_mark_for_each_window(added: WorkloadReport, unlabelled: str) -> None:
     html = page(added)
-    assert "Unlabelled: the share of decisions without a label, over its bound" in html
+    assert "Unlabelled, ratio to its bound: the share of decisions without a label" in html
     known = sum(window.ratios[unlabelled] is not None for window in added.windows)
     assert len(re.findall(r"share without a label [\d.]+ × bound", html)) == known > 5
 

@@ -4,9 +4,10 @@ import pytest
 
 from console.pages.timeline import timeline
 from console.presenters.catalogue import PRESENTERS
-from console.presenters.presenter import Presenter, RunSummary
+from console.presenters.presenter import Outcome, Presenter, RunSummary
+from console.queries.outcome import outcome
 from console.queries.report import WorkloadReport
-from console.queries.run_title import outcome, run_title
+from console.queries.run_title import run_title
 from millrace.names import MACHINES
 
 
@@ -25,10 +26,10 @@ def test_a_machine_that_is_added_is_in_titles_and_timeline(
     """Here one takes the place of `score`: one value has all the words for it."""
     presenter = Presenter(
         subject=lambda given, detail: f"of {len(detail['objects'])} drop",
-        outcome=lambda run: "all well",
+        outcome=lambda run, reasons: Outcome(text="all well"),
         summary=lambda run, report: RunSummary(what="Looked at", detail=run.machine),
     )
     monkeypatch.setitem(PRESENTERS, "score", presenter)
     run = report.of("score")[0]
-    assert (run_title(report.names, "score", run.input), outcome(run)) == ("of 1 drop", "all well")
+    assert (run_title(report.names, "score", run.input), outcome(run).text) == ("of 1 drop", "all well")
     assert ("Looked at", "score") in {(entry.what, entry.detail) for entry in timeline(report)}

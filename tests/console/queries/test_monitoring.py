@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from console.queries.monitoring import ChampionPeriod, alarms, champion_periods, windows
+from console.queries.monitoring import ChampionPeriod, alarms, champion_periods, staying_alarms, windows
 from console.queries.report import WorkloadReport
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
@@ -41,6 +41,11 @@ def test_an_alarm_is_what_started_a_retraining(report: WorkloadReport) -> None:
     assert alarm.execution == report.of("retrain")[0].arn
 
 
+def test_an_alarm_stays_where_a_monitor_run_asked_the_guard_again(report: WorkloadReport) -> None:
+    found = [(stays.name, f"{stays.at:%m-%d}") for stays in staying_alarms(report.names, report.runs)]
+    assert found == [("input-drift", "06-01"), ("input-drift", "06-15"), ("input-drift", "07-01")]
+
+
 def record(event: AuditEvent, details: Message, day: int) -> Record:
     at = datetime(1997, 5, day, tzinfo=UTC)
     return Record(actor="x", execution="arn:x", event=event, as_of=at, cause="", details=details)
@@ -57,6 +62,6 @@ def test_the_champion_of_each_day_is_by_the_audit() -> None:
     assert champion_periods(records, until=date(1997, 6, 1)) == (
         ChampionPeriod(version="1", start=date(1997, 5, 1), end=date(1997, 5, 4)),
         ChampionPeriod(version="2", start=date(1997, 5, 4), end=date(1997, 5, 9)),
-        ChampionPeriod(version="1", start=date(1997, 5, 9), end=date(1997, 6, 1)),
+        ChampionPeriod(version="1", start=date(1997, 5, 9), end=date(1997, 6, 1), by_rollback=True),
     )
     assert champion_periods([], until=date(1997, 6, 1)) == ()

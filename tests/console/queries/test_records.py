@@ -142,13 +142,12 @@ def test_days_are_asked_from_the_newest_and_both_ends_count(environment: Environ
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        ("no-such-id", ["decision: no line of"]),
         ("fallback-0", ["model version: no model answered"]),
         ("call-0", ["model version: "]),
     ],
 )
 def test_a_chain_that_ends_early_says_where(environment: Environment, wanted: str, told: list[str]) -> None:
-    """No such decision; one that no model made; one of a version that the registry does not have."""
+    """A decision that no model made; one of a version that the registry does not have."""
     nobody = {"value": None, "probability": None, "confidence": None}
     fallback = replace(DECISION, id="fallback-0", output=nobody, model_version=None, fallback=True)
     put(environment, object_key("electricity", DAY, ["m"]), [to_line(DECISION), to_line(fallback)])
@@ -157,6 +156,11 @@ def test_a_chain_that_ends_early_says_where(environment: Environment, wanted: st
     assert len(broken) == len(told) == 1
     assert broken[0].startswith(told[0])
     assert links[-1].state == "broken"
+
+
+def test_an_id_that_no_decision_has_is_an_error(environment: Environment) -> None:
+    with pytest.raises(EnvironmentNotFoundError, match="ID: expected the id of a decision"):
+        list(trace(environment, NAMES, "no-such-id"))
 
 
 def quarantined(tmp_path: Path, refused: list[QuarantinedRow], *, source: str) -> bytes:

@@ -102,7 +102,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
             person.type(said(beginning))
         yield person
     finally:
-        person.type("millrace down")
+        person.type("millrace down --yes")
 
 
 def test_the_clients_are_those_of_aws(person: Person) -> None:

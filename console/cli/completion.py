@@ -1,0 +1,54 @@
+"""What a shell completes: the names of workloads, stages, feeds, machines and runs.
+
+Nothing is printed: where a name cannot be looked up, a shell completes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from millrace.errors import MillraceError
+from millrace.names import MACHINE_OF_FEED, MACHINES, STAGES
+from millrace.workload.load import workload_folders, workloads_folder
+
+RUNS = 50
+"""The newest runs are completed."""
+
+
+def workload_names(incomplete: str) -> list[str]:
+    """The folders of workloads."""
+    return _beginning(incomplete, [folder.name for folder in workload_folders(workloads_folder())])
+
+
+def stages(incomplete: str) -> list[str]:
+    return _beginning(incomplete, STAGES)
+
+
+def feeds(incomplete: str) -> list[str]:
+    return _beginning(incomplete, MACHINE_OF_FEED)
+
+
+def machines(incomplete: str) -> list[str]:
+    return _beginning(incomplete, (*MACHINES, "teardown"))
+
+
+def runs(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
+    """The newest runs of the workload that the line names, each with its machine and status."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from console.cli.environment import find
+    from console.queries.runs import list_runs
+
+    given = {name: ctx.params.get(name) for name in ("stage", "build", "workload")}
+    try:
+        environment, names = find(given["stage"] or "local", given["build"] or Path("build"), given["workload"] or "")
+        found = list_runs(environment.client("stepfunctions"), names, limit=RUNS)
+    except (MillraceError, BotoCoreError, ClientError):
+        return []
+    return [(run.name, f"{run.machine}, {run.status}") for run in found if run.name.startswith(incomplete)]
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]

@@ -1,0 +1,123 @@
+"""`millrace alarms` and `monitor`: the state of what is watched, and what is not watched."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
+from console.cli.printing import show_json, show_rows
+
+if TYPE_CHECKING:
+    from console.environment import Environment
+    from console.queries.monitoring import MonitoredWindow, MonitorRun
+    from console.queries.monitoring_limits import Limit, Watched
+    from millrace.names import WorkloadNames
+
+RUNS = 100
+"""Monitor runs that are read at most, the newest."""
+NONE_RAN = "No monitor run has judged a window yet."
+Limited = Annotated[int, typer.Option(min=0, help="Windows at most, the newest; 0 for all.")]
+
+
+def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
+    """Show the alarms: state, since when, the figure as last published, its bound; then what is not watched.
+
+    Example: millrace alarms. A figure is a ratio to a calibrated bound: above 1 alarms."""
+    from console.queries.alarm_states import find_alarm_states
+    from console.queries.monitoring_limits import read_champion
+
+    environment, names = find(stage, build, workload)
+    runs = _runs(environment, names)
+    found, limits = (
+        find_alarm_states(environment, names, runs),
+        _limits(read_champion(environment, names), _windows(runs)),
+    )
+    if json:
+        show_json({"alarms": [asdict(one) for one in found], "limits": [asdict(one) for one in limits]})
+        return
+    rows = [
+        {
+            "alarm": one.name,
+            "state": one.state,
+            "since": one.since,
+            "figure": one.figure,
+            "bound": f"{one.bound:g}",
+            "published": one.published_at or "never",
+            "watches": one.description.partition(": ")[2] or one.description,
+        }
+        for one in found
+    ]
+    show_rows(rows, as_json=False, nothing=f"No alarm of {names.workload} is deployed.")
+    _show_limits(limits)
+
+
+def monitor(workload: Workload, stage: Stage, build: Build, json: Json, limit: Limited = 20) -> None:
+    """Show each judged window of event time: decisions, labels, drift and error beside their bounds.
+
+    Example: millrace monitor --limit 8. Each alarm's figure is a ratio to its bound: above 1 alarms. That of the error
+    is the lowest of the windows in a row; `mean error` is the window's own. An error needs labels: `labelled` says how
+    many decisions have one."""
+    from console.queries.monitoring_limits import read_champion
+
+    environment, names = find(stage, build, workload)
+    watched, judged = read_champion(environment, names), _windows(_runs(environment, names))
+    limits = _limits(watched, judged)
+    shown = judged[-limit:] if limit else judged
+    if json:
+        show_json({"windows": [asdict(window) for window in shown], "limits": [asdict(one) for one in limits]})
+        return
+    show_rows([_row(window, watched) for window in shown], as_json=False, nothing=NONE_RAN)
+    if left := len(judged) - len(shown):
+        typer.echo(f"\nand {left:,} earlier: --limit 0 shows all", err=True)
+    _show_limits(limits)
+
+
+def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
+    """The figures of all alarms; errors in the task's own unit, where the champion's evaluation says it."""
+
+    def amount(error: float | None) -> str:
+        if error is None:
+            return ""
+        return watched.evaluation.error.amount(error) if watched else f"{error:.4g}"
+
+    return {
+        "from": window.start,
+        "to": window.end,
+        "version": window.version,
+        "decisions": window.decisions,
+        "labelled": "not looked at" if window.labelled is None else window.labelled,
+        **{f"{name}_/_bound": "" if ratio is None else f"{ratio:.2f}" for name, ratio in window.ratios.items()},
+        "column": window.column,
+        "mean_error": amount(window.mean_error) or "not known",
+        "its_bound": amount(window.error_bound) or "off",
+    }
+
+
+def _runs(environment: Environment, names: WorkloadNames) -> tuple[MonitorRun, ...]:
+    from console.queries.executions import executions
+    from console.queries.monitoring import read_monitor_runs
+
+    found = executions(environment.client("stepfunctions"), names, limit=RUNS, machines=("monitor",))
+    return read_monitor_runs(environment.client("s3"), found)
+
+
+def _windows(runs: tuple[MonitorRun, ...]) -> tuple[MonitoredWindow, ...]:
+    from console.queries.monitoring import windows
+
+    return windows(runs)
+
+
+def _limits(watched: Watched | None, judged: tuple[MonitoredWindow, ...]) -> tuple[Limit, ...]:
+    from console.queries.monitoring_limits import find_limits, missing_labels
+
+    labels = missing_labels(judged)
+    return (*find_limits(watched), *((labels,) if labels else ()))
+
+
+def _show_limits(limits: tuple[Limit, ...]) -> None:
+    for limit in limits:
+        print(f"\n{limit.sentence}.")

@@ -1,0 +1,138 @@
+"""What the monitors of a model version cannot watch, or watch without a promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from console.environment import Environment
+from console.queries.executions import executions
+from console.queries.monitoring import MonitoredWindow, MonitoringBounds, read_monitor_runs, windows
+from console.queries.stored import as_file, find_object
+from console.queries.versions import state_of
+from millrace.errors import WorkloadError
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.names import WorkloadNames
+from millrace.state.pointers import ReleasePointers
+from millrace.workload.declaration import Workload
+from millrace.workload.load import read_workload
+
+BASELINE_FILE = "baseline.json"
+NEWEST_RUNS = 20
+"""Monitor runs that are looked through for windows without labels."""
+GAPS = 3
+"""So many spans without rows are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """One limit of the monitors."""
+
+    what: str
+    """`error watching is off`."""
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.what}: {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What the bounds of a model version were calibrated on."""
+
+    bounds: MonitoringBounds
+    evaluation: Evaluation
+    workload: Workload
+    """As the run had it."""
+
+    @property
+    def stretches(self) -> int:
+        """Rows of successive windows on which the error's bound rests, as `millrace.monitoring.error` counts them."""
+        length = self.workload.monitors.error_windows
+        series = [len(frozen.weeks) for frozen in self.evaluation.walk_forward] + [len(self.evaluation.weekly_error)]
+        return sum(max(0, windows - length + 1) for windows in series)
+
+
+def read_watched(s3: Any, names: WorkloadNames, run: str) -> Watched | None:
+    """Of the train execution `run`; None where one of its files does not exist (any more), or where its declaration is
+    of an earlier form."""
+    uris = (
+        names.run_uri(run, BASELINE_FILE),
+        names.run_uri(run, "evaluation", EVALUATION_FILE),
+        names.run_uri(run, "config", "workload.yaml"),
+    )
+    baseline, evaluation, workload = (find_object(s3, uri) if run else None for uri in uris)
+    if baseline is None or evaluation is None or workload is None:
+        return None
+    with as_file(workload, "workload.yaml") as path, suppress(WorkloadError):
+        return Watched(
+            bounds=MonitoringBounds.model_validate_json(baseline),
+            evaluation=Evaluation.model_validate_json(evaluation),
+            workload=read_workload(path),
+        )
+    return None
+
+
+def read_champion(environment: Environment, names: WorkloadNames) -> Watched | None:
+    """Of the live version; None while no version is live."""
+    champion = ReleasePointers(state_of(environment, names)).champion()
+    return read_watched(environment.client("s3"), names, champion.run) if champion else None
+
+
+def read_limits(environment: Environment, names: WorkloadNames) -> tuple[Limit, ...]:
+    """The limits of the live version's bounds, and windows without labels by the newest NEWEST_RUNS monitor runs.
+
+    Raises EnvironmentNotFoundError when the workload's monitor is not deployed."""
+    runs = executions(environment.client("stepfunctions"), names, limit=NEWEST_RUNS, machines=("monitor",))
+    labels = missing_labels(windows(read_monitor_runs(environment.client("s3"), runs)))
+    return (*find_limits(read_champion(environment, names)), *((labels,) if labels else ()))
+
+
+def find_limits(watched: Watched | None) -> tuple[Limit, ...]:
+    """The limits of a model version's bounds."""
+    return tuple(_limits(watched)) if watched else ()
+
+
+def _limits(watched: Watched) -> Iterator[Limit]:
+    from millrace.monitoring.baseline import PROMISED_WINDOWS
+    from millrace.monitoring.error import FEWEST
+
+    bounds, monitors = watched.bounds, watched.workload.monitors
+    if bounds.error is None:
+        found = f"{watched.stretches} of the {FEWEST} stretches of {monitors.error_windows} windows that a bound needs"
+        yield Limit(what="error watching is off", why=f"no bound was set, {found} were there{_without_rows(watched)}")
+    if watched.workload.training.split.by != "time":
+        why = "the rows are not split by time, and random parts of them stand for windows"
+        yield Limit(what="the false alarm rate is not promised", why=why)
+    elif bounds.windows < PROMISED_WINDOWS:
+        rate = f"{monitors.false_alarm_rate:g} for each window holds from {PROMISED_WINDOWS} windows of history on"
+        yield Limit(what="the false alarm rate is not promised", why=f"{rate}, {bounds.windows} were there")
+
+
+def _without_rows(watched: Watched) -> str:
+    """The first spans in which successive windows of the history have no rows."""
+    pairs = (pair for frozen in watched.evaluation.walk_forward for pair in pairwise(frozen.weeks))
+    gaps = sorted({(one.to[:10], two.from_[:10]) for one, two in pairs if one.to != two.from_})
+    if not gaps:
+        return ""
+    named = ", ".join(f"{first} to {last}" for first, last in gaps[:GAPS])
+    more = f" and {len(gaps) - GAPS} more" if len(gaps) > GAPS else ""
+    return f"; no rows from {named}{more}"
+
+
+def missing_labels(judged: Sequence[MonitoredWindow]) -> Limit | None:
+    """The judged windows without a single label; None where each has some."""
+    without = [window for window in judged if window.labelled == 0 and window.decisions]
+    if not without:
+        return None
+    first, last = min(window.start for window in without), max(window.end for window in without)
+    decisions = sum(window.decisions for window in without)
+    return Limit(
+        what="labels are missing",
+        why=f"{len(without)} of {len(judged)} windows, {first} to {last}, {decisions:,} decisions: their "
+        "error is not known",
+    )

@@ -1,0 +1,56 @@
+"""Alarms as CloudWatch has them, with the figures that monitors have published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.environment import Environment
+from console.queries.alarm_states import find_alarm_states
+from console.queries.report import WorkloadReport
+from millrace.monitoring.alarms import ALARMS
+from millrace.names import WorkloadNames
+
+
+@pytest.fixture
+def environment(report: WorkloadReport, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    with mock_aws():
+        found = Environment(
+            platform=report.names.platform, client=lambda name: boto3.client(name, region_name="eu-west-1")
+        )
+        for name, alarm in ALARMS.items():
+            found.client("cloudwatch").put_metric_alarm(
+                AlarmName=report.names.alarm(name),
+                AlarmDescription=f"electricity: {alarm.description}",
+                Namespace="Millrace",
+                MetricName=alarm.metric,
+                Threshold=1,
+                ComparisonOperator="GreaterThanThreshold",
+                EvaluationPeriods=1,
+                Period=60,
+                Statistic="Maximum",
+            )
+        yield found
+
+
+def test_each_alarm_has_its_state_and_its_last_figure(environment: Environment, report: WorkloadReport) -> None:
+    drift = report.names.alarm("input-drift")
+    environment.client("cloudwatch").set_alarm_state(AlarmName=drift, StateValue="ALARM", StateReason="above")
+    error, moved = find_alarm_states(environment, report.names, report.monitor_runs)
+    assert (error.name, error.state, error.bound) == ("error", "OK", 1)
+    assert error.figure == pytest.approx(0.868, abs=1e-3)
+    assert (moved.name, moved.state, moved.figure) == ("input-drift", "ALARM", 224)
+    assert moved.published_at == report.monitor_runs[-1].started
+
+
+def test_what_was_never_published_has_no_figure(environment: Environment, report: WorkloadReport) -> None:
+    assert {(one.figure, one.published_at) for one in find_alarm_states(environment, report.names, ())} == {
+        (None, None)
+    }
+    other = WorkloadNames(platform=report.names.platform, workload="xray")
+    assert find_alarm_states(environment, other, ()) == ()

@@ -1,0 +1,148 @@
+"""What the monitors of a version cannot watch: of which windows, and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.doctor.examination import _monitors
+from console.environment import Environment
+from console.local_cloud.local_cloud import PLATFORM
+from console.queries.monitoring import MonitoringBounds
+from console.queries.monitoring_limits import Watched, find_limits, missing_labels, read_champion
+from console.queries.report import WorkloadReport
+from console.queries.versions import state_of
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation, FrozenErrors, WindowError
+from millrace.monitoring.baseline import BASELINE_FILE, PROMISED_WINDOWS
+from millrace.monitoring.error import FEWEST, lowest_of
+from millrace.names import WorkloadNames
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.workload.load import load_workload
+from tests.state_table import create_table
+
+DECLARATION = Path("workloads/electricity/workload.yaml")
+ELECTRICITY = load_workload(Path("workloads/electricity"))
+XRAY = load_workload(Path("workloads/xray"))
+WEEKS = ["1996-10-02", "1996-10-09", "1996-10-16", "1996-10-23", "1996-11-20", "1996-11-27"]
+
+
+def week(start: str, end: str) -> WindowError:
+    return WindowError.model_validate({"from": start, "to": end, "rows": 336, "error": 0.2})
+
+
+@pytest.fixture
+def evaluation(report: WorkloadReport) -> Evaluation:
+    """A model whose history has no rows from 23 October to 20 November."""
+    assert report.live is not None
+    assert report.live.evaluation is not None
+    weeks = tuple(week(start, end) for start, end in pairwise(WEEKS) if start != "1996-10-23")
+    frozen = FrozenErrors(trained_until="1996-10-02", weeks=weeks)
+    return report.live.evaluation.model_copy(update={"walk_forward": (frozen,), "weekly_error": weeks})
+
+
+def watched(evaluation: Evaluation, *, windows: int = PROMISED_WINDOWS, bound: float | None = 0.3) -> Watched:
+    bounds = MonitoringBounds.model_validate({"windows": windows, "error": bound and {"bound": bound}})
+    return Watched(bounds=bounds, evaluation=evaluation, workload=ELECTRICITY)
+
+
+def test_a_version_with_bounds_on_enough_windows_has_no_limits(evaluation: Evaluation) -> None:
+    assert find_limits(watched(evaluation)) == ()
+    assert find_limits(None) == ()
+
+
+def test_an_error_without_a_bound_is_not_watched(evaluation: Evaluation) -> None:
+    (limit,) = find_limits(watched(evaluation, bound=None))
+    assert limit.sentence == (
+        "error watching is off: no bound was set, 4 of the 40 stretches of 3 windows that a bound needs were there; "
+        "no rows from 1996-10-23 to 1996-11-20"
+    )
+    whole = evaluation.model_copy(update={"walk_forward": ()})
+    assert "no rows from" not in find_limits(watched(whole, bound=None))[0].why
+
+
+def test_stretches_are_counted_as_the_bound_counts_them(evaluation: Evaluation) -> None:
+    series = [[week.error for week in each.weeks] for each in evaluation.walk_forward]
+    series.append([week.error for week in evaluation.weekly_error])
+    length = ELECTRICITY.monitors.error_windows
+    assert watched(evaluation).stretches == sum(len(lowest_of(errors, length)) for errors in series) < FEWEST
+
+
+def test_a_rate_that_is_not_promised_is_told(evaluation: Evaluation) -> None:
+    (limit,) = find_limits(watched(evaluation, windows=34))
+    assert limit.what == "the false alarm rate is not promised"
+    assert limit.why == "0.01 for each window holds from 40 windows of history on, 34 were there"
+    (limit,) = find_limits(replace(watched(evaluation), workload=XRAY))
+    assert limit.why == "the rows are not split by time, and random parts of them stand for windows"
+
+
+def test_windows_without_labels_are_told(report: WorkloadReport) -> None:
+    first, *others = report.windows
+    found = missing_labels([replace(first, labelled=0, decisions=336), *others])
+    assert found is not None
+    assert found.why.startswith(f"1 of {len(report.windows)} windows, {first.start} to {first.end}, 336 decisions")
+    assert missing_labels([replace(window, labelled=1) for window in report.windows]) is None
+
+
+@pytest.fixture
+def deployed(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    """An account in which a version of `electricity` is live whose error has no bound."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    names = WorkloadNames(platform=PLATFORM, workload="electricity")
+    with mock_aws():
+        found = Environment(platform=PLATFORM, client=lambda name: boto3.client(name, region_name="eu-west-1"))
+        bucket = names.platform.bucket("artefacts")
+        found.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        for uri, body in (
+            (names.run_uri("run-1", "baseline.json"), '{"windows": 40, "error": null}'),
+            (names.run_uri("run-1", "evaluation", EVALUATION_FILE), evaluation.to_json()),
+            (
+                names.run_uri("run-1", "config", "workload.yaml"),
+                Path("workloads/electricity/workload.yaml").read_text(),
+            ),
+        ):
+            found.client("s3").put_object(Bucket=bucket, Key=uri.split("/", 3)[3], Body=body)
+        create_table(found.client("dynamodb"), names.platform.state_table)
+        live = Version(package_arn="arn:p/1", version="1", model_name="m", run="run-1", baseline_uri="")
+        ReleasePointers(state_of(found, names)).move(Pointers(champion=live))
+        definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
+        for machine in ("ingest", "monitor"):
+            found.client("stepfunctions").create_state_machine(
+                name=names.machine(machine), definition=definition, roleArn="arn:aws:iam::123456789012:role/machine"
+            )
+        yield found
+
+
+def test_the_doctor_tells_it_of_each_deployed_workload(deployed: Environment) -> None:
+    (check,) = _monitors(deployed)
+    assert (check.name, check.verdict) == ("monitors of electricity", "unknown")
+    assert check.found.startswith("error watching is off: no bound was set, 4 of the 40 stretches")
+
+
+def test_a_version_whose_files_are_gone_has_no_limits(deployed: Environment) -> None:
+    (names,) = deployed.deployed()
+    uri = names.run_uri("run-1", "baseline.json")
+    deployed.client("s3").delete_object(Bucket=names.platform.bucket("artefacts"), Key=uri.split("/", 3)[3])
+    assert find_limits(read_champion(deployed, names)) == ()
+
+
+def test_a_declaration_of_an_earlier_form_stops_nothing(deployed: Environment) -> None:
+    (names,) = deployed.deployed()
+    uri = names.run_uri("run-1", "config", "workload.yaml")
+    deployed.client("s3").put_object(
+        Bucket=names.platform.bucket("artefacts"), Key=uri.split("/", 3)[3], Body=b"name: electricity\nretired: 1\n"
+    )
+    assert read_champion(deployed, names) is None
+
+
+def test_the_file_is_the_one_that_the_evaluation_writes() -> None:
+    from console.queries import monitoring_limits
+
+    assert monitoring_limits.BASELINE_FILE == BASELINE_FILE

@@ -1,0 +1,180 @@
+"""The outcome of a run, of every machine: what it did, whether that is a refusal, and what to look at."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+
+from console.presenters.monitor import NOT_JUDGED
+from console.presenters.presenter import Outcome
+from console.presenters.release import NOT_RELEASED
+from console.presenters.retrain import NOT_RETRAINED
+from console.presenters.train import NOT_TRAINED
+from console.queries.executions import Execution
+from console.queries.outcome import outcome
+from console.queries.quarantine import ReasonCount
+from console.queries.report import WorkloadReport
+from console.queries.run_title import titled
+from millrace.messages.monitor import NoWindows
+from millrace.messages.release import ReleaseOutcome, ReleaseStarted
+from millrace.messages.retrain import RetrainingReason
+from millrace.messages.train import BudgetRefusal
+
+
+def lines(report: WorkloadReport) -> list[str]:
+    return [f"{titled(report.names, run)}: {outcome(run).text}".removesuffix(": ") for run in report.runs]
+
+
+def test_each_execution_has_its_outcome(report: WorkloadReport) -> None:
+    named = lines(report)
+    assert "ingest training/1996-12.parquet: 1,488 accepted" in named
+    assert [line for line in named if not line.startswith("ingest training/")] == [
+        "train first: registered version 1",
+        "release version 1: released version 1",
+        "score scoring/week.csv: 335 predictions delivered, 1 quarantined",
+        "monitor windows until 1997-04-15: 2 windows judged, drift 0.572 × its bound",
+        "ingest labels/1997-04.csv: 1,440 accepted",
+        "monitor windows until 1997-05-01: 3 windows judged, drift 0.456 × its bound, error 0.811 × its bound",
+        "monitor windows until 1997-05-15: 2 windows judged, drift 224 × its bound",
+        "retrain alarm input-drift: accepted, trigger alarm",
+        "train alarm: registered version 2",
+        "release version 2: released version 2",
+        "ingest labels/1997-05.csv: 1,488 accepted, 48 quarantined",
+        "monitor windows until 1997-06-01: 2 windows judged, drift 224 × its bound",
+        "retrain alarm input-drift: not started: cool-down until 1997-06-19",
+        "monitor windows until 1997-06-15: 2 windows judged, drift 224 × its bound",
+        "retrain alarm input-drift: not started: cool-down until 1997-06-19",
+        "ingest labels/1997-06.csv: 1,440 accepted",
+        "monitor windows until 1997-07-01: 2 windows judged, drift 224 × its bound, error 0.868 × its bound",
+        "retrain alarm input-drift: accepted, trigger alarm",
+        "train alarm: refused by calibration, non_inferiority",
+        "retrain schedule: not started: cool-down until 1997-08-05",
+    ]
+
+
+def test_what_did_not_do_what_it_was_started_for_is_a_refusal(report: WorkloadReport) -> None:
+    refused = [titled(report.names, run) for run in report.runs if outcome(run).is_refused]
+    assert refused == [
+        "retrain alarm input-drift",
+        "retrain alarm input-drift",
+        "train alarm",
+        "retrain schedule",
+    ]
+
+
+def test_quarantined_rows_name_their_reasons_and_the_command(report: WorkloadReport) -> None:
+    reasons = [ReasonCount(reason=name, rows=rows, example="") for name, rows in (("type", 10_990), ("range", 10))]
+    run = next(run for run in report.of("ingest") if outcome(run).look)
+    answer = {**run.output["validation"]["answer"], "rows_accepted": 0, "rows_quarantined": 11_000}
+    none = replace(run, output={**run.output, "validation": {"answer": answer}})
+    assert outcome(none, reasons) == Outcome(
+        text="0 accepted, 11,000 quarantined (type 10,990, range 10)",
+        is_refused=True,
+        look=("quarantine", "--drop", "labels/1997-05.csv"),
+    )
+    some = replace(run, output={**run.output, "validation": {"answer": {**answer, "rows_accepted": 1}}})
+    assert not outcome(some).is_refused
+
+
+def test_bytes_that_the_table_holds_already_are_no_refusal(report: WorkloadReport) -> None:
+    run = report.of("ingest")[-1]
+    alias = {"rows_accepted": 0, "duplicate": True, "alias_of": "s3://b/w/labels/june.csv?versionId=1"}
+    again = {**run.output["validation"]["answer"], **alias}
+    found = outcome(replace(run, output={**run.output, "validation": {"answer": again}}))
+    assert found == Outcome(text="no row added: the bytes of june.csv again")
+
+
+def test_a_scored_file_says_where_its_predictions_are(report: WorkloadReport) -> None:
+    (run,) = report.of("score")
+    assert outcome(run).uri.startswith("s3://millrace-local-lake-123456789012-eu-west-1/electricity/predictions/")
+    none = {**run.output["delivery"]["answer"], "rows": 0}
+    assert outcome(replace(run, output={**run.output, "delivery": {"answer": none}})).is_refused
+
+
+RELEASED = ReleaseStarted(
+    outcome="done",
+    label="v2-1f0e4a",
+    has_canary=False,
+    package_arn="arn:p/2",
+    version="2",
+    run_name="r",
+    image="i",
+    model_data_url="s3://b/m",
+    previous_version="1",
+    has_live=True,
+    has_challenger=False,
+).model_dump()
+FOREIGN = {"rejected": True, "reason": "foreign", "source": "s3://b/k"}
+WHOLE = "nothing accepted, the whole file quarantined (foreign)"
+EARLY: list[tuple[str, str, dict[str, Any], str, bool]] = [
+    ("ingest", "ingestion", FOREIGN, WHOLE, True),
+    ("score", "ingestion", FOREIGN, WHOLE, True),
+    ("monitor", "plan_windows", {"count": 0, "reason": "no_champion"}, "nothing judged: no version is live", False),
+    (
+        "release",
+        "start_release",
+        RELEASED,
+        "not released: this version or a newer one is or was live",
+        False,
+    ),
+]
+
+
+def first(report: WorkloadReport, machine: str) -> Execution:
+    return report.of(machine)[0]
+
+
+@pytest.mark.parametrize(("machine", "state", "answer", "text", "is_refused"), EARLY)
+def test_a_run_that_ended_early_gives_its_reason(
+    report: WorkloadReport, machine: str, state: str, answer: dict[str, Any], text: str, is_refused: bool
+) -> None:
+    found = outcome(replace(first(report, machine), output={state: {"answer": answer}}))
+    assert (found.text, found.is_refused) == (text, is_refused)
+
+
+@pytest.mark.parametrize(
+    ("started_by", "reason", "text", "is_refused"),
+    [
+        ("first", "busy", "not started: another training runs", False),
+        ("first", "champion_exists", "not started: a version is live already", False),
+        ("command", "busy", "not started: another training runs", True),
+        ("first", "budget", "not started: the budget has no room for it: up to 1.00 USD, 2.00 USD a month", True),
+    ],
+)
+def test_a_training_that_was_not_needed_is_no_refusal(
+    report: WorkloadReport, started_by: str, reason: str, text: str, is_refused: bool
+) -> None:
+    """Of several drops that are enough rows, each starts a first training: one of them trains."""
+    budget = {"accepted": False, "reason": reason, "projected_usd": 1, "monthly_usd": 2}
+    run = replace(first(report, "train"), output={"reason": started_by, "budget": {"answer": budget}})
+    assert (outcome(run).text, outcome(run).is_refused) == (text, is_refused)
+
+
+def test_a_rollback_differs_from_a_release(report: WorkloadReport) -> None:
+    run = report.of("release")[-1]
+    assert outcome(replace(run, input={**run.input, "rollback": {"reason": "worse"}})).text == "version 2 is live again"
+
+
+def test_a_rollback_that_released_nothing_is_a_refusal(report: WorkloadReport) -> None:
+    """A registered model that is delivered once more is none: its version is or was live."""
+    again = replace(report.of("release")[-1], output={"start_release": {"answer": RELEASED}})
+    assert not outcome(again).is_refused
+    assert outcome(replace(again, input={**again.input, "rollback": {"reason": "worse"}})).is_refused
+
+
+def test_every_reason_has_its_words() -> None:
+    assert set(NOT_RETRAINED) == set(RetrainingReason) - {RetrainingReason.ACCEPTED}
+    assert set(NOT_TRAINED) == set(BudgetRefusal)
+    assert set(NOT_JUDGED) == set(NoWindows)
+    assert {"open", *NOT_RELEASED} == set(get_args(ReleaseOutcome))
+
+
+def test_a_machine_without_words_has_no_outcome(report: WorkloadReport) -> None:
+    assert outcome(replace(first(report, "train"), machine="audit")) == Outcome()
+
+
+def test_a_failure_says_its_error(report: WorkloadReport) -> None:
+    error = "RolledBack: an alarm of the release"
+    failed = replace(first(report, "release"), status="FAILED", output={}, failure=error)
+    assert outcome(failed).text == f"failed, {error}"
+    assert outcome(replace(first(report, "train"), status="RUNNING", output={})).text == "running"

@@ -1,0 +1,88 @@
+"""What is proposed after a failure: a redrive only where it can heal."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from console.queries.failures import error_type, reason_of
+from console.queries.history import Step
+from console.queries.remedy import UNHEALED, find_remedy
+from console.queries.runs import Run, RunDetail
+from millrace import errors
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+SNAPSHOT = "SnapshotError: walk-forward step 3 got no validation rows"
+
+
+def failed(*, redrivable: bool = True, status: str = "FAILED") -> RunDetail:
+    run = Run(arn="arn:r", machine="train", name="r", status=status, started=AT, stopped=AT, redrives=0)
+    return RunDetail(
+        run=run,
+        about="",
+        input={},
+        output=None,
+        error="States.TaskFailed",
+        cause="",
+        redrivable=redrivable,
+        why_not_redrivable="" if redrivable else "too old",
+        steps=[],
+        parent="",
+        children=[],
+    )
+
+
+def step(error: str, cause: Any, kind: str = "Task") -> Step:
+    return Step(name="Training", kind=kind, entered=AT, outcome="failed", error=error, cause=json.dumps(cause))
+
+
+@pytest.mark.parametrize(
+    ("broken", "word"),
+    [
+        (step("States.TaskFailed", {"FailureReason": f"AlgorithmError: {SNAPSHOT}, exit code: 1"}), "same rows"),
+        (step("SnapshotError", {"errorType": "SnapshotError", "errorMessage": "no rows"}), "same rows"),
+        (step("WorkloadError", {"errorType": "WorkloadError", "errorMessage": "x"}), "same declaration"),
+        (step("RolledBack", "an alarm", kind="Fail"), "on purpose"),
+    ],
+)
+def test_what_a_redrive_repeats_needs_a_new_run(broken: Step, word: str) -> None:
+    remedy = find_remedy(failed(), broken, short="f477")
+    assert remedy is not None
+    assert word in remedy.advice
+    assert remedy.words == ("rerun", "f477", "--new")
+
+
+def test_what_a_redrive_can_heal_is_redriven() -> None:
+    remedy = find_remedy(failed(), step("AccessDenied", {"errorType": "AccessDenied", "errorMessage": "no"}), short="f")
+    assert remedy is not None
+    assert remedy.words == ("rerun", "f")
+    killed = step("States.TaskFailed", {"FailureReason": "AlgorithmError: , exit code: 137"})
+    assert (remedy := find_remedy(failed(), killed, short="f")) is not None
+    assert remedy.words == ("rerun", "f")
+    old = find_remedy(failed(redrivable=False), None, short="f")
+    assert old is not None
+    assert ("too old" in old.advice, old.words) == (True, ("rerun", "f", "--new"))
+    assert find_remedy(failed(status="SUCCEEDED"), None, short="f") is None
+
+
+def test_each_error_of_the_table_is_one_of_ours() -> None:
+    assert all(hasattr(errors, name) for name in UNHEALED)
+
+
+def test_a_container_that_said_nothing_is_explained() -> None:
+    killed = "the container was killed: out of memory, or ended by the platform (exit code 137)"
+    assert reason_of("AlgorithmError: , exit code: 137") == killed
+    assert reason_of(json.dumps({"FailureReason": "AlgorithmError: , exit code: 137"})) == killed
+    assert reason_of("AlgorithmError: , exit code: 3") == "the container ended without a message (exit code 3)"
+    assert reason_of("AlgorithmError: no rows, exit code: 1") == "AlgorithmError: no rows, exit code: 1"
+    assert error_type("States.TaskFailed", "AlgorithmError: , exit code: 137") == "States.TaskFailed"
+
+
+def test_the_failure_of_a_run_that_was_waited_for_is_its_own() -> None:
+    own = {"errorType": "SnapshotError", "errorMessage": "no rows"}
+    child = {"ExecutionArn": "arn:x", "Error": "SnapshotError", "Cause": json.dumps(own)}
+    assert reason_of(json.dumps(child)) == "SnapshotError: no rows"
+    assert error_type("States.TaskFailed", json.dumps(child)) == "SnapshotError"
