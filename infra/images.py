@@ -75,7 +75,7 @@ def training_base(root: Path, stage: str, region: str) -> str:
     Raises ValueError where AWS has none for our version of torch."""
     from sagemaker.core import image_uris
 
-    instances = sorted(_training_instances(root, stage), key=lambda name: name.split(".")[1][0] in "gp")
+    instances = sorted(training_instances(root, stage), key=lambda name: name.split(".")[1][0] in "gp")
     torch = re.search(r"^torch==(\d+\.\d+)", (root / "constraints.txt").read_text(), re.M)
     assert torch is not None
     uri: str = image_uris.retrieve(
@@ -84,7 +84,8 @@ def training_base(root: Path, stage: str, region: str) -> str:
     return uri
 
 
-def _training_instances(root: Path, stage: str) -> set[str]:
+def training_instances(root: Path, stage: str) -> set[str]:
+    """Those of every workload that can be read: one that cannot is deployed by nobody and must not stop the others."""
     known: Stage = stage  # type: ignore[assignment]
     found, broken = read_workloads(workloads_folder(root))
     if broken and not found:

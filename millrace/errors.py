@@ -10,6 +10,7 @@ MillraceError
 ├── ArtefactError           a model artefact is not what its digests say
 ├── AnswerError             a model's answer is not one good output per row
 ├── DecisionError           a line is not a decision
+├── WithdrawalError     what is to be withdrawn is no key and no drop of the table
 ├── QueueError              a queue refused messages that must not be lost
 ├── ConflictError           somebody else changed the same thing first
 ├── RunError                an execution is not there, or not what a command needs
@@ -77,6 +78,10 @@ class DecisionError(MillraceError):
     def __init__(self, *, field: str, expected: str, came: object) -> None:
         self.field, self.expected, self.came = field, expected, came
         super().__init__(f"{field}: expected {expected}, got {came!r}")
+
+
+class WithdrawalError(MillraceError):
+    """What is to be withdrawn is not named as the table names it: says field, expected and came."""
 
 
 class QueueError(MillraceError):

@@ -15,12 +15,13 @@ def moment(text: str) -> datetime:
 
 def stamp(at: datetime) -> str:
     """`1997-06-01T06:00:00Z`: the order of the texts is the order of the moments."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # By isoformat: strftime leaves out the zeros before a year of fewer than four digits.
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def month(at: datetime) -> str:
     """`1997-06`, the month (UTC) in which spend and runs are counted."""
-    return at.astimezone(UTC).strftime("%Y-%m")
+    return stamp(at)[:7]
 
 
 def next_month(at: datetime) -> datetime:

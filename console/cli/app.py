@@ -22,6 +22,7 @@ from console.cli.records import cost, decisions, quarantine, why
 from console.cli.report import report
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.validate import validate
+from console.cli.withdraw import withdraw
 from millrace.errors import MillraceError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -50,6 +51,7 @@ for command in (
     report,
     doctor,
     validate,
+    withdraw,
 ):
     app.command()(command)
 

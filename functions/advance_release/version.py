@@ -17,4 +17,6 @@ def version_of(state: LiveState, names: WorkloadNames) -> Version:
         run=release.run_name,
         baseline_uri=names.run_uri(release.run_name, "baseline.json"),
         model_data_url=release.model_data_url,
+        model_digest=release.model_digest,
+        baseline_digest=release.baseline_digest,
     )

@@ -12,7 +12,7 @@ from millrace.messages.train import BudgetChecked, BudgetRefusal, ChampionModel,
 from millrace.settings.environment import Environment
 from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Leases
-from millrace.state.pointers import ReleasePointers
+from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from millrace.workload.prices import projected_usd
@@ -38,8 +38,12 @@ def handler(call: StepInput[TrainInput]) -> BudgetChecked:
         reason=refusal,
         projected_usd=round(usd, 2),
         monthly_usd=WORKLOAD.budget.monthly_usd,
-        champion=ChampionModel(version=live.version, model_data_url=live.model_data_url) if live else None,
+        champion=champion_of(live) if live else None,
     )
+
+
+def champion_of(live: Version) -> ChampionModel:
+    return ChampionModel(version=live.version, model_data_url=live.model_data_url, model_digest=live.model_digest)
 
 
 def _refusal(call: StepInput[TrainInput], usd: float) -> BudgetRefusal | None:

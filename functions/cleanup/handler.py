@@ -9,12 +9,15 @@ from aws_lambda_powertools import Logger
 from pydantic import Field
 
 from functions.cleanup import alarms, challenger
+from functions.cleanup.restoration import Restoration
 from millrace.messages.audit import AuditEvent, ReleaseFailed
 from millrace.messages.envelope import Event, Message, handles
+from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import MACHINE_OF_FEED
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.leases import Leases
+from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 
@@ -23,7 +26,8 @@ NAMES = SETTINGS.names
 LOGGER = Logger()
 SAGEMAKER, CLOUDWATCH, DYNAMODB = (boto3.client(name) for name in ("sagemaker", "cloudwatch", "dynamodb"))
 STATE = StateTable(DYNAMODB, NAMES)
-LEASES, SLOTS = Leases(STATE), Slots(STATE)
+LEASES, SLOTS, POINTERS = Leases(STATE), Slots(STATE), ReleasePointers(STATE)
+RESTORATION = Restoration(sagemaker=SAGEMAKER, states=boto3.client("stepfunctions"), names=NAMES)
 OF_DROPS = {NAMES.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
 
 
@@ -64,7 +68,9 @@ def free(ended: ExecutionEnded) -> list[str]:
 
 
 def clean_up(call: Event[ExecutionEnded]) -> list[str]:
-    """Record what a failed release left, then delete it unless another release has begun since."""
+    """Record what a failed release left, then delete it unless another release has begun since.
+
+    Last, the endpoint is brought back to the live version, unless all is being torn down."""
     ended = call.detail
     failure = ReleaseFailed.model_validate(
         {"status": ended.status, "error": ended.error, "cause": ended.reason, "input": ended.input}
@@ -80,7 +86,10 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
     append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
     if LEASES.find("release") is not None:
         return []
-    return [
+    freed = [
         *challenger.delete(SAGEMAKER, NAMES.challenger),
         *alarms.delete(CLOUDWATCH, NAMES.prefix),
     ]
+    if ended.error == TEARDOWN_ERROR:
+        return freed
+    return freed + RESTORATION.restore(POINTERS.champion(), ended=ended.execution, given=ended.input, as_of=call.as_of)

@@ -29,20 +29,30 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     """The messages with a line that is no decision: SQS delivers them again and at last to the dead letters."""
     by_date: dict[date, dict[str, list[str]]] = defaultdict(dict)
     failed: list[str] = []
-    for record in event["Records"]:
+    for record in records_of(event):
+        message = record["messageId"]
         try:
-            dates = lines_by_date(record["body"].split("\n"))
+            dates = lines_by_date(str(record.get("body", "")).split("\n"))
         except DecisionError as error:
-            LOGGER.error(
-                "a message holds no decisions", extra={"message_id": record["messageId"], "reason": str(error)}
-            )
-            failed.append(record["messageId"])
+            LOGGER.error("a message holds no decisions", extra={"message_id": message, "reason": str(error)})
+            failed.append(message)
             continue
         for day, lines in dates.items():
-            by_date[day][record["messageId"]] = lines
+            by_date[day][message] = lines
     for day, messages in by_date.items():
         write(day, messages)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+def records_of(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The messages of SQS's event; raises DecisionError where it is none: what failed could not even be named."""
+    records = event.get("Records")
+    if not isinstance(records, list):
+        raise DecisionError(field="Records", expected="a list of messages", came=records)
+    for place, record in enumerate(records):
+        if not isinstance(record, dict) or not isinstance(record.get("messageId"), str):
+            raise DecisionError(field=f"Records[{place}]", expected="a message with its messageId", came=record)
+    return records
 
 
 def write(day: date, messages: Mapping[str, list[str]]) -> None:

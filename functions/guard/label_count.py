@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from millrace.aws.objects import read_object
-from millrace.datasets.notes import LABELS_SNAPSHOT
+from millrace.datasets.notes import LABELS_SNAPSHOT, WITHDRAWN
 
 
 def count_labels(glue: Any, s3: Any, *, database: str, table: str) -> int:
@@ -31,7 +31,7 @@ def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, run: str) -
     at, rows = metadata.get("current-snapshot-id"), 0
     while at in snapshots and at != pinned:
         summary = snapshots[at]["summary"]
-        rows += 0 if LABELS_SNAPSHOT in summary else int(summary.get("added-records", 0))
+        rows += 0 if LABELS_SNAPSHOT in summary or WITHDRAWN in summary else int(summary.get("added-records", 0))
         at = snapshots[at].get("parent-snapshot-id")
     return rows if pinned in snapshots else 0
 

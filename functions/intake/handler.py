@@ -16,6 +16,8 @@ from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -25,12 +27,14 @@ NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, SQS = boto3.client("stepfunctions"), boto3.client("sqs")
 SLOTS = Slots(StateTable(boto3.client("dynamodb"), NAMES))
+DELAY_S, LONGER, MOST_DELAY_S = 10, 1.2, 300
+"""A drop without a slot is looked at again after this time, then each time after 1.2 times as long, up to the most."""
 PROCESSOR = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """The messages that must come again: those that found no free slot, or met an error of AWS's."""
+    """The messages that must come again: those that met an error of AWS's."""
     return process_partial_response(event=event, record_handler=take, processor=PROCESSOR, context=context)
 
 
@@ -45,14 +49,35 @@ def take(record: SQSRecord) -> None:
             QueueUrl=SETTINGS.dead_queue_url, MessageBody=record.body, MessageAttributes={"reason": reason}
         )
         return
-    started = start(wanted)
+    try:
+        started = start(wanted)
+    except ConflictError as error:
+        wait(record, reason=str(error))
+        return
     LOGGER.info("started" if started else "known", extra={"machine": wanted.machine, "execution": wanted.name})
+
+
+def wait(record: SQSRecord, *, reason: str) -> None:
+    """Send the message again, to come back soon, and let this one go: what only waits costs no receive.
+
+    A message that is left in flight instead would come back when its visibility ends, after minutes, and be a dead
+    letter after some of them. The more often it has waited, the later it comes: a backlog of a day costs little."""
+    given: Mapping[str, Any] = record["messageAttributes"]
+    waits = int(given.get("waits", {}).get("stringValue", 0))
+    delay_s = min(MOST_DELAY_S, round(DELAY_S * LONGER**waits))
+    SQS.send_message(
+        QueueUrl=SETTINGS.queue_url,
+        MessageBody=record.body,
+        DelaySeconds=delay_s,
+        MessageAttributes={"waits": {"DataType": "Number", "StringValue": str(waits + 1)}},
+    )
+    LOGGER.info("waits", extra={"reason": reason, "delay_s": delay_s, "waits": waits + 1})
 
 
 def start(wanted: Start) -> bool:
     """Whether an execution was started or runs already; False when the object had its execution before.
 
-    Raises ConflictError when every slot is taken: the message comes again. The function `cleanup` frees a slot when
+    Raises ConflictError when every slot is taken. The function `cleanup` frees a slot when
     its execution ends."""
     holder = NAMES.execution_arn(wanted.machine, wanted.name)
     if not SLOTS.take(wanted.machine, holder=holder, limit=SETTINGS.slots):

@@ -40,6 +40,7 @@ class Inputs:
             workload=self.names.workload,
             as_of=as_of,
             model_version=champion.version,
+            baseline_digest=champion.baseline_digest,
             windows=tuple(
                 WindowToJudge(start=w.start, end=w.end, judge_input=w.judge_input, judge_error=w.judge_error)
                 for w in windows

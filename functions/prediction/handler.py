@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SETTINGS = PredictionSettings.parse()
 SURFACE = load_workload(SETTINGS.folder).prediction
-CONTRACT = load_contract(SETTINGS.folder)
+CONTRACT = load_contract(SETTINGS.folder).read_by_models(SURFACE.tensor_columns)
 INPUTS = SURFACE.inputs
 TABLE = CONTRACT.table("scoring")
 TASK = tasks.declare(SURFACE, CONTRACT.label)

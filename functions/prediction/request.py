@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from millrace.contract.row import check_row_with_past
 from millrace.contract.schema import Table
@@ -62,9 +62,21 @@ def body(event: Mapping[str, Any]) -> object:
         return event
     text = event.get("body") or ""
     try:
-        return json.loads(base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text)
+        content = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text
+        return json.loads(content, object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         return Refusal(error="no JSON", expected="a JSON document", came=str(error), where="body")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a field that comes twice")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name}, which is not JSON")
 
 
 def read_rows(document: object) -> tuple[Mapping[str, Any], ...] | Refusal:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millrace.messages.monitor import MonitorReport
-from millrace.monitoring.alarms import ALARMS, ratios
+from millrace.monitoring.alarms import ALARMS, COUNTED, ratios
 from millrace.names import WorkloadNames
 
 JUDGED = "WindowsJudged"
@@ -14,18 +14,19 @@ JUDGED = "WindowsJudged"
 
 
 def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
-    """The data of one PutMetricData call: the ratios that there are, and how many windows were judged.
+    """The data of one PutMetricData call: the ratios that there are, how many windows were judged, what should be 0.
 
     No timestamp: AWS takes it as now; the event time of the windows may be years away."""
-    values = {ALARMS[name].metric: ratio for name, ratio in ratios(report).items()} | {JUDGED: float(report.judged)}
+    figures = {ALARMS[name].metric: ratio for name, ratio in ratios(report).items()}
+    counts = {JUDGED: report.judged} | {alarm.metric: alarm.count(report) for alarm in COUNTED.values()}
     return [
         {
             "MetricName": name,
             "Dimensions": [{"Name": "Workload", "Value": report.workload}],
-            "Value": value,
-            "Unit": "Count" if name == JUDGED else "None",
+            "Value": float(value),
+            "Unit": "Count" if name in counts else "None",
         }
-        for name, value in values.items()
+        for name, value in (figures | counts).items()
         if value is not None
     ]
 

@@ -9,6 +9,8 @@ from typing import Any
 from millrace.artefact.artefact import Description, digest, read_archive
 from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.timestamps import stamp
@@ -20,15 +22,19 @@ LINKS = ("data", "contract", "config", "code")
 def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: str) -> dict[str, str]:
     """The digests (SHA-256) and what else leads back from the package to its rows; `client` is boto3's S3 client.
 
-    Raises ArtefactError when the artefact is not what it says, or not what the run pinned."""
+    Raises ArtefactError when the artefact is not what it says, not what the run pinned or not what was evaluated."""
     pinned = Run.model_validate_json(read_object(client, names.run_uri(run, "config", "run.json")))
-    report = read_object(client, names.run_uri(run, "evaluation", "evaluation.json"))
+    report = read_object(client, names.run_uri(run, "evaluation", EVALUATION_FILE))
+    baseline = read_object(client, names.run_uri(run, BASELINE_FILE))
+    evaluated = Evaluation.model_validate_json(report).model_digest
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "model.tar.gz"
         download(client, model_data_url, archive)
-        links = _links(pinned, read_archive(archive).description)
+        artefact = read_archive(archive, approved=evaluated)
         return {
-            **links,
+            **_links(pinned, artefact.description),
+            "model_digest": artefact.digest,
+            "baseline_digest": digest(baseline),
             "artefact_digest": digest(archive.read_bytes()),
             "evaluation_digest": digest(report),
             "snapshot_id": str(pinned.snapshot_id),

@@ -19,7 +19,8 @@ from millrace.workload.load import load_workload
 
 SETTINGS = SnapshotSettings.parse()
 NAMES = SETTINGS.names
-WORKLOAD, LAKE = load_workload(SETTINGS.folder), Lake(NAMES, load_contract(SETTINGS.folder))
+WORKLOAD = load_workload(SETTINGS.folder)
+LAKE = Lake(NAMES, load_contract(SETTINGS.folder).read_by_models(WORKLOAD.prediction.tensor_columns))
 LOGGER = Logger()
 S3 = boto3.client("s3")
 POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))

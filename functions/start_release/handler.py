@@ -9,9 +9,10 @@ from aws_lambda_powertools import Logger
 
 from functions.start_release.endpoints import standing
 from functions.start_release.request import label_of, started
+from millrace.aws.endpoints import served_model
 from millrace.errors import ArtefactError, ConflictError
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.release import ReleaseInput, ReleaseStarted
+from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback
 from millrace.release.promotion import LEASE_DAYS, ROLLBACK_PHASES, check_proven, outcome_of, rollback_target
 from millrace.release.registry import Package, Registry
 from millrace.settings.environment import Environment
@@ -48,16 +49,26 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         pointers,
         label=label_of(package.version, call.execution),
         phases=ROLLBACK_PHASES if given.rollback else given.rollout.phases,
-        outcome=("open" if ready else "busy") if given.rollback else outcome_of(pointers, package.version, ready=ready),
+        outcome=rollback_outcome(given.rollback, pointers, ready=ready)
+        if given.rollback
+        else outcome_of(pointers, package.version, ready=ready),
         live=live,
         challenger=challenger,
     )
 
 
+def rollback_outcome(rollback: Rollback, pointers: Pointers, *, ready: bool) -> ReleaseOutcome:
+    """One that restores is done where the endpoint serves the live version: SageMaker brought it back by itself."""
+    champion = pointers.champion
+    if rollback.restores and champion and served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name:
+        return "done"
+    return "open" if ready else "busy"
+
+
 def find_package(given: ReleaseInput, pointers: Pointers) -> Package:
     """The package that was registered, or the one to go back to."""
     if given.rollback:
-        target = rollback_target(pointers, given.rollback.to)
+        target = rollback_target(pointers, given.rollback.to, restores=given.rollback.restores)
         package = REGISTRY.describe(NAMES.package_arn(target))
         check_proven(package.version, package.approval)
         return package

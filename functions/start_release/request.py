@@ -38,6 +38,8 @@ def started(
         run_name=package.metadata["run"],
         image=package.image,
         model_data_url=package.model_data_url,
+        model_digest=package.metadata.get("model_digest", ""),
+        baseline_digest=package.metadata.get("baseline_digest", ""),
         previous_version=pointers.champion.version if pointers.champion else "none",
         has_live=live == "in_service",
         has_challenger=challenger == "in_service",

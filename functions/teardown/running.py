@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from functions.teardown.versions import Models
+from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import MACHINES, WORKLOAD_TAG, WorkloadNames
 
 JOB_ROLES = ("training-job", "evaluation-job", "drift-job")
@@ -34,7 +35,7 @@ def _executions(states: Any, names: WorkloadNames) -> Iterator[str]:
         except states.exceptions.StateMachineDoesNotExist:
             continue
         for execution in [one for page in listed for one in page["executions"]]:
-            states.stop_execution(executionArn=execution["executionArn"], error="Teardown", cause="torn down")
+            states.stop_execution(executionArn=execution["executionArn"], error=TEARDOWN_ERROR, cause="torn down")
             yield f"execution {execution['executionArn']}"
 
 

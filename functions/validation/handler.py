@@ -15,6 +15,7 @@ from functions.validation.shards import Shards, stage, stage_with_past
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.load import load_contract
 from millrace.datasets.commits import commit_once
+from millrace.datasets.future import up_to
 from millrace.datasets.new_rows import Quarantine, RowsInFile, Source
 from millrace.datasets.past import read_past
 from millrace.datasets.quarantine import QuarantineFile, object_key
@@ -32,7 +33,7 @@ from millrace.workload.load import load_workload
 SETTINGS = ValidationSettings.parse()
 NAMES = SETTINGS.names
 PREDICTION = load_workload(SETTINGS.folder).prediction
-LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
+LAKE = Lake(NAMES, load_contract(SETTINGS.folder).read_by_models(PREDICTION.tensor_columns))
 SCORING = LAKE.contract.table("scoring")
 HISTORIES = encoders.histories(encoders.declare(PREDICTION.features, SCORING))
 BUCKET = NAMES.platform.bucket("lake")
@@ -60,7 +61,8 @@ def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -
     """One snapshot of the rows' table; the rows of an object that it holds already are not added."""
     drop, ingested = call.state.detail, call.state.ingested
     source = Source(uri=ingested.source, key=ingested.source_key, digest=ingested.source_digest, run=call.run)
-    new = RowsInFile(LAKE, drop.table, parsed=folder / "parsed", source=source, quarantine=quarantine)
+    contract = up_to(LAKE.contract_of(drop.table), PREDICTION, arrived=call.state.as_of)
+    new = RowsInFile(LAKE, drop.table, contract, parsed=folder / "parsed", source=source, quarantine=quarantine)
     done = commit_once(LAKE, drop.table, source, new.write)
     return Committed(
         feed=drop.feed,

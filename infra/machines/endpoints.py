@@ -45,7 +45,10 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
         "PrimaryContainer": {
             "Image.$": RELEASE.path("image"),
             "ModelDataUrl.$": RELEASE.path("model_data_url"),
-            "Environment": {"MILLRACE_MODEL_VERSION.$": VERSION},
+            "Environment": {
+                "MILLRACE_MODEL_VERSION.$": VERSION,
+                "MILLRACE_MODEL_DIGEST.$": RELEASE.path("model_digest"),
+            },
         },
         "Tags": jobs.tags(context),
     }

@@ -12,8 +12,9 @@ State = dict[str, Any]
 Definition = dict[str, Any]
 
 TRANSIENT = ("Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.SdkClientException",
-             "Lambda.TooManyRequestsException", "Lambda.ClientExecutionTimeoutException")  # fmt: skip
-"""Failures of the service, not of the function."""
+             "Lambda.TooManyRequestsException", "Lambda.ClientExecutionTimeoutException",
+             "Lambda.Unknown", "Runtime.ExitError")  # fmt: skip
+"""Failures of the service, not of the function; the last are a worker that was killed or ran out of memory."""
 
 
 def integration(action: str) -> str:

@@ -121,7 +121,12 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> State:
             jobs.made("evaluation", jobs.run_uri(context, "evaluation")),
             jobs.made("baseline", jobs.run_uri(context)),
         ],
-        environment={"MILLRACE_CHAMPION_VERSION.$": BUDGET.path("champion", "version")} if beside else {},
+        environment={
+            "MILLRACE_CHAMPION_VERSION.$": BUDGET.path("champion", "version"),
+            "MILLRACE_CHAMPION_DIGEST.$": BUDGET.path("champion", "model_digest"),
+        }
+        if beside
+        else {},
         minutes=EVALUATION_MINUTES,
         result="evaluation",
         next_state="Gating",

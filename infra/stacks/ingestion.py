@@ -18,12 +18,13 @@ from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
 from millrace.files.origin import image_columns
 from millrace.settings.drop import DropEnvironment
+from millrace.settings.environment import Environment
 from millrace.settings.intake import IntakeSettings
 from millrace.settings.validation import ValidationSettings
 from millrace.workload.fit import check_fit
 
 RECEIVES = 20
-"""Deliveries of one drop before it is a dead letter: an hour of waiting for a free slot."""
+"""Deliveries of one drop before it is a dead letter: an hour of AWS's errors; to wait for a free slot costs none."""
 TABLE_MEMORY_MB = 3008
 REFUSED = tuple(f"quarantine/feed={feed}" for feed in FEEDS)
 """Folders of the lake."""
@@ -40,6 +41,7 @@ class IngestionStack(WorkloadStack):
         # Drops may name objects of this folder in place of an image's bytes: `millrace.files.manifest`.
         self._ingestion(["objects"] if image_columns(contract.rows) else [])
         self._validation()
+        self._withdrawal()
         Machine(
             self,
             "ingest",
@@ -67,10 +69,11 @@ class IngestionStack(WorkloadStack):
             "intake",
             context=context,
             description="A dropped object starts the machine of its feed, once",
-            settings=IntakeSettings(**context.environment(), dead_queue_url=f"{queue.url}-dead"),
+            settings=IntakeSettings(**context.environment(), queue_url=queue.url, dead_queue_url=f"{queue.url}-dead"),
             statements=[
                 step_functions.machines(names, *started).may("StartExecution"),
                 step_functions.executions(names, *started, because=digest).may("DescribeExecution"),
+                queues.send(queue.arn),
                 queues.send(queue.dead_arn),
                 queues.receive(queue.arn),
                 state_table.own_items(names).may("UpdateItem"),
@@ -121,6 +124,26 @@ class IngestionStack(WorkloadStack):
                 iceberg.tables(names, *iceberg.TABLES).may("GetTable", "CreateTable", "UpdateTable"),
                 iceberg.remove_manifests(names, *iceberg.TABLES),
                 state_table.own_items(names).may("GetItem"),
+            ],
+            timeout_s=900,
+            memory_mb=TABLE_MEMORY_MB,
+        )
+
+    def _withdrawal(self) -> None:
+        names = self.context.names
+        Function(
+            self,
+            "withdrawal",
+            context=self.context,
+            description="Rows that a person withdraws leave the tables, with a record of who and why",
+            settings=Environment(**self.context.environment()),
+            statements=[
+                LAKE.read(names, "iceberg"),
+                LAKE.write(names, "iceberg"),
+                iceberg.database(names).may("GetDatabase"),
+                iceberg.tables(names, *iceberg.TABLES).may("GetTable", "UpdateTable"),
+                iceberg.remove_manifests(names, *iceberg.TABLES),
+                state_table.append_audit(names),
             ],
             timeout_s=900,
             memory_mb=TABLE_MEMORY_MB,

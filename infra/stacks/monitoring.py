@@ -13,7 +13,7 @@ from infra.iam import alarms, iceberg, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
-from millrace.monitoring.alarms import ALARMS, RatioAlarm
+from millrace.monitoring.alarms import ALARMS, COUNTED, CountAlarm, RatioAlarm
 from millrace.settings.environment import Environment
 
 
@@ -45,7 +45,9 @@ class MonitoringStack(WorkloadStack):
             dead=Queue(self, "monitor", context=context, visibility_s=60),
         )
         for name, alarm in ALARMS.items():
-            self._alarm(name, alarm)
+            self._alarm(name, alarm, threshold=1)
+        for name, count in COUNTED.items():
+            self._alarm(name, count, threshold=0)
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names
@@ -100,7 +102,7 @@ class MonitoringStack(WorkloadStack):
             ],
         )
 
-    def _alarm(self, name: str, alarm: RatioAlarm) -> None:
+    def _alarm(self, name: str, alarm: RatioAlarm | CountAlarm, *, threshold: int) -> None:
         context, topic = self.context, self.context.platform.alarm_topic_arn
         cloudwatch.CfnAlarm(
             self,
@@ -114,7 +116,7 @@ class MonitoringStack(WorkloadStack):
             period=60,
             evaluation_periods=1,
             datapoints_to_alarm=1,
-            threshold=1,
+            threshold=threshold,
             comparison_operator="GreaterThanThreshold",
             treat_missing_data="ignore",
             alarm_actions=[topic],

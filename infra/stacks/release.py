@@ -75,6 +75,7 @@ class ReleaseStack(WorkloadStack):
                 items,
                 registry.versions(names).may("DescribeModelPackage"),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
+                sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
             ],
         )
         Function(

@@ -16,7 +16,7 @@ from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
-from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_table
+from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.iam.resource import Statement, every, resource
 from infra.machines import retrain, train
@@ -186,7 +186,10 @@ class TrainingStack(WorkloadStack):
             pattern={
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
-                "detail": {"alarmName": [names.alarm(name) for name in ALARMS], "state": {"value": ["ALARM"]}},
+                "detail": {
+                    "alarmName": [names.alarm(name) for name in ALARMS],
+                    "state": {"value": ["ALARM"]},
+                },
             },
             bus=None,
             dead=self._dead,
@@ -213,7 +216,10 @@ class TrainingStack(WorkloadStack):
             dead=self._dead,
             statements=[
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
-                sagemaker_endpoints.challenger(names).may("DeleteEndpoint"),
+                sagemaker_endpoints.both(names).may("DeleteEndpoint"),
+                sagemaker_endpoints.live(names).may("DescribeEndpoint"),
+                sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
+                step_functions.machines(names, "release").may("StartExecution"),
                 state_table.append_audit(names),
                 alarms.describe(because=prefixed),
                 alarms.of_releases(names).may("DeleteAlarms"),

@@ -9,9 +9,10 @@ from jobs.evaluation.job import evaluate
 
 
 def main() -> None:
-    """Evaluate the model of the processing inputs; MILLRACE_CHAMPION_VERSION names the champion among them."""
+    """Evaluate the model of the processing inputs; MILLRACE_CHAMPION_VERSION and _DIGEST say which champion."""
     places = runtime.ProcessingPlaces(root=runtime.ml_root())
-    evaluate(places, champion_version=os.environ.get("MILLRACE_CHAMPION_VERSION", "unknown"))
+    version, digest = (os.environ.get(f"MILLRACE_CHAMPION_{word}", "") for word in ("VERSION", "DIGEST"))
+    evaluate(places, champion_version=version or "unknown", champion_digest=digest)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from millrace.evaluation.naive.catalogue import naive_figures
 from millrace.evaluation.naive.rule import LabelledRows
 from millrace.evaluation.sample import SAMPLE_FILE
 from millrace.features.catalogue import encode
+from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
 from millrace.monitoring.error import drawn_series
@@ -69,16 +70,18 @@ class SplitRows:
         return self.target_N[self.parts.test]
 
 
-def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
+def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest: str = "") -> None:
     """Write evaluation.json, predictions.parquet, sample.json and baseline.json.
 
-    Raises ArtefactError when the model was not made from this run's data, contract and configuration."""
+    Raises ArtefactError when the model was not made from this run's data, contract and configuration, or the champion
+    is not the one that was approved."""
     config = places.input("config")
     workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
     archive, champion = places.input("model") / ARCHIVE, places.optional("champion")
     artefact = read_archive(archive)
     _check_origin(artefact, read_run(config / "run.json"))
-    model, before = Model(artefact), Model(read_archive(champion / ARCHIVE)) if champion else None
+    model = Model(artefact)
+    before = Model(read_archive(champion / ARCHIVE, approved=champion_digest)) if champion else None
     rows = _read_rows(places.input("data"), config / "schema.json", workload, contract, model, before)
     output_TW = _outputs(model, rows.test)
     evaluation = report.Evaluation(
@@ -86,6 +89,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
         finite_weights=_are_finite(artefact.weights),
         latency_ms=_latency(model, rows.test),
         size_mb=archive.stat().st_size / 2**20,
+        model_digest=artefact.digest,
         champion=_champion(before, champion_version, rows, output_TW, model, workload) if before else None,
         walk_forward=tuple(map(_frozen, artefact.description.walk_forward)),
     )
@@ -107,7 +111,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
         error_series=series,
         is_in_time=rows.parts.is_in_time,
     )
-    (places.output("baseline") / baseline.BASELINE_FILE).write_text(watched.to_json())
+    (places.output("baseline") / BASELINE_FILE).write_text(watched.to_json())
 
 
 def _check_origin(artefact: Artefact, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from millrace.contract.schema import Contract
 from millrace.decisions.outcomes import Label, Outcome, join
 from millrace.decisions.record import Decision
 from millrace.decisions.store import read_folder
+from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
 from millrace.messages.monitor import (
+    BASELINE_FILE,
     REPORT_FILE,
     REQUEST_FILE,
     DriftFinding,
@@ -27,7 +30,7 @@ from millrace.messages.monitor import (
     WindowReport,
     read_request,
 )
-from millrace.monitoring.baseline import BASELINE_FILE, Baseline
+from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.error import ErrorBound, lowest_of
 from millrace.monitoring.judgement import judge
 from millrace.tasks import catalogue as tasks
@@ -73,17 +76,25 @@ def watch(places: ProcessingPlaces) -> None:
     """Write the report on every window of the request."""
     config = places.input("config")
     workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
+    request = read_request((config / REQUEST_FILE).read_bytes())
     known = Known(
-        request=read_request((config / REQUEST_FILE).read_bytes()),
+        request=request,
         workload=workload,
         contract=contract,
-        baseline=Baseline.from_json((places.input("baseline") / BASELINE_FILE).read_bytes()),
+        baseline=_baseline(places.input("baseline") / BASELINE_FILE, approved=request.baseline_digest),
         features=encoders.declare(workload.prediction.features, contract.rows),
         labels=_labels(places.optional("labels")),
     )
     found = read_folder(places.input("decisions"))
     report = report_on(found.decisions, known, unreadable=found.unreadable)
     (places.output("report") / REPORT_FILE).write_text(report.model_dump_json(indent=1))
+
+
+def _baseline(path: Path, *, approved: str) -> Baseline:
+    content = path.read_bytes()
+    if approved and (came := hashlib.sha256(content).hexdigest()) != approved:
+        raise ArtefactError(f"{BASELINE_FILE}: expected the one that was approved, digest {approved}, got {came}")
+    return Baseline.from_json(content)
 
 
 def report_on(decisions: Sequence[Decision], known: Known, *, unreadable: int) -> MonitorReport:

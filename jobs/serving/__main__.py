@@ -16,7 +16,7 @@ from millrace.errors import MillraceError
 def main() -> None:
     """Answer until SIGTERM; each worker process holds the model once."""
     settings = Settings.read(os.environ)
-    artefact = read_folder(runtime.ml_root() / "model")
+    artefact = read_folder(runtime.ml_root() / "model", approved=settings.model_digest)
     listener = listen(settings.bind, settings.port)
 
     def work() -> None:

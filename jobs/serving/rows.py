@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -141,7 +142,7 @@ class Reader:
             row = self._decode(line, f"line {number}")
             if type(row) is not dict:
                 raise Refused("a row is no object", expected="an object", came=describe(row), where=f"line {number}")
-            ids.append(row.pop("id", None))
+            ids.append(_id(row.pop("id", None), f"line {number}"))
             self._add(found, row, "line {}", number, place=number - 1)
         return found
 
@@ -204,6 +205,13 @@ def _count(rows: int) -> None:
     if not 1 <= rows <= MAX_ROWS:
         status = 413 if rows else 400
         raise Refused("number of rows", expected=f"1 to {MAX_ROWS} rows", came=str(rows), where="body", status=status)
+
+
+def _id(value: Any, where: str) -> Any:
+    """The id as it will be sent back; JSON reads 1e999 as infinity and could not write it."""
+    if isinstance(value, list | dict) or (isinstance(value, float) and not math.isfinite(value)):
+        raise Refused("no id", expected="text, a finite number or null", came=describe(value), where=f"{where}.id")
+    return value
 
 
 def _refuse_constant(text: str) -> NoReturn:

@@ -21,7 +21,11 @@ from jobs.serving.settings import Settings
 READ_BYTES = 256 * 1024
 MAX_CONNECTIONS = 1024
 REQUEST_S = 60.0
-"""A request that is not whole after this, and an answer that is not taken, is given up; SageMaker gives up as well."""
+"""A request that is not whole after this, and an answer that is not taken, is given up; SageMaker gives up as well.
+
+A new connection must bring its first request in this time too."""
+IDLE_S = 10.0
+"""Where no further connection fits, one whose last request was answered this long ago makes room."""
 DRAIN_S = 20.0
 """How long requests under way are still answered after SIGTERM; SIGKILL comes after 30 s."""
 SWEEP_S = 1.0
@@ -50,7 +54,7 @@ class Answering(Protocol):
 class Connection:
     """A client: what it has sent that is not answered, what it has not taken yet."""
 
-    __slots__ = ("closes", "head", "received", "since", "socket", "unsent")
+    __slots__ = ("closes", "head", "received", "refusal", "since", "socket", "unsent", "used")
 
     def __init__(self, client: socket.socket) -> None:
         self.socket = client
@@ -58,8 +62,12 @@ class Connection:
         self.unsent: bytes | memoryview = b""
         self.head: Head | None = None
         self.closes = False
-        self.since = 0.0
-        """When the request or the answer under way began; 0: none is."""
+        self.refusal = b""
+        """What is written behind the answers of this turn: the client sent garbage after its good requests."""
+        self.since = time.monotonic()
+        """When the request or the answer under way began; 0: none is. At first: when the client came."""
+        self.used = 0.0
+        """When the last request was whole."""
 
 
 def listen(bind: str, port: int) -> socket.socket:
@@ -153,7 +161,7 @@ class Server:
             written = http.write(answer.status, answer.body, answer.content_type, stays=stays)
             replies[connection] = replies.get(connection, b"") + written
         for connection, reply in replies.items():
-            self._send(connection, reply)
+            self._send(connection, reply + connection.refusal)
 
     def _accept(self) -> None:
         if len(self._connections) >= MAX_CONNECTIONS:
@@ -191,8 +199,10 @@ class Server:
         except BadRequest as bad:
             refusal = self._application.refuse(bad)
             connection.closes = True
-            self._send(connection, http.write(refusal.status, refusal.body, refusal.content_type, stays=False))
-            return []
+            connection.refusal = http.write(refusal.status, refusal.body, refusal.content_type, stays=False)
+            if not found:
+                self._send(connection, connection.refusal)
+            return found
         if connection.received and not connection.since:
             connection.since = time.monotonic()
         return found
@@ -215,7 +225,7 @@ class Server:
             return None
         body = bytes(received[: head.body_bytes])
         del received[: head.body_bytes]
-        connection.head, connection.since = None, 0.0
+        connection.head, connection.since, connection.used = None, 0.0, time.monotonic()
         return Request(head=head, body=body)
 
     def _send(self, connection: Connection, reply: bytes) -> None:
@@ -242,9 +252,13 @@ class Server:
             self._selector.modify(connection.socket, selectors.EVENT_READ, connection)
 
     def _sweep(self, now: float) -> None:
-        """Close what stalls."""
-        for connection in [one for one in self._connections if one.since and now - one.since > REQUEST_S]:
-            self._close(connection)
+        """Close what stalls and, where no further connection fits, what is idle."""
+        is_full = len(self._connections) >= MAX_CONNECTIONS
+        for connection in list(self._connections):
+            stalls = connection.since and now - connection.since > REQUEST_S
+            idles = is_full and not connection.since and now - connection.used > IDLE_S
+            if stalls or idles:
+                self._close(connection)
 
     def _close(self, connection: Connection) -> None:
         if connection not in self._connections:

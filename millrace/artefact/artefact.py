@@ -14,7 +14,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,16 @@ class Artefact:
     weights: bytes
     onnx: bytes
     history: bytes
+    digest: str = field(default="", compare=False)
+    """Of all members as they were read, as `digest_of` makes it; empty before they are written."""
+
+
+def digest_of(contents: Mapping[str, bytes]) -> str:
+    """One SHA-256 over the names and digests of all members, in the order of their names.
+
+    The registry keeps it: the platform unpacks the archive before a container sees it, so that the archive's own
+    digest could not be compared there."""
+    return digest("".join(f"{name} {digest(contents[name])}\n" for name in sorted(contents)).encode())
 
 
 def digest(content: bytes) -> str:
@@ -120,18 +130,18 @@ def write_folder(folder: Path, artefact: Artefact) -> None:
         (folder / name).write_bytes(content)
 
 
-def read_folder(folder: Path) -> Artefact:
-    """The artefact that lies unpacked in `folder`.
+def read_folder(folder: Path, *, approved: str = "") -> Artefact:
+    """The artefact that lies unpacked in `folder`; `approved` is the digest that the registry keeps, if any.
 
     Raises ArtefactError for a member that is missing, unknown, no regular file, too large or altered."""
     contents: dict[str, bytes] = {}
     for path in sorted(folder.iterdir()):
         _allow(path.name, regular=path.is_file() and not path.is_symlink(), seen=contents)
         contents[path.name] = _bounded(path.name, path.stat().st_size, path.read_bytes)
-    return _artefact(contents, where=str(folder))
+    return _artefact(contents, where=str(folder), approved=approved)
 
 
-def read_archive(path: Path) -> Artefact:
+def read_archive(path: Path, *, approved: str = "") -> Artefact:
     """The artefact in `path` (model.tar.gz), read in memory; raises ArtefactError as `read_folder`."""
     contents: dict[str, bytes] = {}
     try:
@@ -148,7 +158,7 @@ def read_archive(path: Path) -> Artefact:
                 contents[name] = _bounded(name, member.size, file.read)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ArtefactError(f"{path}: expected a tar.gz, got {error}") from None
-    return _artefact(contents, where=str(path))
+    return _artefact(contents, where=str(path), approved=approved)
 
 
 def _members(artefact: Artefact) -> dict[str, bytes]:
@@ -176,9 +186,12 @@ def _bounded(name: str, size: int, read: Callable[[], bytes]) -> bytes:
     return read()
 
 
-def _artefact(contents: Mapping[str, bytes], *, where: str) -> Artefact:
+def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Artefact:
     if missing := sorted(MEMBERS.keys() - contents.keys()):
         raise ArtefactError(f"{where}: expected {', '.join(sorted(MEMBERS))}, missing {', '.join(missing)}")
+    found = digest_of(contents)
+    if approved and found != approved:
+        raise ArtefactError(f"{where}: expected the members that were approved, digest {approved}, got {found}")
     description = _description(contents["model.json"], where=where)
     for name, expected in (
         ("weights.safetensors", description.digests.weights),
@@ -191,6 +204,7 @@ def _artefact(contents: Mapping[str, bytes], *, where: str) -> Artefact:
         weights=contents["weights.safetensors"],
         onnx=contents["model.onnx"],
         history=contents["history.json"],
+        digest=found,
     )
 
 

@@ -28,6 +28,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 INTEGERS: dict[Kind, int] = {"int32": 2**31, "int64": 2**63}
 """A number v fits where -limit <= v < limit."""
 FLOATS: tuple[Kind, ...] = ("float32", "float64")
+FLOAT32_MAX: float = struct.unpack("f", b"\xff\xff\x7f\x7f")[0]
+"""As in `millrace.features.number`: the image that serves has no contract."""
 TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
 DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 TIMESTAMP = re.compile(

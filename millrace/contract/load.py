@@ -19,6 +19,7 @@ from millrace.contract.kinds import Kind
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
 from millrace.contract.schema import Column, Contract, Table
+from millrace.contract.shape import check_shape
 from millrace.errors import WorkloadError
 
 TYPES: dict[str, dict[str, Kind]] = {
@@ -48,7 +49,9 @@ def load_contract(folder: Path) -> Contract:
 
     Raises WorkloadError that says file, field, what was expected and what came."""
     path = folder / "contract.yaml"
-    return _Reader(f"{folder.name}/{path.name}").contract(read_document(path))
+    where, document = f"{folder.name}/{path.name}", read_document(path)
+    check_shape(document, where=where)
+    return _Reader(where).contract(document)
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -56,9 +59,12 @@ def read_document(path: Path) -> dict[str, Any]:
     where = f"{path.parent.name}/{path.name}"
     try:
         document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 # nosec B506 # both are safe
+        digest(document if isinstance(document, dict) else {})
     except FileNotFoundError:
         raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        # A date that no calendar has is a ValueError of YAML's reader; a value that holds itself, a key that is no
+        # text and values too deep have no digest.
         raise WorkloadError(where=where, field="(file)", expected="YAML", came=str(error)) from None
     if not isinstance(document, dict):
         raise WorkloadError(where=where, field="(file)", expected="a mapping", came=document)

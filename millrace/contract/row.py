@@ -77,6 +77,11 @@ def _check_past(row: Mapping[str, Any], table: Table, history: History) -> Itera
         if found := check_row(entry, entries):
             yield replace(found[0], column=f"{history.name}[{number}].{found[0].column}")
             return
+    if (repeated := history.repeated(row)) is not None:
+        column = f"{history.name}[{repeated}].{history.event_time}"
+        got = truncate(past[repeated].get(history.event_time))
+        yield RuleViolation(reason=Reason.DUPLICATE_KEY, column=column, expected="each time once", got=got)
+        return
     if history.is_request_too_short(row):
         hours = (history.steps - 1) * history.every_hours
         expected = f"a past that begins {hours:g} hours before the row or earlier"

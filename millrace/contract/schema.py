@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from millrace.contract.kinds import FLOATS, Kind, arrow_type
+from millrace.contract.kinds import FLOAT32_MAX, FLOATS, Kind, arrow_type
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.required import Required
@@ -38,6 +39,8 @@ class Column:
     """Of a time: whether ingestion fills it with that of the drop's object where a row has none (`generated`)."""
     is_input: bool = False
     """Of a label: whether its value is known with the row, since a later row's is predicted (property `input`)."""
+    is_read_by_models: bool = False
+    """Whether its numbers become tensors, which are of float32; the workload says so, not the contract."""
     unit: str = ""
     """What a number counts, for people (property `unit`): µg/m³."""
     rules: tuple[Rule, ...] = ()
@@ -52,7 +55,8 @@ class Column:
     def checks(self) -> tuple[Rule, ...]:
         """Every rule on its cells: `rules` after those that `required` and a float kind imply."""
         required = (Required(),) if self.required else ()
-        finite = (Finite(),) if self.kind in FLOATS else ()
+        bounded = self.is_read_by_models and self.kind == "float64"
+        finite = (Finite(largest=FLOAT32_MAX) if bounded else Finite(),) if self.kind in FLOATS else ()
         return (*required, *finite, *self.rules)
 
     @property
@@ -126,6 +130,15 @@ class Contract:
     def label(self) -> Column:
         """The label's column in `rows`."""
         return next(column for column in self.rows.columns if column.label)
+
+    def read_by_models(self, names: Collection[str]) -> Contract:
+        """The same where models read the columns of these names."""
+
+        def marked(table: Table) -> Table:
+            columns = (replace(column, is_read_by_models=column.name in names) for column in table.columns)
+            return replace(table, columns=tuple(columns))
+
+        return replace(self, rows=marked(self.rows), labels=marked(self.labels))
 
     def table(self, feed: Feed) -> Table:
         """The table of this feed: `scoring` is `rows` without the label, unless that is an input too."""

@@ -59,7 +59,7 @@ def commit_once(
     #   these bytes came in before, by another source  -> an empty snapshot says so once, then its result
     #   the append wins                                -> the result
     #   another writer was faster                      -> pause, begin again
-    for pause_s in _pauses():
+    for pause_s in pauses():
         iceberg = lake.open(table)
         earlier = find_commit(iceberg, source.digest)
         if earlier is not None and (earlier.run == source.run or find_alias(iceberg, source)):
@@ -169,6 +169,7 @@ def _append(iceberg: IcebergTable, file: DataFile | None, summary: dict[str, str
     return True
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
+    """Seconds to wait after each of the attempts that lost."""
     for attempt in range(ATTEMPTS):
         yield random.uniform(0, min(2.0, PAUSE_S * 2**attempt))  # noqa: S311 # nosec B311 # parts writers, guards nothing

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.datasets.read import read_snapshot, times
-from millrace.datasets.split import Split, parts_by_hash, split, split_by_parts
+from millrace.datasets.split import Split, parts_by_hash, split, split_by_parts, without_strays
 from millrace.errors import SnapshotError
 from millrace.features import catalogue as encoders
 from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Times = npt.NDArray[np.datetime64]
 
+FEWEST_GAP_DAYS = 31
 LABEL = "_label"
 """The column with the label that belongs to the row: its own, or that of a later row."""
 
@@ -81,7 +82,17 @@ def examples(table: pa.Table, *, workload: Workload, features: Features) -> Exam
     if not kept.num_rows:
         expected = "rows with a label, a whole past and images that can be decoded"
         raise SnapshotError(f"expected {expected}, got none among {table.num_rows}")
-    return _divided(kept, workload)
+    return _divided(_without_strays(kept, workload), workload)
+
+
+def _without_strays(table: pa.Table, workload: Workload) -> pa.Table:
+    """A gap is longer than the parts that a split by time sets aside, and a month in any case."""
+    training, times_N = workload.training, times(table, workload.prediction.event_time)
+    near = without_strays(times_N, days=max(FEWEST_GAP_DAYS, training.validation_days + training.test_days))
+    if left := table.num_rows - (near.stop - near.start):
+        span = f"{times_N[near.start]} to {times_N[near.stop - 1]}"
+        print(f"left out {left} of {table.num_rows} rows: their time lies far from all others, {span}", flush=True)
+    return table if not left else table.slice(near.start, near.stop - near.start).combine_chunks()
 
 
 def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:

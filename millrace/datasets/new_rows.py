@@ -56,8 +56,11 @@ class RowsInFile:
     `write` is called again after another writer won; the rows are then judged anew only where the table has come to
     hold other keys in the range of the drop."""
 
-    def __init__(self, lake: Lake, table: str, *, parsed: Path, source: Source, quarantine: Quarantine) -> None:
-        self._lake, self._table, self._contract = lake, table, lake.contract_of(table)
+    def __init__(
+        self, lake: Lake, table: str, contract: Table, *, parsed: Path, source: Source, quarantine: Quarantine
+    ) -> None:
+        """`contract` is that of the table, which this drop may have bounds of its own for."""
+        self._lake, self._table, self._contract = lake, table, contract
         self._parsed, self._source, self._quarantine = parsed, source, quarantine
         self._held: tuple[Keys, ...] = ()
         self._written: NewRows | None = None

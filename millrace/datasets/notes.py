@@ -2,3 +2,5 @@
 
 LABELS_SNAPSHOT = "millrace.labels-snapshot"
 """The snapshot of the labels that completed the rows of this one."""
+WITHDRAWN = "millrace.rows-withdrawn"
+"""How many rows a snapshot is without that the one before had."""

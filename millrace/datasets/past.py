@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from millrace.datasets.new_rows import between
@@ -29,7 +29,8 @@ def read_past(lake: Lake, histories: Sequence[History], rows: pa.Table) -> pa.Ta
         return None
     time = histories[0].event_time
     extremes = pc.min_max(rows.column(time)).as_py()
-    first = extremes["min"] - timedelta(hours=max(history.hours for history in histories))
+    reach, least = timedelta(hours=max(history.hours for history in histories)), extremes["min"]
+    first = least - min(reach, least - datetime.min.replace(tzinfo=least.tzinfo))  # the calendar begins with year 1
     names = columns_of(histories)
     found = iceberg.scan(row_filter=between(time, (first, extremes["max"])), selected_fields=tuple(names)).to_arrow()
     return found.select(names)

@@ -44,6 +44,20 @@ def split(times_N: Times, *, validation_days: int, test_days: int, horizon: np.t
     return split_at(times_N, end, validation_days=validation_days, test_days=test_days, horizon=horizon)
 
 
+def without_strays(times_N: Times, *, days: int) -> slice:
+    """The rows without the few at either end that lie more than `days` days from all others.
+
+    Few are 1 in 100, and one in any case. A date that is wrong by years would otherwise be the last day of all, and
+    the parts before it empty: 1996-12-31, 9999-12-31."""
+    import numpy as np
+
+    gaps = np.flatnonzero(np.diff(times_N) > np.timedelta64(max(days, 1), "D"))
+    few = max(1, len(times_N) // 100)
+    start = max((int(at) + 1 for at in gaps if at + 1 <= few), default=0)
+    stop = min((int(at) + 1 for at in gaps if len(times_N) - at - 1 <= few), default=len(times_N))
+    return slice(start, stop) if start < stop else slice(0, len(times_N))
+
+
 def split_at(
     times_N: Times,
     end: np.datetime64,

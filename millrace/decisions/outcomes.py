@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from millrace.decisions.record import Decision
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PREDICTION_ID = "prediction_id"
 Key = tuple[str, ...]
 NOW = timedelta(0)
+FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
 Label = Mapping[str, Any]
 """One row of the labels: the key's columns, the event time, the label and perhaps `prediction_id`."""
 
@@ -57,10 +58,13 @@ class DecisionIndex:
             named, at = self._by_id.get(name), label.get(self._event_time)
             if named is None or not ahead or at is None:
                 return named
-            return named if named.event_time == moment(_text(at, "timestamp")) - ahead else None
+            return named if moment(_text(at, "timestamp")) - named.event_time == ahead else None
         cells = {name: label[name] for name in self._names}
         if ahead:
-            cells[self._event_time] = moment(_text(cells[self._event_time], "timestamp")) - ahead
+            at = moment(_text(cells[self._event_time], "timestamp"))
+            if at - FIRST_MOMENT < ahead:
+                return None
+            cells[self._event_time] = at - ahead
         return self._by_key.get(self._key(cells))
 
     def key(self, decision: Decision) -> Key | None:

@@ -114,6 +114,8 @@ class Evaluation(Figures):
     latency_ms: CallTime
     size_mb: float
     """Of model.tar.gz."""
+    model_digest: str = ""
+    """Of the artefact's members: what was evaluated is what may be registered."""
     champion: ChampionComparison | None = None
     reliability: tuple[ReliabilityBin, ...] = ()
     """Empty for a task whose answers have no confidence."""

@@ -193,6 +193,18 @@ class History:
         column = pa.FixedSizeListArray.from_arrays(numbers, self.steps * len(self.history))
         return rows.append_column(self.name, column)
 
+    def repeated(self, row: Mapping[str, Any]) -> int | None:
+        """The first place in a request's past whose time came before; None where each comes once.
+
+        Of two rows of one time a drop takes the first and quarantines the other: here too, none is chosen silently."""
+        seen: set[int] = set()
+        for place, entry in enumerate(row.get(self.name) or ()):
+            time = self._time(entry)
+            if time in seen:
+                return place
+            seen.add(time)
+        return None
+
     def is_request_too_short(self, row: Mapping[str, Any]) -> bool:
         """Whether a request's past reaches back less than to the oldest step; without numpy. ValueError as above."""
         cell = row.get(self.name)

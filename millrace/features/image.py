@@ -168,8 +168,13 @@ class Image(OneColumn):
         from PIL import Image as Picture
 
         expected = f"{self.encoding.upper()} data of {self.shape[1]} x {self.shape[2]} pixels"
+        kinds = [self.encoding.upper()]
         try:
-            with Picture.open(BytesIO(content), formats=[self.encoding.upper()]) as picture:
+            if self.encoding == "png":
+                # Decoding alone does not look at the checksums of the pixels' chunks. A JPEG has none.
+                with Picture.open(BytesIO(content), formats=kinds) as picture:
+                    picture.verify()
+            with Picture.open(BytesIO(content), formats=kinds) as picture:
                 if (picture.height, picture.width) != self.shape[1:]:
                     raise ValueError(expected)
                 pixels = np.asarray(picture.convert("L" if self.shape[0] == 1 else "RGB"), dtype=np.uint8)

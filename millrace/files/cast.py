@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.kinds import Kind, arrow_type, from_base64
+from millrace.contract.kinds import INTEGERS, Kind, arrow_type, from_base64
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.contract.violation import truncate
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 DAY_US = 86_400_000_000
 FIRST_DAY, LAST_DAY = (day.toordinal() - date(1970, 1, 1).toordinal() for day in (date.min, date.max))
 """Counted from 1970-01-01, as Arrow does."""
+DAY = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+NUMBER = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$"
 PLAUSIBLE: dict[Kind, str] = {
-    "int32": r"^[+-]?[0-9]+$",
-    "int64": r"^[+-]?[0-9]+$",
-    "float32": r"^[+-]?([0-9.]+([eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$",
-    "float64": r"^[+-]?([0-9.]+([eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$",
-    "date": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
-    "timestamp": r"^[0-9]{4}-",
-    "timestamp_utc": r"^[0-9]{4}-",
+    "int32": r"^[+-]?0*[0-9]{1,10}$",
+    "int64": r"^[+-]?0*[0-9]{1,19}$",
+    "float32": NUMBER,
+    "float64": NUMBER,
+    "date": f"^{DAY}$",
+    "timestamp": rf"^{DAY}([ T]([01][0-9]|2[0-3])|$)",
+    "timestamp_utc": rf"^{DAY}([ T]([01][0-9]|2[0-3])|$)",
     "boolean": r"^(?i:true|false|0|1)$",
 }
 """Cheap test of each text before the exact cast looks for misfits by halving, which is slow where many are wrong."""
@@ -68,7 +70,11 @@ def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
         return _from_base64(cells)
     # Arrow's cast says that something is wrong, not where. The pattern takes out what is plainly no number or date;
     # what looks right and is not (`9e999` as an integer, 30 February) is left to the search by halving.
+    # Arrow reads `0x10` as 16 too: such a number is none here, whatever its neighbours are.
+    has_hex = kind in INTEGERS and pc.any(pc.match_substring(cells, "x", ignore_case=True)).as_py()
     try:
+        if has_hex:
+            raise pa.ArrowInvalid
         return _within_calendar(pc.cast(cells, arrow_type(kind)), [])
     except pa.ArrowInvalid:
         plausible = pc.fill_null(pc.match_substring_regex(cells, PLAUSIBLE[kind]), True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow, RuleViolation
+from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.errors import DropError
 from millrace.files.cast import check_header, from_csv
 from millrace.files.lines import blocks, lines_of, raw_text
@@ -68,8 +68,16 @@ def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
         first, _, block = block.partition(b"\n")
         skipped += 1
         if first.strip():
-            return skipped, check_header(next(csv.reader([raw_text(first).rstrip("\r")])), table), block
+            return skipped, check_header(_header_cells(raw_text(first).rstrip("\r")), table), block
     raise DropError(Reason.EMPTY, expected="a header", got="blank lines")
+
+
+def _header_cells(text: str) -> list[str]:
+    try:
+        return next(csv.reader([text]))
+    except csv.Error as error:
+        # Lines that end in carriage returns alone make one line of the whole file.
+        raise DropError(Reason.COLUMNS, expected="a header in one line", got=f"{truncate(text)} ({error})") from None
 
 
 def _read_block(block: bytes, line: int, header: list[str], limits: Limits, *, last: bool) -> _Block:

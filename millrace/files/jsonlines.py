@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.files.cast import from_text
 from millrace.files.lines import blocks, lines_of, raw_text
-from millrace.files.manifest import LINES_PER_PART, fetch_objects
+from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, fetch_objects
 from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Limits, Parsed, wrong_type
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 IMAGE_LINE_BYTES = 6 * 2**20
 """Of a line with one image of the largest size, in base64."""
+Each = Callable[..., Iterator[Any]]
+"""As `map`, whose results come in the order of what was given."""
 TEXT_KINDS = ("string", "binary", "date", "timestamp", "timestamp_utc")
 
 
@@ -31,22 +34,25 @@ def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None)
     line, has_images = 1, bool(image_columns(table))
     if has_images:
         limits = replace(limits, line_bytes=max(limits.line_bytes, IMAGE_LINE_BYTES))
-    for block in blocks(path, limits):
-        lines = lines_of(block)
-        size = LINES_PER_PART if has_images else max(len(lines), 1)
-        for at in range(0, len(lines), size):
-            yield _read_lines(lines[at : at + size], line + at, table, origin)
-        line += len(lines)
+    # Of a manifest each line is an object to fetch: one after the other, a hundred thousand would take half an hour.
+    with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:  # its threads begin with the first line that needs one
+        each: Each = pool.map if has_images else map
+        for block in blocks(path, limits):
+            lines = lines_of(block)
+            size = LINES_PER_PART if has_images else max(len(lines), 1)
+            for at in range(0, len(lines), size):
+                yield _read_lines(lines[at : at + size], line + at, table, origin, each)
+            line += len(lines)
 
 
-def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | None) -> Parsed:
+def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | None, each: Each) -> Parsed:
     numbers: list[int] = []
     objects: list[dict[str, Any]] = []
     unparsable: list[QuarantinedRow] = []
-    for number, text in enumerate(lines, first):
-        if not text.strip():
-            continue
-        row = _object(text, table, origin)
+    there = [(number, text) for number, text in enumerate(lines, first) if text.strip()]
+    for (number, text), row in zip(
+        there, each(lambda numbered: _object(numbered[1], table, origin), there), strict=True
+    ):
         if isinstance(row, RuleViolation):
             unparsable.append(QuarantinedRow(line=number, violations=(row,), raw=raw_text(text)))
         else:

@@ -15,6 +15,8 @@ from millrace.files.origin import Origin, image_columns
 
 LINES_PER_PART = 32
 """Of a file whose table has images: 4 MiB each, they bound the memory."""
+FETCHES_AT_ONCE = 10
+"""As many connections as botocore keeps to one host."""
 
 
 def fetch_objects(row: dict[str, Any], table: Table, origin: Origin | None) -> RuleViolation | None:

@@ -27,8 +27,9 @@ class Origin:
 
     @property
     def stem(self) -> str:
-        """The name without folders and suffix: `a17`."""
-        return self.name.rpartition("/")[2].rpartition(".")[0] or self.name.rpartition("/")[2]
+        """The name without its suffix, with its folders: `scans/a17`, since `other/a17.png` is another image."""
+        folder, slash, file = self.name.rpartition("/")
+        return folder + slash + (file.rpartition(".")[0] or file)
 
 
 def image_columns(table: Table) -> tuple[Column, ...]:

@@ -30,7 +30,7 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
             raise DropError(Reason.TRUNCATED, expected=f"a Parquet file that ends with {MAGIC!r}", got="one cut off")
     try:
         yield from _batches(path, table, limits)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, OverflowError) as error:
         raise DropError(Reason.CORRUPT, expected="a readable Parquet file", got=truncate(str(error))) from None
 
 
@@ -108,7 +108,7 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table, limits: Limits) -> P
             arrays.append(pa.nulls(batch.num_rows, arrow_type(column.kind)))
             continue
         cells = batch.column(column.name)
-        values, misfits = cast(_plain(cells, limits), arrow_type(column.kind))
+        values, misfits = cast(_unread(_plain(cells, limits)), arrow_type(column.kind))
         arrays.append(values)
         for at in misfits:
             wrong.setdefault(at, []).append(wrong_type(column, _value(cells[at])))
@@ -129,11 +129,22 @@ def _values(batch: pa.RecordBatch, at: int) -> dict[str, Any]:
 
 
 def _value(cell: pa.Scalar) -> Any:
-    """The cell in Python; a time that Python's calendar does not have as its number."""
+    """The cell in Python; a time that Python does not know as its number, text that is none as bytes."""
     try:
         return cell.as_py()
-    except (OverflowError, ValueError):
+    except UnicodeDecodeError:
+        return getattr(cell, "value", cell).as_buffer().to_pybytes()  # a dictionary's scalar holds that of its word
+    except (OverflowError, ValueError, KeyError):  # KeyError: a zone that there is not
         return cell.value
+
+
+def _unread(cells: pa.Array) -> pa.Array:
+    """Texts as the bytes that they are in the file: only a cast from bytes finds those that are not UTF-8."""
+    import pyarrow as pa
+
+    if pa.types.is_string(cells.type):
+        return cells.cast(pa.binary())
+    return cells.cast(pa.large_binary()) if pa.types.is_large_string(cells.type) else cells
 
 
 def _plain(cells: pa.Array, limits: Limits) -> pa.Array:

@@ -10,6 +10,7 @@ from millrace.messages.envelope import Message
 from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.teardown import TeardownStep
 from millrace.messages.train import GatesJudged
+from millrace.messages.withdrawal import Withdrawn
 
 
 class AuditEvent(StrEnum):
@@ -23,6 +24,7 @@ class AuditEvent(StrEnum):
     RETRAIN_ACCEPTED = "retrain.accepted"
     RETRAIN_REFUSED = "retrain.refused"
     TEARDOWN_STEP = "teardown.step"
+    ROWS_WITHDRAWN = "rows.withdrawn"
 
 
 class VersionLive(Message):
@@ -61,6 +63,17 @@ class ResourcesRemoved(Message):
     found: tuple[str, ...]
 
 
+class RowsWithdrawn(Withdrawn):
+    """A person took rows out of the tables."""
+
+    by: str
+    """Identity of the person."""
+    reason: str
+    """In the person's words."""
+    key: Mapping[str, str | int | float | bool]
+    drop: str
+
+
 DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.MODEL_PASSED: GatesJudged,
     AuditEvent.MODEL_REFUSED: GatesJudged,
@@ -70,5 +83,6 @@ DETAILS: Mapping[AuditEvent, type[Message]] = {
     AuditEvent.RETRAIN_ACCEPTED: RetrainingDecided,
     AuditEvent.RETRAIN_REFUSED: RetrainingDecided,
     AuditEvent.TEARDOWN_STEP: ResourcesRemoved,
+    AuditEvent.ROWS_WITHDRAWN: RowsWithdrawn,
 }
 """The class of the details by event."""

@@ -11,6 +11,7 @@ from millrace.errors import SettingsError
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
 
 REQUEST_FILE = "request.json"
+BASELINE_FILE = "baseline.json"
 REPORT_FILE = "report.json"
 GIVE_UP_WINDOWS = 13
 """Windows after which labels that have not come are no longer waited for."""
@@ -76,6 +77,8 @@ class MonitorRequest(Message):
     as_of: Moment
     model_version: str
     """The champion's: the baseline is its own, and so is the error that is compared with it."""
+    baseline_digest: str = ""
+    """SHA-256 of the baseline's file, as approved; empty for a version from before it was kept."""
     windows: tuple[WindowToJudge, ...]
 
 

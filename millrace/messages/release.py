@@ -21,6 +21,8 @@ class Rollback(Message):
     """An identity, for the audit table."""
     to: str | None = None
     """Number of the version; None: the previous one."""
+    restores: bool = False
+    """Whether `to` is the live version already and the endpoint is to serve it again, after a release that stopped."""
 
 
 class PackageToRelease(Message):
@@ -63,6 +65,9 @@ class ReleaseStarted(Message):
     """The train execution that made the version."""
     image: str
     model_data_url: str
+    model_digest: str = ""
+    """Of the artefact's members, and of the monitors' baseline, as the registry keeps them; empty where it has none."""
+    baseline_digest: str = ""
     previous_version: str
     """The live version before this release; `none` before the first."""
     has_live: bool

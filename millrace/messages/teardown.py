@@ -8,6 +8,9 @@ from millrace.messages.envelope import ExecutionInput, Message, StepInput
 
 TeardownStep = Literal["starters", "running", "endpoints", "versions", "tables"]
 
+TEARDOWN_ERROR = "Teardown"
+"""The error of executions that a teardown stopped: nothing is brought back after them."""
+
 
 class TeardownStepInput(StepInput[ExecutionInput]):
     """A machine's call, with the step that it has come to."""

@@ -60,6 +60,8 @@ class ChampionModel(Message):
 
     version: str
     model_data_url: str
+    model_digest: str = ""
+    """Of its members, as approved; empty for a version from before it was kept."""
 
 
 class BudgetChecked(Message):

@@ -50,6 +50,26 @@ ALARMS: dict[str, RatioAlarm] = {
 """By name, as `WorkloadNames.alarm` takes it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class CountAlarm:
+    """An alarm on a number of a report that should be 0; it asks for no retraining."""
+
+    metric: str
+    description: str
+    """When it is raised."""
+    count: Callable[[MonitorReport], int]
+
+
+COUNTED: dict[str, CountAlarm] = {
+    "unreadable": CountAlarm(
+        metric="UnreadableDecisions",
+        description="lines of kept decisions cannot be read or do not match their digest: the monitors do not see them",
+        count=lambda report: report.unreadable,
+    ),
+}
+"""By name, as `WorkloadNames.alarm` takes it."""
+
+
 def ratios(report: MonitorReport) -> dict[str, float | None]:
     """The figure of every alarm, by its name."""
     return {name: alarm.ratio(report) for name, alarm in ALARMS.items()}

@@ -14,6 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from millrace.errors import ArtefactError, ConfigurationError
 from millrace.features import catalogue as encoders
+from millrace.messages.monitor import BASELINE_FILE
 from millrace.monitoring.calibration import Calibrated, Moments, calibrate, score_bounds
 from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.error import ErrorBound, error_bound
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from millrace.features.catalogue import Features
     from millrace.workload.declaration import Workload
 
-BASELINE_FILE = "baseline.json"
 PROMISED_WINDOWS = 40
 """Historic windows from which on the declared false alarm rate was found to hold."""
 FEWEST_WINDOWS = 8

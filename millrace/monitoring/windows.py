@@ -32,9 +32,10 @@ class Cursors:
 def plan(*, cursors: Cursors, first: date | None, as_of: datetime, days: int, in_a_row: int) -> tuple[Window, ...]:
     """The windows of `days` days that ended by `as_of` and have something open, in order of time; at most MOST_WINDOWS.
 
-    They follow on the input's cursor, or begin at midnight (UTC) of `first`, the first day with a decision. Before
+    They follow on the input's cursor, or begin at midnight (UTC) of `first`, the first day with a decision, but with
+    the last MOST_WINDOWS at the earliest: one decision about a day long ago would else hold up those of now. Before
     the first open error there are `in_a_row` - 1 more, which its judgement needs."""
-    start = cursors.input or (datetime.combine(first, time(), UTC) if first else None)
+    start = cursors.input or (_first_start(first, as_of, days) if first else None)
     if start is None:
         return ()
     # Windows are numbered from the input's cursor: 0 is the first whose input is new, -1 the one before it. The error's
@@ -49,6 +50,12 @@ def plan(*, cursors: Cursors, first: date | None, as_of: datetime, days: int, in
         windows.append(Window(start=end - step, end=end, judge_input=end > start, judge_error=end > open_from))
     opened = any(window.judge_input or window.judge_error for window in windows)
     return tuple(windows[:MOST_WINDOWS]) if opened else ()
+
+
+def _first_start(first: date, as_of: datetime, days: int) -> datetime:
+    start, step = datetime.combine(first, time(), UTC), timedelta(days=days)
+    left_out = (as_of - start) // step - MOST_WINDOWS
+    return start + max(left_out, 0) * step
 
 
 def dates(windows: tuple[Window, ...]) -> tuple[date, ...]:

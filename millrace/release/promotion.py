@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from millrace.errors import ConflictError
@@ -46,12 +46,15 @@ def promote(pointers: Pointers, version: Version) -> Pointers:
     return pointers.with_live(version)
 
 
-def rollback_target(pointers: Pointers, wanted: str | None) -> str:
+def rollback_target(pointers: Pointers, wanted: str | None, *, restores: bool = False) -> str:
     """The number of the version that a rollback brings back: the requested one, else the previous one.
 
-    Raises ConflictError when nothing is live, there is no previous version, or the version is live already."""
+    One that `restores` brings the live version's own endpoint back. Raises ConflictError when nothing is live, there is
+    no previous version, or the version is live already."""
     if pointers.champion is None:
         raise ConflictError("roll back: expected a live version, there is none")
+    if restores:
+        return pointers.champion.version
     target = wanted or (pointers.previous.version if pointers.previous else None)
     if target is None:
         raise ConflictError(f"roll back: expected a version before {pointers.champion.version}, there is none")
@@ -74,7 +77,8 @@ def roll_back(pointers: Pointers, version: Version, *, replaced: str) -> Pointer
     undo what came since."""
     champion = pointers.champion
     if champion is not None and champion.package_arn == version.package_arn:
-        return pointers
+        # A restored endpoint serves the same version as a model made anew: batch scoring takes that one too.
+        return replace(pointers, champion=version)
     if champion is None or champion.version != replaced:
         came = champion.version if champion else "none"
         raise ConflictError(f"roll back to version {version.version}: expected version {replaced} live, got {came}")

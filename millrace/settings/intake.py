@@ -10,8 +10,9 @@ from millrace.settings.environment import Environment
 
 
 class IntakeSettings(Environment):
-    """The queue for events that are not ours, and the number of drops in work at once."""
+    """The queue of drops, that for events that are not ours, and the number of drops in work at once."""
 
+    queue_url: str
     dead_queue_url: str
     slots: Annotated[int, Field(ge=1, le=100)] = 10
     """Running executions of each machine at most; a further drop waits in the queue."""

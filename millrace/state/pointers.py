@@ -23,6 +23,9 @@ class Version:
     baseline_uri: str
     """The monitors' baseline, made of the rows that this version was trained on."""
     model_data_url: str = ""
+    model_digest: str = ""
+    """Of the artefact's members, as registered; empty for a version from before it was kept, as `baseline_digest`."""
+    baseline_digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

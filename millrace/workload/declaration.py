@@ -161,6 +161,11 @@ class Prediction(Part):
         """The contract's columns that the features read, each once, in declared order."""
         return tuple(dict.fromkeys(column for feature in self.features for column in feature.columns))
 
+    @property
+    def tensor_columns(self) -> tuple[str, ...]:
+        """The contract's columns whose cells models read, the label among them."""
+        return (*self.feature_columns, self.label)
+
 
 class ByTime(Part):
     """The last days, as `validation_days` and `test_days` say."""

@@ -315,3 +315,31 @@ def test_a_broken_canary_is_rolled_back_and_every_caller_is_answered(canary: Liv
         until(lambda: predicting.told[-1] == before)
     assert set(predicting.told) == {before, version, "fallback"}
     rolled_back(canary, package, champion_before=before, config_before=config, alarm="-errors")
+
+
+def served(lived: Lived) -> str:
+    """The model behind the live endpoint."""
+    config = live(lived)["EndpointConfigName"]
+    found = lived.desk.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
+    return str(found["ProductionVariants"][0]["ModelName"])
+
+
+def test_a_release_that_a_person_stops_halfway_leaves_one_truth(canary: Lived, plain: Callers) -> None:
+    """Stopped while the endpoint changes: SageMaker goes on with the update, and the version before comes back."""
+    states, before, package = canary.desk.client("stepfunctions"), pointers(canary), register(canary)
+    asked = {"detail": {"package_arn": package}, "rollout": {"phases": ["live"]}}
+    arn = states.start_execution(stateMachineArn=canary.names.machine_arn("release"), input=json.dumps(asked))[
+        "executionArn"
+    ]
+    until(lambda: "Live wait" in entered(states, arn))
+    states.stop_execution(executionArn=arn)
+    with plain.asking():
+        canary.rest()
+        assert before.champion is not None
+        assert set(plain.next()) == {before.champion.version}
+    after = pointers(canary)
+    assert after.champion is not None
+    assert (after.champion.version, after.previous) == (before.champion.version, before.previous)
+    assert served(canary) == after.champion.model_name
+    (record,) = [record for record in audited(canary) if record["execution"] == arn]
+    assert (record["event"], json.loads(record["details"])["status"]) == ("release.failed", "ABORTED")

@@ -96,6 +96,7 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
         document = {**words, **{f"{link}_digest": value for link, value in pinned.items()}}
         aws.put(NAMES.run_uri(run, "config", "run.json"), json.dumps(document))
         aws.put(NAMES.run_uri(run, "evaluation", "evaluation.json"), json.dumps(REPORT))
+        aws.put(NAMES.run_uri(run, "baseline.json"), BASELINE)
         archive = tmp_path / "model.tar.gz"
         write_archive(archive, _artefact(pinned | digests))
         job = "1f0e4a0d3e5c0b0d2d5b6c1a9e8f7a6b5c4d3e2f-0-0"
@@ -105,6 +106,7 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
     return put
 
 
+BASELINE = b"{}"
 REPORT = {
     "rows": {"test": 1344},
     "split": {"from": "1996-12-04", "to": "1997-01-01"},

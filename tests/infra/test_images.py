@@ -21,6 +21,7 @@ from infra.app import build
 from infra.context import REPOSITORY as ROOT
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
+from millrace.workload.load import load_workload
 
 SETTINGS = settings_for("dev", account="123456789012", region="eu-west-1")
 BASE = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"
@@ -253,3 +254,11 @@ def test_the_module_is_what_make_calls() -> None:
     )
     assert done.returncode != 0
     assert "NoCredentials" in done.stderr
+
+
+def test_a_workload_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "workloads" / "electricity", tmp_path / "workloads" / "electricity")
+    (tmp_path / "workloads" / "broken").mkdir()
+    (tmp_path / "workloads" / "broken" / "workload.yaml").write_text("name: [")
+    expected = load_workload(ROOT / "workloads" / "electricity").training.instance["dev"]
+    assert images.training_instances(tmp_path, "dev") == {expected}

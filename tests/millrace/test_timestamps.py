@@ -30,3 +30,8 @@ def test_the_next_month_begins_at_midnight(at, following):
 def test_no_moment_is_refused():
     with pytest.raises(ValueError):
         moment("yesterday")
+
+
+def test_a_year_has_four_digits():
+    assert stamp(moment("0033-04-03T15:00:00Z")) == "0033-04-03T15:00:00Z"
+    assert month(moment("0033-04-03T15:00:00Z")) == "0033-04"

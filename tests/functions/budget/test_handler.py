@@ -60,4 +60,8 @@ def test_a_late_first_training_finds_a_champion(aws, load, event):
     assert load("budget")(event("budget"))["reason"] == "champion_exists"
     retrained = load("budget")(event("budget", reason="alarm"))
     assert retrained["accepted"]
-    assert retrained["champion"] == {"version": "1", "model_data_url": "s3://b/model.tar.gz"}
+    assert retrained["champion"] == {
+        "version": "1",
+        "model_data_url": "s3://b/model.tar.gz",
+        "model_digest": "",
+    }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import boto3
 import pytest
 
+from millrace.errors import ConflictError
+from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment
 
 AS_OF = moment("1997-06-01T06:01:00Z")
@@ -102,3 +105,79 @@ def test_a_running_execution_is_no_end(load, event):
     running["detail"]["status"] = "RUNNING"
     with pytest.raises(ValueError, match="status"):
         load("cleanup")(running)
+
+
+@pytest.fixture
+def live(aws):
+    """`live("InService")`: the live endpoint serves the model `served` and is in this state."""
+
+    def put(status, served="m-new"):
+        aws.sagemaker.create_model(
+            ModelName=served, ExecutionRoleArn="arn:aws:iam::123456789012:role/x", PrimaryContainer={"Image": "i"}
+        )
+        variant = {"VariantName": "main", "ModelName": served, "InitialInstanceCount": 1}
+        aws.sagemaker.create_endpoint_config(
+            EndpointConfigName="live", ProductionVariants=[variant | {"InstanceType": "ml.m5.large"}]
+        )
+        aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName="live")
+        from moto.sagemaker.models import sagemaker_backends
+
+        sagemaker_backends["123456789012"]["eu-west-1"].endpoints[aws.names.endpoint].endpoint_status = status
+
+    boto3.client("stepfunctions").create_state_machine(
+        name=aws.names.machine("release"),
+        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}),
+        roleArn="arn:aws:iam::123456789012:role/millrace-local-electricity-release",
+    )
+    return put
+
+
+CHAMPION = Version(package_arn="p/1", version="1", model_name="m-old", run="r", baseline_uri="")
+
+
+def started(aws):
+    client = boto3.client("stepfunctions")
+    found = client.list_executions(stateMachineArn=aws.names.machine_arn("release"))["executions"]
+    return [json.loads(client.describe_execution(executionArn=one["executionArn"])["input"]) for one in found]
+
+
+@pytest.mark.parametrize("status", ["InService", "Updating"])
+def test_a_release_that_was_stopped_halfway_is_taken_back(status, aws, load, event, live):
+    live(status)
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    handler, ended = load("cleanup"), release_ended(aws, event, "ABORTED")
+    freed = handler(ended)["freed"]
+    handler(ended)  # the event may come twice
+    (given,) = started(aws)
+    assert freed[0].startswith("execution restore-")
+    assert given["rollback"].pop("reason").endswith("ended before version 1 was replaced")
+    assert given["rollback"] == {"who": "cleanup", "to": "1", "restores": True}
+
+
+def test_an_endpoint_that_serves_the_live_version_stays(aws, load, event, live):
+    live("InService", served="m-old")
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    assert load("cleanup")(release_ended(aws, event, "FAILED")) == {"freed": []}
+    assert started(aws) == []
+
+
+def test_neither_a_restoration_nor_a_teardown_is_taken_back(aws, load, event, live):
+    live("InService")
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    restored, torn_down = (release_ended(aws, event, "ABORTED") for _ in range(2))
+    restored["detail"]["input"] = json.dumps({"rollback": {"reason": "r", "restores": True}})
+    torn_down["detail"]["error"] = "Teardown"
+    for ended in (restored, torn_down):
+        assert load("cleanup")(ended) == {"freed": []}
+    assert started(aws) == []
+
+
+def test_an_endpoint_that_no_version_was_promoted_to_is_deleted(aws, load, event, live):
+    live("Creating")
+    with pytest.raises(ConflictError, match="no version is live"):
+        load("cleanup")(release_ended(aws, event, "ABORTED"))
+    from moto.sagemaker.models import sagemaker_backends
+
+    sagemaker_backends["123456789012"]["eu-west-1"].endpoints[aws.names.endpoint].endpoint_status = "InService"
+    assert load("cleanup")(release_ended(aws, event, "ABORTED")) == {"freed": [f"endpoint {aws.names.endpoint}"]}
+    assert aws.sagemaker.list_endpoints()["Endpoints"] == []

@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from millrace.decisions.record import from_line
+from millrace.errors import DecisionError
 from tests.functions.cold_start import cold_starts, set_variables
 
 EVENT = Path(__file__).resolve().parents[3] / "events" / "decisions_queue.json"
@@ -65,3 +66,13 @@ def test_a_bad_message_fails_alone(write: Write) -> None:
     assert write(event) == {"batchItemFailures": [{"itemIdentifier": bad["messageId"]}]}
     kept = [name for lines in objects().values() for name in ids(lines)]
     assert sorted(kept) == sorted(ids(event["Records"][1]["body"].split("\n")))
+
+
+@pytest.mark.parametrize("given", [{}, {"Records": 5}, {"Records": [{}]}, {"Records": ["x"]}], ids=str)
+def test_an_event_that_sqs_does_not_send_says_what_is_wrong(given: Any, write: Write) -> None:
+    with pytest.raises(DecisionError, match="Records"):
+        write(given)
+
+
+def test_a_message_without_a_body_is_no_decision(write: Write) -> None:
+    assert write({"Records": [{"messageId": "m"}]}) == {"batchItemFailures": [{"itemIdentifier": "m"}]}

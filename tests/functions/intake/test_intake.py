@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import boto3
@@ -26,6 +27,9 @@ def states(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:
             roleArn="arn:aws:iam::123456789012:role/millrace-local-electricity-ingest",
         )
     dead = boto3.client("sqs").create_queue(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
+    monkeypatch.setenv(
+        "MILLRACE_QUEUE_URL", boto3.client("sqs").create_queue(QueueName=NAMES.queue("drops"))["QueueUrl"]
+    )
     monkeypatch.setenv("MILLRACE_DEAD_QUEUE_URL", dead)
     monkeypatch.setenv("MILLRACE_SLOTS", "2")
     return client
@@ -113,13 +117,44 @@ def test_another_version_of_the_key_is_another_execution(states: Any, load: Any,
     assert len(running(states)) == 2
 
 
-def test_without_a_free_slot_the_message_comes_again(states: Any, load: Any, event: Any, aws: Aws) -> None:
-    handler = load("intake")
+class Sent:
+    """What was sent to a queue, in place of one whose delays a test would have to wait for."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def send_message(self, **message: Any) -> None:
+        self.messages.append(message)
+
+    def record(self) -> dict[str, Any]:
+        """The last message as Lambda brings it."""
+        (name, given), *_ = self.messages[-1]["MessageAttributes"].items()
+        attribute = {"stringValue": given["StringValue"], "dataType": given["DataType"]}
+        record = {
+            "messageId": "again",
+            "body": self.messages[-1]["MessageBody"],
+            "messageAttributes": {name: attribute},
+        }
+        return {"receiptHandle": "r", "eventSource": "aws:sqs", "attributes": {}, **record}
+
+
+def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
+    states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler, sent = load("intake"), Sent()
+    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
     records = [changed(event("intake"), version=str(n))["Records"][0] | {"messageId": f"m{n}"} for n in range(3)]
-    assert handler({"Records": records}) == {"batchItemFailures": [{"itemIdentifier": "m2"}]}
+    assert handler({"Records": records}) == {"batchItemFailures": []}
     assert len(running(states)) == 2
+    (first,) = sent.messages
+    assert (first["MessageBody"], first["DelaySeconds"]) == (records[2]["body"], 10)
+    for _ in range(30):
+        assert handler({"Records": [sent.record()]}) == {"batchItemFailures": []}
+    delays = [message["DelaySeconds"] for message in sent.messages]
+    assert delays == sorted(delays)
+    assert (delays[1], delays[-1]) == (12, 300)
     aws.slots.free("ingest", slots(aws)[0])
-    assert handler({"Records": records[2:]}) == {"batchItemFailures": []}
+    assert handler({"Records": [sent.record()]}) == {"batchItemFailures": []}
     assert len(running(states)) == 3
 
 
@@ -165,8 +200,7 @@ def test_a_start_that_fails_leaves_no_slot_behind(states: Any, load: Any, aws: A
 def test_the_limit_of_slots_is_kept(states: Any, load: Any, aws: Aws, event: Any) -> None:
     for holder in ("one", "two"):
         aws.slots.take("ingest", holder=holder, limit=2)
-    comes_again = [{"itemIdentifier": record["messageId"]} for record in event("intake")["Records"]]
-    assert load("intake")(event("intake")) == {"batchItemFailures": comes_again}
+    assert load("intake")(event("intake")) == {"batchItemFailures": []}
     assert running(states) == []
 
 

@@ -158,9 +158,18 @@ def test_the_same_over_http(predict: Predict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "status"), [({"body": "{"}, 400), ({"body": json.dumps({"rows": [{}] * 1001})}, 413)]
+    ("change", "status"),
+    [
+        ({"body": "{"}, 400),
+        ({"body": '{"rows": [], "rows": []}'}, 400),
+        ({"body": '{"rows": [{"a": NaN}]}'}, 400),
+        ({"body": "[" * 100_000}, 400),
+        ({"body": "\ud800"}, 400),
+        ({"body": "=", "isBase64Encoded": True}, 400),
+        ({"body": json.dumps({"rows": [{}] * 1001})}, 413),
+    ],
 )
-def test_http_says_what_is_wrong(change: dict[str, str], status: int, predict: Predict) -> None:
+def test_http_says_what_is_wrong(change: dict[str, Any], status: int, predict: Predict) -> None:
     answer = predict(request("prediction_http") | change)
     assert answer["statusCode"] == status
     assert set(json.loads(answer["body"])) == {"error", "expected", "came", "where"}

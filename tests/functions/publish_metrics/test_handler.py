@@ -70,6 +70,13 @@ def test_the_metrics_are_ratios_without_a_time_of_their_own() -> None:
     assert all("Timestamp" not in one for one in data)
 
 
+def test_a_line_that_is_no_decision_is_counted() -> None:
+    for unreadable in (0, 3):
+        found = report(0.5, 0.5).model_copy(update={"unreadable": unreadable})
+        (metric,) = [one for one in metrics_of(found) if one["MetricName"] == "UnreadableDecisions"]
+        assert (metric["Value"], metric["Unit"]) == (unreadable, "Count")
+
+
 def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Callable[[MonitorReport], dict[str, Any]]) -> None:
     answer = publish(report(0.4, 0.7))
     assert answer["ratios"].items() >= {"input-drift": 0.4, "error": 0.7}.items()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import timedelta
 
 import pytest
 
 from millrace.errors import ArtefactError, ConflictError
 from millrace.timestamps import moment
+from tests.functions.conftest import BASELINE, REPORT
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
 AS_OF = moment("1997-01-01T00:10:00Z")
@@ -66,3 +69,21 @@ def test_a_run_that_lost_its_lease_registers_nothing(aws, trained_run, register,
     assert not aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)[
         "ModelPackageSummaryList"
     ]
+
+
+def test_the_digests_of_what_is_loaded_later_are_kept(aws, trained_run, register, event):
+    trained_run()
+    answer = register(event("registration"))
+    metadata = aws.sagemaker.describe_model_package(ModelPackageName=answer["package_arn"])[
+        "CustomerMetadataProperties"
+    ]
+    assert metadata["baseline_digest"] == hashlib.sha256(BASELINE).hexdigest()
+    assert len(metadata["model_digest"]) == 64
+
+
+def test_an_artefact_that_was_not_the_evaluated_one_is_refused(aws, trained_run, register, event):
+    run = trained_run()
+    report = json.dumps(REPORT | {"model_digest": "0" * 64})
+    aws.put(aws.names.run_uri(run, "evaluation", "evaluation.json"), report)
+    with pytest.raises(ArtefactError, match="that were approved"):
+        register(event("registration"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -28,7 +29,7 @@ def register(aws, group):
         model_data_url="s3://b/model.tar.gz",
         evaluation_uri="s3://b/evaluation.json",
         instances=("ml.m5.large",),
-        metadata={"data_digest": "d"},
+        metadata={"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34"},
     )
     return Registry(aws.sagemaker, group=group).register(candidate)
 
@@ -82,6 +83,8 @@ def test_the_first_release_opens(aws, load, event, package):
         "run_name": "7c1b2f0e-first",
         "image": "image",
         "model_data_url": "s3://b/model.tar.gz",
+        "model_digest": "ab12",
+        "baseline_digest": "cd34",
         "previous_version": "none",
         "has_live": False,
         "has_challenger": False,
@@ -187,3 +190,20 @@ def test_a_version_that_is_released_again_has_names_of_its_own(event):
     first, again = (label_of("1", f"arn:aws:states:eu-west-1:1:execution:x:{name}") for name in ("first", "again"))
     assert first != again
     assert len(label_of("9999", "x")) == len("v9999-a1b2c3")
+
+
+def test_a_restoration_opens_the_live_version_unless_it_serves(aws, load, event, second_live):
+    endpoint(aws, aws.names.endpoint)
+    restores = back(event, to="2", restores=True)
+    Registry(aws.sagemaker, group=aws.names.package_group).register(
+        Candidate(run="second", image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e",
+                  instances=("ml.m5.large",), metadata={})
+    )  # fmt: skip
+    registry = Registry(aws.sagemaker, group=aws.names.package_group)
+    registry.approve(registry.describe(aws.names.package_arn("2")), reason="r")
+    answer = load("start_release")(restores)
+    assert (answer["outcome"], answer["version"], answer["previous_version"]) == ("open", "2", "2")
+    pointers = aws.pointers.read()
+    served = replace(pointers.champion, model_name=aws.names.endpoint)
+    aws.pointers.move(replace(pointers, champion=served))
+    assert load("start_release")(restores)["outcome"] == "done"

@@ -55,7 +55,10 @@ def test_the_evaluation_knows_the_champion_only_where_there_is_one(context):
     alone, beside = states["Evaluation"]["Parameters"], states["Evaluation beside the champion"]["Parameters"]
     assert [given["InputName"] for given in alone["ProcessingInputs"]] == ["model", "data", "config"]
     assert [given["InputName"] for given in beside["ProcessingInputs"]] == ["model", "data", "config", "champion"]
-    assert beside["Environment"] == {"MILLRACE_CHAMPION_VERSION.$": "$.budget.answer.champion.version"}
+    assert beside["Environment"] == {
+        "MILLRACE_CHAMPION_VERSION.$": "$.budget.answer.champion.version",
+        "MILLRACE_CHAMPION_DIGEST.$": "$.budget.answer.champion.model_digest",
+    }
     assert alone["NetworkConfig"]["EnableNetworkIsolation"] is True
 
 

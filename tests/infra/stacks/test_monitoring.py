@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import ALARMS, COUNTED
 from tests.infra.conftest import ELECTRICITY, synthesized
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -24,10 +24,12 @@ def resources(templates: Templates, stage: str, kind: str) -> list[dict[str, Any
 def test_alarms_on_ratios_have_the_threshold_1(templates: Templates, stage: str) -> None:
     alarms = resources(templates, stage, "AWS::CloudWatch::Alarm")
     assert {alarm["MetricName"]: alarm["AlarmName"] for alarm in alarms} == {
-        ratio.metric: f"millrace-{stage}-electricity-{name}" for name, ratio in ALARMS.items()
+        one.metric: f"millrace-{stage}-electricity-{name}" for name, one in (ALARMS | COUNTED).items()
     }
+    counted = {alarm.metric for alarm in COUNTED.values()}
     for alarm in alarms:
-        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanThreshold")
+        threshold = 0 if alarm["MetricName"] in counted else 1
+        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (threshold, "GreaterThanThreshold")
         assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("Maximum", "ignore")
         assert alarm["Dimensions"] == [{"Name": "Workload", "Value": "electricity"}]
 

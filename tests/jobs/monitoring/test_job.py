@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from jobs.monitoring.job import watch
 from jobs.runtime import ProcessingPlaces
 from millrace.contract.load import load_contract
 from millrace.decisions.record import Decision, canonical, to_line
+from millrace.errors import ArtefactError
 from millrace.features.catalogue import declare
 from millrace.messages.monitor import MonitorReport, read_report
 from millrace.monitoring.alarms import ALARMS
@@ -163,3 +166,14 @@ def test_as_a_process(prepare: Prepare) -> None:
     failed = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, capture_output=True)
     assert failed.returncode == 1
     assert "baseline.json" in (places.root / "output" / "message").read_text()
+
+
+def test_a_baseline_that_was_not_approved_is_not_judged_by(prepare: Prepare) -> None:
+    places = prepare(datetime(1997, 1, 1, tzinfo=UTC), 1)
+    request = places.input("config") / "request.json"
+    given = json.loads(request.read_text())
+    baseline = hashlib.sha256((places.input("baseline") / "baseline.json").read_bytes()).hexdigest()
+    for digest, is_approved in ((baseline, True), ("0" * 64, False)):
+        request.write_text(json.dumps(given | {"baseline_digest": digest}))
+        with nullcontext() if is_approved else pytest.raises(ArtefactError, match="approved"):
+            watch(places)

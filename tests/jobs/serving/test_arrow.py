@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from jobs.serving.application import Application
 from jobs.serving.http import Head
-from jobs.serving.rows import FLOAT32_MAX, Reader, Refused
+from jobs.serving.rows import Reader, Refused
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
@@ -21,7 +21,7 @@ from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
 from millrace.artefact.inference import Model
 from millrace.features.boolean import Boolean
 from millrace.features.category import Category
-from millrace.features.number import Number
+from millrace.features.number import FLOAT32_MAX, Number
 from millrace.tasks.binary import Binary
 
 FEATURES = (

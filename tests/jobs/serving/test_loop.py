@@ -100,9 +100,11 @@ def test_a_client_that_never_ends_its_request_is_sent_away(monkeypatch: pytest.M
     monkeypatch.setattr(module, "REQUEST_S", 0.2)
     monkeypatch.setattr(module, "SWEEP_S", 0.05)
     with serving(Counting()) as port, connect(port) as stalling, connect(port) as idle:
+        idle.sendall(PING)
+        assert idle.recv(1000).startswith(b"HTTP/1.1 200")
         stalling.sendall(PING[:-1])
         assert stalling.recv(10) == b""
-        idle.sendall(PING)  # one that asks nothing may stay
+        idle.sendall(PING)  # one that has asked before may stay
         assert idle.recv(1000).startswith(b"HTTP/1.1 200")
 
 
@@ -132,3 +134,33 @@ def test_a_stop_does_not_wait_for_those_who_never_end(monkeypatch: pytest.Monkey
         began = time.monotonic()
     assert time.monotonic() - began < 5
     stalling.close()
+
+
+def test_a_client_that_never_sends_a_byte_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REQUEST_S", 0.2)
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    monkeypatch.setattr(module, "MAX_CONNECTIONS", 2)
+    with serving(Counting()) as port, connect(port) as silent, connect(port) as second, connect(port) as third:
+        third.sendall(PING)
+        assert silent.recv(10) == second.recv(10) == b""
+        assert third.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_one_that_stays_without_a_request_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 0.2)
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    monkeypatch.setattr(module, "MAX_CONNECTIONS", 1)
+    with serving(Counting()) as port, connect(port) as idle, connect(port) as other:
+        idle.sendall(PING)
+        assert idle.recv(1000).startswith(b"HTTP/1.1 200")
+        other.sendall(PING)
+        assert other.recv(1000).startswith(b"HTTP/1.1 200")
+        assert idle.recv(10) == b""
+
+
+def test_good_requests_before_garbage_are_answered() -> None:
+    with serving(Counting()) as port, connect(port) as client:
+        client.sendall(PING * 3 + b"garbage\r\n\r\n")
+        answers = b"".join(iter(lambda: client.recv(1000), b""))
+    assert [answers.count(status) for status in (b"HTTP/1.1 200", b"HTTP/1.1 400")] == [3, 1]
+    assert answers.index(b"HTTP/1.1 400") > answers.rindex(b"HTTP/1.1 200")

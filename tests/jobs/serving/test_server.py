@@ -257,6 +257,12 @@ def test_an_artefact_that_was_altered_is_not_served(root: Path, tmp_path: Path, 
     assert "model.onnx: expected digest" in ended.output
 
 
+def test_an_artefact_that_was_not_approved_is_not_served(root: Path, run_job: Callable[..., Any]) -> None:
+    ended = run_job("jobs.serving", root, "serve", SAGEMAKER_BIND_TO_PORT="1", MILLRACE_MODEL_DIGEST="0" * 64)
+    assert ended.code == 1
+    assert "expected the members that were approved" in ended.output
+
+
 def test_no_heavy_package_is_imported() -> None:
     code = (
         "import sys, jobs.serving.__main__, jobs.serving.application, millrace.artefact.inference\n"

@@ -196,3 +196,16 @@ def test_another_task_comes_back_with_its_classes(artefact: Artefact, tmp_path: 
     write_folder(tmp_path, other)
     assert read_folder(tmp_path) == other
     assert other.description.columns == ("a", "b")
+
+
+def test_every_member_must_be_the_one_that_was_approved(artefact: Artefact, tmp_path: Path) -> None:
+    """Also model.json: a threshold in it decides as much as a weight."""
+    write_folder(tmp_path / "model", artefact)
+    approved = read_folder(tmp_path / "model").digest
+    assert read_folder(tmp_path / "model", approved=approved) == artefact
+    for name in ("model.json", "history.json"):
+        content = (tmp_path / "model" / name).read_bytes()
+        (tmp_path / "model" / name).write_bytes(content.replace(b"1", b"2", 1) + b" ")
+        with pytest.raises(ArtefactError, match="that were approved"):
+            read_folder(tmp_path / "model", approved=approved)
+        (tmp_path / "model" / name).write_bytes(content)

@@ -49,6 +49,7 @@ def test_a_good_past_is_admitted_with_its_row() -> None:
         ([GOOD[0] | {"sky": "grey"}], "unknown_field", "past[0].sky"),
         ([], "history", "past"),
         (GOOD[1:], "history", "past"),
+        ([*GOOD, {"at": "2024-01-01 01:00", "load": 9.0}], "duplicate_key", "past[2].at"),
     ],
 )
 def test_a_past_that_breaks_a_rule_rejects_its_row(past: Any, reason: str, column: str) -> None:

@@ -224,3 +224,14 @@ def test_a_number_that_is_infinite_in_its_column_is_reported_once() -> None:
     column = Column(name="c", kind="float32")
     bounded = replace(column, rules=tuple(case.values[1].rules[0] for case in CASES if case.id == "Range-float32-0"))
     assert [reason for reason, _, _ in by_request(1e39, bounded)] == ["not_finite"]
+
+
+def test_a_number_beyond_float32_is_refused_where_a_model_reads_it() -> None:
+    values = [1.0, 1e39, -1e39, float("nan"), 3.4e38, None]
+    for is_read, expected in ((True, {1: "a number of float32", 2: "a number of float32"}), (False, {})):
+        column = Column(name="x", kind="float64", is_read_by_models=is_read)
+        table = Table(name="rows", columns=(column,), keys=())
+        rows = pa.table({"x": values, "_line": pa.array(range(len(values)), pa.int64())})
+        found = {row.line: row.violations[0].expected for row in validate(rows, table).refused}
+        assert found == expected | {3: "a finite number"}
+        assert {at for at, value in enumerate(values) if check_row({"x": value}, table)} == set(found)

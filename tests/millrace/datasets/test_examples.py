@@ -200,3 +200,12 @@ def test_only_a_label_that_is_predicted_ahead_may_be_an_input(tmp_path: Path) ->
     check_fit(ahead, check_contract(folder))
     with pytest.raises(WorkloadError, match="class: expected the custom property input"):
         check_fit(ahead, check_contract(ELECTRICITY))
+
+
+def test_one_far_date_costs_itself_and_no_training(capsys: pytest.CaptureFixture[str]) -> None:
+    far = [{"city": "a", "at": datetime(year, 12, 31), "load": 1.0, "heat": 1.0} for year in (1900, 9999)]  # noqa: DTZ001
+    table = pa.concat_tables([series(), pa.Table.from_pylist(far, schema=series().schema)]).sort_by("at")
+    workload = declared(prediction__label={"column": "load", "horizon_hours": 0}, prediction__features=["heat"])
+    good, found = made(series().sort_by("at"), workload), made(table, workload)
+    assert (found.parts, found.table) == (good.parts, good.table)
+    assert "left out 2 of" in capsys.readouterr().out

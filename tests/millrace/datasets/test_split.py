@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from millrace.datasets.split import earlier_splits, split, windows
+from millrace.datasets.split import earlier_splits, split, windows, without_strays
 from millrace.errors import SnapshotError
 
 HOURS = np.arange("1996-12-01", "1996-12-31T06", dtype="datetime64[h]").astype("datetime64[us]")
@@ -63,3 +63,27 @@ def test_a_walk_forward_needs_a_third_of_the_training_rows() -> None:
     steps = earlier_splits(days, parts, steps=6, validation_days=5, test_days=5)
     assert [step.parts is None for step in steps] == [True, True, False, False, False, False]
     assert steps[0].reason.startswith("less than a third")
+
+
+def days(*numbers: int) -> np.ndarray:
+    return np.array(numbers).astype("datetime64[D]").astype("datetime64[us]")
+
+
+FAR = 2_932_896
+"""9999-12-31, counted from 1970-01-01."""
+
+
+@pytest.mark.parametrize(
+    ("early", "late"),
+    [([], [FAR]), ([-719_162], []), ([-719_162], [400, FAR - 100, FAR]), ([], [])],
+)
+def test_a_few_rows_far_from_all_others_are_left_out(early: list[int], late: list[int]) -> None:
+    times_N = days(*early, *range(300), *late)
+    near = without_strays(times_N, days=60)
+    assert (times_N[near] == days(*range(300))).all()
+
+
+def test_many_rows_behind_a_gap_stay() -> None:
+    times_N = days(*range(300), *range(400, 410))
+    assert without_strays(times_N, days=60) == slice(0, 310)
+    assert without_strays(days(1, 1000), days=60) == slice(0, 2)

@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from millrace.contract import kinds
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column, Table
 from millrace.errors import ArtefactError, WorkloadError
-from millrace.features import catalogue
+from millrace.features import catalogue, number
 from millrace.features.category import Category
 from millrace.features.encoder import Encoder
 from millrace.features.image import Image
@@ -142,3 +143,7 @@ def test_an_unknown_encoder_or_field_of_a_document_is_refused() -> None:
         catalogue.from_documents([{"encoder": "smell", "name": "n"}])
     with pytest.raises(ArtefactError, match="expected the fields of number"):
         catalogue.from_documents([{"encoder": "number", "name": "n", "scale": 2}])
+
+
+def test_the_largest_number_of_a_tensor_is_what_a_contract_allows() -> None:
+    assert number.FLOAT32_MAX == kinds.FLOAT32_MAX == np.finfo(np.float32).max

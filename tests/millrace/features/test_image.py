@@ -148,3 +148,15 @@ def test_rows_whose_image_cannot_be_decoded_are_named() -> None:
             good = packed(noise(1), encoding)
             rows = pa.table({"scan": pa.array([good[:30], good], kind)})
             assert catalogue.decodable((encoder(encoding, 1),), rows).tolist() == [False, True], (kind, encoding)
+
+
+def test_a_png_with_one_altered_bit_is_no_image() -> None:
+    """Wherever the bit is: each chunk has a checksum; the last one, which ends the file, holds nothing."""
+    content = packed(noise(1), "png")
+    encoder = Image(name="scan", encoding="png", shape=(1, 5, 7))
+    assert encoder.encode_one({"scan": content}).shape == (1, 5, 7)
+    for place in range(8, len(content) - len(b"....IEND....")):
+        altered = bytearray(content)
+        altered[place] ^= 4
+        with pytest.raises(ValueError, match="PNG data"):
+            encoder.encode_one({"scan": bytes(altered)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -65,7 +66,7 @@ def read(
 
 def test_a_lone_image_is_one_row_named_by_the_object(tmp_path: Path) -> None:
     [part] = read(png(), tmp_path)
-    row = {"id": "a17", "at": AT, "scan": png(), "age": None, "_line": 1}
+    row = {"id": "scans/a17", "at": AT, "scan": png(), "age": None, "_line": 1}
     assert part.rows.to_pylist() == [row]
     assert not validate(part.rows, TABLE).refused
     [too_large] = read(png(8), tmp_path)
@@ -143,3 +144,24 @@ def test_only_a_timestamp_is_generated_by_the_event_time(kind: str, value: str, 
         return
     with pytest.raises(WorkloadError, match="event_time, on a timestamp"):
         load_contract(tmp_path)
+
+
+def test_two_images_of_one_name_in_two_folders_are_two_rows(tmp_path: Path) -> None:
+    names = ("a/1.png", "b/1.png", "1.png", "a.b/1")
+    found = [read(png(), tmp_path, of=origin(name))[0].rows["id"][0].as_py() for name in names]
+    assert found == ["a/1", "b/1", "1", "a.b/1"]
+
+
+def test_objects_of_a_manifest_are_fetched_together(tmp_path: Path) -> None:
+    """Each waits until another is being fetched too: one after the other, the first would wait for ever."""
+    together = threading.Barrier(2, timeout=20)
+
+    def fetch(key: str, version_id: str) -> bytes:
+        together.wait()
+        return png() + key.encode()
+
+    lines = [{"id": f"{n}", "scan": {"object": f"{n}", "version_id": "v"}} for n in range(40)]
+    drop = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    rows = pa.concat_tables([part.rows for part in read(drop, tmp_path, of=Origin(name="m", at=AT, fetch=fetch))])
+    assert rows["id"].to_pylist() == [line["id"] for line in lines]
+    assert rows["scan"].to_pylist() == [png() + str(line["id"]).encode() for line in lines]

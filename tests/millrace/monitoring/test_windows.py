@@ -52,7 +52,7 @@ def test_nothing_open_is_no_window() -> None:
 
 
 def test_a_long_absence_is_caught_up_in_parts() -> None:
-    windows = planned(NEW_YEAR + 200 * WEEK)
+    windows = planned(NEW_YEAR + 200 * WEEK, input_weeks=0)
     assert len(windows) == MOST_WINDOWS
     assert windows[0].start == NEW_YEAR
 
@@ -60,3 +60,10 @@ def test_a_long_absence_is_caught_up_in_parts() -> None:
 def test_every_day_of_the_windows() -> None:
     windows = planned(NEW_YEAR + 2 * WEEK)
     assert dates(windows) == tuple(FIRST + timedelta(days=k) for k in range(14))
+
+
+def test_one_decision_about_a_day_long_ago_does_not_hold_up_those_of_now() -> None:
+    as_of = datetime(2026, 6, 1, tzinfo=UTC)
+    windows = plan(cursors=Cursors(input=None, error=None), first=date(1, 1, 1), as_of=as_of, days=7, in_a_row=3)
+    assert len(windows) == MOST_WINDOWS
+    assert as_of - WEEK < windows[-1].end <= as_of

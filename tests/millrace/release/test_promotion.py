@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from millrace.errors import ConflictError
@@ -125,3 +127,10 @@ def sample(*values):
 def test_a_probe_needs_the_version_all_rows_and_the_same_answers(came, expected, version, passed):
     answers = SampleAnswers(model_version="2", answers=tuple({"value": value} for value in came))
     assert judge_smoke_test(answers, sample(*expected), version=version).passed is passed
+
+
+def test_a_restored_version_has_its_new_model_and_the_same_previous_one():
+    made_anew = replace(version(2), model_name="m-anew")
+    restored = roll_back(SECOND_LIVE, made_anew, replaced="2")
+    assert (restored.champion, restored.previous) == (made_anew, SECOND_LIVE.previous)
+    assert rollback_target(SECOND_LIVE, None, restores=True) == "2"

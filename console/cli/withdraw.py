@@ -1,0 +1,40 @@
+"""`millrace withdraw`: rows out of the tables again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
+from console.cli.printing import show_json
+
+
+def withdraw(
+    stage: Stage,
+    workload: Workload,
+    build: Build,
+    as_json: Json,
+    reason: Annotated[str, typer.Option(help="Why, for the audit table.")],
+    key: Annotated[
+        list[str] | None, typer.Option(help="COLUMN=CELL of the row's key; once for each column of the key.")
+    ] = None,
+    drop: Annotated[str, typer.Option(help="The object's key in the landing bucket: all rows of it.")] = "",
+) -> None:
+    """Take rows out of the tables: the next dataset version is without them, earlier ones stay as they were.
+
+    Example: millrace withdraw --key timestamp=9999-12-31T00:00:00 --reason "a typing error". The same bytes do not
+    come in again; a mended file with the same keys does."""
+    from console.actions.withdraw import withdraw as take_out
+    from millrace.errors import WithdrawalError
+
+    pairs = [one.partition("=") for one in key or ()]
+    if wrong := [name for name, sign, _ in pairs if not name or not sign]:
+        raise WithdrawalError(f"--key: expected COLUMN=CELL, got {wrong[0]!r}")
+    environment, names = find(stage, build, workload)
+    done = take_out(environment, names, reason=reason, key={name: cell for name, _, cell in pairs}, drop=drop)
+    if as_json:
+        show_json(done.model_dump())
+    else:
+        print(f"{done.rows} rows and {done.labels} labels are in no later version of {names.workload}.")

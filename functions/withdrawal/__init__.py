@@ -1,0 +1,1 @@
+"""A person takes rows out of the tables again."""

@@ -1,0 +1,42 @@
+"""Rows that a person withdraws leave the tables: a new snapshot each, and a record of who, why and how many."""
+
+from __future__ import annotations
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from millrace.contract.load import load_contract
+from millrace.datasets.tables import Lake
+from millrace.datasets.withdrawal import by_drop, by_key, withdraw
+from millrace.messages.audit import AuditEvent, RowsWithdrawn
+from millrace.messages.envelope import handles
+from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
+from millrace.settings.environment import Environment
+from millrace.state.audit import Record, append
+
+SETTINGS = Environment.parse()
+NAMES = SETTINGS.names
+LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
+LOGGER = Logger()
+DYNAMODB = boto3.client("dynamodb")
+
+
+@LOGGER.inject_lambda_context
+@handles(WithdrawalRequest)
+def handler(request: WithdrawalRequest) -> Withdrawn:
+    """How many rows left which table; the same request again changes nothing and says the same.
+
+    The labels go with the rows: they would make the same rows again, of the decisions that they are about."""
+    cells = by_drop(request.drop) if request.drop else by_key(LAKE, request.key)
+    gone = {table: withdraw(LAKE, table, cells, run=request.cause) for table in ("rows", "labels")}
+    record = Record(
+        actor="withdrawal",
+        execution=f"{NAMES.function_arn('withdrawal')}:{request.cause}",
+        event=AuditEvent.ROWS_WITHDRAWN,
+        as_of=request.as_of,
+        cause=request.cause,
+        details=RowsWithdrawn(**request.model_dump(include={"by", "reason", "key", "drop"}), **gone),
+    )
+    append(DYNAMODB, table=NAMES.platform.audit_table, workload=SETTINGS.workload, record=record)
+    LOGGER.info("withdrawn", extra=gone)
+    return Withdrawn(**gone)

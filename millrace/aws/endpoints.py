@@ -1,0 +1,23 @@
+"""What a SageMaker endpoint serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from millrace.aws.errors import could_not_find
+
+
+def served_model(client: Any, endpoint: str) -> str | None:
+    """The model's name; "" where there is no such endpoint, None while it changes. `client` is boto3's SageMaker."""
+    try:
+        found = client.describe_endpoint(EndpointName=endpoint)
+    except ClientError as error:
+        if could_not_find(error):
+            return ""
+        raise
+    if found["EndpointStatus"] != "InService":
+        return None
+    config = client.describe_endpoint_config(EndpointConfigName=found["EndpointConfigName"])
+    return str(config["ProductionVariants"][0]["ModelName"])

@@ -1,0 +1,87 @@
+"""The shape of what is read of a contract, checked before anything of it is used: what is text, a list, an object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from millrace.errors import WorkloadError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A value of one of `types`, called `name` in messages; of a list `each`, of an object `fields`."""
+
+    name: str
+    types: tuple[type, ...]
+    each: Kind | None = None
+    fields: Mapping[str, Kind] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
+    """Fields that must be there; any other may be missing or null."""
+
+
+def _list(each: Kind) -> Kind:
+    return Kind(name="a list", types=(list,), each=each)
+
+
+def _object(required: str = "", /, **fields: Kind) -> Kind:
+    return Kind(name="an object", types=(dict,), fields=fields, required=frozenset(required.split()))
+
+
+ANY = Kind(name="a value", types=(object,))
+TEXT, WHOLE, TRUTH = (
+    Kind(name=name, types=(kind,)) for name, kind in (("text", str), ("a whole number", int), ("true or false", bool))
+)
+LIST = _list(ANY)
+COUNT_WORDS = ("mustBeGreaterOrEqualTo", "mustBeGreaterThan", "mustBeLessOrEqualTo", "mustBeLessThan")
+QUALITY = _list(
+    _object(
+        metric=TEXT,
+        type=TEXT,
+        arguments=_object(properties=_list(TEXT), validValues=LIST),
+        **dict.fromkeys(COUNT_WORDS, WHOLE),
+    )
+)
+CUSTOM = _list(_object("property value", property=TEXT, value=ANY))
+PROPERTY = _object(
+    "name",
+    name=TEXT,
+    logicalType=TEXT,
+    physicalType=TEXT,
+    logicalTypeOptions=_object(),
+    enum=LIST,
+    primaryKeyPosition=WHOLE,
+    quality=QUALITY,
+    customProperties=CUSTOM,
+    **dict.fromkeys(("required", "unique", "primaryKey"), TRUTH),
+)
+CONTRACT = _object(
+    schema=_list(_object("name", name=TEXT, properties=_list(PROPERTY), quality=QUALITY, customProperties=CUSTOM))
+)
+"""What `millrace.contract.load` reads; the standard's other fields may be anything."""
+
+
+def check_shape(document: Mapping[str, Any], *, where: str) -> None:
+    """Raise WorkloadError for the first value that is none of its kind; it names `schema.0.properties.3.name`."""
+    _check(document, CONTRACT, "", where)
+
+
+def _check(value: Any, kind: Kind, at: str, where: str) -> None:
+    # YAML's true is a bool, which Python counts as a whole number too.
+    fits = isinstance(value, kind.types) and not (isinstance(value, bool) and kind is WHOLE)
+    if not fits:
+        raise WorkloadError(where=where, field=at, expected=kind.name, came=value)
+    if kind.each is not None:
+        for number, one in enumerate(value):
+            _check(one, kind.each, f"{at}.{number}", where)
+    if kind.types != (dict,):
+        return
+    if strays := [key for key in value if not isinstance(key, str)]:
+        raise WorkloadError(where=where, field=at or "(file)", expected="names that are text", came=strays[0])
+    for name, part in kind.fields.items():
+        inner = f"{at}.{name}".removeprefix(".")
+        if value.get(name) is not None:
+            _check(value[name], part, inner, where)
+        elif name in kind.required and (part is not ANY or name not in value):
+            raise WorkloadError(where=where, field=inner, expected=part.name, came="nothing")

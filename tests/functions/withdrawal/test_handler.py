@@ -1,0 +1,85 @@
+"""A person takes rows out of the tables; who, why and how many is in the audit table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from infra.local.kernel.cloud import Cloud
+from millrace.datasets.tables import Lake
+from millrace.errors import WithdrawalError
+from millrace.names import WorkloadNames
+from millrace.state.audit import DETAILS
+from tests.functions.ingestion.conftest import EVENTS
+from tests.functions.ingestion.test_ingest import csv, month, parquet
+from tests.state_table import create_table
+
+
+@pytest.fixture
+def asked() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((EVENTS / "withdrawal.json").read_text())
+    return document
+
+
+@pytest.fixture
+def audit(cloud: Cloud, names: WorkloadNames) -> Any:
+    client, table = cloud.client("dynamodb"), names.platform.audit_table
+    create_table(client, table)
+    return lambda: [
+        {name: value["S"] for name, value in item.items()} for item in client.scan(TableName=table)["Items"]
+    ]
+
+
+def held(lake: Lake, table: str) -> int:
+    found = lake.find(table)
+    return 0 if found is None else found.scan().to_arrow().num_rows
+
+
+def test_a_drop_leaves_the_table_once(
+    ingest: Any, load: Any, lake: Lake, sample: pa.Table, audit: Any, asked: Any
+) -> None:
+    for number in (5, 6):
+        ingest.run("training", f"1996-0{number}.parquet", parquet(month(sample, 1996, number)))
+    before = held(lake, "rows")
+    gone = month(sample, 1996, 5).num_rows
+    handler = load("withdrawal")
+    assert handler(asked) == handler(asked) == {"rows": gone, "labels": 0}
+    assert held(lake, "rows") == before - gone
+    (record,) = audit()
+    assert (record["event"], record["as_of"]) == ("rows.withdrawn", asked["as_of"])
+    details = json.loads(record["details"])
+    assert details == {
+        "by": asked["by"], "reason": asked["reason"], "drop": asked["drop"], "key": {}, "rows": gone, "labels": 0,
+    }  # fmt: skip
+    assert set(details) == set(DETAILS["rows.withdrawn"].model_fields)  # type: ignore[index]
+
+
+def test_a_row_and_its_label_leave_together(
+    ingest: Any, load: Any, lake: Lake, sample: pa.Table, audit: Any, asked: Any
+) -> None:
+    may = month(sample, 1996, 5)
+    ingest.run("training", "1996-05.parquet", parquet(may))
+    ingest.run("labels", "1996-05.csv", csv(may.select(["timestamp", "class"])))
+    del asked["drop"]
+    key = {"timestamp": may["timestamp"][7].as_py().isoformat()}
+    assert load("withdrawal")(asked | {"key": key}) == {"rows": 1, "labels": 1}
+    assert (held(lake, "rows"), held(lake, "labels")) == (may.num_rows - 1, may.num_rows - 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"key": {"timestamp": "soon"}, "drop": ""}, WithdrawalError),
+        ({"drop": ""}, ValueError),
+        ({"reason": ""}, ValueError),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    change: dict[str, Any], error: type[Exception], load: Any, lake: Lake, audit: Any, asked: Any
+) -> None:
+    with pytest.raises(error):
+        load("withdrawal")(asked | change)
+    assert audit() == []
