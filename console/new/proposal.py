@@ -15,6 +15,7 @@ from console.new.findings import findings
 from console.new.guesses import Guess, Guesser
 from console.new.identity import OBSERVED_AT, ROW_ID, with_event_time, with_key
 from console.new.images import SPLIT, observe_images
+from console.new.in_file import as_in_file, read_rows
 from console.new.kinds.catalogue import KINDS
 from console.new.leaks import find_leaks
 from console.new.observed import LeftOut, Observed, observe
@@ -26,7 +27,7 @@ from console.new.source import Source
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.surface import Surface
 from millrace.contract.rules.image import ImageFormat
-from millrace.contract.schema import LINE, Column, Table, arrow_schema
+from millrace.contract.schema import LINE, Column, Generated, Table, arrow_schema
 from millrace.contract.validate import validate
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError
@@ -49,12 +50,12 @@ class Proposal:
     not_in_contract: tuple[LeftOut, ...]
     no_features: tuple[LeftOut, ...]
     notes: tuple[str, ...]
-    """How the drops differ from the file, and what is conspicuous in it."""
+    """How the contract reads the file, and what is conspicuous in it."""
     spans: Spans
     rehearsal: Rehearsal
     series: Series | None
     accepted: pa.Table
-    """The rows that the contract accepts, in the order of event time; `_line` counts the file's rows from 1."""
+    """The rows that the contract accepts, in the order of event time, with `_line`."""
     refused: tuple[QuarantinedRow, ...]
     """The rows that it would quarantine."""
     contract_yaml: str = field(repr=False)
@@ -82,6 +83,11 @@ class _Reading:
     @property
     def where(self) -> str:
         return self.source.path.name
+
+    @property
+    def is_file_droppable(self) -> bool:
+        """Whether the file itself is a drop; images are put into Parquet first."""
+        return self.source.path.is_file() and not any(column.find(ImageFormat) for column in self.contract.columns)
 
     @property
     def label(self) -> Observed:
@@ -112,6 +118,7 @@ class _Reading:
             derived=features.derived,
             split_column=SPLIT if not self.is_in_time and SPLIT in self.contract.names else "",
             is_in_time=self.is_in_time,
+            is_in_order=choices.is_in_order,
             image_side=min((min(rule.shape[1:]) for rule in rules if rule), default=0),
         )
 
@@ -119,11 +126,11 @@ class _Reading:
 def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     """The proposal for a file of labelled rows.
 
-    Rows without a time of their own are spread over the days before `today`. Raises ConfigurationError that says what
-    could not be decided and between what, or what training would stop at."""
+    `today` stands for the time at which rows without one of their own will be dropped. Raises ConfigurationError that
+    says what could not be decided and between what, or what training would stop at."""
     check_choices(choices, source)
     reading = _read(source, choices, today)
-    accepted, refused = _validated(reading)
+    accepted, refused = _validated(reading, today)
     series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
     features = _features(reading, series)
     spans, rehearsal = _rehearsed(reading, features, accepted)
@@ -164,14 +171,15 @@ def _read(source: Source, choices: Choices, today: date) -> _Reading:
     if guesses["kind"].value == "binary":
         guesses["positive"] = guesser.positive(label, choices.positive)
     notes = [*source.notes, *(f"{column.name}: {column.changed}" for column in seen if column.changed)]
-    is_in_time = not images or bool(guesser.event_time(choices.event_time))
-    if is_in_time:
+    is_generated = choices.has_no_event_time or choices.is_in_order
+    is_in_time = not is_generated and (not images or bool(guesser.event_time(choices.event_time)))
+    if is_in_time or is_generated:
         seen, guesses["event time"] = with_event_time(seen, guesser, choices, where, today, notes)
     else:
         seen, guesses["event time"] = _with_generated_time(seen, today)
     guesser = replace(guesser, columns=seen)
     seen, guesses["key"] = with_key(seen, guesser, guesses["event time"].value, label, choices, where, notes)
-    contract = _contract(seen, images, guesses, choices, is_in_time=is_in_time)
+    contract = as_in_file(_contract(seen, images, guesses, choices, is_in_time=is_in_time), seen, source)
     return _Reading(
         source=source,
         choices=choices,
@@ -200,7 +208,7 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
             found = observe_images(name, cells, size=choices.size, where=source.path.name)
         else:
             time_format = choices.time_format if choices.event_time in ("", name) else ""
-            found = observe(name, cells, typed_text=source.has_typed_text, time_format=time_format)
+            found = observe(name, cells, typed_text=source.has_typed_text, time_format=time_format, form=source.csv)
         if isinstance(found, tuple):
             observed, images[name] = found
             seen.append(observed)
@@ -239,7 +247,10 @@ def _contract(
         elif observed.name in images:
             column = images[observed.name]
         elif observed.name == event_time and not is_in_time:
-            column = Column(name=AT, kind="timestamp_utc", is_generated=True)
+            order: Generated = "row_order" if choices.is_in_order else "event_time"
+            column = Column(name=observed.name, kind=observed.kind, generated=order)
+        elif observed.name == ROW_ID and choices.has_no_key:
+            column = Column(name=ROW_ID, kind="string", generated="row_id")
         else:
             column = replace(column_of(observed), is_protected=bool(why_protected(observed)))
         columns.append(replace(column, required=True) if observed.name in (*key, event_time) else column)
@@ -273,17 +284,23 @@ def _check_any(reading: _Reading, features: Features) -> None:
         raise ConfigurationError(where=reading.where, field="features", expected=expected, came=reasons)
 
 
-def _validated(reading: _Reading) -> tuple[pa.Table, tuple[QuarantinedRow, ...]]:
+def _validated(reading: _Reading, today: date) -> tuple[pa.Table, tuple[QuarantinedRow, ...]]:
     """The rows that keep the contract, in the order of event time, and those that do not."""
     import pyarrow as pa
 
-    rows = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
-    lines = pa.array(range(1, rows.num_rows + 1), pa.int64())
-    verdict = validate(rows.append_column(LINE, lines), reading.contract)
-    accepted, refused = verdict.accepted, verdict.refused
+    if reading.is_file_droppable:
+        at = datetime.combine(today, time(), UTC)
+        rows, unparsable = read_rows(reading.source.path, reading.contract, at=at)
+    else:
+        cells = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
+        lines = pa.array(range(1, cells.num_rows + 1), pa.int64())
+        rows, unparsable = cells.append_column(LINE, lines), ()
+    verdict = validate(rows, reading.contract)
+    accepted = verdict.accepted
+    refused = tuple(sorted((*unparsable, *verdict.refused), key=lambda row: row.line or 0))
     if accepted.num_rows < FEWEST_ROWS:
         expected = f"{FEWEST_ROWS} rows that keep the contract"
-        came = f"{accepted.num_rows} of {rows.num_rows}; the first that does not: {refused[0].detail}"
+        came = f"{accepted.num_rows} of {rows.num_rows + len(unparsable)}; the first that does not: {refused[0].detail}"
         raise ConfigurationError(where=reading.where, field="rows", expected=expected, came=came)
     names = dict.fromkeys([reading.event_time, *reading.key])
     return accepted.sort_by([(name, "ascending") for name in names]), refused
