@@ -1,15 +1,19 @@
 """A made-up plant for every task: two sites, rows by the hour with a number, text and a boolean, and a label that
-follows the number. Its declaration, its rows, and a model of it whose graph is written by hand."""
+follows the number. Its declaration, its rows, and a model of it whose graph is written by hand.
+
+What differs between tasks is in one file for each, `tests/millrace/tasks/<task>.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pyarrow as pa
 import yaml
@@ -17,38 +21,52 @@ from onnx import TensorProto, helper
 from safetensors.numpy import save
 
 from millrace.artefact.artefact import Artefact, Description, Digests, digest
-from millrace.contract.load import load_contract
+from millrace.artefact.inference import Model
+from millrace.contract.kinds import arrow_type
+from millrace.contract.load import TYPES, load_contract
 from millrace.features import catalogue as encoders
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
 
+Floats = npt.NDArray[np.floating[Any]]
 ELECTRICITY = Path(__file__).resolve().parents[1] / "workloads" / "electricity" / "workload.yaml"
 START = datetime.fromisoformat("2026-01-01")
 DAYS = 120
-STATES = ("low", "middle", "high")
 NUMBER = {"logicalType": "number", "physicalType": "DOUBLE"}
 TEXT = {"logicalType": "string", "physicalType": "STRING"}
-LABELS = {
-    "binary": {"logicalType": "integer", "physicalType": "INTEGER"},
-    "multiclass": TEXT,
-    "regression": NUMBER,
-}
-VALID = {"binary": [0, 1], "multiclass": list(STATES), "regression": None}
-RULES = {
-    "binary": {"kind": "base_rate", "margin": 0.02},
-    "multiclass": {"kind": "seasonal_naive", "lag_hours": 24, "margin": 0.02},
-    "regression": {"kind": "mean", "margin": 0.1},
-}
-FALLBACKS: dict[str, dict[str, Any]] = {
-    "binary": {"probability": 0.25},
-    "multiclass": {"value": "middle"},
-    "regression": {"value": 1.5},
-}
 FIELD_IDS = {
     name: number for number, name in enumerate(("at", "site", "load", "extra", "kind", "open", "truth"), start=1)
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlantLabel:
+    """What the plant declares for one task, and how its labels follow from the power."""
+
+    declared: Mapping[str, Any]
+    """The label's column in contract.yaml: `logicalType`, `physicalType` and, if it has some, `validValues`."""
+    labels: Callable[[Floats], list[Any]]
+    """The labels of rows by their power (N), which is about normally distributed around 0."""
+    weights: tuple[list[float], list[float]]
+    """Weights and bias (W each) that make of the power the output, before its activation, of a good model."""
+    prediction: Mapping[str, Any]
+    """The keys of `prediction` in workload.yaml that the task needs, with a fallback."""
+    fallback_answer: Mapping[str, Any]
+    """The answer that the declared fallback gives."""
+    baseline: Mapping[str, Any]
+    """The gate `baseline`, with a margin that a good model keeps and one of the same answer always does not."""
+
+
+def plant_label(task: str) -> PlantLabel:
+    """That of `tests/millrace/tasks/<task>.py`."""
+    try:
+        found: PlantLabel = import_module(f"tests.millrace.tasks.{task}").PLANT
+    except ModuleNotFoundError as error:
+        example = "tests/millrace/tasks/regression.py"
+        raise LookupError(f"write tests/millrace/tasks/{task}.py with its PLANT, as {example} has one") from error
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,31 +87,35 @@ def write_plant(root: Path, task: str, features: Sequence[str] = ("load", "kind"
     folder.mkdir(parents=True, exist_ok=True)
     document = yaml.safe_load(ELECTRICITY.read_text())
     document |= {"name": "plant"}
+    label = plant_label(task)
     document["prediction"] = {
         "task": task,
         "label": "truth",
         "key": ["at", "site"],
         "event_time": "at",
         "features": list(features),
-        "fallback": FALLBACKS[task],
+        **label.prediction,
     }
-    document["gates"]["baseline"] = RULES[task]
-    if task == "regression":
-        del document["gates"]["calibration"]
+    document["gates"]["baseline"] = dict(label.baseline)
+    (folder / "contract.yaml").write_text(yaml.safe_dump(_contract(label)))
     (folder / "workload.yaml").write_text(yaml.safe_dump(document))
-    (folder / "contract.yaml").write_text(yaml.safe_dump(_contract(task)))
+    plant = Plant(folder=folder, workload=load_workload(folder))
+    if plant.task.objective.is_calibrated:
+        return plant
+    del document["gates"]["calibration"]
+    (folder / "workload.yaml").write_text(yaml.safe_dump(document))
     return Plant(folder=folder, workload=load_workload(folder))
 
 
-def _contract(task: str) -> dict[str, Any]:
+def _contract(label: PlantLabel) -> dict[str, Any]:
     keys = [
         _column("at", {"logicalType": "timestamp", "physicalType": "TIMESTAMP"}, primaryKey=True, primaryKeyPosition=1)
         | {"logicalTypeOptions": {"timezone": False}},
         _column("site", TEXT, primaryKey=True, primaryKeyPosition=2),
     ]
-    label = _column("truth", LABELS[task], customProperties=[{"property": "role", "value": "label"}])
-    if VALID[task]:
-        label["quality"] = [_valid(VALID[task])]
+    kind = dict(label.declared)
+    rules = {"quality": [_valid(kind.pop("validValues"))]} if "validValues" in kind else {}
+    truth = _column("truth", kind, customProperties=[{"property": "role", "value": "label"}], **rules)
     columns = [
         _column("load", NUMBER),
         _column("extra", NUMBER, required=False),
@@ -109,7 +131,7 @@ def _contract(task: str) -> dict[str, Any]:
         "status": "active",
         "schema": [
             {"name": name, "physicalType": "table", "logicalType": "object", "properties": properties}
-            for name, properties in (("rows", [*keys, *columns, label]), ("labels", [*keys, label]))
+            for name, properties in (("rows", [*keys, *columns, truth]), ("labels", [*keys, truth]))
         ],
     }
 
@@ -130,17 +152,14 @@ def _valid(values: list[Any] | None) -> dict[str, Any]:
 
 
 def plant_rows(task: str, *, days: int = DAYS, seed: int = 0) -> pa.Table:
-    """Rows by the hour of the sites a and b; the label is `load` with a little noise, cut to the task's form."""
+    """Rows by the hour of the sites a and b; the power is `load` with a little noise, the label what the task says."""
     rng = np.random.default_rng(seed)
     count = days * 24
     at = [START + timedelta(hours=hour) for hour in range(count) for _ in "ab"]
     load = rng.normal(0, 1, 2 * count)
     power = load + rng.normal(0, 0.2, 2 * count)
-    labels = {
-        "binary": pa.array((power > 0).astype(np.int32)),
-        "multiclass": pa.array([STATES[k] for k in np.digitize(power, [-0.5, 0.5])]),
-        "regression": pa.array(power * 2 + 1),
-    }
+    label = plant_label(task)
+    kind = TYPES[label.declared["logicalType"]][label.declared["physicalType"]]
     return pa.table(
         {
             "at": pa.array(at, pa.timestamp("us")),
@@ -149,18 +168,15 @@ def plant_rows(task: str, *, days: int = DAYS, seed: int = 0) -> pa.Table:
             "extra": pa.array(rng.normal(5, 1, 2 * count)),
             "kind": rng.choice(["pump", "fan"], 2 * count).tolist(),
             "open": rng.random(2 * count) < 0.5,
-            "truth": labels[task],
+            "truth": pa.array(label.labels(power), arrow_type(kind)),
         }
     )
 
 
-def plant_weights(task: str) -> tuple[np.ndarray, np.ndarray]:
-    """What makes of `load` the raw output (1, W) of a model that has understood the plant, and the bias (W)."""
-    if task == "multiclass":
-        return np.array([[-8.0, 0.0, 8.0]], np.float32), np.array([-4.0, 0.0, -4.0], np.float32)
-    if task == "regression":
-        return np.array([[2.0]], np.float32), np.array([1.0], np.float32)
-    return np.array([[8.0]], np.float32), np.array([0.0], np.float32)
+def plant_output(plant: Plant, rows: pa.Table) -> Floats:
+    """What a good model of the plant gives for the rows (N, W), as `task.answers` takes it."""
+    model = Model(plant_model(plant, rows))
+    return model.outputs(encoders.encode(model.description.features, rows))
 
 
 def plant_model(
@@ -169,8 +185,8 @@ def plant_model(
     """A model of the plant's features that uses their first number; a blind one gives the same output always."""
     contract = load_contract(plant.folder)
     features = encoders.fit(encoders.declare(plant.workload.prediction.features, contract.rows), rows)
-    weights_1W, bias_W = plant_weights(plant.task.kind)
-    tensors = {"weights": weights_1W * (not blind), "bias": bias_W}
+    weights, bias = plant_label(plant.task.kind).weights
+    tensors = {"weights": np.array([weights], np.float32) * (not blind), "bias": np.array(bias, np.float32)}
     packed, graph = save(tensors), _graph(features, plant.task, tensors)
     data, declared, config = digests
     description = Description(
@@ -206,7 +222,8 @@ def _graph(features: encoders.Features, task: Task, tensors: dict[str, np.ndarra
         helper.make_node("MatMul", ["x", "weights"], ["product"]),
         helper.make_node("Add", ["product", "bias"], ["raw"]),
     ]
-    activation = {"sigmoid": "Sigmoid", "softmax": "Softmax", "": "Identity"}[task.objective.activation]
+    # ONNX names a function as torch does, with a capital letter; its Softmax is over the last axis.
+    activation = task.objective.activation.capitalize() or "Identity"
     nodes.append(helper.make_node(activation, ["raw"], ["output"]))
     output = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["N", task.objective.width])
     graph = helper.make_graph(nodes, "plant", inputs, [output], constants)

@@ -12,7 +12,12 @@ Workloads = Annotated[
     list[str] | None,
     typer.Option("--workload", show_default="electricity", help="Whose story is played; may be repeated."),
 ]
-All = Annotated[bool, typer.Option("--all", default_factory=lambda: False, help="Play every story, one after another.")]
+All = Annotated[
+    bool,
+    typer.Option(
+        "--all", default_factory=lambda: False, show_default=False, help="Play every story, one after another."
+    ),
+]
 
 
 def demo(build: Build, all_stories: All, workload: Workloads = None) -> None:

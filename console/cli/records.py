@@ -15,7 +15,7 @@ import typer
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
-from console.pages.words import brief
+from console.words import brief
 
 if TYPE_CHECKING:
     from console.environment import Environment

@@ -108,6 +108,7 @@ def _days(first: datetime, end: datetime) -> Sequence[datetime]:
 
 
 def _next(month: datetime) -> datetime:
+    # 31 days after a first day is always within the next month.
     return (month + 31 * DAY).replace(day=1)
 
 
@@ -133,6 +134,7 @@ STORY = Story(
     workload="air_quality",
     start=_utc(LIVE[0]) + timedelta(hours=8),
     play=play,
+    machines=("ingest", "train", "release", "score", "monitor", "retrain"),
     span="twenty-seven months",
     page="report-air_quality.html",
 )

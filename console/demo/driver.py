@@ -70,6 +70,7 @@ class Driver:
         """Drop a file into one of the workload's feeds, or put an object below `objects`; its version."""
         bucket, key = self.names.platform.bucket("landing"), f"{self.names.workload}/{feed}/{name}"
         with self._step("put", f"put {feed}/{name}") as done:
+            # The version makes the id: executions name the very object that started them, also after a second drop.
             version: str = self.cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)["VersionId"]
             done(f"s3://{bucket}/{key}?versionId={version}")
         return version

@@ -36,6 +36,7 @@ class Month:
     @property
     def next_first(self) -> datetime:
         """Midnight of the first day after it, UTC."""
+        # December is month 12: 12 // 12 adds a year, 12 % 12 + 1 is January.
         year, month = map(int, self.name.split("-"))
         return datetime.fromisoformat(f"{year + month // 12}-{month % 12 + 1:02}-01T00:00:00+00:00")
 

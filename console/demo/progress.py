@@ -15,7 +15,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from console.pages.timeline import TimelineEntry, Tone
+from console.presenters.presenter import TimelineEntry, Tone
 
 WIDTH = 110
 BESIDE = 4

@@ -77,6 +77,7 @@ def run_in_cloud(
     the others' pages."""
     driver = Driver(cloud=cloud, names=story.names, said=said, moving=moving)
     story.play(driver)
+    # Counted before the report is read, which makes calls of its own.
     seconds, calls = driver.elapsed_s(), cloud.api_calls()
     moving("Read the results", ())
     question = question_of(story.folder / "workload.yaml")

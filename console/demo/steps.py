@@ -92,6 +92,7 @@ def _move(execution: Execution, actions: Sequence[Step]) -> str | None:
 
 def _alarm(alarm: AlarmRaised, execution: Execution, found: Sequence[Execution]) -> Step:
     """The change of state, caused by the monitor run before it, which put the metric."""
+    # The metric does not say which run put it; `found` is in order of time, so the last one before the alarm did.
     before = [each for each in found if each.machine == "monitor" and each.started < alarm.at]
     return Step(
         kind="alarm",

@@ -23,6 +23,8 @@ class Story:
     """The cloud's clock at the start."""
     play: Callable[[Driver], None]
     """Plays the chapters, one after another."""
+    machines: tuple[str, ...]
+    """Those of the workload's machines that run in it."""
     span: str
     """The time that passes in it: `fourteen months`."""
     page: str

@@ -119,4 +119,11 @@ def parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-STORY = Story(workload="xray", start=START, play=play, span="eight weeks", page="report-xray.html")
+STORY = Story(
+    workload="xray",
+    start=START,
+    play=play,
+    machines=("ingest", "train", "release", "score", "monitor", "retrain"),
+    span="eight weeks",
+    page="report-xray.html",
+)

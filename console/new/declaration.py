@@ -105,7 +105,8 @@ def _split(surface: Surface, spans: Spans) -> Iterator[str]:
 def _gates(surface: Surface, spans: Spans, naive: Naive) -> Iterator[str]:
     kind = KINDS[surface.task]
     rule = kind.naive_rule(naive.lag_hours)
-    yield f"  baseline: {word(rule.model_dump())}   # better than {naive.rule}, which is {naive.said}"
+    gate = word({"kind": rule.kind} | rule.model_dump())
+    yield f"  baseline: {gate}   # better than {naive.rule}, which is {naive.said}"
     if kind.calibration:
         yield f"  calibration: {{max_ece: {kind.calibration}}}"
     yield "  latency: {max_p99_ms: 50}"

@@ -33,7 +33,7 @@ class Features:
     def without(self, left_out: Sequence[LeftOut]) -> Features:
         """The same without these columns, in a history too."""
         names = {one.name for one in left_out}
-        derived = []
+        derived: list[dict[str, Any]] = []
         for feature in self.derived:
             kept = [name for name in feature.get("history", ()) if name not in names]
             derived += [feature | {"history": kept}] if kept else [] if "history" in feature else [feature]

@@ -97,13 +97,13 @@ def observe_images(
     if size is not None:
         flat = pa.array(_scaled(flat.to_pylist(), size), pa.binary())
         changed = f"scaled to {size[0]} x {size[1]} pixels, as PNG: what predicts later must do the same"
-    headers = Counter(_header(cell) for cell in flat.to_pylist() if cell is not None)
-    headers.pop(None, None)
+    found_headers = [_header(cell) for cell in flat.to_pylist() if cell is not None]
+    headers = Counter(header for header in found_headers if header is not None)
     if not headers:
         return LeftOut(name=name, reason="holds bytes that are no PNG and no JPEG of 8 bits without transparency")
     (encoding, found), count = headers.most_common(1)[0]
     if count < USUAL_SHARE * len(flat):
-        shown = ", ".join(f"{_say(each)} {rows:,}×" for each, rows in headers.most_common(4) if each)
+        shown = ", ".join(f"{_say(each)} {rows:,}×" for each, rows in headers.most_common(4))
         expected = f"images of one size and encoding ({USUAL_SHARE:.0%} of them), or --image-size 64x64 to scale them"
         _stop(Path(where), name, expected, shown)
     rule = ImageFormat(encoding=encoding, shape=(found.channels, found.height, found.width))
@@ -131,9 +131,9 @@ def _scaled(cells: Sequence[bytes | None], size: tuple[int, int]) -> Iterator[by
     pictures: list[Image.Image | None] = []
     for cell in cells:
         try:
-            picture = Image.open(BytesIO(cell or b""), formats=["PNG", "JPEG"])
-            picture.load()
-            pictures.append(picture)
+            opened = Image.open(BytesIO(cell or b""), formats=["PNG", "JPEG"])
+            opened.load()
+            pictures.append(opened)
         except Exception:
             pictures.append(None)
     mode = "L" if all(picture is None or picture.mode in ("1", "L") for picture in pictures) else "RGB"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +16,8 @@ from millrace.contract.schema import LINE
 from millrace.datasets.examples import LABEL, Examples, examples, horizon_of
 from millrace.datasets.split import earlier_splits, windows
 from millrace.errors import ConfigurationError, SnapshotError
-from millrace.evaluation.naive import LabelledRows, naive_figures
+from millrace.evaluation.naive.catalogue import naive_figures
+from millrace.evaluation.naive.rule import LabelledRows
 from millrace.features import catalogue as encoders
 from millrace.monitoring.error import FEWEST, lowest_of
 from millrace.tasks import catalogue as tasks
@@ -64,7 +67,9 @@ def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: L
     model can be judged on."""
     workload, task, features = _declared(workload_yaml, contract_yaml)
     try:
-        found = examples(accepted.drop_columns([LINE]), workload=workload, features=features)
+        # What training prints in its log is no output of this command.
+        with redirect_stdout(sys.stderr):
+            found = examples(accepted.drop_columns([LINE]), workload=workload, features=features)
     except SnapshotError as error:
         expected = "rows to train on, to validate on and to test on"
         raise ConfigurationError(where=where, field="event time", expected=expected, came=str(error)) from None
@@ -75,12 +80,16 @@ def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: L
     return Rehearsal(
         examples=found,
         target_N=target_N,
-        rows=tuple(part.stop - part.start for part in (parts.train, parts.validation, parts.test)),  # type: ignore[arg-type]
+        rows=(_count(parts.train), _count(parts.validation), _count(parts.test)),
         naive=_naive(found, target_N, workload, task, kind),
         walk_forward_steps=steps,
         skipped=skipped,
         stretches=stretches,
     )
+
+
+def _count(part: slice) -> int:
+    return int(part.stop - part.start)
 
 
 def _declared(workload_yaml: str, contract_yaml: str) -> tuple[Workload, Task, encoders.Features]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from console.pages.words import figure
+from console.words import figure
 from millrace.messages.train import GateVerdict
 
 REQUIRED = {

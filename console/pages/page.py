@@ -12,7 +12,8 @@ from statistics import median
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from console.pages import gates, words
+from console import words
+from console.pages import gates
 from console.pages.curves import curves
 from console.pages.reliability import reliability
 from console.pages.summary import Fact, facts, notes, summary

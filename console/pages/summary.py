@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 
-from console.pages.timeline import lasting, moved, worst_window
-from console.pages.words import count, day, listed, spelled
+from console.presenters.alarms import explain, monitor_run_before, worst_window
 from console.queries.answers import answer, reason_of
-from console.queries.monitoring import MonitorRun
 from console.queries.report import JudgedModel, WorkloadReport
+from console.words import count, day, listed, spelled
 from millrace.messages.release import ReleaseStarted
 from millrace.messages.retrain import RetrainingDecided
 from millrace.timestamps import moment
@@ -88,8 +87,8 @@ def _quality(model: JudgedModel) -> str:
 def _alarmed(report: WorkloadReport) -> Iterator[str]:
     released = [run for run in report.of("release") if "advance_release" in run.output]
     for alarm in report.alarms[-NEWEST:]:
-        run = _run_before(report, alarm.at)
-        cause = (moved(run.report) if alarm.metric == "drift" else lasting(run, report)) if run else ""
+        run = monitor_run_before(report, alarm.at)
+        cause = explain(alarm.name, run, report) if run else ""
         why = f" ({cause})" if cause else ""
         after = next((run for run in released if run.started > alarm.at), None)
         opened = answer(after, "start_release", ReleaseStarted) if after else None
@@ -150,10 +149,9 @@ def _early_labels(report: WorkloadReport) -> Iterator[str]:
     """Retrainings after an alarm whose labels end before the window that moved."""
     for model in report.models:
         run = next((run for run in report.of("train") if run.name == model.version.run), None)
-        judged = _run_before(report, run.started) if run and reason_of(run) == "alarm" else None
-        has_moved = judged and moved(judged.report)
-        window, until = worst_window(judged.report) if judged and has_moved else None, _last_label(model)
-        if run and until and window and until <= window.start:
+        judged = monitor_run_before(report, run.started) if run and reason_of(run) == "alarm" else None
+        found, until = worst_window("input-drift", judged.report) if judged else None, _last_label(model)
+        if run and until and found and found[1] > 1 and until <= found[0].start:
             yield (
                 f"The model of {day(run.started)} was trained on labels up to {until:%-d %B}, before the window that "
                 "moved: to it the change is still new, and the alarm stays."
@@ -162,9 +160,3 @@ def _early_labels(report: WorkloadReport) -> Iterator[str]:
 
 def _last_label(model: JudgedModel) -> datetime | None:
     return moment(model.evaluation.split.to) if model.evaluation else None
-
-
-def _run_before(report: WorkloadReport, at: datetime) -> MonitorRun | None:
-    """The last monitor run that judged something and started before `at`."""
-    before = [run for run in report.monitor_runs if run.started < at]
-    return before[-1] if before else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,13 +10,13 @@ from markupsafe import Markup
 
 from console.pages.markup import element, together
 from console.pages.scale import Scale, months, short
-from console.pages.words import spelled
 from console.queries.monitoring import AlarmRaised, ChampionPeriod, MonitoredWindow
+from console.words import listed, spelled
+from millrace.monitoring.alarms import ALARMS
 
 WIDTH, LEFT, RIGHT = 1056.0, 46.0, 104.0
-PANEL, GAP, TOP, LABEL = 148.0, 52.0, 58.0, 17.0
+PANEL, GAP, TOP, LABEL, FOOT = 148.0, 52.0, 58.0, 17.0, 74.0
 BAND = 22.0
-HEIGHT = TOP + 2 * PANEL + GAP + 74
 FAR = 8.0
 """A value this many times its bound calls for a logarithmic axis."""
 LEAST = 1 / 16
@@ -25,16 +25,62 @@ NARROW = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One of the two monitors on the shared time axis."""
+class Extras:
+    """What the panel of an alarm shows besides the alarm's figure."""
 
-    title: str
-    top: float
-    value: Callable[[MonitoredWindow], float | None]
-    """The value that alarms above 1."""
-    tip: Callable[[MonitoredWindow, float], str]
+    title: str = ""
+    """The end of the panel's title."""
+    tip: Callable[[MonitoredWindow], str] = lambda _: ""
+    """The end of a window's tip."""
+    label: Callable[[MonitoredWindow], str] = lambda _: ""
+    """Beside the highest mark above the bound."""
     beside: Callable[[MonitoredWindow], float | None] = lambda _: None
     """A second value, drawn faintly."""
+
+
+EXTRAS: Mapping[str, Extras] = {
+    "input-drift": Extras(
+        tip=lambda window: f" ({window.column})\n{window.rows} rows", label=lambda window: window.column
+    ),
+    "error": Extras(
+        title=" (rings: each window alone)",
+        tip=lambda _: ", the lowest in a row",
+        beside=lambda window: window.error,
+    ),
+}
+"""By the alarm's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One alarm on the shared time axis."""
+
+    name: str
+    number: int
+    """From the top, from 0."""
+
+    @property
+    def top(self) -> float:
+        return TOP + self.number * (PANEL + GAP)
+
+    @property
+    def bottom(self) -> float:
+        return self.top + PANEL
+
+    @property
+    def extras(self) -> Extras:
+        return EXTRAS.get(self.name, Extras())
+
+    @property
+    def title(self) -> str:
+        return f"{spelled(self.name).capitalize()}: {ALARMS[self.name].figure}, over its bound{self.extras.title}"
+
+    def value(self, window: MonitoredWindow) -> float | None:
+        """The figure that alarms above 1."""
+        return window.ratios[self.name]
+
+    def tip(self, window: MonitoredWindow, value: float) -> str:
+        return f"{_span(window)}\n{ALARMS[self.name].noun} {value:.2f} × bound{self.extras.tip(window)}"
 
 
 def weeks(
@@ -46,34 +92,24 @@ def weeks(
     first = min([window.start for window in windows] + [period.start for period in champions])
     last = max([window.end for window in windows] + [period.end for period in champions])
     time = Scale(low=first.toordinal(), high=last.toordinal(), start=LEFT, stop=WIDTH - RIGHT)
-    drift = Panel(
-        title="Input drift: the column that moved most, over its bound",
-        top=TOP,
-        value=lambda window: window.drift,
-        tip=lambda window, value: f"{_span(window)}\ndrift {value:.2f} × bound ({window.column})\n{window.rows} rows",
-    )
-    error = Panel(
-        title="Error, over its bound: the lowest of the windows in a row that it takes (rings: each window alone)",
-        top=TOP + PANEL + GAP,
-        value=lambda window: window.error_in_a_row,
-        tip=lambda window, value: f"{_span(window)}\nlowest error in a row {value:.2f} × bound",
-        beside=lambda window: window.error,
-    )
+    panels = [Panel(name=name, number=number) for number, name in enumerate(ALARMS)]
+    bottom = panels[-1].bottom
+    nouns = listed([alarm.noun for alarm in ALARMS.values()]).capitalize()
     return element(
         "svg",
-        _months(time, first, last),
-        _band(time, champions),
-        *_flags(alarms, time),
-        *(_panel(panel, windows, time) for panel in (drift, error)),
-        viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
+        _months(time, first, last, bottom),
+        _band(time, champions, bottom),
+        *_flags(alarms, time, {panel.name: panel.bottom for panel in panels}),
+        *(_panel(panel, windows, time) for panel in panels),
+        viewBox=f"0 0 {WIDTH:.0f} {bottom + FOOT:.0f}",
         role="img",
-        aria_label=f"Drift and error of {len(windows)} windows over their bounds, with {len(alarms)} alarms",
+        aria_label=f"{nouns} of {len(windows)} windows over their bounds, with {len(alarms)} alarms",
     )
 
 
 def _panel(panel: Panel, windows: Sequence[MonitoredWindow], time: Scale) -> Markup:
     known = [(window, value) for window in windows if (value := panel.value(window)) is not None]
-    beside = [(window, value) for window in windows if (value := panel.beside(window)) is not None]
+    beside = [(window, value) for window in windows if (value := panel.extras.beside(window)) is not None]
     scale = _scale([value for _, value in (*known, *beside)], panel.top)
     return element(
         "g",
@@ -83,7 +119,7 @@ def _panel(panel: Panel, windows: Sequence[MonitoredWindow], time: Scale) -> Mar
         *(_line([(_middle(window, time), scale(value)) for window, value in row]) for row in _rows(known)),
         *(_ring(window, value, time, scale) for window, value in beside),
         *(_mark(panel, window, value, time, scale) for window, value in known),
-        _loudest(known, time, scale) if panel.top == TOP and known else None,
+        _loudest(panel, known, time, scale) if known else None,
     )
 
 
@@ -139,17 +175,17 @@ def _ring(window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> M
     return element("circle", tip, cx=_middle(window, time), cy=scale(value), r=3.2, class_="ring")
 
 
-def _loudest(known: Sequence[tuple[MonitoredWindow, float]], time: Scale, scale: Scale) -> Markup | None:
-    """The name of the column beside the highest mark above the bound."""
+def _loudest(panel: Panel, known: Sequence[tuple[MonitoredWindow, float]], time: Scale, scale: Scale) -> Markup | None:
+    """The panel's label beside the highest mark above the bound."""
     window, value = max(known, key=lambda pair: pair[1])
-    if value <= 1:
+    name = panel.extras.label(window)
+    if value <= 1 or not name:
         return None
-    label = f"{window.column} {short(round(value, 1))} ×"
+    label = f"{name} {short(round(value, 1))} ×"
     return element("text", label, x=_middle(window, time) + 6, y=scale(value) - 13, class_="note end")
 
 
-def _months(time: Scale, first: date, last: date) -> Markup:
-    bottom = TOP + 2 * PANEL + GAP
+def _months(time: Scale, first: date, last: date, bottom: float) -> Markup:
     lines = [
         together(
             element("line", x1=x, x2=x, y1=TOP, y2=bottom + 8, class_="month"),
@@ -161,9 +197,9 @@ def _months(time: Scale, first: date, last: date) -> Markup:
     return together(*lines)
 
 
-def _band(time: Scale, champions: Sequence[ChampionPeriod]) -> Markup:
-    """Which version decided, as a band under both panels."""
-    top = TOP + 2 * PANEL + GAP + 30
+def _band(time: Scale, champions: Sequence[ChampionPeriod], bottom: float) -> Markup:
+    """Which version decided, as a band under all panels."""
+    top = bottom + 30
     if not champions:
         return Markup("")
     parts: list[Markup] = [element("text", "decided by", x=WIDTH - RIGHT + 8, y=top + 15, class_="axis")]
@@ -180,20 +216,20 @@ def _band(time: Scale, champions: Sequence[ChampionPeriod]) -> Markup:
     return together(*parts)
 
 
-def _flags(alarms: Sequence[AlarmRaised], time: Scale) -> Iterator[Markup]:
-    """Alarms as lines with a flag; neighbouring flags are on two levels."""
+def _flags(alarms: Sequence[AlarmRaised], time: Scale, bottoms: Mapping[str, float]) -> Iterator[Markup]:
+    """Alarms as lines with a flag, down to the bottom of their panel; neighbouring flags are on two levels."""
     level, before = 0, -1e9
     for alarm in sorted(alarms, key=lambda alarm: alarm.at):
         x = time(alarm.at.toordinal())
         level = 1 - level if x - before < 190 else 0
         before = x
         y, left = 13.0 + level * LABEL, x > WIDTH - RIGHT - 150
-        panel = TOP if alarm.metric == "drift" else TOP + PANEL + GAP
+        bottom = bottoms.get(alarm.name, max(bottoms.values()))
         label = f"{spelled(alarm.name)}, {alarm.at:%-d %b}"
         yield element(
             "g",
             element("title", f"Alarm {spelled(alarm.name)}, {alarm.at:%Y-%m-%d}"),
-            element("line", x1=x, x2=x, y1=y + 5, y2=panel + PANEL, class_="alarm"),
+            element("line", x1=x, x2=x, y1=y + 5, y2=bottom, class_="alarm"),
             element("path", d=f"M{x:.1f} {y - 9:.1f}h9l-3 4.5l3 4.5h-9z", class_="flag"),
             element("text", label, x=x - 6 if left else x + 14, y=y, class_="note end" if left else "note"),
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby, pairwise
-from typing import Any, Literal
+from typing import Any
 
 from console.queries.answers import alarm_of, answer
 from console.queries.executions import Execution
@@ -14,6 +14,7 @@ from console.queries.stored import find_object
 from millrace.messages.audit import VersionLive
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import REPORT_FILE, MonitorReport, WindowReport, WindowsPlanned, read_report
+from millrace.monitoring.alarms import ALARMS, RatioAlarm
 from millrace.names import WorkloadNames
 from millrace.state.audit import Record
 
@@ -37,16 +38,14 @@ class MonitoredWindow:
     end: date
     decisions: int
     rows: int
-    drift: float | None
-    """The largest statistic of a column over its bound: above 1 alarms; None where the window has too few rows."""
+    ratios: Mapping[str, float | None]
+    """The figure of each alarm by its name: above 1 alarms; None where the window says nothing about it."""
     column: str
-    """Where it was largest."""
+    """The column that moved most."""
     error: float | None
     """The window's own mean error over its bound; None before its labels are ingested."""
     mean_error: float | None
     """The same as the task counts it: a share, or an amount in the label's unit."""
-    error_in_a_row: float | None
-    """The lowest error of this window and those right before it, over the bound: above 1 alarms."""
     version: str
     """The model version whose bounds it was judged by."""
 
@@ -67,7 +66,6 @@ class AlarmRaised:
     name: str
     """Without the workload's prefix: `input-drift`."""
     at: datetime
-    metric: Literal["drift", "error"]
     execution: str
     """ARN of the execution of `retrain` that it started."""
 
@@ -125,13 +123,18 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         end=window.end.date(),
         decisions=window.decisions,
         rows=seen.rows,
-        drift=seen.ratio,
+        ratios={name: _newest(alarm, [each for each, _ in looks]) for name, alarm in ALARMS.items()},
         column=seen.findings[0].column if seen.findings else "",
         mean_error=last.error if last else None,
         error=last.error / by.error_bound if is_bounded else None,  # type: ignore[union-attr, operator]
-        error_in_a_row=last.ratio if last else None,
         version=run.report.model_version,
     )
+
+
+def _newest(alarm: RatioAlarm, looks: Sequence[WindowReport]) -> float | None:
+    """The figure as the last look at the window has it; None where no look has one."""
+    figures = [alarm.of_window(look) for look in looks]
+    return next((figure for figure in reversed(figures) if figure is not None), None)
 
 
 def champion_periods(records: Iterable[Record], *, until: date) -> tuple[ChampionPeriod, ...]:
@@ -146,8 +149,7 @@ def champion_periods(records: Iterable[Record], *, until: date) -> tuple[Champio
 def alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmRaised, ...]:
     """Those that started one of the executions of `retrain`, in their order; other machines inherit its input."""
     started = [run for run in runs if run.machine == "retrain" and alarm_of(run)]
-    named = [(run, alarm_of(run).removeprefix(f"{names.prefix}-")) for run in started]
     return tuple(
-        AlarmRaised(name=name, at=run.started, metric="drift" if "drift" in name else "error", execution=run.arn)
-        for run, name in named
+        AlarmRaised(name=alarm_of(run).removeprefix(f"{names.prefix}-"), at=run.started, execution=run.arn)
+        for run in started
     )

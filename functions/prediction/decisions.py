@@ -6,14 +6,13 @@ a batch, ten messages a batch. Messages stay below 256 KiB, the limit of queues 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted
-from millrace.decisions.captured import LongCells
 from millrace.decisions.record import Decision, canonical
 from millrace.errors import QueueError
 from millrace.timestamps import moment
@@ -40,9 +39,16 @@ class Call:
 
 
 def decide(
-    rows: Sequence[Admitted], answer: EndpointAnswer, *, surface: Prediction, call: Call, long: LongCells
+    rows: Sequence[Admitted],
+    answer: EndpointAnswer,
+    *,
+    inputs: Sequence[Mapping[str, Any]],
+    surface: Prediction,
+    call: Call,
 ) -> list[Decision]:
-    """The decision on each answered row, in order; its id is the call's, then "-" and the row's number."""
+    """The decision on each answered row, in order; its id is the call's, then "-" and the row's number.
+
+    `inputs` are the rows' cells, with references in place of the long ones."""
     watched = answer.watched or ({},) * len(rows)
     return [
         Decision(
@@ -50,7 +56,7 @@ def decide(
             workload=call.workload,
             event_time=moment(str(row.cells[surface.event_time])),
             key={column: row.cells[column] for column in surface.key},
-            input=canonical(long.refer(row.cells) if long.columns else row.cells),
+            input=canonical(cells),
             output=output,
             model_version=answer.model_version,
             phase=call.phase,
@@ -59,7 +65,7 @@ def decide(
             inferred_at=call.at,
             watched=measured,
         )
-        for row, output, measured in zip(rows, answer.outputs, watched, strict=True)
+        for row, cells, output, measured in zip(rows, inputs, answer.outputs, watched, strict=True)
     ]
 
 

@@ -22,6 +22,8 @@ from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = PredictionSettings.parse()
@@ -60,9 +62,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     answered, undecodable = endpoint.split_rejected(admitted, answer)
     rejected = sorted([*rejected, *undecodable], key=lambda row: row.row)
-    decided = decisions.decide(answered, answer, surface=SURFACE, call=call, long=LONG)
+    inputs: Sequence[Mapping[str, Any]] = [row.cells for row in answered]
     if S3 is not None:
-        captured.keep(S3, LONG.contents(row.cells for row in answered))
+        inputs, contents = LONG.split(inputs)
+        captured.keep(S3, contents)
+    decided = decisions.decide(answered, answer, inputs=inputs, surface=SURFACE, call=call)
     decisions.send(SQS, SETTINGS.decisions_queue_url, [to_line(decision) for decision in decided])
     if rejected:
         count("RejectedRows", len(rejected))

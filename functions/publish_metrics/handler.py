@@ -9,7 +9,7 @@ from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.aws.objects import read_object
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedState, read_report
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import ALARMS, ratios
 from millrace.settings.environment import Environment
 from millrace.state.cursors import WindowCursors
 from millrace.state.table import StateTable
@@ -34,8 +34,7 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     alarms = staying(before["MetricAlarms"], report, NAMES)
     published = MetricsPublished(
         judged=report.judged,
-        input_ratio=report.input_ratio,
-        error_ratio=report.error_ratio,
+        ratios=ratios(report),
         ask_guard=bool(alarms),
         alarms=alarms,
     )

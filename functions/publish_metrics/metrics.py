@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millrace.messages.monitor import MonitorReport
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import ALARMS, ratios
 from millrace.names import WorkloadNames
 
 JUDGED = "WindowsJudged"
@@ -17,7 +17,7 @@ def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
     """The data of one PutMetricData call: the ratios that there are, and how many windows were judged.
 
     No timestamp: AWS takes it as now; the event time of the windows may be years away."""
-    values = {alarm.metric: alarm.ratio(report) for alarm in ALARMS.values()} | {JUDGED: float(report.judged)}
+    values = {ALARMS[name].metric: ratio for name, ratio in ratios(report).items()} | {JUDGED: float(report.judged)}
     return [
         {
             "MetricName": name,
@@ -34,6 +34,6 @@ def staying(alarms: Sequence[Mapping[str, Any]], report: MonitorReport, names: W
     """The names of the alarms that were in ALARM before and that the report does not end.
 
     CloudWatch sends an event on a change of state only, so nothing else requests a retraining for them again."""
-    ratios = {names.alarm(name): alarm.ratio(report) for name, alarm in ALARMS.items()}
+    published = {names.alarm(name): ratio for name, ratio in ratios(report).items()}
     found = [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"]
-    return tuple(name for name in found if (ratio := ratios[name]) is None or ratio > 1)
+    return tuple(name for name in found if (ratio := published[name]) is None or ratio > 1)

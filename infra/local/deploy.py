@@ -102,6 +102,7 @@ def _asset_manifests(artifacts: dict[str, Any], stack: dict[str, Any]) -> list[s
 
 def _bootstrap(clients: dict[str, Any]) -> None:
     """What `cdk bootstrap` leaves behind, as far as a template looks at it: the bucket and the version parameter."""
+    # hnb659fds is CDK's default qualifier; the templates name the bucket and the parameter by it.
     bucket = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
     try:
         clients["s3"].head_bucket(Bucket=bucket)
@@ -162,6 +163,7 @@ def _create_or_update(cloudformation: Any, name: str, template: str, parameters:
     settings = {"StackName": name, "TemplateBody": template, "Parameters": given}
     settings["Capabilities"] = ["CAPABILITY_NAMED_IAM"]
     status = _status(cloudformation, name)
+    # A stack whose creation was rolled back can only be deleted, on AWS too.
     if status == "ROLLBACK_COMPLETE":
         cloudformation.delete_stack(StackName=name)
         status = None

@@ -26,7 +26,8 @@ from millrace.datasets.split import Split, windows
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation import metrics, report
 from millrace.evaluation.comparison import compare
-from millrace.evaluation.naive import LabelledRows, naive_figures
+from millrace.evaluation.naive.catalogue import naive_figures
+from millrace.evaluation.naive.rule import LabelledRows
 from millrace.evaluation.sample import SAMPLE_FILE
 from millrace.features.catalogue import encode
 from millrace.messages.training_run import Run, read_run
@@ -92,6 +93,8 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str) -> None:
     (folder / report.EVALUATION_FILE).write_text(evaluation.to_json())
     _write_predictions(folder / "predictions.parquet", rows, output_TW, model.description.task, workload)
     write_sample(folder / SAMPLE_FILE, rows.test, model.description, output_TW)
+    # What a model that is left alone errs, week by week: the frozen earlier models, and this one on its own test days.
+    # Without an order of time nothing is later: windows drawn from the test rows stand for weeks.
     series = [[week.error for week in frozen.weeks] for frozen in evaluation.walk_forward]
     series.append([week.error for week in evaluation.weekly_error])
     if not rows.parts.is_in_time:
@@ -206,6 +209,7 @@ def _latency(model: Model, rows: pa.Table) -> report.CallTime:
     tensors = encode(model.description.features, rows.slice(0, LATENCY_CALLS + WARM_UP_CALLS))
     count = min(len(rows), LATENCY_CALLS + WARM_UP_CALLS)
     seconds = []
+    # A small test part is gone through several times; each call is timed alone, the first ones do not count.
     for number in range(LATENCY_CALLS + WARM_UP_CALLS):
         row = number % count
         one = {name: values[row : row + 1] for name, values in tensors.items()}

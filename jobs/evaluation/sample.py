@@ -25,8 +25,8 @@ MOST_BYTES = 3 * 2**20
 def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.NDArray[np.float32]) -> None:
     """Write ROWS rows spread over the test days as a caller would send them, each with its answer.
 
-    `output_TW` holds the model's output on `test`, row by row. An answer's number that is none is written as null:
-    the gates refuse such a model, its sample is never used. A row's is a ValueError."""
+    `output_TW` holds the model's output on `test`, row by row. NaN or infinity in an answer is written as null:
+    the gates refuse such a model, its sample is never used. In a row it is a ValueError."""
     inputs = test.select(list(model.inputs))
     count = max(1, min(ROWS, len(test), len(test) * MOST_BYTES // max(inputs.nbytes, 1)))
     chosen = np.unique(np.linspace(0, len(test) - 1, count, dtype=np.int64))

@@ -144,6 +144,8 @@ def _outcomes(decisions: Sequence[Decision], known: Known) -> list[Outcome]:
 def _count(outcomes: list[Outcome], champion: str) -> Counted:
     labelled = [one for one in outcomes if one.error is not None]
     own = [one.error for one in labelled if one.decision.model_version == champion and one.error is not None]
+    # The mean is the champion's only if it answered nearly all: with many answers of a challenger or of the fallback,
+    # or with many labels still to come, the few would stand for rows that may be different.
     enough = own and len(own) >= ENOUGH * len(outcomes)
     return Counted(
         answered=len(outcomes),
@@ -159,6 +161,7 @@ def _ratios(errors: list[float | None], bound: ErrorBound | None) -> list[float 
         return [None] * len(errors)
     ratios: list[float | None] = []
     for end in range(1, len(errors) + 1):
+        # A window whose error is not known leaves the row too short, so that nothing is judged by it.
         row = [error for error in errors[max(end - bound.windows, 0) : end] if error is not None]
         lowest = lowest_of(row, bound.windows)
         ratios.append(lowest[-1] / bound.bound if lowest else None)

@@ -39,6 +39,8 @@ class Application:
         self._reader = Reader(self._features, arrow=settings.batch)
         self._has_images = bool(encoders.images(self._features))
         self._version = settings.model_version
+        # Templates, filled by one `%` for each row. The version is text from outside: where it is part of a template
+        # its own `%` are doubled.
         version, fields = json.dumps(self._version), template(self._task.answer)
         self._start = f'{{"model_version":{version},"predictions":['
         self._prediction = f"{{{fields}}}"
@@ -66,6 +68,7 @@ class Application:
             return [FAILED if isinstance(answer, RequestRows) else answer for answer in answers]
         done: list[Answer] = []
         answered = cells(found, self._task.answer) if any(rows.numbers is None for rows in readable) else []
+        # The model answered the rows of all requests as one table: each request gets its stretch back, in order.
         start = 0
         for answer in answers:
             if isinstance(answer, RequestRows):
@@ -127,6 +130,7 @@ class Application:
         if rows.ids is None:
             parts = [self._prediction % one for one in answered]
             if watched:
+                # Into the object that `part` is already: its closing brace comes off.
                 parts = [f'{part[:-1]},"watched":{one}}}' for part, one in zip(parts, watched, strict=True)]
             parts = _with_rejected(parts, rows.rejected, lambda _, reason: f'{{"rejected":{reason}}}')
             return Answer(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
@@ -148,6 +152,7 @@ def _with_rejected(
     answered: list[str], rejected: Mapping[int, Rejection], write: Callable[[int, str], str]
 ) -> list[str]:
     """The answers with those of the rejected rows in their places."""
+    # In rising order each place is right when it is its turn: all rows before it are there.
     for place, reason in sorted(rejected.items()):
         answered.insert(place, write(place, json.dumps(reason)))
     return answered

@@ -75,6 +75,7 @@ class Reader:
         self._columns = encoders.inputs(features)
         self._names = frozenset(self._columns)
         self._numbers_only = all(isinstance(encoder, Number) and not encoder.optional for encoder in features)
+        # `_values` is the quick way for numbers alone; it checks a row in one go, without an encoder.
         if not self._numbers_only:
             self._values = self._encode  # type: ignore[method-assign]
         pick = itemgetter(*self._columns)
@@ -131,6 +132,7 @@ class Reader:
 
     def _read_lines(self, body: bytes) -> RequestRows:
         lines = body.split(b"\n")
+        # A batch of batch transform ends with a line feed, and a file may end with several.
         while lines and not lines[-1].strip():
             lines.pop()
         _count(len(lines))
@@ -161,6 +163,7 @@ class Reader:
         values: Values = self._pick(row)
         for value in values:
             kind = type(value)
+            # `type`, not `isinstance`: True is an int too. NaN fails the comparison.
             if not (kind is float or kind is int) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
                 self._refuse(row, where.format(number))
         return values

@@ -38,6 +38,7 @@ class Settings:
             bind=variables.get("MILLRACE_BIND", cls.bind),
             workers=_integer(variables, "MILLRACE_WORKERS", cores, 1, 256),
             batch=variables.get("SAGEMAKER_BATCH", "") == "true",
+            # 0 is SageMaker's word for no limit; 100 MB is the most that a transform job may send otherwise.
             max_body_bytes=_integer(variables, "SAGEMAKER_MAX_PAYLOAD_IN_MB", 6, 0, 100) * MB or 100 * MB,
         )
 

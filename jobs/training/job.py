@@ -75,6 +75,7 @@ class Setting:
 
 def train(places: TrainingPlaces, stop: StopSignal) -> None:
     """Write the artefact of the run that the config channel describes to the model folder."""
+    # The checkpoint goes last: a job that is stopped before the artefact is whole can still go on from it.
     with exporter() as graph:
         artefact = _trained(places, stop, graph)
     write_folder(places.model, artefact)

@@ -135,6 +135,8 @@ def read_archive(path: Path) -> Artefact:
     """The artefact in `path` (model.tar.gz), read in memory; raises ArtefactError as `read_folder`."""
     contents: dict[str, bytes] = {}
     try:
+        # As a stream (`|`), read once and in order: nothing is unpacked to a disk, where a member's path could lead
+        # out.
         with tarfile.open(path, "r|gz") as archive:
             for member in archive:
                 name = member.name.removeprefix("./")

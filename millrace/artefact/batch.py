@@ -52,6 +52,8 @@ def write_answers(
     schema = answer_schema(model_version, fields, rejects=bool(rejected))
     columns = [pa.array(answers[field.name], arrow_type(field.kind)) for field in fields]
     if rejected:
+        # The place of each row's answer among the answers; `take` makes null of None: of rows 0, 1, 2 with 1 rejected
+        # the places are 0, None, 1.
         answered = iter(range(len(numbers)))
         places = pa.array([None if at in rejected else next(answered) for at in range(len(numbers))], pa.int64())
         columns = [column.take(places) for column in columns]

@@ -42,7 +42,8 @@ TYPES: dict[str, dict[str, Kind]] = {
 }
 
 ROLES = ("label", "protected")
-COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "image", "missingValues")
+RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_properties)
+COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "missingValues", *RULE_PROPERTIES)
 """The custom properties of a column that have a meaning here,"""
 TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
 """and of an object: how the files of its feeds are written."""
@@ -195,8 +196,9 @@ class _Reader:
         if prop.get("enum"):
             declaration.add("validValues", f"{field}.enum", prop["enum"])
         custom = self._custom(field, prop, COLUMN_PROPERTIES)
-        if "image" in custom:
-            declaration.add("image", f"{field}.customProperties.image", custom["image"])
+        for word in RULE_PROPERTIES:
+            if word in custom:
+                declaration.add(word, f"{field}.customProperties.{word}", custom[word])
         if custom.get("role", "label") not in ROLES:
             self._stop(f"{field}.customProperties.role", " or ".join(ROLES), custom["role"])
         rules = tuple(rule for each in RULES if kind in each.kinds for rule in each.declared(declaration))

@@ -64,6 +64,7 @@ def commit_once(
         earlier = find_commit(iceberg, source.digest)
         if earlier is not None and (earlier.run == source.run or find_alias(iceberg, source)):
             return _result(iceberg, earlier, source)
+        # Whether it wins or not, the next turn sees what is there.
         if earlier is not None:
             _append(iceberg, None, summary | {ALIAS: earlier.uri})
             continue
@@ -157,6 +158,8 @@ def _append(iceberg: IcebergTable, file: DataFile | None, summary: dict[str, str
         transaction.commit_transaction()
     except CommitFailedException:
         return False
+    # With any other error the commit may have arrived all the same (a lost answer). The next attempt begins by looking
+    # for its digest in the table, so that "perhaps" never becomes "twice".
     except ClientError as error:
         if error.response["Error"]["Code"] in ("AccessDeniedException", "EntityNotFoundException"):
             raise

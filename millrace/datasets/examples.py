@@ -66,6 +66,7 @@ def examples(table: pa.Table, *, workload: Workload, features: Features) -> Exam
     import pyarrow as pa
 
     prediction = workload.prediction
+    # Histories and labels are looked up among all rows; only then are rows left out, which are the past of others.
     labelled = table.append_column(LABEL, label_of(table, prediction))
     whole = encoders.add_histories(features, labelled)
     keep = labelled[LABEL].is_valid().to_numpy()

@@ -96,6 +96,7 @@ class RowsInMemory:
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file and the number of rows with a known key, which are left out."""
         result = refuse_known(self._rows, held_keys(self._lake, self._table, iceberg, self._rows))
+        # By their number: a table only gains keys, so between two attempts new rows can become fewer, never others.
         new = result.accepted
         if new.num_rows not in self._written:
             file = NewDataFile(iceberg, self._path)
@@ -114,6 +115,8 @@ def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, 
         accept(result.accepted)
         refused.add(result.refused)
         rows += result.accepted.num_rows
+    # Only after the last row is it known that there are too few or too many. They are read again to be quarantined,
+    # since all of them were never in memory at once.
     if violation := wrong_row_count(rows, table):
         again = Validator(table, held=held)
         for part in parts(parsed, table):
@@ -202,9 +205,11 @@ def _bounds(metadata: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
 
 
 def between(column: str, bounds: tuple[Any, Any] | None) -> BooleanExpression:
-    """Files and row groups outside of the drop's range are not read."""
+    """A filter on the column's range: Iceberg reads no file and no row group that lies outside of it."""
     from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual
 
+    # Whole numbers, dates and times have bounds that Iceberg compares with its own; of any other key all files are
+    # read.
     if bounds is None or not isinstance(bounds[0], int | date) or isinstance(bounds[0], bool):
         return AlwaysTrue()
     low, high = (bound.isoformat() if isinstance(bound, date) else bound for bound in bounds)

@@ -55,6 +55,7 @@ def read_snapshot(
     paths = sorted(path for path in folder.rglob("*.parquet") if path.is_file())
     if not paths:
         raise SnapshotError(f"expected Parquet files below {folder}, found none")
+    # Sorted by the key first: equal keys become neighbours, whatever file they came from.
     parts = [_read_part(path, [known[name] for name in wanted]) for path in paths]
     table = pa.concat_tables(parts, promote_options="permissive").sort_by([(name, "ascending") for name in key])
     if table.num_rows == 0:

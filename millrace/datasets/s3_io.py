@@ -130,6 +130,7 @@ class _Upload(io.BytesIO):
         else:
             super().close()
 
+    # pyiceberg closes what it has written, with or without a `with` block: closing is what uploads.
     def close(self) -> None:
         if not self.closed:
             bucket, key = split_uri(self._output.location)

@@ -114,6 +114,7 @@ def parts_by_hash(keys: Iterable[str], *, validation_share: float, test_share: f
     """The part of each key (0 training, 1 validation, 2 test): the same for ever, whatever other keys there are."""
     import numpy as np
 
+    # Eight bytes of the hash as a number from 0 to 1: [0, test), [test, test + validation), the rest is training.
     edges = (test_share, test_share + validation_share)
     places = (int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) / 2**64 for key in keys)
     return np.array([2 if at < edges[0] else 1 if at < edges[1] else 0 for at in places], dtype=np.int64)
@@ -173,6 +174,7 @@ def windows(times_N: Times, *, start: np.datetime64, end: np.datetime64, days: i
     """The whole windows of `days` days in [start, end), counted back from `end`; those without rows are left out."""
     import numpy as np
 
+    # Back from the end, so that the last window is whole; what is short of one lies at the start, in no window.
     count = int((end - start) // np.timedelta64(days, "D"))
     edges = [end - np.timedelta64(days * back, "D") for back in range(count, -1, -1)]
     found = []

@@ -75,6 +75,7 @@ class Lake:
         found = self.find(table)
         schema = self.schema(table)
         if found is None:
+            # Two first drops of a workload may come at once: who is second takes the table of the first.
             try:
                 return self.catalog.create_table(
                     self._identifier(table), schema=schema, location=self.location(table), properties=PROPERTIES

@@ -51,6 +51,7 @@ def pin(lake: Lake, tag: str) -> Pin:
     from pyiceberg.exceptions import CommitFailedException
 
     for attempt in range(ATTEMPTS):
+        # A tag is never moved: a retry of the same run gets the snapshot of before, though the table has grown since.
         if done := pinned(lake, tag):
             return done
         iceberg = lake.find("rows")
@@ -94,6 +95,7 @@ def _data_files(iceberg: IcebergTable, snapshot: Snapshot) -> list[tuple[str, in
 
 def manifest(uris: list[str]) -> str:
     """The files in the shape of https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html."""
+    # SageMaker joins one prefix with each name: the bucket is all that the files have in common.
     bucket = "/".join(uris[0].split("/", 3)[:3]) + "/"
     if strays := [uri for uri in uris if not uri.startswith(bucket)]:
         raise SnapshotError(f"expected files in {bucket}, got {strays[0]}")

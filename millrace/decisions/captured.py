@@ -37,13 +37,17 @@ class LongCells:
     under: str
     """`s3://<lake>/<workload>/captured/`."""
 
-    def refer(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The row, which keeps the contract, with a reference in place of each long cell."""
-        return dict(row) | {name: {"uri": self._uri(content)} for name, content in self._cells(row)}
+    def split(self, rows: Iterable[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+        """The rows, which keep the contract, with a reference in place of each long cell; the bytes by URI, each once.
 
-    def contents(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, bytes]:
-        """The bytes of all rows' long cells, each once, by URI."""
-        return {self._uri(content): content for row in rows for _, content in self._cells(row)}
+        Each cell is decoded and hashed once."""
+        short: list[dict[str, Any]] = []
+        contents: dict[str, bytes] = {}
+        for row in rows:
+            found = [(name, self._uri(content), content) for name, content in self._cells(row)]
+            short.append(dict(row) | {name: {"uri": uri} for name, uri, _ in found})
+            contents |= {uri: content for _, uri, content in found}
+        return short, contents
 
     def holds(self, uri: str) -> bool:
         """Whether the URI names an object as this class names them: the folder, then a digest."""
@@ -73,6 +77,7 @@ def references(document: Mapping[str, Any], long: LongCells) -> dict[str, str]:
     return {
         name: cell["uri"]
         for name, cell in document.items()
+        # Exactly `{"uri": …}` of a long column, in our own folder: a caller may not make us read another object.
         if isinstance(cell, dict)
         and cell.keys() == {"uri"}
         and isinstance(cell["uri"], str)

@@ -48,11 +48,11 @@ class DecisionIndex:
                 self._by_key.setdefault(key, decision)
 
     def find(self, label: Label, *, ahead: timedelta = NOW) -> Decision | None:
-        """The decision that the label names, else the first about its entity and event time: that one was acted on.
+        """The decision that the label names by id, else the first one about its entity and event time: that one was
+        acted on. None where there is none.
 
-        `ahead` is how far the row's time lies before its label's.
-
-        A label that names an id which no decision has, or `ahead` the id of another time's, belongs to none."""
+        `ahead` is how far a decision's row lies before its label. A label that names an id counts for that decision
+        only: for none where no decision has the id or where, with `ahead`, its row lies at another distance."""
         if name := label.get(PREDICTION_ID):
             named, at = self._by_id.get(name), label.get(self._event_time)
             if named is None or not ahead or at is None:
@@ -85,6 +85,8 @@ def join(
     kept = list(decisions)
     index = DecisionIndex(kept, surface=surface, table=table)
     truth: dict[Key | None, Any] = {}
+    # `setdefault` keeps the first: labels with an id come first (False sorts before True), a second label changes
+    # nothing.
     for label in sorted(labels, key=lambda label: not label.get(PREDICTION_ID)):
         if (found := index.find(label, ahead=timedelta(hours=surface.horizon_hours))) is not None:
             truth.setdefault(index.key(found), label[surface.label])
@@ -106,6 +108,7 @@ def _first(decision: Decision) -> tuple[datetime, str]:
 
 def _text(cell: Any, kind: str) -> str:
     """One text per value, however JSON or Arrow wrote it; raises ValueError for a text that is no time."""
+    # The decision has its key from JSON ("1997-05-01T00:00:00Z", 1), the label from Arrow (a datetime, 1.0).
     if isinstance(cell, datetime):
         return stamp(moment(cell.isoformat()))
     if kind.startswith("timestamp") and isinstance(cell, str):

@@ -20,6 +20,7 @@ from millrace.workload.rollout import PHASES, Phase
 
 Scalar = str | int | float | bool | None
 
+# Lines have sorted keys, so that equal decisions are equal texts; the answer keeps its fields' order, `value` first.
 _IN_ORDER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, sort_keys=True)
 
@@ -103,6 +104,14 @@ def from_line(line: str | bytes) -> Decision:
 
     Raises DecisionError that names the field, what was expected and what came; also when the input does not
     match its digest."""
+    decision = _decision(line)
+    if not isinstance(row := _parsed(decision.input, "endpointInput"), dict):
+        raise DecisionError(field="endpointInput.data", expected="an object", came=row)
+    return decision
+
+
+def _decision(line: str | bytes) -> Decision:
+    """As `from_line`; the input is compared with its digest and not parsed."""
     try:
         document: Any = json.loads(line)
     except ValueError as error:
@@ -113,7 +122,7 @@ def from_line(line: str | bytes) -> Decision:
         workload=ours.text("workload"),
         event_time=ours.moment("event_time"),
         key=ours.mapping("key"),
-        input=_row(document),
+        input=_data(document, "endpointInput"),
         output=_answer(_parsed(_data(document, "endpointOutput"), "endpointOutput")),
         model_version=ours.text_or_none("model_version"),
         phase=ours.phase("phase"),
@@ -128,10 +137,12 @@ def from_line(line: str | bytes) -> Decision:
 
 
 def lines_by_date(lines: Iterable[str]) -> dict[date, list[str]]:
-    """The lines under the date of their event time, order kept; DecisionError as `from_line`."""
+    """The lines under the date of their event time, order kept; DecisionError as `from_line`.
+
+    Their inputs are not parsed: by its digest an input is what the prediction function wrote."""
     grouped: dict[date, list[str]] = defaultdict(list)
     for line in lines:
-        grouped[from_line(line).event_time.date()].append(line)
+        grouped[_decision(line).event_time.date()].append(line)
     return dict(grouped)
 
 
@@ -156,14 +167,6 @@ def _iso(moment: datetime) -> str:
 
 def _data(document: Any, side: str) -> str:
     return _Part(document).part("captureData").part(side).text("data")
-
-
-def _row(document: Any) -> str:
-    """The canonical input, which is a row: a JSON object."""
-    text = _data(document, "endpointInput")
-    if not isinstance(row := _parsed(text, "endpointInput"), dict):
-        raise DecisionError(field="endpointInput.data", expected="an object", came=row)
-    return text
 
 
 def _parsed(text: str, side: str) -> Any:
@@ -192,6 +195,7 @@ class _Part:
         self._document = document
 
     def _take(self, field: str, expected: str, kinds: type | tuple[type, ...]) -> Any:
+        # True is an int in Python: a number must not be a truth value.
         value = self._document.get(field)
         if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
             raise DecisionError(field=field, expected=expected, came=value)

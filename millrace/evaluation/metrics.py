@@ -44,6 +44,7 @@ def auc(p_N: Floats, y_N: Floats) -> float | None:
     n1, n0 = int(positive.sum()), int((~positive).sum())
     if not n1 or not n0:
         return None
+    # By ranks (Mann and Whitney): equal values share the mean of their ranks, which counts a tie as one half.
     _, group_N, count_G = np.unique(p_N, return_inverse=True, return_counts=True)
     rank_G = np.cumsum(count_G) - (count_G - 1) / 2
     return float((rank_G[group_N][positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))

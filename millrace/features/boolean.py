@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
 
@@ -23,6 +24,8 @@ class Boolean(OneColumn):
     """One column of the tensor `categories` (N, C), int64: 0 is missing, 1 false, 2 true."""
 
     kind: ClassVar[str] = "boolean"
+    takes_features: ClassVar[str] = "a column of booleans"
+    default_for: ClassVar[tuple[FeatureKind, ...]] = ("boolean",)
     optional: bool = False
 
     @classmethod

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from millrace.contract.kinds import Kind
     from millrace.contract.schema import Table
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
     Integers = npt.NDArray[np.int64]
 
-TIMES = ("date", "timestamp", "timestamp_utc")
+TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
 """Kinds of columns; the serving container has no contract to take them from."""
 VALUES = {"hour": 24, "weekday": 7, "month": 12}
 """Each part with its number of values, in the order of the tensor."""
@@ -36,6 +38,8 @@ class Calendar(OneColumn):
     no sine and cosine: an hour may differ from both of its neighbours, as shops open and shifts begin."""
 
     kind: ClassVar[str] = "calendar"
+    takes_features: ClassVar[str] = "a column of times"
+    default_for: ClassVar[tuple[FeatureKind, ...]] = TIMES
     calendar: str
     """The column of times."""
     parts: tuple[str, ...]
@@ -43,14 +47,16 @@ class Calendar(OneColumn):
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
-        """For a feature with a `calendar`: a column of times."""
-        if not feature.calendar:
+        """For a column of times, and for a feature that names one as its `calendar`."""
+        if feature.history:
             return None
-        column = table.column(feature.calendar)
+        column = table.column(feature.calendar or feature.name)
+        if column.kind not in TIMES and not feature.calendar:
+            return None
         if column.kind not in TIMES:
             expected, came = "a time for a calendar", f"a {column.kind}"
             raise WorkloadError(where="contract.yaml", field=column.name, expected=expected, came=came)
-        if feature.name != feature.calendar and feature.name in table.names:
+        if feature.name != column.name and feature.name in table.names:
             expected, field = "a name that no other column has", "prediction.features"
             raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=feature.name)
         parts = tuple(part for part in VALUES if part in feature.parts or not feature.parts)

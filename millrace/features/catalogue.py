@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Feature
 
 ENCODERS: dict[str, type[Encoder]] = {
-    "calendar": Calendar,
     "number": Number,
     "category": Category,
     "boolean": Boolean,
     "image": Image,
     "history": History,
+    "calendar": Calendar,
 }
 
 Features = tuple[Encoder, ...]
 
 
 def declare(features: Sequence[Feature], table: Table) -> Features:
-    """The encoder of each declared feature by the contract's `table`.
+    """The encoder of each declared feature by the contract's `table`: the one it names, else its kind's default.
 
-    Raises WorkloadError for a feature that no encoder takes."""
+    Raises WorkloadError for a feature that its encoder cannot encode, and for one without an encoder."""
     return tuple(_declare(feature, table) for feature in features)
 
 
@@ -47,12 +47,28 @@ def _declare(feature: Feature, table: Table) -> Encoder:
     if missing := [name for name in feature.columns if name not in table.names]:
         came = ", ".join(missing)
         raise WorkloadError(where="workload.yaml", field="prediction.features", expected="columns", came=came)
-    for encoder in ENCODERS.values():
-        if (declared := encoder.declare(feature, table)) is not None:
-            return declared
-    came = "a history" if feature.history else f"a {table.column(feature.name).kind}"
-    expected = f"a feature for one of the encoders {', '.join(ENCODERS)}"
-    raise WorkloadError(where="contract.yaml", field=feature.name, expected=expected, came=came)
+    if feature.encoder is not None or feature.calendar:
+        return _declare_by(feature.encoder or Calendar.kind, feature, table)
+    kind = "history" if feature.history else table.column(feature.name).kind
+    encoder = next((encoder for encoder in ENCODERS.values() if kind in encoder.default_for), None)
+    if encoder is not None and (declared := encoder.declare(feature, table)) is not None:
+        return declared
+    expected = f"{encoder.takes_features}, or another encoder of" if encoder else "a feature for one of the encoders"
+    raise WorkloadError(
+        where="contract.yaml", field=feature.name, expected=f"{expected} {', '.join(ENCODERS)}", came=f"a {kind}"
+    )
+
+
+def _declare_by(name: str, feature: Feature, table: Table) -> Encoder:
+    where, field = "workload.yaml", f"prediction.features.{feature.name}.encoder"
+    if name not in ENCODERS:
+        raise WorkloadError(where=where, field=field, expected=f"one of {', '.join(ENCODERS)}", came=name)
+    declared = ENCODERS[name].declare(feature, table)
+    if declared is None:
+        came = "a history" if feature.history else f"a column of the kind {table.column(feature.name).kind}"
+        expected = f"{ENCODERS[name].takes_features} for the encoder {name}"
+        raise WorkloadError(where=where, field=field, expected=expected, came=came)
+    return declared
 
 
 def fit(features: Features, rows: pa.Table) -> Features:

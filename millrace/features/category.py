@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
 MOST_WORDS = 4096
@@ -28,6 +29,8 @@ class Category(OneColumn):
     """One column of the tensor `categories` (N, C), int64: 0 is missing or unknown, then the words in their order."""
 
     kind: ClassVar[str] = "category"
+    takes_features: ClassVar[str] = "a column of text"
+    default_for: ClassVar[tuple[FeatureKind, ...]] = ("string",)
     optional: bool = False
     words: tuple[str, ...] | None = None
     """None: not learnt yet, because the contract lists no validValues."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
+    from millrace.contract.kinds import Kind
     from millrace.contract.schema import Table
     from millrace.features.signature import TensorSpec
     from millrace.workload.declaration import Feature
+
+    FeatureKind = Kind | Literal["history"]
 
 
 class Encoder(Protocol):
@@ -24,6 +27,12 @@ class Encoder(Protocol):
 
     kind: ClassVar[str]
     """Its name in the catalogue."""
+    takes_features: ClassVar[str]
+    """The features that it can encode, in words: `a column of text`."""
+    default_for: ClassVar[tuple[FeatureKind, ...]]
+    """The kinds of columns that it encodes where workload.yaml names no encoder; no two encoders share one."""
+    examples: ClassVar[tuple[Any, ...]]
+    """Cells as JSON holds them, for an encoder that refuses some cells of its columns; the tests encode them."""
 
     @property
     def name(self) -> str:
@@ -32,7 +41,7 @@ class Encoder(Protocol):
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
-        """The encoder of `feature` before any row was read; None where this encoder is not for it.
+        """The encoder of `feature` before any row was read; None where this encoder cannot encode it.
 
         Raises WorkloadError for a feature that is meant for this encoder and cannot work."""
         ...
@@ -83,6 +92,9 @@ class Encoder(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class OneColumn:
     """What encoders of one column have in common: most learn nothing, and the column itself is watched."""
+
+    default_for: ClassVar[tuple[FeatureKind, ...]] = ()
+    examples: ClassVar[tuple[Any, ...]] = ()
 
     name: str
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Table
     from millrace.features.as_of import EntityTimes, Integers
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
     Floats = npt.NDArray[np.float32]
@@ -36,6 +37,9 @@ class History:
     a fixed list of T × F numbers. A request holds the past itself: `"past": [{"timestamp": …, "load": 1.5}, …]`."""
 
     kind: ClassVar[str] = "history"
+    takes_features: ClassVar[str] = "a feature with history and hours"
+    default_for: ClassVar[tuple[FeatureKind, ...]] = ("history",)
+    examples: ClassVar[tuple[Any, ...]] = ()
     name: str
     history: tuple[str, ...]
     entity: tuple[str, ...]

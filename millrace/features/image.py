@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.rules.image import Encoding
     from millrace.contract.schema import Table
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
     Pixels = npt.NDArray[np.uint8]
@@ -31,6 +32,8 @@ class Image(OneColumn):
     """A tensor of its own (N, C, H, W), uint8, named by the feature."""
 
     kind: ClassVar[str] = "image"
+    takes_features: ClassVar[str] = "a binary column with the custom property image"
+    default_for: ClassVar[tuple[FeatureKind, ...]] = ("binary",)
     encoding: Encoding
     shape: tuple[int, int, int]
     """Channels, height, width."""

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
-KINDS = ("int32", "int64", "float32", "float64")
+KINDS: tuple[FeatureKind, ...] = ("int32", "int64", "float32", "float64")
 FLOAT32_MAX = 3.4028234663852886e38
 
 
@@ -27,6 +28,8 @@ class Number(OneColumn):
     """One column of the tensor `numbers` (N, F), float32."""
 
     kind: ClassVar[str] = "number"
+    takes_features: ClassVar[str] = "a column of integers or floats"
+    default_for: ClassVar[tuple[FeatureKind, ...]] = KINDS
     optional: bool = False
     """Whether the cell may be missing."""
 

@@ -46,8 +46,8 @@ class MetricsPublished(Message):
     """What the publication function answers."""
 
     judged: int
-    input_ratio: float | None
-    error_ratio: float | None
+    ratios: dict[str, float | None]
+    """By the alarm's name; None where the report says nothing about it."""
     ask_guard: bool
     """Whether an alarm was in ALARM before and stays there: no state change will start the retraining."""
     alarms: tuple[str, ...]
@@ -117,6 +117,8 @@ class ErrorReport(Message):
 
 
 class WindowReport(Message):
+    """What one window shows; the alarms of `millrace.monitoring.alarms` take their figures from it."""
+
     start: Moment
     end: Moment
     decisions: int
@@ -135,18 +137,6 @@ class MonitorReport(Message):
     unreadable: int = Field(ge=0)
     """Lines that are no decisions; left out, never silently."""
     windows: tuple[WindowReport, ...]
-
-    @property
-    def input_ratio(self) -> float | None:
-        """The metric InputDrift: the largest over the newly judged windows; None where there was none."""
-        ratios = [window.input.ratio for window in self.windows if window.input]
-        return max((ratio for ratio in ratios if ratio is not None), default=None)
-
-    @property
-    def error_ratio(self) -> float | None:
-        """The metric Error, likewise."""
-        ratios = [window.error.ratio for window in self.windows if window.error]
-        return max((ratio for ratio in ratios if ratio is not None), default=None)
 
     @property
     def judged(self) -> int:

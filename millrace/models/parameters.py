@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 from pydantic import BaseModel, ConfigDict, Field
 
 from millrace.errors import WorkloadError
+from millrace.features.signature import Signature
 
 if TYPE_CHECKING:
-    from millrace.features.signature import Signature
     from millrace.tasks.task import Task
 
 
@@ -20,6 +20,8 @@ class Parameters(BaseModel):
 
     network: ClassVar[str]
     """The module with the family's `build`, which imports torch."""
+    example: ClassVar[Signature] = ()
+    """Tensors that its default hyperparameters take beside `numbers` and `categories`; the tests fill them."""
 
     epochs: Annotated[int, Field(ge=1, le=1000)] = 30
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 512

@@ -162,6 +162,7 @@ def windows_of(moments_s: NDArray[np.int64], days: int) -> tuple[NDArray[np.int6
 
 def random_windows(rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """As `windows_of`, of PROMISED_WINDOWS parts or one for each row; the same for the same number of rows."""
+    # A random place for each row, cut into `count` stretches whose lengths differ by one at most.
     count = min(PROMISED_WINDOWS, rows)
     places_N = np.random.default_rng(0).permutation(rows)
     return places_N * count // max(rows, 1), np.arange(count)

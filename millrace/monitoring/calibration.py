@@ -84,6 +84,8 @@ def gumbel(values_K: NDArray[np.float64], rate: float) -> float:
 
 
 def _score_bound(columns: list[Calibrated], rate: float) -> float:
+    # Per historic window the largest score of any column, since any column alarms. The last term is the bound
+    # of one column whose scores have mean 0 and deviation 1: a history that happened to be quiet makes no tighter one.
     largest_K = np.max([column.scores for column in columns], axis=0)
     return max(gumbel(largest_K, rate), float(largest_K.max()), _unit_gumbel(rate))
 
@@ -95,6 +97,8 @@ def _calibrated(history_K: NDArray[np.float64], independent_D: NDArray[np.float6
         # Zeros have no logarithm: everything below half of what independent rows give counts as that.
         least = max(float(independent_D.mean()) / 2, 1 / rows)
         history_K, independent_D = (np.log(np.maximum(values, least)) for values in (history_K, independent_D))
+    # 1 / rows is the smallest share that one row can move: no scale is below it, so a column that never moved does not
+    # alarm at its first row.
     low = float(independent_D.mean())
     narrow = max(float(independent_D.std(ddof=1)), 1 / rows)
     location_K, scale_K = _of_others(history_K)
@@ -105,6 +109,8 @@ def _calibrated(history_K: NDArray[np.float64], independent_D: NDArray[np.float6
 
 def _of_others(values_K: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation [K] of all values but the k-th."""
+    # In closed form: of centred values the others of c_k add up to -c_k, so their mean is -c_k / (K-1), and their
+    # squares to the whole sum less c_k². The last factor makes the variance unbiased (ddof=1).
     others = len(values_K) - 1
     centred_K = values_K - values_K.mean()
     mean_K = -centred_K / others
@@ -114,6 +120,7 @@ def _of_others(values_K: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
 
 def _unit_gumbel(rate: float) -> float:
     """The upper quantile of a Gumbel distribution of mean 0 and standard deviation 1."""
+    # The standard Gumbel has the quantile -ln(-ln(1 - rate)), the mean EULER and the standard deviation pi / sqrt(6).
     return (-math.log(-math.log1p(-rate)) - EULER) * math.sqrt(6) / math.pi
 
 

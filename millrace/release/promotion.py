@@ -25,6 +25,7 @@ def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> ReleaseOutco
     """`done` when this version or a newer one is or was live (a repeated or late event), `busy` until all is ready.
 
     A version that was rolled back stays so: only a person brings it back."""
+    # Versions are compared as numbers: as text, 9 would be newer than 10.
     if pointers.newest >= int(version):
         return "done"
     return "open" if ready else "busy"

@@ -59,6 +59,8 @@ def append(client: Any, *, table: str, workload: str, record: Record) -> str:
         "cause": record.cause,
         "details": json.dumps(record.details.model_dump(mode="json"), sort_keys=True),
     }
+    # The time first, so that the table sorts by it; the digest makes the same record the same key, and a retry
+    # harmless.
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
     key = f"{fields['as_of']}#{digest[:32]}"
     with suppress(client.exceptions.ConditionalCheckFailedException):  # the same record, written before a retry

@@ -49,6 +49,8 @@ class MonthlyBudget:
             ":room": {"N": str(room)},
             ":run": {"S": run},
         }
+        # One conditional write, so that two runs at once cannot both take the last of the budget. A condition cannot
+        # add: spent + cost <= budget is written spent <= room. A retry finds its run among those that have reserved.
         fits = (
             "(attribute_not_exists(usd) OR usd <= :room) AND (attribute_not_exists(runs) OR NOT contains(runs, :run))"
         )

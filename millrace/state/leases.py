@@ -29,6 +29,8 @@ class Leases:
 
     def take(self, name: str, *, holder: str, as_of: datetime, expires_at: datetime) -> bool:
         """Whether `holder` has the lease now: it was free, expired at `as_of`, or the holder's already."""
+        # Times are compared as text, which is right since `stamp` has one format. One write decides: of two that find
+        # the lease expired the second sees the first one's.
         return self._table.put(
             f"{PREFIX}{name}",
             {"holder": {"S": holder}, "as_of": {"S": stamp(as_of)}, "expires_at": {"S": stamp(expires_at)}},
@@ -46,6 +48,7 @@ class Leases:
         )
 
     def free(self, holder: str) -> list[str]:
-        """Release all leases of `holder`; the keys of those it still had, since an expired one may have passed on."""
+        """Release all leases of `holder`; the keys of those that it still had."""
+        # The condition again at each delete: between the reading and it an expired lease may have another holder.
         held = [f"{PREFIX}{name}" for name, item in self._table.items(PREFIX).items() if item["holder"]["S"] == holder]
         return [key for key in held if self._table.delete(key, "holder = :holder", {":holder": {"S": holder}})]

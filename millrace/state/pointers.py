@@ -77,6 +77,7 @@ class ReleasePointers:
         for role, version in (("champion", pointers.champion), ("previous", pointers.previous)):
             if version:
                 item[role] = {"M": _attributes(version)}
+        # Optimistic: who read an older revision is refused and must read again. The first write finds no item.
         is_current = "revision = :revision"
         if pointers.revision == 0:
             is_current = f"attribute_not_exists(pk) OR {is_current}"
@@ -89,6 +90,7 @@ class ReleasePointers:
 def _version(attribute: Attribute | None) -> Version | None:
     if attribute is None:
         return None
+    # A rolled-back stack may read what newer code has written: fields that it does not know are left out.
     known = {field.name for field in fields(Version)}
     return Version(**{name: value["S"] for name, value in attribute["M"].items() if name in known})
 

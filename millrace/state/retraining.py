@@ -49,6 +49,8 @@ class Retrainings:
 
     def record(self, *, run: str, as_of: datetime, labels_total: int) -> None:
         """Count an accepted retraining once; only the holder of the lease `retrain` may call it."""
+        # Read, then written without a condition: the lease lets only one execution come here, and its retry finds its
+        # run.
         before = self.last()
         if before.run == run:
             return

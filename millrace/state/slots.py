@@ -13,6 +13,7 @@ class Slots:
 
     def take(self, machine: str, *, holder: str, limit: int) -> bool:
         """Whether `holder` has one of the machine's `limit` slots; taken twice, it is one."""
+        # DynamoDB keeps no empty set: before the first holder, and after the last one has left, there is no attribute.
         has_room = "attribute_not_exists(holders) OR size(holders) < :limit OR contains(holders, :name)"
         values: dict[str, Attribute] = {
             ":holder": {"SS": [holder]},

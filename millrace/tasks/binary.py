@@ -33,7 +33,6 @@ class Binary:
         AnswerField(name="probability", kind="share"),
         AnswerField(name="confidence", kind="share"),
     )
-    naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "base_rate")
     error_name: ClassVar[str] = "share of wrong answers"
     error_is_share: ClassVar[bool] = True
     error_unit: ClassVar[str] = ""

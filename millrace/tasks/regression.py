@@ -28,7 +28,6 @@ class Regression:
 
     kind: ClassVar[str] = "regression"
     answer: ClassVar[tuple[AnswerField, ...]] = (AnswerField(name="value", kind="number"),)
-    naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "mean")
     error_name: ClassVar[str] = "mean absolute error"
     error_is_share: ClassVar[bool] = False
 

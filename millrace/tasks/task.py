@@ -61,8 +61,6 @@ class Task(Protocol):
     """Its name in the catalogue."""
     answer: ClassVar[tuple[AnswerField, ...]]
     """The fields of an answer; the first one is `value`."""
-    naive_rules: ClassVar[tuple[str, ...]]
-    """The rules of `millrace.evaluation.naive` that make sense for it."""
     error_name: ClassVar[str]
     """What `errors` is called on a page, with its unit: `share of wrong answers`."""
     error_is_share: ClassVar[bool]

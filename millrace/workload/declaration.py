@@ -53,9 +53,12 @@ class Feature(Part):
     """One input of the model: a column of the same name, the past of several columns of the same key, or a calendar.
 
     Example: `price` in workload.yaml is a column; `{name: load, history: [demand], hours: 24}` is a history;
-    `{name: when, calendar: timestamp}` is the hour, the weekday and the month of a column of times."""
+    `{name: when, calendar: timestamp}` is the hour, the weekday and the month of a column of times;
+    `{name: street, encoder: category}` names the encoder of its column."""
 
     name: str
+    encoder: str | None = None
+    """One of `millrace.features.catalogue`; None for the default of the column's kind."""
     history: tuple[str, ...] = ()
     """The columns whose past is read; empty for a plain column."""
     hours: Positive | None = None
@@ -83,8 +86,8 @@ class Feature(Part):
 
     @model_validator(mode="after")
     def _calendar_stands_alone(self) -> Feature:
-        if (self.calendar and self.history) or (self.parts and not self.calendar):
-            raise ValueError("calendar without history, and parts of a calendar only")
+        if (self.calendar and (self.history or self.encoder)) or (self.parts and not self.calendar):
+            raise ValueError("calendar without history and encoder, and parts of a calendar only")
         return self
 
     @property
@@ -126,17 +129,20 @@ class Prediction(Part):
 
     @model_validator(mode="after")
     def _histories_know_the_key(self) -> Prediction:
+        # Both fields are empty in workload.yaml, or what this has set before (a declaration that was written and is
+        # read again); anything else was set by hand.
         entity = tuple(name for name in self.key if name != self.event_time)
         if any(
             (feature.entity or entity, feature.event_time or self.event_time) != (entity, self.event_time)
             for feature in self.features
         ):
-            raise ValueError("features: expected name, history, hours and every_hours only")
+            raise ValueError("features: expected name, encoder, history, hours and every_hours only")
         looks_around = self.horizon_hours > 0 or any(feature.history for feature in self.features)
         if looks_around and self.event_time not in self.key:
             # Without its time in the key an entity has one row: no earlier one, no later one.
             expected = f"{self.event_time} in it for a history or a label ahead"
             raise ValueError(f"key: expected {expected}, got {list(self.key)}")
+        # `__setattr__` of object, since the model is frozen for everybody else.
         known = {"entity": entity, "event_time": self.event_time}
         object.__setattr__(
             self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from millrace.contract.schema import Contract
 from millrace.errors import WorkloadError
+from millrace.evaluation.naive.catalogue import suiting
 from millrace.features import catalogue as features
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
@@ -58,8 +59,8 @@ def _check_label(workload: Workload, contract: Contract, where: str) -> None:
 
 def _check_gates(workload: Workload, task: Task) -> None:
     where, gates = f"{workload.name}/workload.yaml", workload.gates
-    if gates.baseline.kind not in task.naive_rules:
-        expected = f"one of {', '.join(task.naive_rules)} for the task {task.kind}"
+    if not gates.baseline.suits(task):
+        expected = f"one of {', '.join(suiting(task))} for the task {task.kind}"
         raise WorkloadError(where=where, field="gates.baseline.kind", expected=expected, came=gates.baseline.kind)
     horizon, baseline = workload.prediction.horizon_hours, gates.baseline
     if baseline.label_age_hours < horizon:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -19,27 +20,18 @@ from console.cli.app import app
 from console.queries.runs import LISTED
 from infra.context import Context
 from infra.settings import settings_for
-from millrace.messages.envelope import ExecutionInput
-from millrace.messages.ingest import Drop, DropObject, IngestState
-from millrace.messages.release import PackageToRelease, ReleaseInput, ReleaseRollout, Rollback
-from millrace.messages.retrain import RetrainingRequest, RetrainInput
-from millrace.messages.train import TrainInput
+from millrace.messages.ingest import Drop, DropObject
+from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
+from millrace.messages.retrain import RetrainingRequest
 from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
 CODE = re.compile(r"`([^`]+)`")
-READ: dict[str, type[BaseModel]] = {
-    "train": TrainInput,
-    "retrain": RetrainInput,
-    "release": ReleaseInput,
-    "score": ExecutionInput,
-    "monitor": ExecutionInput,
-    "teardown": ExecutionInput,
-    "ingest": IngestState,
-}
-"""What the first function of a machine reads of its input."""
+MACHINES = [
+    path.stem for path in sorted((ROOT / "infra" / "machines").glob("*.py")) if "def definition(" in path.read_text()
+]
 INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("retrain", "detail"): (RetrainingRequest,),
     ("score", "detail"): (DropObject,),
@@ -67,6 +59,19 @@ def definition(machine: str) -> dict[str, Any]:
     return found
 
 
+def read_first(machine: str) -> type[BaseModel]:
+    """What the machine's first function reads of the input: the class of the state in its `@handles(…)`."""
+    invoked = next(state for state in definition(machine)["States"].values() if "lambda:invoke" in str(state))
+    function = invoked["Parameters"]["FunctionName"].rpartition("-")[2]
+    source = (ROOT / "functions" / function / "handler.py").read_text()
+    (name,) = re.findall(r"^@handles\((?:StepInput\[)?(\w+)\]?\)$", source, re.M)
+    imports = [node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom)]
+    module = next(node.module for node in imports if name in {alias.name for alias in node.names})
+    found: Any = getattr(import_module(str(module)), name)
+    state = found.model_fields.get("state")
+    return state.annotation if state else found
+
+
 def defaults(machine: str) -> dict[str, Any]:
     """What holds when the input says nothing; empty for a machine that asks for everything."""
     state = definition(machine)["States"].get("Defaults", {})
@@ -85,8 +90,8 @@ def wrong_inputs(page: str) -> set[tuple[str, str]]:
     told = inputs(page)
     real = {
         (machine, field)
-        for machine, model in READ.items()
-        for field in set(model.model_fields) - BY_LATER_STATES | set(defaults(machine))
+        for machine in MACHINES
+        for field in set(read_first(machine).model_fields) - BY_LATER_STATES | set(defaults(machine))
     }
     return set(told) ^ real
 
@@ -106,10 +111,7 @@ def wrong_defaults(page: str) -> list[str]:
 
 
 def test_every_machine_has_its_rows() -> None:
-    machines = {
-        path.stem for path in (ROOT / "infra" / "machines").glob("*.py") if "def definition(" in path.read_text()
-    }
-    assert machines == set(READ) == set(LISTED) == {machine for machine, _ in inputs(PAGE)}
+    assert set(MACHINES) == set(LISTED) == {machine for machine, _ in inputs(PAGE)}
 
 
 def test_the_inputs_are_those_of_the_definitions() -> None:
@@ -132,7 +134,8 @@ def test_a_page_that_says_too_much_or_too_little_is_found() -> None:
         ("score", "detail"),
         ("score", "drop"),
     }
-    assert len(wrong_defaults(PAGE.replace("| the start of the execution |", "| now |"))) == 6
+    moments = PAGE.count("| the start of the execution |")
+    assert len(wrong_defaults(PAGE.replace("| the start of the execution |", "| now |"))) == moments > 1
     assert wrong_defaults(PAGE.replace("| `train` | `detail` | what the cause told | `{}` |",
                                        "| `train` | `detail` | what the cause told | refused |"))  # fmt: skip
 

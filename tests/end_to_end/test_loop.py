@@ -12,10 +12,10 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, file_to_score, months
 from console.queries.executions import Execution, executions
 from millrace.decisions.record import Decision, from_line
-from millrace.names import MACHINES
 from millrace.timestamps import moment
 from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import Lived, calls_of_people, control
@@ -58,7 +58,7 @@ def chain(lived: Lived, step_id: str) -> list[str]:
 
 
 def test_every_execution_succeeded(happened: list[Execution]) -> None:
-    assert {execution.machine for execution in happened} == set(MACHINES)
+    assert {execution.machine for execution in happened} == set(STORY.machines)
     assert [(execution.name, execution.status) for execution in happened if execution.status != "SUCCEEDED"] == []
 
 
@@ -101,7 +101,7 @@ def test_the_steps_stand_in_the_order_of_time(lived: Lived) -> None:
 
 def test_quiet_months_are_quiet(lived: Lived, happened: list[Execution]) -> None:
     quiet = [run for run in of(happened, "monitor") if run.started < datetime.fromisoformat("1997-05-02T00:00:00Z")]
-    ratios = [run.answer("publish_metrics")["input_ratio"] for run in quiet]
+    ratios = [run.answer("publish_metrics")["ratios"]["input-drift"] for run in quiet]
     assert len(quiet) == 8
     assert sum(run.answer("publish_metrics")["judged"] for run in quiet) >= 17
     assert all(0 < ratio <= 1 for ratio in ratios), ratios

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from console.new.kinds.kind import NaiveRule, one_class
+from console.new.kinds.kind import one_class
 from console.new.rules import column_of_classes
-from millrace.evaluation.gates.baseline import BaseRate, SeasonalNaive
+from millrace.evaluation.naive.base_rate import BaseRate
+from millrace.evaluation.naive.rule import NaiveGate
+from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 
 if TYPE_CHECKING:
     from console.new.observed import Observed
@@ -34,7 +36,7 @@ class Binary:
     def column(self, column: Observed, unit: str) -> Column:  # noqa: ARG002 - a class has no unit
         return column_of_classes(column)
 
-    def naive_rule(self, lag_hours: float | None) -> NaiveRule:
+    def naive_rule(self, lag_hours: float | None) -> NaiveGate:
         if lag_hours is None:
             return BaseRate(kind="base_rate", margin=0.02)
         return SeasonalNaive(kind="seasonal_naive", lag_hours=lag_hours, margin=0.01)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from millrace.evaluation.gates.baseline import BaseRate, Mean, SeasonalNaive
+from millrace.evaluation.naive.rule import NaiveGate
 
 if TYPE_CHECKING:
     from console.new.observed import Observed
     from millrace.contract.schema import Column
-
-NaiveRule = BaseRate | Mean | SeasonalNaive
 
 
 class LabelKind(Protocol):
@@ -39,7 +37,7 @@ class LabelKind(Protocol):
         """The label's column in the contract."""
         ...
 
-    def naive_rule(self, lag_hours: float | None) -> NaiveRule:
+    def naive_rule(self, lag_hours: float | None) -> NaiveGate:
         """The gate against the label so many hours before; None: against a rule that looks at no row."""
         ...
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from console.new.kinds.kind import NaiveRule
 from console.new.kinds.multiclass import MOST_NUMBERED
 from console.new.rules import column_of
-from millrace.evaluation.gates.baseline import Mean, SeasonalNaive
+from millrace.evaluation.naive.mean import Mean
+from millrace.evaluation.naive.rule import NaiveGate
+from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 
 if TYPE_CHECKING:
     from console.new.observed import Observed
@@ -36,7 +37,7 @@ class Regression:
     def column(self, column: Observed, unit: str) -> Column:
         return replace(column_of(column), required=True, label=True, unit=unit)
 
-    def naive_rule(self, lag_hours: float | None) -> NaiveRule:
+    def naive_rule(self, lag_hours: float | None) -> NaiveGate:
         if lag_hours is None:
             return Mean(kind="mean", margin=0.02)
         return SeasonalNaive(kind="seasonal_naive", lag_hours=lag_hours, margin=0.02)

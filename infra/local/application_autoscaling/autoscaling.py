@@ -28,6 +28,7 @@ _DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 _METRIC = "SageMakerVariantInvocationsPerInstance"
 _TICK_S = 0.25
 _COOLDOWN_S = 300.0
+"""AWS's default for both directions."""
 
 
 @dataclass(kw_only=True)
@@ -126,7 +127,8 @@ def evaluate(cloud: Cloud) -> None:
             if found is None:
                 continue
             endpoint, variant = found
-            # An endpoint that is busy is looked at again when it no longer is; its lock keeps it so meanwhile.
+            # An endpoint that is busy is looked at again when it no longer is; its lock keeps it so meanwhile. Locks
+            # are taken in this order only: the activities', then an endpoint's, which `set_weights` takes again.
             with endpoint.lock:
                 if not endpoint.busy and (wanted := _wanted(cloud, backend, target, variant.desired)):
                     _scale(cloud, endpoint, variant, resource, wanted)

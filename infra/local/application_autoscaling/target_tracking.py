@@ -21,6 +21,7 @@ _MINUTE_S = 60
 _MINUTES_OUT = 3
 _MINUTES_IN = 15
 _IN_BELOW = 0.9
+"""Share of the target. The numbers are those of the alarms that AWS makes; its documentation does not give them."""
 _NAMESPACE = "AWS/SageMaker"
 
 
@@ -63,7 +64,8 @@ def watch(cloud: Cloud, policy: Any, former: list[Any]) -> list[Any]:
 def propose(cloud: Cloud, policy: Any, desired: int) -> Proposal | None:
     """The capacity that the alarm in ALARM asks for; None without one, or when the desired capacity fits.
 
-    Requests are divided by the target, not the metric: that one is of the number of instances that were there then."""
+    The requests are divided by the target. The metric, requests per instance, would not do: it depends on how many
+    instances there were at the time."""
     settings = policy.target_tracking_scaling_policy_configuration
     target = float(settings["TargetValue"])
     high, low = policy.alarms

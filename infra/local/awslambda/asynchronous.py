@@ -78,6 +78,7 @@ def _to_destination(
 def _to_dead_letters(cloud: Cloud, function: Any, payload: bytes, outcome: Outcome) -> None:
     if not function.dead_letter_arn:
         return
+    # As documented for dead-letter queues: ErrorCode is an HTTP status, ErrorMessage the first 1 KB of the error.
     message = str(_read(outcome.payload).get("errorMessage", ""))[:1024]
     attributes: dict[str, str | int] = {"RequestID": outcome.request_id, "ErrorCode": 200, "ErrorMessage": message}
     _as_function(cloud, function, function.dead_letter_arn, payload.decode(), attributes)
@@ -86,7 +87,7 @@ def _to_dead_letters(cloud: Cloud, function: Any, payload: bytes, outcome: Outco
 def _as_function(
     cloud: Cloud, function: Any, arn: str, body: str, attributes: dict[str, str | int] | None = None
 ) -> None:
-    """Lambda sends under the function's role; what that may not do is lost, as on AWS, but said in the cloud's log."""
+    """Send under the function's role. What the role may not send is lost, as on AWS; the cloud's log says so."""
     target = {"Arn": arn, "RoleArn": function.role}
     try:
         role_calls.call(cloud, target, body, principal=PRINCIPAL, attributes=attributes)

@@ -44,6 +44,7 @@ def layer_roots(cloud: Cloud, function: Any) -> list[Path]:
     models: Any = import_module("moto.awslambda.models")
     backend = models.lambda_backends[function.account_id][function.region]
     versions = [backend.layers_versions_by_arn(layer["Arn"]) for layer in function.layers]
+    # Outside of the workspace, named by digest: the next cloud finds the large layers unzipped.
     layers = cloud.workspace.parent / "layers"
     return [_unpacked(version.code_bytes, layers) for version in reversed(versions)]
 
@@ -62,6 +63,7 @@ def runtime_root(cloud: Cloud) -> Path:
                 link = building / source.name
                 if not link.exists():
                     link.symlink_to(source)
+            # Renamed when it is whole: a cloud that was killed in between leaves no half-filled folder under the name.
             building.rename(root)
     return root
 

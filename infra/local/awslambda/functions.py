@@ -81,6 +81,7 @@ def _answer(
 
 
 def _refuse_when_throttled(function: Any) -> None:
+    # AWS throttles what exceeds the reserved concurrency; here such calls wait, but for 0, the documented off switch.
     if function.reserved_concurrency is not None and int(function.reserved_concurrency) == 0:
         raise _refused("TooManyRequestsException", "Rate Exceeded.", 429)
 

@@ -24,6 +24,7 @@ thousand."""
 LIFETIME_S = 45 * 60.0
 """A worker older than this is not reused: its role's keys last an hour, as on AWS."""
 TAIL_BYTES = 4096
+"""Invoke answers the last 4 KB of the log (`X-Amz-Log-Result`), as on AWS."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ class Pool:
         self._changed = threading.Condition()
 
     def invoke(self, function: Any, invocation: Invocation, cold_starts: Counter[str]) -> Outcome:
+        # All workers append to one log: the tail may have lines of invocations that ran at the same time.
         start = self.log.stat().st_size if self.log.exists() else 0
         worker, cold = self._take(function)
         # `Duration` begins when the handler is imported; the time before is `Init Duration`, of a cold start alone.
@@ -140,6 +142,7 @@ class Pool:
     def _report(
         self, worker: Worker, invocation: Invocation, ran_s: float, started_s: float | None, error_type: str
     ) -> None:
+        # `-(-x // 1)` rounds up: Lambda bills whole milliseconds.
         line = (
             f"REPORT RequestId: {invocation.request_id}\tDuration: {ran_s * 1000:.2f} ms\t"
             f"Billed Duration: {-(-ran_s * 1000 // 1):.0f} ms\tMemory Size: {worker.memory_mb} MB\t"
@@ -181,7 +184,7 @@ def _tail(log: Path, start: int) -> bytes:
 
 
 class Functions:
-    """The pools of the cloud's functions, by name."""
+    """The pools of the cloud's functions, by name; the versions of a function share one pool."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cold_starts: Counter[str] = Counter()

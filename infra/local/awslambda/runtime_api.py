@@ -42,6 +42,7 @@ class RuntimeApi:
         self.ready = threading.Event()
         """The handler's module is imported and the worker asks for events."""
         self.initialisation_error: bytes | None = None
+        # An event goes from `_given` (handed over by the pool) to `_current` (taken by the process); one at a time.
         self._given: Invocation | None = None
         self._current: Invocation | None = None
         self._changed = threading.Condition()
@@ -64,7 +65,8 @@ class RuntimeApi:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        # Two threads may be blocked: one in `next`, woken above, and one that accepts connections.
+        # Two threads may be blocked: one in `next`, woken above, and one that accepts connections. The empty
+        # connection ends that one's `handle_request`; its loop then sees `_closed`.
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", self._port), timeout=1.0).close()
 

@@ -71,6 +71,7 @@ class Worker:
 
     def run(self, invocation: Invocation) -> None:
         """Returns when `invocation` is done; the worker has ended if it was not answered in time."""
+        # Before `give`: a process that ends right away must find the event that its reaper has to end.
         self._current = invocation
         self.api.give(invocation)
         # Three threads share an invocation: the Runtime API's hands it over and takes the answer, the reaper sets
@@ -89,6 +90,7 @@ class Worker:
     def end(self, reason: str = "") -> None:
         """Kill the process and what it started; `reason` in the words of Lambda's REPORT line."""
         if self.alive:
+            # The reason first: the reaper wakes the pool, which reads it, as soon as the process is gone.
             self.ended_for = reason
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -96,9 +98,11 @@ class Worker:
 
     def _reap(self) -> None:
         self.process.wait()
-        # Whoever waits for the answer is woken; without one the pool calls it `Runtime.ExitError`.
-        if self._current is not None:
-            self._current.done.set()
+        # Whoever waits for the answer is woken; without one the pool calls it `Runtime.ExitError`. Read once: `run` may
+        # clear the field between a check and its use.
+        current = self._current
+        if current is not None:
+            current.done.set()
         self._leave_nothing()
 
     def _leave_nothing(self) -> None:
@@ -112,7 +116,7 @@ class Worker:
             self.end("Runtime.OutOfMemory")
 
     def _environment(self, cloud: Cloud, function: Any, root: Path) -> dict[str, str]:
-        _request(cloud, function)
+        _check_role(cloud, function)
         variables = {name: str(value) for name, value in (function.environment_vars or {}).items()}
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -138,10 +142,11 @@ class Worker:
         }
 
 
-def _request(cloud: Cloud, function: Any) -> None:
-    """What Lambda itself does in the role's name; raises KeyRefusedError when it cannot even decrypt the variables.
+def _check_role(cloud: Cloud, function: Any) -> None:
+    """Check what Lambda itself does in the role's name: raise KeyRefusedError where it may not decrypt the variables.
 
-    Without its log permissions a function runs and leaves no log; here only the refusal is written down."""
+    Without permissions for its log a function runs and leaves no log on AWS; here the refusal is recorded, and no
+    more."""
     group = resource_arn("logs", f"log-group:{function.logs_group_name}")
     for verb in ("CreateLogStream", "PutLogEvents"):
         request = permission(f"logs:{verb}", group, f"{group}:*", f"{group}:log-stream:one")
@@ -173,6 +178,7 @@ def fingerprint(function: Any) -> str:
 
 
 def _library_folders(layers: list[Path]) -> list[Path]:
+    # The folders of a layer that are on the path of AWS's Python runtime, in its order.
     minor = f"python{sys.version_info.major}.{sys.version_info.minor}"
     in_order = [
         folder for root in layers for folder in (root / "python/lib" / minor / "site-packages", root / "python")

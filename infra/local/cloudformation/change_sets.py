@@ -77,9 +77,9 @@ class ChangeSet:
 
 
 def create(backend: Any, given: Mapping[str, Any], template: str | None) -> ChangeSet:
-    """A new change set; for a stack that is not there yet, one in review takes its place.
+    """A new change set. For a stack that does not exist yet, one in REVIEW_IN_PROGRESS is registered, as on AWS.
 
-    Raises moto's ValidationError for a stack, a template or a parameter that cannot be."""
+    Raises moto's ValidationError for an unknown stack or type, a second creation, or no template."""
     name, kind = given["StackName"], given.get("ChangeSetType") or "UPDATE"
     stack = _stack(backend, name)
     is_there = stack is not None and stack.status != "REVIEW_IN_PROGRESS"
@@ -119,6 +119,7 @@ def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], templ
         given=given,
         changes=foreseen(stack.resource_map, after),
     )
+    # As on AWS a change set without changes is made and has failed; `cdk deploy` reads that, and says "no changes".
     of_stack = stack.template_dict, stack.resource_map.resolved_parameters, stack.tags
     if kind == "UPDATE" and of_stack == (wanted, after.resolved_parameters, made.tags):
         made.status, made.execution_status, made.reason = "FAILED", "UNAVAILABLE", NO_CHANGES
@@ -137,7 +138,7 @@ def find(backend: Any, name: str, stack: str | None) -> ChangeSet:
 
 
 def delete(backend: Any, name: str, stack: str | None) -> None:
-    """Nothing is said of one that does not exist, as on AWS."""
+    """Delete the change set; one that does not exist is no error, as on AWS."""
     kept = _kept(backend)
     kept[:] = [one for one in kept if not (name == one.arn or (name == one.name and stack in _words(one.stack)))]
 
@@ -154,6 +155,8 @@ def execute(backend: Any, change_set: ChangeSet) -> None:
     if change_set.kind == "UPDATE":
         stack.update(change_set.template, stack.role_arn, parameters=change_set.parameters, tags=change_set.tags)
         return
+    # A stack in review has no template yet: it gets what its creation would have given it, then is filled like any
+    # other.
     stack.template, stack.parameters, stack.tags = change_set.template, change_set.parameters, change_set.tags
     stack._parse_template()
     stack.resource_map = _resources(stack, stack.template_dict, stack.parameters)
@@ -172,6 +175,7 @@ def _words(stack: Any) -> tuple[str, str]:
 
 def _kept(backend: Any) -> list[ChangeSet]:
     """The change sets of stacks that are still there."""
+    # On the backend, so that moto's reset forgets them with the stacks.
     kept: list[ChangeSet] = backend.__dict__.setdefault("kept_change_sets", [])
     kept[:] = [one for one in kept if one.stack.stack_id in backend.stacks]
     return kept
@@ -249,6 +253,7 @@ def serve_change_sets() -> None:
         delete_change_set=_answer_delete,
         execute_change_set=_answer_execute,
         list_change_sets=_answer_list,
+        # moto's transformers of this answer are for its own change sets.
         RESPONSE_KEY_PATH_TO_TRANSFORMER={
             key: shape for key, shape in shapes.items() if not key.startswith("DescribeChangeSetOutput")
         },

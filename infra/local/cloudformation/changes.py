@@ -12,8 +12,11 @@ from infra.local.cloudformation.stack_resources import KINDS, StackResources
 def foreseen(before: StackResources, after: StackResources) -> list[dict[str, Any]]:
     """A ResourceChange for each resource that would be added, modified or removed, by what the templates say.
 
-    As on AWS a change that reaches a resource only through what it refers to is foreseen, not known: Conditional."""
+    A replacement that depends on a reference, whose value is known only after the execution, is Conditional, as on
+    AWS."""
     moved = {key for key, value in after.resolved_parameters.items() if before.resolved_parameters.get(key) != value}
+    # A resource that is replaced gets another id, which moves all that refer to it, and may replace them in turn: begin
+    # with the parameters that changed, add what is replaced, until nothing is added.
     while True:
         changes = list(_changes(before, after, moved))
         replaced = {one["LogicalResourceId"] for one in changes if one.get("Replacement", "False") != "False"}
@@ -23,7 +26,7 @@ def foreseen(before: StackResources, after: StackResources) -> list[dict[str, An
 
 
 def _changes(before: StackResources, after: StackResources, moved: set[str]) -> Iterator[dict[str, Any]]:
-    """The changes if what moves are these parameters and resources."""
+    """The changes, where `moved` names the parameters and resources whose values will be others."""
     live = {one.logical_resource_id: one for one in before.values()}
     was = {key: one for key, one in before.definitions.items() if key in live}
     for key, definition in after.definitions.items():

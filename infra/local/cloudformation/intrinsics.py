@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
+"""`${Name}` or `${Name.Attribute}`; `${!Name}` is the text `${Name}` itself."""
 _DYNAMIC = re.compile(r"\{\{resolve:(\w[\w-]*):([^}]+)\}\}")
 
 
@@ -28,6 +29,7 @@ def evaluate(value: Any, resources: Any) -> Any:
 
     Raises ValueError for a function that is not known, KeyError for a reference to nothing."""
     if isinstance(value, dict):
+        # A function is an object with one member; of several members `Ref` and `Fn::…` are plain names.
         if len(value) == 1:
             (name, argument) = next(iter(value.items()))
             if name == "Ref" or name.startswith("Fn::"):
@@ -118,6 +120,7 @@ def _join(argument: Any, resources: Any) -> str:
 
 
 def _text(part: Any) -> str:
+    # CloudFormation writes `true`, Python's str would write `True`.
     return json.dumps(part) if isinstance(part, bool) else str(part)
 
 

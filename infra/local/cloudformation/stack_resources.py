@@ -82,6 +82,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         self._replaced: list[Resource] = []
 
     def __getitem__(self, key: str) -> Any:
+        # `evaluate` and `_settle` come back here for whatever a resource refers to: the recursion makes the order.
         if key not in self._parsed_resources:
             definition = self._resource_json_map[key]
             condition = definition.get("Condition")
@@ -118,10 +119,13 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         self._template = template
         if parameters:
             self.input_parameters = parameters
+        # moto caches values by name: those that may change are looked up anew, parameters of AWS (`AWS::Region`) stay.
         for key in [*self._live, *template.get("Parameters", {}), *template.get("Mappings", {})]:
             self._parsed_resources.pop(key, None)
         self.resolved_parameters: dict[str, Any] = {}
         self.load()
+        if rolled_back:
+            self._restore_replaced()
         self._apply(template, rolled_back=rolled_back)
 
     def delete(self, *, rolled_back: bool = False) -> None:
@@ -134,12 +138,24 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
     def creation_complete(self) -> bool:
         return True
 
+    def _restore_replaced(self) -> None:
+        """Take back what the failed update replaced: it was not deleted yet. Its replacements are, at the end."""
+        replaced, self._replaced = self._replaced, []
+        for resource in replaced:
+            current = self._live[resource.logical_resource_id]
+            # The same one where making the replacement is what failed.
+            if current is not resource:
+                self._replaced.append(current)
+            self._live[resource.logical_resource_id] = resource
+
     def _apply(self, template: dict[str, Any], *, rolled_back: bool = False) -> None:
         """Settle every resource of the template, then delete what was replaced and what it no longer holds."""
         self._template, self._resource_json_map = template, template["Resources"]
         for key, definition in self._resource_json_map.items():
             if definition["Type"] not in KINDS:
                 raise ResourceError(key, definition["Type"], "the local cloud has no handler for this type")
+        # CloudFormation's order: first make and update everything, so that nothing refers any more to what goes, then
+        # clean up, the last made first.
         wanted = [key for key, definition in self._resource_json_map.items() if self.is_wanted(definition)]
         for key in wanted:
             _ = self[key]
@@ -183,6 +199,8 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         type_name = definition["Type"]
         kind, before = KINDS[type_name], self._live.get(key)
         policies = {name: str(definition[name]) for name in POLICIES if name in definition}
+        # Compared as evaluated: a reference to a resource that was replaced has another value now, though the
+        # template's text is the same.
         if before and before.type == type_name and before.made.properties == properties:
             return replace(before, policies=policies)
         if before and (before.type != type_name or kind.is_replaced(before.made.properties, properties)):

@@ -49,7 +49,7 @@ def register_stack(backend: Any, name: str, template: Any, parameters: dict[str,
 
 
 def fill(backend: Any, stack: Any) -> None:
-    """Make what the template of a new stack holds, or nothing: a stack that fails goes back."""
+    """Make the resources of a new stack; a failure rolls all of them back."""
     stack._add_stack_event("CREATE_IN_PROGRESS", resource_status_reason="User Initiated")
     try:
         stack.create_resources()
@@ -71,6 +71,7 @@ def _update(self: Any, template: str, _role: Any = None, parameters: Any = None,
         self.output_map = self._create_output_map()
         _export(_backend(self), self)
     except Exception as error:
+        # A rollback is an update to the template of before: what was made goes, what was changed is changed back.
         _record_event(self, error, "UPDATE_FAILED")
         self.template_dict = before
         self.resource_map.update(before, before_parameters, rolled_back=True)
@@ -106,7 +107,7 @@ def _parameter_list(self: Any) -> list[dict[str, str]]:
 
 
 def _delete_stack(self: Any, name_or_stack_id: str) -> None:
-    """Nothing is said of a stack that does not exist; what cannot be deleted stays, the stack is DELETE_FAILED."""
+    """Delete the stack; one that does not exist is no error. Where a resource cannot be deleted it is DELETE_FAILED."""
     for stack in list(self.stacks.values()):
         if name_or_stack_id not in (stack.name, stack.stack_id):
             continue

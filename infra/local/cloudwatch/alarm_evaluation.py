@@ -100,6 +100,8 @@ def _reason(
     breaching: Sequence[tuple[float, float]],
     filled: int,
 ) -> str:
+    # CloudWatch names the points that decided: those that breach for ALARM, the others for OK. "minimum" is how many of
+    # them it takes: for 3 out of 5, three to alarm and three (5 - 3 + 1) that do not breach to be OK.
     decisive = breaching if state == "ALARM" else [point for point in evaluated if point not in breaching]
     decisive = list(decisive or evaluated)
     words = COMPARISONS[rule.comparison][1]

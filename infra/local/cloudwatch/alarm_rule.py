@@ -15,6 +15,8 @@ def holds(rule: str, states: Mapping[str, str]) -> bool:
 
     Raises ValueError when the rule cannot be read or names an alarm that is not there."""
 
+    # Each `ALARM("name")` is replaced by True or False, AND, OR and NOT by Python's words, whose parser reads the rest.
+    # Nothing is executed: `_truth` takes constants and these three operators only.
     def decided(found: re.Match[str]) -> str:
         name = found[2].rsplit(":alarm:", 1)[-1]
         if name not in states:

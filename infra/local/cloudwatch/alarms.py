@@ -25,7 +25,9 @@ from infra.local.kernel.patching import replace
 
 LOG = logging.getLogger(__name__)
 TICK_S = 5.0
+"""Real seconds; for alarms that change as time passes without any metric (missing data)."""
 DEBOUNCE_S = 0.05
+"""A function's log brings many metrics at once: one evaluation for all of them."""
 
 
 class Alarms:
@@ -102,6 +104,7 @@ class Alarms:
         under_way = now // period_s * period_s
         count = rule.evaluation_periods + RANGE_BEYOND
         queries = _queries(alarm)
+        # The end is exclusive: a metric that was put right now counts.
         wanted = next(query["Id"] for query in queries if query["ReturnData"])
         found = metrics.series(queries, under_way - count * period_s, now + 0.001)[wanted]
         starts = [under_way - n * period_s for n in range(count, 0, -1)]

@@ -2,7 +2,7 @@
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 Covered: arithmetic, comparison, AND, OR and the functions in `_FUNCTIONS`; anything else is refused by name.
-No alarm of ours uses an expression yet; those on rates (errors ÷ invocations, fallbacks ÷ decisions) need it next."""
+No template has an expression; alarms on rates, such as errors ÷ invocations, are made of them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Frame:
 
 def evaluate(expression: str, frame: Frame) -> Series:
     """The expression's series; a number gives the same value for every period. Raises ValueError by name."""
+    # With these words replaced, an expression is one of Python's grammar too, whose parser makes the tree. Nothing is
+    # executed: `_value` knows the few nodes that metric math has and refuses the others.
     text = re.sub(r"\bAND\b|&&", " and ", expression)
     text = re.sub(r"\bOR\b|\|\|", " or ", text).replace("^", "**")
     try:
@@ -112,6 +114,7 @@ def _pairwise(act: Callable[[float, float], float], left: Value, right: Value) -
         return _over_lists(act, left, right)
     if isinstance(left, str) or isinstance(right, str):
         raise ValueError(f"metric math: cannot calculate with {left!r} and {right!r}")
+    # Periods, not positions, are paired: {12:00: 4, 12:05: 6} / {12:05: 2} is {12:05: 3}.
     if isinstance(left, dict):
         times = [at for at in left if not isinstance(right, dict) or at in right]
     elif isinstance(right, dict):
@@ -174,6 +177,7 @@ def _over(act: Callable[[list[float]], float]) -> Callable[..., Value]:
 
 
 def _if(frame: Frame, condition: Value, then: Value, otherwise: Value | None = None) -> Value:
+    # IF without a third argument has no value where the condition does not hold; the period is then absent.
     if isinstance(condition, int | float):
         return then if condition else {} if otherwise is None else otherwise
     chosen: Series = {}

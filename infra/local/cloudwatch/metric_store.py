@@ -14,7 +14,7 @@ Key = tuple[str, str, frozenset[tuple[str, str]]]
 Series = dict[float, float]
 """Value by the start of its period, seconds since the epoch; a period without data is absent."""
 
-_PERCENTILE = re.compile(r"(p|tm)(\d{1,2}(?:\.\d+)?|100)$")
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,8 @@ class MetricStore:
         """The statistic of each aligned period that overlaps [start, end) and has data.
 
         Raises ValueError for a statistic that is not covered."""
+        # Periods begin at multiples of their length, as CloudWatch aligns them; the one that holds `start` counts
+        # whole.
         by_period: dict[float, list[Point]] = defaultdict(list)
         for point in self._between(key, start // period_s * period_s, end):
             if unit is None or point.unit == unit:
@@ -91,8 +93,8 @@ def summary(points: list[Point], statistic: str) -> float | None:
     if not all(point.is_one_value for point in points):
         return None
     values = sorted(value for point in points for value in [point.lowest] * round(point.count))
-    quantile = float(found[2]) / 100
-    return percentile(values, quantile) if found[1] == "p" else _trimmed_mean(values, quantile)
+    quantile = float(found[1]) / 100
+    return percentile(values, quantile)
 
 
 def percentile(values: list[float], quantile: float) -> float | None:
@@ -103,11 +105,6 @@ def percentile(values: list[float], quantile: float) -> float | None:
     below = math.floor(position)
     above = min(below + 1, len(values) - 1)
     return values[below] + (values[above] - values[below]) * (position - below)
-
-
-def _trimmed_mean(values: list[float], quantile: float) -> float | None:
-    kept = values[: max(1, math.ceil(quantile * len(values)))]
-    return sum(kept) / len(kept) if kept else None
 
 
 def as_points(datum: Mapping[str, object], timestamp: float) -> Iterable[Point]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """The store and who wants to know that something was put into it."""
+    """The store of all points, and the listeners that are called after each put."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.store = MetricStore()
@@ -49,9 +49,11 @@ class Metrics:
         period_s = max(periods or [int(query.get("Period") or 60) for query in queries] or [60])
         found = {q["Id"]: self._metric(q["MetricStat"], start, end) for q in queries if "MetricStat" in q}
         metrics = list(found)
+        # `end` is exclusive: a request that ends on the hour has no period that begins then; 1e-9 takes it away.
         first = start // period_s * period_s
         timeline = [first + n * period_s for n in range(int(max(0.0, end - first - 1e-9) // period_s) + 1)]
         waiting = {q["Id"]: str(q["Expression"]) for q in queries if "MetricStat" not in q}
+        # Expressions may name each other in any order: those whose names are all known come first, until none is left.
         while waiting:
             ready = [name for name, text in waiting.items() if not _names_one_of(text, set(waiting) - {name})]
             if not ready:

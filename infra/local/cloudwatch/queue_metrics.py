@@ -23,6 +23,7 @@ def report(cloud: Cloud, alarms: list[Any]) -> None:
         if name in queues:
             for metric, value in _gauges(queues[name], cloud.clock.timestamp()).items():
                 point = Point(timestamp=cloud.clock.timestamp(), total=value, count=1, lowest=value, highest=value)
+                # Into the store itself: `metrics.keep` would call the alarms, which are being evaluated.
                 metrics.store.add(key_of(NAMESPACE, metric, {"QueueName": name}), point)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from infra.local.events import targets
 from infra.local.events.target_input import target_input
 from infra.local.kernel.bus import deliver
-from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.dispatcher import dispatcher
 from infra.local.kernel.patching import replace
 
@@ -31,6 +31,7 @@ class Delivery:
     target: Mapping[str, Any]
     event: Mapping[str, Any]
     body: str
+    """What the target gets: the event, or what its input setting makes of it."""
 
 
 def deliver_events(cloud: Cloud) -> None:
@@ -86,10 +87,8 @@ def _submit(cloud: Cloud, delivery: Delivery, *, attempt: int) -> None:
 def _attempt(cloud: Cloud, delivery: Delivery, attempt: int) -> None:
     target = delivery.target
     try:
-        if target["Arn"].startswith("arn:aws:events:"):
-            _to_bus_or_archive(cloud, delivery)
-        elif target["Arn"].startswith("arn:aws:logs:"):
-            _to_log_group(cloud, delivery)
+        if ":event-bus/" in target["Arn"]:
+            _to_bus(delivery)
         else:
             targets.send(
                 cloud,
@@ -124,41 +123,19 @@ def _give_up_or_retry(cloud: Cloud, delivery: Delivery, failure: targets.Undeliv
     return None
 
 
-def _to_bus_or_archive(cloud: Cloud, delivery: Delivery) -> None:
-    """A bus as target gets the event itself, same id and source; its rules decide further. The other target within
-    EventBridge is the archive, for which moto keeps a rule of its own."""
+def _to_bus(delivery: Delivery) -> None:
+    """A bus as target gets the event itself, same id and source; its rules decide further."""
     from moto.events.exceptions import ResourceNotFoundException
 
-    if ":event-bus/" not in delivery.target["Arn"]:
-        _archive(cloud, delivery)
-        return
     try:
         deliver(dict(delivery.event), bus=delivery.target["Arn"])
     except ResourceNotFoundException as error:
         raise targets.Undelivered("NO_RESOURCE", str(error), is_permanent=True) from error
 
 
-def _archive(cloud: Cloud, delivery: Delivery) -> None:
-    models: Any = import_module("moto.events.models")
-    name, _, made = json.loads(delivery.body)["archive-arn"].rpartition("/")[2].partition(":")
-    archive = models.events_backends[ACCOUNT][cloud.region].archives.get(name)
-    if archive is not None and archive.uuid == made:
-        archive.events.append(dict(delivery.event))
-
-
-def _to_log_group(cloud: Cloud, delivery: Delivery) -> None:
-    models: Any = import_module("moto.logs.models")
-    group, stream = delivery.target["Arn"].split(":log-group:")[1].removesuffix(":*"), str(uuid.uuid4())
-    backend = models.logs_backends[ACCOUNT][cloud.region]
-    if group not in backend.groups:
-        raise targets.Undelivered("NO_RESOURCE", f"no log group {group}", is_permanent=True)
-    backend.create_log_stream(group, stream)
-    line = {"timestamp": int(cloud.clock.timestamp() * 1000), "message": delivery.body}
-    backend.put_log_events(group, stream, [line])
-
-
 def _execution_name(delivery: Delivery) -> str:
     """As AWS names the executions it starts: the event's id, then an id that is the target's; a retry has the same."""
+    # 80: the longest name of an execution. The same name and input again is the same execution, so a retry starts none.
     target = uuid.uuid5(uuid.NAMESPACE_URL, f"{delivery.rule_arn}/{delivery.target.get('Id')}")
     return f"{delivery.event.get('id', uuid.uuid4())}_{target}"[:80]
 

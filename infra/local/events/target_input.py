@@ -30,6 +30,7 @@ def target_input(target: Mapping[str, Any], event: Mapping[str, Any], reserved: 
 
 def at_path(event: Any, path: str) -> Any:
     """What lies at a path such as `$.detail.object.key`, `$.resources[0]` or `$.detail.rows[*].id`; else a marker."""
+    # All values reached so far: one at most until the first wildcard, which makes the result a list.
     found, rest = [event], path.removeprefix("$")
     has_wildcard = False
     for step in _STEP.finditer(rest):
@@ -62,6 +63,8 @@ def _fill(transformer: Mapping[str, Any], event: Mapping[str, Any], reserved: Ma
     template: str = transformer["InputTemplate"]
     paths: Mapping[str, str] = transformer.get("InputPathsMap") or {}
     values = {**{name: at_path(event, path) for name, path in paths.items()}, **reserved}
+    # Character by character: whether a placeholder is inside quotes depends on all quotes before it. A backslash is
+    # taken with the character behind it, so that `\\"` does not end the quotes.
     filled, position, is_quoted = "", 0, False
     while position < len(template):
         placeholder = _PLACEHOLDER.match(template, position)
@@ -78,6 +81,7 @@ def _fill(transformer: Mapping[str, Any], event: Mapping[str, Any], reserved: Ma
         is_quoted ^= character == '"'
         filled += character
         position += 1
+    # A template of several lines is delivered as compact JSON; text that is no JSON as it is.
     try:
         return _json(json.loads(filled))
     except ValueError:

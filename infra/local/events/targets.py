@@ -41,6 +41,8 @@ def send(
     take it from `sender`: the service and the ARN of what it acts for (`events.amazonaws.com`, a rule).
     `parameters` are the target's own (`SqsParameters`); `attributes` go with a message; `name` names an execution;
     `subject` is of a notification."""
+    # moto's backends are called below without HTTP: a service has no keys that could sign a call, and whether the
+    # receiver lets it is decided here.
     if sender is not None and (reason := refusal(arn, *sender)):
         raise Undelivered("NO_PERMISSIONS", reason, is_permanent=True)
     try:

@@ -16,6 +16,7 @@ def check_table_versions() -> None:
 
     def update_table(self: Any) -> Any:
         wanted = self.parameters.get("VersionId")
+        # Compare and write are one step: Iceberg commits are optimistic, of two writers the second must be told.
         place = self.parameters["DatabaseName"], self.parameters["TableInput"]["Name"]
         with changing:
             table = self.glue_backend.get_table(*place)

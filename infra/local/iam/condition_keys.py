@@ -111,6 +111,7 @@ def _mapped_function(parsed: ParsedCall) -> str | None:
 
 def _leading_keys(parsed: ParsedCall) -> list[str]:
     """The partition keys that the request touches: the first value of `Key`, `Item`, or of each batch entry."""
+    # A query names its keys in text (`pk = :pk AND begins_with(sk, :p)`): what is compared by `=` counts as one.
     found = []
     for key in ("Key", "Item"):
         if isinstance(parsed.parameters.get(key), Mapping):

@@ -24,6 +24,8 @@ def why_not(case: Case) -> str | None:
     """The reason of a refusal in AWS's words, or None when the request is allowed.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html"""
+    # In AWS's order: an explicit Deny wins over everything; the boundary must allow too; then, within one account, an
+    # Allow by the role or by the resource is enough, but for keys, whose own policy must agree in any case.
     request = case.request
     by_role = verdict(case.of_role, request)
     by_resource = verdict(case.of_resource, request, with_principal=True)

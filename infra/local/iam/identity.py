@@ -60,7 +60,7 @@ DECIDED = frozenset(GLOBAL_KEYS) | KEYS
 
 
 def is_decided(key: str) -> bool:
-    """Whether a condition key has a value here; of the others an Allow is void."""
+    """Whether a condition key is decided here; an Allow under any other one does not count."""
     return key.lower() in DECIDED or key.lower().startswith(FAMILIES)
 
 
@@ -151,6 +151,7 @@ class Identity:
 
     def _decide(self, caller: Caller, request: Request, operation: str) -> Denial | None:
         """Record a refusal, and what was allowed while recording is on."""
+        # What the call itself says comes last: it overrides what holds for every call (`kms:viaservice`).
         context = {**self._context(caller, request), **self._resource_tags(request), **request.context}
         full = replace(request, context=context, principal=(caller.role.arn, caller.arn))
         case = Case(
@@ -180,6 +181,7 @@ class Identity:
 
     def _caller(self, call: Call) -> Caller | None:
         """The role whose keys signed the call; None where key and token do not belong together."""
+        # moto's list of assumed roles has no index; a key belongs to one session for as long as the cloud runs.
         if call.access_key not in self._callers:
             from moto.iam.models import iam_backends
             from moto.sts.models import sts_backends

@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import Any
 
 FAMILIES = ("aws:requesttag/", "aws:resourcetag/", "aws:principaltag/", "kms:encryptioncontext:")
-"""Condition keys that go on with a name of the customer's; one that a request does not carry is absent."""
+"""Beginnings of condition keys whose rest the customer chooses (`aws:requesttag/team`); without a value one is absent,
+not undecided."""
 
 
 class UndecidedError(Exception):
@@ -52,6 +53,7 @@ def verdict(documents: Iterable[str], request: Request, *, with_principal: bool 
     for document in documents:
         for statement in statements(document):
             effect = statement["Effect"]
+            # When in doubt it is refused: a key that is not known here must not let a call pass that AWS would stop.
             try:
                 met = _meets(statement, request, with_principal)
             except UndecidedError:
@@ -92,8 +94,10 @@ def _meets(statement: Mapping[str, Any], request: Request, with_principal: bool)
 
 
 def _names(statement: Mapping[str, Any], principal: tuple[str, ...]) -> bool:
-    """Whether the statement's principal is the caller. An account means what the account's own policies grant,
-    so it does not name a caller; `verdict` of its statements is taken with the account as principal."""
+    """Whether the statement's principal is the caller.
+
+    The account as principal names no role of it: it leaves the decision to the roles' own policies. `why_not` asks
+    for that apart, with the account in the place of the caller."""
     if "NotPrincipal" in statement:
         raise UndecidedError("NotPrincipal")
     named = statement.get("Principal", {})
@@ -119,12 +123,14 @@ def _has(
 
 
 def _fill(pattern: str, context: Mapping[str, tuple[str, ...]]) -> str:
-    """Policy variables (`${aws:PrincipalAccount}`) replaced; one without a value matches nothing."""
+    """Policy variables (`${aws:PrincipalAccount}`) replaced; one without a value matches nothing.
+
+    `${*}`, `${?}` and `${$}` are these characters themselves: they stay, `_pattern` and `_equal_text` know them."""
 
     def value(match: re.Match[str]) -> str:
         key = match[1].lower()
         if key in {"*", "?", "$"}:
-            return f"[{key}]"
+            return match[0]
         if key not in context:
             raise UndecidedError(f"policy variable {match[1]}")
         return context[key][0] if context[key] else "\0"
@@ -134,8 +140,14 @@ def _fill(pattern: str, context: Mapping[str, tuple[str, ...]]) -> str:
 
 @lru_cache(maxsize=8192)
 def _pattern(pattern: str) -> re.Pattern[str]:
-    escaped = "".join(".*" if one == "*" else "." if one == "?" else re.escape(one) for one in pattern)
+    parts = re.split(r"(\$\{[*?$]\}|[*?])", pattern)
+    escaped = "".join({"*": ".*", "?": "."}.get(part) or re.escape(_unquoted(part)) for part in parts)
     return re.compile(escaped, re.DOTALL)
+
+
+def _unquoted(text: str) -> str:
+    """`a*` of `a${*}`."""
+    return re.sub(r"\$\{([*?$])\}", r"\1", text)
 
 
 def _like(pattern: str, text: str, ignore_case: bool = False) -> bool:
@@ -166,6 +178,8 @@ def _holds(operator: str, key: str, values: Any, context: Mapping[str, tuple[str
     if name not in OPERATORS:
         raise UndecidedError(f"condition operator {operator}")
     negated, test = OPERATORS[name]
+    # AWS's table for a key without a value: `…IfExists`, the negated operators and ForAllValues hold, all others do
+    # not.
     if not actual:
         return optional or negated or every == "ForAllValues"
     wanted = [_fill(value, context) for value in wanted]
@@ -194,6 +208,7 @@ def _moment(text: str) -> float:
 
 def _arn_like(actual: str, wanted: str) -> bool:
     """Part by part: a wildcard does not reach over a colon, but in the last part."""
+    # 5: the sixth part, the resource, may have colons of its own (`function:name:alias`).
     theirs, ours = actual.split(":", 5), wanted.split(":", 5)
     return len(theirs) == len(ours) and all(map(_like, ours, theirs))
 
@@ -202,11 +217,19 @@ def _equal(actual: Any, wanted: Any) -> bool:
     return bool(actual == wanted)
 
 
+def _equal_text(actual: str, wanted: str) -> bool:
+    return actual == _unquoted(wanted)
+
+
+def _equal_but_for_case(actual: str, wanted: str) -> bool:
+    return actual.lower() == _unquoted(wanted).lower()
+
+
 OPERATORS: Mapping[str, tuple[bool, Any]] = {
-    "StringEquals": (False, _equal),
-    "StringNotEquals": (True, _equal),
-    "StringEqualsIgnoreCase": (False, lambda actual, wanted: actual.lower() == wanted.lower()),
-    "StringNotEqualsIgnoreCase": (True, lambda actual, wanted: actual.lower() == wanted.lower()),
+    "StringEquals": (False, _equal_text),
+    "StringNotEquals": (True, _equal_text),
+    "StringEqualsIgnoreCase": (False, _equal_but_for_case),
+    "StringNotEqualsIgnoreCase": (True, _equal_but_for_case),
     "StringLike": (False, lambda actual, wanted: _like(wanted, actual)),
     "StringNotLike": (True, lambda actual, wanted: _like(wanted, actual)),
     "ArnEquals": (False, _arn_like),

@@ -67,5 +67,5 @@ def _with_request_id(parsed: dict[str, Any], **_: Any) -> None:
 def as_role(cloud: Cloud, role_arn: str, service: str, *, principal: str | None = None) -> Any:
     """A client of `service` that is the role, assumed by `principal` (`states.amazonaws.com`); safe in threads.
 
-    Raises PermissionError where the role does not trust the principal; None asks no trust policy."""
+    Raises PermissionError where the role does not trust the principal; with None no trust policy is checked."""
     return cloud.part(RoleClients, lambda: RoleClients(cloud=cloud)).get(role_arn, service, principal)

@@ -46,6 +46,7 @@ class CallTracer:
 
 def _importing(frame: FrameType) -> bool:
     """Whether the call belongs to an import, so to the set-up of the process."""
+    # What a module's body calls has the import machinery among the frames above it.
     above = frame.f_back
     while above is not None and above.f_code.co_filename != _IMPORT:
         above = above.f_back

@@ -152,6 +152,7 @@ def error_answer(call: Call, code: str, message: str) -> Refusal:
         inner = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
         return _sent(status, "text/xml", f"<ErrorResponse>{inner}</ErrorResponse>")
     name = _JSON_NAME.get(code, code)
+    # The JSON protocols answer a refusal with 400; the code in the body and header is what clients tell it by.
     if status == 403 and "amz-json" in content:
         status = 400
     body = json.dumps({"__type": name, "message": message, "Message": message})

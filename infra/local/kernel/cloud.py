@@ -1,4 +1,4 @@
-"""What the fillers share: the address, the clock, the workspace, the processes and the bus of one local cloud."""
+"""What the fillers (the folders that fill a gap of moto, one per service) share: address, clock, processes, bus."""
 
 from __future__ import annotations
 
@@ -122,6 +122,7 @@ class Cloud:
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_EC2_METADATA_DISABLED": "true",
+            # The SDK would compute a checksum of each body, which on loopback only costs time.
             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
         }
 
@@ -148,6 +149,7 @@ class Cloud:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+            # Those that have ended are forgotten: the system gives their ids, and groups, to other processes.
             self._processes = {pid: other for pid, other in self._processes.items() if other.poll() is None}
             self._processes[process.pid] = process
         return process
@@ -195,6 +197,7 @@ class Cloud:
 
     def stop(self) -> None:
         """End every process that the cloud started: TERM to its group, KILL to all that are left after STOP_S."""
+        # First the flag, which keeps `spawn` from starting another process, then those that wait are woken.
         self.stopping.set()
         for action in self._at_stop:
             action()
@@ -202,6 +205,7 @@ class Cloud:
             left = [process for process in self._processes.values() if process.poll() is None]
         for process in left:
             _signal_group(process, signal.SIGTERM)
+        # One deadline for all: they end side by side, so many of them take no longer than one.
         end = time.monotonic() + STOP_S
         for process in left:
             try:

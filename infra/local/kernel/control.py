@@ -70,6 +70,7 @@ class Control:
             message = f"expected the content type application/json, got {content!r}"
             return json_answer(start, "415 Unsupported Media Type", {"error": message})
         path = environ["PATH_INFO"]
+        # "/_millrace/" itself is among the routes, so that there is always one.
         longest = max((prefix for prefix in self._cloud.routes if path.startswith(prefix)), key=len)
         return self._cloud.routes[longest](environ, start)
 

@@ -87,6 +87,7 @@ class Dispatcher:
                     job = heapq.heappop(self._jobs)
                     self._running[job.order] = job.label
                     self._idle -= 1
+                    # Two jobs may have been submitted before this thread woke: both found it idle, it takes one.
                     if self._jobs:
                         self._have_one_waiting()
                     return job

@@ -17,6 +17,7 @@ def replace(owner: Any, **members: Any) -> None:
 
     Raises LookupError outside of `undone`: nobody would put it back."""
     undoing = _current()
+    # The owner's own members only (`vars`, not `getattr`): to undo, one that was inherited is deleted, not set.
     for name, value in members.items():
         undoing.append(partial(_set, owner, name, vars(owner).get(name, _ABSENT)))
         setattr(owner, name, value)
@@ -39,6 +40,7 @@ def undone() -> Iterator[None]:
         yield
     finally:
         _undoing.set(None)
+        # Backwards: of a member that was replaced twice the first replacement knows the original.
         for undo in reversed(undoing):
             undo()
 

@@ -91,6 +91,8 @@ def running(
     write_secret(cloud)
     if clock is not None:
         cloud.clock.set(clock)
+    # Entered in this order and left in the reverse one: moto is emptied while it is still patched, then restored, then
+    # the process gets its own environment back, and only then may another cloud begin.
     with listener, _alone(), _own_environment(cloud), _short_thread_switches(), undone(), _empty():
         installed = [importlib.import_module(f"infra.local.{name}.install") for name in fillers]
         cloud.application = _guarded(cloud)
@@ -101,6 +103,7 @@ def running(
                 filler.install(cloud)
             yield cloud
         finally:
+            # Processes end while the server still answers: what they do upon TERM may need it.
             cloud.stop()
             server.shutdown()
             thread.join()
@@ -198,6 +201,7 @@ def _make_server(cloud: Cloud, listener: socket.socket, application: Application
     fd = listener.fileno()
     server: Any = make_server("localhost", 0, application, threaded=True, request_handler=LoggingHandler, fd=fd)
 
+    # socketserver would start a thread that nobody waits for: at its end the cloud joins all of its own.
     def on_a_thread_of_the_cloud(request: Any, address: Any) -> None:
         cloud.background("request", lambda: server.process_request_thread(request, address))
 
@@ -217,6 +221,7 @@ def _guarded(cloud: Cloud) -> Application:
     moto = DomainDispatcherApplication(create_backend_app)
 
     def application(environ: dict[str, Any], start: Start) -> Answer:
+        # Read already for a request of the port; a client of this process comes here without having passed it.
         call = environ.get(CALL) or read_call(environ)
         for guard in cloud.guards if call else ():
             refusal = guard(call)

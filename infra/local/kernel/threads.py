@@ -25,6 +25,7 @@ class Threads:
     def join(self, within_s: float) -> list[threading.Thread]:
         """The threads that have not ended within `within_s` in all, those that were started meanwhile included."""
         deadline = time.monotonic() + within_s
+        # Asked anew after each: a thread that ends may have started another one.
         while (running := self._running()) and (left_s := deadline - time.monotonic()) > 0:
             running[0].join(left_s)
         return running
@@ -36,4 +37,5 @@ class Threads:
 
 
 def _has_ended(thread: threading.Thread) -> bool:
+    # A thread that was not started yet is not alive either; it has no `ident`, and is kept.
     return thread.ident is not None and not thread.is_alive()

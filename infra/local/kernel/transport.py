@@ -69,6 +69,7 @@ def _environ(request: Any) -> dict[str, Any]:
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
+    # Headers of the transfer do not apply: the body is whole, in memory, and its length is set above.
     for name, value in request.headers.items():
         key = name.upper().replace("-", "_")
         if key not in {"CONTENT_LENGTH", "TRANSFER_ENCODING", "EXPECT"}:

@@ -70,6 +70,7 @@ def _of_template(template: Mapping[str, Any]) -> Iterator[Feature]:
 
 def _functions_in(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
+        # As CloudFormation: an object with one member is a function, with several they are plain names.
         if len(value) == 1:
             yield from (name for name in value if name == "Ref" or name.startswith("Fn::"))
         for one in value.values():

@@ -41,6 +41,7 @@ class LogMetrics:
         with log.open("rb") as file:
             file.seek(self._read_to[log])
             text = file.read()
+        # A line that is still being written stays for the next look.
         complete = text[: text.rfind(b"\n") + 1]
         self._read_to[log] += len(complete)
         return complete.decode(errors="replace").splitlines()

@@ -32,7 +32,7 @@ class LogStreams:
         self._lock = threading.Lock()
 
     def mark(self, log: Path) -> None:
-        """What the file holds by now was written until now."""
+        """Note the time by which all that the file holds now was written."""
         size = log.stat().st_size if log.exists() else 0
         with self._lock:
             self._marks[log].append((size, self._cloud.clock.timestamp()))
@@ -61,6 +61,9 @@ class LogStreams:
             text = file.read()
         for line in text[: text.rfind(b"\n") + 1].splitlines(keepends=True):
             self._taken[log] += len(line)
+            # Marks are (length of the file, time), both growing: the first one that is as long as the end of this line
+            # says by when the line was there. With marks (100, 9:00) and (250, 9:05) a line that ends at 180 is of
+            # 9:05.
             mark = bisect_left(marks, (self._taken[log], 0.0))
             at = marks[mark][1] if mark < len(marks) else now
             if message := line.decode(errors="replace").rstrip("\r\n"):
@@ -109,6 +112,8 @@ def _filter_by_prefix(streams: LogStreams) -> None:
         prefix, read_parameter = self._get_param("logStreamNamePrefix"), self._get_param
         streams.take_in()
         group = self.logs_backend.groups.get(self._get_param("logGroupName"))
+        # moto filters by names only: the prefix becomes the list of streams that begin with it; with none, the prefix
+        # itself, which names no stream, since an empty list would mean all.
         if prefix and group is not None:
             names = [name for name in group.streams if name.startswith(prefix)] or [prefix]
             self._get_param = lambda name, *default: (

@@ -55,6 +55,7 @@ class _Request(threading.local):
 
 def send_object_events(cloud: Cloud) -> None:
     notifications: Any = import_module("moto.s3.notifications")
+    # From the machine's time on, so that a later cloud's sequencers are greater than those of an earlier one.
     request = _Request()
     sequence = itertools.count(time.time_ns())
 
@@ -66,6 +67,7 @@ def send_object_events(cloud: Cloud) -> None:
 
     @contextmanager
     def sent_at_the_end() -> Iterator[None]:
+        # Both handlers of moto are surrounded, and one may call the other: the outer one sends.
         if request.changes is not None:
             yield
             return

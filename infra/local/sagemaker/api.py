@@ -92,6 +92,7 @@ def violations(value: Any, shape: Any, path: str = "") -> Iterator[str]:
             yield from violations(key, shape.key, path)
             yield from violations(item, shape.value, f"{path}.{key}")
     else:
+        # Also a structure, list or map that got a value of another type: `_scalar` says so.
         yield from _scalar(value, shape, path)
 
 

@@ -65,6 +65,7 @@ def _nothing_found(uri: str) -> str:
 
 
 def _prefix(s3: Any, uri: str) -> Iterator[tuple[str, tuple[str, str]]]:
+    # S3Prefix is a prefix of keys, not a folder: `s3://b/part` finds `part-1.csv` too, which then keeps its last name.
     bucket, prefix = split(uri)
     folder = prefix if prefix.endswith("/") or not prefix else f"{prefix}/"
     for key in keys(s3, bucket, prefix):

@@ -105,6 +105,8 @@ class Images:
     def find(self, uri: str) -> Image:
         """The image that `uri` names. Raises LookupError when there is no Dockerfile for it."""
         repository = uri.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
+        # The longest name that the repository ends with: of `evaluation` and `batch-evaluation` the latter is meant by
+        # `millrace-dev-batch-evaluation`.
         known = sorted((path.parent.name for path in self.repository.glob("containers/*/Dockerfile")), key=len)
         name = next((one for one in reversed(known) if f"-{repository}".endswith(f"-{one}")), None)
         if name is None:
@@ -142,6 +144,7 @@ def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
     required: list[str] = []
     unset: set[str] = set()
     for instruction, rest in _instructions(dockerfile.read_text()):
+        # Each FROM begins a new image; only the last one is run.
         if instruction == "FROM":
             entrypoint, command, workdir = (), (), "/"
             required += _BASE if rest == "${BASE}" and "BASE" in unset else ()
@@ -190,6 +193,7 @@ def _copy(rest: str, *, context: Path, root: Path, workdir: str) -> None:
         found = sorted(context.glob(pattern.removeprefix("./").strip("/") or "."))
         if not found:
             raise ValueError(f"COPY {rest}: expected {pattern} below {context}, found nothing")
+        # Docker's rule: a target that ends with a slash, or has several sources, is a folder.
         for source in found:
             _copy_one(source, destination, into=target.endswith("/") or len(patterns) + len(found) > 2)
 

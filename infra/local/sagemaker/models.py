@@ -121,6 +121,8 @@ def artefact(cloud: Cloud, one: Served) -> Path:
     s3 = s3_of(cloud, one.role_arn)
     bucket, key = split(one.data_url)
     try:
+        # Named by address and ETag, so that an object that was overwritten in place is unpacked anew. The variants of
+        # an endpoint boot side by side and want the same archive: one unpacks it, the others wait at its lock.
         etag = s3.head_object(Bucket=bucket, Key=key)["ETag"]
         target = folder / hashlib.sha256(f"{one.data_url}{etag}".encode()).hexdigest()[:24]
         locks = cloud.part(Artefacts).locks

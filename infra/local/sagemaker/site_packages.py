@@ -1,4 +1,4 @@
-"""Link into an image's site-packages what its requirements name, and what that needs, no more.
+"""Link into an image's site-packages the packages that its requirements name and what those depend on, no others.
 
 The image's `pip install` is not run: the host has the packages, in the versions of constraints.txt. A package that
 the image does not name is not there either, as on AWS."""
@@ -44,6 +44,7 @@ def _closure(requirements: Iterable[str]) -> Iterator[Distribution]:
             continue
         seen.add(key)
         found = _find(wanted.name, asker)
+        # The same package comes again with other extras: they may need more, but its files are linked already.
         if not any(name == key[0] for name, extras in seen - {key}):
             yield found
         for line in found.requires or []:

@@ -24,6 +24,7 @@ from infra.local.sagemaker.endpoints.serving import Reply, UnansweredError
 
 PAYLOAD_LIMIT_BYTES = 6_291_456
 TIME_LIMIT_S = 60.0
+"""InvokeEndpoint: a model must answer within 60 seconds."""
 
 _PREFIX = "X-Amzn-SageMaker-"
 _FORWARDED = ("Content-Type", "Accept", f"{_PREFIX}Custom-Attributes", f"{_PREFIX}Inference-Id")
@@ -79,6 +80,7 @@ def call(cloud: Cloud, name: str, body: bytes, headers: Mapping[str, str]) -> An
         try:
             reply: Reply | UnansweredError = _post(variant, body, forwarded)
         except RetiredError:
+            # An update ended the fleet between the choice and the call: the new fleet is blue by now.
             fleet, variant = choose(endpoint, target)
             reply = _post(variant, body, forwarded)
     except UnansweredError as error:

@@ -17,6 +17,7 @@ _CRON = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)$")
 _MONTHS = {name: number for number, name in enumerate(calendar.month_abbr) if name}
 _DAYS = {name: number for number, name in enumerate(("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"), start=1)}
 LAST_YEAR = 2199
+"""AWS's cron takes the years 1970 to 2199; a search for the next time ends there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,8 @@ def _times_on(cron: Cron, day: date, zone: ZoneInfo) -> Iterable[datetime]:
         for minute in cron.minutes:
             local = datetime.combine(day, time(hour, minute), tzinfo=zone)
             due = local.astimezone(UTC)
+            # A time that the zone skips (02:30 in spring) comes back from UTC as another one (03:30). Of a time that it
+            # has twice in autumn `fold` is 0, the first of the two.
             exists = due.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None)
             if exists:
                 yield due
@@ -107,6 +110,7 @@ def _numbers(field: str, lowest: int, highest: int, names: dict[str, int] | None
         span, _, step = part.partition("/")
         first, _, last = span.partition("-")
         begin = lowest if first in ("*", "?") else _number(first, names)
+        # `5/10` means 5-59/10 in minutes: a start with a step and no end goes to the highest.
         is_open = first in ("*", "?") or bool(step)
         end = _number(last, names) if last else highest if is_open else begin
         if not lowest <= begin <= highest or not lowest <= end <= highest:
@@ -137,6 +141,8 @@ def _is_day_of_month(part: str, day: date) -> bool:
 
 def _nearest_weekday(day: date) -> date:
     """The Monday to Friday that is nearest, without leaving the month."""
+    # Saturday goes to Friday, Sunday to Monday. Where that is another month, to the other side of the weekend: from
+    # Saturday the 1st to Monday the 3rd, from Sunday the 31st to Friday the 29th.
     shift = {5: -1, 6: 1}.get(day.weekday(), 0)
     moved = day + timedelta(days=shift)
     if moved.month != day.month:
@@ -145,6 +151,7 @@ def _nearest_weekday(day: date) -> date:
 
 
 def _is_day_of_week(part: str, day: date) -> bool:
+    # AWS counts SUN as 1 to SAT as 7, Python's isoweekday Monday as 1 to Sunday as 7.
     number = day.isoweekday() % 7 + 1
     last = calendar.monthrange(day.year, day.month)[1]
     if part == "L":

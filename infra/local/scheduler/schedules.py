@@ -53,6 +53,7 @@ class Schedules:
 
     def fire(self, until: datetime) -> None:
         """Returns when everything due up to `until` has been fired, in order of time."""
+        # A move of the clock and the tick call this from two threads: under the lock each due time fires once.
         with self._firing:
             waiting = [(due, arn) for arn, due in self._all_due().items() if due <= until]
             heapq.heapify(waiting)
@@ -66,6 +67,7 @@ class Schedules:
                 following = self._following(arn, due)
                 if following is not None and following <= until:
                     heapq.heappush(waiting, (following, arn))
+            # The tick may have read the time before a move, and come here after it.
             self._fired_to = max(self._fired_to, until)
 
     def _all_due(self) -> dict[str, datetime]:
@@ -82,6 +84,8 @@ class Schedules:
         return found
 
     def _first_due(self, arn: str, schedule: Any) -> datetime | None:
+        # A schedule that is seen for the first time counts from its creation, which the clock may have left behind
+        # since. One that was changed must not fire again for times for which it has fired before.
         after = max(_created(schedule), self._fired_to) if arn in self._next else _created(schedule)
         return self._due_after(schedule, after)
 
@@ -109,6 +113,7 @@ class Schedules:
         schedule = self._schedules().get(arn)
         if schedule is None:
             return
+        # moto's rules have `targets`, Scheduler's schedules one `target`.
         if not hasattr(schedule, "target"):
             deliver_to_targets(self._cloud, schedule, self._rule_event(schedule, due))
             return
@@ -270,6 +275,7 @@ def _created(schedule: Any) -> datetime:
 
 
 def _moment(given: Any) -> datetime | None:
+    # moto keeps what came: seconds since the epoch, as number or text, or ISO 8601.
     if given in (None, ""):
         return None
     if isinstance(given, str) and not given.replace(".", "", 1).isdigit():

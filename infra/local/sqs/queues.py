@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 POLLERS = 4
 """Batches of one event source under way at once, where MaximumConcurrency does not say less."""
 POLL_S = 0.5
-"""Longest wait of an idle poller, in case something becomes visible that nobody announced."""
+"""Longest wait of an idle poller: a message whose visibility timeout ends becomes visible without a notification."""
 
 
 def poll_event_sources(cloud: Cloud) -> None:
@@ -133,7 +133,7 @@ def _poll_new_mappings(cloud: Cloud, backend: Any) -> None:
 
 
 def _check_role(cloud: Cloud, backend: Any, spec: dict[str, Any]) -> None:
-    """AWS makes no mapping that the function's role could not work."""
+    """AWS makes no mapping whose function's role may not receive and delete."""
     from moto.awslambda.exceptions import InvalidParameterValueException
 
     from infra.local.iam.identity import refused

@@ -24,7 +24,9 @@ _worker: Any = import_module("moto.stepfunctions.parser.backend.execution_worker
 
 _REDRIVABLE = {"FAILED", "TIMED_OUT", "ABORTED"}
 _REDRIVE_WITHIN = timedelta(days=14)
+"""AWS's redrivable period, from the end of the execution."""
 _LONGEST = timedelta(days=365)
+"""AWS's longest execution, redrives included."""
 _REDRIVE_EVENTS = 24_999
 """A history of fewer events has room for ExecutionRedriven and one more.
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html"""
@@ -150,14 +152,15 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
             cloud_watch_logging_session=None,
             activity_store={},
         )
+        # The communication gets this worker's own environment: a later run has another one (see `terminated`).
         made.execution = self
         made._execution_communication = Communication(self, lambda: made.env)
         return made
 
     def stop_for(self, error: str | None, cause: str | None) -> None:
         """StopExecution: closed at once; the thread that runs a task learns of it within milliseconds."""
+        # Taken before `close`: as soon as it is closed the execution may be redriven, and have another environment.
         env = self.env
-        self.error, self.cause = error, cause
         if self.close(ExecutionStatus.ABORTED, error=error, cause=cause):
             env.set_stop(stop_date=self.stop_date, error=error, cause=cause)
 
@@ -173,6 +176,8 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
             self.output, self.error, self.cause = output, error, cause
             self.exec_status = status
             self.closed = True
+        # The event after the status that it carries, `ended` after the event: a parent that waits for it (`.sync`), and
+        # the idle check, find the event on the bus.
         self.put_status_event()
         self.ended.set()
         return True
@@ -188,6 +193,7 @@ class LocalExecution(_execution.Execution):  # type: ignore[misc]
         else:
             return
         env.event_manager.add_event(EventHistoryContext.of_program_start(), kind, details)
+        # The thread of a task may still run for a while: nothing that it does comes behind the last event.
         env.event_manager.add_event = lambda *_, **__: 0
 
     def describe(self) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class Scope:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enter(self, state: str, kind: str) -> Visit:
+        # The branches of a Parallel enter their states side by side, into one scope.
         with self.lock:
             self.entries[state] += 1
             return self.visits.setdefault((state, self.entries[state]), Visit(kind=kind))
@@ -141,6 +142,7 @@ def _evaluate_or_restore() -> None:
 
     def keep_entry(self: Any, env: Any) -> None:
         state = env.states.context_object.context_object_data["State"]
+        # A redriven run shows the time at which the state was entered first; `or` keeps it.
         env.visit.entered_at = state["EnteredTime"] = env.visit.entered_at or state["EnteredTime"]
         take_input(self, env)
 

@@ -72,7 +72,7 @@ def run_machines(cloud: Cloud) -> None:
 
 
 def _end_all(cloud: Cloud) -> None:
-    """What an execution waits for ends, in all its branches, without an event: the bus ends too."""
+    """Stop every execution that runs, in all its branches, without an event: the bus stops too."""
     for execution in list(executions(cloud).values()):
         if execution.exec_worker is not None and not execution.ended.is_set():
             execution.env.set_stop(stop_date=cloud.clock.now(), error=None, cause=None)
@@ -84,6 +84,7 @@ def _log_nothing(*_: Any, **__: Any) -> None:
 
 def _parse_once() -> None:
     """A definition is read once, not at each execution: reading one of thirty states takes a large part of a second."""
+    # Executions may share the parsed program: moto keeps what changes (attempts, results) in their environments.
     read = AmazonStateLanguageParser.parse
 
     @functools.lru_cache(maxsize=256)
@@ -95,7 +96,7 @@ def _parse_once() -> None:
 
 
 def _refuse_uncovered(program: Mapping[str, Any]) -> None:
-    """Raise NotImplementedError for what moto would accept now, and fail at later without a reason, or never."""
+    """Raise NotImplementedError for what moto accepts here and then ignores, or fails at later without a reason."""
     states = program.get("States", {}).values()
     if any(part.get("QueryLanguage") == "JSONata" for part in (program, *states)):
         raise NotImplementedError("the local cloud does not cover JSONata: use JSONPath")
@@ -144,7 +145,7 @@ def _start(cloud: Cloud) -> None:
 
 
 def _timed_out(cloud: Cloud, operation: str) -> Any:
-    """Of a token whose task is over AWS says TaskTimedOut; moto takes it for one that never was."""
+    """AWS answers TaskTimedOut for the token of a task that is over; moto InvalidToken, as for an unknown one."""
     send = getattr(parsed.StepFunctionsParserBackend, operation)
 
     def answer(self: Any, task_token: str, *given: Any, **named: Any) -> Any:

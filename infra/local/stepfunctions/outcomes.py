@@ -12,6 +12,7 @@ from moto.stepfunctions.parser.asl.component.common.error_name.error_name import
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent
 
 _POLL_S = 0.05
+"""How often a task that waits looks whether its execution still runs; nothing sets its event when it is stopped."""
 
 
 def waited(env: Any, event: threading.Event) -> bool:

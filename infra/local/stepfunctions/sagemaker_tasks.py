@@ -83,10 +83,12 @@ def serve_sagemaker(cloud: Cloud, client_for: Callable[..., Any]) -> None:
         ) -> Callable[[], Any]:
             submitted = env.stack.pop()
             client = client_for(resource_runtime_part.region, "sagemaker", state_credentials)
+            # The answer says which kind of job it is: `{"TrainingJobArn": …}` gives Training.
             kind = next(key for key in submitted if key.endswith("JobArn")).removesuffix("JobArn")
             named = {f"{kind}JobName": normalised_parameters[f"{kind}JobName"]}
 
             def resolve() -> Any:
+                # Stopped or timed out: as documented for `.sync`, Step Functions then tries to stop the job.
                 if not waited(env, jobs(cloud).ended[submitted[f"{kind}JobArn"]]):
                     getattr(client, f"stop_{kind.lower()}_job")(**named)
                     return {}

@@ -137,6 +137,7 @@ def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:
             arn = env.stack.pop()["ExecutionArn"]
 
             def resolve() -> Any:
+                # As documented for `.sync`: a parent that is stopped tries to stop the execution that it started.
                 if not waited(env, ended(cloud, arn)):
                     client.stop_execution(executionArn=arn)
                     return {}

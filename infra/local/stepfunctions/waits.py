@@ -34,7 +34,9 @@ from infra.local.kernel.patching import replace
 from infra.local.stepfunctions.executions import stamp
 
 _POLL_S = 0.1
+"""Real seconds after which the cloud's clock is read again: a move of it does not wake those that wait."""
 _LONG_S = 60.0
+"""An execution in a longer wait counts as idle: only a move of the clock will end it soon."""
 _FOR_EVER = float("inf")
 
 
@@ -43,6 +45,7 @@ class Waits:
     """Until when (seconds of the cloud's clock) something of an execution waits."""
 
     until: dict[int, tuple[str, float]] = field(default_factory=dict)
+    """By thread, since each branch of an execution waits on its own: the execution's ARN and the time."""
 
 
 def is_waiting(cloud: Cloud, execution_arn: str) -> bool:
@@ -103,7 +106,7 @@ def _use_clock(cloud: Cloud) -> None:
 
 
 def _wait_for_retries(cloud: Cloud) -> None:
-
+    # As moto's own evaluation, step by step, but for the pause, which moto sleeps through.
     def evaluate(self: Any, env: Any) -> None:
         self.error_equals.eval(env)
         if not env.stack.pop():
@@ -154,6 +157,7 @@ def _limit_programs(cloud: Cloud) -> None:
             EvalComponent.eval(self, env)
             done.set()
 
+        # The program runs on a thread of its own, which outlives a time limit until its task looks at the state.
         limit_s = self.timeout_seconds.timeout_seconds if self.timeout_seconds else _FOR_EVER
         end = cloud.clock.timestamp() + limit_s
         cloud.background("program", run)

@@ -14,7 +14,7 @@ class Declaration:
     """Words of the Open Data Contract Standard with their values.
 
     The words are those of `logicalTypeOptions`, the arguments of the metric `invalidValues` and the custom
-    property `image`."""
+    properties of rules, such as `image`."""
 
     def __init__(self, *, where: str, field: str, kind: Kind) -> None:
         self.kind = kind

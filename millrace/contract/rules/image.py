@@ -44,6 +44,7 @@ class ImageFormat(Rule):
 
     reason: ClassVar[Reason] = Reason.IMAGE
     kinds: ClassVar[tuple[Kind, ...]] = ("binary",)
+    custom_properties: ClassVar[tuple[str, ...]] = ("image",)
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"customProperties": [{"property": "image", "value": {"encoding": "raw", "shape": [1, 2]}}]},
         {"customProperties": [{"property": "image", "value": {"encoding": "png", "shape": [1, 1, 1]}}]},

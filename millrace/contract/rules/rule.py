@@ -24,6 +24,10 @@ class Rule(Protocol):
     """Of columns that can have the rule."""
     examples: ClassVar[tuple[Mapping[str, Any], ...]]
     """Properties of `contract.yaml` that declare it, at least one for each kind; the test of both forms runs them."""
+    cells: ClassVar[tuple[Any, ...]] = ()
+    """Cells as JSON holds them that keep an example or break one, where the tests' values do neither."""
+    custom_properties: ClassVar[tuple[str, ...]] = ()
+    """The custom properties that declare it: each is a word of the Declaration."""
     judges_missing: ClassVar[bool] = False
     """True for a rule on cells that are missing; every other rule sees only cells with a value."""
     is_last: ClassVar[bool] = False

@@ -7,13 +7,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from millrace.evaluation.gates.baseline import NaiveRule
 from millrace.evaluation.gates.calibration import Calibration
 from millrace.evaluation.gates.finite_weights import FiniteWeights
 from millrace.evaluation.gates.gate import Gate, Verdict
 from millrace.evaluation.gates.latency import Latency
 from millrace.evaluation.gates.non_inferiority import NonInferiority
 from millrace.evaluation.gates.size import Size
+from millrace.evaluation.naive.catalogue import NaiveRule
 from millrace.evaluation.report import Evaluation
 
 Against = Literal["baseline", "non_inferiority"]

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from millrace.features.signature import JOINED
+from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.parameters import Parameters, refuse
 
 if TYPE_CHECKING:
-    from millrace.features.signature import Signature
     from millrace.tasks.task import Task
 
 SMALLEST_SIDE = 4
@@ -20,6 +19,7 @@ class Cnn(Parameters):
     """Blocks of two 3 × 3 convolutions; each block after the first halves height and width."""
 
     network: ClassVar[str] = "millrace.models.cnn.network"
+    example: ClassVar[Signature] = (TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),)
 
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (
         16,

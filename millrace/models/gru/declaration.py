@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from millrace.features.signature import JOINED
+from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.parameters import Parameters, refuse
 
 if TYPE_CHECKING:
-    from millrace.features.signature import Signature
     from millrace.tasks.task import Task
 
 
@@ -18,6 +17,7 @@ class Gru(Parameters):
     """Recurrent layers over the steps of a history; the last step's state and the columns go through two layers."""
 
     network: ClassVar[str] = "millrace.models.gru.network"
+    example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
 
     layers: Annotated[int, Field(ge=1, le=8)] = 1
     units: Annotated[int, Field(ge=1, le=4096)] = 32

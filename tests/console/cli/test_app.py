@@ -9,6 +9,13 @@ from typer.testing import CliRunner
 from console.cli import app as cli
 
 
+def test_no_default_is_shown_as_dynamic() -> None:
+    names = [command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback]
+    shown = [name for name in names if "(dynamic)" in CliRunner().invoke(cli.app, [name, "--help"]).output]
+    assert len(names) > 15
+    assert shown == []
+
+
 def test_help_names_each_command() -> None:
     told = CliRunner().invoke(cli.app, ["--help"]).output
     for command in cli.app.registered_commands:

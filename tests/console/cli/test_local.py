@@ -136,8 +136,11 @@ def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPat
         (tmp_path / folder / "sample").mkdir(parents=True)
         (tmp_path / folder / "workload.yaml").touch()
     (tmp_path / "gas" / "sample").rmdir()
+    drops = tmp_path / "my build" / "drops" / "gas" / "training"
+    drops.mkdir(parents=True)
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
-    instance = Instance(cloud=LocalCloud(endpoint_url="http://localhost:1", secret=""), pid=1, folder=tmp_path)
+    cloud = LocalCloud(endpoint_url="http://localhost:1", secret="")
+    instance = Instance(cloud=cloud, pid=1, folder=tmp_path / "my build" / "up")
     role = "arn:aws:iam::123456789012:role/machine"
     definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
     with mock_aws():
@@ -148,12 +151,21 @@ def test_up_proposes_commands_for_what_is_deployed(monkeypatch: pytest.MonkeyPat
             states.create_state_machine(name=name, definition=definition, roleArn=role)
         proposed = _next(instance, empty=False)
     assert [line.strip() for line in proposed.splitlines()[2:]] == [
+        f"for piece in '{drops}'/*; do millrace drop \"$piece\" --workload gas --feed training; done",
         "millrace runs --workload gas",
         f"aws s3 cp --recursive {tmp_path}/xray/sample s3://{PLATFORM.bucket('landing')}/xray/training/",
         "millrace runs --workload xray",
         "millrace down",
     ]
     assert "cdk deploy --all" in _next(instance, empty=True)
+
+
+def test_an_unknown_workload_is_refused_before_a_cloud_starts(tmp_path: Path) -> None:
+    done = millrace("up", "--workload", "nope", "--build", str(tmp_path / "build"))
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith("millrace: millrace up: --workload: expected one of air_quality")
+    assert not (tmp_path / "build").exists()
 
 
 @pytest.mark.parametrize(("answer", "is_meant"), [("n\n", False), ("", False), ("y\n", True)])

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from console.cli.app import app
 from console.cli.models import _show_answers
-from console.pages.words import brief
+from console.words import brief
 
 
 @pytest.fixture(autouse=True)

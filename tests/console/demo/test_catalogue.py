@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.demo.catalogue import STORIES, chosen
 from millrace.errors import ConfigurationError
+from millrace.names import MACHINES
 from millrace.workload.load import load_workload
 
 
@@ -26,3 +27,8 @@ def test_each_has_a_workload_and_a_page_of_its_own() -> None:
     assert [load_workload(story.folder).name for story in STORIES.values()] == list(STORIES)
     assert len({story.page for story in STORIES.values()}) == len(STORIES)
     assert all(story.start.tzinfo for story in STORIES.values())
+
+
+def test_each_names_machines_that_a_workload_has() -> None:
+    named = {machine for story in STORIES.values() for machine in story.machines}
+    assert named <= set(MACHINES)

@@ -12,8 +12,10 @@ from console.queries.monitoring import MonitoredWindow
 from console.queries.report import WorkloadReport
 from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.train import GateVerdict
+from millrace.monitoring.alarms import ALARMS
 
 VOID = {"meta", "link"}
+UNKNOWN = dict.fromkeys(ALARMS)
 
 
 class Outline(HTMLParser):
@@ -122,14 +124,13 @@ def test_the_bar_of_a_drop_has_its_rows(report: WorkloadReport) -> None:
 
 def test_each_window_has_its_figures_under_the_pointer(report: WorkloadReport) -> None:
     tips = Outline(page(report)).found["title"]
-    figures = [value for window in report.windows for value in (window.drift, window.error, window.error_in_a_row)]
+    figures = [value for window in report.windows for value in (*window.ratios.values(), window.error)]
     assert sum("× bound" in tip for tip in tips) == sum(value is not None for value in figures) > 20
     assert any("vicprice" in tip and "224.00 × bound" in tip for tip in tips)
 
 
 def test_an_alarming_window_differs_by_shape_not_only_by_colour(report: WorkloadReport) -> None:
-    over = sum((window.drift or 0) > 1 for window in report.windows)
-    over += sum((window.error_in_a_row or 0) > 1 for window in report.windows)
+    over = sum((ratio or 0) > 1 for window in report.windows for ratio in window.ratios.values())
     assert page(report).count('class="mark over"') == over > 0
     assert re.search(r'<path d="[^"]+" class="mark over"', page(report))
 
@@ -204,10 +205,11 @@ def test_no_line_is_drawn_over_windows_that_are_not_known(report: WorkloadReport
     def lines(windows: tuple[MonitoredWindow, ...]) -> int:
         return page(replace(report, windows=windows)).count('class="trace"')
 
-    gap = tuple(replace(each, drift=None) if number == 4 else each for number, each in enumerate(report.windows))
+    without = replace(report.windows[4], ratios={**report.windows[4].ratios, "input-drift": None})
+    gap = (*report.windows[:4], without, *report.windows[5:])
     assert lines(gap) == lines(report.windows) + 1
 
 
 def test_windows_of_which_nothing_is_known_are_no_error(report: WorkloadReport) -> None:
-    bare = tuple(replace(each, drift=None, error=None, error_in_a_row=None) for each in report.windows)
+    bare = tuple(replace(each, ratios=UNKNOWN, error=None) for each in report.windows)
     assert "mark over" not in page(replace(report, windows=bare, champions=(), alarms=()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,8 @@ from millrace.contract.schema import parsed_schema
 from millrace.errors import AnswerError
 from millrace.messages.score import delivered_schema, delivered_types
 from millrace.tasks.binary import Binary
-from millrace.tasks.multiclass import Multiclass
-from millrace.tasks.regression import Regression
-from millrace.tasks.task import Task
+from millrace.tasks.catalogue import TASKS
+from tests.plant import plant_output, plant_rows, write_plant
 
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "electricity")
 FIELDS = Binary.answer
@@ -137,15 +137,10 @@ def test_other_columns_are_refused() -> None:
         read_answers(body, model_version="3", fields=FIELDS)
 
 
-TASKS: dict[str, tuple[Task, np.ndarray]] = {
-    "multiclass": (Multiclass(classes=("low", "middle", "high")), np.eye(3, dtype=np.float32)),
-    "regression": (Regression(), np.array([[-7.5], [0.0], [1e6]], np.float32)),
-}
-
-
 @pytest.mark.parametrize("name", TASKS)
-def test_the_answers_of_every_task_are_delivered_by_its_fields(name: str) -> None:
-    task, output_NW = TASKS[name]
+def test_the_answers_of_every_task_are_delivered_by_its_fields(name: str, tmp_path: Path) -> None:
+    plant = write_plant(tmp_path, name)
+    task, output_NW = plant.task, plant_output(plant, plant_rows(name, days=1).slice(0, 3))
     numbers = pa.array([1, 3, 5], pa.int64())
     body = write_answers(numbers, task.answers(output_NW), model_version="3", fields=task.answer)
     found = read_answers(body, model_version="3", fields=task.answer)
@@ -156,8 +151,9 @@ def test_the_answers_of_every_task_are_delivered_by_its_fields(name: str) -> Non
     )
     table = pa.Table.from_batches(batches, schema=schema)
     assert table.column("value").to_pylist() == task.answers(output_NW)["value"].tolist()
-    spoilt = changed(found, "value", ["low", None, "high"] if name == "multiclass" else [1.0, float("inf"), 2.0])
-    with pytest.raises(AnswerError, match="value: expected"):
-        list(
-            join(accepted(3).to_batches(), [spoilt], fields=task.answer, schema=schema, model_version="3", refuse=print)
-        )
+    first, _, last = found["value"].to_pylist()
+    for wrong in (None, math.inf) if task.answer[0].kind == "number" else (None,):
+        spoilt = changed(found, "value", [first, wrong, last])
+        rows = accepted(3).to_batches()
+        with pytest.raises(AnswerError, match="value: expected"):
+            list(join(rows, [spoilt], fields=task.answer, schema=schema, model_version="3", refuse=print))

@@ -14,18 +14,13 @@ from functions.prediction.endpoint import EndpointAnswer, fallback_answer, read_
 from functions.prediction.request import Refusal, check_rows, document
 from functions.prediction.request import body as request_document
 from millrace.contract.load import load_contract
-from millrace.decisions.captured import LongCells
 from millrace.decisions.record import from_line, to_line
 from millrace.errors import AnswerError
+from millrace.tasks.answer import cells, template
 from millrace.tasks.catalogue import TASKS
-from tests.plant import FALLBACKS, Plant, write_plant
+from tests.plant import Plant, plant_label, plant_output, plant_rows, write_plant
 
 ROW = {"at": "2026-01-01T00:00:00", "site": "a", "load": 1.5, "extra": None, "kind": "fan", "open": True}
-GOOD: dict[str, dict[str, Any]] = {
-    "binary": {"value": 1, "probability": 0.75, "confidence": 0.75},
-    "multiclass": {"value": "high", "confidence": 0.5},
-    "regression": {"value": -12.25},
-}
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("binary", {"value": 2}, "value: expected 0 to 1"),
     ("binary", {"probability": 1.5}, "probability: expected a number from 0 to 1"),
@@ -33,7 +28,6 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("multiclass", {"confidence": None}, "confidence: expected a finite number"),
     ("regression", {"value": "much"}, "value: expected a finite number"),
 ]
-NONE_LONG = LongCells(columns=(), under="s3://lake/plant/captured/")
 CALL = Call(id="r", workload="plant", phase="live", latency_ms=1.0, fallback=False, at=datetime(2026, 1, 2, tzinfo=UTC))
 
 
@@ -42,16 +36,23 @@ def plant(request: pytest.FixtureRequest, tmp_path: Path) -> Plant:
     return write_plant(tmp_path, request.param)
 
 
+def good_answer(plant: Plant) -> dict[str, Any]:
+    """What the container writes for the first row."""
+    fields, output_NW = plant.task.answer, plant_output(plant, plant_rows(plant.task.kind, days=1))
+    answer: dict[str, Any] = json.loads(f"{{{template(fields) % cells(plant.task.answers(output_NW), fields)[0]}}}")
+    return answer
+
+
 def body(*predictions: dict[str, Any]) -> bytes:
     return json.dumps({"model_version": "7", "predictions": predictions}).encode()
 
 
 def test_an_answer_reaches_the_caller_and_the_record_by_its_fields(plant: Plant) -> None:
-    good = GOOD[plant.task.kind]
+    good = good_answer(plant)
     answer = read_response(body(good), rows=1, task=plant.task)
     assert answer == EndpointAnswer(model_version="7", outputs=(good,))
     admitted, rejected = check_rows([ROW], load_contract(plant.folder).table("scoring"))
-    (decision,) = decide(admitted, answer, surface=plant.workload.prediction, call=CALL, long=NONE_LONG)
+    (decision,) = decide(admitted, answer, inputs=[ROW], surface=plant.workload.prediction, call=CALL)
     (said,) = document(admitted, [decision], rejected)["predictions"]
     assert {name: said[name] for name in good} == good
     assert from_line(to_line(decision)) == decision
@@ -62,16 +63,17 @@ def test_an_answer_reaches_the_caller_and_the_record_by_its_fields(plant: Plant)
 def test_an_answer_that_is_none_of_the_tasks_is_refused(
     task: str, change: dict[str, Any], said: str, tmp_path: Path
 ) -> None:
+    plant = write_plant(tmp_path, task)
     with pytest.raises(AnswerError, match=said):
-        read_response(body(GOOD[task] | change), rows=1, task=write_plant(tmp_path, task).task)
+        read_response(body(good_answer(plant) | change), rows=1, task=plant.task)
 
 
 def test_the_fallback_answers_by_the_tasks_fields(plant: Plant) -> None:
     found = fallback_answer(plant.workload.prediction.fallback, rows=2, task=plant.task)
-    (output, _), declared = found.outputs, FALLBACKS[plant.task.kind]
+    expected = plant_label(plant.task.kind).fallback_answer
     assert found.model_version is None
-    assert list(output) == [field.name for field in plant.task.answer]
-    assert {name: output[name] for name in declared} == declared
+    assert found.outputs == (expected, expected)
+    assert list(found.outputs[0]) == [field.name for field in plant.task.answer]
 
 
 def test_without_a_declared_fallback_every_field_is_empty(plant: Plant) -> None:

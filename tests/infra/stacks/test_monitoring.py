@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from millrace.monitoring.alarms import ALARMS
+from tests.infra.conftest import ELECTRICITY, synthesized
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STAGES = ("local", "dev", "prod")
@@ -28,6 +30,25 @@ def test_alarms_on_ratios_have_the_threshold_1(templates: Templates, stage: str)
         assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanThreshold")
         assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("Maximum", "ignore")
         assert alarm["Dimensions"] == [{"Name": "Workload", "Value": "electricity"}]
+
+
+def test_an_alarm_that_is_added_is_deployed_and_starts_the_retraining(unlabelled: str, tmp_path: Path) -> None:
+    """One line in the table: the monitor may look at the alarm, and its state change matches a rule."""
+    synthesized("dev", [ELECTRICITY], tmp_path)
+    monitoring, training = (
+        json.loads((tmp_path / f"millrace-dev-electricity-{room}.template.json").read_text())["Resources"].values()
+        for room in ("monitoring", "training")
+    )
+    (alarm,) = (one["Properties"] for one in monitoring if one["Properties"].get("MetricName") == "Unlabelled")
+    name = f"millrace-dev-electricity-{unlabelled}"
+    assert (alarm["AlarmName"], alarm["Threshold"]) == (name, 1)
+    assert alarm["AlarmDescription"] == "electricity: more than half of the decisions have no label"
+    policies = [policy for one in monitoring for policy in one["Properties"].get("Policies", [])]
+    allowed = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+    (describe,) = (one["Resource"] for one in allowed if "cloudwatch:DescribeAlarms" in one["Action"])
+    assert any(arn.endswith(f":alarm:{name}") for arn in describe)
+    patterns = [one["Properties"]["EventPattern"] for one in training if one["Type"] == "AWS::Events::Rule"]
+    assert any(name in pattern.get("detail", {}).get("alarmName", []) for pattern in patterns)
 
 
 @pytest.mark.parametrize("stage", STAGES)

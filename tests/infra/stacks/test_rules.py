@@ -31,12 +31,8 @@ def unknown(pattern: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_rules_match_events_of_the_catalogue(templates: Templates, stage: str) -> None:
     found = list(patterns(templates[stage]))
-    tracked = {"model.refused"} if stage == "local" else set()  # tracking alone waits for it; dev and prod have none
-    assert {kind for pattern in found for kind in pattern["detail-type"]} == tracked | {
-        "dataset.committed",
-        "model.registered",
-        "retrain.requested",
-    }
+    started_on = {"dataset.committed", "model.registered", "retrain.requested"}
+    assert started_on <= {kind for pattern in found for kind in pattern["detail-type"]}
     assert [wrong for pattern in found for wrong in unknown(pattern)] == []
 
 

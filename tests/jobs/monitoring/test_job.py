@@ -22,11 +22,13 @@ from millrace.contract.load import load_contract
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.features.catalogue import declare
 from millrace.messages.monitor import MonitorReport, read_report
+from millrace.monitoring.alarms import ALARMS
 from millrace.monitoring.baseline import build
 from millrace.workload.load import load_workload
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FOLDER = REPOSITORY / "workloads" / "electricity"
+DRIFT = ALARMS["input-drift"]
 WEEK = timedelta(days=7)
 SOME_ERRORS = [[0.1 + 0.02 * (week % 5) for week in range(60)]]
 Prepare = Callable[..., ProcessingPlaces]
@@ -112,8 +114,7 @@ def test_quiet_weeks_and_the_week_that_three_columns_come_alive(prepare: Prepare
     assert inputs[3] is not None
     assert {finding.column for finding in inputs[3].findings[:3]} == {"vicprice", "vicdemand", "transfer"}
     assert inputs[3].findings[0].statistic == "differing_rows"
-    assert report.input_ratio is not None
-    assert report.input_ratio > 1
+    assert (DRIFT.ratio(report) or 0) > 1
     assert report.unreadable == 0
 
 
@@ -139,7 +140,7 @@ def test_the_answers_of_another_version_are_not_held_against_the_champion(prepar
     assert [window.error and (window.error.error, window.error.settled) for window in report.windows] == [
         (None, True)
     ] * 3
-    assert report.input_ratio is not None
+    assert DRIFT.ratio(report) is not None
 
 
 def test_windows_without_decisions_are_recorded(prepare: Prepare) -> None:
@@ -149,7 +150,7 @@ def test_windows_without_decisions_are_recorded(prepare: Prepare) -> None:
     report = watched(places)
     assert [window.decisions for window in report.windows] == [0, 0]
     assert [window.input and window.input.ratio for window in report.windows] == [None, None]
-    assert (report.unreadable, report.judged, report.error_ratio) == (2, 0, None)
+    assert (report.unreadable, report.judged, ALARMS["error"].ratio(report)) == (2, 0, None)
 
 
 def test_as_a_process(prepare: Prepare) -> None:

@@ -20,19 +20,38 @@ from millrace.contract.load import load_contract
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.features.catalogue import declare
 from millrace.messages.monitor import MonitorReport, read_report
+from millrace.monitoring.alarms import ALARMS
 from millrace.monitoring.baseline import build
 from millrace.tasks.catalogue import TASKS
-from tests.plant import DAYS, START, Plant, plant_rows, write_plant
+from tests.plant import DAYS, START, Plant, plant_output, plant_rows, write_plant
 
 WEEK = timedelta(days=7)
 FIRST = START.replace(tzinfo=UTC) + timedelta(days=DAYS - 28)
 Prepare = Callable[..., ProcessingPlaces]
-OFF: dict[str, Callable[[Any], Any]] = {
-    "binary": lambda label: 1 - label,
-    "multiclass": lambda label: "low" if label == "high" else "high",
-    "regression": lambda label: label + 3.0,
-}
-"""An answer that is wrong; the errors are 1, 1 and 3."""
+
+
+def answers(plant: Plant, rows: pa.Table) -> list[Any]:
+    """Those of a good model; every other one is given for the opposite load, which is wrong nearly always."""
+    opposite = rows.set_column(rows.schema.get_field_index("load"), "load", pc.negate(rows["load"]))
+    good, bad = (plant.task.answers(plant_output(plant, each))["value"].tolist() for each in (rows, opposite))
+    return [pair[number % 2] for number, pair in enumerate(zip(good, bad, strict=True))]
+
+
+def errors(plant: Plant) -> list[float]:
+    """The mean error of those answers in each of the last four weeks."""
+    _, recent = halves(plant)
+    found = [
+        plant.task.error(value, label)
+        for value, label in zip(answers(plant, recent), recent["truth"].to_pylist(), strict=True)
+    ]
+    return np.array(found).reshape(4, -1).mean(axis=1).tolist()
+
+
+def halves(plant: Plant) -> tuple[pa.Table, pa.Table]:
+    """The rows before the last four weeks, and those of them."""
+    table = plant_rows(plant.task.kind)
+    edge = pc.less(table["at"], pa.scalar(FIRST.replace(tzinfo=None), table["at"].type))
+    return table.filter(edge), table.filter(pc.invert(edge))
 
 
 @pytest.fixture
@@ -40,17 +59,19 @@ def prepare(tmp_path: Path) -> Prepare:
     """Folders of a job over the last four weeks; every other answer is wrong."""
 
     def make(plant: Plant, changes: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> ProcessingPlaces:
-        root, task = tmp_path / "processing", plant.task
+        root = tmp_path / "processing"
         for name in ("config", "baseline", "decisions", "labels"):
             (root / name).mkdir(parents=True)
-        table = plant_rows(task.kind)
-        edge = pc.less(table["at"], pa.scalar(FIRST.replace(tzinfo=None), table["at"].type))
-        history, recent = table.filter(edge), table.filter(pc.invert(edge))
+        history, recent = halves(plant)
         features = declare(plant.workload.prediction.features, load_contract(plant.folder).rows)
-        calm = np.random.default_rng(0).normal(0.2, 0.01, 60).tolist()
+        level = 0.4 * float(np.mean(errors(plant)))
+        calm = np.random.default_rng(0).normal(level, level / 20, 60).tolist()
         known = build(history, workload=plant.workload, features=features, error_series=[calm])
         (root / "baseline" / "baseline.json").write_text(known.to_json())
-        decisions = [decided(number, changes(row), task.kind) for number, row in enumerate(recent.to_pylist())]
+        decisions = [
+            decided(number, changes(row), value)
+            for number, (row, value) in enumerate(zip(recent.to_pylist(), answers(plant, recent), strict=True))
+        ]
         (root / "decisions" / "x.jsonl").write_text("".join(f"{to_line(one)}\n" for one in decisions))
         pq.write_table(recent.select(["at", "site", "truth"]), root / "labels" / "labels.parquet")
         for name in ("workload.yaml", "contract.yaml"):
@@ -69,18 +90,17 @@ def prepare(tmp_path: Path) -> Prepare:
     return make
 
 
-def decided(number: int, row: dict[str, Any], task: str) -> Decision:
-    label = row.pop("truth")
+def decided(number: int, row: dict[str, Any], value: Any) -> Decision:
+    del row["truth"]
     at: datetime = row["at"].replace(tzinfo=UTC)
     cells = row | {"at": row["at"].isoformat()}
-    right = str(label) if task == "multiclass" else label
     return Decision(
         id=f"d-{number}",
         workload="plant",
         event_time=at,
         key={"at": cells["at"], "site": cells["site"]},
         input=canonical(cells),
-        output={"value": OFF[task](label) if number % 2 else right},
+        output={"value": value},
         model_version="1",
         phase="live",
         fallback=False,
@@ -96,19 +116,20 @@ def watched(places: ProcessingPlaces) -> MonitorReport:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_error_is_the_tasks_and_alarms_above_its_bound(tmp_path: Path, prepare: Prepare, task: str) -> None:
-    report = watched(prepare(write_plant(tmp_path / "plants", task)))
-    errors = [window.error for window in report.windows]
-    expected = 1.5 if task == "regression" else 0.5
-    assert [one and one.error for one in errors] == [pytest.approx(expected)] * 4
-    assert [one is not None and one.ratio is not None and one.ratio > 1 for one in errors] == [False, False, True, True]
+    plant = write_plant(tmp_path / "plants", task)
+    report = watched(prepare(plant))
+    found = [window.error for window in report.windows]
+    assert [one and one.error for one in found] == pytest.approx(errors(plant), rel=1e-6)
+    assert [one is not None and one.ratio is not None and one.ratio > 1 for one in found] == [False, False, True, True]
     assert report.error_cursor == FIRST + 4 * WEEK
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_rows_as_before_do_not_alarm(tmp_path: Path, prepare: Prepare, task: str) -> None:
     report = watched(prepare(write_plant(tmp_path / "plants", task)))
-    assert report.input_ratio is not None
-    assert report.input_ratio <= 1
+    drift = ALARMS["input-drift"].ratio(report)
+    assert drift is not None
+    assert drift <= 1
     found = report.windows[0].input
     assert found is not None
     assert {finding.column for finding in found.findings} == {"load", "kind", "open"}

@@ -25,7 +25,6 @@ class Count:
         AnswerField(name="rate", kind="number"),
         AnswerField(name="likeliest", kind="text", optional=True),
     )
-    naive_rules: ClassVar[tuple[str, ...]] = ("seasonal_naive", "mean")
     error_name: ClassVar[str] = "mean absolute error"
     error_is_share: ClassVar[bool] = False
     error_unit: ClassVar[str] = ""

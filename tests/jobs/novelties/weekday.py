@@ -22,6 +22,7 @@ class Weekday(OneColumn):
     """One column of the tensor `categories`: 1 is Monday."""
 
     kind: ClassVar[str] = "weekday"
+    takes_features: ClassVar[str] = "a column of timestamps"
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:

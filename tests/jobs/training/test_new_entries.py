@@ -49,7 +49,7 @@ from tests.jobs.synthetic import make_rows, write_shop
 
 COLUMNS = ("load", "hue", "city", "open", "at")
 CHANGES: dict[str, Any] = {
-    "prediction": {"features": list(COLUMNS)},
+    "prediction": {"features": [*COLUMNS[:-1], {"name": "at", "encoder": "weekday"}]},
     "training": {
         "family": "linear",
         "parameters": {"epochs": 30, "batch_size": 64, "learning_rate": 0.05},

@@ -25,6 +25,7 @@ from millrace.errors import ArtefactError
 from millrace.features.category import Category
 from millrace.features.number import Number
 from millrace.tasks.binary import Binary
+from millrace.tasks.catalogue import TASKS
 from millrace.tasks.multiclass import Multiclass
 from tests.archives import write_archive
 
@@ -172,7 +173,7 @@ def _archive(folder: Path, artefact: Artefact | None, member: tarfile.TarInfo) -
 @pytest.mark.parametrize(
     ("member", "value", "expected"),
     [
-        ("task", {"kind": "ranking"}, "task: expected one of binary, multiclass, regression, got 'ranking'"),
+        ("task", {"kind": "ranking"}, f"task: expected one of {', '.join(TASKS)}, got 'ranking'"),
         ("task", {"kind": "binary", "threshold": 1}, "task: expected the fields of binary"),
         ("features", [{"encoder": "smell", "name": "a"}], "features: expected an encoder of number"),
         ("features", [{"encoder": "number"}], "features: expected the fields of number"),

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.load import load_contract
+from millrace.contract.load import COLUMN_PROPERTIES, load_contract
 from millrace.contract.odcs import check_contract
 from millrace.contract.time_format import TimeFormat
 from millrace.errors import WorkloadError
@@ -117,7 +117,7 @@ def custom(name: str) -> dict[str, Any]:
     [
         (
             lambda d: column(d, 1).update(custom("units")),
-            r"schema\.0\.properties\.1\.customProperties: expected role, generated, .*, missingValues, got 'units'",
+            rf"schema\.0\.properties\.1\.customProperties: expected {', '.join(COLUMN_PROPERTIES)}, got 'units'",
         ),
         (
             lambda d: d["schema"][1].update(custom("rol")),

@@ -41,8 +41,9 @@ def ask(lake: Lake, s3: Any, images: list[dict[str, Any]], *, keep: bool = True)
     rows = [
         {"id": one["id"], "at": ASKED.isoformat(), "image": base64.b64encode(one["image"]).decode()} for one in images
     ]
+    inputs, contents = long.split(rows)
     if keep:
-        captured.keep(s3, long.contents(rows))
+        captured.keep(s3, contents)
     lines = [
         to_line(
             Decision(
@@ -50,7 +51,7 @@ def ask(lake: Lake, s3: Any, images: list[dict[str, Any]], *, keep: bool = True)
                 workload="xray",
                 event_time=ASKED,
                 key={"id": row["id"]},
-                input=canonical(long.refer(row)),
+                input=canonical(cells),
                 output={"value": 1, "probability": 0.7, "confidence": 0.7},
                 model_version="1",
                 phase="live",
@@ -59,7 +60,7 @@ def ask(lake: Lake, s3: Any, images: list[dict[str, Any]], *, keep: bool = True)
                 inferred_at=ASKED,
             )
         )
-        for row in rows
+        for row, cells in zip(rows, inputs, strict=True)
     ]
     bucket = lake.names.platform.bucket("lake")
     body = "".join(f"{line}\n" for line in lines).encode()

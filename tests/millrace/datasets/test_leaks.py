@@ -15,7 +15,7 @@ import pytest
 
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL, Examples, examples
-from millrace.evaluation.naive import LabelledRows, seasonal_output
+from millrace.evaluation.naive.rule import LabelledRows
 from millrace.features import catalogue
 from millrace.features.as_of import HOUR_US, EntityTimes
 from millrace.features.history import History
@@ -95,7 +95,7 @@ def test_the_naive_rule_knows_no_more_than_the_model(lag_hours: int, is_known: b
     target_N = Regression().targets(found.table[LABEL])
     rows = LabelledRows(target_N=target_N, times_N=found.times_N, entity_N=[()] * len(target_N), test=found.parts.test)
     gate: Any = WORKLOAD.gates.baseline.model_copy(update={"lag_hours": lag_hours})
-    naive = seasonal_output(gate, rows, Regression())
+    naive = gate.answer(rows, Regression())
     own_T = found.part(found.parts.test)["pm2.5"].to_numpy(zero_copy_only=False).astype(np.float32)
     assert np.array_equal(naive.output_TW[:, 0], own_T[naive.rows_T]) is is_known
 

@@ -1,6 +1,7 @@
 """A decision keeps what it says through its line."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -89,6 +90,18 @@ def test_what_is_no_object_is_no_decision(line: str) -> None:
 def test_no_number_that_is_not_finite() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         canonical({"nswprice": float("nan")})
+
+
+@pytest.mark.parametrize("text", ["no", "[1]"])
+def test_an_input_is_parsed_by_readers_and_not_by_whoever_files_the_line(text: str) -> None:
+    line = to_line(replace(DECISION, input=text))
+    assert lines_by_date([line]) == {date(1997, 1, 2): [line]}
+    with pytest.raises(DecisionError) as caught:
+        from_line(line)
+    assert caught.value.field == "endpointInput.data"
+    wrong = change("captureData.endpointInput.data", "{}")
+    with pytest.raises(DecisionError, match="input_digest"):
+        lines_by_date([wrong])
 
 
 def test_lines_lie_under_their_event_date() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
 from millrace.errors import SnapshotError
-from millrace.evaluation.gates.baseline import BaseRate, Mean, NaiveRule, SeasonalNaive
-from millrace.evaluation.naive import RULES, LabelledRows, naive_figures
+from millrace.evaluation.naive.base_rate import BaseRate
+from millrace.evaluation.naive.catalogue import RULES, naive_figures, suiting
+from millrace.evaluation.naive.mean import Mean
+from millrace.evaluation.naive.rule import LabelledRows
+from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.tasks.binary import Binary
 from millrace.tasks.catalogue import TASKS
 from millrace.tasks.multiclass import Multiclass
@@ -20,6 +23,8 @@ START = np.datetime64("1996-12-01", "us")
 DAY_BEFORE = SeasonalNaive(kind="seasonal_naive", lag_hours=24, margin=0)
 BASE_RATE = BaseRate(kind="base_rate", margin=0)
 MEAN = Mean(kind="mean", margin=0)
+DECLARED: dict[str, dict[str, Any]] = {"seasonal_naive": {"lag_hours": 24}}
+"""What a rule needs besides its margin."""
 
 
 def rows(
@@ -33,9 +38,34 @@ def rows(
     )
 
 
-def test_the_catalogue_the_gates_and_the_tasks_name_the_same_rules() -> None:
-    kinds = {get_args(gate.model_fields["kind"].annotation)[0] for gate in get_args(get_args(NaiveRule)[0])}
-    assert kinds == set(RULES) == {rule for task in TASKS.values() for rule in task.naive_rules}
+MULTICLASS = Multiclass(classes=("a", "b", "c"))
+
+
+def test_each_task_has_the_rules_that_suit_it() -> None:
+    by_task = {task.kind: set(suiting(task)) for task in (Binary(), MULTICLASS, Regression())}
+    assert by_task["binary"] == by_task["multiclass"] >= {"seasonal_naive", "base_rate"}
+    assert by_task["regression"] >= {"seasonal_naive", "mean"}
+    assert "mean" not in by_task["binary"]
+    assert "base_rate" not in by_task["regression"]
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_no_task_is_without_a_rule(task: Any) -> None:
+    assert suiting(task)
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_every_rule_answers_some_task_and_is_judged(kind: str) -> None:
+    rule = RULES[kind].model_validate({"kind": kind, "margin": 0.1, **DECLARED.get(kind, {})})
+    tasks = [task for task in (Binary(), MULTICLASS, Regression()) if rule.suits(task)]
+    assert tasks, f"{kind} suits no task"
+    for task in tasks:
+        dtype = np.int64 if task is MULTICLASS else np.float32
+        labelled = rows([1, 0, 1, 1, 0, 1], [0, 24, 48, 72, 96, 120], slice(2, 6), dtype=dtype)
+        figures = naive_figures(rule, labelled, task)
+        assert (figures.rule, figures.rows) == (kind, 4)
+        assert figures.metrics["error"] is not None
+    assert rule.label_age_hours > 0
 
 
 def test_the_label_of_a_day_before_is_the_forecast() -> None:

@@ -1,114 +1,152 @@
-"""One column for each encoder of the catalogue, as a contract declares it, and cells that keep that contract."""
+"""Each form of feature that an encoder of the catalogue takes, with cells that keep its contract.
+
+The forms are those of the declaration: a column of each kind, with each rule of the contract, and a history. Every
+encoder is offered all of them; a form that changes nothing about the encoder is left out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC
 
 import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
 
-from millrace.contract.kinds import Kind, arrow_type, as_json
-from millrace.contract.rules.allowed import Allowed
-from millrace.contract.rules.image import ImageFormat
+from millrace.contract.kinds import KINDS, Kind, arrow_type, as_json, parse_cell
+from millrace.contract.row import check_row
+from millrace.contract.rules.catalogue import RULES
 from millrace.contract.schema import Column, Table
+from millrace.errors import WorkloadError
+from millrace.features.catalogue import ENCODERS
 from millrace.features.encoder import Encoder
 from millrace.workload.declaration import Feature
+from tests.millrace.contract.columns import EDGES, declared
 
 FLOAT32_MAX = 3.4028234663852886e38
 STEPS = 6
 """Numbers of a history of two columns over three hours."""
-WORDS = ("red", "blue", "grün")
-
-
-PLAIN = Feature(name="x")
-WHEN = Feature(name="x", calendar="x")
-TIMES: dict[Kind, st.SearchStrategy[object]] = {
+CELLS: dict[Kind, st.SearchStrategy[object]] = {
+    "int32": st.integers(-(2**31), 2**31 - 1),
+    "int64": st.integers(-(2**63), 2**63 - 1),
+    "float32": st.floats(-FLOAT32_MAX, FLOAT32_MAX, width=32),
+    "float64": st.floats(-FLOAT32_MAX, FLOAT32_MAX),
+    "string": st.text(max_size=3),
+    "binary": st.binary(max_size=7),
+    "boolean": st.booleans(),
     "date": st.dates(),
     "timestamp": st.datetimes(),
     "timestamp_utc": st.datetimes(timezones=st.just(UTC)),
 }
+"""Of a column without rules."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A feature `x`, the contract's columns that it reads, and cells of `x` that keep the contract."""
+
+    words: str
+    feature: Feature
+    columns: tuple[Column, ...]
+    arrow: pa.DataType
+    cells: st.SearchStrategy[object]
+    wilder: st.SearchStrategy[object]
+    """Cells of the same Arrow type, whatever the contract says of them."""
+    required: bool
+
+    @property
+    def table(self) -> Table:
+        return Table(name="rows", columns=self.columns)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A column, its encoder's kind, and what may stand in it."""
+    """An encoder and a form of feature that it takes."""
 
     kind: str
-    column: Column
+    form: Form
+    encoder: Encoder
     cells: st.SearchStrategy[object]
-    feature: Feature = PLAIN
-    columns: tuple[Column, ...] = ()
-    """Of the contract, where the feature's name is none of them."""
-
-    @property
-    def table(self) -> Table:
-        return Table(name="rows", columns=self.columns or (self.column,))
+    """Cells that the encoder takes."""
 
     def rows(self, cells: list[object]) -> pa.Table:
-        kind = pa.list_(pa.float32(), STEPS) if self.columns else arrow_type(self.column.kind)
-        return pa.table({self.column.name: pa.array(cells, kind)})
+        return pa.table({"x": pa.array(cells, self.form.arrow)})
 
     def as_json(self, cells: list[object]) -> list[object]:
-        plain = [as_json(cell) for cell in cells]
-        return list(json.loads(json.dumps(plain)))
+        return list(json.loads(json.dumps([as_json(cell) for cell in cells])))
 
 
-def _column(kind: str, *, required: bool, allowed: tuple[str, ...] = ()) -> Column:
-    rules = (Allowed(allowed),) if allowed else ()
-    return Column(name="x", kind=kind, required=required, rules=rules)  # type: ignore[arg-type]
+def _column_forms() -> Iterator[Form]:
+    """Plain columns first."""
+    for kind in KINDS:
+        plain = declared(kind, {})
+        for required in (True, False):
+            yield _column_form(replace(plain, required=required))
+    for rule in RULES:
+        for kind in rule.kinds:
+            for properties in rule.examples:
+                try:
+                    column = declared(kind, properties)
+                except WorkloadError:
+                    continue  # an example for columns of another kind
+                for required in (True, False):
+                    yield _column_form(replace(column, required=required))
 
 
-def _cases() -> dict[str, Case]:
-    cells: dict[tuple[str, str], tuple[Column, st.SearchStrategy[object]]] = {}
-    for required in (True, False):
-        how = "required" if required else "optional"
-        cells["number", f"double {how}"] = (
-            _column("float64", required=required),
-            st.floats(-FLOAT32_MAX, FLOAT32_MAX),
-        )
-        cells["number", f"integer {how}"] = (_column("int64", required=required), st.integers(-(2**63), 2**63 - 1))
-        cells["number", f"float {how}"] = (
-            _column("float32", required=required),
-            st.floats(-FLOAT32_MAX, FLOAT32_MAX, width=32),
-        )
-        cells["boolean", how] = _column("boolean", required=required), st.booleans()
-        for kind, times in TIMES.items():
-            cells["calendar", f"{kind} {how}"] = Column(name="x", kind=kind, required=required), times
-        cells["category", f"listed {how}"] = (
-            _column("string", required=required, allowed=WORDS),
-            st.sampled_from(WORDS),
-        )
-        cells["category", f"learnt {how}"] = _column("string", required=required), st.text(max_size=3)
-    found = {
-        f"{kind}, {words}": Case(
-            kind=kind,
-            column=column,
-            cells=cell if column.required else st.none() | cell,
-            feature=WHEN if kind == "calendar" else PLAIN,
-        )
-        for (kind, words), (column, cell) in cells.items()
-    }
-    raw = Column(name="x", kind="binary", required=True, rules=(ImageFormat(encoding="raw", shape=(1, 2, 3)),))
+def _column_form(plain: Column) -> Form:
+    column = replace(plain, name="x")
+    cells = CELLS[column.kind]
+    if column.rules:
+        table = Table(name="rows", columns=(column,))
+        good = [parse_cell(value, column.kind) for value in EDGES if not check_row({"x": value}, table)]
+        cells = st.sampled_from(good)
+    wilder = {"float64": st.floats(), "float32": st.floats(width=32)}.get(column.kind, CELLS[column.kind])
+    return Form(
+        words=" ".join([column.kind, *(str(rule) for rule in column.rules), *(["optional"] * (not column.required))]),
+        feature=Feature(name="x"),
+        columns=(column,),
+        arrow=arrow_type(column.kind),
+        cells=cells if column.required else st.none() | cells,
+        wilder=st.none() | cells | wilder,
+        required=column.required,
+    )
+
+
+def _history_form() -> Form:
     number = st.none() | st.floats(-FLOAT32_MAX, FLOAT32_MAX, width=32)
-    past = Feature(name="x", history=("a", "b"), hours=3).model_copy(update={"event_time": "at"})
-    columns = tuple(Column(name=name, kind="float64") for name in ("a", "b"))
-    return found | {
-        "image": Case(kind="image", column=raw, cells=st.binary(min_size=6, max_size=6)),
-        "history": Case(
-            kind="history",
-            column=Column(name="x", kind="float32", required=True),
-            cells=st.lists(number, min_size=STEPS, max_size=STEPS),
-            feature=past,
-            columns=(*columns, Column(name="at", kind="timestamp")),
-        ),
-    }
+    cells = st.lists(number, min_size=STEPS, max_size=STEPS)
+    return Form(
+        words="history",
+        feature=Feature(name="x", history=("a", "b"), hours=3).model_copy(update={"event_time": "at"}),
+        columns=(*(Column(name=name, kind="float64") for name in "ab"), Column(name="at", kind="timestamp")),
+        arrow=pa.list_(pa.float32(), STEPS),
+        cells=cells,
+        wilder=st.none() | cells,
+        required=True,
+    )
 
 
-CASES = _cases()
+FORMS = (*_column_forms(), _history_form())
+
+
+def _cases() -> Iterator[Case]:
+    for kind, encoder in ENCODERS.items():
+        known: list[tuple[pa.DataType, Encoder]] = []
+        for form in FORMS:
+            try:
+                found = encoder.declare(form.feature, form.table)
+            except WorkloadError:
+                continue
+            if found is None or (form.arrow, found) in known:
+                continue
+            known.append((form.arrow, found))
+            examples = [parse_cell(cell, form.columns[0].kind) for cell in encoder.examples]
+            cells = st.sampled_from(examples) if examples else form.cells
+            yield Case(kind=kind, form=form, encoder=found, cells=cells)
+
+
+CASES = {f"{case.kind}, {case.form.words}": case for case in _cases()}
 
 
 @pytest.fixture(params=CASES, ids=str)
@@ -117,12 +155,5 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture
-def declared(case: Case) -> Callable[[], Encoder]:
-    """The encoder that the catalogue gives the case's column."""
-    from millrace.features import catalogue
-
-    def declare() -> Encoder:
-        [encoder] = catalogue.declare([case.feature], case.table)
-        return encoder
-
-    return declare
+def encoder(case: Case) -> Encoder:
+    return case.encoder

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import random
+from typing import ClassVar
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,8 +11,13 @@ from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column, Table
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.features import catalogue
+from millrace.features.category import Category
+from millrace.features.encoder import Encoder
+from millrace.features.image import Image
+from millrace.features.number import Number
 from millrace.features.signature import TensorSpec
 from millrace.workload.declaration import Feature
+from tests.millrace.features.conftest import FORMS
 
 TABLE = Table(
     name="rows",
@@ -60,9 +68,68 @@ def test_what_the_training_rows_tell_is_open_before() -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("at", "timestamp"), ("raw", "binary")])
-def test_a_column_that_no_encoder_takes_is_refused_by_name(name: str, kind: str) -> None:
-    with pytest.raises(WorkloadError, match=f"{name}: expected a feature for one of the encoders .*got 'a {kind}'"):
+def test_a_column_that_no_encoder_takes_is_refused_by_name(
+    name: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue, "ENCODERS", {"number": Number, "image": Image})
+    with pytest.raises(WorkloadError, match=f"{name}: expected .* encoders? .*number, image, got 'a {kind}'"):
         declared("n", name)
+
+
+def by_default(feature: Feature, table: Table) -> Encoder | None:
+    try:
+        return catalogue.declare([feature], table)[0]
+    except WorkloadError:
+        return None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_order_of_the_catalogue_does_not_matter(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    forms = [(form.feature, form.table) for form in FORMS]
+    expected = [by_default(*form) for form in forms]
+    assert {found.kind for found in expected if found} >= {"number", "category", "boolean", "image", "history"}
+    names = random.Random(seed).sample(sorted(catalogue.ENCODERS), len(catalogue.ENCODERS))
+    monkeypatch.setattr(catalogue, "ENCODERS", {name: catalogue.ENCODERS[name] for name in names})
+    assert [by_default(*form) for form in forms] == expected
+
+
+class Hashed(Category):
+    """Another encoder for text, the default of no column."""
+
+    kind: ClassVar[str] = "hashed"
+    default_for: ClassVar[tuple[str, ...]] = ()
+
+
+def test_a_feature_may_name_another_encoder_than_its_kinds_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for names in (("hashed", *catalogue.ENCODERS), (*catalogue.ENCODERS, "hashed")):
+        lines = catalogue.ENCODERS | {"hashed": Hashed}
+        with monkeypatch.context() as patch:
+            patch.setattr(catalogue, "ENCODERS", {name: lines[name] for name in names})
+            features = (Feature(name="city"), Feature(name="city", encoder="hashed"))
+            assert [type(found) for found in catalogue.declare(features, TABLE)] == [Category, Hashed]
+
+
+@pytest.mark.parametrize(
+    ("feature", "expected"),
+    [
+        (Feature(name="n", encoder="smell"), "n.encoder: expected one of number, .*, got 'smell'"),
+        (
+            Feature(name="n", encoder="category"),
+            "n.encoder: expected a column of text for the encoder category, got 'a column of the kind float64'",
+        ),
+        (
+            Feature(name="n", encoder="history"),
+            "n.encoder: expected a feature with history and hours for the encoder history, got 'a column",
+        ),
+        (
+            Feature(name="past", history=("n", "m"), hours=3, encoder="number"),
+            "past.encoder: expected a column of integers or floats for the encoder number, got 'a history'",
+        ),
+    ],
+)
+def test_an_encoder_that_cannot_encode_its_feature_is_refused(feature: Feature, expected: str) -> None:
+    with pytest.raises(WorkloadError, match=rf"workload.yaml: prediction.features.{expected}"):
+        catalogue.declare([feature], TABLE)
 
 
 def test_a_column_that_is_not_there_is_refused() -> None:
@@ -71,7 +138,7 @@ def test_a_column_that_is_not_there_is_refused() -> None:
 
 
 def test_an_unknown_encoder_or_field_of_a_document_is_refused() -> None:
-    with pytest.raises(ArtefactError, match=r"expected an encoder of calendar, number, category, .*, got 'smell'"):
+    with pytest.raises(ArtefactError, match=r"expected an encoder of number, category, boolean, .*, got 'smell'"):
         catalogue.from_documents([{"encoder": "smell", "name": "n"}])
     with pytest.raises(ArtefactError, match="expected the fields of number"):
         catalogue.from_documents([{"encoder": "number", "name": "n", "scale": 2}])

@@ -127,7 +127,7 @@ def test_an_image_that_may_be_missing_or_takes_another_tensors_name_stops_at_syn
 
 def test_bytes_that_are_no_image_have_no_encoder() -> None:
     table = Table(name="rows", columns=(Column(name="scan", kind="binary", required=True),))
-    with pytest.raises(WorkloadError, match="scan: expected a feature for one of the encoders"):
+    with pytest.raises(WorkloadError, match="scan: expected a binary column with the custom property image"):
         catalogue.declare([Feature(name="scan")], table)
 
 

@@ -9,6 +9,9 @@ import pytest
 
 from millrace.errors import SettingsError
 from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport, read_report, read_request
+from millrace.monitoring.alarms import ALARMS
+
+DRIFT, ERROR = ALARMS["input-drift"], ALARMS["error"]
 
 NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -43,12 +46,14 @@ def report(*windows: WindowReport, as_of: datetime | None = None) -> MonitorRepo
 
 def test_the_largest_ratio_is_the_metric() -> None:
     found = report(window(0, ratio=0.3, error_ratio=0.9), window(1, ratio=1.7), window(2, ratio=None, error_ratio=0.4))
-    assert (found.input_ratio, found.error_ratio, found.judged) == (1.7, 0.9, 2)
+    assert (DRIFT.ratio(found), ERROR.ratio(found)) == (1.7, 0.9)
+    assert found.judged == 2
 
 
 def test_what_was_not_judged_is_no_number() -> None:
     found = report(window(0, ratio=None), window(1, input=None))
-    assert (found.input_ratio, found.error_ratio, found.judged) == (None, None, 0)
+    assert (DRIFT.ratio(found), ERROR.ratio(found)) == (None, None)
+    assert found.judged == 0
 
 
 def test_the_input_is_done_also_where_a_window_was_too_thin() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from scipy import special, stats
+from scipy import stats
 
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column
@@ -19,63 +22,51 @@ from millrace.errors import AnswerError, ArtefactError, WorkloadError
 from millrace.tasks import catalogue
 from millrace.tasks.answer import ATHENA, arrow_type, cells, empty_answer, read_answer, template
 from millrace.tasks.binary import Binary
-from millrace.tasks.multiclass import Multiclass
-from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Fallback, Prediction
+from tests.plant import plant_label, plant_output, plant_rows, write_plant
 
-RNG = np.random.default_rng(0)
-N = 400
+DAYS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A task as declared, labels of its column, and what a graph might say about them."""
+    """A task as the plant declares it, labels of its rows, and what a good model says about them."""
 
-    label: Column
+    name: str
     task: Task
-    labels: list[Any]
-    output_NW: npt.NDArray[np.float32]
+    table: pa.Table
+    output_NW: npt.NDArray[np.floating[Any]]
     fallback: Fallback
-    fallback_answer: dict[str, Any]
+
+    @property
+    def labels(self) -> list[Any]:
+        found: list[Any] = self.table["truth"].to_pylist()
+        return found
+
+    @property
+    def targets(self) -> npt.NDArray[Any]:
+        return self.task.targets(self.table["truth"])
 
 
-def _softmax(raw: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    return special.softmax(raw, axis=1).astype(np.float32)
+@cache
+def case_of(name: str) -> Case:
+    rows = plant_rows(name, days=DAYS)
+    half = rows.num_rows // 2
+    with TemporaryDirectory() as folder:
+        plant = write_plant(Path(folder), name)
+        return Case(
+            name=name,
+            task=plant.task,
+            table=pa.concat_tables([rows.slice(0, half), rows.slice(half)]),
+            output_NW=plant_output(plant, rows),
+            fallback=plant.workload.prediction.fallback,
+        )
 
 
-CLASSES = ("low", "mid", "high")
-CASES = {
-    "binary": Case(
-        label=Column(name="y", kind="string", required=True, rules=(Allowed(("no", "yes")),)),
-        task=Binary(positive="yes"),
-        labels=RNG.choice(["no", "yes"], N).tolist(),
-        output_NW=RNG.random((N, 1)).astype(np.float32),
-        fallback=Fallback(probability=0.2),
-        fallback_answer={"value": 0, "probability": 0.2, "confidence": 0.8},
-    ),
-    "multiclass": Case(
-        label=Column(name="y", kind="string", required=True, rules=(Allowed(CLASSES),)),
-        task=Multiclass(classes=CLASSES),
-        labels=RNG.choice(CLASSES, N).tolist(),
-        output_NW=_softmax(RNG.normal(0, 2, (N, 3))),
-        fallback=Fallback(value="mid"),
-        fallback_answer={"value": "mid", "confidence": None},
-    ),
-    "regression": Case(
-        label=Column(name="y", kind="float64", required=True),
-        task=Regression(),
-        labels=RNG.normal(100, 20, N).tolist(),
-        output_NW=RNG.normal(100, 20, (N, 1)).astype(np.float32),
-        fallback=Fallback(value=90),
-        fallback_answer={"value": 90.0},
-    ),
-}
-
-
-@pytest.fixture(params=CASES, ids=str)
+@pytest.fixture(params=catalogue.TASKS, ids=str)
 def case(request: pytest.FixtureRequest) -> Case:
-    return CASES[request.param]
+    return case_of(request.param)
 
 
 def prediction(task: str, **given: Any) -> Prediction:
@@ -84,26 +75,15 @@ def prediction(task: str, **given: Any) -> Prediction:
     )
 
 
-def labels(case: Case) -> pa.ChunkedArray:
-    half = len(case.labels) // 2
-    kind = arrow_type("text") if case.label.kind == "string" else pa.float64()
-    return pa.chunked_array([pa.array(case.labels[:half], kind), pa.array(case.labels[half:], kind)])
-
-
-def test_every_task_has_a_case() -> None:
-    assert CASES.keys() == catalogue.TASKS.keys()
-    assert all(kind == case.task.kind for kind, case in CASES.items())
-
-
-def test_a_task_is_declared_by_the_label_and_comes_back_from_its_document(case: Case) -> None:
-    positive = {"positive": "yes"} if case.task.kind == "binary" else {}
-    assert catalogue.declare(prediction(case.task.kind, **positive), case.label) == case.task
+def test_a_task_bears_the_name_of_its_line_and_comes_back_from_its_document(case: Case) -> None:
+    assert catalogue.TASKS[case.name] is type(case.task)
+    assert case.task.kind == case.name
     assert catalogue.from_document(json.loads(json.dumps(catalogue.to_document(case.task)))) == case.task
 
 
 def test_targets_are_of_the_objectives_type_and_writable(case: Case) -> None:
-    target_N = case.task.targets(labels(case))
-    assert (target_N.dtype, target_N.shape) == (np.dtype(case.task.objective.target), (N,))
+    target_N = case.targets
+    assert (target_N.dtype, target_N.shape) == (np.dtype(case.task.objective.target), (len(case.labels),))
     assert target_N.flags.writeable  # torch warns of memory that it must not write
     assert case.task.objective.width == case.output_NW.shape[1]
 
@@ -111,14 +91,14 @@ def test_targets_are_of_the_objectives_type_and_writable(case: Case) -> None:
 def test_the_error_of_a_decision_is_that_of_its_row(case: Case) -> None:
     """Two roads: from the graph's numbers and targets, and from a kept answer and the label as the contract has it."""
     answers = case.task.answers(case.output_NW)
-    errors_N = case.task.errors(case.output_NW, case.task.targets(labels(case)))
+    errors_N = case.task.errors(case.output_NW, case.targets)
     kept = [case.task.error(value, label) for value, label in zip(answers["value"].tolist(), case.labels, strict=True)]
     np.testing.assert_allclose(errors_N, kept, atol=1e-4)
     assert errors_N.mean() > 0
 
 
 def test_the_mean_error_is_one_of_the_figures(case: Case) -> None:
-    target_N = case.task.targets(labels(case))
+    target_N = case.targets
     figures = case.task.metrics(case.output_NW, target_N)
     assert figures["error"] == pytest.approx(case.task.errors(case.output_NW, target_N).mean())
     assert case.task.metrics(case.output_NW[:1], target_N[:1]).keys() == figures.keys()
@@ -133,17 +113,19 @@ def test_answers_have_the_declared_fields_and_pass_their_own_check(case: Case) -
         assert read_answer(row, fields).keys() == row.keys()
     for field in fields:
         column = pa.array(answers[field.name], arrow_type(field.kind))
-        assert column.null_count == 0
+        assert field.optional or column.null_count == 0
         assert field.kind in ATHENA
 
 
 def test_json_brings_a_float32_back_exactly(case: Case) -> None:
-    fields = case.task.answer
-    read = [json.loads(f"{{{template(fields) % one}}}") for one in cells(case.task.answers(case.output_NW), fields)]
+    fields, answers = case.task.answer, case.task.answers(case.output_NW)
+    read = [json.loads(f"{{{template(fields) % one}}}") for one in cells(answers, fields)]
     for field in fields:
-        if field.kind in ("number", "share") and field.name != "confidence":
-            found = np.array([row[field.name] for row in read], np.float32)
-            np.testing.assert_array_equal(found, case.output_NW[:, 0])
+        if field.kind in ("number", "share") and not field.optional:
+            exact_N = answers[field.name]
+            is_float32_N = exact_N == exact_N.astype(np.float32)
+            found_N = np.array([row[field.name] for row in read], np.float32)
+            np.testing.assert_array_equal(found_N[is_float32_N], exact_N[is_float32_N])
 
 
 @pytest.mark.parametrize("broken", [None, "x", [], {}, {"value": None}, {"value": []}, {"value": float("nan")}])
@@ -161,7 +143,7 @@ def test_a_share_outside_of_zero_to_one_is_refused() -> None:
 
 
 def test_a_fallback_is_the_declared_answer_or_an_empty_one(case: Case) -> None:
-    assert case.task.fallback(case.fallback) == case.fallback_answer
+    assert case.task.fallback(case.fallback) == plant_label(case.name).fallback_answer
     assert case.task.fallback(Fallback()) == empty_answer(case.task.answer)
 
 
@@ -175,20 +157,20 @@ def test_the_activation_gives_numbers_that_answers_can_be_made_of(case: Case) ->
             return numbers
 
     predictor = Predictor(Raw(), case.task.objective)
-    raw_NW = torch.randn(N, case.task.objective.width, generator=torch.Generator().manual_seed(0))
+    raw_NW = torch.randn(len(case.labels), case.task.objective.width, generator=torch.Generator().manual_seed(0))
     answers = case.task.answers(predictor(numbers=raw_NW).numpy())
     for one in cells(answers, case.task.answer):
         read_answer(json.loads(f"{{{template(case.task.answer) % one}}}"), case.task.answer)
-    loss = predictor.loss(raw_NW, torch.from_numpy(case.task.targets(labels(case))))
+    loss = predictor.loss(raw_NW, torch.from_numpy(case.targets))
     assert math.isfinite(float(loss))
 
 
 def test_the_binary_figures_are_those_of_their_formulas() -> None:
-    case = CASES["binary"]
-    target_N = case.task.targets(labels(case))
+    case = case_of("binary")
+    target_N = case.targets
     p_N = case.output_NW[:, 0].astype(float)
     figures = case.task.metrics(case.output_NW, target_N)
-    is_positive = np.array(case.labels) == "yes"
+    is_positive = np.array(case.labels) == "on"
     assert target_N.tolist() == is_positive.astype(float).tolist()
     assert figures["accuracy"] == pytest.approx(((p_N >= 0.5) == is_positive).mean())
     assert figures["log_loss"] == pytest.approx(-np.log(np.where(is_positive, p_N, 1 - p_N)).mean(), rel=1e-6)
@@ -197,16 +179,16 @@ def test_the_binary_figures_are_those_of_their_formulas() -> None:
 
 
 def test_the_figures_of_classes_are_those_of_their_formulas() -> None:
-    case = CASES["multiclass"]
-    target_N = case.task.targets(labels(case))
-    assert target_N.tolist() == [CLASSES.index(label) for label in case.labels]
+    case = case_of("multiclass")
+    target_N = case.targets
+    assert target_N.tolist() == [("low", "middle", "high").index(label) for label in case.labels]
     figures = case.task.metrics(case.output_NW, target_N)
     likeliest_N = case.output_NW.argmax(axis=1)
     assert figures["accuracy"] == pytest.approx((likeliest_N == target_N).mean())
     assert figures["macro_recall"] == pytest.approx(
         np.mean([(likeliest_N[target_N == k] == k).mean() for k in range(3)])
     )
-    chosen = case.output_NW[np.arange(N), target_N].astype(float)
+    chosen = case.output_NW[np.arange(len(target_N)), target_N].astype(float)
     assert figures["log_loss"] == pytest.approx(-np.log(chosen).mean(), rel=1e-5)
     bins = np.minimum((case.output_NW.max(axis=1) * 10).astype(int), 9)
     distance = [
@@ -218,8 +200,8 @@ def test_the_figures_of_classes_are_those_of_their_formulas() -> None:
 
 
 def test_the_figures_of_numbers_are_those_of_their_formulas() -> None:
-    case = CASES["regression"]
-    target_N = case.task.targets(labels(case))
+    case = case_of("regression")
+    target_N = case.targets
     said_N, true_N = case.output_NW[:, 0].astype(float), np.array(case.labels)
     figures = case.task.metrics(case.output_NW, target_N)
     assert figures["mae"] == pytest.approx(np.abs(said_N - true_N).mean(), rel=1e-5)
@@ -252,7 +234,7 @@ def test_classes_of_integers_are_answered_as_text() -> None:
 
 
 def test_an_unknown_task_or_field_of_a_document_is_refused() -> None:
-    with pytest.raises(ArtefactError, match="expected one of binary, multiclass, regression, got 'ranking'"):
+    with pytest.raises(ArtefactError, match=f"expected one of {', '.join(catalogue.TASKS)}, got 'ranking'"):
         catalogue.from_document({"kind": "ranking"})
     with pytest.raises(ArtefactError, match="expected the fields of multiclass"):
         catalogue.from_document({"kind": "multiclass", "names": ["a"]})

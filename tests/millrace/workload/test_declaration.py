@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from millrace.errors import WorkloadError
+from millrace.models.catalogue import FAMILIES
+from millrace.tasks.catalogue import TASKS
 from millrace.workload.declaration import Feature
 from millrace.workload.load import load_workload
 
@@ -43,10 +45,10 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("training.family", "perceptron", "expected one of cnn, feedforward, gru"),
+        ("training.family", "perceptron", f"expected one of {', '.join(sorted(FAMILIES))}, got"),
         ("training.parameters", {"hidden": [64], "epoch": 3}, "epoch"),
         ("training.parameters", {"epochs": 0}, "greater than or equal to 1"),
-        ("prediction.task", "ranking", "expected one of binary, multiclass, regression, got 'ranking'"),
+        ("prediction.task", "ranking", f"expected one of {', '.join(TASKS)}, got 'ranking'"),
         ("prediction.kind", "binary", "a supported key, got 'kind'"),
         ("prediction.features", [], "at least 1 item"),
         ("prediction.features", [{"name": "load", "history": ["demand"]}], "history and hours together"),
@@ -95,13 +97,14 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_a_feature_is_a_column_or_the_past_of_columns(folder: Path) -> None:
     past = {"name": "load", "history": ["demand", "price"], "hours": 24, "every_hours": 0.5}
-    change(folder, "prediction.features", ["price", past])
+    change(folder, "prediction.features", ["price", {"name": "street", "encoder": "category"}, past])
     prediction = load_workload(folder).prediction
     assert prediction.features == (
         Feature(name="price"),
+        Feature(name="street", encoder="category"),
         Feature(name="load", history=("demand", "price"), hours=24, every_hours=0.5, event_time="timestamp"),
     )
-    assert prediction.feature_columns == ("price", "demand")
+    assert prediction.feature_columns == ("price", "street", "demand")
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import yaml
 
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
-from millrace.evaluation.gates.baseline import NaiveGate, NaiveRule
-from millrace.tasks.regression import Regression
+from millrace.evaluation.naive.catalogue import NaiveRule
+from millrace.evaluation.naive.rule import NaiveGate
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 
@@ -65,10 +65,13 @@ def test_true_is_not_the_number_one(folder: Path) -> None:
 
 
 def test_a_feature_that_has_no_encoding_is_refused(folder: Path) -> None:
-    change(folder, "workload.yaml", "features: [day_of_week,", "features: [timestamp, day_of_week,")
+    price = "logicalType: number\n        physicalType: DOUBLE\n        required: true\n"
+    price += "        logicalTypeOptions: {minimum: 0, maximum: 1}\n      - name: vicdemand"
+    bytes_ = "logicalType: string\n        physicalType: BINARY\n        required: true\n      - name: vicdemand"
+    change(folder, "contract.yaml", price, bytes_)
     with pytest.raises(
         WorkloadError,
-        match=r"timestamp: expected a feature .* number, category, boolean, .*, got 'a timestamp'",
+        match=r"vicprice: expected .* encoder.*number, category, boolean, .*, got 'a binary'",
     ):
         check(folder)
 
@@ -101,13 +104,12 @@ AIR_QUALITY = SHIPPED.with_name("air_quality")
 
 
 @pytest.mark.parametrize("lag_hours", [23.5, 24])
-def test_the_naive_rule_uses_labels_that_are_known(lag_hours: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_naive_rule_uses_labels_that_are_known(lag_hours: float) -> None:
     """Its horizon is 24 hours."""
     workload, contract = load_workload(AIR_QUALITY), check_contract(AIR_QUALITY)
-    monkeypatch.setattr(Regression, "naive_rules", (*Regression.naive_rules, "moving_mean"))
     for rule in (
         workload.gates.baseline.model_copy(update={"lag_hours": lag_hours}),
-        Moving.model_validate({"kind": "moving_mean", "hours": lag_hours}),
+        Moving.model_validate({"kind": "moving_mean", "hours": lag_hours, "margin": 0}),
     ):
         gates = workload.gates.model_copy(update={"baseline": rule})
         changed = workload.model_copy(update={"gates": gates})

@@ -1,7 +1,7 @@
 """Lambda functions, their versions, aliases, layers, permissions and event sources, and log groups.
 
-In no template yet, but needed next: aliases with their versions, to roll a function back, and `EventInvokeConfig`, by
-which failed asynchronous invocations reach an owner.
+No template has them, a deployment may: aliases with their versions, to roll a function back, and
+`EventInvokeConfig`, by which failed asynchronous invocations reach an owner.
 """
 
 from __future__ import annotations

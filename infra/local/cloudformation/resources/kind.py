@@ -49,10 +49,13 @@ class Wanted:
         given = self.properties.get(key)
         if given:
             return str(given)
+        # A made-up name is not made up again at an update. It is the end of the physical id:
+        #   my-queue | bus|my-rule | arn:aws:sns:…:my-topic | https://sqs…/123456789012/my-queue
         if self.before is not None:
             ref = self.before.ref.rpartition("|")[2]
             return re.split("[:/]", ref)[-1] if ref.startswith(("arn:", "http")) else ref
         suffix = uuid.uuid4().hex[:12].upper()
+        # 13: the suffix and its hyphen must fit, so the rest is cut.
         made = f"{self.stack}-{self.logical_id}"[: longest - 13].rstrip("-") + f"-{suffix}"
         return made.lower() if lower else made
 
@@ -76,7 +79,7 @@ class Kind:
 
     put: Callable[[Wanted], Made]
     drop: Callable[[Wanted, Made], Any] | None = None
-    """None: the resource goes with another one, or cannot go."""
+    """None: it is deleted with another resource, or cannot be deleted."""
     fixed: tuple[str, ...] = ()
     """Properties whose change makes AWS replace the resource; `*` means all of them."""
 
@@ -101,6 +104,7 @@ def conform(shape: Any, value: Any, where: str) -> Any:
 
 
 def _members(shape: Any, value: dict[str, Any], where: str) -> dict[str, Any]:
+    # CloudFormation writes `RoleArn` where an API writes `roleArn`, and `Key` where another writes `key`.
     by_lower = {name.lower(): name for name in shape.members}
     found = {}
     for key, item in value.items():

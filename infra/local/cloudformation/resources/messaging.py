@@ -1,6 +1,6 @@
 """Queues, topics, buses, rules and schedules.
 
-Subscriptions are in no template yet, but needed next: the owners of a workload hear of alarms by them.
+No template has a subscription; people add their own to the topics of a workload, to hear of its alarms.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def _put_rule(wanted: Wanted) -> Made:
     settings = wanted.rest("Name", "EventBusName", "EventPattern", "Targets", *(["Tags"] if wanted.before else []))
     document = json.dumps(pattern) if pattern is not None else None
     rule = wanted.call("events", "PutRule", Name=name, EventBusName=bus, EventPattern=document, **settings)
+    # PutTargets only adds and replaces: those that the template no longer has are removed by name.
     targets = wanted.properties.get("Targets", [])
     kept = {target["Id"] for target in targets}
     gone = [one["Id"] for one in (wanted.before.properties.get("Targets", []) if wanted.before else [])]

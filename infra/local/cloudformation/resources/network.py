@@ -64,6 +64,7 @@ def _put_association(wanted: Wanted) -> Made:
 
 
 _WAYS = {"SecurityGroupIngress": "Ingress", "SecurityGroupEgress": "Egress"}
+# EC2 gives each new group a rule that lets everything out; a template that has egress rules of its own replaces it.
 _ANYWHERE = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 
 

@@ -1,6 +1,6 @@
 """Alarms, dashboards, the catalogue's databases and tables, and Athena's workgroups.
 
-In no template yet, but needed next: a dashboard and a composite alarm per workload for its owner, and a workgroup in
+No template has them, an account may: a dashboard and a composite alarm per workload, and a workgroup in
 which people query decisions.
 """
 

@@ -82,5 +82,6 @@ def _roles_in(value: Any, name: str = "") -> set[str]:
         return set().union(*(_roles_in(item, key) for key, item in value.items())) if value else set()
     if isinstance(value, list):
         return set().union(*(_roles_in(item, name) for item in value)) if value else set()
+    # By the name of the parameter, at any depth: `RoleArn`, `ExecutionRoleArn`, Lambda's `Role`.
     is_role = name.lower() == "role" or name.lower().endswith("rolearn")
     return {value} if is_role and isinstance(value, str) and ":role/" in value else set()

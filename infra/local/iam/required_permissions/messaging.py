@@ -22,6 +22,7 @@ def queue_permissions(action: str, queue: str) -> Iterator[Request]:
     """The action on the queue (`sqs:ReceiveMessage`), and what it asks of the queue's customer key."""
     from moto.sqs.models import sqs_backends
 
+    # SQS calls KMS in the name of who sends or receives; AWS documents both actions for senders.
     yield permission(action, resource_arn("sqs", queue))
     kept = sqs_backends[ACCOUNT][REGION].queues.get(queue)
     key = getattr(kept, "kms_master_key_id", None)

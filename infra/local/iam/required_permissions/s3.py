@@ -37,6 +37,7 @@ _VERSIONED = {"GetObject", "DeleteObject", "GetObjectTagging", "PutObjectTagging
 def of_s3(_: str, parsed: ParsedCall) -> Iterator[Request]:
     operation = parsed.call.operation
     name = _S3_ACTIONS.get(operation, operation)
+    # With a version S3 checks another action: `s3:GetObjectVersion` in place of `s3:GetObject`.
     if name in _VERSIONED and parsed.parameters.get("VersionId"):
         name = name.replace("Object", "ObjectVersion", 1)
     bucket, key = parsed.parameters.get("Bucket"), parsed.parameters.get("Key")

@@ -158,6 +158,7 @@ def of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
 def _of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
     operation = parsed.call.operation
     if operation == "CreateModelPackage" and parsed.get("ModelPackageGroupName"):
+        # The version is not known before the call: 1 stands for it, which a policy on `model-package/<group>/*` allows.
         group = parsed.get("ModelPackageGroupName").rpartition("/")[2].lower()
         yield permission(action, resource_arn("sagemaker", f"model-package/{group}/1"))
         yield permission(action, resource_arn("sagemaker", f"model-package-group/{group}"))

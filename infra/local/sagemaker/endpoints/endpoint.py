@@ -38,6 +38,8 @@ class Endpoint:
 
     def set(self, status: str, **fields: Any) -> None:
         """Change the endpoint and put the event on the bus; the event writes IN_SERVICE for the API's InService."""
+        # Counted from before the status changes: else the cloud would look idle (status InService) while the event, and
+        # what it starts, is still to come.
         with self.lock:
             self.events_under_way += 1
         self.fields.update({**fields, "LastModifiedTime": self.cloud.clock.now()})

@@ -146,6 +146,7 @@ def _boot(endpoint: Endpoint, made: Fleet) -> None:
 
 def _delete(cloud: Cloud, request: Fields) -> Fields:
     endpoint = find(cloud, request["EndpointName"])
+    # The check and the status that makes it fail for others are one step: every change of an endpoint begins so.
     with endpoint.lock:
         refuse_when_busy(endpoint)
         endpoint.set("Deleting")

@@ -20,10 +20,12 @@ from infra.local.sagemaker.endpoints.serving import Server
 from infra.local.sagemaker.models import Served, artefact, served
 
 _START_LIMIT_S = 240.0
+"""Where the variant declares no ContainerStartupHealthCheckTimeoutInSeconds."""
 _DRAIN_S = 60.0
 """The longest that a request may take, and so that a server which is taken away is waited for."""
 _RESTART_FIRST_S = 0.1
 _RESTART_LONGEST_S = 10.0
+"""Between two starts of a server that does not come up: each pause is twice the one before, up to this."""
 
 
 class BootError(Exception):
@@ -44,6 +46,7 @@ class Variant:
     """Desired instances; `current` follows."""
     servers: list[Server] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    """Guards `servers`, their `busy` counts, `_restarting` and `ended`; never held while a server boots or drains."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _turn: itertools.count[int] = field(default_factory=itertools.count)
     _restarting: set[int] = field(default_factory=set)
@@ -67,6 +70,7 @@ class Variant:
         made = [self._make(model) for _ in range(missing)]
         with ThreadPoolExecutor(missing) as pool:
             ready = list(pool.map(self._boot, made))
+        # Only now do they get requests.
         with self.lock:
             self.servers += [server for server, good in zip(made, ready, strict=True) if good]
         for server, good in zip(made, ready, strict=True):
@@ -80,6 +84,7 @@ class Variant:
 
     def _make(self, model: object) -> Server:
         number = next(self._numbers)
+        # Blue and green have variants of the same name: `id` keeps their folders apart.
         folder = self.cloud.workspace / "endpoints" / self.endpoint / f"{self.name}-{id(self):x}-{number}"
         return Server(
             cloud=self.cloud,
@@ -97,12 +102,14 @@ class Variant:
 
     def shrink(self) -> None:
         """End the newest servers until there are as many as desired."""
+        # Out of the list first, so that `lease` gives them no more requests, then drained and ended outside of the
+        # lock.
         with self.lock:
             over, self.servers = self.servers[self.desired :], self.servers[: self.desired]
         _end(over)
 
     def share(self) -> float:
-        """What one request is in InvocationsPerInstance."""
+        """How much one request adds to InvocationsPerInstance."""
         return 1.0 / max(1, self.current)
 
     def end(self) -> None:
@@ -137,6 +144,8 @@ class Variant:
     def _restart(self, server: Server) -> None:
         wait_s = _RESTART_FIRST_S
         while not self.cloud.stopping.is_set():
+            # Under the lock: a server that `shrink` or `end` has just taken out must not be started again by this
+            # thread.
             with self.lock:
                 if self.ended or server not in self.servers:
                     break
@@ -148,6 +157,7 @@ class Variant:
         with self.lock:
             self._restarting.discard(id(server))
             gone = self.ended or server not in self.servers
+        # It was taken out while it booted: whoever did so ended the process of before, perhaps not this one.
         if gone:
             server.end()
 
@@ -188,6 +198,8 @@ class Fleet:
             with ThreadPoolExecutor(len(self.variants)) as pool:
                 list(pool.map(Variant.grow, self.variants.values()))
         except BaseException:
+            # The pool has waited for every variant, also for those after the one that failed: all their servers are
+            # seen.
             self.end()
             raise
 

@@ -21,6 +21,7 @@ from infra.local.sagemaker.endpoints.fleets import BootError, Fleet, fleet
 
 _POLL_S = 0.02
 _LONGEST_S = 28_800.0
+"""The most that MaximumExecutionTimeoutInSeconds may be on AWS: 8 hours."""
 
 
 class RollbackError(Exception):
@@ -104,6 +105,7 @@ def _steps(routing: Fields, total: int) -> list[int]:
     if routing["Type"] == "CANARY":
         return [_instances(routing["CanarySize"], total), total]
     if routing["Type"] == "LINEAR":
+        # Ten instances by steps of three: 3, 6, 9, 10.
         step = _instances(routing["LinearStepSize"], total)
         return [*range(step, total, step), total]
     return [total]
@@ -135,6 +137,8 @@ def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
             return
         _roll_back(endpoint, green, f"InternalServerError: {type(error).__name__}: {error}")
         raise
+    # Without the lock: whatever mixture of old and new `choose` reads names a fleet that serves, or the old blue one. A
+    # request that comes to that one when it has ended is sent once more (RetiredError).
     endpoint.blue, endpoint.green, endpoint.green_share = green, None, 0.0
     endpoint.fields.pop("PendingDeploymentSummary", None)
     kept = {"LastDeploymentConfig": deployment} if deployment else {}
@@ -143,6 +147,7 @@ def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
 
 
 def _roll_back(endpoint: Endpoint, green: Fleet, reason: str) -> None:
+    # Traffic first, so that no further request fails; the processes end after that.
     endpoint.green_share = 0.0
     endpoint.set("RollingBack")
     endpoint.green = None
@@ -154,6 +159,7 @@ def _roll_back(endpoint: Endpoint, green: Fleet, reason: str) -> None:
 def _bake(cloud: Cloud, until: float, alarms: list[str], end: float) -> None:
     """Wait by the cloud's clock. Raises RollbackError when an alarm is in ALARM or the deployment takes too long."""
     known = cloudwatch_backends[ACCOUNT][cloud.region].alarms
+    # Alarms before the time: one that is in ALARM at the end of the wait rolls back, too.
     while True:
         firing = [name for name in alarms if name in known and known[name].state_value == "ALARM"]
         if firing:

@@ -57,6 +57,7 @@ class Server:
 
     def start(self) -> None:
         """Start the process, also again after it died."""
+        # At the first start only: a server that died is started again by the same object.
         if self.process is None:
             self.cloud.at_stop(self._close_idle)
         self.root.mkdir(parents=True, exist_ok=True)
@@ -112,6 +113,7 @@ class Server:
         """The answer of /invocations. Raises UnansweredError."""
         with self._lock:
             kept = self._idle.pop() if self._idle else None
+        # First on a connection that was kept, then, if the server had closed that one, on a new one.
         for connection in (kept, None) if kept else (None,):
             fresh = connection is None
             try:

@@ -81,6 +81,8 @@ class Job:
             cwd=image.cwd,
             log=self.log,
         )
+        # Real seconds, as what the process does takes. Overdue counts as stopped: SageMaker, too, ends a job that
+        # exceeds MaxRuntimeInSeconds with the status Stopped, and keeps what it has written.
         deadline = threading.Event()
         timer = threading.Timer(self.limit_s, deadline.set)
         timer.daemon = True
@@ -95,6 +97,7 @@ class Job:
         finally:
             timer.cancel()
             log_streams(self.cloud).mark(self.log)
+        # Popen has -9 for a process that SIGKILL ended; containers report 137.
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 

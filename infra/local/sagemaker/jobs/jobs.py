@@ -168,6 +168,7 @@ def _create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     job = Job(cloud=cloud, kind=kind.name, fields=fields, root=root, role_arn=role_arn, limit_s=limit_s)
+    # Known before its first event: whoever hears of the job can stop it, or wait for its end.
     jobs(cloud).running[job_arn] = job
     jobs(cloud).ended[job_arn] = job.finished
     job.set("InProgress")
@@ -198,10 +199,12 @@ def _live(job: Job, kind: Kind) -> None:
         with job.log.open("a") as log:
             log.write(traceback.format_exc())
         status, reason = "Failed", f"InternalServerError: {type(error).__name__}: {error}"
+    # A job that was told to stop is Stopped, whatever the exit code of its container.
     if job.stop.is_set():
         status, reason = "Stopped", None
     if job.cloud.stopping.is_set():
         return
+    # The status and its event, then `running`, by which the cloud is idle, then whoever waits (`.sync`).
     _close(job, status, reason, started)
     jobs(job.cloud).running.pop(job.fields[f"{job.kind}JobArn"], None)
     job.finished.set()

@@ -75,6 +75,8 @@ def run(job: Job) -> None:
         "TRAINING_JOB_ARN": request["TrainingJobArn"],
     }
     code = job.execute(image, arguments, given)
+    # As SageMaker does: checkpoints always (there while it runs, here at its end), the model also of a job that was
+    # stopped, but not of one that failed.
     job.note("Uploading")
     _read_metrics(job)
     if checkpoints.is_dir() and "CheckpointConfig" in request:

@@ -95,6 +95,7 @@ def _settings(fields: Fields, server: Server) -> Fields:
 
 def _transform(job: Job, server: Server, settings: Fields, source: Path, output: Path) -> None:
     split = job.fields["TransformInput"].get("SplitType", "None")
+    # MaxPayloadInMB 0 means no limit (AWS sends such bodies in chunks).
     limit = int(settings["MaxPayloadInMB"]) * _MB or None
     together = settings["BatchStrategy"] == "MultiRecord"
     payloads = _batches(source, limit, together) if split == "Line" else _whole(source, limit)
@@ -160,6 +161,7 @@ def _invoke(job: Job, server: Server, payload: bytes) -> bytes:
             continue
         if reply.status == 200:
             return reply.body
+        # A 5xx may pass, so it is tried again; what the container refuses (4xx) it would refuse again.
         message = f"{reply.status}: {reply.body[:500].decode(errors='replace')}"
         if reply.status < 500:
             break

@@ -206,6 +206,21 @@ def test_a_failed_update_goes_back_to_the_state_before(stack, client, fresh):
     assert attributes["Attributes"]["VisibilityTimeout"] == "10"
 
 
+@pytest.mark.parametrize("replacement_fails", [False, True])
+def test_a_failed_update_keeps_what_it_was_to_replace(stack, client, fresh, replacement_fails):
+    first, second = fresh("queue"), "no name!" if replacement_fails else fresh("queue")
+    stack({"Queue": queue(first)})
+    url = client("sqs").get_queue_url(QueueName=first)["QueueUrl"]
+    client("sqs").send_message(QueueUrl=url, MessageBody="kept")
+    bad = {"Type": "AWS::SNS::Subscription", "Properties": {"TopicArn": "no", "Protocol": "sqs", "Endpoint": "no"}}
+    made = stack({"Queue": queue(second), "Bad": {**bad, "DependsOn": "Queue"}})
+    assert made.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert made.physical("Queue") == url
+    attributes = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "1"
+    assert second not in str(client("sqs").list_queues())
+
+
 def test_the_id_of_a_replaced_resource_reaches_those_that_refer_to_it(stack, client, fresh):
     """moto compares the text of templates only: here the rule's text does not change."""
     rule = {

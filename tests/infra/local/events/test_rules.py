@@ -156,20 +156,6 @@ def test_topic_and_bus_pass_it_on(client: Any, queue: Any, rule: Any, put: Any, 
     assert (event["id"], event["source"]) == (event_id, source)
 
 
-def test_an_archive_and_a_log_group_keep_events(cloud: Cloud, client: Any, rule: Any, put: Any, fresh: Any) -> None:
-    events, group = client("events"), f"/aws/events/{fresh()}"
-    bus = events.create_event_bus(Name=fresh("bus"))["EventBusArn"]
-    archive = fresh("archive")
-    events.create_archive(ArchiveName=archive, EventSourceArn=bus)
-    client("logs").create_log_group(logGroupName=group)
-    source = rule({"Arn": f"arn:aws:logs:{ACCOUNT_ARN}:log-group:{group}"}, bus=bus)
-    put(source, {"a": 1}, bus=bus)
-    settle(cloud)
-    assert events.describe_archive(ArchiveName=archive)["EventCount"] == 1
-    (line,) = client("logs").filter_log_events(logGroupName=group)["events"]
-    assert json.loads(line["message"])["detail"] == {"a": 1}
-
-
 def test_a_function_is_invoked_and_its_failure_stays_with_it(
     cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

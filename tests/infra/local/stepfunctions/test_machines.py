@@ -102,6 +102,13 @@ def test_same_name_and_input_is_quiet_while_running_and_refused_afterwards(machi
     assert history(states, first["executionArn"])[-1]["type"] == "ExecutionAborted"
 
 
+def test_stopping_an_execution_that_has_ended_changes_nothing(machine: Any, run: Any, states: Any) -> None:
+    ended = run(machine({"A": PASS}))
+    stopped = states.stop_execution(executionArn=ended["executionArn"], error="Late", cause="a test")
+    assert stopped["stopDate"] == ended["stopDate"]
+    assert "error" not in states.describe_execution(executionArn=ended["executionArn"])
+
+
 def test_context_object(machine: Any, run: Any, states: Any) -> None:
     fields = {
         "id.$": "$$.Execution.Id",

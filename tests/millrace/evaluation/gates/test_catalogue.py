@@ -1,4 +1,4 @@
-"""Each gate passes a good report of every task and refuses the bad one planted for it."""
+"""Each gate passes a good report of every kind of error and refuses the bad one planted for it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from millrace.evaluation.gates.baseline import BaseRate, Mean
 from millrace.evaluation.gates.catalogue import ALTERNATIVES, Gates, judge_all, passed
+from millrace.evaluation.naive.base_rate import BaseRate
+from millrace.evaluation.naive.mean import Mean
 from millrace.evaluation.report import Evaluation
-from millrace.tasks.catalogue import TASKS
 
 DECLARED = Gates.model_validate(
     {
@@ -25,8 +25,8 @@ DECLARED = Gates.model_validate(
 )
 """Every gate of the catalogue, with bounds that GOOD keeps."""
 NUMBERS = DECLARED.model_copy(update={"calibration": None})
-GATES: dict[str, Gates] = {"binary": DECLARED, "multiclass": DECLARED, "regression": NUMBERS}
-"""By task."""
+GATES: dict[str, Gates] = {"two classes": DECLARED, "classes": DECLARED, "number": NUMBERS}
+"""By what is predicted."""
 
 GOOD: dict[str, Any] = {
     "task": "binary",
@@ -47,10 +47,10 @@ GOOD: dict[str, Any] = {
         "lower_bound": 0.01,
     },
 }
-FOR_TASK: dict[str, dict[str, Any]] = {
-    "binary": {},
-    "multiclass": {"task": "multiclass", "metrics": {"macro_recall": 0.7, "auc": None}},
-    "regression": {
+FOR_KIND: dict[str, dict[str, Any]] = {
+    "two classes": {},
+    "classes": {"task": "multiclass", "metrics": {"macro_recall": 0.7, "auc": None}},
+    "number": {
         "task": "regression",
         "error": {"name": "mean absolute error", "is_share": False},
         "metrics": {"error": 40.0, "mae": 40.0, "rmse": 55.0, "r2": 0.8, "ece": None, "log_loss": None},
@@ -61,30 +61,30 @@ FOR_TASK: dict[str, dict[str, Any]] = {
 """What differs from GOOD; the figures of a regression are a hair inside their bounds."""
 
 BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "infinite weights": ("binary", "finite_weights", {"finite_weights": False}),
-    "random weights": ("binary", "baseline", {"metrics": {"error": 0.5}}),
-    "constant predictor": ("binary", "baseline", {"metrics": {"error": 0.42}}),
-    "a hair under the margin": ("binary", "baseline", {"metrics": {"error": 0.3201}}),
-    "no number for the error": ("binary", "baseline", {"metrics": {"error": math.nan}}),
-    "no error at all": ("binary", "baseline", {"metrics": {"error": None}}),
-    "no number for the naive rule": ("binary", "baseline", {"naive": {"metrics": {"error": math.nan}}}),
-    "over-confident": ("binary", "calibration", {"metrics": {"ece": 0.22}}),
-    "no number for calibration": ("binary", "calibration", {"metrics": {"ece": math.nan}}),
-    "slow": ("binary", "latency", {"latency_ms": {"p99": 51.0}}),
-    "infinitely slow": ("binary", "latency", {"latency_ms": {"p99": math.inf}}),
-    "too large": ("binary", "size", {"size_mb": 10.5}),
-    "empty artefact": ("binary", "size", {"size_mb": 0.0}),
-    "worse than the champion": ("binary", "non_inferiority", {"champion": {"lower_bound": -0.021}}),
-    "no number for the difference": ("binary", "non_inferiority", {"champion": {"lower_bound": math.nan}}),
-    "champion forgotten": ("binary", "non_inferiority", {"champion": None}),
-    "a class never found": ("multiclass", "baseline", {"metrics": {"error": 0.6}}),
-    "sure of the wrong class": ("multiclass", "calibration", {"metrics": {"ece": 0.4}}),
-    "one unit above the rule": ("regression", "baseline", {"metrics": {"error": 42.0}}),
-    "less than 1 % below the rule": ("regression", "baseline", {"metrics": {"error": 40.7}}),
-    "infinitely off": ("regression", "baseline", {"metrics": {"error": math.inf}}),
-    "worse by 2.1 % of the champion": ("regression", "non_inferiority", {"champion": {"lower_bound": -0.882}}),
+    "infinite weights": ("two classes", "finite_weights", {"finite_weights": False}),
+    "random weights": ("two classes", "baseline", {"metrics": {"error": 0.5}}),
+    "constant predictor": ("two classes", "baseline", {"metrics": {"error": 0.42}}),
+    "a hair under the margin": ("two classes", "baseline", {"metrics": {"error": 0.3201}}),
+    "no number for the error": ("two classes", "baseline", {"metrics": {"error": math.nan}}),
+    "no error at all": ("two classes", "baseline", {"metrics": {"error": None}}),
+    "no number for the naive rule": ("two classes", "baseline", {"naive": {"metrics": {"error": math.nan}}}),
+    "over-confident": ("two classes", "calibration", {"metrics": {"ece": 0.22}}),
+    "no number for calibration": ("two classes", "calibration", {"metrics": {"ece": math.nan}}),
+    "slow": ("two classes", "latency", {"latency_ms": {"p99": 51.0}}),
+    "infinitely slow": ("two classes", "latency", {"latency_ms": {"p99": math.inf}}),
+    "too large": ("two classes", "size", {"size_mb": 10.5}),
+    "empty artefact": ("two classes", "size", {"size_mb": 0.0}),
+    "worse than the champion": ("two classes", "non_inferiority", {"champion": {"lower_bound": -0.021}}),
+    "no number for the difference": ("two classes", "non_inferiority", {"champion": {"lower_bound": math.nan}}),
+    "champion forgotten": ("two classes", "non_inferiority", {"champion": None}),
+    "a class never found": ("classes", "baseline", {"metrics": {"error": 0.6}}),
+    "sure of the wrong class": ("classes", "calibration", {"metrics": {"ece": 0.4}}),
+    "one unit above the rule": ("number", "baseline", {"metrics": {"error": 42.0}}),
+    "less than 1 % below the rule": ("number", "baseline", {"metrics": {"error": 40.7}}),
+    "infinitely off": ("number", "baseline", {"metrics": {"error": math.inf}}),
+    "worse by 2.1 % of the champion": ("number", "non_inferiority", {"champion": {"lower_bound": -0.882}}),
 }
-"""The task, the one gate that refuses it, and what is changed."""
+"""What is predicted, the one gate that refuses it, and what is changed."""
 
 
 def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -96,20 +96,16 @@ def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def report(task: str = "binary", changes: dict[str, Any] | None = None) -> Evaluation:
-    """A good report of the task with the changes, read back from JSON as the Lambda reads it."""
-    document = merged(merged(GOOD, FOR_TASK[task]), changes or {})
+def report(kind: str = "two classes", changes: dict[str, Any] | None = None) -> Evaluation:
+    """A good report with the changes, read back from JSON as the Lambda reads it."""
+    document = merged(merged(GOOD, FOR_KIND[kind]), changes or {})
     return Evaluation.model_validate_json(json.dumps(document))
 
 
-def test_every_task_has_a_good_report():
-    assert set(FOR_TASK) == set(GATES) == set(TASKS)
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_a_good_report_passes_every_declared_gate(task):
-    for name, gate in GATES[task].declared().items():
-        verdict = gate.judge(report(task))
+@pytest.mark.parametrize("kind", GATES)
+def test_a_good_report_passes_every_declared_gate(kind):
+    for name, gate in GATES[kind].declared().items():
+        verdict = gate.judge(report(kind))
         assert verdict.passed, verdict.sentence
         assert verdict.name == name
         assert verdict.sentence
@@ -117,9 +113,9 @@ def test_a_good_report_passes_every_declared_gate(task):
 
 @pytest.mark.parametrize("case", BAD)
 def test_the_planted_bad_report_is_refused_by_its_gate_alone(case):
-    task, name, changes = BAD[case]
-    bad = report(task, changes)
-    assert [gate for gate, judged in GATES[task].declared().items() if not judged.judge(bad).passed] == [name]
+    kind, name, changes = BAD[case]
+    bad = report(kind, changes)
+    assert [gate for gate, judged in GATES[kind].declared().items() if not judged.judge(bad).passed] == [name]
 
 
 @pytest.mark.parametrize("gate", Gates.model_fields)
@@ -178,4 +174,4 @@ def test_the_base_rate_is_beaten_in_log_loss(log_loss, naive, passes):
 def test_the_mean_is_beaten_by_a_share_of_its_error(error, passes):
     rule = Mean(kind="mean", margin=0.1)
     changes = {"metrics": {"error": error}, "naive": {"rule": "mean", "metrics": {"error": 100.0}}}
-    assert rule.judge(report("regression", changes)).passed is passes
+    assert rule.judge(report("number", changes)).passed is passes

@@ -1,0 +1,180 @@
+"""What is read off the file and guessed from it: columns, label, event time, key, and the contract of all these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from console.new.choices import Choices
+from console.new.features import Features
+from console.new.guesses import Guess, Guesser
+from console.new.identity import ROW_ID, with_event_time, with_key
+from console.new.images import SPLIT, observe_images
+from console.new.in_file import as_in_file
+from console.new.kinds.catalogue import KINDS
+from console.new.observed import LeftOut, Observed, observe
+from console.new.people import why_protected
+from console.new.rules import column_of
+from console.new.source import Source
+from console.new.surface import Surface
+from millrace.contract.rules.image import ImageFormat
+from millrace.contract.schema import Column, Generated, Table
+
+AT = "at"
+"""The event time of images without one: generated, that of the drop's object or of the request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What was read off the file and guessed from it."""
+
+    source: Source
+    choices: Choices
+    seen: tuple[Observed, ...]
+    guesses: dict[str, Guess[Any]]
+    contract: Table
+    notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    is_in_time: bool
+
+    @property
+    def where(self) -> str:
+        return self.source.path.name
+
+    @property
+    def is_file_droppable(self) -> bool:
+        """Whether the file itself is a drop; images are put into Parquet first."""
+        return self.source.path.is_file() and not any(column.find(ImageFormat) for column in self.contract.columns)
+
+    @property
+    def label(self) -> Observed:
+        found: Observed = self.guesses["label"].value
+        return found
+
+    @property
+    def event_time(self) -> str:
+        return str(self.guesses["event time"].value.name)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(self.guesses["key"].value)
+
+    def surface(self, features: Features) -> Surface:
+        choices = self.choices
+        rules = [column.find(ImageFormat) for column in self.contract.columns if column.name in features.columns]
+        return Surface(
+            name=choices.name,
+            owner=choices.owner,
+            task=self.guesses["kind"].value,
+            label=self.label.name,
+            positive=self.guesses["positive"].value if "positive" in self.guesses else None,
+            horizon_hours=choices.horizon_hours,
+            key=self.key,
+            event_time=self.event_time,
+            features=features.columns,
+            derived=features.derived,
+            split_column=SPLIT if not self.is_in_time and SPLIT in self.contract.names else "",
+            is_in_time=self.is_in_time,
+            is_in_order=choices.is_in_order,
+            image_side=min((min(rule.shape[1:]) for rule in rules if rule), default=0),
+        )
+
+
+def read(source: Source, choices: Choices, today: date) -> Reading:
+    """The reading of the file; raises ConfigurationError where something could not be decided."""
+    where = source.path.name
+    seen, images, left_out = _observe(source, choices)
+    guesses: dict[str, Guess[Any]] = {}
+    guesser = Guesser(where=where, columns=seen)
+    guesses["label"] = guesser.label(choices.label, choices.kind)
+    label: Observed = guesses["label"].value
+    guesses["kind"] = guesser.kind(label, choices.kind)
+    if guesses["kind"].value == "binary":
+        guesses["positive"] = guesser.positive(label, choices.positive)
+    notes = [*source.notes, *(f"{column.name}: {column.changed}" for column in seen if column.changed)]
+    is_generated = choices.has_no_event_time or choices.is_in_order
+    is_in_time = not is_generated and (not images or bool(guesser.event_time(choices.event_time)))
+    if is_in_time or is_generated:
+        seen, guesses["event time"] = with_event_time(seen, guesser, choices, where, today, notes)
+    else:
+        seen, guesses["event time"] = _with_generated_time(seen, today)
+    guesser = replace(guesser, columns=seen)
+    seen, guesses["key"] = with_key(seen, guesser, guesses["event time"].value, label, choices, where, notes)
+    contract = as_in_file(_contract(seen, images, guesses, choices, is_in_time=is_in_time), seen, source)
+    return Reading(
+        source=source,
+        choices=choices,
+        seen=seen,
+        guesses=guesses,
+        contract=contract,
+        notes=tuple(notes),
+        left_out=(*left_out, *(LeftOut(name=name, reason="you said so") for name in choices.leave_out)),
+        is_in_time=is_in_time,
+    )
+
+
+def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], dict[str, Column], tuple[LeftOut, ...]]:
+    """The columns, the rules of those of images, and what the contract will not have."""
+    import pyarrow as pa
+
+    seen: list[Observed] = []
+    images: dict[str, Column] = {}
+    left_out: list[LeftOut] = []
+    for name in source.table.column_names:
+        cells = source.table[name]
+        if name in choices.leave_out:
+            continue
+        found: Observed | LeftOut | tuple[Observed, Column]
+        if pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type):
+            found = observe_images(name, cells, size=choices.size, where=source.path.name)
+        else:
+            time_format = choices.time_format if choices.event_time in ("", name) else ""
+            found = observe(name, cells, typed_text=source.has_typed_text, time_format=time_format, form=source.csv)
+        if isinstance(found, tuple):
+            observed, images[name] = found
+            seen.append(observed)
+        elif isinstance(found, LeftOut):
+            left_out.append(found)
+        else:
+            seen.append(found)
+    return tuple(seen), images, tuple(left_out)
+
+
+def _with_generated_time(seen: tuple[Observed, ...], today: date) -> tuple[tuple[Observed, ...], Guess[Observed]]:
+    import pyarrow as pa
+
+    moment = pa.scalar(datetime.combine(today, time(), UTC), pa.timestamp("us", "UTC"))
+    cells = pa.array([moment.as_py()] * len(seen[0].cells), moment.type)
+    made = Observed(name=AT, kind="timestamp_utc", cells=cells, distinct=1)
+    reason = "images have none: generated, that of the drop or of the request"
+    return (*seen, made), Guess(value=made, reason=reason)
+
+
+def _contract(
+    seen: Sequence[Observed],
+    images: dict[str, Column],
+    guesses: dict[str, Guess[Any]],
+    choices: Choices,
+    *,
+    is_in_time: bool,
+) -> Table:
+    key, event_time, label = guesses["key"].value, guesses["event time"].value.name, guesses["label"].value
+    columns = []
+    for observed in seen:
+        if observed.name == label.name:
+            column = KINDS[guesses["kind"].value].column(observed, choices.unit)
+            if choices.horizon_hours:
+                column = replace(column, required=observed.is_complete, is_input=True)
+        elif observed.name in images:
+            column = images[observed.name]
+        elif observed.name == event_time and not is_in_time:
+            order: Generated = "row_order" if choices.is_in_order else "event_time"
+            column = Column(name=observed.name, kind=observed.kind, generated=order)
+        elif observed.name == ROW_ID and choices.has_no_key:
+            column = Column(name=ROW_ID, kind="string", generated="row_id")
+        else:
+            column = replace(column_of(observed), is_protected=bool(why_protected(observed)))
+        columns.append(replace(column, required=True) if observed.name in (*key, event_time) else column)
+    return Table(name="rows", columns=tuple(columns), keys=(key,))

@@ -1,0 +1,1 @@
+"""How people read runs and alarms: one file for each machine."""

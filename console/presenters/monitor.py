@@ -1,0 +1,76 @@
+"""How people read a run of `monitor`: the windows, the figure of each alarm, the alarms that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from console.presenters.alarms import explain, monitor_run_before
+from console.presenters.presenter import Document, Presenter, RunSummary, TimelineEntry
+from console.queries.answers import answer
+from console.words import count, listed, times
+from millrace.messages.monitor import MetricsPublished, WindowsPlanned
+from millrace.monitoring.alarms import ALARMS
+
+if TYPE_CHECKING:
+    from console.queries.executions import Execution
+    from console.queries.monitoring import MonitorRun
+    from console.queries.report import WorkloadReport
+
+
+def _subject(given: Document, _: Document) -> str:
+    return f"windows until {str(given['as_of'])[:10]}" if "as_of" in given else ""
+
+
+def _outcome(run: Execution) -> str:
+    planned = answer(run, "plan_windows", WindowsPlanned)
+    published = answer(run, "publish_metrics", MetricsPublished)
+    if published is None:
+        return f"nothing new{', ' + planned.reason if planned and planned.reason else ''}"
+    figures = ((_noun(name), ratio) for name, ratio in published.ratios.items() if ratio is not None)
+    return ", ".join(
+        [f"{published.judged} windows judged", *(f"{noun} {ratio:.3g} × its bound" for noun, ratio in figures)]
+    )
+
+
+def _noun(alarm: str) -> str:
+    """Of the alarm's figure; its name where the table has no such alarm any more."""
+    return ALARMS[alarm].noun if alarm in ALARMS else alarm
+
+
+def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
+    """None unless an alarm that was raised before stays: its state does not change, so the monitor asks the guard."""
+    published = answer(run, "publish_metrics", MetricsPublished)
+    judged = next((each for each in report.monitor_runs if each.arn == run.arn), None)
+    if published is None or not published.alarms or judged is None:
+        return None
+    names = [alarm.removeprefix(f"{report.names.prefix}-") for alarm in published.alarms]
+    causes = [cause for name in names if (cause := explain(name, judged, report))]
+    return RunSummary(what=f"The alarm stays: {listed(names)}", detail="; ".join(causes), tone="bad")
+
+
+def _quiet(runs: Sequence[Execution], report: WorkloadReport) -> TimelineEntry | None:
+    """Of those that judged a window and raised no alarm; None without one."""
+    arns, raisers = {run.arn for run in runs}, [monitor_run_before(report, alarm.at) for alarm in report.alarms]
+    calm = [run for run in report.monitor_runs if run.arn in arns and run not in raisers]
+    if not calm:
+        return None
+    decisions = sum(window.decisions for run in calm for window in run.report.windows if window.input)
+    worst = list(_largest(calm))
+    detail = f"{count(len(calm), 'monitor run')}, {count(sum(run.report.judged for run in calm), 'window')}"
+    return TimelineEntry(
+        at=calm[0].started,
+        what=f"{decisions:,} decisions monitored, no alarm",
+        detail=detail + (f": {', '.join(worst)} of the bound" if worst else ""),
+    )
+
+
+def _largest(runs: Sequence[MonitorRun]) -> Iterator[str]:
+    """`drift at most 0.57`, for each alarm whose figure is known."""
+    for alarm in ALARMS.values():
+        figures = [figure for run in runs if (figure := alarm.ratio(run.report)) is not None]
+        if figures:
+            yield f"{alarm.noun} at most {times(max(figures))}"
+
+
+PRESENTER = Presenter(subject=_subject, outcome=_outcome, summary=_summary, quiet=_quiet)

@@ -1,0 +1,1 @@
+"""The naive rules that a model must beat: one file each."""

@@ -1,0 +1,37 @@
+"""The naive rules of a workload's gate `baseline`. Add one: a file with its class and its name in `NaiveRule`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, get_args
+
+from pydantic import Field
+
+from millrace.evaluation.naive.base_rate import BaseRate
+from millrace.evaluation.naive.mean import Mean
+from millrace.evaluation.naive.rule import LabelledRows, NaiveGate
+from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
+from millrace.evaluation.report import NaiveFigures
+
+if TYPE_CHECKING:
+    from millrace.tasks.task import Task
+
+NaiveRule = Annotated[SeasonalNaive | BaseRate | Mean, Field(discriminator="kind")]
+
+RULES: dict[str, type[NaiveGate]] = {
+    get_args(rule.model_fields["kind"].annotation)[0]: rule for rule in get_args(get_args(NaiveRule)[0])
+}
+"""By kind."""
+
+
+def suiting(task: Task) -> list[str]:
+    """The kinds of the rules that make sense for the task."""
+    return [kind for kind, rule in RULES.items() if rule.suits(task)]
+
+
+def naive_figures(rule: NaiveGate, rows: LabelledRows, task: Task) -> NaiveFigures:
+    """The task's metrics of the rule that the workload's gate names, on the test rows that the rule can answer.
+
+    Raises SnapshotError where it can answer none of them."""
+    found = rule.answer(rows, task)
+    target_T = rows.target_N[rows.test][found.rows_T]
+    return NaiveFigures(rule=rule.kind, rows=len(target_T), metrics=task.metrics(found.output_TW, target_T))

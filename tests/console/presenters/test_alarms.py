@@ -1,0 +1,56 @@
+"""An alarm that the table gains is in titles, timeline, summary and charts."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from console.pages.page import page
+from console.pages.summary import summary
+from console.pages.timeline import timeline
+from console.presenters.alarms import EXPLANATIONS, explain
+from console.queries.report import WorkloadReport
+from console.queries.run_title import outcome
+from millrace.monitoring.alarms import ALARMS, ratios
+from tests.console.conftest import renewed
+
+
+@pytest.fixture
+def added(report: WorkloadReport, unlabelled: str) -> WorkloadReport:
+    """The report as if the alarm `unlabelled` had been raised where the real one was."""
+    found = renewed(report)
+    return replace(found, alarms=tuple(replace(alarm, name=unlabelled) for alarm in found.alarms))
+
+
+def test_an_explanation_is_for_an_alarm_of_the_table() -> None:
+    assert set(EXPLANATIONS) <= set(ALARMS)
+
+
+def test_the_outcome_of_a_monitor_run_has_its_figure(added: WorkloadReport, unlabelled: str) -> None:
+    run, judged = added.of("monitor")[-1], added.monitor_runs[-1]
+    published = {**run.output["publish_metrics"]["answer"], "ratios": ratios(judged.report)}
+    told = outcome(replace(run, output={**run.output, "publish_metrics": {"answer": published}}))
+    figure = ALARMS[unlabelled].ratio(judged.report)
+    assert {"error 0.868 × its bound", f"share without a label {figure:.3g} × its bound"} <= set(told.split(", "))
+
+
+def test_the_timeline_and_the_summary_explain_it(added: WorkloadReport) -> None:
+    entry = next(entry for entry in timeline(added) if entry.what == "Alarm: unlabelled")
+    assert entry.detail == "share without a label 2.00 × its bound, from 7 May to 14 May"
+    assert f"the unlabelled alarm was raised ({entry.detail})" in summary(added)
+    (calm,) = (entry.detail for entry in timeline(added) if entry.what.endswith("no alarm"))
+    assert "error at most 0.81" in calm
+    assert "share without a label at most 2.00" in calm
+
+
+def test_the_page_has_its_chart_with_a_mark_for_each_window(added: WorkloadReport, unlabelled: str) -> None:
+    html = page(added)
+    assert "Unlabelled: the share of decisions without a label, over its bound" in html
+    known = sum(window.ratios[unlabelled] is not None for window in added.windows)
+    assert len(re.findall(r"share without a label [\d.]+ × bound", html)) == known > 5
+
+
+def test_an_alarm_that_the_table_lost_has_no_explanation(report: WorkloadReport) -> None:
+    assert explain("gone", report.monitor_runs[-1], report) == ""
+    alarms = tuple(replace(alarm, name="gone") for alarm in report.alarms)
+    assert "Alarm: gone" in page(replace(report, alarms=alarms))

@@ -1,0 +1,34 @@
+"""Every machine is read by people, and by its own presenter."""
+
+import pytest
+
+from console.pages.timeline import timeline
+from console.presenters.catalogue import PRESENTERS
+from console.presenters.presenter import Presenter, RunSummary
+from console.queries.report import WorkloadReport
+from console.queries.run_title import outcome, run_title
+from millrace.names import MACHINES
+
+
+def test_every_machine_has_a_presenter() -> None:
+    assert set(PRESENTERS) == set(MACHINES), "add console/presenters/<machine>.py and its line in PRESENTERS"
+
+
+@pytest.mark.parametrize("machine", PRESENTERS)
+def test_an_empty_input_has_a_subject_too(report: WorkloadReport, machine: str) -> None:
+    assert isinstance(run_title(report.names, machine, {}), str)
+
+
+def test_a_machine_that_is_added_is_in_titles_and_timeline(
+    report: WorkloadReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here one takes the place of `score`: one value has all the words for it."""
+    presenter = Presenter(
+        subject=lambda given, detail: f"of {len(detail['objects'])} drop",
+        outcome=lambda run: "all well",
+        summary=lambda run, report: RunSummary(what="Looked at", detail=run.machine),
+    )
+    monkeypatch.setitem(PRESENTERS, "score", presenter)
+    run = report.of("score")[0]
+    assert (run_title(report.names, "score", run.input), outcome(run)) == ("of 1 drop", "all well")
+    assert ("Looked at", "score") in {(entry.what, entry.detail) for entry in timeline(report)}

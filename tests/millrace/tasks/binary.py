@@ -1,0 +1,14 @@
+"""The plant's label of two classes: whether the power is above 0."""
+
+from __future__ import annotations
+
+from tests.plant import PlantLabel
+
+PLANT = PlantLabel(
+    declared={"logicalType": "string", "physicalType": "STRING", "validValues": ["off", "on"]},
+    labels=lambda power_N: ["on" if power > 0 else "off" for power in power_N],
+    weights=([8.0], [0.0]),
+    prediction={"positive": "on", "fallback": {"probability": 0.25}},
+    fallback_answer={"value": 0, "probability": 0.25, "confidence": 0.75},
+    baseline={"kind": "base_rate", "margin": 0.02},
+)
