@@ -31,13 +31,17 @@ def new(
     label: Annotated[str, typer.Option(help="The column that is to be predicted.")] = "",
     positive: Annotated[str, typer.Option(help="The label's value that an answer of 1 means.")] = "",
     event_time: Annotated[str, typer.Option(help="The column with the moment that a row is about.")] = "",
-    no_event_time: Annotated[bool, typer.Option("--no-event-time", help="The file has none: one is made up.")] = False,
+    no_event_time: Annotated[
+        bool, typer.Option("--no-event-time", help="The file has none: that of its drop is taken.")
+    ] = False,
     rows_in_order: Annotated[
         bool, typer.Option("--rows-in-order", help="The file has none, but its first row is the oldest.")
     ] = False,
-    time_format: Annotated[str, typer.Option(help="How the event time is written, as strptime: '%d/%m/%Y'.")] = "",
+    time_format: Annotated[str, typer.Option(help="How the event time is written: 'dd/MM/yyyy HH:mm'.")] = "",
     key: Annotated[str, typer.Option(help="The columns that tell one row from another: id or store,date.")] = "",
-    no_key: Annotated[bool, typer.Option("--no-key", help="The file has none: the rows are numbered.")] = False,
+    no_key: Annotated[
+        bool, typer.Option("--no-key", help="The file has none: an id is made of file and line.")
+    ] = False,
     kind: Annotated[
         str, typer.Option(help="What is predicted: binary, multiclass or regression.", show_default="by the label")
     ] = "",
@@ -48,10 +52,11 @@ def new(
         str, typer.Option(help="Features that would be left out, as they give the label away or tell of a person: a,b.")
     ] = "",
     image_size: Annotated[str, typer.Option(help="Scale the images to height x width: 64x64.")] = "",
+    decimal: Annotated[str, typer.Option(help="The mark before decimals, . or , (found where it is not said).")] = "",
     columns: Annotated[str, typer.Option(help="The names of the columns, where the file has no line with them.")] = "",
     owner: Annotated[str, typer.Option(help="Who answers for the workload.")] = "me",
     drops: Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")] = None,
-    pieces: Annotated[int, typer.Option(min=0, help="Drops to cut the rows into; 0: one for each month.")] = 0,
+    pieces: Annotated[int, typer.Option(min=0, help="Drops to cut the file into; 0: the file itself.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a workload and drops that are there.")] = False,
 ) -> None:
     """Propose a workload from a file of labelled rows: its contract, its declaration, and drops to begin with.
@@ -91,7 +96,7 @@ def new(
         leave_out=_words(leave_out),
         owner=owner,
     )
-    source = read_any(file, columns=_words(columns))
+    source = read_any(file, columns=_words(columns), decimal=decimal)
     proposal = propose(source, choices, today=datetime.now(UTC).date())
     folder = drops or build / "drops" / name
     written = write(proposal, file, workloads_folder(), folder, pieces=pieces, force=force)
@@ -127,7 +132,6 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
         "watches_errors": proposal.rehearsal.watches_errors,
         "drops": [str(path) for path in written.drops],
         "to_predict": str(written.to_predict),
-        "as_it_is": written.as_it_is,
     }
 
 
@@ -147,7 +151,7 @@ def _tell(proposal: Proposal, written: Written) -> None:
     console.print()
     show_rows(_columns(proposal), as_json=False, nothing="")
     console.print()
-    for line in _remarks(proposal, written):
+    for line in _remarks(proposal):
         console.print(f"- {line}", markup=False)
     console.print(f"\nNext (change {quote(str(written.folder))}/*.yaml first, if you like):\n", markup=False)
     for command in commands(proposal.surface.name, written):
@@ -206,7 +210,7 @@ def _rule(column: Column) -> str:
     return ", ".join(bounds) or (f"{length.maximum} characters at most" if length else "")
 
 
-def _remarks(proposal: Proposal, written: Written) -> list[str]:
+def _remarks(proposal: Proposal) -> list[str]:
     from millrace.monitoring.error import FEWEST
 
     rows, refused, spans, naive = proposal.accepted.num_rows, proposal.refused, proposal.spans, proposal.naive
@@ -239,8 +243,6 @@ def _remarks(proposal: Proposal, written: Written) -> list[str]:
             f"the rows are {step} apart: --horizon-hours {max(24, least):g} would predict the label that much later, "
             "from a history"
         )
-    if written.as_it_is:
-        lines.append(f"the file as it is: {written.as_it_is}; the drops are its rows as the contract has them")
     return lines
 
 
@@ -248,10 +250,13 @@ def commands(name: str, written: Written) -> list[str]:
     """The next commands, in order."""
     from shlex import quote
 
-    folder = quote(str(written.drops[0].parent))
+    folder, drop = quote(str(written.drops[0].parent)), quote(str(written.drops[0]))
+    dropping = f"millrace drop {drop} --workload {name} --feed training"
+    if len(written.drops) > 1:
+        dropping = f'for piece in {folder}/*; do millrace drop "$piece" --workload {name} --feed training; done'
     return [
         "millrace up",
-        f'for piece in {folder}/*.parquet; do millrace drop "$piece" --workload {name} --feed training; done',
+        dropping,
         f"millrace runs --workload {name}",
         f"millrace predict {quote(str(written.to_predict))} --workload {name}",
     ]

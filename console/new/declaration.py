@@ -88,6 +88,10 @@ def _split(surface: Surface, spans: Spans) -> Iterator[str]:
         by = f"by: column, column: {word(surface.split_column)}, absent: {hashed}"
         yield f"  split: {{{by}}}   # rows without a part by the hash of their key"
         yield "  walk_forward_steps: 0"
+    elif surface.is_in_order:
+        by = f"by: row_order, validation_share: {VALIDATION_SHARE}, test_share: {TEST_SHARE}"
+        yield f"  split: {{{by}}}   # the last rows test, those before them validate"
+        yield "  walk_forward_steps: 0"
     elif not surface.is_in_time:
         yield f"  split: {hashed}   # a row is in one part for ever"
         yield "  walk_forward_steps: 0"

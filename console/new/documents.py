@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import fields, replace
 from datetime import date
 from typing import Any
 
 from console.new.surface import Surface, remark, word
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import Kind
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import Column, Generated, Table
 
 TYPES: dict[Kind, tuple[str, str]] = {
     "int64": ("integer", "BIGINT"),
@@ -46,35 +47,61 @@ def contract_document(surface: Surface, rows: Table, *, source: str, rows_seen: 
         f"  purpose: {word(f'Predict {surface.label}.')}",
         f"  usage: {word(f'Training, scoring and late labels of the workload {surface.name}.')}",
         "schema:",
-        *_object("rows", "One row for each thing to predict.", rows.columns, surface.key),
+        *_object("rows", "One row for each thing to predict.", rows, surface.key),
     ]
     names = dict.fromkeys([*surface.key, surface.event_time, surface.label])
     columns = (
-        *(replace(rows.column(name), required=True) for name in names),
+        *(
+            replace(rows.column(name), required=True, generated=_generated_of_label(rows.column(name)))
+            for name in names
+        ),
         Column(
             name="prediction_id",
             kind="string",
             required=rows.column(surface.event_time).is_generated,
             rules=(Length(maximum=128),),
+            missing_words=rows.columns[0].missing_words,
         ),
     )
-    lines += _object("labels", "One row for each thing whose truth has become known.", columns, surface.key)
+    labels = Table(name="labels", columns=columns, csv=replace(rows.csv, columns=()))
+    lines += _object("labels", "One row for each thing whose truth has become known.", labels, surface.key)
     return "\n".join([*lines, ""])
 
 
-def _object(name: str, grain: str, columns: Sequence[Column], key: tuple[str, ...]) -> Iterator[str]:
+def _generated_of_label(column: Column) -> Generated:
+    """A label names the id of its row; its time may be that of its own file."""
+    return "event_time" if column.is_generated and column.kind != "string" else ""
+
+
+def _object(name: str, grain: str, table: Table, key: tuple[str, ...]) -> Iterator[str]:
     yield f"  - name: {name}"
     yield "    physicalType: table"
     yield "    logicalType: object"
     yield f"    dataGranularityDescription: {grain}"
+    if found := [{"property": name, "value": value} for name, value in _of_files(table)]:
+        yield "    customProperties:   # how the files are written"
+        yield from (f"      - {word(each)}" for each in found)
     yield "    properties:"
-    for column in columns:
+    for column in table.columns:
         yield from _property(column, key)
+
+
+def _of_files(table: Table) -> Iterator[tuple[str, Any]]:
+    usual = CsvForm()
+    form = {each.name: getattr(table.csv, each.name) for each in fields(CsvForm)}
+    if other := {name: value for name, value in form.items() if value != getattr(usual, name)}:
+        yield "csv", {name: list(value) if isinstance(value, tuple) else value for name, value in other.items()}
+    if table.columns[0].missing_words:
+        yield "missingValues", list(table.columns[0].missing_words)
+    if table.ignored:
+        yield "ignoredColumns", list(table.ignored)
 
 
 def _property(column: Column, key: tuple[str, ...]) -> Iterator[str]:
     logical, physical = TYPES[column.kind]
     yield f"      - name: {word(column.name)}"
+    if column.physical_name is not None:
+        yield f"        physicalName: {word(column.physical_name)}"
     yield f"        logicalType: {logical}"
     yield f"        physicalType: {physical}"
     if column.name in key:
@@ -97,8 +124,8 @@ def _custom(column: Column) -> Iterator[tuple[str, Any]]:
         yield "input", True
     if column.unit:
         yield "unit", column.unit
-    if column.is_generated:
-        yield "generated", "event_time"
+    if column.generated:
+        yield "generated", column.generated
     if image := column.find(ImageFormat):
         yield "image", {"encoding": image.encoding, "shape": list(image.shape)}
 
@@ -109,6 +136,7 @@ def _options(column: Column) -> dict[str, Any]:
         "minimum": bounds.minimum.isoformat() if isinstance(bounds.minimum, date) else bounds.minimum,
         "maximum": bounds.maximum,
         "maxLength": length.maximum,
+        "format": column.time_format.pattern if column.time_format else None,
     }
     if column.kind.startswith("timestamp"):
         found["timezone"] = column.kind == "timestamp_utc"

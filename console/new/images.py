@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -52,9 +53,9 @@ def read_folder(folder: Path) -> Source:
     return Source(path=folder, table=pa.table(columns), has_typed_text=False, notes=tuple(notes))
 
 
-def read_any(path: Path, *, columns: Sequence[str] = ()) -> Source:
+def read_any(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -> Source:
     """A folder of images, or a file of rows; of rows that name image files, with the images in place of the names."""
-    return read_folder(path) if path.is_dir() else _with_images(read_source(path, columns=columns))
+    return read_folder(path) if path.is_dir() else _with_images(read_source(path, columns=columns, decimal=decimal))
 
 
 def _with_images(source: Source) -> Source:
@@ -74,7 +75,7 @@ def _with_images(source: Source) -> Source:
         if not {"id"} & set(table.column_names):
             table = table.add_column(0, "id", pa.array([str(cell).rsplit(".", 1)[0] for cell in names]))
         notes.append(f"{name} names image files: the drops hold the images themselves")
-    return Source(path=source.path, table=table, has_typed_text=source.has_typed_text, notes=tuple(notes))
+    return replace(source, table=table, notes=tuple(notes))
 
 
 def _names_files(cells: pa.Array, folder: Path) -> bool:

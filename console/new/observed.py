@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import Kind, arrow_type
-from millrace.files.cast import from_text
+from millrace.contract.schema import Column
+from millrace.contract.time_format import TimeFormat
+from millrace.errors import ConfigurationError
+from millrace.files.cast import cast, from_csv, from_format, from_text
+from millrace.files.parquet import NAN
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,13 +22,17 @@ WHOLE = r"^[+-]?(0|[1-9][0-9]*)$"
 DECIMAL = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
 CODE = r"^[+-]?0[0-9]"
 """A number with a leading zero is a code: 01234 and 1234 are two places."""
-ISO: tuple[tuple[Kind, str], ...] = (
-    ("date", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"),
-    ("timestamp", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+)?$"),
-    ("timestamp_utc", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]+(Z|[+-][0-9]{2}:?[0-9]{2})$"),
-)
-DAYS = ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d", "%Y%m%d", "%d-%m-%Y", "%m-%d-%Y")
-CLOCKS = ("", " %H:%M", " %H:%M:%S")
+ISO: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
+DAYS = (
+    "dd/MM/yyyy", "MM/dd/yyyy", "d/M/yyyy", "M/d/yyyy", "dd.MM.yyyy", "d.M.yyyy", "yyyy/MM/dd", "yyyy/M/d", "yyyyMMdd",
+    "dd-MM-yyyy", "MM-dd-yyyy", "dd/MM/yy", "MM/dd/yy", "d/M/yy", "M/d/yy", "dd.MM.yy", "dd-MMM-yyyy", "dd MMM yyyy",
+    "d MMM yyyy", "MMM d, yyyy", "d MMMM yyyy", "MMMM d, yyyy",
+)  # fmt: skip
+CLOCKS = ("", " HH:mm", " HH:mm:ss", " H:mm", " H:mm:ss", " h:mm a", " hh:mm a", " h:mm:ss a", " hh:mm:ss a")
+MOST_MISFITS = 0.01
+"""Share of a column's texts that may be no times where the others are: their rows will be quarantined."""
+TRIED_FIRST = 50
+"""Texts by which a pattern is given up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +46,12 @@ class Observed:
     distinct: int
     """Different values, null not counted."""
     changed: str = ""
-    """How the drops write it otherwise than the file; nothing where they do not."""
+    """How the contract says that it is written, where that is not the usual way."""
+    time_format: TimeFormat | None = None
+    missing_words: tuple[str, ...] = ()
+    """Words that came and mean that nothing is known."""
+    misfits: int = 0
+    """Cells of another type, null in `cells`; their rows will be quarantined."""
 
     @property
     def is_number(self) -> bool:
@@ -49,11 +63,11 @@ class Observed:
 
     @property
     def is_complete(self) -> bool:
-        return not int(self.cells.null_count)
+        return int(self.cells.null_count) == self.misfits
 
     @property
     def is_unique(self) -> bool:
-        return self.is_complete and self.distinct == len(self.cells)
+        return self.is_complete and self.distinct == len(self.cells) - self.misfits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +78,13 @@ class LeftOut:
     reason: str
 
 
-def observe(name: str, cells: pa.ChunkedArray, *, typed_text: bool, time_format: str = "") -> Observed | LeftOut:
-    """Statistics of the column; `typed_text`: its texts may be numbers. `time_format` is for strptime."""
+def observe(
+    name: str, cells: pa.ChunkedArray, *, typed_text: bool, time_format: str = "", form: CsvForm | None = None
+) -> Observed | LeftOut:
+    """Statistics of the column; `typed_text`: its texts may be numbers, written in `form`.
+
+    `time_format` is the pattern of its times where they are not ISO 8601, "" to find one. Raises ConfigurationError
+    for what is no pattern."""
     import pyarrow as pa
 
     flat = cells.combine_chunks()
@@ -74,7 +93,7 @@ def observe(name: str, cells: pa.ChunkedArray, *, typed_text: bool, time_format:
     if pa.types.is_null(flat.type) or flat.null_count == len(flat):
         return LeftOut(name=name, reason="holds nothing")
     if pa.types.is_string(flat.type) or pa.types.is_large_string(flat.type) or pa.types.is_string_view(flat.type):
-        return _of_text(name, flat.cast(pa.string()), typed_text, time_format)
+        return _of_text(name, flat.cast(pa.string()), typed_text, time_format, form or CsvForm())
     return _of_values(name, flat)
 
 
@@ -93,7 +112,8 @@ def _of_values(name: str, cells: pa.Array) -> Observed | LeftOut:
         if known.null_count == len(known):
             return LeftOut(name=name, reason="holds nothing")
         lost = known.null_count - cells.null_count
-        return _observed(name, "float64", known, f"{lost:,} NaN are taken as missing" if lost else "")
+        said = f"{lost:,} NaN are taken as missing" if lost else ""
+        return _observed(name, "float64", known, said, missing_words=(NAN,) * bool(lost))
     if pa.types.is_decimal(came):
         return _cast(name, "float64", cells, "decimals become doubles")
     if pa.types.is_date(came):
@@ -104,83 +124,107 @@ def _of_values(name: str, cells: pa.Array) -> Observed | LeftOut:
 
 
 def _cast(name: str, kind: Kind, cells: pa.Array, changed: str = "") -> Observed | LeftOut:
-    import pyarrow as pa
-
-    wanted = arrow_type(kind)
-    try:
-        try:
-            return _observed(name, kind, cells.cast(wanted), changed)
-        except pa.ArrowInvalid:
-            if kind not in ("timestamp", "timestamp_utc"):
-                raise
-            return _observed(name, kind, cells.cast(wanted, safe=False), "times are cut to microseconds")
-    except pa.ArrowInvalid:
+    values, misfits = cast(cells, arrow_type(kind))
+    if len(misfits) > MOST_MISFITS * len(cells):
         return LeftOut(name=name, reason=f"has values that do not fit into a {kind}")
+    return _observed(name, kind, values, changed, misfits=len(misfits))
 
 
-def _of_text(name: str, cells: pa.Array, typed_text: bool, time_format: str) -> Observed | LeftOut:
+def _of_text(name: str, cells: pa.Array, typed_text: bool, time_format: str, form: CsvForm) -> Observed | LeftOut:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    trimmed = pc.ascii_trim_whitespace(cells)
-    known = pc.if_else(pc.is_in(trimmed, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), trimmed)
-    words = _words(trimmed.filter(pc.and_(pc.is_valid(cells), pc.is_null(known))), typed_text)
+    known = pc.if_else(pc.is_in(cells, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), cells)
+    words = cells.filter(pc.and_(pc.is_valid(cells), pc.is_null(known))).unique().to_pylist()
     if known.null_count == len(known):
         return LeftOut(name=name, reason="holds nothing")
-    if time_format and (times := _by_format(known, time_format)) is not None:
-        return _observed(name, "timestamp", times, f"its times are written as {time_format}")
-    kind = (_number_kind(known) if typed_text else None) or _time_kind(known)
-    if kind:
-        values, misfits = from_text(known, kind)
+    found = _times(name, known, time_format) if time_format else _typed(name, known, typed_text, form)
+    said = f"{', '.join(map(repr, words))} taken as missing" if words else ""
+    return replace(found, missing_words=tuple(words), changed="; ".join(filter(None, (found.changed, said))))
+
+
+def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Observed:
+    """The column as booleans, numbers, or times where its texts are such, else as text."""
+    if typed_text and (kind := _plain_kind(known, form)):
+        values, misfits = from_csv(known, Column(name=name, kind=kind), form)
         if not misfits:
-            return _observed(name, kind, values, words)
-    if formats := [(form, found) for form in _formats() if (found := _by_format(known, form)) is not None]:
-        if len(formats) == 1:
-            return _observed(name, "timestamp", formats[0][1], f"its times are written as {formats[0][0]}")
-        shown = " or ".join(repr(form) for form, _ in formats)
-        return _observed(name, "string", known, f"may be times, as {shown}: --time-format says which")
-    return _observed(name, "string", known, words)
+            return _observed(name, kind, values)
+    iso = [(len(misfits), kind, values) for kind in ISO for values, misfits in [from_text(known, kind)]]
+    few, kind, values = min(iso, key=lambda each: each[0])
+    if few <= MOST_MISFITS * (len(known) - known.null_count):
+        return _observed(name, kind, values, _few(few), misfits=few)
+    return _times(name, known)
 
 
-def _words(replaced: pa.Array, typed_text: bool) -> str:
-    """Which words were taken as missing; an empty cell of a text file is nothing in any case."""
-    words = [word for word in replaced.unique().to_pylist() if word or not typed_text]
-    return f"{', '.join(map(repr, words))} taken as missing" if words else ""
-
-
-def _number_kind(known: pa.Array) -> Kind | None:
+def _plain_kind(known: pa.Array, form: CsvForm) -> Kind | None:
     import pyarrow.compute as pc
 
-    def all_match(pattern: str) -> bool:
-        return bool(pc.all(pc.match_substring_regex(known, pattern)).as_py())
+    def all_match(texts: pa.Array, pattern: str) -> bool:
+        return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
 
-    if all_match(r"^(?i:true|false)$"):
+    if all_match(known, r"^(?i:true|false)$"):
         return "boolean"
-    if pc.any(pc.match_substring_regex(known, CODE)).as_py():
+    if pc.any(pc.match_substring_regex(known, CODE)).as_py() or not all_match(known, form.number):
         return None
-    return "int64" if all_match(WHOLE) else "float64" if all_match(DECIMAL) else None
+    digits = pc.replace_substring(known, form.thousands, "") if form.thousands else known
+    plain = pc.replace_substring(digits, form.decimal, ".")
+    return "int64" if all_match(plain, WHOLE) else "float64" if all_match(plain, DECIMAL) else None
 
 
-def _time_kind(known: pa.Array) -> Kind | None:
-    import pyarrow.compute as pc
+def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
+    """The column as times in the one pattern that reads them, else as text with the reason."""
+    found = [
+        (form, values, misfits)
+        for form in ((_pattern(pattern, name),) if pattern else _patterns())
+        if (values := _in_pattern(known, form)) is not None
+        for misfits in [values.null_count - known.null_count]
+        if pattern or misfits <= MOST_MISFITS * (len(known) - known.null_count)
+    ]
+    if not found:
+        came = f"; {pattern} does not read {known.drop_null()[0].as_py()!r}" if pattern else ""
+        return _observed(name, "string", known, came.removeprefix("; "))
+    fewest = min(misfits for _, _, misfits in found)
+    best = [each for each in found if each[2] == fewest]
+    form, values, _ = best[0]
+    # `dd` and `d` read the same of a file whose days have two digits: that is no other time.
+    if others := [each[0] for each in best if not each[1].equals(values)]:
+        shown = " or ".join(repr(each.pattern) for each in (form, *others))
+        return _observed(name, "string", known, f"may be times, as {shown}: --time-format says which")
+    kind: Kind = "timestamp" if "hour" in form.fields or "half" in form.fields else "date"
+    said = f"its times are written as {form.pattern}"
+    values = values if kind == "timestamp" else values.cast(arrow_type("date"))
+    return _observed(
+        name, kind, values, "; ".join(filter(None, (said, _few(fewest)))), misfits=fewest, time_format=form
+    )
 
-    return next((kind for kind, form in ISO if pc.all(pc.match_substring_regex(known, form)).as_py()), None)
+
+def _few(misfits: int) -> str:
+    rows = "row" if misfits == 1 else "rows"
+    return f"{misfits:,} {rows} with none will be quarantined" if misfits else ""
 
 
-def _formats() -> tuple[str, ...]:
-    return tuple(day + clock for day in DAYS for clock in CLOCKS)
+def _patterns() -> tuple[TimeFormat, ...]:
+    return tuple(TimeFormat(day + clock) for day in DAYS for clock in CLOCKS)
 
 
-def _by_format(known: pa.Array, form: str) -> pa.Array | None:
-    """The times where each text is one, else None."""
-    import pyarrow.compute as pc
+def _pattern(pattern: str, name: str) -> TimeFormat:
+    found = TimeFormat(pattern)
+    try:
+        found.check("timestamp")
+    except ValueError as error:
+        raise ConfigurationError(where=name, field="--time-format", expected=str(error), came=pattern) from None
+    return found
 
-    first = known.drop_null()[:1]
-    if pc.strptime(first, format=form, unit="us", error_is_null=True).null_count:
+
+def _in_pattern(known: pa.Array, form: TimeFormat) -> pa.Array | None:
+    """The times, null where a text is none; None where no text is one."""
+    first = known.drop_null()[:TRIED_FIRST]
+    if from_format(first, form, "timestamp").null_count == len(first):
         return None
-    times = pc.strptime(known, format=form, unit="us", error_is_null=True)
-    return times if times.null_count == known.null_count else None
+    values, _ = from_text(from_format(known, form, "timestamp"), "timestamp")
+    return None if values.null_count == len(values) else values
 
 
-def _observed(name: str, kind: Kind, cells: Any, changed: str = "") -> Observed:
-    return Observed(name=name, kind=kind, cells=cells, distinct=len(cells.drop_null().unique()), changed=changed)
+def _observed(name: str, kind: Kind, cells: Any, changed: str = "", **facts: Any) -> Observed:
+    distinct = len(cells.drop_null().unique())
+    return Observed(name=name, kind=kind, cells=cells, distinct=distinct, changed=changed, **facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from console.new.choices import FEWEST_ROWS, Choices, check_choices
@@ -14,6 +14,7 @@ from console.new.findings import findings
 from console.new.guesses import Guess
 from console.new.identity import OBSERVED_AT, ROW_ID
 from console.new.images import SPLIT
+from console.new.in_file import read_rows
 from console.new.kinds.catalogue import KINDS
 from console.new.leaks import find_leaks
 from console.new.observed import LeftOut
@@ -44,12 +45,12 @@ class Proposal:
     not_in_contract: tuple[LeftOut, ...]
     no_features: tuple[LeftOut, ...]
     notes: tuple[str, ...]
-    """How the drops differ from the file, and what is conspicuous in it."""
+    """How the contract reads the file, and what is conspicuous in it."""
     spans: Spans
     rehearsal: Rehearsal
     series: Series | None
     accepted: pa.Table
-    """The rows that the contract accepts, in the order of event time; `_line` counts the file's rows from 1."""
+    """The rows that the contract accepts, in the order of event time, with `_line`."""
     refused: tuple[QuarantinedRow, ...]
     """The rows that it would quarantine."""
     contract_yaml: str = field(repr=False)
@@ -64,11 +65,11 @@ class Proposal:
 def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     """The proposal for a file of labelled rows.
 
-    Rows without a time of their own are spread over the days before `today`. Raises ConfigurationError that says what
-    could not be decided and between what, or what training would stop at."""
+    `today` stands for the time at which rows without one of their own will be dropped. Raises ConfigurationError that
+    says what could not be decided and between what, or what training would stop at."""
     check_choices(choices, source)
     reading = read(source, choices, today)
-    accepted, refused = _validated(reading)
+    accepted, refused = _validated(reading, today)
     series = find_series(accepted, key=reading.key, event_time=reading.event_time) if reading.is_in_time else None
     features = _features(reading, series)
     spans, rehearsal = _rehearsed(reading, features, accepted)
@@ -125,17 +126,23 @@ def _check_any(reading: Reading, features: Features) -> None:
         raise ConfigurationError(where=reading.where, field="features", expected=expected, came=reasons)
 
 
-def _validated(reading: Reading) -> tuple[pa.Table, tuple[QuarantinedRow, ...]]:
+def _validated(reading: Reading, today: date) -> tuple[pa.Table, tuple[QuarantinedRow, ...]]:
     """The rows that keep the contract, in the order of event time, and those that do not."""
     import pyarrow as pa
 
-    rows = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
-    lines = pa.array(range(1, rows.num_rows + 1), pa.int64())
-    verdict = validate(rows.append_column(LINE, lines), reading.contract)
-    accepted, refused = verdict.accepted, verdict.refused
+    if reading.is_file_droppable:
+        at = datetime.combine(today, time(), UTC)
+        rows, unparsable = read_rows(reading.source.path, reading.contract, at=at)
+    else:
+        cells = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
+        lines = pa.array(range(1, cells.num_rows + 1), pa.int64())
+        rows, unparsable = cells.append_column(LINE, lines), ()
+    verdict = validate(rows, reading.contract)
+    accepted = verdict.accepted
+    refused = tuple(sorted((*unparsable, *verdict.refused), key=lambda row: row.line or 0))
     if accepted.num_rows < FEWEST_ROWS:
         expected = f"{FEWEST_ROWS} rows that keep the contract"
-        came = f"{accepted.num_rows} of {rows.num_rows}; the first that does not: {refused[0].detail}"
+        came = f"{accepted.num_rows} of {rows.num_rows + len(unparsable)}; the first that does not: {refused[0].detail}"
         raise ConfigurationError(where=reading.where, field="rows", expected=expected, came=came)
     names = dict.fromkeys([reading.event_time, *reading.key])
     return accepted.sort_by([(name, "ascending") for name in names]), refused

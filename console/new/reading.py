@@ -10,8 +10,9 @@ from typing import Any
 from console.new.choices import Choices
 from console.new.features import Features
 from console.new.guesses import Guess, Guesser
-from console.new.identity import with_event_time, with_key
+from console.new.identity import ROW_ID, with_event_time, with_key
 from console.new.images import SPLIT, observe_images
+from console.new.in_file import as_in_file
 from console.new.kinds.catalogue import KINDS
 from console.new.observed import LeftOut, Observed, observe
 from console.new.people import why_protected
@@ -19,7 +20,7 @@ from console.new.rules import column_of
 from console.new.source import Source
 from console.new.surface import Surface
 from millrace.contract.rules.image import ImageFormat
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import Column, Generated, Table
 
 AT = "at"
 """The event time of images without one: generated, that of the drop's object or of the request."""
@@ -41,6 +42,11 @@ class Reading:
     @property
     def where(self) -> str:
         return self.source.path.name
+
+    @property
+    def is_file_droppable(self) -> bool:
+        """Whether the file itself is a drop; images are put into Parquet first."""
+        return self.source.path.is_file() and not any(column.find(ImageFormat) for column in self.contract.columns)
 
     @property
     def label(self) -> Observed:
@@ -71,6 +77,7 @@ class Reading:
             derived=features.derived,
             split_column=SPLIT if not self.is_in_time and SPLIT in self.contract.names else "",
             is_in_time=self.is_in_time,
+            is_in_order=choices.is_in_order,
             image_side=min((min(rule.shape[1:]) for rule in rules if rule), default=0),
         )
 
@@ -87,14 +94,15 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     if guesses["kind"].value == "binary":
         guesses["positive"] = guesser.positive(label, choices.positive)
     notes = [*source.notes, *(f"{column.name}: {column.changed}" for column in seen if column.changed)]
-    is_in_time = not images or bool(guesser.event_time(choices.event_time))
-    if is_in_time:
+    is_generated = choices.has_no_event_time or choices.is_in_order
+    is_in_time = not is_generated and (not images or bool(guesser.event_time(choices.event_time)))
+    if is_in_time or is_generated:
         seen, guesses["event time"] = with_event_time(seen, guesser, choices, where, today, notes)
     else:
         seen, guesses["event time"] = _with_generated_time(seen, today)
     guesser = replace(guesser, columns=seen)
     seen, guesses["key"] = with_key(seen, guesser, guesses["event time"].value, label, choices, where, notes)
-    contract = _contract(seen, images, guesses, choices, is_in_time=is_in_time)
+    contract = as_in_file(_contract(seen, images, guesses, choices, is_in_time=is_in_time), seen, source)
     return Reading(
         source=source,
         choices=choices,
@@ -123,7 +131,7 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
             found = observe_images(name, cells, size=choices.size, where=source.path.name)
         else:
             time_format = choices.time_format if choices.event_time in ("", name) else ""
-            found = observe(name, cells, typed_text=source.has_typed_text, time_format=time_format)
+            found = observe(name, cells, typed_text=source.has_typed_text, time_format=time_format, form=source.csv)
         if isinstance(found, tuple):
             observed, images[name] = found
             seen.append(observed)
@@ -162,7 +170,10 @@ def _contract(
         elif observed.name in images:
             column = images[observed.name]
         elif observed.name == event_time and not is_in_time:
-            column = Column(name=AT, kind="timestamp_utc", is_generated=True)
+            order: Generated = "row_order" if choices.is_in_order else "event_time"
+            column = Column(name=observed.name, kind=observed.kind, generated=order)
+        elif observed.name == ROW_ID and choices.has_no_key:
+            column = Column(name=ROW_ID, kind="string", generated="row_id")
         else:
             column = replace(column_of(observed), is_protected=bool(why_protected(observed)))
         columns.append(replace(column, required=True) if observed.name in (*key, event_time) else column)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from console.new.delimited import find_form, read_delimited
+from millrace.contract.csv_form import CsvForm
+from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError, DropError
 from millrace.files.sniff import HEAD_BYTES, format_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SEPARATORS = (",", "\t", ";", "|")
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 
 
@@ -30,14 +31,19 @@ class Source:
     has_typed_text: bool
     """CSV and its kin: every cell is text and may mean a number."""
     notes: tuple[str, ...]
-    """Changes that were needed before the file could be ingested."""
+    """How the contract says that the file is written, where that is not the usual way."""
+    csv: CsvForm = field(default_factory=CsvForm)
+    names_in_file: Mapping[str, str] = field(default_factory=dict)
+    """The column's name in the file by its name here, where these differ."""
+    unparsable: tuple[QuarantinedRow, ...] = ()
+    """Lines that are no rows; they are not in `table`, and will be quarantined."""
 
 
-def read_source(path: Path, *, columns: Sequence[str] = ()) -> Source:
+def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -> Source:
     """The rows of a CSV, TSV, JSON lines or Parquet file.
 
-    `columns` are the names where the file has no line with names. Raises ConfigurationError for a file that is none of
-    these, holds no rows, or whose column names are not unique."""
+    `columns` are the names where the file has no line with names; `decimal` the mark before decimals, "" to find it.
+    Raises ConfigurationError for a file that is none of these, holds no rows, or whose column names are not unique."""
     if not path.is_file():
         _stop(path, "--from", "a file", "none of that name")
     with path.open("rb") as file:
@@ -50,59 +56,54 @@ def read_source(path: Path, *, columns: Sequence[str] = ()) -> Source:
         _stop(path, "format", "CSV, TSV, JSON lines or Parquet", str(error))
     if columns and form != "csv":
         _stop(path, "--columns", "a CSV or TSV file, which may lack a line with names", form)
-    table, notes = {"csv": _delimited, "jsonlines": _json_lines, "parquet": _parquet}[form](path, list(columns))
-    if not table.num_rows:
+    if form == "csv":
+        found = _delimited(path, tuple(columns), decimal)
+    elif form in ("jsonlines", "parquet"):
+        table = (_json_lines if form == "jsonlines" else _parquet)(path)
+        found = Source(path=path, table=table, has_typed_text=False, notes=())
+    else:
+        _stop(path, "format", "CSV, TSV, JSON lines or Parquet", form)
+    if not found.table.num_rows:
         _stop(path, "rows", "labelled rows", "none")
-    names, renamed = _names(path, table.column_names)
-    return Source(path=path, table=table.rename_columns(names), has_typed_text=form == "csv", notes=(*notes, *renamed))
+    names = _names(path, found.table.column_names)
+    changed = {new: old for old, new in zip(found.table.column_names, names, strict=True) if old != new}
+    notes = (*found.notes, *(f"{old!r} is called {new!r}" for new, old in changed.items()))
+    return replace(found, table=found.table.rename_columns(names), names_in_file=changed, notes=notes)
 
 
-def _delimited(path: Path, columns: list[str]) -> tuple[pa.Table, list[str]]:
-    import pyarrow as pa
-
-    records = _records(path)
-    try:
-        separator, (line, first) = next(records)
-    except StopIteration:
-        _stop(path, "rows", "labelled rows", "blank lines")
-    notes = [] if separator == "," else [f"its cells are separated by {separator!r}, drops by commas"]
-    if columns and len(columns) != len(first):
-        _stop(path, "--columns", f"{len(first)} names, one for each cell of line {line}", len(columns))
+def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
+    form = replace(find_form(path), columns=columns)
+    read = read_delimited(path, form, decimal=decimal)
+    first = read.names
+    if columns and len(columns) != read.width:
+        _stop(path, "--columns", f"{read.width} names, one for each cell of line {read.line}", len(columns))
     if not columns and (data := [cell for cell in first if NUMBER.match(cell)]):
-        _stop(path, f"line {line}", "the names of the columns (or --columns a,b,c…)", f"data such as {data[0]!r}")
-    rows, odd = ([first] if columns else []), []
-    for _, (number, cells) in records:
-        if len(cells) == len(first):
-            rows.append(cells)
-        else:
-            odd.append(number)
-    if odd:
-        shown = ", ".join(map(str, odd[:5])) + ("…" if len(odd) > 5 else "")
-        notes.append(f"{len(odd):,} lines without {len(first)} cells are left out (lines {shown})")
-    names = columns or [cell or f"column_{place}" for place, cell in enumerate(first, 1)]
-    arrays = [pa.array([row[place] for row in rows], pa.string()) for place in range(len(names))]
-    return pa.Table.from_arrays(arrays, names=names), notes
+        _stop(path, f"line {read.line}", "the names of the columns (or --columns a,b,c…)", f"data such as {data[0]!r}")
+    return Source(
+        path=path,
+        table=read.table,
+        has_typed_text=True,
+        notes=tuple(_said(read.form)),
+        csv=read.form,
+        unparsable=read.unparsable,
+    )
 
 
-def _records(path: Path) -> Iterator[tuple[str, tuple[int, list[str]]]]:
-    """The separator with each record that is not blank and the line where it ended; cells without spaces around."""
-    csv.field_size_limit(2**31 - 1)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            head = next((line for line in file if line.strip()), "")
-            separator = max(SEPARATORS, key=head.count)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=separator, skipinitialspace=True)
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    yield separator, (reader.line_num, [cell.strip() for cell in cells])
-    except UnicodeDecodeError as error:
-        _stop(path, "encoding", "UTF-8 (iconv -f latin1 -t utf8 may make it so)", error.object[error.start : error.end])
-    except csv.Error as error:
-        _stop(path, f"line {reader.line_num}", "cells in double quotes that close", str(error))
+def _said(form: CsvForm) -> list[str]:
+    """What the contract has to say of the file."""
+    usual = CsvForm()
+    said = {
+        f"cells are separated by {form.delimiter!r}": form.delimiter != usual.delimiter,
+        f"cells are quoted by {form.quote!r}" if form.quote else "quotation marks are text": form.quote != usual.quote,
+        f"text is in {form.encoding}": form.encoding != usual.encoding,
+        f"decimals stand behind {form.decimal!r}": form.decimal != usual.decimal,
+        f"thousands are marked by {form.thousands!r}": form.thousands != usual.thousands,
+        "no line has the columns' names": bool(form.columns),
+    }
+    return [f"{text}: the contract says so" for text, is_other in said.items() if is_other]
 
 
-def _json_lines(path: Path, _: list[str]) -> tuple[pa.Table, list[str]]:
+def _json_lines(path: Path) -> pa.Table:
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
@@ -118,7 +119,7 @@ def _json_lines(path: Path, _: list[str]) -> tuple[pa.Table, list[str]]:
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             kinds = ", ".join(sorted({type(cell).__name__ for cell in cells if cell is not None}))
             _stop(path, name, "values of one type", kinds)
-    return pa.Table.from_arrays(arrays, names=names), []
+    return pa.Table.from_arrays(arrays, names=names)
 
 
 def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
@@ -131,27 +132,34 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     return row
 
 
-def _parquet(path: Path, _: list[str]) -> tuple[pa.Table, list[str]]:
+def _parquet(path: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            return file.read().replace_schema_metadata(None), []
+            return file.read().replace_schema_metadata(None)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         _stop(path, "format", "a readable Parquet file", str(error)[:200])
 
 
-def _names(path: Path, came: list[str]) -> tuple[list[str], list[str]]:
-    """Valid names, and which were changed; Athena's names are case-insensitive."""
-    names = [name.strip().lstrip("_") or f"column_{place}" for place, name in enumerate(came, 1)]
-    if strange := [name for name in names if not name.isprintable()]:
+def _names(path: Path, came: list[str]) -> list[str]:
+    """Valid names; of names that differ in capitals only the later ones get a number: Athena ignores capitals."""
+    if twice := sorted(name for name, count in Counter(came).items() if count > 1):
+        _stop(path, "columns", "names that come once", f"{', '.join(map(repr, twice))} more than once")
+    if strange := [name for name in came if not name.strip().isprintable()]:
         _stop(path, "columns", "names that can be printed", strange)
-    counts = Counter(name.lower() for name in names)
-    if twice := [name for name in came if counts[name.strip().lstrip("_").lower()] > 1]:
-        _stop(path, "columns", "names that differ in more than capitals", twice)
-    return names, [f"{old!r} is called {new!r}" for old, new in zip(came, names, strict=True) if old.strip() != new]
+    names: list[str] = []
+    for place, name in enumerate(came, 1):
+        plain = name.strip().lstrip("_") or f"column_{place}"
+        taken = {other.lower() for other in names} | ({other.lower() for other in came} - {name.lower()})
+        number = 2
+        wanted = plain
+        while wanted.lower() in {other.lower() for other in names} or (wanted != name and wanted.lower() in taken):
+            wanted, number = f"{plain}_{number}", number + 1
+        names.append(wanted)
+    return names
 
 
-def _stop(path: Path, field: str, expected: str, came: object) -> NoReturn:
-    raise ConfigurationError(where=path.name, field=field, expected=expected, came=came)
+def _stop(path: Path, field_: str, expected: str, came: object) -> NoReturn:
+    raise ConfigurationError(where=path.name, field=field_, expected=expected, came=came)

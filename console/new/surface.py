@@ -29,6 +29,8 @@ class Surface:
     """Where a column says which part a row belongs to."""
     is_in_time: bool = True
     """Whether the rows have times of their own, by which they are split."""
+    is_in_order: bool = False
+    """Whether rows without times are in the order of time, by which they are split."""
     image_side: int = 0
     """The shorter side of the images, in pixels; 0 without images."""
 

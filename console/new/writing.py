@@ -10,13 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from console.new.pieces import write_pieces
 from console.new.proposal import Proposal
 from millrace.contract.kinds import as_json
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import LINE, Contract
-from millrace.contract.validate import Validator
-from millrace.errors import ConfigurationError, DropError
-from millrace.files.sniff import read_drop
+from millrace.errors import ConfigurationError
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FILES = ("workload.yaml", "contract.yaml")
-MOST_MONTHS = 24
-PIECES = 12
-"""Where there is one month, or more than MOST_MONTHS."""
 MOST_BYTES = 64 * 2**20
 """Of a drop of images, about."""
 PREDICTED = 5
@@ -41,12 +37,10 @@ class Written:
     drops: tuple[Path, ...]
     to_predict: Path
     """The last rows without their label."""
-    as_it_is: str
-    """Why the file itself is no drop, or how many rows of it would be quarantined; nothing where all are accepted."""
 
 
 def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pieces: int, force: bool) -> Written:
-    """Write `workloads/<name>/` and the folder `drops`, the latter with `pieces` files (0: one for each month).
+    """Write `workloads/<name>/` and the folder `drops`, the latter with the file itself or `pieces` of its lines.
 
     Raises ConfigurationError where something is there already that `force` does not allow to be replaced, and
     WorkloadError were the files not what synthesis takes."""
@@ -60,15 +54,13 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
         draft.mkdir()
         (draft / "workload.yaml").write_text(proposal.workload_yaml)
         (draft / "contract.yaml").write_text(proposal.contract_yaml)
-        contract = checked(draft, proposal)
+        checked(draft, proposal)
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copyfile(draft / name, folder / name)
-    written = tuple(_write_drops(proposal, drops, pieces))
+    written = tuple(_write_drops(proposal, source, drops, pieces))
     to_predict = _write_rows(proposal, drops / "to_predict.jsonl")
-    is_itself = source.is_file() and not proposal.surface.image_side
-    judged = as_it_is(source, contract) if is_itself else ""
-    return Written(folder=folder, drops=written, to_predict=to_predict, as_it_is=judged)
+    return Written(folder=folder, drops=written, to_predict=to_predict)
 
 
 def checked(folder: Path, proposal: Proposal) -> Contract:
@@ -78,45 +70,21 @@ def checked(folder: Path, proposal: Proposal) -> Contract:
     return contract
 
 
-def as_it_is(source: Path, contract: Contract) -> str:
-    """The result of ingesting the file itself as a drop of the feed `training`."""
-    validator, rows, refused, first = Validator(contract.rows), 0, 0, ""
-    try:
-        for part in read_drop(source, contract.rows):
-            found = (*part.unparsable, *validator.judge(part.rows).refused)
-            rows, refused = rows + part.rows.num_rows + len(part.unparsable), refused + len(found)
-            first = first or (f"line {found[0].line}: {found[0].detail}" if found else "")
-    except DropError as error:
-        return f"refused whole, {error}"
-    return f"{refused:,} of {rows:,} rows quarantined, first {first}" if refused else ""
-
-
-def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path]:
-    import pyarrow.parquet as pq
-
-    training = folder / "training"
+def _write_drops(proposal: Proposal, source: Path, folder: Path, pieces: int) -> Iterator[Path]:
+    training, surface = folder / "training", proposal.surface
     shutil.rmtree(training, ignore_errors=True)
     training.mkdir(parents=True)
-    rows, surface = proposal.accepted.drop_columns([LINE]), proposal.surface
-    if surface.is_in_time:
-        parts = cut(rows, surface.event_time, pieces)
-    else:
-        parts = cut_evenly(rows.drop_columns([surface.event_time]), pieces or 1 + rows.nbytes // MOST_BYTES)
-    for name, rows in parts:
+    if source.is_file() and not surface.image_side:
+        yield from write_pieces(source, proposal.contract, training, pieces)
+        return
+    import pyarrow.parquet as pq
+
+    rows = proposal.accepted.drop_columns([LINE])
+    rows = rows if surface.is_in_time else rows.drop_columns([surface.event_time])
+    for name, part in cut_evenly(rows, pieces or 1 + rows.nbytes // MOST_BYTES):
         path = training / f"{name}.parquet"
-        pq.write_table(rows, path, write_page_checksum=True)
+        pq.write_table(part, path, write_page_checksum=True)
         yield path
-
-
-def cut(rows: pa.Table, event_time: str, pieces: int) -> list[tuple[str, pa.Table]]:
-    """The rows, sorted by event time, in pieces with their names; 0: one for each calendar month."""
-    import pyarrow.compute as pc
-
-    months = pc.strftime(rows[event_time], format="%Y-%m")
-    names = months.unique().to_pylist()
-    if not pieces and 1 < len(names) <= MOST_MONTHS:
-        return [(name, rows.filter(pc.equal(months, name))) for name in names]
-    return cut_evenly(rows, pieces or PIECES)
 
 
 def cut_evenly(rows: pa.Table, pieces: int) -> list[tuple[str, pa.Table]]:
@@ -130,7 +98,7 @@ def _write_rows(proposal: Proposal, path: Path) -> Path:
     """The last rows as a request has them: without what is generated and, unless it is an input, the label."""
     surface, rows = proposal.surface, proposal.accepted
     unknown = [LINE] if surface.horizon_hours else [LINE, surface.label]
-    unknown += [] if surface.is_in_time else [surface.event_time]
+    unknown += [column.name for column in proposal.contract.columns if column.is_generated]
     last = rows.drop_columns(unknown).slice(max(0, rows.num_rows - PREDICTED - _past_rows(proposal)))
     lines = [{name: as_json(cell) for name, cell in row.items()} for row in last.to_pylist()]
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))

@@ -93,8 +93,8 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
     return replace(source, version_id=source.version_id or answer.get("VersionId", "")), digest.hexdigest()
 
 
-def origin_of(s3: Any, source: DropVersion, drop: Drop, names: WorkloadNames, at: datetime) -> Origin:
-    """What the rows of the drop may need beside its bytes."""
+def origin_of(s3: Any, source: DropVersion, digest: str, drop: Drop, names: WorkloadNames, at: datetime) -> Origin:
+    """What the rows of the drop may need beside its bytes, whose SHA-256 is `digest`."""
 
     def fetch_object(key: str, version_id: str) -> bytes:
         named = DropVersion(bucket=source.bucket, key=f"{names.workload}/objects/{key}", version_id=version_id)
@@ -104,7 +104,7 @@ def origin_of(s3: Any, source: DropVersion, drop: Drop, names: WorkloadNames, at
             return path.read_bytes()
 
     folder = f"{names.workload}/{drop.feed}/"
-    return Origin(name=source.key.removeprefix(folder), at=at, fetch=fetch_object)
+    return Origin(name=source.key.removeprefix(folder), at=at, digest=digest, fetch=fetch_object)
 
 
 def parse(drop: Path, table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits, origin: Origin) -> int:

@@ -51,7 +51,7 @@ def ingest(call: StepInput[IngestState], folder: Path) -> Ingested:
     try:
         source = find(S3, drop, source)
         source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
-        origin = origin_of(S3, source, drop, NAMES, call.state.as_of)
+        origin = origin_of(S3, source, digest, drop, NAMES, call.state.as_of)
         with quarantine(source=source.uri) as refused:
             rows = parse(
                 folder / "drop", CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS, origin=origin

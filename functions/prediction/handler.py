@@ -48,7 +48,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     if isinstance(rows, Refusal):
         return request.refuse(event, rows)
     now = datetime.now(UTC)
-    admitted, rejected = request.check_rows(request.fill_generated(rows, TABLE, now), TABLE, HISTORIES)
+    whole = request.complete(rows, TABLE, HISTORIES, at=now, call_id=context.aws_request_id)
+    admitted, rejected = request.check_rows(whole, TABLE, HISTORIES)
     started = time.perf_counter()
     answer = ask(admitted)
     call = decisions.Call(

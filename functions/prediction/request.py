@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from millrace.contract.row import check_row_with_past
+from millrace.contract.row import as_declared, check_row_with_past
 from millrace.contract.schema import Table
 from millrace.decisions.record import Decision
 from millrace.features.history import History
@@ -63,16 +63,18 @@ def body(event: Mapping[str, Any]) -> object:
     text = event.get("body") or ""
     try:
         content = base64.b64decode(text, validate=True) if event.get("isBase64Encoded") else text
-        return json.loads(content, object_pairs_hook=_once, parse_constant=_no_constant)
+        return json.loads(content, object_pairs_hook=_fields, parse_constant=_no_constant)
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         return Refusal(error="no JSON", expected="a JSON document", came=str(error), where="body")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a field that comes twice")
-    return found
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a field that comes twice nobody knows which is meant; raises ValueError."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} twice in one object")
+    return fields
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -114,15 +116,22 @@ def check_rows(
     return admitted, rejected
 
 
-def fill_generated(rows: Sequence[Mapping[str, Any]], table: Table, at: datetime) -> tuple[Mapping[str, Any], ...]:
-    """The rows with `at` in each generated column where they hold nothing, as a drop's rows get their object's time."""
-    names = {column.name: column.kind for column in table.columns if column.is_generated}
-    if not names:
-        return tuple(rows)
+def complete(
+    rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = (), *, at: datetime, call_id: str
+) -> tuple[Mapping[str, Any], ...]:
+    """The rows as the contract has them, a generated column filled where it holds nothing.
+
+    A time becomes `at`, as a drop's rows get their object's; an id becomes that of the decision, which is answered."""
     utc = at.astimezone(UTC)
-    times = {name: (utc if kind == "timestamp_utc" else utc.replace(tzinfo=None)) for name, kind in names.items()}
-    filled = {name: moment.isoformat() for name, moment in times.items()}
-    return tuple({**row, **{name: text for name, text in filled.items() if row.get(name) is None}} for row in rows)
+    found = []
+    for number, row in enumerate(rows):
+        cells = as_declared(row, table, histories)
+        for column in table.columns:
+            if column.is_generated and cells.get(column.name) is None:
+                time = utc if column.kind == "timestamp_utc" else utc.replace(tzinfo=None)
+                cells[column.name] = f"{call_id}-{number}" if column.generated == "row_id" else time.isoformat()
+        found.append(cells)
+    return tuple(found)
 
 
 def answer(event: Mapping[str, Any], document: Mapping[str, Any], *, status: int = 200) -> dict[str, Any]:

@@ -15,11 +15,15 @@ from typing import Any, NoReturn
 
 import yaml
 
-from millrace.contract.kinds import Kind
+from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
+from millrace.contract.kinds import TIMES, Kind
+from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
-from millrace.contract.schema import Column, Contract, Table
+from millrace.contract.rules.rule import Rule
+from millrace.contract.schema import Column, Contract, Generated, Table
 from millrace.contract.shape import check_shape
+from millrace.contract.time_format import TimeFormat
 from millrace.errors import WorkloadError
 
 TYPES: dict[str, dict[str, Kind]] = {
@@ -40,8 +44,15 @@ TYPES: dict[str, dict[str, Kind]] = {
 
 ROLES = ("label", "protected")
 RULE_PROPERTIES = tuple(word for rule in RULES for word in rule.custom_properties)
-COLUMN_PROPERTIES = ("role", "generated", "input", "unit", *RULE_PROPERTIES)
-"""The custom properties of a column that have a meaning here."""
+COLUMN_PROPERTIES = ("role", "generated", "input", "unit", "missingValues", *RULE_PROPERTIES)
+"""The custom properties of a column that have a meaning here,"""
+TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
+"""and of an object: how the files of its feeds are written."""
+GENERATED: dict[Generated, tuple[Kind, ...]] = {
+    "event_time": ("timestamp", "timestamp_utc"),
+    "row_order": ("timestamp", "timestamp_utc"),
+    "row_id": ("string",),
+}
 
 
 def load_contract(folder: Path) -> Contract:
@@ -102,14 +113,18 @@ class _Reader:
             labels = [column.name for column in table.columns if column.label]
             if len(labels) != 1:
                 self._stop(f"schema.{table.name}", "one property with the custom property role: label", labels)
+        if made := [c.name for c in contract.labels.columns if c.generated in ("row_id", "row_order")]:
+            self._stop("schema.labels", "no generated row_id or row_order, which would find no row", made)
         if contract.label.name not in contract.labels.names:
             self._stop("schema.labels", f"the label {contract.label.name!r}", list(contract.labels.names))
 
     def _table(self, index: int, entry: dict[str, Any]) -> Table:
-        self._custom(f"schema.{index}", entry, ())
+        custom = self._custom(f"schema.{index}", entry, TABLE_PROPERTIES)
         field = f"schema.{index}.properties"
         properties: list[dict[str, Any]] = entry.get("properties") or self._stop(field, "at least one property", "none")
-        columns = tuple(self._column(f"{field}.{i}", prop) for i, prop in enumerate(properties))
+        at = f"schema.{index}.customProperties"
+        missing = self._words(f"{at}.missingValues", custom.get("missingValues", []))
+        columns = tuple(self._column(f"{field}.{i}", prop, missing) for i, prop in enumerate(properties))
         names = [column.name for column in columns]
         if len(set(names)) != len(names) or any(name.startswith("_") for name in names):
             self._stop(field, "names that differ and do not start with '_'", names)
@@ -119,17 +134,67 @@ class _Reader:
             *((column.name,) for column in columns if column.unique),
             *rows.keys,
         ]
-        return Table(
+        table = Table(
             name=str(entry["name"]),
             columns=columns,
             keys=tuple(dict.fromkeys(key for key in keys if key)),
             minimum_rows=rows.minimum_rows,
             maximum_rows=rows.maximum_rows,
+            csv=self._csv_form(f"{at}.csv", custom.get("csv", {})),
+            ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", [])),
         )
+        self._check_names(f"schema.{index}", table)
+        return table
 
-    def _column(self, field: str, prop: dict[str, Any]) -> Column:
+    def _check_names(self, field: str, table: Table) -> None:
+        """A name in a file means one column, and files without names have every column that is not generated."""
+        meant = [*table.ignored, *(name for c in table.columns for name in {c.name, c.name_in_file})]
+        if twice := sorted({name for name in meant if meant.count(name) > 1}):
+            self._stop(field, "names, physical names and ignored columns that differ", twice)
+        if not (listed := table.csv.columns):
+            return
+        unknown = [name for name in listed if name not in table.name_of]
+        needed = [c.name_in_file for c in table.columns if c.is_expected and not {c.name, c.name_in_file} & set(listed)]
+        if unknown or needed:
+            expected = "physical names of the columns, each required one among them, and ignored columns"
+            self._stop(f"{field}.customProperties.csv", expected, f"unknown: {unknown}, missing: {needed}")
+
+    def _csv_form(self, field: str, value: object) -> CsvForm:
+        try:
+            return read_csv_form(value)
+        except ValueError as error:
+            self._stop(field, str(error), value)
+
+    def _words(self, field: str, value: object) -> tuple[str, ...]:
+        try:
+            return read_words(value)
+        except ValueError as error:
+            self._stop(field, str(error), value)
+
+    def _time_format(self, field: str, kind: Kind, value: object) -> TimeFormat | None:
+        if value is None:
+            return None
+        if kind not in TIMES or not isinstance(value, str):
+            self._stop(field, "a text, on a date or a timestamp", value)
+        found = TimeFormat(value)
+        try:
+            found.check(kind)
+        except ValueError as error:
+            self._stop(field, str(error), value)
+        return found
+
+    def _missing_words(self, field: str, value: object, of_table: tuple[str, ...], rules: Sequence[Rule]) -> Any:
+        """Those of the column, or else of its table, without a word that is one of its allowed values."""
+        words = of_table if value is None else self._words(field, value)
+        allowed = [each for rule in rules if isinstance(rule, Allowed) for each in rule.values]
+        if both := sorted(set(words) & {each for each in allowed if isinstance(each, str)}):
+            self._stop(field, "words that are no validValues of the column", both)
+        return words
+
+    def _column(self, field: str, prop: dict[str, Any], missing: tuple[str, ...]) -> Column:
         options = dict(prop.get("logicalTypeOptions") or {})
         kind = self._kind(field, prop, options)
+        time_format = self._time_format(f"{field}.logicalTypeOptions.format", kind, options.pop("format", None))
         declaration = Declaration(where=self.where, field=field, kind=kind)
         for word, value in options.items():
             declaration.add(word, f"{field}.logicalTypeOptions.{word}", value)
@@ -151,7 +216,12 @@ class _Reader:
             unique=bool(prop.get("unique") or "duplicateValues" in metrics),
             label=custom.get("role") == "label",
             is_protected=custom.get("role") == "protected",
-            is_generated=self._is_generated(field, kind, custom.get("generated")),
+            generated=self._generated(field, kind, custom.get("generated")),
+            physical_name=self._physical_name(field, prop),
+            time_format=time_format,
+            missing_words=self._missing_words(
+                f"{field}.customProperties.missingValues", custom.get("missingValues"), missing, rules
+            ),
             is_input=custom.get("input") is True,
             unit=str(custom.get("unit", "")),
             rules=rules,
@@ -164,12 +234,22 @@ class _Reader:
             self._stop(f"{field}.customProperties", ", ".join(known) or "none on an object", ", ".join(unknown))
         return custom
 
-    def _is_generated(self, field: str, kind: Kind, value: object) -> bool:
+    def _generated(self, field: str, kind: Kind, value: Any) -> Generated:
         if value is None:
-            return False
-        if value != "event_time" or not kind.startswith("timestamp"):
-            self._stop(f"{field}.customProperties.generated", "event_time, on a timestamp", value)
-        return True
+            return ""
+        if value not in GENERATED or kind not in GENERATED[value]:
+            expected = "event_time or row_order, on a timestamp; or row_id, on a text"
+            self._stop(f"{field}.customProperties.generated", expected, f"{value} on a {kind}")
+        found: Generated = value
+        return found
+
+    def _physical_name(self, field: str, prop: Mapping[str, Any]) -> str | None:
+        name = prop.get("physicalName")
+        if name is None or name == prop["name"]:
+            return None
+        if not isinstance(name, str):
+            self._stop(f"{field}.physicalName", "a text", name)
+        return name
 
     def _kind(self, field: str, prop: dict[str, Any], options: dict[str, Any]) -> Kind:
         logical, physical = str(prop.get("logicalType")), str(prop.get("physicalType") or "")

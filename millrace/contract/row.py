@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.kinds import parse_cell
+from millrace.contract.kinds import as_json, parse_cell
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
 from millrace.contract.violation import RuleViolation, truncate
@@ -16,6 +16,37 @@ if TYPE_CHECKING:
 
 MOST_ENTRIES = 16
 """A past may hold so many rows for each step."""
+
+
+def as_declared(row: Mapping[str, Any], table: Table, histories: Sequence[History] = ()) -> dict[str, Any]:
+    """The row by the contract's names, its times in ISO 8601 and null for what is missing.
+
+    A caller may send a row as its files have it. What is neither the contract's nor the files' stays as it came, for
+    `check_row` to refuse; so does a column by both of its names."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        match table.name_of.get(name):
+            case None:
+                found[name] = value
+            case "":
+                continue
+            case known:
+                found[name if known in row else known] = _as_json(value, table.column(known))
+    for history in histories:
+        if isinstance(past := found.get(history.name), list):
+            found[history.name] = [as_declared(each, table) if isinstance(each, dict) else each for each in past]
+    return found
+
+
+def _as_json(value: Any, column: Column) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value in column.missing_words:
+        return None
+    try:
+        return as_json(column.time_format.parse(value, column.kind)) if column.time_format else value
+    except ValueError:
+        return value
 
 
 def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]:
@@ -41,7 +72,7 @@ def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str]]:
     try:
         cell = parse_cell(value, column.kind)
     except ValueError:
-        yield Reason.TYPE, f"a {column.kind}"
+        yield Reason.TYPE, column.form
         return
     for rule in column.checks:
         if cell is None and not rule.judges_missing:

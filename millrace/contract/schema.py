@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, Kind, arrow_type
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.required import Required
 from millrace.contract.rules.rule import Rule
+from millrace.contract.time_format import TimeFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +22,7 @@ Feed = Literal["training", "scoring", "labels"]
 FEEDS: tuple[Feed, ...] = ("training", "scoring", "labels")
 LINE = "_line"
 """The row's line in its text file, or its row in its Parquet file, counted from 1."""
+Generated = Literal["", "event_time", "row_order", "row_id"]
 R = TypeVar("R", bound=Rule)
 
 
@@ -35,8 +38,15 @@ class Column:
     """True for the column whose custom property `role` is `label`."""
     is_protected: bool = False
     """Whether it says who a person is or what the law protects of them (`role: protected`): no feature is proposed."""
-    is_generated: bool = False
-    """Of a time: whether ingestion fills it with that of the drop's object where a row has none (`generated`)."""
+    generated: Generated = ""
+    """What ingestion fills it with where a row has none (property `generated`): the time of the drop's object, that
+    time and a microsecond for each line before it, or an id made of the object's digest and the line."""
+    physical_name: str | None = None
+    """Its name in files, where that is another."""
+    time_format: TimeFormat | None = None
+    """How files write its times, where that is not ISO 8601."""
+    missing_words: tuple[str, ...] = ()
+    """Texts that mean that nothing is known."""
     is_input: bool = False
     """Of a label: whether its value is known with the row, since a later row's is predicted (property `input`)."""
     is_read_by_models: bool = False
@@ -45,6 +55,10 @@ class Column:
     """What a number counts, for people (property `unit`): µg/m³."""
     rules: tuple[Rule, ...] = ()
     """Those that the contract declares, in the order of the catalogue, one of each class at most."""
+
+    @property
+    def is_generated(self) -> bool:
+        return bool(self.generated)
 
     @property
     def is_expected(self) -> bool:
@@ -58,6 +72,15 @@ class Column:
         bounded = self.is_read_by_models and self.kind == "float64"
         finite = (Finite(largest=FLOAT32_MAX) if bounded else Finite(),) if self.kind in FLOATS else ()
         return (*required, *finite, *self.rules)
+
+    @property
+    def name_in_file(self) -> str:
+        return self.name if self.physical_name is None else self.physical_name
+
+    @property
+    def form(self) -> str:
+        """What a cell must be, for people: `a timestamp written as MM/dd/yyyy`."""
+        return f"a {self.kind}" + (f" written as {self.time_format.pattern}" if self.time_format else "")
 
     @property
     def allowed(self) -> tuple[str | int, ...]:
@@ -80,10 +103,19 @@ class Table:
     """Each a set of columns whose values together occur once."""
     minimum_rows: int = 0
     maximum_rows: int | None = None
+    csv: CsvForm = field(default_factory=CsvForm)
+    ignored: tuple[str, ...] = ()
+    """Names in files of columns that are not read."""
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def name_of(self) -> dict[str, str]:
+        """The column's name by every name that it may have in a file or a request; "" for one that is not read."""
+        ignored = dict.fromkeys(self.ignored, "")
+        return ignored | {name: c.name for c in self.columns for name in (c.name, c.name_in_file)}
 
     def column(self, name: str) -> Column:
         """The column; raises KeyError when the table has none of that name."""
@@ -94,12 +126,12 @@ class Table:
 
     def without(self, name: str) -> Table:
         """The same table without one column and without the keys that name it."""
-        return Table(
-            name=self.name,
+        in_file = self.column(name).name_in_file
+        return replace(
+            self,
             columns=tuple(column for column in self.columns if column.name != name),
             keys=tuple(key for key in self.keys if name not in key),
-            minimum_rows=self.minimum_rows,
-            maximum_rows=self.maximum_rows,
+            csv=replace(self.csv, columns=tuple(each for each in self.csv.columns if each != in_file)),
         )
 
 

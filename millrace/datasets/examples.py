@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.datasets.read import read_snapshot, times
-from millrace.datasets.split import Split, parts_by_hash, split, split_by_parts, without_strays
+from millrace.datasets.split import Split, parts_by_hash, parts_by_order, split, split_by_parts, without_strays
 from millrace.errors import SnapshotError
 from millrace.features import catalogue as encoders
 from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times
@@ -143,6 +143,9 @@ def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
             return found
         by_hash = _parts_by_hash(table, division.absent, workload.prediction)
         return np.where(given.is_null().to_numpy(zero_copy_only=False), by_hash, found)
+    if division.by == "row_order":
+        shares = {"validation_share": division.validation_share, "test_share": division.test_share}
+        return parts_by_order(table.num_rows, **shares)
     assert division.by == "key_hash"
     return _parts_by_hash(table, division, workload.prediction)
 

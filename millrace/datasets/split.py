@@ -1,4 +1,4 @@
-"""The three parts of a snapshot: by event time, by a column, or by the hash of the entity; never shuffled."""
+"""The three parts of a snapshot: by event time, row order, a column, or the hash of the entity; never shuffled."""
 
 from __future__ import annotations
 
@@ -114,6 +114,14 @@ def split_by_parts(parts_N: Parts, times_N: Times) -> tuple[npt.NDArray[np.int64
         is_in_time=False,
     )
     return order, found
+
+
+def parts_by_order(rows: int, *, validation_share: float, test_share: float) -> Parts:
+    """The part of each of so many rows in order (0 training, 1 validation, 2 test): the last test."""
+    import numpy as np
+
+    test, validation = (round(rows * share) for share in (test_share, validation_share))
+    return np.repeat(np.arange(3), [rows - validation - test, validation, test])
 
 
 def parts_by_hash(keys: Iterable[str], *, validation_share: float, test_share: float) -> Parts:

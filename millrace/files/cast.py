@@ -1,22 +1,21 @@
-"""The columns of a file against the contract's: first their names, then their cells, which are cast.
+"""The cells of a file against the contract's columns: texts are read, values are cast.
 
 A cell that is not of its column's type is reported, never dropped or made null."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.kinds import INTEGERS, Kind, arrow_type, from_base64
-from millrace.contract.reasons import Reason
-from millrace.contract.schema import Table
-from millrace.contract.violation import truncate
-from millrace.errors import DropError
+from millrace.contract.csv_form import CsvForm
+from millrace.contract.kinds import FLOATS, INTEGERS, Kind, arrow_type, from_base64
+from millrace.contract.schema import Column
+from millrace.contract.time_format import CENTURY, HALVES, MONTHS, SHORT_MONTHS, TimeFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+NUMBERS = (*INTEGERS, *FLOATS)
 DAY_US = 86_400_000_000
 FIRST_DAY, LAST_DAY = (day.toordinal() - date(1970, 1, 1).toordinal() for day in (date.min, date.max))
 """Counted from 1970-01-01, as Arrow does."""
@@ -35,28 +34,114 @@ PLAUSIBLE: dict[Kind, str] = {
 """Cheap test of each text before the exact cast looks for misfits by halving, which is slow where many are wrong."""
 
 
-def check_header(cells: Sequence[str], table: Table) -> list[str]:
-    """The names of the columns as the file has them; raises DropError when they are not the contract's."""
-    names = [name.strip() for name in cells]
-    expected = ", ".join(table.names)
-    if not set(names) & set(table.names):
-        got = f"the line {truncate(','.join(cells))}"
-        raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=got)
-    missing = [column.name for column in table.columns if column.is_expected and column.name not in names]
-    unknown = [name for name in names if name not in table.names]
-    if missing or unknown or len(set(names)) < len(names):
-        got = f"{', '.join(names)} (missing: {missing}, unknown: {unknown})"
-        raise DropError(Reason.COLUMNS, expected=f"the columns {expected}, each once", got=got)
-    return names
+def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, list[int]]:
+    """The typed column and the positions of texts that are not of its type (null there).
 
-
-def from_csv(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
-    """As `from_text`, where spaces around a cell do not count and an empty cell is null."""
+    Spaces around a cell do not count; an empty cell is null, and so is a word for what is missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     trimmed = pc.ascii_trim_whitespace(cells)
-    return from_text(pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed), kind)
+    nothing = pa.array(["", *column.missing_words])
+    known = pc.if_else(pc.is_in(trimmed, value_set=nothing), pa.scalar(None, pa.string()), trimmed)
+    if column.time_format:
+        return _read_again(known, from_format(known, column.time_format, column.kind), column.kind)
+    if column.kind in NUMBERS and not form.has_plain_numbers:
+        return _read_again(known, _plain_numbers(known, form), column.kind)
+    return from_text(known, column.kind)
+
+
+def from_json(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
+    """As `from_csv` for texts in JSON, where times may be ISO 8601 as well, and spaces count."""
+    import pyarrow.compute as pc
+
+    if column.time_format:
+        cells = pc.coalesce(from_format(cells, column.time_format, column.kind), cells)
+    return from_text(cells, column.kind)
+
+
+def without_words(cells: pa.Array, column: Column) -> pa.Array:
+    """The texts, null where one is a word for what is missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not column.missing_words:
+        return cells
+    missing = pc.is_in(cells, value_set=pa.array(column.missing_words, cells.type))
+    return pc.if_else(missing, pa.scalar(None, cells.type), cells)
+
+
+def from_format(cells: pa.Array, form: TimeFormat, kind: Kind) -> pa.Array:
+    """The texts as ISO 8601, null where one is not of the form; as `TimeFormat.to_iso`, many at once."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.extract_regex(cells, pattern=f"^(?:{form.form})$")
+    texts = {name: pc.struct_field(found, [at]) for at, name in enumerate(form.fields)}
+    zero = pc.if_else(pc.is_valid(found), "00", pa.scalar(None, pa.string()))
+    year = texts.get("year")
+    if year is None:
+        year = pc.binary_join_element_wise(CENTURY, texts["short_year"], "")
+    day = pc.binary_join_element_wise(year, _two(_month(texts)), _two(texts["day"]), "-")
+    if kind == "date":
+        return day
+    clock = pc.binary_join_element_wise(
+        _two(_hour(texts, zero)), _two(texts.get("minute", zero)), _two(texts.get("second", zero)), ":"
+    )
+    if "fraction" in texts:
+        clock = pc.binary_join_element_wise(clock, texts["fraction"], ".")
+    if "offset" in texts:
+        clock = pc.binary_join_element_wise(clock, texts["offset"], "")
+    return pc.binary_join_element_wise(day, clock, "T")
+
+
+def _month(texts: dict[str, pa.Array]) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for field, names in (("month_name", MONTHS), ("short_month_name", SHORT_MONTHS)):
+        if field in texts:
+            number = pc.index_in(texts[field], value_set=pa.array(names), skip_nulls=True)
+            return pc.cast(pc.add(number, 1), pa.string())
+    return texts["month"]
+
+
+def _hour(texts: dict[str, pa.Array], zero: pa.Array) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "half" not in texts:
+        return texts.get("hour", zero)
+    # 12 AM is 0, 1 AM is 1, 12 PM is 12, 1 PM is 13.
+    hour = pc.cast(texts["hour_of_half"], pa.int64())
+    hour = pc.if_else(pc.equal(hour, 12), 0, hour)
+    return pc.cast(pc.add(hour, pc.if_else(pc.equal(texts["half"], HALVES[1]), 12, 0)), pa.string())
+
+
+def _two(texts: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc
+
+    return pc.utf8_lpad(texts, width=2, padding="0")
+
+
+def _plain_numbers(cells: pa.Array, form: CsvForm) -> pa.Array:
+    """The texts as JSON writes numbers, null where one is not of the form."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_number = pc.match_substring_regex(cells, form.number)
+    plain = pc.if_else(is_number, cells, pa.scalar(None, pa.string()))
+    if form.thousands:
+        plain = pc.replace_substring(plain, form.thousands, "")
+    return pc.replace_substring(plain, form.decimal, ".")
+
+
+def _read_again(cells: pa.Array, rewritten: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
+    """The column from its rewritten texts; one that could not be rewritten is a misfit too."""
+    import pyarrow.compute as pc
+
+    typed, wrong = from_text(rewritten, kind)
+    return typed, sorted({*wrong, *_positions(pc.and_(pc.is_valid(cells), pc.is_null(rewritten)))})
 
 
 def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:

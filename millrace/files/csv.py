@@ -1,4 +1,4 @@
-"""CSV with a header: comma, double quotes, UTF-8. A broken line is quarantined, the others are read.
+"""CSV: with a header, commas, double quotes and UTF-8, or as the contract says. A broken line is quarantined alone.
 
 A block without quotes is split by Arrow at once; one with quotes is read line by line. Both give the same rows.
 """
@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 from millrace.errors import DropError
-from millrace.files.cast import check_header, from_csv
-from millrace.files.lines import blocks, lines_of, raw_text
+from millrace.files.cast import from_csv
+from millrace.files.header import check_header
+from millrace.files.lines import BOM, blocks, lines_of, raw_text
 from millrace.files.parsed import Limits, Parsed, wrong_type
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 SPAN_LINES = 100
 """A quoted cell may hold line ends; a quote that is open after this many lines counts as one that never closes."""
 CLOSED = "quotes that close"
+BLANK = " \t\r\n\x0b\x0c"
 
 
 @dataclass
@@ -44,21 +47,36 @@ class _Block:
 
 def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     """The file in parts; raises DropError as `read_drop`."""
-    header: list[str] | None = None
+    form = table.csv
+    header = check_header(form.columns, table) if form.columns else None
     # A record may cross the end of a block: its lines (`rest`) are read again with the next block. Whether a block is
     # the last must be known beforehand, since a quote that is open at the end of the file never closes.
     line, rest = 1, b""
-    parts = blocks(path, limits)
+    parts = (_as_utf8(block, form) for block in _blocks(path, form, limits))
     following: bytes | None = next(parts, None)
     while following is not None:
         block, following = rest + following, next(parts, None)
         if header is None:
             skipped, header, block = _header(block, table)
             line += skipped
-        found = _read_block(block, line, header, limits, last=following is None)
+        found = _read_block(block, line, len(header), form, limits, last=following is None)
         rest = found.rest
         line += block.count(b"\n") - rest.count(b"\n")
         yield _typed(found, header, table)
+
+
+def _blocks(path: Path, form: CsvForm, limits: Limits) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        if form.encoding != "utf-8" and file.read(len(BOM)) == BOM:
+            raise DropError(Reason.ENCODING, expected=form.encoding.upper(), got="the mark of UTF-8")
+    return blocks(path, limits)
+
+
+def _as_utf8(block: bytes, form: CsvForm) -> bytes:
+    """The block in UTF-8; a byte that the encoding does not have stays as it is, which makes its line no UTF-8."""
+    if form.encoding == "utf-8":
+        return block
+    return block.decode(form.encoding, errors="surrogateescape").encode(errors="surrogateescape")
 
 
 def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
@@ -68,59 +86,76 @@ def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
         first, _, block = block.partition(b"\n")
         skipped += 1
         if first.strip():
-            return skipped, check_header(_header_cells(raw_text(first).rstrip("\r")), table), block
+            return skipped, check_header(names_of(first, table.csv), table), block
     raise DropError(Reason.EMPTY, expected="a header", got="blank lines")
 
 
-def _header_cells(text: str) -> list[str]:
+def names_of(line: bytes, form: CsvForm) -> list[str]:
+    """The cells of a header without spaces around them."""
     try:
-        return next(csv.reader([text]))
+        cells = next(_reader(raw_text(line).rstrip("\r"), form, strict=False))
     except csv.Error as error:
         # Lines that end in carriage returns alone make one line of the whole file.
-        raise DropError(Reason.COLUMNS, expected="a header in one line", got=f"{truncate(text)} ({error})") from None
+        got = f"{truncate(raw_text(line))} ({error})"
+        raise DropError(Reason.COLUMNS, expected="a header in one line", got=got) from None
+    return [cell.strip() for cell in cells]
 
 
-def _read_block(block: bytes, line: int, header: list[str], limits: Limits, *, last: bool) -> _Block:
+def _reader(text: str, form: CsvForm, *, strict: bool) -> Iterator[list[str]]:
+    # A quotation mark behind a delimiter and spaces opens a quoted cell, as spaces around a cell do not count.
+    if not form.quote:
+        return csv.reader([text], delimiter=form.delimiter, quoting=csv.QUOTE_NONE, skipinitialspace=True)
+    return csv.reader([text], delimiter=form.delimiter, quotechar=form.quote, skipinitialspace=True, strict=strict)
+
+
+def _read_block(block: bytes, line: int, width: int, form: CsvForm, limits: Limits, *, last: bool) -> _Block:
     """The records of a block whose first line has the number `line`."""
     # The quick way is only for what both ways read alike: no quotes, no lone carriage returns, no NUL, valid UTF-8.
     plain = block.replace(b"\r\n", b"\n") if b"\r" in block else block
-    if b'"' in plain or b"\r" in plain or b"\0" in plain or not _is_utf8(plain):
-        return _read_lines(lines_of(block), line, len(header), limits, last=last)
-    return _read_plain(plain, line, header)
+    has_quotes = bool(form.quote) and form.quote.encode() in plain
+    if has_quotes or b"\r" in plain or b"\0" in plain or not _is_utf8(plain):
+        return _read_lines(lines_of(block), line, width, form, limits, last=last)
+    return _read_plain(plain, line, width, form)
 
 
-def _read_plain(block: bytes, line: int, header: list[str]) -> _Block:
-    """Without quotes a line is a record and a comma ends a cell: Arrow splits the good lines at once."""
-    found, commas = _Block(), len(header) - 1
+def _is_blank(text: bytes, form: CsvForm) -> bool:
+    """Whether a line is none: a tab that separates cells is one, though all of them are empty."""
+    return not text.strip(BLANK.replace(form.delimiter, "").encode())
+
+
+def _read_plain(block: bytes, line: int, width: int, form: CsvForm) -> _Block:
+    """Without quotes a line is a record and a delimiter ends a cell: Arrow splits the good lines at once."""
+    found, delimiter = _Block(), form.delimiter.encode()
     for number, text in enumerate(lines_of(block), line):
-        if not text.strip():
+        if _is_blank(text, form):
             continue
-        if text.count(b",") == commas:
+        if (cells := text.count(delimiter) + 1) == width:
             found.lines.append(number)
             found.raw.append(text)
         else:
-            found.refuse(number, [_wrong_width(commas + 1, text.count(b",") + 1)], text)
+            found.refuse(number, [_wrong_width(width, cells)], text)
     if found.raw:
-        found.columns = _split(found.raw, header)
+        found.columns = _split(found.raw, width, form)
     return found
 
 
-def _split(lines: list[bytes], header: list[str]) -> list[pa.Array]:
+def _split(lines: list[bytes], width: int, form: CsvForm) -> list[pa.Array]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     # One block and one thread: Arrow neither guesses types nor cuts the lines elsewhere, so row i is line i.
     data = pa.py_buffer(b"\n".join(lines) + b"\n")
+    places = [str(place) for place in range(width)]
     table = arrow_csv.read_csv(
         pa.BufferReader(data),
-        arrow_csv.ReadOptions(column_names=header, use_threads=False, block_size=len(data) + 1),
-        arrow_csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
-        arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False),
+        arrow_csv.ReadOptions(column_names=places, use_threads=False, block_size=len(data) + 1),
+        arrow_csv.ParseOptions(delimiter=form.delimiter, quote_char=False, ignore_empty_lines=False),
+        arrow_csv.ConvertOptions(column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False),
     )
     return [column.combine_chunks() for column in table.columns]
 
 
-def _read_lines(lines: list[bytes], line: int, width: int, limits: Limits, *, last: bool) -> _Block:
+def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits: Limits, *, last: bool) -> _Block:
     """Line by line. Of a record that cannot be read only the first line is quarantined; reading continues behind it.
 
     A quote that never closes would otherwise swallow good lines: of `1,"a`, `2,b` and `3,c` the first is
@@ -129,14 +164,14 @@ def _read_lines(lines: list[bytes], line: int, width: int, limits: Limits, *, la
 
     found, records, at = _Block(), [], 0
     while at < len(lines):
-        if not lines[at].strip():
+        if _is_blank(lines[at], form):
             at += 1
             continue
-        span = _span(lines, at, limits)
+        span = span_of(lines, at, form, limits)
         if span == 0 and not last:
             found.rest = b"".join(text + b"\n" for text in lines[at:])
             break
-        cells = _cells(lines[at : at + span], width) if span > 0 else _violation(Reason.QUOTE, CLOSED, "the end")
+        cells = _cells(lines[at : at + span], width, form) if span > 0 else _violation(Reason.QUOTE, CLOSED, "the end")
         if isinstance(cells, RuleViolation):
             # Of a record over several lines the quote is to blame, whatever its cells look like.
             found.refuse(line + at, [replace(cells, reason=Reason.QUOTE) if span > 1 else cells], lines[at])
@@ -150,14 +185,14 @@ def _read_lines(lines: list[bytes], line: int, width: int, limits: Limits, *, la
     return found
 
 
-def _span(lines: list[bytes], at: int, limits: Limits) -> int:
+def span_of(lines: list[bytes], at: int, form: CsvForm, limits: Limits) -> int:
     """The lines of the record at `at`: as many as it takes for an even number of quotes.
 
     `1,"two` has one quote and `lines",3` the second: 2. A quote within quotes is doubled and changes nothing.
     0 when the block ends first: the record continues in the next one. -1 when it is too long."""
-    quotes = size = 0
+    quotes, size, quote = 0, 0, form.quote.encode()
     for span, text in enumerate(lines[at : at + SPAN_LINES], 1):
-        quotes += text.count(b'"')
+        quotes += text.count(quote) if quote else 0
         size += len(text)
         if size > limits.line_bytes:
             return -1
@@ -166,15 +201,15 @@ def _span(lines: list[bytes], at: int, limits: Limits) -> int:
     return 0 if len(lines) - at < SPAN_LINES else -1
 
 
-def _cells(lines: list[bytes], width: int) -> list[str] | RuleViolation:
+def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleViolation:
     """The cells of one record, or what is wrong with it."""
     try:
         text = b"\n".join(lines).decode()
         if "\0" in text:
             return _violation(Reason.ENCODING, "text", "a NUL")
-        cells = next(csv.reader([text], strict=True))
+        cells = next(_reader(text, form, strict=True))
     except UnicodeDecodeError as error:
-        return _violation(Reason.ENCODING, "UTF-8", repr(error.object[error.start : error.end]))
+        return _violation(Reason.ENCODING, form.encoding.upper(), repr(error.object[error.start : error.end]))
     except (csv.Error, StopIteration) as error:
         return _violation(Reason.QUOTE, CLOSED, str(error))
     return cells if len(cells) == width else _wrong_width(width, len(cells))
@@ -192,10 +227,12 @@ def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
     columns: dict[str, pa.Array] = {}
     wrong: dict[int, list[RuleViolation]] = {}
     for name, cells in zip(header, found.columns, strict=True):
+        if not name:
+            continue
         column = table.column(name)
-        columns[name], misfits = from_csv(cells, column.kind)
+        columns[name], misfits = from_csv(cells, column, table.csv)
         for at in misfits:
-            wrong.setdefault(at, []).append(wrong_type(column, cells[at].as_py()))
+            wrong.setdefault(at, []).append(wrong_type(column, cells[at].as_py().strip(BLANK)))
     for at, violations in wrong.items():
         found.refuse(found.lines[at], violations, found.raw[at])
     arrays = [columns.get(name, pa.nulls(len(found.lines), schema.field(name).type)) for name in table.names]

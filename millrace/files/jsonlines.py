@@ -13,7 +13,7 @@ from millrace.contract.kinds import FLOATS, arrow_type, has_json_type, to_float
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
-from millrace.files.cast import from_text
+from millrace.files.cast import from_json
 from millrace.files.lines import blocks, lines_of, raw_text
 from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, fetch_objects
 from millrace.files.origin import Origin, image_columns
@@ -71,8 +71,14 @@ def _object(text: bytes, table: Table, origin: Origin | None) -> dict[str, Any] 
         return _violation(Reason.JSON, "a JSON object", truncate(str(error) or type(error).__name__))
     if not isinstance(row, dict):
         return _violation(Reason.JSON, "a JSON object", truncate(row))
-    if unknown := sorted(row.keys() - set(table.names)):
-        return _violation(Reason.UNKNOWN_FIELD, ", ".join(table.names), ", ".join(map(truncate, unknown)))
+    known = table.name_of
+    if unknown := sorted(row.keys() - known.keys()):
+        expected = ", ".join(column.name_in_file for column in table.columns)
+        return _violation(Reason.UNKNOWN_FIELD, expected, ", ".join(map(truncate, unknown)))
+    named = [(known[name], cell) for name, cell in row.items() if known[name]]
+    row = dict(named)
+    if len(row) < len(named):
+        return _violation(Reason.JSON, "each column once", "one by both of its names")
     return fetch_objects(row, table, origin) or row
 
 
@@ -111,6 +117,9 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
     """The typed column and the positions of values that are not of its JSON type (null there)."""
     import pyarrow as pa
 
+    if column.missing_words:
+        words = set(column.missing_words)
+        cells = [None if isinstance(cell, str) and cell in words else cell for cell in cells]
     # By JSON's type first: `"1"` is text and no number, and Arrow would read `true` as 1.
     wrong = [at for at, cell in enumerate(cells) if cell is not None and not has_json_type(cell, column.kind)]
     values = list(cells)
@@ -119,7 +128,7 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
     if column.kind == "string":
         return pa.array(values, pa.string()), wrong
     if column.kind in TEXT_KINDS:
-        typed, misfits = from_text(pa.array(values, pa.string()), column.kind)
+        typed, misfits = from_json(pa.array(values, pa.string()), column)
         return typed, sorted({*wrong, *misfits})
     if column.kind in FLOATS:
         values = [None if cell is None else to_float(cell, column.kind) for cell in values]

@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from millrace.contract.rules.image import ImageFormat
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import LINE, Column, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+ID_DIGITS = 16
+"""Of the digest in a generated id: 64 bits tell objects apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,8 @@ class Origin:
     """Its key below the folder of its feed: `scans/a17.png`."""
     at: datetime
     """UTC; when the object was put there, which a generated column holds for rows without a time of their own."""
+    digest: str
+    """SHA-256 of its bytes, in hexadecimal digits."""
     fetch: Callable[[str, str], bytes]
     """The bytes of an object below the workload's `objects/`, by key and version; raises DropError."""
 
@@ -38,14 +43,23 @@ def image_columns(table: Table) -> tuple[Column, ...]:
 
 
 def fill_generated(rows: pa.Table, table: Table, origin: Origin) -> pa.Table:
-    """The rows with the object's time where a generated column holds none."""
+    """The rows with what is made for a generated column where it holds nothing; again, the same."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     for column in table.columns:
-        if column.is_generated:
-            place = rows.column_names.index(column.name)
-            kind = rows.schema.field(place).type
-            at = pa.scalar(origin.at if kind.tz else origin.at.replace(tzinfo=None), kind)
-            rows = rows.set_column(place, rows.schema.field(place), pc.fill_null(rows.column(place), at))
+        if not column.generated:
+            continue
+        place = rows.column_names.index(column.name)
+        kind = rows.schema.field(place).type
+        made: pa.Scalar | pa.ChunkedArray
+        if column.generated == "row_id":
+            lines = pc.cast(rows.column(LINE), pa.string())
+            made = pc.binary_join_element_wise(origin.digest[:ID_DIGITS], lines, "-")
+        else:
+            made = pa.scalar(origin.at if kind.tz else origin.at.replace(tzinfo=None), kind)
+        if column.generated == "row_order":
+            # Iceberg keeps microseconds: the rows of one file stay within seconds, and in their order.
+            made = pc.add(made, rows.column(LINE).cast(pa.duration("us")))
+        rows = rows.set_column(place, rows.schema.field(place), pc.coalesce(rows.column(place), made))
     return rows

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.kinds import Kind, arrow_type
+from millrace.contract.kinds import FLOATS, TIMES, Kind, arrow_type
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
 from millrace.errors import DropError
-from millrace.files.cast import cast, check_header
+from millrace.files.cast import cast, from_json, without_words
+from millrace.files.header import check_header
 from millrace.files.parsed import Limits, Parsed, wrong_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MAGIC = b"PAR1"
+NAN = "NaN"
+"""Among the words for what is missing it means numbers that are none, too."""
 
 
 def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
@@ -39,12 +42,13 @@ def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
 
     schema = pq.read_schema(path)
     _check_schema(schema, table)
-    texts = [name for name in schema.names if table.column(name).kind in ("string", "binary")]
+    texts = [field.name for field in schema if _is_text(field.type) or _is_binary(field.type)]
     # Texts stay a dictionary until their decoded size is known: a small file can hold gigabytes of one word.
     with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
         _check_size(file.metadata, limits)
         row = 1
-        for batch in file.iter_batches(batch_size=_batch_rows(file.metadata, limits)):
+        read = [name for name in schema.names if table.name_of[name]]
+        for batch in file.iter_batches(batch_size=_batch_rows(file.metadata, limits), columns=read):
             yield _typed(batch, row, table, limits)
             row += batch.num_rows
 
@@ -66,12 +70,10 @@ def _check_size(metadata: Any, limits: Limits) -> None:
 
 
 def _check_schema(schema: pa.Schema, table: Table) -> None:
-    if check_header(schema.names, table) != schema.names:
-        raise DropError(Reason.COLUMNS, expected="names without spaces around them", got=f"{schema.names}")
-    for name in schema.names:
-        column, kind = table.column(name), schema.field(name).type
-        if not _fits(kind, column):
-            raise DropError(Reason.COLUMN_TYPE, expected=f"a {column.kind} in the column {name}", got=f"{kind}")
+    for name, field in zip(check_header(schema.names, table), schema, strict=True):
+        if name and not _fits(field.type, column := table.column(name)):
+            expected = f"a {column.kind} in the column {field.name}"
+            raise DropError(Reason.COLUMN_TYPE, expected=expected, got=f"{field.type}")
 
 
 def _fits(stored: pa.DataType, column: Column) -> bool:
@@ -84,16 +86,32 @@ def _fits(stored: pa.DataType, column: Column) -> bool:
     if types.is_null(stored):
         return True
     if kind in ("int32", "int64", "float32", "float64"):
-        return bool(types.is_integer(stored) or types.is_floating(stored))
+        is_number = types.is_integer(stored) or types.is_floating(stored)
+        return bool(is_number or (kind in FLOATS and types.is_decimal(stored)))
+    if kind in TIMES and _is_text(stored):
+        return True
     if kind in ("timestamp", "timestamp_utc"):
-        return bool(types.is_timestamp(stored) and (stored.tz is None) is (kind == "timestamp"))
-    checks: dict[Kind, tuple[Callable[[pa.DataType], bool], ...]] = {
-        "string": (types.is_string, types.is_large_string),
-        "binary": (types.is_binary, types.is_large_binary, types.is_fixed_size_binary),
-        "boolean": (types.is_boolean,),
-        "date": (types.is_date,),
+        has_zone = types.is_timestamp(stored) and stored.tz is not None
+        return bool(types.is_timestamp(stored) or types.is_date(stored)) and has_zone is (kind == "timestamp_utc")
+    checks: dict[Kind, Callable[[pa.DataType], bool]] = {
+        "string": _is_text,
+        "binary": _is_binary,
+        "boolean": types.is_boolean,
+        "date": types.is_date,
     }
-    return any(check(stored) for check in checks[kind])
+    return bool(checks[kind](stored))
+
+
+def _is_text(stored: pa.DataType) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_string(stored) or types.is_large_string(stored) or types.is_string_view(stored))
+
+
+def _is_binary(stored: pa.DataType) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_binary(stored) or types.is_large_binary(stored) or types.is_fixed_size_binary(stored))
 
 
 def _typed(batch: pa.RecordBatch, first: int, table: Table, limits: Limits) -> Parsed:
@@ -101,14 +119,15 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table, limits: Limits) -> P
     import pyarrow as pa
 
     schema, lines = parsed_schema(table), np.arange(first, first + batch.num_rows)
+    places = {table.name_of[name]: place for place, name in enumerate(batch.schema.names)}
     arrays: list[pa.Array] = []
     wrong: dict[int, list[RuleViolation]] = {}
     for column in table.columns:
-        if column.name not in batch.schema.names:
+        if column.name not in places:
             arrays.append(pa.nulls(batch.num_rows, arrow_type(column.kind)))
             continue
-        cells = batch.column(column.name)
-        values, misfits = cast(_unread(_plain(cells, limits)), arrow_type(column.kind))
+        cells = batch.column(places[column.name])
+        values, misfits = _cells(_plain(cells, limits), column)
         arrays.append(values)
         for at in misfits:
             wrong.setdefault(at, []).append(wrong_type(column, _value(cells[at])))
@@ -122,6 +141,21 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table, limits: Limits) -> P
         for at in sorted(wrong)
     )
     return Parsed(rows=rows.filter(pa.array(keep)), unparsable=unparsable)
+
+
+def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
+    """The typed column and the positions of misfits; texts may be words for what is missing, or times."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(cells.type) and NAN in column.missing_words:
+        cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
+    if _is_text(cells.type):
+        texts, wrong = cast(_unread(cells), pa.string())
+        texts = without_words(texts, column)
+        typed, misfits = from_json(texts, column) if column.kind in TIMES else (texts, [])
+        return typed, sorted({*wrong, *misfits})
+    return cast(cells, arrow_type(column.kind))
 
 
 def _values(batch: pa.RecordBatch, at: int) -> dict[str, Any]:

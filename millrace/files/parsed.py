@@ -42,4 +42,4 @@ class Limits:
 
 def wrong_type(column: Column, value: object) -> RuleViolation:
     """What is wrong with a cell that is not of its column's type."""
-    return RuleViolation(reason=Reason.TYPE, column=column.name, expected=f"a {column.kind}", got=truncate(value))
+    return RuleViolation(reason=Reason.TYPE, column=column.name, expected=column.form, got=truncate(value))

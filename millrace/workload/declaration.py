@@ -181,6 +181,14 @@ class ByKeyHash(Part):
     test_share: Annotated[float, Field(gt=0, lt=0.5)]
 
 
+class ByRowOrder(Part):
+    """The last rows in the order of event time, however many fall on one day."""
+
+    by: Literal["row_order"]
+    validation_share: Annotated[float, Field(gt=0, lt=0.5)]
+    test_share: Annotated[float, Field(gt=0, lt=0.5)]
+
+
 class ByColumn(Part):
     """A column of the contract says which part a row belongs to; rows of any other value are left out."""
 
@@ -196,7 +204,7 @@ class ByColumn(Part):
 class Training(Part):
     family: str
     parameters: dict[str, Any] = {}
-    split: Annotated[ByTime | ByColumn | ByKeyHash, Field(discriminator="by")] = ByTime(by="time")
+    split: Annotated[ByTime | ByColumn | ByKeyHash | ByRowOrder, Field(discriminator="by")] = ByTime(by="time")
     validation_days: Annotated[int, Field(ge=0)] = 0
     """For a split by time, as `test_days`; 0 for every other."""
     test_days: Annotated[int, Field(ge=0)] = 0

@@ -31,6 +31,11 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
     division = workload.training.split
     if division.by == "column":
         _expect(where, "the split", {division.column}, set(contract.rows.names) - {prediction.label})
+    if division.by == "row_order" and prediction.horizon_hours:
+        expected = "by: time, since labels ahead of the last rows of a part are of the next one"
+        raise WorkloadError(
+            where=f"{workload.name}/workload.yaml", field="training.split", expected=expected, came="row_order"
+        )
     for table in (contract.rows, contract.labels):
         _expect(where, f"the key in {table.name}", {*prediction.key, prediction.event_time}, set(table.names))
         if tuple(prediction.key) not in table.keys:

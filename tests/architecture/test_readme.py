@@ -59,8 +59,7 @@ NOT_RUN = {
     "millrace down --yes": TYPED,
     "millrace new mine --from rows.csv --label outcome": OWN,
     "millrace up": OWN,
-    "for piece in build/drops/mine/training/*.parquet; "
-    'do millrace drop "$piece" --workload mine --feed training; done': OWN,
+    "millrace drop build/drops/mine/training/rows.csv --workload mine --feed training": OWN,
     "millrace runs --workload mine": OWN,
     "millrace predict build/drops/mine/to_predict.jsonl --workload mine": OWN,
     "cdk bootstrap -c stage=dev": LOCALLY,

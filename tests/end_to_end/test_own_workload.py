@@ -83,6 +83,15 @@ def market(first: int, count: int) -> list[dict[str, Any]]:
     ]
 
 
+def as_written(cell: Any) -> Any:
+    """A cell as a spreadsheet in Germany exports it."""
+    if isinstance(cell, float):
+        return str(cell).replace(".", ",")
+    if isinstance(cell, str) and cell[4:5] == "-":
+        return f"{datetime.fromisoformat(cell):%d.%m.%Y %H:%M}"
+    return "NA" if cell is None else cell
+
+
 def without_label(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: cell for name, cell in row.items() if name != "Trend"} for row in rows]
 
@@ -92,8 +101,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
     folder = tmp_path_factory.mktemp("own")
     shutil.copytree(ROOT / "workloads" / "electricity", folder / "workloads" / "electricity")
     with (folder / "market.csv").open("w", newline="") as file:
-        rows = market(0, KNOWN)
-        writer = csv.DictWriter(file, list(rows[0]))
+        rows = [{name: as_written(cell) for name, cell in row.items()} for row in market(0, KNOWN)]
+        writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
         writer.writeheader()
         writer.writerows(rows)
     with pytest.MonkeyPatch.context() as patch:
@@ -157,7 +166,7 @@ def test_a_file_is_scored(own: Own) -> None:
 
 def test_late_labels_in_words_are_judged_by_the_monitor(own: Own) -> None:
     rows = market(KNOWN, LIVE)
-    lines = ["Half hour,Trend", *(f"{row['Half hour']},{row['Trend']}" for row in rows)]
+    lines = ["Half hour;Trend", *(f"{as_written(row['Half hour'])};{row['Trend']}" for row in rows)]
     own.put("labels", "late.csv", "\n".join(lines).encode())
     own.desk.move_clock(datetime.fromisoformat("1996-08-05T06:00:30+00:00"))
     own.desk.wait(timeout_s=REST_S)

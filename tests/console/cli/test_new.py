@@ -60,9 +60,8 @@ def test_readme_types_what_it_prints() -> None:
     drops = Path("build/drops/mine")
     here = Written(
         folder=Path("workloads/mine"),
-        drops=(drops / "training" / "001.parquet",),
+        drops=(drops / "training" / "rows.csv",),
         to_predict=drops / "to_predict.jsonl",
-        as_it_is="",
     )
     assert readme_commands() == ["millrace new mine --from rows.csv --label outcome", *commands("mine", here)]
 
@@ -71,7 +70,7 @@ def test_as_json_it_holds_the_same(file: Path) -> None:
     said = json.loads(run("mine", "--from", "rows.csv", "--label", "outcome", "--json", "--pieces", "2").stdout)
     assert said["guesses"]["label"] == {"value": "outcome", "reason": "you said so", "others": []}
     assert said["features"] == ["level", "site", {"name": "when", "calendar": "time", "parts": ["hour", "weekday"]}]
-    assert [Path(path).name for path in said["drops"]] == ["001.parquet", "002.parquet"]
+    assert [Path(path).name for path in said["drops"]] == ["rows-001.csv", "rows-002.csv"]
     assert all(Path(path).is_file() for path in [*said["drops"], said["to_predict"]])
 
 

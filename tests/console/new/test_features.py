@@ -99,9 +99,9 @@ def test_a_series_without_a_horizon_is_told_of_it(market: list[Row], as_csv: Wri
 def test_rows_in_order_keep_it(market: list[Row], as_csv: Writer) -> None:
     path = as_csv([{name: cell for name, cell in row.items() if name != "Half hour"} for row in market])
     found = proposed(path, is_in_order=True, has_no_key=True)
-    order = found.accepted["row_id"].to_pylist()
+    order = found.accepted["_line"].to_pylist()
     assert order == sorted(order)
-    assert any("the split is by that order" in note for note in found.notes)
+    assert any("the last rows validate and test" in note for note in found.notes)
     assert found.surface.derived == (), "a time that was made up has no calendar"
 
 

@@ -14,10 +14,12 @@ import pytest
 
 from console.new.choices import FEWEST_ROWS
 from console.new.guesses import Guesser
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column
+from millrace.contract.time_format import TimeFormat
 from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, proposed, written
 
@@ -68,7 +70,10 @@ def test_each_guess_has_its_reason_and_the_runners_up(market: list[Row], as_csv:
 @pytest.mark.parametrize(("separator", "name"), [("\t", "market.tsv"), (";", "market.csv"), ("|", "market.txt")])
 def test_other_separators_are_read_and_said(market: list[Row], as_csv: Writer, separator: str, name: str) -> None:
     found = proposed(as_csv(market, name=name, separator=separator))
-    assert found.contract == proposed(as_csv(market)).contract
+    assert found.contract == replace(
+        proposed(as_csv(market, name="commas.csv")).contract, csv=CsvForm(delimiter=separator)
+    )
+    assert found.accepted.num_rows == len(market)
     assert f"separated by {separator!r}" in found.notes[0]
 
 
@@ -91,7 +96,10 @@ def test_a_file_without_names_gets_them_from_the_person(market: list[Row], as_cs
     bare = as_csv(market, header=False)
     with pytest.raises(ConfigurationError, match=r"line 1: expected the names of the columns \(or --columns"):
         proposed(bare)
-    assert proposed(bare, columns=list(market[0])).contract == proposed(as_csv(market, name="other.csv")).contract
+    found = proposed(bare, columns=list(market[0]))
+    assert found.contract.csv == CsvForm(columns=tuple(market[0]))
+    assert found.contract.columns == proposed(as_csv(market, name="other.csv")).contract.columns
+    assert (found.accepted.num_rows, found.refused) == (len(market), ())
 
 
 @pytest.mark.parametrize("word", ["?", "NA", "n/a", "NULL", "nan", "-"])
@@ -100,6 +108,8 @@ def test_words_for_nothing_are_taken_as_missing_and_said(market: list[Row], as_c
     price = found.contract.column("price")
     assert (price.kind, price.required) == ("float64", False)
     assert f"price: {word!r} taken as missing" in found.notes
+    assert price.missing_words == (word,)
+    assert (found.accepted["price"].null_count, found.refused) == (39, ())
 
 
 def test_codes_with_leading_zeros_stay_text(market: list[Row], as_csv: Writer) -> None:
@@ -130,7 +140,8 @@ def test_other_notations_of_time_are_read_where_they_mean_one_time(market: list[
     ]
     found = proposed(as_csv(european))
     assert found.accepted["Half hour"][0].as_py() == datetime.fromisoformat("1996-05-07")
-    assert "Half hour: its times are written as %d.%m.%Y %H:%M" in found.notes
+    assert "Half hour: its times are written as dd.MM.yyyy HH:mm" in found.notes
+    assert found.contract.column("Half hour").time_format == TimeFormat("dd.MM.yyyy HH:mm")
 
 
 def test_a_day_that_may_be_a_month_is_asked_for(market: list[Row], as_csv: Writer) -> None:
@@ -140,9 +151,9 @@ def test_a_day_that_may_be_a_month_is_asked_for(market: list[Row], as_csv: Write
         for at, row in enumerate(market)
         if (first + timedelta(days=31 * (at % 12) + at // 12 % 12)).day <= 12
     ]
-    with pytest.raises(ConfigurationError, match="'%d/%m/%Y' or '%m/%d/%Y': --time-format says which"):
+    with pytest.raises(ConfigurationError, match="'dd/MM/yyyy' or 'MM/dd/yyyy': --time-format says which"):
         proposed(as_csv(rows))
-    table = proposed(as_csv(rows), time_format="%d/%m/%Y", has_no_key=True).accepted
+    table = proposed(as_csv(rows), time_format="dd/MM/yyyy", has_no_key=True).accepted
     assert table["Half hour"][0].as_py() == datetime.fromisoformat("2024-01-01")
 
 
@@ -162,23 +173,30 @@ def test_a_key_at_a_time_is_found(market: list[Row], as_csv: Writer) -> None:
     assert "meter_id" in found.surface.features
 
 
-def test_without_time_and_key_both_are_made_and_said(market: list[Row], as_csv: Writer) -> None:
+@pytest.mark.parametrize(
+    ("words", "generated", "split"),
+    [({"has_no_event_time": True}, "event_time", "key_hash"), ({"is_in_order": True}, "row_order", "row_order")],
+)
+def test_without_time_and_key_both_are_generated_and_said(
+    market: list[Row], as_csv: Writer, words: dict[str, bool], generated: str, split: str
+) -> None:
     rows = [{name: cell for name, cell in row.items() if name != "Half hour"} for row in market]
-    found = proposed(as_csv(rows), has_no_event_time=True, has_no_key=True)
+    found = proposed(as_csv(rows), has_no_key=True, **words)
     assert (found.surface.event_time, found.surface.key) == ("observed_at", ("row_id",))
     assert not {"observed_at", "row_id"} & set(found.surface.features)
-    assert any("`observed_at` is made up" in note for note in found.notes)
-    order = found.accepted["row_id"].to_pylist()
-    assert sorted(order) == list(range(1, len(rows) + 1))
-    assert order != sorted(order), "a random order: no drift over the file may look like time"
-    again = proposed(as_csv(rows), has_no_event_time=True, has_no_key=True)
-    assert again.accepted["row_id"].to_pylist() == order
+    assert any("`observed_at` is generated" in note for note in found.notes)
+    made = {column.name: column.generated for column in found.contract.columns if column.is_generated}
+    assert made == {"observed_at": generated, "row_id": "row_id"}
+    assert f"split: {{by: {split}" in found.workload_yaml
+    assert len(found.accepted["row_id"].unique()) == len(rows)
+    if generated == "row_order":
+        assert found.accepted["_line"].to_pylist() == list(range(2, len(rows) + 2))
 
 
 def test_rows_that_the_contract_refuses_are_told_with_their_lines(market: list[Row], as_csv: Writer) -> None:
     rows = [*market, market[5], market[6] | {"Half hour": "1996-07-01", "Trend": ""}]
     found = proposed(as_csv(rows), key=("Half hour",))
-    assert [(row.line, row.reason) for row in found.refused] == [(1921, "duplicate_key"), (1922, "required")]
+    assert [(row.line, row.reason) for row in found.refused] == [(1922, "duplicate_key"), (1923, "required")]
     assert found.accepted.num_rows == len(market)
 
 
@@ -228,11 +246,11 @@ def test_what_is_not_safe_is_asked_for(
         (b"", "rows: expected labelled rows"),
         (b"a,b\n", "rows: expected labelled rows"),
         (b"\x1f\x8bzip", "format: expected CSV, TSV, JSON lines or Parquet"),
-        ("a,b\n1,é\n".encode("latin1"), "encoding: expected UTF-8"),
         (b'{"a": 1}\n{"a": "x"}\n', "a: expected values of one type, got 'int, str'"),
         (b'{"a": 1}\n[2]\n', "line 2: expected a JSON object, got 'list'"),
         (b"PAR1 and no more", "format: expected a readable Parquet file"),
-        (b"A,a\nx,y\n", "columns: expected names that differ in more than capitals"),
+        (b"a,b,a\nx,y,z\n", "columns: expected names that come once, got \"'a' more than once"),
+        (b'n\n"1,234"\n"5,678"\n', "numbers: expected --decimal , or --decimal . .1,234 may be either"),
         (b"a,y\n" + b"1,0\n2,1\n" * 20, f"rows: expected {FEWEST_ROWS} labelled rows or more, got 40"),
     ],
 )
@@ -248,17 +266,18 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         proposed(tmp_path / "gone.csv")
 
 
-def test_lines_of_another_width_are_left_out_and_counted(market: list[Row], as_csv: Writer) -> None:
+def test_lines_of_another_width_will_be_quarantined(market: list[Row], as_csv: Writer) -> None:
     path = as_csv(market)
     path.write_text(path.read_text() + "one,two\n")
     found = proposed(path)
-    assert found.notes[0] == "1 lines without 6 cells are left out (lines 1922)"
+    assert [(row.line, row.detail) for row in found.refused] == [(1922, "expected 6 cells, got 2")]
 
 
 def test_an_index_without_a_name_gets_one(market: list[Row], as_csv: Writer) -> None:
     path = as_csv([{"": at, **row} for at, row in enumerate(market)])
     found = proposed(path)
-    assert found.contract.columns[0].name == "column_1"
+    assert (found.contract.columns[0].name, found.contract.columns[0].physical_name) == ("column_1", "")
+    assert not found.refused
 
 
 def test_types_that_the_contract_has_no_word_for_are_left_out(market: list[Row], tmp_path: Path) -> None:

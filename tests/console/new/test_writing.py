@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from console.new.writing import as_it_is, cut, write
+from console.new.pieces import write_pieces
+from console.new.writing import write
 from millrace.contract.odcs import check_contract
+from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop
 from millrace.workload.fit import check_fit
@@ -74,50 +75,32 @@ def test_drops_that_are_there_are_not_mixed_with_new_ones(market: list[Row], as_
     assert sorted((tmp_path / "drops" / "training").iterdir()) == sorted(again.drops)
 
 
-def test_the_file_itself_is_judged_as_a_drop(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
-    def said(path: Path) -> str:
-        folder = tmp_path / f"for {path.name}"
-        return write(proposed(path), path, folder, folder / "drops", pieces=0, force=False).as_it_is
-
-    assert said(as_csv(market)) == ""
-    unknown = [row | {"price": row["price"] or "?"} for row in market]
-    assert said(as_csv(unknown, name="unknown.csv")).startswith("39 of 1,920 rows quarantined, first line 5: price")
-    assert said(as_csv(market, name="tabs.tsv", separator="\t")).startswith("refused whole, foreign: ")
-
-
-def test_as_it_is_sees_a_row_that_breaks_a_rule(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
+def test_the_drop_is_the_file_byte_for_byte(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
     path = as_csv(market)
-    here = write(proposed(path), path, tmp_path, tmp_path / "drops", pieces=0, force=False)
-    contract = check_fit(load_workload(here.folder), check_contract(here.folder))
-    worse = as_csv([*market, market[0] | {"Half hour": "1997-01-01", "demand": "999999"}], name="worse.csv")
-    assert as_it_is(
-        worse, contract
-    ) == "1 of 1,921 rows quarantined, first line 1922: demand: expected <= {}, got 999999".format(
-        contract.rows.column("demand").rules[0].maximum
-    )
+    here = write(proposed(path), path, tmp_path / "a", tmp_path / "drops", pieces=0, force=False)
+    assert [(drop.name, drop.read_bytes()) for drop in here.drops] == [("market.csv", path.read_bytes())]
 
 
-@pytest.mark.parametrize(
-    ("days", "pieces", "names"),
-    [
-        (59, 0, ["2024-01", "2024-02"]),
-        (20, 0, [f"{number:03}" for number in range(1, 13)]),
-        (59, 3, ["001", "002", "003"]),
-        (3_000, 0, [f"{number:03}" for number in range(1, 13)]),
-    ],
-)
-def test_rows_are_cut_by_month_or_into_pieces(days: int, pieces: int, names: list[str]) -> None:
-    first = datetime.fromisoformat("2024-01-01")
-    rows = pa.table({"at": [first + timedelta(days=day) for day in range(days)], "n": list(range(days))})
-    found = cut(rows, "at", pieces)
-    assert [name for name, _ in found] == names
-    assert pa.concat_tables([piece for _, piece in found])["n"].to_pylist() == list(range(days))
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_pieces_are_the_lines_of_the_file_behind_its_names(ends: str, tmp_path: Path) -> None:
+    names, lines = f"\n  {ends}a,b{ends}", [f'{n},"x{ends}y {n}"{ends}' for n in range(10)]
+    path = tmp_path / "rows.csv"
+    path.write_bytes(("\ufeff" + names + "".join(lines)).encode())
+    table = Table(name="rows", columns=(Column(name="a", kind="int64"), Column(name="b", kind="string")))
+    pieces = list(write_pieces(path, table, tmp_path, 3))
+    assert [piece.name for piece in pieces] == ["rows-001.csv", "rows-002.csv", "rows-003.csv"]
+    assert [piece.read_bytes().decode() for piece in pieces] == [
+        "\ufeff" + names + "".join(lines[first:end]) for first, end in ((0, 3), (3, 6), (6, 10))
+    ]
+    read = [row["a"] for piece in pieces for part in read_drop(piece, table) for row in part.rows.to_pylist()]
+    assert read == list(range(10))
 
 
-def test_drops_carry_the_contracts_types(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
-    path = as_csv(market)
-    here = write(proposed(path), path, tmp_path, tmp_path / "drops", pieces=1, force=False)
-    schema = pq.read_schema(here.drops[0])
-    assert schema.field("demand").type == pa.int64()
-    assert schema.field("weekend").type == pa.bool_()
-    assert schema.field("Half hour").type == pa.timestamp("us")
+def test_rows_of_json_lines_and_parquet_are_cut_too(tmp_path: Path) -> None:
+    table = Table(name="rows", columns=(Column(name="a", kind="int64"),))
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"a": {n}}}\n' for n in range(5)))
+    pq.write_table(pa.table({"a": list(range(5))}), tmp_path / "rows.parquet")
+    for name in ("rows.jsonl", "rows.parquet"):
+        pieces = list(write_pieces(tmp_path / name, table, tmp_path, 2))
+        rows = [part.rows["a"].to_pylist() for piece in pieces for part in read_drop(piece, table)]
+        assert rows == [[0, 1], [2, 3, 4]]

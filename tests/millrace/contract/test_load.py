@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.load import COLUMN_PROPERTIES, load_contract
 from millrace.contract.odcs import check_contract
+from millrace.contract.time_format import TimeFormat
 from millrace.errors import WorkloadError
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
@@ -117,7 +119,10 @@ def custom(name: str) -> dict[str, Any]:
             lambda d: column(d, 1).update(custom("units")),
             rf"schema\.0\.properties\.1\.customProperties: expected {', '.join(COLUMN_PROPERTIES)}, got 'units'",
         ),
-        (lambda d: d["schema"][1].update(custom("rol")), r"schema\.1\.customProperties: expected none .*, got 'rol'"),
+        (
+            lambda d: d["schema"][1].update(custom("rol")),
+            r"schema\.1\.customProperties: expected csv, missingValues, ignoredColumns, got 'rol'",
+        ),
     ],
 )
 def test_a_custom_property_that_is_not_read_is_refused(how: Change, message: str, folder: Path) -> None:
@@ -148,4 +153,80 @@ def test_a_file_that_is_no_contract(text: str, folder: Path) -> None:
         load_contract(folder)
     (folder / "contract.yaml").unlink()
     with pytest.raises(WorkloadError, match="expected a file"):
+        load_contract(folder)
+
+
+def in_files(document: dict[str, Any], **values: Any) -> None:
+    properties = [{"property": name, "value": value} for name, value in values.items()]
+    document["schema"][0]["customProperties"] = properties
+
+
+def test_how_files_are_written_is_read(folder: Path) -> None:
+    def say(document: dict[str, Any]) -> None:
+        in_files(document, csv={"delimiter": ";", "decimal": ","}, missingValues=["NA"], ignoredColumns=["remark"])
+        column(document, 0).update(physicalName="Seen At")
+        column(document, 0)["logicalTypeOptions"] = {"format": "dd.MM.yyyy HH:mm"}
+        column(document, 1).update({"customProperties": [{"property": "missingValues", "value": ["-"]}]})
+
+    change(folder, say)
+    rows = check_contract(folder).rows
+    first, second, third = rows.columns[:3]
+    assert (rows.csv, rows.ignored) == (CsvForm(delimiter=";", decimal=","), ("remark",))
+    assert (first.physical_name, first.time_format) == ("Seen At", TimeFormat("dd.MM.yyyy HH:mm"))
+    assert (first.missing_words, second.missing_words, third.missing_words) == (("NA",), ("-",), ("NA",))
+    assert rows.name_of["Seen At"] == rows.name_of[first.name] == first.name
+    assert rows.name_of["remark"] == ""
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (
+            lambda d: in_files(d, csv={"delimiter": "x"}),
+            r"schema\.0\.customProperties\.csv: .* delimiter: one",
+        ),
+        (
+            lambda d: in_files(d, csv={"columns": ["a"]}),
+            r"expected physical names .*unknown: \['a'\], missing",
+        ),
+        (lambda d: in_files(d, missingValues=[None]), r"missingValues: expected a list of texts"),
+        (lambda d: in_files(d, ignoredColumns=["timestamp"]), r"schema\.0: expected names, .* that differ, got"),
+        (lambda d: column(d, 1).update(physicalName="timestamp"), r"schema\.0: expected names, .* that differ"),
+        (lambda d: column(d, 1).update(logicalTypeOptions={"format": "dd.MM.yyyy"}), r"on a date or a timestamp"),
+        (lambda d: column(d, 0).update(logicalTypeOptions={"format": "mm/dd/yyyy"}), r"format: expected a month"),
+        (
+            lambda d: (
+                in_files(d, missingValues=["up"]),
+                d["schema"][0]["properties"].append(
+                    {
+                        "name": "trend",
+                        "logicalType": "string",
+                        "quality": [
+                            {
+                                "type": "library",
+                                "metric": "invalidValues",
+                                "arguments": {"validValues": ["up"]},
+                                "mustBe": 0,
+                            }
+                        ],
+                    }
+                ),
+            ),
+            r"expected words that are no validValues of the column, got \['up'\]",
+        ),
+        (
+            lambda d: d["schema"][1]["properties"].append(
+                {
+                    "name": "id",
+                    "logicalType": "string",
+                    "customProperties": [{"property": "generated", "value": "row_id"}],
+                }
+            ),
+            r"schema\.labels: expected no generated row_id",
+        ),
+    ],
+)
+def test_what_would_be_read_in_two_ways_is_refused(how: Change, message: str, folder: Path) -> None:
+    change(folder, how)
+    with pytest.raises(WorkloadError, match=message):
         load_contract(folder)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from functions.prediction.request import check_rows
-from millrace.contract.row import check_row_with_past
+from functions.prediction.request import Refusal, body, check_rows, complete
+from millrace.contract.row import as_declared, check_row, check_row_with_past
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Table
+from millrace.contract.time_format import TimeFormat
 from millrace.features import catalogue
 from millrace.workload.declaration import Feature
 
@@ -62,3 +65,62 @@ def test_a_row_is_judged_before_its_past_and_a_past_is_unknown_without_a_history
     assert violation.column == "load"
     [violation] = check_row_with_past(row(GOOD), TABLE, ())
     assert (violation.reason, violation.column) == ("unknown_field", "past")
+
+
+IN_FILES = Table(
+    name="rows",
+    columns=(
+        Column(name="row_id", kind="string", required=True, generated="row_id"),
+        Column(
+            name="at", kind="timestamp", required=True, physical_name="Seen At", time_format=TimeFormat("M/d/yyyy H:mm")
+        ),
+        Column(name="load", kind="float64", missing_words=("NA",)),
+        Column(name="sky", kind="string", required=True, missing_words=("NA",)),
+    ),
+    ignored=("remark",),
+)
+
+
+def test_a_row_may_come_as_the_files_have_it() -> None:
+    came = {
+        "Seen At": "7/4/2024 13:05",
+        "load": "NA",
+        "sky": "grey",
+        "remark": [1],
+        "past": [{"Seen At": "7/3/2024 1:00"}],
+    }
+    read = as_declared(came, IN_FILES, [replace(HISTORIES[0], name="past")])
+    assert read == {"at": "2024-07-04T13:05:00", "load": None, "sky": "grey", "past": [{"at": "2024-07-03T01:00:00"}]}
+    plain = {"at": "2024-07-04T13:05:00", "load": 1.5, "sky": "grey"}
+    assert as_declared(plain, IN_FILES) == plain
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason", "expected"),
+    [
+        ({"at": "2/30/2024 1:00"}, "type", "a timestamp written as M/d/yyyy H:mm"),
+        ({"at": "07/04/2024 13:05"}, "type", "a timestamp written as M/d/yyyy H:mm"),
+        ({"sky": "NA"}, "required", "a value"),
+        ({"Seen At": "7/4/2024 13:05", "at": "7/4/2024 13:05"}, "unknown_field", "one of row_id, at, load, sky"),
+        ({"load": "n/a"}, "type", "a float64"),
+    ],
+)
+def test_what_neither_the_contract_nor_the_files_have_is_refused(
+    changed: dict[str, Any], reason: str, expected: str
+) -> None:
+    row = as_declared({"row_id": "a", "at": "7/4/2024 13:05", "sky": "grey"} | changed, IN_FILES)
+    assert [(found.reason, found.expected) for found in check_row(row, IN_FILES)][:1] == [(reason, expected)]
+
+
+def test_a_request_gets_the_id_of_its_decision_and_its_time() -> None:
+    at = datetime(2024, 7, 4, tzinfo=UTC)
+    timed = replace(IN_FILES, columns=(IN_FILES.columns[0], replace(IN_FILES.columns[1], generated="row_order")))
+    first, own = complete([{}, {"row_id": "mine", "Seen At": "7/3/2024 1:00"}], timed, at=at, call_id="c")
+    assert first == {"row_id": "c-0", "at": "2024-07-04T00:00:00"}
+    assert own == {"row_id": "mine", "at": "2024-07-03T01:00:00"}
+
+
+def test_a_field_that_comes_twice_in_a_body_is_refused() -> None:
+    found = body({"requestContext": {}, "body": '{"rows": [{"load": 1, "load": 2}]}'})
+    assert isinstance(found, Refusal)
+    assert "the field 'load' twice" in found.came

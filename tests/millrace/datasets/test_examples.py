@@ -152,6 +152,24 @@ def test_rows_without_a_part_are_left_out_or_divided_by_their_key() -> None:
         assert set(divided.part(part)["part"].to_pylist()) == {name, None}
 
 
+def test_the_last_rows_test_though_all_are_of_one_day() -> None:
+    split = {"by": "row_order", "validation_share": 0.2, "test_share": 0.1}
+    workload = declared(
+        training__split=split,
+        training__validation_days=0,
+        training__test_days=0,
+        training__walk_forward_steps=0,
+        prediction__label="load",
+    )
+    rows = series("a").slice(0, 15)  # the past of the first five is too short
+    found = made(rows, workload)
+    parts = [
+        found.part(part)["heat"].to_pylist() for part in (found.parts.train, found.parts.validation, found.parts.test)
+    ]
+    assert parts == [list(range(5, 12)), [12, 13], [14]]
+    assert not found.parts.is_in_time
+
+
 def test_an_entity_keeps_its_part_whatever_others_come() -> None:
     keys = [f"patient {number}" for number in range(4000)]
     parts = parts_by_hash(keys, validation_share=0.1, test_share=0.2)

@@ -30,7 +30,7 @@ TABLE = Table(
     name="rows",
     columns=(
         Column(name="id", kind="string", required=True),
-        Column(name="at", kind="timestamp_utc", required=True, is_generated=True),
+        Column(name="at", kind="timestamp_utc", required=True, generated="event_time"),
         Column(name="scan", kind="binary", required=True, rules=(ImageFormat(encoding="png", shape=(1, 4, 4)),)),
         Column(name="age", kind="int64"),
     ),
@@ -53,7 +53,7 @@ def origin(name: str = "scans/a17.png", objects: dict[tuple[str, str], bytes] | 
         found = (objects or {}).get((key, version_id))
         return no_object(key, version_id) if found is None else found
 
-    return Origin(name=name, at=AT, fetch=fetch)
+    return Origin(name=name, at=AT, digest="ab" * 32, fetch=fetch)
 
 
 def read(
@@ -142,7 +142,7 @@ def test_only_a_timestamp_is_generated_by_the_event_time(kind: str, value: str, 
     if is_good:
         assert load_contract(tmp_path).rows.column("at").is_generated
         return
-    with pytest.raises(WorkloadError, match="event_time, on a timestamp"):
+    with pytest.raises(WorkloadError, match="event_time or row_order, on a timestamp"):
         load_contract(tmp_path)
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Column, Table
 from millrace.errors import DropError
 from millrace.files import csv
@@ -173,7 +174,9 @@ def test_truncated_and_foreign_files_are_refused_whole(tmp_path: Path) -> None:
     assert refused(b"n,x,s\n1,2,3\n", tmp_path) == "columns"
     assert refused(b"at,n,x,s,z\n", tmp_path) == "columns"
     assert refused(b"at,n,n,s\n", tmp_path) == "columns"
-    assert refused(parquet(tmp_path, at=pa.array(["2020"]), x=pa.array([1.0])), tmp_path) == "column_type"
+    assert (
+        refused(parquet(tmp_path, at=pa.array([datetime(2020, 1, 1)]), x=pa.array(["1.0"])), tmp_path) == "column_type"
+    )
 
 
 def test_limits_hold(tmp_path: Path) -> None:
@@ -223,8 +226,8 @@ def _every_line_is_covered(data: bytes, starts: set[int], parsed: Parsed) -> Non
 @given(rows=st.lists(st.lists(CELL.filter(lambda cell: cell not in (b"\xff", b"\0", b"\r")), min_size=4, max_size=4)))
 def test_both_ways_to_read_a_csv_agree(rows: list[list[bytes]]) -> None:
     lines = [b",".join(cells) for cells in rows]
-    slow = csv._typed(csv._read_lines(lines, 2, 4, Limits(), last=True), ["at", "n", "x", "s"], TABLE)
-    quick = csv._typed(csv._read_plain(b"\n".join(lines), 2, ["at", "n", "x", "s"]), ["at", "n", "x", "s"], TABLE)
+    slow = csv._typed(csv._read_lines(lines, 2, 4, CsvForm(), Limits(), last=True), ["at", "n", "x", "s"], TABLE)
+    quick = csv._typed(csv._read_plain(b"\n".join(lines), 2, 4, CsvForm()), ["at", "n", "x", "s"], TABLE)
     assert str(slow) == str(quick)
 
 

@@ -1,0 +1,158 @@
+"""How a delimited file is written, found by its text, and its cells as ingestion will read them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from millrace.contract.csv_form import DELIMITERS, CsvForm
+from millrace.contract.schema import LINE, Column, Table
+from millrace.contract.violation import QuarantinedRow
+from millrace.errors import ConfigurationError, DropError
+from millrace.files import csv
+from millrace.files.lines import BOM, lines_of
+from millrace.files.parsed import Limits
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOOKED_AT = 200
+"""Lines, for the quotation mark."""
+NUMBER_FORMS = (
+    CsvForm(),
+    CsvForm(decimal=","),
+    CsvForm(thousands=","),
+    CsvForm(decimal=",", thousands="."),
+    CsvForm(decimal=",", thousands=" "),
+    CsvForm(decimal=",", thousands="\u00a0"),
+    CsvForm(decimal=",", thousands="\u202f"),
+    CsvForm(thousands=" "),
+    CsvForm(thousands="'"),
+)
+"""In the order of preference."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delimited:
+    """The cells of a file, all as text."""
+
+    form: CsvForm
+    names: tuple[str, ...]
+    """The cells of the first line, or those that the form has."""
+    line: int
+    """That of the first line that is not blank."""
+    width: int
+    table: pa.Table
+    unparsable: tuple[QuarantinedRow, ...]
+
+
+def find_form(path: Path) -> CsvForm:
+    """Encoding, delimiter and quotation mark; numbers are looked at once there are columns."""
+    data = path.read_bytes().removeprefix(BOM)
+    encoding = _encoding(data)
+    lines = [line for line in data.decode(encoding, errors="replace").splitlines() if line.strip()][:LOOKED_AT]
+    bare = re.sub(r'"[^"]*"', "", lines[0]) if lines else ""
+    delimiter = max(DELIMITERS, key=bare.count)
+    return CsvForm(delimiter=delimiter, quote=_quote(lines, delimiter), encoding=encoding)
+
+
+def read_delimited(path: Path, form: CsvForm, *, decimal: str = "") -> Delimited:
+    """The cells, by the road of ingestion; raises ConfigurationError for a file without a line that could be read."""
+    import pyarrow as pa
+
+    line, first = _first(path, form)
+    width = len(first)
+    names = form.columns or tuple(first)
+    # Columns by their places: the names of the file are judged by whoever gets them.
+    places = tuple(f"\0{place}" for place in range(width))
+    in_file = names if not form.columns else places
+    columns = tuple(
+        Column(name=name, kind="string", physical_name=old) for name, old in zip(places, in_file, strict=True)
+    )
+    text = Table(name=path.name, columns=columns, csv=replace(form, columns=places if form.columns else ()))
+    size = path.stat().st_size
+    try:
+        parts = list(csv.read(path, text, Limits(line_bytes=max(size, 2**20))))
+    except DropError as error:
+        _stop(path, f"line {line}", error.expected, error.got)
+    rows = pa.concat_tables([part.rows for part in parts]).drop_columns([LINE]).combine_chunks()
+    unparsable = tuple(row for part in parts for row in part.unparsable)
+    known = _number_form(path, [rows.column(place) for place in range(width)], decimal, form)
+    return Delimited(
+        form=replace(form, decimal=known.decimal, thousands=known.thousands),
+        names=names,
+        line=line,
+        width=width,
+        table=rows.rename_columns(list(names)) if len(names) == width else rows,
+        unparsable=unparsable,
+    )
+
+
+def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
+    """The first line that is not blank, with its number."""
+    lines = enumerate(lines_of(path.read_bytes().removeprefix(BOM)), 1)
+    number, line = next(((number, line) for number, line in lines if line.strip()), (0, b""))
+    if not number:
+        _stop(path, "rows", "labelled rows", "blank lines")
+    names = csv.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form)
+    if twice := sorted({name for name in names if names.count(name) > 1}) if not form.columns else []:
+        _stop(path, "columns", "names that come once", f"{', '.join(map(repr, twice))} more than once")
+    return number, names
+
+
+def _encoding(data: bytes) -> str:
+    """UTF-8 where more characters than not are; a single damaged line does not change it."""
+    text = data.decode("utf-8", errors="surrogateescape")
+    foreign = sum(char > "\x7f" for char in text)
+    damaged = sum("\udc80" <= char <= "\udcff" for char in text)
+    if damaged <= foreign - damaged or not damaged:
+        return "utf-8"
+    try:
+        data.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
+
+
+def _quote(lines: list[str], delimiter: str) -> str:
+    """Single quotes where cells begin and end with them; none where double quotes do not close on their line."""
+    end = re.escape(delimiter)
+    single = sum(bool(re.search(rf"(^|{end})'[^']*'({end}|$)", line)) for line in lines)
+    double = sum(bool(re.search(rf'(^|{end}) *"[^"]*"', line)) for line in lines)
+    if single > max(double, len(lines) // 2):
+        return "'"
+    return "" if not double and any('"' in line for line in lines) else '"'
+
+
+def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form: CsvForm) -> CsvForm:
+    """The form in which most columns are numbers; raises ConfigurationError where two say different numbers."""
+    counts = {}
+    for each in NUMBER_FORMS:
+        if decimal in ("", each.decimal):
+            counts[each] = sum(_is_number(cells, each) for cells in columns)
+    most = max(counts.values(), default=0)
+    best = [each for each, count in counts.items() if count == most]
+    if not best:
+        _stop(path, "--decimal", "'.' or ','", decimal)
+    if form.delimiter == ";" and not best[0].has_plain_numbers:
+        return next((each for each in best if each.decimal == ","), best[0])
+    if not best[0].has_plain_numbers and len({each.decimal for each in best}) > 1:
+        _stop(path, "numbers", "--decimal , or --decimal . (1,234 may be either)", "no --decimal")
+    return best[0]
+
+
+def _is_number(cells: pa.ChunkedArray, form: CsvForm) -> bool:
+    """Whether all cells are numbers of the form, words for what is missing left out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from console.new.observed import MISSING
+
+    known = cells.filter(pc.invert(pc.is_in(cells, value_set=pa.array(MISSING)))).drop_null()
+    return len(known) > 0 and bool(pc.all(pc.match_substring_regex(known, form.number)).as_py())
+
+
+def _stop(path: Path, field: str, expected: str, came: object) -> NoReturn:
+    raise ConfigurationError(where=path.name, field=field, expected=expected, came=came)

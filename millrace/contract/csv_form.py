@@ -1,0 +1,79 @@
+"""How a table's CSV files are written, where that is not with commas, points and UTF-8."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+DELIMITERS = (",", ";", "\t", "|")
+QUOTES = ('"', "'", "")
+ENCODINGS = ("utf-8", "cp1252", "latin-1")
+DECIMALS = (".", ",")
+THOUSANDS = ("", ".", ",", "'", " ", "\u00a0", "\u202f")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvForm:
+    """The custom property `csv` of a table."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    """Empty where a quotation mark is a character like any other."""
+    encoding: str = "utf-8"
+    decimal: str = "."
+    """The mark before the decimals of a number."""
+    thousands: str = ""
+    """The mark between each three digits before it; a number may have none of them, but not some."""
+    columns: tuple[str, ...] = ()
+    """The names of all cells of a line, in their order, for files without a line of names."""
+
+    @cached_property
+    def number(self) -> str:
+        """Regular expression of a number; without exponents of another form, currencies or percent signs."""
+        point, mark = re.escape(self.decimal), re.escape(self.thousands)
+        whole = f"(?:[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|[0-9]+)" if mark else "[0-9]+"
+        return f"^[+-]?(?:(?:{whole}(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$"
+
+    @property
+    def has_plain_numbers(self) -> bool:
+        """Whether numbers are written as JSON and Arrow write them."""
+        return self.decimal == "." and not self.thousands
+
+
+def read_csv_form(value: object) -> CsvForm:
+    """The form that a contract declares; raises ValueError with what was expected."""
+    known = {field.name for field in fields(CsvForm)}
+    if not isinstance(value, Mapping) or not set(value) <= known:
+        raise ValueError(f"a mapping with {', '.join(sorted(known))}")
+    choices = {
+        "delimiter": DELIMITERS,
+        "quote": QUOTES,
+        "encoding": ENCODINGS,
+        "decimal": DECIMALS,
+        "thousands": THOUSANDS,
+    }
+    given: dict[str, Any] = dict(value)
+    for name, allowed in choices.items():
+        if name in given and given[name] not in allowed:
+            raise ValueError(f"{name}: one of {', '.join(map(repr, allowed))}")
+    if "columns" in given:
+        given["columns"] = read_words(given["columns"])
+        if not given["columns"] or len(set(given["columns"])) < len(given["columns"]):
+            raise ValueError("columns: names that differ")
+    form = CsvForm(**given)
+    marks = [form.decimal, form.thousands, form.quote, *([] if form.quote else [form.delimiter])]
+    if len(set(filter(None, marks))) < len(list(filter(None, marks))):
+        raise ValueError("decimal, thousands and quote that differ, and without quotes from the delimiter")
+    return form
+
+
+def read_words(value: object) -> tuple[str, ...]:
+    """A list of texts without spaces around them, each once; raises ValueError with what was expected."""
+    if not isinstance(value, list) or not all(isinstance(word, str) and word == word.strip() for word in value):
+        raise ValueError("a list of texts without spaces around them")
+    if len(set(value)) < len(value):
+        raise ValueError("each text once")
+    return tuple(value)

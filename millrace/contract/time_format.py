@@ -1,0 +1,180 @@
+"""How a column's times are written: a pattern in a part of the letters of Java's DateTimeFormatter, read strictly.
+
+The standard's word is `logicalTypeOptions.format`; without it a time is ISO 8601 text. `M/d/yyyy h:mm a` reads
+`7/4/2024 1:05 PM`. A text is a time only where it is exactly what the pattern writes of that time: with `MM/dd/yyyy`
+neither `7/4/2024` nor `07/04/24` nor `02/30/2024` is one. Of an offset the time is kept, in UTC, not the offset.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import NamedTuple
+
+from millrace.contract.kinds import Kind, parse_cell
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
+SHORT_MONTHS = tuple(name[:3] for name in MONTHS)
+CENTURY = "20"
+"""Of a year of two digits, as DateTimeFormatter has it: 00 is 2000, 99 is 2099."""
+HALVES = ("AM", "PM")
+
+
+class Letters(NamedTuple):
+    """What a run of one letter reads."""
+
+    field: str
+    form: str
+    """Regular expression for Python and RE2, without groups."""
+    is_open: bool = False
+    """Whether it is one digit or two."""
+
+
+LETTERS: dict[str, Letters] = {
+    **dict.fromkeys(("yyyy", "uuuu"), Letters("year", "[0-9]{4}")),
+    **dict.fromkeys(("yy", "uu"), Letters("short_year", "[0-9]{2}")),
+    "MMMM": Letters("month_name", "|".join(MONTHS)),
+    "MMM": Letters("short_month_name", "|".join(SHORT_MONTHS)),
+    "MM": Letters("month", "0[1-9]|1[0-2]"),
+    "M": Letters("month", "1[0-2]|[1-9]", is_open=True),
+    "dd": Letters("day", "0[1-9]|[12][0-9]|3[01]"),
+    "d": Letters("day", "[12][0-9]|3[01]|[1-9]", is_open=True),
+    "HH": Letters("hour", "[01][0-9]|2[0-3]"),
+    "H": Letters("hour", "1[0-9]|2[0-3]|[0-9]", is_open=True),
+    "hh": Letters("hour_of_half", "0[1-9]|1[0-2]"),
+    "h": Letters("hour_of_half", "1[0-2]|[1-9]", is_open=True),
+    "a": Letters("half", "|".join(HALVES)),
+    "mm": Letters("minute", "[0-5][0-9]"),
+    "m": Letters("minute", "[1-5][0-9]|[0-9]", is_open=True),
+    "ss": Letters("second", "[0-5][0-9]"),
+    "s": Letters("second", "[1-5][0-9]|[0-9]", is_open=True),
+    **{"S" * digits: Letters("fraction", f"[0-9]{{{digits}}}") for digits in range(1, 7)},
+    "XX": Letters("offset", "Z|[+-](?:0[0-9]|1[0-8])[0-5][0-9]"),
+    "XXX": Letters("offset", "Z|[+-](?:0[0-9]|1[0-8]):[0-5][0-9]"),
+}
+FIELDS = {
+    "a year (yyyy or yy)": ("year", "short_year"),
+    "a month (MM, M, MMM or MMMM)": ("month", "month_name", "short_month_name"),
+    "a day (dd or d)": ("day",),
+}
+CLOCK = (("hour", "hour_of_half"), ("minute",), ("second",), ("fraction",))
+"""Each needs the one before it."""
+_PART = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z'\[\]{}#]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class TimeFormat:
+    """A pattern that `check` has found good."""
+
+    pattern: str
+
+    @cached_property
+    def parts(self) -> tuple[Letters | str, ...]:
+        """Letters, and texts that stand for themselves; raises ValueError with what was expected."""
+        found: list[Letters | str] = []
+        at = 0
+        while at < len(self.pattern):
+            match = _PART.match(self.pattern, at)
+            if match is None:
+                raise ValueError(f"letters, text and quotes that close, not {self.pattern[at:]!r}")
+            text = match.group()
+            if match.group(2):
+                if text not in LETTERS:
+                    raise ValueError(f"{', '.join(LETTERS)}, and other text in single quotes, not {text!r}")
+                found.append(LETTERS[text])
+            else:
+                found.append("'" if text == "''" else text if match.group(1) is None else _unquoted(match.group(1)))
+            at = match.end()
+        return tuple(found)
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """In the order of the pattern, which is that of the groups of `form`."""
+        return tuple(part.field for part in self.parts if isinstance(part, Letters))
+
+    @cached_property
+    def form(self) -> str:
+        """Regular expression of a whole text, a named group for each field."""
+        parts = (f"(?P<{p.field}>{p.form})" if isinstance(p, Letters) else _escaped(p) for p in self.parts)
+        return "".join(parts)
+
+    @cached_property
+    def _expression(self) -> re.Pattern[str]:
+        return re.compile(self.form)
+
+    def check(self, kind: Kind) -> None:
+        """Raise ValueError, with what was expected, where a text in this pattern is not one `kind` for sure."""
+        names = self.fields
+        for what, choices in FIELDS.items():
+            _expect(sum(names.count(name) for name in choices) == 1, f"{what} once")
+        _expect(len(set(names)) == len(names), "each field once")
+        clock = [sum(names.count(name) for name in choices) for choices in CLOCK]
+        _expect(max(clock) <= 1 and clock == sorted(clock, reverse=True), "an hour before a minute, a minute before …")
+        _expect(("half" in names) is ("hour_of_half" in names), "h together with a (AM or PM), or H")
+        _expect(kind != "date" or not (any(clock) or "offset" in names), "no time of day in a date")
+        zoned = kind == "timestamp_utc"
+        _expect(("offset" in names) is zoned, "an offset (XX or XXX) where timezone is true, and only there")
+        _expect(self.pattern == self.pattern.strip(), "no space around it")
+        # JSON may hold ISO texts as well: of 2024-05-06 nobody could say which of both it is.
+        _expect(names[:3] != ("year", "day", "month") or self.parts[1] != "-", "yyyy-MM-dd, which is ISO 8601")
+        for part, following in zip(self.parts, self.parts[1:], strict=False):
+            if isinstance(part, Letters) and part.is_open:
+                # Whether 1123 is 1 November 23 or 11 February 3 is not written in it.
+                _expect(not _may_begin_with_digit(following), "two digits (MM, dd, HH …) where another digit follows")
+
+    def parse(self, text: str, kind: Kind) -> date:
+        """The date or the time (in UTC where zoned); raises ValueError for a text that the pattern does not write."""
+        return parse_cell(self.to_iso(text, kind), kind)  # type: ignore[no-any-return]
+
+    def to_iso(self, text: str, kind: Kind) -> str:
+        """The time as ISO text, which may be of a day that no month has; raises ValueError for one of another form."""
+        match = self._expression.fullmatch(text)
+        if match is None:
+            raise ValueError(text)
+        found = match.groupdict()
+        year = found.get("year") or f"{CENTURY}{found['short_year']}"
+        day = f"{year}-{_month(found):02}-{int(found['day']):02}"
+        if kind == "date":
+            return day
+        clock = f"{_hour(found):02}:{int(found.get('minute') or 0):02}:{int(found.get('second') or 0):02}"
+        fraction = f".{found['fraction']}" if found.get("fraction") else ""
+        return f"{day}T{clock}{fraction}{found.get('offset') or ''}"
+
+
+def _month(found: dict[str, str]) -> int:
+    if name := found.get("month_name"):
+        return MONTHS.index(name) + 1
+    if name := found.get("short_month_name"):
+        return SHORT_MONTHS.index(name) + 1
+    return int(found["month"])
+
+
+def _hour(found: dict[str, str]) -> int:
+    if hour := found.get("hour_of_half"):
+        return int(hour) % 12 + 12 * HALVES.index(found["half"])
+    return int(found.get("hour") or 0)
+
+
+def _unquoted(text: str) -> str:
+    return text.replace("''", "'")
+
+
+def _escaped(text: str) -> str:
+    """As Python and RE2 both read it."""
+    return re.sub(r"([^A-Za-z0-9\s\x80-\U0010ffff])", r"\\\1", text)
+
+
+def _may_begin_with_digit(part: Letters | str) -> bool:
+    if isinstance(part, str):
+        return part[:1].isdigit()
+    return part.field not in ("month_name", "short_month_name", "half", "offset")
+
+
+def _expect(is_good: bool, expected: str) -> None:
+    if not is_good:
+        raise ValueError(expected)
