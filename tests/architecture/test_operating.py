@@ -27,7 +27,7 @@ from millrace.messages.retrain import RetrainingRequest
 from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
-EVENT_ROW = re.compile(r"^\| `([a-z]+\.[a-z]+)` \| (.+) \|$", re.M)
+EVENT_ROW = re.compile(r"^\| `((?!csv)[a-z]+\.[a-z]+)` \| (.+) \|$", re.M)
 PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
 CODE = re.compile(r"`([^`]+)`")

@@ -162,6 +162,8 @@ def test_objects_of_a_manifest_are_fetched_together(tmp_path: Path) -> None:
 
     lines = [{"id": f"{n}", "scan": {"object": f"{n}", "version_id": "v"}} for n in range(40)]
     drop = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    rows = pa.concat_tables([part.rows for part in read(drop, tmp_path, of=Origin(name="m", at=AT, fetch=fetch))])
+    rows = pa.concat_tables(
+        [part.rows for part in read(drop, tmp_path, of=Origin(name="m", at=AT, digest="", fetch=fetch))]
+    )
     assert rows["id"].to_pylist() == [line["id"] for line in lines]
     assert rows["scan"].to_pylist() == [png() + str(line["id"]).encode() for line in lines]
