@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from console.presenters.remedy import UNHEALED
 from console.queries.executions import STARTED_BY
 from console.queries.failures import error_type
-from console.queries.remedy import UNHEALED
 from console.queries.runs import SHORT, Run, input_of, parent_of
 from millrace.errors import RunError
 

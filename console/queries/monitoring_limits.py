@@ -15,12 +15,12 @@ from console.queries.stored import as_file, find_object
 from console.queries.versions import state_of
 from millrace.errors import WorkloadError
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.messages.monitor import BASELINE_FILE
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
-BASELINE_FILE = "baseline.json"
 NEWEST_RUNS = 20
 """Monitor runs that are looked through for windows without labels."""
 GAPS = 3

@@ -20,7 +20,7 @@ from console.queries.monitoring_limits import Watched, find_limits, missing_labe
 from console.queries.report import WorkloadReport
 from console.queries.versions import state_of
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation, FrozenErrors, WindowError
-from millrace.monitoring.baseline import BASELINE_FILE, PROMISED_WINDOWS
+from millrace.monitoring.baseline import PROMISED_WINDOWS
 from millrace.monitoring.error import FEWEST, lowest_of
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
@@ -140,9 +140,3 @@ def test_a_declaration_of_an_earlier_form_stops_nothing(deployed: Environment) -
         Bucket=names.platform.bucket("artefacts"), Key=uri.split("/", 3)[3], Body=b"name: electricity\nretired: 1\n"
     )
     assert read_champion(deployed, names) is None
-
-
-def test_the_file_is_the_one_that_the_evaluation_writes() -> None:
-    from console.queries import monitoring_limits
-
-    assert monitoring_limits.BASELINE_FILE == BASELINE_FILE

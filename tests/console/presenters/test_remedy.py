@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from console.presenters.remedy import UNHEALED, find_remedy
 from console.queries.failures import error_type, reason_of
 from console.queries.history import Step
-from console.queries.remedy import UNHEALED, find_remedy
 from console.queries.runs import Run, RunDetail
 from millrace import errors
 
@@ -22,7 +22,6 @@ def failed(*, redrivable: bool = True, status: str = "FAILED") -> RunDetail:
     run = Run(arn="arn:r", machine="train", name="r", status=status, started=AT, stopped=AT, redrives=0)
     return RunDetail(
         run=run,
-        about="",
         input={},
         output=None,
         error="States.TaskFailed",
