@@ -46,7 +46,7 @@ def step(error: str, cause: Any, kind: str = "Task") -> Step:
     [
         (step("States.TaskFailed", {"FailureReason": f"AlgorithmError: {SNAPSHOT}, exit code: 1"}), "same rows"),
         (step("SnapshotError", {"errorType": "SnapshotError", "errorMessage": "no rows"}), "same rows"),
-        (step("SnapshotError", {"errorType": "SnapshotError", "errorMessage": "rows: expected rows to pin, found none"}),
+        (step("SnapshotError", {"errorType": "SnapshotError", "errorMessage": "expected rows to pin, found none"}),
          "drop the rows that it lacks"),
         (step("WorkloadError", {"errorType": "WorkloadError", "errorMessage": "x"}), "same declaration"),
         (step("States.TaskFailed", {"FailureReason": "AlgorithmError: WorkloadError: contract.yaml: label: expected a "
