@@ -70,10 +70,15 @@ def read_csv_form(value: object) -> CsvForm:
     return form
 
 
-def read_words(value: object) -> tuple[str, ...]:
-    """A list of texts without spaces around them, each once; raises ValueError with what was expected."""
-    if not isinstance(value, list) or not all(isinstance(word, str) and word == word.strip() for word in value):
-        raise ValueError("a list of texts without spaces around them")
+def read_words(value: object, *, as_they_are: bool = False) -> tuple[str, ...]:
+    """A list of texts, each once; raises ValueError with what was expected.
+
+    Cells are compared without spaces around them, so a text with some would match none; names of Parquet columns are
+    compared as they are."""
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise ValueError("a list of texts")
+    if not as_they_are and any(word != word.strip() for word in value):
+        raise ValueError("texts without spaces around them")
     if len(set(value)) < len(value):
         raise ValueError("each text once")
     return tuple(value)

@@ -141,7 +141,7 @@ class _Reader:
             minimum_rows=rows.minimum_rows,
             maximum_rows=rows.maximum_rows,
             csv=self._csv_form(f"{at}.csv", custom.get("csv", {})),
-            ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", [])),
+            ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", []), as_they_are=True),
         )
         self._check_names(f"schema.{index}", table)
         return table
@@ -165,9 +165,9 @@ class _Reader:
         except ValueError as error:
             self._stop(field, str(error), value)
 
-    def _words(self, field: str, value: object) -> tuple[str, ...]:
+    def _words(self, field: str, value: object, *, as_they_are: bool = False) -> tuple[str, ...]:
         try:
-            return read_words(value)
+            return read_words(value, as_they_are=as_they_are)
         except ValueError as error:
             self._stop(field, str(error), value)
 

@@ -366,7 +366,7 @@ def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) ->
         ("workload.yaml", "max_p99_ms: 50", "max_p99_ms: -5", "gates.latency.max_p99_ms: expected .*greater than 0"),
         ("workload.yaml", "owner:", "owned_by:", "owner: expected Field required"),
         ("contract.yaml", "physicalType: TIMESTAMP", "physicalType: MOMENT", "physicalType: expected .*, got 'MOMENT'"),
-        ("contract.yaml", "value: label", "value: truth", "schema.rows: expected one property .* role: label"),
+        ("contract.yaml", "value: label", "value: truth", "role: expected label or protected, got .truth."),
     ],
 )  # fmt: skip
 def test_a_wrong_declaration_stops_the_synthesis(tmp_path: Path, file: str, right: str, wrong: str, said: str) -> None:

@@ -160,10 +160,22 @@ SELDOM = (
         because="rows or whole files that are refused, for each feed and at each step",
     ),
     Seldom(
-        roles=("validation", "snapshot"),
+        roles=("validation", "snapshot", "withdrawal"),
         actions=("s3:DeleteObject",),
         resource="*/metadata/*",
         because="a commit that lost against another takes its manifests away",
+    ),
+    Seldom(
+        roles=("withdrawal",),
+        actions=("glue:UpdateTable",),
+        resource="*_labels",
+        because="a withdrawn row had a late label, which goes too",
+    ),
+    Seldom(
+        roles=("intake",),
+        actions=("sqs:SendMessage",),
+        resource="*-drops",
+        because="a drop found no free slot, and is sent again later",
     ),
     Seldom(
         roles=("intake",),
@@ -199,6 +211,7 @@ SELDOM = (
     Seldom(
         roles=("intake",),
         actions=("sqs:SendMessage",),
+        resource="*-dead",
         because="a message in the queue of the drops was none",
         test="test_refusals.py",
     ),

@@ -27,6 +27,7 @@ FAIL = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}
 @pytest.fixture(autouse=True)
 def _here(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest's workers have 80
     before = {number: signal.getsignal(number) for number in cli.SIGNALS}
     yield
     for number, handler in before.items():

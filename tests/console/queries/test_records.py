@@ -297,6 +297,7 @@ def test_the_machine_is_asked_for_the_previous_version(second_live: Environment)
             "reason": "worse since Tuesday",
             "who": second_live.client("sts").get_caller_identity()["Arn"],
             "to": "1",
+            "restores": False,
         },
     }
 

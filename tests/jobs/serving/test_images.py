@@ -131,16 +131,16 @@ def test_only_corrupt_images_are_no_error_of_the_server(application: Application
 
 
 def test_a_stream_decodes_each_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[object] = []
-    original = Picture.open
+    decoded: list[object] = []
+    original = Image._decode
 
-    def counting(*given: Any, **named: Any) -> Any:
-        opened.append(given)
-        return original(*given, **named)
+    def counting(self: Image, content: Any) -> Any:
+        decoded.append(content)
+        return original(self, content)
 
-    monkeypatch.setattr(Picture, "open", counting)
+    monkeypatch.setattr(Image, "_decode", counting)
     found = Reader(FEATURES, arrow=True).read(as_stream(*GOOD).body, CONTENT_TYPE)
-    assert len(found) == len(opened) == 3
+    assert len(found) == len(decoded) == 3
 
 
 @pytest.mark.parametrize("encoding", ["raw", "png"])
