@@ -34,6 +34,13 @@ def machines(incomplete: str) -> list[str]:
     return _beginning(incomplete, (*MACHINES, "teardown"))
 
 
+def label_kinds(incomplete: str) -> list[str]:
+    """What `millrace new` can tell to be a label."""
+    from console.new.kinds.catalogue import KINDS
+
+    return _beginning(incomplete, KINDS)
+
+
 def runs(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
     """The newest runs of the workload that the line names, each with its machine and status."""
     from botocore.exceptions import BotoCoreError, ClientError

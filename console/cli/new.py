@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from console.cli.completion import label_kinds
 from console.cli.options import Build, Json
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ def new(
         bool, typer.Option("--no-key", help="The file has none: an id is made of file and line.")
     ] = False,
     kind: Annotated[
-        str, typer.Option(help="What is predicted: binary, multiclass or regression.", show_default="by the label")
+        str,
+        typer.Option(
+            autocompletion=label_kinds,
+            help="What is predicted, such as regression; a word that is no kind lists them all.",
+            show_default="by the label",
+        ),
     ] = "",
     unit: Annotated[str, typer.Option(help="What a predicted number counts: kWh.")] = "",
     horizon_hours: Annotated[float, typer.Option(help="Predict the label so many hours later, from a history.")] = 0,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from console.new.kinds.catalogue import KINDS
+from console.new.kinds.catalogue import KINDS, described
 from console.new.source import Source
 from millrace.errors import ConfigurationError
+from millrace.tasks.catalogue import TASKS
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{1,23}$")
 SIZE = re.compile(r"^([0-9]+)x([0-9]+)$")
@@ -49,11 +50,12 @@ def check_choices(choices: Choices, source: Source) -> None:
     """Raise ConfigurationError for an option that cannot be."""
     where, names = source.path.name, source.table.column_names
     rows = source.table.num_rows
-    ways = "binary (two classes), multiclass (three or more) or regression (a number)"
     series = "the label so many hours later: --horizon-hours; images: --from with a folder"
+    task = f"{choices.kind}, a task that only a workload.yaml written by hand declares"
+    kind = task if choices.kind in TASKS else choices.kind
     for field, expected, came, good in (
         ("NAME", "2 to 24 small letters, digits and _, a letter first", choices.name, NAME.match(choices.name)),
-        ("--kind", f"{ways}; {series}", choices.kind, choices.kind in ("", *KINDS)),
+        ("--kind", f"{described()}; {series}", kind, choices.kind in ("", *KINDS)),
         ("rows", f"{FEWEST_ROWS} labelled rows or more", rows, rows >= FEWEST_ROWS),
         ("--horizon-hours", "hours from now on, above 0", choices.horizon_hours, choices.horizon_hours >= 0),
         ("--image-size", "height x width such as 64x64", choices.image_size, not choices.image_size or choices.size),

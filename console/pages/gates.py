@@ -50,8 +50,9 @@ def compared(verdict: GateVerdict, error: ErrorMeaning | None) -> str:
         sign = "≥" if verdict.measured >= verdict.bound else "<"
     if verdict.name == "baseline":
         return _baseline(verdict.measured, verdict.bound, sign, error=None if _is_gain(verdict) else error)
-    text = COMPARED.get(verdict.name, verdict.sentence)
-    return text.format(measured=verdict.measured, bound=verdict.bound, sign=sign)
+    if verdict.name not in COMPARED:
+        return verdict.sentence
+    return COMPARED[verdict.name].format(measured=verdict.measured, bound=verdict.bound, sign=sign)
 
 
 def _baseline(measured: float, bound: float, sign: str, *, error: ErrorMeaning | None) -> str:
@@ -80,7 +81,7 @@ def _is_gain(verdict: GateVerdict) -> bool:
 
 
 def _filled(texts: Mapping[str, str], verdict: GateVerdict, otherwise: str) -> str:
-    if verdict.measured is None or verdict.bound is None:
+    if verdict.measured is None or verdict.bound is None or verdict.name not in texts:
         return otherwise
     figures = {"figure": figure(verdict.measured), "bound_figure": figure(verdict.bound)}
-    return texts.get(verdict.name, otherwise).format(measured=verdict.measured, bound=verdict.bound, **figures)
+    return texts[verdict.name].format(measured=verdict.measured, bound=verdict.bound, **figures)

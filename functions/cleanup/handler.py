@@ -68,7 +68,7 @@ def free(ended: ExecutionEnded) -> list[str]:
 
 
 def clean_up(call: Event[ExecutionEnded]) -> list[str]:
-    """Record what a failed release left, then delete it unless another release has begun since.
+    """Record how a release failed, then delete what it left unless another release has begun since.
 
     Last, the endpoint is brought back to the live version, unless all is being torn down."""
     ended = call.detail

@@ -9,7 +9,7 @@ from functions.publish_metrics.metrics import metrics_of, staying
 from millrace.aws.objects import read_object
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.monitor import REPORT_FILE, MetricsPublished, PlannedState, read_report
-from millrace.monitoring.alarms import ALARMS, ratios
+from millrace.monitoring.alarms import ratios, starters
 from millrace.settings.environment import Environment
 from millrace.state.cursors import WindowCursors
 from millrace.state.table import StateTable
@@ -26,7 +26,7 @@ CURSORS = WindowCursors(StateTable(boto3.client("dynamodb"), NAMES))
 def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     """What was published, and whether an alarm stays in ALARM so that nothing but us can ask the guard again."""
     report = read_report(read_object(S3, f"{call.state.plan_windows.answer.report_uri}/{REPORT_FILE}"))
-    before = CLOUDWATCH.describe_alarms(AlarmNames=[NAMES.alarm(name) for name in ALARMS])
+    before = CLOUDWATCH.describe_alarms(AlarmNames=[NAMES.alarm(name) for name in starters()])
     CLOUDWATCH.put_metric_data(Namespace="Millrace", MetricData=metrics_of(report))
     for name, reached in (("monitor", report.input_cursor), ("monitor-error", report.error_cursor)):
         if reached:

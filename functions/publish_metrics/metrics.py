@@ -32,7 +32,7 @@ def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
 
 
 def staying(alarms: Sequence[Mapping[str, Any]], report: MonitorReport, names: WorkloadNames) -> tuple[str, ...]:
-    """The names of the alarms that were in ALARM before and that the report does not end.
+    """The names of those `alarms` that were in ALARM before and that the report does not end.
 
     CloudWatch sends an event on a change of state only, so nothing else requests a retraining for them again."""
     published = {names.alarm(name): ratio for name, ratio in ratios(report).items()}

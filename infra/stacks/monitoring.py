@@ -13,7 +13,7 @@ from infra.iam import alarms, iceberg, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
-from millrace.monitoring.alarms import ALARMS, COUNTED, CountAlarm, RatioAlarm
+from millrace.monitoring.alarms import ALARMS, COUNTED, CountAlarm, RatioAlarm, starters
 from millrace.settings.environment import Environment
 
 
@@ -81,7 +81,7 @@ class MonitoringStack(WorkloadStack):
             statements=[
                 state_table.own_items(names).may("PutItem"),
                 LAKE.read(names, "monitor"),
-                alarms.monitors(names, *ALARMS).may("DescribeAlarms"),
+                alarms.monitors(names, *starters()).may("DescribeAlarms"),
                 alarms.put_metrics("Millrace"),
             ],
         )

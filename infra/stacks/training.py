@@ -25,7 +25,7 @@ from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import starters
 from millrace.names import MACHINES
 from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
@@ -187,7 +187,7 @@ class TrainingStack(WorkloadStack):
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
                 "detail": {
-                    "alarmName": [names.alarm(name) for name in ALARMS],
+                    "alarmName": [names.alarm(name) for name in starters()],
                     "state": {"value": ["ALARM"]},
                 },
             },

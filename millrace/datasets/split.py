@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Three slices of rows that stand in the order of event time, and the times where they begin and end."""
+    """Three slices of rows in the order of event time, or of their parts, and the times where they begin and end."""
 
     train: slice
     validation: slice

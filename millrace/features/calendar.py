@@ -39,7 +39,7 @@ class Calendar(OneColumn):
 
     kind: ClassVar[str] = "calendar"
     takes_features: ClassVar[str] = "a column of times"
-    default_for: ClassVar[tuple[FeatureKind, ...]] = TIMES
+    default_for: ClassVar[tuple[FeatureKind, ...]] = (*TIMES, "calendar")
     calendar: str
     """The column of times."""
     parts: tuple[str, ...]

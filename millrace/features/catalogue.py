@@ -47,9 +47,9 @@ def _declare(feature: Feature, table: Table) -> Encoder:
     if missing := [name for name in feature.columns if name not in table.names]:
         came = ", ".join(missing)
         raise WorkloadError(where="workload.yaml", field="prediction.features", expected="columns", came=came)
-    if feature.encoder is not None or feature.calendar:
-        return _declare_by(feature.encoder or Calendar.kind, feature, table)
-    kind = "history" if feature.history else table.column(feature.name).kind
+    if feature.encoder is not None:
+        return _declare_by(feature.encoder, feature, table)
+    kind = feature.form or table.column(feature.name).kind
     encoder = next((encoder for encoder in ENCODERS.values() if kind in encoder.default_for), None)
     if encoder is not None and (declared := encoder.declare(feature, table)) is not None:
         return declared
@@ -65,7 +65,7 @@ def _declare_by(name: str, feature: Feature, table: Table) -> Encoder:
         raise WorkloadError(where=where, field=field, expected=f"one of {', '.join(ENCODERS)}", came=name)
     declared = ENCODERS[name].declare(feature, table)
     if declared is None:
-        came = "a history" if feature.history else f"a column of the kind {table.column(feature.name).kind}"
+        came = f"a {feature.form}" if feature.form else f"a column of the kind {table.column(feature.name).kind}"
         expected = f"{ENCODERS[name].takes_features} for the encoder {name}"
         raise WorkloadError(where=where, field=field, expected=expected, came=came)
     return declared

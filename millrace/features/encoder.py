@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from millrace.contract.kinds import Kind
     from millrace.contract.schema import Table
     from millrace.features.signature import TensorSpec
-    from millrace.workload.declaration import Feature
+    from millrace.workload.declaration import Feature, FeatureForm
 
-    FeatureKind = Kind | Literal["history"]
+    FeatureKind = Kind | FeatureForm
 
 
 class Encoder(Protocol):
@@ -30,7 +30,8 @@ class Encoder(Protocol):
     takes_features: ClassVar[str]
     """The features that it can encode, in words: `a column of text`."""
     default_for: ClassVar[tuple[FeatureKind, ...]]
-    """The kinds of columns that it encodes where workload.yaml names no encoder; no two encoders share one."""
+    """The kinds of columns, and the forms of features, that it encodes where workload.yaml names no encoder; no two
+    encoders share one."""
     examples: ClassVar[tuple[Any, ...]]
     """Cells as JSON holds them, for an encoder that refuses some cells of its columns; the tests encode them."""
 

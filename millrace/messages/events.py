@@ -95,7 +95,7 @@ class ModelReleased(BusEvent):
 
 
 class RetrainRequested(BusEvent):
-    """An alarm stays in ALARM: the guard shall decide again."""
+    """Alarms were in ALARM before a monitor run and still are: no change of state starts `retrain`, this event does."""
 
     detail_type = "retrain.requested"
 

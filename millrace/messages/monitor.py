@@ -26,7 +26,7 @@ class NoWindows(StrEnum):
 
 
 class WindowsPlanned(Message):
-    """What the windows function answers: how many windows there are and where the job finds what it needs."""
+    """What the function `plan_windows` answers: how many windows there are and where the job finds what it needs."""
 
     count: int
     reason: NoWindows | None = None
@@ -44,7 +44,7 @@ class WindowsPlanned(Message):
 
 
 class MetricsPublished(Message):
-    """What the publication function answers."""
+    """What the function `publish_metrics` answers."""
 
     judged: int
     ratios: dict[str, float | None]

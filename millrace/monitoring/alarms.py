@@ -24,6 +24,8 @@ class RatioAlarm:
     """When it is raised."""
     of_window: Callable[[WindowReport], float | None]
     """The figure; None where the window says nothing about it."""
+    starts_retraining: bool
+    """Whether `retrain` starts when it is raised: for a figure that a model of newer rows can mend."""
 
     def ratio(self, report: MonitorReport) -> float | None:
         """The metric: the largest figure of the report's windows; None where no window has one."""
@@ -38,6 +40,7 @@ ALARMS: dict[str, RatioAlarm] = {
         figure="the column that moved most",
         description="a column of the input lies further from the training rows than its bound",
         of_window=lambda window: window.input.ratio if window.input else None,
+        starts_retraining=True,
     ),
     "error": RatioAlarm(
         metric="Error",
@@ -45,6 +48,7 @@ ALARMS: dict[str, RatioAlarm] = {
         figure="the lowest of the windows in a row that it takes",
         description="the error on labelled decisions is above its bound, windows in a row",
         of_window=lambda window: window.error.ratio if window.error else None,
+        starts_retraining=True,
     ),
 }
 """By name, as `WorkloadNames.alarm` takes it."""
@@ -52,7 +56,7 @@ ALARMS: dict[str, RatioAlarm] = {
 
 @dataclass(frozen=True, kw_only=True)
 class CountAlarm:
-    """An alarm on a number of a report that should be 0; it asks for no retraining."""
+    """An alarm on a number of a report that should be 0; it starts no retraining."""
 
     metric: str
     description: str
@@ -68,6 +72,11 @@ COUNTED: dict[str, CountAlarm] = {
     ),
 }
 """By name, as `WorkloadNames.alarm` takes it."""
+
+
+def starters() -> tuple[str, ...]:
+    """The names of the alarms that start a retraining."""
+    return tuple(name for name, alarm in ALARMS.items() if alarm.starts_retraining)
 
 
 def ratios(report: MonitorReport) -> dict[str, float | None]:

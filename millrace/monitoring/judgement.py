@@ -71,6 +71,7 @@ def _findings(baseline: Baseline, column: BaselineColumn, table: pa.Table) -> li
     if isinstance(bins, Constant):
         return [_constant(baseline, column.name, bins, values)]
     window, reference = bins.count(values), bins.reference(1.0)
+    # A live champion's baseline is older than the catalogue: it has no bound for a statistic that was added since.
     return [
         Finding(
             column=column.name,
@@ -79,6 +80,7 @@ def _findings(baseline: Baseline, column: BaselineColumn, table: pa.Table) -> li
             bound=_bound(name, column, baseline),
         )
         for name in statistics_for(bins.kind)
+        if STATISTICS[name].fixed_bound is not None or name in column.moments
     ]
 
 

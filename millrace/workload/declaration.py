@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -49,6 +49,10 @@ class Fallback(Part):
     """The answer itself: a class for `multiclass`, a number for `regression`."""
 
 
+FeatureForm = Literal["history", "calendar"]
+"""The keys of a feature that is more than a column; an encoder is the default for each, as for a kind of column."""
+
+
 class Feature(Part):
     """One input of the model: a column of the same name, the past of several columns of the same key, or a calendar.
 
@@ -91,6 +95,11 @@ class Feature(Part):
         return self
 
     @property
+    def form(self) -> FeatureForm | None:
+        """Which key makes it more than a column; None for a plain one."""
+        return next((key for key in get_args(FeatureForm) if getattr(self, key)), None)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The contract's columns that it reads."""
         return self.history or (self.calendar or self.name,)
@@ -99,6 +108,10 @@ class Feature(Part):
     def inputs(self) -> tuple[str, ...]:
         """What a row carries to the model for it; as `Encoder.inputs`."""
         return (self.name, self.event_time, *self.history) if self.history else self.columns
+
+
+SET_BY_PREDICTION = ("entity", "event_time")
+"""The fields of a feature that are no keys of workload.yaml."""
 
 
 class Prediction(Part):
@@ -136,7 +149,8 @@ class Prediction(Part):
             (feature.entity or entity, feature.event_time or self.event_time) != (entity, self.event_time)
             for feature in self.features
         ):
-            raise ValueError("features: expected name, encoder, history, hours and every_hours only")
+            keys = ", ".join(key for key in Feature.model_fields if key not in SET_BY_PREDICTION)
+            raise ValueError(f"features: expected the keys {keys} only")
         looks_around = self.horizon_hours > 0 or any(feature.history for feature in self.features)
         if looks_around and self.event_time not in self.key:
             # Without its time in the key an entity has one row: no earlier one, no later one.

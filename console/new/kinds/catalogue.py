@@ -1,4 +1,4 @@
-"""The kinds by name. Add a kind: one module and one line here."""
+"""The kinds by name. Add a kind: one module and one line here. A task without one is declared by hand."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ KINDS: dict[str, LabelKind] = {
     "multiclass": Multiclass(),
     "regression": Regression(),
 }
+
+
+def described() -> str:
+    """The kinds, each with the label that it is for."""
+    return ", ".join(f"{name} ({kind.wanted.split(':')[0]})" for name, kind in KINDS.items())
 
 
 def likely_kind(column: Observed) -> LabelKind | None:

@@ -29,7 +29,7 @@ from infra.local.kernel.control import (
 from infra.local.kernel.patching import replace, undone
 from infra.local.kernel.web_pages import why_refused
 
-FILLERS = (
+IN_ORDER = (
     "kernel",
     "cloudformation",
     "iam",
@@ -48,8 +48,16 @@ FILLERS = (
     "sagemaker_runtime",
     "application_autoscaling",
 )
-"""Folders beside this one, whose `install.install(cloud)` fills a gap of moto; in this order: metrics and logs watch
-functions, alarms read metrics."""
+"""Metrics and logs watch functions, alarms read metrics."""
+
+
+def find_fillers(local: Path) -> tuple[str, ...]:
+    """The folders of `local` whose `install.install(cloud)` fills a gap of moto: those IN_ORDER first."""
+    found = sorted(path.parent.name for path in local.glob("*/install.py"))
+    return *IN_ORDER, *(name for name in found if name not in IN_ORDER)
+
+
+FILLERS = find_fillers(Path(__file__).resolve().parents[1])
 
 WARMED = (
     "cloudformation",

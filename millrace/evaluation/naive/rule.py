@@ -1,7 +1,7 @@
 """What every naive rule offers: as the gate `baseline` its bounds and judgement, and its answers to the test rows.
 
 A rule answers in the task's own form, so the task's metrics judge it as they judge a model. N rows of the snapshot in
-the order of event time, T of them test rows, W numbers of an answer.
+its order, those to train on before the T test rows; W numbers of an answer.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ def test_the_version_is_the_package_s() -> None:
         ("millrace drop x --feed sco", "scoring"),
         ("millrace runs --machine retr", "retrain"),
         ("millrace versions --stage pr", "prod"),
+        ("millrace new x --kind multi", "multiclass"),
         ("millrace show abc", ""),
     ],
 )

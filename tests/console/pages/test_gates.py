@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.pages.gates import compared
+from console.pages.gates import compared, measured, required
 from console.queries.report import WorkloadReport
 from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.train import GateVerdict
@@ -35,6 +35,15 @@ def verdict(name: str, measured: float | None, bound: float | None, *, passed: b
 )
 def test_a_figure_is_compared_in_the_direction_of_its_gate(judged: GateVerdict, words: str) -> None:
     assert compared(judged, DUST) == words
+
+
+def test_the_sentence_of_a_gate_without_words_of_its_own_is_shown_as_it_is() -> None:
+    """A sentence may name a class of the label, and a class may be any text."""
+    sentence = "answers for {north} and {0:s} differ by 100%"
+    judged = verdict("fairness", 1.0, 2.0).model_copy(update={"sentence": sentence})
+    assert compared(judged, DUST) == sentence
+    assert required(judged) == sentence
+    assert measured(judged) == ""
 
 
 def test_the_error_is_the_task_s_own(report: WorkloadReport) -> None:

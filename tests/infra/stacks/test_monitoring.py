@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,14 @@ def test_alarms_on_ratios_have_the_threshold_1(templates: Templates, stage: str)
         assert alarm["Dimensions"] == [{"Name": "Workload", "Value": "electricity"}]
 
 
-def test_an_alarm_that_is_added_is_deployed_and_starts_the_retraining(unlabelled: str, tmp_path: Path) -> None:
-    """One line in the table: the monitor may look at the alarm, and its state change matches a rule."""
+def test_an_alarm_that_is_added_is_deployed_and_starts_the_retraining(
+    unlabelled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One entry of the table: the monitor may look at the alarm, and its state change matches a rule.
+
+    One that starts no retraining is deployed and nothing else."""
+    quiet = replace(ALARMS[unlabelled], metric="Quiet", starts_retraining=False)
+    monkeypatch.setitem(ALARMS, "quiet", quiet)
     synthesized("dev", [ELECTRICITY], tmp_path)
     monitoring, training = (
         json.loads((tmp_path / f"millrace-dev-electricity-{room}.template.json").read_text())["Resources"].values()
@@ -50,12 +57,18 @@ def test_an_alarm_that_is_added_is_deployed_and_starts_the_retraining(unlabelled
     (describe,) = (one["Resource"] for one in allowed if "cloudwatch:DescribeAlarms" in one["Action"])
     assert any(arn.endswith(f":alarm:{name}") for arn in describe)
     patterns = [one["Properties"]["EventPattern"] for one in training if one["Type"] == "AWS::Events::Rule"]
-    assert any(name in pattern.get("detail", {}).get("alarmName", []) for pattern in patterns)
+    started = {alarm for pattern in patterns for alarm in pattern.get("detail", {}).get("alarmName", [])}
+    assert name in started
+    silent = "millrace-dev-electricity-quiet"
+    assert silent in {one["Properties"].get("AlarmName") for one in monitoring}
+    assert silent not in started
+    assert not any(arn.endswith(f":alarm:{silent}") for arn in describe)
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_schedule_says_when_it_was_due(templates: Templates, stage: str) -> None:
-    (schedule,) = resources(templates, stage, "AWS::Scheduler::Schedule")
+    name = f"millrace-{stage}-electricity-monitor"
+    (schedule,) = (one for one in resources(templates, stage, "AWS::Scheduler::Schedule") if one["Name"] == name)
     assert schedule["ScheduleExpression"] == "cron(0 6 1,15 * ? *)"
     assert json.loads(schedule["Target"]["Input"])["as_of"] == "<aws.scheduler.scheduled-time>"
 

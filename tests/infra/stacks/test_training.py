@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import starters
 from millrace.names import MACHINES
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -51,10 +51,10 @@ def test_an_alarm_a_request_and_a_schedule_start_retrain(room: Any) -> None:
     for name in ("alarm", "retrain-requested"):
         assert found[name]["Targets"][0]["Arn"].endswith("stateMachine:millrace-prod-electricity-retrain")
     assert found["alarm"]["EventPattern"]["detail"] == {
-        "alarmName": [f"millrace-prod-electricity-{name}" for name in ALARMS],
+        "alarmName": [f"millrace-prod-electricity-{name}" for name in starters()],
         "state": {"value": ["ALARM"]},
     }
-    (schedule,) = room("training", "AWS::Scheduler::Schedule", "Name").values()
+    schedule = room("training", "AWS::Scheduler::Schedule", "Name")["millrace-prod-electricity-retrain"]
     assert schedule["ScheduleExpression"] == "cron(0 7 1 1,7 ? *)"
     assert schedule["Target"]["Arn"].endswith("stateMachine:millrace-prod-electricity-retrain")
 

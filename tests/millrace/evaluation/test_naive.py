@@ -12,7 +12,7 @@ from millrace.errors import SnapshotError
 from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.catalogue import RULES, naive_figures, suiting
 from millrace.evaluation.naive.mean import Mean
-from millrace.evaluation.naive.rule import LabelledRows
+from millrace.evaluation.naive.rule import BEFORE_TEST_DAYS, LabelledRows, NaiveAnswer, NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.tasks.binary import Binary
 from millrace.tasks.catalogue import TASKS
@@ -39,6 +39,35 @@ def rows(
 
 
 MULTICLASS = Multiclass(classes=("a", "b", "c"))
+EACH_TASK = (Binary(), MULTICLASS, Regression())
+HALF_DAYS = 120
+"""Rows of 60 days, the last half of them to test on: enough for a rule that looks back some weeks."""
+TEST = slice(HALF_DAYS // 2, HALF_DAYS)
+
+
+def labelled(task: Any, changed: Any = ()) -> LabelledRows:
+    """Labels that follow no season; those of the rows `changed` are others."""
+    target_N = np.random.default_rng(0).integers(0, 2, HALF_DAYS)
+    target_N[list(changed)] = 1 - target_N[list(changed)]
+    hours = [12.0 * place for place in range(HALF_DAYS)]
+    return rows(target_N.tolist(), hours, TEST, dtype=np.int64 if task is MULTICLASS else np.float32)
+
+
+def rows_answered_by_younger_labels(rule: NaiveGate, task: Any) -> list[int]:
+    """The test rows whose answer changes with a label that is younger than the rule says."""
+    found, answered = [], rule.answer(labelled(task), task)
+    for place in range(0, HALF_DAYS - TEST.start, 10):
+        row = TEST.start + place
+        oldest = TEST.start if rule.label_age_hours == BEFORE_TEST_DAYS else row - rule.label_age_hours / 12 + 1
+        other = rule.answer(labelled(task, range(max(math.floor(oldest), 0), HALF_DAYS)), task)
+        same = answered.rows_T[place] == other.rows_T[place]
+        if not same or (answered.rows_T[place] and (answer_of(answered, place) != answer_of(other, place)).any()):
+            found.append(row)
+    return found
+
+
+def answer_of(answer: NaiveAnswer, place: int) -> Any:
+    return answer.output_TW[answer.rows_T[:place].sum()]
 
 
 def test_each_task_has_the_rules_that_suit_it() -> None:
@@ -57,15 +86,43 @@ def test_no_task_is_without_a_rule(task: Any) -> None:
 @pytest.mark.parametrize("kind", RULES)
 def test_every_rule_answers_some_task_and_is_judged(kind: str) -> None:
     rule = RULES[kind].model_validate({"kind": kind, "margin": 0.1, **DECLARED.get(kind, {})})
-    tasks = [task for task in (Binary(), MULTICLASS, Regression()) if rule.suits(task)]
+    tasks = [task for task in EACH_TASK if rule.suits(task)]
     assert tasks, f"{kind} suits no task"
     for task in tasks:
-        dtype = np.int64 if task is MULTICLASS else np.float32
-        labelled = rows([1, 0, 1, 1, 0, 1], [0, 24, 48, 72, 96, 120], slice(2, 6), dtype=dtype)
-        figures = naive_figures(rule, labelled, task)
-        assert (figures.rule, figures.rows) == (kind, 4)
+        figures = naive_figures(rule, labelled(task), task)
+        assert figures.rule == kind
+        assert 0 < figures.rows <= HALF_DAYS // 2
         assert figures.metrics["error"] is not None
+        assert rows_answered_by_younger_labels(rule, task) == [], f"{kind}.label_age_hours is too large"
     assert rule.label_age_hours > 0
+
+
+class Secretive(SeasonalNaive):
+    """It repeats a label like its parent and does not say how old it is."""
+
+    @property
+    def label_age_hours(self) -> float:
+        return BEFORE_TEST_DAYS
+
+
+class Eager(SeasonalNaive):
+    """It says that its label is a day older than it is."""
+
+    @property
+    def label_age_hours(self) -> float:
+        return self.lag_hours + 24
+
+
+@pytest.mark.parametrize("rule", [Secretive, Eager])
+def test_a_rule_that_uses_younger_labels_than_it_says_is_seen(rule: type[SeasonalNaive]) -> None:
+    made = rule(kind="seasonal_naive", lag_hours=24, margin=0)
+    assert rows_answered_by_younger_labels(made, Binary())
+
+
+def test_a_rule_of_a_fixed_week_is_judged() -> None:
+    week = SeasonalNaive(kind="seasonal_naive", lag_hours=168, margin=0)
+    assert naive_figures(week, labelled(Binary()), Binary()).rows == HALF_DAYS // 2
+    assert rows_answered_by_younger_labels(week, Binary()) == []
 
 
 def test_the_label_of_a_day_before_is_the_forecast() -> None:

@@ -1,7 +1,7 @@
 """Each form of feature that an encoder of the catalogue takes, with cells that keep its contract.
 
-The forms are those of the declaration: a column of each kind, with each rule of the contract, and a history. Every
-encoder is offered all of them; a form that changes nothing about the encoder is left out."""
+The forms are those of the declaration: a column of each kind, with each rule of the contract, a history, and parts of
+a calendar. Every encoder is offered all of them; a form that changes nothing about the encoder is left out."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from millrace.contract.row import check_row
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
+from millrace.features.calendar import TIMES
 from millrace.features.catalogue import ENCODERS
 from millrace.features.encoder import Encoder
 from millrace.workload.declaration import Feature
@@ -127,7 +128,14 @@ def _history_form() -> Form:
     )
 
 
-FORMS = (*_column_forms(), _history_form())
+def _calendar_forms() -> Iterator[Form]:
+    for kind in TIMES:
+        plain = _column_form(Column(name="x", kind=kind, required=False))
+        feature = Feature(name="x", calendar="x", parts=("month", "hour"))
+        yield replace(plain, words=f"calendar of a {kind}", feature=feature)
+
+
+FORMS = (*_column_forms(), _history_form(), *_calendar_forms())
 
 
 def _cases() -> Iterator[Case]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from millrace.features.boolean import Boolean
 from millrace.features.category import MOST_WORDS, Category
 from millrace.features.encoder import Encoder
 from millrace.features.number import Number
+from millrace.workload.declaration import FeatureForm
 from tests.millrace.features.conftest import CASES, FORMS, Case
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -54,14 +55,15 @@ def test_every_encoder_takes_a_form_of_feature_and_says_which(kind: str) -> None
     assert encoder.kind == kind
     assert encoder.takes_features
     assert any(case.kind == kind for case in CASES.values()), (
-        f"{kind}.declare takes no column of any kind and rule, and no history"
+        f"{kind}.declare takes no column of any kind and rule, and no other form of feature"
     )
 
 
 def test_a_kind_of_column_is_the_default_of_one_encoder() -> None:
     defaults = [kind for encoder in catalogue.ENCODERS.values() for kind in encoder.default_for]
     assert len(set(defaults)) == len(defaults), "two encoders are the default of one kind of column"
-    assert set(defaults) <= {*KINDS, "history"}
+    forms = set(get_args(FeatureForm))
+    assert forms <= set(defaults) <= {*KINDS, *forms}
 
 
 @pytest.mark.parametrize("kind", catalogue.ENCODERS)

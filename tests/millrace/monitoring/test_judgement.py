@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from millrace.features.catalogue import Features
 from millrace.features.number import Number
 from millrace.monitoring.baseline import Baseline, build
 from millrace.monitoring.judgement import judge
+from millrace.monitoring.statistics.catalogue import STATISTICS
 from millrace.workload.declaration import Workload
 
 Cut = Callable[[datetime, datetime], pa.Table]
@@ -88,3 +90,19 @@ def test_a_thin_window_is_not_judged(baseline: Baseline, between: Cut) -> None:
 def test_a_window_without_a_column(baseline: Baseline, between: Cut) -> None:
     with pytest.raises(ConfigurationError, match="transfer: expected a column"):
         judge(baseline, between(NEW_YEAR, NEW_YEAR + WEEK).drop_columns("transfer"))
+
+
+def test_a_statistic_that_the_baseline_does_not_know_waits_for_the_next_training(
+    baseline: Baseline, between: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The live champion's file was written before the catalogue had it; a fixed bound needs no history."""
+    window = between(NEW_YEAR, NEW_YEAR + WEEK)
+    known = judge(baseline, window)
+    calibrated = STATISTICS["wasserstein"]
+    monkeypatch.setitem(STATISTICS, "energy", calibrated)
+    assert judge(baseline, window) == known
+    monkeypatch.setitem(STATISTICS, "outside", replace(calibrated, fixed_bound=0.5))
+    assert {finding.statistic for finding in judge(baseline, window).findings} == {
+        *(finding.statistic for finding in known.findings),
+        "outside",
+    }

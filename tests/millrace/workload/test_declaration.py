@@ -116,3 +116,10 @@ def test_a_past_that_no_row_has_is_refused(folder: Path, hours: float, key: list
     change(folder, "prediction.key", key)
     with pytest.raises(WorkloadError, match=expected):
         load_workload(folder)
+
+
+def test_what_the_prediction_sets_is_no_key_of_a_feature(folder: Path) -> None:
+    change(folder, "prediction.features", [{"name": "price", "event_time": "elsewhere"}])
+    keys = "name, encoder, history, hours, every_hours, calendar, parts"
+    with pytest.raises(WorkloadError, match=f"expected the keys {keys} only"):
+        load_workload(folder)
