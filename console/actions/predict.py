@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -110,7 +110,7 @@ def open_file(path: Path, contract: Contract, folder: Path) -> Opened:
     if contract.label.is_input:
         return _typed(path, contract.table("scoring"), folder / "rows.parquet")
     label = contract.label.name
-    if _lines_have(path, label):
+    if _lines_have(path, {label, contract.label.name_in_file}):
         return _typed(path, contract.table("training"), folder / "rows.parquet", label=label)
     try:
         return _typed(path, contract.table("scoring"), folder / "rows.parquet")
@@ -123,14 +123,14 @@ def open_file(path: Path, contract: Contract, folder: Path) -> Opened:
             raise error from None
 
 
-def _lines_have(path: Path, field: str) -> bool:
-    """Whether the first line is a JSON object with this field: JSON lines have no columns that could be refused."""
+def _lines_have(path: Path, names: Set[str]) -> bool:
+    """Whether the first line is a JSON object with one of these fields, which refuse no file of JSON lines whole."""
     with path.open("rb") as file:
         try:
             first = json.loads(file.readline(LINE_BYTES))
         except ValueError:
             return False
-    return isinstance(first, dict) and field in first
+    return isinstance(first, dict) and not names.isdisjoint(first)
 
 
 def ask(client: Any, function: str, opened: Opened, histories: Sequence[History] = ()) -> Iterator[RowAnswer]:

@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from console.presenters.remedy import UNHEALED
 from console.queries.executions import STARTED_BY
-from console.queries.failures import error_type
-from console.queries.remedy import UNHEALED
+from console.queries.failures import error_type, is_of_child
 from console.queries.runs import SHORT, Run, input_of, parent_of
 from millrace.errors import RunError
 
@@ -74,8 +74,9 @@ def _definition_changed(states: Any, run: Run) -> bool:
 
 def _notes(states: Any, run: Run, described: Any) -> list[str]:
     """What a redrive does not change: a failure that repeats, and a parent that waited and has failed too."""
-    kind = error_type(described.get("error") or "", described.get("cause") or "")
-    notes = [f"{kind}: {UNHEALED[kind]}"] if kind in UNHEALED else []
+    cause = described.get("cause") or ""
+    kind = error_type(described.get("error") or "", cause)
+    notes = [f"{kind}: {UNHEALED[kind]}"] if kind in UNHEALED and not is_of_child(cause) else []
     given = json.loads(described.get("input") or "{}")
     if not isinstance(given, dict) or STARTED_BY not in given:
         return notes

@@ -47,7 +47,7 @@ def roll_back(environment: Environment, names: WorkloadNames, *, reason: str, to
     answer = states.start_execution(
         stateMachineArn=names.machine_arn("release"),
         name=f"{secrets.token_hex(4)}-rollback-to-{target}",
-        input=json.dumps({"cause": "command", "rollback": rollback.model_dump()}),
+        input=json.dumps({"cause": "command", "rollback": rollback.model_dump(exclude_defaults=True)}),
     )
     assert pointers.champion is not None
     return Started(execution=answer["executionArn"], version=target, replaced=pointers.champion.version)

@@ -13,9 +13,9 @@ from rich.text import Text
 from console.cli.printing import plain
 from console.commands import command
 from console.presenters.presenter import Outcome
+from console.presenters.remedy import Remedy
 from console.queries.failures import reason_of
 from console.queries.history import Step
-from console.queries.remedy import Remedy
 from console.queries.run_logs import Log, plainly
 from console.queries.runs import RunDetail
 from millrace.names import WorkloadNames
@@ -30,6 +30,7 @@ class ShownRun:
     """One run with all that is shown of it."""
 
     detail: RunDetail
+    about: str
     outcome: Outcome
     broken: Step | None
     """The step that made it fail."""
@@ -41,7 +42,7 @@ class ShownRun:
 def show_run(names: WorkloadNames, shown: ShownRun) -> None:
     """Print the run, its outcome, its states, its failure and the log of the step that made it fail."""
     console, detail = Console(soft_wrap=True), shown.detail
-    _head(console, detail)
+    _head(console, detail, shown.about)
     if detail.run.status == "SUCCEEDED":
         _outcome(console, names, shown.outcome)
     console.print(_steps(detail.steps))
@@ -66,12 +67,12 @@ def _outcome(console: Console, names: WorkloadNames, outcome: Outcome) -> None:
         console.print(Text(f"look with {command(names, *outcome.look)}"))
 
 
-def _head(console: Console, detail: RunDetail) -> None:
+def _head(console: Console, detail: RunDetail, about: str) -> None:
     run = detail.run
     took = f", {run.seconds:.1f} s" if run.seconds is not None else ""
     redrives = f", redriven {run.redrives} times" if run.redrives > 1 else ", redriven once" if run.redrives else ""
     console.print(Text.assemble((f"{run.machine} {run.name}", "bold"), f"  {run.status}", (redrives, "yellow")))
-    console.print(Text(f"{plain(run.started)}{took}" + (f", {detail.about}" if detail.about else "")))
+    console.print(Text(f"{plain(run.started)}{took}" + (f", {about}" if about else "")))
     if detail.parent:
         console.print(Text(f"because of {_short(detail.parent)}"))
     for child in detail.children:

@@ -54,8 +54,8 @@ def runs(
 
     Example: millrace runs --machine train --status failed"""
     from console.cli.printing import show_rows
-    from console.queries.outcome import outcome
-    from console.queries.run_title import run_title
+    from console.presenters.outcome import outcome
+    from console.presenters.run_title import run_title
     from console.queries.runs import list_runs, read_execution, short_names
 
     environment, names = find(stage, build, workload)
@@ -100,8 +100,9 @@ def show(
     from console.cli.printing import show_json
     from console.cli.run_details import ShownRun, show_run
     from console.cli.watch import outcome_of
+    from console.presenters.remedy import find_remedy
+    from console.presenters.run_title import run_title
     from console.queries.history import failed_step
-    from console.queries.remedy import find_remedy
     from console.queries.run_logs import read_log
     from console.queries.runs import SHORT, describe_run, find_run
 
@@ -110,12 +111,15 @@ def show(
     detail = describe_run(states, names, find_run(states, names, run))
     broken = failed_step(detail.steps) if detail.run.status in ("FAILED", "TIMED_OUT", "ABORTED") else None
     log = read_log(environment.client("logs"), broken, most=lines) if broken and lines else None
+    about = run_title(names, detail.run.machine, detail.execution.input)
     result = outcome_of(environment, names, detail.execution)
     remedy = find_remedy(detail, broken, short=detail.run.name[:SHORT])
     if json:
-        show_json({**_document(detail, log), "outcome": asdict(result), "remedy": remedy and asdict(remedy)})
+        show_json(
+            {**_document(detail, log), "about": about, "outcome": asdict(result), "remedy": remedy and asdict(remedy)}
+        )
     else:
-        show_run(names, ShownRun(detail=detail, outcome=result, broken=broken, remedy=remedy, log=log))
+        show_run(names, ShownRun(detail=detail, about=about, outcome=result, broken=broken, remedy=remedy, log=log))
 
 
 def rerun(

@@ -12,14 +12,16 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from console.actions.follow import Follower
 from console.commands import command
 from console.environment import Environment
+from console.presenters.outcome import outcome
 from console.presenters.presenter import Outcome
+from console.presenters.run_title import run_title
+from console.queries.answers import quarantined_of
 from console.queries.executions import Execution
-from console.queries.outcome import outcome, quarantined_rows
 from console.queries.quarantine import reasons_of
 from console.queries.runs import SHORT, RunDetail
-from console.queries.watch import Follower
 from millrace.errors import RunError
 from millrace.names import WorkloadNames
 
@@ -72,7 +74,7 @@ def follow(
 
 def outcome_of(environment: Environment, names: WorkloadNames, execution: Execution) -> Outcome:
     """The run's outcome, with the reasons of the rows that it quarantined."""
-    has_reasons = execution.is_good and quarantined_rows(execution)
+    has_reasons = execution.is_good and quarantined_of(execution)
     return outcome(execution, reasons_of(environment.client("s3"), names, execution) if has_reasons else ())
 
 
@@ -83,7 +85,7 @@ def require_success(names: WorkloadNames, found: Sequence[EndedRun]) -> None:
         commands = (command(names, "show", ended.detail.run.name[:SHORT]) for ended in failed)
         look = ", ".join(f"`{each}`" for each in commands)
         raise RunError(f"{len(failed)} of {len(found)} runs did not succeed: look with {look}")
-    refused = [f"{_named(ended.detail)}: {ended.outcome.text}" for ended in found if ended.outcome.is_refused]
+    refused = [f"{_named(names, ended.detail)}: {ended.outcome.text}" for ended in found if ended.outcome.is_refused]
     if refused:
         raise RunError("; ".join(refused))
 
@@ -94,16 +96,17 @@ def line_of(names: WorkloadNames, ended: EndedRun) -> str:
     took = f", {run.seconds:.1f} s" if run.seconds is not None else ""
     if run.status != "SUCCEEDED":
         why = f", {ended.detail.error}" if ended.detail.error else ""
-        return f"{_named(ended.detail)}: {run.status}{took}{why}"
+        return f"{_named(names, ended.detail)}: {run.status}{took}{why}"
     result = f": {outcome.text}" if outcome.text else ""
     where = f" in {outcome.uri}" if outcome.uri else ""
     look = f": look with `{command(names, *outcome.look)}`" if outcome.look else ""
-    return f"{_named(ended.detail)}: {run.status}{took}{result}{where}{look}"
+    return f"{_named(names, ended.detail)}: {run.status}{took}{result}{where}{look}"
 
 
-def _named(detail: RunDetail) -> str:
+def _named(names: WorkloadNames, detail: RunDetail) -> str:
     """`train 93a5562f (alarm)`."""
-    subject = f" ({detail.about})" if detail.about else ""
+    about = run_title(names, detail.run.machine, detail.execution.input)
+    subject = f" ({about})" if about else ""
     return f"{detail.run.machine} {detail.run.name[:SHORT]}{subject}"
 
 

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from console.presenters.outcome import outcome
+from console.presenters.run_title import titled
 from console.queries.answers import object_of
 from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised, alarms
-from console.queries.outcome import outcome
-from console.queries.run_title import titled
 from console.queries.runs import parent_of
 from millrace.names import WorkloadNames
 

@@ -60,7 +60,7 @@ def contract_document(surface: Surface, rows: Table, *, source: str, rows_seen: 
             kind="string",
             required=rows.column(surface.event_time).is_generated,
             rules=(Length(maximum=128),),
-            missing_words=rows.columns[0].missing_words,
+            missing_words=_missing_words(rows),
         ),
     )
     labels = Table(name="labels", columns=columns, csv=replace(rows.csv, columns=()))
@@ -83,7 +83,7 @@ def _object(name: str, grain: str, table: Table, key: tuple[str, ...]) -> Iterat
         yield from (f"      - {word(each)}" for each in found)
     yield "    properties:"
     for column in table.columns:
-        yield from _property(column, key)
+        yield from _property(column, key, _missing_words(table))
 
 
 def _of_files(table: Table) -> Iterator[tuple[str, Any]]:
@@ -91,13 +91,18 @@ def _of_files(table: Table) -> Iterator[tuple[str, Any]]:
     form = {each.name: getattr(table.csv, each.name) for each in fields(CsvForm)}
     if other := {name: value for name, value in form.items() if value != getattr(usual, name)}:
         yield "csv", {name: list(value) if isinstance(value, tuple) else value for name, value in other.items()}
-    if table.columns[0].missing_words:
-        yield "missingValues", list(table.columns[0].missing_words)
+    if words := _missing_words(table):
+        yield "missingValues", list(words)
     if table.ignored:
         yield "ignoredColumns", list(table.ignored)
 
 
-def _property(column: Column, key: tuple[str, ...]) -> Iterator[str]:
+def _missing_words(table: Table) -> tuple[str, ...]:
+    """Those of all columns but the label, which may have one of them as a class."""
+    return next((column.missing_words for column in table.columns if not column.label), ())
+
+
+def _property(column: Column, key: tuple[str, ...], usual: tuple[str, ...]) -> Iterator[str]:
     logical, physical = TYPES[column.kind]
     yield f"      - name: {word(column.name)}"
     if column.physical_name is not None:
@@ -113,11 +118,11 @@ def _property(column: Column, key: tuple[str, ...]) -> Iterator[str]:
     if column.allowed:
         valid = f"{{type: library, metric: invalidValues, arguments: {{validValues: {word(list(column.allowed))}}}"
         yield f"        quality: [{valid}, mustBe: 0, dimension: conformity}}]"
-    if properties := [{"property": name, "value": value} for name, value in _custom(column)]:
+    if properties := [{"property": name, "value": value} for name, value in _custom(column, usual)]:
         yield f"        customProperties: {word(properties)}"
 
 
-def _custom(column: Column) -> Iterator[tuple[str, Any]]:
+def _custom(column: Column, usual: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     if column.label or column.is_protected:
         yield "role", "label" if column.label else "protected"
     if column.is_input:
@@ -126,6 +131,8 @@ def _custom(column: Column) -> Iterator[tuple[str, Any]]:
         yield "unit", column.unit
     if column.generated:
         yield "generated", column.generated
+    if column.missing_words != usual:
+        yield "missingValues", list(column.missing_words)
     if image := column.find(ImageFormat):
         yield "image", {"encoding": image.encoding, "shape": list(image.shape)}
 

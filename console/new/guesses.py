@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from console.new.counts import counted, is_identifier
 from console.new.kinds.catalogue import KINDS, likely_kind
-from console.new.observed import Observed
+from console.new.observed import MISSING, Observed
+from console.new.source import NUMBER
 from millrace.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ LABELS = ("label", "class", "target", "y", "outcome", "response", "truth", "chur
 TIMES = ("event_time", "timestamp", "time", "datetime", "date", "ts", "observed_at", "created_at")
 POSITIVE = ("1", "true", "yes", "y", "positive", "pos", "+")
 NEGATIVE = ("0", "false", "no", "n", "negative", "neg", "-", "normal", "none", "healthy", "ok", "good")
+NOTHING = ("none", "None", "-")
+"""Words that mean a missing value in most columns, and in a label may be the class of those that have nothing."""
 MOST_SHOWN = 8
 
 Value = TypeVar("Value")
@@ -48,7 +51,7 @@ class Guesser:
         if choice:
             return Guess(value=self._named("--label", choice), reason="you said so")
         found = [column for column in self.columns if (KINDS[kind].suits(column) if kind else likely_kind(column))]
-        named = [column for column in found if _is_called(column, LABELS)]
+        named = [column for column in found if _is_called(column.name, LABELS)]
         others = tuple(column.name for column in found)
         if len(named) == 1:
             reason = f"the only column that is called like a label ({_describe(named[0])})"
@@ -110,7 +113,7 @@ class Guesser:
         found = [column for column in self.columns if column.is_time and column.is_complete]
         if not found:
             return None
-        named = [column for column in found if _is_called(column, TIMES)]
+        named = [column for column in found if _is_called(column.name, TIMES)]
         if len(found) > 1 and len(named) != 1:
             self._stop("event time", f"--event-time with one of {_names(found)}", "no --event-time")
         value = named[0] if len(named) == 1 else found[0]
@@ -190,8 +193,28 @@ def _kinds_wanted(kind: str) -> str:
     return "; or ".join(f"{each.wanted} (kind {each.name})" for each in kinds)
 
 
-def _is_called(column: Observed, words: Sequence[str]) -> bool:
-    plain = column.name.lower().replace(" ", "_").replace("-", "_").replace(".", "_")
+def own_classes(name: str, cells: pa.ChunkedArray, choice: str) -> tuple[str, ...]:
+    """The word of NOTHING that is a class of this column: of the one that `choice` names as the label, or else of one
+    that is called like a label.
+
+    It is one beside a single other value (`+` and `-`), and `none` also beside several of which none says no (`cat`,
+    `dog`, `none`; not `yes`, `no`, `none`). Beside numbers it is missing."""
+    import pyarrow as pa
+
+    kind = cells.type.value_type if pa.types.is_dictionary(cells.type) else cells.type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    if not is_text or not (name == choice or (not choice and _is_called(name, LABELS))):
+        return ()
+    values = {value for value in cells.unique().to_pylist() if value is not None}
+    came, others = sorted(values & {*NOTHING}), values - {*MISSING}
+    says_no = any(NUMBER.match(value) or value.lower() in NEGATIVE for value in others)
+    if len(came) != 1 or not others or says_no or (came == ["-"] and len(others) > 1):
+        return ()
+    return tuple(came)
+
+
+def _is_called(name: str, words: Sequence[str]) -> bool:
+    plain = name.lower().replace(" ", "_").replace("-", "_").replace(".", "_")
     return plain.removeprefix("is_") in words
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from console.new.observed import Observed
 from console.new.source import Source
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Table, parsed_schema
+from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError, DropError
 from millrace.files.origin import Origin
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
     """The table with how the file is written: its names, times, words for what is missing, and columns left out.
 
-    A word that came in one column means the same in all: the next file may have it elsewhere."""
+    A word that came in one column means the same in all, as the next file may have it elsewhere; but not in a label
+    that has it as a class."""
     observed = {column.name: column for column in seen}
     words = tuple(dict.fromkeys(word for column in seen for word in column.missing_words))
     columns = tuple(
@@ -34,13 +35,20 @@ def as_in_file(table: Table, seen: Sequence[Observed], source: Source) -> Table:
             column,
             physical_name=source.names_in_file.get(column.name),
             time_format=observed[column.name].time_format,
-            missing_words=words,
+            missing_words=_words_of(column, observed[column.name], words),
         )
         for column in table.columns
     )
     left = [name for name in source.table.column_names if name not in table.names]
     ignored = tuple(source.names_in_file.get(name, name) for name in left)
     return replace(table, columns=columns, csv=source.csv, ignored=ignored)
+
+
+def _words_of(column: Column, seen: Observed, words: tuple[str, ...]) -> tuple[str, ...]:
+    if not column.label or seen.kind != "string":
+        return words
+    classes = set(seen.cells.unique().to_pylist())
+    return tuple(word for word in words if word not in classes)
 
 
 def read_rows(path: Path, table: Table, *, at: datetime) -> tuple[pa.Table, tuple[QuarantinedRow, ...]]:

@@ -79,12 +79,18 @@ class LeftOut:
 
 
 def observe(
-    name: str, cells: pa.ChunkedArray, *, typed_text: bool, time_format: str = "", form: CsvForm | None = None
+    name: str,
+    cells: pa.ChunkedArray,
+    *,
+    typed_text: bool,
+    time_format: str = "",
+    form: CsvForm | None = None,
+    classes: tuple[str, ...] = (),
 ) -> Observed | LeftOut:
     """Statistics of the column; `typed_text`: its texts may be numbers, written in `form`.
 
-    `time_format` is the pattern of its times where they are not ISO 8601, "" to find one. Raises ConfigurationError
-    for what is no pattern."""
+    `time_format` is the pattern of its times where they are not ISO 8601, "" to find one; `classes` are words of
+    MISSING that are values of this column. Raises ConfigurationError for what is no pattern."""
     import pyarrow as pa
 
     flat = cells.combine_chunks()
@@ -93,7 +99,11 @@ def observe(
     if pa.types.is_null(flat.type) or flat.null_count == len(flat):
         return LeftOut(name=name, reason="holds nothing")
     if pa.types.is_string(flat.type) or pa.types.is_large_string(flat.type) or pa.types.is_string_view(flat.type):
-        return _of_text(name, flat.cast(pa.string()), typed_text, time_format, form or CsvForm())
+        texts = flat.cast(pa.string())
+        missing = tuple(word for word in MISSING if word not in classes)
+        found = _of_text(name, texts, missing, typed_text, time_format, form or CsvForm())
+        said = f"{', '.join(map(repr, classes))} taken as one of its classes" if classes else ""
+        return _said(found, said) if isinstance(found, Observed) else found
     return _of_values(name, flat)
 
 
@@ -130,17 +140,23 @@ def _cast(name: str, kind: Kind, cells: pa.Array, changed: str = "") -> Observed
     return _observed(name, kind, values, changed, misfits=len(misfits))
 
 
-def _of_text(name: str, cells: pa.Array, typed_text: bool, time_format: str, form: CsvForm) -> Observed | LeftOut:
+def _of_text(
+    name: str, cells: pa.Array, missing: tuple[str, ...], typed_text: bool, time_format: str, form: CsvForm
+) -> Observed | LeftOut:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    known = pc.if_else(pc.is_in(cells, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), cells)
+    known = pc.if_else(pc.is_in(cells, value_set=pa.array(missing)), pa.scalar(None, pa.string()), cells)
     words = cells.filter(pc.and_(pc.is_valid(cells), pc.is_null(known))).unique().to_pylist()
     if known.null_count == len(known):
         return LeftOut(name=name, reason="holds nothing")
     found = _times(name, known, time_format) if time_format else _typed(name, known, typed_text, form)
     said = f"{', '.join(map(repr, words))} taken as missing" if words else ""
-    return replace(found, missing_words=tuple(words), changed="; ".join(filter(None, (found.changed, said))))
+    return replace(_said(found, said), missing_words=tuple(words))
+
+
+def _said(found: Observed, more: str) -> Observed:
+    return replace(found, changed="; ".join(filter(None, (found.changed, more))))
 
 
 def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Observed:

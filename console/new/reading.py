@@ -9,7 +9,7 @@ from typing import Any
 
 from console.new.choices import Choices
 from console.new.features import Features
-from console.new.guesses import Guess, Guesser
+from console.new.guesses import Guess, Guesser, own_classes
 from console.new.identity import ROW_ID, with_event_time, with_key
 from console.new.images import SPLIT, observe_images
 from console.new.in_file import as_in_file
@@ -131,7 +131,14 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Observed, ...], di
             found = observe_images(name, cells, size=choices.size, where=source.path.name)
         else:
             time_format = choices.time_format if choices.event_time in ("", name) else ""
-            found = observe(name, cells, typed_text=source.has_typed_text, time_format=time_format, form=source.csv)
+            found = observe(
+                name,
+                cells,
+                typed_text=source.has_typed_text,
+                time_format=time_format,
+                form=source.csv,
+                classes=own_classes(name, cells, choices.label),
+            )
         if isinstance(found, tuple):
             observed, images[name] = found
             seen.append(observed)

@@ -19,12 +19,12 @@ from console.pages.reliability import reliability
 from console.pages.summary import Fact, facts, notes, summary
 from console.pages.timeline import timeline
 from console.pages.weeks import weeks
+from console.presenters.run_title import titled
 from console.queries.executions import Execution
 from console.queries.lineage import Link
 from console.queries.monitoring import staying_alarms
 from console.queries.monitoring_limits import missing_labels
 from console.queries.report import WorkloadReport
-from console.queries.run_title import titled
 from millrace.evaluation.metrics import ReliabilityBin
 from millrace.evaluation.report import Evaluation
 from millrace.names import MACHINES

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from console.presenters.alarms import explain, monitor_run_before
 from console.presenters.catalogue import PRESENTERS
+from console.presenters.outcome import outcome
 from console.presenters.presenter import RunSummary, TimelineEntry
+from console.presenters.run_title import titled
 from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised
-from console.queries.outcome import outcome
 from console.queries.report import WorkloadReport
-from console.queries.run_title import titled
 from console.queries.runs import parent_of
 from console.words import spelled
 

@@ -9,6 +9,7 @@ from console.queries.executions import Execution
 from millrace.messages.envelope import Message
 from millrace.messages.ingest import Committed
 from millrace.messages.retrain import RetrainingRequest
+from millrace.messages.score import Delivered
 
 AnswerT = TypeVar("AnswerT", bound=Message)
 
@@ -32,6 +33,12 @@ def alarm_of(execution: Execution) -> str:
 def committed_of(execution: Execution) -> Committed | None:
     """The commit of an ingest execution; None for other machines, and where nothing was committed."""
     return answer(execution, "validation", Committed) if execution.machine == "ingest" else None
+
+
+def quarantined_of(execution: Execution) -> int:
+    """How many rows an execution of `ingest` or `score` has quarantined; 0 for other machines."""
+    committed, delivered = committed_of(execution), answer(execution, "delivery", Delivered)
+    return committed.rows_quarantined if committed else delivered.quarantined if delivered else 0
 
 
 def source_of(execution: Execution) -> str:

@@ -13,8 +13,9 @@ ENDINGS = {
     "143": "the container was stopped by the platform",
 }
 """By exit code: 128 + the signal."""
-NAMED = re.compile(r"^(?:AlgorithmError: )?(?P<type>[A-Z]\w*(?:Error|Exception))\b")
-"""An error's class at the beginning of a reason, as functions and our jobs write it."""
+NAMED = re.compile(r"^(?:States\.TaskFailed: )?(?:AlgorithmError: )?(?P<type>[A-Z]\w*(?:Error|Exception))\b")
+"""An error's class at the beginning of a reason, as functions and our jobs write it; of a job that a child run waited
+for, the child's own error is before it."""
 
 
 def reason_of(cause: str) -> str:
@@ -49,6 +50,15 @@ def failure_of(error: str, cause: str) -> str:
     """Error and reason in one line, the error once."""
     reason = reason_of(cause)
     return reason if reason.startswith(f"{error}: ") else ": ".join(word for word in (error, reason) if word)
+
+
+def is_of_child(cause: str) -> bool:
+    """Whether the cause is that of an execution that was started and waited for."""
+    try:
+        document: Any = json.loads(cause)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and "ExecutionArn" in document
 
 
 def error_type(error: str, cause: str) -> str:

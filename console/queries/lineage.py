@@ -13,7 +13,7 @@ from console.environment import Environment
 from console.queries.decisions import find_decision
 from console.queries.stored import as_file, find_object
 from console.queries.versions import audit_of, find_verdicts, registry_of
-from millrace.artefact.artefact import Artefact, read_archive
+from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.artefact import digest as sha256
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.contract.load import digest, read_document
@@ -23,7 +23,7 @@ from millrace.decisions import captured
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import ArtefactError, EnvironmentNotFoundError, WorkloadError
 from millrace.evaluation.gates.catalogue import judge_all
-from millrace.evaluation.report import Evaluation
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
@@ -196,7 +196,7 @@ class Chain:
         return _recorded("code", self.run, self.known("code"), detail)
 
     def _gates(self) -> Iterator[Link]:
-        uri = self.names.run_uri(self.run, "evaluation", "evaluation.json")
+        uri = self.names.run_uri(self.run, "evaluation", EVALUATION_FILE)
         if (report := find_object(self.s3, uri)) is None:
             yield _broken("evaluation", uri, MISSING)
             return
@@ -313,5 +313,5 @@ def _read_version(client: Any, uri: str) -> bytes:
 
 def unpack(content: bytes) -> Artefact:
     """The artefact of a model.tar.gz in memory; raises ArtefactError when a member does not match its digest."""
-    with as_file(content, "model.tar.gz") as path:
+    with as_file(content, ARCHIVE) as path:
         return read_archive(path)

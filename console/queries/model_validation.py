@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.stored import find_object
-from millrace.artefact.artefact import Artefact, digest, read_archive
+from millrace.artefact.artefact import ARCHIVE, Artefact, digest, read_archive
 from millrace.artefact.inference import Model
 from millrace.aws.objects import download
 from millrace.contract.kinds import arrow_type, parse_cell
@@ -121,7 +121,7 @@ def is_valid(findings: tuple[Finding, ...]) -> bool:
 def validate_archive(archive: Path, workload: str) -> tuple[Finding, ...]:
     """The findings on a model.tar.gz, for itself. Raises EnvironmentNotFoundError when there is no such file."""
     if not archive.is_file():
-        raise EnvironmentNotFoundError(f"{archive}: expected a file model.tar.gz, there is none")
+        raise EnvironmentNotFoundError(f"{archive}: expected a file {ARCHIVE}, there is none")
     return validate(_candidate(archive, workload, registered=None))
 
 
@@ -131,7 +131,7 @@ def validate_package(environment: Environment, names: WorkloadNames, wanted: str
     Raises EnvironmentNotFoundError when there is no such version."""
     package = _package(environment, names, wanted)
     with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "model.tar.gz"
+        archive = Path(folder) / ARCHIVE
         download(environment.client("s3"), package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"], archive)
         return validate(_candidate(archive, names.workload, registered=_registered(environment, names, package)))
 
@@ -282,7 +282,7 @@ def _gates(candidate: Candidate, _: Artefact) -> str:
     """Judged again by the bounds as they are now; the gating must have let it pass, too."""
     known = _known(candidate)
     if not known.report:
-        raise ArtefactError("evaluation.json: expected the run's report, there is none")
+        raise ArtefactError(f"{EVALUATION_FILE}: expected the run's report, there is none")
     if not known.judged:
         raise ArtefactError(f"expected a record `model.passed` of run {known.metadata.get('run')}, there is none")
     against = known.run.get("gate", "baseline")
@@ -298,7 +298,7 @@ def _answers(candidate: Candidate, artefact: Artefact) -> str:
     """The graph answers the rows of the test days as it did in the evaluation."""
     sample = Sample.model_validate_json(_known(candidate).sample or '{"rows": [], "answers": []}')
     if not sample.rows:
-        raise ArtefactError("sample.json: expected rows of the test days, there are none")
+        raise ArtefactError(f"{SAMPLE_FILE}: expected rows of the test days, there are none")
     model = artefact.description
     table = _typed(sample, candidate.contract.rows, model.columns)
     answers = model.task.answers(Model(artefact).outputs(encoders.encode(model.features, table)))

@@ -15,12 +15,12 @@ from console.queries.stored import as_file, find_object
 from console.queries.versions import state_of
 from millrace.errors import WorkloadError
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.messages.monitor import BASELINE_FILE
 from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
-BASELINE_FILE = "baseline.json"
 NEWEST_RUNS = 20
 """Monitor runs that are looked through for windows without labels."""
 GAPS = 3
@@ -50,11 +50,18 @@ class Watched:
     """As the run had it."""
 
     @property
+    def is_in_time(self) -> bool:
+        """Whether the history has windows; else random parts of the rows stand for them."""
+        return self.workload.training.split.by == "time"
+
+    @property
     def stretches(self) -> int:
-        """Rows of successive windows on which the error's bound rests, as `millrace.monitoring.error` counts them."""
-        length = self.workload.monitors.error_windows
-        series = [len(frozen.weeks) for frozen in self.evaluation.walk_forward] + [len(self.evaluation.weekly_error)]
-        return sum(max(0, windows - length + 1) for windows in series)
+        """Stretches of successive windows in the history, by the test days and the walk-forward models."""
+        from millrace.monitoring.error import lowest_of_all
+
+        weeks = (*(frozen.weeks for frozen in self.evaluation.walk_forward), self.evaluation.weekly_error)
+        series = [[week.error for week in each] for each in weeks]
+        return len(lowest_of_all(series, self.workload.monitors.error_windows))
 
 
 def read_watched(s3: Any, names: WorkloadNames, run: str) -> Watched | None:
@@ -99,18 +106,29 @@ def find_limits(watched: Watched | None) -> tuple[Limit, ...]:
 
 def _limits(watched: Watched) -> Iterator[Limit]:
     from millrace.monitoring.baseline import PROMISED_WINDOWS
-    from millrace.monitoring.error import FEWEST
 
     bounds, monitors = watched.bounds, watched.workload.monitors
     if bounds.error is None:
-        found = f"{watched.stretches} of the {FEWEST} stretches of {monitors.error_windows} windows that a bound needs"
-        yield Limit(what="error watching is off", why=f"no bound was set, {found} were there{_without_rows(watched)}")
-    if watched.workload.training.split.by != "time":
+        yield Limit(what="error watching is off", why=f"no bound was set, {_why_unbounded(watched)}")
+    if not watched.is_in_time:
         why = "the rows are not split by time, and random parts of them stand for windows"
         yield Limit(what="the false alarm rate is not promised", why=why)
     elif bounds.windows < PROMISED_WINDOWS:
         rate = f"{monitors.false_alarm_rate:g} for each window holds from {PROMISED_WINDOWS} windows of history on"
         yield Limit(what="the false alarm rate is not promised", why=f"{rate}, {bounds.windows} were there")
+
+
+def _why_unbounded(watched: Watched) -> str:
+    """Too few stretches, or none with an error in each of its windows; `error_bound` sets no bound then."""
+    from millrace.monitoring.error import FEWEST
+
+    length = watched.workload.monitors.error_windows
+    if not watched.is_in_time:
+        return f"no {length} windows in a row, drawn from the test rows, had an error in each"
+    if watched.stretches < FEWEST:
+        found = f"{watched.stretches} of the {FEWEST} stretches of {length} windows that a bound needs were there"
+        return f"{found}{_without_rows(watched)}"
+    return f"none of the {watched.stretches} stretches of {length} windows had an error in each window"
 
 
 def _without_rows(watched: Watched) -> str:

@@ -22,7 +22,6 @@ from console.queries.executions import (
 )
 from console.queries.failures import failure_of
 from console.queries.history import Step, read_steps
-from console.queries.run_title import run_title
 from millrace.errors import RunError
 from millrace.names import MACHINES, WorkloadNames
 
@@ -59,7 +58,6 @@ class RunDetail:
     """One run in full."""
 
     run: Run
-    about: str
     input: Any
     output: Any
     """None while it runs and when it failed."""
@@ -166,7 +164,6 @@ def describe_run(states: Any, names: WorkloadNames, run: Run) -> RunDetail:
     history = read_history(states, run.arn)
     return RunDetail(
         run=_run(run.machine, described),
-        about=run_title(names, run.machine, given),
         input=given,
         output=json.loads(described["output"]) if "output" in described else None,
         error=described.get("error") or "",

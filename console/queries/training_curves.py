@@ -9,12 +9,11 @@ from typing import Any
 from pydantic import Field
 
 from console.queries.lineage import CHEAP_BYTES, unpack
+from millrace.artefact.artefact import ARCHIVE
 from millrace.aws.objects import entries_below, read_object, split_uri
 from millrace.errors import ArtefactError
 from millrace.messages.envelope import Message
 from millrace.names import WorkloadNames
-
-ARTEFACT = "/model.tar.gz"
 
 
 class Epoch(Message):
@@ -34,7 +33,7 @@ def read_epochs(s3: Any, names: WorkloadNames, run: str) -> tuple[Epoch, ...]:
 
     `run` is the name of the train execution."""
     bucket, prefix = split_uri(names.run_uri(run, "training", ""))
-    found = [each for each in entries_below(s3, bucket, prefix) if each["Key"].endswith(ARTEFACT)]
+    found = [each for each in entries_below(s3, bucket, prefix) if each["Key"].endswith(f"/{ARCHIVE}")]
     if not found or found[-1]["Size"] > CHEAP_BYTES:
         return ()
     try:

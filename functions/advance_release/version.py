@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.release import LiveState
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Version
@@ -15,7 +16,7 @@ def version_of(state: LiveState, names: WorkloadNames) -> Version:
         version=release.version,
         model_name=state.model.name,
         run=release.run_name,
-        baseline_uri=names.run_uri(release.run_name, "baseline.json"),
+        baseline_uri=names.run_uri(release.run_name, BASELINE_FILE),
         model_data_url=release.model_data_url,
         model_digest=release.model_digest,
         baseline_digest=release.baseline_digest,

@@ -8,7 +8,7 @@ from aws_lambda_powertools import Logger
 from functions.gating.judging import judged
 from millrace.aws.objects import read_object
 from millrace.evaluation.gates.catalogue import judge_all
-from millrace.evaluation.report import Evaluation
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import GatesJudged, PinnedState
@@ -27,7 +27,7 @@ DYNAMODB = boto3.client("dynamodb")
 @handles(StepInput[PinnedState])
 def handler(call: StepInput[PinnedState]) -> GatesJudged:
     """Whether all gates passed, each verdict, and one sentence per gate."""
-    uri = SETTINGS.names.run_uri(call.run, "evaluation", "evaluation.json")
+    uri = SETTINGS.names.run_uri(call.run, "evaluation", EVALUATION_FILE)
     report = Evaluation.model_validate_json(read_object(S3, uri))
     answer = judged(judge_all(report, WORKLOAD.gates, against=call.state.snapshot.answer.gate))
     record = Record(

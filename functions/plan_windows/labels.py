@@ -27,8 +27,7 @@ def labels_between(lake: Lake, surface: Prediction, start: datetime, end: dateti
     label. A table without event time is read whole."""
     import pyarrow as pa
 
-    tables = ("labels", "rows") if surface.horizon_hours else ("labels",)
-    found = [part for name in tables if (part := _labels_of(lake, name, surface, start, end)) is not None]
+    found = [part for name in surface.label_tables if (part := _labels_of(lake, name, surface, start, end)) is not None]
     return pa.concat_tables(found, promote_options="permissive") if found else None
 
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from millrace.artefact.artefact import Description, digest, read_archive
+from millrace.artefact.artefact import ARCHIVE, Description, digest, read_archive
 from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
@@ -28,7 +28,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
     baseline = read_object(client, names.run_uri(run, BASELINE_FILE))
     evaluated = Evaluation.model_validate_json(report).model_digest
     with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "model.tar.gz"
+        archive = Path(folder) / ARCHIVE
         download(client, model_data_url, archive)
         artefact = read_archive(archive, approved=evaluated)
         return {

@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger
 
 from functions.registration.chain import read_chain
 from millrace.errors import ConflictError
+from millrace.evaluation.report import EVALUATION_FILE
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import TrainedState, VersionRegistered
 from millrace.release.registry import Candidate, Registry
@@ -35,7 +36,7 @@ def handler(call: StepInput[TrainedState]) -> VersionRegistered:
     if not LEASES.take("train", holder=call.execution, as_of=call.state.as_of, expires_at=until):
         raise ConflictError(f"{call.execution}: expected the lease of training, another run took it meanwhile")
     url = call.state.training.model_data_url
-    report_uri = NAMES.run_uri(call.run, "evaluation", "evaluation.json")
+    report_uri = NAMES.run_uri(call.run, "evaluation", EVALUATION_FILE)
     candidate = Candidate(
         run=call.run,
         image=SETTINGS.inference_image,

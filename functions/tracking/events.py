@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from millrace.artefact.artefact import ARCHIVE
 from millrace.messages.envelope import ExecutionInput, Message
 from millrace.messages.events import ModelRefused, ModelRegistered
 
@@ -29,7 +30,7 @@ class TrainingJobCompleted(Message):
     @property
     def archive_uri(self) -> str:
         """Where SageMaker puts the artefact of a job."""
-        return f"{self.output.uri.rstrip('/')}/{self.job}/output/model.tar.gz"
+        return f"{self.output.uri.rstrip('/')}/{self.job}/output/{ARCHIVE}"
 
 
 class TrackedEvent(ExecutionInput):

@@ -12,9 +12,9 @@ from functions.tracking.entries import Entry, judged, trained
 from functions.tracking.events import RunTracked, TrackedEvent, TrainingJobCompleted
 from functions.tracking.mlflow_store import Store
 from functions.tracking.run_ids import RunIds
-from millrace.artefact.artefact import read_archive
+from millrace.artefact.artefact import ARCHIVE, read_archive
 from millrace.aws.objects import download, read_object
-from millrace.evaluation.report import Evaluation
+from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.envelope import handles
 from millrace.messages.events import ModelRefused, ModelRegistered
 from millrace.settings.tracking import TrackingSettings
@@ -37,11 +37,11 @@ def handler(event: TrackedEvent) -> RunTracked:
 
 def _trained(detail: TrainingJobCompleted) -> Entry:
     with tempfile.TemporaryDirectory() as folder:
-        archive = Path(folder) / "model.tar.gz"
+        archive = Path(folder) / ARCHIVE
         download(S3, detail.archive_uri, archive)
         return trained(detail, read_archive(archive))
 
 
 def _judged(detail: ModelRegistered | ModelRefused) -> Entry:
-    uri = SETTINGS.names.run_uri(detail.run_name, "evaluation", "evaluation.json")
+    uri = SETTINGS.names.run_uri(detail.run_name, "evaluation", EVALUATION_FILE)
     return judged(detail, Evaluation.model_validate_json(read_object(S3, uri)))

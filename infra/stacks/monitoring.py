@@ -51,8 +51,7 @@ class MonitoringStack(WorkloadStack):
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names
-        # Where a label lies ahead, a row is the label of an earlier one.
-        tables = ("labels", "rows") if context.workload.prediction.horizon_hours else ("labels",)
+        tables = context.workload.prediction.label_tables
         Function(
             self,
             "plan_windows",

@@ -156,8 +156,7 @@ class TrainingStack(WorkloadStack):
 
     def _retrain(self) -> None:
         context, names = self.context, self.context.names
-        # Where a label lies ahead, a row is the label of an earlier one.
-        tables = ("labels", "rows") if context.workload.prediction.horizon_hours else ("labels",)
+        tables = context.workload.prediction.label_tables
         Function(
             self,
             "guard",

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load
 
 from jobs.evaluation.sample import write_sample
-from millrace.artefact.artefact import Artefact, FrozenModel, read_archive
+from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
     Output = npt.NDArray[np.float32]
 
-ARCHIVE = "model.tar.gz"
 LATENCY_CALLS = 300
 WARM_UP_CALLS = 20
 

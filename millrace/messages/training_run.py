@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from millrace.errors import SettingsError
+from millrace.messages.train import GateBaseline, TrainingReason
 
 
 class Run(BaseModel):
@@ -27,8 +27,8 @@ class Run(BaseModel):
     code_digest: str
     rows: int
     as_of: datetime
-    reason: Literal["first", "alarm", "schedule", "command"]
-    gate: Literal["baseline", "non_inferiority"]
+    reason: TrainingReason
+    gate: GateBaseline
 
 
 def read_run(path: Path) -> Run:

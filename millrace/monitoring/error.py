@@ -28,13 +28,14 @@ class ErrorBound:
 
 
 def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float) -> ErrorBound | None:
-    """The bound from out-of-sample errors; None where they are too few to promise anything.
+    """The bound from out-of-sample errors; None where they are too few to promise anything, and where no stretch
+    has an error in each of its windows: then the first error would alarm.
 
     Each series holds successive windows of one model that was fitted before them and then left alone, as a
     champion is. (Errors of a model that is refitted every month, or of the few held-out weeks, are too good to
     compare with: measured, both alarm on the first months in service.) What is judged is the smallest of `windows`
     successive errors, so the Gumbel quantile is taken of that, autocorrelation included."""
-    lowest = [value for errors in series for value in lowest_of(errors, windows)]
+    lowest = lowest_of_all(series, windows)
     if len(lowest) < FEWEST:
         return None
     lowest_K = np.asarray(lowest)
@@ -49,6 +50,11 @@ def drawn_series(errors_T: NDArray[np.float64], *, rows: int) -> list[float]:
     For rows that are in no order of time: no later window of theirs exists, and each row may stand for any other."""
     places_DR = np.random.default_rng(0).integers(0, len(errors_T), (DRAWS, max(rows, 1)))
     return [float(error) for error in errors_T[places_DR].mean(axis=1)]
+
+
+def lowest_of_all(series: Sequence[Sequence[float]], windows: int) -> list[float]:
+    """The smallest error of each stretch of `windows` successive windows within one of the series."""
+    return [lowest for errors in series for lowest in lowest_of(errors, windows)]
 
 
 def lowest_of(errors: Sequence[float], windows: int) -> list[float]:

@@ -130,6 +130,11 @@ class Prediction(Part):
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     fallback: Fallback = Fallback()
 
+    @property
+    def label_tables(self) -> tuple[str, ...]:
+        """The tables that labels come from: where a label lies ahead, a row is the label of an earlier one."""
+        return ("labels", "rows") if self.horizon_hours else ("labels",)
+
     @model_validator(mode="before")
     @classmethod
     def _label_at_a_horizon(cls, values: Any) -> Any:

@@ -35,6 +35,7 @@ def test_a_forbidden_arrow_is_seen(tmp_path: Path) -> None:
         "functions.intake.handler": "functions.guard.evidence",
         "jobs.monitoring.decisions": "jobs.serving.rows",
         "console.queries.cost": "console.pages.page",
+        "console.queries.usage": "console.presenters.outcome",
         "console.pages.timeline": "boto3",
     }
     for source, target in arrows.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,10 +15,9 @@ from millrace.evaluation.gates.non_inferiority import NonInferiority
 from millrace.evaluation.gates.size import Size
 from millrace.evaluation.naive.catalogue import NaiveRule
 from millrace.evaluation.report import Evaluation
+from millrace.messages.train import GateBaseline
 
-Against = Literal["baseline", "non_inferiority"]
-
-ALTERNATIVES: tuple[Against, ...] = ("baseline", "non_inferiority")
+ALTERNATIVES: tuple[GateBaseline, ...] = get_args(GateBaseline)
 """A run uses one of these: first models must beat the naive rule, later ones must not be worse than the champion."""
 
 
@@ -41,7 +40,7 @@ class Gates(BaseModel):
         return {name: gate for name, gate in found.items() if gate is not None}
 
 
-def judge_all(report: Evaluation, gates: Gates, *, against: Against) -> tuple[Verdict, ...]:
+def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline) -> tuple[Verdict, ...]:
     """The verdict of every declared gate, of the alternatives only `against`."""
     judged = {name: gate for name, gate in gates.declared().items() if name == against or name not in ALTERNATIVES}
     return tuple(gate.judge(report) for gate in judged.values())

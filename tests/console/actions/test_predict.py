@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,21 @@ def test_a_labelled_file_is_asked_without_its_labels(tmp_path: Path, ending: str
         path.write_text("\n".join(map(json.dumps, texts)))
     assert [answer.reason for answer in predict(function, "f", path, CONTRACT)] == [None, None]
     assert all(label not in row for row in function.calls[0])
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_label_is_known_by_its_name_in_files_too(tmp_path: Path, ending: str) -> None:
+    """The contract calls it `classlabel`, the files `Truth`."""
+    columns = tuple(replace(each, physical_name="Truth") if each.label else each for each in CONTRACT.rows.columns)
+    renamed = replace(CONTRACT, rows=replace(CONTRACT.rows, columns=columns))
+    function, path = Function(), tmp_path / f"rows.{ending}"
+    if ending == "csv":
+        path.write_text("\n".join([",".join([*COLUMNS, "Truth"]), *(f"{line(row)},1" for row in rows(2))]))
+    else:
+        texts = [{**row, "timestamp": row["timestamp"].isoformat(), "Truth": 1} for row in rows(2)]
+        path.write_text("\n".join(map(json.dumps, texts)))
+    assert [answer.reason for answer in predict(function, "f", path, renamed)] == [None, None]
+    assert all(not {"Truth", CONTRACT.label.name} & row.keys() for row in function.calls[0])
 
 
 def test_a_file_that_is_none_asks_nothing(tmp_path: Path) -> None:

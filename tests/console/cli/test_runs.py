@@ -142,7 +142,9 @@ def test_a_run_that_succeeded_with_a_refusal_is_no_success(machine: Callable[...
     assert "not started: cool-down until 1997-06-19" in told("runs", "--machine", "retrain")
     newest = json.loads(told("runs", "--machine", "retrain", "--limit", "1", "--json"))[0]
     assert (newest["status"], newest["refused"]) == ("SUCCEEDED", True)
-    assert "\nnot started: cool-down until 1997-06-19\n" in told("show", newest["run"])
+    shown = told("show", newest["run"])
+    assert "\nnot started: cool-down until 1997-06-19\n" in shown
+    assert ("what now" in shown, "rerun" in shown) == (False, False)
     as_json = typed("retrain", "--wait", "--json")
     assert json.loads(as_json.stdout)["ended"][0]["outcome"] == "not started: cool-down until 1997-06-19"
     assert isinstance(as_json.exception, RunError)

@@ -80,6 +80,36 @@ def ingest(path: Path, contract: Contract, feed: Feed) -> tuple[list[dict[str, o
     return rows, sorted(refused)
 
 
+@pytest.mark.parametrize(
+    ("label", "values", "classes"),
+    [
+        ("Trend", ("none", "cat", "dog"), {"none", "cat", "dog"}),
+        ("class", ("none", "cat", "dog"), {"none", "cat", "dog"}),
+        ("Trend", ("+", "-"), {"+", "-"}),
+        ("Trend", ("ill", "none"), {"ill", "none"}),
+        ("Trend", ("yes", "no", "none"), {"yes", "no"}),
+        ("Trend", ("stays", "leaves", "-"), {"stays", "leaves"}),
+        ("Trend", ("stays", "leaves", "NA"), {"stays", "leaves"}),
+    ],
+)
+def test_a_class_that_is_called_none_is_one(
+    tmp_path: Path, label: str, values: tuple[str, ...], classes: set[str]
+) -> None:
+    """Beside a feature in which the same word means that nothing is known."""
+    path, word = tmp_path / "own.csv", values[-1] if values[-1] in ("-", "NA") else "none"
+    found = [f"{at:%Y-%m-%d %H:%M};{n % 17};{word if n % 50 == 3 else 'ab'[n % 2]};{values[n % 3 % len(values)]}"
+             for n in range(1500) for at in [FIRST + timedelta(hours=n)]]  # fmt: skip
+    path.write_text("\n".join([f"Seen;Size;Kind;{label}", *found, ""]))
+    choices = Choices(name="market", label="" if label == "class" else label, has_no_key=True)
+    proposal = propose(read_any(path), choices, today=TODAY)
+    here = write(proposal, path, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    known = check_fit(load_workload(here.folder), check_contract(here.folder))
+    rows, _ = ingest(path, known, "training")
+    assert {row[label] for row in rows} == classes
+    assert sum(row["Kind"] is None for row in rows) >= 15
+    assert any(f"{values[-1]!r} taken as" in note or "'none' taken as" in note for note in proposal.notes)
+
+
 def test_the_contract_says_how_the_file_is_written(contract: Contract) -> None:
     form, rows = contract.rows.csv, contract.rows
     assert (form.delimiter, form.encoding, form.decimal, form.thousands) == (";", "cp1252", ",", ".")

@@ -4,10 +4,10 @@ import pytest
 
 from console.pages.timeline import timeline
 from console.presenters.catalogue import PRESENTERS
+from console.presenters.outcome import outcome
 from console.presenters.presenter import Outcome, Presenter, RunSummary
-from console.queries.outcome import outcome
+from console.presenters.run_title import run_title
 from console.queries.report import WorkloadReport
-from console.queries.run_title import run_title
 from millrace.names import MACHINES
 
 

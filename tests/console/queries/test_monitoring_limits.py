@@ -20,8 +20,8 @@ from console.queries.monitoring_limits import Watched, find_limits, missing_labe
 from console.queries.report import WorkloadReport
 from console.queries.versions import state_of
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation, FrozenErrors, WindowError
-from millrace.monitoring.baseline import BASELINE_FILE, PROMISED_WINDOWS
-from millrace.monitoring.error import FEWEST, lowest_of
+from millrace.monitoring.baseline import PROMISED_WINDOWS
+from millrace.monitoring.error import FEWEST, error_bound
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.workload.load import load_workload
@@ -67,11 +67,17 @@ def test_an_error_without_a_bound_is_not_watched(evaluation: Evaluation) -> None
     assert "no rows from" not in find_limits(watched(whole, bound=None))[0].why
 
 
-def test_stretches_are_counted_as_the_bound_counts_them(evaluation: Evaluation) -> None:
-    series = [[week.error for week in each.weeks] for each in evaluation.walk_forward]
-    series.append([week.error for week in evaluation.weekly_error])
+def test_a_history_without_an_error_has_no_bound_and_says_so(evaluation: Evaluation) -> None:
+    """Enough windows, each without an error: the bound is not set, and too few windows are not the cause."""
+    right = week("1996-10-02", "1996-10-09").model_copy(update={"error": 0.0})
     length = ELECTRICITY.monitors.error_windows
-    assert watched(evaluation).stretches == sum(len(lowest_of(errors, length)) for errors in series) < FEWEST
+    errors = [0.0] * (FEWEST + length)
+    assert error_bound([errors], windows=length, rate=0.01) is None
+    known = evaluation.model_copy(update={"walk_forward": (), "weekly_error": (right,) * len(errors)})
+    (limit,) = find_limits(watched(known, bound=None))
+    assert limit.why == "no bound was set, none of the 41 stretches of 3 windows had an error in each window"
+    drawn = find_limits(replace(watched(known, bound=None), workload=XRAY))[0].why
+    assert drawn == "no bound was set, no 2 windows in a row, drawn from the test rows, had an error in each"
 
 
 def test_a_rate_that_is_not_promised_is_told(evaluation: Evaluation) -> None:
@@ -140,9 +146,3 @@ def test_a_declaration_of_an_earlier_form_stops_nothing(deployed: Environment) -
         Bucket=names.platform.bucket("artefacts"), Key=uri.split("/", 3)[3], Body=b"name: electricity\nretired: 1\n"
     )
     assert read_champion(deployed, names) is None
-
-
-def test_the_file_is_the_one_that_the_evaluation_writes() -> None:
-    from console.queries import monitoring_limits
-
-    assert monitoring_limits.BASELINE_FILE == BASELINE_FILE

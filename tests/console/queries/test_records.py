@@ -20,11 +20,11 @@ from moto import mock_aws
 from console.actions.rollback import roll_back
 from console.demo.electricity import STORY
 from console.environment import Environment
+from console.presenters.run_title import run_title
 from console.queries.cost import find_cost
 from console.queries.decisions import find_days, find_decision
 from console.queries.lineage import trace
 from console.queries.quarantine import find_rows, read_file
-from console.queries.run_title import run_title
 from console.queries.versions import find_versions, registry_of, state_of, status_of
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation

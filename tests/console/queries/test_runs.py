@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
+from console.actions.follow import Follower
 from console.actions.redrive import redrive, start_again
 from console.actions.start import start
-from console.queries.run_title import run_title
 from console.queries.runs import Run, describe_run, find_run, list_runs, short_names
-from console.queries.watch import Follower
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import MACHINES
 from tests.console.conftest import NAMES, PASS
@@ -98,7 +97,7 @@ def test_a_run_is_told_whole(states: Any, machine: Callable[..., str], ran: Call
         "detail": {"objects": [{"key": "electricity/training/may.csv"}], "run": "arn:of:parent"},
     }
     told = describe_run(states, NAMES, find_run(states, NAMES, ran(made, given)))
-    assert (told.about, told.input, told.output, told.parent) == ("training/may.csv", given, None, "arn:of:parent")
+    assert (told.input, told.output, told.parent) == (given, None, "arn:of:parent")
     assert (told.error, told.cause, told.redrivable) == ("Broken", "on purpose", True)
     assert [(step.name, step.outcome) for step in told.steps] == [("A", "succeeded"), ("F", "failed")]
     machine("ingest", {"A": PASS})
@@ -137,33 +136,6 @@ def test_children_are_found_by_start_and_by_event(
     assert describe_run(states, NAMES, find_run(states, NAMES, "nested")).parent == arn
     followed = Follower(states=states, names=NAMES, poll_s=0.01, grace_s=0.1).follow(arn)
     assert [each.run.arn for each in followed] == [arn, *told.children]
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "told"),
-    [
-        ("ingest", {"detail": {"objects": [{"key": "electricity/labels/1997-05.csv"}]}}, "labels/1997-05.csv"),
-        ("score", {"detail": {"objects": [{"key": "electricity/scoring/week.csv"}]}}, "scoring/week.csv"),
-        ("score", {}, "the newest drop"),
-        ("train", {"reason": "alarm"}, "alarm"),
-        ("train", {"detail": {"rows_total": 7}}, "first"),
-        ("train", {}, "command"),
-        ("retrain", {"detail": {"alarmName": "millrace-local-electricity-input-drift"}}, "alarm input-drift"),
-        ("retrain", {"detail": {"alarms": ["millrace-local-electricity-error"]}}, "alarm error"),
-        ("retrain", {"detail": {"schedule": "retrain"}}, "schedule"),
-        ("retrain", {"reason": "alarm"}, "alarm"),
-        ("retrain", {"cause": "command"}, "command"),
-        ("release", {"detail": {"version": "2", "package_arn": "arn/2"}}, "version 2"),
-        ("release", {"detail": {"package_arn": "arn:aws:sagemaker:model-package/g/3"}}, "version 3"),
-        ("release", {}, ""),
-        ("monitor", {"as_of": "1997-05-15T06:00:00Z"}, "windows until 1997-05-15"),
-        ("monitor", {}, ""),
-        ("of tomorrow", {}, ""),
-        ("train", {"detail": "text"}, "command"),
-    ],
-)
-def test_what_a_run_is_about(name: str, given: dict[str, Any], told: str) -> None:
-    assert run_title(NAMES, name, given) == told
 
 
 def test_a_start_is_a_persons_command(states: Any, machine: Callable[..., str]) -> None:

@@ -36,7 +36,7 @@ class Ingest:
 
     def drop(self, feed: str, name: str, body: bytes) -> dict[str, Any]:
         """The payload of the first function; the run is named by what the intake would name it by."""
-        bucket, key = self.names.platform.bucket("landing"), f"electricity/{feed}/{name}"
+        bucket, key = self.names.platform.bucket("landing"), f"{self.names.workload}/{feed}/{name}"
         self.s3.put_object(Bucket=bucket, Key=key, Body=body)
         payload: dict[str, Any] = json.loads((EVENTS / "ingestion.json").read_text())
         payload["run"] = hashlib.sha256(key.encode()).hexdigest()
@@ -59,7 +59,7 @@ class Ingest:
 
     def quarantined(self) -> list[dict[str, Any]]:
         bucket = self.names.platform.bucket("lake")
-        found = self.s3.list_objects_v2(Bucket=bucket, Prefix="electricity/quarantine/").get("Contents", [])
+        found = self.s3.list_objects_v2(Bucket=bucket, Prefix=f"{self.names.workload}/quarantine/").get("Contents", [])
         rows: list[dict[str, Any]] = []
         for entry in found:
             body = self.s3.get_object(Bucket=bucket, Key=entry["Key"])["Body"].read()

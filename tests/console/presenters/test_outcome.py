@@ -6,15 +6,15 @@ from typing import Any, get_args
 import pytest
 
 from console.presenters.monitor import NOT_JUDGED
+from console.presenters.outcome import outcome
 from console.presenters.presenter import Outcome
 from console.presenters.release import NOT_RELEASED
 from console.presenters.retrain import NOT_RETRAINED
+from console.presenters.run_title import titled
 from console.presenters.train import NOT_TRAINED
 from console.queries.executions import Execution
-from console.queries.outcome import outcome
 from console.queries.quarantine import ReasonCount
 from console.queries.report import WorkloadReport
-from console.queries.run_title import titled
 from millrace.messages.monitor import NoWindows
 from millrace.messages.release import ReleaseOutcome, ReleaseStarted
 from millrace.messages.retrain import RetrainingReason

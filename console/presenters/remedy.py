@@ -5,26 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from console.queries.failures import error_type
+from console.queries.failures import error_type, is_of_child
 from console.queries.history import Step
 from console.queries.runs import RunDetail
 
+START_NEW = ", then start a new run"
 DECLARATION = (
     "the same declaration fails again: correct workload.yaml or contract.yaml, or drop the rows that they need, "
-    "deploy, then start a new run"
+    f"deploy{START_NEW}"
 )
 UNHEALED: Mapping[str, str] = {
     "ConfigurationError": DECLARATION,
     "WorkloadError": DECLARATION,
     "SettingsError": DECLARATION,
     "SnapshotError": (
-        "the same rows fail again: drop the rows that it lacks, or change `training` in workload.yaml and deploy, "
-        "then start a new run"
+        "the same rows fail again: drop the rows that it lacks, or change `training` in workload.yaml and "
+        f"deploy{START_NEW}"
     ),
+    "AnswerError": "the same answers fail again: release another version of the model, then start a new run",
     "ArtefactError": "the same artefact fails again: a new run makes another",
 }
 """By the class of the error: why a redrive fails as the run did, and what helps."""
 PURPOSE = "the machine ended it on purpose, and a redrive ends the same way: mend the cause, then start a new run"
+WAITED = "the run that it waited for failed, and redriven it starts a new one: {why}"
 ENDED = ("FAILED", "TIMED_OUT", "ABORTED")
 
 
@@ -42,8 +45,12 @@ def find_remedy(detail: RunDetail, broken: Step | None, *, short: str) -> Remedy
     if detail.run.status not in ENDED:
         return None
     new = ("rerun", short, "--new")
-    kind = error_type(broken.error if broken else detail.error, broken.cause if broken else detail.cause)
+    error, cause = (broken.error, broken.cause) if broken else (detail.error, detail.cause)
+    kind = error_type(error, cause)
     if why := UNHEALED.get(kind):
+        if is_of_child(cause) and detail.redrivable:
+            # A new run of the parent would be a new request, which its guard might refuse for the one before.
+            return Remedy(advice=WAITED.format(why=why.removesuffix(START_NEW)), words=("rerun", short))
         return Remedy(advice=why, words=new)
     if broken and broken.kind == "Fail":
         return Remedy(advice=PURPOSE, words=new)

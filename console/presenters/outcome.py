@@ -11,10 +11,8 @@ from collections.abc import Sequence
 
 from console.presenters.catalogue import PRESENTERS
 from console.presenters.presenter import Outcome
-from console.queries.answers import answer, committed_of
 from console.queries.executions import Execution
 from console.queries.quarantine import ReasonCount
-from millrace.messages.score import Delivered
 
 
 def outcome(execution: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
@@ -27,9 +25,3 @@ def outcome(execution: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcom
         return Outcome(text=f"{execution.status.lower()}{failure}")
     presenter = PRESENTERS.get(execution.machine)
     return presenter.outcome(execution, reasons) if presenter else Outcome()
-
-
-def quarantined_rows(execution: Execution) -> int:
-    """How many rows an execution of `ingest` or `score` has quarantined; 0 for other machines."""
-    committed, delivered = committed_of(execution), answer(execution, "delivery", Delivered)
-    return committed.rows_quarantined if committed else delivered.quarantined if delivered else 0

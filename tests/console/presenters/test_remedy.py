@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from console.presenters.outcome import outcome
+from console.presenters.remedy import UNHEALED, find_remedy
 from console.queries.failures import error_type, reason_of
 from console.queries.history import Step
-from console.queries.remedy import UNHEALED, find_remedy
+from console.queries.report import WorkloadReport
 from console.queries.runs import Run, RunDetail
 from millrace import errors
 
@@ -22,7 +25,6 @@ def failed(*, redrivable: bool = True, status: str = "FAILED") -> RunDetail:
     run = Run(arn="arn:r", machine="train", name="r", status=status, started=AT, stopped=AT, redrives=0)
     return RunDetail(
         run=run,
-        about="",
         input={},
         output=None,
         error="States.TaskFailed",
@@ -44,10 +46,15 @@ def step(error: str, cause: Any, kind: str = "Task") -> Step:
     [
         (step("States.TaskFailed", {"FailureReason": f"AlgorithmError: {SNAPSHOT}, exit code: 1"}), "same rows"),
         (step("SnapshotError", {"errorType": "SnapshotError", "errorMessage": "no rows"}), "same rows"),
+        (step("SnapshotError", {"errorType": "SnapshotError", "errorMessage": "expected rows to pin, found none"}),
+         "drop the rows that it lacks"),
         (step("WorkloadError", {"errorType": "WorkloadError", "errorMessage": "x"}), "same declaration"),
+        (step("States.TaskFailed", {"FailureReason": "AlgorithmError: WorkloadError: contract.yaml: label: expected a "
+                                                     "column, got 'x', exit code: 1"}), "contract.yaml"),
+        (step("AnswerError", {"errorType": "AnswerError", "errorMessage": "expected 3 rows"}), "same answers"),
         (step("RolledBack", "an alarm", kind="Fail"), "on purpose"),
     ],
-)
+)  # fmt: skip
 def test_what_a_redrive_repeats_needs_a_new_run(broken: Step, word: str) -> None:
     remedy = find_remedy(failed(), broken, short="f477")
     assert remedy is not None
@@ -86,3 +93,37 @@ def test_the_failure_of_a_run_that_was_waited_for_is_its_own() -> None:
     child = {"ExecutionArn": "arn:x", "Error": "SnapshotError", "Cause": json.dumps(own)}
     assert reason_of(json.dumps(child)) == "SnapshotError: no rows"
     assert error_type("States.TaskFailed", json.dumps(child)) == "SnapshotError"
+    job = {"FailureReason": f"AlgorithmError: {SNAPSHOT}, exit code: 1"}
+    child = {"ExecutionArn": "arn:x", "Error": "States.TaskFailed", "Cause": json.dumps(job)}
+    assert error_type("States.TaskFailed", json.dumps(child)) == "SnapshotError"
+
+
+@pytest.mark.parametrize("job", [{"FailureReason": f"AlgorithmError: {SNAPSHOT}, exit code: 1"},
+                                 {"errorType": "SnapshotError", "errorMessage": "no rows"}])  # fmt: skip
+def test_a_run_that_waited_for_another_starts_a_new_one_when_it_is_redriven(job: dict[str, str]) -> None:
+    """A new retraining would be a request of its own, which cool-down and new labels may hold back."""
+    child = {"ExecutionArn": "arn:x", "Error": "States.TaskFailed", "Cause": json.dumps(job)}
+    remedy = find_remedy(failed(), step("States.TaskFailed", child), short="f477")
+    assert remedy is not None
+    assert remedy.words == ("rerun", "f477")
+    assert remedy.advice.startswith(
+        "the run that it waited for failed, and redriven it starts a new one: the same rows"
+    )
+    assert "then start a new run" not in remedy.advice
+    old = find_remedy(failed(redrivable=False), step("States.TaskFailed", child), short="f477")
+    assert old is not None
+    assert old.words == ("rerun", "f477", "--new")
+
+
+def test_after_a_refusal_nothing_is_rerun(report: WorkloadReport) -> None:
+    """By a gate, by the budget or by the guard: the run succeeded, and what it says leads elsewhere."""
+    refused = [run for run in report.runs if outcome(run).is_refused]
+    assert {run.machine for run in refused} >= {"train", "retrain"}
+    budget = {"accepted": False, "reason": "budget", "projected_usd": 9.0, "monthly_usd": 5.0, "champion": None}
+    no_room = replace(refused[0], machine="train", output={"budget": {"answer": budget}})
+    for run in (*refused, no_room):
+        assert outcome(run).is_refused
+        assert "rerun" not in outcome(run).look
+        told = replace(failed(status=run.status), input=run.input, output=run.output)
+        assert find_remedy(told, None, short="f477") is None
+    assert outcome(no_room).look == ("cost",)
