@@ -128,6 +128,7 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
         "guesses": guesses,
         "features": [*proposal.surface.features, *proposal.surface.derived],
         "no_features": {one.name: one.reason for one in proposal.no_features},
+        "may_be_missing": proposal.may_be_missing,
         "not_in_contract": {one.name: one.reason for one in proposal.not_in_contract},
         "notes": proposal.notes,
         "accepted": proposal.accepted.num_rows,
@@ -224,6 +225,11 @@ def _remarks(proposal: Proposal) -> list[str]:
     lines += [f"  line {row.line}: {row.detail}" for row in refused[:SHOWN_REFUSED]]
     lines += [f"{one.name} is not in the contract: {one.reason}" for one in proposal.not_in_contract]
     lines += [f"{one.name} is no feature: {one.reason}" for one in proposal.no_features if _is_long(one.reason)]
+    if proposal.may_be_missing:
+        lines.append(
+            f"files and requests may leave out {', '.join(proposal.may_be_missing)}: no model reads them, so they are "
+            "not required and have no range and no list of values"
+        )
     lines += proposal.notes
     found = proposal.rehearsal
     trained, validated, tested = found.rows
