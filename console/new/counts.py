@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from console.new.observed import Observed
+
+IDENTIFIERS = {"id", "key", "uuid", "guid", "index", "nr", "no", "number", "nummer", "numero", "code"}
 
 
 def counted(column: Observed) -> list[tuple[Any, int]]:
@@ -15,5 +18,5 @@ def counted(column: Observed) -> list[tuple[Any, int]]:
 
 def is_identifier(name: str) -> bool:
     """Whether a column is called like one that only numbers the rows."""
-    plain = name.lower().replace(" ", "_").replace("-", "_")
-    return plain in ("id", "key", "uuid", "guid", "index") or plain.endswith(("_id", "_uuid", "_key"))
+    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
+    return bool(words) and words[-1] in IDENTIFIERS
