@@ -237,7 +237,7 @@ def _remarks(proposal: Proposal) -> list[str]:
     if proposal.surface.split_column:
         by = f"as the column {proposal.surface.split_column} says"
     lines.append(f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({by})")
-    lines.append(f"the model must be better than {naive.rule}, which is {naive.said}")
+    lines.append(f"the model must be better than {naive.rule}, which {naive.said}")
     lines += [f"a step of the walk forward is skipped, to {one}" for one in found.skipped]
     if not spans.is_rate_promised:
         few = (
@@ -248,6 +248,11 @@ def _remarks(proposal: Proposal) -> list[str]:
         lines.append(
             f"errors will not be watched: their bound needs {FEWEST} stretches of windows, the file has "
             f"{found.stretches} (more days of rows, or shorter windows)"
+        )
+    if least := found.least_watched_error:
+        lines.append(
+            f"errors will not be watched where the model is wrong on fewer than about {least:.1%} of the test rows: "
+            "the rows have no order of time, and the windows drawn from the test rows then hold too few wrong answers"
         )
     if proposal.series and not proposal.surface.horizon_hours:
         step, least = proposal.series.step, proposal.series.every_hours
