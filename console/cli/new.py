@@ -230,6 +230,12 @@ def _remarks(proposal: Proposal) -> list[str]:
             f"files and requests may leave out {', '.join(proposal.may_be_missing)}: no model reads them, so they are "
             "not required and have no range and no list of values"
         )
+    lines += [
+        f"{column.name} has a list of {len(column.allowed)} values: a row with another value is quarantined; take "
+        "`validValues` out of contract.yaml to let it come as unknown"
+        for column in proposal.contract.columns
+        if column.allowed and column.kind == "string" and not column.label
+    ]
     lines += proposal.notes
     found = proposal.rehearsal
     trained, validated, tested = found.rows
