@@ -153,6 +153,8 @@ class Committed(Message):
     """The table held these very bytes before: no row was added."""
     alias_of: str
     """The source that brought them, where it is a duplicate."""
+    withdrawn: bool = False
+    """The rows of that source were withdrawn since: the table is without them."""
     has_champion: bool
 
 

@@ -82,6 +82,10 @@ def test_bytes_that_the_table_holds_already_are_no_refusal(report: WorkloadRepor
     again = {**run.output["validation"]["answer"], **alias}
     found = outcome(replace(run, output={**run.output, "validation": {"answer": again}}))
     assert found == Outcome(text="no row added: the bytes of june.csv again")
+    gone = outcome(replace(run, output={**run.output, "validation": {"answer": {**again, "withdrawn": True}}}))
+    assert gone == Outcome(
+        text="no row added: the bytes of june.csv again, whose rows were withdrawn", is_refused=True
+    ), "the table is without them"
 
 
 def test_a_scored_file_says_where_its_predictions_are(report: WorkloadReport) -> None:
