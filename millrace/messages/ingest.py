@@ -127,6 +127,9 @@ class Ingested(Message):
     """The object cannot become rows at all; it is quarantined whole."""
     reason: Reason | None = None
     """Why, when rejected."""
+    expected: str = ""
+    got: str = ""
+    """Both in words, when rejected."""
     source: str = ""
     """The object: URI and version."""
     source_key: str = ""

@@ -136,6 +136,12 @@ def test_a_run_that_ended_early_gives_its_reason(
     assert (found.text, found.is_refused) == (text, is_refused)
 
 
+def test_a_file_that_is_refused_whole_says_why(report: WorkloadReport) -> None:
+    answer = {**FOREIGN, "expected": "the columns a, b", "got": "the line 'x'"}
+    found = outcome(replace(first(report, "ingest"), output={"ingestion": {"answer": answer}}))
+    assert found.detail == "expected the columns a, b, got the line 'x'"
+
+
 @pytest.mark.parametrize(
     ("started_by", "reason", "text", "is_refused"),
     [
