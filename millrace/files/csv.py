@@ -95,13 +95,13 @@ def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
 
 def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:
     """What is wrong with a header that is not as the contract knows it, if that is its encoding."""
-    declared = f"a header in {form.encoding.upper()}, as `csv.encoding` of the contract says"
+    says = "may say cp1252 or latin-1" if form.encoding == "utf-8" else "says so"
+    declared = f"a header in {form.encoding.upper()} (`csv.encoding` of the contract {says})"
     try:
         text = header.decode()
     except UnicodeDecodeError as error:
         near = header[max(error.start - 20, 0) : error.start + 20]
-        others = " (cp1252 and latin-1 can be declared there)" if form.encoding == "utf-8" else ""
-        return DropError(Reason.ENCODING, expected=f"{declared}{others}", got=f"{near!r}, which is not in it")
+        return DropError(Reason.ENCODING, expected=declared, got=f"{near!r}, which is not in it")
     try:
         as_utf8 = text.encode(form.encoding).decode()
     except UnicodeError:
