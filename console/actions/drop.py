@@ -36,11 +36,13 @@ class Dropped:
 
 
 def check(file: Path, feed: str) -> None:
-    """Raises RunError for a file that the intake would refuse."""
+    """Raises RunError for a file that the intake would refuse; a folder is packed first."""
     if feed not in MACHINE_OF_FEED:
         raise RunError(f"--feed: expected one of {list(MACHINE_OF_FEED)}, got {feed!r}")
+    if file.is_dir():
+        return
     if not file.is_file():
-        raise RunError(f"FILE: expected a file, got {file}, which is {'a folder' if file.is_dir() else 'not there'}")
+        raise RunError(f"FILE: expected a file or a folder of images, got {file}, which is not there")
     size = file.stat().st_size
     if not 0 < size <= MOST_BYTES:
         raise RunError(f"FILE: expected 1 byte to {MOST_BYTES // 2**30} GiB, got {file} of {size:,} bytes")
