@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from console.new.parts import PARTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
@@ -50,7 +50,7 @@ class ImageFolder:
         return self._table(self.paths, before={}, after={})
 
     def _table(
-        self, paths: Sequence[Path], *, before: dict[str, Sequence[object]], after: dict[str, Sequence[object]]
+        self, paths: Sequence[Path], *, before: Mapping[str, Sequence[object]], after: Mapping[str, Sequence[object]]
     ) -> pa.Table:
         import pyarrow as pa
 

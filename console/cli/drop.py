@@ -45,10 +45,10 @@ def drop(
     from millrace.contract.load import load_contract
     from millrace.workload.load import workloads_folder
 
-    drop.check(file, feed)
+    known = drop.check(file, feed)
     environment, names = find(stage, build, workload)
     s3 = environment.client("s3")
-    with packed(file, load_contract(workloads_folder() / names.workload), feed) as content:
+    with packed(file, load_contract(workloads_folder() / names.workload), known) as content:
         key = drop.key_of(names, feed, name or content.name)
         if before := drop.present(s3, names, key):
             was = f"{before.size:,} bytes of {before.modified}"
