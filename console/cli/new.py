@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from console.new.proposal import Proposal
     from console.new.writing import Written
     from millrace.contract.schema import Column
+    from millrace.errors import ConfigurationError
 
 SHOWN_REFUSED = 3
 MOST_OF_A_CELL = 72
@@ -82,6 +83,7 @@ def new(
     from console.new.images import read_any
     from console.new.proposal import propose
     from console.new.writing import write
+    from millrace.errors import ConfigurationError
     from millrace.workload.load import workloads_folder
 
     choices = Choices(
@@ -103,13 +105,33 @@ def new(
         owner=owner,
     )
     source = read_any(file, columns=_words(columns), decimal=decimal)
-    proposal = propose(source, choices, today=datetime.now(UTC).date())
+    try:
+        proposal = propose(source, choices, today=datetime.now(UTC).date())
+    except ConfigurationError as error:
+        raise _with_nearest(error, source.table.column_names) from None
     folder = drops or build / "drops" / name
     written = write(proposal, file, workloads_folder(), folder, pieces=pieces, force=force)
     if as_json:
         show_json(_document(proposal, written))
     else:
         _tell(proposal, written)
+
+
+def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> ConfigurationError:
+    """The error, with the column that is spelled most alike where an option named none."""
+    from difflib import get_close_matches
+
+    from millrace.errors import ConfigurationError
+
+    by_letters = {column.lower(): column for column in columns}
+    names = error.came if isinstance(error.came, list | tuple) else [error.came]
+    unknown = [name for name in names if isinstance(name, str) and name not in columns]
+    close = [match for name in unknown for match in get_close_matches(name.lower(), by_letters, n=1)]
+    if not error.field.startswith("--") or not close:
+        return error
+    meant = " and ".join(repr(by_letters[match]) for match in close)
+    expected = f"{error.expected} (did you mean {meant}?)"
+    return ConfigurationError(where=error.where, field=error.field, expected=expected, came=error.came)
 
 
 def _words(text: str) -> tuple[str, ...]:

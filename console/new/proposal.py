@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
+from console.image_folder import SPLIT
 from console.new.choices import FEWEST_ROWS, Choices, check_choices
 from console.new.declaration import workload_document
 from console.new.documents import contract_document
@@ -13,7 +14,6 @@ from console.new.features import Features, find_features
 from console.new.findings import findings
 from console.new.guesses import Guess
 from console.new.identity import OBSERVED_AT, ROW_ID
-from console.new.images import SPLIT
 from console.new.in_file import read_rows
 from console.new.kinds.catalogue import KINDS
 from console.new.leaks import find_leaks

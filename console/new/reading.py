@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from console.image_folder import SPLIT
 from console.new.choices import Choices
 from console.new.features import Features
 from console.new.guesses import Guess, Guesser, own_classes
 from console.new.identity import ROW_ID, with_event_time, with_key
-from console.new.images import SPLIT, observe_images
+from console.new.images import observe_images
 from console.new.in_file import as_in_file
 from console.new.kinds.catalogue import KINDS
 from console.new.observed import LeftOut, Observed, observe

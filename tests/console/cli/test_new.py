@@ -18,6 +18,7 @@ from console.cli.new import commands
 from console.new.writing import Written
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
+from millrace.errors import ConfigurationError
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 
@@ -100,6 +101,25 @@ def test_an_error_is_one_line_and_leaves_nothing(file: Path) -> None:
     assert line.startswith("millrace: rows.csv: --label: expected a column of two classes")
     assert line.endswith("got 'time, a timestamp with 480 values'")
     assert [path.name for path in file.parent.iterdir()] == ["rows.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("--label", "Outcom"), "did you mean 'outcome'?"),
+        (("--label", "outcome", "--event-time", "tme"), "did you mean 'time'?"),
+        (("--label", "outcome", "--leave-out", "levels,site"), "did you mean 'level'?"),
+    ],
+)
+def test_a_column_that_is_misspelled_is_proposed(words: tuple[str, ...], meant: str, file: Path) -> None:
+    assert meant in str(run_badly("mine", "--from", "rows.csv", *words))
+    assert "did you mean" not in str(run_badly("mine", "--from", "rows.csv", "--label", "zzz"))
+
+
+def run_badly(*words: str) -> BaseException:
+    with pytest.raises(ConfigurationError) as error:
+        run(*words)
+    return error.value
 
 
 def test_a_workload_that_is_there_stays(file: Path) -> None:
