@@ -25,7 +25,7 @@ def _subject(given: Document, _: Document) -> str:
 
 NOT_JUDGED: Mapping[NoWindows, str] = {
     NoWindows.NO_CHAMPION: "no version is live",
-    NoWindows.NONE_COMPLETE: "no new window is complete",
+    NoWindows.NONE_COMPLETE: "no new window is complete; decisions for earlier windows are not judged again",
 }
 
 
@@ -37,7 +37,9 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
         return Outcome(text=f"nothing judged{why}")
     figures = ((_noun(name), ratio) for name, ratio in published.ratios.items() if ratio is not None)
     findings = [f"{noun} {ratio:.3g} × its bound" for noun, ratio in figures]
-    return Outcome(text=", ".join([f"{published.judged} windows judged", *findings]))
+    left = planned.days_left_out if planned else 0
+    older = [f"decisions of {count(left, 'day')} before the first window left out"] if left else []
+    return Outcome(text=", ".join([f"{published.judged} windows judged", *findings, *older]))
 
 
 def _noun(alarm: str) -> str:
