@@ -101,9 +101,11 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     """List the model versions: status, quality on the test rows, gates (figure against bound), the newest first.
 
     Example: millrace versions. `live` answers, `previous` is what `millrace rollback` brings back, `retired` was live,
-    `registered` was not released, `refused` did not pass a gate and has no number. What the monitors of the live
-    version cannot watch is said below."""
+    `registered` was not released, `refused` did not pass a gate and has no number. A first model must beat its naive
+    rule; a later one is held against the live version. What the monitors of the live version cannot watch, and a
+    released version that is worse than its rule, are said below."""
     from console.queries.monitoring_limits import read_limits
+    from console.queries.naive_rule import naive_is_better
     from console.queries.versions import find_versions, read_evaluation
 
     environment, names = find(stage, build, workload)
@@ -115,6 +117,8 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
         show_json([_version_document(*each, limits=limits if each[0] is live else ()) for each in judged])
         return
     show_rows([_version_row(*each) for each in judged], as_json=False, nothing="No model was trained yet.")
+    for sentence in filter(None, (naive_is_better(*each) for each in judged)):
+        print(f"\n{sentence}")
     for limit in limits:
         print(f"\nVersion {live.version if live else ''}: {limit.sentence}.")
 

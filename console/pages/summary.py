@@ -9,6 +9,7 @@ from functools import partial
 
 from console.presenters.alarms import explain, monitor_run_before, worst_window
 from console.queries.answers import answer, reason_of
+from console.queries.naive_rule import naive_is_better
 from console.queries.report import JudgedModel, WorkloadReport
 from console.words import count, day, listed, spelled
 from millrace.messages.release import ReleaseStarted
@@ -73,6 +74,8 @@ def _live(report: WorkloadReport) -> Iterator[str]:
         return
     is_live = f"has been live since {day(model.version.live_at)}" if model.version.live_at else "is live"
     yield f"Version {model.version.version} {is_live}{_quality(model)}."
+    if worse := naive_is_better(model.version, model.evaluation):
+        yield worse
     yield from _recent(model, report)
 
 
