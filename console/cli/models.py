@@ -42,8 +42,10 @@ def predict(
     """Predict the rows of a file with the live model; a row that breaks the contract is refused with its reason.
 
     Example: millrace predict rows.csv --output answers.parquet. Rows go in pieces of at most 1,000 through the
-    prediction function; every predicted row has its decision's id, the order is the file's. A label is left out."""
+    prediction function; every predicted row has its decision's id, the order is the file's. A label is left out.
+    Of two classes `class` is the contract's word for the value 0 or 1."""
     from console.actions import predict
+    from console.actions.class_names import class_names, with_class
     from console.cli.export import check_ending, export, json_line
     from millrace.contract.load import load_contract
     from millrace.features import catalogue
@@ -62,14 +64,15 @@ def predict(
         client, function = environment.client("lambda"), names.function("prediction")
         answers = _Counted(predict.predict(client, function, path, contract, histories=histories))
         rows = (answer.row(task) for answer in answers)
+        named = (with_class(row, class_names(task, contract.label)) for row in rows)
         if output:
             count = export(rows, output, predict.schema(task))
             print(f"{count:,} answers in {output}", file=sys.stderr)
         elif as_json:
-            for row in rows:
+            for row in named:
                 print(json_line(row))
         else:
-            _show_answers(rows)
+            _show_answers(named)
     _tell_fallbacks(names, answers)
 
 
