@@ -16,7 +16,7 @@ from console import words
 from console.pages import gates
 from console.pages.curves import curves
 from console.pages.reliability import reliability
-from console.pages.summary import Fact, facts, notes, summary
+from console.pages.summary import Fact, accepted_rows, facts, notes, summary
 from console.pages.timeline import timeline
 from console.pages.weeks import weeks
 from console.presenters.run_title import titled
@@ -104,6 +104,7 @@ def page(
         predictions=report.names.lake_uri("predictions", ""),
         machines=[found for machine in MACHINES if (found := _machine(report, report.of(machine)))],
         chain=list(_chain(report.lineage)),
+        accepted=", ".join(f"{rows:,} {what}" for what, rows in accepted_rows(report.drops)),
         largest=max((drop.accepted + drop.quarantined for drop in report.drops), default=0) or 1,
         shapes=SHAPES,
         bar=BAR,

@@ -64,13 +64,15 @@ def _quiet(runs: Sequence[Execution], report: WorkloadReport) -> TimelineEntry |
     calm = [run for run in report.monitor_runs if run.arn in arns and run not in raisers]
     if not calm:
         return None
-    decisions = sum(window.decisions for run in calm for window in run.report.windows if window.input)
+    looked = [window for run in calm for window in run.report.windows if window.input]
+    decisions, judged = sum(window.decisions for window in looked), sum(run.report.judged for run in calm)
     worst = list(_largest(calm))
-    detail = f"{count(len(calm), 'monitor run')}, {count(sum(run.report.judged for run in calm), 'window')}"
+    detail = f"{count(len(calm), 'monitor run')}, {count(len(looked), 'window')}"
+    thin = f", {len(looked) - judged:,} of them with too few decisions to judge" if len(looked) > judged else ""
     return TimelineEntry(
         at=calm[0].started,
-        what=f"{decisions:,} decisions monitored, no alarm",
-        detail=until(calm) + detail + (f": {', '.join(worst)} of the bound" if worst else ""),
+        what=f"{decisions:,} decisions monitored, {'no alarm' if judged else 'too few to judge'}",
+        detail=until(calm) + detail + thin + (f": {', '.join(worst)} of the bound" if worst else ""),
     )
 
 
