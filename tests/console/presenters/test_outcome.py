@@ -193,3 +193,10 @@ def test_a_first_run_names_the_days_that_it_left_out(report: WorkloadReport) -> 
     step = run.output["plan_windows"] | {"answer": answer}
     older = replace(run, output={**run.output, "plan_windows": step})
     assert outcome(older).text == f"{outcome(run).text}, decisions of 90 days before the first window left out"
+
+
+def test_a_training_counts_the_labels_that_no_decision_fits(report: WorkloadReport) -> None:
+    run = report.of("train")[0]
+    step = run.output["snapshot"]
+    left = replace(run, output={**run.output, "snapshot": step | {"answer": step["answer"] | {"unmatched": 3}}})
+    assert outcome(left).text == "registered version 1, three labels without a decision left out"
