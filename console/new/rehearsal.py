@@ -19,7 +19,7 @@ from millrace.errors import ConfigurationError, SnapshotError
 from millrace.evaluation.naive.catalogue import naive_figures
 from millrace.evaluation.naive.rule import LabelledRows
 from millrace.features import catalogue as encoders
-from millrace.monitoring.error import FEWEST, lowest_of
+from millrace.monitoring.error import FEWEST, lowest_of_all
 from millrace.tasks import catalogue as tasks
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
@@ -142,7 +142,7 @@ def _stretches(found: Examples, workload: Workload, steps: int) -> tuple[tuple[s
     )
     starts = [parts.test_from, *(model.parts.test_from for model in models if model.parts)]
     weeks = [windows(found.times_N, start=start, end=parts.end, days=monitors.window_days) for start in starts]
-    stretches = sum(len(lowest_of([0.0] * len(series), monitors.error_windows)) for series in weeks)
+    stretches = len(lowest_of_all([[0.0] * len(series) for series in weeks], monitors.error_windows))
     return tuple(f"{model.end}: {model.reason}" for model in models if model.parts is None), stretches
 
 
