@@ -34,7 +34,7 @@ def times(ratio: float) -> str:
 
 def figure(value: float) -> str:
     """A figure of any size: `0.915`, `93.62`, `1205`."""
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+    return f"{round(value, 3) + 0.0:.3f}" if abs(value) < 10 else f"{value:.4g}"  # + 0.0: no "-0.000"
 
 
 def usd(amount: float) -> str:

@@ -43,8 +43,10 @@ def predict(
 
     Example: millrace predict rows.csv --output answers.parquet. Rows go in pieces of at most 1,000 through the
     prediction function; every predicted row has its decision's id, the order is the file's. A label is left out.
-    The exit status is 1 when the model answered no row."""
+    Of two classes `class` is the contract's word for the value 0 or 1. The exit status is 1 when the model answered no
+    row."""
     from console.actions import predict
+    from console.actions.class_names import class_names, with_class
     from console.cli.export import check_ending, export, json_line
     from millrace.contract.load import load_contract
     from millrace.features import catalogue
@@ -63,14 +65,15 @@ def predict(
         client, function = environment.client("lambda"), names.function("prediction")
         answers = _Counted(predict.predict(client, function, path, contract, histories=histories))
         rows = (answer.row(task) for answer in answers)
+        named = (with_class(row, class_names(task, contract.label)) for row in rows)
         if output:
             count = export(rows, output, predict.schema(task))
             print(f"{count:,} answers in {output}", file=sys.stderr)
         elif as_json:
-            for row in rows:
+            for row in named:
                 print(json_line(row))
         else:
-            _show_answers(rows)
+            _show_answers(named)
     _summarize(names, answers)
 
 
@@ -107,9 +110,11 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
     """List the model versions: status, quality on the test rows, gates (figure against bound), the newest first.
 
     Example: millrace versions. `live` answers, `previous` is what `millrace rollback` brings back, `retired` was live,
-    `registered` was not released, `refused` did not pass a gate and has no number. What the monitors of the live
-    version cannot watch is said below."""
+    `registered` was not released, `refused` did not pass a gate and has no number. A first model must beat its naive
+    rule; a later one is held against the live version. What the monitors of the live version cannot watch, and a
+    released version that is worse than its rule, are said below."""
     from console.queries.monitoring_limits import read_limits
+    from console.queries.naive_rule import naive_is_better
     from console.queries.versions import find_versions, read_evaluation
 
     environment, names = find(stage, build, workload)
@@ -121,6 +126,8 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
         show_json([_version_document(*each, limits=limits if each[0] is live else ()) for each in judged])
         return
     show_rows([_version_row(*each) for each in judged], as_json=False, nothing="No model was trained yet.")
+    for sentence in filter(None, (naive_is_better(*each) for each in judged)):
+        print(f"\n{sentence}")
     for limit in limits:
         print(f"\nVersion {live.version if live else ''}: {limit.sentence}.")
 

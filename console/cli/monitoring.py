@@ -10,6 +10,7 @@ import typer
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
+from console.words import count
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -19,23 +20,27 @@ if TYPE_CHECKING:
 
 RUNS = 100
 """Monitor runs that are read at most, the newest."""
-NONE_RAN = "No monitor run has judged a window yet."
+NONE_RAN = (
+    "No monitor run has judged a window yet. Windows hold the decisions of `predict`; files scored whole have none."
+)
+NOTHING = "No judged window has decisions."
 Limited = Annotated[int, typer.Option(min=0, help="Windows at most, the newest; 0 for all.")]
 
 
 def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
     """Show the alarms: state, since when, the figure as last published, its bound; then what is not watched.
 
-    Example: millrace alarms. A figure is a ratio to a calibrated bound: above 1 alarms."""
+    Example: millrace alarms. A figure is a ratio to a calibrated bound: above 1 alarms. Only decisions of `predict` are
+    watched; rows of scored files are not."""
     from console.queries.alarm_states import find_alarm_states
     from console.queries.monitoring_limits import read_champion
+    from console.queries.unjudged import find_unjudged
 
     environment, names = find(stage, build, workload)
-    runs = _runs(environment, names)
-    found, limits = (
-        find_alarm_states(environment, names, runs),
-        _limits(read_champion(environment, names), _windows(runs)),
-    )
+    runs, is_whole = _runs(environment, names)
+    found = find_alarm_states(environment, names, runs)
+    unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
+    limits = (*_limits(read_champion(environment, names), _windows(runs)), *unjudged)
     if json:
         show_json({"alarms": [asdict(one) for one in found], "limits": [asdict(one) for one in limits]})
         return
@@ -60,20 +65,40 @@ def monitor(workload: Workload, stage: Stage, build: Build, json: Json, limit: L
 
     Example: millrace monitor --limit 8. Each alarm's figure is a ratio to its bound: above 1 alarms. That of the error
     is the lowest of the windows in a row; `mean error` is the window's own. An error needs labels: `labelled` says how
-    many decisions have one."""
+    many decisions have one. Only decisions of `predict` are watched; rows of scored files are not."""
     from console.queries.monitoring_limits import read_champion
+    from console.queries.unjudged import find_unjudged
 
     environment, names = find(stage, build, workload)
-    watched, judged = read_champion(environment, names), _windows(_runs(environment, names))
-    limits = _limits(watched, judged)
-    shown = judged[-limit:] if limit else judged
+    runs, is_whole = _runs(environment, names)
+    watched, judged = read_champion(environment, names), _windows(runs)
+    unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
+    limits = (*_limits(watched, judged), *unjudged)
     if json:
+        shown = judged[-limit:] if limit else judged
         show_json({"windows": [asdict(window) for window in shown], "limits": [asdict(one) for one in limits]})
         return
-    show_rows([_row(window, watched) for window in shown], as_json=False, nothing=NONE_RAN)
-    if left := len(judged) - len(shown):
-        typer.echo(f"\nand {left:,} earlier: --limit 0 shows all", err=True)
+    _show_windows(judged, watched, limit=limit)
     _show_limits(limits)
+
+
+def _show_windows(judged: tuple[MonitoredWindow, ...], watched: Watched | None, *, limit: int) -> None:
+    """The newest `limit` windows with decisions; those without are one line."""
+    filled, empty = _split(judged)
+    shown = filled[-limit:] if limit else filled
+    show_rows([_row(window, watched) for window in shown], as_json=False, nothing=NOTHING if empty else NONE_RAN)
+    if left := len(filled) - len(shown):
+        typer.echo(f"\nand {left:,} earlier: --limit 0 shows all", err=True)
+    if empty:
+        many = count(len(empty), "window").capitalize()
+        print(f"\n{many} without decisions, {empty[0].start} to {empty[-1].end}.")
+
+
+def _split(
+    judged: tuple[MonitoredWindow, ...],
+) -> tuple[tuple[MonitoredWindow, ...], tuple[MonitoredWindow, ...]]:
+    """The windows with decisions, and those without."""
+    return tuple(one for one in judged if one.decisions), tuple(one for one in judged if not one.decisions)
 
 
 def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
@@ -97,12 +122,13 @@ def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:
     }
 
 
-def _runs(environment: Environment, names: WorkloadNames) -> tuple[MonitorRun, ...]:
+def _runs(environment: Environment, names: WorkloadNames) -> tuple[tuple[MonitorRun, ...], bool]:
+    """The runs that judged something, and whether these are all that there were."""
     from console.queries.executions import executions
     from console.queries.monitoring import read_monitor_runs
 
     found = executions(environment.client("stepfunctions"), names, limit=RUNS, machines=("monitor",))
-    return read_monitor_runs(environment.client("s3"), found)
+    return read_monitor_runs(environment.client("s3"), found), len(found) < RUNS
 
 
 def _windows(runs: tuple[MonitorRun, ...]) -> tuple[MonitoredWindow, ...]:

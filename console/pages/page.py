@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from console import words
 from console.pages.curves import curves
 from console.pages.reliability import reliability
-from console.pages.summary import Fact, facts, notes, summary
+from console.pages.summary import Fact, accepted_rows, facts, notes, summary
 from console.pages.timeline import timeline
 from console.pages.weeks import weeks
 from console.presenters import gates
@@ -104,6 +104,7 @@ def page(
         predictions=report.names.lake_uri("predictions", ""),
         machines=[found for machine in MACHINES if (found := _machine(report, report.of(machine)))],
         chain=list(_chain(report.lineage)),
+        accepted=", ".join(f"{rows:,} {what}" for what, rows in accepted_rows(report.drops)),
         largest=max((drop.accepted + drop.quarantined for drop in report.drops), default=0) or 1,
         shapes=SHAPES,
         bar=BAR,

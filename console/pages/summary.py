@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 
 from console.presenters.alarms import explain, monitor_run_before, worst_window
 from console.queries.answers import answer, reason_of
+from console.queries.drops import Drop
+from console.queries.naive_rule import naive_is_better
 from console.queries.report import JudgedModel, WorkloadReport
 from console.words import count, day, listed, spelled
 from millrace.messages.release import ReleaseStarted
@@ -19,6 +21,10 @@ RECENT = 4
 """Windows that recent decisions are counted over."""
 NEWEST = 3
 """Of the alarms, and of the refused models, so many have a sentence each."""
+ACCEPTED = {"training": "training rows accepted", "scoring": "rows scored", "labels": "labels accepted"}
+"""Feed by what its accepted rows are."""
+CLOSE = 0.01
+"""Two shares at most this far apart are written with one decimal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +56,11 @@ def _facts(report: WorkloadReport) -> Iterator[Fact]:
     if report.models:
         yield Fact(figure=f"{passed} of {len(report.models)}", what="trained models passed their gates")
     if report.drops:
-        rows = sum(drop.accepted for drop in report.drops)
         quarantined = sum(drop.quarantined for drop in report.drops)
-        yield Fact(
-            figure=f"{rows:,}", what=f"rows accepted in {count(len(report.drops), 'drop')}, {quarantined:,} quarantined"
-        )
+        first, *others = accepted_rows(report.drops)
+        drops = f"{count(len(report.drops), 'drop')}, {quarantined:,} quarantined"
+        more = "".join(f", {rows:,} {what}" for what, rows in others)
+        yield Fact(figure=f"{first[1]:,}", what=f"{first[0]}{more} in {drops}")
     if report.windows:
         yield Fact(figure=f"{sum(each.decisions for each in report.windows):,}", what="decisions monitored")
         yield Fact(figure=f"{len(report.alarms)}", what=f"alarm{'' if len(report.alarms) == 1 else 's'} raised")
@@ -66,6 +72,16 @@ def _facts(report: WorkloadReport) -> Iterator[Fact]:
         yield Fact(figure=figure, what=f"estimated cost on AWS; {part} of it the {report.usage[0].what}")
 
 
+def accepted_rows(drops: Sequence[Drop]) -> list[tuple[str, int]]:
+    """What the contract accepted, by feed, where it has drops: `training rows`, `rows scored`, `labels`."""
+    there = {drop.feed for drop in drops}
+    return [
+        (what, sum(drop.accepted for drop in drops if drop.feed == feed))
+        for feed, what in ACCEPTED.items()
+        if feed in there
+    ]
+
+
 def _live(report: WorkloadReport) -> Iterator[str]:
     model = report.live
     if model is None:
@@ -73,6 +89,8 @@ def _live(report: WorkloadReport) -> Iterator[str]:
         return
     is_live = f"has been live since {day(model.version.live_at)}" if model.version.live_at else "is live"
     yield f"Version {model.version.version} {is_live}{_quality(model)}."
+    if worse := naive_is_better(model.version, model.evaluation):
+        yield worse
     yield from _recent(model, report)
 
 
@@ -80,12 +98,18 @@ def _quality(model: JudgedModel) -> str:
     evaluation = model.evaluation
     if evaluation is None:
         return ""
-    error, quality = evaluation.error, partial(evaluation.error.quality, decimals=0)
-    own, naive = quality(evaluation.metrics.get("error")), evaluation.naive.metrics.get("error")
+    error, naive = evaluation.error, evaluation.naive.metrics.get("error")
+    quality = partial(error.quality, decimals=_decimals(evaluation.metrics.get("error"), naive))
+    own = quality(evaluation.metrics.get("error"))
     rule = "" if naive is None else f"is {quality(naive)}" if error.is_share else f"has {error.amount(naive)}"
     where = rule and f", where the naive rule {rule}"
     when = f"{day(moment(evaluation.split.from_))} to {day(moment(evaluation.split.to))}"
     return f": {own} on {evaluation.rows.test:,} rows that it never saw, {when}{where}"
+
+
+def _decimals(one: float | None, other: float | None) -> int:
+    """Of two shares in percent: one where they would be, or nearly be, the same without."""
+    return int(one is not None and other is not None and abs(one - other) <= CLOSE + 1e-9)
 
 
 def _recent(model: JudgedModel, report: WorkloadReport) -> Iterator[str]:
@@ -98,7 +122,7 @@ def _recent(model: JudgedModel, report: WorkloadReport) -> Iterator[str]:
         return
     error = sum(each * window.decisions for window, each in known) / decisions
     if error > expected:
-        quality = model.evaluation.error.quality(error, decimals=0)
+        quality = model.evaluation.error.quality(error, decimals=_decimals(error, expected))
         when = f"{day(known[0][0].start)} to {day(known[-1][0].end)}"
         yield f"Its last {decisions:,} decisions with labels were worse: {quality}, {when}."
 

@@ -38,16 +38,31 @@ class Extras:
     """Beside the highest mark above the bound."""
     beside: Callable[[MonitoredWindow], float | None] = lambda _: None
     """A second value, drawn faintly."""
+    empty: Callable[[Sequence[MonitoredWindow]], str] = lambda _: "no window was judged for it"
+    """Why there is no value at all."""
+
+
+def _few(_: Sequence[MonitoredWindow]) -> str:
+    return "every window has too few decisions to compare with the training rows"
+
+
+def _without_error(windows: Sequence[MonitoredWindow]) -> str:
+    if not any(window.labelled for window in windows):
+        return "no decision has a label yet"
+    if all(window.error_bound is None for window in windows):
+        return "the version has no bound on its error"
+    return "in no window enough decisions have labels and are the live version's"
 
 
 EXTRAS: Mapping[str, Extras] = {
     "input-drift": Extras(
-        tip=lambda window: f" ({window.column})\n{window.rows} rows", label=lambda window: window.column
+        tip=lambda window: f" ({window.column})\n{window.rows} rows", label=lambda window: window.column, empty=_few
     ),
     "error": Extras(
         title=" (rings: each window alone)",
         tip=lambda _: ", the lowest in a row",
         beside=lambda window: window.error,
+        empty=_without_error,
     ),
 }
 """By the alarm's name."""
@@ -127,7 +142,14 @@ def _panel(panel: Panel, windows: Sequence[MonitoredWindow], time: Scale) -> Mar
         *(_ring(window, value, time, scale) for window, value in beside),
         *(_mark(panel, window, value, time, scale) for window, value in known),
         _loudest(panel, known, time, scale) if known else None,
+        None if known or beside else _nothing(panel, windows),
     )
+
+
+def _nothing(panel: Panel, windows: Sequence[MonitoredWindow]) -> Markup:
+    """Why the panel shows no mark."""
+    why = panel.extras.empty(windows)
+    return element("text", f"No figure: {why}.", x=LEFT + 12, y=panel.top + PANEL / 2, class_="axis")
 
 
 def _scale(values: Sequence[float], top: float) -> Scale:

@@ -25,7 +25,7 @@ def _subject(given: Document, _: Document) -> str:
 
 NOT_JUDGED: Mapping[NoWindows, str] = {
     NoWindows.NO_CHAMPION: "no version is live",
-    NoWindows.NONE_COMPLETE: "no new window is complete",
+    NoWindows.NONE_COMPLETE: "no new window is complete; decisions for earlier windows are not judged again",
 }
 
 
@@ -37,7 +37,9 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
         return Outcome(text=f"nothing judged{why}")
     figures = ((_noun(name), ratio) for name, ratio in published.ratios.items() if ratio is not None)
     findings = [f"{noun} {ratio:.3g} × its bound" for noun, ratio in figures]
-    return Outcome(text=", ".join([f"{published.judged} windows judged", *findings]))
+    left = planned.days_left_out if planned else 0
+    older = [f"decisions of {count(left, 'day')} before the first window left out"] if left else []
+    return Outcome(text=", ".join([f"{published.judged} windows judged", *findings, *older]))
 
 
 def _noun(alarm: str) -> str:
@@ -62,13 +64,15 @@ def _quiet(runs: Sequence[Execution], report: WorkloadReport) -> TimelineEntry |
     calm = [run for run in report.monitor_runs if run.arn in arns and run not in raisers]
     if not calm:
         return None
-    decisions = sum(window.decisions for run in calm for window in run.report.windows if window.input)
+    looked = [window for run in calm for window in run.report.windows if window.input]
+    decisions, judged = sum(window.decisions for window in looked), sum(run.report.judged for run in calm)
     worst = list(_largest(calm))
-    detail = f"{count(len(calm), 'monitor run')}, {count(sum(run.report.judged for run in calm), 'window')}"
+    detail = f"{count(len(calm), 'monitor run')}, {count(len(looked), 'window')}"
+    thin = f", {len(looked) - judged:,} of them with too few decisions to judge" if len(looked) > judged else ""
     return TimelineEntry(
         at=calm[0].started,
-        what=f"{decisions:,} decisions monitored, no alarm",
-        detail=until(calm) + detail + (f": {', '.join(worst)} of the bound" if worst else ""),
+        what=f"{decisions:,} decisions monitored, {'no alarm' if judged else 'too few to judge'}",
+        detail=until(calm) + detail + thin + (f": {', '.join(worst)} of the bound" if worst else ""),
     )
 
 

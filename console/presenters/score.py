@@ -35,11 +35,13 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount]) -> Outcome:
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary:
     delivered, refused = answer(run, "delivery", Delivered), report.quarantined.get(run.name, ())
-    detail = [f"{count(delivered.rows, 'prediction')} delivered" if delivered else "rejected whole, nothing delivered"]
-    detail += [quarantined_rows(refused)] if refused else []
-    detail += [f"in {brief(delivered.uri)}"] if delivered else []
-    subject = _subject(run.input, run.input.get("detail") or {})
-    return RunSummary(what=f"{subject} scored", detail=", ".join(detail))
+    subject, why = _subject(run.input, run.input.get("detail") or {}), [quarantined_rows(refused)] if refused else []
+    if delivered is None or not delivered.rows:
+        detail = ", ".join(["no prediction delivered", *why])
+        whole = "rejected whole" if delivered is None else "not scored"
+        return RunSummary(what=f"{subject} {whole}", detail=detail, tone="watch")
+    given = [f"{count(delivered.rows, 'prediction')} delivered", *why, f"in {brief(delivered.uri)}"]
+    return RunSummary(what=f"{subject} scored", detail=", ".join(given))
 
 
 PRESENTER = Presenter(subject=_subject, outcome=_outcome, summary=_summary)

@@ -32,12 +32,18 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     registered = answer(run, "registration", VersionRegistered)
     if budgeted and not budgeted.accepted:
         return _not_started(run, budgeted)
+    waiting = _waiting(answer(run, "snapshot", DatasetPinned))
     if registered:
-        return Outcome(text=f"registered version {registered.version}")
+        return Outcome(text=f"registered version {registered.version}{waiting}")
     if gated is None:
         return Outcome()
     refusals = ", ".join(verdict.name for verdict in gated.refusals)
-    return Outcome(text=f"refused by {refusals}", is_refused=True, look=("versions",))
+    return Outcome(text=f"refused by {refusals}{waiting}", is_refused=True, look=("versions",))
+
+
+def _waiting(pinned: DatasetPinned | None) -> str:
+    """Of late labels whose decision is not known; empty without one."""
+    return f", {count(pinned.unmatched, 'label')} without a decision left out" if pinned and pinned.unmatched else ""
 
 
 def _not_started(run: Execution, budgeted: BudgetChecked) -> Outcome:
@@ -61,6 +67,7 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     rows = f"{pinned.rows:,} rows" if pinned else ""
     if pinned and pinned.absorbed:
         rows += f", {pinned.absorbed:,} of them decisions with their late labels"
+    rows += _waiting(pinned)
     if registered:
         detail = f"{rows}; passed {count(len(gated.verdicts), 'gate')}: {gated.verdicts[-1].sentence}"
         return RunSummary(what=f"{title}: version {registered.version}", detail=detail, tone="good")

@@ -35,6 +35,8 @@ class MonitorRun:
     report: MonitorReport
     error_bound: float | None
     """Mean error of the decisions, as the task counts it, above which it alarms; None for a baseline without one."""
+    manifest_uri: str = ""
+    """The list of the decisions' objects that it read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,15 @@ def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, .
         if planned.baseline_uri not in bounds:
             bounds[planned.baseline_uri] = _error_bound(find_object(s3, planned.baseline_uri))
         bound = bounds[planned.baseline_uri]
-        found.append(MonitorRun(arn=run.arn, started=run.started, report=read_report(content), error_bound=bound))
+        found.append(
+            MonitorRun(
+                arn=run.arn,
+                started=run.started,
+                report=read_report(content),
+                error_bound=bound,
+                manifest_uri=planned.manifest_uri,
+            )
+        )
     return tuple(found)
 
 

@@ -27,6 +27,7 @@ from console.queries.monitoring import (
 from console.queries.monitoring_limits import Limit, find_limits, read_watched
 from console.queries.quarantine import ReasonCount, count_reasons, find_rows
 from console.queries.training_curves import Epoch, read_epochs
+from console.queries.unjudged import find_unjudged
 from console.queries.usage import CostLine, find_usage, now_at
 from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
 from console.queries.withdrawals import Withdrawal, find_withdrawals
@@ -76,7 +77,7 @@ class WorkloadReport:
     """Of the newest decision."""
     usage: tuple[CostLine, ...]
     limits: tuple[Limit, ...] = ()
-    """Of the monitors of the live version."""
+    """Of the monitors of the live version, and decisions that none of them judged."""
     withdrawals: tuple[Withdrawal, ...] = ()
     """Oldest first."""
 
@@ -100,7 +101,9 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     s3, now = environment.client("s3"), now_at(environment)
     runs = executions(environment.client("stepfunctions"), names, limit=MOST_RUNS)
     by_machine = {machine: [run for run in runs if run.machine == machine] for machine in {run.machine for run in runs}}
-    monitor_runs = read_monitor_runs(s3, by_machine.get("monitor", []))
+    monitored = by_machine.get("monitor", [])
+    monitor_runs = read_monitor_runs(s3, monitored)
+    unjudged = find_unjudged(s3, names, monitor_runs, is_whole=len(monitored) < MOST_RUNS)
     intake = [*by_machine.get("ingest", []), *by_machine.get("score", [])]
     quarantined = count_reasons(find_rows(environment, names, runs={run.name for run in intake}))
     decision, records = newest_decision(environment, names), audit_of(environment, names)
@@ -120,7 +123,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         drops=find_drops(intake, quarantined),
         lineage=tuple(trace_decision(environment, names, decision)) if decision else (),
         usage=find_usage(environment, names, runs),
-        limits=find_limits(read_watched(s3, names, live.run)) if live else (),
+        limits=(*(find_limits(read_watched(s3, names, live.run)) if live else ()), *unjudged),
         withdrawals=find_withdrawals(records),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import boto3
 from aws_lambda_powertools import Logger
 
@@ -9,6 +11,7 @@ from functions.plan_windows.inputs import Inputs, first_day
 from functions.plan_windows.labels import labels_between
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
+from millrace.decisions.store import stored_days
 from millrace.messages.envelope import ExecutionInput, StepInput, handles
 from millrace.messages.monitor import NoWindows, WindowsPlanned
 from millrace.monitoring.windows import Cursors, plan
@@ -50,5 +53,13 @@ def handler(call: StepInput[ExecutionInput]) -> WindowsPlanned:
     planned = inputs.write(
         folder=SETTINGS.folder, windows=windows, labels=labels, champion=champion, as_of=call.state.as_of
     )
+    if CURSORS.find("monitor") is None:
+        planned = planned.model_copy(update={"days_left_out": _days_before(windows[0].start)})
     LOGGER.info("windows to judge", extra=planned.model_dump())
     return planned
+
+
+def _days_before(first: datetime) -> int:
+    """Days with decisions before the first window that was ever judged."""
+    days = stored_days(S3, NAMES.platform.bucket("lake"), NAMES.workload)
+    return sum(day < first.date() for day in days)

@@ -34,6 +34,8 @@ class WindowsPlanned(Message):
     decisions: int = 0
     """Objects in the manifest."""
     labels: int = 0
+    days_left_out: int = 0
+    """Days with decisions that lie before the first window of all, which no run judges."""
     model_version: str = ""
     manifest_uri: str = ""
     labels_uri: str = ""

@@ -87,7 +87,7 @@ class Multiclass:
         return {
             "error": float(wrong_N.mean()),
             "accuracy": float(1 - wrong_N.mean()),
-            "log_loss": float(-np.log(np.clip(likelihood_N, 1e-7, 1)).mean()),
+            "log_loss": abs(float(np.log(np.clip(likelihood_N, 1e-7, 1)).mean())),  # never -0.0
             "macro_recall": float(np.mean(recalls)),
             "ece": metrics.ece(bins, rows=len(wrong_N)),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 from typer import Exit
@@ -12,7 +13,9 @@ from typer.testing import CliRunner
 from console.actions.predict import RowAnswer
 from console.cli.app import app
 from console.cli.models import _Counted, _show_answers, _summarize
+from console.cli.monitoring import NOTHING, _show_windows
 from console.demo.electricity import STORY
+from console.queries.report import WorkloadReport
 from console.words import brief
 
 
@@ -81,3 +84,15 @@ def test_links_are_told_without_what_all_of_them_share() -> None:
     assert brief("s3://bucket/w/training/a.csv?versionId=57732ed3-c56d-4428") == "w/training/a.csv?versionId=57732ed3…"
     assert brief("arn:aws:sagemaker:eu-west-1:1:model-package/g/2") == "model-package/g/2"
     assert json.dumps(brief("run @ 12")) == '"run @ 12"'
+
+
+def test_windows_without_decisions_are_one_line(report: WorkloadReport, capsys: pytest.CaptureFixture[str]) -> None:
+    filled, empty = report.windows[:2], tuple(replace(one, decisions=0) for one in report.windows[2:5])
+    _show_windows((*filled, *empty), None, limit=0)
+    shown = capsys.readouterr().out
+    assert f"Three windows without decisions, {empty[0].start} to {empty[-1].end}." in shown
+    assert str(filled[0].start) in shown
+    _show_windows(empty, None, limit=0)
+    assert NOTHING in capsys.readouterr().out
+    _show_windows((), None, limit=0)
+    assert "No monitor run has judged a window yet." in capsys.readouterr().out

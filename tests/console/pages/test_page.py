@@ -11,6 +11,7 @@ from console.presenters import gates
 from console.queries.monitoring import MonitoredWindow
 from console.queries.monitoring_limits import Limit
 from console.queries.report import WorkloadReport
+from console.words import figure
 from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.train import GateVerdict
 from millrace.monitoring.alarms import ALARMS
@@ -250,3 +251,18 @@ def test_no_line_is_drawn_over_windows_that_are_not_known(report: WorkloadReport
 def test_windows_of_which_nothing_is_known_are_no_error(report: WorkloadReport) -> None:
     bare = tuple(replace(each, ratios=UNKNOWN, error=None) for each in report.windows)
     assert "mark over" not in page(replace(report, windows=bare, champions=(), alarms=()))
+
+
+def test_a_panel_without_a_figure_says_why(report: WorkloadReport) -> None:
+    none = dict.fromkeys(ALARMS)
+    thin = tuple(replace(one, ratios=none, error=None, labelled=0) for one in report.windows)
+    shown = page(replace(report, windows=thin))
+    assert "No figure: every window has too few decisions to compare with the training rows." in shown
+    assert "No figure: no decision has a label yet." in shown
+    unbounded = page(replace(report, windows=tuple(replace(one, labelled=9, error_bound=None) for one in thin)))
+    assert "No figure: the version has no bound on its error." in unbounded
+    assert "No figure" not in page(report)
+
+
+def test_a_figure_that_rounds_to_zero_has_no_sign() -> None:
+    assert [figure(value) for value in (-0.0, -1e-7, 0.0, -0.25)] == ["0.000", "0.000", "0.000", "-0.250"]

@@ -13,6 +13,8 @@ from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.messages.monitor import ErrorReport, MonitorReport
 from millrace.state.audit import Record
 
+FEEDS = ("training", "scoring", "labels")
+
 
 def by_title(report: WorkloadReport) -> dict[str, TimelineEntry]:
     return {entry.what: entry for entry in timeline(report)}
@@ -149,8 +151,13 @@ def test_a_workload_without_a_champion_says_so(report: WorkloadReport) -> None:
 def test_the_figures_are_counted(report: WorkloadReport) -> None:
     figures = {fact.what: fact.figure for fact in facts(report)}
     assert figures["trained models passed their gates"] == "2 of 3"
-    accepted = sum(drop.accepted for drop in report.drops)
-    assert figures["rows accepted in six drops, 49 quarantined"] == f"{accepted:,}"
+    rows = {feed: sum(drop.accepted for drop in report.drops if drop.feed == feed) for feed in FEEDS}
+    assert all(rows.values())
+    what = (
+        f"training rows accepted, {rows['scoring']:,} rows scored, {rows['labels']:,} labels accepted in six drops, "
+        "49 quarantined"
+    )
+    assert figures[what] == f"{rows['training']:,}"
     assert figures["decisions monitored"] == f"{sum(window.decisions for window in report.windows):,}"
     assert figures["alarm raised"] == "1"
     assert figures["estimated cost on AWS; nearly all of it the endpoint"] == "$ 599"
@@ -221,3 +228,43 @@ def test_a_withdrawal_is_between_the_runs_before_and_after_it(report: WorkloadRe
     assert [entry.what for entry in entries[1:3]] == ["First training: version 1", "training/may.csv withdrawn"]
     assert entries[2].detail == "1,200 rows and one label: of another meter"
     assert entries[-1].what == "timestamp 1996-05-07 withdrawn"
+
+
+def test_two_shares_that_round_alike_have_a_decimal(report: WorkloadReport) -> None:
+    assert report.live is not None
+    assert report.live.evaluation is not None
+
+    def said(own: float, naive: float) -> str:
+        evaluation = report.live.evaluation  # type: ignore[union-attr]
+        figures = {"metrics": evaluation.metrics | {"error": own}}  # type: ignore[union-attr, operator]
+        rule = evaluation.naive.model_copy(update={"metrics": {"error": naive}})  # type: ignore[union-attr]
+        close = evaluation.model_copy(update={**figures, "naive": rule})  # type: ignore[union-attr]
+        return summary(replace(report, models=(replace(report.live, evaluation=close),), windows=()))  # type: ignore[type-var]
+
+    close, apart = said(0.245, 0.248), said(0.245, 0.36)
+    assert "75.5% right on" in close
+    assert "where the naive rule is 75.2% right." in close
+    assert "76% right on" in apart
+    assert "where the naive rule is 64% right." in apart
+
+
+def test_a_rejected_file_is_not_called_scored(report: WorkloadReport) -> None:
+    [run] = report.of("score")
+    (entry,) = timeline(replace(report, runs=(replace(run, output={}),)))
+    assert entry.what == "scoring/week.csv rejected whole"
+    assert entry.detail.startswith("no prediction delivered")
+    assert entry.tone == "watch"
+
+
+def test_windows_with_too_few_decisions_are_not_calm(report: WorkloadReport) -> None:
+    """Their decisions are counted, and no alarm could be raised."""
+    [run, *_] = [run for run in report.of("monitor") if any(each.arn == run.arn for each in report.monitor_runs)]
+    judged = next(each for each in report.monitor_runs if each.arn == run.arn)
+    windows = tuple(
+        window.model_copy(update={"input": window.input and window.input.model_copy(update={"ratio": None})})
+        for window in judged.report.windows
+    )
+    thin = replace(judged, report=judged.report.model_copy(update={"windows": windows}))
+    (entry,) = timeline(replace(report, runs=(run,), monitor_runs=(thin,), alarms=()))
+    assert entry.what.endswith(" decisions monitored, too few to judge")
+    assert "one monitor run, two windows, 2 of them with too few decisions to judge" in entry.detail

@@ -113,6 +113,13 @@ WHOLE = "nothing accepted, the whole file quarantined (foreign)"
 EARLY: list[tuple[str, str, dict[str, Any], str, bool]] = [
     ("ingest", "ingestion", FOREIGN, WHOLE, True),
     ("score", "ingestion", FOREIGN, WHOLE, True),
+    (
+        "monitor",
+        "plan_windows",
+        {"count": 0, "reason": "none_complete"},
+        "nothing judged: no new window is complete; decisions for earlier windows are not judged again",
+        False,
+    ),
     ("monitor", "plan_windows", {"count": 0, "reason": "no_champion"}, "nothing judged: no version is live", False),
     (
         "release",
@@ -188,3 +195,18 @@ def test_a_failure_says_its_error(report: WorkloadReport) -> None:
     failed = replace(first(report, "release"), status="FAILED", output={}, failure=error)
     assert outcome(failed).text == f"failed, {error}"
     assert outcome(replace(first(report, "train"), status="RUNNING", output={})).text == "running"
+
+
+def test_a_first_run_names_the_days_that_it_left_out(report: WorkloadReport) -> None:
+    run = report.of("monitor")[0]
+    answer = run.output["plan_windows"]["answer"] | {"days_left_out": 90}
+    step = run.output["plan_windows"] | {"answer": answer}
+    older = replace(run, output={**run.output, "plan_windows": step})
+    assert outcome(older).text == f"{outcome(run).text}, decisions of 90 days before the first window left out"
+
+
+def test_a_training_counts_the_labels_that_no_decision_fits(report: WorkloadReport) -> None:
+    run = report.of("train")[0]
+    step = run.output["snapshot"]
+    left = replace(run, output={**run.output, "snapshot": step | {"answer": step["answer"] | {"unmatched": 3}}})
+    assert outcome(left).text == "registered version 1, three labels without a decision left out"

@@ -75,6 +75,15 @@ def test_complete_windows_from_the_first_decision_on(aws: Aws, load: Load, event
         assert read(aws, planned.config_uri + name)
 
 
+def test_days_before_the_first_window_are_counted_once(aws: Aws, load: Load, event: Event) -> None:
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    for day in (date(1990, 6, 1), date(1990, 6, 2), date(1997, 1, 20)):
+        decide(aws, day)
+    assert load("plan_windows")(event("plan_windows"))["days_left_out"] == 2
+    aws.cursors.advance("monitor", window_end=datetime(1997, 1, 22, tzinfo=UTC))
+    assert load("plan_windows")(event("plan_windows"))["days_left_out"] == 0
+
+
 def test_the_cursors_are_followed(aws: Aws, load: Load, event: Event) -> None:
     aws.pointers.move(Pointers(champion=CHAMPION))
     decide(aws, date(1997, 1, 1))

@@ -178,6 +178,12 @@ def test_the_binary_figures_are_those_of_their_formulas() -> None:
     assert figures["auc"] == pytest.approx(rank / (is_positive.sum() * (~is_positive).sum()))
 
 
+def test_the_log_loss_of_certain_and_right_answers_is_zero_without_a_sign() -> None:
+    case = case_of("multiclass")
+    figures = case.task.metrics(np.eye(3, dtype=np.float32)[case.targets], case.targets)
+    assert str(figures["log_loss"]) == "0.0"
+
+
 def test_the_figures_of_classes_are_those_of_their_formulas() -> None:
     case = case_of("multiclass")
     target_N = case.targets

@@ -1,0 +1,83 @@
+"""Decisions that no monitor run judges: older than the first window, or kept after their window was judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from console.queries.monitoring import MonitorRun
+from console.queries.monitoring_limits import Limit
+from console.queries.stored import find_object
+from millrace.aws.objects import keys_below, read_object
+from millrace.monitoring.windows import MOST_WINDOWS
+from millrace.names import WorkloadNames
+
+MOST_READ = 300
+"""Objects whose decisions are counted; of more the number of objects is named."""
+
+
+def find_unjudged(s3: Any, names: WorkloadNames, runs: Sequence[MonitorRun], *, is_whole: bool) -> tuple[Limit, ...]:
+    """A limit for decisions before the first judged window, and one for those that came after theirs was judged.
+
+    `is_whole` says that `runs` are all monitor runs: else what lies before the first window of these is not known."""
+    judged = [span for run in runs for span in _judged_by(run)]
+    if not judged:
+        return ()
+    first, last = min(start for start, _ in judged), max(end for _, end in judged)
+    keys = [key for key in keys_below(s3, _bucket(names), f"{names.workload}/decisions/date=") if day_of(key) < last]
+    older = [key for key in keys if day_of(key) < first] if is_whole else []
+    return tuple(_limits(s3, names, older, sorted(_late(s3, runs, keys)), first))
+
+
+def _judged_by(run: MonitorRun) -> list[tuple[date, date]]:
+    """The windows whose input the run judged, `end` not included."""
+    return [(window.start.date(), window.end.date()) for window in run.report.windows if window.input]
+
+
+def _late(s3: Any, runs: Sequence[MonitorRun], keys: Sequence[str]) -> Iterator[str]:
+    """The keys in a run's judged windows that its manifest does not name; none where the manifest has expired."""
+    for run in runs:
+        spans = _judged_by(run)
+        read = _manifest(s3, run) if spans else None
+        if read is not None:
+            inside = (key for key in keys if any(start <= day_of(key) < end for start, end in spans))
+            yield from (key for key in inside if key not in read)
+
+
+def _limits(s3: Any, names: WorkloadNames, older: list[str], late: list[str], first: date) -> Iterator[Limit]:
+    if older:
+        why = f"the monitors watch from {first} on; the first run goes back at most {MOST_WINDOWS} windows"
+        yield Limit(what="old decisions are not judged", why=f"{_many(s3, names, older)}: {why}")
+    if late:
+        why = "they were kept after their window was judged, and a window is judged once"
+        yield Limit(what="late decisions are not judged", why=f"{_many(s3, names, late)}: {why}")
+
+
+def _many(s3: Any, names: WorkloadNames, keys: list[str]) -> str:
+    """`678 decisions, 2024-06-01 to 2024-08-30`."""
+    span = f"{day_of(keys[0])} to {day_of(keys[-1])}"
+    if len(keys) > MOST_READ:
+        return f"{len(keys):,} objects with decisions, {span}"
+    lines = sum(len(read_object(s3, f"s3://{_bucket(names)}/{key}").splitlines()) for key in keys)
+    return f"{lines:,} decisions, {span}"
+
+
+def _manifest(s3: Any, run: MonitorRun) -> set[str] | None:
+    """The keys of the objects that the run read; None where its manifest has expired."""
+    content = find_object(s3, run.manifest_uri) if run.manifest_uri else None
+    if content is None:
+        return None
+    first, *paths = json.loads(content)
+    shared = first["prefix"].removeprefix("s3://").partition("/")[2]
+    return {f"{shared}{path}" for path in paths}
+
+
+def day_of(key: str) -> date:
+    """The day of event time in the key of an object with decisions."""
+    return date.fromisoformat(key.partition("date=")[2].partition("/")[0])
+
+
+def _bucket(names: WorkloadNames) -> str:
+    return names.platform.bucket("lake")
