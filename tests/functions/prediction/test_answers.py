@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("multiclass", {"value": 3}, "value: expected text"),
     ("multiclass", {"confidence": None}, "confidence: expected a finite number"),
     ("regression", {"value": "much"}, "value: expected a finite number"),
+    ("regression", {"value": 10**400}, "value: expected a finite number"),
+    ("binary", {"value": 10**400}, "value: expected a finite number"),
+    ("regression", {"watched": {"a": 10**400}}, "watched: expected finite numbers by name"),
+    ("regression", {"watched": {"a": math.nan}}, "watched: expected finite numbers by name"),
+    ("regression", {"watched": {"a": True}}, "watched: expected finite numbers by name"),
 ]
 CALL = Call(id="r", workload="plant", phase="live", latency_ms=1.0, fallback=False, at=datetime(2026, 1, 2, tzinfo=UTC))
 
@@ -66,6 +72,20 @@ def test_an_answer_that_is_none_of_the_tasks_is_refused(
     plant = write_plant(tmp_path, task)
     with pytest.raises(AnswerError, match=said):
         read_response(body(good_answer(plant) | change), rows=1, task=plant.task)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"[" * 100_000,
+        b'{"model_version":"7","predictions":[' + b"[" * 950 + b"]" * 950 + b"]}",
+        b'{"model_version":"7","predictions":[{"rejected":' + b"[" * 950 + b"]" * 950 + b"}]}",
+    ],
+    ids=["whole", "prediction", "rejected"],
+)
+def test_a_deep_answer_is_refused(said: bytes, tmp_path: Path) -> None:
+    with pytest.raises(AnswerError):
+        read_response(said, rows=1, task=write_plant(tmp_path, "regression").task)
 
 
 def test_the_fallback_answers_by_the_tasks_fields(plant: Plant) -> None:
