@@ -69,7 +69,10 @@ def whole_drop(error: DropError) -> QuarantinedRow:
 
 def truncate(value: object) -> str:
     """The value in at most 80 characters: strings and bytes in quotes, None as `nothing`."""
-    text = "nothing" if value is None else repr(value) if isinstance(value, str | bytes) else str(value)
+    try:
+        text = "nothing" if value is None else repr(value) if isinstance(value, str | bytes) else str(value)
+    except RecursionError:  # one thread may read a value that another, nearer its own limit, cannot write
+        text = "a value nested too deep"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

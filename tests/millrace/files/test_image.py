@@ -167,3 +167,10 @@ def test_objects_of_a_manifest_are_fetched_together(tmp_path: Path) -> None:
     )
     assert rows["id"].to_pylist() == [line["id"] for line in lines]
     assert rows["scan"].to_pylist() == [png() + str(line["id"]).encode() for line in lines]
+
+
+@pytest.mark.parametrize("depth", [900, 960, 980, 990])
+def test_a_value_nested_deep_costs_its_row(depth: int, tmp_path: Path) -> None:
+    deep = b'{"id":"a","scan":' + b"[" * depth + b"]" * depth + b"}\n"
+    [part] = read(deep + b'{"id":"b"}\n', tmp_path)
+    assert (part.rows["id"].to_pylist(), [row.line for row in part.unparsable]) == (["b"], [1])
