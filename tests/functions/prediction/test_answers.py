@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from functions.prediction.decisions import Call, decide
 from functions.prediction.endpoint import EndpointAnswer, fallback_answer, read_response
-from functions.prediction.request import Refusal, check_rows, document
+from functions.prediction.request import Refusal, check_rows, complete, document
 from functions.prediction.request import body as request_document
 from millrace.contract.load import load_contract
 from millrace.decisions.record import from_line, to_line
@@ -100,6 +101,16 @@ def test_without_a_declared_fallback_every_field_is_empty(plant: Plant) -> None:
     silent = type(plant.workload.prediction.fallback)()
     (output,) = fallback_answer(silent, rows=1, task=plant.task).outputs
     assert output == {field.name: None for field in plant.task.answer}
+
+
+def test_a_row_with_a_deep_cell_is_rejected_whatever_its_depth(tmp_path: Path) -> None:
+    """Lambda's own reader takes some depths that are too deep for the text of a message."""
+    table, deep = load_contract(write_plant(tmp_path, "regression").folder).table("scoring"), None
+    for _ in range(2 * sys.getrecursionlimit()):
+        deep = [deep]
+        row = ROW | {"load": deep, "colour": deep}
+        admitted, rejected = check_rows(complete([row], table, at=CALL.at, call_id=CALL.id), table)
+        assert (admitted, [found.reason for found in rejected]) == ([], ["unknown_field"])
 
 
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"rows":' + "[" * 100_000, 7, {"rows": []}])
