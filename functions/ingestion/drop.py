@@ -25,7 +25,8 @@ GONE = (
     "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405", "InvalidArgument", "400",
     "KeyTooLongError", "InvalidObjectState",
 )  # fmt: skip
-"""S3's answers for an object or a version that cannot be had: no bucket, none in it, a delete marker, no version id, an archived one."""
+"""S3's answers for an object or a version that cannot be had: no bucket, no object, a delete marker, no version id, an
+archived object."""
 
 
 @dataclass(frozen=True, kw_only=True)
