@@ -120,7 +120,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
 
 
 def _version_row(version: ModelVersion, evaluation: Evaluation | None) -> dict[str, Any]:
-    from console.pages.gates import compared
+    from console.presenters.gates import compared
 
     error = evaluation.error if evaluation else None
     marks = {True: "✓", False: "✗"}

@@ -16,7 +16,7 @@ from console.new.in_file import as_in_file
 from console.new.kinds.catalogue import KINDS
 from console.new.observed import LeftOut, Observed, observe
 from console.new.people import why_protected
-from console.new.rules import column_of
+from console.new.rules import column_of, relaxed
 from console.new.source import Source
 from console.new.surface import Surface
 from millrace.contract.rules.image import ImageFormat
@@ -60,6 +60,15 @@ class Reading:
     @property
     def key(self) -> tuple[str, ...]:
         return tuple(self.guesses["key"].value)
+
+    def without_needing(self, names: Sequence[str]) -> Reading:
+        """The same where the columns of these names may be missing, those of key, event time and label aside."""
+        kept = {*self.key, self.event_time, self.label.name}
+        columns = tuple(
+            relaxed(column) if column.name in names and column.name not in kept else column
+            for column in self.contract.columns
+        )
+        return replace(self, contract=replace(self.contract, columns=columns))
 
     def surface(self, features: Features) -> Surface:
         choices = self.choices

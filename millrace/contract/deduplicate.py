@@ -87,18 +87,29 @@ class Seen:
 def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
     """One value per row that is equal where the key columns are: the column itself, or their texts joined.
 
-    A text is preceded by its length, so that ("a", "bc") and ("ab", "c") differ. Null where a part is null."""
+    A text is preceded by its length, so that ("a", "bc") and ("ab", "c") differ. Null where a part is null. With a
+    binary column the key is bytes, since not all bytes are text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     rows = decoded(rows.select(list(columns)))
-    if len(columns) == 1:
-        return _flat(rows.column(0))
+    cells = [_with_one_zero(rows.column(name)) for name in columns]
+    if len(cells) == 1:
+        return _flat(cells[0])
+    kind = pa.binary() if any(pa.types.is_binary(each.type) for each in cells) else pa.string()
     parts: list[Any] = []
-    for name in columns:
-        text = pc.cast(rows.column(name), pa.string())
-        parts += [pc.cast(pc.utf8_length(text), pa.string()), text]
-    return _flat(pc.binary_join_element_wise(*parts, ":"))
+    for each in cells:
+        text = each if each.type == kind else pc.cast(pc.cast(each, pa.string()), kind)
+        parts += [pc.cast(pc.cast(pc.binary_length(text), pa.string()), kind), text]
+    return _flat(pc.binary_join_element_wise(*parts, pa.scalar(":", kind)))
+
+
+def _with_one_zero(cells: Any) -> Any:
+    """Numbers without -0.0, which equals 0.0 and neither hashes nor reads like it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.add(cells, pa.scalar(0, cells.type)) if pa.types.is_floating(cells.type) else cells
 
 
 def duplicates(

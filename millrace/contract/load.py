@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -128,7 +129,7 @@ class _Reader:
         names = [column.name for column in columns]
         if len(set(names)) != len(names) or any(name.startswith("_") for name in names):
             self._stop(field, "names that differ and do not start with '_'", names)
-        rows = self._row_rules(f"schema.{index}.quality", entry.get("quality") or ())
+        rows = self._row_rules(f"schema.{index}.quality", entry.get("quality") or (), names)
         keys = [
             _primary_key(properties),
             *((column.name,) for column in columns if column.unique),
@@ -144,7 +145,7 @@ class _Reader:
             ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", []), as_they_are=True),
         )
         self._check_names(f"schema.{index}", table)
-        return table
+        return replace(table, csv=self._by_names_in_files(f"{at}.csv", table))
 
     def _check_names(self, field: str, table: Table) -> None:
         """A name in a file means one column, and files without names have every column that is not generated."""
@@ -158,6 +159,14 @@ class _Reader:
         if unknown or needed:
             expected = "physical names of the columns, each required one among them, and ignored columns"
             self._stop(f"{field}.customProperties.csv", expected, f"unknown: {unknown}, missing: {needed}")
+
+    def _by_names_in_files(self, field: str, table: Table) -> CsvForm:
+        """The form with each listed column by its name in files."""
+        in_files = {column.name: column.name_in_file for column in table.columns}
+        listed = tuple(in_files.get(name, name) for name in table.csv.columns)
+        if twice := sorted({name for name in listed if listed.count(name) > 1}):
+            self._stop(field, "physical names of the columns, each once", f"twice: {twice}")
+        return replace(table.csv, columns=listed)
 
     def _csv_form(self, field: str, value: object) -> CsvForm:
         try:
@@ -237,7 +246,7 @@ class _Reader:
     def _generated(self, field: str, kind: Kind, value: Any) -> Generated:
         if value is None:
             return ""
-        if value not in GENERATED or kind not in GENERATED[value]:
+        if not isinstance(value, str) or value not in GENERATED or kind not in GENERATED[value]:
             expected = "event_time or row_order, on a timestamp; or row_id, on a text"
             self._stop(f"{field}.customProperties.generated", expected, f"{value} on a {kind}")
         found: Generated = value
@@ -278,7 +287,7 @@ class _Reader:
             metrics.add(metric)
         return metrics
 
-    def _row_rules(self, field: str, quality: Sequence[dict[str, Any]]) -> Table:
+    def _row_rules(self, field: str, quality: Sequence[dict[str, Any]], names: Sequence[str]) -> Table:
         keys: list[tuple[str, ...]] = []
         minimum, maximum = 0, None
         for i, rule in enumerate(quality):
@@ -286,7 +295,10 @@ class _Reader:
             match rule.get("metric"):
                 case "duplicateValues" if (rule.get("arguments") or {}).get("properties"):
                     self._check_none(at, rule)
-                    keys.append(tuple(rule["arguments"]["properties"]))
+                    key = rule["arguments"]["properties"]
+                    if len(set(key) & set(names)) < len(key):
+                        self._stop(at, f"some of {', '.join(names)}, each once", key)
+                    keys.append(tuple(key))
                 case "rowCount":
                     minimum, maximum = self._row_count(at, rule)
                 case metric if rule.get("type") != "text":

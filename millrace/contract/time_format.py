@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from typing import NamedTuple
 
@@ -64,6 +64,8 @@ FIELDS = {
 }
 CLOCK = (("hour", "hour_of_half"), ("minute",), ("second",), ("fraction",))
 """Each needs the one before it."""
+EXAMPLES = (datetime(2001, 2, 3, 4, 5, 6, 123456), datetime(2013, 10, 12, 11, 14, 15, 123456))  # noqa: DTZ001
+"""Whose fields differ and could change places: with two digits each, one digit where the pattern has it, and not."""
 _PART = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z'\[\]{}#]+", re.ASCII)
 
 
@@ -119,13 +121,44 @@ class TimeFormat:
         _expect(kind != "date" or not (any(clock) or "offset" in names), "no time of day in a date")
         zoned = kind == "timestamp_utc"
         _expect(("offset" in names) is zoned, "an offset (XX or XXX) where timezone is true, and only there")
-        _expect(self.pattern == self.pattern.strip(), "no space around it")
+        first, last = self.parts[0], self.parts[-1]
+        starts_with_space = isinstance(first, str) and first != first.lstrip()
+        ends_with_space = isinstance(last, str) and last != last.rstrip()
+        _expect(not (starts_with_space or ends_with_space), "no space around it, in quotes neither")
         # JSON may hold ISO texts as well: of 2024-05-06 nobody could say which of both it is.
-        _expect(names[:3] != ("year", "day", "month") or self.parts[1] != "-", "yyyy-MM-dd, which is ISO 8601")
+        is_alike = all(self._is_read_alike(self._written(at), kind) for at in EXAMPLES)
+        _expect(is_alike, "yyyy-MM-dd HH:mm:ss where ISO 8601 would read the same text as another time")
         for part, following in zip(self.parts, self.parts[1:], strict=False):
             if isinstance(part, Letters) and part.is_open:
                 # Whether 1123 is 1 November 23 or 11 February 3 is not written in it.
                 _expect(not _may_begin_with_digit(following), "two digits (MM, dd, HH …) where another digit follows")
+
+    def _written(self, at: datetime) -> str:
+        """The time in this pattern; of an offset, UTC's."""
+        hour = at.hour % 12 or 12
+        texts = {
+            "year": (f"{at.year}",),
+            "short_year": (f"{at.year % 100:02}",),
+            "month_name": (MONTHS[at.month - 1],),
+            "short_month_name": (SHORT_MONTHS[at.month - 1],),
+            "half": (HALVES[at.hour // 12],),
+            "offset": ("Z",),
+            "fraction": tuple(f"{at.microsecond:06}"[:digits] for digits in range(1, 7)),
+        }
+        numbers = {"month": at.month, "day": at.day, "hour": at.hour, "hour_of_half": hour}
+        numbers |= {"minute": at.minute, "second": at.second}
+        texts |= {name: (f"{number:02}", f"{number}") for name, number in numbers.items()}
+        return "".join(
+            part if isinstance(part, str) else next(text for text in texts[part.field] if re.fullmatch(part.form, text))
+            for part in self.parts
+        )
+
+    def _is_read_alike(self, text: str, kind: Kind) -> bool:
+        """Whether ISO 8601 reads the text as the same time, or not at all."""
+        try:
+            return bool(parse_cell(text, kind) == self.parse(text, kind))
+        except ValueError:
+            return True
 
     def parse(self, text: str, kind: Kind) -> date:
         """The date or the time (in UTC where zoned); raises ValueError for a text that the pattern does not write."""

@@ -153,6 +153,8 @@ def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
         return cells, []
     if kind == "binary":
         return _from_base64(cells)
+    if kind in INTEGERS:
+        cells = pc.replace_substring_regex(cells, r"^\+([0-9])", r"\1")  # Arrow reads +1.5 and no +1
     # Arrow's cast says that something is wrong, not where. The pattern takes out what is plainly no number or date;
     # what looks right and is not (`9e999` as an integer, 30 February) is left to the search by halving.
     # Arrow reads `0x10` as 16 too: such a number is none here, whatever its neighbours are.

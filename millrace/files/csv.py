@@ -6,6 +6,7 @@ A block without quotes is split by Arrow at once; one with quotes is read line b
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ SPAN_LINES = 100
 """A quoted cell may hold line ends; a quote that is open after this many lines counts as one that never closes."""
 CLOSED = "quotes that close"
 BLANK = " \t\r\n\x0b\x0c"
+csv.field_size_limit(sys.maxsize)  # a cell may be as long as its line, with quotes in the block and without
 
 
 @dataclass
@@ -194,7 +196,7 @@ def span_of(lines: list[bytes], at: int, form: CsvForm, limits: Limits) -> int:
     for span, text in enumerate(lines[at : at + SPAN_LINES], 1):
         quotes += text.count(quote) if quote else 0
         size += len(text)
-        if size > limits.line_bytes:
+        if span > 1 and size > limits.line_bytes:  # of one line `blocks` has looked at the length
             return -1
         if quotes % 2 == 0:
             return span

@@ -22,15 +22,23 @@ def blocks(path: Path, limits: Limits) -> Iterator[bytes]:
             rest = start
         while data := file.read(limits.block_bytes):
             # What stands behind the last line end is the beginning of a line, and goes before the next block.
-            whole, end, tail = (rest + data).rpartition(b"\n")
+            whole, end, rest = (rest + data).rpartition(b"\n")
+            _check_lines(whole, limits)
+            _check_lines(rest, limits)
             if end:
                 yield whole + end
-            rest = tail
-            if len(rest) > max(limits.line_bytes, limits.block_bytes):
-                expected = f"lines of {limits.line_bytes} bytes at most"
-                raise DropError(Reason.TOO_LARGE, expected=expected, got="a longer one")
     if rest:
         yield rest
+
+
+def _check_lines(block: bytes, limits: Limits) -> None:
+    """Looks at one line end in each stretch of `line_bytes`, not at each line."""
+    most, at = limits.line_bytes, 0
+    while len(block) - at > most:
+        end = block.rfind(b"\n", at, at + most + 1)
+        if end < 0:
+            raise DropError(Reason.TOO_LARGE, expected=f"lines of {most} bytes at most", got="a longer one")
+        at = end + 1
 
 
 def lines_of(block: bytes) -> list[bytes]:

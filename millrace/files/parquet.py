@@ -11,7 +11,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, truncate
 from millrace.errors import DropError
-from millrace.files.cast import cast, from_json, without_words
+from millrace.files.cast import cast, from_json, from_text, without_words
 from millrace.files.header import check_header
 from millrace.files.parsed import Limits, Parsed, wrong_type
 
@@ -111,7 +111,8 @@ def _is_text(stored: pa.DataType) -> bool:
 def _is_binary(stored: pa.DataType) -> bool:
     from pyarrow import types
 
-    return bool(types.is_binary(stored) or types.is_large_binary(stored) or types.is_fixed_size_binary(stored))
+    checks = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
+    return any(check(stored) for check in checks)
 
 
 def _typed(batch: pa.RecordBatch, first: int, table: Table, limits: Limits) -> Parsed:
@@ -155,6 +156,9 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
         texts = without_words(texts, column)
         typed, misfits = from_json(texts, column) if column.kind in TIMES else (texts, [])
         return typed, sorted({*wrong, *misfits})
+    if pa.types.is_decimal(cells.type):
+        # Arrow divides by a power of ten, which may miss the nearest number; its text has one value in every format.
+        return from_text(cells.cast(pa.string()), column.kind)
     return cast(cells, arrow_type(column.kind))
 
 

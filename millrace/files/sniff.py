@@ -41,6 +41,8 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
         raise DropError(Reason.TOO_LARGE, expected=f"{limits.file_bytes} bytes at most", got=f"{size}")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
+        while not head.strip() and (more := file.read(HEAD_BYTES)):
+            head = head[:1] + more  # behind blank lines there is text, whatever it begins with
     if not head.strip():
         raise DropError(Reason.EMPTY, expected="rows", got=f"{size} bytes without any")
     readers: dict[str, Callable[[], Iterator[Parsed]]] = {

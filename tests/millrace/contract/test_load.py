@@ -161,6 +161,30 @@ def in_files(document: dict[str, Any], **values: Any) -> None:
     document["schema"][0]["customProperties"] = properties
 
 
+def unique_together(document: dict[str, Any], *names: str) -> None:
+    rule = {"metric": "duplicateValues", "arguments": {"properties": list(names)}, "mustBe": 0}
+    document["schema"][0]["quality"] = [rule]
+
+
+def generate(document: dict[str, Any], value: object) -> None:
+    column(document, 0)["customProperties"] = [{"property": "generated", "value": value}]
+
+
+def list_columns(document: dict[str, Any], *label: str) -> None:
+    """Files without names, whose label has the physical name `outcome`."""
+    column(document, 8).update(physicalName="outcome")
+    names = [each["name"] for each in document["schema"][0]["properties"][:8]]
+    in_files(document, csv={"columns": [*names, *label]})
+
+
+@pytest.mark.parametrize("label", ["class", "outcome"])
+def test_listed_columns_are_names_in_files(label: str, folder: Path) -> None:
+    change(folder, lambda d: list_columns(d, label))
+    contract = load_contract(folder)
+    assert contract.table("training").csv.columns[-1] == "outcome"
+    assert contract.table("scoring").csv.columns == contract.table("scoring").names
+
+
 def test_how_files_are_written_is_read(folder: Path) -> None:
     def say(document: dict[str, Any]) -> None:
         in_files(document, csv={"delimiter": ";", "decimal": ","}, missingValues=["NA"], ignoredColumns=["remark"])
@@ -224,6 +248,11 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
             ),
             r"schema\.labels: expected no generated row_id",
         ),
+        (lambda d: unique_together(d, "nope"), r"schema\.0\.quality\.0: expected .* each once, got \['nope'\]"),
+        (lambda d: unique_together(d, "period", "period"), r"each once, got \['period', 'period'\]"),
+        (lambda d: generate(d, ["row_id"]), r"properties\.0\.customProperties\.generated: expected event_time"),
+        (lambda d: generate(d, {"row_id": 1}), r"properties\.0\.customProperties\.generated: expected event_time"),
+        (lambda d: list_columns(d, "class", "outcome"), r"csv: expected .* each once, .*twice: \['outcome'\]"),
     ],
 )
 def test_what_would_be_read_in_two_ways_is_refused(how: Change, message: str, folder: Path) -> None:

@@ -156,3 +156,21 @@ def test_times_are_compared_with_their_bound() -> None:
     )
     rows = [{"at": datetime(2019, 12, 31)}, {"at": datetime(2020, 1, 1)}]
     assert [row.reason for row in validate(table_of(rows, table), table).refused] == ["range"]
+
+
+def test_bytes_in_a_key_of_several_columns_may_be_any() -> None:
+    rows = pa.table({"a": ["a", "a", "é", None], "b": [b"\xff", b"\xfe", b"\xff", b"\xff"], "n": [1, 1, 1, 1]})
+    first, second, third, fourth = key_of(rows, ("a", "b", "n")).to_pylist()
+    assert len({first, second, third}) == 3
+    assert fourth is None
+    assert key_of(rows.slice(0, 1), ("a", "b", "n")).to_pylist() == [first]
+
+
+def test_zero_has_one_key_whatever_its_sign() -> None:
+    rows = pa.table({"x": [0.0, -0.0], "y": [1, 1]})
+    for columns in (("x",), ("x", "y")):
+        first, second = key_of(rows, columns).to_pylist()
+        assert str(first) == str(second)
+    table = Table(name="t", columns=(Column(name="x", kind="float32"),), keys=(("x",),))
+    judged = validate(table_of([{"x": 0.0}, {"x": -0.0}], table), table)
+    assert [row.reason for row in judged.refused] == ["duplicate_key"]

@@ -4,6 +4,7 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Column, Table
 from millrace.errors import DropError
 from millrace.files import csv
+from millrace.files.lines import blocks
 from millrace.files.parsed import Limits, Parsed
 from millrace.files.sniff import read_drop
 
@@ -189,6 +191,65 @@ def test_limits_hold(tmp_path: Path) -> None:
     assert refused(bomb, tmp_path, Limits(decoded_bytes=2**20)) == "too_large"
     assert refused(bomb, tmp_path, Limits(rows=100)) == "too_large"
     assert parse(bomb, tmp_path).rows.num_rows == 10_000
+
+
+@pytest.mark.parametrize("quoted", [b"", b'2020-01-02,1,0.5,"b"\n'], ids=["plain", "quotes"])
+@pytest.mark.parametrize("length", [131_073, 2**20 - 23, 2**20, 3 * 2**20 // 2])
+def test_a_long_cell_has_one_verdict_whatever_its_neighbours(length: int, quoted: bytes, tmp_path: Path) -> None:
+    data = HEAD + b"2020-01-01,1,0.5," + b"a" * length + b"\n" + quoted + GOOD
+    if 17 + length > Limits().line_bytes:
+        assert refused(data, tmp_path) == "too_large"
+    else:
+        parsed = parse(data, tmp_path)
+        assert (len(parsed.rows["s"][0].as_py()), parsed.unparsable) == (length, ())
+
+
+@settings(max_examples=200, deadline=None)
+@given(lengths=st.lists(st.integers(0, 70), max_size=12), block=st.integers(1, 200), end=st.sampled_from([b"", b"\n"]))
+def test_a_line_is_too_long_wherever_a_block_ends(
+    lengths: list[int], block: int, end: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("lines") / "drop"
+    path.write_bytes(data := b"\n".join(b"a" * length for length in lengths) + end)
+    try:
+        read = b"".join(blocks(path, Limits(block_bytes=block, line_bytes=60)))
+    except DropError:
+        assert max(lengths) > 60
+    else:
+        assert read == data
+        assert max(lengths, default=0) <= 60
+
+
+def test_a_text_may_begin_with_many_blank_lines(tmp_path: Path) -> None:
+    assert parse(b"\n" * 200_000 + HEAD + GOOD, tmp_path).rows["_line"].to_pylist() == [200_002]
+    assert parse(b"\r\n" * 200_000 + b'{"at": "2020-01-01"}\n', tmp_path).rows["_line"].to_pylist() == [200_001]
+    assert refused(b"\n" * 200_000 + b'[{"at": 1}]', tmp_path) == "foreign"
+    assert refused(b"\n" * 200_000, tmp_path) == "empty"
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(20, 5), pa.decimal256(60, 5)], ids=str)
+def test_a_decimal_is_the_nearest_number(kind: pa.DataType, tmp_path: Path) -> None:
+    texts = ["647033.80600", "0.10000", "-12345678.12345", None, "0.00001"]
+    at = pa.array([datetime(2020, 1, day) for day in range(1, 6)], pa.timestamp("us"))
+    data = parquet(tmp_path, at=at, x=pa.array([text and Decimal(text) for text in texts], kind))
+    assert parse(data, tmp_path).rows["x"].to_pylist() == [text and float(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("+5", 5), ("+0005", 5), ("-5", -5), ("+0x10", None), ("+-5", None), ("++5", None)]
+)
+def test_an_integer_may_have_a_plus_as_a_float_may(text: str, number: int | None, tmp_path: Path) -> None:
+    for neighbours in (b"", b"2020-01-03,z,1,a\n"):
+        parsed = parse(HEAD + GOOD + b"2020-01-02," + text.encode() + b",+1.5,a\n" + neighbours, tmp_path)
+        assert parsed.rows["n"].to_pylist()[1:] == ([] if number is None else [number])
+
+
+@pytest.mark.parametrize("kind", [pa.binary_view(), pa.large_binary(), pa.binary(3)], ids=str)
+def test_bytes_are_read_from_each_type_that_holds_them(kind: pa.DataType, tmp_path: Path) -> None:
+    (tmp_path / "drop").write_bytes(parquet(tmp_path, raw=pa.array([b"\xff\x00a", None, b"abc"], kind)))
+    table = Table(name="rows", columns=(Column(name="raw", kind="binary"),))
+    [part] = read_drop(tmp_path / "drop", table)
+    assert part.rows["raw"].to_pylist() == [b"\xff\x00a", None, b"abc"]
 
 
 CELL = st.sampled_from(

@@ -107,6 +107,14 @@ def test_both_ways_find_the_same_misfits(words: list[str], texts: list[str]) -> 
         ("d/M/yyyy H'0'", "timestamp", "two digits"),
         ("dd/MM/yyyy dd", "date", "a day"),
         ("yyyy-dd-MM", "date", "ISO 8601"),
+        ("yyyy-dd-MM HH:mm", "timestamp", "ISO 8601"),
+        ("yyyy-MM-dd HH:ss:mm", "timestamp", "ISO 8601"),
+        ("yyyy-MM-dd'T'mm:HH:ss", "timestamp", "ISO 8601"),
+        ("uuuu-d-M", "date", "ISO 8601"),
+        ("yyyy-MM-dd mm:HHXX", "timestamp_utc", "ISO 8601"),
+        ("yyyy-MM-dd HH':30'", "timestamp", "ISO 8601"),
+        ("yyyy-MM-dd' '", "date", "no space"),
+        ("' 'yyyy-MM-dd", "date", "no space"),
         ("yyyy-MM-ddTHH", "timestamp", "single quotes"),
         ("dd/MM/yyyy 'at", "date", "quotes that close"),
         ("[dd]/MM/yyyy", "date", "quotes that close"),
@@ -177,3 +185,8 @@ def test_an_accepted_text_is_what_the_pattern_writes(
 def test_two_letters_are_two_digits(text: str) -> None:
     with pytest.raises(ValueError, match=r"\d|month"):
         TimeFormat("MM/dd/yyyy").parse(text, "date")
+
+
+@pytest.mark.parametrize("pattern", ["yyyy-MM-dd", "uuuu-MM-dd HH:mm:ss.SSS", "yyyy-MM-dd'T'HH", "yyyy-M-d"])
+def test_a_pattern_that_iso_reads_alike_or_not_at_all_is_one(pattern: str) -> None:
+    TimeFormat(pattern).check("timestamp")
