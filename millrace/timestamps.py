@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 def moment(text: str) -> datetime:
     """The moment that an ISO 8601 text names, in UTC; a text without an offset is UTC.
 
-    Raises ValueError on a text that is no moment."""
+    Raises ValueError on a text that is no moment, or one that is outside of the calendar in UTC."""
     parsed = datetime.fromisoformat(text)
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    try:
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"expected a moment in the years 1 to 9999 of UTC, got {text!r}") from None
 
 
 def stamp(at: datetime) -> str:

@@ -65,6 +65,9 @@ class Restoration:
 
 
 def _restored(given: str | None) -> bool:
-    document = json.loads(given or "{}")
+    try:
+        document = json.loads(given or "{}")
+    except RecursionError:  # whoever starts an execution may nest its input as deep as they like
+        return False
     rollback = document.get("rollback") if isinstance(document, dict) else None
     return isinstance(rollback, dict) and rollback.get("restores") is True

@@ -22,10 +22,11 @@ from millrace.names import WorkloadNames
 
 PIECE_BYTES = 2**20
 GONE = (
-    "NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405", "InvalidArgument", "400", "KeyTooLongError",
-    "InvalidObjectState",
+    "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405", "InvalidArgument", "400",
+    "KeyTooLongError", "InvalidObjectState",
 )  # fmt: skip
-"""S3's answers for an object or a version that cannot be had: none, a delete marker, no version id, an archived one."""
+"""S3's answers for an object or a version that cannot be had: no bucket, no object, a delete marker, no version id, an
+archived object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,9 @@ class DropVersion:
 
     @property
     def uri(self) -> str:
-        return f"s3://{self.bucket}/{self.key}?versionId={self.version_id}"
+        """In UTF-8: a message may name half a surrogate pair, which no file can hold."""
+        uri = f"s3://{self.bucket}/{self.key}?versionId={self.version_id}"
+        return uri.encode(errors="backslashreplace").decode()
 
     @property
     def version(self) -> dict[str, str]:
@@ -72,12 +75,13 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
 
     Raises DropError `missing` when the version is gone, `too_large` before any byte is read. Fewer bytes than S3
     announced are botocore's IncompleteReadError, and the machine's retry."""
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import ClientError, ParamValidationError
 
     try:
         answer = s3.get_object(Bucket=source.bucket, Key=source.key, **source.version)
-    except UnicodeEncodeError:
-        raise DropError(Reason.MISSING, expected="a key and a version in UTF-8", got=ascii(source.uri)) from None
+    except (ParamValidationError, UnicodeEncodeError):
+        expected = "the name of an object and of a version, in UTF-8"
+        raise DropError(Reason.MISSING, expected=expected, got=source.uri) from None
     except ClientError as error:
         if error.response["Error"]["Code"] in GONE:
             raise DropError(Reason.MISSING, expected=source.uri, got="nothing: it is gone") from None

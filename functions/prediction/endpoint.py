@@ -25,7 +25,7 @@ from millrace.contract.reasons import Reason
 from millrace.decisions.record import Scalar
 from millrace.errors import AnswerError
 from millrace.settings.prediction import PredictionSettings
-from millrace.tasks.answer import read_answer
+from millrace.tasks.answer import is_finite, read_answer
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Fallback
 
@@ -95,9 +95,13 @@ def read_response(body: bytes, *, rows: int, task: Task) -> EndpointAnswer:
 
     Raises AnswerError where it is not one output per row, or an output lacks what the task's answers hold."""
     try:
-        document = json.loads(body)
-    except ValueError as error:
+        return _read(body, rows, task)
+    except (ValueError, RecursionError) as error:  # a deep value may be parsed and yet be too deep for a message
         raise AnswerError(f"expected JSON, got {body[:80]!r} ({error})") from None
+
+
+def _read(body: bytes, rows: int, task: Task) -> EndpointAnswer:
+    document = json.loads(body)
     predictions = document.get("predictions") if isinstance(document, dict) else None
     version = document.get("model_version") if isinstance(document, dict) else None
     if not isinstance(version, str) or not isinstance(predictions, list):
@@ -140,8 +144,7 @@ def _rejection(prediction: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _measured(prediction: Mapping[str, Any]) -> dict[str, float]:
-    """Finite numbers by name, as JSON has no others."""
     watched = prediction.get("watched", {})
-    if not isinstance(watched, dict) or not all(isinstance(value, int | float) for value in watched.values()):
-        raise AnswerError(f"watched: expected numbers by name, got {watched!r:.80}")
+    if not isinstance(watched, dict) or not all(map(is_finite, watched.values())):
+        raise AnswerError(f"watched: expected finite numbers by name, got {watched!r:.80}")
     return {name: float(value) for name, value in watched.items()}

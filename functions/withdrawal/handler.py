@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
-from millrace.datasets.withdrawal import by_drop, by_key, withdraw
+from millrace.datasets.withdrawal import WITHDRAWN_IN_ORDER, by_drop, by_key, withdraw
 from millrace.errors import WithdrawalError
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.messages.envelope import handles
@@ -30,7 +30,7 @@ def handler(request: WithdrawalRequest) -> Withdrawn:
     The labels go with the rows: they would make the same rows again, of the decisions that they are about.
     Raises WithdrawalError where neither table has such a row."""
     cells = by_drop(request.drop) if request.drop else by_key(LAKE, request.key)
-    gone = {table: withdraw(LAKE, table, cells, run=request.cause) for table in ("rows", "labels")}
+    gone = {table: withdraw(LAKE, table, cells, run=request.cause) for table in WITHDRAWN_IN_ORDER}
     if not any(gone.values()):
         what = f"the drop {request.drop}" if request.drop else f"the key {dict(request.key)}"
         raise WithdrawalError(

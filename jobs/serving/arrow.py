@@ -23,12 +23,13 @@ def read(body: bytes, features: Features) -> RequestRows:
     try:
         table = pa.ipc.open_stream(body).read_all()
         table.validate(full=True)
-    except (pa.ArrowException, OSError) as error:
+        columns = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         expected = "an Arrow IPC stream"
         raise Refused("no Arrow stream", expected=expected, came=str(error)[:200], where="body") from None
     names = [ROW, *encoders.inputs(features)]
-    if sorted(table.column_names) != sorted(names):
-        came = ", ".join(table.column_names)[:200]
+    if sorted(columns) != sorted(names):
+        came = ", ".join(columns)[:200]
         raise Refused("columns", expected=", ".join(names), came=came, where="body")
     numbers = table.column(ROW).combine_chunks()
     if numbers.type != pa.int64() or numbers.null_count or not table.num_rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -9,6 +10,8 @@ MAX_HEAD_BYTES = 16 * 1024
 MAX_HEADS = 256
 """Heads of a client are alike from request to request: so many parsed ones are kept."""
 
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+"""RFC 9110, section 5.6.2: no spaces, which readers of one request could understand differently."""
 _REASONS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
@@ -63,7 +66,7 @@ def _parse(block: bytes, max_body_bytes: int) -> Head:
     fields: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        if not colon or not name or name != name.strip():
+        if not colon or not _TOKEN(name):
             raise BadRequest(400, "a header 'name: value'", line[:80])
         name, value = name.lower(), value.strip()
         # Two of these, or both of them, are how one request is smuggled in another (RFC 9112, section 11.2).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,9 @@ from millrace.datasets.commits import DIGEST, RUN, pauses
 from millrace.datasets.notes import WITHDRAWN, WITHDRAWN_DROP
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import ConflictError, WithdrawalError
+
+WITHDRAWN_IN_ORDER = ("labels", "rows")
+"""The labels first: theirs may be found by the rows, and a retry after a failure between the two still finds them."""
 
 if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
@@ -33,7 +36,8 @@ def by_key(lake: Lake, key: Mapping[str, Any]) -> dict[str, Any]:
         try:
             # A command line writes numbers as text.
             cells[name] = parse_cell(int(value) if kind in INTEGERS and isinstance(value, str) else value, kind)
-        except ValueError:
+            _equal(name, cells[name])
+        except (TypeError, ValueError):
             raise WithdrawalError(f"key.{name}: expected a {kind}, got {value!r}") from None
     return cells
 
@@ -47,6 +51,7 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, run: str) -> i
     """The number of rows that had these cells; they are in no later snapshot of `table`. Called again, the same.
 
     The table keeps their drop's digest: the same bytes do not come in again, other bytes may bring the keys anew.
+    Labels without a column of the cells leave by the key of the rows with these cells, as long as these are there.
     Raises ConflictError when other writers win every time."""
     from pyiceberg.exceptions import CommitFailedException
 
@@ -58,8 +63,8 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, run: str) -> i
             return 0
         if (done := _done(iceberg, digest)) is not None:
             return done
-        found = _condition(cells)
-        rows: int = iceberg.scan(row_filter=found, selected_fields=tuple(cells)).to_arrow().num_rows
+        found = _condition(lake, iceberg, cells)
+        rows = iceberg.scan(row_filter=found).count()
         if not rows:
             return 0
         drop = {WITHDRAWN_DROP: str(cells[SOURCE])} if SOURCE in cells else {}
@@ -78,15 +83,39 @@ def _done(iceberg: IcebergTable, digest: str) -> int | None:
     return next((int(one.get(WITHDRAWN) or 0) for one in summaries if one.get(DIGEST) == digest), None)
 
 
-def _condition(cells: Mapping[str, Any]) -> BooleanExpression:
-    from pyiceberg.expressions import AlwaysTrue, And, EqualTo
+def _condition(lake: Lake, iceberg: IcebergTable, cells: Mapping[str, Any]) -> BooleanExpression:
+    """Whether a row of the table has these cells, or belongs to a row of `rows` that has them."""
+    from pyiceberg.expressions import AlwaysFalse, Or
 
-    condition: BooleanExpression = AlwaysTrue()
-    for name, cell in cells.items():
-        condition = And(condition, EqualTo(term=name, value=_literal(cell)))
+    if _has(iceberg, cells):
+        return _all_equal(cells)
+    condition: BooleanExpression = AlwaysFalse()
+    rows = lake.find("rows")
+    key = next((key for key in lake.contract.rows.keys if _has(iceberg, key)), None)
+    if rows is None or key is None or not _has(rows, cells) or not _has(rows, key):
+        return condition
+    for row in rows.scan(row_filter=_all_equal(cells), selected_fields=key).to_arrow().to_pylist():
+        if None not in row.values():
+            condition = Or(condition, _all_equal(row))
     return condition
 
 
-def _literal(cell: Any) -> Any:
-    """pyiceberg reads times from text."""
-    return cell.isoformat() if isinstance(cell, date | datetime) else cell
+def _has(iceberg: IcebergTable, columns: Iterable[str]) -> bool:
+    return set(columns) <= set(iceberg.schema().column_names)
+
+
+def _all_equal(cells: Mapping[str, Any]) -> BooleanExpression:
+    from pyiceberg.expressions import AlwaysTrue, And
+
+    condition: BooleanExpression = AlwaysTrue()
+    for name, cell in cells.items():
+        condition = And(condition, _equal(name, cell))
+    return condition
+
+
+def _equal(name: str, cell: Any) -> BooleanExpression:
+    """Raises ValueError or TypeError for a cell that no row can equal: NaN, None."""
+    from pyiceberg.expressions import EqualTo
+
+    # pyiceberg reads times from text.
+    return EqualTo(term=name, value=cell.isoformat() if isinstance(cell, date | datetime) else cell)

@@ -10,7 +10,8 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -104,18 +105,26 @@ def from_line(line: str | bytes) -> Decision:
 
     Raises DecisionError that names the field, what was expected and what came; also when the input does not
     match its digest."""
-    decision = _decision(line)
-    if not isinstance(row := _parsed(decision.input, "endpointInput"), dict):
-        raise DecisionError(field="endpointInput.data", expected="an object", came=row)
-    return decision
+    with _decision_errors():
+        decision = _decision(line)
+        if not isinstance(row := _parsed(decision.input, "endpointInput"), dict):
+            raise DecisionError(field="endpointInput.data", expected="an object", came=row)
+        return decision
+
+
+@contextmanager
+def _decision_errors() -> Iterator[None]:
+    """DecisionError for every cell that JSON can write and Python cannot hold: a value too deep, a number or a time
+    beyond the range, half a surrogate pair."""
+    try:
+        yield
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise DecisionError(field="(line)", expected="JSON with cells of a decision", came=str(error)) from None
 
 
 def _decision(line: str | bytes) -> Decision:
     """As `from_line`; the input is compared with its digest and not parsed."""
-    try:
-        document: Any = json.loads(line)
-    except ValueError as error:
-        raise DecisionError(field="(line)", expected="JSON", came=str(error)) from None
+    document: Any = json.loads(line)
     ours = _Part(document).part("millrace")
     decision = Decision(
         id=_Part(document).part("eventMetadata").text("eventId"),
@@ -142,7 +151,9 @@ def lines_by_date(lines: Iterable[str]) -> dict[date, list[str]]:
     Their inputs are not parsed: by its digest an input is what the prediction function wrote."""
     grouped: dict[date, list[str]] = defaultdict(list)
     for line in lines:
-        grouped[_decision(line).event_time.date()].append(line)
+        with _decision_errors():
+            line.encode()  # as it is stored
+            grouped[_decision(line).event_time.date()].append(line)
     return dict(grouped)
 
 

@@ -73,6 +73,14 @@ def empty_answer(fields: Sequence[AnswerField]) -> dict[str, Any]:
     return dict.fromkeys(field.name for field in fields)
 
 
+def is_finite(value: object) -> bool:
+    """Whether the value is a number, and one that a float can hold: JSON's whole numbers have no limit."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _checked(field: AnswerField, value: object) -> object:
     if value is None and field.optional:
         return None
@@ -80,8 +88,8 @@ def _checked(field: AnswerField, value: object) -> object:
         if isinstance(value, str):
             return value
         raise AnswerError(f"{field.name}: expected text, got {value!r}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise AnswerError(f"{field.name}: expected a finite number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
+        raise AnswerError(f"{field.name}: expected a finite number, got {value!r:.80}")
     if field.kind == "integer":
         if value != int(value):
             raise AnswerError(f"{field.name}: expected a whole number, got {value!r}")

@@ -27,9 +27,10 @@ def test_the_next_month_begins_at_midnight(at, following):
     assert month(next_month(moment(at))) == following[:7]
 
 
-def test_no_moment_is_refused():
+@pytest.mark.parametrize("text", ["yesterday", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_no_moment_is_refused(text):
     with pytest.raises(ValueError):
-        moment("yesterday")
+        moment(text)
 
 
 def test_a_year_has_four_digits():

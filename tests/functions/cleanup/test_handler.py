@@ -172,6 +172,15 @@ def test_neither_a_restoration_nor_a_teardown_is_taken_back(aws, load, event, li
     assert started(aws) == []
 
 
+def test_an_input_too_deep_to_read_is_no_restoration(aws, load, event, live):
+    live("InService")
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    ended = release_ended(aws, event, "ABORTED")
+    ended["detail"]["input"] = "[" * 2000
+    load("cleanup")(ended)
+    assert len(started(aws)) == 1
+
+
 def test_an_endpoint_that_no_version_was_promoted_to_is_deleted(aws, load, event, live):
     live("Creating")
     with pytest.raises(ConflictError, match="no version is live"):

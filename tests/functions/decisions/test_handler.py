@@ -59,10 +59,25 @@ def test_a_second_delivery_changes_nothing(write: Write) -> None:
     }
 
 
-def test_a_bad_message_fails_alone(write: Write) -> None:
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ('"phase":"live"', '"phase":"lively"'),
+        ('"phase":"live"', f'"phase":{"[" * 950}{"]" * 950}'),
+        ('"phase":"live"', f'"phase":{"[" * 2000}'),
+        ('"phase":"live"', '"phase":"live","watched":{"a":1' + "0" * 400 + "}"),
+        ('"latency_ms":12.5', '"latency_ms":1' + "0" * 400),
+        ('"eventId":"8f5', '"eventId":"\ud800'),
+        ('"data":"{\\"day', '"data":"\\ud800{\\"day'),
+        ('"inferenceTime":"2026-11-20T07:30:00.000000Z"', '"inferenceTime":"0001-01-01T00:00:00+14:00"'),
+    ],
+    ids=["word", "deep", "deeper", "large", "large-latency", "surrogate", "surrogate-input", "early"],
+)
+def test_a_bad_message_fails_alone(said: str, instead: str, write: Write) -> None:
     event = json.loads(EVENT.read_text())
     bad = event["Records"][0]
-    bad["body"] = bad["body"].replace('"phase":"live"', '"phase":"lively"')
+    assert said in bad["body"]
+    bad["body"] = bad["body"].replace(said, instead)
     assert write(event) == {"batchItemFailures": [{"itemIdentifier": bad["messageId"]}]}
     kept = [name for lines in objects().values() for name in ids(lines)]
     assert sorted(kept) == sorted(ids(event["Records"][1]["body"].split("\n")))

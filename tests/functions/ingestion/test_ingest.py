@@ -48,6 +48,27 @@ def test_a_good_month_is_committed_whole(name: str, write: Any, ingest: Any, lak
     assert iceberg.current_snapshot().summary["millrace.source-digest"] == answer["source_digest"]  # type: ignore[union-attr,index]
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"key": ""},
+        {"key": "\ud800"},
+        {"version_id": "\ud800"},
+        {"bucket": "\ud800"},
+        {"bucket": "a b"},
+        {"bucket": "nobody-has-this-bucket"},
+    ],
+    ids=ascii,
+)
+def test_a_name_that_no_object_can_have_is_missing(named: dict[str, str], ingest: Any, sample: pa.Table) -> None:
+    payload = ingest.drop("training", "a.parquet", parquet(sample.slice(0, 20)))
+    payload["state"]["detail"]["objects"][0] |= named
+    answer = ingest.step("ingestion", payload)
+    assert (answer["rejected"], answer["reason"]) == (True, "missing")
+    (row,) = ingest.quarantined()
+    assert row["source"] == answer["source"]
+
+
 def test_the_second_4_may_1997_in_the_labels_is_quarantined(ingest: Any, sample: pa.Table) -> None:
     labels = month(sample, 1997, 5).select(["timestamp", "class"])
     answer = ingest.run("labels", "1997-05.csv", csv(labels))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from functions.prediction.decisions import Call, decide
 from functions.prediction.endpoint import EndpointAnswer, fallback_answer, read_response
-from functions.prediction.request import Refusal, check_rows, document
+from functions.prediction.request import Refusal, check_rows, complete, document
 from functions.prediction.request import body as request_document
 from millrace.contract.load import load_contract
 from millrace.decisions.record import from_line, to_line
@@ -27,6 +29,11 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("multiclass", {"value": 3}, "value: expected text"),
     ("multiclass", {"confidence": None}, "confidence: expected a finite number"),
     ("regression", {"value": "much"}, "value: expected a finite number"),
+    ("regression", {"value": 10**400}, "value: expected a finite number"),
+    ("binary", {"value": 10**400}, "value: expected a finite number"),
+    ("regression", {"watched": {"a": 10**400}}, "watched: expected finite numbers by name"),
+    ("regression", {"watched": {"a": math.nan}}, "watched: expected finite numbers by name"),
+    ("regression", {"watched": {"a": True}}, "watched: expected finite numbers by name"),
 ]
 CALL = Call(id="r", workload="plant", phase="live", latency_ms=1.0, fallback=False, at=datetime(2026, 1, 2, tzinfo=UTC))
 
@@ -68,6 +75,20 @@ def test_an_answer_that_is_none_of_the_tasks_is_refused(
         read_response(body(good_answer(plant) | change), rows=1, task=plant.task)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"[" * 100_000,
+        b'{"model_version":"7","predictions":[' + b"[" * 950 + b"]" * 950 + b"]}",
+        b'{"model_version":"7","predictions":[{"rejected":' + b"[" * 950 + b"]" * 950 + b"}]}",
+    ],
+    ids=["whole", "prediction", "rejected"],
+)
+def test_a_deep_answer_is_refused(said: bytes, tmp_path: Path) -> None:
+    with pytest.raises(AnswerError):
+        read_response(said, rows=1, task=write_plant(tmp_path, "regression").task)
+
+
 def test_the_fallback_answers_by_the_tasks_fields(plant: Plant) -> None:
     found = fallback_answer(plant.workload.prediction.fallback, rows=2, task=plant.task)
     expected = plant_label(plant.task.kind).fallback_answer
@@ -80,6 +101,16 @@ def test_without_a_declared_fallback_every_field_is_empty(plant: Plant) -> None:
     silent = type(plant.workload.prediction.fallback)()
     (output,) = fallback_answer(silent, rows=1, task=plant.task).outputs
     assert output == {field.name: None for field in plant.task.answer}
+
+
+def test_a_row_with_a_deep_cell_is_rejected_whatever_its_depth(tmp_path: Path) -> None:
+    """Lambda's own reader takes some depths that are too deep for the text of a message."""
+    table, deep = load_contract(write_plant(tmp_path, "regression").folder).table("scoring"), None
+    for _ in range(2 * sys.getrecursionlimit()):
+        deep = [deep]
+        row = ROW | {"load": deep, "colour": deep}
+        admitted, rejected = check_rows(complete([row], table, at=CALL.at, call_id=CALL.id), table)
+        assert (admitted, [found.reason for found in rejected]) == ([], ["unknown_field"])
 
 
 @pytest.mark.parametrize("body", ["[" * 100_000, '{"rows":' + "[" * 100_000, 7, {"rows": []}])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +12,7 @@ import pytest
 
 from infra.local.kernel.cloud import Cloud
 from millrace.datasets.tables import Lake
-from millrace.errors import WithdrawalError
+from millrace.errors import ConflictError, WithdrawalError
 from millrace.names import WorkloadNames
 from millrace.state.audit import DETAILS
 from tests.functions.ingestion.conftest import EVENTS
@@ -67,6 +69,37 @@ def test_a_row_and_its_label_leave_together(
     key = {"timestamp": may["timestamp"][7].as_py().isoformat()}
     assert load("withdrawal")(asked | {"key": key}) == {"rows": 1, "labels": 1}
     assert (held(lake, "rows"), held(lake, "labels")) == (may.num_rows - 1, may.num_rows - 1)
+
+
+def test_a_failure_half_way_is_healed_by_a_retry(
+    ingest: Any, load: Any, lake: Lake, sample: pa.Table, audit: Any, asked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first table to lose rows is not the one by which those of the second are found."""
+    may = month(sample, 1996, 5)
+    ingest.run("training", "1996-05.parquet", parquet(may))
+    ingest.run("labels", "1996-05.csv", csv(may.select(["timestamp", "class"])))
+    del asked["drop"]
+    handler = load("withdrawal")
+    module = sys.modules["functions.withdrawal.handler"]
+    key = {"nswdemand": (demand := may["nswdemand"].to_pylist())[7]}
+    assert demand.count(demand[7]) == 1
+    rows = module.LAKE.contract.rows
+    contract = replace(module.LAKE.contract, rows=replace(rows, keys=(*rows.keys, ("nswdemand",))))
+    monkeypatch.setattr(module.LAKE, "contract", contract)
+    withdraw, calls = module.withdraw, []
+
+    def interrupted(*arguments: Any, **named: Any) -> int:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise ConflictError("others always won")
+        return withdraw(*arguments, **named)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(module, "withdraw", interrupted)
+    with pytest.raises(ConflictError):
+        handler(asked | {"key": key})
+    assert handler(asked | {"key": key}) == {"rows": 1, "labels": 1}
+    assert (held(lake, "rows"), held(lake, "labels")) == (may.num_rows - 1, may.num_rows - 1)
+    assert [json.loads(record["details"])["labels"] for record in audit()] == [1]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,8 @@ def test_a_wrong_cell_is_named(row: dict[str, Any], where: str) -> None:
     [
         b"",
         b"rubbish",
+        stream(ROW).replace(b"price", b"pri\xffe"),
+        stream(ROW).replace(b"row_number", b"row_n\xffmber"),
         stream(),
         stream(ROW)[:-40],
         stream(ROW, schema=SCHEMA.remove(1)),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from millrace.datasets.commits import commit, rows_in
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
-from millrace.datasets.withdrawal import by_drop, by_key, withdraw
+from millrace.datasets.withdrawal import WITHDRAWN_IN_ORDER, by_drop, by_key, withdraw
 from millrace.errors import WithdrawalError
 from tests.millrace.datasets.test_commits import committed, rows, source
 
@@ -56,6 +59,38 @@ def test_a_table_that_is_not_there_or_has_no_such_row_is_not_touched(lake: Lake)
     snapshot = lake.open("rows").metadata.current_snapshot_id
     assert withdraw(lake, "rows", by_drop("x"), run="r") == 0
     assert lake.open("rows").metadata.current_snapshot_id == snapshot
+
+
+@pytest.fixture
+def demand(lake: Lake) -> Lake:
+    """The rows have a second key, which the labels have no column for."""
+    table = lake.contract.rows
+    return Lake(lake.names, replace(lake.contract, rows=replace(table, keys=(*table.keys, ("nswdemand",)))))
+
+
+def test_labels_without_the_column_of_a_key_go_by_the_key_of_the_rows(demand: Lake) -> None:
+    commit(demand, "rows", rows(0), source("a.parquet"))
+    labelled = rows(0).select(["timestamp", "class", "_line"])
+    labelled = labelled.append_column("prediction_id", pa.nulls(labelled.num_rows, pa.string()))
+    commit(demand, "labels", labelled, source("a.csv"))
+    cells = by_key(demand, {"nswdemand": rows(0)["nswdemand"][3].as_py()})
+    for _ in range(2):
+        assert [withdraw(demand, table, cells, run="r") for table in WITHDRAWN_IN_ORDER] == [1, 1]
+    labels = demand.open("labels").scan().to_arrow()["timestamp"].to_pylist()
+    assert sorted(labels) == sorted(at for n, at in enumerate(rows(0)["timestamp"].to_pylist()) if n != 3)
+    assert [withdraw(demand, table, cells, run="another") for table in WITHDRAWN_IN_ORDER] == [0, 0]
+
+
+@pytest.mark.parametrize("number", [math.nan, None, b"x"], ids=str)
+def test_a_cell_that_nothing_equals_is_refused(number: Any, demand: Lake) -> None:
+    with pytest.raises(WithdrawalError, match="nswdemand: expected a"):
+        by_key(demand, {"nswdemand": number})
+
+
+@pytest.mark.parametrize("number", [math.inf, 10**400, -0.0])
+def test_a_number_that_no_row_has_withdraws_nothing(number: float, demand: Lake) -> None:
+    commit(demand, "rows", rows(0), source("a.parquet"))
+    assert withdraw(demand, "rows", by_key(demand, {"nswdemand": number}), run="r") == 0
 
 
 @pytest.mark.parametrize("key", [{}, {"day": 1}, {"timestamp": 5}, {"timestamp": "soon"}, {"timestamp": "x", "day": 1}])
