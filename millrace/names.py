@@ -178,9 +178,9 @@ class WorkloadNames:
         """`rows`, `labels` (Iceberg); `quarantine`, `decisions`, `predictions` (external tables)."""
         return f"{self.workload}_{table}"
 
-    def alarm(self, monitor: str) -> str:
-        """`monitor` is a name in `millrace.monitoring.alarms`, for example `input-drift`."""
-        return f"{self.prefix}-{monitor}"
+    def alarm(self, name: str) -> str:
+        """The alarm of this name in `millrace.monitoring.alarms`, for example `input-drift`."""
+        return f"{self.prefix}-{name}"
 
     def lake_uri(self, *parts: str) -> str:
         """`s3://<lake>/<workload>/<parts>`; a folder ends with "/" (give "" as its last part)."""

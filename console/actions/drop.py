@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from millrace.contract.schema import FEEDS, Feed
 from millrace.errors import RunError
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, execution_of_drop
 
@@ -35,15 +36,19 @@ class Dropped:
     """Of the run that it starts, as soon as the intake has seen it."""
 
 
-def check(file: Path, feed: str) -> None:
-    """Raises RunError for a file that the intake would refuse."""
-    if feed not in MACHINE_OF_FEED:
+def check(file: Path, feed: str) -> Feed:
+    """The feed; raises RunError for a file that the intake would refuse; a folder is packed first."""
+    known = next((one for one in FEEDS if one == feed), None)
+    if known is None:
         raise RunError(f"--feed: expected one of {list(MACHINE_OF_FEED)}, got {feed!r}")
+    if file.is_dir():
+        return known
     if not file.is_file():
-        raise RunError(f"FILE: expected a file, got {file}, which is {'a folder' if file.is_dir() else 'not there'}")
+        raise RunError(f"FILE: expected a file or a folder of images, got {file}, which is not there")
     size = file.stat().st_size
     if not 0 < size <= MOST_BYTES:
         raise RunError(f"FILE: expected 1 byte to {MOST_BYTES // 2**30} GiB, got {file} of {size:,} bytes")
+    return known
 
 
 def key_of(names: WorkloadNames, feed: str, name: str) -> str:

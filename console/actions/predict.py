@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ from millrace.contract.row import check_row
 from millrace.contract.schema import LINE, Contract, Table, parsed_schema
 from millrace.contract.violation import RuleViolation
 from millrace.errors import AnswerError, DropError
-from millrace.files.sniff import read_drop
+from millrace.files.image import is_image
+from millrace.files.origin import Origin
+from millrace.files.sniff import HEAD_BYTES, read_drop
 from millrace.settings.prediction import ROWS_PER_CALL
 from millrace.tasks.answer import arrow_type
 
@@ -154,11 +157,24 @@ def _typed(path: Path, table: Table, typed: Path, *, label: str = "") -> Opened:
     refused: list[RowAnswer] = []
     kept = table.without(label) if label else table
     with pq.ParquetWriter(typed, parsed_schema(kept), compression="zstd") as writer:
-        for part in read_drop(path, table):
+        for part in read_drop(path, table, origin=_origin(path)):
             writer.write_table(part.rows.select(parsed_schema(kept).names))
             refused += [_refusal(row.line or 0, row.violations[0]) for row in part.unparsable]
     refused.sort(key=lambda answer: answer.line)
     return Opened(table=kept, typed=typed, refused=tuple(refused))
+
+
+def _origin(path: Path) -> Origin | None:
+    """Of a lone image, whose key is its name; other rows have what the function fills generated columns with."""
+    with path.open("rb") as file:
+        if not is_image(file.read(HEAD_BYTES)):
+            return None
+
+    def fetch(key: str, _: str) -> bytes:
+        raise DropError(Reason.MISSING, expected="an image", got=f"a name of one: {key}")
+
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Origin(name=path.name, at=datetime.now(UTC), digest=digest, fetch=fetch)
 
 
 def _sendable(opened: Opened, histories: Sequence[History]) -> Iterator[tuple[int, dict[str, Any]]]:

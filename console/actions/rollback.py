@@ -11,12 +11,14 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.versions import registry_of, state_of
-from millrace.errors import ConflictError, EnvironmentNotFoundError
+from millrace.errors import ConfigurationError, ConflictError
 from millrace.messages.release import Rollback
 from millrace.names import WorkloadNames
 from millrace.release.promotion import check_proven, rollback_target
 from millrace.state.leases import Leases
 from millrace.state.pointers import ReleasePointers
+
+COMMAND = "millrace rollback"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +37,11 @@ def roll_back(environment: Environment, names: WorkloadNames, *, reason: str, to
     """The execution that brings the version back.
 
     Refused here, and again by the machine, with ConflictError: nothing to go back to, a version that never was live,
-    a release that runs."""
+    a release that runs. Raises ConfigurationError for an empty reason and a version that there is not."""
     if not reason.strip():
-        raise EnvironmentNotFoundError("--reason: expected a sentence for the audit table, got an empty one")
+        raise ConfigurationError(
+            where=COMMAND, field="--reason", expected="a sentence for the audit table", came=reason
+        )
     states, pointers = environment.client("stepfunctions"), ReleasePointers(state_of(environment, names)).read()
     _refuse_running(states, Leases(state_of(environment, names)).find("release"))
     target = rollback_target(pointers, to)
@@ -59,8 +63,8 @@ def _approval_of(environment: Environment, names: WorkloadNames, version: str) -
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
             raise
-        problem = f"expected a version of {names.package_group}, got {version} (see `millrace versions`)"
-        raise EnvironmentNotFoundError(f"--to: {problem}") from None
+        expected = f"a version of {names.package_group} (`millrace versions` lists them)"
+        raise ConfigurationError(where=COMMAND, field="--to", expected=expected, came=version) from None
 
 
 def _refuse_running(states: Any, lease: Any) -> None:

@@ -5,12 +5,39 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from console.environment import Environment
+from console.queries.usage import now_at
+from millrace.aws.objects import keys_below
+from millrace.contract.schema import Feed
 from millrace.errors import WithdrawalError
 from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
 from millrace.names import WorkloadNames
+
+MOST_NAMED = 5
+TABLED: tuple[Feed, ...] = ("training", "labels")
+"""The feeds whose rows go into tables."""
+
+
+def find_drop(environment: Environment, names: WorkloadNames, drop: str) -> str:
+    """The landing key that `drop` is or ends with; raises WithdrawalError where none or several do.
+
+    A whole key may be of an object that has expired since: its rows are in the tables all the same."""
+    key = drop.removeprefix(f"s3://{names.platform.bucket('landing')}/")
+    if "?versionId=" in key:
+        raise WithdrawalError(f"--drop: expected a key without a version, as all rows below the key go, got {drop!r}")
+    whole = tuple(f"{names.workload}/{feed}/" for feed in TABLED)
+    if key.startswith(whole):
+        return key
+    client, bucket = environment.client("s3"), names.platform.bucket("landing")
+    found = [one for prefix in whole for one in keys_below(client, bucket, prefix) if one.endswith(f"/{key}")]
+    if len(found) == 1:
+        return found[0]
+    came = f"which {len(found)} are: {', '.join(found[:MOST_NAMED])}" if found else "which none is"
+    raise WithdrawalError(
+        f"--drop: expected the key of one object below {' or '.join(whole)} in {bucket}, or its end, got {drop!r}, "
+        f"{came}"
+    )
 
 
 def withdraw(
@@ -23,7 +50,7 @@ def withdraw(
         raise WithdrawalError(f"expected --key or --drop, got {'both' if key else 'neither'}")
     request = WithdrawalRequest(
         cause=f"withdraw-{secrets.token_hex(8)}",
-        as_of=datetime.now(UTC),
+        as_of=now_at(environment),
         by=environment.client("sts").get_caller_identity()["Arn"],
         reason=reason,
         key=key,

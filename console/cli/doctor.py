@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
+from console.cli.completion import workload_names
 from console.cli.options import Build, Json, Stage
 from console.cli.printing import show_json, show_rows
 
-MARKS = {"ok": "✓", "missing": "✗", "unknown": "?"}
+MARKS = {"ok": "✓", "absent": "·", "missing": "✗", "unknown": "?"}
 
 
-def doctor(stage: Stage, build: Build, as_json: Json) -> None:
+Workload = Annotated[
+    str,
+    typer.Option(
+        "--workload",
+        envvar="MILLRACE_WORKLOAD",
+        show_default="all",
+        autocompletion=workload_names,
+        help="Only the needs of this folder of workloads/.",
+    ),
+]
+
+
+def doctor(stage: Stage, build: Build, as_json: Json, workload: Workload = "") -> None:
     """Compare this machine and the account with the needs of the templates; each gap has its remedy.
 
     Example: millrace doctor --stage dev. It compares the SageMaker instances that workload.yaml names, Lambda's
     concurrency and the roles with the account's quotas. The exit status is 1 when something is missing."""
     from console.doctor.examination import examine, is_good
+    from millrace.errors import EnvironmentNotFoundError
     from millrace.workload.load import read_workloads, workloads_folder
 
     workloads, broken = read_workloads(workloads_folder())
     for error in broken:
         typer.echo(f"left out: {error}", err=True)
-    checks = list(examine(stage, build, workloads))
+    if workload and workload not in (known := [one.name for one in workloads]):
+        raise EnvironmentNotFoundError(f"--workload: expected one of {known}, got {workload!r}")
+    examined = [one for one in workloads if workload in ("", one.name)]
+    checks = list(examine(stage, build, examined))
     if as_json:
         show_json([asdict(check) for check in checks])
     else:

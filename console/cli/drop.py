@@ -13,7 +13,9 @@ from console.cli.options import Build, Json, Stage, Workload
 
 
 def drop(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, JSON lines, Parquet or an image.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV, JSON lines, Parquet, an image, or a folder of images.")
+    ],
     workload: Workload,
     stage: Stage,
     build: Build,
@@ -32,18 +34,26 @@ def drop(
 ) -> None:
     """Upload a file to the landing bucket, which starts the machine of its feed.
 
-    Example: millrace drop week.csv --feed scoring --wait"""
+    Example: millrace drop week.csv --feed scoring --wait
+
+    Example: millrace drop photos --feed training, of photos/yes/1.png, photos/no/2.png …: the images go as one Parquet
+    file. Of the feed scoring they need no classes."""
     from console.actions import drop
+    from console.actions.pack import packed
     from console.cli.printing import show_json
     from console.cli.watch import follow, require_success
+    from millrace.contract.load import load_contract
+    from millrace.workload.load import workloads_folder
 
-    drop.check(file, feed)
+    known = drop.check(file, feed)
     environment, names = find(stage, build, workload)
-    key, s3 = drop.key_of(names, feed, name or file.name), environment.client("s3")
-    if before := drop.present(s3, names, key):
-        was = f"{before.size:,} bytes of {before.modified}"
-        typer.echo(f"warning: {key} is there already ({was}): this is a new version of it", err=True)
-    dropped = drop.put(s3, names, file, feed=feed, key=key)
+    s3 = environment.client("s3")
+    with packed(file, load_contract(workloads_folder() / names.workload), known) as content:
+        key = drop.key_of(names, feed, name or content.name)
+        if before := drop.present(s3, names, key):
+            was = f"{before.size:,} bytes of {before.modified}"
+            typer.echo(f"warning: {key} is there already ({was}): this is a new version of it", err=True)
+        dropped = drop.put(s3, names, content, feed=feed, key=key)
     if not json:
         typer.echo(f"{dropped.uri} ({dropped.size:,} bytes) starts {dropped.machine}")
     found = follow(environment, names, dropped.execution_arn, said=not json, intake=True) if wait else []

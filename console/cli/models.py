@@ -30,7 +30,7 @@ SHOWN_ROWS = 50
 
 
 def predict(
-    file: Annotated[str, typer.Argument(help="CSV, JSON lines or Parquet; - reads the standard input.")],
+    file: Annotated[str, typer.Argument(help="CSV, JSON lines, Parquet or an image; - reads the standard input.")],
     stage: Stage,
     workload: Workload,
     build: Build,
@@ -42,7 +42,8 @@ def predict(
     """Predict the rows of a file with the live model; a row that breaks the contract is refused with its reason.
 
     Example: millrace predict rows.csv --output answers.parquet. Rows go in pieces of at most 1,000 through the
-    prediction function; every predicted row has its decision's id, the order is the file's. A label is left out."""
+    prediction function; every predicted row has its decision's id, the order is the file's. A label is left out.
+    The exit status is 1 when the model answered no row."""
     from console.actions import predict
     from console.cli.export import check_ending, export, json_line
     from millrace.contract.load import load_contract
@@ -70,16 +71,20 @@ def predict(
                 print(json_line(row))
         else:
             _show_answers(rows)
-    _tell_fallbacks(names, answers)
+    _summarize(names, answers)
 
 
-def _tell_fallbacks(names: WorkloadNames, answers: _Counted) -> None:
-    """How many rows no model answered; exit status 1 where it answered none."""
+def _summarize(names: WorkloadNames, answers: _Counted) -> None:
+    """How many rows the model answered where it were not all; exit status 1 where it answered none."""
+    answered = answers.rows - answers.fallbacks - answers.refused
+    if answered < answers.rows:
+        fallbacks = f"{answers.fallbacks:,} only have the declared fallback"
+        counts = f"{answered:,} answered by the model, {fallbacks}, {answers.refused:,} refused"
+        print(f"{answers.rows:,} rows: {counts}", file=sys.stderr)
     if answers.fallbacks:
-        words = f"{answers.fallbacks:,} of {answers.rows:,} rows have no model's answer, only the declared fallback"
         look = f"`{command(names, 'versions')}`, `{command(names, 'runs')}`"
-        print(f"{words}: no model is live yet, or its endpoint fails: look with {look}", file=sys.stderr)
-    if answers.rows and answers.fallbacks == answers.rows:
+        print(f"A fallback: no model is live yet, or its endpoint fails: look with {look}", file=sys.stderr)
+    if answers.rows and not answered:
         raise typer.Exit(1)
 
 
@@ -88,12 +93,13 @@ class _Counted:
 
     def __init__(self, answers: Iterable[RowAnswer]) -> None:
         self._answers = answers
-        self.rows = self.fallbacks = 0
+        self.rows = self.fallbacks = self.refused = 0
 
     def __iter__(self) -> Iterator[RowAnswer]:
         for answer in self._answers:
             self.rows += 1
             self.fallbacks += bool(answer.fallback)
+            self.refused += answer.reason is not None
             yield answer
 
 
@@ -120,7 +126,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
 
 
 def _version_row(version: ModelVersion, evaluation: Evaluation | None) -> dict[str, Any]:
-    from console.pages.gates import compared
+    from console.presenters.gates import compared
 
     error = evaluation.error if evaluation else None
     marks = {True: "✓", False: "✗"}
@@ -229,4 +235,4 @@ def _show_answers(rows: Iterator[dict[str, Any]]) -> None:
         nothing="The file has no rows.",
     )
     if left:
-        Console(stderr=True).print(f"and {left:,} more: --output FILE or --json gives all (each was asked and decided)")
+        Console(stderr=True).print(f"and {left:,} more: --output FILE or --json gives all")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from console.new.proposal import Proposal
     from console.new.writing import Written
     from millrace.contract.schema import Column
+    from millrace.errors import ConfigurationError
 
 SHOWN_REFUSED = 3
 MOST_OF_A_CELL = 72
@@ -82,6 +83,7 @@ def new(
     from console.new.images import read_any
     from console.new.proposal import propose
     from console.new.writing import write
+    from millrace.errors import ConfigurationError
     from millrace.workload.load import workloads_folder
 
     choices = Choices(
@@ -103,13 +105,33 @@ def new(
         owner=owner,
     )
     source = read_any(file, columns=_words(columns), decimal=decimal)
-    proposal = propose(source, choices, today=datetime.now(UTC).date())
+    try:
+        proposal = propose(source, choices, today=datetime.now(UTC).date())
+    except ConfigurationError as error:
+        raise _with_nearest(error, source.table.column_names) from None
     folder = drops or build / "drops" / name
     written = write(proposal, file, workloads_folder(), folder, pieces=pieces, force=force)
     if as_json:
         show_json(_document(proposal, written))
     else:
         _tell(proposal, written)
+
+
+def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> ConfigurationError:
+    """The error, with the column that is spelled most alike where an option named none."""
+    from difflib import get_close_matches
+
+    from millrace.errors import ConfigurationError
+
+    by_letters = {column.lower(): column for column in columns}
+    names = error.came if isinstance(error.came, list | tuple) else [error.came]
+    unknown = [name for name in names if isinstance(name, str) and name not in columns]
+    close = [match for name in unknown for match in get_close_matches(name.lower(), by_letters, n=1)]
+    if not error.field.startswith("--") or not close:
+        return error
+    meant = " and ".join(repr(by_letters[match]) for match in close)
+    expected = f"{error.expected} (did you mean {meant}?)"
+    return ConfigurationError(where=error.where, field=error.field, expected=expected, came=error.came)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -128,6 +150,7 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
         "guesses": guesses,
         "features": [*proposal.surface.features, *proposal.surface.derived],
         "no_features": {one.name: one.reason for one in proposal.no_features},
+        "may_be_missing": proposal.may_be_missing,
         "not_in_contract": {one.name: one.reason for one in proposal.not_in_contract},
         "notes": proposal.notes,
         "accepted": proposal.accepted.num_rows,
@@ -224,6 +247,17 @@ def _remarks(proposal: Proposal) -> list[str]:
     lines += [f"  line {row.line}: {row.detail}" for row in refused[:SHOWN_REFUSED]]
     lines += [f"{one.name} is not in the contract: {one.reason}" for one in proposal.not_in_contract]
     lines += [f"{one.name} is no feature: {one.reason}" for one in proposal.no_features if _is_long(one.reason)]
+    if proposal.may_be_missing:
+        lines.append(
+            f"files and requests may leave out {', '.join(proposal.may_be_missing)}: no model reads them, so they are "
+            "not required and have no range and no list of values"
+        )
+    lines += [
+        f"{column.name} has a list of {len(column.allowed)} values: a row with another value is quarantined; take "
+        "`validValues` out of contract.yaml to let it come as unknown"
+        for column in proposal.contract.columns
+        if column.allowed and column.kind == "string" and not column.label
+    ]
     lines += proposal.notes
     found = proposal.rehearsal
     trained, validated, tested = found.rows
@@ -231,7 +265,7 @@ def _remarks(proposal: Proposal) -> list[str]:
     if proposal.surface.split_column:
         by = f"as the column {proposal.surface.split_column} says"
     lines.append(f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({by})")
-    lines.append(f"the model must be better than {naive.rule}, which is {naive.said}")
+    lines.append(f"the model must be better than {naive.rule}, which {naive.said}")
     lines += [f"a step of the walk forward is skipped, to {one}" for one in found.skipped]
     if not spans.is_rate_promised:
         few = (
@@ -242,6 +276,11 @@ def _remarks(proposal: Proposal) -> list[str]:
         lines.append(
             f"errors will not be watched: their bound needs {FEWEST} stretches of windows, the file has "
             f"{found.stretches} (more days of rows, or shorter windows)"
+        )
+    if least := found.least_watched_error:
+        lines.append(
+            f"errors will not be watched where the model is wrong on fewer than about {least:.1%} of the test rows: "
+            "the rows have no order of time, and the windows drawn from the test rows then hold too few wrong answers"
         )
     if proposal.series and not proposal.surface.horizon_hours:
         step, least = proposal.series.step, proposal.series.every_hours

@@ -61,6 +61,8 @@ def _outcome(console: Console, names: WorkloadNames, outcome: Outcome) -> None:
     if not outcome.text:
         return
     console.print(Text(outcome.text, style="bold red" if outcome.is_refused else "bold"))
+    if outcome.detail:
+        console.print(Text(outcome.detail))
     if outcome.uri:
         console.print(Text(f"in {outcome.uri}"))
     if outcome.look:

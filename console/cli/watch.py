@@ -97,7 +97,7 @@ def line_of(names: WorkloadNames, ended: EndedRun) -> str:
     if run.status != "SUCCEEDED":
         why = f", {ended.detail.error}" if ended.detail.error else ""
         return f"{_named(names, ended.detail)}: {run.status}{took}{why}"
-    result = f": {outcome.text}" if outcome.text else ""
+    result = f": {': '.join(filter(None, (outcome.text, outcome.detail)))}" if outcome.text else ""
     where = f" in {outcome.uri}" if outcome.uri else ""
     look = f": look with `{command(names, *outcome.look)}`" if outcome.look else ""
     return f"{_named(names, ended.detail)}: {run.status}{took}{result}{where}{look}"

@@ -20,12 +20,13 @@ def withdraw(
     key: Annotated[
         list[str] | None, typer.Option(help="COLUMN=CELL of the row's key; once for each column of the key.")
     ] = None,
-    drop: Annotated[str, typer.Option(help="The object's key in the landing bucket: all rows of it.")] = "",
+    drop: Annotated[str, typer.Option(help="Of this dropped object: its key, or the end of it.")] = "",
 ) -> None:
     """Take rows out of the tables: the next dataset version is without them, earlier ones stay as they were.
 
     Example: millrace withdraw --key timestamp=9999-12-31T00:00:00 --reason "a typing error". The same bytes do not
-    come in again; a mended file with the same keys does."""
+    come in again; a mended file with the same keys does. The exit status is 1 when no row is found."""
+    from console.actions.withdraw import find_drop
     from console.actions.withdraw import withdraw as take_out
     from millrace.errors import WithdrawalError
 
@@ -33,8 +34,10 @@ def withdraw(
     if wrong := [name for name, sign, _ in pairs if not name or not sign]:
         raise WithdrawalError(f"--key: expected COLUMN=CELL, got {wrong[0]!r}")
     environment, names = find(stage, build, workload)
-    done = take_out(environment, names, reason=reason, key={name: cell for name, _, cell in pairs}, drop=drop)
+    cells, found = {name: cell for name, _, cell in pairs}, find_drop(environment, names, drop) if drop else ""
+    done = take_out(environment, names, reason=reason, key=cells, drop=found)
     if as_json:
         show_json(done.model_dump())
     else:
-        print(f"{done.rows} rows and {done.labels} labels are in no later version of {names.workload}.")
+        of = f" of {found}" if found else ""
+        print(f"{done.rows:,} rows and {done.labels:,} labels{of} are in no later version of {names.workload}.")

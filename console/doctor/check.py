@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["ok", "missing", "unknown"]
-"""`missing` stops a newcomer; `unknown`: it could not be looked at from here, or is not known to hold."""
+Verdict = Literal["ok", "absent", "missing", "unknown"]
+"""`missing` stops a newcomer; `absent`: it is not there and need not be; `unknown`: it could not be looked at from
+here, or is not known to hold."""
 
 
 @dataclass(frozen=True, kw_only=True)

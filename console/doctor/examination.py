@@ -95,7 +95,7 @@ def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
         yield _check("local cloud", "up", str(error), good=False, advice="millrace up")
         return
     yield from _stacks(environment, workloads)
-    yield from _describe("monitors", lambda: _monitors(environment))
+    yield from _describe("monitors", lambda: _monitors(environment, workloads))
     yield Check(
         name="quotas",
         needed="-",
@@ -128,7 +128,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
     yield from _describe("bootstrap stack", lambda: _bootstrap(environment))
     yield from _describe("images", lambda: _images(environment))
     yield from _describe("stacks", lambda: _stacks(environment, workloads))
-    yield from _describe("monitors", lambda: _monitors(environment))
+    yield from _describe("monitors", lambda: _monitors(environment, workloads))
     yield from _describe("IAM roles", lambda: _roles(environment, len(workloads)))
     yield from check_quotas(environment.client("service-quotas"), required_instances(workloads, stage))
 
@@ -204,12 +204,16 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
     for workload, mine in stacks.items():
         bad = [f"{name}: {status}" for name, status in mine.items() if status not in GOOD]
         came = ", ".join(bad) or (f"{len(mine)} stacks" if mine else "not deployed")
-        yield _check(f"stacks of {workload}", "deployed", came, good=any(stacks.values()) and not bad, advice=advice)
+        if not mine and any(stacks.values()):
+            yield Check(name=f"stacks of {workload}", needed="-", found=came, verdict="absent", advice=advice)
+        else:
+            yield _check(f"stacks of {workload}", "deployed", came, good=bool(mine) and not bad, advice=advice)
 
 
-def _monitors(environment: Environment) -> Iterator[Check]:
+def _monitors(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
     """What the monitors of each deployed workload's live version cannot watch; nothing that stops a newcomer."""
-    for names in environment.deployed():
+    examined = {workload.name for workload in workloads}
+    for names in (names for names in environment.deployed() if names.workload in examined):
         for limit in read_limits(environment, names):
             yield Check(
                 name=f"monitors of {names.workload}",

@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from console.new.observed import Observed
+
+WORD = re.compile(r"[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+")
+"""A word of a name, as in customerId or prénom_client."""
+IDENTIFIERS = {
+    "id",
+    "key",
+    "uuid",
+    "guid",
+    "index",
+    "nr",
+    "no",
+    "number",
+    "nummer",
+    "numero",
+    "número",
+    "numéro",
+    "code",
+}
 
 
 def counted(column: Observed) -> list[tuple[Any, int]]:
@@ -15,5 +34,5 @@ def counted(column: Observed) -> list[tuple[Any, int]]:
 
 def is_identifier(name: str) -> bool:
     """Whether a column is called like one that only numbers the rows."""
-    plain = name.lower().replace(" ", "_").replace("-", "_")
-    return plain in ("id", "key", "uuid", "guid", "index") or plain.endswith(("_id", "_uuid", "_key"))
+    words = [word.lower() for word in WORD.findall(name)]
+    return bool(words) and words[-1] in IDENTIFIERS

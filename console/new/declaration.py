@@ -106,7 +106,7 @@ def _gates(surface: Surface, spans: Spans, naive: Naive) -> Iterator[str]:
     kind = KINDS[surface.task]
     rule = kind.naive_rule(naive.lag_hours)
     gate = word({"kind": rule.kind} | rule.model_dump())
-    yield f"  baseline: {gate}   # better than {naive.rule}, which is {naive.said}"
+    yield f"  baseline: {gate}   # better than {naive.rule}, which {naive.said}"
     if kind.calibration:
         yield f"  calibration: {{max_ece: {kind.calibration}}}"
     yield "  latency: {max_p99_ms: 50}"

@@ -106,7 +106,7 @@ def _calendar(name: str, event_time: str, contract: Table, parts: list[str]) -> 
 
 
 def _free(name: str, contract: Table) -> str:
-    """The name, or one with dashes below behind it that no column has."""
+    """The name, followed by as many underscores as make it differ from all columns."""
     while name in contract.names:
         name += "_"
     return name

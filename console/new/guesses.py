@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from console.new.counts import counted, is_identifier
 from console.new.kinds.catalogue import KINDS, likely_kind
+from console.new.naming import are_evenly_spaced, rank_of_names
 from console.new.observed import MISSING, Observed
 from console.new.source import NUMBER
 from millrace.errors import ConfigurationError
@@ -140,18 +141,8 @@ class Guesser:
             if c.is_complete and c is not label and c.kind not in ("float64", "boolean", "binary")
         ]
         alone = [column for column in fit if column.is_unique and column is not event_time]
-        identifiers = [column for column in alone if is_identifier(column.name)]
-        if event_time and event_time.is_unique and looks_around:
-            reason = f"each {event_time.name} comes once, and rows find each other by their times"
-            return Guess(value=(event_time.name,), reason=reason, others=_names(alone))
-        if event_time and event_time.is_unique and len(identifiers) == 1:
-            reason = f"each {identifiers[0].name} comes once, and names a row better than {event_time.name}: two rows "
-            reason += "may have one time some day (for a series: --key with the time)"
-            others = (event_time.name, *_without(_names(alone), identifiers[0]))
-            return Guess(value=(identifiers[0].name,), reason=reason, others=others)
         if event_time and event_time.is_unique:
-            reason = f"each {event_time.name} comes once"
-            return Guess(value=(event_time.name,), reason=reason, others=_names(alone))
+            return _of_unique_time(event_time, alone, looks_around=looks_around)
         if alone and not looks_around:
             chosen = self._only(alone, "key", "--key")
             return Guess(
@@ -178,6 +169,23 @@ class Guesser:
 
     def _stop(self, field: str, expected: str, came: object) -> NoReturn:
         raise ConfigurationError(where=self.where, field=field, expected=expected, came=came)
+
+
+def _of_unique_time(event_time: Observed, alone: list[Observed], *, looks_around: bool) -> Guess[tuple[str, ...]]:
+    """The time of a series; else a column of `alone` that names rows, since two rows may have one time some day."""
+    names, others = sorted(filter(rank_of_names, alone), key=rank_of_names), _names(alone)
+    if looks_around:
+        reason = f"each {event_time.name} comes once, and rows find each other by their times"
+    elif are_evenly_spaced(event_time):
+        reason = f"each {event_time.name} comes once, and they lie at equal distances"
+    elif not names:
+        reason = f"each {event_time.name} comes once"
+    else:
+        name = names[0].name
+        reason = f"each {name} comes once, and names a row better than {event_time.name}: two rows may have one time "
+        reason += "some day (for a series: --key with the time)"
+        return Guess(value=(name,), reason=reason, others=(event_time.name, *_without(others, names[0])))
+    return Guess(value=(event_time.name,), reason=reason, others=others)
 
 
 def key_texts(cells: Sequence[pa.Array]) -> pa.Array:

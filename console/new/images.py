@@ -9,8 +9,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from console.image_folder import SUFFIXES, find_images
 from console.new.observed import LeftOut, Observed
-from console.new.parts import PARTS
 from console.new.source import Source, read_source
 from millrace.contract.rules.image import MOST_BYTES, Encoding, ImageFormat, ImageSize, read_jpeg, read_png
 from millrace.contract.schema import Column
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
-SPLIT = "split"
 USUAL_SHARE = 0.95
 """Least share of the images that are of one size and encoding; the others are left out."""
 
@@ -31,26 +29,16 @@ def read_folder(folder: Path) -> Source:
     """The images below `folder` as rows of `id`, `image`, `label` and, for `train/<class>`, `split`.
 
     An image lies in the folder of its class. Raises ConfigurationError where none does."""
-    import pyarrow as pa
-
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    inside = [path for path in paths if len(path.relative_to(folder).parts) > 1]
+    found = find_images(folder)
+    paths, inside = found.paths, found.in_classes
     if not inside:
         expected = f"images ({', '.join(SUFFIXES)}) in a folder for each class: {folder.name}/<class>/a.png"
         came = f"{len(paths)} images beside each other" if paths else "no images"
         _stop(folder, "--from", expected, f"{came}; a CSV file may name them: file,label")
-    tops = {path.relative_to(folder).parts[0].lower() for path in inside}
-    has_parts = tops <= PARTS.keys() and all(len(path.relative_to(folder).parts) > 2 for path in inside)
-    words = [path.relative_to(folder).with_suffix("").parts for path in inside]
-    columns: dict[str, Sequence[object]] = {"id": ["/".join(each) for each in words]}
-    if has_parts:
-        columns[SPLIT] = [PARTS[each[0].lower()] for each in words]
-    columns["image"] = [path.read_bytes() for path in inside]
-    columns["label"] = [each[1] if has_parts else each[0] for each in words]
     notes = [f"{len(inside):,} images of the folder {folder}; an image's class is the folder that it lies in"]
     if len(paths) > len(inside):
         notes.append(f"{len(paths) - len(inside):,} images that lie in no class's folder are left out")
-    return Source(path=folder, table=pa.table(columns), has_typed_text=False, notes=tuple(notes))
+    return Source(path=folder, table=found.labelled(), has_typed_text=False, notes=tuple(notes))
 
 
 def read_any(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -> Source:

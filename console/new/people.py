@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from console.new.counts import WORD
 from console.new.observed import Observed
 
 if TYPE_CHECKING:
@@ -14,11 +14,20 @@ if TYPE_CHECKING:
 PROTECTED = {
     "sex", "gender", "race", "ethnicity", "ethnic", "age", "religion", "nationality", "citizenship", "disability",
     "pregnant", "pregnancy", "birthdate", "birthday", "dob", "marital", "orientation", "caste", "skin",
+    "alter", "geschlecht", "geburtsdatum", "geburtstag", "geburtsjahr", "familienstand", "behinderung",
+    "staatsangehörigkeit", "staatsangehoerigkeit", "staatsbürgerschaft", "konfession", "schwanger",
+    "sexe", "âge", "naissance", "nationalité", "nationalite",
+    "sexo", "edad", "género", "genero", "nacimiento", "nacionalidad", "religión", "raza", "discapacidad", "embarazada",
 }  # fmt: skip
 PERSONAL = {
     "email", "phone", "mobile", "telephone", "fax", "ssn", "passport", "iban", "surname", "lastname", "firstname",
     "fullname", "forename", "username", "address", "street", "ip",
+    "vorname", "nachname", "familienname", "anschrift", "adresse", "straße", "strasse", "telefon", "telefonnummer",
+    "handy", "handynummer", "kundenname", "steuernummer", "sozialversicherungsnummer",
+    "prénom", "prenom", "courriel", "téléphone", "rue",
+    "apellido", "apellidos", "dirección", "direccion", "correo", "teléfono", "telefono", "calle", "dni", "nif",
 }  # fmt: skip
+NAME = {"name", "nom", "nombre"}
 PAIRS = {
     ("first", "name"), ("last", "name"), ("full", "name"), ("family", "name"), ("user", "name"), ("customer", "name"),
     ("patient", "name"), ("birth", "date"), ("date", "birth"), ("birth", "year"), ("year", "birth"),
@@ -37,8 +46,8 @@ MOST = 0.5
 
 def why_protected(column: Observed) -> str:
     """What the column says of a person; nothing where it seems to say nothing."""
-    words = [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", column.name)]
-    if words == ["name"] and column.kind == "string":
+    words = [word.lower() for word in WORD.findall(column.name)]
+    if len(words) == 1 and words[0] in NAME and column.kind == "string":
         return "its name says that it names a person"
     if found := next((word for word in words if word in PROTECTED), ""):
         return f"its name says {found}"

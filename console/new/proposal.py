@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
+from console.image_folder import SPLIT
 from console.new.choices import FEWEST_ROWS, Choices, check_choices
 from console.new.declaration import workload_document
 from console.new.documents import contract_document
@@ -13,7 +14,6 @@ from console.new.features import Features, find_features
 from console.new.findings import findings
 from console.new.guesses import Guess
 from console.new.identity import OBSERVED_AT, ROW_ID
-from console.new.images import SPLIT
 from console.new.in_file import read_rows
 from console.new.kinds.catalogue import KINDS
 from console.new.leaks import find_leaks
@@ -25,6 +25,7 @@ from console.new.source import Source
 from console.new.spans import HELD_OUT, NO_NAIVE, Naive, Spans, find_spans, spans_without_time
 from console.new.surface import Surface
 from millrace.contract.rules.image import ImageFormat
+from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Table, arrow_schema
 from millrace.contract.validate import validate
 from millrace.contract.violation import QuarantinedRow
@@ -44,6 +45,8 @@ class Proposal:
     """By `label`, `kind`, `positive`, `event time`, `key`."""
     not_in_contract: tuple[LeftOut, ...]
     no_features: tuple[LeftOut, ...]
+    may_be_missing: tuple[str, ...]
+    """Of these, what later files and requests need not have."""
     notes: tuple[str, ...]
     """How the contract reads the file, and what is conspicuous in it."""
     spans: Spans
@@ -76,16 +79,22 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
     leaks = _leaks(reading, features, rehearsal)
     features = features.without(leaks)
     _check_any(reading, features)
+    reading, few = reading.without_needing([one.name for one in features.others]), accepted.num_rows
+    accepted, refused = _validated(reading, today)
+    if accepted.num_rows != few:  # rows that a rule on a column that no model reads had refused
+        spans, rehearsal = _rehearsed(reading, features, accepted)
     surface, rows = reading.surface(features), accepted.num_rows
     spans = replace(spans, walk_forward_steps=rehearsal.walk_forward_steps)
     moments = rehearsal.examples.times_N if reading.is_in_time else None
-    found = findings(reading.seen, reading.label, accepted.drop_columns([LINE]), moments, reading.key)
+    ranged = [column for column in reading.seen if reading.contract.column(column.name).find(Range)]
+    found = findings(ranged, reading.label, accepted.drop_columns([LINE]), moments, reading.key)
     return Proposal(
         surface=surface,
         contract=reading.contract,
         guesses=reading.guesses,
         not_in_contract=reading.left_out,
         no_features=features.others,
+        may_be_missing=tuple(one.name for one in features.others if not reading.contract.column(one.name).required),
         notes=(*reading.notes, *found),
         spans=spans,
         rehearsal=rehearsal,

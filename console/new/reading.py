@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+from console.image_folder import SPLIT
 from console.new.choices import Choices
 from console.new.features import Features
 from console.new.guesses import Guess, Guesser, own_classes
 from console.new.identity import ROW_ID, with_event_time, with_key
-from console.new.images import SPLIT, observe_images
+from console.new.images import observe_images
 from console.new.in_file import as_in_file
 from console.new.kinds.catalogue import KINDS
 from console.new.observed import LeftOut, Observed, observe
 from console.new.people import why_protected
-from console.new.rules import column_of
+from console.new.rules import column_of, relaxed
 from console.new.source import Source
 from console.new.surface import Surface
 from millrace.contract.rules.image import ImageFormat
@@ -60,6 +61,15 @@ class Reading:
     @property
     def key(self) -> tuple[str, ...]:
         return tuple(self.guesses["key"].value)
+
+    def without_needing(self, names: Sequence[str]) -> Reading:
+        """The same where the columns of these names may be missing, those of key, event time and label aside."""
+        kept = {*self.key, self.event_time, self.label.name}
+        columns = tuple(
+            relaxed(column) if column.name in names and column.name not in kept else column
+            for column in self.contract.columns
+        )
+        return replace(self, contract=replace(self.contract, columns=columns))
 
     def surface(self, features: Features) -> Surface:
         choices = self.choices

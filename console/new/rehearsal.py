@@ -19,7 +19,8 @@ from millrace.errors import ConfigurationError, SnapshotError
 from millrace.evaluation.naive.catalogue import naive_figures
 from millrace.evaluation.naive.rule import LabelledRows
 from millrace.features import catalogue as encoders
-from millrace.monitoring.error import FEWEST, lowest_of
+from millrace.monitoring.baseline import rows_of_random_window
+from millrace.monitoring.error import DRAWS, FEWEST, lowest_of_all
 from millrace.tasks import catalogue as tasks
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
@@ -52,8 +53,20 @@ class Rehearsal:
     walk_forward_steps: int
     skipped: tuple[str, ...]
     """Steps of the walk forward without a model, each with its reason."""
+    error_windows: int
+    """Successive windows that must all exceed the bound on the error."""
     stretches: int
     """Stretches of windows that the bound on the error would rest on; below FEWEST there is none."""
+
+    @property
+    def least_watched_error(self) -> float:
+        """The share of wrong answers below which the error of rows without an order of time has no bound; else 0.
+
+        Their windows are drawn from the test rows. A bound needs one stretch with a wrong answer in each window."""
+        if self.examples.parts.is_in_time or not self.naive.is_share:
+            return 0.0
+        per_window = 1 / DRAWS ** (1 / self.error_windows)
+        return float(1 - (1 - per_window) ** (1 / max(rows_of_random_window(self.examples.table.num_rows), 1)))
 
     @property
     def watches_errors(self) -> bool:
@@ -84,6 +97,7 @@ def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: L
         naive=_naive(found, target_N, workload, task, kind),
         walk_forward_steps=steps,
         skipped=skipped,
+        error_windows=workload.monitors.error_windows,
         stretches=stretches,
     )
 
@@ -142,7 +156,7 @@ def _stretches(found: Examples, workload: Workload, steps: int) -> tuple[tuple[s
     )
     starts = [parts.test_from, *(model.parts.test_from for model in models if model.parts)]
     weeks = [windows(found.times_N, start=start, end=parts.end, days=monitors.window_days) for start in starts]
-    stretches = sum(len(lowest_of([0.0] * len(series), monitors.error_windows)) for series in weeks)
+    stretches = len(lowest_of_all([[0.0] * len(series) for series in weeks], monitors.error_windows))
     return tuple(f"{model.end}: {model.reason}" for model in models if model.parts is None), stretches
 
 
@@ -158,7 +172,13 @@ def _naive(found: Examples, target_N: npt.NDArray[Any], workload: Workload, task
     )
     unit = "" if task.error_is_share else task.error_unit
     figures = naive_figures(kind.naive_rule(None), rows, task)
-    best = Naive(lag_hours=None, error=float(figures.metrics["error"] or 0), is_share=task.error_is_share, unit=unit)
+    best = Naive(
+        lag_hours=None,
+        error=float(figures.metrics["error"] or 0),
+        is_share=task.error_is_share,
+        unit=unit,
+        log_loss=figures.metrics.get("log_loss"),
+    )
     horizon = prediction.horizon_hours
     for hours in sorted({*LAGS_HOURS, *([horizon] if horizon else [])}):
         if hours < horizon or not parts.is_in_time:

@@ -46,6 +46,13 @@ def column_of(observed: Observed) -> Column:
     return replace(column, rules=(Range(minimum=_first_day(observed)),)) if observed.is_time else column
 
 
+def relaxed(column: Column) -> Column:
+    """The column where no model reads it: it may be missing, and hold any value of its type.
+
+    A range or a list would quarantine rows for what no answer depends on; a length only bounds what is kept."""
+    return replace(column, required=False, rules=tuple(one for one in column.rules if isinstance(one, Length)))
+
+
 def column_of_classes(observed: Observed) -> Column:
     """The label of classes: these and nothing else."""
     classes = tuple(sorted(value for value, _ in counted(observed)))

@@ -48,20 +48,25 @@ class Naive:
     is_share: bool
     """Whether the error is a share of wrong answers, and no amount in the label's unit."""
     unit: str = ""
+    log_loss: float | None = None
+    """Of the rule that answers how often each class occurs, which is compared by it."""
 
     @property
     def rule(self) -> str:
         """In words."""
         if self.lag_hours:
             return f"the label {self.lag_hours:g} hours before"
-        return "always the class of most rows" if self.is_share else "always the mean"
+        return "always answering how often each class occurs" if self.is_share else "always the mean"
 
     @property
     def said(self) -> str:
-        """How good it is, in words."""
+        """How good it is, in words: first by the figure that the gate compares."""
+        if self.is_share and self.log_loss is not None:
+            right = f"the class of most rows is right on {1 - self.error:.1%} of them"
+            return f"has the log loss {self.log_loss:.4f} on the test rows, the figure that the gate compares ({right})"
         if self.is_share:
-            return f"right on {1 - self.error:.1%} of the test rows"
-        return f"off by {self.error:.4g}{' ' * bool(self.unit)}{self.unit} on the test rows on average"
+            return f"is right on {1 - self.error:.1%} of the test rows"
+        return f"is off by {self.error:.4g}{' ' * bool(self.unit)}{self.unit} on the test rows on average"
 
 
 NO_NAIVE = Naive(lag_hours=None, error=1.0, is_share=True)

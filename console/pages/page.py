@@ -13,12 +13,12 @@ from statistics import median
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from console import words
-from console.pages import gates
 from console.pages.curves import curves
 from console.pages.reliability import reliability
 from console.pages.summary import Fact, facts, notes, summary
 from console.pages.timeline import timeline
 from console.pages.weeks import weeks
+from console.presenters import gates
 from console.presenters.run_title import titled
 from console.queries.executions import Execution
 from console.queries.lineage import Link

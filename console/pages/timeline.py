@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from console.presenters.alarms import explain, monitor_run_before
 from console.presenters.catalogue import PRESENTERS
@@ -13,12 +13,28 @@ from console.queries.executions import Execution
 from console.queries.monitoring import AlarmRaised
 from console.queries.report import WorkloadReport
 from console.queries.runs import parent_of
-from console.words import spelled
+from console.queries.withdrawals import Withdrawal
+from console.words import count, spelled
 
 
 def timeline(report: WorkloadReport) -> tuple[TimelineEntry, ...]:
     """The entries in order of time."""
-    return tuple(_entries(report))
+    return tuple(_with_withdrawals(_entries(report), report.withdrawals))
+
+
+def _with_withdrawals(entries: Iterable[TimelineEntry], withdrawals: Sequence[Withdrawal]) -> Iterator[TimelineEntry]:
+    """The entries, each withdrawal before the first of them that is later."""
+    left = list(withdrawals)
+    for entry in entries:
+        while left and left[0].at < entry.at:
+            yield _withdrawal(left.pop(0))
+        yield entry
+    yield from map(_withdrawal, left)
+
+
+def _withdrawal(one: Withdrawal) -> TimelineEntry:
+    gone = f"{count(one.rows, 'row')} and {count(one.labels, 'label')}"
+    return TimelineEntry(at=one.at, what=f"{one.what} withdrawn", detail=f"{gone}: {one.reason}", tone="watch")
 
 
 def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:

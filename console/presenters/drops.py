@@ -24,7 +24,8 @@ def dropped_object(_: Document, detail: Document) -> str:
 def rejected(execution: Execution, ingested: Ingested) -> Outcome:
     """Of a drop that could not become rows at all."""
     text = f"nothing accepted, the whole file quarantined ({ingested.reason})"
-    return Outcome(text=text, is_refused=True, look=look(execution, 1))
+    detail = f"expected {ingested.expected}, got {ingested.got}" if ingested.expected else ""
+    return Outcome(text=text, detail=detail, is_refused=True, look=look(execution, 1))
 
 
 def quarantined_counts(rows: int, reasons: Sequence[ReasonCount]) -> str:

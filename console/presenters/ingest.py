@@ -25,7 +25,10 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
         return Outcome()
     if committed.duplicate:
         first = committed.alias_of.rpartition("/")[2].partition("?")[0]
-        return Outcome(text=f"no row added: the bytes of {first} again")
+        text = f"no row added: the bytes of {first} again"
+        if committed.withdrawn:
+            return Outcome(text=f"{text}, whose rows were withdrawn", is_refused=True)
+        return Outcome(text=text)
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
     text = f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}"
     return Outcome(text=text, is_refused=not accepted, look=look(run, quarantined))

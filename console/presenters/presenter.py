@@ -54,6 +54,8 @@ class Outcome:
 
     text: str = ""
     """Empty where there is nothing to say."""
+    detail: str = ""
+    """What was expected and what came; too long for a list of runs."""
     is_refused: bool = False
     """The run succeeded without what it was started for: no row accepted, nothing trained, the model not registered."""
     look: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ from console.queries.quarantine import ReasonCount, count_reasons, find_rows
 from console.queries.training_curves import Epoch, read_epochs
 from console.queries.usage import CostLine, find_usage, now_at
 from console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
+from console.queries.withdrawals import Withdrawal, find_withdrawals
 from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.names import WorkloadNames
 
@@ -76,6 +77,8 @@ class WorkloadReport:
     usage: tuple[CostLine, ...]
     limits: tuple[Limit, ...] = ()
     """Of the monitors of the live version."""
+    withdrawals: tuple[Withdrawal, ...] = ()
+    """Oldest first."""
 
     def of(self, machine: str) -> list[Execution]:
         """The machine's executions, oldest first."""
@@ -100,7 +103,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     monitor_runs = read_monitor_runs(s3, by_machine.get("monitor", []))
     intake = [*by_machine.get("ingest", []), *by_machine.get("score", [])]
     quarantined = count_reasons(find_rows(environment, names, runs={run.name for run in intake}))
-    decision = newest_decision(environment, names)
+    decision, records = newest_decision(environment, names), audit_of(environment, names)
     newest = list(islice(find_versions(environment, names), MOST_VERSIONS))
     live = next((version for version in newest if version.status == "live"), None)
     return WorkloadReport(
@@ -111,13 +114,14 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         models=tuple(_judged(s3, names, version) for version in reversed(newest)),
         monitor_runs=monitor_runs,
         windows=windows(monitor_runs),
-        champions=champion_periods(audit_of(environment, names), until=now.date()),
+        champions=champion_periods(records, until=now.date()),
         alarms=alarms(names, runs),
         quarantined=quarantined,
         drops=find_drops(intake, quarantined),
         lineage=tuple(trace_decision(environment, names, decision)) if decision else (),
         usage=find_usage(environment, names, runs),
         limits=find_limits(read_watched(s3, names, live.run)) if live else (),
+        withdrawals=find_withdrawals(records),
     )
 
 

@@ -27,6 +27,8 @@ CONTRACT = load_contract(SETTINGS.folder)
 LIMITS = Limits(file_bytes=SETTINGS.drop_mb * 2**20)
 LAKE = NAMES.platform.bucket("lake")
 LOGGER = Logger()
+MOST_WORDS = 1000
+"""Characters of a reason in an answer: a header may be longer than a state machine's payload."""
 S3 = boto3.client("s3")
 POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
 
@@ -60,7 +62,14 @@ def ingest(call: StepInput[IngestState], folder: Path) -> Ingested:
         with quarantine(source=source.uri) as refused:
             refused.add([whole_drop(error)])
         upload(call, raw, "drop")
-        return Ingested(rejected=True, reason=error.reason, source=source.uri, source_digest=digest)
+        return Ingested(
+            rejected=True,
+            reason=error.reason,
+            expected=error.expected[:MOST_WORDS],
+            got=error.got[:MOST_WORDS],
+            source=source.uri,
+            source_digest=digest,
+        )
     S3.upload_file(str(folder / "parsed"), LAKE, Staging(names=NAMES, run=call.run).parsed)
     if refused.rows:
         upload(call, raw, "unparsable")

@@ -15,7 +15,7 @@ OPTIONAL = ("GroupName", "ScheduleExpressionTimezone", "KmsKeyArn", "Description
 
 
 def disable(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
-    """What was still on; it is off now. Decisions go on being written, closed executions go on being closed."""
+    """What was still on; it is off now. Decisions are still written, and executions that end are still cleaned up."""
     machines = [names.machine_arn(machine) for machine in MACHINES]
     targets = [*machines, names.queue_arn(DROPS)]
     return [

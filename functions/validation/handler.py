@@ -75,6 +75,7 @@ def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -
         source_digest=ingested.source_digest,
         duplicate=done.alias_of is not None,
         alias_of=done.alias_of or "",
+        withdrawn=done.is_withdrawn,
         has_champion=POINTERS.champion() is not None,
     )
 

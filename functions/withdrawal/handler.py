@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import by_drop, by_key, withdraw
+from millrace.errors import WithdrawalError
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.messages.envelope import handles
 from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
@@ -26,9 +27,15 @@ DYNAMODB = boto3.client("dynamodb")
 def handler(request: WithdrawalRequest) -> Withdrawn:
     """How many rows left which table; the same request again changes nothing and says the same.
 
-    The labels go with the rows: they would make the same rows again, of the decisions that they are about."""
+    The labels go with the rows: they would make the same rows again, of the decisions that they are about.
+    Raises WithdrawalError where neither table has such a row."""
     cells = by_drop(request.drop) if request.drop else by_key(LAKE, request.key)
     gone = {table: withdraw(LAKE, table, cells, run=request.cause) for table in ("rows", "labels")}
+    if not any(gone.values()):
+        what = f"the drop {request.drop}" if request.drop else f"the key {dict(request.key)}"
+        raise WithdrawalError(
+            f"expected rows of {what} in {NAMES.table('rows')} or {NAMES.table('labels')}, found none"
+        )
     record = Record(
         actor="withdrawal",
         execution=f"{NAMES.function_arn('withdrawal')}:{request.cause}",

@@ -19,7 +19,7 @@ ACCEPTED = {
     "CKV_AWS_109": "The permission that it gives away is SageMaker's own, to use the job's network interface",
     "CKV_AWS_111": "What it writes everywhere are network interfaces, which have no name before the job has them",
 }
-"""What checkov finds in `network.stand_in_it`."""
+"""What checkov finds in `network.attach_interfaces`."""
 
 
 class JobRole(Construct):
@@ -39,7 +39,7 @@ class JobRole(Construct):
                 log_groups.write_jobs(context.names, groups),
                 alarms.put_metrics([f"/aws/sagemaker/{kind}" for kind in KINDS[image]]),
                 *registry.pull(context.names, image),
-                network.stand_in_it(),
+                network.attach_interfaces(),
                 key.use(context.key_arn, statements),
                 *([key.encrypt(context.key_arn)] if image != "inference" else []),
                 key.lend(context.key_arn),

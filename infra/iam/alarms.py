@@ -8,7 +8,7 @@ from millrace.names import WorkloadNames
 
 def monitors(names: WorkloadNames, *which: str) -> Resource:
     """The alarms on what monitors publish, by monitor."""
-    return _alarms(names, *(names.alarm(monitor) for monitor in which))
+    return _alarms(names, *(names.alarm(name) for name in which))
 
 
 def of_releases(names: WorkloadNames) -> Resource:

@@ -12,6 +12,6 @@ INTERFACES = (
 """https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html requires them on `*`."""
 
 
-def stand_in_it() -> Statement:
+def attach_interfaces() -> Statement:
     """Make and delete the network interface of a job."""
     return every("ec2", because="They are made with the job; SageMaker asks for all").may(*INTERFACES)

@@ -24,7 +24,7 @@ class Settings:
     bind: str = "0.0.0.0"  # noqa: S104 # nosec B104 # a container is asked from outside; run bare, set 127.0.0.1
     """MILLRACE_BIND."""
     workers: int = 1
-    """MILLRACE_WORKERS; without it one per core."""
+    """MILLRACE_WORKERS; `read` takes one for each core where the variable is not set."""
     batch: bool = False
     """SAGEMAKER_BATCH: the container serves a transform job, whose bodies are our own; Arrow streams are read then."""
     max_body_bytes: int = 6 * MB

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
+from millrace.datasets.notes import WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 
@@ -38,6 +39,8 @@ class Commit:
     """By the contract or for a key that the table holds; 0 where the same bytes were there before."""
     alias_of: str | None
     """The source that brought the same bytes before; None when these rows are new."""
+    is_withdrawn: bool = False
+    """The rows of that source were withdrawn since."""
 
 
 def commit_once(
@@ -140,7 +143,17 @@ def _result(iceberg: IcebergTable, found: Found, source: Source) -> Commit:
         rows_total=rows_in(iceberg),
         rows_quarantined=found.rows_quarantined if mine else 0,
         alias_of=None if mine else found.uri,
+        is_withdrawn=not mine and _is_withdrawn(iceberg, found),
     )
+
+
+def _is_withdrawn(iceberg: IcebergTable, found: Found) -> bool:
+    """Whether the drop of these rows was withdrawn after their commit."""
+    snapshots = iceberg.metadata.snapshots
+    at = next(place for place, snapshot in enumerate(snapshots) if snapshot.snapshot_id == found.snapshot_id)
+    key = found.uri.removeprefix("s3://").partition("/")[2].partition("?versionId=")[0]
+    summaries = [snapshot.summary for snapshot in snapshots[at:] if snapshot.summary is not None]
+    return any(summary.get(WITHDRAWN_DROP) == key for summary in summaries)
 
 
 def _append(iceberg: IcebergTable, file: DataFile | None, summary: dict[str, str]) -> bool:

@@ -44,8 +44,9 @@ def read_snapshot(
 ) -> pa.Table:
     """The columns asked for, of all Parquet files below `folder`, in the order of event time.
 
-    Raises SnapshotError when there is no file or no row, a column is nowhere in the schema, one that is not
-    `optional` holds nothing in some row, or two rows have the same key."""
+    An `optional` column that came into the schema after a file is null in its rows. Raises SnapshotError when there is
+    no file or no row, a column is nowhere in the schema, one that is not `optional` holds nothing in some row, or two
+    rows have the same key."""
     import pyarrow as pa
 
     known = {column.name: column for column in read_columns(schema)}
@@ -56,7 +57,7 @@ def read_snapshot(
     if not paths:
         raise SnapshotError(f"expected Parquet files below {folder}, found none")
     # Sorted by the key first: equal keys become neighbours, whatever file they came from.
-    parts = [_read_part(path, [known[name] for name in wanted]) for path in paths]
+    parts = [_read_part(path, [known[name] for name in wanted], optional) for path in paths]
     table = pa.concat_tables(parts, promote_options="permissive").sort_by([(name, "ascending") for name in key])
     if table.num_rows == 0:
         raise SnapshotError(f"expected rows in {len(paths)} files below {folder}, found none")
@@ -75,17 +76,22 @@ def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
     return found
 
 
-def _read_part(path: Path, columns: Sequence[SchemaColumn]) -> pa.Table:
+def _read_part(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> pa.Table:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         names = {int((field.metadata or {}).get(_FIELD_ID, b"-1")): field.name for field in file.schema_arrow}
-        if missing := [column for column in columns if column.field_id not in names]:
-            ids = ", ".join(f"{column.field_id} ({column.name})" for column in missing)
+        missing = [column for column in columns if column.field_id not in names]
+        if needed := [column for column in missing if column.name not in optional]:
+            ids = ", ".join(f"{column.field_id} ({column.name})" for column in needed)
             raise SnapshotError(f"{path.name}: expected the field ids {ids}, found none")
-        table = file.read(columns=[names[column.field_id] for column in columns])
-    ordered = table.select([names[column.field_id] for column in columns])
-    return ordered.rename_columns([column.name for column in columns]).replace_schema_metadata(None)
+        table = file.read(columns=[names[column.field_id] for column in columns if column not in missing])
+    cells = {
+        column.name: pa.nulls(table.num_rows) if column in missing else table[names[column.field_id]]
+        for column in columns
+    }
+    return pa.table(cells)
 
 
 def _refuse_nulls(table: pa.Table, optional: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.contract.schema import Contract, Table, arrow_schema
+from millrace.datasets.columns import follow, with_former
 from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ class Lake:
             return None
 
     def open(self, table: str) -> IcebergTable:
-        """The table, made when it was not there, with the contract's columns where new ones were declared."""
+        """The table, made when it was not there, with the contract's columns where the contract has changed.
+
+        Raises WorkloadError for a column of another type than the table's, where that is no wider one."""
         from pyiceberg.exceptions import TableAlreadyExistsError
 
         found = self.find(table)
@@ -82,8 +85,7 @@ class Lake:
                 )
             except TableAlreadyExistsError:
                 return self.catalog.load_table(self._identifier(table))
-        if set(schema.names) - set(found.schema().column_names):
-            found.update_schema().union_by_name(schema).commit()
+        follow(found, self.contract_of(table), schema)
         return found
 
     def location(self, table: str) -> str:
@@ -120,9 +122,9 @@ class NewDataFile:
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", write_page_checksum=True)
 
     def add(self, rows: pa.Table) -> None:
-        """Write a row group; `rows` has the table's columns in any order."""
+        """Write a row group; `rows` has the contract's columns in any order, and nothing in the table's others."""
         if rows.num_rows:
-            self._writer.write_table(rows.select(self._schema.names).cast(self._schema))
+            self._writer.write_table(with_former(rows, self._schema))
             self.rows += rows.num_rows
 
     def store(self) -> DataFile | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import INTEGERS, parse_cell
 from millrace.datasets.commits import DIGEST, RUN, pauses
-from millrace.datasets.notes import WITHDRAWN
+from millrace.datasets.notes import WITHDRAWN, WITHDRAWN_DROP
 from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import ConflictError, WithdrawalError
 
@@ -62,7 +62,8 @@ def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, run: str) -> i
         rows: int = iceberg.scan(row_filter=found, selected_fields=tuple(cells)).to_arrow().num_rows
         if not rows:
             return 0
-        summary = {DIGEST: digest, RUN: run, WITHDRAWN: str(rows)}
+        drop = {WITHDRAWN_DROP: str(cells[SOURCE])} if SOURCE in cells else {}
+        summary = {DIGEST: digest, RUN: run, WITHDRAWN: str(rows), **drop}
         try:
             iceberg.delete(found, snapshot_properties=summary)
         except CommitFailedException:

@@ -88,8 +88,27 @@ def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
         first, _, block = block.partition(b"\n")
         skipped += 1
         if first.strip():
-            return skipped, check_header(names_of(first, table.csv), table), block
+            try:
+                return skipped, check_header(names_of(first, table.csv), table), block
+            except DropError as error:
+                raise _wrong_encoding(first, table.csv) or error from None
     raise DropError(Reason.EMPTY, expected="a header", got="blank lines")
+
+
+def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:
+    """What is wrong with a header that is not as the contract knows it, if that is its encoding."""
+    says = "may say cp1252 or latin-1" if form.encoding == "utf-8" else "says so"
+    declared = f"a header in {form.encoding.upper()} (`csv.encoding` of the contract {says})"
+    try:
+        text = header.decode()
+    except UnicodeDecodeError as error:
+        near = header[max(error.start - 20, 0) : error.start + 20]
+        return DropError(Reason.ENCODING, expected=declared, got=f"{near!r}, which is not in it")
+    try:
+        as_utf8 = text.encode(form.encoding).decode()
+    except UnicodeError:
+        return None
+    return None if as_utf8 == text else DropError(Reason.ENCODING, expected=declared, got=f"UTF-8: {truncate(as_utf8)}")
 
 
 def names_of(line: bytes, form: CsvForm) -> list[str]:

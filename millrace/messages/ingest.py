@@ -127,6 +127,9 @@ class Ingested(Message):
     """The object cannot become rows at all; it is quarantined whole."""
     reason: Reason | None = None
     """Why, when rejected."""
+    expected: str = ""
+    got: str = ""
+    """Both in words, when rejected."""
     source: str = ""
     """The object: URI and version."""
     source_key: str = ""
@@ -153,6 +156,8 @@ class Committed(Message):
     """The table held these very bytes before: no row was added."""
     alias_of: str
     """The source that brought them, where it is a duplicate."""
+    withdrawn: bool = False
+    """The rows of that source were withdrawn since: the table is without them."""
     has_champion: bool
 
 

@@ -30,6 +30,9 @@ ROOT = Path(__file__).resolve().parents[2]
 EVENT_ROW = re.compile(r"^\| `((?!csv)[a-z]+\.[a-z]+)` \| (.+) \|$", re.M)
 PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
+COMMAND_ROW = re.compile(r"^\| `millrace (\w+)(.*) \|$", re.M)
+COMMON_ROW = re.compile(r"^\| `(--\w+)` \|.*\|(.*)\|$", re.M)
+OPTION = re.compile(r"(?<![\w-])(--[a-z-]+)")
 CODE = re.compile(r"`([^`]+)`")
 MACHINES = [
     path.stem for path in sorted((ROOT / "infra" / "machines").glob("*.py")) if "def definition(" in path.read_text()
@@ -162,6 +165,39 @@ def test_each_command_on_the_page_is_there() -> None:
     assert unknown_calls(PAGE) == []
     assert unknown_calls("`millrace drip FILE`") == ["millrace drip FILE"]
     assert unknown_calls("$ millrace drop FILE --food x") == ["millrace drop FILE --food x: --food"]
+
+
+def options() -> dict[str, set[str]]:
+    """By command, as the app has them."""
+    commands = typer.main.get_group(app).commands
+    return {
+        name: {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        for name, command in commands.items()
+    }
+
+
+def wrong_commands(page: str) -> set[tuple[str, str]]:
+    """Command and option of what the page says and the app has not, or the other way; "" for a row."""
+    real, told = options(), {name: set(OPTION.findall(row)) for name, row in COMMAND_ROW.findall(page)}
+    common = {option: set(CODE.findall(without)) for option, without in COMMON_ROW.findall(page)}
+    shared = {(name, option) for option, without in common.items() for name in real.keys() - without}
+    said = shared | {(name, option) for name, found in told.items() for option in found}
+    return {(name, "") for name in told.keys() ^ real.keys()} | (
+        said ^ {(name, option) for name, found in real.items() for option in found}
+    )
+
+
+def test_every_command_has_its_row_and_its_options() -> None:
+    assert wrong_commands(PAGE) == set()
+
+
+def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
+    """The negative controls."""
+    row = next(line for line in PAGE.splitlines() if line.startswith("| `millrace rollback"))
+    assert ("rollback", "") in wrong_commands(PAGE.replace(row + "\n", ""))
+    assert wrong_commands(PAGE.replace(row, row.replace("`--wait`", ""))) == {("rollback", "--wait")}
+    assert wrong_commands(PAGE.replace(row, row.replace("`--wait`", "`--wait`, `--now`"))) == {("rollback", "--now")}
+    assert wrong_commands(PAGE.replace("`demo`, `down`, `report` |", "`demo`, `down` |")) == {("report", "--json")}
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ def until_leased(place: Environment, lived: Lived, execution: str) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--reason", "x", "--to", "999"), "expected a version of .*, got 999"),
+        (("--reason", "x", "--to", "999"), "expected a version of .*, got '999'"),
         (("--reason", " "), "--reason: expected a sentence"),
         ((), "Missing option '--reason'"),
     ],

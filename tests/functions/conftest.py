@@ -11,6 +11,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from infra.local.dynamodb.conditional_writes import make_writes_atomic
+from infra.local.kernel.patching import undone
 from millrace.artefact.artefact import Artefact, Description, Digests, digest
 from millrace.features.number import Number
 from millrace.state.budget import MonthlyBudget
@@ -62,7 +64,8 @@ class Aws:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     set_variables(monkeypatch)
-    with mock_aws():
+    with undone(), mock_aws():
+        make_writes_atomic()
         yield Aws()
 
 

@@ -13,10 +13,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from console.actions.predict import predict
+from console.actions.predict import open_file, predict
 from functions.prediction.request import check_rows, read_rows
 from millrace.contract.load import load_contract
+from millrace.contract.rules.image import ImageFormat
+from millrace.contract.schema import Column, Table
 from millrace.errors import AnswerError, DropError
 
 CONTRACT = load_contract(Path("workloads/electricity"))
@@ -151,6 +154,23 @@ def test_a_label_is_known_by_its_name_in_files_too(tmp_path: Path, ending: str) 
         path.write_text("\n".join(map(json.dumps, texts)))
     assert [answer.reason for answer in predict(function, "f", path, renamed)] == [None, None]
     assert all(not {"Truth", CONTRACT.label.name} & row.keys() for row in function.calls[0])
+
+
+def test_a_lone_image_is_a_row_whose_key_is_its_name(tmp_path: Path) -> None:
+    rule = ImageFormat(encoding="png", shape=(1, 4, 4))
+    columns = (
+        Column(name="id", kind="string", required=True),
+        Column(name="sick", kind="boolean", label=True),
+        Column(name="at", kind="timestamp_utc", required=True, generated="event_time"),
+        Column(name="scan", kind="binary", required=True, rules=(rule,)),
+    )
+    path, content = tmp_path / "a17.png", io.BytesIO()
+    Image.new("L", (4, 4), 7).save(content, "png")
+    path.write_bytes(content.getvalue())
+    contract = replace(CONTRACT, rows=Table(name="rows", columns=columns, keys=(("id",),)))
+    opened = open_file(path, contract, tmp_path)
+    (row,) = pq.read_table(opened.typed).to_pylist()
+    assert (row["id"], row["scan"], row["at"].date()) == ("a17", content.getvalue(), datetime.now(UTC).date())
 
 
 def test_a_file_that_is_none_asks_nothing(tmp_path: Path) -> None:

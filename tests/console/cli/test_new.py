@@ -16,6 +16,11 @@ from typer.testing import CliRunner
 from console.cli.app import app
 from console.cli.new import commands
 from console.new.writing import Written
+from millrace.contract.load import load_contract
+from millrace.contract.row import check_row
+from millrace.errors import ConfigurationError
+from millrace.workload.fit import check_fit
+from millrace.workload.load import load_workload
 
 README = Path(__file__).resolve().parents[3] / "README.md"
 
@@ -44,9 +49,23 @@ def test_it_tells_guesses_columns_and_what_to_type_next(file: Path) -> None:
     assert "positive    'bad': the other one is 'good'; or good" in told.stdout
     assert "event time  time: the only column of times" in told.stdout
     assert "480 rows keep the contract, 0 would be quarantined" in told.stdout
+    assert told.stdout.count("a row with another value is quarantined") == 1
+    assert "- site has a list of 2 values: " in told.stdout
     for line in readme_commands()[1:]:
         assert f"  {line}\n" in told.stdout
     assert sorted(path.name for path in Path("workloads/mine").iterdir()) == ["contract.yaml", "workload.yaml"]
+
+
+def test_a_text_without_its_list_takes_a_new_word_as_unknown(file: Path) -> None:
+    run("mine", "--from", "rows.csv", "--label", "outcome")
+    folder = Path("workloads/mine")
+    lines = (folder / "contract.yaml").read_text().splitlines()
+    kept = [line for line in lines if "validValues: [north, south]" not in line]
+    assert len(kept) == len(lines) - 1
+    (folder / "contract.yaml").write_text("\n".join(kept))
+    contract = check_fit(load_workload(folder), load_contract(folder))
+    request = {"time": "2024-05-01T00:00:00", "level": 3, "site": "east"}
+    assert check_row(request, contract.table("scoring")) == ()
 
 
 def readme_commands() -> list[str]:
@@ -82,6 +101,25 @@ def test_an_error_is_one_line_and_leaves_nothing(file: Path) -> None:
     assert line.startswith("millrace: rows.csv: --label: expected a column of two classes")
     assert line.endswith("got 'time, a timestamp with 480 values'")
     assert [path.name for path in file.parent.iterdir()] == ["rows.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("--label", "Outcom"), "did you mean 'outcome'?"),
+        (("--label", "outcome", "--event-time", "tme"), "did you mean 'time'?"),
+        (("--label", "outcome", "--leave-out", "levels,site"), "did you mean 'level'?"),
+    ],
+)
+def test_a_column_that_is_misspelled_is_proposed(words: tuple[str, ...], meant: str, file: Path) -> None:
+    assert meant in str(run_badly("mine", "--from", "rows.csv", *words))
+    assert "did you mean" not in str(run_badly("mine", "--from", "rows.csv", "--label", "zzz"))
+
+
+def run_badly(*words: str) -> BaseException:
+    with pytest.raises(ConfigurationError) as error:
+        run(*words)
+    return error.value
 
 
 def test_a_workload_that_is_there_stays(file: Path) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from console.actions.predict import RowAnswer
 from console.cli.app import app
-from console.cli.models import _Counted, _show_answers, _tell_fallbacks
+from console.cli.models import _Counted, _show_answers, _summarize
 from console.demo.electricity import STORY
 from console.words import brief
 
@@ -53,23 +53,28 @@ def test_a_long_file_is_shown_in_part(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("fallbacks", "told", "is_refused"),
+    ("fallbacks", "refused", "told", "is_refused"),
     [
-        ([False, False], "", False),
-        ([True, False], "1 of 2 rows have no model's answer, only the declared fallback", False),
-        ([True, True], "2 of 2 rows have no model's answer, only the declared fallback: no model is live yet", True),
-        ([], "", False),
+        ([False, False], 0, [], False),
+        ([True, False], 0, ["2 rows: 1 answered by the model, 1 only have the declared fallback, 0 refused"], False),
+        ([True, True], 0, ["2 rows: 0 answered by", "A fallback: no model is live yet"], True),
+        ([False], 2, ["3 rows: 1 answered by the model, 0 only have the declared fallback, 2 refused"], False),
+        ([], 2, ["2 rows: 0 answered by the model, 0 only have the declared fallback, 2 refused"], True),
+        ([True], 1, ["2 rows: 0 answered by the model"], True),
+        ([], 0, [], False),
     ],
 )
-def test_rows_that_no_model_answered_are_told(
-    fallbacks: list[bool], told: str, is_refused: bool, capsys: pytest.CaptureFixture[str]
+def test_rows_that_no_model_answered_are_counted(
+    fallbacks: list[bool], refused: int, told: list[str], is_refused: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answers = _Counted(RowAnswer(line=line, fallback=fallback) for line, fallback in enumerate(fallbacks))
+    given = [RowAnswer(line=line, fallback=fallback) for line, fallback in enumerate(fallbacks)]
+    answers = _Counted([*given, *(RowAnswer(line=9, reason="range") for _ in range(refused))])
     list(answers)
     with pytest.raises(Exit) if is_refused else nullcontext():
-        _tell_fallbacks(STORY.names, answers)
+        _summarize(STORY.names, answers)
     printed = capsys.readouterr().err
-    assert (told in printed, bool(printed)) == (True, bool(told))
+    assert all(words in printed for words in told)
+    assert bool(printed) == bool(told)
 
 
 def test_links_are_told_without_what_all_of_them_share() -> None:

@@ -94,7 +94,7 @@ def test_of_several_workloads_not_all_need_be_deployed(account: None, repository
 
     assert gas().verdict == "missing"
     boto3.client("cloudformation").create_stack(StackName="millrace-dev-electricity-training", TemplateBody=EMPTY)
-    assert (gas().verdict, gas().found) == ("ok", "not deployed")
+    assert (gas().verdict, gas().found) == ("absent", "not deployed")
 
 
 def test_quotas_that_cannot_be_listed_are_unknown(account: None, repository: Path) -> None:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from console.cli.new import _remarks
 from console.new.choices import Choices
 from console.new.images import read_any
 from console.new.proposal import propose
@@ -17,6 +18,8 @@ from console.new.writing import write
 from millrace.contract.odcs import check_contract
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop
+from millrace.monitoring.baseline import rows_of_random_window
+from millrace.monitoring.error import drawn_series, error_bound
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.console.new.conftest import TODAY
@@ -64,6 +67,15 @@ def test_folders_of_a_published_split_are_kept(tmp_path: Path) -> None:
     found = proposed(tmp_path / "set")
     assert found.surface.task == "multiclass"
     assert "split: {by: column, column: split" in found.workload_yaml
+    least = found.rehearsal.least_watched_error
+    rng = np.random.default_rng(0)
+    rows = rows_of_random_window(found.accepted.num_rows)
+    bounds = [
+        error_bound([drawn_series(rng.random(2000) < least * times, rows=rows)], windows=3, rate=0.01)
+        for times in (0.2, 5)
+    ]
+    assert [bound is None for bound in bounds] == [True, False]
+    assert any(line.startswith("errors will not be watched where the model is wrong") for line in _remarks(found))
     assert found.rehearsal.rows == (144, 48, 48)
 
 

@@ -12,6 +12,9 @@ from console.new.observed import Observed, observe
 from console.new.people import why_protected
 from console.new.writing import write
 from millrace.contract.load import load_contract
+from millrace.contract.row import check_row
+from millrace.contract.validate import validate
+from millrace.files.sniff import read_drop
 from tests.console.new.conftest import Row, proposed
 
 Writer = Callable[..., Path]
@@ -33,6 +36,14 @@ def column(name: str, cells: list[object]) -> Observed:
         ("E-mail", ["a", "b"]),
         ("name", ["Ada", "Bo"]),
         ("Last Name", ["Ada", "Bo"]),
+        ("Alter (Jahre)", [31, 42]),
+        ("Geschlecht", ["a", "b"]),
+        ("Straße", ["a", "b"]),
+        ("Nombre", ["Ada", "Bo"]),
+        ("Âge du client", [31, 42]),
+        ("PRÉNOM", ["Ada", "Bo"]),
+        ("fecha_de_nacimiento", ["a", "b"]),
+        ("Dirección", ["a", "b"]),
         ("contact", ["a@x.org", "b@y.de"]),
         ("reach", ["+49 731 123456", "0731/654321"]),
         ("who", ["Male", "Female"]),
@@ -53,6 +64,10 @@ def test_a_column_of_a_person_is_known_by_its_name_or_its_cells(name: str, cells
         ("day", ["2024-01-01x", "2024-02-01x"]),
         ("half", ["a", "f"]),
         ("city", ["Ulm", "Bonn"]),
+        ("Größe", [1, 2]),
+        ("alternative", [1, 2]),
+        ("Verkehr", [1, 2]),
+        ("nombre", [1, 2]),
     ],
 )
 def test_other_columns_are_not_of_a_person(name: str, cells: list[object]) -> None:
@@ -68,3 +83,26 @@ def test_it_is_in_the_contract_and_a_feature_only_where_it_is_kept(
     here = write(found, path, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
     assert [one.name for one in load_contract(here.folder).rows.columns if one.is_protected] == ["gender"]
     assert "gender" in proposed(path, keep=("gender",)).surface.features
+
+
+def test_what_no_model_reads_may_be_missing_and_hold_anything(
+    market: list[Row], as_csv: Writer, tmp_path: Path
+) -> None:
+    rows = [row | {"gender": "fm"[at % 2], "refund": 9.5 * (row["Trend"] == "up")} for at, row in enumerate(market)]
+    rows[5]["refund"] = 1e9
+    path = as_csv(rows)
+    found = proposed(path)
+    assert found.may_be_missing == ("gender", "refund")
+    assert found.refused == (), "the far value of a column that gives the label away"
+    assert not [note for note in found.notes if "refund" in note]
+    here = write(found, path, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
+    table = load_contract(here.folder).rows
+    for name in found.may_be_missing:
+        assert (table.column(name).required, table.column(name).rules) == (False, ())
+    assert table.column("demand").required
+    less = as_csv([{name: row[name] for name in row if name not in found.may_be_missing} for row in rows])
+    (part,) = read_drop(less, table)
+    assert validate(part.rows, table).accepted.num_rows == len(rows), "a file without the columns"
+    cells = part.rows.slice(0, 1).to_pylist()[0]
+    request = {name: cells[name].isoformat() if name == "Half hour" else cells[name] for name in ("Half hour", "price")}
+    assert {one.column for one in check_row(request, table)} == {"Day.of week", "weekend", "demand", "Trend"}

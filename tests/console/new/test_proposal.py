@@ -57,7 +57,8 @@ def test_numbers_have_slack_on_both_sides_but_not_below_nothing(market: list[Row
 
 
 def test_each_guess_has_its_reason_and_the_runners_up(market: list[Row], as_csv: Writer) -> None:
-    found = proposed(as_csv([row | {"reading_id": str(7000 + at)} for at, row in enumerate(market)]))
+    rows = [row | {"reading_id": str(7000 + at)} for at, row in enumerate(uneven(market))]
+    found = proposed(as_csv(rows))
     assert found.guesses["positive"].reason.startswith("it is the rarer of the two")
     assert found.guesses["key"].value == ("reading_id",)
     assert found.guesses["key"].others == ("Half hour",)
@@ -65,6 +66,43 @@ def test_each_guess_has_its_reason_and_the_runners_up(market: list[Row], as_csv:
     assert {one.name: one.reason for one in found.no_features} == {
         "reading_id": "different in each row: it only numbers them"
     }
+
+
+def uneven(market: list[Row]) -> list[Row]:
+    """The same rows, each up to nine minutes later."""
+    first = [datetime.fromisoformat(row["Half hour"]) for row in market]
+    return [
+        row | {"Half hour": str(time + timedelta(minutes=at * 7 % 10))}
+        for at, (time, row) in enumerate(zip(first, market, strict=True))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("Kunden-Nr", "K{:05}"), ("invoiceNumber", "{}"), ("Parcel", "AB-{:04}/x"), ("ticket", "{}"),
+    ],
+)  # fmt: skip
+def test_a_column_that_names_rows_is_a_better_key_than_an_uneven_time(
+    market: list[Row], as_csv: Writer, name: str, cell: str
+) -> None:
+    def named(rows: list[Row]) -> list[Row]:
+        return [row | {name: cell.format(at + 1)} for at, row in enumerate(rows)]
+
+    uneven_rows = proposed(as_csv(named(uneven(market)))).guesses["key"]
+    assert (uneven_rows.value, uneven_rows.others) == ((name,), ("Half hour",))
+    series = proposed(as_csv(named(market))).guesses["key"]
+    assert (series.value, series.others) == (("Half hour",), (name,))
+    assert "equal distances" in series.reason
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda at: f"said {at}", lambda at: f"c{at}@mail.example", lambda at: at * (-1) ** at * 1009, lambda at: at / 7],
+)
+def test_other_unique_columns_name_no_rows(market: list[Row], as_csv: Writer, make: Callable[[int], Any]) -> None:
+    rows = [row | {"remark": make(at)} for at, row in enumerate(uneven(market))]
+    assert proposed(as_csv(rows)).surface.key == ("Half hour",)
 
 
 @pytest.mark.parametrize(("separator", "name"), [("\t", "market.tsv"), (";", "market.csv"), ("|", "market.txt")])

@@ -36,7 +36,9 @@ def test_the_class_of_most_rows_is_right_as_often_as_it_occurs(as_csv: Writer) -
     found = proposed(as_csv(hours(lambda at: "abc"[int(draws[at] > 0.7) + int(draws[at] > 0.9)])), label="label")
     assert found.naive.lag_hours is None
     assert found.naive.error == pytest.approx(0.3, abs=0.08)
-    assert "right on" in found.naive.said
+    assert "has the log loss 0." in found.naive.said
+    assert "the class of most rows is right on" in found.naive.said
+    assert "how often each class occurs, which has the log loss" in found.workload_yaml
 
 
 def test_a_number_is_compared_with_its_mean_and_with_yesterday(as_csv: Writer) -> None:

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from console.pages import gates
 from console.pages.page import PageLink, page
+from console.presenters import gates
 from console.queries.monitoring import MonitoredWindow
 from console.queries.monitoring_limits import Limit
 from console.queries.report import WorkloadReport

@@ -7,8 +7,11 @@ from console.pages.summary import facts, notes, summary
 from console.pages.timeline import timeline
 from console.presenters.presenter import TimelineEntry
 from console.queries.report import WorkloadReport
+from console.queries.withdrawals import Withdrawal, find_withdrawals
 from millrace.evaluation.report import ErrorMeaning
+from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.messages.monitor import ErrorReport, MonitorReport
+from millrace.state.audit import Record
 
 
 def by_title(report: WorkloadReport) -> dict[str, TimelineEntry]:
@@ -199,3 +202,22 @@ def test_an_amount_has_its_unit_and_a_share_is_right_or_wrong(report: WorkloadRe
     assert f": mean absolute error {own:.4g} µg/m³ on" in said
     assert f", where the naive rule has {naive:.4g} µg/m³." in said
     assert f", where the naive rule is {1 - naive:.0%} right." in summary(report)
+
+
+def test_a_withdrawal_is_between_the_runs_before_and_after_it(report: WorkloadReport) -> None:
+    def one(at: int, **given: object) -> Withdrawal:
+        details = RowsWithdrawn(by="arn:x", reason="of another meter", **{"key": {}, "drop": "", **given})
+        record = Record(
+            actor="withdrawal", execution="e", event=AuditEvent.ROWS_WITHDRAWN,
+            as_of=timeline(report)[at].at, cause="c", details=details,
+        )  # fmt: skip
+        (found,) = find_withdrawals([record])
+        return found
+
+    drop = one(1, drop="electricity/training/may.csv", rows=1200, labels=1)
+    key = one(-1, key={"timestamp": "1996-05-07"}, rows=1, labels=0)
+    entries = timeline(replace(report, withdrawals=(drop, key)))
+    assert len(entries) == len(timeline(report)) + 2
+    assert [entry.what for entry in entries[1:3]] == ["First training: version 1", "training/may.csv withdrawn"]
+    assert entries[2].detail == "1,200 rows and one label: of another meter"
+    assert entries[-1].what == "timestamp 1996-05-07 withdrawn"

@@ -82,6 +82,10 @@ def test_bytes_that_the_table_holds_already_are_no_refusal(report: WorkloadRepor
     again = {**run.output["validation"]["answer"], **alias}
     found = outcome(replace(run, output={**run.output, "validation": {"answer": again}}))
     assert found == Outcome(text="no row added: the bytes of june.csv again")
+    gone = outcome(replace(run, output={**run.output, "validation": {"answer": {**again, "withdrawn": True}}}))
+    assert gone == Outcome(
+        text="no row added: the bytes of june.csv again, whose rows were withdrawn", is_refused=True
+    ), "the table is without them"
 
 
 def test_a_scored_file_says_where_its_predictions_are(report: WorkloadReport) -> None:
@@ -130,6 +134,12 @@ def test_a_run_that_ended_early_gives_its_reason(
 ) -> None:
     found = outcome(replace(first(report, machine), output={state: {"answer": answer}}))
     assert (found.text, found.is_refused) == (text, is_refused)
+
+
+def test_a_file_that_is_refused_whole_says_why(report: WorkloadReport) -> None:
+    answer = {**FOREIGN, "expected": "the columns a, b", "got": "the line 'x'"}
+    found = outcome(replace(first(report, "ingest"), output={"ingestion": {"answer": answer}}))
+    assert found.detail == "expected the columns a, b, got the line 'x'"
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,9 @@ def deployed(evaluation: Evaluation, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def test_the_doctor_tells_it_of_each_deployed_workload(deployed: Environment) -> None:
-    (check,) = _monitors(deployed)
+    declared = load_workload(Path("workloads/electricity"))
+    assert list(_monitors(deployed, [declared.model_copy(update={"name": "gas"})])) == []
+    (check,) = _monitors(deployed, [declared])
     assert (check.name, check.verdict) == ("monitors of electricity", "unknown")
     assert check.found.startswith("error watching is off: no bound was set, 4 of the 40 stretches")
 

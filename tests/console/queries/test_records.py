@@ -31,7 +31,7 @@ from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.quarantine import object_key as quarantine_key
 from millrace.decisions.record import Decision, object_key, to_line
-from millrace.errors import ConflictError, EnvironmentNotFoundError
+from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
 from millrace.release.registry import Candidate, Package
 from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Leases
@@ -297,18 +297,23 @@ def test_the_machine_is_asked_for_the_previous_version(second_live: Environment)
             "reason": "worse since Tuesday",
             "who": second_live.client("sts").get_caller_identity()["Arn"],
             "to": "1",
-            "restores": False,
         },
     }
 
 
 @pytest.mark.parametrize(
     ("to", "told"),
-    [("2", "got 2, which is"), ("3", "version 3 is PendingManualApproval"), ("9", "expected a version of .*, got 9")],
+    [
+        ("2", "got 2, which is"),
+        ("3", "version 3 is PendingManualApproval"),
+        ("9", "--to: expected a version of .*, got '9'"),
+    ],
 )
 def test_a_rollback_that_cannot_be_starts_nothing(second_live: Environment, to: str, told: str) -> None:
-    with pytest.raises((ConflictError, EnvironmentNotFoundError), match=told):
+    with pytest.raises(ConfigurationError if to == "9" else ConflictError, match=told):
         roll_back(second_live, NAMES, reason="r", to=to)
+    with pytest.raises(ConfigurationError, match=r"millrace rollback: --reason: expected a sentence .*, got ' '"):
+        roll_back(second_live, NAMES, reason=" ")
     machine = NAMES.machine_arn("release")
     assert second_live.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"] == []
 

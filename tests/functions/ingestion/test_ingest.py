@@ -169,9 +169,18 @@ def test_what_cannot_become_rows_is_quarantined_whole(body: bytes, reason: str, 
     body = parquet(sample.slice(0, 48))[:900] if body == b"truncated" else body
     answer = ingest.run("training", "x.parquet", body)
     assert (answer["rejected"], answer["reason"]) == (True, reason)
+    assert answer["expected"]
+    assert answer["got"]
     (row,) = ingest.quarantined()
     assert (row["reason"], row["line"]) == (reason, None)
     assert (row["line"], row["reason"], row["column_name"]) == (None, reason, None)
+
+
+def test_a_long_reason_is_cut_in_the_answer(ingest: Any) -> None:
+    """A state machine takes 256 KiB; the quarantine has all of it."""
+    answer = ingest.run("training", "x.csv", b",".join([b"timestamp", *[b"%06d" % n for n in range(50_000)]]) + b"\n1")
+    assert (answer["reason"], len(answer["got"])) == ("columns", 1000)
+    assert len(ingest.quarantined()[0]["got"]) > 300_000
 
 
 def test_an_object_that_is_gone_is_rejected_not_retried(ingest: Any) -> None:

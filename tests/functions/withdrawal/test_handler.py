@@ -75,6 +75,7 @@ def test_a_row_and_its_label_leave_together(
         ({"key": {"timestamp": "soon"}, "drop": ""}, WithdrawalError),
         ({"drop": ""}, ValueError),
         ({"reason": ""}, ValueError),
+        ({"drop": "electricity/training/none.csv"}, WithdrawalError),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -89,6 +89,14 @@ def test_a_file_without_the_field_id_is_refused(tmp_path: Path, schema: Path) ->
         read(tmp_path, schema)
 
 
+def test_an_optional_column_that_came_later_is_empty_in_older_files(tmp_path: Path, schema: Path) -> None:
+    part(tmp_path / "data/new.parquet", [2])
+    fields = [pa.field("at", pa.timestamp("us"), metadata={"PARQUET:field_id": "1"})]
+    fields.append(pa.field("label", pa.int32(), metadata={"PARQUET:field_id": "3"}))
+    pq.write_table(pa.table([[START], [1]], schema=pa.schema(fields)), tmp_path / "data/old.parquet")
+    assert read(tmp_path, schema, optional=["price"])["price"].to_pylist() == [None, 0.2]
+
+
 def test_a_column_outside_the_schema_is_refused(tmp_path: Path, schema: Path) -> None:
     part(tmp_path / "data/1.parquet", [1])
     with pytest.raises(SnapshotError, match="got weight"):

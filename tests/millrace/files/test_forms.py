@@ -167,6 +167,29 @@ def test_a_byte_that_the_encoding_does_not_have_costs_its_line(read: Read) -> No
         read("\ufeffs\né\n".encode(), table)
 
 
+@pytest.mark.parametrize(
+    ("declared", "written", "told"),
+    [
+        (
+            "utf-8",
+            "cp1252",
+            r"encoding: expected a header in UTF-8 \(`csv.encoding` of the contract may say cp1252 .*\\xfc",
+        ),
+        ("cp1252", "utf-8", "encoding: expected a header in CP1252 .* got UTF-8: 'kunde,gekündigt'"),
+        ("latin-1", "utf-8", "encoding: expected a header in LATIN-1 .* got UTF-8"),
+    ],
+)
+def test_a_header_in_another_encoding_says_so(declared: str, written: str, told: str, read: Read) -> None:
+    columns = (Column(name="kunde", kind="string"), Column(name="gekündigt", kind="string"))
+    table = Table(name="rows", columns=columns, csv=CsvForm(encoding=declared))
+    content = "kunde,gekündigt\na,b\n"
+    assert read(content.encode(declared), table).rows.num_rows == 1
+    with pytest.raises(DropError, match=told):
+        read(content.encode(written), table)
+    with pytest.raises(DropError, match="columns: "):
+        read("kunde,übrig\na,b\n".encode(declared), table)
+
+
 def test_a_line_of_tabs_is_a_row(read: Read) -> None:
     table = Table(
         name="rows",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.pages.gates import compared, measured, required
+from console.presenters.gates import compared, measured, required
 from console.queries.report import WorkloadReport
 from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.train import GateVerdict

@@ -1,0 +1,80 @@
+"""A folder of images as the Parquet file that is dropped in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images
+from millrace.contract.schema import Contract, Feed, Table, arrow_schema
+from millrace.errors import RunError
+from millrace.files.origin import image_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GROUP_BYTES = 4 * 2**20
+"""Of a row group: what ingestion holds in memory at once."""
+
+
+@contextmanager
+def packed(path: Path, contract: Contract, feed: Feed) -> Iterator[Path]:
+    """The file itself or, of a folder, its images in a Parquet file while the block runs.
+
+    Raises RunError for a folder without images, or where the feed's table is not of one image, its key and its label.
+    """
+    if not path.is_dir():
+        yield path
+        return
+    import pyarrow.parquet as pq
+
+    rows = _rows(path, contract, feed)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / f"{path.resolve().name}.parquet"
+        group = max(1, rows.num_rows * GROUP_BYTES // max(rows.nbytes, 1))
+        pq.write_table(rows, file, row_group_size=group, write_page_checksum=True)
+        yield file
+
+
+def _rows(folder: Path, contract: Contract, feed: Feed) -> pa.Table:
+    """The folder's images as the feed's columns, named as in a file."""
+    table = contract.table(feed)
+    label = contract.label.name if feed == "training" else ""
+    names = {**_key_and_image(table, feed), **({LABEL: label} if label else {}), SPLIT: SPLIT}
+    found = find_images(folder)
+    if not (found.in_classes if label else found.paths):
+        expected = f"images in a folder for each class: {folder}/<class>/a.png" if label else "images"
+        came = f"{len(found.paths)} images beside each other" if found.paths else "no images"
+        raise RunError(f"FILE: expected {expected}, got {came}")
+    rows = found.labelled() if label else found.unlabelled()
+    kept = [name for name in rows.column_names if names[name] in table.names]
+    given = {names[name] for name in kept}
+    if missing := [column.name for column in table.columns if column.is_expected and column.name not in given]:
+        raise RunError(f"FILE: expected a table with {', '.join(missing)}, got {folder}, a folder of images")
+    return _typed(rows.select(kept).rename_columns([names[name] for name in kept]), table)
+
+
+def _key_and_image(table: Table, feed: Feed) -> dict[str, str]:
+    images = [column.name for column in image_columns(table)] if feed != "labels" else []
+    keys = [name for key in table.keys[:1] for name in key if table.column(name).kind == "string"]
+    if len(images) != 1 or len(keys) != 1:
+        came = f"images {images or 'none'} and the keys {keys or 'none'} in the feed {feed}"
+        raise RunError(
+            f"FILE: a folder is for a contract with one column of images and one text as its key, got {came}"
+        )
+    return {ID: keys[0], IMAGE: images[0]}
+
+
+def _typed(rows: pa.Table, table: Table) -> pa.Table:
+    """The columns in the contract's types and with their names in files."""
+    import pyarrow as pa
+
+    schema = arrow_schema(table)
+    try:
+        typed = rows.cast(pa.schema([schema.field(name) for name in rows.column_names]))
+    except pa.ArrowInvalid as error:
+        raise RunError(f"FILE: expected folders named as the contract's classes, got {error}") from None
+    return typed.rename_columns([table.column(name).name_in_file for name in typed.column_names])

@@ -1,0 +1,64 @@
+"""A folder of images as a table: `<class>/1.png`, `train/<class>/1.png`, or images without a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.new.parts import PARTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+ID, SPLIT, IMAGE, LABEL = "id", "split", "image", "label"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder:
+    """The images below a folder, by name."""
+
+    folder: Path
+    paths: tuple[Path, ...]
+
+    @property
+    def in_classes(self) -> tuple[Path, ...]:
+        """Those that lie in the folder of a class."""
+        return tuple(path for path in self.paths if len(path.relative_to(self.folder).parts) > 1)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the folders of the classes lie in those of the parts of a published split."""
+        words = [path.relative_to(self.folder).parts for path in self.in_classes]
+        return {each[0].lower() for each in words} <= PARTS.keys() and all(len(each) > 2 for each in words)
+
+    def labelled(self) -> pa.Table:
+        """`id`, `image`, `label` and, where there are parts, `split` of each image in a class."""
+        has_parts = self.has_parts
+        words = [path.relative_to(self.folder).parts for path in self.in_classes]
+        columns: dict[str, Sequence[object]] = {}
+        if has_parts:
+            columns[SPLIT] = [PARTS[each[0].lower()] for each in words]
+        label = {LABEL: [each[1] if has_parts else each[0] for each in words]}
+        return self._table(self.in_classes, before=columns, after=label)
+
+    def unlabelled(self) -> pa.Table:
+        """`id` and `image` of each image."""
+        return self._table(self.paths, before={}, after={})
+
+    def _table(
+        self, paths: Sequence[Path], *, before: Mapping[str, Sequence[object]], after: Mapping[str, Sequence[object]]
+    ) -> pa.Table:
+        import pyarrow as pa
+
+        ids = ["/".join(path.relative_to(self.folder).with_suffix("").parts) for path in paths]
+        return pa.table({ID: ids, **before, IMAGE: [path.read_bytes() for path in paths], **after})
+
+
+def find_images(folder: Path) -> ImageFolder:
+    """The images below `folder`, however deep."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return ImageFolder(folder=folder, paths=tuple(paths))

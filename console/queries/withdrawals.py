@@ -1,0 +1,39 @@
+"""What people took out of the tables again, from the audit table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from millrace.messages.audit import RowsWithdrawn
+from millrace.state.audit import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdrawal:
+    """One request that took rows out."""
+
+    at: datetime
+    what: str
+    """`training/1996-05.parquet`, or the key's columns with their cells."""
+    rows: int
+    labels: int
+    reason: str
+    """In the person's words."""
+
+
+def find_withdrawals(records: Iterable[Record]) -> tuple[Withdrawal, ...]:
+    """In the order of the records."""
+    return tuple(
+        Withdrawal(
+            at=record.as_of, what=_what(details), rows=details.rows, labels=details.labels, reason=details.reason
+        )
+        for record in records
+        if isinstance(details := record.details, RowsWithdrawn)
+    )
+
+
+def _what(details: RowsWithdrawn) -> str:
+    cells = ", ".join(f"{name} {cell}" for name, cell in details.key.items())
+    return cells or details.drop.partition("/")[2]

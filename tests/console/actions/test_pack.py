@@ -1,0 +1,104 @@
+"""A folder of images becomes one Parquet file, which ingestion reads by the contract."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from console.actions.pack import packed
+from millrace.contract.kinds import Kind
+from millrace.contract.load import load_contract
+from millrace.contract.rules.image import ImageFormat
+from millrace.contract.schema import Column, Contract, Feed, Table
+from millrace.errors import RunError
+from millrace.files.sniff import read_drop
+
+
+def contract(*more: Column, kind: Kind = "string") -> Contract:
+    columns = (
+        Column(name="id", kind="string", required=True),
+        Column(name="at", kind="timestamp_utc", required=True, generated="event_time"),
+        Column(name="scan", kind="binary", required=True, rules=(ImageFormat(encoding="png", shape=(1, 4, 4)),)),
+        *more,
+        Column(name="sick", kind=kind, required=True, label=True, physical_name="Is Sick"),
+    )
+    rows = Table(name="rows", columns=columns, keys=(("id",),))
+    return Contract(rows=rows, labels=rows, digest="x")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    content = BytesIO()
+    Image.new("L", (4, 4), 7).save(content, "png")
+    for name in ("1/a.png", "1/b.png", "0/c.png"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.getvalue())
+    return tmp_path / "photos"
+
+
+def rows(folder: Path, declared: Contract, feed: Feed) -> list[dict[str, Any]]:
+    with packed(folder, declared, feed) as file:
+        assert file.name == "photos.parquet"
+        parts = list(read_drop(file, declared.table(feed)))
+    assert not any(part.unparsable for part in parts)
+    found: list[dict[str, Any]] = pa.concat_tables([part.rows for part in parts]).to_pylist()
+    return found
+
+
+def test_a_folder_for_each_class_is_a_training_drop(folder: Path) -> None:
+    found = rows(folder, contract(), "training")
+    assert [(row["id"], row["sick"]) for row in found] == [("0/c", "0"), ("1/a", "1"), ("1/b", "1")]
+    assert all(row["scan"].startswith(b"\x89PNG") for row in found)
+    assert [row["sick"] for row in rows(folder, contract(kind="int64"), "training")] == [0, 1, 1]
+
+
+def test_images_to_score_need_no_class(folder: Path) -> None:
+    (folder / "d.png").write_bytes((folder / "0" / "c.png").read_bytes())
+    assert [row["id"] for row in rows(folder, contract(), "scoring")] == ["0/c", "1/a", "1/b", "d"]
+
+
+def test_the_parts_of_a_published_split_are_kept(folder: Path) -> None:
+    (folder / "train").mkdir()
+    for name in ("0", "1"):
+        (folder / name).rename(folder / "train" / name)
+    found = rows(folder, contract(Column(name="split", kind="string", required=True)), "training")
+    assert next((row["id"], row["split"], row["sick"]) for row in found) == ("train/0/c", "train", "0")
+
+
+@pytest.mark.parametrize(
+    ("declared", "feed", "told"),
+    [
+        (contract(), "labels", "for a contract with one column of images"),
+        (load_contract(Path("workloads/electricity")), "training", "for a contract with one column of images"),
+        (contract(Column(name="age", kind="int64", required=True)), "training", "expected a table with age"),
+        (contract(kind="boolean"), "scoring", ""),
+        (contract(kind="date"), "training", "expected folders named as the contract's classes"),
+    ],
+)
+def test_a_folder_that_cannot_be_the_rows_is_refused(declared: Contract, feed: Feed, told: str, folder: Path) -> None:
+    if told:
+        with pytest.raises(RunError, match=told):
+            rows(folder, declared, feed)
+    else:
+        assert len(rows(folder, declared, feed)) == 3
+
+
+def test_a_folder_without_classes_trains_nothing(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"<class>/a.png, got 2 images beside each other"):
+        rows(folder / "1", contract(), "training")
+    (tmp_path / "photos.parquet").mkdir()
+    with pytest.raises(RunError, match="expected images, got no images"):
+        rows(tmp_path / "photos.parquet", contract(), "scoring")
+
+
+def test_a_file_is_dropped_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / f"{datetime.now(UTC):%Y}.csv"
+    with packed(path, contract(), "training") as file:
+        assert file == path

@@ -1,0 +1,59 @@
+"""Of a dropped object its key is found by the end that a person types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.actions.withdraw import find_drop
+from console.environment import Environment
+from millrace.errors import WithdrawalError
+from millrace.names import Platform, WorkloadNames
+
+PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
+NAMES = WorkloadNames(platform=PLATFORM, workload="orders")
+BUCKET = PLATFORM.bucket("landing")
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    with mock_aws():
+        s3 = boto3.client("s3", region_name=PLATFORM.region)
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": PLATFORM.region})
+        for name in ("training/07.csv", "training/08.csv", "labels/08.csv", "scoring/week.csv"):
+            s3.put_object(Bucket=BUCKET, Key=f"orders/{name}", Body=b"x")
+        yield Environment(platform=PLATFORM, client=cache(lambda service: boto3.client(service, PLATFORM.region)))
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        ("07.csv", "orders/training/07.csv"),
+        ("training/08.csv", "orders/training/08.csv"),
+        (f"s3://{BUCKET}/orders/labels/08.csv", "orders/labels/08.csv"),
+        ("orders/training/expired.csv", "orders/training/expired.csv"),
+    ],
+)
+def test_the_end_of_a_key_is_enough(typed: str, key: str, environment: Environment) -> None:
+    assert find_drop(environment, NAMES, typed) == key
+
+
+@pytest.mark.parametrize(
+    ("typed", "came"),
+    [
+        ("08.csv", "which 2 are: orders/training/08.csv, orders/labels/08.csv"),
+        ("7.csv", "which none is"),
+        ("week.csv", "which none is"),
+        ("training/07.csv?versionId=1", "without a version"),
+    ],
+)
+def test_what_is_not_one_object_is_refused(typed: str, came: str, environment: Environment) -> None:
+    with pytest.raises(WithdrawalError, match="--drop: expected") as error:
+        find_drop(environment, NAMES, typed)
+    assert came in str(error.value)

@@ -1,0 +1,64 @@
+"""Conditional writes at once: one is made, and without the lock several are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+WRITERS = 8
+
+
+@pytest.fixture
+def table(client: Callable[[str], Any], fresh: Callable[..., str]) -> str:
+    name = fresh("table")
+    client("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+    )
+    return name
+
+
+@pytest.fixture(autouse=True)
+def _others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moto reads the item, then makes the condition's expression, then writes: a pause in between."""
+    model: Any = import_module("moto.dynamodb.models.table")
+    make = model.get_filter_expression
+
+    def late(*given: Any) -> Any:
+        time.sleep(0.05)
+        return make(*given)
+
+    monkeypatch.setattr(model, "get_filter_expression", late)
+
+
+def winners(dynamodb: Any, table: str) -> int:
+    """How many of the writers that put the item where there is none could do so."""
+
+    def put(writer: int) -> bool:
+        item = {"pk": {"S": "lease"}, "holder": {"S": f"{writer}"}}
+        try:
+            dynamodb.put_item(TableName=table, Item=item, ConditionExpression="attribute_not_exists(pk)")
+        except dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    with ThreadPoolExecutor(WRITERS) as threads:
+        return sum(threads.map(put, range(WRITERS)))
+
+
+def test_of_conditional_writes_at_once_one_is_made(client: Any, table: str) -> None:
+    assert winners(client("dynamodb"), table) == 1
+
+
+def test_without_the_lock_several_are_made(client: Any, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: moto's own PutItem."""
+    backend: Any = import_module("moto.dynamodb.models").DynamoDBBackend
+    monkeypatch.setattr(backend, "put_item", backend.put_item.__wrapped__)
+    assert winners(client("dynamodb"), table) > 1
