@@ -296,12 +296,11 @@ def commands(name: str, written: Written) -> list[str]:
     from shlex import quote
 
     folder, drop = quote(str(written.drops[0].parent)), quote(str(written.drops[0]))
-    dropping = f"millrace drop {drop} --workload {name} --feed training"
+    dropping = f"millrace drop {drop} --workload {name} --feed training --wait"
     if len(written.drops) > 1:
-        dropping = f'for piece in {folder}/*; do millrace drop "$piece" --workload {name} --feed training; done'
+        dropping = f'for piece in {folder}/*; do millrace drop "$piece" --workload {name} --feed training --wait; done'
     return [
-        "millrace up",
+        f"millrace up --workload {name}",
         dropping,
-        f"millrace runs --workload {name}",
         f"millrace predict {quote(str(written.to_predict))} --workload {name}",
     ]
