@@ -149,7 +149,7 @@ def test_events_that_fail_thrice_land_among_the_dead_letters(lived: Lived) -> No
 
 @pytest.mark.parametrize("feed", ["training", "labels"])
 def test_a_file_that_is_none_is_kept_for_each_feed(lived: Lived, feed: str) -> None:
-    uri = lived.put(feed, f"none-{feed}.parquet", b"\x89PNG")
+    uri = lived.put(feed, f"none-{feed}.parquet", b"\x89PNG\r\n\x1a\n")
     lived.rest()
     events = [event["detail"] for event in lived.witness.told("drop.rejected")]
     assert [event["reason"] for event in events if event["key"] == uri] == ["foreign"]

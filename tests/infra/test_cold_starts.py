@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,13 +19,20 @@ FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents
 PREFIX = "millrace-local-electricity-"
 HEAVY = {"awswrangler", "mlflow", "pandas", "sagemaker", "torch"}
 """What no function loads before it is called."""
-LIMIT_S = 0.5
-"""Of CPU, from the start of the interpreter until the handler can be called; measured 0.2 to 0.3."""
+LIMIT = 2.5
+"""Times the CPU time of what every function has (`RUNTIME_ALONE`), from the start of the interpreter until the handler
+can be called: 0.5 s where that takes 0.2 s. Seconds alone would say how busy the machine is; measured 1.2 to 2.0."""
 RUNTIME = {
     **dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "eu-west-1"),
     **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "x"),
 }
 """Of what Lambda adds to a function's own variables, what these read at their start."""
+RUNTIME_ALONE = """
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.parser import BaseModel
+SETTINGS, handler = type("Settings", (), {"render": dict})(), print
+"""
 START = """
 import importlib, json, os, sys
 name, _, handler = sys.argv[1].rpartition(".")
@@ -98,16 +104,26 @@ def test_every_function_of_the_template_is_started_here(templates: dict[str, Any
     assert {name.rpartition("-")[2] for name in names} == set(FUNCTIONS)
 
 
+def times_the_runtime(function: Function, folder: Path) -> float:
+    """The function's start in starts of the runtime alone, each the least of three, taken in turn.
+
+    Both of a pair meet the same machine; what else it does can lengthen a start and never shortens one."""
+    (folder / "alone.py").write_text(RUNTIME_ALONE)
+    alone = replace(function, handler="alone.handler", path=(str(folder), *function.path))
+    pairs = [(function.told()["cpu_s"], alone.told()["cpu_s"]) for _ in range(3)]
+    return min(own for own, _ in pairs) / min(bare for _, bare in pairs)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_cold_start_is_light_and_reads_what_the_stack_says(find: Callable[[str], Function], name: str) -> None:
+def test_a_cold_start_is_light_and_reads_what_the_stack_says(
+    find: Callable[[str], Function], tmp_path: Path, name: str
+) -> None:
     function = find(name)
     told = function.told()
     assert told["handler"]
     assert told["rendered"] == function.variables, "what the stack renders is what the handler parses"
     assert not HEAVY & set(told["loaded"])
-    if told["cpu_s"] > LIMIT_S:
-        # One measurement may be unlucky; of three the one in the middle is not.
-        assert statistics.median([told["cpu_s"], *(function.told()["cpu_s"] for _ in range(2))]) <= LIMIT_S
+    assert times_the_runtime(function, tmp_path) <= LIMIT
 
 
 def test_what_is_not_bundled_or_not_said_stops_the_start(find: Callable[[str], Function], tmp_path: Path) -> None:
@@ -118,11 +134,9 @@ def test_what_is_not_bundled_or_not_said_stops_the_start(find: Callable[[str], F
     bundle, *_, runtime = function.path
     assert "No module named" in replace(function, path=(bundle, runtime)).start().stderr
     (tmp_path / "torch.py").write_text(
-        "import time\nuntil = time.process_time() + 0.6\nwhile time.process_time() < until: pass\n"
+        "import time\nuntil = 4 * time.process_time()\nwhile time.process_time() < until: pass\n"
     )
-    (tmp_path / "app.py").write_text(
-        "import torch\ndef handler(event, context): pass\nclass SETTINGS:\n    render = dict\n"
-    )
-    told = replace(function, handler="app.handler", path=(str(tmp_path),)).told()
-    assert "torch" in HEAVY & set(told["loaded"])
-    assert told["cpu_s"] > LIMIT_S
+    (tmp_path / "app.py").write_text(f"{RUNTIME_ALONE}import torch\n")
+    heavy = replace(function, handler="app.handler", path=(str(tmp_path), *function.path))
+    assert "torch" in HEAVY & set(heavy.told()["loaded"])
+    assert times_the_runtime(heavy, tmp_path) > LIMIT
