@@ -151,7 +151,7 @@ def read_archive(path: Path, *, approved: str = "") -> Artefact:
     try:
         # As a stream (`|`), read once and in order: nothing is unpacked to a disk, where a member's path could lead
         # out.
-        with tarfile.open(path, "r|gz") as archive:
+        with tarfile.open(path, "r|gz", tarinfo=_Member) as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
                 if member.isdir() and name in ("", "."):
@@ -160,9 +160,29 @@ def read_archive(path: Path, *, approved: str = "") -> Artefact:
                 file = archive.extractfile(member)
                 assert file is not None  # a regular member
                 contents[name] = _bounded(name, member.size, file.read)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, MemoryError) as error:
+        # A header's numbers may be no numbers (`GNU.sparse.size` of "abc") or too large for a file.
         raise ArtefactError(f"{path}: expected a tar.gz, got {error}") from None
     return _artefact(contents, where=str(path), approved=approved)
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose own headers, which tarfile reads into memory, are bounded as a member is."""
+
+    HEADERS = (
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    )
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in cls.HEADERS and found.size > MB:
+            raise tarfile.ReadError(f"a header of {found.size} bytes, expected at most {MB}")
+        return found
 
 
 def _members(artefact: Artefact) -> dict[str, bytes]:
@@ -263,7 +283,7 @@ def _description(content: bytes, *, where: str) -> Description:
         )
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))
         stored = document["signature"]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ArtefactError(f"{where}: model.json: expected a description of a model, got {error!r}") from None
     if stored != signature:
         raise ArtefactError(f"{where}: model.json: signature: expected that of its features {signature}, got {stored}")

@@ -39,10 +39,11 @@ class Model:
             raise ArtefactError(f"model.onnx: expected a graph that can be run, got {error}") from None
         given = sorted((one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_inputs())
         expected = sorted(map(_input, self.description.signature))
-        outputs = [one.name for one in self._session.get_outputs()]
-        if given != expected or outputs != [OUTPUT]:
+        outputs = [(one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_outputs()]
+        answer = (OUTPUT, TYPES["float32"], (self.description.task.objective.width,))
+        if given != expected or outputs != [answer]:
             raise ArtefactError(
-                f"model.onnx: expected inputs {expected} and the output {OUTPUT}, got {given} and {outputs}"
+                f"model.onnx: expected inputs {expected} and the output {answer}, got {given} and {outputs}"
             )
 
     def outputs(self, tensors: Tensors) -> npt.NDArray[np.float32]:
@@ -68,6 +69,8 @@ class Model:
                 name: np.concatenate([value, np.repeat(value[-1:], lacking, axis=0)]) for name, value in tensors.items()
             }
         found: npt.NDArray[np.float32] = self._session.run((OUTPUT,), tensors)[0]
+        if len(found) != rows + lacking:
+            raise ArtefactError(f"model.onnx: expected answers to {rows + lacking} rows, got {len(found)}")
         return found[:rows]
 
 
