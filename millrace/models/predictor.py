@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from millrace.features.signature import Signature
+from millrace.models.losses import pinball
 from millrace.models.parameters import Parameters
 from millrace.tasks.task import Objective
 
@@ -55,6 +56,8 @@ class Predictor(nn.Module):
         """The mean loss of the network's raw numbers, on standardised targets where the objective wants them."""
         if self.objective.is_standardised:
             target_N = (target_N - self.location) / self.scale
+        if self.objective.quantiles:
+            return pinball(raw_NW, target_N, self.objective.quantiles)
         loss: Tensor = getattr(functional, self.objective.loss)(
             raw_NW[:, 0] if self.objective.width == 1 else raw_NW, target_N
         )

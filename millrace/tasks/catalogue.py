@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from millrace.errors import ArtefactError
+from millrace.errors import ArtefactError, WorkloadError
 from millrace.tasks.binary import Binary
+from millrace.tasks.interval import Interval
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
@@ -20,12 +21,18 @@ TASKS: dict[str, type[Task]] = {
     "binary": Binary,
     "multiclass": Multiclass,
     "regression": Regression,
+    "interval": Interval,
 }
 
 
 def declare(prediction: Prediction, label: Column) -> Task:
-    """The workload's task; raises WorkloadError when the label does not suit it."""
-    return TASKS[prediction.task].declare(prediction, label)
+    """The workload's task; raises WorkloadError when the label does not suit it, or a key that it has no use for."""
+    task = TASKS[prediction.task].declare(prediction, label)
+    if prediction.quantiles and not hasattr(task, "quantiles"):
+        field, came = "prediction.quantiles", list(prediction.quantiles)
+        expected = f"none for the task {task.kind}"
+        raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=came)
+    return task
 
 
 def to_document(task: Task) -> dict[str, Any]:

@@ -38,7 +38,8 @@ class Objective:
     """What the network is trained on. Both functions are looked up by name, so that this module needs no torch."""
 
     loss: str
-    """A function of `torch.nn.functional` that takes the network's output and the target, reduced by their mean."""
+    """A function of `torch.nn.functional` that takes the network's output and the target, reduced by their mean; or
+    `pinball`, which takes `quantiles` too."""
     activation: str
     """A function of `torch` that makes the output an answer: `sigmoid`, `softmax` (over W), `exp`; empty for none."""
     width: int
@@ -50,6 +51,8 @@ class Objective:
     """Whether the network is trained on (target - mean) / deviation of the training rows.
 
     Its output is then scaled back to the target's unit, by weights of the graph."""
+    quantiles: tuple[float, ...] = ()
+    """Which quantile of the target each of the W numbers is, for the loss `pinball`."""
 
 
 class Task(Protocol):
