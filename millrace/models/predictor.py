@@ -9,10 +9,9 @@ from importlib import import_module
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from millrace.features.signature import Signature
-from millrace.models.losses import pinball
+from millrace.models.losses import loss_function
 from millrace.models.parameters import Parameters
 from millrace.tasks.task import Objective
 
@@ -56,11 +55,8 @@ class Predictor(nn.Module):
         """The mean loss of the network's raw numbers, on standardised targets where the objective wants them."""
         if self.objective.is_standardised:
             target_N = (target_N - self.location) / self.scale
-        if self.objective.quantiles:
-            return pinball(raw_NW, target_N, self.objective.quantiles)
-        loss: Tensor = getattr(functional, self.objective.loss)(
-            raw_NW[:, 0] if self.objective.width == 1 else raw_NW, target_N
-        )
+        raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
+        loss: Tensor = loss_function(self.objective.loss)(raw, target_N, **self.objective.options)
         return loss
 
 

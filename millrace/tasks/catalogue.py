@@ -28,10 +28,11 @@ TASKS: dict[str, type[Task]] = {
 def declare(prediction: Prediction, label: Column) -> Task:
     """The workload's task; raises WorkloadError when the label does not suit it, or a key that it has no use for."""
     task = TASKS[prediction.task].declare(prediction, label)
-    if prediction.quantiles and not hasattr(task, "quantiles"):
-        field, came = "prediction.quantiles", list(prediction.quantiles)
-        expected = f"none for the task {task.kind}"
-        raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=came)
+    for key in ("quantiles", "huber"):
+        came = getattr(prediction, key)
+        if came != type(prediction).model_fields[key].default and not hasattr(task, key):
+            expected = f"no such key for the task {task.kind}"
+            raise WorkloadError(where="workload.yaml", field=f"prediction.{key}", expected=expected, came=came)
     return task
 
 

@@ -50,13 +50,9 @@ class Interval(Regression):
     @property
     def objective(self) -> Objective:
         lower, upper = self.quantiles
+        options = {"quantiles": (lower, MEDIAN, upper)}
         return Objective(
-            loss="pinball",
-            activation="",
-            width=3,
-            target="float32",
-            is_standardised=True,
-            quantiles=(lower, MEDIAN, upper),
+            loss="pinball", activation="", width=3, target="float32", is_standardised=True, options=options
         )
 
     def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
@@ -81,7 +77,7 @@ class Interval(Regression):
         found = self.answers(output_NW)
         inside_N = (found["lower"] <= target_N) & (target_N <= found["upper"])
         short_NQ = target_N[:, None] - np.sort(output_NW.astype(np.float64), axis=1)
-        q_Q = np.array(self.objective.quantiles)
+        q_Q = np.array(self.objective.options["quantiles"])
         return {
             **Regression(unit=self.unit).metrics(found["value"][:, None], target_N),
             "coverage": float(inside_N.mean()),

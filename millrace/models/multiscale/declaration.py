@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Multiscale(Parameters):
     """Dense layers, and a linear path beside them, over the means of the last step, the last two, three, four, six, …
 
-    A tenth of a recurrent network's time for a step, and as good where slow averages say most."""
+    A tenth of a recurrent network's time for a step, and as good where slow averages say most. Of a number the linear
+    path begins at least squares, so that few epochs at a low learning rate are enough."""
 
     network: ClassVar[str] = "millrace.models.multiscale.network"
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
@@ -26,7 +27,7 @@ class Multiscale(Parameters):
     """Numbers of steps, each ascending, over which a mean is taken; none for 1, 2, 3, 4, 6, 8, 12, … and all steps."""
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=16)] = (64,)
     """None of them leaves the linear path alone."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 256
 
     def accepts(self, signature: Signature, task: Task) -> None:

@@ -233,6 +233,29 @@ def test_the_figures_of_an_interval_are_those_of_their_formulas() -> None:
     assert figures["pinball"] == pytest.approx(np.mean(losses), rel=1e-5)
 
 
+def test_a_width_of_the_huber_loss_is_refused_where_the_loss_is_another() -> None:
+    label = Column(name="y", kind="boolean")
+    with pytest.raises(WorkloadError, match=r"prediction\.huber: expected no such key for the task binary, got 0\.5"):
+        catalogue.declare(prediction("binary", positive=True, huber=0.5), label)
+
+
+def test_the_huber_loss_goes_from_the_mean_to_the_median() -> None:
+    """Of labels 0, 0, 10 the mean is 10/3, the median 0; where the slope is 0 lies what a model would answer."""
+    import torch
+
+    from millrace.models.predictor import Predictor
+
+    target_N = torch.tensor([0.0, 0.0, 10.0])
+    best = []
+    for huber in (100.0, 1.0, 0.01):
+        task = catalogue.declare(prediction("regression", huber=huber), Column(name="y", kind="float64"))
+        predictor = Predictor(torch.nn.Identity(), task.objective)
+        candidates = torch.linspace(-1, 10, 1101)
+        losses = [float(predictor.loss(one.expand(3, 1), target_N)) for one in candidates]
+        best.append(float(candidates[int(np.argmin(losses))]))
+    assert best == pytest.approx([10 / 3, 0.5, 0.005], abs=0.02)
+
+
 def test_the_ends_of_an_interval_never_cross() -> None:
     task = case_of("interval").task
     crossed_NW, target_N = np.array([[3, 1, 2], [1, 2, 3]], np.float32), np.array([2.0, 0.0], np.float32)
@@ -264,7 +287,7 @@ def test_the_pinball_loss_is_smallest_at_the_quantiles_of_the_targets() -> None:
         ("interval", (), "two quantiles, one below 0.5 and one above it"),
         ("interval", (0.6, 0.9), "two quantiles"),
         ("interval", (0.1, 0.5, 0.9), "two quantiles"),
-        ("regression", (0.1, 0.9), "none for the task regression"),
+        ("regression", (0.1, 0.9), "no such key for the task regression"),
     ],
 )
 def test_quantiles_are_declared_where_they_are_answered(task: str, quantiles: tuple[float, ...], expected: str) -> None:
