@@ -70,8 +70,8 @@ class MultiscaleNetwork(nn.Module):
         return self.columns.beside((self._summary(tensors) - self.mean_F) * self.scale_F, tensors)
 
     def _summary(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """By scale the mean of what is known (F), of its asinh (F), which holds peaks down as a logarithm does and takes
-        negative numbers too, and the share that is missing (F): (N, 3 S F)."""
+        """By scale the mean of what is known (F), of its asinh (F), which like a logarithm holds peaks down but takes
+        negative numbers, and the share that is missing (F): (N, 3 S F)."""
         known, missing = self.steps(tensors)
         held = torch.asinh(known)
         parts = []
