@@ -241,8 +241,9 @@ def read_table(environment: Environment, names: WorkloadNames) -> tuple[Sequence
 def _decision(kept: LocatedDecision) -> Link:
     """Reading the line compared the input with its digest."""
     decision = kept.decision
-    confidence = decision.output.get("confidence")
+    confidence, lower, upper = (decision.output.get(name) for name in ("confidence", "lower", "upper"))
     sure = "" if confidence is None else f" with confidence {confidence:.2f}"
+    sure += "" if lower is None or upper is None else f" between {lower:.4g} and {upper:.4g}"
     detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {decision.value}{sure}; {kept.uri}"
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
 

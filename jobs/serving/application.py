@@ -97,7 +97,7 @@ class Application:
             return self._task.answers(_no_outputs(self._task.objective.width)), []
         tensors = self._reader.together(requests)
         output_NW = self._model.outputs(tensors)
-        finite_N: npt.NDArray[Any] = np.isfinite(output_NW).all(axis=1)
+        finite_N = np.asarray(np.isfinite(output_NW).all(axis=1))
         if not finite_N.all():
             _reject(requests, finite_N)
             output_NW, tensors = output_NW[finite_N], {name: value[finite_N] for name, value in tensors.items()}

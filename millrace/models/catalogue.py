@@ -5,10 +5,16 @@ from __future__ import annotations
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.gru.declaration import Gru
+from millrace.models.lstm.declaration import Lstm
+from millrace.models.multiscale.declaration import Multiscale
 from millrace.models.parameters import Parameters
+from millrace.models.rnn.declaration import Rnn
 
 FAMILIES: dict[str, type[Parameters]] = {
     "feedforward": Feedforward,
     "cnn": Cnn,
     "gru": Gru,
+    "rnn": Rnn,
+    "lstm": Lstm,
+    "multiscale": Multiscale,
 }

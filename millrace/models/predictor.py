@@ -9,9 +9,9 @@ from importlib import import_module
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from millrace.features.signature import Signature
+from millrace.models.losses import loss_function
 from millrace.models.parameters import Parameters
 from millrace.tasks.task import Objective
 
@@ -32,7 +32,7 @@ class Predictor(nn.Module):
 
     def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
         """Take what is no learnt weight from the training rows: mean and scale of inputs and of targets."""
-        self.network.fit(tensors)  # type: ignore[operator]
+        self.network.fit(tensors, target_N)  # type: ignore[operator]
         if self.objective.is_standardised:
             exact_N = target_N.double()
             deviation = exact_N.std(correction=0)
@@ -55,9 +55,8 @@ class Predictor(nn.Module):
         """The mean loss of the network's raw numbers, on standardised targets where the objective wants them."""
         if self.objective.is_standardised:
             target_N = (target_N - self.location) / self.scale
-        loss: Tensor = getattr(functional, self.objective.loss)(
-            raw_NW[:, 0] if self.objective.width == 1 else raw_NW, target_N
-        )
+        raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
+        loss: Tensor = loss_function(self.objective.loss)(raw, target_N, **self.objective.options)
         return loss
 
 

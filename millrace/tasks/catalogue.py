@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from millrace.errors import ArtefactError
+from millrace.errors import ArtefactError, WorkloadError
 from millrace.tasks.binary import Binary
+from millrace.tasks.interval import Interval
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
@@ -20,12 +21,19 @@ TASKS: dict[str, type[Task]] = {
     "binary": Binary,
     "multiclass": Multiclass,
     "regression": Regression,
+    "interval": Interval,
 }
 
 
 def declare(prediction: Prediction, label: Column) -> Task:
-    """The workload's task; raises WorkloadError when the label does not suit it."""
-    return TASKS[prediction.task].declare(prediction, label)
+    """The workload's task; raises WorkloadError when the label does not suit it, or a key that it has no use for."""
+    task = TASKS[prediction.task].declare(prediction, label)
+    for key in ("quantiles", "huber"):
+        came = getattr(prediction, key)
+        if came != type(prediction).model_fields[key].default and not hasattr(task, key):
+            expected = f"no such key for the task {task.kind}"
+            raise WorkloadError(where="workload.yaml", field=f"prediction.{key}", expected=expected, came=came)
+    return task
 
 
 def to_document(task: Task) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class Regression:
 
     unit: str = ""
     """The label's."""
+    huber: float = 1.0
+    """As the prediction declares it."""
 
     @classmethod
     def declare(cls, prediction: Prediction, label: Column) -> Self:
@@ -43,7 +45,7 @@ class Regression:
             came, field = prediction.fallback.value, "prediction.fallback.value"
             raise WorkloadError(where="workload.yaml", field=field, expected="a number", came=came)
         check_fallback(prediction.fallback, "value")
-        return cls(unit=label.unit)
+        return cls(unit=label.unit, huber=prediction.huber)
 
     @property
     def error_unit(self) -> str:
@@ -51,7 +53,10 @@ class Regression:
 
     @property
     def objective(self) -> Objective:
-        return Objective(loss="smooth_l1_loss", activation="", width=1, target="float32", is_standardised=True)
+        options = {"beta": self.huber}
+        return Objective(
+            loss="smooth_l1_loss", activation="", width=1, target="float32", is_standardised=True, options=options
+        )
 
     def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.float32]:
         import numpy as np

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ class Objective:
     """What the network is trained on. Both functions are looked up by name, so that this module needs no torch."""
 
     loss: str
-    """A function of `torch.nn.functional` that takes the network's output and the target, reduced by their mean."""
+    """A function of `millrace.models.losses` or of `torch.nn.functional` that takes the network's output and the
+    target, reduced by their mean."""
     activation: str
     """A function of `torch` that makes the output an answer: `sigmoid`, `softmax` (over W), `exp`; empty for none."""
     width: int
@@ -50,6 +51,8 @@ class Objective:
     """Whether the network is trained on (target - mean) / deviation of the training rows.
 
     Its output is then scaled back to the target's unit, by weights of the graph."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the loss by name: `{"quantiles": (0.05, 0.5, 0.95)}` for `pinball`."""
 
 
 class Task(Protocol):

@@ -46,7 +46,7 @@ class Fallback(Part):
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
     """Of the positive class, for the task `binary`."""
     value: StrictStr | StrictInt | StrictFloat | None = None
-    """The answer itself: a class for `multiclass`, a number for `regression`."""
+    """The answer itself: a class for `multiclass`, a number for `regression` and `interval`."""
 
 
 FeatureForm = Literal["history", "calendar"]
@@ -124,6 +124,12 @@ class Prediction(Part):
     0 for a label of the row itself. Above 0 the label's own value in a row is known, and may be a feature."""
     positive: StrictStr | StrictBool | StrictInt = 1
     """For the task `binary`: the label's value that a model's answer 1 stands for."""
+    huber: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """For the task `regression`: errors above this many deviations of the label count in proportion, smaller ones by
+    their square. Large values answer the mean, which makes the squared error small; small ones the median, which makes
+    the absolute one small."""
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    """For the task `interval`: of the answer's lower and upper end, such as [0.05, 0.95]."""
     key: tuple[str, ...]
     """The columns that identify an entity at a moment; labels join by them when no prediction id came."""
     event_time: str

@@ -20,9 +20,12 @@ HUES = ("red", "blue", "green")
 LABELS: dict[str, dict[str, Any]] = {
     "multiclass": {"logicalType": "string", "physicalType": "STRING", "validValues": ["low", "mid", "high"]},
     "regression": {"logicalType": "number", "physicalType": "DOUBLE"},
+    "interval": {"logicalType": "number", "physicalType": "DOUBLE"},
     "count": {"logicalType": "integer", "physicalType": "INTEGER"},
 }
 FEATURES = ("load", "hue", "city", "open")
+KEYS: dict[str, dict[str, Any]] = {"interval": {"quantiles": [0.1, 0.9]}}
+"""The keys of `prediction` that a task needs."""
 
 
 def make_rows(task: str) -> pa.Table:
@@ -35,6 +38,7 @@ def make_rows(task: str) -> pa.Table:
     labels = {
         "multiclass": np.array(["low", "mid", "high"], object)[np.digitize(amount, [5, 7])],
         "regression": amount * 1000,
+        "interval": amount * 1000,
         "count": rng.poisson(np.clip(amount, 0.1, None)).astype(np.int32),
     }
     return pa.table({
@@ -95,6 +99,7 @@ def _typed(logicalType: str, physicalType: str, validValues: list[str] | None = 
 def workload(task: str, **changes: Any) -> dict[str, Any]:
     instance = dict.fromkeys(("local", "dev", "prod"), "ml.m5.large")
     prediction = {"task": task, "label": "sold", "key": ["at"], "event_time": "at", "features": list(FEATURES)}
+    prediction |= KEYS.get(task, {})
     training = {
         "family": "feedforward",
         "parameters": {"hidden": [32], "epochs": 20, "batch_size": 64, "learning_rate": 0.01, "dropout": 0},

@@ -98,7 +98,8 @@ def as_output(target_N: npt.NDArray[Any], task: Task) -> npt.NDArray[np.float32]
     if task.objective.target == "int64":
         certain_NW: npt.NDArray[np.float32] = np.eye(task.objective.width, dtype=np.float32)[target_N]
         return certain_NW
-    amounts_NW: npt.NDArray[np.float32] = target_N.astype(np.float32)[:, None]
+    # Of an interval both ends are the amount too.
+    amounts_NW: npt.NDArray[np.float32] = np.repeat(target_N.astype(np.float32)[:, None], task.objective.width, axis=1)
     return amounts_NW
 
 

@@ -1,36 +1,13 @@
-"""The hyperparameters of a gated recurrent network, and which inputs it takes."""
+"""The hyperparameters of a gated recurrent network."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
-
-from millrace.artefact.rows_per_pass import RowsPerPass
-from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import Task
+from millrace.models.recurrent.declaration import Recurrent
 
 
-class Gru(Parameters):
-    """Recurrent layers over the steps of a history; the last step's state and the columns go through two layers."""
+class Gru(Recurrent):
+    """Gated recurrent layers: two gates, three quarters of the weights of an LSTM."""
 
     network: ClassVar[str] = "millrace.models.gru.network"
-    rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2)
-    """The engine multiplies one row's state by another kernel than two's or more: a bit in 1 of 30 answers differed."""
-    example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
-
-    layers: Annotated[int, Field(ge=1, le=8)] = 1
-    units: Annotated[int, Field(ge=1, le=4096)] = 32
-    hidden: Annotated[int, Field(ge=1, le=8192)] = 64
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    batch_size: Annotated[int, Field(ge=8, le=65536)] = 256
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
-
-    def accepts(self, signature: Signature, task: Task) -> None:
-        """One history, and numbers and categories, for every task."""
-        own = [spec for spec in signature if spec.name not in JOINED]
-        if [(spec.dtype, len(spec.shape)) for spec in own] != [("float32", 2)]:
-            refuse("gru", "one history, and numbers and categories beside it", signature)

@@ -99,7 +99,7 @@ def test_the_means_of_a_requests_past_are_watched_beside_its_own_columns(tmp_pat
     found = report(tmp_path).windows[0].input
     assert found is not None
     past = {"history.pm2.5", "history.DEWP", "history.TEMP", "history.PRES", "history.Iws"}
-    assert {one.column for one in found.findings} == past | {*SAMPLE.column_names[1:]}
+    assert {one.column for one in found.findings} == past | {*SAMPLE.column_names[1:], "when.hour"}
     assert found.ratio is not None
     assert found.ratio < 1
 

@@ -23,7 +23,7 @@ from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.jobs.synthetic import FEATURES, make_rows, write_shop
 
-TASKS = ("multiclass", "regression")
+TASKS = ("multiclass", "regression", "interval")
 
 
 @pytest.fixture(scope="module", params=TASKS)
@@ -74,6 +74,8 @@ def test_a_model_learns_from_numbers_words_and_booleans(task: str, artefact: Art
     output_NW = Model(artefact).outputs(encoders.encode(description.features, rows))
     figures = description.task.metrics(output_NW, description.task.targets(rows["sold"]))
     assert figures["accuracy" if task == "multiclass" else "r2"] > 0.75, figures  # type: ignore[operator]
+    if task == "interval":
+        assert 0.6 < figures["coverage"] < 0.95, figures  # type: ignore[operator]
 
 
 def test_the_walk_forward_counts_the_tasks_own_error(task: str, artefact: Artefact) -> None:

@@ -223,7 +223,7 @@ def test_what_a_family_accepts_it_takes(family: str, task: Binary | Regression) 
 
 
 def test_the_shipped_families_take_numbers_or_categories_alone() -> None:
-    for name in ("feedforward", "cnn", "gru"):
+    for name in ("feedforward", "cnn", "gru", "rnn", "lstm", "multiscale"):
         assert len(accepted(name, *SHARED[:3])) == 3
 
 
@@ -366,6 +366,8 @@ def test_a_family_learns_from_each_tensor_of_its_example(family: str) -> None:
         ),
         ("gru", (NUMBERS, CATEGORIES), "one history, and numbers and categories beside it, for the family gru"),
         ("gru", (PAST, IMAGE), "one history"),
+        ("lstm", (NUMBERS,), "one history, and numbers and categories beside it, for the family lstm"),
+        ("multiscale", (IMAGE,), "one history, and numbers and categories beside it, for the family multiscale"),
     ],
 )
 def test_inputs_that_a_family_cannot_take_stop_at_synth(

@@ -216,6 +216,85 @@ def test_the_figures_of_numbers_are_those_of_their_formulas() -> None:
     assert case.task.metrics(case.output_NW[:2], np.array([1, 1], np.float32))["r2"] is None
 
 
+def test_the_figures_of_an_interval_are_those_of_their_formulas() -> None:
+    case = case_of("interval")
+    target_N, output_NW = case.targets, case.output_NW.astype(float)
+    figures = case.task.metrics(case.output_NW, target_N)
+    assert figures["mae"] == pytest.approx(np.abs(output_NW[:, 1] - target_N).mean(), rel=1e-5)
+    inside = [low <= y <= high for (low, _, high), y in zip(output_NW, target_N, strict=True)]
+    assert figures["coverage"] == pytest.approx(np.mean(inside))
+    assert 0.85 < np.mean(inside) < 0.95  # the plant's noise is known
+    assert figures["width"] == pytest.approx(1.32, rel=1e-4)
+    losses = [
+        (q if y >= said else q - 1) * (y - said)
+        for row, y in zip(output_NW, target_N, strict=True)
+        for q, said in zip((0.05, 0.5, 0.95), row, strict=True)
+    ]
+    assert figures["pinball"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_a_width_of_the_huber_loss_is_refused_where_the_loss_is_another() -> None:
+    label = Column(name="y", kind="boolean")
+    with pytest.raises(WorkloadError, match=r"prediction\.huber: expected no such key for the task binary, got 0\.5"):
+        catalogue.declare(prediction("binary", positive=True, huber=0.5), label)
+
+
+def test_the_huber_loss_goes_from_the_mean_to_the_median() -> None:
+    """Of labels 0, 0, 10 the mean is 10/3, the median 0; where the slope is 0 lies what a model would answer."""
+    import torch
+
+    from millrace.models.predictor import Predictor
+
+    target_N = torch.tensor([0.0, 0.0, 10.0])
+    best = []
+    for huber in (100.0, 1.0, 0.01):
+        task = catalogue.declare(prediction("regression", huber=huber), Column(name="y", kind="float64"))
+        predictor = Predictor(torch.nn.Identity(), task.objective)
+        candidates = torch.linspace(-1, 10, 1101)
+        losses = [float(predictor.loss(one.expand(3, 1), target_N)) for one in candidates]
+        best.append(float(candidates[int(np.argmin(losses))]))
+    assert best == pytest.approx([10 / 3, 0.5, 0.005], abs=0.02)
+
+
+def test_the_ends_of_an_interval_never_cross() -> None:
+    task = case_of("interval").task
+    crossed_NW, target_N = np.array([[3, 1, 2], [1, 2, 3]], np.float32), np.array([2.0, 0.0], np.float32)
+    found = task.answers(crossed_NW)
+    assert [found[name].tolist() for name in ("lower", "value", "upper")] == [[1, 1], [2, 2], [3, 3]]
+    assert task.errors(crossed_NW, target_N).tolist() == [0, 2]
+    assert task.metrics(crossed_NW, target_N)["coverage"] == 0.5
+
+
+def test_the_pinball_loss_is_smallest_at_the_quantiles_of_the_targets() -> None:
+    import torch
+
+    from millrace.models.losses import pinball
+
+    target_N = torch.from_numpy(np.random.default_rng(0).normal(size=20_001).astype(np.float32))
+    quantiles = (0.05, 0.5, 0.95)
+    best_Q = torch.quantile(target_N, torch.tensor(quantiles))
+    least = float(pinball(best_Q.expand(len(target_N), 3), target_N, quantiles))
+    for place in range(3):
+        for moved in (-0.1, 0.1):
+            other_Q = best_Q.clone()
+            other_Q[place] += moved
+            assert float(pinball(other_Q.expand(len(target_N), 3), target_N, quantiles)) > least
+
+
+@pytest.mark.parametrize(
+    ("task", "quantiles", "expected"),
+    [
+        ("interval", (), "two quantiles, one below 0.5 and one above it"),
+        ("interval", (0.6, 0.9), "two quantiles"),
+        ("interval", (0.1, 0.5, 0.9), "two quantiles"),
+        ("regression", (0.1, 0.9), "no such key for the task regression"),
+    ],
+)
+def test_quantiles_are_declared_where_they_are_answered(task: str, quantiles: tuple[float, ...], expected: str) -> None:
+    with pytest.raises(WorkloadError, match=f"prediction.quantiles: expected {expected}"):
+        catalogue.declare(prediction(task, quantiles=quantiles), Column(name="y", kind="float64"))
+
+
 @pytest.mark.parametrize(
     ("task", "label", "expected"),
     [

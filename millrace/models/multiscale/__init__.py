@@ -1,0 +1,1 @@
+"""Feedforward networks on the means of one history at several scales."""

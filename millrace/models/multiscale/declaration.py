@@ -1,0 +1,51 @@
+"""The hyperparameters of a network on the means of a history at several scales, and which inputs it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from millrace.errors import WorkloadError
+from millrace.features.signature import JOINED, Signature, TensorSpec
+from millrace.models.parameters import Parameters, refuse
+
+if TYPE_CHECKING:
+    from millrace.tasks.task import Task
+
+
+class Multiscale(Parameters):
+    """Dense layers, and a linear path beside them, over the means of the last step, the last two, three, four, six, …
+
+    A tenth of a recurrent network's time for a step, and as good where slow averages say most. Of a number the linear
+    path begins at least squares, so that few epochs at a low learning rate are enough."""
+
+    network: ClassVar[str] = "millrace.models.multiscale.network"
+    example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
+
+    scales: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Numbers of steps, each ascending, over which a mean is taken; none for 1, 2, 3, 4, 6, 8, 12, … and all steps."""
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=16)] = (64,)
+    """None of them leaves the linear path alone."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    batch_size: Annotated[int, Field(ge=8, le=65536)] = 256
+
+    def accepts(self, signature: Signature, task: Task) -> None:
+        """One history, and numbers and categories, for every task."""
+        own = [spec for spec in signature if spec.name not in JOINED]
+        if [(spec.dtype, len(spec.shape)) for spec in own] != [("float32", 2)]:
+            refuse("multiscale", "one history, and numbers and categories beside it", signature)
+        longest = own[0].shape[0] or 1
+        if self.scales and (list(self.scales) != sorted(set(self.scales)) or self.scales[-1] > longest):
+            raise WorkloadError(
+                where="workload.yaml",
+                field="training.parameters.scales",
+                expected=f"ascending numbers of steps, at most the {longest} of the history",
+                came=list(self.scales),
+            )
+
+
+def default_scales(steps: int) -> tuple[int, ...]:
+    """1, 2, 3, 4, 6, 8, 12, 16, 24, …: each power of two and the middle to the next, below `steps`; and `steps`."""
+    powers = [2**power for power in range(steps.bit_length())]
+    return tuple(sorted({one for power in powers for one in (power, power * 3 // 2) if one < steps} | {steps}))

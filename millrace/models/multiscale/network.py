@@ -1,0 +1,101 @@
+"""Dense layers on the means of one history at several scales, with a linear path beside them.
+
+N rows, T steps, F columns, S scales, W numbers out. A mean is that of the steps that are known; of what is missing the
+share counts too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from millrace.features.signature import Signature
+from millrace.models.columns import Columns
+from millrace.models.multiscale.declaration import Multiscale, default_scales
+from millrace.models.steps import Steps
+
+RIDGE = 1e-3
+"""Of the inputs' variance, which is 1. Means at neighbouring scales are alike: without it their weights are huge."""
+
+
+class MultiscaleNetwork(nn.Module):
+    """One tensor (N, T, F) of float32, `numbers` and `categories` if there are any, in; raw numbers (N, W) out."""
+
+    mean_F: Tensor
+    """Of the summary's columns, that of the training rows; `scale_F` is 1 / deviation."""
+    scale_F: Tensor
+
+    def __init__(self, parameters: Multiscale, signature: Signature, width: int) -> None:
+        super().__init__()
+        self.dropout = parameters.dropout
+        self.steps, self.columns = Steps(signature), Columns(signature)
+        self.scales = parameters.scales or default_scales(self.steps.steps)
+        summary = 3 * self.steps.features * len(self.scales)
+        self.register_buffer("mean_F", torch.zeros(summary))
+        self.register_buffer("scale_F", torch.ones(summary))
+        widths = [summary + self.columns.width, *parameters.hidden]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.head = nn.Linear(widths[-1], width)
+        self.linear = nn.Linear(widths[0], width, bias=False) if parameters.hidden else None
+        if self.linear is not None:
+            nn.init.zeros_(self.linear.weight)
+
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
+        """Mean and scale of the summary, long means vary less; a column that never varies is switched off.
+
+        Where the target is a number the linear path begins as the best one, so that the layers learn what is left."""
+        self.steps.fit(tensors)
+        self.columns.fit(tensors, target_N)
+        with torch.no_grad():
+            exact = self._summary(tensors).double()
+            mean_F, deviation_F = exact.mean(0), exact.std(0, correction=0)
+            self.mean_F.copy_(mean_F)
+            self.scale_F.copy_(torch.where(deviation_F > 1e-6, 1 / deviation_F, 0.0))
+            if self.linear is not None and _are_numbers(target_N):
+                weights_F = _ridge(self._inputs(tensors).double(), target_N.double())
+                self.linear.weight.copy_(weights_F.expand_as(self.linear.weight))
+
+    def forward(self, **tensors: Tensor) -> Tensor:
+        x_NF = state = self._inputs(tensors)
+        for layer in self.hidden:
+            state = functional.dropout(functional.gelu(layer(state)), self.dropout, self.training)
+        raw_NW: Tensor = self.head(state)
+        return raw_NW if self.linear is None else raw_NW + self.linear(x_NF)
+
+    def _inputs(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        return self.columns.beside((self._summary(tensors) - self.mean_F) * self.scale_F, tensors)
+
+    def _summary(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """By scale the mean of what is known (F), of its asinh (F), which like a logarithm holds peaks down but takes
+        negative numbers, and the share that is missing (F): (N, 3 S F)."""
+        known, missing = self.steps(tensors)
+        held = torch.asinh(known)
+        parts = []
+        for steps in self.scales:
+            count = (1 - missing[:, -steps:]).sum(1)
+            parts += [one[:, -steps:].sum(1) / count.clamp(min=1) for one in (known, held)]
+            parts.append(1 - count / steps)
+        return torch.cat(parts, dim=1)
+
+
+def _are_numbers(target_N: Tensor) -> bool:
+    """Whether the targets are amounts, which are trained on standardised, and no classes."""
+    return target_N.is_floating_point() and not bool(((target_N == 0) | (target_N == 1)).all())
+
+
+def _ridge(x_NF: Tensor, target_N: Tensor) -> Tensor:
+    """The weights (F) of least squares on the standardised target, held small by RIDGE."""
+    target_N = (target_N - target_N.mean()) / target_N.std(correction=0).clamp(min=1e-12)
+    x_NF = x_NF - x_NF.mean(0)
+    scatter_FF = x_NF.T @ x_NF + RIDGE * len(x_NF) * torch.eye(x_NF.shape[1], dtype=x_NF.dtype, device=x_NF.device)
+    found: Tensor = torch.linalg.solve(scatter_FF, x_NF.T @ target_N)
+    return found
+
+
+def build(parameters: Multiscale, signature: Signature, width: int) -> MultiscaleNetwork:
+    """The untrained network that gives `width` numbers per row."""
+    return MultiscaleNetwork(parameters, signature, width)

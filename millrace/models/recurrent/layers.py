@@ -1,0 +1,46 @@
+"""Recurrent layers over the steps of one history, the table's columns beside the last state.
+
+N rows, T steps, F columns, W numbers out. The last known value of each column is handed to the head too: most series
+are near to where they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from millrace.features.signature import Signature
+from millrace.models.columns import Columns
+from millrace.models.recurrent.declaration import Recurrent
+from millrace.models.steps import Steps
+
+Layers = type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]
+
+
+class RecurrentNetwork(nn.Module):
+    """One tensor (N, T, F) of float32, `numbers` and `categories` if there are any, in; raw numbers (N, W) out."""
+
+    def __init__(self, layers: Layers, parameters: Recurrent, signature: Signature, width: int) -> None:
+        super().__init__()
+        self.dropout = parameters.dropout
+        self.steps, self.columns = Steps(signature), Columns(signature)
+        inputs = 2 * self.steps.features
+        self.recurrent = layers(inputs, parameters.units, parameters.layers, batch_first=True)
+        self.hidden = nn.Linear(parameters.units + inputs + self.columns.width, parameters.hidden)
+        self.head = nn.Linear(parameters.hidden, width)
+
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
+        """Take mean and scale of the steps and the columns from the training rows."""
+        self.steps.fit(tensors)
+        self.columns.fit(tensors, target_N)
+
+    def forward(self, **tensors: Tensor) -> Tensor:
+        steps = torch.cat(self.steps(tensors), dim=2)
+        states, _ = self.recurrent(steps)
+        last = torch.cat([states[:, -1], steps[:, -1]], dim=1)
+        state = functional.gelu(self.hidden(self.columns.beside(last, tensors)))
+        found: Tensor = self.head(functional.dropout(state, self.dropout, self.training))
+        return found

@@ -1,0 +1,1 @@
+"""Plain recurrent networks for one history, with the table's numbers and categories beside it."""

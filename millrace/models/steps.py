@@ -1,0 +1,44 @@
+"""The steps of one history in a network: standardised, and what is missing said so; for every family that takes them.
+
+N rows, T steps, F columns. Standardisation is in buffers, so it travels with the weights and the graph takes raw cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from millrace.features.signature import JOINED, Signature
+
+
+class Steps(nn.Module):
+    """The one tensor (N, T, F) of float32 that is no `numbers` and no `categories` in; known and missing (N, T, F) out.
+
+    What is missing counts as the mean, 0, and is 1 in the second tensor."""
+
+    mean_F: Tensor
+    scale_F: Tensor
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__()
+        [past] = [spec for spec in signature if spec.name not in JOINED]
+        self.name = past.name
+        self.steps, self.features = past.shape[0] or 1, past.shape[1] or 1
+        self.register_buffer("mean_F", torch.zeros(self.features))
+        self.register_buffer("scale_F", torch.ones(self.features))
+
+    def fit(self, tensors: Mapping[str, Tensor]) -> None:
+        """Mean and scale of the steps that are known, in float64; a column that never varies is switched off."""
+        with torch.no_grad():
+            exact = tensors[self.name].double().flatten(0, 1)
+            mean_F = exact.nanmean(0).nan_to_num()
+            deviation_F = (exact - mean_F).square().nanmean(0).nan_to_num().sqrt()
+            self.mean_F.copy_(mean_F)
+            self.scale_F.copy_(torch.where(deviation_F > 1e-9 * (1 + mean_F.abs()), 1 / deviation_F, 0.0))
+
+    def forward(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        raw = tensors[self.name]
+        missing = raw.isnan()
+        return torch.where(missing, 0.0, (raw - self.mean_F) * self.scale_F), missing.float()

@@ -1,0 +1,86 @@
+"""A number with an interval around it: its median, and two declared quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.errors import WorkloadError
+from millrace.tasks.regression import Regression
+from millrace.tasks.task import AnswerField, Objective
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from millrace.contract.schema import Column
+    from millrace.tasks.task import Floats
+    from millrace.workload.declaration import Prediction
+
+MEDIAN = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval(Regression):
+    """`output_NW` is (N, 3): the lower quantile, the median and the upper one, in the label's unit.
+
+    Three outputs of one network may cross. Each row's are sorted, after which none of them is a worse quantile than
+    before (Chernozhukov, Fernandez-Val and Galichon 2010, Quantile and Probability Curves Without Crossing)."""
+
+    kind: ClassVar[str] = "interval"
+    answer: ClassVar[tuple[AnswerField, ...]] = (
+        AnswerField(name="value", kind="number"),
+        AnswerField(name="lower", kind="number"),
+        AnswerField(name="upper", kind="number"),
+    )
+
+    quantiles: tuple[float, float]
+    """The lower and the upper one: of (0.05, 0.95) nine in ten labels lie in between."""
+
+    @classmethod
+    def declare(cls, prediction: Prediction, label: Column) -> Self:
+        """For a column of numbers, with one quantile below the median and one above it."""
+        plain, quantiles = Regression.declare(prediction, label), prediction.quantiles
+        if len(quantiles) != 2 or not quantiles[0] < MEDIAN < quantiles[1]:
+            expected, field = "two quantiles, one below 0.5 and one above it", "prediction.quantiles"
+            raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=list(quantiles))
+        return cls(unit=plain.unit, quantiles=(quantiles[0], quantiles[1]))
+
+    @property
+    def objective(self) -> Objective:
+        lower, upper = self.quantiles
+        options = {"quantiles": (lower, MEDIAN, upper)}
+        return Objective(
+            loss="pinball", activation="", width=3, target="float32", is_standardised=True, options=options
+        )
+
+    def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
+        import numpy as np
+
+        lower_N, median_N, upper_N = np.sort(output_NW.astype(np.float64), axis=1).T
+        return {"value": median_N, "lower": lower_N, "upper": upper_N}
+
+    def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Of the median; the interval has figures of its own."""
+        import numpy as np
+
+        errors_N: npt.NDArray[np.float64] = np.abs(self.answers(output_NW)["value"] - target_N)
+        return errors_N
+
+    def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
+        """As a regression's of the median; `coverage` is the share of labels in the interval, which should be the
+        upper quantile less the lower one, `width` the interval's mean width and `pinball` the mean pinball loss of
+        the three, both in the label's unit."""
+        import numpy as np
+
+        found = self.answers(output_NW)
+        inside_N = (found["lower"] <= target_N) & (target_N <= found["upper"])
+        short_NQ = target_N[:, None] - np.sort(output_NW.astype(np.float64), axis=1)
+        q_Q = np.array(self.objective.options["quantiles"])
+        return {
+            **Regression(unit=self.unit).metrics(found["value"][:, None], target_N),
+            "coverage": float(inside_N.mean()),
+            "width": float((found["upper"] - found["lower"]).mean()),
+            "pinball": float(np.maximum(q_Q * short_NQ, (q_Q - 1) * short_NQ).mean()),
+        }
