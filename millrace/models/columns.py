@@ -66,10 +66,11 @@ class Columns(nn.Module):
             exact = self._columns(tensors).double()
             if self.may_miss:
                 exact = torch.where(exact.isnan(), exact.nanmean(0).nan_to_num(), exact)
-            constant_F = exact.amin(0) == exact.amax(0)
-            deviation_F = torch.where(constant_F, torch.inf, exact.std(0, correction=0))
-            self.mean_F.copy_(exact.mean(0))
-            self.scale_F.copy_(1 / deviation_F)
+            if exact.shape[1]:
+                constant_F = exact.amin(0) == exact.amax(0)
+                deviation_F = torch.where(constant_F, torch.inf, exact.std(0, correction=0))
+                self.mean_F.copy_(exact.mean(0))
+                self.scale_F.copy_(1 / deviation_F)
             for (place, count), embedding in zip(self.many, self.embeddings, strict=True):
                 occurs = torch.bincount(tensors["categories"][:, place], minlength=count) > 0
                 embedding.weight.mul_(occurs[:, None])  # type: ignore[operator]
