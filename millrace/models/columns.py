@@ -102,5 +102,5 @@ class Columns(nn.Module):
             values = getattr(self, f"values_{place}")
             parts.append((tensors["categories"][:, place : place + 1] == values).float())
         if not parts:
-            return next(iter(tensors.values()))[:, :0].float()
+            return tensors["numbers" if self.numbers else "categories"][:, :0].float()
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
