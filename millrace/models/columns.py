@@ -41,7 +41,10 @@ class Columns(nn.Module):
         self.numbers = numbers
         columns = (0 if numbers else len(optional)) + len(self.may_miss) + sum(count - 1 for _, count in self.few)
         sizes = [min(WIDEST_EMBEDDING, round(count**0.5)) for _, count in self.many]
-        self.width = columns + sum(sizes) + (numbers.width if numbers else 0)
+        alone = [1] * len(optional) if not numbers else [numbers.width // len(optional)] * len(optional)
+        self.spans = (*alone, *[1] * len(self.may_miss), *(count - 1 for _, count in self.few), *sizes)
+        """How many of the outputs, side by side, say the same cell; their sum is `width`."""
+        self.width = sum(self.spans)
         self.is_empty = not specs.keys() & {"numbers", "categories"}
         self.embeddings = nn.ModuleList(
             nn.Embedding(count, size, padding_idx=0) for (_, count), size in zip(self.many, sizes, strict=True)

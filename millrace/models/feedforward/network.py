@@ -30,7 +30,7 @@ class FeedforwardNetwork(Columns):
             self.head: nn.Module = nn.Linear(widths[-1], width)
         else:
             self.hidden = nn.ModuleList(
-                _SharedLinear(a, b, heads, is_first=place == 0) for place, (a, b) in enumerate(pairwise(widths))
+                _SharedLinear(a, b, heads, () if place else self.spans) for place, (a, b) in enumerate(pairwise(widths))
             )
             self.head = _HeadsLinear(widths[-1], width, heads)
         self.skip = nn.Linear(self.width, width, bias=False) if parameters.skip else None
@@ -50,14 +50,17 @@ class FeedforwardNetwork(Columns):
 class _SharedLinear(nn.Module):
     """One matrix for K heads, each of which scales its inputs and outputs (Wen et al. 2020, arXiv 2002.06715).
 
-    The first layer's signs differ from head to head, as TabM has it, so that the heads do; all else begins equal."""
+    The factors of the first layer differ from head to head, one for all outputs of the same cell as TabM has it
+    (Gorishniy et al. 2024, arXiv 2410.24210), so that the heads do; all else begins equal."""
 
-    def __init__(self, wide_in: int, wide_out: int, heads: int, *, is_first: bool) -> None:
+    def __init__(self, wide_in: int, wide_out: int, heads: int, spans: tuple[int, ...]) -> None:
         super().__init__()
         shared = nn.Linear(wide_in, wide_out)
         self.weight = shared.weight
-        signs_KI = 2.0 * torch.randint(0, 2, (heads, wide_in)) - 1
-        self.before_KI = nn.Parameter(signs_KI if is_first else torch.ones(heads, wide_in))
+        before_KI = torch.ones(heads, wide_in)
+        if spans:
+            before_KI = torch.randn(heads, len(spans)).repeat_interleave(torch.tensor(spans), 1)
+        self.before_KI = nn.Parameter(before_KI)
         self.after_KO = nn.Parameter(torch.ones(heads, wide_out))
         self.bias_KO = nn.Parameter(shared.bias.detach().repeat(heads, 1))
 
@@ -75,7 +78,8 @@ class _HeadsLinear(nn.Module):
         self.bias_KO = nn.Parameter(torch.empty(heads, wide_out).uniform_(-bound, bound))
 
     def forward(self, x_NKI: Tensor) -> Tensor:
-        return (x_NKI[:, :, None, :] @ self.weight_KIO)[:, :, 0] + self.bias_KO
+        # By heads, not by rows: eight products of many rows take a quarter of the time of thousands of one row.
+        return (x_NKI.transpose(0, 1) @ self.weight_KIO).transpose(0, 1) + self.bias_KO
 
 
 def _numbers(parameters: Feedforward, signature: Signature) -> Numbers | None:

@@ -144,6 +144,17 @@ def test_each_head_is_trained_and_their_mean_answers() -> None:
     assert spread > 1e-3
 
 
+def test_heads_begin_with_one_factor_per_cell() -> None:
+    """Of each head, for all outputs that say the same cell; no two heads begin alike."""
+    network = build(Feedforward(**VARIANTS["all"]), SIGNATURES[0], MULTICLASS.objective).network
+    assert sum(network.spans) == network.width
+    factors_KI = network.hidden[0].before_KI.detach()
+    cells = torch.split(factors_KI, list(network.spans), dim=1)
+    assert len(cells) == 7 + 1 + 3  # numbers, whether one is missing, categories
+    assert all(torch.equal(cell, cell[:, :1].expand_as(cell)) for cell in cells)
+    assert len(factors_KI.unique(dim=0)) == 4
+
+
 def test_the_skip_leads_around_the_hidden_layers() -> None:
     predictor, rows = fitted("skip"), make_rows()
     with torch.no_grad():
