@@ -106,7 +106,7 @@ def train(
     at = checkpoint.Progress(best={name: value.clone() for name, value in judged.state_dict().items()})
     history: list[Epoch] = []
     losses_S = torch.zeros(steps, device=device)
-    state = checkpoint.State(network=predictor, average=average and average.predictor, optimiser=optimiser)
+    state = checkpoint.State(network=predictor, average=average.predictor if average else None, optimiser=optimiser)
     path = checkpoints / checkpoint.NAME if checkpoints else None
     if path and path.exists():
         at, losses_S = checkpoint.restore(path, state, identity=experiment.identity)

@@ -121,6 +121,15 @@ def test_the_naive_rule_uses_labels_that_are_known(lag_hours: float) -> None:
             check_fit(changed, contract)
 
 
+def test_smoothed_labels_are_for_classes() -> None:
+    """What is trained on is a number there."""
+    workload, contract = load_workload(AIR_QUALITY), check_contract(AIR_QUALITY)
+    parameters = dict(workload.training.parameters) | {"label_smoothing": 0.1}
+    changed = workload.model_copy(update={"training": workload.training.model_copy(update={"parameters": parameters})})
+    with pytest.raises(WorkloadError, match=r"training\.parameters\.label_smoothing: expected no such parameter"):
+        check_fit(changed, contract)
+
+
 def retask(folder: Path, task: str, valid: list[object] | None = None) -> None:
     """The same workload for another task: its label a float, or text of these words."""
     path = folder / "contract.yaml"
