@@ -15,6 +15,7 @@ from millrace.features.history import History
 from millrace.features.image import Image
 from millrace.features.number import Number
 from millrace.features.signature import Signature, TensorSpec
+from millrace.features.text import Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +32,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "image": Image,
     "history": History,
     "calendar": Calendar,
+    "text": Text,
 }
 
 Features = tuple[Encoder, ...]

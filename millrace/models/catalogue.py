@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from millrace.models.bag.declaration import Bag
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.gru.declaration import Gru
@@ -11,4 +12,5 @@ FAMILIES: dict[str, type[Parameters]] = {
     "feedforward": Feedforward,
     "cnn": Cnn,
     "gru": Gru,
+    "bag": Bag,
 }
