@@ -45,7 +45,7 @@ class Columns(nn.Module):
         for place, count in self.few:
             self.register_buffer(f"values_{place}", torch.arange(1, count), persistent=False)
 
-    def fit(self, tensors: Mapping[str, Tensor]) -> None:
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
         """Take mean and scale from the training rows; a column that never varies there is switched off.
 
         Nothing was learnt about such a column: were it scaled by 1, its first new value would meet random weights
