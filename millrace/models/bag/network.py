@@ -42,14 +42,13 @@ class NgramBag(nn.Module):
         weight_NL = self.rarity_B[ids_NL]
         # Unit length, as for TF-IDF: a long text does not weigh more than a short one.
         weight_NL = weight_NL / weight_NL.square().sum(1, keepdim=True).clamp(min=1.0).sqrt()
-        if self.training:
-            weight_NL = functional.dropout(weight_NL, self.dropout)
-            # One pass over the table's rows; the exporter has no operator for it.
-            bag: Tensor = functional.embedding_bag(
-                ids_NL, self.vectors.weight, mode="sum", per_sample_weights=weight_NL
-            )
-            return bag
-        return (self.vectors(ids_NL) * weight_NL[:, :, None]).sum(1)
+        if torch.compiler.is_exporting():  # no operator of ONNX does it at once
+            gathered: Tensor = (self.vectors(ids_NL) * weight_NL[:, :, None]).sum(1)
+            return gathered
+        weight_NL = functional.dropout(weight_NL, self.dropout, self.training)
+        # In one pass: the vectors of all n-grams (N, L, D) of a validation part would be gigabytes.
+        summed: Tensor = functional.embedding_bag(ids_NL, self.vectors.weight, mode="sum", per_sample_weights=weight_NL)
+        return summed
 
 
 class BagNetwork(nn.Module):
@@ -69,8 +68,8 @@ class BagNetwork(nn.Module):
         self.hidden = nn.Linear(state, parameters.hidden) if parameters.hidden else None
         self.head = nn.Linear(parameters.hidden, width, bias=False) if parameters.hidden else None
 
-    def fit(self, tensors: Mapping[str, Tensor]) -> None:
-        self.columns.fit(tensors)
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
+        self.columns.fit(tensors, target_N)
         for name, bag in zip(self.texts, self.bags, strict=True):
             bag.fit(tensors[name])  # type: ignore[operator]
 
