@@ -17,6 +17,7 @@ from millrace.features.image import Image
 from millrace.features.number import Number
 from millrace.features.signature import Signature, TensorSpec
 from millrace.features.text import Text
+from millrace.features.tokens import Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "history": History,
     "calendar": Calendar,
     "text": Text,
+    "tokens": Tokens,
 }
 
 Features = tuple[Encoder, ...]

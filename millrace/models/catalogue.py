@@ -7,10 +7,12 @@ from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.gru.declaration import Gru
 from millrace.models.parameters import Parameters
+from millrace.models.transformer.declaration import Transformer
 
 FAMILIES: dict[str, type[Parameters]] = {
     "feedforward": Feedforward,
     "cnn": Cnn,
     "gru": Gru,
     "bag": Bag,
+    "transformer": Transformer,
 }

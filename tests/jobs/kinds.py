@@ -95,9 +95,7 @@ def notes() -> pa.Table:
     rng = np.random.default_rng(0)
     label_N = rng.integers(0, 2, NOTES)
     said = np.array([["poor", "late", "torn"], ["fine", "swift", "neat"]])
-    texts = [
-        " ".join(rng.permutation([*rng.choice(FILLER, 11), said[label, rng.integers(0, 3)]])) for label in label_N
-    ]
+    texts = [" ".join(rng.permutation([*rng.choice(FILLER, 11), said[label, rng.integers(0, 3)]])) for label in label_N]
     parts = np.array(["train", "train", "train", "val", "test"], object)[np.arange(NOTES) % 5]
     return pa.table({
         "id": [f"{number:04}" for number in range(NOTES)],
