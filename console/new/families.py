@@ -37,7 +37,7 @@ def suited(*, rows: int, image_side: int = 0, has_history: bool = False, texts: 
     small = rows < SMALL_ROWS
     if texts:
         words = f"dimension: 32, hidden: 32, epochs: {12 if small else 6}, batch_size: {64 if small else 128}"
-        words += ", learning_rate: 0.003, weight_decay: 0.01, dropout: 0.2, patience: 2, seed: 7"
+        words += ", learning_rate: 0.008, schedule: cosine, dropout: 0.2, patience: 3, seed: 7"
         why = "words and pairs of words, as there is free text"
         # Each text has a table of 65,536 vectors, once as weights and once in the graph.
         return Family(name="bag", parameters=f"{{{words}}}", why=why, max_mb=20 * texts + 5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -26,7 +26,8 @@ class Bag(Parameters):
     """Share of a text's n-grams that a training step leaves out."""
     epochs: Annotated[int, Field(ge=1, le=1000)] = 6
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 128
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 8e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """One text or more, and numbers and categories, for every task."""
