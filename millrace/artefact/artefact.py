@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
@@ -81,6 +82,7 @@ class Description:
     digests: Digests
     torch: str
     """The version that trained it."""
+    rows_per_pass: RowsPerPass = field(default_factory=RowsPerPass)
     walk_forward: tuple[FrozenModel, ...]
     """Models of earlier days, the oldest first, judged up to the end of the test days."""
 
@@ -221,6 +223,7 @@ def _document(description: Description) -> dict[str, Any]:
         "calibration": {"temperature": description.temperature},
         "digests": asdict(description.digests),
         "torch": description.torch,
+        "rows_per_pass": asdict(description.rows_per_pass),
         "walk_forward": [frozen_document(frozen) for frozen in description.walk_forward],
     }
 
@@ -254,6 +257,8 @@ def _description(content: bytes, *, where: str) -> Description:
             temperature=float(document["calibration"]["temperature"]),
             digests=Digests(**document["digests"]),
             torch=document["torch"],
+            # Models of before this field knew no bounds but the most rows of a pass.
+            rows_per_pass=RowsPerPass(**document.get("rows_per_pass", {})),
             walk_forward=tuple(map(_frozen, document["walk_forward"])),
         )
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))

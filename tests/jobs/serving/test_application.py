@@ -13,7 +13,8 @@ from jobs.serving.http import BadRequest, Head
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
-from millrace.artefact.inference import BLOCK_ROWS, Model
+from millrace.artefact.inference import Model
+from millrace.artefact.rows_per_pass import MOST
 
 JSON, LINES = "application/json", "application/jsonlines"
 
@@ -83,7 +84,7 @@ def test_requests_of_one_turn_do_not_mix(application: Application, row: Any) -> 
         request(method="GET", path="/ping"),
         request(json.dumps({"id": 1} | row(5)).encode(), content_type=LINES),
         request(rows({"a": 1})),
-        request(rows(*[row(number) for number in range(BLOCK_ROWS + 5)])),
+        request(rows(*[row(number) for number in range(MOST + 5)])),
     ]
     together = application.answer(requests)
     assert [answer.status for answer in together] == [200, 400, 200, 200, 200, 400, 200]

@@ -178,6 +178,8 @@ def _archive(folder: Path, artefact: Artefact | None, member: tarfile.TarInfo) -
         ("features", [{"encoder": "smell", "name": "a"}], "features: expected an encoder of number"),
         ("features", [{"encoder": "number"}], "features: expected the fields of number"),
         ("features", ["a"], "expected a description of a model"),
+        ("rows_per_pass", {"fewest": 2, "most": 1}, "expected a description of a model.*1 <= fewest <= most"),
+        ("rows_per_pass", {"least": 2}, "expected a description of a model"),
         ("signature", [], "signature: expected that of its features"),
     ],
 )
