@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.parameters import Parameters, refuse
 
@@ -17,6 +18,8 @@ class Bag(Parameters):
     """Each text is the weighted mean of its n-grams' vectors; all texts and the columns go through a linear layer."""
 
     network: ClassVar[str] = "millrace.models.bag.network"
+    rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=128)
+    """The engine multiplies one row's state by another kernel than two's or more; 128 rows of 512 n-grams are 32 MB."""
     example: ClassVar[Signature] = (TensorSpec(name="words", dtype="int64", shape=(12,), cardinalities=(64,)),)
 
     dimension: Annotated[int, Field(ge=1, le=1024)] = 128

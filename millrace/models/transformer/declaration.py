@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.parameters import Parameters, refuse
 
@@ -20,6 +21,8 @@ class Transformer(Parameters):
     """Layers of self-attention over the pieces of one text or the steps of one history; every place sees all others."""
 
     network: ClassVar[str] = "millrace.models.transformer.network"
+    rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
+    """As for the other families, one row is multiplied by another kernel; 32 rows of 256 pieces attend in 32 MB."""
     example: ClassVar[Signature] = (TensorSpec(name="pieces", dtype="int64", shape=(10,), cardinalities=(50,)),)
 
     dimension: Annotated[int, Field(ge=2, le=2048)] = 64
