@@ -16,6 +16,8 @@ from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.columns import Columns
 from millrace.models.transformer.declaration import Transformer
 
+ROWS_AT_ONCE = 256
+"""Of a part that is judged: the scores (N, H, T, T) of all its rows would be gigabytes."""
 FAR_BELOW = -1e9
 """Added to the scores of padding. Not minus infinity: a text without any piece would have no softmax."""
 
@@ -113,6 +115,13 @@ class TransformerNetwork(nn.Module):
         self.enter.fit(tensors[self.sequence])
 
     def forward(self, **tensors: Tensor) -> Tensor:
+        if self.training or torch.compiler.is_exporting() or len(tensors[self.sequence]) <= ROWS_AT_ONCE:
+            return self._answer(tensors)
+        starts = range(0, len(tensors[self.sequence]), ROWS_AT_ONCE)
+        parts = [{name: value[at : at + ROWS_AT_ONCE] for name, value in tensors.items()} for at in starts]
+        return torch.cat([self._answer(part) for part in parts])
+
+    def _answer(self, tensors: Mapping[str, Tensor]) -> Tensor:
         x, known_NT = self.enter(tensors[self.sequence])
         x = functional.dropout(x + self.places_TD, self.dropout, self.training)  # (N, T, D)
         mask_N11T = torch.where(known_NT, 0.0, FAR_BELOW)[:, None, None, :]

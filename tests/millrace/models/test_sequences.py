@@ -15,6 +15,7 @@ from millrace.models.export import export
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.models.transformer.declaration import Transformer
+from millrace.models.transformer.network import ROWS_AT_ONCE
 from millrace.tasks.binary import Binary
 
 ROWS, IDS = 64, 30
@@ -120,6 +121,14 @@ def test_the_order_of_pieces_matters_to_a_transformer_and_not_to_a_bag() -> None
         turned = {"note": torch.cat([given["note"][:, :4].flip(1), given["note"][:, 4:]], dim=1)}
         difference = np.abs(answers(predictor, turned) - answers(predictor, given)).max()
         assert bool(difference > 1e-4) is matters
+
+
+def test_many_rows_are_judged_part_by_part() -> None:
+    predictor = fitted(Transformer(), (NOTE, NUMBERS))
+    given = rows((NOTE, NUMBERS))
+    many = {name: value.repeat(5, *[1] * (value.ndim - 1)) for name, value in given.items()}
+    assert len(many["note"]) > ROWS_AT_ONCE
+    np.testing.assert_allclose(answers(predictor, many), np.tile(answers(predictor, given), (5, 1)), rtol=1e-6)
 
 
 def test_a_dimension_that_the_heads_cannot_share_is_refused() -> None:
