@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
-from millrace.features.signature import JOINED
+from millrace.features.signature import JOINED, TensorSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +42,11 @@ class FreeText(OneColumn):
             expected = f"another name than {' or '.join(JOINED)} for a text"
             raise WorkloadError(where=where, field=field, expected=expected, came=feature.name)
         return cls(name=feature.name, optional=not table.column(feature.name).required)
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Its cardinality is the number of ids, 0 included."""
+        raise NotImplementedError
 
     def encode(self, rows: pa.Table) -> npt.NDArray[np.int64]:
         import numpy as np

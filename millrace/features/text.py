@@ -45,8 +45,6 @@ class Text(FreeText):
     """A tensor of its own (N, L), int64, named by the feature; a missing or empty text has no ids."""
 
     kind: ClassVar[str] = "text"
-    length: int | None = None
-    """L; None: not learnt yet."""
     is_short: bool = True
     """Whether the training texts are so short that n-grams of characters are taken."""
     seen: str = ""

@@ -101,7 +101,7 @@ class TransformerNetwork(nn.Module):
         [own] = [spec for spec in signature if spec.name not in JOINED]
         self.sequence, self.dropout, self.ends_now = own.name, parameters.dropout, own.dtype == "float32"
         dimension = parameters.dimension
-        self.enter = Steps(own, dimension) if self.ends_now else Pieces(own, dimension)
+        self.enter: Pieces | Steps = Steps(own, dimension) if self.ends_now else Pieces(own, dimension)
         self.places_TD = nn.Parameter(torch.randn(own.shape[0] or 1, dimension) * 0.02)
         self.layers = nn.ModuleList(
             Layer(dimension, parameters.heads, parameters.dropout) for _ in range(parameters.layers)
