@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from console.new.proposal import Proposal
+    from console.new.surface import Surface
     from console.new.writing import Written
     from millrace.contract.schema import Column
     from millrace.errors import ConfigurationError
@@ -148,7 +149,7 @@ def _document(proposal: Proposal, written: Written) -> dict[str, Any]:
     return {
         "workload": str(written.folder),
         "guesses": guesses,
-        "features": [*proposal.surface.features, *proposal.surface.derived],
+        "features": list(proposal.surface.declared),
         "no_features": {one.name: one.reason for one in proposal.no_features},
         "may_be_missing": proposal.may_be_missing,
         "not_in_contract": {one.name: one.reason for one in proposal.not_in_contract},
@@ -201,7 +202,7 @@ def _columns(proposal: Proposal) -> list[dict[str, Any]]:
             "type": column.kind,
             "missing": "" if column.required else "may be",
             "rule": _rule(column),
-            "feature": _as_feature(column.name, surface.features, past)
+            "feature": _as_feature(column.name, surface, past)
             or calendars.get(column.name, "")
             or reasons.get(column.name, ""),
             "role": roles.get(column.name, "protected" if column.is_protected else ""),
@@ -210,8 +211,9 @@ def _columns(proposal: Proposal) -> list[dict[str, Any]]:
     ]
 
 
-def _as_feature(name: str, features: Sequence[str], past: Sequence[str]) -> str:
-    return " and ".join(["yes"] * (name in features) + ["its past"] * (name in past))
+def _as_feature(name: str, surface: Surface, past: Sequence[str]) -> str:
+    itself = "its words" if name in surface.texts else "yes"
+    return " and ".join([itself] * (name in surface.features) + ["its past"] * (name in past))
 
 
 def _why_not(reason: str) -> str:

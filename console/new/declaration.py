@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from console.new.families import suited
+from console.new.families import Family, suited
 from console.new.kinds.catalogue import KINDS
 from console.new.spans import Naive, Spans
 from console.new.surface import Surface, remark, word
@@ -18,7 +18,9 @@ def workload_document(
     surface: Surface, spans: Spans, naive: Naive, *, source: str, first_rows: int, stretches: int = 0
 ) -> str:
     """`workload.yaml`; `stretches` is what a bound on the error rests on."""
-    family = suited(rows=first_rows, image_side=surface.image_side, has_history=surface.has_history)
+    family = suited(
+        rows=first_rows, image_side=surface.image_side, has_history=surface.has_history, texts=len(surface.texts)
+    )
     question = f"Will {surface.label} be {surface.positive}?"
     if surface.positive is None:
         ahead = f" be in {surface.horizon_hours:g} hours" if surface.horizon_hours else ""
@@ -39,7 +41,7 @@ def workload_document(
         "  instance: {local: ml.m5.large, dev: ml.m5.xlarge, prod: ml.m5.xlarge}   # ml.g5.xlarge has a GPU",
         "  max_runtime_minutes: 60",
         "gates:                      # what a model must pass before it goes live",
-        *_gates(surface, spans, naive),
+        *_gates(surface, family, spans, naive),
         "rollout:",
         "  phases: [live]",
         "  instance: {local: ml.m5.large, dev: ml.m5.large, prod: ml.c6i.xlarge}",
@@ -74,11 +76,11 @@ def _prediction(surface: Surface) -> Iterator[str]:
     yield f"  key: {word(list(surface.key))}   # what tells one row from another; labels find their rows by it"
     came = "the moment that a row is about" if surface.is_in_time else "generated: that of the drop or of the request"
     yield f"  event_time: {word(surface.event_time)}   # {came}"
-    if not surface.derived:
+    if not surface.derived and not surface.texts:
         yield f"  features: {word(list(surface.features))}"
         return
     yield "  features:"
-    for feature in (*surface.features, *surface.derived):
+    for feature in surface.declared:
         yield f"    - {word(feature)}"
 
 
@@ -102,7 +104,7 @@ def _split(surface: Surface, spans: Spans) -> Iterator[str]:
         yield f"  walk_forward_steps: {spans.walk_forward_steps}     # {told}"
 
 
-def _gates(surface: Surface, spans: Spans, naive: Naive) -> Iterator[str]:
+def _gates(surface: Surface, family: Family, spans: Spans, naive: Naive) -> Iterator[str]:
     kind = KINDS[surface.task]
     rule = kind.naive_rule(naive.lag_hours)
     gate = word({"kind": rule.kind} | rule.model_dump())
@@ -110,7 +112,7 @@ def _gates(surface: Surface, spans: Spans, naive: Naive) -> Iterator[str]:
     if kind.calibration:
         yield f"  calibration: {{max_ece: {kind.calibration}}}"
     yield "  latency: {max_p99_ms: 50}"
-    yield "  size: {max_mb: 10}"
+    yield f"  size: {{max_mb: {family.max_mb}}}"
     recent = spans.test_days or RECENT_DAYS
     margin = 0.02 if naive.is_share else 0.05
     yield f"  non_inferiority: {{recent_days: {recent}, margin: {margin}, confidence: 0.95}}   # to the live model"

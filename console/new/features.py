@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.new.observed import LeftOut, Observed
 from console.new.parts import says_part
-from console.new.rules import why_no_feature
+from console.new.rules import is_free_text, why_no_feature
 from console.new.series import Series
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Features:
     derived: tuple[dict[str, Any], ...]
     others: tuple[LeftOut, ...]
     """Columns that are none, with their reasons."""
+    texts: tuple[str, ...] = ()
+    """Those of the columns whose words are read."""
 
     def without(self, left_out: Sequence[LeftOut]) -> Features:
         """The same without these columns, in a history too."""
@@ -41,6 +43,7 @@ class Features:
             columns=tuple(name for name in self.columns if name not in names),
             derived=tuple(derived),
             others=(*self.others, *left_out),
+            texts=tuple(name for name in self.texts if name not in names),
         )
 
 
@@ -56,8 +59,9 @@ def find_features(
 ) -> Features:
     """The features of these columns. `excluded` are no candidates and need no reason; `made` are the drops' own.
 
-    With a `series` the numbers have a history."""
-    columns, others, derived = [], [], []
+    With a `series` the numbers have a history. Free text is none beside a history or an image."""
+    columns, others, derived, texts = [], [], [], []
+    taken = "a history" if series is not None else "an image" if any(one.kind == "binary" for one in seen) else ""
     for observed in seen:
         if observed.name in (*excluded, *made):
             continue
@@ -73,7 +77,10 @@ def find_features(
             others.append(LeftOut(name=observed.name, reason="says which part a row belongs to"))
         elif reason := why_no_feature(column, observed):
             others.append(LeftOut(name=observed.name, reason=reason))
+        elif is_free_text(column, observed) and taken:
+            others.append(LeftOut(name=observed.name, reason=f"free text, which no family takes beside {taken}"))
         else:
+            texts += [observed.name] if is_free_text(column, observed) else []
             columns.append(observed.name)
     if series is not None:
         numbers = [one.name for one in seen if one.name in columns and one.is_number]
@@ -82,7 +89,7 @@ def find_features(
             if series.every_hours != 1:
                 past["every_hours"] = series.every_hours
             derived.append(past)
-    return Features(columns=tuple(columns), derived=tuple(derived), others=tuple(others))
+    return Features(columns=tuple(columns), derived=tuple(derived), others=tuple(others), texts=tuple(texts))
 
 
 def calendar_parts(column: Observed) -> list[str]:

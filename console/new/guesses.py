@@ -138,7 +138,10 @@ class Guesser:
         fit = [
             c
             for c in self.columns
-            if c.is_complete and c is not label and c.kind not in ("float64", "boolean", "binary")
+            if c.is_complete
+            and c is not label
+            and c.kind not in ("float64", "boolean", "binary")
+            and not c.is_sentences
         ]
         alone = [column for column in fit if column.is_unique and column is not event_time]
         if event_time and event_time.is_unique:

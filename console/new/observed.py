@@ -31,6 +31,9 @@ DAYS = (
 CLOCKS = ("", " HH:mm", " HH:mm:ss", " H:mm", " H:mm:ss", " h:mm a", " hh:mm a", " h:mm:ss a", " hh:mm:ss a")
 MOST_MISFITS = 0.01
 """Share of a column's texts that may be no times where the others are: their rows will be quarantined."""
+FEWEST_WORDS = 3
+ROWS_OF_WORDS = 10_000
+"""The first rows by which words are counted."""
 TRIED_FIRST = 50
 """Texts by which a pattern is given up."""
 
@@ -56,6 +59,16 @@ class Observed:
     @property
     def is_number(self) -> bool:
         return self.kind in ("int64", "float64")
+
+    @property
+    def is_sentences(self) -> bool:
+        """Whether its texts are of FEWEST_WORDS words or more on average: no names, codes or addresses."""
+        import pyarrow.compute as pc
+
+        if self.kind != "string":
+            return False
+        words = pc.mean(pc.count_substring_regex(self.cells.drop_null()[:ROWS_OF_WORDS], r"\S+")).as_py()
+        return words is not None and float(words) >= FEWEST_WORDS
 
     @property
     def is_time(self) -> bool:

@@ -84,6 +84,7 @@ class Reading:
             key=self.key,
             event_time=self.event_time,
             features=features.columns,
+            texts=features.texts,
             derived=features.derived,
             split_column=SPLIT if not self.is_in_time and SPLIT in self.contract.names else "",
             is_in_time=self.is_in_time,

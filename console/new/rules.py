@@ -66,15 +66,22 @@ def why_no_feature(column: Column, observed: Observed) -> str:
         return "a time: see the calendars below"
     if observed.distinct == 1 and observed.is_complete:
         return "always the same"
+    if column.name == "id":
+        return "the word `id` is taken in batch scoring"
+    if is_free_text(column, observed):
+        return ""
     if observed.is_unique and (observed.kind in ("int64", "string") or is_identifier(observed.name)):
         return "different in each row: it only numbers them"
     if observed.kind == "float64" and max(map(abs, _finite(observed.cells))) > FLOAT32_MAX:
         return "beyond what a float32 holds"
-    if column.name == "id":
-        return "the word `id` is taken in batch scoring"
     if column.kind == "string" and not column.allowed:
-        return f"free text of {observed.distinct:,} values: no encoder takes it yet; left out"
+        return f"text of {observed.distinct:,} values, too short for sentences and too many for categories"
     return ""
+
+
+def is_free_text(column: Column, observed: Observed) -> bool:
+    """Whether a model reads its words; texts of few values are categories, however long each is."""
+    return observed.is_sentences and not column.allowed
 
 
 def _text(observed: Observed, column: Column) -> Column:

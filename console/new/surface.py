@@ -23,6 +23,8 @@ class Surface:
     event_time: str
     features: tuple[str, ...]
     """Columns as they are."""
+    texts: tuple[str, ...] = ()
+    """Those of them that are free text."""
     derived: tuple[dict[str, Any], ...] = ()
     """Calendars and histories, as workload.yaml has them."""
     split_column: str = ""
@@ -33,6 +35,12 @@ class Surface:
     """Whether rows without times are in the order of time, by which they are split."""
     image_side: int = 0
     """The shorter side of the images, in pixels; 0 without images."""
+
+    @property
+    def declared(self) -> tuple[str | dict[str, Any], ...]:
+        """All features as workload.yaml has them: a name, or what more there is to say."""
+        named = ({"name": name, "encoder": "text"} if name in self.texts else name for name in self.features)
+        return (*named, *self.derived)
 
     @property
     def has_history(self) -> bool:

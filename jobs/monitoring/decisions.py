@@ -11,7 +11,7 @@ import pyarrow as pa
 from millrace.contract.kinds import FLOATS, arrow_type, parse_cell
 from millrace.contract.schema import Column, Table
 from millrace.decisions.record import Decision
-from millrace.features.catalogue import Features, columns, histories, images, summarise
+from millrace.features.catalogue import Features, columns, histories, measured, summarise
 from millrace.monitoring import baseline
 from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.constant import Constant
@@ -21,11 +21,12 @@ def watched(decisions: Sequence[Decision], known: Baseline, features: Features, 
     """A column per column of the baseline: the encoders' summaries of the inputs, null where a row has nothing.
 
     `table` is the contract's. A champion may have been declared with other features than those of now: what no
-    encoder of now watches is taken from the input as it is. What is watched of an image was measured by the container
-    that decoded it; a decision that no model made has none, and is left out where images are watched."""
-    measured = [name for image in images(features) for name in image.watched]
-    decisions = [one for one in decisions if all(name in one.watched for name in measured)]
-    features = tuple(encoder for encoder in features if encoder not in images(features))
+    encoder of now watches is taken from the input as it is. What is watched of an image or a text was measured by the
+    container that encoded it; a decision that no model made has none, and is left out where such are watched."""
+    by_container = measured(features)
+    names = [name for encoder in by_container for name in encoder.watched]
+    decisions = [one for one in decisions if all(name in one.watched for name in names)]
+    features = tuple(encoder for encoder in features if encoder not in by_container)
     rows = [json.loads(decision.input) for decision in decisions]
     needed = dict.fromkeys([*columns(features), *(column.name for column in known.columns)])
     cells = {name: _cells([row.get(name) for row in rows], name, table) for name in needed}
@@ -36,7 +37,7 @@ def watched(decisions: Sequence[Decision], known: Baseline, features: Features, 
     every = {name: found.column(name) for name in found.column_names}
     every |= {name: summaries.column(name) for name in summaries.column_names}
     every |= {
-        name: pa.chunked_array([pa.array([one.watched[name] for one in decisions], pa.float64())]) for name in measured
+        name: pa.chunked_array([pa.array([one.watched[name] for one in decisions], pa.float64())]) for name in names
     }
     return pa.table({column.name: _as_sketched(every[column.name], column) for column in known.columns})
 

@@ -40,7 +40,7 @@ class Application:
         self._task = model.description.task
         self._features = model.description.features
         self._reader = Reader(self._features, arrow=settings.batch)
-        self._has_images = bool(encoders.images(self._features))
+        self._is_measured = bool(encoders.measured(self._features))
         self._version = settings.model_version
         # Templates, filled by one `%` for each row. The version is text from outside: where it is part of a template
         # its own `%` are doubled.
@@ -87,7 +87,7 @@ class Application:
         return done
 
     def _answers(self, requests: Sequence[RequestRows]) -> tuple[Mapping[str, npt.NDArray[Any]], list[str]]:
-        """The task's answers to all rows, and of JSON what is watched of each row's images.
+        """The task's answers to all rows, and of JSON what is measured of each row's images and texts.
 
         A row whose answer is no finite number joins the rejected rows of its request. No rows at all, since every image
         was rejected, are no error."""
@@ -102,7 +102,7 @@ class Application:
             _reject(requests, finite_N)
             output_NW, tensors = output_NW[finite_N], {name: value[finite_N] for name, value in tensors.items()}
         found = self._task.answers(output_NW)
-        if not self._has_images or all(rows.numbers is not None for rows in requests):
+        if not self._is_measured or all(rows.numbers is not None for rows in requests):
             return found, []
         return found, _by_row(encoders.measure(self._features, tensors))
 

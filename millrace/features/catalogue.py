@@ -11,10 +11,13 @@ from millrace.features.boolean import Boolean
 from millrace.features.calendar import Calendar
 from millrace.features.category import Category
 from millrace.features.encoder import Encoder
+from millrace.features.free_text import FreeText
 from millrace.features.history import History
 from millrace.features.image import Image
 from millrace.features.number import Number
 from millrace.features.signature import Signature, TensorSpec
+from millrace.features.text import Text
+from millrace.features.tokens import Tokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +34,8 @@ ENCODERS: dict[str, type[Encoder]] = {
     "image": Image,
     "history": History,
     "calendar": Calendar,
+    "text": Text,
+    "tokens": Tokens,
 }
 
 Features = tuple[Encoder, ...]
@@ -112,12 +117,17 @@ def images(features: Features) -> tuple[Image, ...]:
     return tuple(encoder for encoder in features if isinstance(encoder, Image))
 
 
+def measured(features: Features) -> tuple[Image | FreeText, ...]:
+    """Those of the features that are watched by what their tensors show: the input itself is no number and no word."""
+    return tuple(encoder for encoder in features if isinstance(encoder, Image | FreeText))
+
+
 def measure(features: Features, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float64]]:
-    """What is watched of the images, by column, from the tensors of the same rows."""
-    measured: dict[str, npt.NDArray[np.float64]] = {}
-    for image in images(features):
-        measured |= image.measure(tensors[image.spec.name])
-    return measured
+    """What is watched of images and texts, by column, from the tensors of the same rows."""
+    found: dict[str, npt.NDArray[np.float64]] = {}
+    for encoder in measured(features):
+        found |= encoder.measure(tensors[encoder.spec.name])
+    return found
 
 
 def encode(features: Features, rows: pa.Table) -> dict[str, npt.NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from millrace.models.bag.declaration import Bag
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.gru.declaration import Gru
@@ -9,6 +10,7 @@ from millrace.models.lstm.declaration import Lstm
 from millrace.models.multiscale.declaration import Multiscale
 from millrace.models.parameters import Parameters
 from millrace.models.rnn.declaration import Rnn
+from millrace.models.transformer.declaration import Transformer
 
 FAMILIES: dict[str, type[Parameters]] = {
     "feedforward": Feedforward,
@@ -17,4 +19,6 @@ FAMILIES: dict[str, type[Parameters]] = {
     "rnn": Rnn,
     "lstm": Lstm,
     "multiscale": Multiscale,
+    "bag": Bag,
+    "transformer": Transformer,
 }

@@ -1,4 +1,4 @@
-"""Two small workloads of other inputs than columns: scans, whose brighter half is the label, and a load ahead."""
+"""Small workloads of other inputs than columns: scans, whose brighter half is the label, a load ahead, and texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from tests.jobs.synthetic import workload
 
-SCANS, HOURS, SIDE, AHEAD = 600, 24 * 75, 16, 6
+SCANS, HOURS, SIDE, AHEAD, NOTES = 600, 24 * 75, 16, 6, 900
+FILLER = [f"{first}{last}" for first in ("ba", "ko", "li", "mu", "ze") for last in ("den", "fer", "lot", "nis", "rup")]
 START = datetime(2024, 1, 1)  # noqa: DTZ001 the contracts' times have no zone
 KEY = {"primaryKey": True, "primaryKeyPosition": 1, "required": True}
 TIME = {"name": "at", "logicalType": "timestamp", "physicalType": "TIMESTAMP", "required": True}
@@ -87,6 +88,42 @@ def load_workload() -> dict[str, Any]:
     gates = {"baseline": {"kind": "seasonal_naive", "lag_hours": AHEAD, "margin": 0.3}}
     training = {"family": "gru", "parameters": parameters, "validation_days": 10, "test_days": 15}
     return _workload("load", "regression", prediction, training | {"walk_forward_steps": 1}, gates)
+
+
+def notes() -> pa.Table:
+    """A dozen words in any order; a good note has one of three words that a bad one never has."""
+    rng = np.random.default_rng(0)
+    label_N = rng.integers(0, 2, NOTES)
+    said = np.array([["poor", "late", "torn"], ["fine", "swift", "neat"]])
+    texts = [" ".join(rng.permutation([*rng.choice(FILLER, 11), said[label, rng.integers(0, 3)]])) for label in label_N]
+    parts = np.array(["train", "train", "train", "val", "test"], object)[np.arange(NOTES) % 5]
+    return pa.table({
+        "id": [f"{number:04}" for number in range(NOTES)],
+        "at": pa.array([START] * NOTES, pa.timestamp("us")),
+        "part": parts.tolist(),
+        "note": texts,
+        "is_good": label_N,
+    })  # fmt: skip
+
+
+def notes_contract() -> dict[str, Any]:
+    document = scans_contract()
+    for table in document["schema"]:
+        for column in table["properties"]:
+            if column["name"] == "is_upper":
+                column["name"] = "is_good"
+    rows = document["schema"][0]["properties"]
+    [scan] = [place for place, column in enumerate(rows) if column["name"] == "scan"]
+    rows[scan] = {"name": "note", "logicalType": "string", "physicalType": "STRING", "required": True}
+    return document | {"id": "notes", "name": "notes"}
+
+
+def notes_workload() -> dict[str, Any]:
+    document = scans_workload()
+    document["prediction"] |= {"label": "is_good", "features": [{"name": "note", "encoder": "text"}]}
+    document["training"] |= {"family": "bag", "parameters": {"dimension": 16, "batch_size": 32, "learning_rate": 0.02}}
+    document["gates"] |= {"size": {"max_mb": 20}}
+    return document | {"name": "notes"}
 
 
 def _contract(name: str, rows: list[dict[str, Any]], labels: list[dict[str, Any]]) -> dict[str, Any]:

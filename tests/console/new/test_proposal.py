@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import yaml
 
 from console.new.choices import FEWEST_ROWS
 from console.new.guesses import Guesser
@@ -21,6 +22,7 @@ from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column
 from millrace.contract.time_format import TimeFormat
 from millrace.errors import ConfigurationError
+from millrace.workload.declaration import Workload
 from tests.console.new.conftest import Row, proposed, written
 
 Writer = Callable[..., Path]
@@ -155,11 +157,33 @@ def test_codes_with_leading_zeros_stay_text(market: list[Row], as_csv: Writer) -
     assert proposed(as_csv(rows)).contract.column("zip").allowed == ("00501", "01234", "99100")
 
 
-def test_free_text_is_in_the_contract_and_no_feature(market: list[Row], as_csv: Writer) -> None:
-    rows = [row | {"remark": f"{row['demand']} MW, {row['price']}"} for row in market]
-    found = proposed(as_csv(rows))
+def with_remarks(market: list[Row]) -> list[Row]:
+    return [row | {"remark": f"sold at {row['demand']} MW for {row['price']}"} for row in market]
+
+
+def test_the_words_of_free_text_are_a_feature(market: list[Row], as_csv: Writer) -> None:
+    found = proposed(as_csv(with_remarks(market)))
     assert found.contract.column("remark").find(Length)
-    assert found.no_features[0].reason.startswith("free text")
+    workload = Workload.model_validate(yaml.safe_load(found.workload_yaml))
+    assert {one.name: one.encoder for one in workload.prediction.features}["remark"] == "text"
+    assert workload.training.family == "bag"
+    assert found.surface.key != ("remark",)
+
+
+def test_free_text_beside_a_history_is_no_feature(market: list[Row], as_csv: Writer) -> None:
+    rows = [row | {"load": float(row["demand"])} for row in with_remarks(market)]
+    found = proposed(as_csv(rows), label="load", horizon_hours=1)
+    assert {one.name: one.reason for one in found.no_features}["remark"] == (
+        "free text, which no family takes beside a history"
+    )
+    assert "family: gru" in found.workload_yaml
+
+
+def test_text_of_many_values_and_few_words_is_no_feature(market: list[Row], as_csv: Writer) -> None:
+    rows = [row | {"code": f"{row['demand']}-{at // 2}"} for at, row in enumerate(market)]
+    found = proposed(as_csv(rows))
+    [reason] = [one.reason for one in found.no_features if one.name == "code"]
+    assert reason.endswith("values, too short for sentences and too many for categories")
 
 
 def test_a_label_is_guessed_where_nothing_else_can_be_one(market: list[Row], as_csv: Writer) -> None:

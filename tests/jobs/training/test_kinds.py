@@ -1,4 +1,4 @@
-"""Images and histories through the jobs: training, evaluation, and the serving container's answers."""
+"""Images, histories and texts through the jobs: training, evaluation, and the serving container's answers."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from tests.jobs.synthetic import write_snapshot
 GIVEN = {
     "scans": (kinds.scans, kinds.scans_contract, kinds.scans_workload),
     "load": (kinds.load, kinds.load_contract, kinds.load_workload),
+    "notes": (kinds.notes, kinds.notes_contract, kinds.notes_workload),
 }
 
 
@@ -93,6 +94,8 @@ def as_request(row: dict[str, Any], table: list[dict[str, Any]], artefact: Artef
     if "scan" in row:
         return {"scan": base64.b64encode(row["scan"]).decode()}
     named = {name: row[name] for name in encoders.columns(artefact.description.features)}
+    if "note" in row:
+        return named
     before = [one for one in table if one["at"] < row["at"]][-40:]
     past = [{"at": one["at"].isoformat(), "load": one["load"], "wind": one["wind"]} for one in before]
     return named | {"at": row["at"].isoformat(), "past": past}
@@ -100,7 +103,7 @@ def as_request(row: dict[str, Any], table: list[dict[str, Any]], artefact: Artef
 
 def test_an_input_of_another_form_is_refused_by_the_container(trained: tuple[Snapshot, Artefact]) -> None:
     reader = Reader(trained[1].description.features)
-    row = dict.fromkeys(encoders.inputs(trained[1].description.features), "?")
+    row = dict.fromkeys(encoders.inputs(trained[1].description.features), True)
     body = json.dumps({"rows": [row]}).encode()
     if encoders.images(trained[1].description.features):
         assert reader.read(body, "application/json").rejected[0]["expected"] == "base64 text"
@@ -118,4 +121,5 @@ def test_labels_ahead_are_those_of_later_rows(trained: tuple[Snapshot, Artefact]
         for row in known:
             assert row[LABEL] == by_time[row["at"] + kinds.timedelta(hours=kinds.AHEAD)]["load"]
     else:
-        assert examples.table[LABEL].to_pylist() == examples.table["is_upper"].to_pylist()
+        label = load_workload(trained[0].config).prediction.label
+        assert examples.table[LABEL].to_pylist() == examples.table[label].to_pylist()

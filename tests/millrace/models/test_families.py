@@ -40,6 +40,7 @@ SHARED = ((NUMBERS, CATEGORIES), (NUMBERS,), (CATEGORIES,), ())
 """What a family may take of the table's columns, beside the tensors of its example."""
 IMAGE = TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16))
 PAST = TensorSpec(name="past", dtype="float32", shape=(6, 2))
+WORDS = TensorSpec(name="note", dtype="int64", shape=(9,), cardinalities=(40,))
 MULTICLASS = Multiclass(classes=("a", "b", "c"))
 OBJECTIVE = MULTICLASS.objective
 
@@ -223,7 +224,7 @@ def test_what_a_family_accepts_it_takes(family: str, task: Binary | Regression) 
 
 
 def test_the_shipped_families_take_numbers_or_categories_alone() -> None:
-    for name in ("feedforward", "cnn", "gru", "rnn", "lstm", "multiscale"):
+    for name in ("feedforward", "cnn", "gru", "rnn", "lstm", "multiscale", "bag", "transformer"):
         assert len(accepted(name, *SHARED[:3])) == 3
 
 
@@ -368,6 +369,10 @@ def test_a_family_learns_from_each_tensor_of_its_example(family: str) -> None:
         ("gru", (PAST, IMAGE), "one history"),
         ("lstm", (NUMBERS,), "one history, and numbers and categories beside it, for the family lstm"),
         ("multiscale", (IMAGE,), "one history, and numbers and categories beside it, for the family multiscale"),
+        ("bag", (NUMBERS,), "one text or more, and numbers and categories beside them, for the family bag"),
+        ("bag", (WORDS, PAST), "one text or more"),
+        ("transformer", (NUMBERS,), "one text or one history, and numbers and categories beside it"),
+        ("transformer", (WORDS, PAST), "one text or one history"),
     ],
 )
 def test_inputs_that_a_family_cannot_take_stop_at_synth(

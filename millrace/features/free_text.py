@@ -1,0 +1,96 @@
+"""What encoders of free text have in common: one column of text, ids of one text side by side, and what is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.errors import WorkloadError
+from millrace.features.encoder import OneColumn
+from millrace.features.signature import JOINED, TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Table
+    from millrace.workload.declaration import Feature
+
+SUMMARIES = ("length", "unknown")
+"""The number of words or pieces of a text, and the share of them that the training rows do not have."""
+ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreeText(OneColumn):
+    """Ids (L) of each text, 0 beyond its end; each kind of encoder says how a text becomes ids."""
+
+    takes_features: ClassVar[str] = "a column of text without validValues"
+    optional: bool = False
+    length: int | None = None
+    """L; None: not learnt yet."""
+
+    @classmethod
+    def declare(cls, feature: Feature, table: Table) -> Self | None:
+        """For a column of text whose values the contract does not list."""
+        if feature.history or table.column(feature.name).kind != "string" or table.column(feature.name).allowed:
+            return None
+        if feature.name in JOINED:
+            where, field = "workload.yaml", "prediction.features"
+            expected = f"another name than {' or '.join(JOINED)} for a text"
+            raise WorkloadError(where=where, field=field, expected=expected, came=feature.name)
+        return cls(name=feature.name, optional=not table.column(feature.name).required)
+
+    @property
+    def spec(self) -> TensorSpec:
+        """Its cardinality is the number of ids, 0 included."""
+        raise NotImplementedError
+
+    def encode(self, rows: pa.Table) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        ids_NL = np.zeros((rows.num_rows, self.length or 0), np.int64)
+        for row, text in enumerate(rows[self.name].to_pylist()):
+            if text:
+                ids = self.ids(text)
+                ids_NL[row, : len(ids)] = ids
+        return ids_NL
+
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        import numpy as np
+        import pyarrow as pa
+
+        cells = rows[self.name].combine_chunks()
+        if cells.type not in (pa.string(), pa.large_string()):
+            return np.zeros(len(cells), np.bool_)
+        missing_N = np.from_dlpack(cells.is_null().cast(pa.uint8())).astype(np.bool_)
+        return ~missing_N | self.optional
+
+    def encode_one(self, row: Mapping[str, Any]) -> list[int]:
+        cell = row[self.name]
+        if not isinstance(cell, str) and not (cell is None and self.optional):
+            raise ValueError("text")
+        ids = self.ids(cell) if cell else []
+        return ids + [0] * ((self.length or 0) - len(ids))
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}.{summary}" for summary in SUMMARIES)
+
+    def summarise(self, rows: pa.Table) -> pa.Table:
+        import numpy as np
+        import pyarrow as pa
+
+        starts = range(0, max(rows.num_rows, 1), ROWS_AT_ONCE)
+        parts = [self.measure(self.encode(rows.slice(at, ROWS_AT_ONCE))) for at in starts]
+        return pa.table({name: np.concatenate([part[name] for part in parts]) for name in self.watched})
+
+    def ids(self, text: str) -> list[int]:
+        """At most L ids, none of them 0."""
+        raise NotImplementedError
+
+    def measure(self, ids_NL: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
+        """The watched columns of texts that are encoded already, each (N)."""
+        raise NotImplementedError

@@ -1,0 +1,115 @@
+"""Free text as a bag of hashed n-grams: of words, and of characters where texts are short.
+
+N rows, L ids per text. An n-gram is an id of a fixed table by its hash, so nothing but the length is learnt from the
+training rows, and what words occurred there. The weights of rare and frequent n-grams are the network's.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from millrace.features.free_text import FreeText
+from millrace.features.signature import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+
+BUCKETS = 2**16
+"""Ids of the table; 0 is padding."""
+WORD_BUCKETS = BUCKETS // 4
+"""Ids below it are single words, so that a tensor alone says how many words of a text are unknown."""
+MOST_IDS = 512
+"""N-grams of one text that are kept: single words first, then pairs, pairs with a gap, characters."""
+MOST_CHARACTERS = 4096
+"""What follows in a text is not read: a request has no more to wait for than that."""
+LONGEST_WORD = 32
+"""Characters of a word whose n-grams are taken."""
+SHORT_TEXT = 20
+"""Words on average up to which pairs with a gap and n-grams of characters are taken as well."""
+WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(FreeText):
+    """A tensor of its own (N, L), int64, named by the feature; a missing or empty text has no ids."""
+
+    kind: ClassVar[str] = "text"
+    is_short: bool = True
+    """Whether the training texts are so short that n-grams of characters are taken."""
+    seen: str = ""
+    """The words' ids of the training rows, one bit each, in base64."""
+
+    def fit(self, rows: pa.Table) -> Self:
+        """With the length of the longest text, within MOST_IDS, and the words that occur."""
+        import numpy as np
+
+        texts = [text for text in rows[self.name].to_pylist() if text]
+        words = sum(len(_words(text)) for text in texts)
+        taught = replace(self, is_short=words <= SHORT_TEXT * len(texts))
+        bits = np.zeros(WORD_BUCKETS, np.bool_)
+        length = 1
+        for text in texts:
+            ids = taught.ids(text)
+            length = max(length, len(ids))
+            bits[[one for one in ids if one < WORD_BUCKETS]] = True
+        return replace(taught, length=length, seen=base64.b64encode(np.packbits(bits).tobytes()).decode())
+
+    @property
+    def spec(self) -> TensorSpec:
+        return TensorSpec(name=self.name, dtype="int64", shape=(self.length,), cardinalities=(BUCKETS,))
+
+    def measure(self, ids_NL: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
+        """How many different words each text has, and the share of them that no training text has."""
+        import numpy as np
+
+        word_NL = (ids_NL > 0) & (ids_NL < WORD_BUCKETS)
+        words_N = word_NL.sum(axis=1)
+        new_N = (word_NL & ~self._seen[np.where(word_NL, ids_NL, 0)]).sum(axis=1)
+        return dict(zip(self.watched, (words_N.astype(np.float64), new_N / np.maximum(words_N, 1)), strict=True))
+
+    @cached_property
+    def _seen(self) -> npt.NDArray[np.bool_]:
+        import numpy as np
+
+        packed = np.frombuffer(base64.b64decode(self.seen) or bytes(WORD_BUCKETS // 8), np.uint8)
+        return np.unpackbits(packed).astype(np.bool_)
+
+    def ids(self, text: str) -> list[int]:
+        words = _words(text)
+        grams = [_hashed(f"1 {word}", 1, WORD_BUCKETS) for word in words]
+        grams += [_hashed(f"2 {a} {b}") for a, b in pairwise(words)]
+        if self.is_short:
+            grams += [_hashed(f"3 {a} {b}") for a, b in zip(words, words[2:], strict=False)]
+            grams += [one for word in words for one in _characters(word)]
+        return list(dict.fromkeys(grams))[: self.length or MOST_IDS]
+
+
+def _words(text: str) -> list[str]:
+    return WORD.findall(unicodedata.normalize("NFKC", text[:MOST_CHARACTERS]).lower())
+
+
+@lru_cache(maxsize=2**15)
+def _characters(word: str) -> tuple[int, ...]:
+    """The n-grams of three to five characters of a word with its ends. Kept, as most words come again."""
+    marked = f"<{word[:LONGEST_WORD]}>"
+    return tuple(_hashed(f"c {gram}") for size in (3, 4, 5) for gram in _windows(marked, size))
+
+
+def _windows(text: str, size: int) -> Iterable[str]:
+    return (text[at : at + size] for at in range(len(text) - size + 1))
+
+
+def _hashed(gram: str, first: int = WORD_BUCKETS, end: int = BUCKETS) -> int:
+    """An id from `first` to below `end`. JSON may hold half of a surrogate pair, which UTF-8 has no bytes for."""
+    return first + zlib.crc32(gram.encode("utf-8", "surrogatepass")) % (end - first)

@@ -1,0 +1,165 @@
+"""Free text as a sequence of word pieces, learnt on the training rows by byte-pair encoding.
+
+Sennrich et al. 2016, Neural Machine Translation of Rare Words with Subword Units (arXiv 1508.07909), on characters: the
+most frequent pair of neighbours becomes a piece, again and again. N rows, T pieces per text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from millrace.features.free_text import FreeText
+from millrace.features.signature import TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+MOST_PIECES = 4096
+"""Pieces that are learnt, characters included: about 50 kB of an artefact."""
+MOST_WORDS = 20_000
+"""The most frequent words of the training rows that pieces are learnt from."""
+FEWEST_PAIRS = 4
+"""A pair that is rarer in the training rows becomes no piece."""
+LONGEST = 256
+"""Pieces of one text that are kept."""
+MOST_CHARACTERS = 4096
+"""What follows in a text is not read."""
+LONGEST_WORD = 64
+"""Characters of a word that are kept: the time of merging grows with their square."""
+MOST_KEPT = 2**15
+"""Words whose pieces are remembered."""
+UNKNOWN, FIRST = 1, 2
+"""The id of a character that no training text has, and that of the first piece."""
+START = "▁"
+"""Stands before the first character of each word."""
+WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens(FreeText):
+    """A tensor of its own (N, T), int64, named by the feature; 0 beyond the end of a text."""
+
+    kind: ClassVar[str] = "tokens"
+    pieces: tuple[str, ...] | None = None
+    """Single characters first, then pairs in the order in which they were learnt; None: not learnt yet."""
+    characters: int = 0
+    """How many of the pieces are single characters."""
+
+    def fit(self, rows: pa.Table) -> Self:
+        """With the pieces of the rows' words, and the length of the longest text, within LONGEST."""
+        texts = [text for text in rows[self.name].to_pylist() if text]
+        counts = Counter(word for text in texts for word in _words(text))
+        common = sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_WORDS]
+        alphabet = sorted({symbol for word, _ in common for symbol in word})[:MOST_PIECES]
+        pieces = (*alphabet, *_learn(common, MOST_PIECES - len(alphabet)))
+        taught = replace(self, pieces=pieces, characters=len(alphabet))
+        return replace(taught, length=max([1, *(len(taught.ids(text)) for text in texts)]))
+
+    @property
+    def spec(self) -> TensorSpec:
+        count = None if self.pieces is None else FIRST + len(self.pieces)
+        return TensorSpec(name=self.name, dtype="int64", shape=(self.length,), cardinalities=(count,))
+
+    def ids(self, text: str) -> list[int]:
+        found: list[int] = []
+        for word in _words(text):
+            found += self._ids_of(word)
+            if len(found) >= LONGEST:
+                break
+        return found[: self.length or LONGEST]
+
+    def measure(self, ids_NL: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
+        """How many pieces each text has, and the share of them that are single characters: a new word falls apart."""
+        import numpy as np
+
+        pieces_N = (ids_NL > 0).sum(axis=1)
+        single_N = ((ids_NL > 0) & (ids_NL < FIRST + self.characters)).sum(axis=1)
+        return dict(zip(self.watched, (pieces_N.astype(np.float64), single_N / np.maximum(pieces_N, 1)), strict=True))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {piece: place for place, piece in enumerate(self.pieces or (), start=FIRST)}
+
+    @cached_property
+    def _kept(self) -> dict[str, list[int]]:
+        return {}
+
+    def _ids_of(self, word: str) -> list[int]:
+        """The pieces of a word; the pair that was learnt first is merged first."""
+        if (kept := self._kept.get(word)) is not None:
+            return kept
+        places, parts = self._places, list(word)
+        while len(parts) > 1:
+            ranks = [places.get(a + b, MOST_PIECES + FIRST) for a, b in pairwise(parts)]
+            best = min(range(len(ranks)), key=ranks.__getitem__)
+            if ranks[best] == MOST_PIECES + FIRST:
+                break
+            parts[best : best + 2] = [parts[best] + parts[best + 1]]
+        found = [places.get(part, UNKNOWN) for part in parts]
+        if len(self._kept) < MOST_KEPT:
+            self._kept[word] = found
+        return found
+
+
+def _words(text: str) -> list[str]:
+    words = WORD.findall(unicodedata.normalize("NFKC", text[:MOST_CHARACTERS]).lower())
+    return [START + word[:LONGEST_WORD] for word in words]
+
+
+def _learn(counted: Sequence[tuple[str, int]], most: int) -> list[str]:
+    """The pieces that pairs become, in order; of two pairs of the same count the first in the alphabet."""
+    words = [list(word) for word, _ in counted]
+    counts: Counter[tuple[str, str]] = Counter()
+    holders: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+    for number, (parts, (_, count)) in enumerate(zip(words, counted, strict=True)):
+        for pair in pairwise(parts):
+            counts[pair] += count
+            holders[pair].add(number)
+    # A heap of counts as they were when a pair changed: an entry that is no longer true is passed over.
+    heap = [(-count, pair) for pair, count in counts.items()]
+    heapify(heap)
+    # A piece may come of several pairs ("ab" + "c", "a" + "bc"): it is listed once.
+    pieces: dict[str, None] = {}
+    while len(pieces) < most and heap:
+        negative, pair = heappop(heap)
+        if -negative != counts[pair]:
+            continue
+        if -negative < FEWEST_PAIRS:
+            break
+        merged = pair[0] + pair[1]
+        pieces[merged] = None
+        # Only the words that hold the pair change, and with them the counts of their pairs.
+        changed: set[tuple[str, str]] = set()
+        for number in sorted(holders[pair]):
+            parts, count = words[number], counted[number][1]
+            for old in pairwise(parts):
+                counts[old] -= count
+                holders[old].discard(number)
+            words[number] = after = _merged(parts, pair, merged)
+            for new in pairwise(after):
+                counts[new] += count
+                holders[new].add(number)
+            changed |= {*pairwise(parts), *pairwise(after)}
+        for each in changed:
+            heappush(heap, (-counts[each], each))
+    return list(pieces)
+
+
+def _merged(parts: Sequence[str], pair: tuple[str, str], merged: str) -> list[str]:
+    found: list[str] = []
+    at = 0
+    while at < len(parts):
+        is_pair = at + 1 < len(parts) and (parts[at], parts[at + 1]) == pair
+        found.append(merged if is_pair else parts[at])
+        at += 2 if is_pair else 1
+    return found

@@ -1,0 +1,87 @@
+"""A bag of n-grams: the mean of their vectors, weighted by how rare they are, with the table's columns beside it.
+
+N rows, L ids per text, B ids of the table, D numbers per vector, W numbers out. An n-gram that no training text has
+counts nothing, so its untrained vector is never added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from millrace.features.signature import JOINED, Signature
+from millrace.models.bag.declaration import Bag
+from millrace.models.columns import Columns
+
+
+class NgramBag(nn.Module):
+    """Ids (N, L) in, the weighted mean of their vectors (N, D) out."""
+
+    rarity_B: Tensor
+    """The inverse document frequency of each id; 0 for padding and for an id that no training text has."""
+
+    def __init__(self, buckets: int, dimension: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.vectors = nn.Embedding(buckets, dimension)
+        nn.init.normal_(self.vectors.weight, std=dimension**-0.5)
+        self.register_buffer("rarity_B", torch.ones(buckets))
+
+    def fit(self, ids_NL: Tensor) -> None:
+        """Count in how many training texts each id occurs; an encoder names an id once per text."""
+        buckets = len(self.rarity_B)
+        counts_B = torch.bincount(ids_NL[ids_NL > 0], minlength=buckets)
+        rarity_B = torch.log((1 + len(ids_NL)) / (1 + counts_B.double())) + 1
+        with torch.no_grad():
+            self.rarity_B.copy_(torch.where(counts_B > 0, rarity_B, 0.0))
+
+    def forward(self, ids_NL: Tensor) -> Tensor:
+        weight_NL = self.rarity_B[ids_NL]
+        # Unit length, as for TF-IDF: a long text does not weigh more than a short one.
+        weight_NL = weight_NL / weight_NL.square().sum(1, keepdim=True).clamp(min=1.0).sqrt()
+        if torch.compiler.is_exporting():  # no operator of ONNX does it at once
+            gathered: Tensor = (self.vectors(ids_NL) * weight_NL[:, :, None]).sum(1)
+            return gathered
+        weight_NL = functional.dropout(weight_NL, self.dropout, self.training)
+        # In one pass: the vectors of all n-grams (N, L, D) of a validation part would be gigabytes.
+        summed: Tensor = functional.embedding_bag(ids_NL, self.vectors.weight, mode="sum", per_sample_weights=weight_NL)
+        return summed
+
+
+class BagNetwork(nn.Module):
+    """Tensors (N, L) of int64, `numbers` and `categories` if there are any, in; raw numbers (N, W) out."""
+
+    def __init__(self, parameters: Bag, signature: Signature, width: int) -> None:
+        super().__init__()
+        self.texts = [spec.name for spec in signature if spec.name not in JOINED]
+        self.bags = nn.ModuleList(
+            NgramBag(spec.cardinalities[0] or 1, parameters.dimension, parameters.dropout)
+            for spec in signature
+            if spec.name not in JOINED
+        )
+        self.columns = Columns(signature)
+        state = parameters.dimension * len(self.texts) + self.columns.width
+        self.linear = nn.Linear(state, width)
+        self.hidden = nn.Linear(state, parameters.hidden) if parameters.hidden else None
+        self.head = nn.Linear(parameters.hidden, width, bias=False) if parameters.hidden else None
+
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
+        self.columns.fit(tensors, target_N)
+        for name, bag in zip(self.texts, self.bags, strict=True):
+            bag.fit(tensors[name])  # type: ignore[operator]
+
+    def forward(self, **tensors: Tensor) -> Tensor:
+        bags = [bag(tensors[name]) for name, bag in zip(self.texts, self.bags, strict=True)]
+        state = self.columns.beside(torch.cat(bags, dim=1), tensors)
+        raw_NW: Tensor = self.linear(state)
+        if self.hidden is not None and self.head is not None:
+            raw_NW = raw_NW + self.head(functional.gelu(self.hidden(state)))
+        return raw_NW
+
+
+def build(parameters: Bag, signature: Signature, width: int) -> BagNetwork:
+    """The untrained network that gives `width` numbers per row."""
+    return BagNetwork(parameters, signature, width)

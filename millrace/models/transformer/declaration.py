@@ -1,0 +1,46 @@
+"""The hyperparameters of a transformer encoder, and which inputs it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from millrace.artefact.rows_per_pass import RowsPerPass
+from millrace.features.signature import JOINED, Signature, TensorSpec
+from millrace.models.parameters import Parameters, refuse
+
+if TYPE_CHECKING:
+    from millrace.tasks.task import Task
+
+SEQUENCES = (("int64", 1), ("float32", 2))
+"""Types and axes of a text as tokens, and of a history."""
+
+
+class Transformer(Parameters):
+    """Layers of self-attention over the pieces of one text or the steps of one history; every place sees all others."""
+
+    network: ClassVar[str] = "millrace.models.transformer.network"
+    rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
+    """As for the other families, one row is multiplied by another kernel; 32 rows of 256 pieces attend in 32 MB."""
+    example: ClassVar[Signature] = (TensorSpec(name="pieces", dtype="int64", shape=(10,), cardinalities=(50,)),)
+
+    dimension: Annotated[int, Field(ge=2, le=2048)] = 64
+    layers: Annotated[int, Field(ge=1, le=24)] = 2
+    heads: Annotated[int, Field(ge=1, le=64)] = 4
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 15
+    batch_size: Annotated[int, Field(ge=8, le=65536)] = 128
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+
+    @model_validator(mode="after")
+    def _heads_share_the_dimension(self) -> Self:
+        if self.dimension % self.heads:
+            raise ValueError(f"dimension: expected a multiple of heads ({self.heads}), got {self.dimension}")
+        return self
+
+    def accepts(self, signature: Signature, task: Task) -> None:
+        """One text or one history, and numbers and categories, for every task."""
+        own = [spec for spec in signature if spec.name not in JOINED]
+        if len(own) != 1 or (own[0].dtype, len(own[0].shape)) not in SEQUENCES:
+            refuse("transformer", "one text or one history, and numbers and categories beside it", signature)

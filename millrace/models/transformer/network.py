@@ -1,0 +1,142 @@
+"""A transformer encoder over one sequence: the pieces of a text, or the steps of a history.
+
+Vaswani et al. 2017, Attention Is All You Need (arXiv 1706.03762), with normalisation before each part (Xiong et al.
+2020, arXiv 2002.04745). N rows, T places, F columns of a history, D numbers per place, H heads, W numbers out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from millrace.features.signature import JOINED, Signature, TensorSpec
+from millrace.models.columns import Columns
+from millrace.models.transformer.declaration import Transformer
+
+ROWS_AT_ONCE = 256
+"""Of a part that is judged: the scores (N, H, T, T) of all its rows would be gigabytes."""
+FAR_BELOW = -1e9
+"""Added to the scores of padding. Not minus infinity: a text without any piece would have no softmax."""
+
+
+class Pieces(nn.Module):
+    """Ids (N, T) in; a vector per place (N, T, D), and which places are no padding (N, T), out."""
+
+    def __init__(self, spec: TensorSpec, dimension: int) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(spec.cardinalities[0] or 1, dimension)
+        nn.init.normal_(self.vectors.weight, std=0.02)
+
+    def fit(self, ids_NT: Tensor) -> None:
+        """Nothing: all of it is learnt."""
+
+    def forward(self, ids_NT: Tensor) -> tuple[Tensor, Tensor]:
+        return self.vectors(ids_NT), ids_NT > 0
+
+
+class Steps(nn.Module):
+    """A history (N, T, F) in, as `Pieces` out. What is missing counts as the mean, and a second column says so."""
+
+    mean_F: Tensor
+    scale_F: Tensor
+
+    def __init__(self, spec: TensorSpec, dimension: int) -> None:
+        super().__init__()
+        features = spec.shape[1] or 1
+        self.enter = nn.Linear(2 * features, dimension)
+        self.register_buffer("mean_F", torch.zeros(features))
+        self.register_buffer("scale_F", torch.ones(features))
+
+    def fit(self, steps_NTF: Tensor) -> None:
+        """Mean and scale of the known steps, in float64; a column that never varies is switched off."""
+        with torch.no_grad():
+            exact = steps_NTF.double().flatten(0, 1)
+            mean_F = exact.nanmean(0).nan_to_num()
+            deviation_F = (exact - mean_F).square().nanmean(0).nan_to_num().sqrt()
+            self.mean_F.copy_(mean_F)
+            self.scale_F.copy_(torch.where(deviation_F > 1e-9 * (1 + mean_F.abs()), 1 / deviation_F, 0.0))
+
+    def forward(self, steps_NTF: Tensor) -> tuple[Tensor, Tensor]:
+        missing = steps_NTF.isnan()
+        known = torch.where(missing, 0.0, (steps_NTF - self.mean_F) * self.scale_F)
+        return self.enter(torch.cat([known, missing.float()], dim=2)), torch.ones_like(missing[:, :, 0])
+
+
+class Layer(nn.Module):
+    """Attention among the places, then two linear layers at each; both are added to what came in."""
+
+    def __init__(self, dimension: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm, self.norm_after = nn.LayerNorm(dimension), nn.LayerNorm(dimension)
+        self.all = nn.Linear(dimension, 3 * dimension)
+        self.out = nn.Linear(dimension, dimension)
+        self.wide, self.narrow = nn.Linear(dimension, 4 * dimension), nn.Linear(4 * dimension, dimension)
+
+    def forward(self, x: Tensor, mask_N11T: Tensor) -> Tensor:
+        x = x + self._drop(self._attend(self.norm(x), mask_N11T))  # (N, T, D)
+        inner = functional.gelu(self.wide(self.norm_after(x)))  # (N, T, 4 D)
+        return x + self._drop(self.narrow(inner))  # (N, T, D)
+
+    def _attend(self, x: Tensor, mask_N11T: Tensor) -> Tensor:
+        split = self.all(x).unflatten(2, (3, self.heads, -1))  # (N, T, 3, H, D / H)
+        query, key, value = split.permute(2, 0, 3, 1, 4)  # each (N, H, T, D / H)
+        scores = query @ key.transpose(2, 3) * query.shape[3] ** -0.5  # (N, H, T, T)
+        weights = self._drop(torch.softmax(scores + mask_N11T, dim=3))  # (N, H, T, T)
+        found: Tensor = self.out((weights @ value).transpose(1, 2).flatten(2))  # (N, T, D)
+        return found
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.dropout, self.training)
+
+
+class TransformerNetwork(nn.Module):
+    """One tensor (N, T) of int64 or (N, T, F) of float32, and the table's if there are any, in; (N, W) out."""
+
+    def __init__(self, parameters: Transformer, signature: Signature, width: int) -> None:
+        super().__init__()
+        [own] = [spec for spec in signature if spec.name not in JOINED]
+        self.sequence, self.dropout, self.ends_now = own.name, parameters.dropout, own.dtype == "float32"
+        dimension = parameters.dimension
+        self.enter: Pieces | Steps = Steps(own, dimension) if self.ends_now else Pieces(own, dimension)
+        self.places_TD = nn.Parameter(torch.randn(own.shape[0] or 1, dimension) * 0.02)
+        self.layers = nn.ModuleList(
+            Layer(dimension, parameters.heads, parameters.dropout) for _ in range(parameters.layers)
+        )
+        self.norm = nn.LayerNorm(dimension)
+        self.columns = Columns(signature)
+        self.head = nn.Linear(2 * dimension + self.columns.width, width)
+
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
+        self.columns.fit(tensors, target_N)
+        self.enter.fit(tensors[self.sequence])
+
+    def forward(self, **tensors: Tensor) -> Tensor:
+        if self.training or torch.compiler.is_exporting() or len(tensors[self.sequence]) <= ROWS_AT_ONCE:
+            return self._answer(tensors)
+        starts = range(0, len(tensors[self.sequence]), ROWS_AT_ONCE)
+        parts = [{name: value[at : at + ROWS_AT_ONCE] for name, value in tensors.items()} for at in starts]
+        return torch.cat([self._answer(part) for part in parts])
+
+    def _answer(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        x, known_NT = self.enter(tensors[self.sequence])
+        x = functional.dropout(x + self.places_TD, self.dropout, self.training)  # (N, T, D)
+        mask_N11T = torch.where(known_NT, 0.0, FAR_BELOW)[:, None, None, :]
+        for layer in self.layers:
+            x = layer(x, mask_N11T)
+        x = self.norm(x)
+        known = known_NT[:, :, None].float()  # (N, T, 1)
+        mean = (x * known).sum(1) / known.sum(1).clamp(min=1.0)  # (N, D)
+        # Of a text the strongest place counts besides, of a history the last one, which is now.
+        most = torch.where(known > 0, x, FAR_BELOW).amax(1) * (known.sum(1) > 0)  # (N, D)
+        state = torch.cat([mean, x[:, -1] if self.ends_now else most], dim=1)  # (N, 2 D)
+        found: Tensor = self.head(self.columns.beside(state, tensors))
+        return found
+
+
+def build(parameters: Transformer, signature: Signature, width: int) -> TransformerNetwork:
+    """The untrained network that gives `width` numbers per row."""
+    return TransformerNetwork(parameters, signature, width)

@@ -1,0 +1,112 @@
+"""Free text as ids: what is kept of a text, what is watched of it, and how much of it lies in an artefact."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from millrace.contract.rules.allowed import Allowed
+from millrace.contract.schema import Column, Table
+from millrace.errors import WorkloadError
+from millrace.features import catalogue
+from millrace.features.text import BUCKETS, MOST_CHARACTERS, MOST_IDS, SHORT_TEXT, WORD_BUCKETS, Text
+from millrace.workload.declaration import Feature
+
+REQUESTS = ["Book a table for two", "book a flight to Oslo", "what is the weather in Oslo?"]
+LONG = [" ".join(f"w{word}" for word in range(SHORT_TEXT + 1))]
+
+
+def fitted(texts: list[str | None]) -> Text:
+    return Text(name="text", optional=True).fit(pa.table({"text": pa.array(texts, pa.string())}))
+
+
+def encoded(encoder: Text, text: str) -> set[int]:
+    return set(encoder.encode_one({"text": text})) - {0}
+
+
+def test_the_ids_of_a_text_are_the_same_for_ever() -> None:
+    """They are rows of a trained table: another hash would answer with other words' vectors."""
+    assert Text(name="text").ids("No, no") == [7317, 5581, 44141, 33927, 30718, 62378, 39255, 63651, 65359]
+
+
+def test_words_lie_below_all_other_ngrams() -> None:
+    encoder = fitted([*REQUESTS])
+    for text in REQUESTS:
+        ids = encoder.ids(text)
+        words = len(dict.fromkeys(text.lower().replace("?", " ?").split()))
+        assert [one < WORD_BUCKETS for one in ids] == [place < words for place in range(len(ids))]
+        assert 0 < min(ids) <= max(ids) < BUCKETS
+
+
+def test_case_and_compatible_forms_are_one_word() -> None:
+    encoder = fitted(REQUESTS)
+    assert encoder.ids("ﬁne TABLE") == encoder.ids("fine table")
+
+
+def test_a_misspelt_word_shares_ngrams_of_characters_in_short_texts_only() -> None:
+    short, long = fitted(REQUESTS), fitted(LONG)
+    assert (short.is_short, long.is_short) == (True, False)
+    assert encoded(short, "weather") & encoded(short, "wheather")
+    assert not encoded(long, "weather") & encoded(long, "wheather")
+
+
+def test_the_order_of_words_matters() -> None:
+    for encoder in (fitted(REQUESTS), fitted(LONG)):
+        assert encoded(encoder, "dog bites man") != encoded(encoder, "man bites dog")
+
+
+def test_the_length_is_that_of_the_longest_text_within_a_bound() -> None:
+    encoder = fitted(REQUESTS)
+    assert encoder.length == max(len(Text(name="text").ids(text)) for text in REQUESTS)
+    many = fitted([" ".join(f"w{word}" for word in range(2 * MOST_IDS))])
+    assert many.length == MOST_IDS
+    assert fitted([None]).length == 1
+
+
+def test_a_missing_and_an_empty_text_have_no_ids() -> None:
+    encoder = fitted(REQUESTS)
+    found = encoder.encode(pa.table({"text": [None, "", "book"]}))
+    assert found.any(axis=1).tolist() == [False, False, True]
+
+
+def test_what_follows_in_a_long_text_is_not_read() -> None:
+    encoder = Text(name="text")
+    text = "a " * MOST_CHARACTERS
+    assert encoder.ids(text) == encoder.ids(text + "b" * 10**6)
+
+
+def test_length_and_share_of_unknown_words_are_watched() -> None:
+    encoder = fitted(REQUESTS)
+    assert encoder.watched == ("text.length", "text.unknown")
+    rows = pa.table({"text": ["book a table", "book an xylophone", None]})
+    found = encoder.summarise(rows)
+    assert found["text.length"].to_pylist() == [3, 3, 0]
+    np.testing.assert_allclose(found["text.unknown"], [0, 2 / 3, 0])
+    measured = catalogue.measure((encoder,), catalogue.encode((encoder,), rows))
+    assert {name: values.tolist() for name, values in measured.items()} == found.to_pydict()
+
+
+def test_the_encoder_is_small_in_an_artefact() -> None:
+    encoder = fitted([" ".join(f"w{word}" for word in range(at, at + 200)) for at in range(0, 20_000, 200)])
+    assert len(json.dumps(catalogue.to_documents((encoder,)))) < 4096
+
+
+def test_a_column_with_listed_values_is_no_free_text() -> None:
+    listed = Column(name="text", kind="string", rules=(Allowed(("red", "blue")),))
+    with pytest.raises(WorkloadError, match="expected a column of text without validValues for the encoder text"):
+        catalogue.declare([Feature(name="text", encoder="text")], Table(name="rows", columns=(listed,)))
+
+
+def test_a_text_that_is_called_like_a_joined_tensor_is_refused() -> None:
+    column = Column(name="numbers", kind="string")
+    with pytest.raises(WorkloadError, match="another name than numbers or categories for a text, got 'numbers'"):
+        catalogue.declare([Feature(name="numbers", encoder="text")], Table(name="rows", columns=(column,)))
+
+
+def test_text_is_not_the_default_of_any_column() -> None:
+    column = Column(name="text", kind="string")
+    [found] = catalogue.declare([Feature(name="text")], Table(name="rows", columns=(column,)))
+    assert found.kind == "category"

@@ -1,0 +1,136 @@
+"""What families do with the padding of texts, with n-grams that no training text has, and with several inputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from millrace.features.signature import Signature, TensorSpec
+from millrace.models.bag.declaration import Bag
+from millrace.models.export import export
+from millrace.models.parameters import Parameters
+from millrace.models.predictor import Predictor, build
+from millrace.models.transformer.declaration import Transformer
+from millrace.models.transformer.network import ROWS_AT_ONCE
+from millrace.tasks.binary import Binary
+
+ROWS, IDS = 64, 30
+TITLE = TensorSpec(name="title", dtype="int64", shape=(4,), cardinalities=(IDS,))
+NOTE = TensorSpec(name="note", dtype="int64", shape=(8,), cardinalities=(IDS,))
+PAST = TensorSpec(name="past", dtype="float32", shape=(6, 2))
+NUMBERS = TensorSpec(name="numbers", dtype="float32", shape=(2,), optional=(False, False))
+
+
+def rows(signature: Signature, seed: int = 0) -> dict[str, Tensor]:
+    """Texts of ids below 20, the second half padding; the other ids never occur."""
+    generator = torch.Generator().manual_seed(seed)
+    found = {}
+    for spec in signature:
+        shape = (ROWS, *(size or 1 for size in spec.shape))
+        if spec.dtype == "float32":
+            found[spec.name] = torch.randn(shape, generator=generator)
+            continue
+        ids = torch.rand((ROWS, 19), generator=generator).argsort(1)[:, : shape[1]] + 1
+        ids[:, shape[1] // 2 :] = 0
+        found[spec.name] = ids
+    return found
+
+
+def fitted(parameters: Parameters, signature: Signature) -> Predictor:
+    torch.manual_seed(0)
+    predictor = build(parameters, signature, Binary().objective)
+    predictor.fit(rows(signature), torch.zeros(ROWS))
+    return predictor.eval()
+
+
+def answers(predictor: Predictor, tensors: dict[str, Tensor]) -> np.ndarray:
+    with torch.no_grad():
+        return predictor(**tensors).numpy()
+
+
+@pytest.mark.parametrize("parameters", [Bag(), Transformer()], ids=["bag", "transformer"])
+def test_padding_has_no_say(parameters: Parameters) -> None:
+    """Were the network changed by it, the longest text of a training would change the answers to all others."""
+    predictor = fitted(parameters, (NOTE,))
+    before = answers(predictor, rows((NOTE,)))
+    vectors = next(module for module in predictor.modules() if isinstance(module, torch.nn.Embedding))
+    with torch.no_grad():
+        vectors.weight[0] += 100
+    np.testing.assert_array_equal(answers(predictor, rows((NOTE,))), before)
+    with torch.no_grad():
+        vectors.weight[1:] += torch.randn(IDS - 1, vectors.weight.shape[1])
+    assert np.abs(answers(predictor, rows((NOTE,))) - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("parameters", [Bag(), Transformer()], ids=["bag", "transformer"])
+def test_a_text_without_any_id_has_an_answer(parameters: Parameters) -> None:
+    predictor = fitted(parameters, (NOTE,))
+    empty = {"note": torch.zeros_like(rows((NOTE,))["note"])}
+    found = answers(predictor, empty)
+    assert np.isfinite(found).all()
+    assert np.ptp(found) == 0
+
+
+def test_an_ngram_that_no_training_text_has_counts_nothing() -> None:
+    predictor = fitted(Bag(), (NOTE,))
+    known = rows((NOTE,))
+    new = {"note": known["note"].clone()}
+    new["note"][:, -1] = IDS - 1
+    np.testing.assert_array_equal(answers(predictor, new), answers(predictor, known))
+    new["note"][:, -1] = 1
+    assert np.abs(answers(predictor, new) - answers(predictor, known)).max() > 1e-4
+
+
+def test_a_rare_ngram_weighs_more_than_a_frequent_one() -> None:
+    predictor = build(Bag(), (NOTE,), Binary().objective)
+    ids = rows((NOTE,))["note"]
+    ids[:, 0] = 25
+    ids[0, 1] = 26
+    predictor.fit({"note": ids}, torch.zeros(ROWS))
+    rarity = predictor.network.bags[0].rarity_B  # type: ignore[index, union-attr]
+    # As scikit-learn's TfidfTransformer has it with smooth_idf.
+    assert float(rarity[25]) == pytest.approx(1.0)
+    assert float(rarity[26]) == pytest.approx(np.log((1 + ROWS) / 2) + 1)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "signature"),
+    [(Bag(), (TITLE, NOTE, NUMBERS)), (Bag(hidden=8), (NOTE,)), (Transformer(), (PAST, NUMBERS))],
+    ids=["two texts and numbers", "hidden units", "history"],
+)
+def test_each_input_has_a_say_and_the_graph_answers_as_torch(parameters: Parameters, signature: Signature) -> None:
+    predictor = fitted(parameters, signature)
+    given = rows(signature, seed=1)
+    found = answers(predictor, given)
+    session = onnxruntime.InferenceSession(export(predictor, signature), providers=["CPUExecutionProvider"])
+    [output] = session.run(["output"], {name: value.numpy() for name, value in given.items()})
+    np.testing.assert_allclose(output, found, rtol=0, atol=1e-5)
+    for name, value in given.items():
+        changed = given | {name: value.flip(0)}
+        assert np.abs(answers(predictor, changed) - found).max() > 1e-4, name
+
+
+def test_the_order_of_pieces_matters_to_a_transformer_and_not_to_a_bag() -> None:
+    for parameters, matters in ((Transformer(), True), (Bag(), False)):
+        predictor = fitted(parameters, (NOTE,))
+        given = rows((NOTE,))
+        turned = {"note": torch.cat([given["note"][:, :4].flip(1), given["note"][:, 4:]], dim=1)}
+        difference = np.abs(answers(predictor, turned) - answers(predictor, given)).max()
+        assert bool(difference > 1e-4) is matters
+
+
+def test_many_rows_are_judged_part_by_part() -> None:
+    predictor = fitted(Transformer(), (NOTE, NUMBERS))
+    given = rows((NOTE, NUMBERS))
+    many = {name: value.repeat(5, *[1] * (value.ndim - 1)) for name, value in given.items()}
+    assert len(many["note"]) > ROWS_AT_ONCE
+    np.testing.assert_allclose(answers(predictor, many), np.tile(answers(predictor, given), (5, 1)), rtol=1e-6)
+
+
+def test_a_dimension_that_the_heads_cannot_share_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"expected a multiple of heads \(3\), got 64"):
+        Transformer(heads=3)
