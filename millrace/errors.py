@@ -7,6 +7,7 @@ MillraceError
 ├── NoDropError             a message is no drop of this workload; more deliveries would not change that
 ├── DropError               an object that cannot become rows at all; it is quarantined whole
 ├── SnapshotError           the rows of a dataset version are not what a model can be made from
+├── TrainingError           a training went astray: its loss is not a finite number
 ├── ArtefactError           a model artefact is not what its digests say
 ├── AnswerError             a model's answer is not one good output per row
 ├── DecisionError           a line is not a decision
@@ -62,6 +63,10 @@ class DropError(MillraceError):
 
 class SnapshotError(MillraceError):
     """No model can be trained or judged on these rows: none, too few days, a key twice, a value missing."""
+
+
+class TrainingError(MillraceError):
+    """A training cannot end in a model: says in which epoch and step its loss was no finite number."""
 
 
 class ArtefactError(MillraceError):

@@ -33,25 +33,29 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(
-    path: Path,
-    at: Progress,
-    loss_sum: Tensor,
-    network: nn.Module,
-    optimiser: Optimizer,
-    *,
-    identity: str,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What has tensors of its own to be kept and set again."""
+
+    network: nn.Module
+    average: nn.Module | None
+    """The network whose weights are the average of the other's."""
+    optimiser: Optimizer
+
+
+def save(path: Path, at: Progress, losses_S: Tensor, state: State, *, identity: str) -> None:
     """Write all of it to `path` at once: a crash in between leaves the file before."""
     # The random state belongs to it: dropout goes on where it was, and the resumed run has the same bits.
-    tensors = {"loss_sum": loss_sum, "random.cpu": torch.get_rng_state()}
+    tensors = {"losses": losses_S, "random.cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
-    tensors |= {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"network.{name}": value for name, value in state.network.state_dict().items()}
+    if state.average:
+        tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in at.best.items()}
     # safetensors knows tensors by name only: parameter 3's `exp_avg` becomes `optimiser.3.exp_avg`.
-    known = optimiser.state_dict()
-    tensors |= {f"optimiser.{n}.{name}": value for n, state in known["state"].items() for name, value in state.items()}
+    known = state.optimiser.state_dict()
+    tensors |= {f"optimiser.{n}.{name}": value for n, held in known["state"].items() for name, value in held.items()}
     words = {
         "identity": identity,
         "groups": known["param_groups"],
@@ -70,11 +74,11 @@ def save(
     os.replace(unfinished, path)
 
 
-def restore(path: Path, network: nn.Module, optimiser: Optimizer, *, identity: str) -> tuple[Progress, Tensor]:
-    """Where the loop stood and the sum of losses of its epoch; network, optimiser and random state are set.
+def restore(path: Path, state: State, *, identity: str) -> tuple[Progress, Tensor]:
+    """Where the loop was and the losses of its epoch; networks, optimiser and random state are set.
 
     Raises ArtefactError when the file is no checkpoint or another experiment's."""
-    device = next(network.parameters()).device
+    device = next(state.network.parameters()).device
     try:
         with safe_open(path, "pt", device=str(device)) as file:
             words = json.loads(file.metadata()["progress"])
@@ -86,8 +90,10 @@ def restore(path: Path, network: nn.Module, optimiser: Optimizer, *, identity: s
             f"{path.name}: expected a checkpoint of experiment {identity}, got one of {words['identity']}"
         )
     # Nothing is set before the whole file was read and found to be this experiment's.
-    network.load_state_dict(_part(tensors, "network."))
-    optimiser.load_state_dict({"state": _states(_part(tensors, "optimiser.")), "param_groups": words["groups"]})
+    state.network.load_state_dict(_part(tensors, "network."))
+    if state.average:
+        state.average.load_state_dict(_part(tensors, "average."))
+    state.optimiser.load_state_dict({"state": _states(_part(tensors, "optimiser.")), "param_groups": words["groups"]})
     torch.set_rng_state(tensors["random.cpu"].cpu())
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"].cpu())
@@ -99,7 +105,7 @@ def restore(path: Path, network: nn.Module, optimiser: Optimizer, *, identity: s
         step=words["step"],
         history=words["history"],
     )
-    return progress, tensors["loss_sum"]
+    return progress, tensors["losses"]
 
 
 def _states(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:

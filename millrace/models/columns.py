@@ -1,8 +1,9 @@
-"""The table's columns in a network: numbers and categories, standardised; for every family.
+"""The table's columns in a network: numbers and categories, standardised or embedded; for every family.
 
 N rows, F columns. Numbers are columns as they are. One that may be missing has a second column that says so. A category
 of few values has a column of 0 and 1 for each; one of many values has an embedding. A missing or unknown category is
-all zeros. Standardisation is in buffers, so it travels with the weights and the graph takes raw cells.
+all zeros. A family may embed its numbers, and categories of few values, too. Standardisation is in buffers, so it
+travels with the weights and the graph takes raw cells.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from millrace.features.signature import Signature
+from millrace.models.numbers import Numbers
 
 MOST_COLUMNS = 64
 """A category of more values than this has an embedding."""
@@ -25,17 +27,21 @@ class Columns(nn.Module):
     mean_F: Tensor
     scale_F: Tensor
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(
+        self, signature: Signature, *, numbers: Numbers | None = None, most_columns: int = MOST_COLUMNS
+    ) -> None:
+        """With an embedding of all numbers, and one of each category of more values than `most_columns`."""
         super().__init__()
         specs = {spec.name: spec for spec in signature}
         optional = specs["numbers"].optional if "numbers" in specs else ()
         values = [count or 1 for count in specs["categories"].cardinalities] if "categories" in specs else []
         self.may_miss = [place for place, may_miss in enumerate(optional) if may_miss]
-        self.few = [(place, count) for place, count in enumerate(values) if count - 1 <= MOST_COLUMNS]
-        self.many = [(place, count) for place, count in enumerate(values) if count - 1 > MOST_COLUMNS]
-        columns = len(optional) + len(self.may_miss) + sum(count - 1 for _, count in self.few)
+        self.few = [(place, count) for place, count in enumerate(values) if count - 1 <= most_columns]
+        self.many = [(place, count) for place, count in enumerate(values) if count - 1 > most_columns]
+        self.numbers = numbers
+        columns = (0 if numbers else len(optional)) + len(self.may_miss) + sum(count - 1 for _, count in self.few)
         sizes = [min(WIDEST_EMBEDDING, round(count**0.5)) for _, count in self.many]
-        self.width = columns + sum(sizes)
+        self.width = columns + sum(sizes) + (numbers.width if numbers else 0)
         self.is_empty = not specs.keys() & {"numbers", "categories"}
         self.embeddings = nn.ModuleList(
             nn.Embedding(count, size, padding_idx=0) for (_, count), size in zip(self.many, sizes, strict=True)
@@ -45,7 +51,7 @@ class Columns(nn.Module):
         for place, count in self.few:
             self.register_buffer(f"values_{place}", torch.arange(1, count), persistent=False)
 
-    def fit(self, tensors: Mapping[str, Tensor]) -> None:
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
         """Take mean and scale from the training rows; a column that never varies there is switched off.
 
         Nothing was learnt about such a column: were it scaled by 1, its first new value would meet random weights
@@ -55,13 +61,16 @@ class Columns(nn.Module):
         if self.is_empty:
             return
         with torch.no_grad():
+            if self.numbers:
+                self.numbers.fit(tensors["numbers"], target_N)
             exact = self._columns(tensors).double()
             if self.may_miss:
                 exact = torch.where(exact.isnan(), exact.nanmean(0).nan_to_num(), exact)
-            constant_F = exact.amin(0) == exact.amax(0)
-            deviation_F = torch.where(constant_F, torch.inf, exact.std(0, correction=0))
-            self.mean_F.copy_(exact.mean(0))
-            self.scale_F.copy_(1 / deviation_F)
+            if exact.shape[1]:
+                constant_F = exact.amin(0) == exact.amax(0)
+                deviation_F = torch.where(constant_F, torch.inf, exact.std(0, correction=0))
+                self.mean_F.copy_(exact.mean(0))
+                self.scale_F.copy_(1 / deviation_F)
             for (place, count), embedding in zip(self.many, self.embeddings, strict=True):
                 occurs = torch.bincount(tensors["categories"][:, place], minlength=count) > 0
                 embedding.weight.mul_(occurs[:, None])  # type: ignore[operator]
@@ -70,6 +79,8 @@ class Columns(nn.Module):
         x_NF = (self._columns(tensors) - self.mean_F) * self.scale_F
         if self.may_miss:
             x_NF = torch.where(x_NF.isnan(), 0.0, x_NF)
+        if self.numbers:
+            x_NF = torch.cat([self.numbers(tensors["numbers"]), x_NF], dim=1)
         if self.many:
             found = zip(self.many, self.embeddings, strict=True)
             looked_up = [embedding(tensors["categories"][:, place]) for (place, _), embedding in found]
@@ -84,11 +95,12 @@ class Columns(nn.Module):
         """The columns (N, F) that are standardised."""
         parts = []
         if "numbers" in tensors:
-            parts.append(tensors["numbers"])
+            if not self.numbers:
+                parts.append(tensors["numbers"])
             parts += [tensors["numbers"][:, place : place + 1].isnan().float() for place in self.may_miss]
         for place, _ in self.few:
             values = getattr(self, f"values_{place}")
             parts.append((tensors["categories"][:, place : place + 1] == values).float())
         if not parts:
-            return tensors["categories"][:, :0].float()
+            return tensors["numbers" if self.numbers else "categories"][:, :0].float()
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

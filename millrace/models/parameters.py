@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,9 @@ from millrace.features.signature import Signature
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
+
+CLASS_LOSSES = ("cross_entropy", "binary_cross_entropy_with_logits")
+"""The losses of `torch.nn.functional` whose targets are one class per row."""
 
 
 class Parameters(BaseModel):
@@ -33,6 +36,21 @@ class Parameters(BaseModel):
     patience: Annotated[int, Field(ge=1)] = 6
     """Epochs without a better validation loss before training stops."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Of the learning rate, step by step: `cosine` falls to 0 over `epochs`, whenever `patience` ends the training."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay per step of an average of the weights, which validation and the artefact see; 0: the weights themselves."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    """Share of each training label that is spread over all classes."""
+    class_balance: bool = False
+    """Whether the rows of each class together weigh as much as those of any other, in training and validation loss."""
+
+    def suits(self, task: Task) -> None:
+        """Nothing, where the task has what these hyperparameters change; raises WorkloadError for another one."""
+        if (self.label_smoothing or self.class_balance) and task.objective.loss not in CLASS_LOSSES:
+            field = "training.parameters." + ("label_smoothing" if self.label_smoothing else "class_balance")
+            expected = f"no such parameter for the task {task.kind}, whose answers are no classes"
+            raise WorkloadError(where="workload.yaml", field=field, expected=expected, came="one")
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """Nothing, where a network of these hyperparameters can take the tensors and serve the task.

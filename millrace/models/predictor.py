@@ -32,7 +32,7 @@ class Predictor(nn.Module):
 
     def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
         """Take what is no learnt weight from the training rows: mean and scale of inputs and of targets."""
-        self.network.fit(tensors)  # type: ignore[operator]
+        self.network.fit(tensors, target_N)  # type: ignore[operator]
         if self.objective.is_standardised:
             exact_N = target_N.double()
             deviation = exact_N.std(correction=0)

@@ -20,7 +20,9 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
     _check_columns(workload, contract)
     task = tasks.declare(prediction, contract.label)
     declared = features.declare(prediction.features, contract.rows)
-    workload.training.family_parameters().accepts(features.signature(declared), task)
+    parameters = workload.training.family_parameters()
+    parameters.accepts(features.signature(declared), task)
+    parameters.suits(task)
     _check_gates(workload, task)
     return contract
 

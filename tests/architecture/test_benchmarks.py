@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.benchmarks import conclude
 
@@ -22,6 +23,8 @@ HELD: dict[str, dict[str, Any]] = {
     "prediction": {"cpu_us": 10.0},
     "scoring": {"ratio": 1.1, "peak_mb": 100.0},
     "serving": {"ratio": 2.0, "ours_us": 50.0, "resident_mb": 60.0},
+    "training": {"feedforward": 0.95, "cnn": 0.95, "lstm": 0.95, "transformer": 0.95},
+    "training_cpu": {"feedforward": 5.0, "cnn": 1.5, "gru": 1.5},
     "validation": {"judge_s": ENGINES, "whole_s": ENGINES, "peak_mb": 100.0},
 }
 """By benchmark figures that are better than its bars."""
@@ -36,6 +39,11 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("scoring", {"ratio": 1.51}),
     ("scoring", {"peak_mb": 500.0}),
     ("serving", {"ratio": 4.001}),
+    ("training", {"cnn": 0.899}),
+    ("training", {"transformer": float("nan")}),
+    ("training_cpu", {"feedforward": 2.99}),
+    ("training_cpu", {"cnn": 1.29}),
+    ("training_cpu", {"gru": float("nan")}),
     ("validation", {"judge_s": ENGINES | {"duckdb": 0.9}}),
     ("validation", {"judge_s": ENGINES | {"great_expectations": 9.9}}),
     ("validation", {"peak_mb": 512.0}),
@@ -75,3 +83,14 @@ def test_what_cannot_be_measured_fails_with_its_reason(monkeypatch: pytest.Monke
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit, match="not measured: expected a C compiler"):
         importlib.import_module("tests.benchmarks.serving").main()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU it is measured")
+def test_without_a_gpu_training_fails_with_its_reason() -> None:
+    with pytest.raises(SystemExit, match="not measured: expected a GPU that torch finds, got none"):
+        importlib.import_module("tests.benchmarks.training").main()
+
+
+@pytest.mark.parametrize("network", ["feedforward", "cnn", "lstm", "transformer"])
+def test_the_networks_of_that_benchmark_are_trained_by_the_loop(network: str) -> None:
+    assert importlib.import_module("tests.benchmarks.training").ours(network, epochs=2, rows=8) > 0

@@ -32,8 +32,8 @@ class ConvolutionalNetwork(nn.Module):
         self.hidden = nn.Linear(2 * parameters.channels[-1] + self.columns.width, parameters.hidden)
         self.head = nn.Linear(parameters.hidden, width)
 
-    def fit(self, tensors: Mapping[str, Tensor]) -> None:
-        self.columns.fit(tensors)
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
+        self.columns.fit(tensors, target_N)
 
     def forward(self, **tensors: Tensor) -> Tensor:
         x = _standardised(tensors[self.image])

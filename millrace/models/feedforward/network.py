@@ -1,35 +1,91 @@
 """Feedforward: linear layers with GELU and dropout over the table's columns.
 
-N rows, H hidden units, W outputs."""
+N rows, H hidden units, K heads, W outputs."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from millrace.features.signature import Signature
-from millrace.models.columns import Columns
+from millrace.models.columns import MOST_COLUMNS, Columns
 from millrace.models.feedforward.declaration import Feedforward
+from millrace.models.numbers import Numbers, Periodic, PiecewiseLinear
 
 
 class FeedforwardNetwork(Columns):
-    """The tensors `numbers` (N, A) and `categories` (N, B) in, raw numbers (N, W) out."""
+    """The tensors `numbers` (N, A) and `categories` (N, B) in, raw numbers (N, W) out.
+
+    Several heads give (N, K, W) in training, for a loss of each; their mean is what they answer."""
 
     def __init__(self, parameters: Feedforward, signature: Signature, width: int) -> None:
-        super().__init__(signature)
-        widths = [self.width, *parameters.hidden]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.head = nn.Linear(widths[-1], width)
-        self.dropout = parameters.dropout
+        numbers = _numbers(parameters, signature)
+        super().__init__(signature, numbers=numbers, most_columns=0 if parameters.embed_categories else MOST_COLUMNS)
+        widths, heads = [self.width, *parameters.hidden], parameters.heads
+        if heads == 1:
+            self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+            self.head: nn.Module = nn.Linear(widths[-1], width)
+        else:
+            self.hidden = nn.ModuleList(
+                _SharedLinear(a, b, heads, is_first=place == 0) for place, (a, b) in enumerate(pairwise(widths))
+            )
+            self.head = _HeadsLinear(widths[-1], width, heads)
+        self.skip = nn.Linear(self.width, width, bias=False) if parameters.skip else None
+        self.dropout, self.heads = parameters.dropout, heads
 
     def forward(self, **tensors: Tensor) -> Tensor:  # type: ignore[override]
-        x_NH = super().forward(tensors)
+        x = super().forward(tensors)
+        state = x if self.heads == 1 else x[:, None, :]
         for layer in self.hidden:
-            x_NH = functional.dropout(functional.gelu(layer(x_NH)), self.dropout, self.training)
-        raw_NW: Tensor = self.head(x_NH)
-        return raw_NW
+            state = functional.dropout(functional.gelu(layer(state)), self.dropout, self.training)
+        raw: Tensor = self.head(state)
+        if self.skip is not None:
+            raw = raw + (self.skip(x) if self.heads == 1 else self.skip(x)[:, None, :])
+        return raw if self.heads == 1 or self.training else raw.mean(1)
+
+
+class _SharedLinear(nn.Module):
+    """One matrix for K heads, each of which scales its inputs and outputs (Wen et al. 2020, arXiv 2002.06715).
+
+    The first layer's signs differ from head to head, as TabM has it, so that the heads do; all else begins equal."""
+
+    def __init__(self, wide_in: int, wide_out: int, heads: int, *, is_first: bool) -> None:
+        super().__init__()
+        shared = nn.Linear(wide_in, wide_out)
+        self.weight = shared.weight
+        signs_KI = 2.0 * torch.randint(0, 2, (heads, wide_in)) - 1
+        self.before_KI = nn.Parameter(signs_KI if is_first else torch.ones(heads, wide_in))
+        self.after_KO = nn.Parameter(torch.ones(heads, wide_out))
+        self.bias_KO = nn.Parameter(shared.bias.detach().repeat(heads, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(x * self.before_KI, self.weight) * self.after_KO + self.bias_KO
+
+
+class _HeadsLinear(nn.Module):
+    """A matrix for each head."""
+
+    def __init__(self, wide_in: int, wide_out: int, heads: int) -> None:
+        super().__init__()
+        bound = wide_in**-0.5
+        self.weight_KIO = nn.Parameter(torch.empty(heads, wide_in, wide_out).uniform_(-bound, bound))
+        self.bias_KO = nn.Parameter(torch.empty(heads, wide_out).uniform_(-bound, bound))
+
+    def forward(self, x_NKI: Tensor) -> Tensor:
+        return (x_NKI[:, :, None, :] @ self.weight_KIO)[:, :, 0] + self.bias_KO
+
+
+def _numbers(parameters: Feedforward, signature: Signature) -> Numbers | None:
+    """The embedding of the numbers; None where they are plain, or there are none."""
+    for spec in signature:
+        if spec.name == "numbers" and parameters.numbers == "piecewise_linear":
+            return PiecewiseLinear(spec.optional, parameters.pieces)
+        if spec.name == "numbers" and parameters.numbers == "periodic":
+            return Periodic(spec.optional, parameters.frequencies, parameters.frequency_deviation)
+    return None
 
 
 def build(parameters: Feedforward, signature: Signature, width: int) -> FeedforwardNetwork:

@@ -35,9 +35,9 @@ class RecurrentNetwork(nn.Module):
         self.register_buffer("past_mean_F", torch.zeros(features))
         self.register_buffer("past_scale_F", torch.ones(features))
 
-    def fit(self, tensors: Mapping[str, Tensor]) -> None:
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
         """Mean and scale of the steps that are known, in float64; a column that never varies is switched off."""
-        self.columns.fit(tensors)
+        self.columns.fit(tensors, target_N)
         with torch.no_grad():
             exact = tensors[self.past].double().flatten(0, 1)
             mean_F = exact.nanmean(0).nan_to_num()

@@ -26,7 +26,7 @@ class Network(nn.Module):
         self.register_buffer("mean_A", torch.zeros(numbers or 0))
         self.register_buffer("scale_A", torch.ones(numbers or 0))
 
-    def fit(self, tensors: Mapping[str, Tensor]) -> None:
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
         self.mean_A.copy_(tensors["numbers"].nanmean(0))
         self.scale_A.copy_(1 / torch.nan_to_num(tensors["numbers"] - self.mean_A).std(0))
 

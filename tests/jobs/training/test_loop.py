@@ -2,19 +2,26 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from jobs.runtime import Stopped
 from jobs.training import checkpoint
+from jobs.training.average import Average
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Experiment, Trained, train
-from millrace.errors import ArtefactError
+from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import TensorSpec
 from millrace.models.feedforward.declaration import Feedforward
+from millrace.models.predictor import build
 from millrace.tasks.binary import Binary
+
+Tensors = dict[str, torch.Tensor]
 
 
 def examples(rows: int, seed: int) -> Resident:
@@ -36,6 +43,18 @@ def experiment() -> Experiment:
         validation=examples(300, 5),
         identity="experiment",
     )
+
+
+@pytest.fixture(params=["plain", "averaged"])
+def resumed(request: pytest.FixtureRequest, experiment: Experiment) -> Experiment:
+    """With the plain loop, and with everything that a step may do besides."""
+    if request.param == "plain":
+        return experiment
+    return changed(experiment, schedule="cosine", ema=0.9, label_smoothing=0.1, class_balance=True)
+
+
+def changed(experiment: Experiment, **parameters: object) -> Experiment:
+    return dataclasses.replace(experiment, parameters=experiment.parameters.model_copy(update=parameters))
 
 
 def assert_equal(one: Trained, other: Trained) -> None:
@@ -84,13 +103,91 @@ def test_another_seed_gives_another_model(experiment: Experiment) -> None:
 
 
 @pytest.mark.parametrize("steps", [0, 1, 13, 10, 47])
-def test_goes_on_exactly_where_it_was_stopped(experiment: Experiment, tmp_path: Path, steps: int) -> None:
+def test_goes_on_exactly_where_it_was_stopped(resumed: Experiment, tmp_path: Path, steps: int) -> None:
     """10 steps an epoch: at the start, within an epoch, at its end."""
     calls = itertools.count()
     with pytest.raises(Stopped):
-        train(experiment, checkpoints=tmp_path, stop=lambda: next(calls) >= steps)
+        train(resumed, checkpoints=tmp_path, stop=lambda: next(calls) >= steps)
     torch.manual_seed(999)  # another process has another random state
-    assert_equal(train(experiment, checkpoints=tmp_path), train(experiment))
+    assert_equal(train(resumed, checkpoints=tmp_path), train(resumed))
+
+
+def test_a_lost_average_would_be_noticed(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, averaged = itertools.count(), changed(experiment, ema=0.9)
+    with pytest.raises(Stopped):
+        train(averaged, checkpoints=tmp_path, stop=lambda: next(calls) >= 13)
+    monkeypatch.setattr(checkpoint, "_part", without_average(checkpoint._part))
+    with pytest.raises(AssertionError):
+        assert_equal(train(averaged, checkpoints=tmp_path), train(averaged))
+
+
+def without_average(part: Callable[[Tensors, str], Tensors]) -> Callable[[Tensors, str], Tensors]:
+    """As if the average began anew with the weights."""
+    return lambda tensors, prefix: part(tensors, "network." if prefix == "average." else prefix)
+
+
+def test_the_learning_rate_falls_to_nothing_over_the_epochs(experiment: Experiment) -> None:
+    """Half of the cosine: from one to zero, half of it in the middle. The last steps change next to nothing."""
+    rates: list[float] = []
+    step = torch.optim.AdamW.step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", lambda self: rates.append(self.param_groups[0]["lr"]) or step(self))
+        train(changed(experiment, schedule="cosine", patience=99))
+    assert len(rates) == 60
+    assert rates[0] == 0.01
+    assert rates[30] == pytest.approx(0.005)
+    assert rates[-1] < 1e-5
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_the_average_is_what_is_judged_and_kept(experiment: Experiment) -> None:
+    """One epoch of ten steps, so that the best is the last: by hand from the weights after each step."""
+    seen: list[list[torch.Tensor]] = []
+    once, follow = changed(experiment, ema=0.8, epochs=1), Average.follow
+
+    def noting(self: Average, step: int) -> None:
+        seen.append([value.clone() for value in self._its])
+        follow(self, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Average, "follow", noting)
+        trained = train(once)
+    torch.manual_seed(once.parameters.seed)
+    mean = [p.detach().clone() for p in build(once.parameters, once.signature, once.task.objective).parameters()]
+    for step, weights in enumerate(seen):
+        share = 1 - min(0.8, (1 + step) / (10 + step))
+        mean = [(1 - share) * old + share * new for old, new in zip(mean, weights, strict=True)]
+    for kept, expected, last in zip(trained.predictor.parameters(), mean, seen[-1], strict=True):
+        torch.testing.assert_close(kept, expected, check_device=False)
+        assert not torch.equal(kept, last)
+    with torch.no_grad():
+        raw_NW = trained.predictor.network(**experiment.validation.tensors)
+    loss = trained.predictor.loss(raw_NW, experiment.validation.target_N)
+    assert float(loss) == trained.history[0].validation_loss
+
+
+@pytest.mark.parametrize("row", [0, 17])
+def test_a_loss_that_is_no_number_stops_the_training(experiment: Experiment, row: int) -> None:
+    experiment.train.tensors["numbers"][row, 1] = torch.nan
+    with pytest.raises(TrainingError, match=r"epoch 0, step \d: expected a finite training loss, got nan"):
+        train(experiment)
+
+
+def test_weights_that_are_no_numbers_are_in_no_checkpoint(experiment: Experiment, tmp_path: Path) -> None:
+    experiment.train.tensors["numbers"][:, 1] = torch.inf
+    with pytest.raises(TrainingError, match="epoch 0, step 0: "):
+        train(experiment, checkpoints=tmp_path, checkpoint_every_s=0)
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+    with safe_open(tmp_path / checkpoint.NAME, "pt") as file:
+        assert json.loads(file.metadata()["progress"])["step"] == 0
+
+
+def test_a_validation_loss_that_is_no_number_stops_the_training(experiment: Experiment) -> None:
+    experiment.validation.tensors["numbers"][3] = torch.nan
+    with pytest.raises(TrainingError, match="epoch 0: expected a finite validation loss, got nan"):
+        train(experiment)
 
 
 def test_a_checkpoint_of_every_step_changes_nothing(experiment: Experiment, tmp_path: Path) -> None:

@@ -1,0 +1,162 @@
+"""Embedded numbers and categories, heads and the skip: what the tests of every family say, of each of these too."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.tree import DecisionTreeRegressor
+
+from millrace.features.signature import TensorSpec
+from millrace.models.export import export
+from millrace.models.feedforward.declaration import Feedforward
+from millrace.models.numbers import PiecewiseLinear
+from millrace.models.predictor import Predictor, build
+from millrace.tasks.binary import Binary
+from millrace.tasks.regression import Regression
+from tests.millrace.models.test_families import (
+    CATEGORIES,
+    CONSTANT,
+    MISSING,
+    MULTICLASS,
+    NUMBERS,
+    ROWS,
+    make_rows,
+    of,
+    of_torch,
+    run,
+)
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "pieces": {"numbers": "piecewise_linear", "pieces": 6},
+    "one piece": {"numbers": "piecewise_linear", "pieces": 1},
+    "waves": {"numbers": "periodic", "frequencies": 5},
+    "embedded": {"embed_categories": True},
+    "heads": {"heads": 3, "hidden": (16, 8)},
+    "skip": {"skip": True},
+    "all": {"numbers": "piecewise_linear", "embed_categories": True, "heads": 4, "hidden": (16,), "skip": True},
+}
+SIGNATURES = ((NUMBERS, CATEGORIES), (NUMBERS,), (CATEGORIES,))
+TARGET_N = torch.from_numpy(make_rows()["numbers"][:, 0]) > 3
+
+
+def fitted(variant: str, signature: tuple[TensorSpec, ...] = SIGNATURES[0]) -> Predictor:
+    torch.manual_seed(1)
+    predictor = build(Feedforward(**VARIANTS[variant]), signature, MULTICLASS.objective)
+    predictor.fit(of_torch({spec.name: make_rows()[spec.name] for spec in signature}), TARGET_N.long())
+    return predictor.eval()
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("signature", SIGNATURES, ids=["both", "numbers", "categories"])
+def test_what_is_answered_is_finite_and_one_row_of_numbers_each(
+    variant: str, signature: tuple[TensorSpec, ...]
+) -> None:
+    rows = {spec.name: make_rows(5)[spec.name] for spec in signature}
+    found = of(fitted(variant, signature), rows)
+    assert found.shape == (ROWS, 3)
+    assert np.isfinite(found).all()
+    assert np.ptp(found, axis=0).min() > 1e-4
+
+
+@pytest.mark.parametrize("variant", ["pieces", "waves", "all"])
+def test_the_graph_answers_as_torch_does(variant: str) -> None:
+    """From an untrained network: what is fitted comes in by name, as the weights do."""
+    graph = export(build(Feedforward(**VARIANTS[variant]), SIGNATURES[0], MULTICLASS.objective), SIGNATURES[0])
+    predictor, rows = fitted(variant), make_rows(5)
+    np.testing.assert_allclose(run(graph, predictor, rows), of(predictor, rows), rtol=0, atol=1e-5)
+
+
+def test_a_column_that_never_varied_in_training_has_no_say(variant: str) -> None:
+    predictor, changed = fitted(variant), make_rows()
+    changed["numbers"][:, CONSTANT] = 1e6
+    np.testing.assert_array_equal(of(predictor, changed), of(predictor, make_rows()))
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_category_that_never_occurred_in_training_counts_as_missing(variant: str, place: int) -> None:
+    predictor, new, missing, other = fitted(variant), make_rows(), make_rows(), make_rows()
+    new["categories"][:, place] = CATEGORIES.cardinalities[place] - 1  # type: ignore[operator]
+    missing["categories"][:, place], other["categories"][:, place] = 0, 1
+    np.testing.assert_array_equal(of(predictor, new), of(predictor, missing))
+    assert np.abs(of(predictor, other) - of(predictor, missing)).max() > 1e-4
+
+
+@pytest.mark.parametrize("variant", ["pieces", "waves", "all"])
+def test_a_missing_number_is_a_value_of_its_own(variant: str) -> None:
+    predictor, rows = fitted(variant), make_rows()
+    seen = of(predictor, rows)
+    for known in np.nanquantile(rows["numbers"][:, MISSING], (0, 0.5, 1)):
+        filled = make_rows()
+        filled["numbers"][::3, MISSING] = known
+        assert np.abs(of(predictor, filled) - seen)[::3].max() > 1e-4
+
+
+def test_a_column_of_which_nothing_is_known_has_no_say() -> None:
+    optional = TensorSpec(name="numbers", dtype="float32", shape=(7,), optional=(True,) * 7)
+    for variant in ("pieces", "waves"):
+        rows = make_rows()["numbers"]
+        rows[:, 0] = np.nan
+        predictor = build(Feedforward(**VARIANTS[variant]), (optional,), Binary().objective)
+        predictor.fit(of_torch({"numbers": rows}), TARGET_N.float())
+        before = of(predictor.eval(), {"numbers": rows})
+        assert np.isfinite(before).all()
+
+
+def test_numbers_that_are_required_stay_nan(variant: str) -> None:
+    required = TensorSpec(name="numbers", dtype="float32", shape=(7,), optional=(False,) * 7)
+    rows = np.nan_to_num(make_rows()["numbers"])
+    predictor = build(Feedforward(**VARIANTS[variant]), (required,), Binary().objective)
+    predictor.fit(of_torch({"numbers": rows}), TARGET_N.float())
+    rows[0, 1] = np.nan
+    assert np.isnan(of(predictor.eval(), {"numbers": rows})[0, 0])
+
+
+def test_pieces_end_where_a_tree_splits() -> None:
+    """The reference encoding of the paper, cut at both ends: a new extreme is no more than the greatest one known."""
+    x_N = np.random.default_rng(0).gamma(2, 50, 4000).astype(np.float32)
+    target_N = np.sin(x_N / 40).astype(np.float32)
+    numbers = PiecewiseLinear((False,), 5)
+    numbers.fit(torch.from_numpy(x_N[:, None]), torch.from_numpy(target_N))
+    tree = DecisionTreeRegressor(max_leaf_nodes=5, min_samples_leaf=8, random_state=0).fit(x_N[:, None], target_N).tree_
+    edges = np.sort(np.r_[x_N.min(), tree.threshold[tree.children_left >= 0], x_N.max()])
+    assert len(edges) == 6
+    probe_M = np.linspace(-100, x_N.max() + 100, 50, dtype=np.float32)
+    expected = np.stack([np.interp(probe_M, ends, [0, 1]) for ends in pairwise(edges)], axis=1)
+    np.testing.assert_allclose(numbers(torch.from_numpy(probe_M[:, None])).numpy(), expected, atol=1e-4)
+
+
+def test_each_head_is_trained_and_their_mean_answers() -> None:
+    predictor, rows = fitted("heads"), of_torch(make_rows())
+    predictor.network.dropout = 0.0
+    raw_NW = predictor.network(**rows)
+    raw_NKW = predictor.train().network(**rows)
+    assert raw_NKW.shape == (ROWS, 3, 3)
+    torch.testing.assert_close(raw_NKW.mean(1), raw_NW)
+    spread = raw_NKW.std(1).mean()
+    assert spread > 1e-3
+
+
+def test_the_skip_leads_around_the_hidden_layers() -> None:
+    predictor, rows = fitted("skip"), make_rows()
+    with torch.no_grad():
+        predictor.network.head.weight.zero_()
+    assert np.ptp(of(predictor, rows), axis=0).min() > 1e-4
+
+
+def test_a_network_without_these_is_as_it_was() -> None:
+    """Names and shapes of the weights: an artefact of before is read."""
+    plain = build(Feedforward(hidden=(16,)), SIGNATURES[0], Regression().objective)
+    assert {name: tuple(value.shape) for name, value in plain.state_dict().items()} == {
+        "temperature": (), "location": (), "scale": (),
+        "network.mean_F": (13,), "network.scale_F": (13,), "network.embeddings.0.weight": (100, 10),
+        "network.hidden.0.weight": (16, 23), "network.hidden.0.bias": (16,),
+        "network.head.weight": (1, 16), "network.head.bias": (1,),
+    }  # fmt: skip
