@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from millrace.features.signature import TensorSpec
 from millrace.models.cnn.augmentation import augmented, shifted, warped
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.cnn.network import ConvolutionalNetwork, build
+from millrace.models.export import export
+from millrace.models.predictor import build as predictor_of
+from millrace.tasks.binary import Binary
 
 SPEC = TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16))
 ROWS = 8
@@ -124,3 +129,27 @@ def test_an_answer_is_the_mean_of_those_of_the_copies() -> None:
         each = [plain(scan=torch.roll(x, by, (2, 3))) for by in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))]
         assert not torch.allclose(each[0], each[1], rtol=0, atol=1e-6)
         torch.testing.assert_close(averaged(scan=x), torch.stack(each).mean(0), rtol=0, atol=1e-6)
+
+
+def test_the_mean_of_the_copies_is_in_the_graph_and_the_same_bits_in_any_company() -> None:
+    """Sides of 28 pixels end in blocks of 7 × 7: no image begins at a multiple of a register's width."""
+    spec = TensorSpec(name="scan", dtype="uint8", shape=(1, 28, 28))
+    torch.manual_seed(2)
+    predictor = predictor_of(Cnn(answer_shift=1), (spec,), Binary().objective)
+    for module in predictor.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    session = onnxruntime.InferenceSession(export(predictor.eval(), (spec,)), providers=["CPUExecutionProvider"])
+    scans = np.random.default_rng(0).integers(0, 256, (70, 1, 28, 28)).astype(np.uint8)
+
+    def answered(size: int, first: int = 0) -> np.ndarray:
+        return np.concatenate(
+            [session.run(["output"], {"scan": scans[at : at + size]})[0] for at in range(first, len(scans), size)]
+        )
+
+    alone = answered(1)
+    with torch.no_grad():
+        np.testing.assert_allclose(alone, predictor(scan=torch.from_numpy(scans)).numpy(), rtol=0, atol=1e-5)
+    for size, first in ((2, 0), (7, 3), (16, 5), (64, 1), (70, 0)):
+        np.testing.assert_array_equal(answered(size, first), alone[first:], err_msg=f"{size} rows at a time")
