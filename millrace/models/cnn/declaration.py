@@ -45,6 +45,8 @@ class Cnn(Parameters):
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     schedule: Literal["constant", "cosine"] = "cosine"
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    patience: Annotated[int, Field(ge=1)] = 12
+    """All epochs: while the learning rate is high, the validation loss of few images jumps."""
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """One image, and numbers and categories, for every task."""
