@@ -27,7 +27,7 @@ def suited(*, rows: int, image_side: int = 0, has_history: bool = False, texts: 
     `image_side` is the shorter side in pixels; 0 without an image. `texts` are the columns of free text."""
     if image_side:
         channels = "[8, 16, 32]" if image_side >= SIDE_OF_THREE_BLOCKS else "[8, 16]"
-        words = f"channels: {channels}, hidden: 32, epochs: 10, batch_size: 32, learning_rate: 0.003, patience: 4"
+        words = f"channels: {channels}, hidden: 32, epochs: 12, batch_size: 32, learning_rate: 0.003"
         return Family(name="cnn", parameters=f"{{{words}, seed: 7}}", why="convolutions, as there is an image")
     if has_history:
         epochs = 4 if rows > LARGE_ROWS else 12

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,7 +16,10 @@ SMALLEST_SIDE = 4
 
 
 class Cnn(Parameters):
-    """Blocks of two 3 × 3 convolutions; each block after the first halves height and width."""
+    """A convolution and residual blocks (ResNet); each block after the first halves height and width.
+
+    The defaults are for small images of any kind, a few thousand of them. What turns an image into one of another
+    answer must be switched off: a 6 of a digit is a 9 when it is turned far enough, a ripe fruit no larger one."""
 
     network: ClassVar[str] = "millrace.models.cnn.network"
     example: ClassVar[Signature] = (TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),)
@@ -28,10 +31,22 @@ class Cnn(Parameters):
     )
     hidden: Annotated[int, Field(ge=1, le=8192)] = 64
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
+    """Training images are turned by up to so many degrees either way."""
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Training images are made larger or smaller by up to this share of their size."""
     shift: Annotated[int, Field(ge=0, le=64)] = 2
     """Training images are moved by up to so many pixels, the edges repeated."""
+    answer_shift: Annotated[int, Field(ge=0, le=8)] = 0
+    """An answer is the mean of five: for the image, and for it moved by so many pixels to each side. It takes five
+    times as long; 0: one answer for the image as it is."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 12
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 64
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    patience: Annotated[int, Field(ge=1)] = 12
+    """All epochs: while the learning rate is high, the validation loss of few images jumps."""
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """One image, and numbers and categories, for every task."""

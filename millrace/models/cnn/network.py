@@ -1,7 +1,8 @@
-"""A convolutional network: blocks of two convolutions over one standardised image, the table's columns beside it.
+"""A residual network over one standardised image (He et al. 2016, arXiv 1512.03385), the table's columns beside it.
 
-N rows, C channels, H × W pixels, W numbers out. Each image is standardised by its own mean and deviation, so a darker
-camera changes nothing. Batch normalisation is folded into fixed numbers when it answers: rows do not touch each other.
+N rows, C channels, H × W pixels, V copies of an image, W numbers out. Each image is standardised by its own mean and
+deviation, so a darker camera changes nothing. Batch normalisation is folded into fixed numbers when it answers: rows do
+not touch each other.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from millrace.features.signature import JOINED, Signature
+from millrace.models.cnn.augmentation import augmented, shifted
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.columns import Columns
 
@@ -25,33 +27,41 @@ class ConvolutionalNetwork(nn.Module):
     def __init__(self, parameters: Cnn, signature: Signature, width: int) -> None:
         super().__init__()
         [image] = [spec for spec in signature if spec.name not in JOINED]
-        self.image, self.shift, self.dropout = image.name, parameters.shift, parameters.dropout
-        self.columns = Columns(signature)
-        steps = list(pairwise([image.shape[0] or 1, *parameters.channels]))
-        self.blocks = nn.ModuleList(_block(a, b) for a, b in steps)
-        self.hidden = nn.Linear(2 * parameters.channels[-1] + self.columns.width, parameters.hidden)
+        self.image, self.options, self.columns = image.name, parameters, Columns(signature)
+        first, *_, last = parameters.channels[0], *parameters.channels
+        self.stem = nn.Sequential(nn.Conv2d(image.shape[0] or 1, first, 3, padding=1, bias=False), _Norm(first))
+        steps = pairwise([first, *parameters.channels])
+        self.blocks = nn.Sequential(*(_Block(a, b, stride=2 if place else 1) for place, (a, b) in enumerate(steps)))
+        self.hidden = nn.Linear(2 * last + self.columns.width, parameters.hidden)
         self.head = nn.Linear(parameters.hidden, width)
 
     def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
         self.columns.fit(tensors, target_N)
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        x = _standardised(tensors[self.image])
-        if self.training and self.shift:
-            x = self._shifted(x)
-        for place, block in enumerate(self.blocks):
-            x = block(functional.max_pool2d(x, 2) if place else x)
-        pooled = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)
-        state = functional.gelu(self.hidden(self.columns.beside(pooled, tensors)))
-        found: Tensor = self.head(functional.dropout(state, self.dropout, self.training))
-        return found
+        x, given = _standardised(tensors[self.image]), self.options
+        if self.training:
+            if given.rotation or given.scale or given.shift:
+                x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)
+            return self._numbers(self._seen(x), tensors)
+        if not given.answer_shift:
+            return self._numbers(self._seen(x), tensors)
+        seen_VNF = self._seen(shifted(x, given.answer_shift)).unflatten(0, (5, -1))
+        # Added one by one: an engine's sum over an axis takes another order where a single row is asked for.
+        first_NW, *others = (self._numbers(seen_NF, tensors) for seen_NF in seen_VNF.unbind())
+        for other_NW in others:
+            first_NW = first_NW + other_NW
+        return first_NW / 5
 
-    def _shifted(self, x: Tensor) -> Tensor:
-        """All images of the batch moved by one random step, which the next batch draws anew."""
-        across, down = (int(at) for at in torch.randint(0, 2 * self.shift + 1, (2,)))
-        height, width = x.shape[2:]
-        padded = functional.pad(x, (self.shift,) * 4, mode="replicate")
-        return padded[:, :, down : down + height, across : across + width]
+    def _seen(self, x: Tensor) -> Tensor:
+        """What the convolutions make of images: mean and maximum of each channel."""
+        x = self.blocks(functional.relu(self.stem(x)))
+        return torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)
+
+    def _numbers(self, seen_NF: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+        state = functional.gelu(self.hidden(self.columns.beside(seen_NF, tensors)))
+        found: Tensor = self.head(functional.dropout(state, self.options.dropout, self.training))
+        return found
 
 
 def _standardised(image: Tensor) -> Tensor:
@@ -65,11 +75,20 @@ def _standardised(image: Tensor) -> Tensor:
     return (image.float() - mean.float()) / (deviation.float() + 1.0)
 
 
-def _block(channels_in: int, channels_out: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for channels in (channels_in, channels_out):
-        layers += [nn.Conv2d(channels, channels_out, 3, padding=1, bias=False), _Norm(channels_out), nn.GELU()]
-    return nn.Sequential(*layers)
+class _Block(nn.Module):
+    """Two 3 × 3 convolutions, whose result is added to the block's input; that is projected where shapes differ."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.second = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.norms = nn.ModuleList(_Norm(channels_out) for _ in range(2))
+        has_other_shape = stride > 1 or channels_in != channels_out
+        self.past = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False) if has_other_shape else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = functional.relu(self.norms[0](self.first(x)))
+        return functional.relu(self.norms[1](self.second(inner)) + self.past(x))
 
 
 class _Norm(nn.BatchNorm2d):

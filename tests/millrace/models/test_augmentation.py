@@ -1,0 +1,155 @@
+"""Images are turned, scaled and moved while a network trains, and never when it answers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from millrace.features.signature import TensorSpec
+from millrace.models.cnn.augmentation import augmented, shifted, warped
+from millrace.models.cnn.declaration import Cnn
+from millrace.models.cnn.network import ConvolutionalNetwork, build
+from millrace.models.export import export
+from millrace.models.predictor import build as predictor_of
+from millrace.tasks.binary import Binary
+
+SPEC = TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16))
+ROWS = 8
+
+
+def images(height: int = 16, width: int = 16) -> Tensor:
+    return torch.rand(ROWS, 1, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def at(x: Tensor, *, angle: float = 0.0, size: float = 1.0, right: float = 0.0, down: float = 0.0) -> Tensor:
+    angle_N, size_N, right_N, down_N = (torch.full((len(x),), value) for value in (angle, size, right, down))
+    return warped(x, angle_N=angle_N, size_N=size_N, right_N=right_N, down_N=down_N)
+
+
+def network(**parameters: object) -> ConvolutionalNetwork:
+    torch.manual_seed(1)
+    return build(Cnn.model_validate({"dropout": 0.0} | parameters), (SPEC,), 1)
+
+
+def pixels() -> Tensor:
+    return (255 * images()).to(torch.uint8)
+
+
+def test_a_quarter_turn_is_counter_clockwise() -> None:
+    torch.testing.assert_close(at(images(), angle=math.pi / 2), torch.rot90(images(), 1, (2, 3)), rtol=0, atol=1e-5)
+
+
+def test_half_a_turn_keeps_an_image_that_is_no_square() -> None:
+    x = images(8, 20)
+    torch.testing.assert_close(at(x, angle=math.pi), x.flip(2, 3), rtol=0, atol=1e-5)
+
+
+def test_a_turn_keeps_lengths_where_the_image_is_no_square() -> None:
+    """A bar of 5 pixels across becomes one of 5 pixels down."""
+    x = torch.zeros(1, 1, 9, 21)
+    x[..., 4, 8:13] = 1
+    down = torch.zeros(1, 1, 9, 21)
+    down[..., 2:7, 10] = 1
+    torch.testing.assert_close(at(x, angle=math.pi / 2), down, rtol=0, atol=1e-5)
+
+
+def test_a_move_by_whole_pixels_repeats_the_edge() -> None:
+    x = images(8, 20)
+    moved = at(x, right=3, down=-2)
+    torch.testing.assert_close(moved[:, :, :-2, 3:], x[:, :, 2:, :-3], rtol=0, atol=1e-5)
+    torch.testing.assert_close(moved[:, :, -2:, 3:], x[:, :, -1:, :-3].expand(-1, -1, 2, -1), rtol=0, atol=1e-5)
+
+
+def test_a_move_comes_after_turn_and_size() -> None:
+    """It is by as many pixels to the same side, however the image was turned."""
+    turned = at(images(), angle=0.5, size=1.2)
+    moved = at(images(), angle=0.5, size=1.2, right=2, down=1)
+    torch.testing.assert_close(moved[:, :, 1:, 2:], turned[:, :, :-1, :-2], rtol=0, atol=1e-5)
+
+
+def test_twice_the_size_is_the_middle_of_the_image() -> None:
+    x = torch.zeros(1, 1, 16, 16)
+    x[..., 4:12, 4:12] = 1
+    assert bool((at(x, size=2.0)[..., 1:-1, 1:-1] == 1).all())
+
+
+def test_each_image_has_draws_of_its_own_within_the_bounds() -> None:
+    one = images()[:1].expand(64, -1, -1, -1)
+    found = augmented(one, rotation=10, scale=0.1, shift=2)
+    assert len(found.unique(dim=0)) == 64
+    mass = torch.zeros(64, 1, 33, 33)
+    mass[..., 16, 16] = 1
+    moved = augmented(mass, rotation=0, scale=0, shift=3)
+    places = moved.flatten(1).argmax(1)
+    across, down = places % 33 - 16, places // 33 - 16
+    assert (int(across.min()), int(across.max()), int(down.min()), int(down.max())) == (-3, 3, -3, 3)
+
+
+def test_nothing_is_changed_without_bounds() -> None:
+    torch.testing.assert_close(augmented(images(), rotation=0, scale=0, shift=0), images(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["rotation", "scale", "shift"])
+def test_a_network_changes_images_in_training_by_the_seed_and_never_in_its_answers(kind: str) -> None:
+    bounds = {"rotation": 0, "scale": 0, "shift": 0, kind: {"rotation": 20, "scale": 0.3, "shift": 3}[kind]}
+
+    def answers(seed: int, *, is_training: bool) -> Tensor:
+        torch.manual_seed(seed)
+        given = network(**bounds).train(is_training)
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            return given(scan=pixels())
+
+    assert torch.equal(answers(3, is_training=True), answers(3, is_training=True))
+    assert not torch.equal(answers(3, is_training=True), answers(4, is_training=True))
+    assert torch.equal(answers(3, is_training=False), answers(4, is_training=False))
+
+
+def test_the_copies_are_the_image_and_its_neighbours() -> None:
+    x = images()
+    same, down, up, right, left = shifted(x, 2).chunk(5)
+    assert torch.equal(same, x)
+    assert torch.equal(down[:, :, 2:], x[:, :, :-2])
+    assert torch.equal(up[:, :, :-2], x[:, :, 2:])
+    assert torch.equal(right[..., 2:], x[..., :-2])
+    assert torch.equal(left[..., :-2], x[..., 2:])
+
+
+def test_an_answer_is_the_mean_of_those_of_the_copies() -> None:
+    """An image that is even near its edges: its moved copies hold the same pixels, so standardise alike."""
+    x = torch.zeros(ROWS, 1, 16, 16, dtype=torch.uint8)
+    x[:, :, 4:12, 4:12] = pixels()[:, :, 4:12, 4:12]
+    plain, averaged = network().eval(), network(answer_shift=1).eval()
+    with torch.no_grad():
+        each = [plain(scan=torch.roll(x, by, (2, 3))) for by in ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))]
+        assert not torch.allclose(each[0], each[1], rtol=0, atol=1e-6)
+        torch.testing.assert_close(averaged(scan=x), torch.stack(each).mean(0), rtol=0, atol=1e-6)
+
+
+def test_the_mean_of_the_copies_is_in_the_graph_and_the_same_bits_in_any_company() -> None:
+    """Sides of 28 pixels end in blocks of 7 × 7: no image begins at a multiple of a register's width."""
+    spec = TensorSpec(name="scan", dtype="uint8", shape=(1, 28, 28))
+    torch.manual_seed(2)
+    predictor = predictor_of(Cnn(answer_shift=1), (spec,), Binary().objective)
+    for module in predictor.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None and module.running_var is not None:
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    session = onnxruntime.InferenceSession(export(predictor.eval(), (spec,)), providers=["CPUExecutionProvider"])
+    scans = np.random.default_rng(0).integers(0, 256, (70, 1, 28, 28)).astype(np.uint8)
+
+    def answered(size: int, first: int = 0) -> np.ndarray:
+        return np.concatenate(
+            [session.run(["output"], {"scan": scans[at : at + size]})[0] for at in range(first, len(scans), size)]
+        )
+
+    alone = answered(1)
+    with torch.no_grad():
+        np.testing.assert_allclose(alone, predictor(scan=torch.from_numpy(scans)).numpy(), rtol=0, atol=1e-5)
+    for size, first in ((2, 0), (7, 3), (16, 5), (64, 1), (70, 0)):
+        np.testing.assert_array_equal(answered(size, first), alone[first:], err_msg=f"{size} rows at a time")
