@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BINS = 256
 """Of a number: quantiles of the training rows."""
-GRID = 10_000.0
+GRID = 100_000.0
 """Numbers are the same row's where they agree to so many parts of their spread."""
 THUMBNAIL = 16
 """Images are compared as thumbnails of at most this many pixels a side."""

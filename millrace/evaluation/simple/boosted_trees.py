@@ -30,12 +30,16 @@ class BoostedTrees:
     def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+        # The histograms of a column of which nothing is known fail in scikit-learn.
+        is_known_C = ~np.isnan(train.number_NC).all(axis=0)
+        train_x, test_x = (
+            np.concatenate([one.number_NC[:, is_known_C], one.category_NK], axis=1) for one in (train, test)
+        )
         settings: dict[str, Any] = {
             "max_iter": max(10, min(ROUNDS, MOST_TREES // task.objective.width)),
             "random_state": 0,
-            "categorical_features": _is_category(train),
+            "categorical_features": _is_category(int(is_known_C.sum()), train),
         }
-        train_x, test_x = (np.concatenate([one.number_NC, one.category_NK], axis=1) for one in (train, test))
         if task.objective.target == "float32" and not task.objective.is_calibrated:
             # The error of numbers is absolute: trees that minimise squares would be a weaker rival.
             trees = HistGradientBoostingRegressor(loss="absolute_error", **settings).fit(train_x, target_M)
@@ -45,6 +49,6 @@ class BoostedTrees:
         return by_class(fitted.predict_proba(test_x), fitted.classes_, task)
 
 
-def _is_category(train: Matrix) -> npt.NDArray[np.bool_]:
+def _is_category(numbers: int, train: Matrix) -> npt.NDArray[np.bool_]:
     few_K = np.array(train.cardinality_K, np.int64) <= MOST_VALUES
-    return np.concatenate([np.zeros(train.number_NC.shape[1], np.bool_), few_K])
+    return np.concatenate([np.zeros(numbers, np.bool_), few_K])

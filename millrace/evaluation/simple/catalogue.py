@@ -25,10 +25,14 @@ SIMPLE: dict[SimpleKind, type[SimpleModel]] = {
 
 def fit_and_answer(kind: SimpleKind, case: Case) -> Answered:
     """The answers of the simple model of this kind, fitted on the training rows of the candidate."""
+    from threadpoolctl import threadpool_limits
+
     declared, rows = signature(case.features), case.spread(case.parts.train, MOST_ROWS)
     train = matrix(encode(case.features, case.table.take(rows)), declared)
     test = matrix(case.test_tensors, declared)
-    output_TW = SIMPLE[kind].answers(train, case.target_N[rows], test, case.task)
+    # One thread: so small a model gains little from more, and waits long for them where cores are shared.
+    with threadpool_limits(limits=1):
+        output_TW = SIMPLE[kind].answers(train, case.target_N[rows], test, case.task)
     everywhere_T = np.ones(len(output_TW), np.bool_)
     return Answered(
         who="simple",
