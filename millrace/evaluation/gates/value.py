@@ -64,7 +64,11 @@ class Value(IntervalGate):
         expected: type[Worth] = NumberWorth
         if task.error_is_share:
             expected = BinaryWorth if task.objective.width == 1 else ClassWorth
-        return "" if isinstance(self.worth, expected) else f"worth: {', '.join(expected.model_fields)}"
+        if not isinstance(self.worth, expected):
+            return f"worth: {', '.join(expected.model_fields)}"
+        named = {name for label, row in getattr(self.worth, "pairs", {}).items() for name in (label, *row)}
+        unknown = sorted(named - {str(name) for name in getattr(task, "classes", ())})
+        return f"worth.pairs of its classes, and none called {', '.join(unknown)}" if unknown else ""
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed when the gain over today's decisions is at least `more_than_today`."""
