@@ -33,7 +33,7 @@ def measure(gate: Value, case: Case) -> ValueEvidence:
 def amounts(worth: Any, task: Task, output_RW: Floats, target_R: npt.NDArray[Any]) -> Amounts:
     """What each decision is worth (R)."""
     if isinstance(worth, NumberWorth):
-        off_R = output_RW[:, 0].astype(np.float64) - target_R
+        off_R = task.answers(output_RW)["value"] - target_R
         of_numbers: Amounts = np.where(off_R > 0, worth.above * off_R, -worth.below * off_R)
         return of_numbers
     if isinstance(worth, BinaryWorth):
