@@ -25,6 +25,9 @@ JSON, LINES = "application/json", "application/jsonlines"
 ALIVE = Answer(status=200, body=b"")
 FAILED = Answer(status=500, body=b'{"error":"the server failed"}')
 
+NOT_FINITE: Rejection = {"column": "prediction", "expected": "a finite number", "came": "nan or infinity"}
+"""A number that is far beyond those of the training, 1e38, is more than the network's own numbers can hold."""
+
 Cells = list[tuple[Any, ...]]
 """The fields of each row's answer, in the task's order."""
 
@@ -86,11 +89,19 @@ class Application:
     def _answers(self, requests: Sequence[RequestRows]) -> tuple[Mapping[str, npt.NDArray[Any]], list[str]]:
         """The task's answers to all rows, and of JSON what is watched of each row's images.
 
-        No rows at all, since every image was rejected, are no error."""
+        A row whose answer is no finite number joins the rejected rows of its request. No rows at all, since every image
+        was rejected, are no error."""
+        import numpy as np
+
         if not requests:
             return self._task.answers(_no_outputs(self._task.objective.width)), []
         tensors = self._reader.together(requests)
-        found = self._task.answers(self._model.outputs(tensors))
+        output_NW = self._model.outputs(tensors)
+        finite_N: npt.NDArray[Any] = np.isfinite(output_NW).all(axis=1)
+        if not finite_N.all():
+            _reject(requests, finite_N)
+            output_NW, tensors = output_NW[finite_N], {name: value[finite_N] for name, value in tensors.items()}
+        found = self._task.answers(output_NW)
         if not self._has_images or all(rows.numbers is not None for rows in requests):
             return found, []
         return found, _by_row(encoders.measure(self._features, tensors))
@@ -146,6 +157,15 @@ class Application:
             rows.numbers, answers, fields=self._task.answer, model_version=self._version, rejected=rows.rejected
         )
         return Answer(status=200, body=body, content_type=CONTENT_TYPE)
+
+
+def _reject(requests: Sequence[RequestRows], finite_N: npt.NDArray[Any]) -> None:
+    """Take the rows that are not finite (N, of all requests in order) out of their requests."""
+    start = 0
+    for rows in requests:
+        is_finite = finite_N[start : start + len(rows)]
+        start += len(rows)
+        rows.reject([place for place, ok in enumerate(is_finite) if not ok], NOT_FINITE)
 
 
 def _with_rejected(

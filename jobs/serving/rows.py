@@ -51,7 +51,8 @@ class RequestRows:
     values: list[Values] = field(default_factory=list)
     """Of JSON and JSON lines; of the rows that are not rejected."""
     rejected: dict[int, Rejection] = field(default_factory=dict)
-    """The rows whose image cannot be decoded, by their place in the request from 0; the others are answered."""
+    """The rows whose image cannot be decoded or whose answer is no finite number, by their place in the request from 0;
+    the others are answered."""
     ids: list[Any] | None = None
     """Of JSON lines: the id of each row, to be sent back; None for another body."""
     tensors: Mapping[str, npt.NDArray[Any]] | None = None
@@ -62,6 +63,13 @@ class RequestRows:
     def __len__(self) -> int:
         """The rows that the model is to answer."""
         return len(self.values) if self.numbers is None else len(self.numbers) - len(self.rejected)
+
+    def reject(self, answered: Sequence[int], reason: Rejection) -> None:
+        """Take rows out, by their places among those that the model was to answer."""
+        left = [place for place in range(len(self) + len(self.rejected)) if place not in self.rejected]
+        self.rejected.update((left[place], reason) for place in answered)
+        if self.values:
+            self.values[:] = [value for place, value in enumerate(self.values) if place not in set(answered)]
 
 
 class Reader:

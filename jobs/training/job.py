@@ -181,6 +181,7 @@ def _artefact(
             onnx=digest(onnx),
         ),
         torch=torch.__version__,
+        rows_per_pass=training.family_parameters().rows_per_pass,
         walk_forward=walk_forward,
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
@@ -81,6 +82,7 @@ class Description:
     digests: Digests
     torch: str
     """The version that trained it."""
+    rows_per_pass: RowsPerPass = field(default_factory=RowsPerPass)
     walk_forward: tuple[FrozenModel, ...]
     """Models of earlier days, the oldest first, judged up to the end of the test days."""
 
@@ -149,7 +151,7 @@ def read_archive(path: Path, *, approved: str = "") -> Artefact:
     try:
         # As a stream (`|`), read once and in order: nothing is unpacked to a disk, where a member's path could lead
         # out.
-        with tarfile.open(path, "r|gz") as archive:
+        with tarfile.open(path, "r|gz", tarinfo=_Member) as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
                 if member.isdir() and name in ("", "."):
@@ -158,9 +160,29 @@ def read_archive(path: Path, *, approved: str = "") -> Artefact:
                 file = archive.extractfile(member)
                 assert file is not None  # a regular member
                 contents[name] = _bounded(name, member.size, file.read)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, MemoryError) as error:
+        # A header's numbers may be no numbers (`GNU.sparse.size` of "abc") or too large for a file.
         raise ArtefactError(f"{path}: expected a tar.gz, got {error}") from None
     return _artefact(contents, where=str(path), approved=approved)
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose own headers, which tarfile reads into memory, are bounded as a member is."""
+
+    HEADERS = (
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+    )
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Member:
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in cls.HEADERS and found.size > MB:
+            raise tarfile.ReadError(f"a header of {found.size} bytes, expected at most {MB}")
+        return found
 
 
 def _members(artefact: Artefact) -> dict[str, bytes]:
@@ -221,6 +243,7 @@ def _document(description: Description) -> dict[str, Any]:
         "calibration": {"temperature": description.temperature},
         "digests": asdict(description.digests),
         "torch": description.torch,
+        "rows_per_pass": asdict(description.rows_per_pass),
         "walk_forward": [frozen_document(frozen) for frozen in description.walk_forward],
     }
 
@@ -254,11 +277,13 @@ def _description(content: bytes, *, where: str) -> Description:
             temperature=float(document["calibration"]["temperature"]),
             digests=Digests(**document["digests"]),
             torch=document["torch"],
+            # Models of before this field knew no bounds but the most rows of a pass.
+            rows_per_pass=RowsPerPass(**document.get("rows_per_pass", {})),
             walk_forward=tuple(map(_frozen, document["walk_forward"])),
         )
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))
         stored = document["signature"]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ArtefactError(f"{where}: model.json: expected a description of a model, got {error!r}") from None
     if stored != signature:
         raise ArtefactError(f"{where}: model.json: signature: expected that of its features {signature}, got {stored}")

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     Tensors = Mapping[str, npt.NDArray[Any]]
 
-BLOCK_ROWS = 512
-"""Rows per pass: measured best for rows per second of CPU; small enough to stay in the cache."""
 OUTPUT = "output"
 TYPES = {"float32": "tensor(float)", "int64": "tensor(int64)", "uint8": "tensor(uint8)"}
 """ONNX Runtime's words for the types of a signature."""
@@ -41,25 +39,39 @@ class Model:
             raise ArtefactError(f"model.onnx: expected a graph that can be run, got {error}") from None
         given = sorted((one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_inputs())
         expected = sorted(map(_input, self.description.signature))
-        outputs = [one.name for one in self._session.get_outputs()]
-        if given != expected or outputs != [OUTPUT]:
+        outputs = [(one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_outputs()]
+        answer = (OUTPUT, TYPES["float32"], (self.description.task.objective.width,))
+        if given != expected or outputs != [answer]:
             raise ArtefactError(
-                f"model.onnx: expected inputs {expected} and the output {OUTPUT}, got {given} and {outputs}"
+                f"model.onnx: expected inputs {expected} and the output {answer}, got {given} and {outputs}"
             )
 
     def outputs(self, tensors: Tensors) -> npt.NDArray[np.float32]:
-        """The answer's numbers (N, W) for the tensors (N, …) of the signature, as `task.answers` takes them."""
+        """The answer's numbers (N, W) for the tensors (N, …) of the signature, as `task.answers` takes them.
+
+        A row's answer is the same bits alone and among others, wherever it stands."""
         import numpy as np
 
-        rows = len(next(iter(tensors.values())))
-        if rows <= BLOCK_ROWS:
-            found: npt.NDArray[np.float32] = self._session.run((OUTPUT,), tensors)[0]
-            return found
+        rows, most = len(next(iter(tensors.values()))), self.description.rows_per_pass.most
+        if rows <= most:
+            return self._pass(tensors, rows)
         blocks = [
-            self._session.run((OUTPUT,), {name: value[at : at + BLOCK_ROWS] for name, value in tensors.items()})[0]
-            for at in range(0, rows, BLOCK_ROWS)
+            self._pass({name: value[at : at + most] for name, value in tensors.items()}, min(most, rows - at))
+            for at in range(0, rows, most)
         ]
         return np.concatenate(blocks)
+
+    def _pass(self, tensors: Tensors, rows: int) -> npt.NDArray[np.float32]:
+        import numpy as np
+
+        if lacking := max(0, self.description.rows_per_pass.fewest - rows):
+            tensors = {
+                name: np.concatenate([value, np.repeat(value[-1:], lacking, axis=0)]) for name, value in tensors.items()
+            }
+        found: npt.NDArray[np.float32] = self._session.run((OUTPUT,), tensors)[0]
+        if len(found) != rows + lacking:
+            raise ArtefactError(f"model.onnx: expected answers to {rows + lacking} rows, got {len(found)}")
+        return found[:rows]
 
 
 def _input(spec: TensorSpec) -> tuple[str, str, tuple[int | None, ...]]:

@@ -74,9 +74,9 @@ def read_document(path: Path) -> dict[str, Any]:
         digest(document if isinstance(document, dict) else {})
     except FileNotFoundError:
         raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        # A date that no calendar has is a ValueError of YAML's reader; a value that holds itself, a key that is no
-        # text and values too deep have no digest.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        # Of YAML's reader a date that no calendar has is a ValueError, `!!timestamp x` an AttributeError, `!!bool x` a
+        # KeyError. A value that holds itself, a key that is no text and values too deep have no digest.
         raise WorkloadError(where=where, field="(file)", expected="YAML", came=str(error)) from None
     if not isinstance(document, dict):
         raise WorkloadError(where=where, field="(file)", expected="a mapping", came=document)
@@ -118,6 +118,9 @@ class _Reader:
             self._stop("schema.labels", "no generated row_id or row_order, which would find no row", made)
         if contract.label.name not in contract.labels.names:
             self._stop("schema.labels", f"the label {contract.label.name!r}", list(contract.labels.names))
+        for column in contract.labels.columns:
+            if column.name in contract.rows.names and column.kind != (kind := contract.rows.column(column.name).kind):
+                self._stop(f"schema.labels.{column.name}", f"a {kind}, as in schema.rows", f"a {column.kind}")
 
     def _table(self, index: int, entry: dict[str, Any]) -> Table:
         custom = self._custom(f"schema.{index}", entry, TABLE_PROPERTIES)
@@ -231,7 +234,7 @@ class _Reader:
             missing_words=self._missing_words(
                 f"{field}.customProperties.missingValues", custom.get("missingValues"), missing, rules
             ),
-            is_input=custom.get("input") is True,
+            is_input=self._is_input(field, custom.get("input", False)),
             unit=str(custom.get("unit", "")),
             rules=rules,
         )
@@ -242,6 +245,11 @@ class _Reader:
         if unknown := sorted(custom.keys() - set(known)):
             self._stop(f"{field}.customProperties", ", ".join(known) or "none on an object", ", ".join(unknown))
         return custom
+
+    def _is_input(self, field: str, value: object) -> bool:
+        if not isinstance(value, bool):
+            self._stop(f"{field}.customProperties.input", "true or false", value)
+        return value
 
     def _generated(self, field: str, kind: Kind, value: Any) -> Generated:
         if value is None:
@@ -300,7 +308,9 @@ class _Reader:
                         self._stop(at, f"some of {', '.join(names)}, each once", key)
                     keys.append(tuple(key))
                 case "rowCount":
-                    minimum, maximum = self._row_count(at, rule)
+                    least, most = self._row_count(at, rule)
+                    minimum = max(minimum, least)
+                    maximum = min((bound for bound in (maximum, most) if bound is not None), default=None)
                 case metric if rule.get("type") != "text":
                     self._stop(
                         at,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
 from millrace.features.signature import Signature
 
@@ -20,6 +21,8 @@ class Parameters(BaseModel):
 
     network: ClassVar[str]
     """The module with the family's `build`, which imports torch."""
+    rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass()
+    """How many rows the graph may answer at once, so that an answer's bits do not depend on the others."""
     example: ClassVar[Signature] = ()
     """Tensors that its default hyperparameters take beside `numbers` and `categories`; the tests fill them."""
 

@@ -55,7 +55,8 @@ def read_workload(path: Path) -> Workload:
         document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 # nosec B506 # both are safe
     except FileNotFoundError:
         raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that no calendar has
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        # A date that no calendar has is a ValueError of YAML's reader, `!!timestamp x` an AttributeError.
         raise WorkloadError(where=where, field="(file)", expected="YAML", came=str(error)) from None
     try:
         return Workload.model_validate(document)

@@ -36,10 +36,7 @@ class ConvolutionalNetwork(nn.Module):
         self.columns.fit(tensors)
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        x = tensors[self.image].float()
-        mean = x.mean((1, 2, 3), keepdim=True)
-        deviation = (x - mean).square().mean((1, 2, 3), keepdim=True).sqrt()
-        x = (x - mean) / (deviation + 1.0)
+        x = _standardised(tensors[self.image])
         if self.training and self.shift:
             x = self._shifted(x)
         for place, block in enumerate(self.blocks):
@@ -55,6 +52,17 @@ class ConvolutionalNetwork(nn.Module):
         height, width = x.shape[2:]
         padded = functional.pad(x, (self.shift,) * 4, mode="replicate")
         return padded[:, :, down : down + height, across : across + width]
+
+
+def _standardised(image: Tensor) -> Tensor:
+    """Each image minus its mean, by its deviation.
+
+    Sums of whole numbers are exact in float64 in whatever order they are added: an engine adds an image that does not
+    begin at a multiple of its registers' width in another order, which is one bit of its answer in company."""
+    exact = image.double()
+    mean = exact.mean((1, 2, 3), keepdim=True)
+    deviation = (exact.square().mean((1, 2, 3), keepdim=True) - mean.square()).clamp(min=0).sqrt()
+    return (image.float() - mean.float()) / (deviation.float() + 1.0)
 
 
 def _block(channels_in: int, channels_out: int) -> nn.Sequential:

@@ -13,7 +13,8 @@ from jobs.serving.http import BadRequest, Head
 from jobs.serving.server import Request
 from jobs.serving.settings import Settings
 from millrace.artefact.artefact import read_folder
-from millrace.artefact.inference import BLOCK_ROWS, Model
+from millrace.artefact.inference import Model
+from millrace.artefact.rows_per_pass import MOST
 
 JSON, LINES = "application/json", "application/jsonlines"
 
@@ -74,6 +75,36 @@ def test_lines_are_answered_line_by_line_with_their_ids(application: Application
     assert found[0].keys() == {"id", "value", "probability", "confidence", "model_version"}
 
 
+def test_a_row_without_a_finite_answer_is_rejected_and_no_other(model: Model, row: Any) -> None:
+    """Of all requests of a turn; what lies in the middle keeps its place."""
+
+    class Overflowing:
+        description = model.description
+
+        def outputs(self, tensors: Any) -> Any:
+            found = model.outputs(tensors)
+            return np.where(tensors["numbers"][:, :1] > 1e37, np.nan, found)
+
+    application = Application(Overflowing(), Settings(model_version="3", workers=2))  # type: ignore[arg-type]
+    name = model.description.columns[0]
+    given = [row(0), row(1) | {name: 1e38}, row(2)]
+    lines = "\n".join(json.dumps({"id": at} | one) for at, one in enumerate(given)).encode()
+    first, second, third = application.answer(
+        [request(rows(*given)), request(lines, content_type=LINES), request(rows(given[2]))]
+    )
+    alone = json.loads(
+        Application(model, Settings(model_version="3", workers=2)).answer([request(rows(given[2]))])[0].body
+    )
+    reason = {"column": "prediction", "expected": "a finite number", "came": "nan or infinity"}
+    predictions = json.loads(first.body)["predictions"]
+    assert predictions[1] == {"rejected": reason}
+    assert [predictions[2]] == alone["predictions"] == json.loads(third.body)["predictions"]
+    found = [json.loads(line) for line in second.body.decode().splitlines()]
+    assert [line["id"] for line in found] == [0, 1, 2]
+    assert found[1] == {"id": 1, "rejected": reason}
+    assert found[2]["probability"] == predictions[2]["probability"]
+
+
 def test_requests_of_one_turn_do_not_mix(application: Application, row: Any) -> None:
     """Good and bad ones of both kinds, each as when it is asked alone."""
     requests = [
@@ -83,7 +114,7 @@ def test_requests_of_one_turn_do_not_mix(application: Application, row: Any) -> 
         request(method="GET", path="/ping"),
         request(json.dumps({"id": 1} | row(5)).encode(), content_type=LINES),
         request(rows({"a": 1})),
-        request(rows(*[row(number) for number in range(BLOCK_ROWS + 5)])),
+        request(rows(*[row(number) for number in range(MOST + 5)])),
     ]
     together = application.answer(requests)
     assert [answer.status for answer in together] == [200, 400, 200, 200, 200, 400, 200]

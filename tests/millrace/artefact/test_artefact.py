@@ -125,6 +125,26 @@ def test_refuses_a_member_twice(artefact: Artefact, tmp_path: Path) -> None:
         read_archive(_archive(tmp_path, artefact, tarfile.TarInfo("history.json")))
 
 
+def test_refuses_headers_that_are_no_numbers_or_too_large(tmp_path: Path) -> None:
+    sparse = tarfile.TarInfo("model.json")
+    sparse.pax_headers = {"GNU.sparse.size": "abc", "GNU.sparse.map": "x"}
+    with pytest.raises(ArtefactError, match=r"expected a tar\.gz"):
+        read_archive(_archive(tmp_path, None, sparse))
+    long = tarfile.TarInfo("model.json")
+    long.pax_headers = {"comment": "x" * (2 * 2**20)}
+    with pytest.raises(ArtefactError, match=r"a header of \d+ bytes, expected at most 1048576"):
+        read_archive(_archive(tmp_path, None, long))
+
+
+def test_refuses_a_description_that_is_too_deep_or_too_large(artefact: Artefact, tmp_path: Path) -> None:
+    write_folder(tmp_path, artefact)
+    text = (tmp_path / "model.json").read_text()
+    for bad in ("[" * 100_000 + "]" * 100_000, text.replace('"temperature": 1.25', f'"temperature": {10**400}')):
+        (tmp_path / "model.json").write_text(bad)
+        with pytest.raises(ArtefactError, match="expected a description of a model"):
+            read_folder(tmp_path)
+
+
 def test_refuses_a_member_that_is_too_large_before_it_is_read(
     artefact: Artefact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +198,8 @@ def _archive(folder: Path, artefact: Artefact | None, member: tarfile.TarInfo) -
         ("features", [{"encoder": "smell", "name": "a"}], "features: expected an encoder of number"),
         ("features", [{"encoder": "number"}], "features: expected the fields of number"),
         ("features", ["a"], "expected a description of a model"),
+        ("rows_per_pass", {"fewest": 2, "most": 1}, "expected a description of a model.*1 <= fewest <= most"),
+        ("rows_per_pass", {"least": 2}, "expected a description of a model"),
         ("signature", [], "signature: expected that of its features"),
     ],
 )

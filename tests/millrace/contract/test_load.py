@@ -146,7 +146,7 @@ def test_the_contract_and_objects_that_are_not_read_may_have_custom_properties(f
     assert check_contract(folder).rows.names
 
 
-@pytest.mark.parametrize("text", ["", "[]", "a: [", "5"])
+@pytest.mark.parametrize("text", ["", "[]", "a: [", "5", "a: !!timestamp x", "a: !!bool maybe"])
 def test_a_file_that_is_no_contract(text: str, folder: Path) -> None:
     (folder / "contract.yaml").write_text(text)
     with pytest.raises(WorkloadError, match=r"electricity/contract.yaml: \(file\)"):
@@ -248,6 +248,14 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
             ),
             r"schema\.labels: expected no generated row_id",
         ),
+        (
+            lambda d: column(d, 0, 1).update(logicalType="string", physicalType="STRING", logicalTypeOptions={}),
+            r"schema\.labels\.timestamp: expected a timestamp, as in schema\.rows, got 'a string'",
+        ),
+        (
+            lambda d: column(d, 1).update(customProperties=[{"property": "input", "value": "true"}]),
+            r"properties\.1\.customProperties\.input: expected true or false, got 'true'",
+        ),
         (lambda d: unique_together(d, "nope"), r"schema\.0\.quality\.0: expected .* each once, got \['nope'\]"),
         (lambda d: unique_together(d, "period", "period"), r"each once, got \['period', 'period'\]"),
         (lambda d: generate(d, ["row_id"]), r"properties\.0\.customProperties\.generated: expected event_time"),
@@ -259,3 +267,13 @@ def test_what_would_be_read_in_two_ways_is_refused(how: Change, message: str, fo
     change(folder, how)
     with pytest.raises(WorkloadError, match=message):
         load_contract(folder)
+
+
+def test_of_several_row_counts_the_tightest_bounds_hold(folder: Path) -> None:
+    rules = [
+        {"metric": "rowCount", **bound}
+        for bound in ({"mustBeGreaterThan": 5}, {"mustBeLessThan": 100}, {"mustBeGreaterThan": 2})
+    ]
+    change(folder, lambda d: d["schema"][0].update(quality=rules))
+    table = load_contract(folder).rows
+    assert (table.minimum_rows, table.maximum_rows) == (6, 99)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -17,10 +18,13 @@ import pytest
 import torch
 
 from millrace import models
+from millrace.artefact.artefact import Artefact, Description, Digests
+from millrace.artefact.inference import Model
+from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.features.signature import TensorSpec
 from millrace.models.catalogue import FAMILIES
-from millrace.models.export import exporter, with_weights
+from millrace.models.export import export, exporter, with_weights
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.binary import Binary
@@ -260,12 +264,65 @@ def test_an_export_that_fails_says_why() -> None:
             graph.finish({})
 
 
-def test_a_row_alone_has_the_answer_that_it_has_among_others(exported: bytes, predictor: Predictor) -> None:
-    """But for its last bit: ONNX Runtime multiplies one row and many in different orders."""
-    rows = make_rows(3)
-    together = run(exported, predictor, rows)
-    alone = [run(exported, predictor, {name: value[at : at + 1] for name, value in rows.items()}) for at in range(20)]
-    np.testing.assert_allclose(np.concatenate(alone), together[:20], rtol=2.0**-22, atol=0)
+def model_of(family: str, graph: bytes, rows_per_pass: RowsPerPass) -> Model:
+    """As serving, batch and evaluation run it."""
+    encoders = tuple(Stub(spec=spec) for spec in signature_of(family))
+    digests = Digests(**dict.fromkeys(("data", "contract", "config", "code", "weights", "onnx"), ""))
+    description = Description(
+        family=family,
+        parameters={},
+        features=encoders,  # type: ignore[arg-type]
+        task=MULTICLASS,
+        label="y",
+        temperature=1.0,
+        digests=digests,
+        torch="",
+        rows_per_pass=rows_per_pass,
+        walk_forward=(),
+    )
+    return Model(Artefact(description=description, weights=b"", onnx=graph, history=b""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stub:
+    """Of an encoder, what a model asks: its tensor."""
+
+    spec: TensorSpec
+
+
+def in_company(model: Model, rows: Tensors, size: int, first: int = 0) -> npt.NDArray[np.float32]:
+    """The answers of all rows from `first` on, `size` at a time."""
+    starts = range(first, ROWS, size)
+    return np.concatenate(
+        [model.outputs({name: value[at : at + size] for name, value in rows.items()}) for at in starts]
+    )
+
+
+def test_an_answer_is_the_same_bits_in_whatever_company_its_row_comes(
+    family: str, exported: bytes, predictor: Predictor
+) -> None:
+    graph = with_weights(exported, predictor.state_dict())
+    model, rows = model_of(family, graph, FAMILIES[family].rows_per_pass), make_rows(3)
+    rows = {spec.name: rows[spec.name] for spec in signature_of(family)}
+    alone = in_company(model, rows, 1)
+    for size in (2, 3, 7, 8, 16, 31, 64, ROWS):
+        np.testing.assert_array_equal(in_company(model, rows, size), alone, err_msg=f"{size} rows at a time")
+    np.testing.assert_array_equal(in_company(model, rows, 64, first=5), alone[5:], err_msg="in other places")
+
+
+def test_a_family_that_names_too_few_rows_of_a_pass_is_seen() -> None:
+    """The negative control: a recurrent network of 64 units, alone and in company."""
+    torch.manual_seed(0)
+    past = TensorSpec(name="past", dtype="float32", shape=(72, 6))
+    predictor = build(FAMILIES["gru"](units=64, layers=2), (past,), OBJECTIVE)
+    tensors = {"past": np.random.default_rng(0).normal(size=(ROWS, 72, 6)).astype(np.float32)}
+    predictor.fit(of_torch(tensors), torch.zeros(ROWS, dtype=torch.int64))
+    session = onnxruntime.InferenceSession(export(predictor.eval(), (past,)), providers=["CPUExecutionProvider"])
+    together = session.run(["output"], tensors)[0]
+    alone = np.concatenate([session.run(["output"], {"past": tensors["past"][at : at + 1]})[0] for at in range(ROWS)])
+    assert (alone != together).any()
+    two = [session.run(["output"], {"past": tensors["past"][[at, at]]})[0][:1] for at in range(ROWS)]
+    np.testing.assert_array_equal(np.concatenate(two), together)
 
 
 def test_a_family_learns_from_each_tensor_of_its_example(family: str) -> None:

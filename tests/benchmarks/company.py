@@ -1,0 +1,97 @@
+"""Whether an answer depends on the rows that are answered with it, for every family, and what that costs.
+
+`python -m tests.benchmarks.company [rows]`; the last line is JSON. The rows are answered alone, then 2 to 64 at a
+time, each time from another place on: the bits of every answer are compared. Beside each call the same graph is called
+without the family's bounds of a pass: the ratio of both times is what the bounds cost. One thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from millrace.artefact.artefact import Artefact, Description, Digests
+from millrace.artefact.inference import Model
+from millrace.artefact.rows_per_pass import RowsPerPass
+from millrace.features.signature import TensorSpec
+from millrace.models.catalogue import FAMILIES
+from millrace.models.export import export
+from millrace.models.predictor import build
+from millrace.tasks.multiclass import Multiclass
+from tests.benchmarks import conclude
+from tests.millrace.models.test_families import Stub, fill, signature_of
+
+ROWS, SIZES, BAR_RATIO = 1024, (*range(2, 33), 40, 48, 63, 64), 1.3
+TASK = Multiclass(classes=("a", "b", "c"))
+Tensors = dict[str, Any]
+
+
+def model_of(family: str, rows: Tensors, signature: tuple[TensorSpec, ...], rows_per_pass: RowsPerPass) -> Model:
+    torch.manual_seed(0)
+    predictor = build(FAMILIES[family](), signature, TASK.objective)
+    predictor.fit({name: torch.from_numpy(value) for name, value in rows.items()}, torch.zeros(len(rows), dtype=int))
+    description = Description(
+        family=family,
+        parameters={},
+        features=tuple(Stub(spec=spec) for spec in signature),  # type: ignore[arg-type]
+        task=TASK,
+        label="y",
+        temperature=1.0,
+        digests=Digests(**dict.fromkeys(("data", "contract", "config", "code", "weights", "onnx"), "")),
+        torch="",
+        rows_per_pass=rows_per_pass,
+        walk_forward=(),
+    )
+    graph = export(predictor.eval(), signature)
+    return Model(Artefact(description=description, weights=b"", onnx=graph, history=b""))
+
+
+def answered(model: Model, rows: Tensors, size: int, first: int) -> tuple[np.ndarray[Any, Any], float]:
+    count, began = len(next(iter(rows.values()))), time.process_time()
+    parts = [
+        model.outputs({name: value[at : at + size] for name, value in rows.items()}) for at in range(first, count, size)
+    ]
+    return np.concatenate(parts), time.process_time() - began
+
+
+def measure(family: str, count: int) -> dict[str, Any]:
+    signature, rng = signature_of(family), np.random.default_rng(20)
+    rows = {spec.name: np.concatenate([fill(spec, rng) for _ in range(2 + count // 257)])[:count] for spec in signature}
+    bounds = FAMILIES[family].rows_per_pass
+    ours, bare = (model_of(family, rows, signature, one) for one in (bounds, RowsPerPass()))
+    alone, _ = answered(ours, rows, 1, 0)
+    different = answers = 0
+    spent, least = 0.0, 0.0
+    for size in (1, *SIZES):
+        first = size % 7
+        found, seconds = answered(ours, rows, size, first)
+        different += int((found != alone[first:]).any(axis=1).sum())
+        answers += len(found)
+        spent, least = spent + seconds, least + answered(bare, rows, size, first)[1]
+    return {"family": family, "answers": answers, "different": different, "times": round(spent / least, 2)}
+
+
+def verdict(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The result: answers that differ over all families, and the largest ratio of times, against their bars."""
+    figure, times = sum(one["different"] for one in found), max(one["times"] for one in found)
+    answers = sum(one["answers"] for one in found)
+    result = {"name": "company", "figure": figure, "unit": f"of {answers} answers", "bar": 0, "times": times}
+    return {**result, "holds": figure == 0 and times <= BAR_RATIO}
+
+
+def main() -> None:
+    """Print figures; the last line says whether the bars hold, and the exit status is 1 where one is missed."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
+    torch.set_num_threads(1)
+    found = [measure(family, count) for family in FAMILIES]
+    for one in found:
+        print(f"{one['family']}: {one['different']} of {one['answers']} answers differ, {one['times']} x the time")
+    conclude(verdict(found))
+
+
+if __name__ == "__main__":
+    main()
