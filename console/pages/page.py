@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from console import words
 from console.pages.curves import curves
+from console.pages.evidence import evidence
 from console.pages.reliability import reliability
 from console.pages.summary import Fact, accepted_rows, facts, notes, summary
 from console.pages.timeline import timeline
@@ -110,7 +111,10 @@ def page(
         bar=BAR,
         required=gates.required,
         measured=gates.measured,
+        tone=gates.tone,
+        mark=gates.mark,
         curves=curves,
+        evidence=evidence,
         reliability=lambda bins: reliability(_finite(bins)),
         other_metrics=lambda evaluation: list(_other_metrics(evaluation)),
         made_at=datetime.now(UTC),

@@ -91,6 +91,9 @@ def _live(report: WorkloadReport) -> Iterator[str]:
     yield f"Version {model.version.version} {is_live}{_quality(model)}."
     if worse := naive_is_better(model.version, model.evaluation):
         yield worse
+    for gate in model.version.gates:
+        if gate.is_warning:
+            yield f"It passed the gate {gate.name} with a warning: {gate.sentence}."
     yield from _recent(model, report)
 
 

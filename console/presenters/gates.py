@@ -63,6 +63,16 @@ def _baseline(measured: float, bound: float, sign: str, *, error: ErrorMeaning |
     return f"{error.name} {error.amount(measured)} {sign} {error.amount(bound)}"
 
 
+def mark(verdict: GateVerdict) -> str:
+    """✓ passed, ! passed with a warning, ✗ refused."""
+    return "!" if verdict.is_warning else "✓" if verdict.passed else "✗"
+
+
+def tone(verdict: GateVerdict) -> str:
+    """The colour of its mark."""
+    return "watch" if verdict.is_warning else "good" if verdict.passed else "bad"
+
+
 def required(verdict: GateVerdict) -> str:
     """The verdict's own sentence for a gate that this table does not have, and for one without a number."""
     return _filled(REQUIRED | ({"baseline": GAIN} if _is_gain(verdict) else {}), verdict, verdict.sentence)

@@ -15,7 +15,11 @@ def judged(verdicts: Sequence[Verdict]) -> GatesJudged:
     return GatesJudged(
         passed=passed(verdicts),
         verdicts=tuple(GateVerdict(**asdict(verdict)) for verdict in verdicts),
-        sentences=tuple(
-            f"{'passed' if verdict.passed else 'refused'}: {verdict.name}: {verdict.sentence}" for verdict in verdicts
-        ),
+        sentences=tuple(f"{_word(verdict)}: {verdict.name}: {verdict.sentence}" for verdict in verdicts),
     )
+
+
+def _word(verdict: Verdict) -> str:
+    if verdict.is_warning:
+        return "passed with a warning"
+    return "passed" if verdict.passed else "refused"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load
 
+from jobs.evaluation.rows import SplitRows, answered, case_of, labelled_rows, outputs, read_rows
 from jobs.evaluation.sample import write_sample
 from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
-from millrace.contract.schema import Contract
-from millrace.datasets.examples import LABEL, read_examples
-from millrace.datasets.split import Split, windows
+from millrace.datasets.examples import LABEL
+from millrace.datasets.split import windows
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation import metrics, report
 from millrace.evaluation.comparison import compare
-from millrace.evaluation.naive.catalogue import naive_figures
-from millrace.evaluation.naive.rule import LabelledRows
+from millrace.evaluation.measures.case import Answered
+from millrace.evaluation.measures.catalogue import measure
+from millrace.evaluation.measures.contenders import contenders
+from millrace.evaluation.naive.catalogue import figures_of
 from millrace.evaluation.sample import SAMPLE_FILE
+from millrace.evaluation.simple.catalogue import fit_and_answer
 from millrace.features.catalogue import encode
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
@@ -50,25 +53,6 @@ LATENCY_CALLS = 300
 WARM_UP_CALLS = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class SplitRows:
-    """The pinned rows that have a label, as `Examples` orders and splits them."""
-
-    table: pa.Table
-    times_N: npt.NDArray[np.datetime64]
-    target_N: npt.NDArray[Any]
-    """The labels as the model's task takes them."""
-    parts: Split
-
-    @property
-    def test(self) -> pa.Table:
-        return self.table.slice(self.parts.test.start, self.parts.test.stop - self.parts.test.start)
-
-    @property
-    def test_targets(self) -> npt.NDArray[Any]:
-        return self.target_N[self.parts.test]
-
-
 def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest: str = "") -> None:
     """Write evaluation.json, predictions.parquet, sample.json and baseline.json.
 
@@ -78,18 +62,29 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
     archive, champion = places.input("model") / ARCHIVE, places.optional("champion")
     artefact = read_archive(archive)
-    _check_origin(artefact, read_run(config / "run.json"))
+    run = read_run(config / "run.json")
+    _check_origin(artefact, run)
     model = Model(artefact)
     before = Model(read_archive(champion / ARCHIVE, approved=champion_digest)) if champion else None
-    rows = _read_rows(places.input("data"), config / "schema.json", workload, contract, model, before)
-    output_TW = _outputs(model, rows.test)
+    rows = read_rows(places.input("data"), config / "schema.json", workload, contract, model, before)
+    output_TW = outputs(model, rows.test)
+    labelled = labelled_rows(rows, workload)
+    naive = workload.gates.baseline.answer(labelled, model.description.task)
+    others = answered(model, before, champion_version, naive, rows, workload)
+    case = case_of(model, rows, output_TW, others[-1], labelled)
+    declared = workload.gates.simple
+    simple = [fit_and_answer(declared.kind, case)] if declared else []
     evaluation = report.Evaluation(
         **_figures(model.description.task, rows, output_TW, workload),
+        **measure(workload.gates, case),
+        naive=figures_of(workload.gates.baseline, naive, labelled, model.description.task),
+        contenders=contenders(case, [*others, *simple]),
+        age_days=_age_days(rows.parts.end, run.as_of),
         finite_weights=_are_finite(artefact.weights),
         latency_ms=_latency(model, rows.test),
         size_mb=archive.stat().st_size / 2**20,
         model_digest=artefact.digest,
-        champion=_champion(before, champion_version, rows, output_TW, model, workload) if before else None,
+        champion=_champion(others[-1], champion_version, rows, output_TW, model, workload) if before else None,
         walk_forward=tuple(map(_frozen, artefact.description.walk_forward)),
     )
     folder = places.output("evaluation")
@@ -124,20 +119,6 @@ def _check_origin(artefact: Artefact, run: Run) -> None:
             raise ArtefactError(f"model.json: digest of {name}: expected the run's {expected}, got {got}")
 
 
-def _read_rows(
-    folder: Path, schema: Path, workload: Workload, contract: Contract, model: Model, champion: Model | None
-) -> SplitRows:
-    """With the columns of both models: a champion may have been declared with other features."""
-    features = model.description.features + (champion.description.features if champion else ())
-    found = read_examples(folder, schema, workload=workload, contract=contract, features=features)
-    target_N = model.description.task.targets(found.table[LABEL])
-    return SplitRows(table=found.table, times_N=found.times_N, target_N=target_N, parts=found.parts)
-
-
-def _outputs(model: Model, rows: pa.Table) -> Output:
-    return model.outputs(encode(model.description.features, rows))
-
-
 def _figures(task: Task, rows: SplitRows, output_TW: Output, workload: Workload) -> dict[str, Any]:
     """The report's part on the answers themselves."""
     errors_T = task.errors(output_TW, rows.test_targets)
@@ -148,21 +129,9 @@ def _figures(task: Task, rows: SplitRows, output_TW: Output, workload: Workload)
         "split": report.Span(from_=str(parts.test_from), to=str(parts.end)),
         "error": report.ErrorMeaning(name=task.error_name, is_share=task.error_is_share, unit=task.error_unit),
         "metrics": task.metrics(output_TW, rows.test_targets),
-        "naive": naive_figures(workload.gates.baseline, _labelled(rows, workload), task),
         "reliability": _reliability(task, output_TW, errors_T),
         "weekly_error": _weeks(rows, errors_T, workload.monitors.window_days),
     }
-
-
-def _labelled(rows: SplitRows, workload: Workload) -> LabelledRows:
-    surface = workload.prediction
-    columns = [rows.table[name].to_pylist() for name in surface.key if name != surface.event_time]
-    return LabelledRows(
-        target_N=rows.target_N,
-        times_N=rows.times_N,
-        entity_N=list(zip(*columns, strict=True)) if columns else [()] * len(rows.table),
-        test=rows.parts.test,
-    )
 
 
 def _reliability(
@@ -175,21 +144,23 @@ def _reliability(
     return metrics.reliability(confidence_T, errors_T == 0, lowest=0.5 if task.objective.width == 1 else 0.0)
 
 
+def _age_days(end: np.datetime64, as_of: datetime) -> float:
+    """Event times without a zone are UTC."""
+    at = np.datetime64(as_of.astimezone(UTC).replace(tzinfo=None))
+    return float((at - end) / np.timedelta64(1, "D"))
+
+
 def _champion(
-    champion: Model, version: str, rows: SplitRows, output_TW: Output, challenger: Model, workload: Workload
+    champion: Answered, version: str, rows: SplitRows, output_TW: Output, challenger: Model, workload: Workload
 ) -> report.ChampionComparison:
     """Both models on the recent rows: of the test days, since the challenger has learnt from those before."""
-    gate, task, before = workload.gates.non_inferiority, challenger.description.task, champion.description.task
-    if before.kind != task.kind:
-        problem = f"expected a champion with the task {task.kind}, version {version} has {before.kind}"
-        raise ArtefactError(f"{problem}: their errors cannot be compared")
+    gate, task = workload.gates.non_inferiority, challenger.description.task
     recent_from = rows.parts.end - np.timedelta64(gate.recent_days, "D")
     times_T = rows.times_N[rows.parts.test]
     first = int(np.searchsorted(times_T, recent_from))
     if first == len(times_T):
         raise SnapshotError(f"expected rows from {recent_from} on to compare with the champion, got none")
-    recent = rows.test.slice(first)
-    champion_R = before.errors(_outputs(champion, recent), before.targets(recent[LABEL]))
+    champion_R = champion.task.errors(champion.output_TW[first:], champion.target_T[first:])
     challenger_R = task.errors(output_TW[first:], rows.test_targets[first:])
     times_R = times_T[first:] if rows.parts.is_in_time else None
     compared = compare(champion_R, challenger_R, times_R, confidence=gate.confidence)

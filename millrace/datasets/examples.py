@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,22 +43,31 @@ class Examples:
 
 
 def read_examples(
-    folder: Path, schema: Path, *, workload: Workload, contract: Contract, features: Features
+    folder: Path,
+    schema: Path,
+    *,
+    workload: Workload,
+    contract: Contract,
+    features: Features,
+    more_columns: Sequence[str] = (),
 ) -> Examples:
     """The examples of the snapshot in `folder`; `features` are those of every model that is to be fed with them.
+
+    `more_columns` are read beside those of the features, and may hold nothing in some rows.
 
     Raises SnapshotError as `read_snapshot`, and when no row has a label and a past that is long enough."""
     prediction, division = workload.prediction, workload.training.split
     extra = (division.column,) if division.by == "column" else ()
     names, required = encoders.columns(features), {column.name for column in contract.rows.columns if column.required}
+    beside = [name for name in more_columns if name not in (*names, prediction.label)]
     later = (prediction.label,) if prediction.horizon_hours else ()
     table = read_snapshot(
         folder,
         schema,
-        columns=[*names, prediction.label, *extra],
+        columns=[*names, prediction.label, *extra, *beside],
         event_time=prediction.event_time,
         key=prediction.key,
-        optional=[*later, *extra, *(name for name in names if name not in required)],
+        optional=[*later, *extra, *beside, *(name for name in names if name not in required)],
     )
     return examples(table, workload=workload, features=features)
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from millrace.evaluation.evidence import (
+    Contender,
+    FairnessEvidence,
+    Figures,
+    LeakageEvidence,
+    MemorisationEvidence,
+    PlausibilityEvidence,
+    RobustnessEvidence,
+    SelectiveEvidence,
+    SlicesEvidence,
+    ValueEvidence,
+    Who,
+)
 from millrace.evaluation.metrics import ReliabilityBin
 
 EVALUATION_FILE = "evaluation.json"
-
-
-class Figures(BaseModel):
-    """NaN and infinity are written as they are: a gate refuses them. Keys that a reader does not know are ignored."""
-
-    model_config = ConfigDict(frozen=True, populate_by_name=True, ser_json_inf_nan="constants")
 
 
 class RowCounts(Figures):
@@ -123,6 +130,23 @@ class Evaluation(Figures):
     """The test days' windows."""
     walk_forward: tuple[FrozenErrors, ...] = ()
     """How models of earlier days, left alone, fared up to the end of the test days."""
+    age_days: float | None = None
+    """From the end of the test days to the time as of which the model was trained."""
+    contenders: tuple[Contender, ...] = ()
+    """The candidate first, then what it is held against, each with its interval."""
+    slices: SlicesEvidence | None = None
+    """This and the following: measured where the gate of the same name is declared."""
+    fairness: FairnessEvidence | None = None
+    value: ValueEvidence | None = None
+    selective: SelectiveEvidence | None = None
+    robustness: RobustnessEvidence | None = None
+    memorisation: MemorisationEvidence | None = None
+    leakage: LeakageEvidence | None = None
+    plausibility: PlausibilityEvidence | None = None
+
+    def contender(self, who: Who) -> Contender | None:
+        """The first one of this kind."""
+        return next((one for one in self.contenders if one.who == who), None)
 
     def to_json(self) -> str:
         """The file's text."""

@@ -96,6 +96,8 @@ class GateVerdict(Message):
     bound: FiniteOrNone
     sentence: str
     """What was measured against what, for a person."""
+    is_warning: bool = False
+    """Whether it passed, and a person should know something all the same."""
 
 
 class GatesJudged(Message):

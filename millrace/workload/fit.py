@@ -6,6 +6,7 @@ from millrace.contract.schema import Contract
 from millrace.errors import WorkloadError
 from millrace.evaluation.naive.catalogue import suiting
 from millrace.features import catalogue as features
+from millrace.features.signature import Signature
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -24,6 +25,7 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
     parameters.accepts(features.signature(declared), task)
     parameters.suits(task)
     _check_gates(workload, task)
+    _check_evidence(workload, contract, task, features.signature(declared))
     return contract
 
 
@@ -72,6 +74,20 @@ def _check_gates(workload: Workload, task: Task) -> None:
     if gates.calibration and not task.objective.is_calibrated:
         expected = f"no such gate for the task {task.kind}, whose answers are no probabilities"
         raise WorkloadError(where=where, field="gates.calibration", expected=expected, came="a gate")
+
+
+def _check_evidence(workload: Workload, contract: Contract, task: Task, tensors: Signature) -> None:
+    """What the gates read exists, and they suit what is predicted from which tensors."""
+    where = f"{workload.name}/workload.yaml"
+    for name, gate in workload.gates.declared().items():
+        _expect(
+            f"{workload.name}/contract.yaml",
+            f"the columns of the gate {name}",
+            set(gate.columns_read),
+            set(contract.rows.names),
+        )
+        if expected := gate.misfit(task, tensors):
+            raise WorkloadError(where=where, field=f"gates.{name}", expected=expected, came=f"the task {task.kind}")
 
 
 def _expect(where: str, field: str, wanted: set[str], held: set[str]) -> None:

@@ -17,7 +17,7 @@ JOBS = {"training": ("training",), "inference": ("serving",), "processing": ("ev
 BY_NAME = {"training": "millrace/models"}
 """Folders whose files are imported by name."""
 BASE_IMAGE = {"training": {"torch"}}
-PACKAGES = {"PIL": "pillow", "re2": "google-re2", "yaml": "pyyaml"}
+PACKAGES = {"PIL": "pillow", "re2": "google-re2", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 IMPORTED_BY_OTHERS = {"training": {"onnxscript"}}
 """torch's exporter to ONNX imports it."""
 

@@ -8,11 +8,21 @@ from typing import get_args
 from pydantic import BaseModel, ConfigDict
 
 from millrace.evaluation.gates.calibration import Calibration
+from millrace.evaluation.gates.fairness import Fairness
 from millrace.evaluation.gates.finite_weights import FiniteWeights
+from millrace.evaluation.gates.freshness import Freshness
 from millrace.evaluation.gates.gate import Gate, Verdict
 from millrace.evaluation.gates.latency import Latency
+from millrace.evaluation.gates.leakage import Leakage
+from millrace.evaluation.gates.memorisation import Memorisation
 from millrace.evaluation.gates.non_inferiority import NonInferiority
+from millrace.evaluation.gates.plausibility import Plausibility
+from millrace.evaluation.gates.robustness import Robustness
+from millrace.evaluation.gates.selective import Selective
+from millrace.evaluation.gates.simple import Simple
 from millrace.evaluation.gates.size import Size
+from millrace.evaluation.gates.slices import Slices
+from millrace.evaluation.gates.value import Value
 from millrace.evaluation.naive.catalogue import NaiveRule
 from millrace.evaluation.report import Evaluation
 from millrace.messages.train import GateBaseline
@@ -33,11 +43,26 @@ class Gates(BaseModel):
     size: Size | None = None
     baseline: NaiveRule
     non_inferiority: NonInferiority
+    simple: Simple | None = None
+    slices: Slices | None = None
+    fairness: Fairness | None = None
+    value: Value | None = None
+    selective: Selective | None = None
+    robustness: Robustness | None = None
+    memorisation: Memorisation | None = None
+    leakage: Leakage | None = None
+    plausibility: Plausibility | None = None
+    freshness: Freshness | None = None
 
     def declared(self) -> dict[str, Gate]:
         """The gates that are declared, by name, in the order in which they are judged."""
         found = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: gate for name, gate in found.items() if gate is not None}
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """The contract's columns that the declared gates read, each once."""
+        return tuple(dict.fromkeys(name for gate in self.declared().values() for name in gate.columns_read))
 
 
 def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline) -> tuple[Verdict, ...]:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.mean import Mean
-from millrace.evaluation.naive.rule import LabelledRows, NaiveGate
+from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer, NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.evaluation.report import NaiveFigures
 
@@ -32,6 +32,10 @@ def naive_figures(rule: NaiveGate, rows: LabelledRows, task: Task) -> NaiveFigur
     """The task's metrics of the rule that the workload's gate names, on the test rows that the rule can answer.
 
     Raises SnapshotError where it can answer none of them."""
-    found = rule.answer(rows, task)
+    return figures_of(rule, rule.answer(rows, task), rows, task)
+
+
+def figures_of(rule: NaiveGate, found: NaiveAnswer, rows: LabelledRows, task: Task) -> NaiveFigures:
+    """The task's metrics of what the rule has answered."""
     target_T = rows.target_N[rows.test][found.rows_T]
     return NaiveFigures(rule=rule.kind, rows=len(target_T), metrics=task.metrics(found.output_TW, target_T))

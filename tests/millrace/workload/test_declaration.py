@@ -61,7 +61,7 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
         ("consumers", [], "a supported key, got 'consumers'"),
         ("monitors.false_alarm_rate", 2, "less than 0.5"),
         ("budget.monthly_usd", "much", "a valid number"),
-        ("gates.fairness", {}, "a supported key, got 'fairness'"),
+        ("gates.beauty", {}, "a supported key, got 'beauty'"),
         ("name", "gas", "the folder's name 'electricity'"),
     ],
 )

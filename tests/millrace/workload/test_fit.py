@@ -11,6 +11,7 @@ import yaml
 
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
+from millrace.evaluation.gates.simple import Simple
 from millrace.evaluation.naive.rule import NaiveGate
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
@@ -205,3 +206,74 @@ def test_a_family_that_cannot_take_the_tensors_stops_here(folder: Path, monkeypa
     monkeypatch.setattr("millrace.models.feedforward.declaration.TENSORS", ("categories",))
     with pytest.raises(WorkloadError, match=r"prediction\.features: expected .*feedforward, got 'numbers'"):
         check(folder)
+
+
+BINARY_WORTH = "{true_positive: 5, false_positive: -3, false_negative: -4, true_negative: 1}"
+MISFITS = {
+    "a column that is not there": (None, "slices: {columns: [region], max_error: 0.3}", r"\['region'\]"),
+    "a group that is not there": (None, "fairness: {columns: [sex], max_error_difference: 0.1}", r"\['sex'\]"),
+    "a worth of several classes for two": (
+        None,
+        "value: {unit: EUR, decisions: 100, worth: {right: 1, wrong: -1}}",
+        "worth: true_positive, false_positive",
+    ),
+    "a worth of two classes for several": (
+        "multiclass",
+        f"value: {{unit: EUR, decisions: 100, worth: {BINARY_WORTH}}}",
+        "worth: right, wrong, pairs",
+    ),
+    "a pair of classes that are not there": (
+        "multiclass",
+        "value: {unit: EUR, decisions: 100, worth: {right: 1, wrong: -1, pairs: {a: {z: -9}}}}",
+        "none called z",
+    ),
+    "parity without a positive class": (
+        "multiclass",
+        "fairness: {columns: [day_of_week], max_demographic_parity_difference: 0.1}",
+        "max_error_difference alone",
+    ),
+    "nothing may be missing": (None, "robustness: {missing: 0.1, max_rise: 0.1}", "noise alone"),
+}
+"""The task, the gate, what is said."""
+FITTING = (
+    "simple: {kind: boosted_trees, otherwise: warn}",
+    "slices: {columns: [day_of_week], max_error: 0.3}",
+    "fairness: {columns: [day_of_week], max_demographic_parity_difference: 0.1}",
+    f"value: {{unit: EUR, decisions: 100, worth: {BINARY_WORTH}}}",
+    "selective: {max_error: 0.05, min_coverage: 0.2}",
+    "robustness: {noise: 0.1, max_rise: 0.1}",
+    "memorisation: {max_gap: 0.1}",
+    "leakage: {max_feature: 0.95, max_duplicates: 0.01}",
+    "plausibility: {}",
+    "freshness: {max_age_days: 30}",
+)
+
+
+@pytest.mark.parametrize("case", MISFITS)
+def test_a_gate_that_could_not_be_judged_stops_here(folder: Path, case: str) -> None:
+    """Not after the training, which is paid for by then."""
+    task, gate, expected = MISFITS[case]
+    if task:
+        retask(folder, task, ["a", "b", "c"])
+    change(folder, "workload.yaml", "  size: {max_mb: 10}\n", f"  size: {{max_mb: 10}}\n  {gate}\n")
+    with pytest.raises(WorkloadError, match=expected):
+        check(folder)
+
+
+def test_all_gates_fit_where_they_can_be_judged(folder: Path) -> None:
+    gates = "".join(f"  {gate}\n" for gate in FITTING)
+    change(folder, "workload.yaml", "  size: {max_mb: 10}\n", f"  size: {{max_mb: 10}}\n{gates}")
+    check(folder)
+
+
+def test_trees_take_no_images() -> None:
+    shipped = SHIPPED.parent / "xray"
+    workload, contract = load_workload(shipped), check_contract(shipped)
+    for kind, fits in (("linear", True), ("boosted_trees", False)):
+        gates = workload.gates.model_copy(update={"simple": Simple(kind=kind)})
+        declared = workload.model_copy(update={"gates": gates})
+        if fits:
+            check_fit(declared, contract)
+            continue
+        with pytest.raises(WorkloadError, match=r"gates\.simple: expected kind: linear for images and texts"):
+            check_fit(declared, contract)

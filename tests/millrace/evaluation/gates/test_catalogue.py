@@ -10,6 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from millrace.evaluation.gates.catalogue import ALTERNATIVES, Gates, judge_all, passed
+from millrace.evaluation.gates.fairness import Fairness
+from millrace.evaluation.gates.slices import Slices
+from millrace.evaluation.gates.value import NumberWorth
 from millrace.evaluation.naive.base_rate import BaseRate
 from millrace.evaluation.naive.mean import Mean
 from millrace.evaluation.report import Evaluation
@@ -21,12 +24,80 @@ DECLARED = Gates.model_validate(
         "latency": {"max_p99_ms": 50},
         "size": {"max_mb": 10},
         "non_inferiority": {"recent_days": 28, "margin": 0.02, "confidence": 0.95},
+        "simple": {"kind": "boosted_trees"},
+        "slices": {"columns": ["region"], "max_error": 0.3},
+        "fairness": {
+            "columns": ["sex"],
+            "max_demographic_parity_difference": 0.1,
+            "min_demographic_parity_ratio": 0.8,
+            "max_equalized_odds_difference": 0.1,
+        },
+        "value": {
+            "unit": "EUR",
+            "decisions": 20000,
+            "worth": {"true_positive": 50, "false_positive": -5, "false_negative": -20, "true_negative": 0},
+        },
+        "selective": {"max_error": 0.05, "min_coverage": 0.4},
+        "robustness": {"noise": 0.1, "missing": 0.1, "max_rise": 0.05},
+        "memorisation": {"max_gap": 0.05},
+        "leakage": {"max_feature": 0.95, "max_duplicates": 0.01},
+        "plausibility": {},
+        "freshness": {"max_age_days": 30},
     }
 )
 """Every gate of the catalogue, with bounds that GOOD keeps."""
-NUMBERS = DECLARED.model_copy(update={"calibration": None})
+NUMBERS = DECLARED.model_copy(
+    update={
+        "calibration": None,
+        "selective": None,
+        "slices": Slices(columns=("region",), max_error=45.0),
+        "fairness": Fairness(columns=("sex",), max_error_difference=5.0),
+        "value": DECLARED.value and DECLARED.value.model_copy(update={"worth": NumberWorth(above=-1, below=-3)}),
+    }
+)
 GATES: dict[str, Gates] = {"two classes": DECLARED, "classes": DECLARED, "number": NUMBERS}
 """By what is predicted."""
+
+
+def near(value: float, spread: float) -> dict[str, float]:
+    """A figure with its interval."""
+    return {"value": value, "low": value - spread, "high": value + spread}
+
+
+def simple(gain: float, spread: float, *, loss: float = 0.02) -> dict[str, Any]:
+    """The candidate and a simple model that is worse by `gain`."""
+    own: dict[str, Any] = {"who": "candidate", "name": "this model", "rows": 1344}
+    own["scores"] = {"error": near(0.25, 0.02), "log_loss": near(0.48, 0.01)}
+    scores = {"error": near(0.25 + gain, 0.02), "log_loss": near(0.5, 0.01)}
+    improvements = {"error": near(gain, spread), "log_loss": near(loss, 0.01)}
+    rival = {"who": "simple", "name": "boosted trees", "rows": 1344, "scores": scores, "improvements": improvements}
+    return {"contenders": [own, rival]}
+
+
+def worst_slice(value: float, spread: float, rows: int = 400) -> dict[str, Any]:
+    one = {"column": "region", "value": "north", "rows": rows, "error": near(value, spread)}
+    few = {"column": "region", "value": "south", "rows": 3, "error": None}
+    return {"slices": {"slices": [one, few]}}
+
+
+def disparities(spread: float = 0.01, **figures: float) -> dict[str, Any]:
+    found = [
+        {"column": "sex", "measure": name, "figure": near(value, spread), "lowest": "f (0.2)", "highest": "m (0.3)"}
+        for name, value in figures.items()
+    ]
+    return {"fairness": {"groups": [], "disparities": found}}
+
+
+ALIKE = {"demographic_parity_difference": 0.05, "demographic_parity_ratio": 0.9, "equalized_odds_difference": 0.06}
+
+
+def rises(noise: float, missing: float, spread: float = 0.001) -> dict[str, Any]:
+    damaged = [
+        {"damage": name, "error": near(0.25 + rise, 0.01), "rise": near(rise, spread)}
+        for name, rise in (("noise", noise), ("missing", missing))
+    ]
+    return {"robustness": {"damaged": damaged}}
+
 
 GOOD: dict[str, Any] = {
     "task": "binary",
@@ -46,6 +117,21 @@ GOOD: dict[str, Any] = {
         "difference": 0.04,
         "lower_bound": 0.01,
     },
+    "age_days": 0.5,
+    **simple(0.03, 0.02),
+    **worst_slice(0.28, 0.01),
+    **disparities(**ALIKE),
+    "value": {"today": "version 1", "value": near(40000, 2000), "gain": near(12400, 2000)},
+    "selective": {
+        "threshold": 0.8,
+        "calibration_rows": 1344,
+        "coverage": near(0.5, 0.02),
+        "error": near(0.035, 0.01),
+    },
+    **rises(0.01, 0.03),
+    "memorisation": {"rows": 1344, "train_error": 0.23, "gap": near(0.02, 0.01)},
+    "leakage": {"features": [{"column": "price", "explained": 0.4}], "duplicates": 0.002},
+    "plausibility": {"constant_share": 0.01},
 }
 FOR_KIND: dict[str, dict[str, Any]] = {
     "two classes": {},
@@ -56,6 +142,11 @@ FOR_KIND: dict[str, dict[str, Any]] = {
         "metrics": {"error": 40.0, "mae": 40.0, "rmse": 55.0, "r2": 0.8, "ece": None, "log_loss": None},
         "naive": {"metrics": {"error": 41.0}},
         "champion": {"error": 42.0, "challenger_error": 41.5, "difference": 0.5, "lower_bound": -0.83},
+        **worst_slice(44.9, 1.0),
+        **disparities(error_difference=4.9),
+        **rises(1.9, -0.1),
+        "memorisation": {"train_error": 38.1, "gap": near(1.9, 1.0)},
+        "plausibility": {"scale": 1.49},
     },
 }
 """What differs from GOOD; the figures of a regression are a hair inside their bounds."""
@@ -82,6 +173,55 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
     "one unit above the rule": ("number", "baseline", {"metrics": {"error": 42.0}}),
     "less than 1 % below the rule": ("number", "baseline", {"metrics": {"error": 40.7}}),
     "infinitely off": ("number", "baseline", {"metrics": {"error": math.inf}}),
+    "no better than boosted trees": ("two classes", "simple", simple(0.01, 0.011)),
+    "worse than boosted trees": ("two classes", "simple", simple(-0.05, 0.01)),
+    "simple model forgotten": ("two classes", "simple", {"contenders": []}),
+    "too few days for an interval": ("two classes", "simple", simple(0.03, math.nan)),
+    "bad in one region": ("two classes", "slices", worst_slice(0.35, 0.04)),
+    "no number for a slice": ("two classes", "slices", worst_slice(math.nan, math.nan)),
+    "no slice of enough rows": ("two classes", "slices", {"slices": {"slices": []}}),
+    "slices forgotten": ("two classes", "slices", {"slices": None}),
+    "selects fewer women": ("two classes", "fairness", disparities(**ALIKE | {"demographic_parity_difference": 0.15})),
+    "selects less than four fifths": (
+        "two classes",
+        "fairness",
+        disparities(**ALIKE | {"demographic_parity_ratio": 0.7}),
+    ),
+    "finds fewer women": ("two classes", "fairness", disparities(**ALIKE | {"equalized_odds_difference": 0.2})),
+    "one figure of fairness forgotten": ("two classes", "fairness", disparities(demographic_parity_difference=0.05)),
+    "no number for fairness": ("two classes", "fairness", disparities(math.nan, **ALIKE)),
+    "groups forgotten": ("two classes", "fairness", {"fairness": None}),
+    "worth less than today's": ("two classes", "value", {"value": {"gain": near(-1, 5000)}}),
+    "no number for the value": ("two classes", "value", {"value": {"gain": near(math.nan, 1)}}),
+    "value forgotten": ("two classes", "value", {"value": None}),
+    "sure of too few": ("two classes", "selective", {"selective": {"coverage": near(0.39, 0.1)}}),
+    "wrong where it is sure": ("two classes", "selective", {"selective": {"error": near(0.051, 0.01)}}),
+    "never sure": ("two classes", "selective", {"selective": {"threshold": None}}),
+    "no answer is used": ("two classes", "selective", {"selective": {"error": near(math.nan, 1)}}),
+    "breaks under noise": ("two classes", "robustness", rises(0.051, 0.0)),
+    "breaks without a sensor": ("two classes", "robustness", rises(0.0, 0.051)),
+    "no number under noise": ("two classes", "robustness", rises(math.nan, 0.0)),
+    "a damage forgotten": ("two classes", "robustness", {"robustness": {"damaged": []}}),
+    "learnt by heart": ("two classes", "memorisation", {"memorisation": {"gap": near(0.06, 0.02)}}),
+    "training rows forgotten": ("two classes", "memorisation", {"memorisation": None}),
+    "a column is the label": ("two classes", "leakage", {"leakage": {"features": [{"column": "x", "explained": 1.0}]}}),
+    "tested on its training rows": ("two classes", "leakage", {"leakage": {"duplicates": 0.02}}),
+    "search for leaks forgotten": ("two classes", "leakage", {"leakage": None}),
+    "one answer for all": ("two classes", "plausibility", {"plausibility": {"constant_share": 1.0}}),
+    "two classes exchanged": (
+        "classes",
+        "plausibility",
+        {"plausibility": {"exchanged": ["a answered as b", "b answered as a"], "exchange_gain": 0.3}},
+    ),
+    "look at the answers forgotten": ("two classes", "plausibility", {"plausibility": None}),
+    "stale rows": ("two classes", "freshness", {"age_days": 31}),
+    "age forgotten": ("two classes", "freshness", {"age_days": None}),
+    "5.1 µg/m³ worse for one group": ("number", "fairness", disparities(error_difference=5.02)),
+    "a rise of 5.1 %": ("number", "robustness", rises(2.05, 0.0)),
+    "5.1 % better on training rows": ("number", "memorisation", {"memorisation": {"gap": near(2.05, 1.0)}}),
+    "grams for kilograms": ("number", "plausibility", {"plausibility": {"scale": 1000.0}}),
+    "kilograms for grams": ("number", "plausibility", {"plausibility": {"scale": 0.001}}),
+    "the wrong sign": ("number", "plausibility", {"plausibility": {"scale": -1.0}}),
     "worse by 2.1 % of the champion": ("number", "non_inferiority", {"champion": {"lower_bound": -0.882}}),
 }
 """What is predicted, the one gate that refuses it, and what is changed."""
@@ -175,3 +315,70 @@ def test_the_mean_is_beaten_by_a_share_of_its_error(error, passes):
     rule = Mean(kind="mean", margin=0.1)
     changes = {"metrics": {"error": error}, "naive": {"rule": "mean", "metrics": {"error": 100.0}}}
     assert rule.judge(report("number", changes)).passed is passes
+
+
+WARNED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "a tie that is to warn": ("simple", {"otherwise": "warn"}, simple(0.01, 0.011)),
+    "a loss that is to warn": ("simple", {"otherwise": "warn"}, simple(-0.05, 0.01)),
+    "a slice that may be too bad": ("slices", {}, worst_slice(0.31, 0.02)),
+    "a difference that may be too large": (
+        "fairness",
+        {},
+        disparities(0.06, **ALIKE | {"equalized_odds_difference": 0.11}),
+    ),
+    "a gain that may be a loss": ("value", {}, {"value": {"gain": near(1000, 2000)}}),
+    "a rise that may be too high": ("robustness", {}, rises(0.049, 0.0, spread=0.01)),
+}
+"""The gate, how its declaration differs, the report."""
+
+
+@pytest.mark.parametrize("case", WARNED)
+def test_what_is_not_certain_passes_with_a_warning(case: str) -> None:
+    name, changes, planted = WARNED[case]
+    verdict = DECLARED.declared()[name].model_copy(update=changes).judge(report(changes=planted))
+    assert (verdict.passed, verdict.is_warning) == (True, True), verdict.sentence
+    assert not DECLARED.declared()[name].judge(report()).is_warning
+
+
+@pytest.mark.parametrize(
+    ("refuse", "passes"), [("when_certain", True), ("when_likely", False), ("unless_certain", False)]
+)
+def test_a_figure_just_beyond_the_bar_is_judged_by_the_declared_end(refuse: str, passes: bool) -> None:
+    beyond = report(changes=worst_slice(0.31, 0.02))
+    assert Slices(columns=("region",), max_error=0.3, refuse=refuse).judge(beyond).passed is passes
+    within = report(changes=worst_slice(0.29, 0.02))
+    held = Slices(columns=("region",), max_error=0.3, refuse=refuse)
+    assert held.judge(within).passed is (refuse != "unless_certain")
+
+
+def test_a_tie_is_said_so() -> None:
+    sentence = DECLARED.declared()["simple"].judge(report(changes=simple(0.01, 0.011))).sentence
+    assert sentence.endswith("they only tie: the simple model is enough")
+    assert "the model is better" in DECLARED.declared()["simple"].judge(report()).sentence
+
+
+def test_the_log_loss_may_be_what_counts() -> None:
+    gate = DECLARED.declared()["simple"].model_copy(update={"measure": "log_loss"})
+    assert gate.judge(report(changes=simple(-0.05, 0.01, loss=0.02))).passed
+    assert not gate.judge(report(changes=simple(0.03, 0.02, loss=0.005))).passed
+
+
+def test_the_value_is_in_the_owner_s_words() -> None:
+    sentence = DECLARED.declared()["value"].judge(report()).sentence
+    assert sentence.startswith("12,400 EUR a month more than today's (version 1; gain +10,400 to +14,400)")
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"fairness": {"columns": ["sex"]}},
+        {"robustness": {"max_rise": 0.1}},
+        {"leakage": {}},
+        {"slices": {"columns": [], "max_error": 0.1}},
+        {"value": {"unit": "EUR", "decisions": 1, "worth": {"right": 1}}},
+        {"simple": {"kind": "forest"}},
+    ],
+)
+def test_a_gate_without_a_bar_is_no_gate(declared: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Gates.model_validate(DECLARED.model_dump(exclude_none=True) | declared)

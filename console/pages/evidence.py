@@ -1,0 +1,99 @@
+"""What a model was judged by beside its error, as small tables: rivals, slices, groups, damages, leaks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from console.words import spelled
+from millrace.evaluation.evidence import GroupFigures, Interval
+from millrace.evaluation.report import Evaluation
+
+MOST_SLICES = 12
+"""The worst ones."""
+MOST_COLUMNS = 5
+"""Of those that are searched for leaks, the most telling."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceTable:
+    """The first column says what a row is; all others are figures."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
+    """The tables that the evaluation has figures for; intervals are of 95 %."""
+    found = (_rivals(evaluation), _slices(evaluation), _groups(evaluation), _disparities(evaluation))
+    return tuple(table for table in (*found, _damages(evaluation), _leaks(evaluation)) if table.rows)
+
+
+def _rivals(evaluation: Evaluation) -> EvidenceTable:
+    rows = []
+    for one in evaluation.contenders:
+        gain = one.improvements.get("error")
+        better = "" if gain is None else f"{_interval(gain, evaluation, signed=True)}"
+        rows.append((one.name, f"{one.rows:,}", _interval(one.scores["error"], evaluation), better))
+    return EvidenceTable(
+        head=("answers of", "rows", _error_name(evaluation), "this model is better by"), rows=tuple(rows)
+    )
+
+
+def _slices(evaluation: Evaluation) -> EvidenceTable:
+    found = evaluation.slices.slices if evaluation.slices else ()
+    judged = [(one.error, one) for one in found if one.error]
+    worst = sorted(judged, key=lambda each: -_finite(each[0].value))[:MOST_SLICES]
+    rows = tuple((f"{one.column} = {one.value}", f"{one.rows:,}", _interval(error, evaluation)) for error, one in worst)
+    return EvidenceTable(head=("slice, the worst first", "rows", _error_name(evaluation)), rows=rows)
+
+
+def _groups(evaluation: Evaluation) -> EvidenceTable:
+    found = evaluation.fairness.groups if evaluation.fairness else ()
+    head = ("group", "rows", _error_name(evaluation), "selected", "found of the positive", "alarmed of the others")
+    return EvidenceTable(head=head, rows=tuple(_group(one, evaluation) for one in found))
+
+
+def _group(one: GroupFigures, evaluation: Evaluation) -> tuple[str, ...]:
+    rates = (one.selection_rate, one.true_positive_rate, one.false_positive_rate)
+    shares = tuple("" if rate is None else f"{rate:.1%}" for rate in rates)
+    return (f"{one.column} = {one.value}", f"{one.rows:,}", evaluation.error.amount(one.error), *shares)
+
+
+def _disparities(evaluation: Evaluation) -> EvidenceTable:
+    found = evaluation.fairness.disparities if evaluation.fairness else ()
+    rows = tuple(
+        (f"{one.column}: {spelled(one.measure)}", one.figure.words(".3f"), one.lowest, one.highest) for one in found
+    )
+    return EvidenceTable(head=("between groups", "figure", "lowest", "highest"), rows=rows)
+
+
+def _damages(evaluation: Evaluation) -> EvidenceTable:
+    found = evaluation.robustness.damaged if evaluation.robustness else ()
+    rows = tuple(
+        (one.damage, _interval(one.error, evaluation), _interval(one.rise, evaluation, signed=True)) for one in found
+    )
+    return EvidenceTable(head=("damaged by", _error_name(evaluation), "rise"), rows=rows)
+
+
+def _leaks(evaluation: Evaluation) -> EvidenceTable:
+    found = evaluation.leakage.features[:MOST_COLUMNS] if evaluation.leakage else ()
+    rows = tuple((one.column, f"{one.explained:.1%}") for one in found)
+    return EvidenceTable(head=("column", "of a constant's error it removes alone"), rows=rows)
+
+
+def _interval(figure: Interval, evaluation: Evaluation, *, signed: bool = False) -> str:
+    """Figure and interval: "13.2% (12.1 to 14.4)" of a share, "53.1 (50.2 to 56)" of an amount."""
+    scale, form = (100, ".1f") if evaluation.error.is_share else (1, ".4g")
+    form, unit = f"{'+' if signed else ''}{form}", "%" if evaluation.error.is_share else ""
+    value, low, high = (f"{scale * end:{form}}" for end in (figure.value, figure.low, figure.high))
+    return f"{value}{unit} ({low} to {high})" if math.isfinite(figure.low) else f"{value}{unit}, no interval"
+
+
+def _error_name(evaluation: Evaluation) -> str:
+    unit = evaluation.error.unit
+    return f"{evaluation.error.name}, {unit}" if unit else evaluation.error.name
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else math.inf

@@ -1,0 +1,127 @@
+"""The pinned rows of an evaluation, and the answers of models and rules to its test rows.
+
+Axes: N all rows, T test rows, W numbers of an answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from millrace.artefact.inference import Model
+from millrace.contract.schema import Contract
+from millrace.datasets.examples import LABEL, read_examples
+from millrace.datasets.split import Split
+from millrace.errors import ArtefactError
+from millrace.evaluation.bootstrap import days, entities
+from millrace.evaluation.measures.case import Answered, Case
+from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer
+from millrace.features.catalogue import encode
+from millrace.workload.declaration import Workload
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Output = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRows:
+    """The pinned rows that have a label, as `Examples` orders and splits them."""
+
+    table: pa.Table
+    times_N: npt.NDArray[np.datetime64]
+    target_N: npt.NDArray[Any]
+    """The labels as the model's task takes them."""
+    parts: Split
+
+    @property
+    def test(self) -> pa.Table:
+        return self.table.slice(self.parts.test.start, self.parts.test.stop - self.parts.test.start)
+
+    @property
+    def test_targets(self) -> npt.NDArray[Any]:
+        return self.target_N[self.parts.test]
+
+
+def read_rows(
+    folder: Path, schema: Path, workload: Workload, contract: Contract, model: Model, champion: Model | None
+) -> SplitRows:
+    """With the columns of both models: a champion may have been declared with other features."""
+    features = model.description.features + (champion.description.features if champion else ())
+    found = read_examples(
+        folder,
+        schema,
+        workload=workload,
+        contract=contract,
+        features=features,
+        more_columns=workload.gates.columns_read,
+    )
+    target_N = model.description.task.targets(found.table[LABEL])
+    return SplitRows(table=found.table, times_N=found.times_N, target_N=target_N, parts=found.parts)
+
+
+def outputs(model: Model, rows: pa.Table) -> Output:
+    return model.outputs(encode(model.description.features, rows))
+
+
+def labelled_rows(rows: SplitRows, workload: Workload) -> LabelledRows:
+    surface = workload.prediction
+    columns = [rows.table[name].to_pylist() for name in surface.key if name != surface.event_time]
+    return LabelledRows(
+        target_N=rows.target_N,
+        times_N=rows.times_N,
+        entity_N=list(zip(*columns, strict=True)) if columns else [()] * len(rows.table),
+        test=rows.parts.test,
+    )
+
+
+def answered(
+    model: Model, champion: Model | None, version: str, naive: NaiveAnswer, rows: SplitRows, workload: Workload
+) -> list[Answered]:
+    """What the candidate is held against, on the test rows: the naive rule, then the champion where there is one.
+
+    A champion is judged by its own task, whose classes may have had another order."""
+    task, rule = model.description.task, workload.gates.baseline.kind.replace("_", " ")
+    target_T = rows.test_targets[naive.rows_T]
+    found = [
+        Answered(who="naive", name=rule, task=task, output_TW=naive.output_TW, target_T=target_T, rows_T=naive.rows_T)
+    ]
+    if champion:
+        before = champion.description.task
+        if before.kind != task.kind:
+            problem = f"expected a champion with the task {task.kind}, version {version} has {before.kind}"
+            raise ArtefactError(f"{problem}: their errors cannot be compared")
+        output_TW, target_T = outputs(champion, rows.test), before.targets(rows.test[LABEL])
+        everywhere_T = np.ones(len(target_T), np.bool_)
+        found.append(
+            Answered(
+                who="champion",
+                name=f"version {version}",
+                task=before,
+                output_TW=output_TW,
+                target_T=target_T,
+                rows_T=everywhere_T,
+            )
+        )
+    return found
+
+
+def case_of(model: Model, rows: SplitRows, output_TW: Output, today: Answered, labelled: LabelledRows) -> Case:
+    test = rows.parts.test
+    block_T = days(rows.times_N[test]) if rows.parts.is_in_time else entities(labelled.entity_N[test])
+    return Case(
+        task=model.description.task,
+        features=model.description.features,
+        outputs=model.outputs,
+        table=rows.table,
+        target_N=rows.target_N,
+        parts=rows.parts,
+        output_TW=output_TW,
+        today=today,
+        block_T=block_T,
+    )

@@ -1,0 +1,160 @@
+"""The parts of evaluation.json that declared gates judge: figures with their 95 % intervals, a class for each gate.
+
+A part that no gate asks for is not measured. Errors are the task's own: a share of answers, or an amount of the label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Who = Literal["candidate", "champion", "naive", "simple"]
+
+
+class Figures(BaseModel):
+    """NaN and infinity are written as they are: a gate refuses them. Keys that a reader does not know are ignored."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, ser_json_inf_nan="constants")
+
+
+class Interval(Figures):
+    """A figure and its two-sided 95 % interval, by a bootstrap over blocks; NaN where there are too few blocks."""
+
+    value: float
+    low: float
+    high: float
+
+    def words(self, form: str = ".4f") -> str:
+        """The figure with its interval: "0.1300 (0.1200 to 0.1400)"."""
+        return f"{self.value:{form}} ({self.low:{form}} to {self.high:{form}})"
+
+
+class Contender(Figures):
+    """One model or rule on the test rows that it can answer."""
+
+    who: Who
+    name: str
+    """For a page: "version 3", "seasonal naive", "boosted trees"."""
+    rows: int
+    scores: Mapping[str, Interval]
+    """`error`, and `log_loss` where answers are probabilities of classes."""
+    improvements: Mapping[str, Interval] = {}
+    """By score: the contender's minus the candidate's on the same rows; above 0 the candidate is better."""
+
+
+class SliceFigures(Figures):
+    """The rows of the test part with one value in one column."""
+
+    column: str
+    value: str
+    rows: int
+    error: Interval | None = None
+    """None where the rows are fewer than the gate's minimum."""
+
+
+class SlicesEvidence(Figures):
+    slices: tuple[SliceFigures, ...]
+
+
+class GroupFigures(Figures):
+    """One group of people, or of whatever the column divides; shares are None for a task without a positive class."""
+
+    column: str
+    value: str
+    rows: int
+    error: float
+    selection_rate: float | None = None
+    """Share of the answers that are the positive class."""
+    true_positive_rate: float | None = None
+    false_positive_rate: float | None = None
+
+
+class Disparity(Figures):
+    """How far the groups of one column are apart."""
+
+    column: str
+    measure: str
+    """One of the measures of the gate `fairness`, without `max_` or `min_`."""
+    figure: Interval
+    lowest: str
+    """The group with the lowest figure."""
+    highest: str
+
+
+class FairnessEvidence(Figures):
+    groups: tuple[GroupFigures, ...]
+    disparities: tuple[Disparity, ...]
+
+
+class ValueEvidence(Figures):
+    """What the decisions are worth in a period, in the owner's unit."""
+
+    today: str
+    """What decides today: the champion, or the naive rule before there is one."""
+    value: Interval
+    """The candidate's."""
+    gain: Interval
+    """The candidate's value minus today's, on the same rows."""
+
+
+class SelectiveEvidence(Figures):
+    """Answers whose confidence reaches a threshold, which the validation rows gave."""
+
+    threshold: float | None
+    """None where no threshold keeps the promise on the validation rows."""
+    calibration_rows: int
+    coverage: Interval
+    """Share of the test rows whose answer is used."""
+    error: Interval
+    """Of these."""
+
+
+class PerturbedFigures(Figures):
+    """The test rows with one kind of damage."""
+
+    damage: str
+    """For a page: "noise of 0.1 standard deviations"."""
+    error: Interval
+    rise: Interval
+    """Error minus the error of the undamaged rows."""
+
+
+class RobustnessEvidence(Figures):
+    damaged: tuple[PerturbedFigures, ...]
+
+
+class MemorisationEvidence(Figures):
+    rows: int
+    """Training rows that were answered, spread evenly."""
+    train_error: float
+    gap: Interval
+    """Test error minus train error."""
+
+
+class FeatureLeak(Figures):
+    column: str
+    explained: float
+    """Share of the error of the best constant answer that a rule of this column alone removes; 1 where it is right
+    always."""
+
+
+class LeakageEvidence(Figures):
+    features: tuple[FeatureLeak, ...]
+    """The most telling first."""
+    duplicates: float
+    """Share of the test rows that a training row equals, or nearly equals, in every feature."""
+
+
+class PlausibilityEvidence(Figures):
+    """Mistakes that a figure of quality only hints at."""
+
+    constant_share: float
+    """Share of the test rows with the most frequent answer (numbers are compared to six digits)."""
+    exchanged: tuple[str, ...] = ()
+    """Of classes: "a answered as b" for each one that is mostly answered as another; empty without."""
+    exchange_gain: float = 0.0
+    """How much lower the error would be if the exchanged names were put right; a share of answers."""
+    scale: float | None = None
+    """Of numbers: the factor on the answers that fits the labels best (least absolute error); 1 is none."""

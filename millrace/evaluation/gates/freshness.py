@@ -1,0 +1,24 @@
+"""The rows that it was judged on are recent."""
+
+from __future__ import annotations
+
+import math
+
+from millrace.evaluation.gates.gate import Gate, Positive, Verdict
+from millrace.evaluation.report import Evaluation
+
+
+class Freshness(Gate):
+    max_age_days: Positive
+    """From the end of the test days to the time of the training."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        """Passed when the test days ended at most `max_age_days` before the training."""
+        age = math.nan if report.age_days is None else report.age_days
+        return Verdict(
+            name="freshness",
+            passed=age <= self.max_age_days,
+            measured=age,
+            bound=self.max_age_days,
+            sentence=f"the test days ended {age:.1f} days before the training; at most {self.max_age_days:g} allowed",
+        )

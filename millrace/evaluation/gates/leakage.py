@@ -1,0 +1,52 @@
+"""No column gives the label away, and no test row was seen in training."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import model_validator
+
+from millrace.evaluation.gates.gate import Gate, Share, Verdict
+from millrace.evaluation.report import Evaluation
+
+
+class Leakage(Gate):
+    """One bar at least is declared. Too good a model is refused by it, since its figures are of rows that lie."""
+
+    max_feature: Share | None = None
+    """Share of the error of a constant answer that a rule of one column alone may remove; 0.95 is next to the label."""
+    max_duplicates: Share | None = None
+    """Share of the test rows that may equal a training row in every feature, up to rounding."""
+
+    @model_validator(mode="after")
+    def _has_a_bar(self) -> Leakage:
+        if self.max_feature is None and self.max_duplicates is None:
+            raise ValueError("expected max_feature, max_duplicates or both")
+        return self
+
+    def judge(self, report: Evaluation) -> Verdict:
+        """Passed when both declared bars are kept."""
+        found = report.leakage
+        if found is None:
+            sentence = "the report holds no search for leaks"
+            return Verdict(name="leakage", passed=False, measured=math.nan, bound=0.0, sentence=sentence)
+        worst = max(found.features, key=lambda one: one.explained, default=None)
+        explained = worst.explained if worst else 0.0
+        column = f"{worst.column} alone removes {explained:.1%} of the error" if worst else "no column alone is a rule"
+        judged = [
+            (figure, bar, sentence)
+            for figure, bar, sentence in (
+                (explained, self.max_feature, column),
+                (found.duplicates, self.max_duplicates, f"{found.duplicates:.1%} of the test rows are training rows"),
+            )
+            if bar is not None
+        ]
+        # The first that is broken, else the first.
+        measured, bound, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])
+        return Verdict(
+            name="leakage",
+            passed=all(figure <= bar for figure, bar, _ in judged),
+            measured=measured,
+            bound=bound,
+            sentence="; ".join(f"{sentence}, at most {bar:.1%} allowed" for _, bar, sentence in judged),
+        )

@@ -1,0 +1,54 @@
+"""The answers are no constant, in the labels' own unit, and no two classes are exchanged."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from pydantic import Field
+
+from millrace.evaluation.evidence import PlausibilityEvidence
+from millrace.evaluation.gates.gate import Gate, Share, Verdict
+from millrace.evaluation.report import Evaluation
+
+
+class Plausibility(Gate):
+    """It names mistakes that a gate on the error only notices; `plausibility: {}` takes its bounds as they are here."""
+
+    max_constant: Share = 0.95
+    """Share of the test rows that may have the most frequent answer, by its numbers."""
+    max_exchange_gain: Share = 0.02
+    """How much lower the error may be with other names for the classes."""
+    max_scale: Annotated[float, Field(gt=1)] = 1.5
+    """Factor on the answers that may fit the labels best; its inverse is the other bound."""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        """Passed when none of the three is beyond its bound."""
+        found = report.plausibility
+        if found is None:
+            sentence = "the report holds no look at the answers"
+            return Verdict(name="plausibility", passed=False, measured=math.nan, bound=1.0, sentence=sentence)
+        judged = self._judged(found)
+        # The first that is broken, else the first.
+        measured, bound, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])
+        return Verdict(
+            name="plausibility",
+            passed=all(figure <= bar for figure, bar, _ in judged),
+            measured=measured,
+            bound=bound,
+            sentence="; ".join(sentence for _, _, sentence in judged),
+        )
+
+    def _judged(self, found: PlausibilityEvidence) -> list[tuple[float, float, str]]:
+        """Figure, bound and sentence of each."""
+        share = f"{found.constant_share:.1%} of the rows have the same answer, at most {self.max_constant:.1%} allowed"
+        judged = [(found.constant_share, self.max_constant, share)]
+        if found.exchanged:
+            names = ", ".join(found.exchanged)
+            words = f"classes look exchanged ({names}): the error would be {found.exchange_gain:.1%} lower"
+            judged.append((found.exchange_gain, self.max_exchange_gain, words))
+        if found.scale is not None:
+            factor = max(found.scale, 1 / found.scale) if found.scale > 0 else math.inf
+            words = f"the labels are {found.scale:.3g} times the answers, at most {self.max_scale:g} or its inverse"
+            judged.append((factor, self.max_scale, f"{words} allowed"))
+        return judged

@@ -1,0 +1,65 @@
+"""Answers bear noise and missing inputs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pydantic import model_validator
+
+from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict
+from millrace.evaluation.report import Evaluation
+
+if TYPE_CHECKING:
+    from millrace.features.signature import Signature
+    from millrace.tasks.task import Task
+
+
+class Robustness(IntervalGate):
+    """One damage at least is declared; inputs are damaged, not labels."""
+
+    noise: Positive | None = None
+    """Normal noise on numbers and pixels, in standard deviations of the column in the training rows, or of 255."""
+    missing: Share | None = None
+    """Share of the cells that may be missing and are emptied: optional numbers, categories, histories."""
+    max_rise: Share
+    """Of the error: a difference of two shares, or a share of the undamaged rows' error where it is an amount."""
+
+    @model_validator(mode="after")
+    def _has_a_damage(self) -> Robustness:
+        if self.noise is None and self.missing is None:
+            raise ValueError("expected noise, missing or both")
+        return self
+
+    def misfit(self, task: Task, features: Signature) -> str:
+        numbers = [spec for spec in features if spec.dtype != "int64"]
+        if self.noise is not None and not numbers:
+            return "missing alone, as no feature is a number or an image"
+        can_miss = any(spec.cardinalities or any(spec.optional) or len(spec.shape) == 2 for spec in features)
+        return "" if self.missing is None or can_miss else "noise alone, as no feature may be missing"
+
+    def judge(self, report: Evaluation) -> Verdict:
+        """Passed when no damage lets the error rise by more than `max_rise`."""
+        found = report.robustness.damaged if report.robustness else ()
+        own = report.metrics.get("error")
+        bar = self.max_rise * (1.0 if report.error.is_share else (math.nan if own is None else own))
+        if len(found) != (self.noise is not None) + (self.missing is not None):
+            sentence = "the report does not hold every declared damage"
+            return Verdict(name="robustness", passed=False, measured=math.nan, bound=bar, sentence=sentence)
+        worst = max(found, key=lambda one: _rank(self.held(one.rise, at_most=True)))
+        measured = self.held(worst.rise, at_most=True)
+        passed = measured <= bar
+        return Verdict(
+            name="robustness",
+            passed=passed,
+            is_warning=passed and worst.rise.high > bar,
+            measured=measured,
+            bound=bar,
+            sentence=f"{report.error.name} {report.error.amount(worst.error.value)} under {worst.damage}, a rise of "
+            f"{worst.rise.words('+.4g')}; at most {bar:+.4g} allowed",
+        )
+
+
+def _rank(rise: float) -> float:
+    """No number is the worst of all."""
+    return math.inf if math.isnan(rise) else rise

@@ -1,0 +1,70 @@
+"""The network is worth its price: it beats a strong simple model, fitted on the same rows, for certain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+from millrace.evaluation.evidence import Contender
+from millrace.evaluation.gates.gate import Gate, Verdict
+from millrace.evaluation.report import ErrorMeaning, Evaluation
+from millrace.features.signature import JOINED, Signature
+
+if TYPE_CHECKING:
+    from millrace.tasks.task import Task
+
+SimpleKind = Literal["linear", "boosted_trees"]
+
+
+class Simple(Gate):
+    """For tables `boosted_trees` is the model to beat; `linear` takes images and texts as well."""
+
+    kind: SimpleKind
+    measure: Literal["error", "log_loss"] = "error"
+    otherwise: Literal["refuse", "warn"] = "refuse"
+    """What is done with a model that only ties, or loses."""
+
+    def misfit(self, task: Task, features: Signature) -> str:
+        if task.objective.width > 1 and task.objective.target != "int64":
+            return "no such gate, as a row's answer has several numbers"
+        if self.kind == "boosted_trees" and any(
+            spec.name not in JOINED and spec.dtype != "float32" for spec in features
+        ):
+            return "kind: linear for images and texts"
+        return ""
+
+    def judge(self, report: Evaluation) -> Verdict:
+        """Passed when the whole interval of (the simple model's error − the model's) is above 0, or it is to warn.
+
+        Without a comparison it fails, whatever is declared."""
+        rival = report.contender("simple")
+        gain = rival.improvements.get(self.measure) if rival else None
+        if rival is None or gain is None or not math.isfinite(gain.low):
+            sentence = f"the report holds no comparison with {self.kind.replace('_', ' ')}, or too few days for one"
+            return Verdict(name="simple", passed=False, measured=math.nan, bound=0.0, sentence=sentence)
+        is_better = gain.low > 0
+        return Verdict(
+            name="simple",
+            passed=is_better or self.otherwise == "warn",
+            is_warning=not is_better and self.otherwise == "warn",
+            measured=gain.low,
+            bound=0.0,
+            sentence=self._sentence(report, rival, gain.low, gain.high),
+        )
+
+    def _sentence(self, report: Evaluation, rival: Contender, low: float, high: float) -> str:
+        own, gain = report.contender("candidate"), rival.improvements[self.measure]
+        word, amount = self._words(report.error)
+        found = f"{word} {amount(own.scores[self.measure].value)} against " if own else ""
+        said = "the model is better" if low > 0 else "the simple model is better" if high < 0 else "they only tie"
+        enough = "" if low > 0 else ": the simple model is enough"
+        return (
+            f"{found}{amount(rival.scores[self.measure].value)} of {rival.name} on {rival.rows} rows; lower by "
+            f"{gain.words('+.4g')}, the whole interval above 0 required: {said}{enough}"
+        )
+
+    def _words(self, error: ErrorMeaning) -> tuple[str, Callable[[float], str]]:
+        if self.measure == "log_loss":
+            return "log loss", "{:.4f}".format
+        return error.name, error.amount

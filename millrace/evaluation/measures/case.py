@@ -1,0 +1,89 @@
+"""All that a measure may look at: the candidate, the pinned rows, what decides today.
+
+Axes: N all rows, T test rows, W numbers of an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from millrace.evaluation.bootstrap import Bootstrap
+from millrace.features.catalogue import encode
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.datasets.split import Split
+    from millrace.evaluation.evidence import Who
+    from millrace.features.catalogue import Features
+    from millrace.tasks.task import Floats, Task
+
+    Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What a model or rule answers on the test rows, as its task takes it."""
+
+    who: Who
+    name: str
+    task: Task
+    output_TW: Floats
+    """This and the targets: of the rows in `rows_T` only, in their order."""
+    target_T: npt.NDArray[Any]
+    rows_T: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One evaluation."""
+
+    task: Task
+    features: Features
+    """The candidate's encoders, fitted on the training rows."""
+    outputs: Callable[[Tensors], Floats]
+    """The candidate's answers to the tensors of its features."""
+    table: pa.Table
+    """All rows in the order of `parts`, with the columns of the features and those that the gates name."""
+    target_N: npt.NDArray[Any]
+    parts: Split
+    output_TW: Floats
+    today: Answered
+    """The champion, or the naive rule before there is one."""
+    block_T: npt.NDArray[np.intp]
+
+    @cached_property
+    def bootstrap(self) -> Bootstrap:
+        return Bootstrap(self.block_T)
+
+    @cached_property
+    def test(self) -> pa.Table:
+        return self.part(self.parts.test)
+
+    @cached_property
+    def test_targets(self) -> npt.NDArray[Any]:
+        found: npt.NDArray[Any] = self.target_N[self.parts.test]
+        return found
+
+    @cached_property
+    def test_tensors(self) -> Tensors:
+        return encode(self.features, self.test)
+
+    @cached_property
+    def errors(self) -> npt.NDArray[np.float64]:
+        return self.task.errors(self.output_TW, self.test_targets)
+
+    def part(self, rows: slice) -> pa.Table:
+        return self.table.slice(rows.start, rows.stop - rows.start)
+
+    def spread(self, rows: slice, most: int) -> npt.NDArray[np.int64]:
+        """At most so many rows of a part, spread evenly over it, in their order."""
+        import numpy as np
+
+        count = rows.stop - rows.start
+        return np.unique(np.linspace(rows.start, rows.stop - 1, min(count, most)).astype(np.int64))

@@ -1,0 +1,63 @@
+"""The candidate and what it is held against, each with its interval, and the paired differences.
+
+Axes: T test rows, R those that a contender answers, W numbers of an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from millrace.evaluation.bootstrap import Bootstrap
+from millrace.evaluation.evidence import Contender
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from millrace.evaluation.measures.case import Answered, Case
+    from millrace.tasks.task import Floats, Task
+
+    Scores = dict[str, npt.NDArray[np.float64]]
+
+LEAST = 1e-7
+"""Probabilities are kept so far from 0, as the log loss of the metrics does."""
+
+
+def contenders(case: Case, others: Iterable[Answered]) -> tuple[Contender, ...]:
+    """The candidate first. Differences are of the rows that both answer; above 0 the candidate is better."""
+    own = scores(case.task, case.output_TW, case.test_targets)
+    intervals = {name: case.bootstrap.mean(score_T) for name, score_T in own.items()}
+    candidate = Contender(who="candidate", name="this model", rows=len(case.test_targets), scores=intervals)
+    return (candidate, *(_contender(case, own, other) for other in others))
+
+
+def _contender(case: Case, own: Scores, other: Answered) -> Contender:
+    rows_T = other.rows_T
+    bootstrap = case.bootstrap if rows_T.all() else Bootstrap(np.unique(case.block_T[rows_T], return_inverse=True)[1])
+    theirs = scores(other.task, other.output_TW, other.target_T)
+    return Contender(
+        who=other.who,
+        name=other.name,
+        rows=int(rows_T.sum()),
+        scores={name: bootstrap.mean(score_R) for name, score_R in theirs.items()},
+        improvements={name: bootstrap.mean(score_R - own[name][rows_T]) for name, score_R in theirs.items()},
+    )
+
+
+def scores(task: Task, output_RW: Floats, target_R: npt.NDArray[Any]) -> Scores:
+    """By name what each row costs (R): its error, and -log of its label's probability where answers have one."""
+    found: Scores = {"error": task.errors(output_RW, target_R).astype(np.float64)}
+    if task.objective.is_calibrated and target_R.ndim == 1:
+        found["log_loss"] = -np.log(np.clip(likelihood(output_RW, target_R), LEAST, 1 - LEAST))
+    return found
+
+
+def likelihood(output_RW: Floats, target_R: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """The probability of each row's label (R): of two classes one number is given, of several one for each."""
+    if output_RW.shape[1] == 1:
+        p_R = output_RW[:, 0].astype(np.float64)
+        return np.where(target_R > 0, p_R, 1 - p_R)
+    of_several: npt.NDArray[np.float64] = output_RW[np.arange(len(target_R)), target_R].astype(np.float64)
+    return of_several

@@ -1,0 +1,22 @@
+"""The error on training rows beside that on test rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from millrace.evaluation.evidence import Interval, MemorisationEvidence
+from millrace.features.catalogue import encode
+
+if TYPE_CHECKING:
+    from millrace.evaluation.gates.memorisation import Memorisation
+    from millrace.evaluation.measures.case import Case
+
+
+def measure(gate: Memorisation, case: Case) -> MemorisationEvidence:  # noqa: ARG001 - one shape for all measures
+    """Of as many training rows as there are test rows; the interval is that of the test error."""
+    rows = case.spread(case.parts.train, len(case.errors))
+    output_NW = case.outputs(encode(case.features, case.table.take(rows)))
+    train = float(case.task.errors(output_NW, case.target_N[rows]).mean())
+    test = case.bootstrap.mean(case.errors)
+    gap = Interval(value=test.value - train, low=test.low - train, high=test.high - train)
+    return MemorisationEvidence(rows=len(rows), train_error=train, gap=gap)

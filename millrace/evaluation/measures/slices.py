@@ -1,0 +1,27 @@
+"""The error of each slice of the test rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from millrace.evaluation.evidence import SliceFigures, SlicesEvidence
+from millrace.evaluation.measures.groups import groups
+
+if TYPE_CHECKING:
+    from millrace.evaluation.gates.slices import Slices
+    from millrace.evaluation.measures.case import Case
+
+
+def measure(gate: Slices, case: Case) -> SlicesEvidence:
+    """By column and value; without an error where the rows are too few."""
+    return SlicesEvidence(
+        slices=tuple(
+            SliceFigures(
+                column=group.column,
+                value=group.value,
+                rows=group.rows,
+                error=case.bootstrap.mean(case.errors, group.rows_T) if group.rows >= gate.minimum_rows else None,
+            )
+            for group in groups(case, gate.columns)
+        )
+    )

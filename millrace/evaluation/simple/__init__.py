@@ -1,0 +1,1 @@
+"""The strong simple models that a network must beat: one file each."""

@@ -1,0 +1,100 @@
+"""A linear model: logistic regression for classes, ridge regression for numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from millrace.evaluation.simple.matrix import Matrix
+    from millrace.tasks.task import Floats, Task
+
+ITERATIONS = 200
+PENALTY = 1.0
+MOST_DENSE = 512
+"""Values of all categories together, of which columns are kept dense."""
+
+
+class Linear:
+    """On standardised numbers (the mean where nothing is known, and that it is missing), a column for each category,
+    words weighted by how rare they are."""
+
+    kind: ClassVar[str] = "linear"
+
+    @staticmethod
+    def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:
+        from sklearn.linear_model import LogisticRegression, Ridge
+
+        train_x, test_x = _columns(train, test)
+        if task.objective.target == "float32" and not task.objective.is_calibrated:
+            found: Floats = Ridge(alpha=PENALTY).fit(train_x, target_M).predict(test_x).reshape(len(test.number_NC), -1)
+            return found
+        fitted = LogisticRegression(C=PENALTY, max_iter=ITERATIONS, tol=1e-3).fit(train_x, target_M.astype(np.int64))
+        return by_class(fitted.predict_proba(test_x), fitted.classes_, task)
+
+
+def by_class(p_TK: Floats, class_K: npt.NDArray[np.int64], task: Task) -> Floats:
+    """Probabilities of the classes that occurred as those of all (T, W); of two classes that of the positive one."""
+    width = max(task.objective.width, 2)
+    p_TW = np.zeros((len(p_TK), width), np.float32)
+    p_TW[:, class_K] = p_TK
+    return p_TW[:, 1:] if task.objective.width == 1 else p_TW
+
+
+def _columns(train: Matrix, test: Matrix) -> tuple[Any, Any]:
+    """The columns of both, standardised by the training rows; sparse where there are texts or many categories."""
+    numbers = _standardised(train, test)
+    if not train.tokens and sum(train.cardinality_K) <= MOST_DENSE:
+        dense = [
+            np.concatenate([number_NC, *_indicators(one)], axis=1)
+            for number_NC, one in zip(numbers, (train, test), strict=True)
+        ]
+        return dense[0], dense[1]
+    from scipy import sparse
+
+    words = zip(*(_weighted(*pair) for pair in zip(train.tokens, test.tokens, strict=True)), strict=True)
+    found = [
+        sparse.hstack([sparse.csr_matrix(number_NC), *map(sparse.csr_matrix, _indicators(one)), *weighted]).tocsr()
+        for number_NC, one, weighted in zip(numbers, (train, test), list(words) or [(), ()], strict=True)
+    ]
+    return found[0], found[1]
+
+
+def _standardised(train: Matrix, test: Matrix) -> list[npt.NDArray[np.float32]]:
+    known_MC = ~np.isnan(train.number_NC)
+    number_MC, count_C = train.number_NC.astype(np.float64), np.maximum(known_MC.sum(axis=0), 1)
+    mean_C = np.where(known_MC, number_MC, 0.0).sum(axis=0) / count_C
+    spread_C = np.sqrt(np.where(known_MC, (number_MC - mean_C) ** 2, 0.0).sum(axis=0) / count_C)
+    scale_C, may_miss_C = np.where(spread_C > 0, spread_C, 1.0), ~known_MC.all(axis=0)
+    found = []
+    for one in (train, test):
+        scaled_NC = np.nan_to_num((one.number_NC - mean_C) / scale_C, nan=0.0)
+        found.append(np.concatenate([scaled_NC, np.isnan(one.number_NC[:, may_miss_C])], axis=1).astype(np.float32))
+    return found
+
+
+def _indicators(one: Matrix) -> list[npt.NDArray[np.float32]]:
+    """A column (0 or 1) for each value of each category."""
+    return [(one.category_NK[:, [k]] == np.arange(size)).astype(np.float32) for k, size in enumerate(one.cardinality_K)]
+
+
+def _weighted(train_ML: npt.NDArray[np.int64], test_TL: npt.NDArray[np.int64]) -> tuple[Any, Any]:
+    """How often each word occurs in each row of both, weighted by how rare it is in the training rows."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    size = int(max(train_ML.max(), test_TL.max())) + 1
+    counts = [_counts(tokens, size) for tokens in (train_ML, test_TL)]
+    weights = TfidfTransformer(sublinear_tf=True).fit(counts[0])
+    return weights.transform(counts[0]), weights.transform(counts[1])
+
+
+def _counts(token_NL: npt.NDArray[np.int64], size: int) -> Any:
+    """(N, size); place 0 is no word."""
+    from scipy import sparse
+
+    row_P, column_P = np.nonzero(token_NL)
+    ones = np.ones(len(row_P), np.float32)
+    return sparse.csr_matrix((ones, (row_P, token_NL[row_P, column_P])), shape=(len(token_NL), size))

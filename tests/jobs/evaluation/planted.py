@@ -1,0 +1,188 @@
+"""Models of the plant whose fault, or merit, is known: graphs by hand over rows that are made for them.
+
+The label follows how far the load is from 0, so a line is no rival: `near` is right where a linear model guesses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import yaml
+from onnx import TensorProto, helper
+from safetensors.numpy import save
+
+from jobs.evaluation.job import evaluate
+from jobs.runtime import ProcessingPlaces
+from millrace.artefact.artefact import Artefact, digest
+from millrace.evaluation.report import Evaluation
+from millrace.features import catalogue as encoders
+from millrace.workload.load import load_workload
+from tests.archives import write_archive
+from tests.plant import Plant, plant_model, plant_rows, write_data, write_plant
+
+RUN = {
+    "run": "run-1",
+    "snapshot_id": 1,
+    "tag": "run-1",
+    "data_digest": "data",
+    "contract_digest": "contract",
+    "config_digest": "config",
+    "code_digest": "code",
+    "rows": 1,
+    "as_of": "2026-05-02T00:00:00Z",
+    "reason": "first",
+    "gate": "baseline",
+}
+FEATURES = ("load", "extra", "kind", "open")
+TIMES: dict[str, float] = {"binary": 8.0, "multiclass": 8.0, "regression": 1.0}
+EDGE = 0.6745
+"""Half of the loads are nearer to 0."""
+GATES: dict[str, Any] = {
+    "calibration": {"max_ece": 0.15},
+    "latency": {"max_p99_ms": 50},
+    "simple": {"kind": "linear"},
+    "slices": {"columns": ["kind", "open"], "max_error": 0.3},
+    "fairness": {"columns": ["site"], "max_demographic_parity_difference": 0.1, "max_equalized_odds_difference": 0.1},
+    "value": {
+        "unit": "EUR",
+        "decisions": 20000,
+        "worth": {"true_positive": 5, "false_positive": -3, "false_negative": -4, "true_negative": 1},
+    },
+    "selective": {"max_error": 0.1, "min_coverage": 0.5},
+    "robustness": {"noise": 0.1, "missing": 0.1, "max_rise": 0.1},
+    "memorisation": {"max_gap": 0.05},
+    "leakage": {"max_feature": 0.95, "max_duplicates": 0.01},
+    "plausibility": {},
+    "freshness": {"max_age_days": 30},
+}
+"""Of two classes; the good model keeps them all."""
+WORTHS: dict[str, Any] = {"multiclass": {"right": 1, "wrong": -1}, "regression": {"above": -1, "below": -3}}
+NUMBERS: dict[str, Any] = {
+    "calibration": None,
+    "selective": None,
+    "fairness": {"columns": ["site"], "max_error_difference": 0.1},
+    "slices": {"columns": ["kind", "open"], "max_error": 0.5},
+    "robustness": {"noise": 0.1, "missing": 0.1, "max_rise": 0.5},
+}
+
+
+def declared_gates(task: str) -> dict[str, Any]:
+    """Those of the task, as workload.yaml holds them."""
+    if task == "binary":
+        return GATES
+    found = {**GATES, "value": {**GATES["value"], "worth": WORTHS[task]}}
+    found |= {"fairness": NUMBERS["fairness"]} | (NUMBERS if task == "regression" else {})
+    return {name: gate for name, gate in found.items() if gate is not None}
+
+
+def write_judged_plant(root: Path, task: str, **changed: Any) -> Plant:
+    """The plant with every gate declared, some with other bars."""
+    plant = write_plant(root, task, FEATURES)
+    document = yaml.safe_load((plant.folder / "workload.yaml").read_text())
+    gates = document["gates"] | declared_gates(task) | changed
+    document["gates"] = {name: gate for name, gate in gates.items() if name != "calibration" or task != "regression"}
+    (plant.folder / "workload.yaml").write_text(yaml.safe_dump(document))
+    return Plant(folder=plant.folder, workload=load_workload(plant.folder))
+
+
+def far_rows(task: str, *, seed: int = 0, noise: float = 0.1) -> pa.Table:
+    """The plant's rows whose label follows how far the load is from 0."""
+    from tests.plant import plant_label
+
+    rows, rng = plant_rows(task, seed=seed), np.random.default_rng(seed + 100)
+    far = np.abs(rows["load"].to_numpy()) - EDGE + rng.normal(0, noise, len(rows))
+    return with_column(rows, "truth", plant_label(task).labels(far * 2))
+
+
+def with_column(rows: pa.Table, name: str, values: Any) -> pa.Table:
+    return rows.set_column(rows.column_names.index(name), name, pa.array(values, rows[name].type))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """From `far` (N, 1), how far the load is from the edge, and the tensor `numbers` to `raw` (N, W)."""
+
+    nodes: tuple[Any, ...] = ()
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def linear(weights: Sequence[float], bias: Sequence[float], *, times: float = 1.0) -> Graph:
+    """raw = far × weights × times + bias × times."""
+    constants = {
+        "weights": np.array([weights], np.float32) * np.float32(times),
+        "bias": np.array(bias, np.float32) * np.float32(times),
+    }
+    nodes = (
+        helper.make_node("MatMul", ["far", "weights"], ["product"]),
+        helper.make_node("Add", ["product", "bias"], ["raw"]),
+    )
+    return Graph(nodes=nodes, constants=constants)
+
+
+def good(task: str) -> Graph:
+    """A model that has understood the plant."""
+    from tests.plant import plant_label
+
+    return linear(*plant_label(task).weights)
+
+
+def model(plant: Plant, rows: pa.Table, graph: Graph) -> Artefact:
+    """The artefact whose weights are the graph's constants."""
+    base = plant_model(plant, rows)
+    features, task = base.description.features, plant.task
+    kinds = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "uint8": TensorProto.UINT8}
+    inputs = [
+        helper.make_tensor_value_info(spec.name, kinds[spec.dtype], ["N", *spec.shape])
+        for spec in encoders.signature(features)
+    ]
+    fixed = {"first": np.array([0], np.int64), "edge": np.array([EDGE], np.float32), "two": np.array([2], np.float32)}
+    initializers = [onnx.numpy_helper.from_array(value, name) for name, value in {**fixed, **graph.constants}.items()]
+    nodes = [
+        helper.make_node("Gather", ["numbers", "first"], ["x"], axis=1),
+        helper.make_node("Abs", ["x"], ["distance"]),
+        helper.make_node("Sub", ["distance", "edge"], ["beyond"]),
+        helper.make_node("Mul", ["beyond", "two"], ["far"]),
+        *graph.nodes,
+        helper.make_node(task.objective.activation.capitalize() or "Identity", ["raw"], ["output"]),
+    ]
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, ["N", task.objective.width])
+    whole = helper.make_model(
+        helper.make_graph(nodes, "planted", inputs, [output], initializers),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=9,
+    )
+    packed = save({name: value for name, value in graph.constants.items() if value.dtype == np.float32})
+    serialized = bytes(whole.SerializeToString())
+    digests = dataclasses.replace(base.description.digests, weights=digest(packed), onnx=digest(serialized))
+    description = dataclasses.replace(base.description, digests=digests)
+    return dataclasses.replace(base, description=description, weights=packed, onnx=serialized)
+
+
+Evaluate = Callable[..., Evaluation]
+
+
+def evaluated(
+    root: Path, plant: Plant, rows: pa.Table, candidate: Artefact, *, champion: Artefact | None = None, **run: Any
+) -> Evaluation:
+    """The report that the evaluation job writes; `run` goes into run.json."""
+    places = root / "ml" / "processing"
+    schema = write_data(places / "data", rows)
+    (places / "config").mkdir()
+    shutil.move(schema, places / "config")
+    for name in ("workload.yaml", "contract.yaml"):
+        shutil.copy(plant.folder / name, places / "config")
+    (places / "config" / "run.json").write_text(json.dumps(RUN | run))
+    for name, one in (("model", candidate), ("champion", champion)):
+        if one:
+            (places / name).mkdir()
+            write_archive(places / name / "model.tar.gz", one)
+    evaluate(ProcessingPlaces(root=root / "ml"), champion_version="1")
+    return Evaluation.model_validate_json((places / "evaluation" / "evaluation.json").read_bytes())

@@ -1,0 +1,247 @@
+"""Planted bad models are refused, each by the gate that is there for it; truly better ones are let through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from onnx import helper
+
+from millrace.evaluation.gates.catalogue import judge_all
+from millrace.evaluation.gates.gate import Verdict
+from tests.jobs.evaluation.planted import (
+    EDGE,
+    FEATURES,
+    Graph,
+    evaluated,
+    far_rows,
+    good,
+    linear,
+    model,
+    with_column,
+    write_judged_plant,
+)
+from tests.plant import plant_label
+
+Rows = pa.Table
+BETTER_SEEDS = range(5)
+
+
+def _as_they_are(rows: Rows) -> Rows:
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planted:
+    """What is wrong, and which gate says so."""
+
+    gate: str
+    graph: Callable[[Rows], Graph] = lambda _: good("binary")
+    rows: Callable[[Rows], Rows] = _as_they_are
+    task: str = "binary"
+    run: Mapping[str, Any] = field(default_factory=dict)
+    bars: Mapping[str, Any] = field(default_factory=dict)
+    """Of gates that are declared otherwise here."""
+    alone: bool = False
+    """Whether no other gate refuses it."""
+
+
+def flipped(rows: Rows, share: float) -> Rows:
+    """With a share of the labels turned round."""
+    turn = np.random.default_rng(1).random(len(rows)) < share
+    labels = [
+        ("off" if one == "on" else "on") if is_turned else one
+        for one, is_turned in zip(rows["truth"].to_pylist(), turn, strict=True)
+    ]
+    return with_column(rows, "truth", labels)
+
+
+def leaked(rows: Rows) -> Rows:
+    """`extra` is the label with a little noise."""
+    label = np.array([one == "on" for one in rows["truth"].to_pylist()], float)
+    return with_column(rows, "extra", label + np.random.default_rng(1).normal(0, 0.05, len(rows)))
+
+
+def bad_for_fans(rows: Rows) -> Rows:
+    """One row in eight is a fan, whose label is the other one."""
+    fan = np.random.default_rng(1).random(len(rows)) < 0.125
+    pairs = zip(rows["truth"].to_pylist(), fan, strict=True)
+    other = [("off" if one == "on" else "on") if is_fan else one for one, is_fan in pairs]
+    return with_column(with_column(rows, "truth", other), "kind", np.where(fan, "fan", "pump").tolist())
+
+
+def rarely_far_in_b(rows: Rows) -> Rows:
+    """The loads of site b are nearer to 0, and so is its share of positive answers."""
+    scale = np.array([0.6 if site == "b" else 1.0 for site in rows["site"].to_pylist()])
+    load = rows["load"].to_numpy() * scale
+    seen = np.abs(load) + np.random.default_rng(1).normal(0, 0.1, len(rows))
+    return with_column(with_column(rows, "load", load), "truth", np.where(seen > EDGE, "on", "off").tolist())
+
+
+def numbered(rows: Rows) -> Rows:
+    """`extra` is the number of the row, and a fifth of the labels is turned round."""
+    return with_column(flipped(rows, 0.2), "extra", np.arange(len(rows), dtype=float))
+
+
+def repeated(rows: Rows) -> Rows:
+    """The last month repeats the month before in every feature."""
+    found, size = rows, 28 * 48
+    for name in FEATURES:
+        cells = rows[name].to_pylist()
+        found = with_column(found, name, cells[:-size] + cells[-3 * size : -2 * size])
+    return with_column(
+        found, "truth", rows["truth"].to_pylist()[:-size] + rows["truth"].to_pylist()[-3 * size : -2 * size]
+    )
+
+
+def by_heart(rows: Rows) -> Graph:
+    """It looks up the label of the first half of the rows by their number, and is good on all others."""
+    known = len(rows) // 2
+    label = np.array([one == "on" for one in rows["truth"].to_pylist()])
+    table = np.where(label, 40.0, -40.0).astype(np.float32)
+    table[known:] = 0
+    nodes = (
+        helper.make_node("Gather", ["numbers", "second"], ["number"], axis=1),
+        helper.make_node("Cast", ["number"], ["any"], to=7),
+        helper.make_node("Clip", ["any", "least", "most"], ["place"]),
+        helper.make_node("Gather", ["table", "place"], ["heart"], axis=0),
+        helper.make_node("MatMul", ["far", "weights"], ["product"]),
+        helper.make_node("Add", ["product", "heart"], ["raw"]),
+    )
+    places = {"second": [1], "least": 0, "most": len(rows) - 1}
+    constants = {name: np.array(value, np.int64) for name, value in places.items()}
+    return Graph(nodes=nodes, constants={**constants, "weights": np.array([[2.0]], np.float32), "table": table})
+
+
+def slow(_: Rows) -> Graph:
+    """Products of large matrices whose result counts for nothing."""
+    size = 1500
+    large = np.full((size, size), 1e-4, np.float32)
+    inner = good("binary")
+    nodes = [helper.make_node("MatMul", ["far", "wide"], ["y0"])]
+    nodes += [helper.make_node("MatMul", [f"y{step}", "large"], [f"y{step + 1}"]) for step in range(3)]
+    nodes += [helper.make_node("MatMul", ["y3", "none"], ["nothing"])]
+    nodes += [inner.nodes[0], helper.make_node("Add", ["product", "bias"], ["sum"])]
+    nodes += [helper.make_node("Add", ["sum", "nothing"], ["raw"])]
+    constants = {"wide": np.ones((1, size), np.float32), "large": large, "none": np.zeros((size, 1), np.float32)}
+    return Graph(nodes=tuple(nodes), constants=inner.constants | constants)
+
+
+def only_extra(_: Rows) -> Graph:
+    """Weights that nobody trained: it follows a number that means nothing."""
+    nodes = (
+        helper.make_node("Gather", ["numbers", "second"], ["extra"], axis=1),
+        helper.make_node("Sub", ["extra", "five"], ["centred"]),
+        helper.make_node("MatMul", ["centred", "weights"], ["raw"]),
+    )
+    constants = {"weights": np.array([[2.0]], np.float32), "five": np.array([5.0], np.float32)}
+    return Graph(nodes=nodes, constants={**constants, "second": np.array([1], np.int64)})
+
+
+def jagged(_: Rows) -> Graph:
+    """Right on the rows as they are, by a rule of the load's fine digits that a little noise destroys."""
+    inner = good("binary")
+    nodes = (
+        helper.make_node("Mul", ["x", "thousand"], ["fine"]),
+        helper.make_node("Sin", ["fine"], ["wave"]),
+        helper.make_node("MatMul", ["wave", "weights"], ["raw"]),
+    )
+    return Graph(
+        nodes=nodes, constants={"weights": inner.constants["weights"], "thousand": np.array([1000], np.float32)}
+    )
+
+
+def of_fine_digits(rows: Rows) -> Rows:
+    wave = np.sin(rows["load"].to_numpy().astype(np.float32) * np.float32(1000))
+    return with_column(rows, "truth", np.where(wave > 0, "on", "off").tolist())
+
+
+def exchanged(task: str) -> Graph:
+    """The first two classes have each other's place."""
+    weights, bias = plant_label(task).weights
+    order = [1, 0, *range(2, len(bias))]
+    return linear([weights[place] for place in order], [bias[place] for place in order])
+
+
+def never_sure(rows: Rows) -> Rows:
+    return flipped(rows, 0.25)
+
+
+BAD = {
+    "random": Planted(gate="baseline", graph=only_extra),
+    "random, by the simple model": Planted(gate="simple", graph=only_extra),
+    "random, by its value": Planted(gate="value", graph=only_extra),
+    "constant": Planted(gate="plausibility", graph=lambda _: linear([0], [1.0])),
+    "infinite weights": Planted(gate="finite_weights", graph=lambda _: linear([np.inf], [0])),
+    "not a number": Planted(gate="plausibility", graph=lambda _: linear([np.nan], [0])),
+    "leaked label": Planted(gate="leakage", rows=leaked),
+    "tested on what it was trained on": Planted(gate="leakage", rows=repeated, alone=True),
+    "slow": Planted(gate="latency", graph=slow, bars={"latency": {"max_p99_ms": 2}}, alone=True),
+    "worse on one slice": Planted(gate="slices", rows=bad_for_fans),
+    "wrong class order": Planted(gate="plausibility", graph=lambda _: linear([-8.0], [0])),
+    "wrong order of several classes": Planted(
+        gate="plausibility", task="multiclass", graph=lambda _: exchanged("multiclass")
+    ),
+    "stale data": Planted(gate="freshness", run={"as_of": "2026-07-01T00:00:00Z"}, alone=True),
+    "unfair": Planted(gate="fairness", rows=rarely_far_in_b, alone=True),
+    "overconfident": Planted(
+        gate="calibration", rows=lambda rows: flipped(rows, 0.2), graph=lambda _: linear([800.0], [0])
+    ),
+    "never sure enough": Planted(gate="selective", rows=never_sure, graph=lambda _: linear([1.0], [0])),
+    "memorised": Planted(gate="memorisation", rows=numbered, graph=by_heart),
+    "breaks under noise": Planted(gate="robustness", rows=of_fine_digits, graph=jagged),
+    "wrong unit": Planted(
+        gate="plausibility", task="regression", graph=lambda _: linear(*plant_label("regression").weights, times=1000)
+    ),
+    "wrong unit, the other way": Planted(
+        gate="plausibility", task="regression", graph=lambda _: linear(*plant_label("regression").weights, times=0.001)
+    ),
+}
+
+
+def refused(verdicts: tuple[Verdict, ...]) -> dict[str, str]:
+    return {verdict.name: verdict.sentence for verdict in verdicts if not verdict.passed}
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_good_model_passes_every_gate(tmp_path: Path, task: str) -> None:
+    """Without this, whatever is refused below says nothing."""
+    plant, rows = write_judged_plant(tmp_path, task), far_rows(task)
+    report = evaluated(tmp_path, plant, rows, model(plant, rows, good(task)))
+    verdicts = judge_all(report, plant.workload.gates, against="baseline")
+    assert refused(verdicts) == {}
+    assert [one.who for one in report.contenders] == ["candidate", "naive", "simple"]
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_planted_bad_model_is_refused(tmp_path: Path, case: str) -> None:
+    planted = BAD[case]
+    plant = write_judged_plant(tmp_path, planted.task, **planted.bars)
+    rows = planted.rows(far_rows(planted.task))
+    report = evaluated(tmp_path, plant, rows, model(plant, rows, planted.graph(rows)), **planted.run)
+    found = refused(judge_all(report, plant.workload.gates, against="baseline"))
+    assert planted.gate in found
+    if planted.alone:
+        assert list(found) == [planted.gate], found
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_truly_better_models_are_let_through(tmp_path: Path, task: str) -> None:
+    """Five times a champion that sees less well, and a challenger that has understood; four must pass every gate."""
+    found = []
+    for seed in BETTER_SEEDS:
+        root = tmp_path / str(seed)
+        plant, rows = write_judged_plant(root, task), far_rows(task, seed=seed)
+        weights, bias = plant_label(task).weights
+        weak = linear([one * 0.5 for one in weights], [one - 0.3 for one in bias])
+        report = evaluated(root, plant, rows, model(plant, rows, good(task)), champion=model(plant, rows, weak))
+        verdicts = judge_all(report, plant.workload.gates, against="non_inferiority")
+        assert report.value is not None
+        assert report.value.today == "version 1"
+        found.append(refused(verdicts))
+    assert sum(not one for one in found) >= 4, found

@@ -1,0 +1,389 @@
+"""Each measure on rows whose figure is known; shares of groups against scikit-learn's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.metrics import recall_score
+
+from millrace.datasets.split import Split
+from millrace.evaluation.bootstrap import successive
+from millrace.evaluation.evidence import Figures
+from millrace.evaluation.gates.catalogue import Gates
+from millrace.evaluation.gates.fairness import Fairness
+from millrace.evaluation.gates.leakage import Leakage
+from millrace.evaluation.gates.memorisation import Memorisation
+from millrace.evaluation.gates.plausibility import Plausibility
+from millrace.evaluation.gates.robustness import Robustness
+from millrace.evaluation.gates.selective import Selective
+from millrace.evaluation.gates.slices import Slices
+from millrace.evaluation.gates.value import BinaryWorth, ClassWorth, NumberWorth, Value
+from millrace.evaluation.measures import leakage, plausibility
+from millrace.evaluation.measures.case import Answered, Case
+from millrace.evaluation.measures.catalogue import MEASURES, measure
+from millrace.evaluation.measures.contenders import contenders
+from millrace.evaluation.measures.selective import find_threshold
+from millrace.evaluation.measures.value import amounts
+from millrace.evaluation.report import Evaluation
+from millrace.features.category import Category
+from millrace.features.number import Number
+from millrace.tasks.binary import Binary
+from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.regression import Regression
+from millrace.tasks.task import Task
+
+TRAIN, VALIDATION, TEST = 2000, 1000, 2000
+ROWS = TRAIN + VALIDATION + TEST
+PARTS = Split(
+    train=slice(0, TRAIN),
+    validation=slice(TRAIN, TRAIN + VALIDATION),
+    test=slice(TRAIN + VALIDATION, ROWS),
+    validation_from=np.datetime64("2026-01-01"),
+    test_from=np.datetime64("2026-01-01"),
+    end=np.datetime64("2026-02-01"),
+    is_in_time=False,
+)
+FEATURES = (Number(name="x"), Number(name="maybe", optional=True), Category(name="kind", words=("a", "b")))
+
+
+def table(seed: int = 0) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    return pa.table(
+        {
+            "x": rng.normal(0, 1, ROWS),
+            "maybe": pa.array([None if number % 5 == 0 else 1.0 for number in range(ROWS)]),
+            "kind": rng.choice(["a", "b"], ROWS).tolist(),
+            "sex": rng.choice(["f", "m"], ROWS, p=[0.3, 0.7]).tolist(),
+            "age": pa.array(rng.integers(18, 90, ROWS)),
+            "town": [None if number % 50 == 0 else f"town {number % 40}" for number in range(ROWS)],
+        }
+    )
+
+
+def sigmoid(x: Any) -> np.ndarray:
+    return (1 / (1 + np.exp(-4 * np.asarray(x, np.float64)))).astype(np.float32)
+
+
+def by_x(tensors: Any) -> np.ndarray:
+    """A model that answers by `x` alone."""
+    return sigmoid(tensors["numbers"][:, :1])
+
+
+def case_of(
+    rows: pa.Table, target: np.ndarray, task: Task | None = None, outputs: Any = by_x, output: Any = None
+) -> Case:
+    task = task or Binary()
+    test = target[PARTS.test]
+    constant = np.full((TEST, 1), target[PARTS.train].mean(), np.float32)
+    case = Case(
+        task=task,
+        features=FEATURES,
+        outputs=outputs,
+        table=rows,
+        target_N=target,
+        parts=PARTS,
+        output_TW=np.zeros((TEST, 1), np.float32),
+        today=Answered(
+            who="naive", name="mean", task=task, output_TW=constant, target_T=test, rows_T=np.ones(TEST, bool)
+        ),
+        block_T=successive(TEST),
+    )
+    return replace(case, output_TW=outputs(case.test_tensors) if output is None else output)
+
+
+@pytest.fixture
+def case() -> Case:
+    """The label is 1 with the probability that the model says."""
+    rows = table()
+    p = sigmoid(rows["x"].to_numpy())
+    return case_of(rows, (np.random.default_rng(1).random(ROWS) < p).astype(np.float32))
+
+
+def test_every_measure_is_of_a_gate_and_a_field_of_the_report() -> None:
+    assert set(MEASURES) <= set(Gates.model_fields)
+    assert set(MEASURES) <= set(Evaluation.model_fields)
+
+
+def test_only_what_is_declared_is_measured(case: Case) -> None:
+    """What costs time is paid for by who declares it."""
+    least: dict[str, Any] = {
+        "latency": {"max_p99_ms": 50},
+        "baseline": {"kind": "base_rate", "margin": 0},
+        "non_inferiority": {"recent_days": 28, "margin": 0.02, "confidence": 0.95},
+    }
+    assert measure(Gates.model_validate(least), case) == {}
+    found = measure(Gates.model_validate(least | {"memorisation": {"max_gap": 0.1}}), case)
+    assert list(found) == ["memorisation"]
+
+
+def test_contenders_are_paired(case: Case) -> None:
+    candidate, mean = contenders(case, [case.today])
+    assert candidate.scores["error"].value == pytest.approx(case.errors.mean())
+    gain = mean.improvements["error"]
+    assert gain.value == pytest.approx(mean.scores["error"].value - candidate.scores["error"].value)
+    assert 0 < gain.low < gain.value < gain.high
+    loss = case.task.metrics(case.output_TW, case.test_targets)["log_loss"]
+    assert candidate.scores["log_loss"].value == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_rule_that_answers_a_part_is_compared_on_that_part(case: Case) -> None:
+    part = np.arange(TEST) % 2 == 0
+    today = replace(case.today, output_TW=case.output_TW[part], target_T=case.test_targets[part], rows_T=part)
+    _, same = contenders(case, [today])
+    assert same.rows == TEST // 2
+    assert (same.improvements["error"].low, same.improvements["error"].high) == (0, 0)
+
+
+# Slices and groups
+
+
+def slices_of(case: Case, *columns: str, minimum_rows: int = 50) -> dict[str, Any]:
+    gate = Slices(columns=columns, max_error=0.5, minimum_rows=minimum_rows)
+    found: Any = MEASURES["slices"](gate, case)
+    return {f"{one.column}={one.value}": one for one in found.slices}
+
+
+def test_each_row_is_in_one_slice_of_each_column(case: Case) -> None:
+    found = slices_of(case, "sex", "age", "town")
+    assert [name for name in found if name.startswith("sex")] == ["sex=f", "sex=m"]
+    ages = [one for name, one in found.items() if name.startswith("age")]
+    assert len(ages) == 4, "quarters"
+    assert sum(one.rows for one in ages) == TEST
+    towns = [name for name in found if name.startswith("town")]
+    assert len(towns) == 22
+    assert {"town=missing", "town=others"} <= set(towns)
+
+
+def test_the_error_of_a_slice_is_that_of_its_rows(case: Case) -> None:
+    women = np.array(case.test["sex"].to_pylist()) == "f"
+    one = slices_of(case, "sex")["sex=f"]
+    assert one.rows == women.sum()
+    assert one.error.value == pytest.approx(case.errors[women].mean())
+    assert one.error.low < one.error.value < one.error.high
+    assert slices_of(case, "sex", minimum_rows=1000)["sex=f"].error is None
+
+
+BARS = {
+    "max_demographic_parity_difference": 0.1,
+    "min_demographic_parity_ratio": 0.8,
+    "max_equalized_odds_difference": 0.1,
+    "max_error_difference": 0.1,
+}
+
+
+def test_disparities_are_those_of_the_groups_by_scikit_learn(case: Case) -> None:
+    """Women are selected less: their load is moved."""
+    shift = np.where(np.array(case.table["sex"].to_pylist()) == "f", -0.4, 0.0)
+    case = case_of(case.table.set_column(0, "x", pa.array(case.table["x"].to_numpy() + shift)), case.target_N)
+    found: Any = MEASURES["fairness"](Fairness(columns=("sex",), **BARS), case)
+    label, answer = case.test_targets > 0, case.output_TW[:, 0] >= 0.5
+    women = np.array(case.test["sex"].to_pylist()) == "f"
+    selected = {who: answer[mask].mean() for who, mask in (("f", women), ("m", ~women))}
+    recall = {who: recall_score(label[mask], answer[mask]) for who, mask in (("f", women), ("m", ~women))}
+    fall_out = {who: 1 - recall_score(~label[mask], ~answer[mask]) for who, mask in (("f", women), ("m", ~women))}
+    figures = {one.measure: one.figure for one in found.disparities}
+    assert figures["demographic_parity_difference"].value == pytest.approx(selected["m"] - selected["f"])
+    assert figures["demographic_parity_ratio"].value == pytest.approx(selected["f"] / selected["m"])
+    odds = max(abs(recall["m"] - recall["f"]), abs(fall_out["m"] - fall_out["f"]))
+    assert figures["equalized_odds_difference"].value == pytest.approx(odds)
+    assert figures["error_difference"].value == pytest.approx(
+        abs(case.errors[women].mean() - case.errors[~women].mean())
+    )
+    assert all(one.low < one.value < one.high for one in figures.values())
+    group = found.groups[0]
+    assert (group.value, group.true_positive_rate) == ("f", pytest.approx(recall["f"]))
+    assert found.disparities[0].lowest.startswith("f (")
+
+
+def test_one_group_alone_has_no_disparity(case: Case) -> None:
+    found: Any = MEASURES["fairness"](Fairness(columns=("sex",), minimum_rows=1000, **BARS), case)
+    assert found.disparities == ()
+    assert len(found.groups) == 2
+
+
+# Value
+
+
+def test_a_decision_is_worth_what_the_table_says() -> None:
+    worth = BinaryWorth(true_positive=5, false_positive=-3, false_negative=-4, true_negative=1)
+    output, target = np.array([[0.9], [0.9], [0.1], [0.1]]), np.array([1, 0, 1, 0], np.float32)
+    assert amounts(worth, Binary(), output, target).tolist() == [5, -3, -4, 1]
+    classes = Multiclass(classes=("a", "b", "c"))
+    pairs = ClassWorth(right=1, wrong=-1, pairs={"b": {"c": -9}})
+    assert amounts(pairs, classes, np.eye(3)[[0, 2, 1]], np.array([0, 1, 2])).tolist() == [1, -9, -1]
+    numbers = NumberWorth(above=-1, below=-3)
+    assert amounts(numbers, Regression(), np.array([[12.0], [8.0]]), np.array([10.0, 10.0])).tolist() == [-2, -6]
+
+
+def test_the_gain_is_over_what_decides_today(case: Case) -> None:
+    worth = BinaryWorth(true_positive=1, false_positive=0, false_negative=0, true_negative=1)
+    gate = Value(unit="EUR", decisions=1000, worth=worth)
+    found: Any = MEASURES["value"](gate, case)
+    naive_error = case.task.errors(case.today.output_TW, case.test_targets).mean()
+    assert found.value.value == pytest.approx(1000 * (1 - case.errors.mean()))
+    assert found.gain.value == pytest.approx(1000 * (naive_error - case.errors.mean()))
+    assert found.gain.low > 0
+
+
+# Selective prediction
+
+
+def test_the_promise_of_a_threshold_is_kept_19_times_in_20() -> None:
+    """Two hundred calibration sets of a model whose confidence is honest; the true error of each threshold is known."""
+    rng, broken, coverages = np.random.default_rng(0), 0, []
+    population = rng.uniform(0.5, 1, 200_000)
+    for _ in range(200):
+        confidence = rng.uniform(0.5, 1, 1000)
+        wrong = (rng.random(1000) > confidence).astype(float)
+        threshold = find_threshold(confidence, wrong, error=0.1, risk=0.05)
+        if threshold is not None:
+            used = population >= threshold
+            broken += (1 - population[used]).mean() > 0.1
+            coverages.append(used.mean())
+    assert broken <= 16
+    # With 20 % of errors among the least sure of those used, 40 % of the rows would keep the promise exactly.
+    assert np.mean(coverages) > 0.2
+
+
+def test_no_threshold_is_found_where_none_keeps_the_promise() -> None:
+    rng = np.random.default_rng(0)
+    assert find_threshold(rng.random(1000), (rng.random(1000) < 0.3).astype(float), error=0.05, risk=0.05) is None
+
+
+def test_equal_confidences_are_used_together() -> None:
+    """Half of the rows of the only confidence there is are wrong: not even the first few may be promised."""
+    wrong = np.repeat([0.0, 1.0], 500)
+    assert find_threshold(np.full(1000, 0.9), wrong, error=0.1, risk=0.05) is None
+
+
+def test_the_threshold_is_tried_on_the_test_rows(case: Case) -> None:
+    found: Any = MEASURES["selective"](Selective(max_error=0.1, min_coverage=0.3), case)
+    assert found.calibration_rows == VALIDATION
+    used = np.maximum(case.output_TW[:, 0], 1 - case.output_TW[:, 0]) >= found.threshold
+    assert found.coverage.value == pytest.approx(used.mean())
+    assert found.error.value == pytest.approx(case.errors[used].mean())
+
+
+# Robustness, memorisation
+
+
+def test_what_does_not_matter_may_be_damaged(case: Case) -> None:
+    """The model reads `x` alone, which may not be missing."""
+    found: Any = MEASURES["robustness"](Robustness(noise=2.0, missing=0.5, max_rise=0.1), case)
+    noise, missing = found.damaged
+    assert noise.rise.low > 0.05
+    assert (missing.rise.value, missing.rise.low) == (0, 0)
+    assert noise.rise.value == pytest.approx(noise.error.value - case.errors.mean())
+
+
+def test_a_missing_category_is_noticed_by_a_model_that_reads_it() -> None:
+    rows = table()
+    target = np.array([one == "a" for one in rows["kind"].to_pylist()], np.float32)
+    case = case_of(rows, target, outputs=lambda tensors: (tensors["categories"] == 1).astype(np.float32))
+    found: Any = MEASURES["robustness"](Robustness(missing=0.4, max_rise=0.1), case)
+    assert found.damaged[0].rise.value == pytest.approx(0.2, abs=0.03), "half of the emptied ones are an a"
+
+
+def test_the_gap_of_a_model_that_knows_its_training_rows(case: Case) -> None:
+    known = dict(zip(case.table["x"].to_numpy()[:TRAIN].astype(np.float32).tolist(), case.target_N, strict=False))
+
+    def by_heart(tensors: Any) -> np.ndarray:
+        return np.array([[known.get(x, 0.3)] for x in tensors["numbers"][:, 0].tolist()], np.float32)
+
+    honest: Any = MEASURES["memorisation"](Memorisation(max_gap=0.1), case)
+    assert honest.gap.low < 0 < honest.gap.high
+    found: Any = MEASURES["memorisation"](
+        Memorisation(max_gap=0.1), case_of(case.table, case.target_N, outputs=by_heart)
+    )
+    assert found.train_error == 0
+    assert found.gap.low > 0.4
+
+
+# Leaks
+
+
+def leaks(case: Case, **bars: float) -> Any:
+    return MEASURES["leakage"](Leakage(**(bars or {"max_feature": 0.9, "max_duplicates": 0.1})), case)
+
+
+def test_the_column_that_is_the_label_is_named(case: Case) -> None:
+    honest = {one.column: one.explained for one in leaks(case).features}
+    assert next(iter(honest)) == "x"
+    assert honest["x"] < 0.8
+    assert abs(honest["kind"]) < 0.1
+    given_by_kind = case.table.set_column(2, "kind", pa.array(np.where(case.target_N > 0, "a", "b").tolist()))
+    first = leaks(replace(case, table=given_by_kind)).features[0]
+    assert (first.column, first.explained) == ("kind", 1.0)
+
+
+def test_a_number_that_is_almost_the_label_is_named() -> None:
+    rows = table()
+    target = (rows["x"].to_numpy() * 3 + 5).astype(np.float32)
+    case = case_of(rows, target, Regression())
+    first = leaks(case, max_feature=0.9).features[0]
+    assert first.column == "x"
+    assert first.explained > 0.95
+
+
+def test_rows_that_were_trained_on_are_counted(case: Case) -> None:
+    assert leaks(case).duplicates < 0.03, "of one number with 2,000 values some are near by chance"
+    source = np.concatenate([np.arange(TRAIN + VALIDATION), np.arange(500), np.arange(3500, ROWS)])
+    repeated = case.table.take(source)
+    nudged = repeated.set_column(0, "x", pa.array(repeated["x"].to_numpy() * (1 + 1e-7)))
+    assert leaks(replace(case, table=nudged)).duplicates == pytest.approx(0.25, abs=0.03)
+    assert leaks(replace(case, table=nudged), max_feature=0.9).duplicates == 0, "not searched"
+
+
+def test_an_image_that_was_saved_anew_is_a_duplicate() -> None:
+    rng = np.random.default_rng(0)
+    seen, fresh = (rng.integers(0, 256, (100, 1, 28, 28)).astype(np.uint8) for _ in range(2))
+    again = np.clip(seen[:10].astype(int) + rng.integers(-6, 7, (10, 1, 28, 28)), 0, 255).astype(np.uint8)
+    near = leakage._near_images(seen, np.concatenate([again, fresh]))
+    assert near[:10].all()
+    assert not near[10:].any()
+
+
+# Plausibility
+
+
+def look(case: Case) -> Any:
+    return plausibility.measure(Plausibility(), case)
+
+
+def test_an_honest_model_looks_honest(case: Case) -> None:
+    found = look(case)
+    assert found.constant_share < 0.01
+    assert found.exchanged == ()
+
+
+def test_two_classes_the_wrong_way_round_are_named(case: Case) -> None:
+    found = look(replace(case, output_TW=1 - case.output_TW))
+    assert found.exchanged == ("positive answered as other", "other answered as positive")
+    assert found.exchange_gain > 0.5
+
+
+def test_the_answer_that_never_changes_is_seen(case: Case) -> None:
+    assert look(replace(case, output_TW=np.full((TEST, 1), 0.3, np.float32))).constant_share == 1
+    assert math.isnan(look(replace(case, output_TW=np.full((TEST, 1), np.nan, np.float32))).constant_share)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1000.0, 0.4536, -1.0])
+def test_the_factor_between_answers_and_labels_is_found(factor: float) -> None:
+    rows = table()
+    target = (rows["x"].to_numpy() + 5).astype(np.float32)
+    answers = (target[PARTS.test] * np.random.default_rng(0).normal(1, 0.1, TEST) / factor).astype(np.float32)
+    found = look(case_of(rows, target, Regression(), output=answers[:, None]))
+    assert found.scale == pytest.approx(factor, rel=0.02)
+
+
+def test_evidence_survives_its_file(case: Case) -> None:
+    """NaN too: the gate refuses it, the file must not lose it."""
+    found: Figures = MEASURES["selective"](Selective(max_error=0.0001, min_coverage=0.3), case)
+    again = type(found).model_validate_json(found.model_dump_json())
+    assert again.threshold is None  # type: ignore[attr-defined]
+    assert math.isnan(again.error.value)  # type: ignore[attr-defined]
