@@ -66,6 +66,15 @@ def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> Retrain
     )
 
 
+def overtaken() -> RetrainingDecision:
+    """Refused: another execution took the lease after the evidence was read."""
+    return RetrainingDecision(
+        accepted=False,
+        reason=RetrainingReason.RUNNING,
+        sentence="another request took the lease first",
+    )
+
+
 def _champion(evidence: Evidence) -> RetrainingDecision | None:
     if evidence.has_champion:
         return None

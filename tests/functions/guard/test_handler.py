@@ -6,10 +6,12 @@ import json
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
 from millrace.state.pointers import Pointers, Version
+from millrace.timestamps import moment
 
 
 @pytest.fixture
@@ -94,6 +96,38 @@ def test_of_guards_at_once_one_is_accepted(aws, ready, load, event, at_once, det
     assert aws.retrainings.last().runs_in("1997-06") == 1
     told = [record["event"] for record in aws.audit()]
     assert (told.count("retrain.accepted"), told.count("retrain.refused")) == (1, GUARDS - 1)
+
+
+OTHER = "arn:aws:states:eu-west-1:123456789012:execution:x:other"
+
+
+@pytest.mark.parametrize(
+    ("freed", "reason"), [("never", "running"), ("after our write", "running"), ("before our write", "cool_down")]
+)
+def test_one_overtaken_between_the_reading_and_the_lease_is_refused(aws, ready, load, event, freed, reason):
+    """The other's run may even have ended by then: neither its lease nor its cool-down is passed over."""
+    handler = load("guard")
+    events = sys.modules["functions.guard.handler"].DYNAMODB.meta.events
+    as_of = moment("1997-06-01T06:01:00Z")
+
+    def overtake(**_):
+        events.unregister("before-call.dynamodb.PutItem", overtake)
+        assert aws.leases.take("retrain", holder=OTHER, as_of=as_of, expires_at=as_of + timedelta(hours=9))
+        aws.retrainings.record(run=OTHER, as_of=as_of, labels_total=7200)
+        if freed == "before our write":
+            aws.leases.free(OTHER)
+
+    def end(**_):
+        if freed == "after our write":
+            aws.leases.free(OTHER)
+
+    events.register("before-call.dynamodb.PutItem", overtake)
+    events.register("needs-retry.dynamodb.PutItem", end)
+    answer = handler(event("guard"))
+    assert (answer["accepted"], answer["reason"]) == (False, reason)
+    assert aws.retrainings.last().run == OTHER
+    (refused,) = aws.audit()
+    assert refused["details"]["evidence"] == answer["evidence"]
 
 
 def test_too_few_labels_are_refused_without_a_date(aws, ready, load, event):
