@@ -23,6 +23,13 @@ def execution_of_drop(bucket: str, key: str, version_id: str) -> str:
     return hashlib.sha256("\n".join((bucket, key, version_id)).encode()).hexdigest()
 
 
+def hash_of_execution(execution: str) -> str:
+    """What the names of an execution's jobs, and of the executions that it starts, begin with; `execution` is its name.
+
+    As the machines compute it: `States.Hash($$.Execution.Name, 'SHA-1')`."""
+    return hashlib.sha1(execution.encode(), usedforsecurity=False).hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Platform:
     """The names of one environment."""

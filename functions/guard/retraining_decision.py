@@ -30,7 +30,8 @@ class Evidence:
     """Reserved in the month of `as_of`."""
     projected_usd: float
     new_rows: int = 0
-    """Where a label lies ahead: rows that were dropped since the champion's training. They are labels too."""
+    """Where a label lies ahead: rows that were dropped since the last retraining's snapshot, or the champion's where
+    that is newer. They are labels too."""
 
     @property
     def new_labels(self) -> int:

@@ -17,11 +17,6 @@ from millrace.names import WORKLOAD_TAG
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
 
-NAME = (
-    "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"
-)
-"""Job names are unique in an account until a job is deleted; SHA-1 leaves room within their 63 characters."""
-
 SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
                   "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
 """The call itself failed. Of the jobs that ran and failed only a training is started again by itself, once, since it
@@ -100,7 +95,7 @@ def processing(
 ) -> State:
     """Run `python -m <module>` in the processing image and wait; the job's name lands at `$.<result>.job`."""
     parameters: dict[str, Any] = {
-        "ProcessingJobName.$": NAME,
+        "ProcessingJobName.$": states.NAME,
         "RoleArn": role_arn,
         "AppSpecification": {
             "ImageUri": context.images["processing"],
@@ -133,7 +128,7 @@ def transform(
 ) -> State:
     """Each object below `input_uri` through the model, whole; the three names are paths into the state."""
     parameters = {
-        "TransformJobName.$": NAME,
+        "TransformJobName.$": states.NAME,
         "ModelName.$": model_name,
         "BatchStrategy": "SingleRecord",
         "MaxPayloadInMB": payload_mb,
@@ -162,7 +157,7 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
     workload, spot = context.workload.training, context.settings.use_spot
     seconds = workload.max_runtime_minutes * 60
     parameters = {
-        "TrainingJobName.$": NAME,
+        "TrainingJobName.$": states.NAME,
         "RoleArn": role_arn,
         "AlgorithmSpecification": {
             "TrainingImage": context.images["training"],

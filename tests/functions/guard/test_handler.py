@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -27,6 +29,35 @@ def ready(aws):
     )  # fmt: skip
     aws.glue.create_database(DatabaseInput={"Name": aws.names.platform.database})
     labels(aws, 7200)
+
+
+@pytest.fixture
+def ahead(aws, ready, load):
+    """The guard of a workload whose labels lie ahead; of 300 rows 100 were dropped after the last retraining's
+    snapshot, whose model was refused, and 100 before it, after the champion's."""
+    uri = aws.names.lake_uri("iceberg", aws.names.table("rows"), "metadata", "00001.metadata.json")
+    snapshots = [
+        {"snapshot-id": number, "parent-snapshot-id": number - 1, "summary": {"added-records": "100"}}
+        for number in (1, 2, 3)
+    ]
+    child = f"{hashlib.sha1(b'before').hexdigest()}-0-0"
+    refs = {"r": {"snapshot-id": 1, "type": "tag"}, child: {"snapshot-id": 2, "type": "tag"}}
+    aws.put(uri, json.dumps({"current-snapshot-id": 3, "snapshots": snapshots, "refs": refs}))
+    table = {"Name": aws.names.table("rows"), "Parameters": {"metadata_location": uri}}
+    aws.glue.create_table(DatabaseName=aws.names.platform.database, TableInput=table)
+    handler = load("guard")
+    workload = sys.modules["functions.guard.handler"].WORKLOAD
+    later = workload.model_copy(update={"prediction": workload.prediction.model_copy(update={"horizon_hours": 24})})
+    sources = replace(sys.modules["functions.guard.handler"].SOURCES, workload=later)
+    sys.modules["functions.guard.handler"].SOURCES = sources
+    return handler
+
+
+def test_rows_that_the_last_retraining_read_are_not_new_though_its_model_was_refused(aws, ahead, event):
+    before = moment("1997-04-01T00:00:00Z")
+    assert ahead(event("guard") | {"execution": "arn:x:1"})["evidence"]["new_labels"] == 7200 + 200
+    aws.retrainings.record(run=f"{aws.names.execution_arn('retrain', 'before')}", as_of=before, labels_total=7200)
+    assert ahead(event("guard") | {"execution": "arn:x:2"})["evidence"]["new_labels"] == 100
 
 
 def labels(aws, rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.machines import jobs, release, retrain, train
+from infra.machines import jobs, release, retrain, states, train
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
@@ -13,7 +13,7 @@ def test_the_training_job_is_shut_in_and_encrypted(context, stage):
     assert parameters["EnableNetworkIsolation"] is True
     assert parameters["VpcConfig"]["Subnets"] == ["subnet-0a1b2c3d", "subnet-1a2b3c4d"]
     assert parameters["OutputDataConfig"]["KmsKeyId"].startswith("arn:aws:kms")
-    assert parameters["TrainingJobName.$"] == jobs.NAME
+    assert parameters["TrainingJobName.$"] == states.NAME
     assert ".$" not in parameters["CheckpointConfig"]
     assert "RetryCount" not in parameters["CheckpointConfig"]["S3Uri.$"]
 
