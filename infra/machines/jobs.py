@@ -47,9 +47,14 @@ def tags(context: Context) -> list[dict[str, str]]:
 
 
 def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:
-    """Instances and their volumes, under the customer key where the family takes one."""
+    """Instances and their volumes of this size."""
+    return {**instances(context, instance, count=count), "VolumeSizeInGB": volume_gb}
+
+
+def instances(context: Context, instance: str, *, count: int) -> dict[str, Any]:
+    """Instances, their volumes under the customer key where the family takes one."""
     key = {} if has_own_disk(instance) else {"VolumeKmsKeyId": context.key_arn}
-    return {"InstanceCount": count, "InstanceType": instance, "VolumeSizeInGB": volume_gb, **key}
+    return {"InstanceCount": count, "InstanceType": instance, **key}
 
 
 def channel(name: str, uri: str, *, manifest: bool = False) -> dict[str, Any]:
@@ -143,7 +148,7 @@ def transform(
             "AssembleWith": "None",
             "KmsKeyId": context.key_arn,
         },
-        "TransformResources": _transform_resources(context, instance),
+        "TransformResources": instances(context, instance, count=1),
         "Tags": tags(context),
     }
     return _task("createTransformJob", comment, parameters, {"job.$": "$.TransformJobName"}, result, next_state)
@@ -189,9 +194,9 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
 
 METRICS = [
     {"Name": name, "Regex": f"{name.replace(':', '_')}=([0-9.eE+-]+)"}
-    for name in ("train:loss", "validation:loss", "validation:accuracy")
+    for name in ("train:loss", "validation:loss", "validation:error")
 ]
-"""What SageMaker reads out of the training's lines."""
+"""What SageMaker reads out of the line that the training job prints after each epoch."""
 
 
 def _task(
@@ -209,8 +214,3 @@ def _task(
             "Next": next_state,
         }
     )
-
-
-def _transform_resources(context: Context, instance: str) -> dict[str, Any]:
-    key = {} if has_own_disk(instance) else {"VolumeKmsKeyId": context.key_arn}
-    return {"InstanceCount": 1, "InstanceType": instance, **key}

@@ -14,6 +14,7 @@ from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
 from millrace.monitoring.alarms import ALARMS, COUNTED, CountAlarm, RatioAlarm, starters
+from millrace.names import DRIFT_ROLE
 from millrace.settings.environment import Environment
 
 
@@ -89,7 +90,7 @@ class MonitoringStack(WorkloadStack):
         context, names = self.context, self.context.names
         JobRole(
             self,
-            monitor.JOB_ROLE,
+            DRIFT_ROLE,
             context=context,
             image="processing",
             statements=[
