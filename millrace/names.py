@@ -138,11 +138,11 @@ class WorkloadNames:
         return f"{self.platform.prefix}-{self.slug}"
 
     def stack(self, room: str) -> str:
-        """`ingestion`, `training`, `release`, `serving`, `scoring`, `monitoring` or `teardown`."""
+        """The stack of `infra/stacks/<room>.py`."""
         return f"{self.prefix}-{room}"
 
     def machine(self, machine: str) -> str:
-        """`ingest`, `train`, `retrain`, `release`, `score`, `monitor` or `teardown`."""
+        """The state machine of `infra/machines/<machine>.py`."""
         return f"{self.prefix}-{machine}"
 
     def machine_arn(self, machine: str) -> str:

@@ -118,5 +118,5 @@ def _gates(surface: Surface, spans: Spans, naive: Naive) -> Iterator[str]:
 
 def _windows(surface: Surface, spans: Spans) -> str:
     if not surface.is_in_time:
-        return "random parts of the file set the bounds, as it has no order of time"
+        return "random parts of the file set the bounds, as its rows have no times"
     return f"{spans.windows} windows of the file set the bounds"
