@@ -11,7 +11,7 @@ MillraceError
 ├── ArtefactError           a model artefact is not what its digests say
 ├── AnswerError             a model's answer is not one good output per row
 ├── DecisionError           a line is not a decision
-├── WithdrawalError     what is to be withdrawn is no key and no drop of the table
+├── WithdrawalError         what is to be withdrawn is no key and no drop of the table
 ├── QueueError              a queue refused messages that must not be lost
 ├── ConflictError           somebody else changed the same thing first
 ├── RunError                an execution is not there, or not what a command needs

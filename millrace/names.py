@@ -14,6 +14,11 @@ MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""
+TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
+JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
+"""Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
+MODEL_ROLE = "model"
+"""Of the models of endpoints and batch transforms."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
 """Which machine a drop starts."""
 
@@ -21,6 +26,13 @@ MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", 
 def execution_of_drop(bucket: str, key: str, version_id: str) -> str:
     """The name of the execution that one version of an object starts: repeated events start one execution."""
     return hashlib.sha256("\n".join((bucket, key, version_id)).encode()).hexdigest()
+
+
+def hash_of_execution(execution: str) -> str:
+    """What the names of an execution's jobs, and of the executions that it starts, begin with; `execution` is its name.
+
+    As the machines compute it: `States.Hash($$.Execution.Name, 'SHA-1')`."""
+    return hashlib.sha1(execution.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +138,11 @@ class WorkloadNames:
         return f"{self.platform.prefix}-{self.slug}"
 
     def stack(self, room: str) -> str:
-        """`ingestion`, `training`, `release`, `serving`, `scoring`, `monitoring` or `teardown`."""
+        """The stack of `infra/stacks/<room>.py`."""
         return f"{self.prefix}-{room}"
 
     def machine(self, machine: str) -> str:
-        """`ingest`, `train`, `retrain`, `release`, `score`, `monitor` or `teardown`."""
+        """The state machine of `infra/machines/<machine>.py`."""
         return f"{self.prefix}-{machine}"
 
     def machine_arn(self, machine: str) -> str:

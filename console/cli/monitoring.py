@@ -30,8 +30,8 @@ Limited = Annotated[int, typer.Option(min=0, help="Windows at most, the newest; 
 def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
     """Show the alarms: state, since when, the figure as last published, its bound; then what is not watched.
 
-    Example: millrace alarms. A figure is a ratio to a calibrated bound: above 1 alarms. Only decisions of `predict` are
-    watched; rows of scored files are not."""
+    Example: millrace alarms. A figure above its bound alarms: a ratio to what was calibrated above 1, a number that
+    should be 0 above that. Only decisions of `predict` are watched; rows of scored files are not."""
     from console.queries.alarm_states import find_alarm_states
     from console.queries.monitoring_limits import read_champion
     from console.queries.unjudged import find_unjudged

@@ -263,16 +263,11 @@ def _remarks(proposal: Proposal) -> list[str]:
     lines += proposal.notes
     found = proposal.rehearsal
     trained, validated, tested = found.rows
-    by = f"the last {spans.test_days} days" if proposal.surface.is_in_time else "by the hash of the key"
-    if proposal.surface.split_column:
-        by = f"as the column {proposal.surface.split_column} says"
-    lines.append(f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({by})")
+    lines.append(f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({_division(proposal)})")
     lines.append(f"the model must be better than {naive.rule}, which {naive.said}")
     lines += [f"a step of the walk forward is skipped, to {one}" for one in found.skipped]
     if not spans.is_rate_promised:
-        few = (
-            f"{spans.windows} windows of {spans.window_days} days are few" if spans.days else "without an order of time"
-        )
+        few = f"{spans.windows} windows of {spans.window_days} days are few" if spans.days else "without times"
         lines.append(f"{few}: drift alarms may be wrong more often than declared")
     if not found.watches_errors:
         lines.append(
@@ -282,7 +277,7 @@ def _remarks(proposal: Proposal) -> list[str]:
     if least := found.least_watched_error:
         lines.append(
             f"errors will not be watched where the model is wrong on fewer than about {least:.1%} of the test rows: "
-            "the rows have no order of time, and the windows drawn from the test rows then hold too few wrong answers"
+            "the rows have no times, and the windows drawn from the test rows then hold too few wrong answers"
         )
     if proposal.series and not proposal.surface.horizon_hours:
         step, least = proposal.series.step, proposal.series.every_hours
@@ -291,6 +286,15 @@ def _remarks(proposal: Proposal) -> list[str]:
             "from a history"
         )
     return lines
+
+
+def _division(proposal: Proposal) -> str:
+    """How the test rows are chosen, as workload.yaml declares it."""
+    if proposal.surface.split_column:
+        return f"as the column {proposal.surface.split_column} says"
+    if proposal.surface.is_in_time:
+        return f"the last {proposal.spans.test_days} days"
+    return "the last rows of the file" if proposal.surface.is_in_order else "by the hash of the key"
 
 
 def commands(name: str, written: Written) -> list[str]:

@@ -120,5 +120,5 @@ def _gates(surface: Surface, family: Family, spans: Spans, naive: Naive) -> Iter
 
 def _windows(surface: Surface, spans: Spans) -> str:
     if not surface.is_in_time:
-        return "random parts of the file set the bounds, as it has no order of time"
+        return "random parts of the file set the bounds, as its rows have no times"
     return f"{spans.windows} windows of the file set the bounds"

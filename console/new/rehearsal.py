@@ -60,7 +60,7 @@ class Rehearsal:
 
     @property
     def least_watched_error(self) -> float:
-        """The share of wrong answers below which the error of rows without an order of time has no bound; else 0.
+        """The share of wrong answers below which the error of rows without times has no bound; else 0.
 
         Their windows are drawn from the test rows. A bound needs one stretch with a wrong answer in each window."""
         if self.examples.parts.is_in_time or not self.naive.is_share:

@@ -136,7 +136,7 @@ def _alarmed(report: WorkloadReport) -> Iterator[str]:
         run = monitor_run_before(report, alarm.at)
         cause = explain(alarm.name, run, report) if run else ""
         why = f" ({cause})" if cause else ""
-        after = next((run for run in released if run.started > alarm.at), None)
+        after = next((run for run in released if alarm.starts_retraining and run.started > alarm.at), None)
         opened = answer(after, "start_release", ReleaseStarted) if after else None
         then = f" Version {opened.version} was released on {day(after.started)}." if opened and after else ""
         yield f"On {day(alarm.at)} the {spelled(alarm.name)} alarm was raised{why}.{then}"

@@ -38,18 +38,19 @@ def _withdrawal(one: Withdrawal) -> TimelineEntry:
 
 
 def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
-    raised = {alarm.execution: alarm for alarm in report.alarms}
     quiet: list[Execution] = []
     for run in report.runs:
         summary = _summary(run, report)
+        raised = [alarm for alarm in report.alarms if alarm.execution == run.arn]
         if summary is None:
             quiet.append(run)
+        if summary or raised:
+            yield from _quiet(quiet, report)
+            quiet = []
+        yield from (_alarm(alarm, report) for alarm in raised)
+        if summary is None:
             continue
-        yield from _quiet(quiet, report)
-        quiet = []
-        if run.arn in raised:
-            yield _alarm(raised[run.arn], report)
-        because = f"alarm {raised[run.arn].name}" if run.arn in raised else _cause(run, report)
+        because = next((f"alarm {alarm.name}" for alarm in raised if alarm.starts_retraining), _cause(run, report))
         yield TimelineEntry(
             at=run.started,
             what=summary.what,

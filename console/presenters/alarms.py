@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from console.words import listed, spelled, times
+from console.words import count, listed, spelled, times
 from millrace.messages.monitor import DriftFinding, MonitorReport, WindowReport
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import ALARMS, COUNTED
 
 if TYPE_CHECKING:
     from console.queries.monitoring import MonitorRun
@@ -22,8 +22,8 @@ def explain(name: str, run: MonitorRun, report: WorkloadReport) -> str:
 
 
 def monitor_run_before(report: WorkloadReport, at: datetime) -> MonitorRun | None:
-    """The last monitor run that judged something and started before `at`: the one that put an alarm's metric."""
-    before = [run for run in report.monitor_runs if run.started < at]
+    """The last monitor run that judged something and had started at `at`: the one that put an alarm's metric."""
+    before = [run for run in report.monitor_runs if run.started <= at]
     return before[-1] if before else None
 
 
@@ -36,10 +36,13 @@ def worst_window(name: str, report: MonitorReport) -> tuple[WindowReport, float]
 
 
 def _exceeded(name: str, report: MonitorReport) -> str:
-    found = worst_window(name, report)
-    if found is None or found[1] <= 1:
+    if counted := COUNTED.get(name):
+        found = counted.count(report)
+        return count(found, counted.noun) if found else ""
+    worst = worst_window(name, report)
+    if worst is None or worst[1] <= 1:
         return ""
-    window, figure = found
+    window, figure = worst
     return f"{ALARMS[name].noun} {times(figure)} × its bound, {_span(window)}"
 
 

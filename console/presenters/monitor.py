@@ -10,7 +10,7 @@ from console.presenters.presenter import Document, Outcome, Presenter, RunSummar
 from console.queries.answers import answer
 from console.words import count, listed, times
 from millrace.messages.monitor import MetricsPublished, NoWindows, WindowsPlanned
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import ALARMS, exceeded
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
@@ -59,7 +59,7 @@ def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
 
 
 def _quiet(runs: Sequence[Execution], report: WorkloadReport) -> TimelineEntry | None:
-    """Of those that judged a window and raised no alarm; None without one."""
+    """Of those that judged a window and raised no alarm; None without one. An alarm raised before may still be on."""
     arns, raisers = {run.arn for run in runs}, [monitor_run_before(report, alarm.at) for alarm in report.alarms]
     calm = [run for run in report.monitor_runs if run.arn in arns and run not in raisers]
     if not calm:
@@ -67,11 +67,12 @@ def _quiet(runs: Sequence[Execution], report: WorkloadReport) -> TimelineEntry |
     looked = [window for run in calm for window in run.report.windows if window.input]
     decisions, judged = sum(window.decisions for window in looked), sum(run.report.judged for run in calm)
     worst = list(_largest(calm))
+    silence = "no new alarm" if any(exceeded(run.report) for run in calm) else "no alarm"
     detail = f"{count(len(calm), 'monitor run')}, {count(len(looked), 'window')}"
     thin = f", {len(looked) - judged:,} of them with too few decisions to judge" if len(looked) > judged else ""
     return TimelineEntry(
         at=calm[0].started,
-        what=f"{decisions:,} decisions monitored, {'no alarm' if judged else 'too few to judge'}",
+        what=f"{decisions:,} decisions monitored, {silence if judged else 'too few to judge'}",
         detail=until(calm) + detail + thin + (f": {', '.join(worst)} of the bound" if worst else ""),
     )
 

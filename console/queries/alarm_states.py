@@ -8,7 +8,7 @@ from typing import Literal
 
 from console.environment import Environment
 from console.queries.monitoring import MonitorRun
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import published
 from millrace.names import WorkloadNames
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
@@ -57,8 +57,5 @@ def find_alarm_states(
 
 def _published(name: str, runs: tuple[MonitorRun, ...]) -> tuple[float | None, datetime | None]:
     """The last figure that a monitor run has published for this alarm, and when."""
-    watched = ALARMS.get(name)
-    if watched is None:
-        return None, None
-    known = [(ratio, run.started) for run in runs if (ratio := watched.ratio(run.report)) is not None]
+    known = [(value, run.started) for run in runs if (value := published(run.report).get(name)) is not None]
     return known[-1] if known else (None, None)

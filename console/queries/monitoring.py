@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
@@ -21,7 +21,7 @@ from millrace.messages.monitor import (
     WindowsPlanned,
     read_report,
 )
-from millrace.monitoring.alarms import ALARMS, RatioAlarm
+from millrace.monitoring.alarms import ALARMS, RatioAlarm, exceeded, published, starters
 from millrace.names import WorkloadNames
 from millrace.state.audit import Record
 
@@ -76,13 +76,14 @@ class ChampionPeriod:
 
 @dataclass(frozen=True, kw_only=True)
 class AlarmRaised:
-    """A change of state to ALARM that started the retraining machine."""
+    """A change of state to ALARM."""
 
     name: str
     """Without the workload's prefix: `input-drift`."""
     at: datetime
     execution: str
-    """ARN of the execution of `retrain` that it started."""
+    """ARN of the execution of `retrain` that it started, of `monitor` that found it where it starts none."""
+    starts_retraining: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +196,24 @@ def staying_alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[Ala
         if found
         for alarm in found.alarms
     )
+
+
+def raised_alarms(
+    names: WorkloadNames, runs: Iterable[Execution], monitor_runs: Iterable[MonitorRun]
+) -> tuple[AlarmRaised, ...]:
+    """Those that started a retraining, and those that start none, in order of time."""
+    return tuple(sorted([*alarms(names, runs), *_without_retraining(monitor_runs)], key=lambda alarm: alarm.at))
+
+
+def _without_retraining(monitor_runs: Iterable[MonitorRun]) -> Iterator[AlarmRaised]:
+    """By the reports, since no execution follows: the first run above the threshold after one that was not."""
+    above: frozenset[str] = frozenset()
+    for run in monitor_runs:
+        found = exceeded(run.report) - {*starters()}
+        for name in sorted(found - above):
+            yield AlarmRaised(name=name, at=run.started, execution=run.arn, starts_retraining=False)
+        # A metric without a value leaves its alarm as it was.
+        above = found | {name for name in above if published(run.report)[name] is None}
 
 
 def alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmRaised, ...]:

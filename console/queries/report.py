@@ -19,8 +19,8 @@ from console.queries.monitoring import (
     ChampionPeriod,
     MonitoredWindow,
     MonitorRun,
-    alarms,
     champion_periods,
+    raised_alarms,
     read_monitor_runs,
     windows,
 )
@@ -118,7 +118,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         monitor_runs=monitor_runs,
         windows=windows(monitor_runs),
         champions=champion_periods(records, until=now.date()),
-        alarms=alarms(names, runs),
+        alarms=raised_alarms(names, runs, monitor_runs),
         quarantined=quarantined,
         drops=find_drops(intake, quarantined),
         lineage=tuple(trace_decision(environment, names, decision)) if decision else (),

@@ -6,7 +6,6 @@ millrace/workload/prices.py and of the table below. They do not include what eve
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from botocore.exceptions import ClientError
 from console.environment import Environment
 from console.queries.executions import Execution
 from millrace.aws.errors import could_not_find
-from millrace.names import WorkloadNames
+from millrace.names import WorkloadNames, hash_of_execution
 from millrace.workload.prices import PRICES, REGION_FACTOR, usd_per_hour
 
 MOST_DAYS = 366
@@ -124,7 +123,7 @@ def jobs_of(
 ) -> Iterator[Job]:
     """The ended jobs of the executions with these names, created after `since`; one call for each job."""
     sagemaker = environment.client("sagemaker")
-    digests = {hashlib.sha1(run.encode(), usedforsecurity=False).hexdigest(): run for run in runs}  # as jobs are named
+    digests = {hash_of_execution(run): run for run in runs}
     for kind in kinds:
         cluster, start, end = JOBS[kind]
         for name in _job_names(sagemaker, kind, since) if digests else ():

@@ -56,7 +56,7 @@ def handler(call: Event[ExecutionEnded]) -> Freed:
     freed = free(ended)
     if ended.machine == NAMES.machine_arn("release") and ended.status != "SUCCEEDED":
         freed += clean_up(call)
-    LOGGER.info("closed", extra={"execution": ended.execution, "status": ended.status, "freed": freed})
+    LOGGER.info("freed", extra={"execution": ended.execution, "status": ended.status, "freed": freed})
     return Freed(freed=tuple(freed))
 
 

@@ -9,6 +9,7 @@ from functions.guard.label_count import count_labels, count_new_rows
 from functions.guard.retraining_decision import Evidence
 from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainInput
+from millrace.names import hash_of_execution
 from millrace.settings.environment import Environment
 from millrace.state.budget import MonthlyBudget
 from millrace.state.leases import Leases
@@ -34,17 +35,18 @@ class Sources:
 def gather(call: StepInput[RetrainInput], sources: Sources) -> Evidence:
     """The evidence at the request's `as_of`."""
     names, as_of = sources.settings.names, call.state.as_of
-    champion, new_rows = ReleasePointers(sources.state).champion(), 0
+    champion, last, new_rows = ReleasePointers(sources.state).champion(), Retrainings(sources.state).last(), 0
     if champion and sources.workload.prediction.horizon_hours:
         rows = {"database": names.platform.database, "table": names.table("rows")}
-        new_rows = count_new_rows(sources.glue, sources.s3, **rows, run=champion.run)
+        runs = [champion.run, *([hash_of_execution(last.run.rpartition(":")[2])] if last.run else [])]
+        new_rows = count_new_rows(sources.glue, sources.s3, **rows, runs=runs)
     return Evidence(
         as_of=as_of,
         trigger=call.state.trigger,
         execution=call.execution,
         has_champion=champion is not None,
         lease=Leases(sources.state).find("retrain"),
-        last=Retrainings(sources.state).last(),
+        last=last,
         labels_total=count_labels(
             sources.glue, sources.s3, database=names.platform.database, table=names.table("labels")
         ),

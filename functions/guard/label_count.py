@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from millrace.aws.objects import read_object
@@ -20,20 +21,21 @@ def count_labels(glue: Any, s3: Any, *, database: str, table: str) -> int:
     return int(summaries[current]["total-records"]) if current in summaries else 0
 
 
-def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, run: str) -> int:
-    """Rows that were dropped since the snapshot that the train execution `run` pinned: each is the truth of an earlier
-    one where a label lies ahead.
+def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, runs: Iterable[str]) -> int:
+    """Rows that were dropped since the newest snapshot that one of the train executions pinned: each is the truth of
+    an earlier one where a label lies ahead. `runs` are the beginnings of their names.
 
-    Rows that late labels completed are not counted, their labels are. 0 where the pinned snapshot is not known."""
+    Rows that late labels completed are not counted, their labels are. 0 where no pinned snapshot is known."""
     metadata = _metadata(glue, s3, database=database, table=table)
     snapshots = {snapshot["snapshot-id"]: snapshot for snapshot in metadata.get("snapshots", [])}
-    pinned = metadata.get("refs", {}).get(run, {}).get("snapshot-id")
+    refs, begin = metadata.get("refs", {}), tuple(runs)
+    pinned = {ref["snapshot-id"] for name, ref in refs.items() if name.startswith(begin)} & set(snapshots)
     at, rows = metadata.get("current-snapshot-id"), 0
-    while at in snapshots and at != pinned:
+    while at in snapshots and at not in pinned:
         summary = snapshots[at]["summary"]
         rows += 0 if LABELS_SNAPSHOT in summary or WITHDRAWN in summary else int(summary.get("added-records", 0))
         at = snapshots[at].get("parent-snapshot-id")
-    return rows if pinned in snapshots else 0
+    return rows if pinned else 0
 
 
 def _metadata(glue: Any, s3: Any, *, database: str, table: str) -> dict[str, Any]:

@@ -30,7 +30,8 @@ class Evidence:
     """Reserved in the month of `as_of`."""
     projected_usd: float
     new_rows: int = 0
-    """Where a label lies ahead: rows that were dropped since the champion's training. They are labels too."""
+    """Where a label lies ahead: rows that were dropped since the last retraining's snapshot, or the champion's where
+    that is newer. They are labels too."""
 
     @property
     def new_labels(self) -> int:
@@ -63,6 +64,15 @@ def decide(evidence: Evidence, *, policy: Retraining, budget: Budget) -> Retrain
         accepted=True,
         reason=RetrainingReason.ACCEPTED,
         sentence=f"{evidence.new_labels} new labels, nothing against it",
+    )
+
+
+def overtaken() -> RetrainingDecision:
+    """Refused: another execution took the lease after the evidence was read."""
+    return RetrainingDecision(
+        accepted=False,
+        reason=RetrainingReason.RUNNING,
+        sentence="another request took the lease first",
     )
 
 

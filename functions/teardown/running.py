@@ -7,10 +7,8 @@ from typing import Any
 
 from functions.teardown.versions import Models
 from millrace.messages.teardown import TEARDOWN_ERROR
-from millrace.names import MACHINES, WORKLOAD_TAG, WorkloadNames
+from millrace.names import JOB_ROLES, MACHINES, WORKLOAD_TAG, WorkloadNames
 
-JOB_ROLES = ("training-job", "evaluation-job", "drift-job")
-"""A job's name is a digest: whose it is, its tag and its role say; another stage has the same tags."""
 GOING = ("InProgress", "Stopping")
 
 
@@ -18,6 +16,7 @@ def stop(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     """The jobs and executions that still ran; each was requested to stop."""
     sagemaker = client("sagemaker")
     models = Models(sagemaker=sagemaker, names=names)
+    # A job's name is a digest: whose it is, its tag and its role say; another stage has the same tags.
     roles = {names.role_arn(role) for role in JOB_ROLES}
     return [
         *_executions(client("stepfunctions"), names),

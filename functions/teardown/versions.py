@@ -10,13 +10,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.teardown.not_found import is_absent
-from millrace.names import WorkloadNames
+from millrace.names import MODEL_ROLE, WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 
 AT_MOST = 100
 """Deletions of one kind in one call, since a function may run for minutes only; the machine calls again for more."""
-MODEL_ROLE = "model"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,11 +17,6 @@ from millrace.names import WORKLOAD_TAG
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
 
-NAME = (
-    "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"
-)
-"""Job names are unique in an account until a job is deleted; SHA-1 leaves room within their 63 characters."""
-
 SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
                   "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
 """The call itself failed. Of the jobs that ran and failed only a training is started again by itself, once, since it
@@ -52,9 +47,14 @@ def tags(context: Context) -> list[dict[str, str]]:
 
 
 def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:
-    """Instances and their volumes, under the customer key where the family takes one."""
+    """Instances and their volumes of this size."""
+    return {**instances(context, instance, count=count), "VolumeSizeInGB": volume_gb}
+
+
+def instances(context: Context, instance: str, *, count: int) -> dict[str, Any]:
+    """Instances, their volumes under the customer key where the family takes one."""
     key = {} if has_own_disk(instance) else {"VolumeKmsKeyId": context.key_arn}
-    return {"InstanceCount": count, "InstanceType": instance, "VolumeSizeInGB": volume_gb, **key}
+    return {"InstanceCount": count, "InstanceType": instance, **key}
 
 
 def channel(name: str, uri: str, *, manifest: bool = False) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def processing(
 ) -> State:
     """Run `python -m <module>` in the processing image and wait; the job's name lands at `$.<result>.job`."""
     parameters: dict[str, Any] = {
-        "ProcessingJobName.$": NAME,
+        "ProcessingJobName.$": states.NAME,
         "RoleArn": role_arn,
         "AppSpecification": {
             "ImageUri": context.images["processing"],
@@ -133,7 +133,7 @@ def transform(
 ) -> State:
     """Each object below `input_uri` through the model, whole; the three names are paths into the state."""
     parameters = {
-        "TransformJobName.$": NAME,
+        "TransformJobName.$": states.NAME,
         "ModelName.$": model_name,
         "BatchStrategy": "SingleRecord",
         "MaxPayloadInMB": payload_mb,
@@ -148,7 +148,7 @@ def transform(
             "AssembleWith": "None",
             "KmsKeyId": context.key_arn,
         },
-        "TransformResources": _transform_resources(context, instance),
+        "TransformResources": instances(context, instance, count=1),
         "Tags": tags(context),
     }
     return _task("createTransformJob", comment, parameters, {"job.$": "$.TransformJobName"}, result, next_state)
@@ -162,7 +162,7 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
     workload, spot = context.workload.training, context.settings.use_spot
     seconds = workload.max_runtime_minutes * 60
     parameters = {
-        "TrainingJobName.$": NAME,
+        "TrainingJobName.$": states.NAME,
         "RoleArn": role_arn,
         "AlgorithmSpecification": {
             "TrainingImage": context.images["training"],
@@ -194,9 +194,9 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
 
 METRICS = [
     {"Name": name, "Regex": f"{name.replace(':', '_')}=([0-9.eE+-]+)"}
-    for name in ("train:loss", "validation:loss", "validation:accuracy")
+    for name in ("train:loss", "validation:loss", "validation:error")
 ]
-"""What SageMaker reads out of the training's lines."""
+"""What SageMaker reads out of the line that the training job prints after each epoch."""
 
 
 def _task(
@@ -214,8 +214,3 @@ def _task(
             "Next": next_state,
         }
     )
-
-
-def _transform_resources(context: Context, instance: str) -> dict[str, Any]:
-    key = {} if has_own_disk(instance) else {"VolumeKmsKeyId": context.key_arn}
-    return {"InstanceCount": 1, "InstanceType": instance, **key}

@@ -10,9 +10,9 @@ from infra.machines.paths import Result
 from infra.machines.states import Definition, State
 from millrace.messages.events import RetrainRequested
 from millrace.messages.monitor import MetricsPublished, WindowsPlanned
+from millrace.names import DRIFT_ROLE
 
 FUNCTIONS = ("plan_windows", "publish_metrics")
-JOB_ROLE = "drift-job"
 JOB_MINUTES = 60
 WINDOWS = Result("plan_windows", WindowsPlanned)
 METRICS = Result("publish_metrics", MetricsPublished)
@@ -72,7 +72,7 @@ def _drift(context: Context) -> State:
         context,
         comment="Judge the windows' input and error against the champion's baseline",
         module="jobs.monitoring",
-        role_arn=context.names.role_arn(JOB_ROLE),
+        role_arn=context.names.role_arn(DRIFT_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
             jobs.given("config", WINDOWS.path("config_uri")),
@@ -92,5 +92,5 @@ def statements(context: Context) -> list[Statement]:
     return [
         functions.invoke(context.names, *FUNCTIONS),
         bus.put_events(context.names),
-        *sagemaker_jobs.run(context.names, {"Processing": [JOB_ROLE]}),
+        *sagemaker_jobs.run(context.names, {"Processing": [DRIFT_ROLE]}),
     ]

@@ -16,10 +16,10 @@ from infra.machines.states import Definition, State
 from millrace.errors import WorkloadError
 from millrace.messages.events import ModelReleased
 from millrace.messages.release import ReleaseAdvanced, SmokeTested
+from millrace.names import MODEL_ROLE
 from millrace.workload.declaration import Workload
 
 FUNCTIONS = ("start_release", "smoke_test", "advance_release")
-MODEL_ROLE = "model"
 SMOKE_TEST = Result("smoke_test", SmokeTested)
 ADVANCE = Result("advance_release", ReleaseAdvanced)
 TIMEOUT_S = 42 * 24 * 3600

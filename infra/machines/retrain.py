@@ -14,10 +14,6 @@ from millrace.messages.retrain import RetrainingDecided
 from millrace.workload.training_cost import longest_hours
 
 GUARD = Result("guard", RetrainingDecided)
-CHILD = (
-    "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"
-)
-"""Name of the train execution; a retry or a redrive starts a new one."""
 
 
 def definition(context: Context) -> Definition:
@@ -67,7 +63,7 @@ def _train(context: Context) -> State:
             "Resource": states.integration("states:startExecution.sync:2"),
             "Parameters": {
                 "StateMachineArn": context.names.machine_arn("train"),
-                "Name.$": CHILD,
+                "Name.$": states.NAME,
                 "Input": {
                     "cause.$": "$.cause",
                     "as_of.$": "$.as_of",

@@ -15,6 +15,13 @@ TRANSIENT = ("Lambda.ServiceException", "Lambda.AWSLambdaException", "Lambda.Sdk
              "Lambda.TooManyRequestsException", "Lambda.ClientExecutionTimeoutException",
              "Lambda.Unknown", "Runtime.ExitError")  # fmt: skip
 """Failures of the service, not of the function; the last are a worker that was killed or ran out of memory."""
+NAME = (
+    "States.Format('{}-{}-{}', States.Hash($$.Execution.Name, 'SHA-1'), $$.State.RetryCount, $$.Execution.RedriveCount)"
+)
+"""Name of a job or of an execution that a state starts; a retry or a redrive starts another.
+
+Job names are unique in an account until a job is deleted; SHA-1 leaves room within their 63 characters. Code that
+looks for one computes `millrace.names.hash_of_execution`."""
 
 
 def integration(action: str) -> str:

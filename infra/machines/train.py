@@ -18,10 +18,10 @@ from millrace.messages.train import (
     TrainInput,
     VersionRegistered,
 )
+from millrace.names import EVALUATION_ROLE, TRAINING_ROLE
 from millrace.workload.training_cost import EVALUATION_MINUTES, longest_hours
 
 FUNCTIONS = ("snapshot", "budget", "gating", "registration")
-TRAINING_ROLE, EVALUATION_ROLE = "training-job", "evaluation-job"
 SNAPSHOT = Result("snapshot", DatasetPinned)
 BUDGET = Result("budget", BudgetChecked)
 GATING = Result("gating", GatesJudged)

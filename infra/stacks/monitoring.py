@@ -14,6 +14,7 @@ from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
 from millrace.monitoring.alarms import ALARMS, COUNTED, CountAlarm, RatioAlarm, starters
+from millrace.names import DRIFT_ROLE
 from millrace.settings.environment import Environment
 
 
@@ -44,10 +45,8 @@ class MonitoringStack(WorkloadStack):
             machine_arn=machine.arn,
             dead=Queue(self, "monitor", context=context, visibility_s=60),
         )
-        for name, alarm in ALARMS.items():
-            self._alarm(name, alarm, threshold=1)
-        for name, count in COUNTED.items():
-            self._alarm(name, count, threshold=0)
+        for name, alarm in [*ALARMS.items(), *COUNTED.items()]:
+            self._alarm(name, alarm)
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names
@@ -89,7 +88,7 @@ class MonitoringStack(WorkloadStack):
         context, names = self.context, self.context.names
         JobRole(
             self,
-            monitor.JOB_ROLE,
+            DRIFT_ROLE,
             context=context,
             image="processing",
             statements=[
@@ -101,7 +100,7 @@ class MonitoringStack(WorkloadStack):
             ],
         )
 
-    def _alarm(self, name: str, alarm: RatioAlarm | CountAlarm, *, threshold: int) -> None:
+    def _alarm(self, name: str, alarm: RatioAlarm | CountAlarm) -> None:
         context, topic = self.context, self.context.platform.alarm_topic_arn
         cloudwatch.CfnAlarm(
             self,
@@ -115,7 +114,7 @@ class MonitoringStack(WorkloadStack):
             period=60,
             evaluation_periods=1,
             datapoints_to_alarm=1,
-            threshold=threshold,
+            threshold=alarm.threshold,
             comparison_operator="GreaterThanThreshold",
             treat_missing_data="ignore",
             alarm_actions=[topic],

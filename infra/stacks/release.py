@@ -12,6 +12,7 @@ from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import release
 from infra.stacks.workload import WorkloadStack
 from millrace.messages.events import ModelRegistered
+from millrace.names import MODEL_ROLE
 from millrace.settings.environment import Environment
 
 
@@ -47,7 +48,7 @@ class ReleaseStack(WorkloadStack):
         names = self.context.names
         JobRole(
             self,
-            release.MODEL_ROLE,
+            MODEL_ROLE,
             context=self.context,
             image="inference",
             statements=[

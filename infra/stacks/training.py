@@ -26,7 +26,7 @@ from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.monitoring.alarms import starters
-from millrace.names import MACHINES
+from millrace.names import EVALUATION_ROLE, MACHINES, TRAINING_ROLE
 from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
 from millrace.settings.snapshot import SnapshotSettings
@@ -71,7 +71,7 @@ class TrainingStack(WorkloadStack):
 
     def _jobs(self) -> None:
         names = self.context.names
-        for owner, image in ((train.TRAINING_ROLE, "training"), (train.EVALUATION_ROLE, "processing")):
+        for owner, image in ((TRAINING_ROLE, "training"), (EVALUATION_ROLE, "processing")):
             JobRole(
                 self,
                 owner,

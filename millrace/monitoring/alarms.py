@@ -1,12 +1,13 @@
-"""The alarms on what monitors publish: add one by a line in `ALARMS`.
+"""The alarms on what monitors publish: add one by a line in `ALARMS`, or in `COUNTED` for what should be 0.
 
-Each metric is a ratio to a calibrated bound, so the threshold of every alarm is 1.
+A figure of `ALARMS` is a ratio to a calibrated bound, so it alarms above 1; a number of `COUNTED` alarms above 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from millrace.messages.monitor import MonitorReport, WindowReport
 
@@ -26,6 +27,7 @@ class RatioAlarm:
     """The figure; None where the window says nothing about it."""
     starts_retraining: bool
     """Whether `retrain` starts when it is raised: for a figure that a model of newer rows can mend."""
+    threshold: ClassVar[float] = 1
 
     def ratio(self, report: MonitorReport) -> float | None:
         """The metric: the largest figure of the report's windows; None where no window has one."""
@@ -59,19 +61,36 @@ class CountAlarm:
     """An alarm on a number of a report that should be 0; it starts no retraining."""
 
     metric: str
+    noun: str
+    """Of one that is counted."""
     description: str
     """When it is raised."""
     count: Callable[[MonitorReport], int]
+    threshold: ClassVar[float] = 0
 
 
 COUNTED: dict[str, CountAlarm] = {
     "unreadable": CountAlarm(
         metric="UnreadableDecisions",
+        noun="unreadable decision",
         description="lines of kept decisions cannot be read or do not match their digest: the monitors do not see them",
         count=lambda report: report.unreadable,
     ),
 }
 """By name, as `WorkloadNames.alarm` takes it."""
+
+
+def published(report: MonitorReport) -> dict[str, float | None]:
+    """What the metric of every alarm holds after the report, by the alarm's name; None where it gets no value."""
+    return ratios(report) | {name: alarm.count(report) for name, alarm in COUNTED.items()}
+
+
+def exceeded(report: MonitorReport) -> frozenset[str]:
+    """The names of the alarms whose metric is above their threshold after the report."""
+    alarms = ALARMS | COUNTED
+    return frozenset(
+        name for name, value in published(report).items() if value is not None and value > alarms[name].threshold
+    )
 
 
 def starters() -> tuple[str, ...]:

@@ -99,7 +99,9 @@ class Task(Protocol):
         ...
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
-        """The figures of these rows; None where one cannot be computed (one class only). `error` is the mean error."""
+        """The figures of these rows; None where one cannot be computed (one class only). `error` is the mean error.
+
+        Where gates judge by more: `ece` of a calibrated objective, `log_loss` where the error is a share of answers."""
         ...
 
     def fallback(self, declared: Fallback) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from console.demo.steps import Step
 from console.local_cloud.local_cloud import PLATFORM
 from console.queries.drops import find_drops
-from console.queries.monitoring import alarms, windows
+from console.queries.monitoring import raised_alarms, windows
 from console.queries.report import WorkloadReport
 from millrace.names import WorkloadNames
 
@@ -52,7 +52,7 @@ def renewed(report: WorkloadReport) -> WorkloadReport:
     return replace(
         report,
         windows=windows(report.monitor_runs),
-        alarms=alarms(report.names, report.runs),
+        alarms=raised_alarms(report.names, report.runs, report.monitor_runs),
         drops=find_drops(intake, report.quarantined),
     )
 

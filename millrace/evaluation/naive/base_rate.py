@@ -23,7 +23,7 @@ class BaseRate(NaiveGate):
 
     @classmethod
     def suits(cls, task: Task) -> bool:
-        """Whether the task predicts classes."""
+        """Whether the task's error is a share of answers: it then has a log loss."""
         return task.error_is_share
 
     def answer(self, rows: LabelledRows, task: Task) -> NaiveAnswer:

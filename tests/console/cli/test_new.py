@@ -56,6 +56,21 @@ def test_it_tells_guesses_columns_and_what_to_type_next(file: Path) -> None:
     assert sorted(path.name for path in Path("workloads/mine").iterdir()) == ["contract.yaml", "workload.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], r"test \(the last \d+ days\)"),
+        (["--rows-in-order", "--no-key"], r"test \(the last rows of the file\)"),
+        (["--no-event-time", "--no-key"], r"test \(by the hash of the key\)"),
+    ],
+)
+def test_it_says_how_the_test_rows_are_chosen(file: Path, options: list[str], said: str) -> None:
+    told = run("mine", "--from", "rows.csv", "--label", "outcome", *options)
+    assert told.exit_code == 0
+    assert re.search(said, told.stdout)
+    assert not re.search("(no|an) order of time", told.stdout)
+
+
 def test_a_text_without_its_list_takes_a_new_word_as_unknown(file: Path) -> None:
     run("mine", "--from", "rows.csv", "--label", "outcome")
     folder = Path("workloads/mine")

@@ -11,7 +11,7 @@ from moto import mock_aws
 from console.environment import Environment
 from console.queries.alarm_states import find_alarm_states
 from console.queries.report import WorkloadReport
-from millrace.monitoring.alarms import ALARMS
+from millrace.monitoring.alarms import ALARMS, COUNTED
 from millrace.names import WorkloadNames
 
 
@@ -23,13 +23,13 @@ def environment(report: WorkloadReport, monkeypatch: pytest.MonkeyPatch) -> Iter
         found = Environment(
             platform=report.names.platform, client=lambda name: boto3.client(name, region_name="eu-west-1")
         )
-        for name, alarm in ALARMS.items():
+        for name, alarm in [*ALARMS.items(), *COUNTED.items()]:
             found.client("cloudwatch").put_metric_alarm(
                 AlarmName=report.names.alarm(name),
                 AlarmDescription=f"electricity: {alarm.description}",
                 Namespace="Millrace",
                 MetricName=alarm.metric,
-                Threshold=1,
+                Threshold=alarm.threshold,
                 ComparisonOperator="GreaterThanThreshold",
                 EvaluationPeriods=1,
                 Period=60,
@@ -41,11 +41,14 @@ def environment(report: WorkloadReport, monkeypatch: pytest.MonkeyPatch) -> Iter
 def test_each_alarm_has_its_state_and_its_last_figure(environment: Environment, report: WorkloadReport) -> None:
     drift = report.names.alarm("input-drift")
     environment.client("cloudwatch").set_alarm_state(AlarmName=drift, StateValue="ALARM", StateReason="above")
-    error, moved = find_alarm_states(environment, report.names, report.monitor_runs)
+    found = {one.name: one for one in find_alarm_states(environment, report.names, report.monitor_runs)}
+    assert found.keys() == {*ALARMS, *COUNTED}
+    error, moved, unreadable = found["error"], found["input-drift"], found["unreadable"]
     assert (error.name, error.state, error.bound) == ("error", "OK", 1)
     assert error.figure == pytest.approx(0.868, abs=1e-3)
     assert (moved.name, moved.state, moved.figure) == ("input-drift", "ALARM", 224)
-    assert moved.published_at == report.monitor_runs[-1].started
+    assert {one.published_at for one in (moved, unreadable)} == {report.monitor_runs[-1].started}
+    assert (unreadable.state, unreadable.figure, unreadable.bound) == ("OK", 0, 0)
 
 
 def test_what_was_never_published_has_no_figure(environment: Environment, report: WorkloadReport) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from millrace.state.pointers import Pointers, Version
+from millrace.timestamps import moment
 
 
 @pytest.fixture
@@ -25,6 +29,35 @@ def ready(aws):
     )  # fmt: skip
     aws.glue.create_database(DatabaseInput={"Name": aws.names.platform.database})
     labels(aws, 7200)
+
+
+@pytest.fixture
+def ahead(aws, ready, load):
+    """The guard of a workload whose labels lie ahead; of 300 rows 100 were dropped after the last retraining's
+    snapshot, whose model was refused, and 100 before it, after the champion's."""
+    uri = aws.names.lake_uri("iceberg", aws.names.table("rows"), "metadata", "00001.metadata.json")
+    snapshots = [
+        {"snapshot-id": number, "parent-snapshot-id": number - 1, "summary": {"added-records": "100"}}
+        for number in (1, 2, 3)
+    ]
+    child = f"{hashlib.sha1(b'before').hexdigest()}-0-0"
+    refs = {"r": {"snapshot-id": 1, "type": "tag"}, child: {"snapshot-id": 2, "type": "tag"}}
+    aws.put(uri, json.dumps({"current-snapshot-id": 3, "snapshots": snapshots, "refs": refs}))
+    table = {"Name": aws.names.table("rows"), "Parameters": {"metadata_location": uri}}
+    aws.glue.create_table(DatabaseName=aws.names.platform.database, TableInput=table)
+    handler = load("guard")
+    workload = sys.modules["functions.guard.handler"].WORKLOAD
+    later = workload.model_copy(update={"prediction": workload.prediction.model_copy(update={"horizon_hours": 24})})
+    sources = replace(sys.modules["functions.guard.handler"].SOURCES, workload=later)
+    sys.modules["functions.guard.handler"].SOURCES = sources
+    return handler
+
+
+def test_rows_that_the_last_retraining_read_are_not_new_though_its_model_was_refused(aws, ahead, event):
+    before = moment("1997-04-01T00:00:00Z")
+    assert ahead(event("guard") | {"execution": "arn:x:1"})["evidence"]["new_labels"] == 7200 + 200
+    aws.retrainings.record(run=f"{aws.names.execution_arn('retrain', 'before')}", as_of=before, labels_total=7200)
+    assert ahead(event("guard") | {"execution": "arn:x:2"})["evidence"]["new_labels"] == 100
 
 
 def labels(aws, rows):
@@ -94,6 +127,38 @@ def test_of_guards_at_once_one_is_accepted(aws, ready, load, event, at_once, det
     assert aws.retrainings.last().runs_in("1997-06") == 1
     told = [record["event"] for record in aws.audit()]
     assert (told.count("retrain.accepted"), told.count("retrain.refused")) == (1, GUARDS - 1)
+
+
+OTHER = "arn:aws:states:eu-west-1:123456789012:execution:x:other"
+
+
+@pytest.mark.parametrize(
+    ("freed", "reason"), [("never", "running"), ("after our write", "running"), ("before our write", "cool_down")]
+)
+def test_one_overtaken_between_the_reading_and_the_lease_is_refused(aws, ready, load, event, freed, reason):
+    """The other's run may even have ended by then: neither its lease nor its cool-down is passed over."""
+    handler = load("guard")
+    events = sys.modules["functions.guard.handler"].DYNAMODB.meta.events
+    as_of = moment("1997-06-01T06:01:00Z")
+
+    def overtake(**_):
+        events.unregister("before-call.dynamodb.PutItem", overtake)
+        assert aws.leases.take("retrain", holder=OTHER, as_of=as_of, expires_at=as_of + timedelta(hours=9))
+        aws.retrainings.record(run=OTHER, as_of=as_of, labels_total=7200)
+        if freed == "before our write":
+            aws.leases.free(OTHER)
+
+    def end(**_):
+        if freed == "after our write":
+            aws.leases.free(OTHER)
+
+    events.register("before-call.dynamodb.PutItem", overtake)
+    events.register("needs-retry.dynamodb.PutItem", end)
+    answer = handler(event("guard"))
+    assert (answer["accepted"], answer["reason"]) == (False, reason)
+    assert aws.retrainings.last().run == OTHER
+    (refused,) = aws.audit()
+    assert refused["details"]["evidence"] == answer["evidence"]
 
 
 def test_too_few_labels_are_refused_without_a_date(aws, ready, load, event):

@@ -28,7 +28,7 @@ def written(aws: Aws, snapshots: list[dict[str, Any]], refs: dict[str, Any]) -> 
     aws.glue.create_database(DatabaseInput={"Name": database})
     table = {"Name": aws.names.table("rows"), "Parameters": {"metadata_location": uri}}
     aws.glue.create_table(DatabaseName=database, TableInput=table)
-    return count_new_rows(aws.glue, aws.s3, database=database, table=table["Name"], run="r1")
+    return count_new_rows(aws.glue, aws.s3, database=database, table=table["Name"], runs=["r1", "r2"])
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,18 @@ def test_what_was_dropped_since_the_pinned_snapshot(aws: Aws, more: list[dict[st
     assert written(aws, [*before, *more], {"r1": {"snapshot-id": 1, "type": "tag"}}) == rows
 
 
+@pytest.mark.parametrize("newer", ["r1", "r2-0-1"])
+def test_of_two_runs_the_newer_snapshot_counts(aws: Aws, newer: str) -> None:
+    """The champion's run is the older one where a later model was refused, the newer one where a person trained."""
+    older = "r2-0-0" if newer == "r1" else "r1"
+    refs = {older: {"snapshot-id": 0, "type": "tag"}, newer: {"snapshot-id": 1, "type": "tag"}}
+    assert written(aws, [{"added-records": 17_000}, {"added-records": 544}, {"added-records": 24}], refs) == 24
+
+
 def test_a_snapshot_that_is_not_known_promises_nothing(aws: Aws) -> None:
     assert written(aws, [{"added-records": 17_000}], {"main": {"snapshot-id": 0, "type": "branch"}}) == 0
 
 
 def test_without_a_table_there_is_no_row(aws: Aws) -> None:
-    found = count_new_rows(aws.glue, aws.s3, database=aws.names.platform.database, table="none", run="r1")
+    found = count_new_rows(aws.glue, aws.s3, database=aws.names.platform.database, table="none", runs=["r1"])
     assert found == 0

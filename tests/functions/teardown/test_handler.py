@@ -9,9 +9,8 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from functions.teardown.running import JOB_ROLES, stop
-from functions.teardown.versions import MODEL_ROLE
-from infra.machines import monitor, release, teardown, train
+from functions.teardown.running import stop
+from infra.machines import teardown
 from millrace.state.pointers import Pointers, Version
 
 ROLE = "arn:aws:iam::123456789012:role"
@@ -59,11 +58,6 @@ def until_nothing(handler, event, step):
 def test_the_handler_knows_the_machine_s_steps(load):
     load("teardown")
     assert list(sys.modules["functions.teardown.handler"].STEPS) == list(teardown.STEPS)
-
-
-def test_the_roles_are_those_of_the_machines_jobs():
-    assert set(JOB_ROLES) == {train.TRAINING_ROLE, train.EVALUATION_ROLE, monitor.JOB_ROLE}
-    assert MODEL_ROLE == release.MODEL_ROLE
 
 
 def test_models_of_this_workload_go_and_those_of_a_like_named_stay(aws, load, event):

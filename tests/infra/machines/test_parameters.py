@@ -11,6 +11,7 @@ import pytest
 import infra.machines
 from infra.machines.parameters import checked, problems
 from millrace.errors import ConfigurationError
+from millrace.names import JOB_ROLES, MODEL_ROLE
 
 STAGES = ("local", "dev", "prod")
 MODULES = [
@@ -21,6 +22,15 @@ MACHINES = {module.__name__.rpartition(".")[2]: module for module in MODULES if 
 
 def tasks(definition):
     return {name: state for name, state in definition["States"].items() if state["Type"] == "Task"}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_teardown_knows_every_job_and_model_by_its_role(context, name):
+    given = context()
+    parameters = [task["Parameters"] for task in tasks(MACHINES[name].definition(given)).values()]
+    jobs, models = ({one[key] for one in parameters if key in one} for key in ("RoleArn", "ExecutionRoleArn"))
+    assert jobs <= {given.names.role_arn(role) for role in JOB_ROLES}
+    assert models <= {given.names.role_arn(MODEL_ROLE)}
 
 
 @pytest.mark.parametrize("stage", STAGES)

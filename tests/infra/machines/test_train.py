@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
+
 import pytest
 
-from infra.machines import jobs, release, retrain, train
+from infra.machines import jobs, release, retrain, states, train
+from jobs.training.job import _print
+from jobs.training.loop import Epoch
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
@@ -13,9 +18,23 @@ def test_the_training_job_is_shut_in_and_encrypted(context, stage):
     assert parameters["EnableNetworkIsolation"] is True
     assert parameters["VpcConfig"]["Subnets"] == ["subnet-0a1b2c3d", "subnet-1a2b3c4d"]
     assert parameters["OutputDataConfig"]["KmsKeyId"].startswith("arn:aws:kms")
-    assert parameters["TrainingJobName.$"] == jobs.NAME
+    assert parameters["TrainingJobName.$"] == states.NAME
     assert ".$" not in parameters["CheckpointConfig"]
     assert "RetryCount" not in parameters["CheckpointConfig"]["S3Uri.$"]
+
+
+def test_its_metrics_are_in_the_line_that_the_job_prints(context, capsys):
+    entry = Epoch(**{field.name: 0.25 + number for number, field in enumerate(fields(Epoch))})
+    _print(entry)
+    line = capsys.readouterr().out
+    metrics = train.definition(context())["States"]["Training"]["Parameters"]["AlgorithmSpecification"]
+    found = {one["Name"]: [float(value) for value in re.findall(one["Regex"], line)]
+             for one in metrics["MetricDefinitions"]}  # fmt: skip
+    assert found == {
+        "train:loss": [entry.train_loss],
+        "validation:loss": [entry.validation_loss],
+        "validation:error": [entry.validation_error],
+    }
 
 
 def test_a_training_that_dies_is_started_once_more_and_no_other_job_is(context):

@@ -104,6 +104,15 @@ def test_the_mean_error_is_one_of_the_figures(case: Case) -> None:
     assert case.task.metrics(case.output_NW[:1], target_N[:1]).keys() == figures.keys()
 
 
+def test_the_figures_that_gates_judge_by_are_there(case: Case) -> None:
+    """`calibration` reads `ece`, `base_rate` reads `log_loss`; without it each model would be refused."""
+    figures = case.task.metrics(case.output_NW, case.targets)
+    wanted = {"ece": case.task.objective.is_calibrated, "log_loss": case.task.error_is_share}
+    assert {name for name, is_wanted in wanted.items() if is_wanted} <= {
+        name for name, value in figures.items() if value is not None
+    }
+
+
 def test_answers_have_the_declared_fields_and_pass_their_own_check(case: Case) -> None:
     fields = case.task.answer
     answers = case.task.answers(case.output_NW)
