@@ -36,10 +36,9 @@ def warped(x: Tensor, *, angle_N: Tensor, size_N: Tensor, right_N: Tensor, down_
     return functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
-def shifted(x: Tensor, pixels: int) -> Tensor:
-    """The images and their copies moved by so many pixels to the four sides, (5 N, C, H, W), copy by copy."""
+def shifted(x: Tensor, pixels: int) -> list[Tensor]:
+    """The images as they are, and moved by so many pixels down, up, right and left."""
     height, width = x.shape[2:]
     padded = functional.pad(x, (pixels,) * 4, mode="replicate")
-    corners = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
-    views = [padded[:, :, pixels * a : pixels * a + height, pixels * b : pixels * b + width] for a, b in corners]
-    return torch.cat(views)
+    corners = [(pixels, pixels), (0, pixels), (2 * pixels, pixels), (pixels, 0), (pixels, 2 * pixels)]
+    return [padded[:, :, top : top + height, left : left + width] for top, left in corners]

@@ -1,6 +1,6 @@
 """A residual network over one standardised image (He et al. 2016, arXiv 1512.03385), the table's columns beside it.
 
-N rows, C channels, H × W pixels, V copies of an image, W numbers out. Each image is standardised by its own mean and
+N rows, C channels, H × W pixels, W numbers out. Each image is standardised by its own mean and
 deviation, so a darker camera changes nothing. Batch normalisation is folded into fixed numbers when it answers: rows do
 not touch each other.
 """
@@ -40,18 +40,15 @@ class ConvolutionalNetwork(nn.Module):
 
     def forward(self, **tensors: Tensor) -> Tensor:
         x, given = _standardised(tensors[self.image]), self.options
-        if self.training:
-            if given.rotation or given.scale or given.shift:
-                x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)
+        if self.training and (given.rotation or given.scale or given.shift):
+            x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)
+        if self.training or not given.answer_shift:
             return self._numbers(self._seen(x), tensors)
-        if not given.answer_shift:
-            return self._numbers(self._seen(x), tensors)
-        seen_VNF = self._seen(shifted(x, given.answer_shift)).unflatten(0, (5, -1))
-        # Added one by one: an engine's sum over an axis takes another order where a single row is asked for.
-        first_NW, *others = (self._numbers(seen_NF, tensors) for seen_NF in seen_VNF.unbind())
+        # One copy after the other: five at once would take five times the memory.
+        first_NW, *others = (self._numbers(self._seen(view), tensors) for view in shifted(x, given.answer_shift))
         for other_NW in others:
             first_NW = first_NW + other_NW
-        return first_NW / 5
+        return first_NW / (1 + len(others))
 
     def _seen(self, x: Tensor) -> Tensor:
         """What the convolutions make of images: mean and maximum of each channel."""

@@ -27,7 +27,13 @@ from tests.benchmarks.quality.trained import train_workload
 
 SEEDS = (0, 1, 2)
 SHAPE = (28, 28)
-COMMON = {"epochs": 12, "patience": 12, "batch_size": 64, "label_smoothing": 0.05, "class_balance": True}
+COMMON: dict[str, Any] = {
+    "epochs": 12,
+    "patience": 12,
+    "batch_size": 64,
+    "label_smoothing": 0.05,
+    "class_balance": True,
+}
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "full": COMMON
     | {"channels": [16, 32, 64], "hidden": 64, "dropout": 0.2, "learning_rate": 0.002, "answer_shift": 1},
@@ -92,7 +98,7 @@ def measure(name: str, rows: pa.Table) -> dict[str, Any]:
     figures = []
     for seed in SEEDS:
         before = sum(os.times()[:4])
-        trained = train_workload("xray", rows, parameters=RECIPES[name] | {"seed": seed})
+        trained = train_workload("xray", rows, parameters={**RECIPES[name], "seed": seed})
         cpu_s = sum(os.times()[:4]) - before
         held = score(trained.validation.output_NW[:, 0], trained.validation.target_N)
         one = score(trained.test.output_NW[:, 0], trained.test.target_N)
