@@ -45,7 +45,7 @@ class MonitoringStack(WorkloadStack):
             machine_arn=machine.arn,
             dead=Queue(self, "monitor", context=context, visibility_s=60),
         )
-        for name, alarm in [*ALARMS.items(), *COUNTED.items()]:
+        for name, alarm in (ALARMS | COUNTED).items():
             self._alarm(name, alarm)
 
     def _windows(self) -> None:
