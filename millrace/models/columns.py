@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from millrace.features.signature import Signature
 from millrace.models.numbers import Numbers
+from millrace.models.standardise import standardised
 
 MOST_COLUMNS = 64
 """A category of more values than this has an embedding."""
@@ -79,9 +80,10 @@ class Columns(nn.Module):
                 embedding.weight.mul_(occurs[:, None])  # type: ignore[operator]
 
     def forward(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        x_NF = (self._columns(tensors) - self.mean_F) * self.scale_F
+        raw_NF = self._columns(tensors)
+        x_NF = standardised(raw_NF, self.mean_F, self.scale_F)
         if self.may_miss:
-            x_NF = torch.where(x_NF.isnan(), 0.0, x_NF)
+            x_NF = torch.where(raw_NF.isnan(), 0.0, x_NF)
         if self.numbers:
             x_NF = torch.cat([self.numbers(tensors["numbers"]), x_NF], dim=1)
         if self.many:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from millrace.models.standardise import bounded, standardised
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -62,7 +64,7 @@ class PiecewiseLinear(Numbers):
         if self.may_miss:
             missing = numbers_NA.isnan()[:, :, None]
             numbers_NA = numbers_NA.nan_to_num()
-        lengths = ((numbers_NA[:, :, None] - self.low_AT) * self.slope_AT).clamp(0, 1)
+        lengths = (bounded(numbers_NA[:, :, None] - self.low_AT) * self.slope_AT).clamp(0, 1)
         return (torch.where(missing, 0.0, lengths) if self.may_miss else lengths).flatten(1)
 
 
@@ -92,7 +94,7 @@ class Periodic(Numbers):
 
     def forward(self, numbers_NA: Tensor) -> Tensor:
         missing = numbers_NA.isnan()
-        x_NA = (numbers_NA - self.mean_A) * self.scale_A
+        x_NA = standardised(numbers_NA, self.mean_A, self.scale_A)
         if self.may_miss:
             x_NA = torch.where(missing, 0.0, x_NA)
         angles = 2 * math.pi * self.frequencies_AT * x_NA[:, :, None]

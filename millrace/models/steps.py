@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from millrace.features.signature import JOINED, Signature
+from millrace.models.standardise import standardised
 
 
 class Steps(nn.Module):
@@ -41,4 +42,4 @@ class Steps(nn.Module):
     def forward(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         raw = tensors[self.name]
         missing = raw.isnan()
-        return torch.where(missing, 0.0, (raw - self.mean_F) * self.scale_F), missing.float()
+        return torch.where(missing, 0.0, standardised(raw, self.mean_F, self.scale_F)), missing.float()

@@ -16,6 +16,7 @@ from torch.nn import functional
 from millrace.features.signature import Signature
 from millrace.models.columns import Columns
 from millrace.models.multiscale.declaration import Multiscale, default_scales
+from millrace.models.standardise import standardised
 from millrace.models.steps import Steps
 
 RIDGE = 1e-3
@@ -67,17 +68,19 @@ class MultiscaleNetwork(nn.Module):
         return raw_NW if self.linear is None else raw_NW + self.linear(x_NF)
 
     def _inputs(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        return self.columns.beside((self._summary(tensors) - self.mean_F) * self.scale_F, tensors)
+        return self.columns.beside(standardised(self._summary(tensors), self.mean_F, self.scale_F), tensors)
 
     def _summary(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """By scale the mean of what is known (F), of its asinh (F), which like a logarithm holds peaks down but takes
         negative numbers, and the share that is missing (F): (N, 3 S F)."""
         known, missing = self.steps(tensors)
-        held = torch.asinh(known)
+        # A running sum from the newest step back adds step by step; an engine's sum over an axis adds in an order that
+        # depends on where a row lies in memory, which is one bit of its answer in company.
+        sums = [one.flip(1).cumsum(1) for one in (known, torch.asinh(known), 1 - missing)]
         parts = []
         for steps in self.scales:
-            count = (1 - missing[:, -steps:]).sum(1)
-            parts += [one[:, -steps:].sum(1) / count.clamp(min=1) for one in (known, held)]
+            *totals, count = (one[:, steps - 1] for one in sums)
+            parts += [total / count.clamp(min=1) for total in totals]
             parts.append(1 - count / steps)
         return torch.cat(parts, dim=1)
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.columns import Columns
+from millrace.models.standardise import standardised
 from millrace.models.transformer.declaration import Transformer
 
 ROWS_AT_ONCE = 256
@@ -61,7 +62,7 @@ class Steps(nn.Module):
 
     def forward(self, steps_NTF: Tensor) -> tuple[Tensor, Tensor]:
         missing = steps_NTF.isnan()
-        known = torch.where(missing, 0.0, (steps_NTF - self.mean_F) * self.scale_F)
+        known = torch.where(missing, 0.0, standardised(steps_NTF, self.mean_F, self.scale_F))
         return self.enter(torch.cat([known, missing.float()], dim=2)), torch.ones_like(missing[:, :, 0])
 
 

@@ -208,6 +208,19 @@ def test_a_missing_number_is_not_the_same_as_the_mean(family: str, predictor: Pr
     assert np.abs(of(predictor, rows) - seen)[::3].max() > 1e-4
 
 
+@pytest.mark.parametrize("far", [3.4028235e38, -3.4028235e38, 1e38, 1e30])
+def test_a_number_far_beyond_those_of_the_training_has_a_finite_answer(
+    family: str, exported: bytes, predictor: Predictor, far: float
+) -> None:
+    """In any column, one that never varied or that may be missing among them, and in any step of a history."""
+    rows = make_rows()
+    for name, value in rows.items():
+        if value.dtype == np.float32:
+            rows[name] = np.where(np.isnan(value), value, np.float32(far))
+    assert np.isfinite(run(exported, predictor, rows)).all()
+    assert np.isfinite(of(predictor, rows)).all()
+
+
 def test_the_same_seed_gives_the_same_network(family: str, predictor: Predictor) -> None:
     np.testing.assert_array_equal(of(fitted(family), make_rows()), of(predictor, make_rows()))
 
