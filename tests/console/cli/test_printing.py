@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from console.cli.models import _show_answers
+from console.cli.models import _quality, _show_answers
 from console.cli.printing import show_rows
 from console.cli.records import _short
 from console.queries.quarantine import Row
+from console.queries.report import WorkloadReport
 
 MARKUP = "[/bar] [min] :smile:"
 
@@ -56,3 +57,12 @@ def test_refused_rows_and_answers_show_brackets_of_the_file(capsys: pytest.Captu
     assert printed.count(MARKUP) == 2
     assert "[b]" in printed
     assert "[i]" in printed
+
+
+def test_a_version_shows_what_its_model_is_worth_beside_the_error(report: WorkloadReport) -> None:
+    assert report.live is not None
+    assert report.live.evaluation is not None
+    metrics = {"error": 243.4, "r2": 0.0124, "auc": None}
+    lines = _quality(report.live.evaluation.model_copy(update={"metrics": metrics})).splitlines()
+    assert lines[1] == "R² 0.0124"
+    assert lines[2].startswith("naive rule ")
