@@ -12,7 +12,7 @@ def read_names_whole() -> None:
     """Let pyiceberg's filters over Arrow name a column by its whole name; called again it changes nothing."""
     from pyiceberg.io import pyarrow
 
-    pyarrow._ConvertToArrowExpression._get_field_name = _whole_name  # type: ignore[method-assign]
+    pyarrow._ConvertToArrowExpression._get_field_name = _whole_name  # type: ignore[assignment,method-assign]
 
 
 def _whole_name(_: Any, term: Any) -> str:
