@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.new.parts import PARTS
+from millrace.contract.rules.image import ImageFormat, read_png
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,6 +58,23 @@ class ImageFolder:
 
         ids = ["/".join(path.relative_to(self.folder).with_suffix("").parts) for path in paths]
         return pa.table({ID: ids, **before, IMAGE: [path.read_bytes() for path in paths], **after})
+
+
+def scaled_to(cell: bytes, rule: ImageFormat) -> bytes:
+    """The image as PNG of the rule's size and colours; itself where it is such a one already or is no image."""
+    from PIL import Image
+
+    channels, height, width = rule.shape
+    if (found := read_png(cell)) and (found.channels, found.height, found.width) == rule.shape and found.bits == 8:
+        return cell
+    try:
+        with Image.open(BytesIO(cell), formats=["PNG", "JPEG"]) as opened:
+            picture = opened.convert("L" if channels == 1 else "RGB").resize((width, height))
+    except Exception:
+        return cell
+    written = BytesIO()
+    picture.save(written, "PNG")
+    return written.getvalue()
 
 
 def find_images(folder: Path) -> ImageFolder:

@@ -8,7 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images
+from console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
+from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Contract, Feed, Table, arrow_schema
 from millrace.errors import RunError
 from millrace.files.origin import image_columns
@@ -21,17 +22,21 @@ GROUP_BYTES = 4 * 2**20
 
 
 @contextmanager
-def packed(path: Path, contract: Contract, feed: Feed) -> Iterator[Path]:
+def packed(path: Path, contract: Contract, feed: Feed, *, scale: bool = False) -> Iterator[Path]:
     """The file itself or, of a folder, its images in a Parquet file while the block runs.
 
-    Raises RunError for a folder without images, or where the feed's table is not of one image, its key and its label.
+    With `scale` each image has the size that the contract declares. Raises RunError for a folder without images, or
+    where the feed's table is not of one image, its key and its label.
     """
     if not path.is_dir():
+        if scale:
+            raise RunError(f"--scale: expected a folder of images, got {path}")
         yield path
         return
     import pyarrow.parquet as pq
 
     rows = _rows(path, contract, feed)
+    rows = _scaled(rows, contract.table(feed)) if scale else rows
     with TemporaryDirectory() as folder:
         file = Path(folder) / f"{path.resolve().name}.parquet"
         group = max(1, rows.num_rows * GROUP_BYTES // max(rows.nbytes, 1))
@@ -66,6 +71,19 @@ def _key_and_image(table: Table, feed: Feed) -> dict[str, str]:
             f"FILE: a folder is for a contract with one column of images and one text as its key, got {came}"
         )
     return {ID: keys[0], IMAGE: images[0]}
+
+
+def _scaled(rows: pa.Table, table: Table) -> pa.Table:
+    """Raises RunError where the contract's images are no PNG, in which alone nothing is lost."""
+    import pyarrow as pa
+
+    [column] = image_columns(table)
+    rule = column.find(ImageFormat)
+    if rule is None or rule.encoding != "png":
+        raise RunError(f"--scale: expected PNG images of a declared size in the contract, got {column.name}")
+    place = rows.column_names.index(column.name_in_file)
+    cells = [scaled_to(cell, rule) for cell in rows[column.name_in_file].to_pylist()]
+    return rows.set_column(place, rows.schema.field(place), pa.array(cells, rows.schema.field(place).type))
 
 
 def _typed(rows: pa.Table, table: Table) -> pa.Table:

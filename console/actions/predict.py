@@ -246,6 +246,8 @@ def _call(client: Any, function: str, lines: list[int], rows: list[dict[str, Any
 
 
 def _answer(line: int, document: dict[str, Any]) -> RowAnswer:
-    """What the function does not say of every row is the task's answer."""
+    """What the function does not say of every row is the task's answer; a fallback is of no phase, as of no model."""
+    if document.get("fallback"):
+        document["phase"] = None
     output = {name: document.pop(name) for name in list(document) if name != "id" and name not in AFTER}
     return RowAnswer(line=line, output=output, **document)

@@ -27,6 +27,9 @@ def drop(
         ),
     ],
     name: Annotated[str, typer.Option(help="The object's name below the feed.", show_default="the file's name")] = "",
+    scale: Annotated[
+        bool, typer.Option("--scale", help="Scale the images of a folder to the contract's size, as PNG.")
+    ] = False,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Come back when all that it causes has ended; 1 if one failed or was refused."),
@@ -48,7 +51,7 @@ def drop(
     known = drop.check(file, feed)
     environment, names = find(stage, build, workload)
     s3 = environment.client("s3")
-    with packed(file, load_contract(workloads_folder() / names.workload), known) as content:
+    with packed(file, load_contract(workloads_folder() / names.workload), known, scale=scale) as content:
         key = drop.key_of(names, feed, name or content.name)
         if before := drop.present(s3, names, key):
             was = f"{before.size:,} bytes of {before.modified}"

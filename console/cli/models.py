@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 50
 """Answers in a table; a file has them all."""
+WORTH = {"r2": "R²", "auc": "AUC", "macro_recall": "mean recall"}
+"""Figures that show a model that is hardly worth anything, beside an error that is below its rule's."""
 
 
 def predict(
@@ -157,8 +159,11 @@ def _quality(evaluation: Evaluation | None) -> str:
         return "not known: it has no evaluation"
     quality, span = evaluation.error.quality, evaluation.split
     own, naive = evaluation.metrics.get("error"), evaluation.naive.metrics.get("error")
+    more = "".join(
+        f"{word} {figure:.3g}\n" for name, word in WORTH.items() if (figure := evaluation.metrics.get(name)) is not None
+    )
     return (
-        f"{quality(own)}\nnaive rule {quality(naive)}\n{evaluation.rows.test:,} rows\n"
+        f"{quality(own)}\n{more}naive rule {quality(naive)}\n{evaluation.rows.test:,} rows\n"
         f"{span.from_[:10]} to {span.to[:10]}"
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 WIDE = 250
 """Columns where there is no terminal."""
@@ -22,14 +23,19 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str)
         return
     console = _console()
     if not rows:
-        console.print(nothing)
+        console.print(literal(nothing))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0]:
-        table.add_column(name.replace("_", " "), overflow="fold")
+        table.add_column(literal(name.replace("_", " ")), overflow="fold")
     for row in rows:
-        table.add_row(*(plain(value) for value in row.values()))
+        table.add_row(*(literal(plain(value)) for value in row.values()))
     console.print(table)
+
+
+def literal(text: str) -> Text:
+    """The text as it is: rich reads a string with `[/b]` as markup, and a terminal obeys control characters."""
+    return Text("".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text))
 
 
 def _console() -> Console:

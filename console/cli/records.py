@@ -228,7 +228,7 @@ def _decision_row(decision: Decision) -> dict[str, Any]:
         "event_time": decision.event_time,
         **decision.output,
         "model_version": decision.model_version,
-        "phase": decision.phase,
+        "phase": None if decision.fallback else decision.phase,
         "fallback": decision.fallback,
         "latency_ms": decision.latency_ms,
         "inferred_at": decision.inferred_at,

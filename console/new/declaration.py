@@ -12,15 +12,16 @@ from console.new.surface import Surface, remark, word
 RECENT_DAYS = 90
 """Compared with the live model where the rows are not split by days."""
 VALIDATION_SHARE, TEST_SHARE = 0.15, 0.2
+FIRST_SHARE = 0.9
+"""Of the file's rows, those that start the first training: a drop that differs a little from the file starts it too."""
 
 
 def workload_document(
-    surface: Surface, spans: Spans, naive: Naive, *, source: str, first_rows: int, stretches: int = 0
+    surface: Surface, spans: Spans, naive: Naive, *, source: str, rows: int, stretches: int = 0
 ) -> str:
     """`workload.yaml`; `stretches` is what a bound on the error rests on."""
-    family = suited(
-        rows=first_rows, image_side=surface.image_side, has_history=surface.has_history, texts=len(surface.texts)
-    )
+    first_rows = max(1, int(FIRST_SHARE * rows))
+    family = suited(rows=rows, image_side=surface.image_side, has_history=surface.has_history, texts=len(surface.texts))
     question = f"Will {surface.label} be {surface.positive}?"
     if surface.positive is None:
         ahead = f" be in {surface.horizon_hours:g} hours" if surface.horizon_hours else ""
@@ -28,7 +29,7 @@ def workload_document(
     days = f", {spans.days:,} days" if surface.is_in_time else ""
     return "\n".join([
         *remark(question),
-        *remark(f"Proposed from {first_rows:,} rows of {source}{days}; every line is yours to change."),
+        *remark(f"Proposed from {rows:,} rows of {source}{days}; every line is yours to change."),
         f"name: {surface.name}",
         f"owner: {word(surface.owner)}",
         "prediction:",
@@ -37,7 +38,7 @@ def workload_document(
         f"  family: {family.name}   # {family.why}",
         f"  parameters: {family.parameters}",
         *_split(surface, spans),
-        f"  first_rows: {first_rows}   # labelled rows that start the first training by themselves: all of the file",
+        f"  first_rows: {first_rows}   # labelled rows that start the first training: {FIRST_SHARE:.0%} of the file's",
         "  instance: {local: ml.m5.large, dev: ml.m5.xlarge, prod: ml.m5.xlarge}   # ml.g5.xlarge has a GPU",
         "  max_runtime_minutes: 60",
         "gates:                      # what a model must pass before it goes live",
@@ -56,7 +57,7 @@ def workload_document(
         "retraining:",
         "  schedule: cron(0 7 1 1,4,7,10 ? *)   # held by the three bounds below",
         f"  cool_down_days: {max(7, 4 * spans.window_days)}",
-        f"  minimum_new_labels: {max(50, first_rows // 20)}",
+        f"  minimum_new_labels: {max(50, rows // 20)}",
         "  maximum_runs_per_month: 4",
         "budget:",
         "  monthly_usd: 50           # a training run that would go beyond it does not start",

@@ -66,13 +66,13 @@ def find_features(
         if observed.name in (*excluded, *made):
             continue
         column = contract.column(observed.name)
-        if observed.is_time:
+        if column.is_protected and observed.name not in keep:
+            others.append(LeftOut(name=observed.name, reason=f"of a person (--keep {observed.name} takes it)"))
+        elif observed.is_time:
             if parts := calendar_parts(observed):
                 derived.append(_calendar(observed.name, event_time, contract, parts))
             else:
                 others.append(LeftOut(name=observed.name, reason="a time: too few days for weekdays, and no hours"))
-        elif column.is_protected and observed.name not in keep:
-            others.append(LeftOut(name=observed.name, reason=f"of a person (--keep {observed.name} takes it)"))
         elif says_part(observed):
             others.append(LeftOut(name=observed.name, reason="says which part a row belongs to"))
         elif reason := why_no_feature(column, observed):

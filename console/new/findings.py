@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.new.counts import counted
 from console.new.observed import Observed
-from console.new.rules import far_values
+from console.new.rules import all_far_values, far_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +62,13 @@ def _of_column(column: Observed) -> Iterator[str]:
     if far := far_values(column):
         shown = ", ".join(f"{value:g}" for value in far[:SHOWN]) + ("…" if len(far) > SHOWN else "")
         yield f"{column.name}: far from all other values, left out of the range and so quarantined: {shown}"
+    elif far := all_far_values(column):
+        values = list(dict.fromkeys(far))
+        shown = ", ".join(f"{value:g}" for value in values[:SHOWN]) + ("…" if len(values) > SHOWN else "")
+        yield (
+            f"{column.name}: {len(far):,} cells are far from all other values and stay in the range: {shown}; do they "
+            "mean missing, or another unit? A range without them in contract.yaml quarantines their rows"
+        )
     if said := _zeros(column):
         yield f"{column.name}: {said}"
 

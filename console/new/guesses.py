@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 from console.new.counts import counted, is_identifier
 from console.new.kinds.catalogue import KINDS, likely_kind
 from console.new.naming import are_evenly_spaced, rank_of_names
-from console.new.observed import MISSING, Observed
+from console.new.observed import MISSING, MOST_MISFITS, Observed
 from console.new.source import NUMBER
 from millrace.errors import ConfigurationError
 
@@ -111,7 +111,7 @@ class Guesser:
                 expected = "a column of times (2024-05-01T12:00:00, or --time-format '%d/%m/%Y %H:%M')"
                 self._stop("--event-time", expected, f"{choice}, {_describe(column)} {column.changed}".strip())
             return Guess(value=column, reason="you said so")
-        found = [column for column in self.columns if column.is_time and column.is_complete]
+        found = [column for column in self.columns if column.is_time and column.is_nearly_complete]
         if not found:
             return None
         named = [column for column in found if _is_called(column.name, TIMES)]
@@ -131,14 +131,14 @@ class Guesser:
         if choice:
             columns = [self._named("--key", name) for name in choice]
             for column in columns:
-                if column is label or column.kind == "float64" or not column.is_complete:
+                if column is label or column.kind == "float64" or not column.is_nearly_complete:
                     expected = "columns that always hold a text, a whole number or a time"
                     self._stop("--key", expected, f"{column.name}, {_describe(column)}")
             return Guess(value=tuple(choice), reason="you said so")
         fit = [
             c
             for c in self.columns
-            if c.is_complete
+            if c.is_nearly_complete
             and c is not label
             and c.kind not in ("float64", "boolean", "binary")
             and not c.is_sentences
@@ -151,12 +151,20 @@ class Guesser:
             return Guess(
                 value=(chosen.name,), reason=f"each {chosen.name} comes once", others=_without(_names(alone), chosen)
             )
-        pairs = [c for c in fit if event_time and c is not event_time and _is_pair_unique(c, event_time)]
-        if not event_time or not pairs:
+        others = [column for column in fit if column is not event_time]
+        pairs = [(column, _repeated(column, event_time)) for column in others] if event_time else []
+        exact = [column for column, repeated in pairs if not repeated]
+        named = [column for column in others if column.is_nearly_unique and is_identifier(column.name)]
+        if named and not exact and not looks_around:
+            chosen = self._only(named, "key", "--key")
+            reason = f"each {chosen.name} comes once{_but_for(_repeated(chosen))}"
+            return Guess(value=(chosen.name,), reason=reason, others=_without(_names(named), chosen))
+        found = exact or [column for column, repeated in pairs if repeated <= MOST_MISFITS * len(column.cells)]
+        if not event_time or not found:
             return None
-        chosen = self._only(pairs, "key", "--key (with the event time)")
-        reason = f"each {chosen.name} comes once at a time"
-        return Guess(value=(chosen.name, event_time.name), reason=reason, others=_without(_names(pairs), chosen))
+        chosen = self._only(found, "key", "--key (with the event time)")
+        reason = f"each {chosen.name} comes once at a time{_but_for(dict(_by_name(pairs))[chosen.name])}"
+        return Guess(value=(chosen.name, event_time.name), reason=reason, others=_without(_names(found), chosen))
 
     def _only(self, found: list[Observed], field: str, option: str) -> Observed:
         named = [column for column in found if is_identifier(column.name)]
@@ -229,9 +237,19 @@ def _is_called(name: str, words: Sequence[str]) -> bool:
     return plain.removeprefix("is_") in words
 
 
-def _is_pair_unique(column: Observed, event_time: Observed) -> bool:
-    texts = key_texts([column.cells, event_time.cells])
-    return len(texts.unique()) == len(texts)
+def _repeated(*columns: Observed) -> int:
+    """Rows that repeat the cells of an earlier one; rows without such a cell are quarantined anyway."""
+    texts = key_texts([column.cells for column in columns]).drop_null()
+    return len(texts) - len(texts.unique())
+
+
+def _by_name(pairs: Sequence[tuple[Observed, int]]) -> list[tuple[str, int]]:
+    return [(column.name, repeated) for column, repeated in pairs]
+
+
+def _but_for(repeated: int) -> str:
+    rows = "row" if repeated == 1 else "rows"
+    return f", but for {repeated:,} {rows} that will be quarantined" if repeated else ""
 
 
 def _describe(column: Observed) -> str:

@@ -8,7 +8,7 @@ from datetime import date, datetime, time
 
 from console.new.choices import Choices
 from console.new.guesses import Guess, Guesser, key_texts
-from console.new.observed import Observed
+from console.new.observed import Observed, few_rows
 from millrace.contract.kinds import arrow_type
 from millrace.errors import ConfigurationError
 
@@ -41,9 +41,11 @@ def with_event_time(
         reason = "you said that the rows are in the order of time" if choices.is_in_order else "you said so"
         return (*seen, made), Guess(value=made, reason=reason)
     column = guess.value
-    if not column.is_complete:
+    if not column.is_nearly_complete:
         came = f"{column.name} without a time in {column.cells.null_count - column.misfits:,} rows"
         raise ConfigurationError(where=where, field="--event-time", expected="a time in each row", came=came)
+    if missing := column.cells.null_count - column.misfits:
+        notes.append(f"{column.name}: {few_rows(missing)}")
     if column.kind == "date":
         midnight = replace(column, kind="timestamp", cells=column.cells.cast(arrow_type("timestamp")))
         seen = tuple(midnight if one is column else one for one in seen)

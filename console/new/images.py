@@ -84,7 +84,9 @@ def observe_images(
     changed = ""
     if size is not None:
         flat = pa.array(_scaled(flat.to_pylist(), size), pa.binary())
-        changed = f"scaled to {size[0]} x {size[1]} pixels, as PNG: what predicts later must do the same"
+        changed = (
+            f"scaled to {size[0]} x {size[1]} pixels, as PNG; `millrace drop FOLDER --scale` does so with later ones"
+        )
     found_headers = [_header(cell) for cell in flat.to_pylist() if cell is not None]
     headers = Counter(header for header in found_headers if header is not None)
     if not headers:

@@ -16,8 +16,30 @@ from millrace.files.parquet import NAN
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MISSING = ("", "?", "-", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "#N/A", "NaT")
-"""Words that mean that nothing was known, as spreadsheets, R and pandas write them."""
+MISSING = (
+    "",
+    "?",
+    "-",
+    "NA",
+    "N/A",
+    "n/a",
+    "na",
+    "NaN",
+    "nan",
+    "NULL",
+    "null",
+    "None",
+    "none",
+    "#N/A",
+    "NaT",
+    "n.a.",
+    "N.A.",
+    "k.A.",
+    "k. A.",
+    "k.a.",
+    "#NV",
+)
+"""Words that mean that nothing was known, as spreadsheets, R and pandas write them, in English and in German."""
 WHOLE = r"^[+-]?(0|[1-9][0-9]*)$"
 DECIMAL = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf|infinity))$"
 CODE = r"^[+-]?0[0-9]"
@@ -34,6 +56,11 @@ MOST_MISFITS = 0.01
 FEWEST_WORDS = 3
 ROWS_OF_WORDS = 10_000
 """The first rows by which words are counted."""
+CODE_OF_LETTERS = r"^([0-9]+[A-Za-z]+|[A-Za-z]+[-_ ]?[0-9]+)$"
+"""A word of digits and letters: beside whole numbers it is a code (12 and 12a are two rooms)."""
+MOST_NUMBERS = 0.5
+"""Share of numbers from which on a column of text is told that it nearly was one of numbers."""
+SHOWN = 3
 TRIED_FIRST = 50
 """Texts by which a pattern is given up."""
 
@@ -79,8 +106,19 @@ class Observed:
         return int(self.cells.null_count) == self.misfits
 
     @property
+    def is_nearly_complete(self) -> bool:
+        """Whether so few cells are missing that their rows may be quarantined: a total line, a line cut off."""
+        return int(self.cells.null_count) <= MOST_MISFITS * len(self.cells) + self.misfits
+
+    @property
     def is_unique(self) -> bool:
-        return self.is_complete and self.distinct == len(self.cells) - self.misfits
+        """Whether no cell repeats another one; so few may be missing that their rows may be quarantined."""
+        return self.is_nearly_complete and self.distinct == len(self.cells) - self.cells.null_count
+
+    @property
+    def is_nearly_unique(self) -> bool:
+        """Whether so few cells repeat another one, or hold nothing, that their rows may be quarantined."""
+        return self.distinct >= (1 - MOST_MISFITS) * len(self.cells)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,11 +216,55 @@ def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Obser
         values, misfits = from_csv(known, Column(name=name, kind=kind), form)
         if not misfits:
             return _observed(name, kind, values)
+    if typed_text and (mostly := _mostly_numbers(name, known, form)):
+        return mostly
     iso = [(len(misfits), kind, values) for kind in ISO for values, misfits in [from_text(known, kind)]]
     few, kind, values = min(iso, key=lambda each: each[0])
     if few <= MOST_MISFITS * (len(known) - known.null_count):
-        return _observed(name, kind, values, _few(few), misfits=few)
-    return _times(name, known)
+        return _observed(name, kind, values, few_rows(few), misfits=few)
+    times = _times(name, known)
+    return times if times.kind != "string" or not typed_text else _said(times, _nearly_numbers(known, form))
+
+
+def _numbers(known: pa.Array, form: CsvForm) -> tuple[pa.Array, pa.Array]:
+    """The cells that are written as numbers, and the others."""
+    import pyarrow.compute as pc
+
+    cells = known.drop_null()
+    is_number = pc.match_substring_regex(cells, form.number)
+    return cells.filter(is_number), cells.filter(pc.invert(is_number))
+
+
+def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Observed | None:
+    """The column as numbers where hardly any cell is none; None for others, and for codes."""
+    import pyarrow.compute as pc
+
+    numbers, others = _numbers(known, form)
+    if not len(numbers) or len(others) > MOST_MISFITS * (len(numbers) + len(others)):
+        return None
+    kind = _plain_kind(numbers, form)
+    if kind not in ("int64", "float64"):
+        return None
+    if kind == "int64" and pc.any(pc.match_substring_regex(others, CODE_OF_LETTERS)).as_py():
+        return None
+    values, misfits = from_csv(known, Column(name=name, kind=kind), form)
+    rows = "row" if len(misfits) == 1 else "rows"
+    said = f"{len(misfits):,} {rows} with no number will be quarantined: {_shown(others)}"
+    return _observed(name, kind, values, said, misfits=len(misfits))
+
+
+def _nearly_numbers(known: pa.Array, form: CsvForm) -> str:
+    """What keeps a column of many numbers from being one of numbers; nothing for other texts."""
+    numbers, others = _numbers(known, form)
+    cells = len(numbers) + len(others)
+    if not len(others) or len(numbers) < MOST_NUMBERS * cells:
+        return ""
+    return f"text, as {len(others):,} of {cells:,} cells are no numbers: {_shown(others)}"
+
+
+def _shown(cells: pa.Array) -> str:
+    words = cells.unique().to_pylist()
+    return ", ".join(map(repr, words[:SHOWN])) + ("…" if len(words) > SHOWN else "")
 
 
 def _plain_kind(known: pa.Array, form: CsvForm) -> Kind | None:
@@ -223,11 +305,12 @@ def _times(name: str, known: pa.Array, pattern: str = "") -> Observed:
     said = f"its times are written as {form.pattern}"
     values = values if kind == "timestamp" else values.cast(arrow_type("date"))
     return _observed(
-        name, kind, values, "; ".join(filter(None, (said, _few(fewest)))), misfits=fewest, time_format=form
+        name, kind, values, "; ".join(filter(None, (said, few_rows(fewest)))), misfits=fewest, time_format=form
     )
 
 
-def _few(misfits: int) -> str:
+def few_rows(misfits: int) -> str:
+    """A sentence on rows without a time; nothing for none."""
     rows = "row" if misfits == 1 else "rows"
     return f"{misfits:,} {rows} with none will be quarantined" if misfits else ""
 

@@ -103,7 +103,7 @@ def propose(source: Source, choices: Choices, *, today: date) -> Proposal:
         refused=refused,
         contract_yaml=_contract_yaml(reading, surface),
         workload_yaml=workload_document(
-            surface, spans, rehearsal.naive, source=reading.where, first_rows=rows, stretches=rehearsal.stretches
+            surface, spans, rehearsal.naive, source=reading.where, rows=rows, stretches=rehearsal.stretches
         ),
     )
 
@@ -173,7 +173,7 @@ def _rehearsed(reading: Reading, features: Features, accepted: pa.Table) -> tupl
                 spans = find_spans(moments, where=reading.where, held_out=held_out)
             else:
                 spans = spans_without_time()
-            draft = workload_document(surface, spans, NO_NAIVE, source=reading.where, first_rows=accepted.num_rows)
+            draft = workload_document(surface, spans, NO_NAIVE, source=reading.where, rows=accepted.num_rows)
             return spans, rehearse(draft, contract_yaml, accepted, kind, where=reading.where)
         except ConfigurationError as error:
             problem = problem or error

@@ -15,6 +15,8 @@ from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 SLACK = 0.25
@@ -23,9 +25,13 @@ USUAL = (0.01, 0.5, 0.99)
 """The quantiles between which a number usually lies, and the middle."""
 FAR = 3
 """Spans of the usual values outside of them from which on a number lies far."""
-MOST_FAR = 0.001
-"""Share of the rows, and at least FEW_FAR: more of them are a tail of the values and no mistakes."""
+MOST_FAR = 0.002
+"""Share of the rows, and at least FEW_FAR: more of them may be a tail of the values, and stay in the range."""
+MOST_TOLD = 0.02
+"""Share of the rows up to which numbers far from all others are told."""
 FEW_FAR = 2
+FEWEST_EQUAL = 5
+"""Equal cells at the end of a gap from which on they are taken for a mark."""
 MOST_CATEGORIES = 64
 ROWS_PER_CATEGORY = 10
 """Text with fewer rows than this for each of its values is no category."""
@@ -70,7 +76,9 @@ def why_no_feature(column: Column, observed: Observed) -> str:
         return "the word `id` is taken in batch scoring"
     if is_free_text(column, observed):
         return ""
-    if observed.is_unique and (observed.kind in ("int64", "string") or is_identifier(observed.name)):
+    only_numbers = observed.is_unique and observed.kind in ("int64", "string")
+    counts = observed.is_unique or (observed.kind == "int64" and observed.is_nearly_unique)
+    if only_numbers or (counts and is_identifier(observed.name)):
         return "different in each row: it only numbers them"
     if observed.kind == "float64" and max(map(abs, _finite(observed.cells))) > FLOAT32_MAX:
         return "beyond what a float32 holds"
@@ -97,7 +105,7 @@ def _text(observed: Observed, column: Column) -> Column:
 def _number(observed: Observed, column: Column) -> Column:
     low, high = _usual(observed)
     whole = observed.kind == "int64"
-    if observed.is_unique and whole:
+    if whole and (observed.is_unique or (observed.is_nearly_unique and is_identifier(observed.name))):
         # A counter: its next value is larger than every observed one.
         return replace(column, rules=(Range(minimum=0),)) if low >= 0 else column
     if whole and {low, high} <= {0, 1}:
@@ -116,7 +124,14 @@ def _number(observed: Observed, column: Column) -> Column:
 
 
 def far_values(observed: Observed) -> list[Any]:
-    """The numbers that lie far from all others, ascending: few, so that they may well be mistakes.
+    """The numbers that lie far from all others, ascending: few, so that they may well be mistakes."""
+    found = all_far_values(observed)
+    known = len(observed.cells) - observed.cells.null_count
+    return found if len(found) <= max(FEW_FAR, MOST_FAR * known) else []
+
+
+def all_far_values(observed: Observed) -> list[Any]:
+    """The numbers that lie far from all others, ascending, up to MOST_TOLD of the rows; none of a tail.
 
     In logarithms where the values are skewed, as amounts of money are. Between them and the others there is a gap."""
     import numpy as np
@@ -141,10 +156,20 @@ def far_values(observed: Observed) -> list[Any]:
         above = 0
     if below and exact[below] - exact[below - 1] < span:
         below = 0
-    if not 0 < above + below <= max(FEW_FAR, MOST_FAR * len(exact)):
+    above, below = above or _equal_at_the_end(exact, span), below or _equal_at_the_end(-exact[::-1], span)
+    if not 0 < above + below <= max(FEW_FAR, MOST_TOLD * len(exact)):
         return []
     ordered = sorted(value for value in known.to_pylist() if math.isfinite(value))
     return [*ordered[:below], *(ordered[-above:] if above else [])]
+
+
+def _equal_at_the_end(ascending: npt.NDArray[np.float64], span: float) -> int:
+    """How many cells are the largest number, where a gap lies before it: 99999999 among amounts is a mark."""
+    import numpy as np
+
+    first = int(np.searchsorted(ascending, ascending[-1]))
+    count = len(ascending) - first
+    return count if first and count >= FEWEST_EQUAL and ascending[-1] - ascending[first - 1] > span else 0
 
 
 def _usual(observed: Observed) -> tuple[Any, Any]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+MOST_BROKEN = 0.05
+"""Share of the lines that may be no rows: they will be quarantined."""
+SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +61,11 @@ def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -
         _stop(path, "--columns", "a CSV or TSV file, which may lack a line with names", form)
     if form == "csv":
         found = _delimited(path, tuple(columns), decimal)
-    elif form in ("jsonlines", "parquet"):
-        table = (_json_lines if form == "jsonlines" else _parquet)(path)
-        found = Source(path=path, table=table, has_typed_text=False, notes=())
+    elif form == "jsonlines":
+        table, notes = _json_lines(path)
+        found = Source(path=path, table=table, has_typed_text=False, notes=notes)
+    elif form == "parquet":
+        found = Source(path=path, table=_parquet(path), has_typed_text=False, notes=())
     else:
         _stop(path, "format", "CSV, TSV, JSON lines or Parquet", form)
     if not found.table.num_rows:
@@ -103,13 +108,23 @@ def _said(form: CsvForm) -> list[str]:
     return [f"{text}: the contract says so" for text, is_other in said.items() if is_other]
 
 
-def _json_lines(path: Path) -> pa.Table:
+def _json_lines(path: Path) -> tuple[pa.Table, tuple[str, ...]]:
+    """The rows, and a sentence on the lines that are none; raises ConfigurationError where these are many."""
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
+    broken: list[tuple[int, str]] = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         if line.strip():
-            rows.append(_object(path, number, line))
+            found = _object(line)
+            if isinstance(found, str):
+                broken.append((number, found))
+            else:
+                rows.append(found)
+    if len(broken) > MOST_BROKEN * (len(rows) + len(broken)):
+        _stop(path, f"line {broken[0][0]}", "a JSON object", broken[0][1])
+    lines = ", ".join(str(number) for number, _ in broken[:SHOWN]) + ("…" if len(broken) > SHOWN else "")
+    notes = (f"lines that are no JSON objects and will be quarantined, {len(broken):,}: {lines}",) * bool(broken)
     names = list(dict.fromkeys(name for row in rows for name in row))
     arrays = []
     for name in names:
@@ -119,17 +134,16 @@ def _json_lines(path: Path) -> pa.Table:
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             kinds = ", ".join(sorted({type(cell).__name__ for cell in cells if cell is not None}))
             _stop(path, name, "values of one type", kinds)
-    return pa.Table.from_arrays(arrays, names=names)
+    return pa.Table.from_arrays(arrays, names=names), notes
 
 
-def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def _object(line: bytes) -> dict[str, Any] | str:
+    """The row, or why the line is none."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        _stop(path, f"line {number}", "a JSON object", str(error))
-    if not isinstance(row, dict):
-        _stop(path, f"line {number}", "a JSON object", type(row).__name__)
-    return row
+        return str(error)
+    return row if isinstance(row, dict) else type(row).__name__
 
 
 def _parquet(path: Path) -> pa.Table:

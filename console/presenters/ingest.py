@@ -9,7 +9,7 @@ from console.presenters.drops import dropped_object, look, quarantined_counts, q
 from console.presenters.presenter import Outcome, Presenter, RunSummary, TimelineEntry, until
 from console.queries.answers import answer, committed_of, source_of
 from console.words import count
-from millrace.messages.ingest import Ingested
+from millrace.messages.ingest import Committed, Ingested
 
 if TYPE_CHECKING:
     from console.queries.executions import Execution
@@ -28,10 +28,21 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
         text = f"no row added: the bytes of {first} again"
         if committed.withdrawn:
             return Outcome(text=f"{text}, whose rows were withdrawn", is_refused=True)
-        return Outcome(text=text)
+        return Outcome(text=f"{text}{_until_training(committed)}")
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
-    text = f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}"
+    text = f"{accepted:,} accepted{quarantined_counts(quarantined, reasons)}{_until_training(committed)}"
     return Outcome(text=text, is_refused=not accepted, look=look(run, quarantined))
+
+
+def _until_training(committed: Committed) -> str:
+    """What the first training waits for; nothing where it does not wait."""
+    if not (missing := committed.rows_missing):
+        return ""
+    verb = "is" if missing == 1 else "are"
+    return (
+        f"; no training yet: {count(missing, 'row')} {verb} missing of the {committed.first_rows:,} that start the "
+        "first one (first_rows in workload.yaml; `millrace train` starts one now)"
+    )
 
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:

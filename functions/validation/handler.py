@@ -32,7 +32,8 @@ from millrace.workload.load import load_workload
 
 SETTINGS = ValidationSettings.parse()
 NAMES = SETTINGS.names
-PREDICTION = load_workload(SETTINGS.folder).prediction
+WORKLOAD = load_workload(SETTINGS.folder)
+PREDICTION = WORKLOAD.prediction
 LAKE = Lake(NAMES, load_contract(SETTINGS.folder).read_by_models(PREDICTION.tensor_columns))
 SCORING = LAKE.contract.table("scoring")
 HISTORIES = encoders.histories(encoders.declare(PREDICTION.features, SCORING))
@@ -77,6 +78,7 @@ def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -
         alias_of=done.alias_of or "",
         withdrawn=done.is_withdrawn,
         has_champion=POINTERS.champion() is not None,
+        first_rows=WORKLOAD.training.first_rows,
     )
 
 

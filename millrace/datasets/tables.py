@@ -47,9 +47,11 @@ class Lake:
         deletes the manifests of a commit that is in fact there."""
         from pyiceberg.catalog.glue import GlueCatalog
 
+        from millrace.datasets.column_names import read_names_whole
         from millrace.datasets.s3_io import S3FileIO
 
         if self._catalog is None:
+            read_names_whole()
             region = self.names.platform.region
             endpoint = os.environ.get("AWS_ENDPOINT_URL")
             self._catalog = GlueCatalog(

@@ -159,6 +159,14 @@ class Committed(Message):
     withdrawn: bool = False
     """The rows of that source were withdrawn since: the table is without them."""
     has_champion: bool
+    first_rows: int = 0
+    """Rows from which on the first training starts by itself; 0 in answers that do not say."""
+
+    @property
+    def rows_missing(self) -> int:
+        """Rows until the first training starts by itself; 0 where it has, and for what adds no rows to train on."""
+        is_waited_for = self.feed == "training" and not self.has_champion
+        return max(0, self.first_rows - self.rows_total) if is_waited_for else 0
 
 
 INPUT = ("cause", "as_of", "detail")

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from console.actions.pack import packed
 from millrace.contract.kinds import Kind
 from millrace.contract.load import load_contract
-from millrace.contract.rules.image import ImageFormat
+from millrace.contract.rules.image import ImageFormat, read_png
 from millrace.contract.schema import Column, Contract, Feed, Table
 from millrace.errors import RunError
 from millrace.files.sniff import read_drop
@@ -102,3 +103,26 @@ def test_a_file_is_dropped_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / f"{datetime.now(UTC):%Y}.csv"
     with packed(path, contract(), "training") as file:
         assert file == path
+
+
+def test_images_of_other_sizes_are_scaled_where_that_is_said(folder: Path) -> None:
+    Image.new("RGB", (9, 7), (200, 10, 10)).save(folder / "1" / "large.jpg", "jpeg")
+    (folder / "1" / "broken.png").write_bytes(b"\x89PNG broken")
+    as_it_is = (folder / "1" / "a.png").read_bytes()
+    with packed(folder, contract(), "training", scale=True) as file:
+        table = pq.read_table(file)
+    found = dict(zip(table["id"].to_pylist(), table["scan"].to_pylist(), strict=True))
+    assert found["1/a"] == as_it_is, "an image of the size is not written anew"
+    assert found["1/broken"] == b"\x89PNG broken", "what is no image is left to the quarantine"
+    size = read_png(found["1/large"])
+    assert size is not None
+    assert (size.channels, size.height, size.width) == (1, 4, 4)
+
+
+def test_only_a_folder_is_scaled(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a\n1\n")
+    with (
+        pytest.raises(RunError, match="--scale: expected a folder of images"),
+        packed(tmp_path / "rows.csv", contract(), "training", scale=True),
+    ):
+        pass

@@ -29,9 +29,9 @@ COLUMNS = CONTRACT.table("scoring").names
 class Function:
     """A stand-in for Lambda's API: it judges rows by the function's own rules and keeps what it was asked."""
 
-    def __init__(self, *, broken: bool = False, forgets: int = 0) -> None:
+    def __init__(self, *, broken: bool = False, forgets: int = 0, fallback: bool = False) -> None:
         self.calls: list[list[dict[str, Any]]] = []
-        self._broken, self._forgets = broken, forgets
+        self._broken, self._forgets, self._fallback = broken, forgets, fallback
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
         rows = read_rows(json.loads(Payload))
@@ -45,7 +45,8 @@ class Function:
             "predictions": [
                 {
                     "id": f"call{len(self.calls)}-{row.number}", "row": row.number, "value": 1, "probability": 0.75,
-                    "confidence": 0.75, "model_version": "1", "phase": "live", "fallback": False,
+                    "confidence": 0.75, "model_version": None if self._fallback else "1", "phase": "live",
+                    "fallback": self._fallback,
                 }
                 for row in admitted
             ][self._forgets :],
@@ -88,6 +89,13 @@ def test_pieces_of_a_thousand_in_the_order_of_the_file(tmp_path: Path) -> None:
     assert len({answer.id for answer in answers}) == 2100
     assert answers[1000].id == "call2-0"
     assert function.calls[0][1]["timestamp"] == "1997-01-01T00:30:00"
+
+
+@pytest.mark.parametrize(("fallback", "phase"), [(False, "live"), (True, None)])
+def test_a_fallback_is_of_no_phase(fallback: bool, phase: str | None, tmp_path: Path) -> None:
+    path = parquet(tmp_path / "rows.parquet", rows(1))
+    [answer] = predict(Function(fallback=fallback), "f", path, CONTRACT)
+    assert answer.phase == phase
 
 
 def test_each_format_asks_the_same(tmp_path: Path) -> None:

@@ -55,6 +55,18 @@ def test_each_time_has_a_calendar_of_its_own(market: list[Row], as_csv: Writer) 
     )
 
 
+@pytest.mark.parametrize("kept", [(), ("birthdate",)])
+def test_a_date_of_a_person_has_a_calendar_only_where_it_is_kept(
+    kept: tuple[str, ...], market: list[Row], as_csv: Writer
+) -> None:
+    rows = [row | {"birthdate": f"19{50 + at % 40}-04-{1 + at % 28:02}"} for at, row in enumerate(market)]
+    found = proposed(as_csv(rows), event_time="Half hour", keep=kept)
+    calendars = [feature["calendar"] for feature in found.surface.derived]
+    assert calendars == ["Half hour", *kept]
+    reasons = {one.name: one.reason for one in found.no_features}
+    assert reasons.get("birthdate", "") == ("" if kept else "of a person (--keep birthdate takes it)")
+
+
 @pytest.mark.parametrize(
     ("hours", "every"),
     [

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from console.new.findings import _of_column
 from console.new.observed import Observed, observe
-from console.new.rules import column_of, far_values
+from console.new.rules import all_far_values, column_of, far_values
 from millrace.contract.rules.range import Range
 from tests.console.new.conftest import Row, proposed
 
@@ -46,6 +47,25 @@ def test_a_few_numbers_far_from_all_others_set_no_range() -> None:
 )
 def test_a_tail_is_no_mistake(cells: Any) -> None:
     assert far_values(column(cells)) == []
+
+
+@pytest.mark.parametrize(
+    ("cells", "far"),
+    [
+        ([*NOISE.normal(15, 5, 2000), *[-999.0] * 12], [-999.0]),
+        ([*NOISE.lognormal(7, 1, 9000), *[99_999_999.0] * 30], [99_999_999.0]),
+        ([*NOISE.lognormal(3, 1.5, 20_000)], []),
+        ([*NOISE.integers(0, 5, 3000).astype(float), *range(10)], []),
+    ],
+    ids=["a mark below", "a mark above amounts", "money", "counts"],
+)
+def test_a_mark_that_comes_often_is_told_and_stays_in_the_range(cells: list[float], far: list[float]) -> None:
+    seen = column(cells)
+    assert far_values(seen) == [], "too many to quarantine their rows unasked"
+    assert list(dict.fromkeys(all_far_values(seen))) == far
+    said = [line for line in _of_column(seen) if "stay in the range" in line]
+    assert len(said) == len(far)
+    assert all(f"{cells.count(value):,} cells" in said[0] and f"{value:g}" in said[0] for value in far)
 
 
 def told(market: list[Row], as_csv: Writer, change: Callable[[int, Row], Row | None], **words: Any) -> str:

@@ -76,6 +76,30 @@ def test_quarantined_rows_name_their_reasons_and_the_command(report: WorkloadRep
     assert not outcome(some).is_refused
 
 
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"rows_total": 8_996}, "; no training yet: one row is missing of the 8,997 that start the first one"),
+        ({"rows_total": 1_000}, "; no training yet: 7,997 rows are missing of the 8,997"),
+        ({"rows_total": 8_997}, ""),
+        ({"rows_total": 8_996, "has_champion": True}, ""),
+        ({"rows_total": 8_996, "feed": "labels"}, ""),
+        (
+            {"rows_total": 8_996, "duplicate": True, "alias_of": "s3://b/a.csv?versionId=1"},
+            "; no training yet: one row",
+        ),
+    ],
+)
+def test_rows_that_are_too_few_for_the_first_training_are_told(
+    facts: dict[str, Any], told: str, report: WorkloadReport
+) -> None:
+    run = next(run for run in report.of("ingest") if not outcome(run).look)
+    answer = {**run.output["validation"]["answer"], "has_champion": False, "first_rows": 8_997, **facts}
+    text = outcome(replace(run, output={**run.output, "validation": {"answer": answer}})).text
+    assert ("no training yet" in text) == bool(told)
+    assert told in text
+
+
 def test_bytes_that_the_table_holds_already_are_no_refusal(report: WorkloadReport) -> None:
     run = report.of("ingest")[-1]
     alias = {"rows_accepted": 0, "duplicate": True, "alias_of": "s3://b/w/labels/june.csv?versionId=1"}

@@ -15,6 +15,8 @@ import pytest
 from millrace.contract.validate import Validator
 from millrace.datasets import commits
 from millrace.datasets.tables import Lake
+from millrace.workload.load import load_workload
+from tests.millrace.datasets.conftest import WORKLOAD
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -40,6 +42,7 @@ def test_a_good_month_is_committed_whole(name: str, write: Any, ingest: Any, lak
     answer = ingest.run("training", name, write(may))
     assert answer["rows_accepted"] == answer["rows_total"] == may.num_rows == 25 * 48
     assert (answer["rows_quarantined"], answer["duplicate"], answer["has_champion"]) == (0, False, False)
+    assert answer["first_rows"] == load_workload(WORKLOAD).training.first_rows
     iceberg = lake.find("rows")
     assert iceberg is not None
     rows = iceberg.scan().to_arrow()

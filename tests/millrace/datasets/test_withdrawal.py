@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from millrace.contract.schema import Table
 from millrace.datasets.commits import commit, rows_in
+from millrace.datasets.read import read_snapshot
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
 from millrace.datasets.withdrawal import WITHDRAWN_IN_ORDER, by_drop, by_key, withdraw
@@ -97,3 +100,39 @@ def test_a_number_that_no_row_has_withdraws_nothing(number: float, demand: Lake)
 def test_what_is_no_key_is_refused(key: dict[str, Any], lake: Lake) -> None:
     with pytest.raises(WithdrawalError, match="expected"):
         by_key(lake, key)
+
+
+STRANGE = "Claim-No. (€) [x] a.b"
+"""A name with a dot, as files have them, is no path into a struct."""
+
+
+@pytest.fixture
+def strange(lake: Lake) -> Lake:
+    """The key and the event time have such a name."""
+
+    def renamed(table: Table) -> Table:
+        columns = tuple(replace(one, name=STRANGE) if one.name == "timestamp" else one for one in table.columns)
+        return replace(table, columns=columns, keys=((STRANGE,),))
+
+    contract = lake.contract
+    return Lake(lake.names, replace(contract, rows=renamed(contract.rows), labels=renamed(contract.labels)))
+
+
+def test_a_key_with_a_dot_in_its_name_is_found_withdrawn_and_read(strange: Lake, tmp_path: Path) -> None:
+    named = [rows(first).rename_columns([STRANGE, *rows(first).column_names[1:]]) for first in (0, 48)]
+    commit(strange, "rows", named[0], source("a.parquet"))
+    again = commit(strange, "rows", named[0], source("b.parquet", digest="other"))
+    assert again.rows_added == 0, "the keys that are held were found"
+    commit(strange, "rows", named[1], source("c.parquet"))
+    cells = by_key(strange, {STRANGE: moment(strange, 3)})
+    assert withdraw(strange, "rows", cells, run="r") == 1
+    iceberg = strange.open("rows")
+    assert iceberg.scan().to_arrow().num_rows == 95
+    schema = tmp_path / "schema.json"
+    schema.write_text(iceberg.schema().model_dump_json())
+    for number, task in enumerate(iceberg.scan().plan_files()):
+        path = tmp_path / "files" / f"{number}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(iceberg.io.new_input(task.file.file_path).open().read())
+    found = read_snapshot(tmp_path / "files", schema, columns=["class"], event_time=STRANGE, key=(STRANGE,))
+    assert found.num_rows == 95

@@ -1,0 +1,68 @@
+"""A table shows each value as it is, whatever characters a file brought."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from console.cli.models import _quality, _show_answers
+from console.cli.printing import show_rows
+from console.cli.records import _short
+from console.queries.quarantine import Row
+from console.queries.report import WorkloadReport
+
+MARKUP = "[/bar] [min] :smile:"
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_brackets_are_shown_in_a_header_a_cell_and_the_sentence_of_no_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    show_rows([{f"pressure {MARKUP}": MARKUP}], as_json=False, nothing="")
+    show_rows([], as_json=False, nothing=f"No row of {MARKUP}.")
+    header, cell, sentence = capsys.readouterr().out.splitlines()
+    assert (header.strip(), cell.strip()) == (f"pressure {MARKUP}", MARKUP)
+    assert sentence == f"No row of {MARKUP}."
+
+
+def test_a_control_character_does_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    show_rows([{"city": "\x1b[2JBern", "gates": "one\ntwo"}], as_json=False, nothing="")
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "\\x1b[2JBern" in printed
+    assert len(printed.splitlines()) == 3, "a cell of two lines stays one"
+
+
+def test_refused_rows_and_answers_show_brackets_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    _show_answers(iter([{"line": 1, "reason": "allowed", "came": MARKUP}]))
+    row = Row(
+        feed="training",
+        drop="a.csv",
+        source="",
+        line=2,
+        reason="allowed",
+        column="[b]",
+        expected="[i]",
+        got=MARKUP,
+        detail="",
+        raw="",
+        run="r",
+        quarantined_at=datetime(2024, 1, 1, tzinfo=UTC),
+    )
+    show_rows([_short(row)], as_json=False, nothing="")
+    printed = capsys.readouterr().out
+    assert printed.count(MARKUP) == 2
+    assert "[b]" in printed
+    assert "[i]" in printed
+
+
+def test_a_version_shows_what_its_model_is_worth_beside_the_error(report: WorkloadReport) -> None:
+    assert report.live is not None
+    assert report.live.evaluation is not None
+    metrics = {"error": 243.4, "r2": 0.0124, "auc": None}
+    lines = _quality(report.live.evaluation.model_copy(update={"metrics": metrics})).splitlines()
+    assert lines[1] == "R² 0.0124"
+    assert lines[2].startswith("naive rule ")
