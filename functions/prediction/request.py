@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -72,8 +73,8 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Of a field that comes twice nobody knows which is meant; raises ValueError."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} twice in one object")
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"the field {next(name for name, count in counts.items() if count > 1)!r} twice in one object")
     return fields
 
 

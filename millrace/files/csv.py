@@ -165,7 +165,9 @@ def _split(lines: list[bytes], width: int, form: CsvForm) -> list[pa.Array]:
     from pyarrow import csv as arrow_csv
 
     # One block and one thread: Arrow neither guesses types nor cuts the lines elsewhere, so row i is line i.
-    data = pa.py_buffer(b"\n".join(lines) + b"\n")
+    data = b"\n".join(lines) + b"\n"
+    # Arrow takes a mark at the start for that of the file, which is gone by now: this one is part of a cell.
+    data = pa.py_buffer(BOM + data if data.startswith(BOM) else data)
     places = [str(place) for place in range(width)]
     table = arrow_csv.read_csv(
         pa.BufferReader(data),

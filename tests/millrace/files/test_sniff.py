@@ -3,6 +3,7 @@
 # ruff: noqa: DTZ001
 
 import json
+import time
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -314,3 +315,17 @@ def test_no_line_of_json_is_lost(values: list[object], tmp_path_factory: pytest.
     parsed = parse(data, tmp_path_factory.mktemp("json"))
     come = sum(bool(line.strip()) for line in data.split(b"\n"))
     assert parsed.rows.num_rows + len(parsed.unparsable) == come
+
+
+@pytest.mark.parametrize("limits", [Limits(), SMALL], ids=["one block", "many blocks"])
+@pytest.mark.parametrize("quoted", ["", '2020-01-04,1,0.5,"b"\n'], ids=["plain", "quotes"])
+def test_a_byte_order_mark_within_a_file_is_part_of_its_cell(quoted: str, limits: Limits, tmp_path: Path) -> None:
+    lines = "".join(f"\ufeff{day},1,0.5,2020-01-0{day}\n" for day in (1, 2, 3))
+    parsed = parse(f"\ufeffs,n,x,at\n{lines}".encode() + quoted.encode(), tmp_path, limits)
+    assert parsed.rows["s"].to_pylist()[:3] == ["\ufeff1", "\ufeff2", "\ufeff3"]
+
+
+def test_a_column_100_000_times_is_refused_at_once(tmp_path: Path) -> None:
+    started = time.process_time()
+    assert refused(b"n," * 100_000 + b"at\n", tmp_path) == "columns"
+    assert time.process_time() - started < 1
