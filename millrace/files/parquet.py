@@ -159,6 +159,9 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
     if pa.types.is_decimal(cells.type):
         # Arrow divides by a power of ten, which may miss the nearest number; its text has one value in every format.
         return from_text(cells.cast(pa.string()), column.kind)
+    if pa.types.is_integer(cells.type) and column.kind in FLOATS:
+        # The nearest number, as of the same digits in CSV and JSON: Arrow's own cast refuses all beyond 2**53.
+        return cells.cast(pa.float64(), safe=False).cast(arrow_type(column.kind)), []
     return cast(cells, arrow_type(column.kind))
 
 
