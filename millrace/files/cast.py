@@ -53,7 +53,7 @@ PLAUSIBLE: dict[Kind, str] = {
     "timestamp_utc": rf"^{DAY}{CLOCK}{ZONE}$",
     "boolean": r"^(?i:true|false|0|1)$",
 }
-"""What Arrow reads of each kind: its cast says that a text is wrong, not which, and to search them one by one is slow."""
+"""What Arrow reads of each kind: its cast says that a text is wrong, not which, and to search for it is slow."""
 
 
 def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, list[int]]:

@@ -329,3 +329,61 @@ def test_a_column_100_000_times_is_refused_at_once(tmp_path: Path) -> None:
     started = time.process_time()
     assert refused(b"n," * 100_000 + b"at\n", tmp_path) == "columns"
     assert time.process_time() - started < 1
+
+
+def csv_table(names: str, *, encoding: str = "utf-8", has_header: bool = True) -> Table:
+    """All texts."""
+    columns = tuple(names.split(","))
+    form = CsvForm(encoding=encoding, columns=() if has_header else columns)
+    return Table(name="rows", columns=tuple(Column(name=name, kind="string") for name in columns), csv=form)
+
+
+@pytest.mark.parametrize("header", ["ORCID,y", "[kWh] e,y", "{x},y", "%PDF,y", "PAR1,y", "PK\x03\x04,y"])
+def test_a_header_may_begin_as_another_format_does(header: str, tmp_path: Path) -> None:
+    (tmp_path / "drop").write_text(f"{header}\na,1\n")
+    [part] = read_drop(tmp_path / "drop", csv_table(header))
+    assert part.rows.to_pylist() == [{**dict(zip(header.split(","), ["a", "1"], strict=True)), "_line": 2}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252"])
+@pytest.mark.parametrize("cell", ["{x}", "[x]", "[1]", "ORCA", "%PDF", "PAR1", "ÿþa", "þÿ", "ÿØa", "\0"])
+def test_a_cell_of_a_file_without_header_may_begin_as_another_format_does(
+    cell: str, encoding: str, tmp_path: Path
+) -> None:
+    (tmp_path / "drop").write_bytes(f"{cell},1\r\nb,2\r\n".encode(encoding))
+    [part] = read_drop(tmp_path / "drop", csv_table("e,y", encoding=encoding, has_header=False))
+    assert part.rows["e"].to_pylist() == (["b"] if cell == "\0" else [cell, "b"])
+    assert [(row.line, row.reason) for row in part.unparsable] == ([(1, "encoding")] if cell == "\0" else [])
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252"])
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\x1f\x8b\x08\x00,\n", "foreign"),
+        (b"PK\x03\x04\x14,\n", "foreign"),
+        (b"(\xb5/\xfd\x01,a\n", "foreign"),
+        (b"%PDF-1.7\n%\xe2\xe3\n", "foreign"),
+        (b"ORC\x0a\x03,\x00", "foreign"),
+        (b"Obj\x01\x04\x14,\n", "foreign"),
+        (b"\x89PNG\r\n\x1a\n,", "foreign"),
+        (b"PAR1\x15\x04,\n", "truncated"),
+        ("\ufeffe,y\na,1\n".encode("utf-16-le"), "encoding"),
+        ("\ufeffe,y\na,1\n".encode("utf-16-be"), "encoding"),
+        (b"[1,2]\n", "foreign"),
+        (b'[{"e": 1, "y": 2}]', "foreign"),
+        (b"binary\0,\x01\0\n", "foreign"),
+    ],
+)
+def test_another_format_stays_one(data: bytes, reason: str, encoding: str, has_header: bool, tmp_path: Path) -> None:
+    (tmp_path / "drop").write_bytes(data)
+    with pytest.raises(DropError) as caught:
+        list(read_drop(tmp_path / "drop", csv_table("e,y", encoding=encoding, has_header=has_header)))
+    assert caught.value.reason == reason
+
+
+def test_json_lines_of_as_many_commas_as_a_file_without_header_has_are_json(tmp_path: Path) -> None:
+    (tmp_path / "drop").write_text('{"e": "a", "y": "1"\n{"e": "b", "y": "2"}\n')
+    [part] = read_drop(tmp_path / "drop", csv_table("e,y", has_header=False))
+    assert (part.rows["e"].to_pylist(), [row.reason for row in part.unparsable]) == (["b"], ["json"])
