@@ -153,7 +153,7 @@ def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:
 
 
 def document(
-    rows: Sequence[Admitted], decisions: Sequence[Decision], rejected: Sequence[Rejected]
+    decided: Sequence[tuple[Admitted, Decision]], rejected: Sequence[Rejected]
 ) -> dict[str, list[dict[str, Any]]]:
     """`predictions` in the order of the request's good rows, `rejected` for the others; `row` counts from 0."""
     return {
@@ -166,7 +166,7 @@ def document(
                 "phase": decision.phase,
                 "fallback": decision.fallback,
             }
-            for row, decision in zip(rows, decisions, strict=True)
+            for row, decision in decided
         ],
         "rejected": [
             {
