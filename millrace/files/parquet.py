@@ -48,16 +48,16 @@ def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
         _check_size(file.metadata, limits)
         row = 1
         read = [name for name in schema.names if table.name_of[name]]
-        for batch in file.iter_batches(batch_size=_batch_rows(file.metadata, limits), columns=read):
+        for batch in file.iter_batches(batch_size=_batch_rows(file.metadata, table, limits), columns=read):
             yield _typed(batch, row, table, limits)
             row += batch.num_rows
 
 
-def _batch_rows(metadata: Any, limits: Limits) -> int:
+def _batch_rows(metadata: Any, table: Table, limits: Limits) -> int:
     """Rows per part: fewer where they are large, as images are."""
     decoded = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     mean: int = max(1, decoded // max(1, metadata.num_rows))
-    return max(1, min(limits.batch_rows, limits.batch_bytes // mean))
+    return max(1, min(limits.rows_of(table), limits.batch_bytes // mean))
 
 
 def _check_size(metadata: Any, limits: Limits) -> None:

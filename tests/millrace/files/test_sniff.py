@@ -206,18 +206,24 @@ def test_a_long_cell_has_one_verdict_whatever_its_neighbours(length: int, quoted
 
 
 @settings(max_examples=200, deadline=None)
-@given(lengths=st.lists(st.integers(0, 70), max_size=12), block=st.integers(1, 200), end=st.sampled_from([b"", b"\n"]))
+@given(
+    lengths=st.lists(st.integers(0, 70), max_size=12),
+    block=st.integers(1, 200),
+    end=st.sampled_from([b"", b"\n"]),
+    most=st.integers(1, 5),
+)
 def test_a_line_is_too_long_wherever_a_block_ends(
-    lengths: list[int], block: int, end: bytes, tmp_path_factory: pytest.TempPathFactory
+    lengths: list[int], block: int, end: bytes, most: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("lines") / "drop"
     path.write_bytes(data := b"\n".join(b"a" * length for length in lengths) + end)
     try:
-        read = b"".join(blocks(path, Limits(block_bytes=block, line_bytes=60)))
+        parts = list(blocks(path, Limits(block_bytes=block, line_bytes=60), most_lines=most))
     except DropError:
         assert max(lengths) > 60
     else:
-        assert read == data
+        assert b"".join(parts) == data
+        assert all(len(part.splitlines()) <= most for part in parts)
         assert max(lengths, default=0) <= 60
 
 
@@ -387,3 +393,24 @@ def test_json_lines_of_as_many_commas_as_a_file_without_header_has_are_json(tmp_
     (tmp_path / "drop").write_text('{"e": "a", "y": "1"\n{"e": "b", "y": "2"}\n')
     [part] = read_drop(tmp_path / "drop", csv_table("e,y", has_header=False))
     assert (part.rows["e"].to_pylist(), [row.reason for row in part.unparsable]) == (["b"], ["json"])
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [(HEAD, b"1\n"), (HEAD, b",,1,\n"), (HEAD, b'"\n'), (b"{}\n", b"{}\n"), (b"{}\n", b"1\n")],
+    ids=["width", "good", "quotes", "json", "no json"],
+)
+def test_short_lines_come_in_parts_of_few_rows(head: bytes, line: bytes, tmp_path: Path) -> None:
+    (tmp_path / "drop").write_bytes(head + line * 70_000)
+    sizes = [part.rows.num_rows + len(part.unparsable) for part in read_drop(tmp_path / "drop", TABLE)]
+    assert max(sizes) <= 65_536
+    assert sum(sizes) >= 70_000
+
+
+def test_a_wide_table_comes_in_parts_of_few_cells(tmp_path: Path) -> None:
+    table = Table(name="rows", columns=tuple(Column(name=f"c{at}", kind="float64") for at in range(500)))
+    (tmp_path / "lines").write_bytes(b"{}\n" * 10_000)
+    pq.write_table(pa.table({f"c{at}": pa.nulls(10_000) for at in range(500)}), tmp_path / "parquet")
+    for name in ("lines", "parquet"):
+        sizes = [part.rows.num_rows for part in read_drop(tmp_path / name, table)]
+        assert (max(sizes), sum(sizes)) == (2**21 // 500, 10_000)
