@@ -61,12 +61,22 @@ def _batch_rows(metadata: Any, table: Table, limits: Limits) -> int:
 
 
 def _check_size(metadata: Any, limits: Limits) -> None:
+    if metadata.num_row_groups > limits.row_groups:
+        expected = f"{limits.row_groups} row groups at most"
+        raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{metadata.num_row_groups}")
     decoded = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if metadata.num_rows > limits.rows:
         raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows at most", got=f"{metadata.num_rows}")
     if decoded > limits.decoded_bytes:
         expected = f"{limits.decoded_bytes} bytes at most unpacked"
         raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{decoded}")
+    # A page is unpacked whole, with many copies on the way: a text of gigabytes may take kilobytes in the file.
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            if chunk.total_uncompressed_size > limits.cell_bytes * max(1, chunk.num_values):
+                expected = f"cells of {limits.cell_bytes} bytes at most unpacked in the column {chunk.path_in_schema}"
+                got = f"{chunk.total_uncompressed_size} in {chunk.num_values}"
+                raise DropError(Reason.TOO_LARGE, expected=expected, got=got)
 
 
 def _check_schema(schema: pa.Schema, table: Table) -> None:

@@ -30,6 +30,10 @@ class Limits:
     rows: int = 20_000_000
     decoded_bytes: int = 4 * 2**30
     """Unpacked size of a Parquet file, by its footer."""
+    row_groups: int = 10_000
+    """Of a Parquet file: each costs half a millisecond, whatever it holds."""
+    cell_bytes: int = 8 * 2**20
+    """Mean size, unpacked, of the cells of a column in a row group of Parquet; an image has 4 MiB at most."""
     line_bytes: int = 2**20
     """Of one record in a text file."""
     block_bytes: int = 4 * 2**20
