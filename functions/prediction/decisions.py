@@ -6,14 +6,16 @@ a batch, ten messages a batch. Messages stay below 256 KiB, the limit of queues 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from functions.prediction.endpoint import EndpointAnswer
-from functions.prediction.request import Admitted
-from millrace.decisions.record import Decision, canonical
+from functions.prediction.request import Admitted, Rejected
+from millrace.contract.reasons import Reason
+from millrace.decisions.record import Decision, canonical, to_line
 from millrace.errors import QueueError
 from millrace.timestamps import moment
 from millrace.workload.declaration import Prediction
@@ -36,6 +38,15 @@ class Call:
     latency_ms: float
     fallback: bool
     at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """The decision on a row and its line."""
+
+    row: Admitted
+    decision: Decision
+    line: str
 
 
 def decide(
@@ -67,6 +78,33 @@ def decide(
         )
         for row, cells, output, measured in zip(rows, inputs, answer.outputs, watched, strict=True)
     ]
+
+
+def write(
+    rows: Sequence[Admitted], decided: Sequence[Decision], *, limit: int = MESSAGE_BYTES
+) -> tuple[list[Written], list[Rejected]]:
+    """The decisions with their lines, and the rows whose line is too long for a message.
+
+    Such a row is not answered, since its decision cannot be kept; the others are."""
+    written = [
+        Written(row=row, decision=decision, line=to_line(decision)) for row, decision in zip(rows, decided, strict=True)
+    ]
+    # A line is ASCII, so its length is in bytes: a letter beyond takes seven, as text in JSON in JSON.
+    fitting = [one for one in written if len(one.line) <= limit]
+    if len(fitting) == len(written):
+        return written, []
+    return fitting, [_too_long(one, limit) for one in written if len(one.line) > limit]
+
+
+def _too_long(one: Written, limit: int) -> Rejected:
+    cells = json.loads(one.decision.input)
+    return Rejected(
+        row=one.row.number,
+        reason=Reason.TOO_LARGE,
+        column=max(cells, key=lambda name: len(canonical({name: cells[name]}))),
+        expected=f"a row whose decision takes {limit} bytes at most",
+        came=f"{len(one.line)} bytes, most of them in this column",
+    )
 
 
 def messages(lines: Iterable[str], *, limit: int = MESSAGE_BYTES) -> Iterator[str]:

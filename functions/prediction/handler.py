@@ -15,7 +15,6 @@ from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted, Refusal
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
-from millrace.decisions.record import to_line
 from millrace.features import catalogue as encoders
 from millrace.settings.prediction import PredictionSettings
 from millrace.tasks import catalogue as tasks
@@ -61,16 +60,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         at=now,
     )
     answered, undecodable = endpoint.split_rejected(admitted, answer)
-    rejected = sorted([*rejected, *undecodable], key=lambda row: row.row)
     inputs: Sequence[Mapping[str, Any]] = [row.cells for row in answered]
     if S3 is not None:
         inputs, contents = LONG.split(inputs)
         captured.keep(S3, contents)
     decided = decisions.decide(answered, answer, inputs=inputs, surface=SURFACE, call=call)
-    decisions.send(SQS, SETTINGS.decisions_queue_url, [to_line(decision) for decision in decided])
+    written, too_long = decisions.write(answered, decided)
+    decisions.send(SQS, SETTINGS.decisions_queue_url, [one.line for one in written])
+    rejected = sorted([*rejected, *undecodable, *too_long], key=lambda row: row.row)
     if rejected:
         count("RejectedRows", len(rejected))
-    return request.answer(event, request.document(answered, decided, rejected))
+    return request.answer(event, request.document([(one.row, one.decision) for one in written], rejected))
 
 
 def ask(rows: list[Admitted]) -> EndpointAnswer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -72,8 +73,8 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Of a field that comes twice nobody knows which is meant; raises ValueError."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} twice in one object")
+        counts = Counter(name for name, _ in pairs)
+        raise ValueError(f"the field {next(name for name, count in counts.items() if count > 1)!r} twice in one object")
     return fields
 
 
@@ -152,7 +153,7 @@ def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:
 
 
 def document(
-    rows: Sequence[Admitted], decisions: Sequence[Decision], rejected: Sequence[Rejected]
+    decided: Sequence[tuple[Admitted, Decision]], rejected: Sequence[Rejected]
 ) -> dict[str, list[dict[str, Any]]]:
     """`predictions` in the order of the request's good rows, `rejected` for the others; `row` counts from 0."""
     return {
@@ -165,7 +166,7 @@ def document(
                 "phase": decision.phase,
                 "fallback": decision.fallback,
             }
-            for row, decision in zip(rows, decisions, strict=True)
+            for row, decision in decided
         ],
         "rejected": [
             {

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     TRUNCATED = "truncated"
     CORRUPT = "corrupt"
     TOO_LARGE = "too_large"
+    """Also a row of a request whose decision no message holds."""
     COLUMN_TYPE = "column_type"
     """A Parquet column whose type cannot hold the contract's cells."""
 

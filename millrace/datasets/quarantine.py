@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ COLUMNS = {
 
 `reason`, `column_name`, `expected` and `got` are those of the first violation, so that a query can group by them
 without UNNEST; `violations` holds all, the first included; `detail` is the sentence for people."""
+PART_VIOLATIONS = 16_384
 FIELDS = ("reason", "column_name", "expected", "got")
 PARTS = ("drop", "unparsable", "refused", "undecodable")
 """The steps that quarantine rows, each in a file of its own."""
@@ -74,26 +75,40 @@ class QuarantineFile:
         self._writer.close()
 
     def add(self, refused: Iterable[QuarantinedRow]) -> None:
-        """Write these rows."""
+        """Write these rows, a few thousand at a time: as dictionaries they take many times the memory."""
         import pyarrow as pa
 
-        rows = [
-            {
-                "line": row.line,
-                **_fields(row.violations[0]),
-                "violations": [_fields(violation) for violation in row.violations],
-                "detail": row.detail,
-                "raw": row.raw,
-                **self._origin(),
-            }
-            for row in refused
-        ]
-        if rows:
+        for part in _parts(refused):
+            rows = [
+                {
+                    "line": row.line,
+                    **_fields(row.violations[0]),
+                    "violations": [_fields(violation) for violation in row.violations],
+                    "detail": row.detail,
+                    "raw": row.raw,
+                    **self._origin(),
+                }
+                for row in part
+            ]
             self._writer.write_table(pa.Table.from_pylist(rows, schema=schema()))
             self.rows += len(rows)
 
     def _origin(self) -> dict[str, object]:
         return {"run": self._run, "source": self._source, "quarantined_at": self._as_of}
+
+
+def _parts(refused: Iterable[QuarantinedRow]) -> Iterator[list[QuarantinedRow]]:
+    """The rows in lists of `PART_VIOLATIONS` violations, or of few more."""
+    part: list[QuarantinedRow] = []
+    violations = 0
+    for row in refused:
+        part.append(row)
+        violations += len(row.violations)
+        if violations >= PART_VIOLATIONS:
+            yield part
+            part, violations = [], 0
+    if part:
+        yield part
 
 
 def _fields(violation: RuleViolation) -> dict[str, str | None]:

@@ -19,19 +19,41 @@ NUMBERS = (*INTEGERS, *FLOATS)
 DAY_US = 86_400_000_000
 FIRST_DAY, LAST_DAY = (day.toordinal() - date(1970, 1, 1).toordinal() for day in (date.min, date.max))
 """Counted from 1970-01-01, as Arrow does."""
-DAY = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+DAY = (
+    r"([0-9]{4}-(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|[0-9]{4}-(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    r"|[0-9]{4}-02-(0[1-9]|1[0-9]|2[0-8])"
+    r"|([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"
+)
+"""Every day that there is, and no other: the last line is 29 February of the leap years."""
+CLOCK = r"[ T]([01][0-9]|2[0-3])(:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?)?"
+ZONE = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
 NUMBER = r"^[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$"
+
+
+def _whole(limit: int) -> str:
+    """Regular expression of the whole numbers from -limit to limit - 1."""
+
+    def up_to(largest: str) -> str:
+        below = [
+            f"{largest[:at]}[0-{int(digit) - 1}][0-9]{{{len(largest) - at - 1}}}"
+            for at, digit in enumerate(largest)
+            if digit != "0"
+        ]
+        return "|".join([largest, f"[0-9]{{1,{len(largest) - 1}}}", *below])
+
+    return rf"^(\+?0*({up_to(str(limit - 1))})|-0*({up_to(str(limit))}))$"
+
+
 PLAUSIBLE: dict[Kind, str] = {
-    "int32": r"^[+-]?0*[0-9]{1,10}$",
-    "int64": r"^[+-]?0*[0-9]{1,19}$",
+    **{kind: _whole(limit) for kind, limit in INTEGERS.items()},
     "float32": NUMBER,
     "float64": NUMBER,
     "date": f"^{DAY}$",
-    "timestamp": rf"^{DAY}([ T]([01][0-9]|2[0-3])|$)",
-    "timestamp_utc": rf"^{DAY}([ T]([01][0-9]|2[0-3])|$)",
+    "timestamp": rf"^{DAY}({CLOCK})?$",
+    "timestamp_utc": rf"^{DAY}{CLOCK}{ZONE}$",
     "boolean": r"^(?i:true|false|0|1)$",
 }
-"""Cheap test of each text before the exact cast looks for misfits by halving, which is slow where many are wrong."""
+"""What Arrow reads of each kind: its cast says that a text is wrong, not which, and to search for it is slow."""
 
 
 def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, list[int]]:
@@ -155,20 +177,24 @@ def from_text(cells: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
         return _from_base64(cells)
     if kind in INTEGERS:
         cells = pc.replace_substring_regex(cells, r"^\+([0-9])", r"\1")  # Arrow reads +1.5 and no +1
-    # Arrow's cast says that something is wrong, not where. The pattern takes out what is plainly no number or date;
-    # what looks right and is not (`9e999` as an integer, 30 February) is left to the search by halving.
-    # Arrow reads `0x10` as 16 too: such a number is none here, whatever its neighbours are.
+    # A text becomes the nearest double and that one the nearest number of the column, as JSON's reader can only do it.
+    read = arrow_type("float64" if kind == "float32" else kind)
+    wanted = arrow_type(kind)
+    # Arrow reads `0x10` as 16 and `nan(1)` as NaN too: such a number is none here, whatever its neighbours are.
     has_hex = kind in INTEGERS and pc.any(pc.match_substring(cells, "x", ignore_case=True)).as_py()
     try:
         if has_hex:
             raise pa.ArrowInvalid
-        return _within_calendar(pc.cast(cells, arrow_type(kind)), [])
+        typed = pc.cast(cells, read)
+        if kind in FLOATS and pc.any(pc.is_nan(typed)).as_py() and pc.any(pc.match_substring(cells, "(")).as_py():
+            raise pa.ArrowInvalid
+        return _within_calendar(typed.cast(wanted), [])
     except pa.ArrowInvalid:
         plausible = pc.fill_null(pc.match_substring_regex(cells, PLAUSIBLE[kind]), True)
         wrong = _positions(pc.invert(plausible))
         kept = pc.if_else(plausible, cells, pa.scalar(None, pa.string()))
-        typed, more = cast(kept, arrow_type(kind))
-        return typed, sorted({*wrong, *more})
+        typed, more = cast(kept, read)
+        return typed.cast(wanted), sorted({*wrong, *more})
 
 
 def cast(cells: pa.Array, wanted: pa.DataType) -> tuple[pa.Array, list[int]]:

@@ -54,11 +54,14 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     # A record may cross the end of a block: its lines (`rest`) are read again with the next block. Whether a block is
     # the last must be known beforehand, since a quote that is open at the end of the file never closes.
     line, rest = 1, b""
-    parts = (_as_utf8(block, form) for block in _blocks(path, form, limits))
+    parts = (_as_utf8(block, form) for block in _blocks(path, table, limits))
     following: bytes | None = next(parts, None)
     while following is not None:
         block, following = rest + following, next(parts, None)
         if header is None:
+            if not block.strip():
+                line += block.count(b"\n")
+                continue
             skipped, header, block = _header(block, table)
             line += skipped
         found = _read_block(block, line, len(header), form, limits, last=following is None)
@@ -67,11 +70,12 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
         yield _typed(found, header, table)
 
 
-def _blocks(path: Path, form: CsvForm, limits: Limits) -> Iterator[bytes]:
+def _blocks(path: Path, table: Table, limits: Limits) -> Iterator[bytes]:
+    form = table.csv
     with path.open("rb") as file:
         if form.encoding != "utf-8" and file.read(len(BOM)) == BOM:
             raise DropError(Reason.ENCODING, expected=form.encoding.upper(), got="the mark of UTF-8")
-    return blocks(path, limits)
+    return blocks(path, limits, most_lines=limits.rows_of(table))
 
 
 def _as_utf8(block: bytes, form: CsvForm) -> bytes:
@@ -82,17 +86,15 @@ def _as_utf8(block: bytes, form: CsvForm) -> bytes:
 
 
 def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
-    """How many lines the header took, its names, and the block behind it."""
-    skipped = 0
-    while block:
+    """How many lines of the block, which is not blank, the header took, its names, and the block behind it."""
+    skipped, first = 0, b""
+    while not first.strip():
         first, _, block = block.partition(b"\n")
         skipped += 1
-        if first.strip():
-            try:
-                return skipped, check_header(names_of(first, table.csv), table), block
-            except DropError as error:
-                raise _wrong_encoding(first, table.csv) or error from None
-    raise DropError(Reason.EMPTY, expected="a header", got="blank lines")
+    try:
+        return skipped, check_header(names_of(first, table.csv), table), block
+    except DropError as error:
+        raise _wrong_encoding(first, table.csv) or error from None
 
 
 def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:
@@ -165,7 +167,9 @@ def _split(lines: list[bytes], width: int, form: CsvForm) -> list[pa.Array]:
     from pyarrow import csv as arrow_csv
 
     # One block and one thread: Arrow neither guesses types nor cuts the lines elsewhere, so row i is line i.
-    data = pa.py_buffer(b"\n".join(lines) + b"\n")
+    data = b"\n".join(lines) + b"\n"
+    # Arrow takes a mark at the start for that of the file, which is gone by now: this one is part of a cell.
+    data = pa.py_buffer(BOM + data if data.startswith(BOM) else data)
     places = [str(place) for place in range(width)]
     table = arrow_csv.read_csv(
         pa.BufferReader(data),

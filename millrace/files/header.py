@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from millrace.contract.reasons import Reason
@@ -22,8 +23,8 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
     there = {name for name in found if name}
     missing = [column.name_in_file for column in table.columns if column.is_expected and column.name not in there]
     unknown = [name for name in names if name not in known]
-    read = [name for name in found if name]
-    twice = [name for name, meant in zip(names, found, strict=True) if meant and read.count(meant) > 1]
+    counts = Counter(found)
+    twice = [name for name, meant in zip(names, found, strict=True) if meant and counts[meant] > 1]
     problems = {"missing": missing, "unknown": unknown, "more than once": twice}
     if told := ", ".join(f"{what}: {those}" for what, those in problems.items() if those):
         raise DropError(

@@ -37,7 +37,7 @@ def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None)
     # Of a manifest each line is an object to fetch: one after the other, a hundred thousand would take half an hour.
     with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:  # its threads begin with the first line that needs one
         each: Each = pool.map if has_images else map
-        for block in blocks(path, limits):
+        for block in blocks(path, limits, most_lines=limits.rows_of(table)):
             lines = lines_of(block)
             size = LINES_PER_PART if has_images else max(len(lines), 1)
             for at in range(0, len(lines), size):

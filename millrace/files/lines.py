@@ -12,9 +12,10 @@ from millrace.files.parsed import Limits
 BOM = b"\xef\xbb\xbf"
 
 
-def blocks(path: Path, limits: Limits) -> Iterator[bytes]:
-    """Parts of the file that each end where a line ends, without the byte order mark.
+def blocks(path: Path, limits: Limits, *, most_lines: int) -> Iterator[bytes]:
+    """Parts of the file of at most `most_lines` lines that each end where a line ends, without the byte order mark.
 
+    A refused row takes a kilobyte of memory though its line may have two bytes, so blocks are not cut by bytes alone.
     Raises DropError `too_large` when a line is longer than `limits.line_bytes`."""
     rest = b""
     with path.open("rb") as file:
@@ -26,9 +27,23 @@ def blocks(path: Path, limits: Limits) -> Iterator[bytes]:
             _check_lines(whole, limits)
             _check_lines(rest, limits)
             if end:
-                yield whole + end
+                yield from _parts(whole + end, most_lines)
     if rest:
-        yield rest
+        yield from _parts(rest, most_lines)
+
+
+def _parts(block: bytes, most_lines: int) -> Iterator[bytes]:
+    """The block in parts of so many lines."""
+    import numpy as np
+
+    if block.count(b"\n", 0, len(block) - 1) < most_lines:
+        yield block
+        return
+    ends = np.flatnonzero(np.frombuffer(block[:-1], np.uint8) == ord("\n")) + 1
+    start = 0
+    for end in [*ends[most_lines - 1 :: most_lines].tolist(), len(block)]:
+        yield block[start:end]
+        start = end
 
 
 def _check_lines(block: bytes, limits: Limits) -> None:

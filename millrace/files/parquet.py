@@ -48,25 +48,35 @@ def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
         _check_size(file.metadata, limits)
         row = 1
         read = [name for name in schema.names if table.name_of[name]]
-        for batch in file.iter_batches(batch_size=_batch_rows(file.metadata, limits), columns=read):
+        for batch in file.iter_batches(batch_size=_batch_rows(file.metadata, table, limits), columns=read):
             yield _typed(batch, row, table, limits)
             row += batch.num_rows
 
 
-def _batch_rows(metadata: Any, limits: Limits) -> int:
+def _batch_rows(metadata: Any, table: Table, limits: Limits) -> int:
     """Rows per part: fewer where they are large, as images are."""
     decoded = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     mean: int = max(1, decoded // max(1, metadata.num_rows))
-    return max(1, min(limits.batch_rows, limits.batch_bytes // mean))
+    return max(1, min(limits.rows_of(table), limits.batch_bytes // mean))
 
 
 def _check_size(metadata: Any, limits: Limits) -> None:
+    if metadata.num_row_groups > limits.row_groups:
+        expected = f"{limits.row_groups} row groups at most"
+        raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{metadata.num_row_groups}")
     decoded = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if metadata.num_rows > limits.rows:
         raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows at most", got=f"{metadata.num_rows}")
     if decoded > limits.decoded_bytes:
         expected = f"{limits.decoded_bytes} bytes at most unpacked"
         raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{decoded}")
+    # A page is unpacked whole, with many copies on the way: a text of gigabytes may take kilobytes in the file.
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            if chunk.total_uncompressed_size > limits.cell_bytes * max(1, chunk.num_values):
+                expected = f"cells of {limits.cell_bytes} bytes at most unpacked in the column {chunk.path_in_schema}"
+                got = f"{chunk.total_uncompressed_size} in {chunk.num_values}"
+                raise DropError(Reason.TOO_LARGE, expected=expected, got=got)
 
 
 def _check_schema(schema: pa.Schema, table: Table) -> None:
@@ -159,6 +169,9 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
     if pa.types.is_decimal(cells.type):
         # Arrow divides by a power of ten, which may miss the nearest number; its text has one value in every format.
         return from_text(cells.cast(pa.string()), column.kind)
+    if pa.types.is_integer(cells.type) and column.kind in FLOATS:
+        # The nearest number, as of the same digits in CSV and JSON: Arrow's own cast refuses all beyond 2**53.
+        return cells.cast(pa.float64(), safe=False).cast(arrow_type(column.kind)), []
     return cast(cells, arrow_type(column.kind))
 
 

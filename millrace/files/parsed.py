@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Column
+from millrace.contract.schema import Column, Table
 from millrace.contract.violation import QuarantinedRow, RuleViolation, truncate
 
 if TYPE_CHECKING:
@@ -30,14 +30,24 @@ class Limits:
     rows: int = 20_000_000
     decoded_bytes: int = 4 * 2**30
     """Unpacked size of a Parquet file, by its footer."""
+    row_groups: int = 10_000
+    """Of a Parquet file: each costs half a millisecond, whatever it holds."""
+    cell_bytes: int = 8 * 2**20
+    """Mean size, unpacked, of the cells of a column in a row group of Parquet; an image has 4 MiB at most."""
     line_bytes: int = 2**20
     """Of one record in a text file."""
     block_bytes: int = 4 * 2**20
     """A text file is read in parts of this size, which bounds the memory."""
     batch_rows: int = 65_536
-    """A Parquet file is read in parts of this many rows,"""
+    """Any file is read in parts of this many rows at most,"""
+    batch_cells: int = 2**21
+    """and of so many cells, since each of them may be a reason to refuse its row;"""
     batch_bytes: int = 64 * 2**20
-    """and of about this many bytes at most, by the mean of its rows."""
+    """one of Parquet in parts of about this many bytes at most, by the mean of its rows."""
+
+    def rows_of(self, table: Table) -> int:
+        """How many rows of the table a part may have."""
+        return max(1, min(self.batch_rows, self.batch_cells // max(1, len(table.columns))))
 
 
 def wrong_type(column: Column, value: object) -> RuleViolation:

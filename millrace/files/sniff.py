@@ -1,7 +1,8 @@
-"""The format of a drop, found by its first bytes: its name may be wrong."""
+"""The format of a drop, found by its first bytes, not by its name: a CSV of the contract may begin with any of them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +10,15 @@ from pathlib import Path
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.errors import DropError
+from millrace.files.csv import names_of
+from millrace.files.header import check_header
 from millrace.files.image import is_image
+from millrace.files.lines import BOM
 from millrace.files.origin import Origin, fill_generated
 from millrace.files.parsed import Limits, Parsed
 
 PARQUET = b"PAR1"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 HEAD_BYTES = 65_536
 FORMATS = "Parquet, CSV, JSON lines or an image"
 NOT_TEXT = {
@@ -54,7 +59,7 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
     has_generated = any(column.is_generated for column in table.columns)
     # Limits hold while reading: a small compressed file may unpack to any size.
     rows = 0
-    for read in readers[format_of(head)]():
+    for read in readers["csv" if is_csv(head, table) else format_of(head)]():
         part = replace(read, rows=fill_generated(read.rows, table, origin)) if origin and has_generated else read
         rows += part.rows.num_rows + len(part.unparsable)
         if rows > limits.rows:
@@ -62,6 +67,38 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
         yield part
     if not rows:
         raise DropError(Reason.EMPTY, expected="rows", got="a header only")
+
+
+def is_csv(head: bytes, table: Table) -> bool:
+    """Whether the first line is the contract's header, or of a file without one has the contract's cells.
+
+    `ORCID,y` begins as an ORC file does and `[kWh] e,y` as a JSON list."""
+    first = next((line for line in head.removeprefix(BOM).split(b"\n") if line.strip()), b"")
+    try:
+        text = first.removesuffix(b"\r").decode(table.csv.encoding)
+        names = names_of(text.encode(), table.csv)
+        if not table.csv.columns:
+            return bool(check_header(names, table))
+    except (DropError, UnicodeDecodeError):
+        return False
+    # One cell is no sign, and a NUL in it costs its line; other bytes that are no text are of another format.
+    return (
+        len(names) == len(table.csv.columns) > 1
+        and all(character.isprintable() or character in "\t\0" for character in text)
+        and not ("\0" in text and head.startswith(UTF_16))
+        and not any(_is_json(line) for line in head.split(b"\n"))
+    )
+
+
+def _is_json(line: bytes) -> bool:
+    """Whether the line is an object or a list of JSON, whole."""
+    if not line.lstrip().startswith((b"{", b"[")):
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def format_of(head: bytes) -> str:
@@ -73,7 +110,7 @@ def format_of(head: bytes) -> str:
     for magic, what in NOT_TEXT.items():
         if head.startswith(magic):
             raise DropError(Reason.FOREIGN, expected=FORMATS, got=what)
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if head.startswith(UTF_16):
         raise DropError(Reason.ENCODING, expected="UTF-8", got="UTF-16")
     # A NUL in the first line means that it is no text; one further down is a matter of its own line.
     if b"\0" in head.partition(b"\n")[0]:

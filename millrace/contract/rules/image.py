@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from millrace.contract.reasons import Reason
@@ -25,6 +27,12 @@ JPEG = b"\xff\xd8"
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """The markers SOF0 to SOF15 without tables (ITU T.81, table B.1)."""
 JPEG_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
+JPEG_FILL = re.compile(rb"\xff+")
+JPEG_SCAN = re.compile(rb"\xff\xda")
+JPEG_SEGMENTS = 1000
+"""The frame's header comes within so many. An image of the largest size has room for about 70 full ones."""
+JPEG_SCANS = 100
+"""A progressive JPEG has about ten. Each costs a walk over all pixels, and may take less than 20 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +105,16 @@ class ImageFormat(Rule):
         if self.encoding == "raw":
             return f"{channels * height * width} bytes, {channels} x {height} x {width}"
         size = f"{height} x {width} pixels, {channels} x 8 bits, at most {MOST_BYTES} bytes"
-        return f"a {self.encoding.upper()} of {size}"
+        return f"a {self.encoding.upper()} of {size}" + (f", {JPEG_SCANS} scans" if self.encoding == "jpeg" else "")
 
     def _is_good(self, cell: bytes | memoryview) -> bool:
         channels, height, width = self.shape
         if self.encoding == "raw":
             return len(cell) == channels * height * width
+        if len(cell) > MOST_BYTES or (self.encoding == "jpeg" and not has_few_scans(cell)):
+            return False
         found = read_png(cell) if self.encoding == "png" else read_jpeg(cell)
-        return len(cell) <= MOST_BYTES and found == ImageSize(channels=channels, height=height, width=width, bits=8)
+        return found == ImageSize(channels=channels, height=height, width=width, bits=8)
 
 
 def read_png(cell: bytes | memoryview) -> ImageSize | None:
@@ -122,21 +132,30 @@ def read_jpeg(cell: bytes | memoryview) -> ImageSize | None:
     if bytes(cell[:2]) != JPEG:
         return None
     at = 2
-    while at + 4 <= len(cell):
-        if cell[at] != 0xFF:
+    for _ in range(JPEG_SEGMENTS):
+        start = JPEG_FILL.match(cell, at)  # one byte FF, or more of them to fill up
+        if start is None or start.end() + 3 > len(cell):
             return None
-        marker = cell[at + 1]
-        if marker == 0xFF:  # a fill byte
+        at = start.end()
+        marker, length = cell[at], int.from_bytes(cell[at + 1 : at + 3])
+        if marker in JPEG_WITHOUT_LENGTH:
             at += 1
-        elif marker in JPEG_WITHOUT_LENGTH:
-            at += 2
         elif marker in JPEG_FRAMES:
-            return _frame(bytes(cell[at + 4 : at + 10]))
-        elif marker in (0xD9, 0xDA):  # the image's end, or its data
+            return _frame(bytes(cell[at + 3 : at + 9]))
+        elif marker in (0xD9, 0xDA) or length < 2:  # the image's end, its data, or a length that lacks itself
             return None
         else:
-            at += 2 + int.from_bytes(cell[at + 2 : at + 4])
+            at += 1 + length
     return None
+
+
+def has_few_scans(cell: bytes | memoryview) -> bool:
+    """Whether decoding goes over the pixels `JPEG_SCANS` times at most.
+
+    Within a scan's data FF is followed by 00, so what looks like the start of a scan is one, or is a small picture's
+    among the metadata."""
+    starts = JPEG_SCAN.finditer(cell)
+    return next(islice(starts, JPEG_SCANS, None), None) is None
 
 
 def _frame(head: bytes) -> ImageSize | None:

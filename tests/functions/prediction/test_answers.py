@@ -60,7 +60,7 @@ def test_an_answer_reaches_the_caller_and_the_record_by_its_fields(plant: Plant)
     assert answer == EndpointAnswer(model_version="7", outputs=(good,))
     admitted, rejected = check_rows([ROW], load_contract(plant.folder).table("scoring"))
     (decision,) = decide(admitted, answer, inputs=[ROW], surface=plant.workload.prediction, call=CALL)
-    (said,) = document(admitted, [decision], rejected)["predictions"]
+    (said,) = document([(admitted[0], decision)], rejected)["predictions"]
     assert {name: said[name] for name in good} == good
     assert from_line(to_line(decision)) == decision
     assert list(from_line(to_line(decision)).output) == [field.name for field in plant.task.answer]

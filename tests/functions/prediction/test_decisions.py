@@ -1,9 +1,15 @@
 """Decisions are packed within SQS's limits, and none is lost."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from functions.prediction.decisions import BATCH_BYTES, MESSAGE_BYTES, batches, messages, send
+from functions.prediction.decisions import BATCH_BYTES, MESSAGE_BYTES, batches, messages, send, write
+from functions.prediction.request import Admitted, Rejected
+from millrace.decisions.record import Decision, canonical, from_line
 from millrace.errors import QueueError
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Queue:
@@ -45,3 +51,40 @@ def test_a_refused_message_is_sent_again() -> None:
 def test_a_message_that_stays_refused_is_an_error() -> None:
     with pytest.raises(QueueError, match="refused 3 times: InternalError"):
         send(Queue(failures=3), "url", ["a"])
+
+
+def decided(text: str, number: int) -> tuple[Admitted, Decision]:
+    cells = {"id": number, "note": text}
+    return Admitted(number=number, cells=cells), Decision(
+        id=f"r-{number}",
+        workload="notes",
+        event_time=NOW,
+        key={"id": number},
+        input=canonical(cells),
+        output={"value": 1},
+        model_version="3",
+        phase="live",
+        fallback=False,
+        latency_ms=1.0,
+        inferred_at=NOW,
+    )
+
+
+@pytest.mark.parametrize("text", ["x" * 1_300_000, "x" * 246_000, "é" * 36_000, '"' * 62_000])
+def test_a_row_whose_decision_no_message_holds_is_rejected_alone(text: str) -> None:
+    rows = [decided("good", 0), decided(text, 5), decided("good", 7)]
+    written, rejected = write([row for row, _ in rows], [decision for _, decision in rows])
+    assert [(one.row.number, from_line(one.line)) for one in written] == [(0, rows[0][1]), (7, rows[2][1])]
+    expected = f"a row whose decision takes {MESSAGE_BYTES} bytes at most"
+    came = rejected[0].came
+    assert rejected == [Rejected(row=5, reason="too_large", column="note", expected=expected, came=came)]
+    queue = Queue(failures=0)
+    send(queue, "url", [one.line for one in written])
+    assert [from_line(line) for body in queue.kept for line in body.split("\n")] == [rows[0][1], rows[2][1]]
+
+
+@pytest.mark.parametrize("text", ["x" * 240_000, "é" * 34_000])
+def test_a_long_row_whose_decision_fits_is_kept(text: str) -> None:
+    row, decision = decided(text, 0)
+    written, rejected = write([row], [decision])
+    assert ([one.decision for one in written], rejected) == ([decision], [])

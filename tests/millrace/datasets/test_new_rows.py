@@ -9,8 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from millrace.contract.reasons import Reason
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
+from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.new_rows import parts, screen
 from millrace.datasets.quarantine import QuarantineFile
 
@@ -72,3 +74,12 @@ def test_too_few_good_rows_refuse_all(tmp_path: Path) -> None:
 def test_an_empty_file(tmp_path: Path) -> None:
     pq.write_table(parsed_schema(TABLE).empty_table(), tmp_path / "parsed")
     assert screened(tmp_path / "parsed", tmp_path)[0] == 0
+
+
+def test_refused_rows_are_written_a_few_thousand_at_a_time(tmp_path: Path) -> None:
+    violation = RuleViolation(reason=Reason.TYPE, column="k", expected="a number", got="'a'")
+    rows = [QuarantinedRow(line=line, violations=(violation, violation), raw="a") for line in range(50_000)]
+    with QuarantineFile(tmp_path / "refused", run="r", source="s", as_of=datetime(1997, 1, 1, tzinfo=UTC)) as refused:
+        refused.add(rows)
+    assert (refused.rows, pq.read_metadata(tmp_path / "refused").num_row_groups) == (50_000, 7)
+    assert pq.read_table(tmp_path / "refused")["line"].to_pylist() == list(range(50_000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +18,7 @@ from PIL import Image as Picture
 
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
-from millrace.contract.rules.image import MOST_BYTES, ImageFormat
+from millrace.contract.rules.image import JPEG_SCANS, MOST_BYTES, ImageFormat, read_jpeg
 from millrace.contract.schema import Column, Table
 from millrace.contract.validate import validate
 from millrace.errors import DropError, WorkloadError
@@ -174,3 +175,32 @@ def test_a_value_nested_deep_costs_its_row(depth: int, tmp_path: Path) -> None:
     deep = b'{"id":"a","scan":' + b"[" * depth + b"]" * depth + b"}\n"
     [part] = read(deep + b'{"id":"b"}\n', tmp_path)
     assert (part.rows["id"].to_pylist(), [row.line for row in part.unparsable]) == (["b"], [1])
+
+
+def jpeg(*, progressive: bool) -> bytes:
+    made = BytesIO()
+    Picture.new("RGB", (16, 16), "red").save(made, "JPEG", progressive=progressive)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("filler", [b"\xff", b"\xff\x01", b"\xff\xe1\0\0", b"\xff\xe1\0\2"], ids=repr)
+def test_an_image_of_fillers_alone_is_looked_through_at_once(filler: bytes) -> None:
+    started = time.process_time()
+    assert read_jpeg(memoryview(b"\xff\xd8" + filler * (MOST_BYTES // len(filler) - 1))) is None
+    assert time.process_time() - started < 0.1
+
+
+def test_fillers_and_metadata_before_the_frame_are_passed_over() -> None:
+    plain = jpeg(progressive=False)
+    filled = plain[:2] + b"\xff\x01" + b"\xff" * 999 + b"\xff\xe1\x00\x02" * 99 + b"\xff" * 9 + plain[2:]
+    assert read_jpeg(filled) == read_jpeg(plain) is not None
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_of_many_scans_is_no_image(progressive: bool) -> None:
+    rule, plain = ImageFormat(encoding="jpeg", shape=(3, 16, 16)), jpeg(progressive=progressive)
+    start = plain.rindex(b"\xff\xda")
+    more = JPEG_SCANS - plain.count(b"\xff\xda")
+    most, one_more = (plain[:start] + plain[start:-2] * count + plain[-2:] for count in (more + 1, more + 2))
+    assert [list(rule.of_cell(cell)) for cell in (plain, most)] == [[], []]
+    assert list(rule.of_cell(one_more)) == ["a JPEG of 16 x 16 pixels, 3 x 8 bits, at most 4194304 bytes, 100 scans"]

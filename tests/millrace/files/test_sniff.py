@@ -3,6 +3,7 @@
 # ruff: noqa: DTZ001
 
 import json
+import time
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -205,18 +206,24 @@ def test_a_long_cell_has_one_verdict_whatever_its_neighbours(length: int, quoted
 
 
 @settings(max_examples=200, deadline=None)
-@given(lengths=st.lists(st.integers(0, 70), max_size=12), block=st.integers(1, 200), end=st.sampled_from([b"", b"\n"]))
+@given(
+    lengths=st.lists(st.integers(0, 70), max_size=12),
+    block=st.integers(1, 200),
+    end=st.sampled_from([b"", b"\n"]),
+    most=st.integers(1, 5),
+)
 def test_a_line_is_too_long_wherever_a_block_ends(
-    lengths: list[int], block: int, end: bytes, tmp_path_factory: pytest.TempPathFactory
+    lengths: list[int], block: int, end: bytes, most: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("lines") / "drop"
     path.write_bytes(data := b"\n".join(b"a" * length for length in lengths) + end)
     try:
-        read = b"".join(blocks(path, Limits(block_bytes=block, line_bytes=60)))
+        parts = list(blocks(path, Limits(block_bytes=block, line_bytes=60), most_lines=most))
     except DropError:
         assert max(lengths) > 60
     else:
-        assert read == data
+        assert b"".join(parts) == data
+        assert all(len(part.splitlines()) <= most for part in parts)
         assert max(lengths, default=0) <= 60
 
 
@@ -314,3 +321,117 @@ def test_no_line_of_json_is_lost(values: list[object], tmp_path_factory: pytest.
     parsed = parse(data, tmp_path_factory.mktemp("json"))
     come = sum(bool(line.strip()) for line in data.split(b"\n"))
     assert parsed.rows.num_rows + len(parsed.unparsable) == come
+
+
+@pytest.mark.parametrize("limits", [Limits(), SMALL], ids=["one block", "many blocks"])
+@pytest.mark.parametrize("quoted", ["", '2020-01-04,1,0.5,"b"\n'], ids=["plain", "quotes"])
+def test_a_byte_order_mark_within_a_file_is_part_of_its_cell(quoted: str, limits: Limits, tmp_path: Path) -> None:
+    lines = "".join(f"\ufeff{day},1,0.5,2020-01-0{day}\n" for day in (1, 2, 3))
+    parsed = parse(f"\ufeffs,n,x,at\n{lines}".encode() + quoted.encode(), tmp_path, limits)
+    assert parsed.rows["s"].to_pylist()[:3] == ["\ufeff1", "\ufeff2", "\ufeff3"]
+
+
+def test_a_column_100_000_times_is_refused_at_once(tmp_path: Path) -> None:
+    started = time.process_time()
+    assert refused(b"n," * 100_000 + b"at\n", tmp_path) == "columns"
+    assert time.process_time() - started < 1
+
+
+def csv_table(names: str, *, encoding: str = "utf-8", has_header: bool = True) -> Table:
+    """All texts."""
+    columns = tuple(names.split(","))
+    form = CsvForm(encoding=encoding, columns=() if has_header else columns)
+    return Table(name="rows", columns=tuple(Column(name=name, kind="string") for name in columns), csv=form)
+
+
+@pytest.mark.parametrize("header", ["ORCID,y", "[kWh] e,y", "{x},y", "%PDF,y", "PAR1,y", "PK\x03\x04,y"])
+def test_a_header_may_begin_as_another_format_does(header: str, tmp_path: Path) -> None:
+    (tmp_path / "drop").write_text(f"{header}\na,1\n")
+    [part] = read_drop(tmp_path / "drop", csv_table(header))
+    assert part.rows.to_pylist() == [{**dict(zip(header.split(","), ["a", "1"], strict=True)), "_line": 2}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252"])
+@pytest.mark.parametrize("cell", ["{x}", "[x]", "[1]", "ORCA", "%PDF", "PAR1", "ÿþa", "þÿ", "ÿØa", "\0"])
+def test_a_cell_of_a_file_without_header_may_begin_as_another_format_does(
+    cell: str, encoding: str, tmp_path: Path
+) -> None:
+    (tmp_path / "drop").write_bytes(f"{cell},1\r\nb,2\r\n".encode(encoding))
+    [part] = read_drop(tmp_path / "drop", csv_table("e,y", encoding=encoding, has_header=False))
+    assert part.rows["e"].to_pylist() == (["b"] if cell == "\0" else [cell, "b"])
+    assert [(row.line, row.reason) for row in part.unparsable] == ([(1, "encoding")] if cell == "\0" else [])
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252"])
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"\x1f\x8b\x08\x00,\n", "foreign"),
+        (b"PK\x03\x04\x14,\n", "foreign"),
+        (b"(\xb5/\xfd\x01,a\n", "foreign"),
+        (b"%PDF-1.7\n%\xe2\xe3\n", "foreign"),
+        (b"ORC\x0a\x03,\x00", "foreign"),
+        (b"Obj\x01\x04\x14,\n", "foreign"),
+        (b"\x89PNG\r\n\x1a\n,", "foreign"),
+        (b"PAR1\x15\x04,\n", "truncated"),
+        ("\ufeffe,y\na,1\n".encode("utf-16-le"), "encoding"),
+        ("\ufeffe,y\na,1\n".encode("utf-16-be"), "encoding"),
+        (b"[1,2]\n", "foreign"),
+        (b'[{"e": 1, "y": 2}]', "foreign"),
+        (b"binary\0,\x01\0\n", "foreign"),
+    ],
+)
+def test_another_format_stays_one(data: bytes, reason: str, encoding: str, has_header: bool, tmp_path: Path) -> None:
+    (tmp_path / "drop").write_bytes(data)
+    with pytest.raises(DropError) as caught:
+        list(read_drop(tmp_path / "drop", csv_table("e,y", encoding=encoding, has_header=has_header)))
+    assert caught.value.reason == reason
+
+
+def test_json_lines_of_as_many_commas_as_a_file_without_header_has_are_json(tmp_path: Path) -> None:
+    (tmp_path / "drop").write_text('{"e": "a", "y": "1"\n{"e": "b", "y": "2"}\n')
+    [part] = read_drop(tmp_path / "drop", csv_table("e,y", has_header=False))
+    assert (part.rows["e"].to_pylist(), [row.reason for row in part.unparsable]) == (["b"], ["json"])
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [(HEAD, b"1\n"), (HEAD, b",,1,\n"), (HEAD, b'"\n'), (b"{}\n", b"{}\n"), (b"{}\n", b"1\n")],
+    ids=["width", "good", "quotes", "json", "no json"],
+)
+def test_short_lines_come_in_parts_of_few_rows(head: bytes, line: bytes, tmp_path: Path) -> None:
+    (tmp_path / "drop").write_bytes(head + line * 70_000)
+    sizes = [part.rows.num_rows + len(part.unparsable) for part in read_drop(tmp_path / "drop", TABLE)]
+    assert max(sizes) <= 65_536
+    assert sum(sizes) >= 70_000
+
+
+def test_a_wide_table_comes_in_parts_of_few_cells(tmp_path: Path) -> None:
+    table = Table(name="rows", columns=tuple(Column(name=f"c{at}", kind="float64") for at in range(500)))
+    (tmp_path / "lines").write_bytes(b"{}\n" * 10_000)
+    pq.write_table(pa.table({f"c{at}": pa.nulls(10_000) for at in range(500)}), tmp_path / "parquet")
+    for name in ("lines", "parquet"):
+        sizes = [part.rows.num_rows for part in read_drop(tmp_path / name, table)]
+        assert (max(sizes), sum(sizes)) == (2**21 // 500, 10_000)
+
+
+def test_a_parquet_cell_of_many_megabytes_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    most = Limits().cell_bytes
+    for size, said in ((most + 2**20, "too_large"), (most - 2**20, "")):
+        columns = {"at": pa.array([datetime(2020, 1, 1)]), "s": pa.array(["a" * size])}
+        pq.write_table(pa.table(columns), tmp_path / "x.parquet", compression="zstd", use_dictionary=False)
+        data = (tmp_path / "x.parquet").read_bytes()
+        assert len(data) < 10_000
+        if said:
+            assert refused(data, tmp_path) == said
+        else:
+            assert len(parse(data, tmp_path).rows["s"][0].as_py()) == size
+
+
+def test_a_parquet_file_of_tiny_row_groups_is_refused(tmp_path: Path) -> None:
+    at = pa.array([datetime(2020, 1, 1)] * 12, pa.timestamp("us"))
+    pq.write_table(pa.table({"at": at}), tmp_path / "x.parquet", row_group_size=1)
+    data = (tmp_path / "x.parquet").read_bytes()
+    assert refused(data, tmp_path, Limits(row_groups=11)) == "too_large"
+    assert parse(data, tmp_path, Limits(row_groups=12)).rows.num_rows == 12

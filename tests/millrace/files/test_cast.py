@@ -1,0 +1,64 @@
+"""A cell has one verdict and one value, whatever its format and its neighbours."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from millrace.contract.kinds import Kind, to_float
+from millrace.contract.schema import Column, Table
+from millrace.files.cast import from_text
+from tests.millrace.files.conftest import Read
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3.4028235677973366e38",
+        "1.000000059604644775390626",
+        "16777217",
+        "9007199254740993",
+        "1152921504606846976",
+        "-5",
+    ],
+)
+def test_a_number_is_the_same_in_every_format(text: str, kind: Kind, read: Read, tmp_path: Path) -> None:
+    table = Table(name="rows", columns=(Column(name="x", kind=kind),))
+    value = float(text) if "." in text else int(text)
+    pq.write_table(pa.table({"x": [value]}), tmp_path / "drop")
+    drops = [f"x\n{text}\n".encode(), f'{{"x": {text}}}\n'.encode(), (tmp_path / "drop").read_bytes()]
+    found = [read(drop, table).rows["x"].to_pylist() for drop in drops]
+    assert found == [[to_float(value, kind)]] * 3
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("text", ["nan(1)", "nan()", "-NaN(x)"])
+def test_a_nan_with_a_payload_is_no_number_whatever_its_neighbours(text: str, kind: Kind, read: Read) -> None:
+    table = Table(name="rows", columns=(Column(name="x", kind=kind),))
+    for neighbour in ("", "nan\n", "half\n"):
+        found = read(f"x\n{text}\n1\n{neighbour}".encode(), table)
+        assert [(row.line, row.reason) for row in found.unparsable][:1] == [(2, "type")]
+        assert found.rows["x"].to_pylist()[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("timestamp", "2024-01-01T00:00:00Z"),
+        ("timestamp_utc", "2024-01-01T00:00:00"),
+        ("date", "2023-02-29"),
+        ("timestamp", "2024-04-31T00:00:00"),
+        ("int32", "2147483648"),
+        ("int64", "-9223372036854775809"),
+    ],
+)
+def test_a_text_that_is_wrong_in_every_row_costs_no_search(kind: Kind, text: str) -> None:
+    started = time.process_time()
+    _, wrong = from_text(pa.array([text] * 50_000 + [None]), kind)
+    assert wrong == list(range(50_000))
+    assert time.process_time() - started < 0.5
