@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from console.words import spelled
-from millrace.evaluation.evidence import GroupFigures, Interval
+from millrace.evaluation.evidence import Estimate, GroupFigures
 from millrace.evaluation.report import Evaluation
 
 MOST_SLICES = 12
@@ -82,7 +82,7 @@ def _leaks(evaluation: Evaluation) -> EvidenceTable:
     return EvidenceTable(head=("column", "of a constant's error it removes alone"), rows=rows)
 
 
-def _interval(figure: Interval, evaluation: Evaluation, *, signed: bool = False) -> str:
+def _interval(figure: Estimate, evaluation: Evaluation, *, signed: bool = False) -> str:
     """Figure and interval: "13.2% (12.1 to 14.4)" of a share, "53.1 (50.2 to 56)" of an amount."""
     scale, form = (100, ".1f") if evaluation.error.is_share else (1, ".4g")
     form, unit = f"{'+' if signed else ''}{form}", "%" if evaluation.error.is_share else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.evaluation.evidence import Interval
+from millrace.evaluation.evidence import Estimate
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -71,7 +71,7 @@ class Bootstrap:
         """Draws (D) of the mean."""
         return self.ratios(value_N, np.ones(len(value_N)))
 
-    def mean(self, value_N: Floats, where_N: npt.NDArray[Any] | None = None) -> Interval:
+    def mean(self, value_N: Floats, where_N: npt.NDArray[Any] | None = None) -> Estimate:
         """The mean of the values, of those only that a mask names; NaN without any."""
         if where_N is None:
             return self.interval(float(value_N.mean()), self.means(value_N))
@@ -79,9 +79,9 @@ class Bootstrap:
         value = float(value_N[where_N].mean()) if where_N.any() else np.nan
         return self.interval(value, self.ratios(np.where(where_N, value_N, 0.0), mask_N))
 
-    def interval(self, value: float, draws_D: Draws) -> Interval:
+    def interval(self, value: float, draws_D: Draws) -> Estimate:
         """The figure with the percentiles of its draws."""
         if self.blocks < FEWEST_BLOCKS or np.isnan(draws_D).all():
-            return Interval(value=value, low=np.nan, high=np.nan)
+            return Estimate(value=value, low=np.nan, high=np.nan)
         low, high = np.nanquantile(draws_D, TAILS)
-        return Interval(value=value, low=float(low), high=float(high))
+        return Estimate(value=value, low=float(low), high=float(high))

@@ -19,7 +19,7 @@ class Figures(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, ser_json_inf_nan="constants")
 
 
-class Interval(Figures):
+class Estimate(Figures):
     """A figure and its two-sided 95 % interval, by a bootstrap over blocks; NaN where there are too few blocks."""
 
     value: float
@@ -38,9 +38,9 @@ class Contender(Figures):
     name: str
     """For a page: "version 3", "seasonal naive", "boosted trees"."""
     rows: int
-    scores: Mapping[str, Interval]
+    scores: Mapping[str, Estimate]
     """`error`, and `log_loss` where answers are probabilities of classes."""
-    improvements: Mapping[str, Interval] = {}
+    improvements: Mapping[str, Estimate] = {}
     """By score: the contender's minus the candidate's on the same rows; above 0 the candidate is better."""
 
 
@@ -50,7 +50,7 @@ class SliceFigures(Figures):
     column: str
     value: str
     rows: int
-    error: Interval | None = None
+    error: Estimate | None = None
     """None where the rows are fewer than the gate's minimum."""
 
 
@@ -77,7 +77,7 @@ class Disparity(Figures):
     column: str
     measure: str
     """One of the measures of the gate `fairness`, without `max_` or `min_`."""
-    figure: Interval
+    figure: Estimate
     lowest: str
     """The group with the lowest figure."""
     highest: str
@@ -93,9 +93,9 @@ class ValueEvidence(Figures):
 
     today: str
     """What decides today: the champion, or the naive rule before there is one."""
-    value: Interval
+    value: Estimate
     """The candidate's."""
-    gain: Interval
+    gain: Estimate
     """The candidate's value minus today's, on the same rows."""
 
 
@@ -105,9 +105,9 @@ class SelectiveEvidence(Figures):
     threshold: float | None
     """None where no threshold keeps the promise on the validation rows."""
     calibration_rows: int
-    coverage: Interval
+    coverage: Estimate
     """Share of the test rows whose answer is used."""
-    error: Interval
+    error: Estimate
     """Of these."""
 
 
@@ -116,8 +116,8 @@ class PerturbedFigures(Figures):
 
     damage: str
     """For a page: "noise of 0.1 standard deviations"."""
-    error: Interval
-    rise: Interval
+    error: Estimate
+    rise: Estimate
     """Error minus the error of the undamaged rows."""
 
 
@@ -129,7 +129,7 @@ class MemorisationEvidence(Figures):
     rows: int
     """Training rows that were answered, spread evenly."""
     train_error: float
-    gap: Interval
+    gap: Estimate
     """Test error minus train error."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from millrace.evaluation.evidence import Interval
+from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class IntervalGate(Gate):
 
     refuse: Refusal = "when_likely"
 
-    def held(self, figure: Interval, *, at_most: bool) -> float:
+    def held(self, figure: Estimate, *, at_most: bool) -> float:
         """The end that is held against the bar; NaN, which passes no bar, where there is no interval."""
         better, worse = (figure.low, figure.high) if at_most else (figure.high, figure.low)
         return {"when_certain": better, "when_likely": figure.value, "unless_certain": worse}[self.refuse]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millrace.evaluation.evidence import Interval, MemorisationEvidence
+from millrace.evaluation.evidence import Estimate, MemorisationEvidence
 from millrace.features.catalogue import encode
 
 if TYPE_CHECKING:
@@ -18,5 +18,5 @@ def measure(gate: Memorisation, case: Case) -> MemorisationEvidence:  # noqa: AR
     output_NW = case.outputs(encode(case.features, case.table.take(rows)))
     train = float(case.task.errors(output_NW, case.target_N[rows]).mean())
     test = case.bootstrap.mean(case.errors)
-    gap = Interval(value=test.value - train, low=test.low - train, high=test.high - train)
+    gap = Estimate(value=test.value - train, low=test.low - train, high=test.high - train)
     return MemorisationEvidence(rows=len(rows), train_error=train, gap=gap)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from millrace.evaluation.evidence import Interval, SelectiveEvidence
+from millrace.evaluation.evidence import Estimate, SelectiveEvidence
 from millrace.features.catalogue import encode
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def measure(gate: Selective, case: Case) -> SelectiveEvidence:
     wrong_N = case.task.errors(output_NW, case.target_N[rows])
     threshold = find_threshold(held_N, wrong_N, error=gate.max_error, risk=gate.risk)
     if threshold is None:
-        nothing = Interval(value=np.nan, low=np.nan, high=np.nan)
+        nothing = Estimate(value=np.nan, low=np.nan, high=np.nan)
         return SelectiveEvidence(threshold=None, calibration_rows=len(held_N), coverage=nothing, error=nothing)
     used_T = case.task.answers(case.output_TW)["confidence"] >= threshold
     return SelectiveEvidence(

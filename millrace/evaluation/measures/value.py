@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from millrace.evaluation.bootstrap import Bootstrap
-from millrace.evaluation.evidence import Interval, ValueEvidence
+from millrace.evaluation.evidence import Estimate, ValueEvidence
 from millrace.evaluation.gates.value import BinaryWorth, ClassWorth, NumberWorth
 
 if TYPE_CHECKING:
@@ -55,5 +55,5 @@ def amounts(worth: Any, task: Task, output_RW: Floats, target_R: npt.NDArray[Any
     return of_pairs
 
 
-def _times(figure: Interval, decisions: float) -> Interval:
-    return Interval(value=figure.value * decisions, low=figure.low * decisions, high=figure.high * decisions)
+def _times(figure: Estimate, decisions: float) -> Estimate:
+    return Estimate(value=figure.value * decisions, low=figure.low * decisions, high=figure.high * decisions)

@@ -38,7 +38,7 @@ class Pieces(nn.Module):
         return self.vectors(ids_NT), ids_NT > 0
 
 
-class Steps(nn.Module):
+class StepTokens(nn.Module):
     """A history (N, T, F) in, as `Pieces` out. What is missing counts as the mean, and a second column says so."""
 
     mean_F: Tensor
@@ -102,7 +102,7 @@ class TransformerNetwork(nn.Module):
         [own] = [spec for spec in signature if spec.name not in JOINED]
         self.sequence, self.dropout, self.ends_now = own.name, parameters.dropout, own.dtype == "float32"
         dimension = parameters.dimension
-        self.enter: Pieces | Steps = Steps(own, dimension) if self.ends_now else Pieces(own, dimension)
+        self.enter: Pieces | StepTokens = StepTokens(own, dimension) if self.ends_now else Pieces(own, dimension)
         self.places_TD = nn.Parameter(torch.randn(own.shape[0] or 1, dimension) * 0.02)
         self.layers = nn.ModuleList(
             Layer(dimension, parameters.heads, parameters.dropout) for _ in range(parameters.layers)

@@ -11,10 +11,10 @@ from console.queries.report import JudgedModel, WorkloadReport
 from millrace.evaluation.evidence import (
     Contender,
     Disparity,
+    Estimate,
     FairnessEvidence,
     FeatureLeak,
     GroupFigures,
-    Interval,
     LeakageEvidence,
     PerturbedFigures,
     RobustnessEvidence,
@@ -24,8 +24,8 @@ from millrace.evaluation.evidence import (
 from millrace.evaluation.report import Evaluation
 
 
-def near(value: float) -> Interval:
-    return Interval(value=value, low=value - 0.01, high=value + 0.01)
+def near(value: float) -> Estimate:
+    return Estimate(value=value, low=value - 0.01, high=value + 0.01)
 
 
 def judged(evaluation: Evaluation) -> Evaluation:
@@ -99,7 +99,7 @@ def test_an_amount_has_its_unit_and_no_interval_is_said(report: WorkloadReport) 
     meaning = report.live.evaluation.error.model_copy(
         update={"name": "mean absolute error", "is_share": False, "unit": "µg/m³"}
     )
-    nan = Interval(value=53.123, low=float("nan"), high=float("nan"))
+    nan = Estimate(value=53.123, low=float("nan"), high=float("nan"))
     alone = Contender(who="candidate", name="this model", rows=9, scores={"error": nan})
     (table,) = evidence(report.live.evaluation.model_copy(update={"error": meaning, "contenders": (alone,)}))
     assert table.head[2] == "mean absolute error, µg/m³"
