@@ -1,6 +1,6 @@
 """Twenty-seven months of the workload `air_quality`: two years with their measurements, then a winter of predictions.
 
-In January 2013 the air of Beijing was worse than in any month before: the errors of the first model say so."""
+In January 2013 the air of Beijing was worse than in any month before; by March the errors of the first model say so."""
 
 from __future__ import annotations
 
