@@ -23,9 +23,15 @@ class TensorSpec:
     shape: tuple[int | None, ...]
     """None: not known before the training rows were read."""
     cardinalities: tuple[int | None, ...] = ()
-    """Of `categories` only: the number of values of each entry; 0 stands for a missing one."""
+    """Of `categories` the number of values of each entry, of a text one for all its places; 0 stands for a missing
+    one, or for padding."""
     optional: tuple[bool, ...] = ()
     """Of `numbers` only: whether each entry may be missing, which NaN stands for."""
+
+    @property
+    def is_categories(self) -> bool:
+        """Whether each entry is a category of its own, and not a place in a text."""
+        return self.name == "categories"
 
 
 Signature = tuple[TensorSpec, ...]

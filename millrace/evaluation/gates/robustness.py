@@ -35,7 +35,7 @@ class Robustness(IntervalGate):
         numbers = [spec for spec in features if spec.dtype != "int64"]
         if self.noise is not None and not numbers:
             return "missing alone, as no feature is a number or an image"
-        can_miss = any(spec.cardinalities or any(spec.optional) or len(spec.shape) == 2 for spec in features)
+        can_miss = any(spec.is_categories or any(spec.optional) or len(spec.shape) == 2 for spec in features)
         return "" if self.missing is None or can_miss else "noise alone, as no feature may be missing"
 
     def judge(self, report: Evaluation) -> Verdict:

@@ -69,7 +69,7 @@ def _noisy(x: Array, spread: Array | None, noise: float, rng: np.random.Generato
 def _emptied(x: Array, spec: TensorSpec, share: float, rng: np.random.Generator) -> Array:
     """Only what may be missing: optional numbers, any category, steps of a history."""
     empty = rng.random(x.shape) < share
-    if spec.cardinalities:
+    if spec.is_categories:
         return np.where(empty, 0, x).astype(x.dtype)
     if x.dtype == np.float32 and any(spec.optional):
         return np.where(empty & np.array(spec.optional), np.nan, x).astype(np.float32)

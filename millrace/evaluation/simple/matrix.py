@@ -40,7 +40,7 @@ def matrix(tensors: Mapping[str, npt.NDArray[Any]], signature: Signature) -> Mat
     tokens = []
     for spec in signature:
         values = tensors[spec.name]
-        if spec.dtype == "int64" and spec.cardinalities:
+        if spec.is_categories:
             categories.append(values)
             cardinality_K += [cardinality or int(values.max()) + 1 for cardinality in spec.cardinalities]
         elif spec.dtype == "int64":

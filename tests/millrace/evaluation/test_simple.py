@@ -43,8 +43,14 @@ TENSORS: dict[str, tuple[TensorSpec, np.ndarray]] = {
         np.tile((HIDDEN * 100).astype(np.uint8)[:, None, None, None], (1, 1, 4, 4)),
     ),
     "words": (
-        TensorSpec(name="text", dtype="int64", shape=(6,)),
-        np.column_stack([HIDDEN + 1, RNG.integers(4, 30, (ROWS, 3)), np.zeros((ROWS, 2))]).astype(np.int64),
+        TensorSpec(name="text", dtype="int64", shape=(6,), cardinalities=(64,)),
+        # The word that tells stands anywhere among the others.
+        np.column_stack(
+            [
+                RNG.permuted(np.column_stack([HIDDEN + 1, RNG.integers(4, 30, (ROWS, 3))]), axis=1),
+                np.zeros((ROWS, 2)),
+            ]
+        ).astype(np.int64),
     ),
     "history": (
         TensorSpec(name="past", dtype="float32", shape=(3, 2)),
