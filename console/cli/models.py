@@ -137,8 +137,7 @@ def versions(stage: Stage, workload: Workload, build: Build, as_json: Json) -> N
 def _version_row(version: ModelVersion, evaluation: Evaluation | None) -> dict[str, Any]:
     from console.presenters.gates import compared, mark
 
-    error = evaluation.error if evaluation else None
-    gates = [f"{mark(gate)} {gate.name}: {compared(gate, error)}" for gate in version.gates]
+    gates = [f"{mark(gate)} {gate.name}: {compared(gate)}" for gate in version.gates]
     return {
         "version": version.version or "-",
         "status": version.status,

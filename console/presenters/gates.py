@@ -1,66 +1,34 @@
-"""A gate's judgement as two short texts: what it requires, what was measured."""
+"""A gate's judgement as short texts, by what its verdict says of itself: figure, unit and direction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from console.words import figure
-from millrace.evaluation.report import ErrorMeaning
 from millrace.messages.train import GateVerdict
 
-REQUIRED = {
-    "finite_weights": "all finite",
-    "calibration": "error ≤ {bound:g}",
-    "latency": "p99 ≤ {bound:g} ms",
-    "size": "≤ {bound:g} MB",
-    "baseline": "error ≤ {bound_figure}",
-    "non_inferiority": "lower bound ≥ {bound:+.3g}",
-}
-GAIN = "log loss lower by {bound:.0%}"
-"""Of the gate `baseline` with the rule `base_rate`: its figure is a gain, which has to reach the bound."""
-MEASURED = {
-    "calibration": "{measured:.3f}",
-    "latency": "{measured:.3f} ms",
-    "size": "{measured:.3f} MB",
-    "baseline": "{figure}",
-    "non_inferiority": "{measured:+.3g}",
-}
+PASSES = {"at_most": "≤", "at_least": "≥"}
+FAILS = {"at_most": ">", "at_least": "<"}
 
 
-COMPARED = {
-    "calibration": "expected calibration error {measured:.3g} {sign} {bound:.3g}",
-    "latency": "p99 {measured:.3g} ms {sign} {bound:g} ms",
-    "size": "{measured:.3g} MB {sign} {bound:g} MB",
-    "non_inferiority": "lower bound of the improvement {measured:+.3g} {sign} {bound:+.3g}",
-}
-"""Figure, relation and bound of a gate; the baseline's figure is the task's own error."""
+def compared(verdict: GateVerdict) -> str:
+    """Figure against bound: `mean absolute error 74.35 µg/m³ ≤ 75.39 µg/m³`, of a refusal the other relation.
 
-
-def compared(verdict: GateVerdict, error: ErrorMeaning | None) -> str:
-    """Figure against bound, for example `mean absolute error 74.35 ≤ 75.39`; of a refusal the other relation.
-
-    The verdict's own sentence for a gate without a number and for one that no table has; `error` is what the error of
-    its evaluation means."""
-    if verdict.name == "finite_weights":
-        return "all weights finite" if verdict.passed else "weights that are not finite"
-    if verdict.measured is None or verdict.bound is None:
+    The verdict's own sentence where it has no figure, or was refused for more than this one."""
+    if not _is_told(verdict):
         return verdict.sentence
-    sign = "≤" if verdict.measured <= verdict.bound else ">"
-    if verdict.name == "non_inferiority" or _is_gain(verdict):
-        sign = "≥" if verdict.measured >= verdict.bound else "<"
-    if verdict.name == "baseline":
-        return _baseline(verdict.measured, verdict.bound, sign, error=None if _is_gain(verdict) else error)
-    if verdict.name not in COMPARED:
+    sign = (PASSES if verdict.passed else FAILS)[verdict.direction]
+    found, bound = _apart(verdict)
+    return f"{verdict.figure} {found} {sign} {bound}"
+
+
+def required(verdict: GateVerdict) -> str:
+    """`p99 of one call ≤ 50 ms`; the sentence where it has no figure."""
+    if not _is_told(verdict):
         return verdict.sentence
-    return COMPARED[verdict.name].format(measured=verdict.measured, bound=verdict.bound, sign=sign)
+    return f"{verdict.figure} {PASSES[verdict.direction]} {_apart(verdict)[1]}"
 
 
-def _baseline(measured: float, bound: float, sign: str, *, error: ErrorMeaning | None) -> str:
-    if sign in "≥<" and error is None:
-        return f"log loss lower by {measured:.1%} {sign} {bound:.1%}"
-    if error is None:
-        return f"error {figure(measured)} {sign} {figure(bound)}"
-    return f"{error.name} {error.amount(measured)} {sign} {error.amount(bound)}"
+def measured(verdict: GateVerdict) -> str:
+    """`0.312 ms`; empty where the sentence says it."""
+    return _apart(verdict)[0] if _is_told(verdict) else ""
 
 
 def mark(verdict: GateVerdict) -> str:
@@ -73,25 +41,24 @@ def tone(verdict: GateVerdict) -> str:
     return "watch" if verdict.is_warning else "good" if verdict.passed else "bad"
 
 
-def required(verdict: GateVerdict) -> str:
-    """The verdict's own sentence for a gate that this table does not have, and for one without a number."""
-    return _filled(REQUIRED | ({"baseline": GAIN} if _is_gain(verdict) else {}), verdict, verdict.sentence)
-
-
-def measured(verdict: GateVerdict) -> str:
-    """Empty where the sentence says it."""
-    return _filled(MEASURED | ({"baseline": "{measured:.0%}"} if _is_gain(verdict) else {}), verdict, "")
-
-
-def _is_gain(verdict: GateVerdict) -> bool:
-    """Whether a figure above the bound passes and one below does not."""
-    if verdict.measured is None or verdict.bound is None:
+def _is_told(verdict: GateVerdict) -> bool:
+    """Whether figure and bound are there, and their relation is why it passed or was refused."""
+    if not verdict.figure or verdict.measured is None or verdict.bound is None:
         return False
-    return verdict.passed is not (verdict.measured <= verdict.bound)
+    is_kept = verdict.measured <= verdict.bound if verdict.direction == "at_most" else verdict.measured >= verdict.bound
+    return is_kept is verdict.passed
 
 
-def _filled(texts: Mapping[str, str], verdict: GateVerdict, otherwise: str) -> str:
-    if verdict.measured is None or verdict.bound is None or verdict.name not in texts:
-        return otherwise
-    figures = {"figure": figure(verdict.measured), "bound_figure": figure(verdict.bound)}
-    return texts[verdict.name].format(measured=verdict.measured, bound=verdict.bound, **figures)
+def _apart(verdict: GateVerdict) -> tuple[str, str]:
+    """Both numbers with as many digits as it takes to tell them apart."""
+    found, bound = verdict.measured or 0.0, verdict.bound or 0.0
+    texts = [(_amount(found, digits, verdict), _amount(bound, digits, verdict)) for digits in (4, 6, 9, 17)]
+    return next((pair for pair in texts if pair[0] != pair[1] or found == bound), texts[-1])
+
+
+def _amount(value: float, digits: int, verdict: GateVerdict) -> str:
+    # A bound of a difference is 0 or less: with a sign it reads as one.
+    sign = "+" if verdict.direction == "at_least" and (verdict.bound or 0.0) <= 0 else ""
+    if verdict.unit == "%":
+        return f"{value * 100:{sign}.{digits}g}%"
+    return f"{value + 0.0:{sign}.{digits}g} {verdict.unit}".rstrip()

@@ -98,6 +98,11 @@ class GateVerdict(Message):
     """What was measured against what, for a person."""
     is_warning: bool = False
     """Whether it passed, and a person should know something all the same."""
+    figure: str = ""
+    """What `measured` is; empty where the sentence alone says it."""
+    unit: str = ""
+    """Of both numbers; % of a share, which is 0 to 1 all the same."""
+    direction: Literal["at_most", "at_least"] = "at_most"
 
 
 class GatesJudged(Message):

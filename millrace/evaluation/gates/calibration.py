@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from millrace.evaluation.gates.gate import Gate, Positive, Verdict
+from millrace.evaluation.gates.gate import Gate, Positive, Verdict, at_most
 from millrace.evaluation.report import Evaluation
 
 
@@ -17,10 +17,10 @@ class Calibration(Gate):
         """Passed when the expected calibration error is at most `max_ece`; a report without one fails."""
         ece = report.metrics.get("ece")
         measured = math.nan if ece is None else ece
-        return Verdict(
-            name="calibration",
-            passed=measured <= self.max_ece,
-            measured=measured,
-            bound=self.max_ece,
+        return at_most(
+            "calibration",
+            measured,
+            self.max_ece,
+            figure="expected calibration error",
             sentence=f"expected calibration error {measured:.4f}; at most {self.max_ece} allowed",
         )

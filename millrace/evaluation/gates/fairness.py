@@ -6,13 +6,13 @@ four-fifths rule of the US Uniform Guidelines (29 CFR 1607.4 D) takes for eviden
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
 from millrace.evaluation.evidence import Disparity
-from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Share, Verdict
+from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Share, Verdict, at_least, at_most, unknown
 from millrace.evaluation.report import Evaluation
 
 if TYPE_CHECKING:
@@ -63,31 +63,27 @@ class Fairness(IntervalGate):
         judged = [
             self._judged(name, bar, column, found) for column in self.columns for name, bar in self.bars().items()
         ]
-        worst = max(judged, key=lambda one: (not one.passed, one.is_warning))
-        return Verdict(
-            name="fairness",
-            passed=worst.passed,
-            is_warning=worst.is_warning,
-            measured=worst.measured,
-            bound=worst.bound,
-            sentence="; ".join(one.sentence for one in judged),
-        )
+        hardest = max(judged, key=lambda one: (not one.passed, one.is_warning))
+        return replace(hardest, name="fairness", sentence="; ".join(one.sentence for one in judged))
 
     def _judged(self, name: str, bar: float, column: str, found: tuple[Disparity, ...]) -> Verdict:
         """Of one column and one bar."""
-        measure, at_most = name[4:], name.startswith("max_")
+        measure, is_most = name[4:], name.startswith("max_")
         one = next((one for one in found if (one.column, one.measure) == (column, measure)), None)
         words = measure.replace("_", " ")
         if one is None:
-            sentence = f"{column}: no {words}, since fewer than two groups have {self.minimum_rows} rows"
-            return Verdict(name=name, passed=False, measured=math.nan, bound=bar, sentence=sentence)
-        measured = self.held(one.figure, at_most=at_most)
-        passed = measured <= bar if at_most else measured >= bar
-        is_over = one.figure.value > bar if at_most else one.figure.value < bar
+            return unknown(
+                name, bar, f"{column}: no {words}, since fewer than two groups have {self.minimum_rows} rows"
+            )
         sentence = (
             f"{column}: {words} {one.figure.words('.3f')} between {one.lowest} and {one.highest}; "
-            f"at {'most' if at_most else 'least'} {bar:g} {'allowed' if at_most else 'required'}"
+            f"at {'most' if is_most else 'least'} {bar:g} {'allowed' if is_most else 'required'}"
         )
-        return Verdict(
-            name=name, passed=passed, is_warning=passed and is_over, measured=measured, bound=bar, sentence=sentence
+        return (at_most if is_most else at_least)(
+            name,
+            self.held(one.figure, at_most=is_most),
+            bar,
+            warns=one.figure.value > bar if is_most else one.figure.value < bar,
+            figure=f"{words} of {column}",
+            sentence=sentence,
         )

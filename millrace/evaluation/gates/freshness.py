@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from millrace.evaluation.gates.gate import Gate, Positive, Verdict
+from millrace.evaluation.gates.gate import Gate, Positive, Verdict, at_most
 from millrace.evaluation.report import Evaluation
 
 
@@ -15,10 +15,11 @@ class Freshness(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         """Passed when the test days ended at most `max_age_days` before the training."""
         age = math.nan if report.age_days is None else report.age_days
-        return Verdict(
-            name="freshness",
-            passed=age <= self.max_age_days,
-            measured=age,
-            bound=self.max_age_days,
+        return at_most(
+            "freshness",
+            age,
+            self.max_age_days,
+            figure="age of the test days",
+            unit="days",
             sentence=f"the test days ended {age:.1f} days before the training; at most {self.max_age_days:g} allowed",
         )

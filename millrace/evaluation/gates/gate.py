@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Direction = Literal["at_most", "at_least"]
+"""On which side of the bound a figure passes."""
 Refusal = Literal["when_certain", "when_likely", "unless_certain"]
 """Which end of a 95 % interval is held against the bar.
 
@@ -35,6 +38,45 @@ class Verdict:
     """What was measured against what, for a person."""
     is_warning: bool = False
     """Whether it passed, and a person should know something all the same."""
+    figure: str = ""
+    """What `measured` is, "p99 of one call"; empty where the sentence alone says it."""
+    unit: str = ""
+    """Of both numbers; % of a share, which is 0 to 1 all the same."""
+    direction: Direction = "at_most"
+
+
+def at_most(
+    name: str, measured: float, bound: float, *, sentence: str, figure: str, unit: str = "", warns: bool = False
+) -> Verdict:
+    """Passed when `measured` ≤ `bound`; `warns` counts where it passed."""
+    passed = measured <= bound
+    verdict = Verdict(name=name, passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
+    return replace(verdict, is_warning=passed and warns, unit=unit, direction="at_most")
+
+
+def at_least(
+    name: str, measured: float, bound: float, *, sentence: str, figure: str, unit: str = "", warns: bool = False
+) -> Verdict:
+    """Passed when `measured` ≥ `bound`; `warns` counts where it passed."""
+    passed = measured >= bound
+    verdict = Verdict(name=name, passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
+    return replace(verdict, is_warning=passed and warns, unit=unit, direction="at_least")
+
+
+def unknown(name: str, bound: float, sentence: str) -> Verdict:
+    """Refused, since the report lacks what the gate judges by."""
+    return Verdict(name=name, passed=False, measured=math.nan, bound=bound, sentence=sentence)
+
+
+def worst(value: float) -> float:
+    """A key of `max` over errors: no number is the worst of all."""
+    return math.inf if math.isnan(value) else value
+
+
+def scaled(bar: float, report: Evaluation) -> float:
+    """A bar on a difference of errors: of shares as it is, of amounts as a share of the model's own error."""
+    own = report.metrics.get("error")
+    return bar * (1.0 if report.error.is_share else (math.nan if own is None else own))
 
 
 class Gate(BaseModel):

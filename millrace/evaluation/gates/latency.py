@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millrace.evaluation.gates.gate import Gate, Positive, Verdict
+from millrace.evaluation.gates.gate import Gate, Positive, Verdict, at_most
 from millrace.evaluation.report import Evaluation
 
 
@@ -12,10 +12,11 @@ class Latency(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         """Passed when the 99th percentile of one call, in milliseconds, is at most `max_p99_ms`."""
         measured, bound = report.latency_ms.p99, self.max_p99_ms
-        return Verdict(
-            name="latency",
-            passed=measured <= bound,
-            measured=measured,
-            bound=bound,
+        return at_most(
+            "latency",
+            measured,
+            bound,
+            figure="p99 of one call",
+            unit="ms",
             sentence=f"p99 {measured:.3f} ms for {report.latency_ms.rows} row(s); at most {bound} ms allowed",
         )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from pydantic import model_validator
 
-from millrace.evaluation.gates.gate import Gate, Share, Verdict
+from millrace.evaluation.gates.gate import Gate, Share, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 
 
@@ -28,8 +26,7 @@ class Leakage(Gate):
         """Passed when both declared bars are kept."""
         found = report.leakage
         if found is None:
-            sentence = "the report holds no search for leaks"
-            return Verdict(name="leakage", passed=False, measured=math.nan, bound=0.0, sentence=sentence)
+            return unknown("leakage", 0.0, "the report holds no search for leaks")
         worst = max(found.features, key=lambda one: one.explained, default=None)
         explained = worst.explained if worst else 0.0
         column = f"{worst.column} alone removes {explained:.1%} of the error" if worst else "no column alone is a rule"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
-from millrace.evaluation.gates.gate import IntervalGate, Share, Verdict
+from millrace.evaluation.gates.gate import IntervalGate, Share, Verdict, at_most, scaled, unknown
 from millrace.evaluation.report import Evaluation
 
 
@@ -17,20 +15,17 @@ class Memorisation(IntervalGate):
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed when the test error lies at most `max_gap` above the train error."""
-        found, own = report.memorisation, report.metrics.get("error")
-        bar = self.max_gap * (1.0 if report.error.is_share else (math.nan if own is None else own))
+        found, bar = report.memorisation, scaled(self.max_gap, report)
         if found is None:
-            sentence = "the report holds no error on the training rows"
-            return Verdict(name="memorisation", passed=False, measured=math.nan, bound=bar, sentence=sentence)
-        measured = self.held(found.gap, at_most=True)
-        passed = measured <= bar
+            return unknown("memorisation", bar, "the report holds no error on the training rows")
         amount = report.error.amount
-        return Verdict(
-            name="memorisation",
-            passed=passed,
-            is_warning=passed and found.gap.value > bar,
-            measured=measured,
-            bound=bar,
+        return at_most(
+            "memorisation",
+            self.held(found.gap, at_most=True),
+            bar,
+            warns=found.gap.value > bar,
+            figure="error on test rows above that on training rows",
+            unit=report.error.unit,
             sentence=f"{report.error.name} {amount(found.train_error)} on {found.rows} training rows, on the test rows "
             f"{found.gap.words('+.4g')} above that; at most {bar:+.4g} allowed",
         )

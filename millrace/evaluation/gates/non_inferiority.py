@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from millrace.evaluation.gates.gate import Gate, Verdict
+from millrace.evaluation.gates.gate import Gate, Verdict, at_least
 from millrace.evaluation.report import ChampionComparison, ErrorMeaning, Evaluation
 
 
@@ -29,11 +29,12 @@ class NonInferiority(Gate):
         champion = report.champion
         scale = champion.error if champion and not report.error.is_share else 1.0
         measured, bound = champion.lower_bound if champion else math.nan, -self.margin * scale
-        return Verdict(
-            name="non_inferiority",
-            passed=measured >= bound,
-            measured=measured,
-            bound=bound,
+        return at_least(
+            "non_inferiority",
+            measured,
+            bound,
+            figure="lower bound of the improvement",
+            unit=report.error.unit,
             sentence=self._sentence(champion, report.error, bound),
         )
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from millrace.evaluation.evidence import PlausibilityEvidence
-from millrace.evaluation.gates.gate import Gate, Share, Verdict
+from millrace.evaluation.gates.gate import Gate, Share, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 
 
@@ -26,8 +26,7 @@ class Plausibility(Gate):
         """Passed when none of the three is beyond its bound."""
         found = report.plausibility
         if found is None:
-            sentence = "the report holds no look at the answers"
-            return Verdict(name="plausibility", passed=False, measured=math.nan, bound=1.0, sentence=sentence)
+            return unknown("plausibility", 1.0, "the report holds no look at the answers")
         judged = self._judged(found)
         # The first that is broken, else the first.
         measured, bound, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])

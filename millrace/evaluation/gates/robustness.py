@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from pydantic import model_validator
 
-from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict
+from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, at_most, scaled, unknown, worst
 from millrace.evaluation.report import Evaluation
 
 if TYPE_CHECKING:
@@ -41,25 +40,17 @@ class Robustness(IntervalGate):
     def judge(self, report: Evaluation) -> Verdict:
         """Passed when no damage lets the error rise by more than `max_rise`."""
         found = report.robustness.damaged if report.robustness else ()
-        own = report.metrics.get("error")
-        bar = self.max_rise * (1.0 if report.error.is_share else (math.nan if own is None else own))
+        bar = scaled(self.max_rise, report)
         if len(found) != (self.noise is not None) + (self.missing is not None):
-            sentence = "the report does not hold every declared damage"
-            return Verdict(name="robustness", passed=False, measured=math.nan, bound=bar, sentence=sentence)
-        worst = max(found, key=lambda one: _rank(self.held(one.rise, at_most=True)))
-        measured = self.held(worst.rise, at_most=True)
-        passed = measured <= bar
-        return Verdict(
-            name="robustness",
-            passed=passed,
-            is_warning=passed and worst.rise.high > bar,
-            measured=measured,
-            bound=bar,
-            sentence=f"{report.error.name} {report.error.amount(worst.error.value)} under {worst.damage}, a rise of "
-            f"{worst.rise.words('+.4g')}; at most {bar:+.4g} allowed",
+            return unknown("robustness", bar, "the report does not hold every declared damage")
+        hardest = max(found, key=lambda one: worst(self.held(one.rise, at_most=True)))
+        return at_most(
+            "robustness",
+            self.held(hardest.rise, at_most=True),
+            bar,
+            warns=hardest.rise.high > bar,
+            figure=f"rise of the error under {hardest.damage}",
+            unit=report.error.unit,
+            sentence=f"{report.error.name} {report.error.amount(hardest.error.value)} under {hardest.damage}, a rise "
+            f"of {hardest.rise.words('+.4g')}; at most {bar:+.4g} allowed",
         )
-
-
-def _rank(rise: float) -> float:
-    """No number is the worst of all."""
-    return math.inf if math.isnan(rise) else rise

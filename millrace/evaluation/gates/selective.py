@@ -44,6 +44,9 @@ class Selective(IntervalGate):
             is_warning=passed and is_over,
             measured=coverage if not math.isnan(error) else math.nan,
             bound=bar,
+            figure="answers that are used",
+            unit="%",
+            direction="at_least",
             sentence=f"{found.coverage.words('.1%')} of the answers are used, from a confidence of "
             f"{found.threshold:.3f} on; at least {bar:.1%} required; {found.error.words('.1%')} of them are wrong, at "
             f"most {self.max_error:.1%} allowed",

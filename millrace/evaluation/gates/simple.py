@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from millrace.evaluation.evidence import Contender
-from millrace.evaluation.gates.gate import Gate, Verdict
+from millrace.evaluation.gates.gate import Gate, Verdict, unknown
 from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.features.signature import JOINED, Signature
 
@@ -42,7 +42,7 @@ class Simple(Gate):
         gain = rival.improvements.get(self.measure) if rival else None
         if rival is None or gain is None or not math.isfinite(gain.low):
             sentence = f"the report holds no comparison with {self.kind.replace('_', ' ')}, or too few days for one"
-            return Verdict(name="simple", passed=False, measured=math.nan, bound=0.0, sentence=sentence)
+            return unknown("simple", 0.0, sentence)
         is_better = gain.low > 0
         return Verdict(
             name="simple",
@@ -51,6 +51,8 @@ class Simple(Gate):
             measured=gain.low,
             bound=0.0,
             sentence=self._sentence(report, rival, gain.low, gain.high),
+            figure=f"gain in {self._words(report.error)[0]} over {rival.name}, lower end",
+            direction="at_least",
         )
 
     def _sentence(self, report: Evaluation, rival: Contender, low: float, high: float) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 from pydantic import Field
 
-from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Verdict
+from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Verdict, at_most, unknown, worst
 from millrace.evaluation.report import Evaluation
 
 
@@ -32,24 +31,17 @@ class Slices(IntervalGate):
         found = report.slices.slices if report.slices else ()
         errors = [(one.error, one) for one in found if one.error is not None]
         if not errors:
-            sentence = f"the report holds no slice of {self.minimum_rows} rows"
-            return Verdict(name="slices", passed=False, measured=math.nan, bound=self.max_error, sentence=sentence)
-        figure, worst = max(errors, key=lambda each: _rank(self.held(each[0], at_most=True)))
-        measured = self.held(figure, at_most=True)
-        passed = measured <= self.max_error
+            return unknown("slices", self.max_error, f"the report holds no slice of {self.minimum_rows} rows")
+        error, hardest = max(errors, key=lambda each: worst(self.held(each[0], at_most=True)))
         few = len(found) - len(errors)
-        return Verdict(
-            name="slices",
-            passed=passed,
-            is_warning=passed and figure.value > self.max_error,
-            measured=measured,
-            bound=self.max_error,
-            sentence=f"{report.error.name} {figure.words()} on the {worst.rows} rows with {worst.column} = "
-            f"{worst.value}, the worst of {len(errors)} slices; at most {self.max_error:g} allowed"
+        return at_most(
+            "slices",
+            self.held(error, at_most=True),
+            self.max_error,
+            warns=error.value > self.max_error,
+            figure=f"{report.error.name} of the worst slice",
+            unit=report.error.unit,
+            sentence=f"{report.error.name} {error.words()} on the {hardest.rows} rows with {hardest.column} = "
+            f"{hardest.value}, the worst of {len(errors)} slices; at most {self.max_error:g} allowed"
             + (f"; {few} with fewer than {self.minimum_rows} rows are not judged" if few else ""),
         )
-
-
-def _rank(error: float) -> float:
-    """No number is the worst of all."""
-    return math.inf if math.isnan(error) else error

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from millrace.evaluation.gates.gate import IntervalGate, Positive, Verdict
+from millrace.evaluation.gates.gate import IntervalGate, Positive, Verdict, at_least, unknown
 from millrace.evaluation.report import Evaluation
 
 if TYPE_CHECKING:
@@ -74,17 +73,15 @@ class Value(IntervalGate):
         """Passed when the gain over today's decisions is at least `more_than_today`."""
         value, bar = report.value, self.more_than_today
         if value is None:
-            sentence = "the report holds no value of the decisions"
-            return Verdict(name="value", passed=False, measured=math.nan, bound=bar, sentence=sentence)
-        measured = self.held(value.gain, at_most=False)
-        passed = measured >= bar
+            return unknown("value", bar, "the report holds no value of the decisions")
         word = "more" if value.gain.value >= 0 else "less"
-        return Verdict(
-            name="value",
-            passed=passed,
-            is_warning=passed and value.gain.low < bar,
-            measured=measured,
-            bound=bar,
+        return at_least(
+            "value",
+            self.held(value.gain, at_most=False),
+            bar,
+            warns=value.gain.low < bar,
+            figure=f"gain over today's decisions, a {self.per}",
+            unit=self.unit,
             sentence=f"{abs(value.gain.value):,.0f} {self.unit} a {self.per} {word} than today's ({value.today}; gain "
             f"{value.gain.low:+,.0f} to {value.gain.high:+,.0f}), of {value.value.value:,.0f}; "
             f"at least {bar:+,.0f} required",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from millrace.evaluation.gates.gate import Verdict
+from millrace.evaluation.gates.gate import Verdict, at_least
 from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer, NaiveGate, mean_answer, number
 from millrace.evaluation.report import Evaluation
 
@@ -37,5 +37,5 @@ class BaseRate(NaiveGate):
             f"log loss {number(loss):.4f} on {report.rows.test} rows, {measured:.1%} below the base rate's; at least "
             f"{self.margin:.1%} required"
         )
-        passed = measured >= self.margin
-        return Verdict(name="baseline", passed=passed, measured=measured, bound=self.margin, sentence=sentence)
+        figure = "log loss below the base rate's"
+        return at_least("baseline", measured, self.margin, figure=figure, unit="%", sentence=sentence)

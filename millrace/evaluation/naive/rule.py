@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from millrace.evaluation.gates.gate import Gate, Verdict
+from millrace.evaluation.gates.gate import Gate, Verdict, at_most
 from millrace.evaluation.report import Evaluation
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class NaiveGate(Gate):
             f"{report.error.name} {report.error.amount(measured)} on {report.rows.test} rows; at most "
             f"{report.error.amount(bound)} allowed, {below} ({report.error.amount(naive)})"
         )
-        return Verdict(name="baseline", passed=measured <= bound, measured=measured, bound=bound, sentence=sentence)
+        return at_most("baseline", measured, bound, figure=report.error.name, unit=report.error.unit, sentence=sentence)
 
 
 def number(value: float | None) -> float:

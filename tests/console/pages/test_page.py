@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 import pytest
 
 from console.pages.page import PageLink, page
-from console.presenters import gates
 from console.queries.monitoring import MonitoredWindow
 from console.queries.monitoring_limits import Limit
 from console.queries.report import WorkloadReport
@@ -188,20 +187,6 @@ def test_a_gate_without_a_number_and_an_unknown_gate_say_their_sentence(report: 
         page(replace(report, models=(replace(model, version=replace(model.version, gates=verdicts)),)))
     ).found
     assert {"accuracy nan", "fair enough"} <= set(cells["td"])
-
-
-@pytest.mark.parametrize(
-    ("measured", "passed", "shown"),
-    [
-        (0.82, True, ["log loss lower by 40%", "82%"]),
-        (0.12, False, ["log loss lower by 40%", "12%"]),
-        (0.12, True, ["error ≤ 0.400", "0.120"]),
-        (0.82, False, ["error ≤ 0.400", "0.820"]),
-    ],
-)
-def test_a_baseline_is_a_gain_or_an_error(measured: float, passed: bool, shown: list[str]) -> None:
-    verdict = GateVerdict(name="baseline", passed=passed, measured=measured, bound=0.4, sentence="")
-    assert [gates.required(verdict), gates.measured(verdict)] == shown
 
 
 def test_the_figures_of_any_task_are_shown(report: WorkloadReport) -> None:
