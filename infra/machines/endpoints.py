@@ -17,7 +17,7 @@ from infra.machines.paths import Result, path
 from infra.machines.states import State
 from millrace.messages.release import LiveState, ReleaseStarted
 
-Kind = Literal["challenger", "live"]
+EndpointKind = Literal["challenger", "live"]
 """What a configuration serves."""
 VARIANT = "main"
 """Constant: guardrails need the same variant name before and after an update."""
@@ -56,7 +56,9 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
     return _sagemaker("createModel", "The model that the package describes", parameters, "model", next_state, selected)
 
 
-def config(context: Context, *, instances: int, result: str, next_state: str, kind: Kind = "challenger") -> State:
+def config(
+    context: Context, *, instances: int, result: str, next_state: str, kind: EndpointKind = "challenger"
+) -> State:
     """CreateEndpointConfig with one variant; its name lands at `$.<result>.name`."""
     instance = context.workload.rollout.instance[jobs.stage(context)]
     parameters = {

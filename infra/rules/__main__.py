@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from infra.rules.assembly import read
-from infra.rules.catalogue import RULES, findings
+from infra.rules.catalogue import TEMPLATE_RULES, findings
 
 
 def main() -> int:
@@ -19,7 +19,7 @@ def main() -> int:
         stacks = read(folder)
         broken = findings(stacks)
         found += [f"{folder}: {one}" for one in broken]
-        print(f"{folder}: {len(RULES)} rules over {len(stacks)} stacks, {len(broken)} findings")
+        print(f"{folder}: {len(TEMPLATE_RULES)} rules over {len(stacks)} stacks, {len(broken)} findings")
     print(*found, sep="\n", end="\n" if found else "", file=sys.stderr)
     return 1 if found else 0
 

@@ -30,7 +30,7 @@ from infra.rules.finding import Finding
 
 Rule = Callable[[Sequence[Stack]], Iterator[Finding]]
 
-RULES: Mapping[str, Rule] = {
+TEMPLATE_RULES: Mapping[str, Rule] = {
     "asynchronous-function": asynchronous_function.check,
     "customer-key": customer_key.check,
     "ephemeral-storage": ephemeral_storage.check,
@@ -55,4 +55,4 @@ RULES: Mapping[str, Rule] = {
 
 def findings(stacks: Sequence[Stack]) -> list[str]:
     """One sentence for each place that breaks a rule, with the rule's name; empty when every rule holds."""
-    return [f"{name}: {finding}" for name, check in RULES.items() for finding in check(stacks)]
+    return [f"{name}: {finding}" for name, check in TEMPLATE_RULES.items() for finding in check(stacks)]

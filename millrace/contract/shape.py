@@ -10,28 +10,28 @@ from millrace.errors import WorkloadError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class Shape:
     """A value of one of `types`, called `name` in messages; of a list `each`, of an object `fields`."""
 
     name: str
     types: tuple[type, ...]
-    each: Kind | None = None
-    fields: Mapping[str, Kind] = field(default_factory=dict)
+    each: Shape | None = None
+    fields: Mapping[str, Shape] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     """Fields that must be there; any other may be missing or null."""
 
 
-def _list(each: Kind) -> Kind:
-    return Kind(name="a list", types=(list,), each=each)
+def _list(each: Shape) -> Shape:
+    return Shape(name="a list", types=(list,), each=each)
 
 
-def _object(required: str = "", /, **fields: Kind) -> Kind:
-    return Kind(name="an object", types=(dict,), fields=fields, required=frozenset(required.split()))
+def _object(required: str = "", /, **fields: Shape) -> Shape:
+    return Shape(name="an object", types=(dict,), fields=fields, required=frozenset(required.split()))
 
 
-ANY = Kind(name="a value", types=(object,))
+ANY = Shape(name="a value", types=(object,))
 TEXT, WHOLE, TRUTH = (
-    Kind(name=name, types=(kind,)) for name, kind in (("text", str), ("a whole number", int), ("true or false", bool))
+    Shape(name=name, types=(kind,)) for name, kind in (("text", str), ("a whole number", int), ("true or false", bool))
 )
 LIST = _list(ANY)
 COUNT_WORDS = ("mustBeGreaterOrEqualTo", "mustBeGreaterThan", "mustBeLessOrEqualTo", "mustBeLessThan")
@@ -67,7 +67,7 @@ def check_shape(document: Mapping[str, Any], *, where: str) -> None:
     _check(document, CONTRACT, "", where)
 
 
-def _check(value: Any, kind: Kind, at: str, where: str) -> None:
+def _check(value: Any, kind: Shape, at: str, where: str) -> None:
     # YAML's true is a bool, which Python counts as a whole number too.
     fits = isinstance(value, kind.types) and not (isinstance(value, bool) and kind is WHOLE)
     if not fits:

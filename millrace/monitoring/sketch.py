@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from millrace.errors import ConfigurationError
 from millrace.monitoring.histogram import Counts
-from millrace.monitoring.statistics.catalogue import Kind
+from millrace.monitoring.statistics.catalogue import ValueKind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,7 +149,7 @@ class CategoricalSketch:
 Sketch = NumericSketch | CategoricalSketch
 
 
-def kind_of(name: str, kind: pa.DataType) -> Kind:
+def kind_of(name: str, kind: pa.DataType) -> ValueKind:
     """How a column is sketched: integers are numbers, booleans are categories.
 
     Raises ConfigurationError for a type that is neither a number, text nor boolean."""

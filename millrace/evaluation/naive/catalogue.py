@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NaiveRule = Annotated[SeasonalNaive | BaseRate | Mean, Field(discriminator="kind")]
 
-RULES: dict[str, type[NaiveGate]] = {
+NAIVE_RULES: dict[str, type[NaiveGate]] = {
     get_args(rule.model_fields["kind"].annotation)[0]: rule for rule in get_args(get_args(NaiveRule)[0])
 }
 """By kind."""
@@ -25,7 +25,7 @@ RULES: dict[str, type[NaiveGate]] = {
 
 def suiting(task: Task) -> list[str]:
     """The kinds of the rules that make sense for the task."""
-    return [kind for kind, rule in RULES.items() if rule.suits(task)]
+    return [kind for kind, rule in NAIVE_RULES.items() if rule.suits(task)]
 
 
 def naive_figures(rule: NaiveGate, rows: LabelledRows, task: Task) -> NaiveFigures:

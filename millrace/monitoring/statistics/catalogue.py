@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Kind = Literal["numeric", "categorical"]
+ValueKind = Literal["numeric", "categorical"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Statistic:
     """One way to measure a change, and the kinds of column it is for."""
 
     distance: Callable[[Counts, Counts], NDArray[np.float64]]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ValueKind, ...]
     fixed_bound: float | None = None
     """The bound of a statistic that history cannot calibrate; None: it is calibrated."""
     highest_bound: float = math.inf
@@ -43,11 +43,11 @@ STATISTICS: dict[str, Statistic] = {
 }
 
 
-def statistics_for(kind: Kind) -> tuple[str, ...]:
+def statistics_for(kind: ValueKind) -> tuple[str, ...]:
     """The names of the statistics that apply to a kind of column, in the catalogue's order."""
     return tuple(name for name, statistic in STATISTICS.items() if kind in statistic.kinds)
 
 
-def calibrated_for(kind: Kind) -> tuple[str, ...]:
+def calibrated_for(kind: ValueKind) -> tuple[str, ...]:
     """Those of them that are calibrated on the history."""
     return tuple(name for name in statistics_for(kind) if STATISTICS[name].fixed_bound is None)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from infra.rules.assembly import Stack, read
-from infra.rules.catalogue import RULES, findings
+from infra.rules.catalogue import TEMPLATE_RULES, findings
 
 HERE = Path(__file__).parent
 LONGEST_WORKLOAD = "w" * 24
@@ -35,25 +35,25 @@ def stack(fixture: dict[str, Any]) -> Stack:
 def fixtures(kind: str) -> list[Any]:
     return [
         pytest.param(rule, fixture, id=f"{rule}: {name}")
-        for rule in RULES
+        for rule in TEMPLATE_RULES
         for name, fixture in yaml.safe_load((HERE / f"{rule}.yaml").read_text())[kind].items()
     ]
 
 
 def test_every_rule_has_a_passing_and_a_failing_fixture_and_every_fixture_a_rule() -> None:
-    assert {path.stem for path in HERE.glob("*.yaml")} == set(RULES)
+    assert {path.stem for path in HERE.glob("*.yaml")} == set(TEMPLATE_RULES)
     for kind in ("passing", "failing"):
-        assert {one.values[0] for one in fixtures(kind)} == set(RULES)
+        assert {one.values[0] for one in fixtures(kind)} == set(TEMPLATE_RULES)
 
 
 @pytest.mark.parametrize(("rule", "fixture"), fixtures("passing"))
 def test_a_rule_lets_pass(rule: str, fixture: dict[str, Any]) -> None:
-    assert list(map(str, RULES[rule]([stack(fixture)]))) == []
+    assert list(map(str, TEMPLATE_RULES[rule]([stack(fixture)]))) == []
 
 
 @pytest.mark.parametrize(("rule", "fixture"), fixtures("failing"))
 def test_a_rule_finds(rule: str, fixture: dict[str, Any]) -> None:
-    found = list(map(str, RULES[rule]([stack(fixture)])))
+    found = list(map(str, TEMPLATE_RULES[rule]([stack(fixture)])))
     assert len(found) == len(fixture["finds"]), found
     for said, sentence in zip(fixture["finds"], found, strict=True):
         assert said in sentence
@@ -108,7 +108,7 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         (".sync", "sagemaker-integration"),
         ("EphemeralStorage", "ephemeral-storage"),
     ):
-        assert list(RULES[rule]([without(one, key) for one in stacks])), rule
+        assert list(TEMPLATE_RULES[rule]([without(one, key) for one in stacks])), rule
 
 
 def without(stack: Stack, key: str) -> Stack:

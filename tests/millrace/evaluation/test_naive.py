@@ -10,7 +10,7 @@ import pytest
 
 from millrace.errors import SnapshotError
 from millrace.evaluation.naive.base_rate import BaseRate
-from millrace.evaluation.naive.catalogue import RULES, naive_figures, suiting
+from millrace.evaluation.naive.catalogue import NAIVE_RULES, naive_figures, suiting
 from millrace.evaluation.naive.mean import Mean
 from millrace.evaluation.naive.rule import BEFORE_TEST_DAYS, LabelledRows, NaiveAnswer, NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
@@ -83,9 +83,9 @@ def test_no_task_is_without_a_rule(task: Any) -> None:
     assert suiting(task)
 
 
-@pytest.mark.parametrize("kind", RULES)
+@pytest.mark.parametrize("kind", NAIVE_RULES)
 def test_every_rule_answers_some_task_and_is_judged(kind: str) -> None:
-    rule = RULES[kind].model_validate({"kind": kind, "margin": 0.1, **DECLARED.get(kind, {})})
+    rule = NAIVE_RULES[kind].model_validate({"kind": kind, "margin": 0.1, **DECLARED.get(kind, {})})
     tasks = [task for task in EACH_TASK if rule.suits(task)]
     assert tasks, f"{kind} suits no task"
     for task in tasks:

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from millrace.monitoring.sketch import BINS, CELLS, NumericSketch, sketch
-from millrace.monitoring.statistics.catalogue import STATISTICS, Kind, statistics_for
+from millrace.monitoring.statistics.catalogue import STATISTICS, ValueKind, statistics_for
 
 RNG = np.random.default_rng(7)
 N = 20_000
@@ -37,7 +37,7 @@ CATEGORICAL = {
         np.where(RNG.random(3000) < 0.3, None, WORDS[RNG.integers(0, 4, 3000)]),
     ),
 }
-COLUMNS: dict[Kind, dict[str, tuple[np.ndarray, np.ndarray]]] = {"numeric": NUMERIC, "categorical": CATEGORICAL}
+COLUMNS: dict[ValueKind, dict[str, tuple[np.ndarray, np.ndarray]]] = {"numeric": NUMERIC, "categorical": CATEGORICAL}
 SAMPLING = 1.6 / np.sqrt(3000)
 
 
@@ -81,7 +81,7 @@ def of_values(reference: Reference) -> Reference:
     return lambda u, v: reference(u[has_value(u)], v[has_value(v)])
 
 
-REFERENCES: dict[tuple[str, Kind], Reference] = {
+REFERENCES: dict[tuple[str, ValueKind], Reference] = {
     ("kolmogorov_smirnov", "numeric"): of_values(kolmogorov_smirnov),
     ("wasserstein", "numeric"): of_values(wasserstein),
     ("total_variation", "categorical"): of_values(total_variation),
@@ -105,7 +105,7 @@ def test_every_statistic_has_a_reference_for_each_of_its_kinds() -> None:
 
 
 @pytest.mark.parametrize(("name", "kind", "case"), CASES)
-def test_a_sketch_agrees_with_the_raw_rows(name: str, kind: Kind, case: str) -> None:
+def test_a_sketch_agrees_with_the_raw_rows(name: str, kind: ValueKind, case: str) -> None:
     u, v = COLUMNS[kind][case]
     # Between two edges lie at most 4/BINS of the reference, and as much of a window like it.
     error = 4 / BINS if kind == "numeric" else 1e-6
