@@ -43,8 +43,12 @@ MOMENTS: dict[str, Condition] = {
 }
 
 
-TEN = [(name, random.Random(f"{name} {turn}").uniform(0, WITHIN_S)) for name in MOMENTS for turn in range(2)]
-"""Phase and seconds into it."""
+TIMES = [
+    pytest.param(name, random.Random(f"{name} {turn}").uniform(0, WITHIN_S), marks=[pytest.mark.slow] * (turn > 0))
+    for name in MOMENTS
+    for turn in range(3)
+]
+"""Phase and seconds into it; the first of each phase is not slow."""
 
 
 def parents() -> dict[int, int]:
@@ -129,7 +133,7 @@ def demo(build: Path, temporary: Path) -> subprocess.Popen[bytes]:
     )
 
 
-@pytest.mark.parametrize(("moment", "within_s"), TEN)
+@pytest.mark.parametrize(("moment", "within_s"), TIMES)
 def test_nothing_is_left(tmp_path: Path, moment: str, within_s: float, orphans: Callable[[], dict[int, str]]) -> None:
     build, temporary, before = tmp_path / "build", tmp_path / "tmp", strangers()
     process = demo(build, temporary)

@@ -1,13 +1,17 @@
-"""The assemblies of every stage with the workload `electricity`, and one of `dev` with the others; synthesized once."""
+"""The assemblies of every stage with the workload `electricity`, and one of `dev` with the others.
+
+They are synthesized once for all processes of a test run; nobody writes into them."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from infra.app import build
 from infra.context import REPOSITORY
@@ -21,7 +25,7 @@ ELECTRICITY = REPOSITORY / "workloads" / "electricity"
 def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder of the cloud assembly by stage; its only workload is `electricity`."""
     return {
-        stage: synthesized(stage, [ELECTRICITY], tmp_path_factory.mktemp(f"assembly-{stage}"))
+        stage: shared(stage, [ELECTRICITY], tmp_path_factory, f"assembly-{stage}")
         for stage in ("local", "dev", "prod")
     }
 
@@ -30,7 +34,17 @@ def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cloud assembly of `dev` with every workload but `electricity`, whose templates differ in values only."""
     others = [folder for folder in workload_folders(REPOSITORY / "workloads") if folder != ELECTRICITY]
-    return synthesized("dev", others, tmp_path_factory.mktemp("other-workloads"))
+    return shared("dev", others, tmp_path_factory, "other-workloads")
+
+
+def shared(stage: str, workloads: Sequence[Path], factory: pytest.TempPathFactory, name: str) -> Path:
+    """The assembly that the first process to come here makes; the others wait for it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            synthesized(stage, workloads, folder.with_suffix(".part")).rename(folder)
+    return folder
 
 
 def synthesized(stage: str, workloads: Sequence[Path], folder: Path) -> Path:

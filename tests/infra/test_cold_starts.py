@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -105,13 +106,19 @@ def test_every_function_of_the_template_is_started_here(templates: dict[str, Any
 
 
 def times_the_runtime(function: Function, folder: Path) -> float:
-    """The function's start in starts of the runtime alone, each the least of three, taken in turn.
+    """The function's start in starts of the runtime alone, each the least of up to three, taken in turn.
 
-    Both of a pair meet the same machine; what else it does can lengthen a start and never shortens one."""
+    Both of a pair meet the same machine; what else it does can lengthen a start and never shortens one, so a ratio that
+    holds is not measured again."""
     (folder / "alone.py").write_text(RUNTIME_ALONE)
     alone = replace(function, handler="alone.handler", path=(str(folder), *function.path))
-    pairs = [(function.told()["cpu_s"], alone.told()["cpu_s"]) for _ in range(3)]
-    return min(own for own, _ in pairs) / min(bare for _, bare in pairs)
+    own_s, alone_s, ratio = math.inf, math.inf, math.inf
+    for _ in range(3):
+        own_s, alone_s = min(own_s, function.told()["cpu_s"]), min(alone_s, alone.told()["cpu_s"])
+        ratio = own_s / alone_s
+        if ratio <= LIMIT:
+            break
+    return ratio
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
