@@ -17,7 +17,7 @@ class Size(Gate):
             passed=0 < measured <= bound,
             measured=measured,
             bound=bound,
-            figure="size of model.tar.gz",
+            figure="model.tar.gz",
             unit="MB",
             sentence=f"model.tar.gz is {measured:.3f} MB; at most {bound} MB allowed",
         )
