@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Floats, Task
 
 ITERATIONS = 200
-PENALTY = 1.0
+PENALTY, TEXT_PENALTY = 1.0, 0.1
+"""Of squared weights; a row of rare words has small values, which need large weights."""
+MOST_GRADIENT, LEFT = 1e-3, 0.1
+"""The fit ends where no weight's gradient is above the first, nor above this share of the largest one at its start:
+of many classes and rare words even that one is below the first, and nothing would be fitted."""
 MOST_DENSE = 512
 """Values of all categories together, of which columns are kept dense."""
 
@@ -32,7 +36,10 @@ class Linear:
         if task.objective.target == "float32" and not task.objective.is_calibrated:
             found: Floats = Ridge(alpha=PENALTY).fit(train_x, target_M).predict(test_x).reshape(len(test.number_NC), -1)
             return found
-        fitted = LogisticRegression(C=PENALTY, max_iter=ITERATIONS, tol=1e-3).fit(train_x, target_M.astype(np.int64))
+        class_M = target_M.astype(np.int64)
+        penalty = TEXT_PENALTY if train.tokens else PENALTY
+        tolerance = min(MOST_GRADIENT, LEFT * _first_gradient(train_x, class_M))
+        fitted = LogisticRegression(C=1 / penalty, max_iter=ITERATIONS, tol=tolerance).fit(train_x, class_M)
         return by_class(fitted.predict_proba(test_x), fitted.classes_, task)
 
 
@@ -42,6 +49,12 @@ def by_class(p_TK: Floats, class_K: npt.NDArray[np.int64], task: Task) -> Floats
     p_TW = np.zeros((len(p_TK), width), np.float32)
     p_TW[:, class_K] = p_TK
     return p_TW[:, 1:] if task.objective.width == 1 else p_TW
+
+
+def _first_gradient(x_MC: Any, class_M: npt.NDArray[np.int64]) -> float:
+    """The largest gradient of the mean loss, where all weights are 0: every class is equally probable."""
+    wrong_MK = 1 / (class_M.max() + 1) - np.eye(class_M.max() + 1, dtype=np.float32)[class_M]
+    return float(np.abs(x_MC.T @ wrong_MK).max() / len(class_M))
 
 
 def _columns(train: Matrix, test: Matrix) -> tuple[Any, Any]:

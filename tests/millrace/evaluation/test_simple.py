@@ -81,6 +81,20 @@ def test_every_kind_of_tensor_is_learnt_from(kind: SimpleKind, name: str) -> Non
     assert classes.errors(output, HIDDEN[TRAIN:]).mean() < 0.05
 
 
+def test_words_that_are_rare_tell_many_classes_apart() -> None:
+    """Each of 60 classes has words of its own among many: a gradient of the fit is then tiny from its start on."""
+    rng, classes, rows = np.random.default_rng(1), 60, 1500
+    target = rng.integers(0, classes, rows)
+    own = 1 + target[:, None] * 5 + rng.integers(0, 5, (rows, 2))
+    words = np.column_stack([own, rng.integers(400, 5000, (rows, 30))]).astype(np.int64)
+    spec = TensorSpec(name="text", dtype="int64", shape=(32,), cardinalities=(5000,))
+    train, test = (matrix({"text": part}, (spec,)) for part in (words[:1200], words[1200:]))
+    task = Multiclass(classes=tuple(map(str, range(classes))))
+    with threadpool_limits(limits=1):
+        output = SIMPLE["linear"].answers(train, target[:1200], test, task)
+    assert task.errors(output, target[1200:]).mean() < 0.1
+
+
 @pytest.mark.parametrize("kind", get_args(SimpleKind))
 def test_two_classes_and_numbers_have_the_form_of_their_task(kind: SimpleKind) -> None:
     is_two = (HIDDEN == 2).astype(np.float32)
