@@ -19,6 +19,7 @@ import torch
 
 from jobs.runtime import Stopped
 from jobs.training import checkpoint, loss
+from jobs.training.arithmetic import SMALL_STEP, multiplications
 from jobs.training.average import Average
 from jobs.training.loader import Resident
 from millrace.errors import TrainingError
@@ -26,9 +27,6 @@ from millrace.features.signature import Signature
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.task import Task
-
-SMALL_STEP = 2**27
-"""Multiplications per step below which one thread is faster than several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +92,8 @@ def train(
     size = min(settings.batch_size, len(rows))
     # The rows left over by the last full step are left out of this epoch; the shuffle leaves out others in the next.
     steps = len(rows) // size
-    weights = sum(parameter.numel() for parameter in network.parameters())
-    torch.set_num_threads(1 if size * weights < SMALL_STEP else os.cpu_count() or 1)
+    is_small = multiplications(network, rows.batch(torch.arange(size)).tensors) < SMALL_STEP
+    torch.set_num_threads(1 if is_small else os.cpu_count() or 1)
     # Fused: one call for all weights, six tenths of the time of one call for each.
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True

@@ -25,7 +25,7 @@ class NgramBag(nn.Module):
 
     def __init__(self, buckets: int, dimension: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout, self.width = dropout, dimension
         self.vectors = nn.Embedding(buckets, dimension)
         nn.init.normal_(self.vectors.weight, std=dimension**-0.5)
         self.register_buffer("rarity_B", torch.ones(buckets))
