@@ -43,7 +43,8 @@ class Multimodal(Parameters):
     layers: Annotated[int, Field(ge=1, le=24)] = 1
     """Of a transformer; `heads` too."""
     heads: Annotated[int, Field(ge=1, le=64)] = 4
-    hidden: Annotated[int, Field(ge=1, le=8192)] = 32
+    hidden: Annotated[int, Field(ge=0, le=8192)] = 32
+    """Units of a layer beside the linear way; 0 for the linear way alone."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
     left_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the training rows that lack an input, for each input by itself; no row lacks all of them."""

@@ -33,8 +33,8 @@ class MultimodalNetwork(nn.Module):
         self.missing_F = None if self.columns.is_empty else nn.Parameter(torch.zeros(self.columns.width))
         state = len(own) * parameters.dimension + self.columns.width
         self.linear = nn.Linear(state, width)
-        self.hidden = nn.Linear(state, parameters.hidden)
-        self.head = nn.Linear(parameters.hidden, width, bias=False)
+        self.hidden = nn.Linear(state, parameters.hidden) if parameters.hidden else None
+        self.head = nn.Linear(parameters.hidden, width, bias=False) if parameters.hidden else None
 
     def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
         self.columns.fit(tensors, target_N)
@@ -52,9 +52,11 @@ class MultimodalNetwork(nn.Module):
         if self.missing_F is not None:
             parts.append(torch.where(known_NM[:, -1:], self.columns(tensors), self.missing_F))  # (N, F)
         state = torch.cat(parts, dim=1)  # (N, (M - 1) D + F)
-        inner = functional.gelu(self.hidden(state))  # (N, hidden)
-        inner = functional.dropout(inner, self.options.dropout, self.training)
-        raw_NW: Tensor = self.linear(state) + self.head(inner)
+        raw_NW: Tensor = self.linear(state)
+        if self.hidden is not None and self.head is not None:
+            inner = functional.gelu(self.hidden(state))  # (N, hidden)
+            inner = functional.dropout(inner, self.options.dropout, self.training)
+            raw_NW = raw_NW + self.head(inner)
         return raw_NW
 
     def _known(self, tensors: Mapping[str, Tensor]) -> Tensor:
