@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -16,6 +16,10 @@ class Norm(_BatchNorm):
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
         self.num_batches_tracked = None
+
+    def train(self, mode: bool = True) -> Self:
+        """Where its weights are frozen, its statistics are too."""
+        return super().train(mode and self.weight.requires_grad)
 
     def _check_input_dim(self, _x: object) -> None:
         """Any number of axes behind the channels."""

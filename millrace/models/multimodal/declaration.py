@@ -26,6 +26,7 @@ class Multimodal(Parameters):
     that is missing or all black, a history without a step, a table whose cells are all missing."""
 
     network: ClassVar[str] = "millrace.models.multimodal.network"
+    behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
     """As for the families whose trunks it has."""
     example: ClassVar[Signature] = (
@@ -40,6 +41,12 @@ class Multimodal(Parameters):
     """Numbers per text, image and history where they meet."""
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (16, 32)
     """Of the convolutions over an image, and of those over a history."""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
+    """Training images are turned by up to so many degrees either way."""
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Training images are made larger or smaller by up to this share of their size."""
+    shift: Annotated[int, Field(ge=0, le=64)] = 2
+    """Training images are moved by up to so many pixels, the edges repeated."""
     layers: Annotated[int, Field(ge=1, le=24)] = 1
     """Of a transformer; `heads` too."""
     heads: Annotated[int, Field(ge=1, le=64)] = 4

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from millrace.features.signature import TensorSpec
 from millrace.models.bag.network import NgramBag
+from millrace.models.cnn.augmentation import augmented
 from millrace.models.cnn.image_trunk import ImageTrunk, standardised
 from millrace.models.cnn.steps_trunk import StepsTrunk
 from millrace.models.multimodal.declaration import IMAGE, TEXT, Multimodal, kind_of
@@ -27,20 +28,27 @@ class Trunk(Protocol):
 
 
 class RawImages(ImageTrunk):
-    """Images (N, C, H, W) of uint8, each standardised by itself."""
+    """Images (N, C, H, W) of uint8, each standardised by itself; turned, scaled and moved while they train."""
+
+    def __init__(self, spec: TensorSpec, parameters: Multimodal) -> None:
+        super().__init__(spec, parameters.channels)
+        self.options = parameters
 
     def fit(self, pixels: Tensor) -> None:
         """Nothing: all of it is learnt."""
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return super().forward(standardised(pixels))
+        x, given = standardised(pixels), self.options  # (N, C, H, W)
+        if self.training and (given.rotation or given.scale or given.shift):
+            x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)
+        return super().forward(x)
 
 
 def trunk_of(spec: TensorSpec, parameters: Multimodal) -> Trunk:
     """The untrained trunk of one text, image or history."""
     given = parameters
     if kind_of(spec) == IMAGE:
-        return RawImages(spec, given.channels)
+        return RawImages(spec, given)
     if kind_of(spec) != TEXT:
         return StepsTrunk(spec, given.channels, given.dropout)
     if given.text == "bag":

@@ -111,7 +111,7 @@ class TransformerTrunk(nn.Module):
     def forward(self, sequence: Tensor) -> Tensor:
         if self.training or torch.compiler.is_exporting() or len(sequence) <= ROWS_AT_ONCE:
             return self._summary(sequence)
-        return torch.cat([self._summary(part) for part in sequence.split(ROWS_AT_ONCE)])
+        return torch.cat([self._summary(part) for part in torch.split(sequence, ROWS_AT_ONCE)])
 
     def _summary(self, sequence: Tensor) -> Tensor:
         x, known_NT = self.enter(sequence)

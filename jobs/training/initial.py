@@ -1,0 +1,23 @@
+"""The weights that a training starts from, as the channel `weights` brings them."""
+
+from __future__ import annotations
+
+from jobs.runtime import TrainingPlaces
+from millrace.artefact.artefact import ARCHIVE, read_archive
+from millrace.models.initial_weights import InitialWeights
+from millrace.workload.declaration import Training
+
+CHANNEL = "weights"
+
+
+def initial_weights(places: TrainingPlaces, training: Training) -> InitialWeights | None:
+    """None where the workload declares none; raises ArtefactError for a model of another digest."""
+    declared = training.weights
+    if declared is None:
+        return None
+    archive = places.channel(CHANNEL) / ARCHIVE
+    artefact = read_archive(archive, approved=declared.digest.removeprefix("sha256:"))
+    print(
+        f"starts from {declared.source} {declared.digest}, trunk {'frozen' if declared.freeze == 'trunk' else 'tuned'}"
+    )
+    return InitialWeights(artefact=artefact, is_frozen=declared.freeze == "trunk")
