@@ -16,7 +16,7 @@ from safetensors.torch import save
 from jobs.runtime import StopSignal, TrainingPlaces
 from jobs.training import checkpoint, loop
 from jobs.training.calibration import fit_temperature
-from jobs.training.initial import initial_weights
+from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Experiment, Trained
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
@@ -28,7 +28,7 @@ from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.messages.training_run import Run, read_run
 from millrace.models.export import Exporter, exporter
-from millrace.models.initial_weights import InitialWeights
+from millrace.models.initial_model import InitialModel
 from millrace.models.predictor import Predictor
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
@@ -56,7 +56,7 @@ class Setting:
     contract: Contract
     features: Features
     task: Task
-    initial: InitialWeights | None
+    initial: InitialModel | None
 
     def fit(self, rows: pa.Table) -> Features:
         """The encoders by these training rows, or as the model has them whose weights the training starts from."""
@@ -122,7 +122,7 @@ def _setting(places: TrainingPlaces) -> Setting:
         contract=contract,
         features=encoders.declare(workload.prediction.features, contract.rows),
         task=tasks.declare(workload.prediction, contract.label),
-        initial=initial_weights(places, workload.training),
+        initial=initial_model(places, workload.training),
     )
 
 

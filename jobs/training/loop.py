@@ -24,7 +24,7 @@ from jobs.training.average import Average
 from jobs.training.loader import Resident
 from millrace.errors import TrainingError
 from millrace.features.signature import Signature
-from millrace.models.initial_weights import InitialWeights
+from millrace.models.initial_model import InitialModel
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.task import Task
@@ -41,7 +41,7 @@ class Experiment:
     validation: Resident
     identity: str
     """A digest of all that decides the result; a checkpoint of another experiment is refused."""
-    initial: InitialWeights | None = None
+    initial: InitialModel | None = None
     """None: random weights."""
 
 

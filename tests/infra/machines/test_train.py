@@ -8,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 from infra.machines import jobs, release, retrain, states, train
-from jobs.training.initial import CHANNEL
+from jobs.training.initial_model import CHANNEL
 from jobs.training.job import _print
 from jobs.training.loop import Epoch
 from millrace.workload.declaration import InitialWeights

@@ -17,7 +17,7 @@ from millrace.features.image import Image
 from millrace.features.number import Number
 from millrace.features.tokens import Tokens
 from millrace.models.catalogue import FAMILIES
-from millrace.models.initial_weights import InitialWeights
+from millrace.models.initial_model import InitialModel
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.binary import Binary
@@ -34,7 +34,7 @@ def predictor(family: str, task: Any = BINARY, seed: int = 0, **parameters: obje
     return found
 
 
-def initial(family: str, source: Predictor, *, is_frozen: bool = False, **words: Any) -> InitialWeights:
+def initial(family: str, source: Predictor, *, is_frozen: bool = False, **words: Any) -> InitialModel:
     weights = save({name: value.contiguous() for name, value in source.state_dict().items()})
     description = Description(
         family=family,
@@ -48,7 +48,7 @@ def initial(family: str, source: Predictor, *, is_frozen: bool = False, **words:
         walk_forward=(),
     )
     artefact = Artefact(description=replace(description, **words), weights=weights, onnx=b"", history=b"")
-    return InitialWeights(artefact=artefact, is_frozen=is_frozen)
+    return InitialModel(artefact=artefact, is_frozen=is_frozen)
 
 
 def trunk(found: Predictor, parameters: Parameters) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class InitialWeights:
+class InitialModel:
     """A model whose trunk another one of its family starts from."""
 
     artefact: Artefact
@@ -52,9 +52,10 @@ class InitialWeights:
         if known is None:
             came = ", ".join(f"{one.name} by {one.kind}" for one in features)
             raise ArtefactError(f"{FIELD}: expected a model that reads {fitted.name} by {fitted.kind}, got {came}")
-        # Whether a cell may be missing is the contract's word, not the model's.
-        is_text = isinstance(known, FreeText) and isinstance(fitted, FreeText)
-        return replace(known, optional=fitted.optional) if is_text else known
+        if isinstance(known, FreeText) and isinstance(fitted, FreeText):
+            # Whether a cell may be missing is the contract's word, not the model's.
+            return replace(known, optional=fitted.optional)
+        return known
 
     def apply(self, network: nn.Module, parameters: Parameters) -> None:
         """Set the trunk's tensors, and what is behind it where all of that fits; freeze the trunk where it is so

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from safetensors.torch import save
 
 from jobs.runtime import TrainingPlaces
-from jobs.training.initial import CHANNEL, initial_weights
+from jobs.training.initial_model import CHANNEL, initial_model
 from jobs.training.loader import Resident
 from jobs.training.loop import Experiment, Trained, train
 from millrace.artefact.artefact import ARCHIVE, Artefact, Description, Digests, digest, read_archive
@@ -20,10 +20,9 @@ from millrace.errors import ArtefactError, SettingsError
 from millrace.features.number import Number
 from millrace.features.signature import TensorSpec
 from millrace.models.feedforward.declaration import Feedforward
-from millrace.models.initial_weights import InitialWeights
+from millrace.models.initial_model import InitialModel
 from millrace.tasks.binary import Binary
-from millrace.workload.declaration import InitialWeights as Declared
-from millrace.workload.declaration import Training
+from millrace.workload.declaration import InitialWeights, Training
 from tests.archives import write_archive
 
 URI = "s3://models/rows/1/model.tar.gz"
@@ -82,7 +81,7 @@ def places_with(folder: Path, artefact: Artefact) -> tuple[TrainingPlaces, str]:
 
 
 def training(**weights: str) -> Training:
-    declared = Declared(source=URI, **weights) if weights else None
+    declared = InitialWeights(source=URI, **weights) if weights else None
     return Training.model_construct(family="feedforward", weights=declared)
 
 
@@ -94,7 +93,7 @@ def test_few_rows_are_enough_for_a_head_on_a_trunk_that_has_learnt(
     source: Trained, artefact: Artefact, tmp_path: Path
 ) -> None:
     places, came = places_with(tmp_path, artefact)
-    given = initial_weights(places, training(digest=f"sha256:{came}", freeze="trunk"))
+    given = initial_model(places, training(digest=f"sha256:{came}", freeze="trunk"))
     assert given is not None
     few = experiment(128, epochs=3)
     started = train(dataclasses.replace(few, initial=given))
@@ -108,7 +107,7 @@ def test_few_rows_are_enough_for_a_head_on_a_trunk_that_has_learnt(
 
 def test_tuned_all_weights_learn_on(source: Trained, artefact: Artefact) -> None:
     tuned = train(
-        dataclasses.replace(experiment(128, epochs=1), initial=InitialWeights(artefact=artefact, is_frozen=False))
+        dataclasses.replace(experiment(128, epochs=1), initial=InitialModel(artefact=artefact, is_frozen=False))
     )
     mine, its = tuned.predictor.state_dict(), source.predictor.state_dict()
     assert not torch.equal(mine["network.hidden.0.weight"], its["network.hidden.0.weight"])
@@ -118,15 +117,15 @@ def test_tuned_all_weights_learn_on(source: Trained, artefact: Artefact) -> None
 def test_a_model_of_another_digest_is_refused(artefact: Artefact, tmp_path: Path) -> None:
     places, _ = places_with(tmp_path, artefact)
     with pytest.raises(ArtefactError, match="expected the members that were approved, digest 0000"):
-        initial_weights(places, training(digest=f"sha256:{'0' * 64}"))
+        initial_model(places, training(digest=f"sha256:{'0' * 64}"))
 
 
 def test_without_its_channel_the_job_says_so(artefact: Artefact, tmp_path: Path) -> None:
     places, came = places_with(tmp_path, artefact)
-    assert initial_weights(places, training()) is None
+    assert initial_model(places, training()) is None
     (tmp_path / "input" / "config" / "inputdataconfig.json").write_text("{}")
     with pytest.raises(SettingsError, match="weights: expected a channel of this name"):
-        initial_weights(places, training(digest=f"sha256:{came}"))
+        initial_model(places, training(digest=f"sha256:{came}"))
 
 
 @pytest.mark.parametrize(
@@ -135,9 +134,9 @@ def test_without_its_channel_the_job_says_so(artefact: Artefact, tmp_path: Path)
 )
 def test_what_names_no_archive_and_no_digest_is_no_declaration(source: str, digest: str) -> None:
     with pytest.raises(ValidationError):
-        Declared.model_validate({"from": source, "digest": f"sha256:{digest}"})
+        InitialWeights.model_validate({"from": source, "digest": f"sha256:{digest}"})
 
 
 def test_a_declaration_that_was_written_can_be_read_again() -> None:
-    declared = Declared.model_validate({"from": URI, "digest": f"sha256:{'0' * 64}", "freeze": "trunk"})
-    assert Declared.model_validate(declared.model_dump()) == declared
+    declared = InitialWeights.model_validate({"from": URI, "digest": f"sha256:{'0' * 64}", "freeze": "trunk"})
+    assert InitialWeights.model_validate(declared.model_dump()) == declared

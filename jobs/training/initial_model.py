@@ -1,16 +1,16 @@
-"""The weights that a training starts from, as the channel `weights` brings them."""
+"""The model that a training starts from, as the channel `weights` brings them."""
 
 from __future__ import annotations
 
 from jobs.runtime import TrainingPlaces
 from millrace.artefact.artefact import ARCHIVE, read_archive
-from millrace.models.initial_weights import InitialWeights
+from millrace.models.initial_model import InitialModel
 from millrace.workload.declaration import Training
 
 CHANNEL = "weights"
 
 
-def initial_weights(places: TrainingPlaces, training: Training) -> InitialWeights | None:
+def initial_model(places: TrainingPlaces, training: Training) -> InitialModel | None:
     """None where the workload declares none; raises ArtefactError for a model of another digest."""
     declared = training.weights
     if declared is None:
@@ -20,4 +20,4 @@ def initial_weights(places: TrainingPlaces, training: Training) -> InitialWeight
     print(
         f"starts from {declared.source} {declared.digest}, trunk {'frozen' if declared.freeze == 'trunk' else 'tuned'}"
     )
-    return InitialWeights(artefact=artefact, is_frozen=declared.freeze == "trunk")
+    return InitialModel(artefact=artefact, is_frozen=declared.freeze == "trunk")
