@@ -199,7 +199,12 @@ class Chain:
             return
         weights, what = declared.training.weights, "initial weights"
         wanted = weights.digest.removeprefix("sha256:")
-        if (size := _size(self.s3, weights.source)) is None:
+        try:
+            size = _size(self.s3, weights.source)
+        except ClientError as error:  # of a bucket outside the platform, which the job may read and a person may not
+            yield _recorded(what, weights.source, wanted, str(error))
+            return
+        if size is None:
             yield _broken(what, weights.source, MISSING)
         elif size > CHEAP_BYTES:
             yield _recorded(what, weights.source, wanted, f"{size:,} bytes, not read")
