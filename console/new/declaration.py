@@ -21,7 +21,13 @@ def workload_document(
 ) -> str:
     """`workload.yaml`; `stretches` is what a bound on the error rests on."""
     first_rows = max(1, int(FIRST_SHARE * rows))
-    family = suited(rows=rows, image_side=surface.image_side, has_history=surface.has_history, texts=len(surface.texts))
+    family = suited(
+        rows=rows,
+        image_side=surface.image_side,
+        has_history=surface.has_history,
+        texts=len(surface.texts),
+        columns=len(surface.declared) - len(surface.texts) - bool(surface.image_side) - surface.has_history,
+    )
     question = f"Will {surface.label} be {surface.positive}?"
     if surface.positive is None:
         ahead = f" be in {surface.horizon_hours:g} hours" if surface.horizon_hours else ""

@@ -59,9 +59,8 @@ def find_features(
 ) -> Features:
     """The features of these columns. `excluded` are no candidates and need no reason; `made` are the drops' own.
 
-    With a `series` the numbers have a history. Free text is none beside a history or an image."""
+    With a `series` the numbers have a history."""
     columns, others, derived, texts = [], [], [], []
-    taken = "a history" if series is not None else "an image" if any(one.kind == "binary" for one in seen) else ""
     for observed in seen:
         if observed.name in (*excluded, *made):
             continue
@@ -77,8 +76,6 @@ def find_features(
             others.append(LeftOut(name=observed.name, reason="says which part a row belongs to"))
         elif reason := why_no_feature(column, observed):
             others.append(LeftOut(name=observed.name, reason=reason))
-        elif is_free_text(column, observed) and taken:
-            others.append(LeftOut(name=observed.name, reason=f"free text, which no family takes beside {taken}"))
         else:
             texts += [observed.name] if is_free_text(column, observed) else []
             columns.append(observed.name)

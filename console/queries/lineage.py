@@ -27,6 +27,7 @@ from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
+from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class Chain:
         yield from self._dataset()
         yield self._declared("contract", "contract.yaml")
         yield self._declared("config", "workload.yaml")
+        yield from self._initial()
         yield self._code()
         yield from self._gates()
 
@@ -190,6 +192,42 @@ class Chain:
             return _broken(link, uri, str(error))
         return _compared(link, uri, made, self.known(link), "as the run had it")
 
+    def _initial(self) -> Iterator[Link]:
+        """The model whose weights the training started from, where the run's own declaration names one."""
+        declared = self._workload()
+        if declared is None or declared.training.weights is None:
+            return
+        weights, what = declared.training.weights, "initial weights"
+        wanted = weights.digest.removeprefix("sha256:")
+        try:
+            size = _size(self.s3, weights.source)
+        except ClientError as error:  # of a bucket outside the platform, which the job may read and a person may not
+            yield _recorded(what, weights.source, wanted, str(error))
+            return
+        if size is None:
+            yield _broken(what, weights.source, MISSING)
+        elif size > CHEAP_BYTES:
+            yield _recorded(what, weights.source, wanted, f"{size:,} bytes, not read")
+        else:
+            trunk = "its trunk frozen" if weights.freeze == "trunk" else "all of it tuned"
+            try:
+                made = unpack(read_object(self.s3, weights.source)).digest
+            except ArtefactError as error:
+                yield _broken(what, weights.source, str(error))
+                return
+            yield _compared(what, weights.source, made, wanted, trunk)
+
+    def _workload(self) -> Workload | None:
+        """As the run had it; None where it is gone or was altered to what is no declaration."""
+        content = find_object(self.s3, self.names.run_uri(self.run, "config", "workload.yaml"))
+        if content is None:
+            return None
+        try:
+            with as_file(content, "workload.yaml") as path:
+                return read_workload(path)
+        except WorkloadError:
+            return None
+
     def _code(self) -> Link:
         """The sources are in the image and not in S3; run, artefact and package were compared above."""
         detail = "the same in run, model and registry; the sources are in the training image"
@@ -216,13 +254,11 @@ class Chain:
 
     def _judge(self, report: bytes) -> dict[str, bool]:
         """The gates' verdicts on the report by the run's own declaration; none without one."""
-        declared = find_object(self.s3, self.names.run_uri(self.run, "config", "workload.yaml"))
+        declared = self._workload()
         if declared is None:
             return {}
-        with as_file(declared, "workload.yaml") as path:
-            gates = read_workload(path).gates
         against: Any = self.package.metadata["gate"]
-        verdicts = judge_all(Evaluation.model_validate_json(report), gates, against=against)
+        verdicts = judge_all(Evaluation.model_validate_json(report), declared.gates, against=against)
         return {verdict.name: verdict.passed for verdict in verdicts}
 
 

@@ -50,6 +50,16 @@ class Bucket:
             raise ValueError(f"bucket {self.purpose}: expected folders of {sorted(self.folders)}, got {unknown}")
 
 
+def one_object(names: WorkloadNames, uri: str) -> list[Statement]:
+    """Find and get the object of this URI, of any bucket, and no other one."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    where = {"StringEquals": {"s3:prefix": [key]}}
+    return [
+        resource("s3", names.platform.arn("s3", f"{bucket}/{key}")).may("GetObject"),
+        resource("s3", names.platform.arn("s3", bucket), where=where).may("ListBucket"),
+    ]
+
+
 LANDING = Bucket(
     purpose="landing",
     folders={

@@ -17,6 +17,8 @@ from millrace.names import WORKLOAD_TAG
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
 
+WEIGHTS = "weights"
+"""The channel of the model that a training starts from; the training job reads it by this name."""
 SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
                   "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
 """The call itself failed. Of the jobs that ran and failed only a training is started again by itself, once, since it
@@ -61,6 +63,12 @@ def channel(name: str, uri: str, *, manifest: bool = False) -> dict[str, Any]:
     """One input of a training job; `uri` is an intrinsic function or a path, `manifest` says what lies there."""
     kind = "ManifestFile" if manifest else "S3Prefix"
     source = {"S3DataType": kind, "S3Uri.$": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+
+
+def fixed_channel(name: str, uri: str) -> dict[str, Any]:
+    """One input of a training job, the same for every run: the object with this URI."""
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 
@@ -173,6 +181,7 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
         "InputDataConfig": [
             channel("data", run_uri(context, "manifest.json"), manifest=True),
             channel("config", run_uri(context, "config", "")),
+            *([fixed_channel(WEIGHTS, workload.weights.source)] if workload.weights else []),
         ],
         "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
         "CheckpointConfig": {"S3Uri.$": run_uri(context, "checkpoints", "")},

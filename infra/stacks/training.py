@@ -17,7 +17,7 @@ from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
 from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_table, step_functions
-from infra.iam.buckets import ARTEFACTS, LAKE
+from infra.iam.buckets import ARTEFACTS, LAKE, one_object
 from infra.iam.resource import Statement, every, resource
 from infra.machines import retrain, train
 from infra.stacks.platform import IMAGES
@@ -83,8 +83,14 @@ class TrainingStack(WorkloadStack):
                     ARTEFACTS.write(names, "runs"),
                     LAKE.read(names, "iceberg"),
                     LAKE.find(names, "iceberg"),
+                    *(self._weights() if owner == TRAINING_ROLE else []),
                 ],
             )
+
+    def _weights(self) -> list[Statement]:
+        """Of the model that a training starts from, its archive alone."""
+        declared = self.context.workload.training.weights
+        return one_object(self.context.names, declared.source) if declared else []
 
     def _snapshot(self) -> None:
         context, names = self.context, self.context.names

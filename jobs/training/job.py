@@ -16,6 +16,7 @@ from safetensors.torch import save
 from jobs.runtime import StopSignal, TrainingPlaces
 from jobs.training import checkpoint, loop
 from jobs.training.calibration import fit_temperature
+from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Experiment, Trained
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
@@ -27,6 +28,7 @@ from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.messages.training_run import Run, read_run
 from millrace.models.export import Exporter, exporter
+from millrace.models.initial_model import InitialModel
 from millrace.models.predictor import Predictor
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
@@ -54,6 +56,13 @@ class Setting:
     contract: Contract
     features: Features
     task: Task
+    initial: InitialModel | None
+
+    def fit(self, rows: pa.Table) -> Features:
+        """The encoders by these training rows, or as the model has them whose weights the training starts from."""
+        fitted = encoders.fit(self.features, rows)
+        parameters = self.workload.training.family_parameters()
+        return self.initial.encoders(fitted, parameters) if self.initial else fitted
 
     def experiment(self, rows: TrainingRows, fitted: Features, parts: Split) -> Experiment:
         def part(of: slice) -> Resident:
@@ -70,6 +79,7 @@ class Setting:
             train=part(parts.train),
             validation=part(parts.validation),
             identity=digest("\n".join(words).encode()),
+            initial=self.initial,
         )
 
 
@@ -93,7 +103,7 @@ def _trained(places: TrainingPlaces, stop: StopSignal, graph: Exporter) -> Artef
     )
     rows = TrainingRows(examples=examples, target_N=setting.task.targets(examples.table[LABEL]))
     parts = examples.parts
-    fitted = encoders.fit(setting.features, rows.part(parts.train))
+    fitted = setting.fit(rows.part(parts.train))
     experiment = setting.experiment(rows, fitted, parts)
     graph.begin(experiment.parameters, experiment.signature, setting.task.objective)
     trained = loop.train(experiment, checkpoints=places.checkpoints, stop=lambda: stop.came, report=_print)
@@ -112,6 +122,7 @@ def _setting(places: TrainingPlaces) -> Setting:
         contract=contract,
         features=encoders.declare(workload.prediction.features, contract.rows),
         task=tasks.declare(workload.prediction, contract.label),
+        initial=initial_model(places, workload.training),
     )
 
 
@@ -139,7 +150,7 @@ def _walk_forward(setting: Setting, rows: TrainingRows, parts: Split, stop: Stop
             print(f"walk forward to {step.end} is skipped: {step.reason}", flush=True)
             continue
         earlier = step.parts
-        fitted = encoders.fit(setting.features, rows.part(earlier.train))
+        fitted = setting.fit(rows.part(earlier.train))
         predictor = loop.train(setting.experiment(rows, fitted, earlier), stop=lambda: stop.came).predictor
         errors_N = _errors(predictor, fitted, setting.task, rows)
         days = setting.workload.monitors.window_days

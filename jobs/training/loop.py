@@ -19,16 +19,15 @@ import torch
 
 from jobs.runtime import Stopped
 from jobs.training import checkpoint, loss
+from jobs.training.arithmetic import SMALL_STEP, multiplications
 from jobs.training.average import Average
 from jobs.training.loader import Resident
 from millrace.errors import TrainingError
 from millrace.features.signature import Signature
+from millrace.models.initial_model import InitialModel
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.task import Task
-
-SMALL_STEP = 2**27
-"""Multiplications per step below which one thread is faster than several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +41,8 @@ class Experiment:
     validation: Resident
     identity: str
     """A digest of all that decides the result; a checkpoint of another experiment is refused."""
+    initial: InitialModel | None = None
+    """None: random weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,8 @@ def train(
     rows, held = experiment.train.to(device), experiment.validation.to(device)
     predictor = build(settings, experiment.signature, task.objective).to(device)
     predictor.fit(rows.tensors, rows.target_N)
+    if experiment.initial:
+        experiment.initial.apply(predictor.network, settings)
     network, objective = predictor.network, loss.declare(settings, predictor, rows.target_N)
     average = Average(predictor, settings.ema) if settings.ema else None
     # Whose answers are judged, and whose weights are the result.
@@ -94,12 +97,11 @@ def train(
     size = min(settings.batch_size, len(rows))
     # The rows left over by the last full step are left out of this epoch; the shuffle leaves out others in the next.
     steps = len(rows) // size
-    weights = sum(parameter.numel() for parameter in network.parameters())
-    torch.set_num_threads(1 if size * weights < SMALL_STEP else os.cpu_count() or 1)
+    is_small = multiplications(network, rows.batch(torch.arange(size)).tensors) < SMALL_STEP
+    torch.set_num_threads(1 if is_small else os.cpu_count() or 1)
     # Fused: one call for all weights, six tenths of the time of one call for each.
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(learning, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
     # `at` is all that a checkpoint has to say besides tensors. The losses of the epoch's steps are part of it, so that
     # the curve of an interrupted epoch is the one it would have been.

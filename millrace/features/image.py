@@ -29,7 +29,7 @@ SUMMARIES = ("brightness", "contrast")
 
 @dataclass(frozen=True, kw_only=True)
 class Image(OneColumn):
-    """A tensor of its own (N, C, H, W), uint8, named by the feature."""
+    """A tensor of its own (N, C, H, W), uint8, named by the feature; a missing image is all zeros, as a black one."""
 
     kind: ClassVar[str] = "image"
     takes_features: ClassVar[str] = "a binary column with the custom property image"
@@ -37,6 +37,8 @@ class Image(OneColumn):
     encoding: Encoding
     shape: tuple[int, int, int]
     """Channels, height, width."""
+    optional: bool = False
+    """Whether the cell may be missing."""
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
@@ -46,14 +48,12 @@ class Image(OneColumn):
         rule: Any = next((rule for rule in rules if rule.reason == cls.kind), None)
         if rule is None:
             return None
-        if not table.column(feature.name).required:
-            where, field = "contract.yaml", feature.name
-            raise WorkloadError(where=where, field=field, expected="a required column for an image", came="optional")
         if feature.name in JOINED:
             where, field = "workload.yaml", "prediction.features"
             expected = f"another name than {' or '.join(JOINED)} for an image"
             raise WorkloadError(where=where, field=field, expected=expected, came=feature.name)
-        return cls(name=feature.name, encoding=rule.encoding, shape=rule.shape)
+        optional = not table.column(feature.name).required
+        return cls(name=feature.name, encoding=rule.encoding, shape=rule.shape, optional=optional)
 
     @property
     def spec(self) -> TensorSpec:
@@ -64,11 +64,13 @@ class Image(OneColumn):
         import numpy as np
 
         cells = rows[self.name].combine_chunks()
-        if self.encoding == "raw":
+        lacks_some = self.optional and cells.null_count > 0
+        if self.encoding == "raw" and not lacks_some:
             return self._raw(cells)
-        pixels = np.empty((len(cells), *self.shape), dtype=np.uint8)
+        pixels = np.zeros((len(cells), *self.shape), dtype=np.uint8)
         for row, cell in enumerate(cells):
-            pixels[row] = self._decode(cell.as_buffer())
+            if cell.is_valid or not self.optional:
+                pixels[row] = self._pixels(cell.as_buffer())
         return pixels
 
     def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
@@ -81,21 +83,21 @@ class Image(OneColumn):
         import pyarrow.compute as pc
 
         cells = rows[self.name].combine_chunks()
-        taken_N = np.zeros(len(cells), np.bool_)
         # A table's file may have long offsets, a drop's has short ones.
         is_binary = pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type)
+        lacking_N = np.array(pc.is_null(cells).to_numpy(zero_copy_only=False), np.bool_) & self.optional & is_binary
+        taken_N = lacking_N.copy()
+        pixels = np.zeros((len(cells), *self.shape), dtype=np.uint8)
         if is_binary and self.encoding == "raw":
             fits = pc.fill_null(pc.equal(pc.binary_length(cells), self._samples), False)
-            taken_N = np.array(fits.to_numpy(zero_copy_only=False), np.bool_)
-            if taken_N.all():
-                return self._raw(cells), taken_N
-        pixels = np.zeros((len(cells), *self.shape), dtype=np.uint8)
-        if self.encoding == "raw":
-            if taken_N.any():
-                pixels[taken_N] = self._raw(cells.filter(pa.array(taken_N)))
+            fits_N = np.array(fits.to_numpy(zero_copy_only=False), np.bool_)
+            if fits_N.all():
+                return self._raw(cells), fits_N
+            pixels[fits_N] = self._raw(cells.filter(pa.array(fits_N)))
+            taken_N |= fits_N
         elif is_binary:
-            for row, cell in enumerate(cells):
-                taken_N[row] = cell.is_valid and self._decode_into(pixels[row], cell.as_buffer())
+            for row in np.flatnonzero(~lacking_N).tolist():
+                taken_N[row] = cells[row].is_valid and self._decode_into(pixels[row], cells[row].as_buffer())
         return pixels, taken_N
 
     def encode_one(self, row: Mapping[str, Any]) -> Pixels:
@@ -103,17 +105,15 @@ class Image(OneColumn):
         import numpy as np
 
         cell = row[self.name]
+        if cell is None and self.optional:
+            return np.zeros(self.shape, np.uint8)
         if not isinstance(cell, str | bytes):
             raise ValueError("base64 text")
         try:
             content = base64.b64decode(cell, validate=True) if isinstance(cell, str) else cell
         except ValueError:
             raise ValueError("base64 text") from None
-        if self.encoding != "raw":
-            return self._decode(content)
-        if len(content) != self._samples:
-            raise ValueError(f"{self._samples} bytes")
-        return np.frombuffer(content, dtype=np.uint8).reshape(self.shape)
+        return self._pixels(content)
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -130,6 +130,16 @@ class Image(OneColumn):
         columns = zip(*moments, strict=True) if moments else ((), ())
         names = [pa.chunked_array([pa.array(part) for part in parts], pa.float64()) for parts in columns]
         return pa.table(dict(zip(self.watched, names, strict=True)))
+
+    def _pixels(self, content: Any) -> Pixels:
+        """Of one cell, (C, H, W)."""
+        import numpy as np
+
+        if self.encoding != "raw":
+            return self._decode(content)
+        if len(content) != self._samples:
+            raise ValueError(f"{self._samples} bytes")
+        return np.frombuffer(content, dtype=np.uint8).reshape(self.shape)
 
     def _decode_into(self, pixels: Pixels, content: Any) -> bool:
         """Whether the content is an image, which is in `pixels` then."""

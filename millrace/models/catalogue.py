@@ -7,6 +7,7 @@ from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.gru.declaration import Gru
 from millrace.models.lstm.declaration import Lstm
+from millrace.models.multimodal.declaration import Multimodal
 from millrace.models.multiscale.declaration import Multiscale
 from millrace.models.parameters import Parameters
 from millrace.models.rnn.declaration import Rnn
@@ -21,4 +22,5 @@ FAMILIES: dict[str, type[Parameters]] = {
     "multiscale": Multiscale,
     "bag": Bag,
     "transformer": Transformer,
+    "multimodal": Multimodal,
 }

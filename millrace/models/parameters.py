@@ -26,6 +26,8 @@ class Parameters(BaseModel):
     """The module with the family's `build`, which imports torch."""
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass()
     """How many rows the graph may answer at once, so that an answer's bits do not depend on the others."""
+    behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "hidden", "head")
+    """The network's modules that belong to one workload; the others are its trunk, which another one can start from."""
     example: ClassVar[Signature] = ()
     """Tensors that its default hyperparameters take beside `numbers` and `categories`; the tests fill them."""
 

@@ -226,9 +226,28 @@ class ByColumn(Part):
     """How rows without a value are divided, such as decisions whose label came late; None leaves them out."""
 
 
+class InitialWeights(Part):
+    """The model whose weights a training starts from.
+
+    Example: `{from: "s3://bucket/xray/runs/r-7/training/job/output/model.tar.gz", digest: "sha256:9f86…",
+    freeze: trunk}`; the registry keeps both of a version, as its model data and its metadata `model_digest`."""
+
+    # It is written again by field names, too.
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    source: Annotated[str, Field(alias="from", pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(.+/)?model\.tar\.gz$")]
+    """The archive of a training job, of this workload or of another one of the same family."""
+    digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
+    """Of the artefact's members, as the registry keeps it (`model_digest`)."""
+    freeze: Literal["none", "trunk"] = "none"
+    """`trunk`: only what is behind the trunk learns."""
+
+
 class Training(Part):
     family: str
     parameters: dict[str, Any] = {}
+    weights: InitialWeights | None = None
+    """None: a training starts from random weights."""
     split: Annotated[ByTime | ByColumn | ByKeyHash | ByRowOrder, Field(discriminator="by")] = ByTime(by="time")
     validation_days: Annotated[int, Field(ge=0)] = 0
     """For a split by time, as `test_days`; 0 for every other."""

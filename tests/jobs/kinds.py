@@ -126,6 +126,45 @@ def notes_workload() -> dict[str, Any]:
     return document | {"name": "notes"}
 
 
+def mixed() -> pa.Table:
+    """Scans with notes and a weight, any of which a row may lack; each says the label that it would say alone."""
+    rng = np.random.default_rng(0)
+    table = scans()
+    label_N = table["is_upper"].to_numpy()
+    said = np.array([["poor", "late", "torn"], ["fine", "swift", "neat"]])
+    texts = [" ".join([*rng.choice(FILLER, 5), said[label, rng.integers(0, 3)]]) for label in label_N]
+    lacking_3N = rng.random((3, SCANS)) < 0.2
+    weight_N = label_N + rng.normal(0, 0.5, SCANS)
+    cells = (table["scan"].to_pylist(), texts, weight_N.tolist())
+    columns = [
+        [None if lacks else cell for lacks, cell in zip(lacking_N, column, strict=True)]
+        for lacking_N, column in zip(lacking_3N, cells, strict=True)
+    ]
+    at = table.column_names.index("scan")
+    table = table.set_column(at, "scan", pa.array(columns[0], pa.binary()))
+    return table.append_column("note", pa.array(columns[1])).append_column("weight", pa.array(columns[2]))
+
+
+def mixed_contract() -> dict[str, Any]:
+    document = scans_contract()
+    rows = document["schema"][0]["properties"]
+    for column in rows:
+        if column["name"] == "scan":
+            column["required"] = False
+    note = {"name": "note", "logicalType": "string", "physicalType": "STRING"}
+    rows[-1:-1] = [note, {"name": "weight", "logicalType": "number", "physicalType": "DOUBLE"}]
+    return document | {"id": "mixed", "name": "mixed"}
+
+
+def mixed_workload() -> dict[str, Any]:
+    document = scans_workload()
+    document["prediction"]["features"] = ["scan", {"name": "note", "encoder": "text"}, "weight"]
+    parameters = {"channels": [8, 16], "dimension": 16, "epochs": 8, "batch_size": 32, "learning_rate": 0.01}
+    document["training"] |= {"family": "multimodal", "parameters": parameters | {"shift": 0}}
+    document["gates"] |= {"size": {"max_mb": 20}}
+    return document | {"name": "mixed"}
+
+
 def _contract(name: str, rows: list[dict[str, Any]], labels: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "apiVersion": "v3.1.0",

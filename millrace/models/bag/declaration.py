@@ -18,6 +18,7 @@ class Bag(Parameters):
     """Each text is the weighted mean of its n-grams' vectors; all texts and the columns go through a linear layer."""
 
     network: ClassVar[str] = "millrace.models.bag.network"
+    behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=128)
     """The engine multiplies one row's state by another kernel than two's or more; 128 rows of 512 n-grams are 32 MB."""
     example: ClassVar[Signature] = (TensorSpec(name="words", dtype="int64", shape=(12,), cardinalities=(64,)),)

@@ -25,7 +25,7 @@ class NgramBag(nn.Module):
 
     def __init__(self, buckets: int, dimension: int, dropout: float) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.dropout, self.width = dropout, dimension
         self.vectors = nn.Embedding(buckets, dimension)
         nn.init.normal_(self.vectors.weight, std=dimension**-0.5)
         self.register_buffer("rarity_B", torch.ones(buckets))
@@ -40,8 +40,9 @@ class NgramBag(nn.Module):
 
     def forward(self, ids_NL: Tensor) -> Tensor:
         weight_NL = self.rarity_B[ids_NL]
-        # Unit length, as for TF-IDF: a long text does not weigh more than a short one.
-        weight_NL = weight_NL / weight_NL.square().sum(1, keepdim=True).clamp(min=1.0).sqrt()
+        # Unit length, as for TF-IDF: a long text does not weigh more than a short one. A running sum adds one by one;
+        # an engine's sum over a row adds in an order that depends on where the row lies in memory.
+        weight_NL = weight_NL / weight_NL.square().cumsum(1)[:, -1:].clamp(min=1.0).sqrt()
         if torch.compiler.is_exporting():  # no operator of ONNX does it at once
             gathered: Tensor = (self.vectors(ids_NL) * weight_NL[:, :, None]).sum(1)
             return gathered

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.parameters import Parameters, refuse
 
@@ -13,11 +14,14 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 SMALLEST_SIDE = 4
+OF_IMAGES = frozenset({"rotation", "scale", "shift", "answer_shift"})
+"""Parameters that change images."""
 
 
 class Cnn(Parameters):
-    """A convolution and residual blocks (ResNet); each block after the first halves height and width.
+    """Convolutions and residual blocks: over an image (ResNet), or over the steps of a history (TCN).
 
+    Of an image each block after the first halves height and width; of a history it looks twice as far back.
     The defaults are for small images of any kind, a few thousand of them. What turns an image into one of another
     answer must be switched off: a 6 of a digit is a 9 when it is turned far enough, a ripe fruit no larger one."""
 
@@ -49,11 +53,20 @@ class Cnn(Parameters):
     """All epochs: while the learning rate is high, the validation loss of few images jumps."""
 
     def accepts(self, signature: Signature, task: Task) -> None:
-        """One image, and numbers and categories, for every task."""
+        """One image or one history, and numbers and categories, for every task."""
         own = tuple(spec for spec in signature if spec.name not in JOINED)
-        if [spec.dtype for spec in own] != ["uint8"]:
-            refuse("cnn", "one image, and numbers and categories beside it", signature)
-        sides = [size for size in own[0].shape[1:] if size is not None]
+        if len(own) != 1 or (own[0].dtype, len(own[0].shape)) not in (("uint8", 3), ("float32", 2)):
+            refuse("cnn", "one image or one history, and numbers and categories beside it", signature)
+        if own[0].dtype == "uint8":
+            self._check_sides(own)
+        elif given := sorted(self.model_fields_set & OF_IMAGES):
+            field, expected = f"training.parameters.{given[0]}", "no such parameter for a history, which is no image"
+            raise WorkloadError(where="workload.yaml", field=field, expected=expected, came="one")
+
+    def _check_sides(self, image: Signature) -> None:
+        sides = [size for size in image[0].shape[1:] if size is not None]
         if min(sides) < SMALLEST_SIDE * 2 ** (len(self.channels) - 1):
             blocks = f"{len(self.channels)} blocks"
-            refuse("cnn", f"sides of {SMALLEST_SIDE * 2 ** (len(self.channels) - 1)} pixels or more for {blocks}", own)
+            refuse(
+                "cnn", f"sides of {SMALLEST_SIDE * 2 ** (len(self.channels) - 1)} pixels or more for {blocks}", image
+            )

@@ -20,6 +20,7 @@ class Feedforward(Parameters):
     """A stack of linear layers with GELU and dropout."""
 
     network: ClassVar[str] = "millrace.models.feedforward.network"
+    behind_trunk: ClassVar[tuple[str, ...]] = ("head", "skip")
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(min_length=1, max_length=16)] = (64, 64)
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1

@@ -21,6 +21,7 @@ class Multiscale(Parameters):
     path begins at least squares, so that few epochs at a low learning rate are enough."""
 
     network: ClassVar[str] = "millrace.models.multiscale.network"
+    behind_trunk: ClassVar[tuple[str, ...]] = ("head", "linear")
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
 
     scales: tuple[Annotated[int, Field(ge=1)], ...] = ()

@@ -94,36 +94,27 @@ class Layer(nn.Module):
         return functional.dropout(x, self.dropout, self.training)
 
 
-class TransformerNetwork(nn.Module):
-    """One tensor (N, T) of int64 or (N, T, F) of float32, and the table's if there are any, in; (N, W) out."""
+class TransformerTrunk(nn.Module):
+    """Ids (N, T) of a text or steps (N, T, F) of a history in; two summaries of the places (N, `width`) out."""
 
-    def __init__(self, parameters: Transformer, signature: Signature, width: int) -> None:
+    def __init__(self, spec: TensorSpec, *, dimension: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        [own] = [spec for spec in signature if spec.name not in JOINED]
-        self.sequence, self.dropout, self.ends_now = own.name, parameters.dropout, own.dtype == "float32"
-        dimension = parameters.dimension
-        self.enter: Pieces | StepTokens = StepTokens(own, dimension) if self.ends_now else Pieces(own, dimension)
-        self.places_TD = nn.Parameter(torch.randn(own.shape[0] or 1, dimension) * 0.02)
-        self.layers = nn.ModuleList(
-            Layer(dimension, parameters.heads, parameters.dropout) for _ in range(parameters.layers)
-        )
+        self.dropout, self.ends_now, self.width = dropout, spec.dtype == "float32", 2 * dimension
+        self.enter: Pieces | StepTokens = StepTokens(spec, dimension) if self.ends_now else Pieces(spec, dimension)
+        self.places_TD = nn.Parameter(torch.randn(spec.shape[0] or 1, dimension) * 0.02)
+        self.layers = nn.ModuleList(Layer(dimension, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dimension)
-        self.columns = Columns(signature)
-        self.head = nn.Linear(2 * dimension + self.columns.width, width)
 
-    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
-        self.columns.fit(tensors, target_N)
-        self.enter.fit(tensors[self.sequence])
+    def fit(self, sequence: Tensor) -> None:
+        self.enter.fit(sequence)
 
-    def forward(self, **tensors: Tensor) -> Tensor:
-        if self.training or torch.compiler.is_exporting() or len(tensors[self.sequence]) <= ROWS_AT_ONCE:
-            return self._answer(tensors)
-        starts = range(0, len(tensors[self.sequence]), ROWS_AT_ONCE)
-        parts = [{name: value[at : at + ROWS_AT_ONCE] for name, value in tensors.items()} for at in starts]
-        return torch.cat([self._answer(part) for part in parts])
+    def forward(self, sequence: Tensor) -> Tensor:
+        if self.training or torch.compiler.is_exporting() or len(sequence) <= ROWS_AT_ONCE:
+            return self._summary(sequence)
+        return torch.cat([self._summary(part) for part in torch.split(sequence, ROWS_AT_ONCE)])
 
-    def _answer(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        x, known_NT = self.enter(tensors[self.sequence])
+    def _summary(self, sequence: Tensor) -> Tensor:
+        x, known_NT = self.enter(sequence)
         x = functional.dropout(x + self.places_TD, self.dropout, self.training)  # (N, T, D)
         mask_N11T = torch.where(known_NT, 0.0, FAR_BELOW)[:, None, None, :]
         for layer in self.layers:
@@ -133,9 +124,33 @@ class TransformerNetwork(nn.Module):
         mean = (x * known).sum(1) / known.sum(1).clamp(min=1.0)  # (N, D)
         # Of a text the strongest place counts besides, of a history the last one, which is now.
         most = torch.where(known > 0, x, FAR_BELOW).amax(1) * (known.sum(1) > 0)  # (N, D)
-        state = torch.cat([mean, x[:, -1] if self.ends_now else most], dim=1)  # (N, 2 D)
-        found: Tensor = self.head(self.columns.beside(state, tensors))
-        return found
+        return torch.cat([mean, x[:, -1] if self.ends_now else most], dim=1)  # (N, 2 D)
+
+
+class TransformerNetwork(nn.Module):
+    """One tensor (N, T) of int64 or (N, T, F) of float32, and the table's if there are any, in; (N, W) out."""
+
+    def __init__(self, parameters: Transformer, signature: Signature, width: int) -> None:
+        super().__init__()
+        [own] = [spec for spec in signature if spec.name not in JOINED]
+        self.sequence = own.name
+        self.trunk = TransformerTrunk(
+            own,
+            dimension=parameters.dimension,
+            layers=parameters.layers,
+            heads=parameters.heads,
+            dropout=parameters.dropout,
+        )
+        self.columns = Columns(signature)
+        self.head = nn.Linear(self.trunk.width + self.columns.width, width)
+
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
+        self.columns.fit(tensors, target_N)
+        self.trunk.fit(tensors[self.sequence])
+
+    def forward(self, **tensors: Tensor) -> Tensor:
+        raw_NW: Tensor = self.head(self.columns.beside(self.trunk(tensors[self.sequence]), tensors))
+        return raw_NW
 
 
 def build(parameters: Transformer, signature: Signature, width: int) -> TransformerNetwork:

@@ -166,17 +166,15 @@ def test_the_words_of_free_text_are_a_feature(market: list[Row], as_csv: Writer)
     assert found.contract.column("remark").find(Length)
     workload = Workload.model_validate(yaml.safe_load(found.workload_yaml))
     assert {one.name: one.encoder for one in workload.prediction.features}["remark"] == "text"
-    assert workload.training.family == "bag"
+    assert workload.training.family == "multimodal"
     assert found.surface.key != ("remark",)
 
 
-def test_free_text_beside_a_history_is_no_feature(market: list[Row], as_csv: Writer) -> None:
+def test_free_text_beside_a_history_is_a_feature(market: list[Row], as_csv: Writer) -> None:
     rows = [row | {"load": float(row["demand"])} for row in with_remarks(market)]
     found = proposed(as_csv(rows), label="load", horizon_hours=1)
-    assert {one.name: one.reason for one in found.no_features}["remark"] == (
-        "free text, which no family takes beside a history"
-    )
-    assert "family: gru" in found.workload_yaml
+    assert found.surface.texts == ("remark",)
+    assert "family: multimodal" in found.workload_yaml
 
 
 def test_text_of_many_values_and_few_words_is_no_feature(market: list[Row], as_csv: Writer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.iam import iceberg, sagemaker_endpoints, state_table
-from infra.iam.buckets import ARTEFACTS, LAKE
+from infra.iam.buckets import ARTEFACTS, LAKE, one_object
 from infra.iam.resource import every, resource
 from millrace.names import Platform, WorkloadNames
 
@@ -75,3 +75,16 @@ def test_the_region_says_the_partition_of_every_arn(region: str, partition: str)
     assert len(arns) > 3
     assert {arn.split(":")[1] for arn in arns} == {partition}
     assert there.role_arn("cleanup") == f"arn:{partition}:iam::123456789012:role/millrace-dev-air-quality-cleanup"
+
+
+def test_one_object_is_found_and_read_and_nothing_beside_it() -> None:
+    get, find = (one.document() for one in one_object(names(), "s3://models/xray/7/model.tar.gz"))
+    assert get == {
+        "Effect": "Allow",
+        "Action": ["s3:GetObject"],
+        "Resource": ["arn:aws:s3:::models/xray/7/model.tar.gz"],
+    }
+    assert (find["Action"], find["Resource"]) == (["s3:ListBucket"], ["arn:aws:s3:::models"])
+    assert find["Condition"] == {"StringEquals": {"s3:prefix": ["xray/7/model.tar.gz"]}}
+    with pytest.raises(ValueError, match=r"expected a reason"):
+        one_object(names(), "s3://models/*/model.tar.gz")

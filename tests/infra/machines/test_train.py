@@ -8,8 +8,10 @@ from dataclasses import fields
 import pytest
 
 from infra.machines import jobs, release, retrain, states, train
+from jobs.training.initial_model import CHANNEL
 from jobs.training.job import _print
 from jobs.training.loop import Epoch
+from millrace.workload.declaration import InitialWeights
 
 
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
@@ -85,3 +87,18 @@ def test_no_failure_is_caught_but_the_deletion_of_what_may_be_gone(context):
     for machine in (train, retrain, release):
         states = machine.definition(context())["States"]
         assert [name for name, state in states.items() if "Catch" in state] in ([], ["Delete challenger"])
+
+
+def test_the_model_that_a_training_starts_from_is_a_channel_of_its_own(context):
+    def channels(**training):
+        found = train.definition(context(training=training))["States"]["Training"]["Parameters"]["InputDataConfig"]
+        return {one["ChannelName"]: one["DataSource"]["S3DataSource"] for one in found}
+
+    uri = "s3://models/xray/7/model.tar.gz"
+    weights = InitialWeights(source=uri, digest=f"sha256:{'0' * 64}")
+    assert set(channels()) == {"data", "config"}
+    assert channels(weights=weights)[CHANNEL] == {
+        "S3DataType": "S3Prefix",
+        "S3Uri": uri,
+        "S3DataDistributionType": "FullyReplicated",
+    }

@@ -33,6 +33,7 @@ GIVEN = {
     "scans": (kinds.scans, kinds.scans_contract, kinds.scans_workload),
     "load": (kinds.load, kinds.load_contract, kinds.load_workload),
     "notes": (kinds.notes, kinds.notes_contract, kinds.notes_workload),
+    "mixed": (kinds.mixed, kinds.mixed_contract, kinds.mixed_workload),
 }
 
 
@@ -82,7 +83,7 @@ def test_a_request_has_the_answer_of_its_row_in_a_table(trained: tuple[Snapshot,
     snapshot, artefact = trained
     examples, features = examples_of(snapshot, artefact), artefact.description.features
     reader, model = Reader(features), Model(artefact)
-    test = examples.part(examples.parts.test).slice(0, 5)
+    test = examples.part(examples.parts.test).slice(0, 20)
     whole = model.outputs(encoders.encode(features, test))
     requests = [as_request(row, kinds.load().to_pylist(), artefact) for row in test.to_pylist()]
     rows = reader.read(json.dumps({"rows": requests}).encode(), "application/json")
@@ -91,10 +92,10 @@ def test_a_request_has_the_answer_of_its_row_in_a_table(trained: tuple[Snapshot,
 
 def as_request(row: dict[str, Any], table: list[dict[str, Any]], artefact: Artefact) -> dict[str, Any]:
     """As a caller writes it: an image in base64, the past as rows."""
-    if "scan" in row:
-        return {"scan": base64.b64encode(row["scan"]).decode()}
     named = {name: row[name] for name in encoders.columns(artefact.description.features)}
-    if "note" in row:
+    if named.get("scan") is not None:
+        named["scan"] = base64.b64encode(row["scan"]).decode()
+    if "scan" in row or "note" in row:
         return named
     before = [one for one in table if one["at"] < row["at"]][-40:]
     past = [{"at": one["at"].isoformat(), "load": one["load"], "wind": one["wind"]} for one in before]

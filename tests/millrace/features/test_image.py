@@ -32,10 +32,9 @@ def packed(pixels: np.ndarray, encoding: Encoding) -> bytes:
     return file.getvalue()
 
 
-def encoder(encoding: Encoding, channels: int) -> Image:
-    column = Column(
-        name="scan", kind="binary", required=True, rules=(ImageFormat(encoding=encoding, shape=(channels, 5, 7)),)
-    )
+def encoder(encoding: Encoding, channels: int, *, required: bool = True) -> Image:
+    rules = (ImageFormat(encoding=encoding, shape=(channels, 5, 7)),)
+    column = Column(name="scan", kind="binary", required=required, rules=rules)
     [found] = catalogue.declare([Feature(name="scan")], Table(name="rows", columns=(column,)))
     assert isinstance(found, Image)
     return found
@@ -117,12 +116,34 @@ def test_an_artefact_keeps_the_encoder() -> None:
     assert catalogue.signature(features)[0].shape == (3, 5, 7)
 
 
-@pytest.mark.parametrize(("name", "required"), [("scan", False), ("numbers", True)])
-def test_an_image_that_may_be_missing_or_takes_another_tensors_name_stops_at_synth(name: str, required: bool) -> None:
+def test_an_image_with_another_tensors_name_stops_at_synth() -> None:
     rules = (ImageFormat(encoding="raw", shape=(1, 1, 1)),)
-    column = Column(name=name, kind="binary", required=required, rules=rules)
-    with pytest.raises(WorkloadError, match=r"required column|another name than numbers"):
-        catalogue.declare([Feature(name=name)], Table(name="rows", columns=(column,)))
+    column = Column(name="numbers", kind="binary", required=True, rules=rules)
+    with pytest.raises(WorkloadError, match="another name than numbers"):
+        catalogue.declare([Feature(name="numbers")], Table(name="rows", columns=(column,)))
+
+
+@pytest.mark.parametrize("encoding", ["raw", "png", "jpeg"])
+@pytest.mark.parametrize("storage", [pa.binary(), pa.large_binary()])
+def test_an_image_that_may_be_missing_is_black_on_every_road(encoding: Encoding, storage: pa.DataType) -> None:
+    cells = [packed(noise(1), encoding), None, packed(noise(1, seed=1), encoding)]
+    rows, image = pa.table({"scan": pa.array(cells, storage)}), encoder(encoding, 1, required=False)
+    whole, (decoded, taken_N) = image.encode(rows), image.decode(rows)
+    assert taken_N.all()
+    assert not whole[1].any()
+    np.testing.assert_array_equal(decoded, whole)
+    for pixels, cell in zip(whole, cells, strict=True):
+        np.testing.assert_array_equal(pixels, image.encode_one({"scan": cell}))
+    assert not image.encode(rows.slice(1, 1)).any()
+    assert image.decode(pa.table({"scan": [None, "text"]}))[1].tolist() == [False, False]
+    assert image.takes(pa.table({"scan": pa.array([b"none", None], storage)})).tolist() == [False, True]
+
+
+def test_an_image_that_is_required_is_refused_where_it_is_missing() -> None:
+    rows, image = pa.table({"scan": pa.array([packed(noise(1), "raw"), None], pa.binary())}), encoder("raw", 1)
+    assert image.takes(rows).tolist() == [True, False]
+    with pytest.raises(ValueError, match="base64 text"):
+        image.encode_one({"scan": None})
 
 
 def test_bytes_that_are_no_image_have_no_encoder() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from millrace.features.signature import TensorSpec
 from millrace.models.cnn.augmentation import augmented, shifted, warped
 from millrace.models.cnn.declaration import Cnn
-from millrace.models.cnn.network import ConvolutionalNetwork, build
+from millrace.models.cnn.network import ImageNetwork, build
 from millrace.models.export import export
 from millrace.models.predictor import build as predictor_of
 from millrace.tasks.binary import Binary
@@ -31,7 +31,7 @@ def at(x: Tensor, *, angle: float = 0.0, size: float = 1.0, right: float = 0.0, 
     return warped(x, angle_N=angle_N, size_N=size_N, right_N=right_N, down_N=down_N)
 
 
-def network(**parameters: object) -> ConvolutionalNetwork:
+def network(**parameters: object) -> ImageNetwork:
     torch.manual_seed(1)
     return build(Cnn.model_validate({"dropout": 0.0} | parameters), (SPEC,), 1)
 

@@ -237,7 +237,7 @@ def test_what_a_family_accepts_it_takes(family: str, task: Binary | Regression) 
 
 
 def test_the_shipped_families_take_numbers_or_categories_alone() -> None:
-    for name in ("feedforward", "cnn", "gru", "rnn", "lstm", "multiscale", "bag", "transformer"):
+    for name in ("feedforward", "cnn", "gru", "rnn", "lstm", "multiscale", "bag", "transformer", "multimodal"):
         assert len(accepted(name, *SHARED[:3])) == 3
 
 
@@ -371,8 +371,9 @@ def test_a_family_learns_from_each_tensor_of_its_example(family: str) -> None:
     ("family", "signature", "expected"),
     [
         ("feedforward", (IMAGE,), "numbers and categories for the family feedforward, got 'scan"),
-        ("cnn", (NUMBERS,), "one image, and numbers and categories beside it, for the family cnn"),
-        ("cnn", (IMAGE, PAST), "one image"),
+        ("cnn", (NUMBERS,), "one image or one history, and numbers and categories beside it, for the family cnn"),
+        ("cnn", (IMAGE, PAST), "one image or one history"),
+        ("cnn", (WORDS,), "one image or one history"),
         (
             "cnn",
             (TensorSpec(name="scan", dtype="uint8", shape=(1, 15, 40)),),
@@ -386,6 +387,13 @@ def test_a_family_learns_from_each_tensor_of_its_example(family: str) -> None:
         ("bag", (WORDS, PAST), "one text or more"),
         ("transformer", (NUMBERS,), "one text or one history, and numbers and categories beside it"),
         ("transformer", (WORDS, PAST), "one text or one history"),
+        ("multimodal", (NUMBERS, CATEGORIES), "a text, an image or a history, and another one or columns beside it"),
+        ("multimodal", (WORDS,), "a text, an image or a history, and another one or columns beside it"),
+        (
+            "multimodal",
+            (WORDS, TensorSpec(name="scan", dtype="uint8", shape=(3, 7, 40))),
+            "scan: expected sides of 8 pixels or more for 2 blocks",
+        ),
     ],
 )
 def test_inputs_that_a_family_cannot_take_stop_at_synth(

@@ -134,3 +134,16 @@ def test_many_rows_are_judged_part_by_part() -> None:
 def test_a_dimension_that_the_heads_cannot_share_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"expected a multiple of heads \(3\), got 64"):
         Transformer(heads=3)
+
+
+def test_texts_of_any_length_have_the_same_bits_alone_and_in_company() -> None:
+    """Rows of 86 numbers begin at other places of a register each; a sum over such a row is added in another order."""
+    note = TensorSpec(name="note", dtype="int64", shape=(86,), cardinalities=(4096,))
+    ids = torch.randint(1, 4096, (300, 86), generator=torch.Generator().manual_seed(0)).square() // 4096
+    torch.manual_seed(0)
+    predictor = build(Bag(dimension=16), (note,), Binary().objective)
+    predictor.fit({"note": ids}, torch.zeros(300))
+    session = onnxruntime.InferenceSession(export(predictor.eval(), (note,)), providers=["CPUExecutionProvider"])
+    [together] = session.run(["output"], {"note": ids.numpy()})
+    two = [session.run(["output"], {"note": ids[[at, at]].numpy()})[0][:1] for at in range(len(ids))]
+    np.testing.assert_array_equal(np.concatenate(two), together)

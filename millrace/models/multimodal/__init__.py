@@ -1,0 +1,1 @@
+"""Texts, images, histories and the table in one network, any of which may be missing."""

@@ -1,0 +1,85 @@
+"""The hyperparameters of a network over several kinds of input at once, and which of them it takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from millrace.artefact.rows_per_pass import RowsPerPass
+from millrace.errors import WorkloadError
+from millrace.features.signature import JOINED, Signature, TensorSpec
+from millrace.models.parameters import Parameters, refuse
+
+if TYPE_CHECKING:
+    from millrace.tasks.task import Task
+
+TEXT, IMAGE, HISTORY = ("int64", 1), ("uint8", 3), ("float32", 2)
+"""Type and axes of the tensor of each kind of input; the table's two tensors together are another one."""
+SMALLEST_SIDE = 4
+
+
+class Multimodal(Parameters):
+    """A trunk for each text, image and history, all of them and the table's columns in one linear layer and one hidden.
+
+    In training any input is left out now and then, so a row may lack any of them: a text without a word, an image
+    that is missing or all black, a history without a step, a table whose cells are all missing."""
+
+    network: ClassVar[str] = "millrace.models.multimodal.network"
+    behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "linear", "hidden", "head")
+    rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
+    """As for the families whose trunks it has."""
+    example: ClassVar[Signature] = (
+        TensorSpec(name="words", dtype="int64", shape=(12,), cardinalities=(64,)),
+        TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),
+        TensorSpec(name="past", dtype="float32", shape=(6, 2)),
+    )
+
+    text: Literal["bag", "transformer"] = "bag"
+    """The trunk of each text: the mean of its pieces' vectors, or attention among them."""
+    dimension: Annotated[int, Field(ge=2, le=1024)] = 32
+    """Numbers per text, image and history where they meet."""
+    channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (16, 32)
+    """Of the convolutions over an image, and of those over a history."""
+    rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
+    """Training images are turned by up to so many degrees either way."""
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Training images are made larger or smaller by up to this share of their size."""
+    shift: Annotated[int, Field(ge=0, le=64)] = 2
+    """Training images are moved by up to so many pixels, the edges repeated."""
+    layers: Annotated[int, Field(ge=1, le=24)] = 1
+    """Of a transformer; `heads` too."""
+    heads: Annotated[int, Field(ge=1, le=64)] = 4
+    hidden: Annotated[int, Field(ge=0, le=8192)] = 32
+    """Units of a layer beside the linear way; 0 for the linear way alone."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    left_out: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the training rows that lack an input, for each input by itself; no row lacks all of them."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 8
+    batch_size: Annotated[int, Field(ge=8, le=65536)] = 128
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+
+    @model_validator(mode="after")
+    def _heads_share_the_dimension(self) -> Self:
+        if self.text == "transformer" and self.dimension % self.heads:
+            raise ValueError(f"dimension: expected a multiple of heads ({self.heads}), got {self.dimension}")
+        return self
+
+    def accepts(self, signature: Signature, task: Task) -> None:
+        """Two inputs or more: texts, images, histories, and the table as one of them; for every task."""
+        own = [spec for spec in signature if spec.name not in JOINED]
+        has_table = len(own) < len(signature)
+        if not own or len(own) + has_table < 2 or any(kind_of(spec) not in (TEXT, IMAGE, HISTORY) for spec in own):
+            refuse("multimodal", "a text, an image or a history, and another one or columns beside it", signature)
+        smallest = SMALLEST_SIDE * 2 ** (len(self.channels) - 1)
+        for spec in own:
+            if kind_of(spec) == IMAGE and min(size for size in spec.shape[1:] if size is not None) < smallest:
+                expected, came = f"sides of {smallest} pixels or more for {len(self.channels)} blocks", spec.shape[1:]
+                field = f"prediction.features.{spec.name}"
+                raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=came)
+
+
+def kind_of(spec: TensorSpec) -> tuple[str, int]:
+    """Which kind of input a tensor is, as TEXT, IMAGE and HISTORY are written."""
+    return spec.dtype, len(spec.shape)

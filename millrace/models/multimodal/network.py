@@ -1,0 +1,85 @@
+"""Texts, images, histories and the table's columns in one network, any of which may be missing.
+
+N rows, M inputs (the table is the last of them), D numbers per input, F of the table, W numbers out. Inputs are left
+out at random in training (ModDrop, Neverova et al. 2015, arXiv 1501.00102); what stands for a missing one is learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from millrace.features.signature import JOINED, Signature
+from millrace.models.columns import Columns
+from millrace.models.multimodal.declaration import Multimodal
+from millrace.models.multimodal.trunks import entry_of, trunk_of
+
+
+class MultimodalNetwork(nn.Module):
+    """The tensors of two inputs or more in, raw numbers (N, W) out."""
+
+    def __init__(self, parameters: Multimodal, signature: Signature, width: int) -> None:
+        super().__init__()
+        own = [spec for spec in signature if spec.name not in JOINED]
+        self.names, self.options = [spec.name for spec in own], parameters
+        trunks = [trunk_of(spec, parameters) for spec in own]
+        self.trunks = nn.ModuleList(trunks)  # type: ignore[arg-type]
+        self.entries = nn.ModuleList(entry_of(trunk, parameters.dimension) for trunk in trunks)
+        self.columns = Columns(signature)
+        self.missing_MD = nn.Parameter(torch.zeros(len(own), parameters.dimension))
+        self.missing_F = None if self.columns.is_empty else nn.Parameter(torch.zeros(self.columns.width))
+        state = len(own) * parameters.dimension + self.columns.width
+        self.linear = nn.Linear(state, width)
+        self.hidden = nn.Linear(state, parameters.hidden) if parameters.hidden else None
+        self.head = nn.Linear(parameters.hidden, width, bias=False) if parameters.hidden else None
+
+    def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
+        self.columns.fit(tensors, target_N)
+        for name, trunk in zip(self.names, self.trunks, strict=True):
+            trunk.fit(tensors[name])  # type: ignore[operator]
+
+    def forward(self, **tensors: Tensor) -> Tensor:
+        known_NM = self._known(tensors)  # (N, M)
+        if self.training and self.options.left_out:
+            known_NM = some_left_out(known_NM, self.options.left_out)  # (N, M)
+        parts = []
+        for place, (name, trunk, entry) in enumerate(zip(self.names, self.trunks, self.entries, strict=True)):
+            seen = entry(trunk(tensors[name]))  # (N, D)
+            parts.append(torch.where(known_NM[:, place, None], seen, self.missing_MD[place]))  # (N, D)
+        if self.missing_F is not None:
+            parts.append(torch.where(known_NM[:, -1:], self.columns(tensors), self.missing_F))  # (N, F)
+        state = torch.cat(parts, dim=1)  # (N, (M - 1) D + F)
+        raw_NW: Tensor = self.linear(state)
+        if self.hidden is not None and self.head is not None:
+            inner = functional.gelu(self.hidden(state))  # (N, hidden)
+            inner = functional.dropout(inner, self.options.dropout, self.training)
+            raw_NW = raw_NW + self.head(inner)
+        return raw_NW
+
+    def _known(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Which inputs a row has (N, M)."""
+        found = [_is_known(tensors[name]) for name in self.names]
+        table = [_is_known(tensors[name]) for name in JOINED if name in tensors]
+        if table:
+            found.append(torch.stack(table, dim=1).any(1))
+        return torch.stack(found, dim=1)
+
+
+def _is_known(x: Tensor) -> Tensor:
+    """Whether a row (N) has any cell: a number, or an id or a sample above 0."""
+    cells = x.flatten(1)
+    return ~cells.isnan().all(1) if x.is_floating_point() else (cells != 0).any(1)
+
+
+def some_left_out(known_NM: Tensor, share: float) -> Tensor:
+    """Each known input left out with this probability; a row that would lack all of them keeps what it has."""
+    kept_NM = known_NM & (torch.rand(known_NM.shape, device=known_NM.device) >= share)
+    return torch.where(kept_NM.any(1, keepdim=True), kept_NM, known_NM)
+
+
+def build(parameters: Multimodal, signature: Signature, width: int) -> MultimodalNetwork:
+    """The untrained network that gives `width` numbers per row."""
+    return MultimodalNetwork(parameters, signature, width)

@@ -1,0 +1,101 @@
+"""The model that a training started from is a link of the chain: digested again, and broken where it is another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+
+from console.environment import Environment
+from console.queries.lineage import Chain, Link
+from millrace.artefact.artefact import Artefact, Description, Digests, digest, read_archive
+from millrace.aws.objects import split_uri
+from millrace.features.number import Number
+from millrace.names import Platform, WorkloadNames
+from millrace.release.registry import Package
+from millrace.tasks.binary import Binary
+from tests.archives import write_archive
+
+NAMES = WorkloadNames(platform=Platform(stage="dev", account="123456789012", region="eu-west-1"), workload="reviews")
+DECLARED = Path(__file__).resolve().parents[3] / "workloads" / "reviews" / "workload.yaml"
+SOURCE = "s3://models/reviews/1/model.tar.gz"
+
+
+@pytest.fixture
+def chain(monkeypatch: pytest.MonkeyPatch) -> Iterator[Chain]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    with mock_aws():
+        found = Environment(platform=NAMES.platform, client=lambda name: boto3.client(name, region_name="eu-west-1"))
+        for bucket in ("models", split_uri(NAMES.run_uri("run-1", "x"))[0]):
+            where = {"LocationConstraint": "eu-west-1"}
+            found.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+        package = Package(
+            arn="a", version="2", image="i", model_data_url="s3://b/m", approval="Approved", metadata={"run": "run-1"}
+        )
+        yield Chain(environment=found, names=NAMES, package=package)
+
+
+def put(chain: Chain, uri: str, content: bytes) -> None:
+    bucket, key = split_uri(uri)
+    chain.s3.put_object(Bucket=bucket, Key=key, Body=content)
+
+
+def put_model(chain: Chain, folder: Path, weights: bytes) -> str:
+    """The digest of a model with these weights, which lies at SOURCE."""
+    description = Description(
+        family="bag",
+        parameters={},
+        features=(Number(name="n"),),
+        task=Binary(),
+        label="y",
+        temperature=1.0,
+        digests=Digests(
+            **dict.fromkeys(("data", "contract", "config", "code"), ""), weights=digest(weights), onnx=digest(b"")
+        ),
+        torch="",
+        walk_forward=(),
+    )
+    path = folder / "model.tar.gz"
+    write_archive(path, Artefact(description=description, weights=weights, onnx=b"", history=b""))
+    put(chain, SOURCE, path.read_bytes())
+    return read_archive(path).digest
+
+
+def declare(chain: Chain, digest: str) -> None:
+    """The run's own declaration starts from SOURCE."""
+    document = yaml.safe_load(DECLARED.read_text())
+    document["training"]["weights"] = {"from": SOURCE, "digest": f"sha256:{digest}", "freeze": "trunk"}
+    put(chain, NAMES.run_uri("run-1", "config", "workload.yaml"), yaml.safe_dump(document).encode())
+
+
+def initial(chain: Chain) -> list[Link]:
+    return list(chain._initial())
+
+
+def test_the_model_is_digested_again(chain: Chain, tmp_path: Path) -> None:
+    declare(chain, put_model(chain, tmp_path, b"weights"))
+    [link] = initial(chain)
+    assert (link.what, link.identity, link.state) == ("initial weights", SOURCE, "checked")
+    assert "its trunk frozen" in link.detail
+
+
+def test_another_model_in_its_place_breaks_the_chain(chain: Chain, tmp_path: Path) -> None:
+    declare(chain, put_model(chain, tmp_path, b"weights"))
+    put_model(chain, tmp_path, b"others")
+    assert [link.state for link in initial(chain)] == ["broken"]
+    put(chain, SOURCE, b"no archive")
+    assert [link.state for link in initial(chain)] == ["broken"]
+    bucket, key = split_uri(SOURCE)
+    chain.s3.delete_object(Bucket=bucket, Key=key)
+    assert [link.state for link in initial(chain)] == ["broken"]
+
+
+def test_a_training_from_random_weights_has_no_such_link(chain: Chain) -> None:
+    assert initial(chain) == []
+    put(chain, NAMES.run_uri("run-1", "config", "workload.yaml"), DECLARED.read_bytes())
+    assert initial(chain) == []

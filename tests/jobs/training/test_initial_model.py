@@ -1,0 +1,142 @@
+"""A training starts from the model that its channel brings: by its digest, frozen or tuned."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import save
+
+from jobs.runtime import TrainingPlaces
+from jobs.training.initial_model import CHANNEL, initial_model
+from jobs.training.loader import Resident
+from jobs.training.loop import Experiment, Trained, train
+from millrace.artefact.artefact import ARCHIVE, Artefact, Description, Digests, digest, read_archive
+from millrace.errors import ArtefactError, SettingsError
+from millrace.features.number import Number
+from millrace.features.signature import TensorSpec
+from millrace.models.feedforward.declaration import Feedforward
+from millrace.models.initial_model import InitialModel
+from millrace.tasks.binary import Binary
+from millrace.workload.declaration import InitialWeights, Training
+from tests.archives import write_archive
+
+URI = "s3://models/rows/1/model.tar.gz"
+FEATURES = tuple(Number(name=name) for name in "abc")
+
+
+def examples(rows: int, seed: int) -> Resident:
+    """Class 1 where the product of two columns is above 0: nothing that a line could find."""
+    x_NF = torch.randn(rows, 3, generator=torch.Generator().manual_seed(seed))
+    return Resident(tensors={"numbers": x_NF}, target_N=(x_NF[:, 0] * x_NF[:, 1] > 0).float())
+
+
+def experiment(rows: int, **parameters: object) -> Experiment:
+    given = {"hidden": (32,), "epochs": 15, "batch_size": 64, "learning_rate": 0.02, "dropout": 0.0, "patience": 15}
+    return Experiment(
+        parameters=Feedforward(**given | parameters),
+        signature=(TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),),
+        task=Binary(),
+        train=examples(rows, 0),
+        validation=examples(500, 5),
+        identity="experiment",
+    )
+
+
+@pytest.fixture(scope="module")
+def source() -> Trained:
+    return train(experiment(2000))
+
+
+@pytest.fixture
+def artefact(source: Trained) -> Artefact:
+    weights = save({name: value.contiguous() for name, value in source.predictor.state_dict().items()})
+    digests = dict.fromkeys(("data", "contract", "config", "code"), "")
+    description = Description(
+        family="feedforward",
+        parameters={},
+        features=FEATURES,
+        task=Binary(),
+        label="y",
+        temperature=1.0,
+        digests=Digests(**digests, weights=digest(weights), onnx=digest(b"")),
+        torch="",
+        walk_forward=(),
+    )
+    return Artefact(description=description, weights=weights, onnx=b"", history=b"")
+
+
+def places_with(folder: Path, artefact: Artefact) -> tuple[TrainingPlaces, str]:
+    """A job's folders with the channel, and the digest of what is in it."""
+    (folder / "input" / "config").mkdir(parents=True)
+    (folder / "input" / "config" / "inputdataconfig.json").write_text(json.dumps({CHANNEL: {}}))
+    (folder / "input" / "data" / CHANNEL).mkdir(parents=True)
+    archive = folder / "input" / "data" / CHANNEL / ARCHIVE
+    write_archive(archive, artefact)
+    return TrainingPlaces(root=folder), read_archive(archive).digest
+
+
+def training(**weights: str) -> Training:
+    declared = InitialWeights(source=URI, **weights) if weights else None
+    return Training.model_construct(family="feedforward", weights=declared)
+
+
+def loss(trained: Trained) -> float:
+    return min(epoch.validation_loss for epoch in trained.history)
+
+
+def test_few_rows_are_enough_for_a_head_on_a_trunk_that_has_learnt(
+    source: Trained, artefact: Artefact, tmp_path: Path
+) -> None:
+    places, came = places_with(tmp_path, artefact)
+    given = initial_model(places, training(digest=f"sha256:{came}", freeze="trunk"))
+    assert given is not None
+    few = experiment(128, epochs=3)
+    started = train(dataclasses.replace(few, initial=given))
+    assert loss(started) < 0.5 * loss(train(few))
+    mine, its = started.predictor.state_dict(), source.predictor.state_dict()
+    assert {name for name in mine if not torch.equal(mine[name], its[name])} <= {
+        "network.head.weight",
+        "network.head.bias",
+    }
+
+
+def test_tuned_all_weights_learn_on(source: Trained, artefact: Artefact) -> None:
+    tuned = train(
+        dataclasses.replace(experiment(128, epochs=1), initial=InitialModel(artefact=artefact, is_frozen=False))
+    )
+    mine, its = tuned.predictor.state_dict(), source.predictor.state_dict()
+    assert not torch.equal(mine["network.hidden.0.weight"], its["network.hidden.0.weight"])
+    torch.testing.assert_close(mine["network.hidden.0.weight"], its["network.hidden.0.weight"], rtol=0, atol=0.1)
+
+
+def test_a_model_of_another_digest_is_refused(artefact: Artefact, tmp_path: Path) -> None:
+    places, _ = places_with(tmp_path, artefact)
+    with pytest.raises(ArtefactError, match="expected the members that were approved, digest 0000"):
+        initial_model(places, training(digest=f"sha256:{'0' * 64}"))
+
+
+def test_without_its_channel_the_job_says_so(artefact: Artefact, tmp_path: Path) -> None:
+    places, came = places_with(tmp_path, artefact)
+    assert initial_model(places, training()) is None
+    (tmp_path / "input" / "config" / "inputdataconfig.json").write_text("{}")
+    with pytest.raises(SettingsError, match="weights: expected a channel of this name"):
+        initial_model(places, training(digest=f"sha256:{came}"))
+
+
+@pytest.mark.parametrize(
+    ("source", "digest"),
+    [("s3://models/1/weights.pkl", "0" * 64), ("file:///model.tar.gz", "0" * 64), (URI, "0" * 63), (URI, "")],
+)
+def test_what_names_no_archive_and_no_digest_is_no_declaration(source: str, digest: str) -> None:
+    with pytest.raises(ValidationError):
+        InitialWeights.model_validate({"from": source, "digest": f"sha256:{digest}"})
+
+
+def test_a_declaration_that_was_written_can_be_read_again() -> None:
+    declared = InitialWeights.model_validate({"from": URI, "digest": f"sha256:{'0' * 64}", "freeze": "trunk"})
+    assert InitialWeights.model_validate(declared.model_dump()) == declared
