@@ -158,3 +158,61 @@ class PlausibilityEvidence(Figures):
     """How much lower the error would be if the exchanged names were put right; a share of answers."""
     scale: float | None = None
     """Of numbers: the factor on the answers that fits the labels best (least absolute error); 1 is none."""
+
+
+class ColumnImportance(Figures):
+    """One column of the contract, over rows that are spread over the test days."""
+
+    column: str
+    mean: float
+    """Of the absolute contributions to the answer, in the answer's unit."""
+    rise: Estimate | None = None
+    """Of the error, where the column's cells are those of other rows."""
+
+
+class PlaceImportance(Figures):
+    """An hour of a history, a patch of an image, a word, a part of a calendar."""
+
+    column: str
+    place: str
+    mean: float
+
+
+class ExampleContribution(Figures):
+    """What one part of the example's row added to its answer."""
+
+    column: str
+    place: str
+    value: str
+    """"protected" for a column that the contract protects."""
+    contribution: float
+
+
+class ExampleExplanation(Figures):
+    """One test row, taken apart by integrated gradients."""
+
+    explains: str
+    """For a page: "probability", "confidence in fan", "value"."""
+    output: float
+    answer: str
+    contributions: tuple[ExampleContribution, ...]
+    """In the order of the row."""
+    image: str = ""
+    """PNG in base64; empty without an image, and for one that the contract protects."""
+
+
+class ExplanationEvidence(Figures):
+    """What moves the model's answers, and how good explanations of them are."""
+
+    rows: int
+    completeness_error: float
+    """The largest over the rows: integrated gradients against the answer less the reference's, in its unit."""
+    columns: tuple[ColumnImportance, ...]
+    places: tuple[PlaceImportance, ...] = ()
+    endpoint_difference: float
+    """How far the endpoint's Shapley values are from integrated gradients, as a share of these."""
+    endpoint_standard_error: float
+    """Of the value that is known worst; 0 where no orders were drawn."""
+    endpoint_ms: float
+    """Median time of one row's explanation."""
+    example: ExampleExplanation | None = None

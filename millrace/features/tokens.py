@@ -78,6 +78,11 @@ class Tokens(FreeText):
                 break
         return found[: self.length or LONGEST]
 
+    def origins(self, text: str) -> tuple[list[str], list[int]]:
+        words = _words(text)
+        origins = [at for at, word in enumerate(words[:LONGEST]) for _ in self._ids_of(word)]
+        return [word.removeprefix(START) for word in words], origins[: self.length or LONGEST]
+
     def measure(self, ids_NL: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
         """How many pieces each text has, and the share of them that are single characters: a new word falls apart."""
         import numpy as np

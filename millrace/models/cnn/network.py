@@ -19,6 +19,7 @@ from millrace.features.signature import JOINED, Signature
 from millrace.models.cnn.augmentation import augmented, shifted
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.columns import Columns
+from millrace.models.entrance import Entrance
 
 
 class ConvolutionalNetwork(nn.Module):
@@ -28,6 +29,7 @@ class ConvolutionalNetwork(nn.Module):
         super().__init__()
         [image] = [spec for spec in signature if spec.name not in JOINED]
         self.image, self.options, self.columns = image.name, parameters, Columns(signature)
+        self.entrance = Entrance(image.name, axes=3)
         first, *_, last = parameters.channels[0], *parameters.channels
         self.stem = nn.Sequential(nn.Conv2d(image.shape[0] or 1, first, 3, padding=1, bias=False), _Norm(first))
         steps = pairwise([first, *parameters.channels])
@@ -39,7 +41,7 @@ class ConvolutionalNetwork(nn.Module):
         self.columns.fit(tensors, target_N)
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        x, given = _standardised(tensors[self.image]), self.options
+        x, given = self.entrance(_standardised(tensors[self.image])), self.options
         if self.training and (given.rotation or given.scale or given.shift):
             x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)
         if self.training or not given.answer_shift:

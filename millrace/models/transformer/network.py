@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.columns import Columns
+from millrace.models.entrance import Entrance
 from millrace.models.standardise import standardised
 from millrace.models.transformer.declaration import Transformer
 
@@ -30,12 +31,13 @@ class Pieces(nn.Module):
         super().__init__()
         self.vectors = nn.Embedding(spec.cardinalities[0] or 1, dimension)
         nn.init.normal_(self.vectors.weight, std=0.02)
+        self.entrance = Entrance(spec.name, axes=1)
 
     def fit(self, ids_NT: Tensor) -> None:
         """Nothing: all of it is learnt."""
 
     def forward(self, ids_NT: Tensor) -> tuple[Tensor, Tensor]:
-        return self.vectors(ids_NT), ids_NT > 0
+        return self.entrance(self.vectors(ids_NT)), ids_NT > 0
 
 
 class StepTokens(nn.Module):
@@ -48,6 +50,7 @@ class StepTokens(nn.Module):
         super().__init__()
         features = spec.shape[1] or 1
         self.enter = nn.Linear(2 * features, dimension)
+        self.known, self.missing = Entrance(spec.name, axes=2), Entrance(spec.name, axes=2)
         self.register_buffer("mean_F", torch.zeros(features))
         self.register_buffer("scale_F", torch.ones(features))
 
@@ -63,7 +66,8 @@ class StepTokens(nn.Module):
     def forward(self, steps_NTF: Tensor) -> tuple[Tensor, Tensor]:
         missing = steps_NTF.isnan()
         known = torch.where(missing, 0.0, standardised(steps_NTF, self.mean_F, self.scale_F))
-        return self.enter(torch.cat([known, missing.float()], dim=2)), torch.ones_like(missing[:, :, 0])
+        entered = torch.cat([self.known(known), self.missing(missing.float())], dim=2)
+        return self.enter(entered), torch.ones_like(missing[:, :, 0])
 
 
 class Layer(nn.Module):

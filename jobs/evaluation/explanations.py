@@ -1,0 +1,137 @@
+"""How the model is explained, for its report: what training measured by gradients, how far the endpoint's own method
+is from it, how much worse the answers are without a column, and one row as an example.
+
+N test rows that are permuted."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from millrace.evaluation.bootstrap import Bootstrap
+from millrace.evaluation.evidence import (
+    ColumnImportance,
+    ExampleContribution,
+    ExampleExplanation,
+    ExplanationEvidence,
+    PlaceImportance,
+)
+from millrace.explanations.attribution import Attribution, explained_words, rounded
+from millrace.explanations.layout import Layout, lay_out
+from millrace.explanations.permutation import column_masks, permuted
+from millrace.explanations.shapley import Game, explain
+from millrace.features.catalogue import images
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from millrace.artefact.inference import Model
+    from millrace.contract.schema import Contract
+    from millrace.evaluation.evidence import Estimate
+    from millrace.evaluation.measures.case import Case
+    from millrace.explanations.explained import Explained, ExplainedRow
+
+PERMUTED_CELLS = 2_000
+"""Answers with one column permuted, over all columns."""
+FEWEST_ROWS = 100
+HIDDEN = "protected"
+"""In place of a protected cell's value."""
+
+
+def explanations(model: Model, case: Case, contract: Contract) -> ExplanationEvidence | None:
+    """None for a model without explanations."""
+    explained = model.description.explained
+    if explained is None:
+        return None
+    tensors = case.test_tensors
+    games, seconds = [], []
+    for one in explained.compared:
+        row = case.test.slice(one.row, 1).to_pylist()[0]
+        layout = lay_out(case.features, row)
+        began = time.perf_counter()
+        games.append((one, layout, _by_answers(model, explained, layout, tensors, one)))
+        seconds.append(time.perf_counter() - began)
+    rises = _permutation(case)
+    return ExplanationEvidence(
+        rows=explained.rows,
+        completeness_error=explained.completeness_error,
+        columns=tuple(
+            ColumnImportance(column=one.column, mean=one.mean, rise=rises.get(one.column)) for one in explained.columns
+        ),
+        places=tuple(PlaceImportance(column=one.column, place=one.place, mean=one.mean) for one in explained.places),
+        endpoint_difference=_difference([(one, found) for one, _, found in games]),
+        endpoint_standard_error=rounded(max((found.standard_error for _, _, found in games), default=0.0)),
+        endpoint_ms=rounded(float(np.median(seconds)) * 1000) if seconds else 0.0,
+        example=_example(case, contract, explained),
+    )
+
+
+def _by_answers(model: Model, explained: Explained, layout: Layout, tensors: Any, one: ExplainedRow) -> Attribution:
+    row = {name: value[one.row] for name, value in tensors.items()}
+    reference = explained.reference.tensors(model.description.signature)
+    return explain(Game(outputs=model.outputs, layout=layout, row=row, reference=reference, at=one.at))
+
+
+def _difference(pairs: list[tuple[ExplainedRow, Attribution]]) -> float:
+    """The sum of |Shapley value - integrated gradients| over that of |integrated gradients|, parts of all rows."""
+    apart = sum(float(np.abs(found.contributions - np.array(one.contributions)).sum()) for one, found in pairs)
+    whole = sum(float(np.abs(one.contributions).sum()) for one, _ in pairs)
+    return rounded(apart / whole) if whole else 0.0
+
+
+def _permutation(case: Case) -> dict[str, Estimate]:
+    """By column, how much the error rises where its cells are those of other rows."""
+    test = case.test
+    masks = column_masks(case.features, test.slice(0, 1).to_pylist()[0])
+    most = max(FEWEST_ROWS, PERMUTED_CELLS // max(len(masks), 1))
+    chosen = np.unique(np.linspace(0, test.num_rows - 1, min(most, test.num_rows)).astype(np.int64))
+    tensors = {name: value[chosen] for name, value in case.test_tensors.items()}
+    targets, bootstrap = case.test_targets[chosen], Bootstrap(case.block_T[chosen])
+    errors = case.errors[chosen]
+    return {
+        column: bootstrap.mean(case.task.errors(case.outputs(permuted(tensors, mask)), targets) - errors)
+        for column, mask in masks.items()
+    }
+
+
+def _example(case: Case, contract: Contract, explained: Explained) -> ExampleExplanation | None:
+    """The row with the largest contributions of those that were compared: it shows most."""
+    if not explained.compared:
+        return None
+    one = max(explained.compared, key=lambda each: float(np.abs(each.contributions).sum()))
+    row = case.test.slice(one.row, 1).to_pylist()[0]
+    layout = lay_out(case.features, row)
+    hidden = {column.name for column in contract.rows.columns if column.is_protected}
+    output_W = case.output_TW[one.row]
+    return ExampleExplanation(
+        explains=explained_words(case.task, output_W),
+        output=rounded(float(output_W[one.at])),
+        answer=str(case.task.answers(output_W[None])["value"][0]),
+        contributions=tuple(
+            ExampleContribution(
+                column=part.column,
+                place="" if part.column in hidden else part.place,
+                value=HIDDEN if part.column in hidden else part.value,
+                contribution=share,
+            )
+            for part, share in zip(layout.parts, one.contributions, strict=True)
+        ),
+        image=_picture(case, one.row) if not hidden.intersection(image.name for image in images(case.features)) else "",
+    )
+
+
+def _picture(case: Case, row: int) -> str:
+    """The example's image as PNG in base64; empty without one."""
+    found = images(case.features)
+    if not found:
+        return ""
+    from PIL import Image
+
+    pixels: npt.NDArray[np.uint8] = case.test_tensors[found[0].name][row]
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
