@@ -20,7 +20,7 @@ from millrace.evaluation.evidence import (
     ExplanationEvidence,
     PlaceImportance,
 )
-from millrace.explanations.attribution import Attribution, explained_words, rounded
+from millrace.explanations.attribution import Attribution, explained_words, rounded, score
 from millrace.explanations.layout import Layout, lay_out
 from millrace.explanations.permutation import column_masks, permuted
 from millrace.explanations.shapley import Game, explain
@@ -71,16 +71,31 @@ def explanations(model: Model, case: Case, contract: Contract) -> ExplanationEvi
 
 
 def _by_answers(model: Model, explained: Explained, layout: Layout, tensors: Any, one: ExplainedRow) -> Attribution:
-    row = {name: value[one.row] for name, value in tensors.items()}
-    reference = explained.reference.tensors(model.description.signature)
-    return explain(Game(outputs=model.outputs, layout=layout, row=row, reference=reference, at=one.at))
+    rows = {name: value[one.row : one.row + 1] for name, value in tensors.items()}
+    reference = explained.reference.tensors(model.description.signature, rows)
+    game = Game(
+        outputs=model.outputs,
+        task=model.description.task,
+        layout=layout,
+        row={name: value[0] for name, value in rows.items()},
+        reference={name: value[0] for name, value in reference.items()},
+        at=one.at,
+    )
+    return explain(game)
 
 
 def _difference(pairs: list[tuple[ExplainedRow, Attribution]]) -> float:
-    """The sum of |Shapley value - integrated gradients| over that of |integrated gradients|, parts of all rows."""
-    apart = sum(float(np.abs(found.contributions - np.array(one.contributions)).sum()) for one, found in pairs)
-    whole = sum(float(np.abs(one.contributions).sum()) for one, _ in pairs)
-    return rounded(apart / whole) if whole else 0.0
+    """The mean over the rows of half the sum of the differences of shares."""
+    apart = [
+        float(np.abs(_shares(found.contributions) - _shares(np.array(one.contributions))).sum() / 2)
+        for one, found in pairs
+    ]
+    return rounded(float(np.mean(apart))) if apart else 0.0
+
+
+def _shares(contributions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    whole = np.abs(contributions).sum()
+    return contributions / whole if whole else contributions
 
 
 def _permutation(case: Case) -> dict[str, Estimate]:
@@ -108,8 +123,8 @@ def _example(case: Case, contract: Contract, explained: Explained) -> ExampleExp
     hidden = {column.name for column in contract.rows.columns if column.is_protected}
     output_W = case.output_TW[one.row]
     return ExampleExplanation(
-        explains=explained_words(case.task, output_W),
-        output=rounded(float(output_W[one.at])),
+        explains=explained_words(case.task, output_W, one.at),
+        output=rounded(float(score(case.task, output_W[None], one.at)[0])),
         answer=str(case.task.answers(output_W[None])["value"][0]),
         contributions=tuple(
             ExampleContribution(

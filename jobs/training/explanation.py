@@ -4,6 +4,7 @@ N rows of the test part."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,10 +38,11 @@ def explain_model(
         return None
     chosen = np.unique(np.linspace(0, test.num_rows - 1, declared.rows).astype(np.int64))
     signature = encoders.signature(features)
-    reference = fit_reference(signature, {name: value.numpy() for name, value in train.tensors.items()})
+    reference = fit_reference(features, {name: value.numpy() for name, value in train.tensors.items()})
     rows = test.take(chosen)
-    tensors = {name: torch.from_numpy(value) for name, value in encoders.encode(features, rows).items()}
-    base = {name: torch.from_numpy(value[None]) for name, value in reference.tensors(signature).items()}
+    encoded = encoders.encode(features, rows)
+    tensors = {name: torch.from_numpy(value) for name, value in encoded.items()}
+    base = {name: torch.from_numpy(value) for name, value in reference.tensors(signature, encoded).items()}
     with torch.no_grad():
         at_N = explained_output(task, predictor(**tensors).numpy())
     found = integrated_gradients(predictor, signature, tensors, base, at_N, nodes=declared.nodes)
@@ -55,7 +57,7 @@ def explain_model(
     return Explained(
         reference=reference,
         rows=len(chosen),
-        completeness_error=rounded(max(one.completeness_error for one in attributions)),
+        completeness_error=rounded(_completeness_error(attributions)),
         columns=columns,
         places=places,
         compared=tuple(
@@ -67,3 +69,8 @@ def explain_model(
             for one in compared
         ),
     )
+
+
+def _completeness_error(found: Sequence[Attribution]) -> float:
+    largest = max(abs(one.output - one.base) for one in found)
+    return max(one.completeness_error for one in found) / largest if largest else 0.0

@@ -165,7 +165,7 @@ class ColumnImportance(Figures):
 
     column: str
     mean: float
-    """Of the absolute contributions to the answer, in the answer's unit."""
+    """Of the absolute contributions: log odds of a class, or an amount of the label."""
     rise: Estimate | None = None
     """Of the error, where the column's cells are those of other rows."""
 
@@ -192,7 +192,7 @@ class ExampleExplanation(Figures):
     """One test row, taken apart by integrated gradients."""
 
     explains: str
-    """For a page: "probability", "confidence in fan", "value"."""
+    """What the contributions add up to, for a page: "log odds of fan", "value"."""
     output: float
     answer: str
     contributions: tuple[ExampleContribution, ...]
@@ -206,11 +206,13 @@ class ExplanationEvidence(Figures):
 
     rows: int
     completeness_error: float
-    """The largest over the rows: integrated gradients against the answer less the reference's, in its unit."""
+    """Of integrated gradients: how far a sum is from the score less the reference's, the largest of the rows, as a
+    share of the largest such difference."""
     columns: tuple[ColumnImportance, ...]
     places: tuple[PlaceImportance, ...] = ()
     endpoint_difference: float
-    """How far the endpoint's Shapley values are from integrated gradients, as a share of these."""
+    """How far the endpoint's Shapley values are from integrated gradients: the mean over rows of half the sum of the
+    differences, each row's contributions as shares of their absolute sum. 0: the same, 1: nothing in common."""
     endpoint_standard_error: float
     """Of the value that is known worst; 0 where no orders were drawn."""
     endpoint_ms: float

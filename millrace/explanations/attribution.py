@@ -11,23 +11,27 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from millrace.tasks.task import Task
+    from millrace.tasks.task import Objective, Task
 
+MOST_EXPLAINED = 8
+"""Rows of one request with explanations: each takes as long as a thousand rows without."""
 MOST_LISTED = 24
 """Parts that an answer lists, the largest ones; the others are summed."""
+LEAST_SHARE = 1e-7
+"""A probability is held so far from 0 and 1, as float32 can tell it from them: log odds of 16 at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attribution:
-    """The answer's number for a row, taken apart: `base` plus the contributions is `output`, but for the error."""
+    """The score of a row's answer, taken apart: `base` plus the contributions is `output`, but for the error."""
 
     parts: tuple[Part, ...]
     contributions: npt.NDArray[np.float64]
-    """Of each part (P), in the unit of the answer: shares of a class, amounts of the label."""
+    """Of each part (P), in the unit of the score: log odds of a class, an amount of the label."""
     base: float
-    """The number for the reference."""
+    """The score of the reference."""
     output: float
-    """The number for the row."""
+    """The score of the row."""
     standard_error: float = 0.0
     """Of the contribution that is known worst, where they are sampled."""
 
@@ -70,14 +74,33 @@ def explained_output(task: Task, output_NW: npt.NDArray[Any]) -> npt.NDArray[np.
     import numpy as np
 
     width = output_NW.shape[1]
-    if width > 1 and task.objective.activation in ("softmax", "sigmoid"):
+    if width > 1 and is_share(task.objective):
         return np.asarray(output_NW.argmax(axis=1))
     return np.full(len(output_NW), width // 2)
 
 
-def explained_words(task: Task, output_W: npt.NDArray[Any]) -> str:
-    """What the contributions add up to, for a person: "probability", "confidence in fan", "value"."""
-    answer = {name: values[0] for name, values in task.answers(output_W[None]).items()}
-    if "probability" in answer:
-        return "probability"
-    return f"confidence in {answer['value']}" if "confidence" in answer else "value"
+def score(task: Task, output_NW: npt.NDArray[Any], at: int) -> npt.NDArray[np.float64]:
+    """What contributions add up to (N): the log odds of a probability, any other number as it is.
+
+    Near 0 and 1 a probability hardly moves, whatever a column says; log odds do, and what columns add to them adds
+    up in most networks."""
+    import numpy as np
+
+    found = np.asarray(output_NW[:, at], np.float64)
+    if not is_share(task.objective):
+        return found
+    found = np.clip(found, LEAST_SHARE, 1 - LEAST_SHARE)
+    return np.asarray(np.log(found / (1 - found)))
+
+
+def is_share(objective: Objective) -> bool:
+    """Whether the numbers of an answer are probabilities."""
+    return objective.activation in ("sigmoid", "softmax")
+
+
+def explained_words(task: Task, output_W: npt.NDArray[Any], at: int) -> str:
+    """What the contributions add up to, for a person: "log odds of fan", "value"."""
+    if not is_share(task.objective):
+        return task.answer[0].name
+    names = getattr(task, "classes", None) or (getattr(task, "positive", at),)
+    return f"log odds of {names[at]}" if len(names) == len(output_W) else "log odds"

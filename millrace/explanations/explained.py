@@ -46,7 +46,8 @@ class Explained:
     reference: Reference
     rows: int
     completeness_error: float
-    """The largest of the rows: how far a sum of contributions is from the answer less the reference's."""
+    """How far a row's sum of contributions is from its score less the reference's: the largest, as a share of the
+    largest such difference of the rows."""
     columns: tuple[MeanContribution, ...]
     """In the order of the features. A column's contribution is the sum over its places."""
     places: tuple[MeanContribution, ...]
@@ -92,7 +93,7 @@ def from_document(document: Mapping[str, Any]) -> Explained:
         for one in document["compared"]
     )
     return Explained(
-        reference=Reference(means=means),
+        reference=Reference(means=means, blanks=dict(document["reference"]["blanks"])),
         rows=int(document["rows"]),
         completeness_error=float(document["completeness_error"]),
         columns=_means(document["columns"]),

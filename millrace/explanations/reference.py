@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from millrace.features.catalogue import signature
+from millrace.features.free_text import FreeText
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from millrace.features.catalogue import Features
     from millrace.features.signature import Signature, TensorSpec
 
     Tensors = Mapping[str, npt.NDArray[Any]]
@@ -19,33 +23,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """By tensor the means of the training rows, for those that hold amounts; every other entry is 0.
+    """By tensor the means of the training rows, for those that hold amounts, and what stands for a word.
 
-    Example: `Reference(means={"numbers": (0.5, 3.1), "past": (10.2,), "scan": (127.0,)})` for two numbers, a history of
-    one column, whose steps all have its mean, and a grey image, whose pixels all have theirs."""
+    Example: `Reference(means={"numbers": (0.5, 3.1), "past": (10.2,), "scan": (127.0,)}, blanks={"note": 1})` for two
+    numbers, a history of one column, whose steps all have its mean, a grey image, whose pixels all have theirs, and a
+    text whose pieces all become the piece 1. Every other entry is 0."""
 
     means: Mapping[str, tuple[float, ...]]
+    blanks: Mapping[str, int]
 
-    def tensors(self, signature: Signature) -> dict[str, npt.NDArray[Any]]:
-        """The row as the model takes it, each tensor (*spec.shape)."""
-        return {spec.name: self._tensor(spec) for spec in signature}
+    def tensors(self, signature: Signature, rows: Tensors) -> dict[str, npt.NDArray[Any]]:
+        """The reference of each row, as the model takes it, shaped as the tensors of the rows (N, *spec.shape)."""
+        return {spec.name: self._tensor(spec, rows[spec.name]) for spec in signature}
 
-    def _tensor(self, spec: TensorSpec) -> npt.NDArray[Any]:
+    def _tensor(self, spec: TensorSpec, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         import numpy as np
 
-        shape = tuple(size or 0 for size in spec.shape)
         if (means := self.means.get(spec.name)) is None:
-            return np.zeros(shape, spec.dtype)
+            return np.where(rows > 0, self.blanks.get(spec.name, 0), 0).astype(spec.dtype)
         amounts = np.array(means).round() if spec.dtype == "uint8" else np.array(means)
         # An image has its channels first, numbers and steps have their columns last.
         placed = amounts[:, None, None] if spec.dtype == "uint8" else amounts
-        return np.broadcast_to(placed, shape).astype(spec.dtype)
+        return np.broadcast_to(placed, rows.shape).astype(spec.dtype)
 
 
-def fit_reference(signature: Signature, tensors: Tensors) -> Reference:
+def fit_reference(features: Features, tensors: Tensors) -> Reference:
     """The means of the training rows' tensors (N, ...); what is missing does not count, and a column without any
     known cell has 0."""
-    return Reference(means={spec.name: _means(spec, tensors[spec.name]) for spec in signature if spec.dtype != "int64"})
+    amounts = [spec for spec in signature(features) if spec.dtype != "int64"]
+    return Reference(
+        means={spec.name: _means(spec, tensors[spec.name]) for spec in amounts},
+        blanks={encoder.name: encoder.blank for encoder in features if isinstance(encoder, FreeText)},
+    )
 
 
 def _means(spec: TensorSpec, tensor: npt.NDArray[Any]) -> tuple[float, ...]:

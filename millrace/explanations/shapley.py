@@ -12,13 +12,14 @@ from itertools import pairwise
 from math import factorial
 from typing import TYPE_CHECKING, Any
 
-from millrace.explanations.attribution import Attribution
+from millrace.explanations.attribution import Attribution, score
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from millrace.explanations.layout import Layout
+    from millrace.tasks.task import Task
 
     Tensors = Mapping[str, npt.NDArray[Any]]
     Outputs = Callable[[Tensors], npt.NDArray[np.floating[Any]]]
@@ -32,22 +33,20 @@ METHOD = "shapley"
 
 @dataclass(frozen=True, kw_only=True)
 class Game:
-    """One row's answer as a function of the parts that are kept."""
+    """The score of one row's answer as a function of the parts that are kept."""
 
     outputs: Outputs
+    task: Task
     layout: Layout
     row: Tensors
-    """(*spec.shape) each, as the reference."""
+    """(*spec.shape) each, as its reference."""
     reference: Tensors
     at: int
     """Which of the W numbers is explained."""
 
     def answers(self, kept_MP: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """The number (M) where those parts are kept."""
-        import numpy as np
-
-        output_MW = self.outputs(self.layout.keep(self.row, self.reference, kept_MP))
-        return np.asarray(output_MW[:, self.at], np.float64)
+        """The score (M) where those parts are kept."""
+        return score(self.task, self.outputs(self.layout.keep(self.row, self.reference, kept_MP)), self.at)
 
 
 def explain(game: Game, *, rows: int = ROWS, seed: int = 0) -> Attribution:

@@ -29,6 +29,8 @@ class FreeText(OneColumn):
     """Ids (L) of each text, 0 beyond its end; each kind of encoder says how a text becomes ids."""
 
     takes_features: ClassVar[str] = "a column of text without validValues"
+    blank: ClassVar[int] = 0
+    """The id in place of a word that an explanation takes away: padding, or one that says nothing at its place."""
     optional: bool = False
     length: int | None = None
     """L; None: not learnt yet."""

@@ -50,6 +50,7 @@ class Tokens(FreeText):
     """A tensor of its own (N, T), int64, named by the feature; 0 beyond the end of a text."""
 
     kind: ClassVar[str] = "tokens"
+    blank: ClassVar[int] = UNKNOWN
     pieces: tuple[str, ...] | None = None
     """Single characters first, then pairs in the order in which they were learnt; None: not learnt yet."""
     characters: int = 0
