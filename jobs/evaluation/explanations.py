@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import time
+from collections.abc import Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,17 +57,22 @@ def explanations(model: Model, case: Case, contract: Contract) -> ExplanationEvi
         games.append((one, layout, _by_answers(model, explained, layout, tensors, one)))
         seconds.append(time.perf_counter() - began)
     rises = _permutation(case)
+    hidden = {column.name for column in contract.rows.columns if column.is_protected}
     return ExplanationEvidence(
         rows=explained.rows,
         completeness_error=explained.completeness_error,
         columns=tuple(
             ColumnImportance(column=one.column, mean=one.mean, rise=rises.get(one.column)) for one in explained.columns
         ),
-        places=tuple(PlaceImportance(column=one.column, place=one.place, mean=one.mean) for one in explained.places),
+        places=tuple(
+            PlaceImportance(column=one.column, place=one.place, mean=one.mean)
+            for one in explained.places
+            if one.column not in hidden
+        ),
         endpoint_difference=_difference([(one, found) for one, _, found in games]),
         endpoint_standard_error=rounded(max((found.standard_error for _, _, found in games), default=0.0)),
         endpoint_ms=rounded(float(np.median(seconds)) * 1000) if seconds else 0.0,
-        example=_example(case, contract, explained),
+        example=_example(case, explained, hidden),
     )
 
 
@@ -113,15 +119,15 @@ def _permutation(case: Case) -> dict[str, Estimate]:
     }
 
 
-def _example(case: Case, contract: Contract, explained: Explained) -> ExampleExplanation | None:
+def _example(case: Case, explained: Explained, hidden: Set[str]) -> ExampleExplanation | None:
     """The row with the largest contributions of those that were compared: it shows most."""
     if not explained.compared:
         return None
     one = max(explained.compared, key=lambda each: float(np.abs(each.contributions).sum()))
     row = case.test.slice(one.row, 1).to_pylist()[0]
     layout = lay_out(case.features, row)
-    hidden = {column.name for column in contract.rows.columns if column.is_protected}
     output_W = case.output_TW[one.row]
+    image = next((image for image in images(case.features) if image.name not in hidden), None)
     return ExampleExplanation(
         explains=explained_words(case.task, output_W, one.at),
         output=rounded(float(score(case.task, output_W[None], one.at)[0])),
@@ -132,21 +138,20 @@ def _example(case: Case, contract: Contract, explained: Explained) -> ExampleExp
                 place="" if part.column in hidden else part.place,
                 value=HIDDEN if part.column in hidden else part.value,
                 contribution=share,
+                kind=part.kind,
+                box=part.box,
             )
             for part, share in zip(layout.parts, one.contributions, strict=True)
         ),
-        image=_picture(case, one.row) if not hidden.intersection(image.name for image in images(case.features)) else "",
+        image="" if image is None else _picture(case.test_tensors[image.name][one.row]),
+        size=(0, 0) if image is None else (image.shape[2], image.shape[1]),
     )
 
 
-def _picture(case: Case, row: int) -> str:
-    """The example's image as PNG in base64; empty without one."""
-    found = images(case.features)
-    if not found:
-        return ""
+def _picture(pixels: npt.NDArray[np.uint8]) -> str:
+    """The image (C, H, W) as PNG in base64."""
     from PIL import Image
 
-    pixels: npt.NDArray[np.uint8] = case.test_tensors[found[0].name][row]
     buffer = io.BytesIO()
     Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(buffer, format="PNG")
     return base64.b64encode(buffer.getvalue()).decode()

@@ -40,7 +40,7 @@ class Application:
         self._model = model
         self._task = model.description.task
         self._features = model.description.features
-        self._reader = Reader(self._features, arrow=settings.batch, explains=bool(model.description.explained))
+        self._reader = Reader(self._features, arrow=settings.batch)
         self._is_measured = bool(encoders.measured(self._features))
         self._version = settings.model_version
         # Templates, filled by one `%` for each row. The version is text from outside: where it is part of a template
@@ -109,7 +109,10 @@ class Application:
         return found, _by_row(encoders.measure(self._features, tensors))
 
     def _explain(self, row: Mapping[str, Any]) -> str:
-        """The explanation of a row's answer as JSON; null where one of the answers that it takes is no number."""
+        """The explanation of a row's answer as JSON; null for a model without a reference to compare with, and where
+        one of the answers that it takes is no number."""
+        if self._model.description.explained is None:
+            return "null"
         try:
             return json.dumps(explanation_of(self._model, row), separators=(",", ":"), allow_nan=False)
         except Exception:

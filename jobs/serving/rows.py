@@ -80,11 +80,11 @@ class RequestRows:
 class Reader:
     """Reads bodies for a model of these features."""
 
-    def __init__(self, features: Features, *, arrow: bool = False, explains: bool = False) -> None:
+    def __init__(self, features: Features, *, arrow: bool = False) -> None:
         """Where all features are numbers that are always there, a row is read and checked in one go.
 
-        `arrow` says whether Arrow streams are read, `explains` whether the model has a reference to compare with."""
-        self._features, self._arrow, self._explains = features, arrow, explains
+        `arrow` says whether Arrow streams are read."""
+        self._features, self._arrow = features, arrow
         self._images = encoders.images(features)
         self._columns = encoders.inputs(features)
         self._names = frozenset(self._columns)
@@ -137,7 +137,7 @@ class Reader:
         if type(rows) is not list:
             raise Refused("no rows", expected="an object with a list 'rows'", came=describe(document), where="body")
         _count(len(rows))
-        wanted = "explain" in document and self._is_explained(document["explain"], len(rows))
+        wanted = "explain" in document and _is_explained(document["explain"], len(rows))
         if not self._images:
             values = [self._values(row, "rows[{}]", number) for number, row in enumerate(rows)]
             return RequestRows(values=values, explained=rows if wanted else None)
@@ -145,18 +145,6 @@ class Reader:
         for number, row in enumerate(rows):
             self._add(found, row, "rows[{}]", number, place=number)
         return found
-
-    def _is_explained(self, wanted: Any, rows: int) -> bool:
-        """Whether the answers are to be explained; Refused where that cannot be."""
-        if type(wanted) is not bool:
-            raise Refused("explain", expected="true or false", came=describe(wanted), where="explain")
-        if wanted and not self._explains:
-            expected, came = "false, since the workload declares no explanations", "true"
-            raise Refused("no explanations", expected=expected, came=came, where="explain")
-        if wanted and rows > MOST_EXPLAINED:
-            expected = f"at most {MOST_EXPLAINED} rows with explain"
-            raise Refused("number of rows", expected=expected, came=str(rows), where="body", status=413)
-        return wanted
 
     def _read_lines(self, body: bytes) -> RequestRows:
         lines = body.split(b"\n")
@@ -234,6 +222,16 @@ def _count(rows: int) -> None:
     if not 1 <= rows <= MAX_ROWS:
         status = 413 if rows else 400
         raise Refused("number of rows", expected=f"1 to {MAX_ROWS} rows", came=str(rows), where="body", status=status)
+
+
+def _is_explained(wanted: Any, rows: int) -> bool:
+    """Whether the answers are to be explained; Refused where that cannot be."""
+    if type(wanted) is not bool:
+        raise Refused("explain", expected="true or false", came=describe(wanted), where="explain")
+    if wanted and rows > MOST_EXPLAINED:
+        expected = f"at most {MOST_EXPLAINED} rows with explain"
+        raise Refused("number of rows", expected=expected, came=str(rows), where="body", status=413)
+    return wanted
 
 
 def _id(value: Any, where: str) -> Any:

@@ -186,6 +186,9 @@ class ExampleContribution(Figures):
     value: str
     """"protected" for a column that the contract protects."""
     contribution: float
+    kind: Literal["cell", "hours", "patch", "word"] = "cell"
+    box: tuple[int, int, int, int] | None = None
+    """Of a patch: left, top, width and height in pixels."""
 
 
 class ExampleExplanation(Figures):
@@ -199,6 +202,8 @@ class ExampleExplanation(Figures):
     """In the order of the row."""
     image: str = ""
     """PNG in base64; empty without an image, and for one that the contract protects."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the image in pixels."""
 
 
 class ExplanationEvidence(Figures):

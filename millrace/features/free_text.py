@@ -85,7 +85,9 @@ class FreeText(OneColumn):
         of_entry = np.full(self.length or 0, NOWHERE, np.int64)
         words, origins = self.origins(row[self.name] or "")
         of_entry[: len(origins)] = origins
-        return Meaning(parts=tuple(Part(column=self.name, place=word) for word in words), of_entry=of_entry)
+        return Meaning(
+            parts=tuple(Part(column=self.name, place=word, kind="word") for word in words), of_entry=of_entry
+        )
 
     @property
     def watched(self) -> tuple[str, ...]:

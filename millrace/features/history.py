@@ -182,7 +182,7 @@ class History:
         stretch_T = stretch_T.max() - stretch_T
         features = len(self.history)
         parts = [
-            Part(column=column, place=self._hours(steps), value=_mean(steps_TF[steps, place]))
+            Part(column=column, place=self._hours(steps), value=_mean(steps_TF[steps, place]), kind="hours")
             for steps in (np.flatnonzero(stretch_T == stretch) for stretch in range(int(stretch_T[-1]) + 1))
             for place, column in enumerate(self.history)
         ]

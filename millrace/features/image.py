@@ -126,8 +126,17 @@ class Image(OneColumn):
         rows, columns = (np.arange(size) // -(-size // PATCHES) for size in (height, width))
         across = int(columns[-1]) + 1
         of_entry = np.broadcast_to(rows[:, None] * across + columns, self.shape).astype(np.int64)
-        places = (f"rows {_span(rows, a)}, columns {_span(columns, b)}" for a in np.unique(rows) for b in range(across))
-        return Meaning(parts=tuple(Part(column=self.name, place=place) for place in places), of_entry=of_entry)
+        bands = [(_band(rows, a), _band(columns, b)) for a in np.unique(rows) for b in range(across)]
+        parts = tuple(
+            Part(
+                column=self.name,
+                place=f"rows {top + 1}-{bottom + 1}, columns {left + 1}-{right + 1}",
+                kind="patch",
+                box=(left, top, right - left + 1, bottom - top + 1),
+            )
+            for (top, bottom), (left, right) in bands
+        )
+        return Meaning(parts=parts, of_entry=of_entry)
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -197,10 +206,10 @@ class Image(OneColumn):
         return pixels.reshape(self.shape) if self.shape[0] == 1 else pixels.transpose(2, 0, 1)
 
 
-def _span(band_of: npt.NDArray[np.integer[Any]], band: int) -> str:
+def _band(band_of: npt.NDArray[np.integer[Any]], band: int) -> tuple[int, int]:
     """The first and the last pixel of a band."""
-    first, last = (band_of == band).nonzero()[0][[0, -1]] + 1
-    return f"{first}-{last}"
+    pixels = (band_of == band).nonzero()[0]
+    return int(pixels[0]), int(pixels[-1])
 
 
 def _moments(pixels: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

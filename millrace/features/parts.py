@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +14,10 @@ NOWHERE = -1
 MISSING = "missing"
 MOST_CHARACTERS = 60
 """Of a cell that is shown."""
+
+
+PartKind = Literal["cell", "hours", "patch", "word"]
+"""How a page draws it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,9 @@ class Part:
     """Empty where the whole cell is meant."""
     value: str = ""
     """The cell, as a person reads it."""
+    kind: PartKind = "cell"
+    box: tuple[int, int, int, int] | None = None
+    """Of a patch: left, top, width and height in pixels."""
 
     @property
     def name(self) -> str:
