@@ -153,9 +153,14 @@ def _rejection(prediction: Mapping[str, Any]) -> dict[str, str]:
 
 def _explanation(prediction: Mapping[str, Any]) -> Mapping[str, Any] | None:
     found = prediction.get("explanation")
-    if found is not None and not isinstance(found, dict):
-        raise AnswerError(f"explanation: expected an object or null, got {found!r:.80}")
-    return found
+    if found is None:
+        return None
+    # Flat but for its list: a value that is too deep could not be answered.
+    listed = found.get("contributions") if isinstance(found, dict) else None
+    flat = [found | {"contributions": None}, *listed] if isinstance(listed, list) else [None]
+    if not all(isinstance(one, dict) and all(isinstance(cell, Scalar) for cell in one.values()) for one in flat):
+        raise AnswerError("explanation: expected an object with contributions, or null, got another shape")
+    return dict(found)
 
 
 def _measured(prediction: Mapping[str, Any]) -> dict[str, float]:
