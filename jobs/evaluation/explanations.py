@@ -59,6 +59,7 @@ def explanations(model: Model, case: Case, contract: Contract) -> ExplanationEvi
     rises = _permutation(case)
     hidden = {column.name for column in contract.rows.columns if column.is_protected}
     return ExplanationEvidence(
+        method=explained.method,
         rows=explained.rows,
         completeness_error=explained.completeness_error,
         columns=tuple(

@@ -209,6 +209,8 @@ class ExampleExplanation(Figures):
 class ExplanationEvidence(Figures):
     """What moves the model's answers, and how good explanations of them are."""
 
+    method: str
+    """`integrated gradients`, or `shapley` for a network that does not say where its tensors enter."""
     rows: int
     completeness_error: float
     """Of integrated gradients: how far a sum is from the score less the reference's, the largest of the rows, as a

@@ -29,7 +29,7 @@ class MeanContribution:
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainedRow:
-    """One test row by integrated gradients, for comparison with what the endpoint would say of it."""
+    """One test row by the model's method, for comparison with what the endpoint would say of it."""
 
     row: int
     """Its place among the test rows, counted from 0."""
@@ -43,6 +43,8 @@ class ExplainedRow:
 class Explained:
     """A model's explanation as a whole, on rows spread over the test days."""
 
+    method: str
+    """`integrated gradients`, or `shapley` for a network without an entrance for each of its tensors."""
     reference: Reference
     rows: int
     completeness_error: float
@@ -93,6 +95,7 @@ def from_document(document: Mapping[str, Any]) -> Explained:
         for one in document["compared"]
     )
     return Explained(
+        method=str(document["method"]),
         reference=Reference(means=means, blanks=dict(document["reference"]["blanks"])),
         rows=int(document["rows"]),
         completeness_error=float(document["completeness_error"]),

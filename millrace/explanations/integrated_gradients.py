@@ -21,7 +21,6 @@ from millrace.models.entrance import Entrance, watched
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.features.signature import Signature
     from millrace.models.predictor import Predictor
 
 NODES = 24
@@ -52,7 +51,6 @@ class EntryAttributions:
 
 def integrated_gradients(
     predictor: Predictor,
-    signature: Signature,
     tensors: Mapping[str, Tensor],
     reference: Mapping[str, Tensor],
     at_N: npt.NDArray[np.int64],
@@ -62,12 +60,12 @@ def integrated_gradients(
     """Of the score of number `at_N` of each row's answer: log odds of a probability, else the number.
 
     `tensors` and the `reference` of each row (N, ...) are on the CPU, the predictor is in evaluation mode."""
-    todo, found = np.arange(len(at_N)), _empty(signature, len(at_N))
+    todo, found = np.arange(len(at_N)), _empty(tensors)
     for doubling in range(DOUBLINGS + 1):
         for chosen in np.split(todo, range(ROWS_AT_ONCE, len(todo), ROWS_AT_ONCE)):
             part, base = ({name: x[chosen] for name, x in rows.items()} for rows in (tensors, reference))
             at = torch.from_numpy(at_N[chosen])
-            one = _attributed(predictor, signature, part, base, at, nodes * 2**doubling)
+            one = _attributed(predictor, part, base, at, nodes * 2**doubling)
             for name, value in one.entries.items():
                 found.entries[name][chosen] = value
             found.base_N[chosen], found.output_N[chosen] = one.base_N, one.output_N
@@ -78,8 +76,9 @@ def integrated_gradients(
     return found
 
 
-def _empty(signature: Signature, rows: int) -> EntryAttributions:
-    entries = {spec.name: np.zeros((rows, *(size or 1 for size in spec.shape))) for spec in signature}
+def _empty(tensors: Mapping[str, Tensor]) -> EntryAttributions:
+    entries = {name: np.zeros(x.shape) for name, x in tensors.items()}
+    rows = len(next(iter(tensors.values())))
     return EntryAttributions(entries=entries, base_N=np.zeros(rows), output_N=np.zeros(rows))
 
 
@@ -98,7 +97,6 @@ def _scores(predictor: Predictor, tensors: Mapping[str, Tensor], at_N: Tensor) -
 
 def _attributed(
     predictor: Predictor,
-    signature: Signature,
     tensors: Mapping[str, Tensor],
     reference: Mapping[str, Tensor],
     at_N: Tensor,
@@ -125,7 +123,7 @@ def _attributed(
             for one, gradient in zip(passed, gradients, strict=True):
                 if gradient is not None:
                     total[one] += weight * gradient
-    entries = _empty(signature, len(at_N)).entries
+    entries = _empty(tensors).entries
     for one in passed:
         for name, value in _folded(one, total[one] * way[one], entries).items():
             entries[name][...] += value

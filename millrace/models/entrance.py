@@ -7,7 +7,7 @@ places of a text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, nn
@@ -30,6 +30,13 @@ class Entrance(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x
+
+
+def are_whole(network: nn.Module, tensors: Iterable[str]) -> bool:
+    """Whether each of the tensors has an entrance: then gradients there explain all of an answer."""
+    entrances = [module for module in network.modules() if isinstance(module, Entrance)]
+    known = {one.tensor for one in entrances} | {name for one in entrances for name, _ in one.owners}
+    return known.issuperset(tensors)
 
 
 @contextmanager

@@ -206,8 +206,7 @@ def test_a_function_that_fails_is_an_error(tmp_path: Path, function: Function, t
 
 
 def test_explained_rows_go_in_small_pieces(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text("\n".join(json.dumps(row) for row in rows(10)))
+    path = parquet(tmp_path / "rows.parquet", rows(10))
     function = Function()
     answers = list(predict(function, "f", path, CONTRACT, explain=True))
     assert [len(call) for call in function.calls] == [8, 2]

@@ -20,6 +20,7 @@ def shown(*contributions: ExampleContribution, image: str = "", places: tuple[Pl
         explains="value", output=8.66404, answer="8.66404", contributions=contributions, image=image, size=(8, 4)
     )
     evidence = ExplanationEvidence(
+        method="integrated gradients",
         rows=32,
         completeness_error=0.01,
         columns=tuple(columns[: 1 if places else 2]),
