@@ -158,7 +158,7 @@ def _patches(example: ExampleExplanation) -> Markup:
         box = {"x": float(x), "y": float(y), "width": float(across), "height": float(down)}
         cover.append(element("rect", title, **box, opacity=f"{abs(share) * 0.7:.2f}", class_=kind))
     source = f"data:image/png;base64,{example.image}"
-    title = f"one image, answered {_answer(example)}: what its patches added"
+    words = f"one image, answered {_answer(example)}: what its patches added"
     picture = element(
         "svg",
         element("image", href=source, width=float(width), height=float(height), style="image-rendering: pixelated"),
@@ -166,9 +166,9 @@ def _patches(example: ExampleExplanation) -> Markup:
         viewBox=f"0 0 {width} {height}",
         style=f"max-width: {PICTURE:.0f}px",
         role="img",
-        aria_label=title,
+        aria_label=words,
     )
-    return element("div", element("p", title, class_="detail small"), picture)
+    return element("div", element("p", words, class_="detail small"), picture)
 
 
 def _figure(*parts: Markup, height: float, label: str) -> Markup:

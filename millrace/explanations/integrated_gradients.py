@@ -46,7 +46,7 @@ class EntryAttributions:
     def completeness_error(self) -> npt.NDArray[np.float64]:
         """How far the sum of a row's entries is from output less base (N)."""
         sums = [value.reshape(len(value), -1).sum(axis=1) for value in self.entries.values()]
-        return np.abs(np.sum(sums, axis=0) - (self.output_N - self.base_N))
+        return np.asarray(np.abs(np.sum(sums, axis=0) - (self.output_N - self.base_N)))
 
 
 def integrated_gradients(
@@ -84,7 +84,8 @@ def _empty(tensors: Mapping[str, Tensor]) -> EntryAttributions:
 
 def _scores(predictor: Predictor, tensors: Mapping[str, Tensor], at_N: Tensor) -> Tensor:
     """As `attribution.score`, from the raw numbers: a probability near 1 has no gradient left."""
-    objective, raw_NW = predictor.objective, predictor.network(**tensors)
+    objective = predictor.objective
+    raw_NW: Tensor = predictor.network(**tensors)
     if not is_share(objective):
         return predictor.answer(raw_NW).gather(1, at_N[:, None])[:, 0]
     raw_NW = raw_NW / predictor.temperature if objective.is_calibrated else raw_NW

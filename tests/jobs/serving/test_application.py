@@ -191,9 +191,14 @@ def test_an_engine_that_fails_is_our_fault_and_costs_only_its_turn(
     assert application.answer([request(rows(row(1)))])[0].status == 200
 
 
-def test_a_request_with_explain_says_what_each_column_added(application: Application, row: Any) -> None:
-    body = json.dumps({"rows": [row(1), row(2)], "explain": True}).encode()
-    plain, explained = application.answer([request(rows(row(1), row(2))), request(body)])
+def test_a_request_with_explain_says_what_each_column_added(application: Application, model: Model) -> None:
+    """Near the mean of the training rows, where the answer is not sure of itself."""
+    assert model.description.explained is not None
+    means = model.description.explained.reference.means["numbers"]
+    near = [dict(zip(model.description.columns, [mean * by for mean in means], strict=True)) for by in (0.8, 1.2)]
+    plain, explained = application.answer(
+        [request(rows(*near)), request(json.dumps({"rows": near, "explain": True}).encode())]
+    )
     for before, after in zip(*(json.loads(one.body)["predictions"] for one in (plain, explained)), strict=True):
         assert "explanation" not in before
         found = after.pop("explanation")
