@@ -20,6 +20,7 @@ from millrace.contract.row import check_row
 from millrace.contract.schema import LINE, Contract, Table, parsed_schema
 from millrace.contract.violation import RuleViolation
 from millrace.errors import AnswerError, DropError
+from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.files.image import is_image
 from millrace.files.origin import Origin
 from millrace.files.sniff import HEAD_BYTES, read_drop
@@ -64,6 +65,8 @@ class RowAnswer:
     column: str | None = None
     expected: str | None = None
     came: str | None = None
+    explanation: Mapping[str, Any] | None = None
+    """What each part of the row added to the answer, where that was wanted."""
 
     def row(self, task: Task) -> dict[str, Any]:
         """The answer as a row of a table, in the order of `schema`."""
@@ -85,17 +88,23 @@ class Opened:
     refused: tuple[RowAnswer, ...]
 
 
-def schema(task: Task) -> pa.Schema:
-    """Of a file of answers."""
+def schema(task: Task, *, explained: bool = False) -> pa.Schema:
+    """Of a file of answers, with a line of `explanation` where they are explained."""
     import pyarrow as pa
 
     output = [(one.name, arrow_type(one.kind)) for one in task.answer]
     before, after = ([(name, getattr(pa, kind)()) for name, kind in names.items()] for names in (BEFORE, AFTER))
-    return pa.schema([*before, *output, *after])
+    return pa.schema([*before, *output, *after, *([("explanation", pa.string())] if explained else [])])
 
 
 def predict(
-    client: Any, function: str, path: Path, contract: Contract, *, histories: Sequence[History] = ()
+    client: Any,
+    function: str,
+    path: Path,
+    contract: Contract,
+    *,
+    histories: Sequence[History] = (),
+    explain: bool = False,
 ) -> Iterator[RowAnswer]:
     """An answer to each row, in the order of the file; `client` is boto3's Lambda client.
 
@@ -104,7 +113,7 @@ def predict(
     fails: what was answered by then has its decisions."""
     with TemporaryDirectory() as folder:
         opened = open_file(path, contract, Path(folder))
-        answered = ask(client, function, opened, histories)
+        answered = ask(client, function, opened, histories, explain=explain)
         yield from heapq.merge(opened.refused, answered, key=lambda answer: answer.line)
 
 
@@ -136,9 +145,11 @@ def _lines_have(path: Path, names: Set[str]) -> bool:
     return isinstance(first, dict) and not names.isdisjoint(first)
 
 
-def ask(client: Any, function: str, opened: Opened, histories: Sequence[History] = ()) -> Iterator[RowAnswer]:
+def ask(
+    client: Any, function: str, opened: Opened, histories: Sequence[History] = (), *, explain: bool = False
+) -> Iterator[RowAnswer]:
     """The answers to the typed rows, in order."""
-    for piece in _pieces(_sendable(opened, histories)):
+    for piece in _pieces(_sendable(opened, histories), most=MOST_EXPLAINED if explain else ROWS_PER_CALL):
         lines, rows, refused = [], [], []
         for line, row in piece:
             found = _unsendable(line, row, opened.table)
@@ -147,7 +158,7 @@ def ask(client: Any, function: str, opened: Opened, histories: Sequence[History]
             else:
                 lines.append(line)
                 rows.append(row)
-        answered = _call(client, function, lines, rows) if rows else []
+        answered = _call(client, function, lines, rows, explain=explain) if rows else []
         yield from sorted([*refused, *answered], key=lambda answer: answer.line)
 
 
@@ -205,12 +216,14 @@ def _plain(cell: Any, *, single: bool) -> Any:
     return cell
 
 
-def _pieces(rows: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+def _pieces(
+    rows: Iterable[tuple[int, dict[str, Any]]], *, most: int = ROWS_PER_CALL
+) -> Iterator[list[tuple[int, dict[str, Any]]]]:
     piece: list[tuple[int, dict[str, Any]]] = []
     size = 0
     for line, row in rows:
         came = len(json.dumps(row).encode())
-        if piece and (len(piece) == ROWS_PER_CALL or size + came > CALL_BYTES):
+        if piece and (len(piece) == most or size + came > CALL_BYTES):
             yield piece
             piece, size = [], 0
         piece.append((line, row))
@@ -230,8 +243,11 @@ def _refusal(line: int, first: RuleViolation) -> RowAnswer:
     return RowAnswer(line=line, reason=first.reason, column=first.column, expected=first.expected, came=first.got)
 
 
-def _call(client: Any, function: str, lines: list[int], rows: list[dict[str, Any]]) -> list[RowAnswer]:
-    answer = client.invoke(FunctionName=function, Payload=json.dumps({"rows": rows}).encode())
+def _call(
+    client: Any, function: str, lines: list[int], rows: list[dict[str, Any]], *, explain: bool
+) -> list[RowAnswer]:
+    request = {"rows": rows} | ({"explain": True} if explain else {})
+    answer = client.invoke(FunctionName=function, Payload=json.dumps(request).encode())
     document = json.load(answer["Payload"])
     if "FunctionError" in answer:
         raise AnswerError(
@@ -249,5 +265,6 @@ def _answer(line: int, document: dict[str, Any]) -> RowAnswer:
     """What the function does not say of every row is the task's answer; a fallback is of no phase, as of no model."""
     if document.get("fallback"):
         document["phase"] = None
-    output = {name: document.pop(name) for name in list(document) if name != "id" and name not in AFTER}
+    said = {"id", "explanation", *AFTER}
+    output = {name: document.pop(name) for name in list(document) if name not in said}
     return RowAnswer(line=line, output=output, **document)

@@ -40,13 +40,14 @@ def predict(
     output: Annotated[
         Path | None, typer.Option(help="Write all answers to this .parquet, .csv or .jsonl file.")
     ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="With what each column added to the answer.")] = False,
 ) -> None:
     """Predict the rows of a file with the live model; a row that breaks the contract is refused with its reason.
 
     Example: millrace predict rows.csv --output answers.parquet. Rows go in pieces of at most 1,000 through the
     prediction function; every predicted row has its decision's id, the order is the file's. A label is left out.
-    Of two classes `class` is the contract's word for the value 0 or 1. The exit status is 1 when the model answered no
-    row."""
+    Of two classes `class` is the contract's word for the value 0 or 1. With --explain pieces are of 8 rows. The exit
+    status is 1 when the model answered no row."""
     from console.actions import predict
     from console.actions.class_names import class_names, with_class
     from console.cli.export import check_ending, export, json_line
@@ -65,11 +66,12 @@ def predict(
     histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
     with _readable(file) as path:
         client, function = environment.client("lambda"), names.function("prediction")
-        answers = _Counted(predict.predict(client, function, path, contract, histories=histories))
-        rows = (answer.row(task) for answer in answers)
+        found = predict.predict(client, function, path, contract, histories=histories, explain=explain)
+        answers = _Counted(found)
+        rows = (answer.row(task) | (_explained(answer, as_json) if explain else {}) for answer in answers)
         named = (with_class(row, class_names(task, contract.label)) for row in rows)
         if output:
-            count = export(rows, output, predict.schema(task))
+            count = export(rows, output, predict.schema(task, explained=explain))
             print(f"{count:,} answers in {output}", file=sys.stderr)
         elif as_json:
             for row in named:
@@ -77,6 +79,13 @@ def predict(
         else:
             _show_answers(named)
     _summarize(names, answers)
+
+
+def _explained(answer: RowAnswer, as_json: bool) -> dict[str, Any]:
+    """The explanation whole, or in a line."""
+    from console.presenters.contributions import because
+
+    return {"explanation": answer.explanation if as_json else because(answer.explanation) or None}
 
 
 def _summarize(names: WorkloadNames, answers: _Counted) -> None:

@@ -172,13 +172,18 @@ def why(
     workload: Workload,
     build: Build,
     as_json: Json,
+    explain: Annotated[bool, typer.Option("--explain", help="What each column added to the answer.")] = False,
 ) -> None:
     """Trace a decision back to the files: model version, run, snapshot, drops, contract, code, gates, with digests.
 
     Example: millrace why 6f1c2d3e-0000-0000-0000-000000000000-0. ✓ was computed again from S3, · is as recorded, ✗ says
-    where the chain breaks; then the exit status is 1."""
+    where the chain breaks; then the exit status is 1. With --explain the version that answered is run again on the
+    decision's input, and the answer is taken apart."""
     from console.queries.lineage import trace
 
+    if explain:
+        _show_explanation(*find(stage, build, workload), id, as_json=as_json)
+        return
     links = list(trace(*find(stage, build, workload), id))
     if as_json:
         show_json([asdict(link) for link in links])
@@ -197,6 +202,19 @@ def why(
     if broken := [link.what for link in links if link.state == "broken"]:
         print(f"millrace: the chain breaks at: {', '.join(broken)}", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def _show_explanation(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
+    from console.presenters.contributions import contribution_rows
+    from console.queries.decision_explanation import explain_decision
+
+    found = explain_decision(environment, names, decision)
+    if as_json:
+        show_json(found)
+        return
+    show_rows(contribution_rows(found), as_json=False, nothing="")
+    error = found["standard_error"]
+    print(f"\nShapley values{f', standard error at most {error:.2g}' if error else ', exact'}")
 
 
 def _short(row: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from console import words
 from console.pages.curves import curves
 from console.pages.evidence import evidence
+from console.pages.explanations import explanations
 from console.pages.reliability import reliability
 from console.pages.summary import Fact, accepted_rows, facts, notes, summary
 from console.pages.timeline import timeline
@@ -115,6 +116,7 @@ def page(
         mark=gates.mark,
         curves=curves,
         evidence=evidence,
+        explanations=explanations,
         reliability=lambda bins: reliability(_finite(bins)),
         other_metrics=lambda evaluation: list(_other_metrics(evaluation)),
         made_at=datetime.now(UTC),

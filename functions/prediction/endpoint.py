@@ -46,6 +46,8 @@ class EndpointAnswer:
     """The rows whose image could not be decoded, by their place: `column`, `expected`, `came`. They have no output."""
     watched: tuple[Mapping[str, float], ...] = ()
     """What the model measured of each row with an output; empty where it measures nothing."""
+    explanations: tuple[Mapping[str, Any] | None, ...] = ()
+    """Of each row with an output, where they are wanted; None where the model has no explanation."""
 
 
 def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], EndpointAnswer]:
@@ -84,10 +86,11 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
     return protected
 
 
-def request_body(rows: Sequence[Admitted], features: Sequence[str]) -> bytes:
-    """What the endpoint is sent: `{"rows": [{feature: value, …}, …]}`."""
+def request_body(rows: Sequence[Admitted], features: Sequence[str], *, explain: bool = False) -> bytes:
+    """What the endpoint is sent: `{"rows": [{feature: value, …}, …]}`, and `"explain":true` where that is wanted."""
     wanted = [{feature: row.cells.get(feature) for feature in features} for row in rows]
-    return json.dumps({"rows": wanted}, separators=(",", ":"), allow_nan=False).encode()
+    document = {"rows": wanted} | ({"explain": True} if explain else {})
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
 
 def read_response(body: bytes, *, rows: int, task: Task) -> EndpointAnswer:
@@ -112,8 +115,13 @@ def _read(body: bytes, rows: int, task: Task) -> EndpointAnswer:
     answered = [one for place, one in enumerate(predictions) if place not in rejected]
     outputs = tuple(read_answer(prediction, task.answer) for prediction in answered)
     watched = tuple(_measured(prediction) for prediction in answered)
+    explanations = tuple(_explanation(prediction) for prediction in answered)
     return EndpointAnswer(
-        model_version=version, outputs=outputs, rejected=rejected, watched=watched if any(watched) else ()
+        model_version=version,
+        outputs=outputs,
+        rejected=rejected,
+        watched=watched if any(watched) else (),
+        explanations=explanations if any(explanations) else (),
     )
 
 
@@ -141,6 +149,18 @@ def _rejection(prediction: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(reason, dict) or reason.keys() != set(REASON):
         raise AnswerError(f"rejected: expected {', '.join(REASON)}, got {reason!r:.80}")
     return {name: str(value) for name, value in reason.items()}
+
+
+def _explanation(prediction: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    found = prediction.get("explanation")
+    if found is None:
+        return None
+    # Flat but for its list: a value that is too deep could not be answered.
+    listed = found.get("contributions") if isinstance(found, dict) else None
+    flat = [found | {"contributions": None}, *listed] if isinstance(listed, list) else [None]
+    if not all(isinstance(one, dict) and all(isinstance(cell, Scalar) for cell in one.values()) for one in flat):
+        raise AnswerError("explanation: expected an object with contributions, or null, got another shape")
+    return dict(found)
 
 
 def _measured(prediction: Mapping[str, Any]) -> dict[str, float]:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = PredictionSettings.parse()
-SURFACE = load_workload(SETTINGS.folder).prediction
+WORKLOAD = load_workload(SETTINGS.folder)
+SURFACE = WORKLOAD.prediction
 CONTRACT = load_contract(SETTINGS.folder).read_by_models(SURFACE.tensor_columns)
 INPUTS = SURFACE.inputs
 TABLE = CONTRACT.table("scoring")
@@ -46,11 +47,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     rows = body if isinstance(body, Refusal) else request.read_rows(body)
     if isinstance(rows, Refusal):
         return request.refuse(event, rows)
+    explain = request.wants_explanations(body, len(rows), declared=WORKLOAD.explanations.rows > 0)
+    if isinstance(explain, Refusal):
+        return request.refuse(event, explain)
     now = datetime.now(UTC)
     whole = request.complete(rows, TABLE, HISTORIES, at=now, call_id=context.aws_request_id)
     admitted, rejected = request.check_rows(whole, TABLE, HISTORIES)
     started = time.perf_counter()
-    answer = ask(admitted)
+    answer = ask(admitted, explain=explain)
     call = decisions.Call(
         id=context.aws_request_id,
         workload=SETTINGS.workload,
@@ -70,15 +74,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     rejected = sorted([*rejected, *undecodable, *too_long], key=lambda row: row.row)
     if rejected:
         count("RejectedRows", len(rejected))
-    return request.answer(event, request.document([(one.row, one.decision) for one in written], rejected))
+    # An explanation is answered and not kept: the decision's own model gives it again (`millrace why --explain`).
+    found = zip((row.number for row in answered), answer.explanations, strict=False)
+    explanations = dict(found) if explain else None
+    return request.answer(event, request.document([(one.row, one.decision) for one in written], rejected, explanations))
 
 
-def ask(rows: list[Admitted]) -> EndpointAnswer:
+def ask(rows: list[Admitted], *, explain: bool = False) -> EndpointAnswer:
     """The champion's answer, or the declared fallback where it gives none."""
     if not rows:
         return EndpointAnswer(model_version=None, outputs=())
     try:
-        return INVOKE(endpoint.request_body(rows, INPUTS), len(rows))
+        return INVOKE(endpoint.request_body(rows, INPUTS, explain=explain), len(rows))
     except endpoint.FAILURES as error:
         LOGGER.error("the endpoint gave no answer", extra={"error": type(error).__name__, "reason": str(error)})
         count("Fallbacks", len(rows))

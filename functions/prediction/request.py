@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from millrace.contract.row import as_declared, check_row_with_past
 from millrace.contract.schema import Table
 from millrace.decisions.record import Decision
+from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features.history import History
 from millrace.settings.prediction import ROWS_PER_CALL
 
@@ -96,6 +97,18 @@ def read_rows(document: object) -> tuple[Mapping[str, Any], ...] | Refusal:
     return tuple(rows)
 
 
+def wants_explanations(document: object, rows: int, *, declared: bool) -> bool | Refusal:
+    """Whether the answers to so many rows are to be explained, by the field `explain` of the request."""
+    wanted = document.get("explain", False) if isinstance(document, dict) else False
+    if not isinstance(wanted, bool):
+        return _refusal("explain", "true or false", _kind(wanted), "explain")
+    if wanted and not declared:
+        return _refusal("no explanations", "a workload that declares explanations", "explain: true", "explain")
+    if wanted and rows > MOST_EXPLAINED:
+        return _refusal("number of rows", f"1 to {MOST_EXPLAINED} rows with explain", f"{rows}", "rows", 413)
+    return wanted
+
+
 def check_rows(
     rows: Sequence[Mapping[str, Any]], table: Table, histories: Sequence[History] = ()
 ) -> tuple[list[Admitted], list[Rejected]]:
@@ -153,9 +166,13 @@ def refuse(event: Mapping[str, Any], refusal: Refusal) -> dict[str, Any]:
 
 
 def document(
-    decided: Sequence[tuple[Admitted, Decision]], rejected: Sequence[Rejected]
+    decided: Sequence[tuple[Admitted, Decision]],
+    rejected: Sequence[Rejected],
+    explanations: Mapping[int, Mapping[str, Any] | None] | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
-    """`predictions` in the order of the request's good rows, `rejected` for the others; `row` counts from 0."""
+    """`predictions` in the order of the request's good rows, `rejected` for the others; `row` counts from 0.
+
+    `explanations` are by row, where they are wanted."""
     return {
         "predictions": [
             {
@@ -165,6 +182,7 @@ def document(
                 "model_version": decision.model_version,
                 "phase": decision.phase,
                 "fallback": decision.fallback,
+                **({} if explanations is None else {"explanation": explanations.get(row.number)}),
             }
             for row, decision in decided
         ],

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load
 
+from jobs.evaluation.explanations import explanations
 from jobs.evaluation.rows import SplitRows, answered, case_of, labelled_rows, outputs, read_rows
 from jobs.evaluation.sample import write_sample
 from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
@@ -86,6 +87,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         model_digest=artefact.digest,
         champion=_champion(others[-1], champion_version, rows, output_TW, model, workload) if before else None,
         walk_forward=tuple(map(_frozen, artefact.description.walk_forward)),
+        explanations=explanations(model, case, contract),
     )
     folder = places.output("evaluation")
     (folder / report.EVALUATION_FILE).write_text(evaluation.to_json())

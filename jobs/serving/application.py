@@ -12,6 +12,7 @@ from jobs.serving.rows import Reader, Refused, Rejection, RequestRows
 from jobs.serving.server import Answer, Request
 from jobs.serving.settings import MB, Settings
 from millrace.artefact.batch import CONTENT_TYPE, write_answers
+from millrace.explanations.requested import explanation_of
 from millrace.features import catalogue as encoders
 from millrace.tasks.answer import cells, template
 
@@ -77,7 +78,8 @@ class Application:
             if isinstance(answer, RequestRows):
                 end = start + len(answer)
                 if answer.numbers is None:
-                    done.append(self._write(answer, answered[start:end], watched[start:end]))
+                    why = [self._explain(row) for row in answer.explained or ()]
+                    done.append(self._write(answer, answered[start:end], watched[start:end], why))
                 else:
                     part = {name: column[start:end] for name, column in found.items()}
                     done.append(self._write_arrow(answer, part))
@@ -105,6 +107,18 @@ class Application:
         if not self._is_measured or all(rows.numbers is not None for rows in requests):
             return found, []
         return found, _by_row(encoders.measure(self._features, tensors))
+
+    def _explain(self, row: Mapping[str, Any]) -> str:
+        """The explanation of a row's answer as JSON; null for a model without a reference to compare with, and where
+        one of the answers that it takes is no number."""
+        if self._model.description.explained is None:
+            return "null"
+        try:
+            return json.dumps(explanation_of(self._model, row), separators=(",", ":"), allow_nan=False)
+        except Exception:
+            # The prediction is good all the same, and the other requests of the turn are.
+            traceback.print_exc()
+            return "null"
 
     def refuse(self, bad: BadRequest) -> Answer:
         """The answer to bytes that are no request."""
@@ -136,13 +150,16 @@ class Application:
         expected = "/ping, /invocations or /execution-parameters"
         return _refusal("path", expected=expected, came=head.path[:80], where="request", status=404)
 
-    def _write(self, rows: RequestRows, answered: Cells, watched: Sequence[str]) -> Answer:
-        """An answer for each row, in order; what is watched of its images beside it, or why it was rejected."""
+    def _write(self, rows: RequestRows, answered: Cells, watched: Sequence[str], why: Sequence[str]) -> Answer:
+        """An answer for each row, in order, or why it was rejected; beside it what is watched of its images, and its
+        explanation where one is wanted."""
         if rows.ids is None:
             parts = [self._prediction % one for one in answered]
+            # Into the object that `part` is already: its closing brace comes off.
             if watched:
-                # Into the object that `part` is already: its closing brace comes off.
                 parts = [f'{part[:-1]},"watched":{one}}}' for part, one in zip(parts, watched, strict=True)]
+            if rows.explained is not None:
+                parts = [f'{part[:-1]},"explanation":{one}}}' for part, one in zip(parts, why, strict=True)]
             parts = _with_rejected(parts, rows.rejected, lambda _, reason: f'{{"rejected":{reason}}}')
             return Answer(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
         given = [json.dumps(one) for one in rows.ids]

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from millrace.artefact.batch import CONTENT_TYPE
+from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.number import FLOAT32_MAX, Number
@@ -59,6 +60,8 @@ class RequestRows:
     """Of an Arrow stream: the rows as the model takes them."""
     numbers: pa.Array | None = None
     """Of an Arrow stream: the number of each row, to be sent back."""
+    explained: list[Mapping[str, Any]] | None = None
+    """Of JSON with `explain`: the cells of the rows in `values`; None where no explanations are wanted."""
 
     def __len__(self) -> int:
         """The rows that the model is to answer."""
@@ -70,6 +73,8 @@ class RequestRows:
         self.rejected.update((left[place], reason) for place in answered)
         if self.values:
             self.values[:] = [value for place, value in enumerate(self.values) if place not in set(answered)]
+        if self.explained:
+            self.explained[:] = [row for place, row in enumerate(self.explained) if place not in set(answered)]
 
 
 class Reader:
@@ -132,9 +137,11 @@ class Reader:
         if type(rows) is not list:
             raise Refused("no rows", expected="an object with a list 'rows'", came=describe(document), where="body")
         _count(len(rows))
+        wanted = "explain" in document and _is_explained(document["explain"], len(rows))
         if not self._images:
-            return RequestRows(values=[self._values(row, "rows[{}]", number) for number, row in enumerate(rows)])
-        found = RequestRows()
+            values = [self._values(row, "rows[{}]", number) for number, row in enumerate(rows)]
+            return RequestRows(values=values, explained=rows if wanted else None)
+        found = RequestRows(explained=[] if wanted else None)
         for number, row in enumerate(rows):
             self._add(found, row, "rows[{}]", number, place=number)
         return found
@@ -157,6 +164,8 @@ class Reader:
     def _add(self, found: RequestRows, row: Any, where: str, number: int, *, place: int) -> None:
         try:
             found.values.append(self._values(row, where, number))
+            if found.explained is not None:
+                found.explained.append(row)
         except Undecodable as rejected:
             found.rejected[place] = rejected.reason
 
@@ -213,6 +222,16 @@ def _count(rows: int) -> None:
     if not 1 <= rows <= MAX_ROWS:
         status = 413 if rows else 400
         raise Refused("number of rows", expected=f"1 to {MAX_ROWS} rows", came=str(rows), where="body", status=status)
+
+
+def _is_explained(wanted: Any, rows: int) -> bool:
+    """Whether the answers are to be explained; Refused where that cannot be."""
+    if type(wanted) is not bool:
+        raise Refused("explain", expected="true or false", came=describe(wanted), where="explain")
+    if wanted and rows > MOST_EXPLAINED:
+        expected = f"at most {MOST_EXPLAINED} rows with explain"
+        raise Refused("number of rows", expected=expected, came=str(rows), where="body", status=413)
+    return wanted
 
 
 def _id(value: Any, where: str) -> Any:

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from jobs.runtime import StopSignal, TrainingPlaces
 from jobs.training import checkpoint, loop
 from jobs.training.calibration import fit_temperature
+from jobs.training.explanation import explain_model
 from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Experiment, Trained
@@ -24,6 +25,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, Examples, horizon_of, read_examples
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
+from millrace.explanations.explained import Explained
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.messages.training_run import Run, read_run
@@ -108,9 +110,17 @@ def _trained(places: TrainingPlaces, stop: StopSignal, graph: Exporter) -> Artef
     graph.begin(experiment.parameters, experiment.signature, setting.task.objective)
     trained = loop.train(experiment, checkpoints=places.checkpoints, stop=lambda: stop.came, report=_print)
     _calibrate(trained.predictor, experiment.validation)
+    explained = explain_model(
+        trained.predictor,
+        fitted,
+        setting.task,
+        train=experiment.train,
+        test=rows.part(parts.test),
+        declared=setting.workload.explanations,
+    )
     walk_forward = tuple(_walk_forward(setting, rows, parts, stop))
     onnx = graph.finish(trained.predictor.state_dict())
-    return _artefact(setting, fitted, trained, onnx, walk_forward)
+    return _artefact(setting, fitted, trained, onnx, walk_forward, explained)
 
 
 def _setting(places: TrainingPlaces) -> Setting:
@@ -172,7 +182,12 @@ def _week(window: RowWindow, errors_N: npt.NDArray[np.float64]) -> Week:
 
 
 def _artefact(
-    setting: Setting, fitted: Features, trained: Trained, onnx: bytes, walk_forward: tuple[FrozenModel, ...]
+    setting: Setting,
+    fitted: Features,
+    trained: Trained,
+    onnx: bytes,
+    walk_forward: tuple[FrozenModel, ...],
+    explained: Explained | None,
 ) -> Artefact:
     training, run = setting.workload.training, setting.run
     weights = save({name: value.contiguous() for name, value in trained.predictor.state_dict().items()})
@@ -194,6 +209,7 @@ def _artefact(
         torch=torch.__version__,
         rows_per_pass=training.family_parameters().rows_per_pass,
         walk_forward=walk_forward,
+        explained=explained,
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()
     return Artefact(description=description, weights=weights, onnx=onnx, history=history)

@@ -20,6 +20,8 @@ from typing import Any
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
+from millrace.explanations import explained as explanations
+from millrace.explanations.explained import Explained
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.signature import Signature
@@ -85,6 +87,8 @@ class Description:
     rows_per_pass: RowsPerPass = field(default_factory=RowsPerPass)
     walk_forward: tuple[FrozenModel, ...]
     """Models of earlier days, the oldest first, judged up to the end of the test days."""
+    explained: Explained | None = None
+    """None for a model of a workload without explanations, or of before they were made."""
 
     @property
     def signature(self) -> Signature:
@@ -245,6 +249,7 @@ def _document(description: Description) -> dict[str, Any]:
         "torch": description.torch,
         "rows_per_pass": asdict(description.rows_per_pass),
         "walk_forward": [frozen_document(frozen) for frozen in description.walk_forward],
+        **({"explained": explanations.to_document(description.explained)} if description.explained else {}),
     }
 
 
@@ -280,6 +285,7 @@ def _description(content: bytes, *, where: str) -> Description:
             # Models of before this field knew no bounds but the most rows of a pass.
             rows_per_pass=RowsPerPass(**document.get("rows_per_pass", {})),
             walk_forward=tuple(map(_frozen, document["walk_forward"])),
+            explained=explanations.from_document(document["explained"]) if "explained" in document else None,
         )
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))
         stored = document["signature"]

@@ -158,3 +158,70 @@ class PlausibilityEvidence(Figures):
     """How much lower the error would be if the exchanged names were put right; a share of answers."""
     scale: float | None = None
     """Of numbers: the factor on the answers that fits the labels best (least absolute error); 1 is none."""
+
+
+class ColumnImportance(Figures):
+    """One column of the contract, over rows that are spread over the test days."""
+
+    column: str
+    mean: float
+    """Of the absolute contributions: log odds of a class, or an amount of the label."""
+    rise: Estimate | None = None
+    """Of the error, where the column's cells are those of other rows."""
+
+
+class PlaceImportance(Figures):
+    """An hour of a history, a patch of an image, a word, a part of a calendar."""
+
+    column: str
+    place: str
+    mean: float
+
+
+class ExampleContribution(Figures):
+    """What one part of the example's row added to its answer."""
+
+    column: str
+    place: str
+    value: str
+    """"protected" for a column that the contract protects."""
+    contribution: float
+    kind: Literal["cell", "hours", "patch", "word"] = "cell"
+    box: tuple[int, int, int, int] | None = None
+    """Of a patch: left, top, width and height in pixels."""
+
+
+class ExampleExplanation(Figures):
+    """One test row, taken apart by integrated gradients."""
+
+    explains: str
+    """What the contributions add up to, for a page: "log odds of fan", "value"."""
+    output: float
+    answer: str
+    contributions: tuple[ExampleContribution, ...]
+    """In the order of the row."""
+    image: str = ""
+    """PNG in base64; empty without an image, and for one that the contract protects."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the image in pixels."""
+
+
+class ExplanationEvidence(Figures):
+    """What moves the model's answers, and how good explanations of them are."""
+
+    method: str
+    """`integrated gradients`, or `shapley` for a network that does not say where its tensors enter."""
+    rows: int
+    completeness_error: float
+    """Of integrated gradients: how far a sum is from the score less the reference's, the largest of the rows, as a
+    share of the largest such difference."""
+    columns: tuple[ColumnImportance, ...]
+    places: tuple[PlaceImportance, ...] = ()
+    endpoint_difference: float
+    """How far the endpoint's Shapley values are from integrated gradients: the mean over rows of half the sum of the
+    differences, each row's contributions as shares of their absolute sum. 0: the same, 1: nothing in common."""
+    endpoint_standard_error: float
+    """Of the value that is known worst; 0 where no orders were drawn."""
+    endpoint_ms: float
+    """Median time of one row's explanation."""
+    example: ExampleExplanation | None = None

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from millrace.evaluation.evidence import (
     Contender,
+    ExplanationEvidence,
     FairnessEvidence,
     Figures,
     LeakageEvidence,
@@ -143,6 +144,8 @@ class Evaluation(Figures):
     memorisation: MemorisationEvidence | None = None
     leakage: LeakageEvidence | None = None
     plausibility: PlausibilityEvidence | None = None
+    explanations: ExplanationEvidence | None = None
+    """None where the workload declares none."""
 
     def contender(self, who: Who) -> Contender | None:
         """The first one of this kind."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
+from millrace.features.parts import MISSING, Meaning, Part
 from millrace.features.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -99,6 +100,16 @@ class Calendar(OneColumn):
         at = _time(cell)
         found = {"hour": at.hour, "weekday": at.weekday(), "month": at.month - 1}
         return [found[part] + 1 for part in self.parts]
+
+    def meaning(self, row: Mapping[str, Any]) -> Meaning:
+        import numpy as np
+
+        values = self.encode_one(row)
+        # Counted as people do: hours from 0, weekdays from 1 for Monday, months from 1 for January.
+        pairs = zip(self.parts, values, strict=True)
+        counted = [(part, value - (part == "hour") if value else MISSING) for part, value in pairs]
+        found = tuple(Part(column=self.calendar, place=part, value=str(value)) for part, value in counted)
+        return Meaning(parts=found, of_entry=np.arange(len(values)))
 
     @property
     def watched(self) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+from millrace.features.parts import Meaning, Part, written
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -80,6 +82,10 @@ class Encoder(Protocol):
         Raises ValueError whose message is what was expected."""
         ...
 
+    def meaning(self, row: Mapping[str, Any]) -> Meaning:
+        """What of a row that it takes each entry of its tensor says, for explanations."""
+        ...
+
     @property
     def watched(self) -> tuple[str, ...]:
         """The columns whose distribution the monitors watch; a summary column such as `<name>.brightness` counts."""
@@ -109,6 +115,18 @@ class OneColumn:
     @property
     def inputs(self) -> tuple[str, ...]:
         return self.columns
+
+    @property
+    def spec(self) -> TensorSpec:
+        raise NotImplementedError
+
+    def meaning(self, row: Mapping[str, Any]) -> Meaning:
+        """The cell as a whole."""
+        import numpy as np
+
+        shape = tuple(size or 0 for size in self.spec.shape)
+        [column] = self.columns
+        return Meaning(parts=(Part(column=column, value=written(row[column])),), of_entry=np.zeros(shape, np.int64))
 
     @property
     def watched(self) -> tuple[str, ...]:

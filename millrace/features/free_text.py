@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
+from millrace.features.parts import NOWHERE, Meaning, Part
 from millrace.features.signature import JOINED, TensorSpec
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class FreeText(OneColumn):
     """Ids (L) of each text, 0 beyond its end; each kind of encoder says how a text becomes ids."""
 
     takes_features: ClassVar[str] = "a column of text without validValues"
+    blank: ClassVar[int] = 0
+    """The id in place of a word that an explanation takes away: padding, or one that says nothing at its place."""
     optional: bool = False
     length: int | None = None
     """L; None: not learnt yet."""
@@ -75,6 +78,17 @@ class FreeText(OneColumn):
         ids = self.ids(cell) if cell else []
         return ids + [0] * ((self.length or 0) - len(ids))
 
+    def meaning(self, row: Mapping[str, Any]) -> Meaning:
+        """A part for each word, in the order of the text; what lies beyond the tensor's length has no part."""
+        import numpy as np
+
+        of_entry = np.full(self.length or 0, NOWHERE, np.int64)
+        words, origins = self.origins(row[self.name] or "")
+        of_entry[: len(origins)] = origins
+        return Meaning(
+            parts=tuple(Part(column=self.name, place=word, kind="word") for word in words), of_entry=of_entry
+        )
+
     @property
     def watched(self) -> tuple[str, ...]:
         return tuple(f"{self.name}.{summary}" for summary in SUMMARIES)
@@ -89,6 +103,10 @@ class FreeText(OneColumn):
 
     def ids(self, text: str) -> list[int]:
         """At most L ids, none of them 0."""
+        raise NotImplementedError
+
+    def origins(self, text: str) -> tuple[list[str], list[int]]:
+        """The words of a text, and the place of the word that each of its `ids` comes from."""
         raise NotImplementedError
 
     def measure(self, ids_NL: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.features.number import FLOAT32_MAX, KINDS
+from millrace.features.parts import Meaning, Part, written
 from millrace.features.signature import JOINED, TensorSpec
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 MOST_STEPS = 4096
+STRETCHES = 24
+"""Of a history for explanations; one of more steps has several in each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +171,28 @@ class History:
         steps: Floats = self._look_up(_entities(times[-1:], [1]), _entities(times, [len(times)]), known)[0]
         return steps
 
+    def meaning(self, row: Mapping[str, Any]) -> Meaning:
+        """Each column's stretches of steps, the oldest first; their hours are counted from the row."""
+        import numpy as np
+
+        steps_TF = self.encode_one(row)
+        together = -(-self.steps // STRETCHES)
+        # Counted from the newest step, so that it alone may lack company.
+        stretch_T = (self.steps - 1 - np.arange(self.steps)) // together
+        stretch_T = stretch_T.max() - stretch_T
+        features = len(self.history)
+        parts = [
+            Part(column=column, place=self._hours(steps), value=_mean(steps_TF[steps, place]), kind="hours")
+            for steps in (np.flatnonzero(stretch_T == stretch) for stretch in range(int(stretch_T[-1]) + 1))
+            for place, column in enumerate(self.history)
+        ]
+        return Meaning(parts=tuple(parts), of_entry=stretch_T[:, None] * features + np.arange(features))
+
+    def _hours(self, steps: npt.NDArray[np.integer[Any]]) -> str:
+        """How far before the row the steps lie: "-3 h", "-5 to -3 h"."""
+        first, last = ((int(step) - self.steps + 1) * self.every_hours for step in steps[[0, -1]])
+        return f"{first:g} h" if first == last else f"{first:g} to {last:g} h"
+
     def add_requested(self, rows: pa.Table, requests: Sequence[Mapping[str, Any]]) -> pa.Table:
         """`rows` with the column of `add_steps`, looked up in the past that each request carries.
 
@@ -283,6 +308,14 @@ def _number(cell: Any) -> float:
     if type(cell) not in (int, float) or not -FLOAT32_MAX <= cell <= FLOAT32_MAX:
         raise ValueError("finite numbers of float32, or null, in the past")
     return float(cell)
+
+
+def _mean(cells: Floats) -> str:
+    """The mean of the known cells as a part shows it."""
+    import numpy as np
+
+    known = cells[~np.isnan(cells)]
+    return written(float(known.mean()) if len(known) else None)
 
 
 def _numbers(column: Any) -> Floats:

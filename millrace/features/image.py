@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
+from millrace.features.parts import Meaning, Part
 from millrace.features.signature import JOINED, TensorSpec
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SUMMARIES = ("brightness", "contrast")
 """Mean and standard deviation of an image's samples, 0 to 255. Its height and width are fixed by the contract."""
+PATCHES = 7
+"""Along each side of an image, for explanations: 49 patches of 4 x 4 pixels of an image of 28 x 28."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +118,26 @@ class Image(OneColumn):
             raise ValueError("base64 text") from None
         return self._pixels(content)
 
+    def meaning(self, row: Mapping[str, Any]) -> Meaning:
+        """Patches, row by row from the upper left; pixels are counted from 1."""
+        import numpy as np
+
+        _, height, width = self.shape
+        rows, columns = (np.arange(size) // -(-size // PATCHES) for size in (height, width))
+        across = int(columns[-1]) + 1
+        of_entry = np.broadcast_to(rows[:, None] * across + columns, self.shape).astype(np.int64)
+        bands = [(_band(rows, a), _band(columns, b)) for a in np.unique(rows) for b in range(across)]
+        parts = tuple(
+            Part(
+                column=self.name,
+                place=f"rows {top + 1}-{bottom + 1}, columns {left + 1}-{right + 1}",
+                kind="patch",
+                box=(left, top, right - left + 1, bottom - top + 1),
+            )
+            for (top, bottom), (left, right) in bands
+        )
+        return Meaning(parts=parts, of_entry=of_entry)
+
     @property
     def watched(self) -> tuple[str, ...]:
         return tuple(f"{self.name}.{summary}" for summary in SUMMARIES)
@@ -191,6 +214,12 @@ class Image(OneColumn):
         except Exception:  # the sender's bytes decide which one Pillow raises: IndexError, AssertionError and others
             raise ValueError(expected) from None
         return pixels.reshape(self.shape) if self.shape[0] == 1 else pixels.transpose(2, 0, 1)
+
+
+def _band(band_of: npt.NDArray[np.integer[Any]], band: int) -> tuple[int, int]:
+    """The first and the last pixel of a band."""
+    pixels = (band_of == band).nonzero()[0]
+    return int(pixels[0]), int(pixels[-1])
 
 
 def _moments(pixels: Pixels) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -94,6 +94,20 @@ class Text(FreeText):
             grams += [one for word in words for one in _characters(word)]
         return list(dict.fromkeys(grams))[: self.length or MOST_IDS]
 
+    def origins(self, text: str) -> tuple[list[str], list[int]]:
+        """An id of several words is of the first one. A word that comes twice has one id, so it is one word here."""
+        words = _words(text)
+        place = {word: at for at, word in enumerate(dict.fromkeys(words))}
+        grams = [(_hashed(f"1 {word}", 1, WORD_BUCKETS), word) for word in words]
+        grams += [(_hashed(f"2 {a} {b}"), a) for a, b in pairwise(words)]
+        if self.is_short:
+            grams += [(_hashed(f"3 {a} {b}"), a) for a, b in zip(words, words[2:], strict=False)]
+            grams += [(one, word) for word in words for one in _characters(word)]
+        first: dict[int, int] = {}
+        for one, word in grams:
+            first.setdefault(one, place[word])
+        return list(place), list(first.values())[: self.length or MOST_IDS]
+
 
 def _words(text: str) -> list[str]:
     return WORD.findall(unicodedata.normalize("NFKC", text[:MOST_CHARACTERS]).lower())

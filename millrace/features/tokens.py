@@ -50,6 +50,7 @@ class Tokens(FreeText):
     """A tensor of its own (N, T), int64, named by the feature; 0 beyond the end of a text."""
 
     kind: ClassVar[str] = "tokens"
+    blank: ClassVar[int] = UNKNOWN
     pieces: tuple[str, ...] | None = None
     """Single characters first, then pairs in the order in which they were learnt; None: not learnt yet."""
     characters: int = 0
@@ -77,6 +78,11 @@ class Tokens(FreeText):
             if len(found) >= LONGEST:
                 break
         return found[: self.length or LONGEST]
+
+    def origins(self, text: str) -> tuple[list[str], list[int]]:
+        words = _words(text)
+        origins = [at for at, word in enumerate(words[:LONGEST]) for _ in self._ids_of(word)]
+        return [word.removeprefix(START) for word in words], origins[: self.length or LONGEST]
 
     def measure(self, ids_NL: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
         """How many pieces each text has, and the share of them that are single characters: a new word falls apart."""

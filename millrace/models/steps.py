@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from millrace.features.signature import JOINED, Signature
+from millrace.models.entrance import Entrance
 from millrace.models.standardise import standardised
 
 
@@ -27,6 +28,7 @@ class Steps(nn.Module):
         [past] = [spec for spec in signature if spec.name not in JOINED]
         self.name = past.name
         self.steps, self.features = past.shape[0] or 1, past.shape[1] or 1
+        self.known, self.missing = Entrance(self.name, axes=2), Entrance(self.name, axes=2)
         self.register_buffer("mean_F", torch.zeros(self.features))
         self.register_buffer("scale_F", torch.ones(self.features))
 
@@ -42,4 +44,5 @@ class Steps(nn.Module):
     def forward(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         raw = tensors[self.name]
         missing = raw.isnan()
-        return torch.where(missing, 0.0, standardised(raw, self.mean_F, self.scale_F)), missing.float()
+        known = torch.where(missing, 0.0, standardised(raw, self.mean_F, self.scale_F))
+        return self.known(known), self.missing(missing.float())

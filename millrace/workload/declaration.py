@@ -309,6 +309,15 @@ class Budget(Part):
     monthly_usd: Positive
 
 
+class Explanations(Part):
+    """How a model is explained: on test rows in its report, and row by row at the endpoint on request."""
+
+    rows: Annotated[int, Field(ge=0, le=4096)] = 32
+    """Test rows, spread evenly, whose answers training takes apart; 0 for no explanations, at the endpoint neither."""
+    nodes: Annotated[int, Field(ge=4, le=512)] = 24
+    """Of the integral from the reference to a row: more make the completeness error smaller, and take longer."""
+
+
 class Workload(Part):
     """The whole declaration; every default is written beside its field."""
 
@@ -322,3 +331,4 @@ class Workload(Part):
     monitors: Monitors
     retraining: Retraining
     budget: Budget
+    explanations: Explanations = Explanations()

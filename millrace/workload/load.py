@@ -6,9 +6,9 @@ import os
 import re
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
+from millrace.contract.load import read_document
 from millrace.errors import WorkloadError
 from millrace.workload.declaration import Workload
 
@@ -50,14 +50,7 @@ def load_workload(folder: Path) -> Workload:
 
 def read_workload(path: Path) -> Workload:
     """The workload declared in `path`, wherever it lies (a job's configuration); raises as `load_workload`."""
-    where = _where(path)
-    try:
-        document = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 # nosec B506 # both are safe
-    except FileNotFoundError:
-        raise WorkloadError(where=where, field="(file)", expected="a file", came="none") from None
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        # A date that no calendar has is a ValueError of YAML's reader, `!!timestamp x` an AttributeError.
-        raise WorkloadError(where=where, field="(file)", expected="YAML", came=str(error)) from None
+    where, document = _where(path), read_document(path)
     try:
         return Workload.model_validate(document)
     except ValidationError as error:

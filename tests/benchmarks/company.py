@@ -14,40 +14,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from millrace.artefact.artefact import Artefact, Description, Digests
 from millrace.artefact.inference import Model
 from millrace.artefact.rows_per_pass import RowsPerPass
-from millrace.features.signature import TensorSpec
+from millrace.features.signature import Signature
 from millrace.models.catalogue import FAMILIES
 from millrace.models.export import export
 from millrace.models.predictor import build
-from millrace.tasks.multiclass import Multiclass
 from tests.benchmarks import conclude
-from tests.millrace.models.test_families import Stub, fill, signature_of
+from tests.millrace.models.test_families import MULTICLASS, fill, model_of, signature_of
 
 ROWS, SIZES, BAR_RATIO = 1024, (*range(2, 33), 40, 48, 63, 64), 1.3
-TASK = Multiclass(classes=("a", "b", "c"))
 Tensors = dict[str, Any]
 
 
-def model_of(family: str, rows: Tensors, signature: tuple[TensorSpec, ...], rows_per_pass: RowsPerPass) -> Model:
+def graph_of(family: str, rows: Tensors, signature: Signature) -> bytes:
     torch.manual_seed(0)
-    predictor = build(FAMILIES[family](), signature, TASK.objective)
+    predictor = build(FAMILIES[family](), signature, MULTICLASS.objective)
     predictor.fit({name: torch.from_numpy(value) for name, value in rows.items()}, torch.zeros(len(rows), dtype=int))
-    description = Description(
-        family=family,
-        parameters={},
-        features=tuple(Stub(spec=spec) for spec in signature),  # type: ignore[arg-type]
-        task=TASK,
-        label="y",
-        temperature=1.0,
-        digests=Digests(**dict.fromkeys(("data", "contract", "config", "code", "weights", "onnx"), "")),
-        torch="",
-        rows_per_pass=rows_per_pass,
-        walk_forward=(),
-    )
-    graph = export(predictor.eval(), signature)
-    return Model(Artefact(description=description, weights=b"", onnx=graph, history=b""))
+    return export(predictor.eval(), signature)
 
 
 def answered(model: Model, rows: Tensors, size: int, first: int) -> tuple[np.ndarray[Any, Any], float]:
@@ -61,8 +45,8 @@ def answered(model: Model, rows: Tensors, size: int, first: int) -> tuple[np.nda
 def measure(family: str, count: int) -> dict[str, Any]:
     signature, rng = signature_of(family), np.random.default_rng(20)
     rows = {spec.name: np.concatenate([fill(spec, rng) for _ in range(2 + count // 257)])[:count] for spec in signature}
-    bounds = FAMILIES[family].rows_per_pass
-    ours, bare = (model_of(family, rows, signature, one) for one in (bounds, RowsPerPass()))
+    graph = graph_of(family, rows, signature)
+    ours, bare = (model_of(family, graph, one) for one in (FAMILIES[family].rows_per_pass, RowsPerPass()))
     alone, _ = answered(ours, rows, 1, 0)
     different = answers = 0
     spent, least = 0.0, 0.0

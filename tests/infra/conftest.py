@@ -25,8 +25,7 @@ ELECTRICITY = REPOSITORY / "workloads" / "electricity"
 def assemblies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The folder of the cloud assembly by stage; its only workload is `electricity`."""
     return {
-        stage: shared(stage, [ELECTRICITY], tmp_path_factory, f"assembly-{stage}")
-        for stage in ("local", "dev", "prod")
+        stage: shared(stage, [ELECTRICITY], tmp_path_factory, f"assembly-{stage}") for stage in ("local", "dev", "prod")
     }
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from millrace.features.signature import JOINED, Signature
 from millrace.models.bag.declaration import Bag
 from millrace.models.columns import Columns
+from millrace.models.entrance import Entrance
 
 
 class NgramBag(nn.Module):
@@ -23,11 +24,12 @@ class NgramBag(nn.Module):
     rarity_B: Tensor
     """The inverse document frequency of each id; 0 for padding and for an id that no training text has."""
 
-    def __init__(self, buckets: int, dimension: int, dropout: float) -> None:
+    def __init__(self, name: str, buckets: int, dimension: int, dropout: float) -> None:
         super().__init__()
         self.dropout, self.width = dropout, dimension
         self.vectors = nn.Embedding(buckets, dimension)
         nn.init.normal_(self.vectors.weight, std=dimension**-0.5)
+        self.entrance = Entrance(name, axes=1)
         self.register_buffer("rarity_B", torch.ones(buckets))
 
     def fit(self, ids_NL: Tensor) -> None:
@@ -43,8 +45,8 @@ class NgramBag(nn.Module):
         # Unit length, as for TF-IDF: a long text does not weigh more than a short one. A running sum adds one by one;
         # an engine's sum over a row adds in an order that depends on where the row lies in memory.
         weight_NL = weight_NL / weight_NL.square().cumsum(1)[:, -1:].clamp(min=1.0).sqrt()
-        if torch.compiler.is_exporting():  # no operator of ONNX does it at once
-            gathered: Tensor = (self.vectors(ids_NL) * weight_NL[:, :, None]).sum(1)
+        if torch.compiler.is_exporting() or self.entrance.is_watched:  # no operator of ONNX does it at once
+            gathered: Tensor = self.entrance(self.vectors(ids_NL) * weight_NL[:, :, None]).sum(1)
             return gathered
         weight_NL = functional.dropout(weight_NL, self.dropout, self.training)
         # In one pass: the vectors of all n-grams (N, L, D) of a validation part would be gigabytes.
@@ -59,7 +61,7 @@ class BagNetwork(nn.Module):
         super().__init__()
         self.texts = [spec.name for spec in signature if spec.name not in JOINED]
         self.bags = nn.ModuleList(
-            NgramBag(spec.cardinalities[0] or 1, parameters.dimension, parameters.dropout)
+            NgramBag(spec.name, spec.cardinalities[0] or 1, parameters.dimension, parameters.dropout)
             for spec in signature
             if spec.name not in JOINED
         )

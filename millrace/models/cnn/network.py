@@ -16,6 +16,7 @@ from millrace.models.cnn.declaration import Cnn
 from millrace.models.cnn.image_trunk import ImageTrunk, standardised
 from millrace.models.cnn.steps_trunk import StepsTrunk
 from millrace.models.columns import Columns
+from millrace.models.entrance import Entrance
 
 
 class ImageNetwork(nn.Module):
@@ -24,7 +25,7 @@ class ImageNetwork(nn.Module):
     def __init__(self, parameters: Cnn, signature: Signature, width: int) -> None:
         super().__init__()
         [image] = [spec for spec in signature if spec.name not in JOINED]
-        self.image, self.options = image.name, parameters
+        self.image, self.options, self.entrance = image.name, parameters, Entrance(image.name, axes=3)
         self.trunk, self.columns = ImageTrunk(image, parameters.channels), Columns(signature)
         self.hidden = nn.Linear(self.trunk.width + self.columns.width, parameters.hidden)
         self.head = nn.Linear(parameters.hidden, width)
@@ -33,7 +34,7 @@ class ImageNetwork(nn.Module):
         self.columns.fit(tensors, target_N)
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        x, given = standardised(tensors[self.image]), self.options  # (N, C, H, W)
+        x, given = self.entrance(standardised(tensors[self.image])), self.options  # (N, C, H, W)
         if self.training and (given.rotation or given.scale or given.shift):
             x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)
         if self.training or not given.answer_shift:

@@ -11,6 +11,7 @@ from millrace.models.bag.network import NgramBag
 from millrace.models.cnn.augmentation import augmented
 from millrace.models.cnn.image_trunk import ImageTrunk, standardised
 from millrace.models.cnn.steps_trunk import StepsTrunk
+from millrace.models.entrance import Entrance
 from millrace.models.multimodal.declaration import IMAGE, TEXT, Multimodal, kind_of
 from millrace.models.transformer.network import TransformerTrunk
 
@@ -32,13 +33,13 @@ class RawImages(ImageTrunk):
 
     def __init__(self, spec: TensorSpec, parameters: Multimodal) -> None:
         super().__init__(spec, parameters.channels)
-        self.options = parameters
+        self.options, self.entrance = parameters, Entrance(spec.name, axes=3)
 
     def fit(self, pixels: Tensor) -> None:
         """Nothing: all of it is learnt."""
 
     def forward(self, pixels: Tensor) -> Tensor:
-        x, given = standardised(pixels), self.options  # (N, C, H, W)
+        x, given = self.entrance(standardised(pixels)), self.options  # (N, C, H, W)
         if self.training and (given.rotation or given.scale or given.shift):
             x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)
         return super().forward(x)
@@ -52,7 +53,7 @@ def trunk_of(spec: TensorSpec, parameters: Multimodal) -> Trunk:
     if kind_of(spec) != TEXT:
         return StepsTrunk(spec, given.channels, given.dropout)
     if given.text == "bag":
-        return NgramBag(spec.cardinalities[0] or 1, given.dimension, given.dropout)
+        return NgramBag(spec.name, spec.cardinalities[0] or 1, given.dimension, given.dropout)
     return TransformerTrunk(
         spec, dimension=given.dimension, layers=given.layers, heads=given.heads, dropout=given.dropout
     )

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.columns import Columns
-from millrace.models.standardise import standardised
+from millrace.models.entrance import Entrance
+from millrace.models.steps import Steps
 from millrace.models.transformer.declaration import Transformer
 
 ROWS_AT_ONCE = 256
@@ -30,40 +31,30 @@ class Pieces(nn.Module):
         super().__init__()
         self.vectors = nn.Embedding(spec.cardinalities[0] or 1, dimension)
         nn.init.normal_(self.vectors.weight, std=0.02)
+        self.entrance = Entrance(spec.name, axes=1)
 
     def fit(self, ids_NT: Tensor) -> None:
         """Nothing: all of it is learnt."""
 
     def forward(self, ids_NT: Tensor) -> tuple[Tensor, Tensor]:
-        return self.vectors(ids_NT), ids_NT > 0
+        return self.entrance(self.vectors(ids_NT)), ids_NT > 0
 
 
 class StepTokens(nn.Module):
     """A history (N, T, F) in, as `Pieces` out. What is missing counts as the mean, and a second column says so."""
 
-    mean_F: Tensor
-    scale_F: Tensor
-
     def __init__(self, spec: TensorSpec, dimension: int) -> None:
         super().__init__()
-        features = spec.shape[1] or 1
-        self.enter = nn.Linear(2 * features, dimension)
-        self.register_buffer("mean_F", torch.zeros(features))
-        self.register_buffer("scale_F", torch.ones(features))
+        self.steps = Steps((spec,))
+        self.enter = nn.Linear(2 * self.steps.features, dimension)
 
     def fit(self, steps_NTF: Tensor) -> None:
-        """Mean and scale of the known steps, in float64; a column that never varies is switched off."""
-        with torch.no_grad():
-            exact = steps_NTF.double().flatten(0, 1)
-            mean_F = exact.nanmean(0).nan_to_num()
-            deviation_F = (exact - mean_F).square().nanmean(0).nan_to_num().sqrt()
-            self.mean_F.copy_(mean_F)
-            self.scale_F.copy_(torch.where(deviation_F > 1e-9 * (1 + mean_F.abs()), 1 / deviation_F, 0.0))
+        self.steps.fit({self.steps.name: steps_NTF})
 
     def forward(self, steps_NTF: Tensor) -> tuple[Tensor, Tensor]:
-        missing = steps_NTF.isnan()
-        known = torch.where(missing, 0.0, standardised(steps_NTF, self.mean_F, self.scale_F))
-        return self.enter(torch.cat([known, missing.float()], dim=2)), torch.ones_like(missing[:, :, 0])
+        known, missing = self.steps({self.steps.name: steps_NTF})  # each (N, T, F)
+        entered = torch.cat([known, missing], dim=2)
+        return self.enter(entered), torch.ones_like(missing[:, :, 0]) > 0
 
 
 class Layer(nn.Module):

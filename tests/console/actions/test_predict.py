@@ -26,6 +26,9 @@ CONTRACT = load_contract(Path("workloads/electricity"))
 COLUMNS = CONTRACT.table("scoring").names
 
 
+WHY = {"explains": "log odds of 1", "contributions": [{"column": "period", "contribution": 1.5}]}
+
+
 class Function:
     """A stand-in for Lambda's API: it judges rows by the function's own rules and keeps what it was asked."""
 
@@ -34,7 +37,8 @@ class Function:
         self._broken, self._forgets, self._fallback = broken, forgets, fallback
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
-        rows = read_rows(json.loads(Payload))
+        document = json.loads(Payload)
+        rows = read_rows(document)
         assert isinstance(rows, tuple), rows
         self.calls.append([dict(row) for row in rows])
         if self._broken:
@@ -46,7 +50,7 @@ class Function:
                 {
                     "id": f"call{len(self.calls)}-{row.number}", "row": row.number, "value": 1, "probability": 0.75,
                     "confidence": 0.75, "model_version": None if self._fallback else "1", "phase": "live",
-                    "fallback": self._fallback,
+                    "fallback": self._fallback, **({"explanation": WHY} if document.get("explain") else {}),
                 }
                 for row in admitted
             ][self._forgets :],
@@ -199,3 +203,13 @@ def test_a_file_that_is_none_asks_nothing(tmp_path: Path) -> None:
 def test_a_function_that_fails_is_an_error(tmp_path: Path, function: Function, told: str) -> None:
     with pytest.raises(AnswerError, match=told):
         list(predict(function, "f", parquet(tmp_path / "rows.parquet", rows(3)), CONTRACT))
+
+
+def test_explained_rows_go_in_small_pieces(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "rows.parquet", rows(10))
+    function = Function()
+    answers = list(predict(function, "f", path, CONTRACT, explain=True))
+    assert [len(call) for call in function.calls] == [8, 2]
+    assert [answer.explanation for answer in answers] == [WHY] * 10
+    assert "explanation" not in answers[0].output
+    assert next(iter(predict(function, "f", path, CONTRACT))).explanation is None

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from functions.prediction.decisions import Call, decide
-from functions.prediction.endpoint import EndpointAnswer, fallback_answer, read_response
-from functions.prediction.request import Refusal, check_rows, complete, document
+from functions.prediction.endpoint import EndpointAnswer, fallback_answer, read_response, request_body
+from functions.prediction.request import Refusal, check_rows, complete, document, wants_explanations
 from functions.prediction.request import body as request_document
 from millrace.contract.load import load_contract
 from millrace.decisions.record import from_line, to_line
@@ -118,3 +118,44 @@ def test_a_body_that_cannot_be_parsed_is_refused(body: object) -> None:
     found = request_document({"requestContext": {}, "body": body})
     assert isinstance(found, Refusal)
     assert (found.error, found.where) == ("no JSON", "body")
+
+
+def test_an_explanation_goes_from_the_endpoint_to_the_caller(tmp_path: Path) -> None:
+    plant = write_plant(tmp_path, "regression")
+    table, surface = load_contract(plant.folder).table("scoring"), plant.workload.prediction
+    why = {"explains": "value", "contributions": [{"column": "load", "contribution": 1.5}]}
+    answer = read_response(body({"value": 1.0, "explanation": why}, {"value": 2.0}), rows=2, task=plant.task)
+    assert answer.explanations == (why, None)
+    admitted = check_rows([ROW, ROW], table)[0]
+    decided = decide(admitted, answer, inputs=[ROW, ROW], surface=surface, call=CALL)
+    found = document(list(zip(admitted, decided, strict=True)), [], {0: why, 1: None})["predictions"]
+    assert [one["explanation"] for one in found] == [why, None]
+    assert all(
+        "explanation" not in one for one in document(list(zip(admitted, decided, strict=True)), [])["predictions"]
+    )
+    assert "explanation" not in to_line(decided[0])
+    for bad in ([1], {"contributions": 1}, {"contributions": [1]}, why | {"explains": [[]]}, {"a": 1}):
+        with pytest.raises(AnswerError, match="explanation: expected an object"):
+            read_response(body({"value": 1.0, "explanation": bad}), rows=1, task=plant.task)
+
+
+@pytest.mark.parametrize(
+    ("given", "rows", "declared", "said"),
+    [
+        ({}, 500, True, False),
+        ({"explain": False}, 500, False, False),
+        ({"explain": True}, 8, True, True),
+        ({"explain": True}, 9, True, "1 to 8 rows with explain"),
+        ({"explain": True}, 1, False, "a workload that declares explanations"),
+        ({"explain": "yes"}, 1, True, "true or false"),
+    ],
+)
+def test_a_caller_asks_for_explanations(given: dict[str, Any], rows: int, declared: bool, said: bool | str) -> None:
+    found = wants_explanations(given, rows, declared=declared)
+    assert (found.expected if isinstance(found, Refusal) else found) == said
+
+
+def test_the_endpoint_is_told_to_explain(tmp_path: Path) -> None:
+    admitted = check_rows([ROW], load_contract(write_plant(tmp_path, "regression").folder).table("scoring"))[0]
+    assert json.loads(request_body(admitted, ["load"], explain=True)) == {"rows": [{"load": 1.5}], "explain": True}
+    assert json.loads(request_body(admitted, ["load"])) == {"rows": [{"load": 1.5}]}

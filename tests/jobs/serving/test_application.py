@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -187,3 +189,43 @@ def test_an_engine_that_fails_is_our_fault_and_costs_only_its_turn(
         assert [answer.status for answer in application.answer(asked)] == [500, 400, 200]
     assert "no memory" in capsys.readouterr().err
     assert application.answer([request(rows(row(1)))])[0].status == 200
+
+
+def test_a_request_with_explain_says_what_each_column_added(application: Application, model: Model) -> None:
+    """Near the mean of the training rows, where the answer is not sure of itself."""
+    assert model.description.explained is not None
+    means = model.description.explained.reference.means["numbers"]
+    near = [dict(zip(model.description.columns, [mean * by for mean in means], strict=True)) for by in (0.8, 1.2)]
+    plain, explained = application.answer(
+        [request(rows(*near)), request(json.dumps({"rows": near, "explain": True}).encode())]
+    )
+    for before, after in zip(*(json.loads(one.body)["predictions"] for one in (plain, explained)), strict=True):
+        assert "explanation" not in before
+        found = after.pop("explanation")
+        assert after == before
+        p = before["probability"]
+        assert found["output"] == pytest.approx(np.log(p / (1 - p)), rel=1e-3)
+        added = sum(one["contribution"] for one in found["contributions"]) + found["others"]
+        assert added == pytest.approx(found["output"] - found["base"], abs=1e-4)
+        assert {"nswprice", "nswdemand"} <= {one["column"] for one in found["contributions"]}
+        assert (found["method"], found["standard_error"]) == ("shapley", 0.0)
+
+
+def test_a_model_without_a_reference_answers_without_an_explanation(model: Model, row: Any) -> None:
+    lesser = copy.copy(model)
+    lesser.description = dataclasses.replace(model.description, explained=None)
+    [answer] = Application(lesser, Settings()).answer(
+        [request(json.dumps({"rows": [row(1)], "explain": True}).encode())]
+    )
+    [prediction] = json.loads(answer.body)["predictions"]
+    assert prediction["explanation"] is None
+    assert 0 < prediction["probability"] < 1
+
+
+@pytest.mark.parametrize(("explain", "count", "status"), [(1, 1, 400), (True, 9, 413), (False, 9, 200), (True, 8, 200)])
+def test_explanations_are_of_a_few_rows(
+    application: Application, row: Any, explain: Any, count: int, status: int
+) -> None:
+    body = json.dumps({"rows": [row(number) for number in range(count)], "explain": explain}).encode()
+    [answer] = application.answer([request(body)])
+    assert answer.status == status, answer.body

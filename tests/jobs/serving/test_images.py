@@ -43,7 +43,9 @@ CUT = GOOD[1][:45]
 class Brightness:
     """A model that answers with the brightness of the scan."""
 
-    description: Any = SimpleNamespace(features=FEATURES, signature=encoders.signature(FEATURES), task=Binary())
+    description: Any = SimpleNamespace(
+        features=FEATURES, signature=encoders.signature(FEATURES), task=Binary(), explained=None
+    )
 
     def outputs(self, tensors: Any) -> Any:
         return (tensors["scan"].reshape(len(tensors["scan"]), -1).mean(axis=1, keepdims=True) / 255).astype(np.float32)

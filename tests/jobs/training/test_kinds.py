@@ -21,6 +21,7 @@ from millrace.contract.odcs import check_contract
 from millrace.datasets.examples import LABEL, Examples, read_examples
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
+from millrace.explanations.requested import explanation_of
 from millrace.features import catalogue as encoders
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
@@ -69,6 +70,11 @@ def test_the_model_passes_the_gates_that_a_naive_rule_sets(trained: tuple[Snapsh
     found = Evaluation.model_validate_json((places / "evaluation" / "evaluation.json").read_bytes())
     verdicts = judge_all(found, load_workload(snapshot.config).gates, against="baseline")
     assert passed(verdicts), verdicts
+    assert found.explanations is not None
+    assert found.explanations.example is not None
+    assert bool(found.explanations.example.image) is ("scan" in artefact.description.inputs)
+    assert all(one.rise is not None for one in found.explanations.columns)
+    assert 0 <= found.explanations.endpoint_difference < 0.9
     sample = json.loads((places / "evaluation" / "sample.json").read_text())
     model = Model(artefact)
     reader = Reader(artefact.description.features)
@@ -124,3 +130,23 @@ def test_labels_ahead_are_those_of_later_rows(trained: tuple[Snapshot, Artefact]
     else:
         label = load_workload(trained[0].config).prediction.label
         assert examples.table[LABEL].to_pylist() == examples.table[label].to_pylist()
+
+
+def test_the_planted_signal_is_what_explains_the_answers(trained: tuple[Snapshot, Artefact]) -> None:
+    """The load and not the wind, one of the six words that mean something and not a filler; and the sums hold."""
+    snapshot, artefact = trained
+    explained = artefact.description.explained
+    assert explained is not None
+    assert explained.completeness_error < 0.05
+    means = {one.column: one.mean for one in explained.columns}
+    if "load" in means:
+        assert means["load"] > 10 * means["wind"] > 0
+    if "note" in means:
+        words = sorted(explained.places, key=lambda one: -one.mean)
+        assert not {one.place for one in words[:4]} & set(kinds.FILLER)
+        assert {one.place for one in words[10:]} & set(kinds.FILLER)
+    test = examples_of(snapshot, artefact)
+    row = test.part(test.parts.test).slice(0, 1).to_pylist()[0]
+    found = explanation_of(Model(artefact), row)
+    assert found["completeness_error"] < 1e-3
+    assert found["contributions"]

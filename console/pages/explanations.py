@@ -1,0 +1,185 @@
+"""What moves a model's answers: bars of its columns, and one row taken apart, its image, its words or its hours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from markupsafe import Markup
+
+from console.pages.markup import element, together
+from millrace.evaluation.evidence import (
+    ColumnImportance,
+    ExampleContribution,
+    ExampleExplanation,
+    ExplanationEvidence,
+    PlaceImportance,
+)
+
+MOST_BARS = 12
+WIDTH, LINE, NAMES, FIGURES = 420.0, 22.0, 150.0, 60.0
+HOURS_HEIGHT = 110.0
+PICTURE = 190.0
+"""Pixels of the page, one side of an image."""
+FAINTEST = 0.08
+"""Of the largest contribution: a word or a patch that adds less is left as it is."""
+
+
+def explanations(evidence: ExplanationEvidence | None) -> Markup:
+    """The pictures of one model, side by side; empty for a model without explanations."""
+    if evidence is None:
+        return Markup("")
+    example = () if evidence.example is None else _example(evidence.example)
+    is_one_text = len(evidence.columns) == 1 and evidence.places and not (evidence.example and evidence.example.image)
+    bars = _places(evidence.places) if is_one_text else _columns(evidence.columns)
+    return element("div", bars, *example, class_="beside explained")
+
+
+def _places(places: Sequence[PlaceImportance]) -> Markup:
+    """A bar for each word, or hour, of the one column, the longest first."""
+    largest = sorted(places, key=lambda one: -one.mean)[:MOST_BARS]
+    bars = [(one.place, one.mean, f"{one.mean:.3g}") for one in largest]
+    return _bars(bars, title=f"mean contribution within {largest[0].column}")
+
+
+def _columns(columns: Sequence[ColumnImportance]) -> Markup:
+    """A bar for each column, the longest first, with the rise of the error without it."""
+    largest = sorted(columns, key=lambda one: -one.mean)[:MOST_BARS]
+    bars = [(one.column, one.mean, "" if one.rise is None else f"{one.rise.value:+.3g}") for one in largest]
+    title = "mean contribution; right: rise of the error without the column"
+    return _bars(bars, title=title)
+
+
+def _example(example: ExampleExplanation) -> Iterable[Markup]:
+    kinds = {one.kind for one in example.contributions}
+    if example.image and "patch" in kinds:
+        yield _patches(example)
+    if "word" in kinds:
+        yield _words(example)
+    if "hours" in kinds:
+        yield _hours(example)
+    cells = [one for one in example.contributions if one.kind == "cell" and one.contribution]
+    if cells:
+        largest = sorted(cells, key=lambda one: -abs(one.contribution))[:MOST_BARS]
+        named = [(f"{_name(one)} {one.value}", one.contribution, f"{one.contribution:+.3g}") for one in largest]
+        yield _bars(named, title=f"one row, answered {_answer(example)}: {example.explains} {example.output:.3g}")
+
+
+def _name(one: ExampleContribution) -> str:
+    return f"{one.column}, {one.place}" if one.place else one.column
+
+
+def _bars(bars: Sequence[tuple[str, float, str]], *, title: str) -> Markup:
+    """Bars to the right for what adds, to the left for what takes away."""
+    longest = max((abs(length) for _, length, _ in bars), default=0.0) or 1.0
+    signed = any(length < 0 for _, length, _ in bars)
+    room = WIDTH - NAMES - FIGURES
+    zero = NAMES + (room / 2 if signed else 0.0)
+    unit = (room / 2 if signed else room) / longest
+    height = LINE * len(bars) + 24
+    rows = []
+    for place, (name, length, figure) in enumerate(bars):
+        y, width = 24 + place * LINE, max(abs(length) * unit, 0.5)
+        x = zero if length >= 0 else zero - width
+        rows += [
+            element("text", _short(name), x=NAMES - 8, y=y + 14, class_="note end"),
+            element("rect", element("title", f"{name}: {length:.4g}"), x=x, y=y + 3, width=width, height=LINE - 8,
+                    class_="adds" if length >= 0 else "takes"),
+            element("text", figure, x=WIDTH, y=y + 14, class_="axis end"),
+        ]  # fmt: skip
+    heading = element("text", title, x=0, y=12, class_="axis")
+    return _figure(heading, *rows, height=height, label=title)
+
+
+def _hours(example: ExampleExplanation) -> Markup:
+    """A bar for each stretch of hours, the sum of its columns; the newest on the right."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    for one in example.contributions:
+        if one.kind == "hours":
+            sums[one.place] += one.contribution
+    longest = max(map(abs, sums.values()), default=0.0) or 1.0
+    step, middle = WIDTH / max(len(sums), 1), 24 + HOURS_HEIGHT / 2
+    bars = []
+    for place, (hours, amount) in enumerate(sums.items()):
+        height = max(abs(amount) / longest * HOURS_HEIGHT / 2, 0.5)
+        kind = "adds" if amount >= 0 else "takes"
+        box = {"x": place * step, "y": middle - (height if amount >= 0 else 0), "width": step * 0.8, "height": height}
+        bars.append(element("rect", element("title", f"{hours}: {amount:+.4g}"), **box, class_=kind))
+    ends = list(sums)[:: max(len(sums) - 1, 1)]
+    title = f"one row, answered {_answer(example)}: what its hours added"
+    return _figure(
+        element("text", title, x=0, y=12, class_="axis"),
+        element("line", x1=0, x2=WIDTH, y1=middle, y2=middle, class_="grid"),
+        *bars,
+        element("text", ends[0], x=0, y=HOURS_HEIGHT + 42, class_="axis"),
+        element("text", ends[-1], x=WIDTH, y=HOURS_HEIGHT + 42, class_="axis end"),
+        height=HOURS_HEIGHT + 48,
+        label=title,
+    )
+
+
+def _words(example: ExampleExplanation) -> Markup:
+    """The text, each word the stronger coloured the more it added or took away."""
+    words = [one for one in example.contributions if one.kind == "word"]
+    largest = max((abs(one.contribution) for one in words), default=0.0) or 1.0
+    marked = [
+        element("mark", one.place or one.value, title=f"{one.contribution:+.4g}", **_shade(one.contribution / largest))
+        for one in words
+    ]
+    lead = element("span", f"one row, answered {_answer(example)}: ", class_="detail")
+    spaced = [part for mark in marked for part in (mark, Markup(" "))]
+    return element("div", element("p", lead, *spaced, class_="words"))
+
+
+def _shade(share: float) -> dict[str, str]:
+    if abs(share) < FAINTEST:
+        return {"class_": "none"}
+    kind, colour = ("adds", "--blue") if share > 0 else ("takes", "--red")
+    strength = f"{100 * abs(share):.0f}%"
+    return {
+        "class_": kind,
+        "style": f"background: color-mix(in srgb, var({colour}) calc({strength} * 0.6), transparent)",
+    }
+
+
+def _patches(example: ExampleExplanation) -> Markup:
+    """The image under its patches."""
+    width, height = example.size
+    patches = [one for one in example.contributions if one.box is not None]
+    largest = max((abs(one.contribution) for one in patches), default=0.0) or 1.0
+    cover = []
+    for one in patches:
+        share = one.contribution / largest
+        if one.box is None or abs(share) < FAINTEST:
+            continue
+        x, y, across, down = one.box
+        title = element("title", f"{one.place}: {one.contribution:+.4g}")
+        kind = "adds" if share > 0 else "takes"
+        box = {"x": float(x), "y": float(y), "width": float(across), "height": float(down)}
+        cover.append(element("rect", title, **box, opacity=f"{abs(share) * 0.7:.2f}", class_=kind))
+    source = f"data:image/png;base64,{example.image}"
+    words = f"one image, answered {_answer(example)}: what its patches added"
+    picture = element(
+        "svg",
+        element("image", href=source, width=float(width), height=float(height), style="image-rendering: pixelated"),
+        *cover,
+        viewBox=f"0 0 {width} {height}",
+        style=f"max-width: {PICTURE:.0f}px",
+        role="img",
+        aria_label=words,
+    )
+    return element("div", element("p", words, class_="detail small"), picture)
+
+
+def _figure(*parts: Markup, height: float, label: str) -> Markup:
+    picture = element("svg", together(*parts), viewBox=f"0 0 {WIDTH:.0f} {height:.0f}", role="img", aria_label=label)
+    return element("div", picture)
+
+
+def _answer(example: ExampleExplanation) -> str:
+    """A number to four digits, a class by its name."""
+    return f"{example.output:.4g}" if example.explains == "value" else example.answer
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else f"{name[:23]}…"

@@ -1,0 +1,45 @@
+"""The explanation of one kept decision, by the model version that answered it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from console.environment import Environment
+from console.queries.decisions import find_decision
+from console.queries.lineage import unpack
+from console.queries.versions import registry_of
+from millrace.artefact.inference import Model
+from millrace.aws.objects import read_object
+from millrace.decisions import captured
+from millrace.errors import EnvironmentNotFoundError
+from millrace.explanations.requested import explanation_of
+from millrace.explanations.shapley import ROWS
+from millrace.names import WorkloadNames
+
+TIMES = 8
+"""So many times the rows that the endpoint answers for an explanation: nobody waits for this one."""
+
+
+def explain_decision(environment: Environment, names: WorkloadNames, wanted: str) -> dict[str, Any]:
+    """As the endpoint would answer it, from more drawn orders.
+
+    Raises EnvironmentNotFoundError where no decision has the id, where no model answered or its version is gone, and
+    ArtefactError for a model without explanations."""
+    kept = find_decision(environment, names, wanted)
+    version = kept.decision.model_version if kept else None
+    if kept is None or version is None:
+        came = "the fallback's" if kept else "which no line has"
+        raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {wanted!r}, {came}")
+    try:
+        package = registry_of(environment, names).describe(names.package_arn(version))
+    except ClientError as error:
+        raise EnvironmentNotFoundError(f"version {version}: expected it in the registry, got {error}") from None
+    client = environment.client("s3")
+    model = Model(unpack(read_object(client, package.model_data_url)))
+    row: dict[str, Any] = json.loads(kept.decision.input)
+    long = captured.LongCells(columns=tuple(row), under=names.lake_uri(captured.FOLDER, ""))
+    row |= {name: captured.read(client, uri) for name, uri in captured.references(row, long).items()}
+    return explanation_of(model, row, rows=TIMES * ROWS)

@@ -1,0 +1,158 @@
+"""How the model is explained, for its report: what training measured by gradients, how far the endpoint's own method
+is from it, how much worse the answers are without a column, and one row as an example.
+
+N test rows that are permuted."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Set
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from millrace.evaluation.bootstrap import Bootstrap
+from millrace.evaluation.evidence import (
+    ColumnImportance,
+    ExampleContribution,
+    ExampleExplanation,
+    ExplanationEvidence,
+    PlaceImportance,
+)
+from millrace.explanations.attribution import Attribution, explained_words, rounded, score
+from millrace.explanations.layout import Layout, lay_out
+from millrace.explanations.permutation import column_masks, permuted
+from millrace.explanations.shapley import Game, explain
+from millrace.features.catalogue import images
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from millrace.artefact.inference import Model
+    from millrace.contract.schema import Contract
+    from millrace.evaluation.evidence import Estimate
+    from millrace.evaluation.measures.case import Case
+    from millrace.explanations.explained import Explained, ExplainedRow
+
+PERMUTED_CELLS = 2_000
+"""Answers with one column permuted, over all columns."""
+FEWEST_ROWS = 100
+HIDDEN = "protected"
+"""In place of a protected cell's value."""
+
+
+def explanations(model: Model, case: Case, contract: Contract) -> ExplanationEvidence | None:
+    """None for a model without explanations."""
+    explained = model.description.explained
+    if explained is None:
+        return None
+    tensors = case.test_tensors
+    games, seconds = [], []
+    for one in explained.compared:
+        row = case.test.slice(one.row, 1).to_pylist()[0]
+        layout = lay_out(case.features, row)
+        began = time.perf_counter()
+        games.append((one, layout, _by_answers(model, explained, layout, tensors, one)))
+        seconds.append(time.perf_counter() - began)
+    rises = _permutation(case)
+    hidden = {column.name for column in contract.rows.columns if column.is_protected}
+    return ExplanationEvidence(
+        method=explained.method,
+        rows=explained.rows,
+        completeness_error=explained.completeness_error,
+        columns=tuple(
+            ColumnImportance(column=one.column, mean=one.mean, rise=rises.get(one.column)) for one in explained.columns
+        ),
+        places=tuple(
+            PlaceImportance(column=one.column, place=one.place, mean=one.mean)
+            for one in explained.places
+            if one.column not in hidden
+        ),
+        endpoint_difference=_difference([(one, found) for one, _, found in games]),
+        endpoint_standard_error=rounded(max((found.standard_error for _, _, found in games), default=0.0)),
+        endpoint_ms=rounded(float(np.median(seconds)) * 1000) if seconds else 0.0,
+        example=_example(case, explained, hidden),
+    )
+
+
+def _by_answers(model: Model, explained: Explained, layout: Layout, tensors: Any, one: ExplainedRow) -> Attribution:
+    rows = {name: value[one.row : one.row + 1] for name, value in tensors.items()}
+    reference = explained.reference.tensors(model.description.signature, rows)
+    game = Game(
+        outputs=model.outputs,
+        task=model.description.task,
+        layout=layout,
+        row={name: value[0] for name, value in rows.items()},
+        reference={name: value[0] for name, value in reference.items()},
+        at=one.at,
+    )
+    return explain(game)
+
+
+def _difference(pairs: list[tuple[ExplainedRow, Attribution]]) -> float:
+    """The mean over the rows of half the sum of the differences of shares."""
+    apart = [
+        float(np.abs(_shares(found.contributions) - _shares(np.array(one.contributions))).sum() / 2)
+        for one, found in pairs
+    ]
+    return rounded(float(np.mean(apart))) if apart else 0.0
+
+
+def _shares(contributions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    whole = np.abs(contributions).sum()
+    return contributions / whole if whole else contributions
+
+
+def _permutation(case: Case) -> dict[str, Estimate]:
+    """By column, how much the error rises where its cells are those of other rows."""
+    test = case.test
+    masks = column_masks(case.features, test.slice(0, 1).to_pylist()[0])
+    most = max(FEWEST_ROWS, PERMUTED_CELLS // max(len(masks), 1))
+    chosen = np.unique(np.linspace(0, test.num_rows - 1, min(most, test.num_rows)).astype(np.int64))
+    tensors = {name: value[chosen] for name, value in case.test_tensors.items()}
+    targets, bootstrap = case.test_targets[chosen], Bootstrap(case.block_T[chosen])
+    errors = case.errors[chosen]
+    return {
+        column: bootstrap.mean(case.task.errors(case.outputs(permuted(tensors, mask)), targets) - errors)
+        for column, mask in masks.items()
+    }
+
+
+def _example(case: Case, explained: Explained, hidden: Set[str]) -> ExampleExplanation | None:
+    """The row with the largest contributions of those that were compared: it shows most."""
+    if not explained.compared:
+        return None
+    one = max(explained.compared, key=lambda each: float(np.abs(each.contributions).sum()))
+    row = case.test.slice(one.row, 1).to_pylist()[0]
+    layout = lay_out(case.features, row)
+    output_W = case.output_TW[one.row]
+    image = next((image for image in images(case.features) if image.name not in hidden), None)
+    return ExampleExplanation(
+        explains=explained_words(case.task, output_W, one.at),
+        output=rounded(float(score(case.task, output_W[None], one.at)[0])),
+        answer=str(case.task.answers(output_W[None])["value"][0]),
+        contributions=tuple(
+            ExampleContribution(
+                column=part.column,
+                place="" if part.column in hidden else part.place,
+                value=HIDDEN if part.column in hidden else part.value,
+                contribution=share,
+                kind=part.kind,
+                box=part.box,
+            )
+            for part, share in zip(layout.parts, one.contributions, strict=True)
+        ),
+        image="" if image is None else _picture(case.test_tensors[image.name][one.row]),
+        size=(0, 0) if image is None else (image.shape[2], image.shape[1]),
+    )
+
+
+def _picture(pixels: npt.NDArray[np.uint8]) -> str:
+    """The image (C, H, W) as PNG in base64."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(buffer, format="PNG")
+    return base64.b64encode(buffer.getvalue()).decode()

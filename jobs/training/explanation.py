@@ -1,0 +1,130 @@
+"""The trained model explained by its gradients, on rows spread over the test days; their labels are not read.
+
+N rows of the test part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from millrace.explanations import shapley
+from millrace.explanations.attribution import Attribution, explained_output, rounded
+from millrace.explanations.explained import Explained, ExplainedRow, mean_contributions
+from millrace.explanations.integrated_gradients import integrated_gradients
+from millrace.explanations.layout import lay_out
+from millrace.explanations.reference import fit_reference
+from millrace.features import catalogue as encoders
+from millrace.models.entrance import are_whole
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from jobs.training.loader import Resident
+    from millrace.explanations.layout import Layout
+    from millrace.features.catalogue import Features
+    from millrace.models.predictor import Predictor
+    from millrace.tasks.task import Task
+    from millrace.workload.declaration import Explanations
+
+    Tensors = Mapping[str, npt.NDArray[Any]]
+
+COMPARED = 8
+"""Rows whose contributions go into the artefact, to be compared with what the endpoint would say."""
+
+
+def explain_model(
+    predictor: Predictor, features: Features, task: Task, *, train: Resident, test: pa.Table, declared: Explanations
+) -> Explained | None:
+    """What the declared number of rows show; None where none is declared. The predictor is in evaluation mode."""
+    if not declared.rows:
+        return None
+    chosen = np.unique(np.linspace(0, test.num_rows - 1, declared.rows).astype(np.int64))
+    signature = encoders.signature(features)
+    reference = fit_reference(features, {name: value.numpy() for name, value in train.tensors.items()})
+    rows = test.take(chosen)
+    encoded = encoders.encode(features, rows)
+    base = reference.tensors(signature, encoded)
+    at_N = explained_output(task, _outputs(predictor, encoded))
+    layouts = [lay_out(features, row) for row in rows.to_pylist()]
+    has_gradients = are_whole(predictor, (spec.name for spec in signature))
+    if has_gradients:
+        attributions = _by_gradients(predictor, layouts, encoded, base, at_N, declared.nodes)
+    else:
+        attributions = _by_answers(predictor, task, layouts, encoded, base, at_N)
+    columns, places = mean_contributions(attributions)
+    compared = np.unique(np.linspace(0, len(chosen) - 1, COMPARED).astype(np.int64)).tolist()
+    return Explained(
+        method="integrated gradients" if has_gradients else shapley.METHOD,
+        reference=reference,
+        rows=len(chosen),
+        completeness_error=rounded(_completeness_error(attributions)),
+        columns=columns,
+        places=places,
+        compared=tuple(
+            ExplainedRow(
+                row=int(chosen[one]),
+                at=int(at_N[one]),
+                contributions=tuple(map(rounded, attributions[one].contributions.tolist())),
+            )
+            for one in compared
+        ),
+    )
+
+
+def _by_gradients(
+    predictor: Predictor,
+    layouts: Sequence[Layout],
+    rows: Tensors,
+    base: Tensors,
+    at_N: npt.NDArray[np.int64],
+    nodes: int,
+) -> list[Attribution]:
+    here, there = ({name: torch.from_numpy(value) for name, value in some.items()} for some in (rows, base))
+    found = integrated_gradients(predictor, here, there, at_N, nodes=nodes)
+    return [
+        Attribution(
+            parts=layout.parts,
+            contributions=layout.fold({name: value[number] for name, value in found.entries.items()}),
+            base=float(found.base_N[number]),
+            output=float(found.output_N[number]),
+        )
+        for number, layout in enumerate(layouts)
+    ]
+
+
+def _by_answers(
+    predictor: Predictor,
+    task: Task,
+    layouts: Sequence[Layout],
+    rows: Tensors,
+    base: Tensors,
+    at_N: npt.NDArray[np.int64],
+) -> list[Attribution]:
+    return [
+        shapley.explain(
+            shapley.Game(
+                outputs=lambda tensors: _outputs(predictor, tensors),
+                task=task,
+                layout=layout,
+                row={name: value[number] for name, value in rows.items()},
+                reference={name: value[number] for name, value in base.items()},
+                at=int(at_N[number]),
+            )
+        )
+        for number, layout in enumerate(layouts)
+    ]
+
+
+def _outputs(predictor: Predictor, tensors: Tensors) -> npt.NDArray[np.float32]:
+    with torch.no_grad():
+        found: npt.NDArray[np.float32] = predictor(**{n: torch.from_numpy(x) for n, x in tensors.items()}).numpy()
+    return found
+
+
+def _completeness_error(found: Sequence[Attribution]) -> float:
+    largest = max(abs(one.output - one.base) for one in found)
+    return max(one.completeness_error for one in found) / largest if largest else 0.0

@@ -1,0 +1,67 @@
+"""The row that explanations compare with: a mean number, a missing category, an empty text, a blank image.
+
+The serving container imports this module: numpy inside functions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from millrace.features.catalogue import signature
+from millrace.features.free_text import FreeText
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from millrace.features.catalogue import Features
+    from millrace.features.signature import Signature, TensorSpec
+
+    Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """By tensor the means of the training rows, for those that hold amounts, and what stands for a word.
+
+    Example: `Reference(means={"numbers": (0.5, 3.1), "past": (10.2,), "scan": (127.0,)}, blanks={"note": 1})` for two
+    numbers, a history of one column, whose steps all have its mean, a grey image, whose pixels all have theirs, and a
+    text whose pieces all become the piece 1. Every other entry is 0."""
+
+    means: Mapping[str, tuple[float, ...]]
+    blanks: Mapping[str, int]
+
+    def tensors(self, signature: Signature, rows: Tensors) -> dict[str, npt.NDArray[Any]]:
+        """The reference of each row, as the model takes it, shaped as the tensors of the rows (N, *spec.shape)."""
+        return {spec.name: self._tensor(spec, rows[spec.name]) for spec in signature}
+
+    def _tensor(self, spec: TensorSpec, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        import numpy as np
+
+        if (means := self.means.get(spec.name)) is None:
+            return np.where(rows > 0, self.blanks.get(spec.name, 0), 0).astype(spec.dtype)
+        amounts = np.array(means).round() if spec.dtype == "uint8" else np.array(means)
+        # An image has its channels first, numbers and steps have their columns last.
+        placed = amounts[:, None, None] if spec.dtype == "uint8" else amounts
+        return np.broadcast_to(placed, rows.shape).astype(spec.dtype)
+
+
+def fit_reference(features: Features, tensors: Tensors) -> Reference:
+    """The means of the training rows' tensors (N, ...); what is missing does not count, and a column without any
+    known cell has 0."""
+    amounts = [spec for spec in signature(features) if spec.dtype != "int64"]
+    return Reference(
+        means={spec.name: _means(spec, tensors[spec.name]) for spec in amounts},
+        blanks={encoder.name: encoder.blank for encoder in features if isinstance(encoder, FreeText)},
+    )
+
+
+def _means(spec: TensorSpec, tensor: npt.NDArray[Any]) -> tuple[float, ...]:
+    import numpy as np
+
+    kept = 1 if spec.dtype == "uint8" else tensor.ndim - 1
+    others = tuple(axis for axis in range(tensor.ndim) if axis != kept)
+    known = ~np.isnan(tensor) if spec.dtype == "float32" else np.ones(tensor.shape, np.bool_)
+    sums = np.where(known, tensor, 0).sum(axis=others, dtype=np.float64)
+    return tuple(float(np.float32(mean)) for mean in sums / np.maximum(known.sum(axis=others), 1))

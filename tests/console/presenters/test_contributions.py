@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from console.presenters.contributions import because, contribution_rows
+
+WHY = {
+    "explains": "log odds of fan",
+    "base": -1.0,
+    "output": 2.0,
+    "others": 0.25,
+    "contributions": [
+        {"column": "demand", "place": "-3 h", "value": "0.41", "contribution": 2.0},
+        {"column": "note", "place": "late", "contribution": -1.25},
+        {"column": "open", "value": "true", "contribution": 1.5},
+        {"column": "load", "value": "7", "contribution": 0.5},
+    ],
+}
+
+
+def test_a_line_names_the_largest() -> None:
+    assert because(WHY) == "demand -3 h 0.41 +2, note late -1.25, open true +1.5, …"
+    assert because({"contributions": WHY["contributions"][:1]}) == "demand -3 h 0.41 +2"  # type: ignore[index]
+    assert because(None) == ""
+
+
+def test_a_table_goes_from_the_reference_to_the_row() -> None:
+    rows = contribution_rows(WHY)
+    assert [(row["what"], row["adds"]) for row in rows] == [
+        ("the reference", "-1"),
+        ("demand", "+2"),
+        ("note", "-1.25"),
+        ("open", "+1.5"),
+        ("load", "+0.5"),
+        ("all others", "+0.25"),
+        ("the row: log odds of fan", "2"),
+    ]
+    assert len({tuple(row) for row in rows}) == 1
