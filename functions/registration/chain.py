@@ -26,7 +26,8 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
     pinned = Run.model_validate_json(read_object(client, names.run_uri(run, "config", "run.json")))
     report = read_object(client, names.run_uri(run, "evaluation", EVALUATION_FILE))
     baseline = read_object(client, names.run_uri(run, BASELINE_FILE))
-    evaluated = Evaluation.model_validate_json(report).model_digest
+    if not (evaluated := Evaluation.model_validate_json(report).model_digest):
+        raise ArtefactError(f"{run}: {EVALUATION_FILE}: expected the digest of what was evaluated, got none")
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / ARCHIVE
         download(client, model_data_url, archive)

@@ -87,3 +87,10 @@ def test_an_artefact_that_was_not_the_evaluated_one_is_refused(aws, trained_run,
     aws.put(aws.names.run_uri(run, "evaluation", "evaluation.json"), report)
     with pytest.raises(ArtefactError, match="that were approved"):
         register(event("registration"))
+
+
+def test_a_report_that_names_no_artefact_proves_nothing(aws, trained_run, register, event):
+    run = trained_run()
+    aws.put(aws.names.run_uri(run, "evaluation", "evaluation.json"), json.dumps(REPORT))
+    with pytest.raises(ArtefactError, match="expected the digest of what was evaluated, got none"):
+        register(event("registration"))
