@@ -19,6 +19,7 @@ from console.cli.models import predict, rollback, versions
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
 from console.cli.records import cost, decisions, quarantine, why
+from console.cli.register import register
 from console.cli.report import report
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.validate import validate
@@ -39,6 +40,7 @@ for command in (
     rerun,
     train,
     retrain,
+    register,
     predict,
     versions,
     monitor,

@@ -71,15 +71,18 @@ class TrainingStack(WorkloadStack):
 
     def _jobs(self) -> None:
         names = self.context.names
-        for owner, image in ((TRAINING_ROLE, "training"), (EVALUATION_ROLE, "processing")):
+        for owner, image, read in (
+            (TRAINING_ROLE, "training", ["runs"]),
+            (EVALUATION_ROLE, "processing", ["runs", "brought"]),
+        ):
             JobRole(
                 self,
                 owner,
                 context=self.context,
                 image=image,
                 statements=[
-                    ARTEFACTS.read(names, "runs"),
-                    ARTEFACTS.find(names, "runs"),
+                    ARTEFACTS.read(names, *read),
+                    ARTEFACTS.find(names, *read),
                     ARTEFACTS.write(names, "runs"),
                     LAKE.read(names, "iceberg"),
                     LAKE.find(names, "iceberg"),

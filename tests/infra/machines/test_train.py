@@ -85,3 +85,15 @@ def test_no_failure_is_caught_but_the_deletion_of_what_may_be_gone(context):
     for machine in (train, retrain, release):
         states = machine.definition(context())["States"]
         assert [name for name, state in states.items() if "Catch" in state] in ([], ["Delete challenger"])
+
+
+def test_a_model_of_elsewhere_takes_the_place_of_a_training(context):
+    states = train.definition(context())["States"]
+    assert states["Whose model?"]["Choices"] == [{"Variable": "$.brought", "IsPresent": True, "Next": "Adoption"}]
+    adoption = states["Adoption"]["Parameters"]
+    assert adoption["NetworkConfig"]["EnableNetworkIsolation"] is True
+    assert adoption["Environment"] == {"MILLRACE_BROUGHT_DIGEST.$": "$.brought.digest"}
+    assert [given["InputName"] for given in adoption["ProcessingInputs"]] == ["brought", "data", "config"]
+    assert adoption["ProcessingJobName.$"] != states["Evaluation"]["Parameters"]["ProcessingJobName.$"]
+    assert states["Adopted"]["Next"] == states["Training"]["Next"]
+    assert set(states["Adopted"]["Parameters"]) == set(states["Training"]["ResultSelector"])
