@@ -182,6 +182,10 @@ class WorkloadNames:
     def package_group(self) -> str:
         return self.prefix
 
+    def model_card(self, digest: str) -> str:
+        """SageMaker's model card of one run; `digest` is `hash_of_execution` of the run, in short."""
+        return f"{self.prefix}-card-{digest}"
+
     def package_arn(self, version: str) -> str:
         """The model version with this number."""
         return self.platform.arn("sagemaker", f"model-package/{self.package_group}/{version}")

@@ -18,10 +18,17 @@ SIGNATURE = {
 
 
 def logistic(
-    *, end: str = "Sigmoid", rows: str | int = "rows", domain: str = "", among: bool = False, name: str = "numbers"
+    *,
+    end: str = "Sigmoid",
+    rows: str | int = "rows",
+    domain: str = "",
+    among: bool = False,
+    name: str = "numbers",
+    sign: int = 1,
 ) -> onnx.ModelProto:
-    """Demand and price against their rough means; `among` makes a row's answer depend on the rows beside it."""
-    weights = np.array([0.0, 0.3, 9.0, 1.5, 0.0, 0.0, 0.0], np.float32).reshape(WIDTH, 1)
+    """Demand and price against their rough means; `among` makes a row's answer depend on the rows beside it, `sign` -1
+    answers the opposite."""
+    weights = sign * np.array([0.0, 0.3, 9.0, 1.5, 0.0, 0.0, 0.0], np.float32).reshape(WIDTH, 1)
     nodes = [helper.make_node("MatMul", [name, "weights"], ["product"])]
     last = "product"
     if among:
@@ -36,7 +43,7 @@ def logistic(
     ]
     constants = [
         numpy_helper.from_array(weights, "weights"),
-        numpy_helper.from_array(np.array([-1.4], np.float32), "bias"),
+        numpy_helper.from_array(np.array([-1.4 * sign], np.float32), "bias"),
         *([numpy_helper.from_array(np.array([0]), "axis")] if among else []),
     ]
     graph = helper.make_graph(

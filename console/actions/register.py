@@ -9,7 +9,7 @@ from typing import Any
 from console.actions.start import start
 from console.queries.runs import Run
 from millrace.artefact import brought
-from millrace.artefact.brought import BroughtModel, Origin
+from millrace.artefact.brought import BroughtModel, RunDigests
 from millrace.artefact.inference import Model
 from millrace.aws.objects import split_uri
 from millrace.contract.load import load_contract
@@ -32,7 +32,7 @@ def read_model(folder: Path, workload: Path) -> BroughtModel:
     features = brought.features_of(found, declared, contract)
     brought.check_output(found, task)
     label = declared.prediction.label
-    Model(brought.artefact_of(found, features=features, task=task, label=label, origin=Origin()))
+    Model(brought.artefact_of(found, features=features, task=task, label=label, links=RunDigests()))
     return found
 
 

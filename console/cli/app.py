@@ -11,6 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
+from console.cli.bom import bom
+from console.cli.card import card
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
@@ -43,6 +45,8 @@ for command in (
     register,
     predict,
     versions,
+    card,
+    bom,
     monitor,
     alarms,
     rollback,

@@ -12,7 +12,7 @@ import numpy as np
 
 from millrace.artefact import brought
 from millrace.artefact.artefact import ARCHIVE, Artefact, write_archive
-from millrace.artefact.brought import Origin
+from millrace.artefact.brought import RunDigests
 from millrace.artefact.inference import Model
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.contract.load import load_contract
@@ -59,7 +59,9 @@ def adopt(places: ProcessingPlaces, *, approved: str) -> None:
         places.input("data"), config / "schema.json", workload=workload, contract=contract, features=features
     )
     tensors = encoders.encode(features, examples.table.slice(0, TRIED_ROWS))
-    origin = Origin(data=run.data_digest, contract=run.contract_digest, config=run.config_digest, code=run.code_digest)
+    links = RunDigests(
+        data=run.data_digest, contract=run.contract_digest, config=run.config_digest, code=run.code_digest
+    )
 
     def made(rows_per_pass: RowsPerPass) -> Artefact:
         return brought.artefact_of(
@@ -67,7 +69,7 @@ def adopt(places: ProcessingPlaces, *, approved: str) -> None:
             features=features,
             task=task,
             label=workload.prediction.label,
-            origin=origin,
+            links=links,
             rows_per_pass=rows_per_pass,
         )
 

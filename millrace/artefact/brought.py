@@ -102,7 +102,7 @@ def check_output(model: BroughtModel, task: Task) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class RunDigests:
     """The digests of the run that takes the model in, as its run.json has them."""
 
     data: str = ""
@@ -117,7 +117,7 @@ def artefact_of(
     features: Features,
     task: Task,
     label: str,
-    origin: Origin,
+    links: RunDigests,
     rows_per_pass: RowsPerPass | None = None,
 ) -> Artefact:
     """The members of an archive, as a training would have made them of this graph."""
@@ -133,10 +133,10 @@ def artefact_of(
             label=label,
             temperature=1.0,
             digests=Digests(
-                data=origin.data,
-                contract=origin.contract,
-                config=origin.config,
-                code=origin.code,
+                data=links.data,
+                contract=links.contract,
+                config=links.config,
+                code=links.code,
                 weights=digest(weights),
                 onnx=digest(model.onnx),
             ),

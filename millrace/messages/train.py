@@ -141,3 +141,9 @@ class TrainedState(TrainInput):
     """The state once the training job has ended."""
 
     training: TrainingJobEnded
+
+
+class JudgedState(TrainedState):
+    """The state once the gates have judged the model."""
+
+    gating: StepResult[GatesJudged]

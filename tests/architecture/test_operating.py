@@ -199,7 +199,9 @@ def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
     assert ("rollback", "") in wrong_commands(PAGE.replace(row + "\n", ""))
     assert wrong_commands(PAGE.replace(row, row.replace("`--wait`", ""))) == {("rollback", "--wait")}
     assert wrong_commands(PAGE.replace(row, row.replace("`--wait`", "`--wait`, `--now`"))) == {("rollback", "--now")}
-    assert wrong_commands(PAGE.replace("`demo`, `down`, `report` |", "`demo`, `down` |")) == {("report", "--json")}
+    assert wrong_commands(PAGE.replace("`bom`, `demo`, `down`, `report` |", "`bom`, `demo`, `down` |")) == {
+        ("report", "--json")
+    }
 
 
 @pytest.mark.parametrize(

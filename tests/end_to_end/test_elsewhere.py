@@ -23,8 +23,8 @@ def registered(lived: Lived, folder: Path, model: onnx.ModelProto) -> dict[str, 
     return ended
 
 
-def test_a_weak_model_is_refused_by_the_gates_of_every_model(lived: Lived, tmp_path: Path) -> None:
-    ended = registered(lived, tmp_path, logistic())
+def test_a_model_that_answers_the_opposite_is_refused_by_the_gates_of_every_model(lived: Lived, tmp_path: Path) -> None:
+    ended = registered(lived, tmp_path, logistic(sign=-1))
     assert ended["status"] == "SUCCEEDED", ended
     output = json.loads(ended["output"])
     verdicts = {verdict["name"]: verdict["passed"] for verdict in output["gating"]["answer"]["verdicts"]}

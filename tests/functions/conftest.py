@@ -99,6 +99,8 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
         document = {**words, **{f"{link}_digest": value for link, value in pinned.items()}}
         aws.put(NAMES.run_uri(run, "config", "run.json"), json.dumps(document))
         aws.put(NAMES.run_uri(run, "baseline.json"), BASELINE)
+        installed = {"python": "3.13.1", "packages": {"numpy": "2.3.0", "onnxruntime": "1.31.1"}}
+        aws.put(NAMES.run_uri(run, "evaluation", "environment.json"), json.dumps(installed))
         archive = tmp_path / "model.tar.gz"
         write_archive(archive, _artefact(pinned | digests))
         report = json.dumps(REPORT | {"model_digest": read_archive(archive).digest})
