@@ -182,6 +182,10 @@ class WorkloadNames:
     def package_group(self) -> str:
         return self.prefix
 
+    def model_card(self, digest: str) -> str:
+        """SageMaker's model card of one run; `digest` is `hash_of_execution` of the run, in short."""
+        return f"{self.prefix}-card-{digest}"
+
     def package_arn(self, version: str) -> str:
         """The model version with this number."""
         return self.platform.arn("sagemaker", f"model-package/{self.package_group}/{version}")
@@ -197,6 +201,10 @@ class WorkloadNames:
     def lake_uri(self, *parts: str) -> str:
         """`s3://<lake>/<workload>/<parts>`; a folder ends with "/" (give "" as its last part)."""
         return "/".join([f"s3://{self.platform.bucket('lake')}/{self.workload}", *parts])
+
+    def brought_uri(self, digest: str) -> str:
+        """The folder of the model of elsewhere with this digest."""
+        return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/brought/{digest}/"
 
     def run_uri(self, run: str, *parts: str) -> str:
         """`s3://<artefacts>/<workload>/runs/<run>/<parts>`; `run` is the train execution's name."""

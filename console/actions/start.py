@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +15,19 @@ COMMAND = "command"
 """The cause of a run that a person started."""
 
 
-def start(states: Any, names: WorkloadNames, machine: str, *, as_of: datetime | None = None) -> Run:
-    """The run; `as_of` is the moment that it counts as now, else its start. `states` is boto3's Step Functions client.
+def start(
+    states: Any,
+    names: WorkloadNames,
+    machine: str,
+    *,
+    as_of: datetime | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Run:
+    """The run; `as_of` is the moment that it counts as now, else its start. `states` is boto3's Step Functions client,
+    `more` are further fields of the machine's input.
 
     Raises EnvironmentNotFoundError when the machine is not deployed."""
-    given = {"cause": COMMAND, **({"as_of": as_of.isoformat()} if as_of else {})}
+    given = {"cause": COMMAND, **({"as_of": as_of.isoformat()} if as_of else {}), **(more or {})}
     try:
         started_execution = states.start_execution(stateMachineArn=names.machine_arn(machine), input=json.dumps(given))
     except states.exceptions.StateMachineDoesNotExist:

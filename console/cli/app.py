@@ -11,6 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
+from console.cli.bom import bom
+from console.cli.card import card
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
@@ -19,6 +21,7 @@ from console.cli.models import predict, rollback, versions
 from console.cli.monitoring import alarms, monitor
 from console.cli.new import new
 from console.cli.records import cost, decisions, quarantine, why
+from console.cli.register import register
 from console.cli.report import report
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.validate import validate
@@ -39,8 +42,11 @@ for command in (
     rerun,
     train,
     retrain,
+    register,
     predict,
     versions,
+    card,
+    bom,
     monitor,
     alarms,
     rollback,

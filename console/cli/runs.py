@@ -148,7 +148,7 @@ def rerun(
     done = start_again(states, found) if new else redrive(states, found, keep_definition=keep_definition)
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
-    _end(environment, names, find_run(states, names, done.arn), how=done.how, wait=wait, as_json=json)
+    end(environment, names, find_run(states, names, done.arn), how=done.how, wait=wait, as_json=json)
 
 
 def train(workload: Workload, stage: Stage, build: Build, json: Json, as_of: AsOf = "", wait: Wait = False) -> None:
@@ -172,10 +172,10 @@ def _start(machine: str, workload: str, stage: str, build: Any, *, as_of: str, w
     moment = when(as_of, "--as-of")
     environment, names = find(stage, build, workload)
     run = start(environment.client("stepfunctions"), names, machine, as_of=moment)
-    _end(environment, names, run, how="started", wait=wait, as_json=as_json)
+    end(environment, names, run, how="started", wait=wait, as_json=as_json)
 
 
-def _end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, wait: bool, as_json: bool) -> None:
+def end(environment: Environment, names: WorkloadNames, run: Run, *, how: str, wait: bool, as_json: bool) -> None:
     """Print the started run and, with `wait`, follow it and the runs that it causes to their ends."""
     from console.cli.printing import show_json
     from console.cli.watch import follow, require_success

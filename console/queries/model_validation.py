@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from console.environment import Environment
 from console.queries.stored import find_object
+from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, digest, read_archive
 from millrace.artefact.inference import Model
 from millrace.aws.objects import download
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY")
 """First bytes of pickles and of files that may hold one: torch's and numpy's archives, compressed files."""
-DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
-"""Standard domains of a graph's operators; others are custom code."""
 LINKS = ("data", "contract", "config", "code", "weights", "onnx")
 
 
@@ -203,8 +202,6 @@ def _known(candidate: Candidate) -> Registered:
 
 def _plain_data(_: Candidate, artefact: Artefact) -> str:
     """Tensors and operators that everybody knows: nothing that runs when it is loaded."""
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -213,16 +210,10 @@ def _plain_data(_: Candidate, artefact: Artefact) -> str:
             raise ArtefactError(f"{name}: expected tensors, it begins as a pickle or an archive: {content[:4]!r}")
     try:
         load(artefact.weights)
-        graph = onnx.load_model_from_string(artefact.onnx)
-    except (SafetensorError, DecodeError) as error:
-        raise ArtefactError(f"expected safetensors and an ONNX graph, got {error}") from None
-    own = sorted({node.domain for node in graph.graph.node} - set(DOMAINS))
-    if own or graph.functions:
-        raise ArtefactError(f"model.onnx: expected operators of ONNX, got {own or 'functions of its own'}")
-    elsewhere = [one.name for one in graph.graph.initializer if one.data_location == onnx.TensorProto.EXTERNAL]
-    if elsewhere:
-        raise ArtefactError(f"model.onnx: expected weights inside, got files of its own for {elsewhere}")
-    return f"safetensors and {len(graph.graph.node)} standard operators, no pickle, nothing of its own"
+    except SafetensorError as error:
+        raise ArtefactError(f"weights.safetensors: expected safetensors, got {error}") from None
+    operators = graph.check_plain(graph.parse(artefact.onnx))
+    return f"safetensors and {operators} standard operators, no pickle, nothing of its own"
 
 
 def _finite_weights(_: Candidate, artefact: Artefact) -> str:
@@ -230,9 +221,9 @@ def _finite_weights(_: Candidate, artefact: Artefact) -> str:
     import onnx
     from safetensors.numpy import load
 
-    graph = onnx.load_model_from_string(artefact.onnx).graph
+    initializers = graph.parse(artefact.onnx).graph.initializer
     tensors = {f"weights.safetensors: {name}": tensor for name, tensor in load(artefact.weights).items()}
-    tensors |= {f"model.onnx: {one.name}": onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    tensors |= {f"model.onnx: {one.name}": onnx.numpy_helper.to_array(one) for one in initializers}
     for name, tensor in tensors.items():
         if np.issubdtype(tensor.dtype, np.floating) and not np.isfinite(tensor).all():
             raise ArtefactError(f"{name}: expected finite weights, {int((~np.isfinite(tensor)).sum())} are not")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from millrace.artefact.artefact import ARCHIVE, Description, digest, read_archive
 from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError
+from millrace.evaluation.environment import ENVIRONMENT_FILE, Installed
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run
@@ -19,19 +21,40 @@ LINKS = ("data", "contract", "config", "code")
 """What the run pinned and the model must name."""
 
 
-def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: str) -> dict[str, str]:
-    """The digests (SHA-256) and what else leads back from the package to its rows; `client` is boto3's S3 client.
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """The checked records of a run."""
+
+    run: Run
+    evaluation: Evaluation
+    description: Description
+    installed: Installed
+    """Where the model was evaluated."""
+    metadata: dict[str, str]
+    """The digests (SHA-256) and what else leads back from the package to its rows."""
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """By link: `data_digest`, `onnx_digest`, …"""
+        return {name: value for name, value in self.metadata.items() if name.endswith("_digest")}
+
+
+def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: str) -> Chain:
+    """The run's records; `client` is boto3's S3 client.
 
     Raises ArtefactError when the artefact is not what it says, not what the run pinned or not what was evaluated."""
     pinned = Run.model_validate_json(read_object(client, names.run_uri(run, "config", "run.json")))
     report = read_object(client, names.run_uri(run, "evaluation", EVALUATION_FILE))
+    environment = read_object(client, names.run_uri(run, "evaluation", ENVIRONMENT_FILE))
     baseline = read_object(client, names.run_uri(run, BASELINE_FILE))
-    evaluated = Evaluation.model_validate_json(report).model_digest
+    evaluation = Evaluation.model_validate_json(report)
+    if not (evaluated := evaluation.model_digest):
+        raise ArtefactError(f"{run}: {EVALUATION_FILE}: expected the digest of what was evaluated, got none")
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / ARCHIVE
         download(client, model_data_url, archive)
         artefact = read_archive(archive, approved=evaluated)
-        return {
+        metadata = {
             **_links(pinned, artefact.description),
             "model_digest": artefact.digest,
             "baseline_digest": digest(baseline),
@@ -44,6 +67,13 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
             "reason": pinned.reason,
             "gate": pinned.gate,
         }
+    return Chain(
+        run=pinned,
+        evaluation=evaluation,
+        description=artefact.description,
+        installed=Installed.model_validate_json(environment),
+        metadata=metadata,
+    )
 
 
 def _links(run: Run, description: Description) -> dict[str, str]:

@@ -8,10 +8,11 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from functions.registration.chain import read_chain
+from functions.registration.documents import Documents
 from millrace.errors import ConflictError
 from millrace.evaluation.report import EVALUATION_FILE
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.train import TrainedState, VersionRegistered
+from millrace.messages.train import JudgedState, VersionRegistered
 from millrace.release.registry import Candidate, Registry
 from millrace.settings.registration import RegistrationSettings
 from millrace.state.leases import Leases
@@ -25,25 +26,30 @@ WORKLOAD = load_workload(SETTINGS.folder)
 LOGGER = Logger()
 S3 = boto3.client("s3")
 LEASES = Leases(StateTable(boto3.client("dynamodb"), NAMES))
-REGISTRY = Registry(boto3.client("sagemaker"), group=NAMES.package_group)
+SAGEMAKER = boto3.client("sagemaker")
+REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
+DOCUMENTS = Documents(s3=S3, sagemaker=SAGEMAKER, names=NAMES, workload=WORKLOAD, image=SETTINGS.inference_image)
 
 
 @LOGGER.inject_lambda_context
-@handles(StepInput[TrainedState])
-def handler(call: StepInput[TrainedState]) -> VersionRegistered:
-    """The package's ARN and version. Raises ArtefactError when the chain of digests does not hold."""
+@handles(StepInput[JudgedState])
+def handler(call: StepInput[JudgedState]) -> VersionRegistered:
+    """The package's ARN and version. Raises ArtefactError when the chain of digests does not hold, and for a model card
+    with an empty field."""
     until = call.state.as_of + timedelta(hours=longest_hours(WORKLOAD))
     if not LEASES.take("train", holder=call.execution, as_of=call.state.as_of, expires_at=until):
         raise ConflictError(f"{call.execution}: expected the lease of training, another run took it meanwhile")
     url = call.state.training.model_data_url
     report_uri = NAMES.run_uri(call.run, "evaluation", EVALUATION_FILE)
+    chain = read_chain(S3, NAMES, run=call.run, model_data_url=url)
+    documents = DOCUMENTS.write(chain, run=call.run, model_data_url=url, verdicts=call.state.gating.answer.verdicts)
     candidate = Candidate(
         run=call.run,
         image=SETTINGS.inference_image,
         model_data_url=url,
         evaluation_uri=report_uri,
         instances=tuple(sorted(set(WORKLOAD.rollout.instance.values()))),
-        metadata=read_chain(S3, NAMES, run=call.run, model_data_url=url),
+        metadata={**chain.metadata, **documents},
     )
     package = REGISTRY.register(candidate)
     return VersionRegistered(package_arn=package.arn, version=package.version)

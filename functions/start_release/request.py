@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from functions.start_release.endpoints import Standing
+from millrace.errors import ArtefactError
 from millrace.messages.release import ReleaseOutcome, ReleaseStarted
 from millrace.release.registry import Package
 from millrace.state.pointers import Pointers
@@ -28,7 +29,9 @@ def started(
     live: Standing,
     challenger: Standing,
 ) -> ReleaseStarted:
-    """The answer that the machine's later states read."""
+    """The answer that the machine's later states read.
+
+    Raises ArtefactError for a package without the digests by which the container and the monitors check its files."""
     return ReleaseStarted(
         outcome=outcome,
         label=label,
@@ -38,9 +41,16 @@ def started(
         run_name=package.metadata["run"],
         image=package.image,
         model_data_url=package.model_data_url,
-        model_digest=package.metadata.get("model_digest", ""),
-        baseline_digest=package.metadata.get("baseline_digest", ""),
+        model_digest=_digest(package, "model_digest"),
+        baseline_digest=_digest(package, "baseline_digest"),
         previous_version=pointers.champion.version if pointers.champion else "none",
         has_live=live == "in_service",
         has_challenger=challenger == "in_service",
     )
+
+
+def _digest(package: Package, name: str) -> str:
+    if not (found := package.metadata.get(name, "")):
+        advice = "a version from before digests were kept is not served: train a new one"
+        raise ArtefactError(f"{package.arn}: metadata: expected {name}, got none; {advice}")
+    return found

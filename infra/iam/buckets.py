@@ -84,5 +84,8 @@ LAKE = Bucket(
 )
 ARTEFACTS = Bucket(
     purpose="artefacts",
-    folders={"runs": "Data, model and report of a training lie below the execution's name, which is new each time"},
+    folders={
+        "runs": "Data, model and report of a training lie below the execution's name, which is new each time",
+        "brought": "A model of elsewhere lies below the digest of its files",
+    },
 )

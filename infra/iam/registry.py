@@ -16,6 +16,11 @@ def versions(names: WorkloadNames) -> Resource:
     )
 
 
+def cards(names: WorkloadNames) -> Resource:
+    named = "The card of a version is named by a hash of the run that made it"
+    return resource("sagemaker", names.platform.arn("sagemaker", f"model-card/{names.model_card('*')}"), because=named)
+
+
 def repository(names: WorkloadNames, image: str) -> Resource:
     """The repository of `containers/<image>`."""
     return resource("ecr", names.platform.arn("ecr", f"repository/{names.platform.repository(image)}"))

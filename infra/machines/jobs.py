@@ -105,10 +105,13 @@ def processing(
     result: str,
     next_state: str,
     environment: Mapping[str, str] | None = None,
+    name: str = states.NAME,
 ) -> State:
-    """Run `python -m <module>` in the processing image and wait; the job's name lands at `$.<result>.job`."""
+    """Run `python -m <module>` in the processing image and wait; the job's name lands at `$.<result>.job`.
+
+    The second processing job of an execution needs a `name` of its own."""
     parameters: dict[str, Any] = {
-        "ProcessingJobName.$": states.NAME,
+        "ProcessingJobName.$": name,
         "RoleArn": role_arn,
         "AppSpecification": {
             "ImageUri": context.images["processing"],

@@ -22,6 +22,8 @@ NAME = (
 
 Job names are unique in an account until a job is deleted; SHA-1 leaves room within their 63 characters. Code that
 looks for one computes `millrace.names.hash_of_execution`."""
+ADOPTION_NAME = NAME.replace("'{}-{}-{}'", "'{}-{}-{}-adoption'")
+"""NAME of a job that goes before another one of its kind in the same execution."""
 
 
 def integration(action: str) -> str:

@@ -8,6 +8,7 @@ from infra.iam.resource import Statement
 from infra.machines import jobs, states
 from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
+from millrace.artefact.artefact import ARCHIVE
 from millrace.messages.envelope import Event
 from millrace.messages.events import DatasetCommitted, ModelRefused, ModelRegistered, TrainingRefused
 from millrace.messages.train import (
@@ -19,7 +20,7 @@ from millrace.messages.train import (
     VersionRegistered,
 )
 from millrace.names import EVALUATION_ROLE, TRAINING_ROLE
-from millrace.workload.training_cost import EVALUATION_MINUTES, longest_hours
+from millrace.workload.training_cost import ADOPTION_MINUTES, EVALUATION_MINUTES, longest_hours
 
 FUNCTIONS = ("snapshot", "budget", "gating", "registration")
 SNAPSHOT = Result("snapshot", DatasetPinned)
@@ -30,7 +31,10 @@ REASON = path(TrainInput, "reason")
 
 
 def definition(context: Context) -> Definition:
-    """The definition. Input: cause, as_of, reason (first, alarm, schedule, command), detail; all may be left out."""
+    """The definition. Input: cause, as_of, reason (first, alarm, schedule, command), detail; all may be left out.
+
+    With `brought`, the folder and the digest of a model that was made elsewhere, that one is judged and nothing is
+    trained."""
     return states.machine(
         f"Train {context.workload.name}: pin, train, evaluate, judge, register",
         start="Defaults",
@@ -68,7 +72,7 @@ def _beginning(context: Context) -> dict[str, State]:
             next_state="Start?",
         ),
         "Start?": states.choice(
-            "May it start?", [(states.is_true(BUDGET.path("accepted")), "Training")], otherwise="Training refused"
+            "May it start?", [(states.is_true(BUDGET.path("accepted")), "Whose model?")], otherwise="Training refused"
         ),
         "Training refused": states.put_event(
             context.platform.bus_arn,
@@ -84,6 +88,11 @@ def _beginning(context: Context) -> dict[str, State]:
 
 def _training(context: Context) -> dict[str, State]:
     return {
+        "Whose model?": states.choice(
+            "Was a model made elsewhere, to be judged in place of a training?",
+            [({"Variable": path(TrainInput, "brought"), "IsPresent": True}, "Adoption")],
+            otherwise="Training",
+        ),
         "Training": jobs.training(
             context,
             comment="Train on the pinned rows; after a spot interruption it resumes from the last checkpoint",
@@ -91,6 +100,17 @@ def _training(context: Context) -> dict[str, State]:
             result="training",
             next_state="Champion?",
         ),
+        "Adoption": _adoption(context),
+        "Adopted": {
+            "Type": "Pass",
+            "Comment": "Its archive lies where that of a training would",
+            "Parameters": {
+                "job.$": "$.adoption.job",
+                "model_data_url.$": jobs.run_uri(context, "training", ARCHIVE),
+            },
+            "ResultPath": "$.training",
+            "Next": "Champion?",
+        },
         "Champion?": states.choice(
             "Is there a champion to compare with?",
             [({"Variable": BUDGET.path("champion"), "IsNull": True}, "Evaluation")],
@@ -101,6 +121,28 @@ def _training(context: Context) -> dict[str, State]:
             context, "Measure the model and the champion on the same rows, which the model never saw", beside=True
         ),
     }
+
+
+def _adoption(context: Context) -> State:
+    """The graph is tried on the pinned rows; the job gets the digest that was named when the run started."""
+    return jobs.processing(
+        context,
+        comment="Check the model that was brought and make of it the archive that a training would have left",
+        module="jobs.adoption",
+        role_arn=context.names.role_arn(EVALUATION_ROLE),
+        instance=context.workload.rollout.instance[jobs.stage(context)],
+        inputs=[
+            jobs.given("brought", path(TrainInput, "brought", "uri")),
+            jobs.given("data", jobs.run_uri(context, "manifest.json"), manifest=True),
+            jobs.given("config", jobs.run_uri(context, "config", "")),
+        ],
+        outputs=[jobs.made("model", jobs.run_uri(context, "training"))],
+        environment={"MILLRACE_BROUGHT_DIGEST.$": path(TrainInput, "brought", "digest")},
+        minutes=ADOPTION_MINUTES,
+        name=states.ADOPTION_NAME,
+        result="adoption",
+        next_state="Adopted",
+    )
 
 
 def _evaluation(context: Context, comment: str, *, beside: bool) -> State:

@@ -18,7 +18,7 @@ from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
 from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE, one_object
-from infra.iam.resource import Statement, every, resource
+from infra.iam.resource import Resource, Statement, every, resource
 from infra.machines import retrain, train
 from infra.stacks.platform import IMAGES
 from infra.stacks.workload import WorkloadStack
@@ -27,10 +27,13 @@ from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
 from millrace.monitoring.alarms import starters
 from millrace.names import EVALUATION_ROLE, MACHINES, TRAINING_ROLE
+from millrace.release.bom import BOM_FILE
+from millrace.release.card import CARD_FILE
 from millrace.settings.environment import Environment
 from millrace.settings.registration import RegistrationSettings
 from millrace.settings.snapshot import SnapshotSettings
 from millrace.settings.tracking import RUN_ID_FILE, TrackingSettings
+from millrace.workload.declaration import check_card
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
@@ -47,6 +50,7 @@ class TrainingStack(WorkloadStack):
 
     def build(self) -> None:
         projected_usd(usages(self.context.workload, self.context.platform.stage))  # an unknown instance stops here
+        check_card(self.context.workload, self.context.platform.stage)
         names = self.context.names
         sagemaker.CfnModelPackageGroup(
             self,
@@ -71,15 +75,18 @@ class TrainingStack(WorkloadStack):
 
     def _jobs(self) -> None:
         names = self.context.names
-        for owner, image in ((TRAINING_ROLE, "training"), (EVALUATION_ROLE, "processing")):
+        for owner, image, read in (
+            (TRAINING_ROLE, "training", ["runs"]),
+            (EVALUATION_ROLE, "processing", ["runs", "brought"]),
+        ):
             JobRole(
                 self,
                 owner,
                 context=self.context,
                 image=image,
                 statements=[
-                    ARTEFACTS.read(names, "runs"),
-                    ARTEFACTS.find(names, "runs"),
+                    ARTEFACTS.read(names, *read),
+                    ARTEFACTS.find(names, *read),
                     ARTEFACTS.write(names, "runs"),
                     LAKE.read(names, "iceberg"),
                     LAKE.find(names, "iceberg"),
@@ -141,7 +148,12 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="A model that passed becomes a version, its chain of digests checked",
             settings=RegistrationSettings(**environment, inference_image=context.images["inference"]),
-            statements=[ARTEFACTS.read(names, "runs"), items.may("PutItem"), *self._registry()],
+            statements=[
+                ARTEFACTS.read(names, "runs"),
+                *(self._file_of_each_run(file).may("PutObject") for file in (BOM_FILE, CARD_FILE)),
+                items.may("PutItem"),
+                *self._registry(),
+            ],
             timeout_s=300,
             memory_mb=1024,
         )
@@ -248,8 +260,7 @@ class TrainingStack(WorkloadStack):
 
     def _tracking(self) -> None:
         context, names = self.context, self.context.names
-        one_file = "One file in the folder of each run, which is named by its execution"
-        run_ids = resource("s3", ARTEFACTS.arn(names, f"runs/*/{RUN_ID_FILE}"), because=one_file)
+        run_ids = self._file_of_each_run(RUN_ID_FILE)
         function = Function(
             self,
             "tracking",
@@ -290,11 +301,16 @@ class TrainingStack(WorkloadStack):
         pattern = pattern_of(event, workload=self.context.names.workload, **fields)
         return Rule(self, name, context=self.context, pattern=pattern, bus=self.context.platform.bus, dead=self._dead)
 
+    def _file_of_each_run(self, file: str) -> Resource:
+        one_file = "One file in the folder of each run, which is named by its execution"
+        return resource("s3", ARTEFACTS.arn(self.context.names, f"runs/*/{file}"), because=one_file)
+
     def _registry(self) -> list[Statement]:
         names = self.context.names
         return [
             registry.group(names).may("CreateModelPackage"),
             registry.versions(names).may("CreateModelPackage", "DescribeModelPackage"),
+            registry.cards(names).may("CreateModelCard", "AddTags"),
             every("sagemaker", because="ListModelPackages takes no resource").may("ListModelPackages"),
             # The registry looks at the image of a version in the name of who registers it:
             # https://docs.aws.amazon.com/sagemaker/latest/dg/model-registry-version.html

@@ -27,6 +27,7 @@ from millrace.datasets.split import windows
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation import metrics, report
 from millrace.evaluation.comparison import compare
+from millrace.evaluation.environment import ENVIRONMENT_FILE, installed
 from millrace.evaluation.measures.case import Answered
 from millrace.evaluation.measures.catalogue import measure
 from millrace.evaluation.measures.contenders import contenders
@@ -55,7 +56,7 @@ WARM_UP_CALLS = 20
 
 
 def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest: str = "") -> None:
-    """Write evaluation.json, predictions.parquet, sample.json and baseline.json.
+    """Write evaluation.json, predictions.parquet, sample.json, environment.json and baseline.json.
 
     Raises ArtefactError when the model was not made from this run's data, contract and configuration, or the champion
     is not the one that was approved."""
@@ -92,6 +93,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     folder = places.output("evaluation")
     (folder / report.EVALUATION_FILE).write_text(evaluation.to_json())
     _write_predictions(folder / "predictions.parquet", rows, output_TW, model.description.task, workload)
+    (folder / ENVIRONMENT_FILE).write_text(installed().model_dump_json())
     write_sample(folder / SAMPLE_FILE, rows.test, model.description, output_TW)
     # What a model that is left alone errs, week by week: the frozen earlier models, and this one on its own test days.
     # Without an order of time nothing is later: windows drawn from the test rows stand for weeks.

@@ -18,7 +18,8 @@ class Settings:
     model_version: str = "unknown"
     """MILLRACE_MODEL_VERSION, the number of the model package; sent with every answer."""
     model_digest: str = ""
-    """MILLRACE_MODEL_DIGEST of the artefact's members, as approved; empty: any artefact that is whole is served."""
+    """MILLRACE_MODEL_DIGEST of the artefact's members, as approved; empty without a version only: any artefact that is
+    whole is served then, for a try on one's own machine."""
     port: int = 8080
     """SAGEMAKER_BIND_TO_PORT."""
     bind: str = "0.0.0.0"  # noqa: S104 # nosec B104 # a container is asked from outside; run bare, set 127.0.0.1
@@ -32,11 +33,15 @@ class Settings:
 
     @classmethod
     def read(cls, variables: Mapping[str, str]) -> Settings:
-        """The settings; raises SettingsError that names the variable."""
+        """The settings; raises SettingsError that names the variable, also for a version without its digest."""
+        version, approved = variables.get("MILLRACE_MODEL_VERSION", ""), variables.get("MILLRACE_MODEL_DIGEST", "")
+        if version and not approved:
+            expected = f"the digest of version {version}, as approved"
+            raise SettingsError(where="environment", field="MILLRACE_MODEL_DIGEST", expected=expected, came="nothing")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return cls(
-            model_version=variables.get("MILLRACE_MODEL_VERSION", cls.model_version),
-            model_digest=variables.get("MILLRACE_MODEL_DIGEST", ""),
+            model_version=version or cls.model_version,
+            model_digest=approved,
             port=_integer(variables, "SAGEMAKER_BIND_TO_PORT", cls.port, 1, 65535),
             bind=variables.get("MILLRACE_BIND", cls.bind),
             workers=_integer(variables, "MILLRACE_WORKERS", cores, 1, 256),

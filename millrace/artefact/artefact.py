@@ -10,7 +10,9 @@ Nothing in it is ever unpickled, and nothing is extracted to a path that the arc
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
 import tarfile
 from collections.abc import Callable, Mapping
@@ -136,6 +138,19 @@ def write_folder(folder: Path, artefact: Artefact) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in _members(artefact).items():
         (folder / name).write_bytes(content)
+
+
+def write_archive(path: Path, artefact: Artefact) -> None:
+    """Write model.tar.gz as the platform makes it of a folder; the same artefact is the same bytes."""
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as archive,
+    ):
+        for name, content in sorted(_members(artefact).items()):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
 
 
 def read_folder(folder: Path, *, approved: str = "") -> Artefact:

@@ -15,10 +15,20 @@ GateBaseline = Literal["baseline", "non_inferiority"]
 """What a model is judged against: the naive rule before a first champion, then the champion."""
 
 
+class BroughtFiles(Message):
+    """A model that was made elsewhere, to be judged in place of one that is trained."""
+
+    uri: str
+    """The folder of its two files, `s3://<artefacts>/<workload>/brought/<digest>/`."""
+    digest: str
+    """Of both files, as `millrace.artefact.brought` makes it."""
+
+
 class TrainInput(ExecutionInput):
     """The input once the machine has filled in why it trains."""
 
     reason: TrainingReason
+    brought: BroughtFiles | None = None
 
 
 class DatasetPinned(Message):
@@ -136,3 +146,9 @@ class TrainedState(TrainInput):
     """The state once the training job has ended."""
 
     training: TrainingJobEnded
+
+
+class JudgedState(TrainedState):
+    """The state once the gates have judged the model."""
+
+    gating: StepResult[GatesJudged]

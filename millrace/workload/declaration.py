@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from millrace.errors import WorkloadError
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
@@ -318,6 +319,23 @@ class Explanations(Part):
     """Of the integral from the reference to a row: more make the completeness error smaller, and take longer."""
 
 
+Sentence = Annotated[str, Field(min_length=1, max_length=900, pattern=r"\S")]
+
+
+class Card(Part):
+    """What only people can say of a model; the model card of each version holds it beside what the run measured."""
+
+    intended_use: Sentence
+    """Who uses the answers, and for which decision."""
+    out_of_scope: Sentence
+    """What the answers are no reason for."""
+    limitations: Sentence
+    """What makes the answers worse."""
+    risk: Literal["low", "medium", "high"]
+    """Of a wrong answer."""
+    risk_reason: Sentence
+
+
 class Workload(Part):
     """The whole declaration; every default is written beside its field."""
 
@@ -332,3 +350,15 @@ class Workload(Part):
     retraining: Retraining
     budget: Budget
     explanations: Explanations = Explanations()
+    card: Card | None = None
+    """Every version needs it in the stages that people depend on; `local` does without."""
+
+
+def check_card(workload: Workload, stage: str) -> None:
+    """Raise WorkloadError where a version of this stage could have no model card: without one, or without an owner."""
+    where, needed = f"{workload.name}/workload.yaml", f"for the model cards of {stage}"
+    if stage != "local" and workload.card is None:
+        fields = ", ".join(Card.model_fields)
+        raise WorkloadError(where=where, field="card", expected=f"{fields}, {needed}", came="nothing")
+    if stage != "local" and not workload.owner.strip():
+        raise WorkloadError(where=where, field="owner", expected=f"a name, {needed}", came="nothing")

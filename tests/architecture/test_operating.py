@@ -24,6 +24,7 @@ from millrace.messages.events import EVENTS
 from millrace.messages.ingest import Drop, DropObject
 from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest
+from millrace.messages.train import BroughtFiles
 from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +40,7 @@ MACHINES = [
 ]
 INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("retrain", "detail"): (RetrainingRequest,),
+    ("train", "brought"): (BroughtFiles,),
     ("score", "detail"): (DropObject,),
     ("release", "detail"): (PackageToRelease,),
     ("release", "rollback"): (Rollback,),
@@ -197,12 +199,14 @@ def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
     assert ("rollback", "") in wrong_commands(PAGE.replace(row + "\n", ""))
     assert wrong_commands(PAGE.replace(row, row.replace("`--wait`", ""))) == {("rollback", "--wait")}
     assert wrong_commands(PAGE.replace(row, row.replace("`--wait`", "`--wait`, `--now`"))) == {("rollback", "--now")}
-    assert wrong_commands(PAGE.replace("`demo`, `down`, `report` |", "`demo`, `down` |")) == {("report", "--json")}
+    assert wrong_commands(PAGE.replace("`bom`, `demo`, `down`, `report` |", "`bom`, `demo`, `down` |")) == {
+        ("report", "--json")
+    }
 
 
 @pytest.mark.parametrize(
     ("typed", "position", "told"),
-    [("millrace re", "1", {"report", "rerun", "retrain"}), ("millrace runs --m", "2", {"--machine"})],
+    [("millrace re", "1", {"register", "report", "rerun", "retrain"}), ("millrace runs --m", "2", {"--machine"})],
 )
 def test_the_shell_completes_commands_and_options(typed: str, position: str, told: set[str]) -> None:
     environment = {**os.environ, "_MILLRACE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": position}

@@ -60,8 +60,9 @@ def batches(file: Path) -> Iterator[pa.RecordBatch]:
 
 
 def application(folder: Path) -> Application:
-    model = Model(read_folder(folder))
-    return Application(model, Settings.read({"MILLRACE_MODEL_VERSION": VERSION, "SAGEMAKER_BATCH": "true"}))
+    artefact = read_folder(folder)
+    variables = {"MILLRACE_MODEL_VERSION": VERSION, "MILLRACE_MODEL_DIGEST": artefact.digest, "SAGEMAKER_BATCH": "true"}
+    return Application(Model(artefact), Settings.read(variables))
 
 
 def cut(file: Path) -> list[bytes]:

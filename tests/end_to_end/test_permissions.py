@@ -222,6 +222,13 @@ SELDOM = (
         test="test_refusals.py",
     ),
     Seldom(
+        roles=("evaluation-job",),
+        actions=("s3:GetObject",),
+        resource="*/brought/*",
+        because="a person had a model of elsewhere judged",
+        test="test_elsewhere.py",
+    ),
+    Seldom(
         roles=("monitor-schedule",),
         actions=("sqs:SendMessage", "kms:GenerateDataKey"),
         because="the schedule was refused its target",

@@ -13,7 +13,7 @@ from moto import mock_aws
 
 from infra.local.dynamodb.conditional_writes import make_writes_atomic
 from infra.local.kernel.patching import undone
-from millrace.artefact.artefact import Artefact, Description, Digests, digest
+from millrace.artefact.artefact import Artefact, Description, Digests, digest, read_archive
 from millrace.features.number import Number
 from millrace.state.budget import MonthlyBudget
 from millrace.state.cursors import WindowCursors
@@ -98,10 +98,13 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
         words |= {"run": run, "reason": "first", "gate": "baseline"}
         document = {**words, **{f"{link}_digest": value for link, value in pinned.items()}}
         aws.put(NAMES.run_uri(run, "config", "run.json"), json.dumps(document))
-        aws.put(NAMES.run_uri(run, "evaluation", "evaluation.json"), json.dumps(REPORT))
         aws.put(NAMES.run_uri(run, "baseline.json"), BASELINE)
+        installed = {"python": "3.13.1", "packages": {"numpy": "2.3.0", "onnxruntime": "1.31.1"}}
+        aws.put(NAMES.run_uri(run, "evaluation", "environment.json"), json.dumps(installed))
         archive = tmp_path / "model.tar.gz"
         write_archive(archive, _artefact(pinned | digests))
+        report = json.dumps(REPORT | {"model_digest": read_archive(archive).digest})
+        aws.put(NAMES.run_uri(run, "evaluation", "evaluation.json"), report)
         job = "1f0e4a0d3e5c0b0d2d5b6c1a9e8f7a6b5c4d3e2f-0-0"
         aws.put(NAMES.run_uri(run, "training", job, "output", "model.tar.gz"), archive.read_bytes())
         return run

@@ -382,6 +382,11 @@ CALLS: Mapping[str, Row] = {
         "CreateModelPackage DeleteModelPackage DescribeModelPackage DescribeModelPackageGroup ListModelPackages "
         "UpdateModelPackage",
     ),
+    **_each(
+        (_DOES, "Model cards as moto keeps them: by name, the content as it is; AWS checks it against its schema."),
+        "sagemaker:",
+        "CreateModelCard DescribeModelCard",
+    ),
     **_each((_DOES, "Tags of jobs, models, endpoints and packages."), "sagemaker:", "AddTags DeleteTags ListTags"),
     **_each(
         (_LACKS, "No MLflow server answers here: the local stage writes its runs to a file."),

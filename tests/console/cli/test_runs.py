@@ -18,6 +18,7 @@ from console.cli import app as cli
 from console.cli import completion
 from millrace.errors import MillraceError, RunError
 from millrace.names import MACHINES, execution_of_drop
+from tests.brought_models import logistic, write
 from tests.console.conftest import NAMES, PASS
 from tests.infra.local.waiting import until
 
@@ -155,6 +156,27 @@ def test_a_run_that_succeeded_with_a_refusal_is_no_success(machine: Callable[...
 def test_a_moment_that_is_none_is_told(moment: str) -> None:
     assert f"--as-of: expected a moment" in refused("train", "--as-of", moment)  # noqa: F541
     assert f"got {moment!r}" in refused("train", "--as-of", moment)
+
+
+def test_a_model_of_elsewhere_is_put_and_followed(tmp_path: Path, cloud: Any, machine: Callable[..., str]) -> None:
+    """The machine here only ends: what it is started with is looked at."""
+    machine("train", {"A": PASS})
+    s3, bucket = cloud.client("s3"), NAMES.platform.bucket("artefacts")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    folder = write(tmp_path / "good", logistic())
+    done = typed("register", str(folder), "--as-of", "1997-05-15T06:00:00Z", "--wait")
+    assert done.exit_code == 0, done.exception
+    name = done.stdout.split()[1]
+    assert done.stderr.startswith(f"train {name[:8]} (a model of elsewhere): SUCCEEDED, ")
+    given = json.loads(told("show", name, "--json"))["input"]
+    digest = given["brought"]["digest"]
+    assert given["brought"]["uri"] == f"s3://{bucket}/electricity/brought/{digest}/"
+    content = s3.get_object(Bucket=bucket, Key=f"electricity/brought/{digest}/model.onnx")["Body"].read()
+    assert content == (folder / "model.onnx").read_bytes()
+    strange = write(tmp_path / "strange", logistic(end="Run", domain="com.example"))
+    assert "expected operators of ONNX, got com.example.Run" in refused("register", str(strange))
+    assert "expected inputs" in refused("register", str(write(tmp_path / "names", logistic(name="x"))))
+    assert "FOLDER: expected a folder with model.onnx" in refused("register", str(tmp_path / "none"))
 
 
 def test_a_drop_is_put_and_followed(

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.state.pointers import Pointers, Version
 from tests.benchmarks.serving import started, write_model
@@ -71,7 +72,8 @@ def test_a_million_rows_are_scored(aws: Aws, tmp_path: Path, load: Any, event: A
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     variables = {"MILLRACE_ML_ROOT": str(tmp_path), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
-    variables |= {"MILLRACE_MODEL_VERSION": "7", "SAGEMAKER_BATCH": "true", "SAGEMAKER_BIND_TO_PORT": str(port)}
+    variables |= {"MILLRACE_MODEL_VERSION": "7", "MILLRACE_MODEL_DIGEST": read_folder(tmp_path / "model").digest}
+    variables |= {"SAGEMAKER_BATCH": "true", "SAGEMAKER_BIND_TO_PORT": str(port)}
     with started([sys.executable, "-m", "jobs.serving", "serve"], port, **variables) as process:
         transform(port, *(sharded[name].removeprefix(f"s3://{LAKE}/") for name in ("shards_uri", "transformed_uri")))
         status = Path(f"/proc/{process}/status").read_text()

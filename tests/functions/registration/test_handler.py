@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from console.queries.boms import invalid
 from millrace.errors import ArtefactError, ConflictError
 from millrace.timestamps import moment
 from tests.functions.conftest import BASELINE, REPORT
@@ -87,3 +88,50 @@ def test_an_artefact_that_was_not_the_evaluated_one_is_refused(aws, trained_run,
     aws.put(aws.names.run_uri(run, "evaluation", "evaluation.json"), report)
     with pytest.raises(ArtefactError, match="that were approved"):
         register(event("registration"))
+
+
+def test_a_report_that_names_no_artefact_proves_nothing(aws, trained_run, register, event):
+    run = trained_run()
+    aws.put(aws.names.run_uri(run, "evaluation", "evaluation.json"), json.dumps(REPORT))
+    with pytest.raises(ArtefactError, match="expected the digest of what was evaluated, got none"):
+        register(event("registration"))
+
+
+def test_a_version_has_its_model_card(aws, trained_run, register, event):
+    run = trained_run()
+    register(event("registration"))
+    answer = register(event("registration"))  # once more: the card of the first attempt stays
+    metadata = aws.sagemaker.describe_model_package(ModelPackageName=answer["package_arn"])[
+        "CustomerMetadataProperties"
+    ]
+    card = aws.sagemaker.describe_model_card(ModelCardName=metadata["card"])
+    assert metadata["card"].startswith("millrace-local-electricity-card-")
+    assert card["ModelCardStatus"] == "PendingReview"
+    content = json.loads(card["Content"])
+    assert content["model_overview"]["model_owner"] == "energy-ml"
+    assert content["additional_information"]["custom_details"]["model_digest"] == metadata["model_digest"]
+    assert metadata["card_digest"] == hashlib.sha256(card["Content"].encode()).hexdigest()
+    key = aws.names.run_uri(run, "card.json").split("/", 3)[3]
+    bucket = aws.names.platform.bucket("artefacts")
+    assert aws.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() == card["Content"]
+
+
+def test_a_version_has_its_bill_of_materials(aws, trained_run, register, event):
+    run = trained_run()
+    answer = register(event("registration"))
+    package = aws.sagemaker.describe_model_package(ModelPackageName=answer["package_arn"])
+    key = aws.names.run_uri(run, "bom.cdx.json").split("/", 3)[3]
+    content = aws.s3.get_object(Bucket=aws.names.platform.bucket("artefacts"), Key=key)["Body"].read()
+    assert package["CustomerMetadataProperties"]["bom_digest"] == hashlib.sha256(content).hexdigest()
+    assert invalid(content.decode()) == ""
+    named = {one["name"] for one in json.loads(content)["components"] if one["type"] == "library"}
+    assert named == {"numpy", "onnxruntime"}
+
+
+def test_a_card_with_an_empty_field_registers_nothing(aws, trained_run, load, event, monkeypatch):
+    monkeypatch.setenv("MILLRACE_INFERENCE_IMAGE", " ")
+    trained_run()
+    with pytest.raises(ArtefactError, match=r"model card: InferenceEnvironment\.container_image"):
+        load("registration")(event("registration"))
+    listed = aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)
+    assert listed["ModelPackageSummaryList"] == []

@@ -22,14 +22,15 @@ def package(aws):
     return register(aws, aws.names.package_group)
 
 
-def register(aws, group):
+def register(aws, group, **without):
+    digests = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34"}
     candidate = Candidate(
         run="7c1b2f0e-first",
         image="image",
         model_data_url="s3://b/model.tar.gz",
         evaluation_uri="s3://b/evaluation.json",
         instances=("ml.m5.large",),
-        metadata={"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34"},
+        metadata={name: value for name, value in (digests | without).items() if value},
     )
     return Registry(aws.sagemaker, group=group).register(candidate)
 
@@ -122,6 +123,13 @@ def test_an_event_that_came_twice_or_late_does_nothing(aws, load, event, package
     assert load("start_release")(event("start_release"))["outcome"] == outcome
 
 
+@pytest.mark.parametrize("lacking", ["model_digest", "baseline_digest"])
+def test_a_version_without_digests_is_not_released(aws, load, event, lacking):
+    register(aws, aws.names.package_group, **{lacking: ""})
+    with pytest.raises(ArtefactError, match=f"metadata: expected {lacking}, got none; .* train a new one"):
+        load("start_release")(event("start_release"))
+
+
 def test_a_package_of_another_workload_is_refused(aws, load, event):
     aws.sagemaker.create_model_package_group(ModelPackageGroupName="another")
     stranger = register(aws, "another")
@@ -155,7 +163,7 @@ def test_a_rollback_that_cannot_be_is_refused(aws, load, event, second_live, to,
     for run in ("second", "third"):
         Registry(aws.sagemaker, group=aws.names.package_group).register(
             Candidate(run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e",
-                      instances=("ml.m5.large",), metadata={})
+                      instances=("ml.m5.large",), metadata={"model_digest": "ab12", "baseline_digest": "cd34"})
         )  # fmt: skip
     with pytest.raises(ConflictError, match=told):
         load("start_release")(back(event, to=to))
@@ -197,7 +205,7 @@ def test_a_restoration_opens_the_live_version_unless_it_serves(aws, load, event,
     restores = back(event, to="2", restores=True)
     Registry(aws.sagemaker, group=aws.names.package_group).register(
         Candidate(run="second", image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e",
-                  instances=("ml.m5.large",), metadata={})
+                  instances=("ml.m5.large",), metadata={"model_digest": "ab12", "baseline_digest": "cd34"})
     )  # fmt: skip
     registry = Registry(aws.sagemaker, group=aws.names.package_group)
     registry.approve(registry.describe(aws.names.package_arn("2")), reason="r")

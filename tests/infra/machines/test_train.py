@@ -102,3 +102,15 @@ def test_the_model_that_a_training_starts_from_is_a_channel_of_its_own(context):
         "S3Uri": uri,
         "S3DataDistributionType": "FullyReplicated",
     }
+
+
+def test_a_model_of_elsewhere_takes_the_place_of_a_training(context):
+    states = train.definition(context())["States"]
+    assert states["Whose model?"]["Choices"] == [{"Variable": "$.brought", "IsPresent": True, "Next": "Adoption"}]
+    adoption = states["Adoption"]["Parameters"]
+    assert adoption["NetworkConfig"]["EnableNetworkIsolation"] is True
+    assert adoption["Environment"] == {"MILLRACE_BROUGHT_DIGEST.$": "$.brought.digest"}
+    assert [given["InputName"] for given in adoption["ProcessingInputs"]] == ["brought", "data", "config"]
+    assert adoption["ProcessingJobName.$"] != states["Evaluation"]["Parameters"]["ProcessingJobName.$"]
+    assert states["Adopted"]["Next"] == states["Training"]["Next"]
+    assert set(states["Adopted"]["Parameters"]) == set(states["Training"]["ResultSelector"])

@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from millrace.artefact.artefact import read_folder
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 FEATURES = ("day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 ROW = dict.fromkeys(FEATURES, 0.25)
@@ -53,6 +55,7 @@ def running(root: Path, workers: int = 1) -> Iterator[Running]:
         "MILLRACE_BIND": "127.0.0.1",
         "MILLRACE_WORKERS": str(workers),
         "MILLRACE_MODEL_VERSION": "3",
+        "MILLRACE_MODEL_DIGEST": read_folder(root / "model").digest,
         "SAGEMAKER_BIND_TO_PORT": str(port),
     }
     began = time.monotonic()

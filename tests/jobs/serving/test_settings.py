@@ -20,9 +20,22 @@ def test_variables_of_sagemaker_and_of_ours_are_read() -> None:
             "MILLRACE_BIND": "127.0.0.1",
             "MILLRACE_WORKERS": "3",
             "MILLRACE_MODEL_VERSION": "17",
+            "MILLRACE_MODEL_DIGEST": "ab12",
         }
     )
-    assert settings == Settings(model_version="17", port=9000, bind="127.0.0.1", workers=3, max_body_bytes=50 * MB)
+    assert settings == Settings(
+        model_version="17",
+        model_digest="ab12",
+        port=9000,
+        bind="127.0.0.1",
+        workers=3,
+        max_body_bytes=50 * MB,
+    )
+
+
+def test_a_registered_version_is_not_served_without_its_digest() -> None:
+    with pytest.raises(SettingsError, match="MILLRACE_MODEL_DIGEST: expected the digest of version 17, as approved"):
+        Settings.read({"MILLRACE_MODEL_VERSION": "17"})
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "0", "70000", "8080.0"])

@@ -141,6 +141,7 @@ _SAGEMAKER = {
     "ModelName": "model",
     "ModelPackageGroupName": "model-package-group",
     "ModelPackageName": "model-package",
+    "ModelCardName": "model-card",
     "ExperimentName": "experiment",
 }
 

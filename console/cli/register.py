@@ -1,0 +1,41 @@
+"""`millrace register`: a model that was made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
+from console.cli.runs import AsOf, Wait, end
+
+Folder = Annotated[Path, typer.Argument(help="A folder with model.onnx, its data files and signature.json.")]
+
+
+def register(
+    folder: Folder,
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    as_of: AsOf = "",
+    wait: Wait = False,
+) -> None:
+    """Have a model judged that was made elsewhere: the same gates, registry and release as of one that is trained.
+
+    The graph takes the tensors that the workload's features make and gives the numbers that its task's answers are
+    made of; it is refused here where it does not, and by the machine where it fails on real rows.
+
+    Example: millrace register my_model --wait"""
+    from console.actions.register import read_model
+    from console.actions.register import register as start
+    from console.cli.watch import when
+    from millrace.workload.load import workloads_folder
+
+    moment = when(as_of, "--as-of")
+    environment, names = find(stage, build, workload)
+    model = read_model(folder, workloads_folder() / names.workload)
+    run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, as_of=moment)
+    end(environment, names, run, how="started", wait=wait, as_json=json)

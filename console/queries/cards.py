@@ -1,0 +1,64 @@
+"""What a version's documents say: its model card, held against the digest that the registry keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from console.environment import Environment
+from console.queries.stored import find_object
+from console.queries.versions import registry_of, state_of
+from millrace.artefact.artefact import digest
+from millrace.errors import ArtefactError, EnvironmentNotFoundError
+from millrace.names import WorkloadNames
+from millrace.release.card import CARD_FILE, ModelCard
+from millrace.release.registry import Package
+from millrace.state.pointers import ReleasePointers
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionCard:
+    """The card of one version, as SageMaker has it."""
+
+    version: str
+    approval: str
+    name: str
+    """Of the card in SageMaker."""
+    card: ModelCard
+
+
+def find_package(environment: Environment, names: WorkloadNames, version: str = "") -> Package:
+    """The version, else the live one, else the newest; EnvironmentNotFoundError where there is none."""
+    found = list(registry_of(environment, names).all())
+    champion = ReleasePointers(state_of(environment, names)).champion()
+    wanted = version or (champion.version if champion else "")
+    package = next((one for one in found if not wanted or one.version == wanted), None)
+    if package is None:
+        came = ", ".join(one.version for one in found) or "none"
+        raise EnvironmentNotFoundError(f"VERSION: expected a registered version ({came}), got {wanted or 'nothing'}")
+    return package
+
+
+def find_document(
+    environment: Environment, names: WorkloadNames, version: str, *, file: str, digest_key: str
+) -> tuple[Package, bytes | None]:
+    """The version and a file of its run; None where the version has none. ArtefactError for one that was altered."""
+    package = find_package(environment, names, version)
+    run, known = package.metadata.get("run", ""), package.metadata.get(digest_key, "")
+    content = find_object(environment.client("s3"), names.run_uri(run, file)) if run and known else None
+    if content is not None and (came := digest(content)) != known:
+        raise ArtefactError(f"version {package.version}: {file}: expected digest {known}, got {came}")
+    return package, content
+
+
+def read_card(environment: Environment, names: WorkloadNames, version: str = "") -> VersionCard:
+    """The version's card. Raises ArtefactError for a version without one, and for a card that was altered since."""
+    package, content = find_document(environment, names, version, file=CARD_FILE, digest_key="card_digest")
+    if content is None:
+        advice = "declare `card` in workload.yaml and train again"
+        raise ArtefactError(f"version {package.version}: expected a model card, there is none: {advice}")
+    return VersionCard(
+        version=package.version,
+        approval=package.approval,
+        name=package.metadata["card"],
+        card=ModelCard.model_validate_json(content),
+    )

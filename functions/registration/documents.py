@@ -1,0 +1,74 @@
+"""What goes with a version for people and auditors: its model card and its bill of materials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from functions.registration.chain import Chain
+from millrace.artefact.artefact import digest
+from millrace.aws.objects import split_uri
+from millrace.messages.train import GateVerdict
+from millrace.names import WORKLOAD_TAG, WorkloadNames, hash_of_execution
+from millrace.release.bom import BOM_FILE, bom_of
+from millrace.release.card import CARD_FILE, Records, card_of
+from millrace.workload.declaration import Workload, check_card
+
+SHORT = 12
+"""Characters of a run's hash in the name of its card, which has room for 63."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Documents:
+    """Writes beside the run's report and to SageMaker; a call that comes twice writes the same."""
+
+    s3: Any
+    sagemaker: Any
+    names: WorkloadNames
+    workload: Workload
+    image: str
+
+    def write(self, chain: Chain, *, run: str, model_data_url: str, verdicts: Sequence[GateVerdict]) -> dict[str, str]:
+        """What the package's metadata say of the documents: their names and digests.
+
+        Only the stage `local` does without a card. Raises ArtefactError for one with an empty field."""
+        check_card(self.workload, self.names.platform.stage)
+        records = Records(
+            workload=self.workload,
+            run=chain.run,
+            evaluation=chain.evaluation,
+            verdicts=verdicts,
+            description=chain.description,
+            image=self.image,
+            model_data_url=model_data_url,
+            manifest_uri=self.names.run_uri(run, "manifest.json"),
+            digests=chain.digests,
+        )
+        bom = bom_of(records, chain.installed)
+        self._put(self.names.run_uri(run, BOM_FILE), bom)
+        found = {"bom_digest": digest(bom.encode())}
+        if self.workload.card is None:
+            return found
+        content = card_of(records).to_json()
+        name = self.names.model_card(hash_of_execution(run)[:SHORT])
+        self._put(self.names.run_uri(run, CARD_FILE), content)
+        self._create_card(name, content)
+        return {**found, "card": name, "card_digest": digest(content.encode())}
+
+    def _put(self, uri: str, content: str) -> None:
+        bucket, key = split_uri(uri)
+        self.s3.put_object(Bucket=bucket, Key=key, Body=content.encode())
+
+    def _create_card(self, name: str, content: str) -> None:
+        """An earlier attempt of the same run may have made it."""
+        tags = [{"Key": WORKLOAD_TAG, "Value": self.names.workload}]
+        try:
+            self.sagemaker.create_model_card(
+                ModelCardName=name, Content=content, ModelCardStatus="PendingReview", Tags=tags
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConflictException":
+                raise

@@ -1,0 +1,132 @@
+"""An ONNX graph as data: nothing that runs code of its own, and no file beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from millrace.errors import ArtefactError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml")
+"""Standard domains of a graph's operators; others are custom code."""
+SHOWN = 5
+PLAIN = "?biuf"
+"""Kinds of numpy that safetensors holds; a graph's words and its small floats stay in the graph alone."""
+
+
+def parse(content: bytes) -> Any:
+    """The graph as onnx's ModelProto; raises ArtefactError for bytes that are none."""
+    import onnx
+
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception as error:
+        # protobuf's own class, whose package this one would have to name for nothing else.
+        raise ArtefactError(f"model.onnx: expected an ONNX graph, got {error}") from None
+    if not model.graph.node:
+        raise ArtefactError("model.onnx: expected an ONNX graph, got one without operators")
+    return model
+
+
+def check_plain(model: Any) -> int:
+    """How many operators it has, those of its subgraphs too.
+
+    Raises ArtefactError where one is not of ONNX's own domains, where the graph brings functions of its own, and where
+    its numbers lie in another file."""
+    nodes = list(_nodes(model.graph))
+    own = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in DOMAINS})
+    if own or model.functions:
+        came = _few(own) if own else "functions of its own"
+        raise ArtefactError(f"model.onnx: expected operators of ONNX, got {came}")
+    if outside := [tensor.name or "a constant" for tensor in _tensors(model.graph) if _is_outside(tensor)]:
+        raise ArtefactError(f"model.onnx: expected weights inside, got files of its own for {_few(outside)}")
+    return len(nodes)
+
+
+def inlined(path: Path) -> bytes:
+    """The graph in `path` with the tensors of the files beside it inside.
+
+    Raises ArtefactError for a file that is not below the graph's own folder, a link, or not there."""
+    import onnx
+
+    model = parse(path.read_bytes())
+    outside = [tensor for tensor in _tensors(model.graph) if _is_outside(tensor)]
+    for tensor in outside:
+        _check_place(tensor, path.parent)
+        try:
+            onnx.external_data_helper.load_external_data_for_tensor(tensor, str(path.parent))
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
+            raise ArtefactError(f"model.onnx: tensor {tensor.name}: expected its numbers, got {error}") from None
+        tensor.ClearField("data_location")
+        tensor.ClearField("external_data")
+    try:
+        return bytes(model.SerializeToString()) if outside else path.read_bytes()
+    except ValueError as error:
+        raise ArtefactError(f"model.onnx: expected a graph that fits into one file of 2 GB, got {error}") from None
+
+
+def weights(model: Any) -> dict[str, npt.NDArray[np.generic]]:
+    """The named tensors of the graph, for weights.safetensors."""
+    import numpy as np
+    from onnx import numpy_helper
+
+    found = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+    return {name: np.ascontiguousarray(value) for name, value in found.items() if value.dtype.kind in PLAIN}
+
+
+def check_rows_axis(model: Any) -> None:
+    """Raise ArtefactError for an input that takes one number of rows only."""
+    for given in model.graph.input:
+        shape = given.type.tensor_type.shape.dim
+        if shape and shape[0].HasField("dim_value"):
+            came = shape[0].dim_value
+            raise ArtefactError(f"model.onnx: input {given.name}: expected a first axis of any length, got {came}")
+
+
+def _check_place(tensor: Any, folder: Path) -> None:
+    location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+    file, home = folder / location, folder.resolve()
+    below = location and not Path(location).is_absolute() and file.resolve().is_relative_to(home)
+    if not below or file.is_symlink():
+        expected = "a file beside the graph, in its folder"
+        raise ArtefactError(f"model.onnx: tensor {tensor.name}: expected {expected}, got {location!r}")
+    if not file.is_file():
+        raise ArtefactError(f"model.onnx: tensor {tensor.name}: expected the file {location!r}, there is none")
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Every tensor that the graph holds: named ones, constants of its operators, and those of its subgraphs."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                yield from _tensors(inner)
+
+
+def _is_outside(tensor: Any) -> bool:
+    import onnx
+
+    return bool(tensor.data_location == onnx.TensorProto.EXTERNAL)
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,136 @@
+"""The bill of materials of a version: an AI-BOM in CycloneDX 1.6, of the model, its rows, its images and libraries.
+
+https://cyclonedx.org/docs/1.6/json/. Written as plain JSON: the function that makes it carries no library for it; the
+tests hold it against the published schema.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from millrace.errors import ArtefactError
+from millrace.evaluation.environment import Installed
+from millrace.release.card import Records
+from millrace.timestamps import stamp
+
+BOM_FILE = "bom.cdx.json"
+SPEC = "1.6"
+MODEL, ROWS, TRAINING, SERVING = "model", "rows", "training-image", "serving-image"
+"""References inside the document."""
+Json = dict[str, Any]
+
+
+def bom_of(records: Records, installed: Installed) -> str:
+    """The document as JSON; the same records make the same bytes.
+
+    Raises ArtefactError where nothing says which libraries were there."""
+    if not installed.packages:
+        raise ArtefactError(f"{records.run.run}: {BOM_FILE}: expected the libraries of the evaluation, got none")
+    libraries = list(_libraries(installed))
+    document = {
+        "bomFormat": "CycloneDX",
+        "specVersion": SPEC,
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, records.model_data_url)}",
+        "version": 1,
+        "metadata": {"timestamp": stamp(records.run.as_of), "component": _model(records)},
+        "components": [_rows(records), *_images(records), *libraries],
+        "dependencies": [
+            {"ref": MODEL, "dependsOn": [ROWS, TRAINING, SERVING]},
+            {"ref": SERVING, "dependsOn": [one["bom-ref"] for one in libraries]},
+        ],
+    }
+    return json.dumps(document, indent=1)
+
+
+def _model(records: Records) -> Json:
+    report, digests = records.evaluation, records.digests
+    component: Json = {
+        "type": "machine-learning-model",
+        "bom-ref": MODEL,
+        "name": records.workload.name,
+        "version": records.run.run,
+        "supplier": {"name": records.workload.owner},
+        "hashes": [_sha256(digests["artefact_digest"])],
+        "modelCard": {
+            "modelParameters": {
+                "approach": {"type": "supervised"},
+                "task": report.task,
+                "architectureFamily": records.description.family,
+                "datasets": [{"ref": ROWS}],
+                "inputs": [
+                    {"format": f"{one.name} {one.dtype} {list(one.shape)}"} for one in records.description.signature
+                ],
+                "outputs": [{"format": f"output float32 [{records.description.task.objective.width}]"}],
+            },
+            "quantitativeAnalysis": {"performanceMetrics": list(_metrics(records))},
+            "considerations": _considerations(records),
+        },
+        "externalReferences": [
+            {"type": "distribution", "url": records.model_data_url, "hashes": [_sha256(digests["artefact_digest"])]}
+        ],
+        "properties": [{"name": f"millrace:{name}", "value": value} for name, value in sorted(digests.items())],
+    }
+    return component
+
+
+def _metrics(records: Records) -> Iterator[Json]:
+    candidate = records.evaluation.contender("candidate")
+    intervals = candidate.scores if candidate else {}
+    for name, value in records.evaluation.metrics.items():
+        if value is None:
+            continue
+        figure: Json = {"type": name, "value": f"{value:.6g}", "slice": "test rows"}
+        if bounds := intervals.get(name):
+            figure["confidenceInterval"] = {"lowerBound": f"{bounds.low:.6g}", "upperBound": f"{bounds.high:.6g}"}
+        yield figure
+
+
+def _considerations(records: Records) -> Json:
+    card = records.workload.card
+    if card is None:
+        return {}
+    return {
+        "useCases": [card.intended_use],
+        "technicalLimitations": [card.limitations, f"Not for: {card.out_of_scope}"],
+        "ethicalConsiderations": [{"name": f"risk {card.risk}", "mitigationStrategy": card.risk_reason}],
+    }
+
+
+def _rows(records: Records) -> Json:
+    return {
+        "type": "data",
+        "bom-ref": ROWS,
+        "name": f"{records.workload.name} rows",
+        "version": str(records.run.snapshot_id),
+        "hashes": [_sha256(records.run.data_digest)],
+        "data": [
+            {
+                "type": "dataset",
+                "name": f"{records.run.tag}: {records.run.rows} rows",
+                "contents": {"url": records.manifest_uri},
+                "governance": {"owners": [{"organization": {"name": records.workload.owner}}]},
+            }
+        ],
+    }
+
+
+def _images(records: Records) -> Iterator[Json]:
+    """Containers by their digest; in the stage `local`, which runs no image, the training's is that of its sources."""
+    yield {"type": "container", "bom-ref": TRAINING, "name": "training", "hashes": [_sha256(records.run.code_digest)]}
+    _, _, found = records.image.rpartition("@sha256:")
+    hashes = {"hashes": [_sha256(found)]} if "@sha256:" in records.image else {}
+    yield {"type": "container", "bom-ref": SERVING, "name": records.image, **hashes}
+
+
+def _libraries(installed: Installed) -> Iterator[Json]:
+    for name, version in sorted(installed.packages.items()):
+        purl = f"pkg:pypi/{quote(name.lower().replace('_', '-'))}@{quote(version)}"
+        yield {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
+
+
+def _sha256(digest: str) -> Mapping[str, str]:
+    return {"alg": "SHA-256", "content": digest}

@@ -1,0 +1,288 @@
+"""The model card of a version: SageMaker's own form, filled from the records of the run and from the declaration.
+
+Fields, their lengths and what is required are those of AWS's schema:
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-cards.html#model-cards-json-schema. What AWS leaves open and a
+card of ours must say is required here: a card with an empty field is no card.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from millrace.artefact.artefact import Description
+from millrace.errors import ArtefactError
+from millrace.evaluation.evidence import Estimate
+from millrace.evaluation.report import Evaluation
+from millrace.messages.train import GateVerdict
+from millrace.messages.training_run import Run
+from millrace.timestamps import stamp
+from millrace.workload.declaration import Workload
+
+CARD_FILE = "card.json"
+MOST_CHARACTERS = 100_000
+"""Of a card's content, by AWS's model."""
+MOST_PARTS = 60
+"""Slices or groups that a card names; evaluation.json has all."""
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, strip_whitespace=True)]
+Heading = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=1024, strip_whitespace=True)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2048, strip_whitespace=True)]
+
+
+class CardPart(BaseModel):
+    """AWS refuses a card with a key that its schema does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InferenceEnvironment(CardPart):
+    container_image: tuple[Line, ...]
+
+
+class Overview(CardPart):
+    model_id: Line
+    """The name of the train execution, which registers one version."""
+    model_name: Line
+    model_description: Line
+    problem_type: Line
+    algorithm_type: Line
+    model_creator: Line
+    model_owner: Line
+    model_artifact: tuple[Line, ...]
+    inference_environment: InferenceEnvironment
+
+
+class IntendedUses(CardPart):
+    purpose_of_model: Text
+    intended_uses: Text
+    factors_affecting_model_efficiency: Text
+    risk_rating: Literal["High", "Medium", "Low"]
+    explanations_for_risk_rating: Text
+
+
+class Named(CardPart):
+    name: Name
+    value: Name
+
+
+class TrainingEnvironment(CardPart):
+    container_image: tuple[Line, ...]
+
+
+class TrainingJob(CardPart):
+    training_datasets: tuple[Line, ...]
+    training_environment: TrainingEnvironment
+    hyper_parameters: tuple[Named, ...]
+
+
+class TrainingDetails(CardPart):
+    training_observations: Line
+    training_job_details: TrainingJob
+
+
+class Metric(CardPart):
+    name: Name
+    type: Literal["number", "boolean"]
+    value: bool | float
+    notes: Annotated[str, StringConstraints(max_length=1024)] = ""
+
+
+class MetricGroup(CardPart):
+    name: Heading
+    metric_data: tuple[Metric, ...]
+
+
+class EvaluationDetail(CardPart):
+    name: Heading
+    evaluation_observation: Text
+    datasets: tuple[Line, ...]
+    metadata: Mapping[str, Line]
+    metric_groups: Annotated[tuple[MetricGroup, ...], Field(min_length=1)]
+
+
+class AdditionalInformation(CardPart):
+    ethical_considerations: Text
+    caveats_and_recommendations: Text
+    custom_details: Mapping[str, Line]
+
+
+class ModelCard(CardPart):
+    """The content of `CreateModelCard`."""
+
+    model_overview: Overview
+    intended_uses: IntendedUses
+    training_details: TrainingDetails
+    evaluation_details: tuple[EvaluationDetail, ...]
+    additional_information: AdditionalInformation
+
+    def to_json(self) -> str:
+        """The content; raises ArtefactError where it is longer than AWS takes."""
+        content = self.model_dump_json()
+        if len(content) > MOST_CHARACTERS:
+            raise ArtefactError(f"model card: expected at most {MOST_CHARACTERS} characters, got {len(content)}")
+        return content
+
+
+@dataclass(frozen=True, kw_only=True)
+class Records:
+    """What a card is made of."""
+
+    workload: Workload
+    run: Run
+    evaluation: Evaluation
+    verdicts: Sequence[GateVerdict]
+    description: Description
+    image: str
+    """That serves the model, by its digest."""
+    model_data_url: str
+    manifest_uri: str
+    """Of the pinned rows."""
+    digests: Mapping[str, str]
+    """By link of the chain."""
+
+
+def card_of(records: Records) -> ModelCard:
+    """The card. Raises ArtefactError that names the field where the records or the declaration leave one empty."""
+    if records.workload.card is None:
+        raise ArtefactError("workload.yaml: card: expected intended_use and the other fields of a model card, got none")
+    try:
+        return ModelCard(
+            model_overview=_overview(records),
+            intended_uses=_uses(records),
+            training_details=_training(records),
+            evaluation_details=(_evaluation(records),),
+            additional_information=_additional(records),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ArtefactError(f"model card: {error.title}.{field}: {first['msg']}, got {first['input']!r:.80}") from None
+
+
+def _overview(records: Records) -> Overview:
+    workload, task = records.workload, records.evaluation.task
+    return Overview(
+        model_id=records.run.run,
+        model_name=workload.name,
+        model_description=f"Answers {workload.prediction.label} of {workload.name}, a task of the kind {task}",
+        problem_type=task,
+        algorithm_type=records.description.family,
+        model_creator=f"millrace, run {records.run.run}",
+        model_owner=workload.owner,
+        model_artifact=(records.model_data_url,),
+        inference_environment=InferenceEnvironment(container_image=(records.image,)),
+    )
+
+
+def _uses(records: Records) -> IntendedUses:
+    card = records.workload.card
+    assert card is not None  # looked at by card_of
+    rating: dict[str, Literal["High", "Medium", "Low"]] = {"high": "High", "medium": "Medium", "low": "Low"}
+    return IntendedUses(
+        purpose_of_model=card.intended_use,
+        intended_uses=f"Intended: {card.intended_use} Not intended: {card.out_of_scope}",
+        factors_affecting_model_efficiency=card.limitations,
+        risk_rating=rating[card.risk],
+        explanations_for_risk_rating=card.risk_reason,
+    )
+
+
+def _training(records: Records) -> TrainingDetails:
+    run, family = records.run, records.description.parameters
+    parameters = [Named(name=name, value=f"{value}"[:255]) for name, value in family.items() if f"{value}"]
+    return TrainingDetails(
+        training_observations=(
+            f"{run.rows:,} rows of dataset version {run.snapshot_id} ({run.tag}), as of {stamp(run.as_of)}, "
+            f"started by: {run.reason}"
+        ),
+        training_job_details=TrainingJob(
+            training_datasets=(records.manifest_uri,),
+            training_environment=TrainingEnvironment(container_image=(f"sha256:{run.code_digest}",)),
+            hyper_parameters=tuple(parameters),
+        ),
+    )
+
+
+def _evaluation(records: Records) -> EvaluationDetail:
+    report = records.evaluation
+    error, naive = report.metrics.get("error"), report.naive.metrics.get("error")
+    return EvaluationDetail(
+        name="test rows",
+        evaluation_observation=(
+            f"{report.rows.test:,} rows that the model never saw: {report.error.quality(error)}, "
+            f"by the rule {report.naive.rule}: {report.error.quality(naive)}"
+        ),
+        datasets=(records.manifest_uri,),
+        metadata={"from": report.split.from_, "to": report.split.to, "rows": str(report.rows.test)},
+        metric_groups=tuple(MetricGroup(name=name, metric_data=data) for name, data in _groups(records) if data),
+    )
+
+
+def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
+    report = records.evaluation
+    yield "metrics", tuple(_numbers(report.metrics))
+    candidate = report.contender("candidate")
+    yield "intervals", tuple(_estimate(name, one) for name, one in (candidate.scores if candidate else {}).items())
+    yield f"naive rule {report.naive.rule}"[:63], tuple(_numbers(report.naive.metrics))
+    yield (
+        "gates",
+        tuple(
+            Metric(name=verdict.name, type="boolean", value=verdict.passed, notes=verdict.sentence[:1024])
+            for verdict in records.verdicts
+        ),
+    )
+    slices = [one for one in (report.slices.slices if report.slices else ()) if one.error is not None]
+    yield (
+        "error by slice",
+        tuple(
+            _estimate(f"{one.column} = {one.value}"[:255], one.error, rows=one.rows)
+            for one in slices[:MOST_PARTS]
+            if one.error is not None
+        ),
+    )
+    if report.fairness:
+        yield (
+            "error by group",
+            tuple(
+                Metric(
+                    name=f"{one.column} = {one.value}"[:255], type="number", value=one.error, notes=f"{one.rows} rows"
+                )
+                for one in report.fairness.groups[:MOST_PARTS]
+                if math.isfinite(one.error)
+            ),
+        )
+        yield (
+            "differences between groups",
+            tuple(_estimate(f"{one.column}: {one.measure}"[:255], one.figure) for one in report.fairness.disparities),
+        )
+
+
+def _numbers(metrics: Mapping[str, float | None]) -> Iterator[Metric]:
+    for name, value in metrics.items():
+        if value is not None and math.isfinite(value):
+            yield Metric(name=name, type="number", value=float(value))
+
+
+def _estimate(name: str, one: Estimate, *, rows: int | None = None) -> Metric:
+    """JSON has no NaN: an estimate of too few rows has no interval."""
+    value = one.value if math.isfinite(one.value) else 0.0
+    notes = f"95 % interval {one.low:.4g} to {one.high:.4g}" if math.isfinite(one.low + one.high) else "no interval"
+    return Metric(name=name, type="number", value=value, notes=f"{notes}, {rows} rows" if rows else notes)
+
+
+def _additional(records: Records) -> AdditionalInformation:
+    card, report = records.workload.card, records.evaluation
+    assert card is not None  # looked at by card_of
+    watched = sorted({one.column for one in report.fairness.groups}) if report.fairness else []
+    groups = f"Measured by group of {', '.join(watched)}." if watched else "Not measured by groups of people."
+    torch = {"torch": records.description.torch} if records.description.torch else {}
+    return AdditionalInformation(
+        ethical_considerations=f"{groups} Risk: {card.risk_reason}",
+        caveats_and_recommendations=f"Not for: {card.out_of_scope} Limitations: {card.limitations}",
+        custom_details={**records.digests, "snapshot_id": str(records.run.snapshot_id), **torch},
+    )

@@ -1,0 +1,88 @@
+"""The card of a version is the one that the registry names; the page says what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from console.environment import Environment
+from console.pages.card import card_page
+from console.queries.cards import read_card
+from millrace.artefact.artefact import digest
+from millrace.errors import ArtefactError, EnvironmentNotFoundError
+from millrace.release.card import CARD_FILE, card_of
+from millrace.release.registry import Candidate, Registry
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
+from tests.console.conftest import NAMES
+from tests.millrace.release.test_card import records
+from tests.state_table import create_table
+
+BUCKET = NAMES.platform.bucket("artefacts")
+CARD = card_of(records()).to_json()
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        create_table(boto3.client("dynamodb"), NAMES.platform.state_table)
+        boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+        yield Environment(platform=NAMES.platform, client=boto3.client)
+
+
+def registered(run: str, content: str = CARD, **metadata: str) -> Any:
+    key = f"{NAMES.workload}/runs/{run}/{CARD_FILE}"
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content.encode())
+    known = {"card": f"card-{run}", "card_digest": digest(CARD.encode())} | metadata
+    candidate = Candidate(
+        run=run,
+        image="i",
+        model_data_url="s3://b/m",
+        evaluation_uri="s3://b/e",
+        instances=("ml.m5.large",),
+        metadata={name: value for name, value in known.items() if value},
+    )
+    return Registry(boto3.client("sagemaker"), group=NAMES.package_group).register(candidate)
+
+
+def test_the_card_of_the_live_version_else_of_the_named_one_else_of_the_newest(environment: Environment) -> None:
+    first, _ = registered("a"), registered("b")
+    assert read_card(environment, NAMES).version == "2"
+    live = Version(package_arn=first.arn, version="1", model_name="m", model_data_url="s3://b/m", run="a", baseline_uri="s3://b/b",
+                   model_digest="d", baseline_digest="e")  # fmt: skip
+    ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers(champion=live))
+    assert read_card(environment, NAMES).version == "1"
+    assert read_card(environment, NAMES, "2").name == "card-b"
+    with pytest.raises(EnvironmentNotFoundError, match="expected a registered version \\(2, 1\\), got 7"):
+        read_card(environment, NAMES, "7")
+
+
+def test_an_altered_card_and_a_version_without_one_are_refused(environment: Environment) -> None:
+    registered("a", CARD.replace("1344", "9999"))
+    with pytest.raises(ArtefactError, match=r"version 1: card.json: expected digest"):
+        read_card(environment, NAMES)
+    registered("b", card_digest="")
+    with pytest.raises(ArtefactError, match="version 2: expected a model card, there is none: declare `card`"):
+        read_card(environment, NAMES)
+
+
+def test_the_page_shows_use_figures_gates_and_digests_and_runs_nothing(environment: Environment) -> None:
+    registered("a")
+    found = read_card(environment, NAMES)
+    page = card_page(found)
+    for words in ("Any decision on a person", "p99 0.08 ms", "95 % interval 0.11 to 0.15", "d" * 64, "statistics-ml"):
+        assert words in page
+    assert json.loads(CARD)["model_overview"]["model_id"] in page
+    overview = found.card.model_overview.model_copy(update={"model_owner": "<script>alert(1)</script>"})
+    card = found.card.model_copy(update={"model_overview": overview})
+    assert "<script" not in card_page(replace(found, card=card))

@@ -1,0 +1,154 @@
+"""A card is filled from the records, fits AWS's schema, and is refused where a field is empty."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from millrace.artefact.artefact import Description, Digests
+from millrace.errors import ArtefactError, WorkloadError
+from millrace.evaluation.report import Evaluation
+from millrace.features.number import Number
+from millrace.messages.train import GateVerdict
+from millrace.messages.training_run import Run
+from millrace.release.card import Records, card_of
+from millrace.tasks.binary import Binary
+from millrace.workload.declaration import check_card
+from millrace.workload.load import load_workload, workload_folders
+
+WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
+SCHEMA = json.loads(Path(__file__).with_name("model_card_schema.json").read_text())
+ESTIMATE = {"value": 0.13, "low": 0.11, "high": 0.15}
+REPORT = {
+    "rows": {"test": 1344},
+    "split": {"from": "1996-12-04", "to": "1997-01-01"},
+    "task": "binary",
+    "error": {"name": "share of wrong answers", "is_share": True},
+    "metrics": {"error": 0.13, "auc": 0.93, "ece": None},
+    "naive": {"rule": "seasonal_naive", "rows": 1344, "metrics": {"error": 0.4}},
+    "finite_weights": True,
+    "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
+    "size_mb": 0.05,
+    "contenders": [{"who": "candidate", "name": "candidate", "rows": 1344, "scores": {"error": ESTIMATE}}],
+    "slices": {
+        "slices": [
+            {"column": "sex", "value": "a", "rows": 9},
+            {"column": "sex", "value": "b", "rows": 90, "error": ESTIMATE},
+        ]
+    },
+    "fairness": {
+        "groups": [{"column": "sex", "value": "b", "rows": 90, "error": 0.2}],
+        "disparities": [
+            {
+                "column": "sex",
+                "measure": "error",
+                "figure": {"value": 0.1, "low": float("nan"), "high": 0.2},
+                "lowest": "a",
+                "highest": "b",
+            }
+        ],
+    },
+}
+
+
+def records(**changes: Any) -> Records:
+    digests = Digests(data="d", contract="c", config="f", code="a", weights="w", onnx="o")
+    description = Description(
+        family="feedforward",
+        parameters={"hidden": [64, 64], "note": ""},
+        features=(Number(name="x"),),
+        task=Binary(),
+        label="income",
+        temperature=1.0,
+        digests=digests,
+        torch="2.13.0",
+        walk_forward=(),
+    )
+    pinned = {"run": "7c1b", "snapshot_id": 4, "tag": "run-7c1b", "rows": 11424, "as_of": "1997-01-01T00:00:00Z"}
+    links = {"data_digest": "d" * 64, "contract_digest": "c", "config_digest": "f", "code_digest": "a" * 64}
+    found = Records(
+        workload=load_workload(WORKLOADS / "income"),
+        run=Run.model_validate(pinned | links | {"reason": "first", "gate": "baseline"}),
+        evaluation=Evaluation.model_validate(REPORT),
+        verdicts=(GateVerdict(name="latency", passed=True, measured=0.08, bound=50, sentence="p99 0.08 ms"),),
+        description=description,
+        image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-dev-inference@sha256:" + "ab" * 32,
+        model_data_url="s3://b/model.tar.gz",
+        manifest_uri="s3://b/manifest.json",
+        digests={"data_digest": "d" * 64, "artefact_digest": "f" * 64},
+    )
+    return replace(found, **changes)
+
+
+def document(made: Records) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(card_of(made).to_json())
+    return found
+
+
+def test_a_card_fits_the_schema_of_aws() -> None:
+    made = document(records())
+    Draft202012Validator.check_schema(SCHEMA)
+    assert [error.message for error in Draft202012Validator(SCHEMA).iter_errors(made)] == []
+    wrong = made | {"owner": "somebody"}
+    assert [error.message for error in Draft202012Validator(SCHEMA).iter_errors(wrong)]
+
+
+def test_a_card_says_what_was_measured_and_what_people_declared() -> None:
+    made = document(records())
+    overview, uses, detail = made["model_overview"], made["intended_uses"], made["evaluation_details"][0]
+    assert (overview["model_owner"], overview["problem_type"]) == ("statistics-ml", "binary")
+    assert uses["risk_rating"] == "High"
+    assert "Not intended: Any decision on a person" in uses["intended_uses"]
+    groups = {group["name"]: group["metric_data"] for group in detail["metric_groups"]}
+    assert [metric["name"] for metric in groups["metrics"]] == ["error", "auc"]
+    assert groups["intervals"][0]["notes"] == "95 % interval 0.11 to 0.15"
+    assert groups["gates"] == [{"name": "latency", "type": "boolean", "value": True, "notes": "p99 0.08 ms"}]
+    assert groups["error by slice"][0]["name"] == "sex = b"
+    assert groups["differences between groups"][0]["notes"] == "no interval"
+    parameters = made["training_details"]["training_job_details"]["hyper_parameters"]
+    assert parameters == [{"name": "hidden", "value": "[64, 64]"}]
+    assert made["additional_information"]["custom_details"]["data_digest"] == "d" * 64
+    assert "Measured by group of sex" in made["additional_information"]["ethical_considerations"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"image": ""}, "model card: InferenceEnvironment.container_image.0: .* at least 1 character"),
+        ({"model_data_url": " "}, "model card: Overview.model_artifact.0"),
+        ({"manifest_uri": ""}, "model card: TrainingJob.training_datasets.0"),
+        ({"digests": {"data_digest": ""}}, "model card: AdditionalInformation.custom_details.data_digest"),
+    ],
+)
+def test_a_card_with_an_empty_field_is_refused(changes: Any, said: str) -> None:
+    with pytest.raises(ArtefactError, match=said):
+        card_of(records(**changes))
+
+
+def test_a_card_needs_what_only_people_can_say() -> None:
+    lacking = load_workload(WORKLOADS / "income").model_copy(update={"card": None})
+    with pytest.raises(ArtefactError, match="card: expected intended_use and the other fields"):
+        card_of(records(workload=lacking))
+    with pytest.raises(WorkloadError, match=r"card: expected intended_use, .* cards of dev, got 'nothing'"):
+        check_card(lacking, "dev")
+    with pytest.raises(WorkloadError, match="owner: expected a name, for the model cards of prod"):
+        check_card(load_workload(WORKLOADS / "income").model_copy(update={"owner": " "}), "prod")
+    check_card(lacking, "local")
+
+
+@pytest.mark.parametrize("folder", workload_folders(WORKLOADS), ids=lambda folder: folder.name)
+def test_every_workload_here_can_have_cards(folder: Path) -> None:
+    check_card(load_workload(folder), "prod")
+
+
+def test_a_declared_field_may_not_be_empty(tmp_path: Path) -> None:
+    text = (WORKLOADS / "income" / "workload.yaml").read_text()
+    (tmp_path / "income").mkdir()
+    (tmp_path / "income" / "workload.yaml").write_text(text.replace("  risk_reason: ", '  risk_reason: " " #'))
+    with pytest.raises(WorkloadError, match=r"card\.risk_reason: expected"):
+        load_workload(tmp_path / "income")
