@@ -18,6 +18,7 @@ from jobs.training import checkpoint, loop
 from jobs.training.calibration import fit_temperature
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Experiment, Trained
+from jobs.training.processes import ALONE, Processes
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
@@ -73,16 +74,23 @@ class Setting:
         )
 
 
-def train(places: TrainingPlaces, stop: StopSignal) -> None:
-    """Write the artefact of the run that the config channel describes to the model folder."""
+def train(places: TrainingPlaces, stop: StopSignal, together: Processes = ALONE) -> None:
+    """Write the artefact of the run that the config channel describes to the model folder.
+
+    Of several processes all train, the first one writes."""
+    if not together.is_first:
+        _trained(places, stop, together, graph=None)
+        return
     # The checkpoint goes last: a job that is stopped before the artefact is whole can still go on from it.
     with exporter() as graph:
-        artefact = _trained(places, stop, graph)
+        artefact = _trained(places, stop, together, graph)
+    assert artefact is not None
     write_folder(places.model, artefact)
-    (places.checkpoints / checkpoint.NAME).unlink(missing_ok=True)
+    checkpoint.remove(places.checkpoints)
 
 
-def _trained(places: TrainingPlaces, stop: StopSignal, graph: Exporter) -> Artefact:
+def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, graph: Exporter | None) -> Artefact | None:
+    """The artefact, where there is an exporter for its graph."""
     setting = _setting(places)
     examples = read_examples(
         places.channel("data"),
@@ -95,10 +103,16 @@ def _trained(places: TrainingPlaces, stop: StopSignal, graph: Exporter) -> Artef
     parts = examples.parts
     fitted = encoders.fit(setting.features, rows.part(parts.train))
     experiment = setting.experiment(rows, fitted, parts)
-    graph.begin(experiment.parameters, experiment.signature, setting.task.objective)
-    trained = loop.train(experiment, checkpoints=places.checkpoints, stop=lambda: stop.came, report=_print)
+    if graph:
+        graph.begin(experiment.parameters, experiment.signature, setting.task.objective)
+    report = _print if together.is_first else _say_nothing
+    trained = loop.train(
+        experiment, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
+    )
     _calibrate(trained.predictor, experiment.validation)
-    walk_forward = tuple(_walk_forward(setting, rows, parts, stop))
+    walk_forward = tuple(_walk_forward(setting, rows, parts, stop, together))
+    if graph is None:
+        return None
     onnx = graph.finish(trained.predictor.state_dict())
     return _artefact(setting, fitted, trained, onnx, walk_forward)
 
@@ -123,7 +137,9 @@ def _calibrate(predictor: Predictor, held: Resident) -> None:
         predictor.temperature.fill_(fit_temperature(raw_NW, held.target_N, predictor.loss))
 
 
-def _walk_forward(setting: Setting, rows: TrainingRows, parts: Split, stop: StopSignal) -> Iterator[FrozenModel]:
+def _walk_forward(
+    setting: Setting, rows: TrainingRows, parts: Split, stop: StopSignal, together: Processes
+) -> Iterator[FrozenModel]:
     """Models that ended some steps of `test_days` before the test days, judged on every window after that."""
     training, times_N = setting.workload.training, rows.examples.times_N
     steps = earlier_splits(
@@ -140,7 +156,8 @@ def _walk_forward(setting: Setting, rows: TrainingRows, parts: Split, stop: Stop
             continue
         earlier = step.parts
         fitted = encoders.fit(setting.features, rows.part(earlier.train))
-        predictor = loop.train(setting.experiment(rows, fitted, earlier), stop=lambda: stop.came).predictor
+        experiment = setting.experiment(rows, fitted, earlier)
+        predictor = loop.train(experiment, stop=lambda: stop.came, together=together).predictor
         errors_N = _errors(predictor, fitted, setting.task, rows)
         days = setting.workload.monitors.window_days
         found = windows(times_N, start=earlier.test_from, end=parts.end, days=days)
@@ -186,6 +203,10 @@ def _artefact(
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()
     return Artefact(description=description, weights=weights, onnx=onnx, history=history)
+
+
+def _say_nothing(_: Epoch) -> None:
+    """The first process speaks for all."""
 
 
 def _print(entry: Epoch) -> None:

@@ -9,7 +9,6 @@ one thread for small models, since the number of threads changes the order of su
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -21,7 +20,8 @@ from jobs.runtime import Stopped
 from jobs.training import checkpoint, loss
 from jobs.training.average import Average
 from jobs.training.loader import Resident
-from millrace.errors import TrainingError
+from jobs.training.processes import ALONE, Processes
+from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import Signature
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
@@ -71,13 +71,15 @@ def train(
     checkpoint_every_s: float = 10.0,
     stop: Callable[[], bool] = lambda: False,
     report: Callable[[Epoch], None] = lambda _: None,
+    together: Processes = ALONE,
 ) -> Trained:
     """The predictor of the epoch with the lowest validation loss.
 
     Goes on from the checkpoint in `checkpoints` if there is one. Raises Stopped, the state saved, once `stop` is true;
-    ArtefactError when the checkpoint is another experiment's; TrainingError when a loss is not a finite number."""
+    ArtefactError when the checkpoint is another experiment's; TrainingError when a loss is not a finite number.
+    Of several processes all call it, with the same words; the first one saves and reports."""
     settings, task = experiment.parameters, experiment.task
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = together.device
     if device.type == "cuda":
         # On CPU each operation here is deterministic as it is.
         torch.use_deterministic_algorithms(True)
@@ -91,11 +93,11 @@ def train(
     average = Average(predictor, settings.ema) if settings.ema else None
     # Whose answers are judged, and whose weights are the result.
     judged = average.predictor if average else predictor
-    size = min(settings.batch_size, len(rows))
+    size = together.step_size(settings.batch_size, len(rows))
     # The rows left over by the last full step are left out of this epoch; the shuffle leaves out others in the next.
     steps = len(rows) // size
     weights = sum(parameter.numel() for parameter in network.parameters())
-    torch.set_num_threads(1 if size * weights < SMALL_STEP else os.cpu_count() or 1)
+    torch.set_num_threads(1 if size * weights < SMALL_STEP else together.threads)
     # Fused: one call for all weights, six tenths of the time of one call for each.
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -107,23 +109,29 @@ def train(
     history: list[Epoch] = []
     losses_S = torch.zeros(steps, device=device)
     state = checkpoint.State(network=predictor, average=average.predictor if average else None, optimiser=optimiser)
-    path = checkpoints / checkpoint.NAME if checkpoints else None
-    if path and path.exists():
-        at, losses_S = checkpoint.restore(path, state, identity=experiment.identity)
+    if together.size > 1:
+        # The weights began alike; what is drawn from here on (dropout) differs from process to process.
+        torch.manual_seed(settings.seed + together.rank)
+    if checkpoints and (found := checkpoint.restore(checkpoints, state, identity=experiment.identity, of=together)):
+        at, losses_S = found
         history = [Epoch(**entry) for entry in at.history]
+    if together.follow_first([at.epoch, at.step]) != [at.epoch, at.step]:
+        raise ArtefactError(f"expected the checkpoint of the first process, got epoch {at.epoch}, step {at.step}")
     saved_at = began = time.perf_counter()
 
     while at.epoch < settings.epochs and at.epoch - at.best_epoch <= settings.patience:
         # The order depends on seed and epoch alone: a resumed epoch goes on with the very batches that were left.
-        order_SB = rows.order(seed=settings.seed * 10_007 + at.epoch, size=size)
+        order_SB = together.part(rows.order(seed=settings.seed * 10_007 + at.epoch, size=size))
         predictor.train()
         while at.step < steps:
-            if stop() or (path and time.perf_counter() - saved_at > checkpoint_every_s):
+            is_due = checkpoints is not None and time.perf_counter() - saved_at > checkpoint_every_s
+            is_stopped, is_due = together.agree([stop(), is_due])
+            if is_stopped or is_due:
                 _check_finite(losses_S[: at.step], at.epoch)
-                if path:
-                    checkpoint.save(path, at, losses_S, state, identity=experiment.identity)
+                if checkpoints:
+                    checkpoint.save(checkpoints, at, losses_S, state, identity=experiment.identity, of=together)
                     saved_at = time.perf_counter()
-                if stop():
+                if is_stopped:
                     raise Stopped(f"in epoch {at.epoch}, after step {at.step} of {steps}")
             # One step: forward and loss, gradients, update. The loss stays on the device: reading it would make the
             # processor wait for the GPU at every step.
@@ -134,6 +142,7 @@ def train(
             step_loss = objective.training(network(**batch.tensors), batch.target_B)
             optimiser.zero_grad()
             step_loss.backward()  # type: ignore[no-untyped-call]
+            step_loss = together.average(network.parameters(), step_loss)
             optimiser.step()
             if average:
                 average.follow(step)
@@ -147,6 +156,8 @@ def train(
             raw_NW = judged.network(**held.tensors)
             validation_loss = float(objective.validation(raw_NW, held.target_N))
             errors_N = task.errors(judged.answer(raw_NW).cpu().numpy(), held.target_N.cpu().numpy())
+        # Each normalises its batches by its own part of them: the first one's statistics are those of the model.
+        validation_loss, validation_error = together.follow_first([validation_loss, float(errors_N.mean())])
         if not math.isfinite(validation_loss):
             raise TrainingError(f"epoch {at.epoch}: expected a finite validation loss, got {validation_loss}")
         now = time.perf_counter()
@@ -154,7 +165,7 @@ def train(
             epoch=at.epoch,
             train_loss=float(losses_S.mean()),
             validation_loss=validation_loss,
-            validation_error=float(errors_N.mean()),
+            validation_error=validation_error,
             seconds=round(now - began, 4),
         )
         report(entry)

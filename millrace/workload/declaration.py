@@ -20,6 +20,7 @@ from millrace.evaluation.gates.catalogue import Gates
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
 from millrace.tasks.catalogue import TASKS
+from millrace.workload.prices import gpus_of
 from millrace.workload.rollout import Phases
 
 Stage = Literal["local", "dev", "prod"]
@@ -238,6 +239,8 @@ class Training(Part):
     first_rows: Annotated[int, Field(ge=1)]
     """Labelled rows in the table that start the first training; later ones are started by `retrain`."""
     instance: dict[Stage, str]
+    instances: Annotated[int, Field(ge=1, le=8)] = 1
+    """How many of them train together, each with a part of every batch."""
     max_runtime_minutes: Annotated[int, Field(ge=1, le=5 * 24 * 60)]
 
     @model_validator(mode="after")
@@ -255,6 +258,16 @@ class Training(Part):
         if self.split.by != "time" and (any(days) or self.walk_forward_steps):
             expected = "no validation_days and no test_days, walk_forward_steps: 0"
             raise ValueError(f"split: expected {expected} for a split by {self.split.by}")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_can_be_divided(self) -> Training:
+        batch = self.family_parameters().batch_size
+        for stage, instance in self.instance.items():
+            processes = self.instances * gpus_of(instance)
+            if batch % processes:
+                expected = f"a multiple of {processes} in the stage {stage}, {self.instances} of {instance}"
+                raise ValueError(f"parameters.batch_size: expected {expected}, got {batch}")
         return self
 
     def family_parameters(self) -> Parameters:

@@ -22,7 +22,11 @@ def usages(workload: Workload, stage: str) -> tuple[Usage, ...]:
     The evaluation runs on the instance that serves, so that the latency it measures is the one that counts."""
     training, known = workload.training, cast("Stage", stage)
     return (
-        Usage(instance=training.instance[known], count=1, minutes=TRAININGS * training.max_runtime_minutes),
+        Usage(
+            instance=training.instance[known],
+            count=training.instances,
+            minutes=TRAININGS * training.max_runtime_minutes,
+        ),
         Usage(instance=workload.rollout.instance[known], count=1, minutes=EVALUATION_MINUTES),
     )
 

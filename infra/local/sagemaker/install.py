@@ -3,7 +3,8 @@
 AWS does: run images with the container's contract; boot instances, shift traffic, watch alarms; version model packages.
 moto does: answer `Completed` and `InService` at once and run nothing.
 We do: run what the Dockerfile copies as processes without network and credentials; endpoints answer HTTP.
-Weaker: one instance per job; no serverless, asynchronous or shadow variants, no pipelines, no tuning: refused by name.
+Weaker: several instances for training only, on one machine; no serverless, asynchronous or shadow variants, no
+pipelines, no tuning: refused by name.
 """
 
 from functools import partial

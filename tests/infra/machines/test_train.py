@@ -23,6 +23,16 @@ def test_the_training_job_is_shut_in_and_encrypted(context, stage):
     assert "RetryCount" not in parameters["CheckpointConfig"]["S3Uri.$"]
 
 
+def test_several_instances_speak_to_each_other_in_cipher(context):
+    alone, both = (
+        train.definition(context("dev", training={"instances": count}))["States"]["Training"]["Parameters"]
+        for count in (1, 2)
+    )
+    switch = "EnableInterContainerTrafficEncryption"
+    assert (alone["ResourceConfig"]["InstanceCount"], alone.get(switch)) == (1, None)
+    assert (both["ResourceConfig"]["InstanceCount"], both.get(switch)) == (2, True)
+
+
 def test_its_metrics_are_in_the_line_that_the_job_prints(context, capsys):
     entry = Epoch(**{field.name: 0.25 + number for number, field in enumerate(fields(Epoch))})
     _print(entry)
