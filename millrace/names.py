@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 STAGES = ("local", "dev", "prod")
@@ -185,6 +186,18 @@ class WorkloadNames:
     def package_arn(self, version: str) -> str:
         """The model version with this number."""
         return self.platform.arn("sagemaker", f"model-package/{self.package_group}/{version}")
+
+    @property
+    def tunings(self) -> str:
+        """What the names of the workload's tuning jobs begin with; SageMaker allows 32 characters in all.
+
+        The digest tells workloads and stages apart whose names begin alike."""
+        digest = hashlib.sha256(self.prefix.encode()).hexdigest()[:4]
+        return f"tune-{self.slug[:10].rstrip('-')}-{digest}"
+
+    def tuning(self, at: datetime) -> str:
+        """The name of the tuning job that is started then."""
+        return f"{self.tunings}-{int(at.timestamp()):x}"
 
     def table(self, table: str) -> str:
         """`rows`, `labels` (Iceberg); `quarantine`, `decisions`, `predictions` (external tables)."""

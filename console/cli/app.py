@@ -21,6 +21,7 @@ from console.cli.new import new
 from console.cli.records import cost, decisions, quarantine, why
 from console.cli.report import report
 from console.cli.runs import rerun, retrain, runs, show, train
+from console.cli.tuning import tune
 from console.cli.validate import validate
 from console.cli.withdraw import withdraw
 from millrace.errors import MillraceError
@@ -39,6 +40,7 @@ for command in (
     rerun,
     train,
     retrain,
+    tune,
     predict,
     versions,
     monitor,

@@ -13,6 +13,7 @@ from console.cli.options import Build, Json, Stage, Workload
 if TYPE_CHECKING:
     from console.environment import Environment
     from console.queries.runs import Run, RunDetail
+    from console.queries.tunings import TuningJob
     from millrace.names import WorkloadNames
 
 RunName = Annotated[
@@ -29,6 +30,8 @@ Wait = Annotated[
         "--wait", help="Come back when the run and all that it causes have ended; 1 if one failed or was refused."
     ),
 ]
+TUNE = "tune"
+"""What a tuning job is called among the machines."""
 FAILURE = 60
 """Characters of a failure in the list; `show` has all."""
 AsOf = Annotated[
@@ -44,23 +47,29 @@ def runs(
     machine: Annotated[
         str,
         typer.Option(
-            autocompletion=completion.machines, help="ingest, train, release, score, monitor, retrain or teardown."
+            autocompletion=completion.machines,
+            help="ingest, train, release, score, monitor, retrain or teardown; tune for searches of hyperparameters.",
         ),
     ] = "",
     status: Annotated[str, typer.Option(help="RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20,
 ) -> None:
-    """List the runs of all machines of a workload with their outcomes, newest first.
+    """List the runs of all machines of a workload with their outcomes, and its tunings, newest first.
 
     Example: millrace runs --machine train --status failed"""
     from console.cli.printing import show_rows
     from console.presenters.outcome import outcome
     from console.presenters.run_title import run_title
     from console.queries.runs import list_runs, read_execution, short_names
+    from console.queries.tunings import list_tunings
 
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
-    found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit)
+    wanted_tunings = (
+        [] if machine not in ("", TUNE) else list_tunings(environment.client("sagemaker"), names, limit=limit)
+    )
+    tunings = [one for one in wanted_tunings if status.upper() in ("", one.status)]
+    found = [] if machine == TUNE else list_runs(states, names, machine=machine, status=status.upper(), limit=limit)
     short = short_names(found)
 
     def row(run: Run) -> dict[str, Any]:
@@ -78,10 +87,30 @@ def runs(
             **({"refused": ended.is_refused, "arn": run.arn} if json else {}),
         }
 
-    rows = [row(run) for run in found]
+    rows = sorted([*map(row, found), *(_tuning_row(one, json) for one in tunings)], key=_newest_first)[:limit]
     wanted = " ".join(word for word in (status.upper(), machine) if word)
     nothing = f"No {wanted} run of {names.workload} yet." if wanted else f"No run of {names.workload} yet: drop a file."
     show_rows(rows, as_json=json, nothing=nothing)
+
+
+def _newest_first(row: dict[str, Any]) -> float:
+    started: float = row["started"].timestamp()
+    return -started
+
+
+def _tuning_row(tuning: TuningJob, as_json: bool) -> dict[str, Any]:
+    """A tuning job beside the machines' runs."""
+    return {
+        "run": tuning.name,
+        "machine": TUNE,
+        "status": tuning.status,
+        "outcome": f"millrace tune --result {tuning.name}",
+        "started": tuning.started,
+        "seconds": None if tuning.seconds is None else round(tuning.seconds, 1),
+        "about": "hyperparameters",
+        "redrives": 0,
+        **({"refused": False, "arn": tuning.arn} if as_json else {}),
+    }
 
 
 def show(

@@ -196,7 +196,7 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
 
 METRICS = [
     {"Name": name, "Regex": f"{name.replace(':', '_')}=([0-9.eE+-]+)"}
-    for name in ("train:loss", "validation:loss", "validation:error")
+    for name in ("train:loss", "validation:loss", "validation:error", "kept:loss", "kept:error")
 ]
 """What SageMaker reads out of the line that the training job prints after each epoch."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save
 
 from jobs.runtime import StopSignal, TrainingPlaces
@@ -24,14 +25,16 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, Examples, horizon_of, read_examples
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
+from millrace.errors import TrainingError
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.messages.training_run import Run, read_run
+from millrace.models.catalogue import FAMILIES
 from millrace.models.export import Exporter, exporter
 from millrace.models.predictor import Predictor
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
-from millrace.workload.declaration import Workload
+from millrace.workload.declaration import Training, Workload
 from millrace.workload.load import read_workload
 
 
@@ -119,7 +122,8 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
 
 def _setting(places: TrainingPlaces) -> Setting:
     config = places.channel("config")
-    workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
+    declared, contract = read_workload(config / "workload.yaml"), load_contract(config)
+    workload = _with_hyperparameters(declared, places.hyperparameters)
     return Setting(
         run=read_run(config / "run.json"),
         workload=workload,
@@ -127,6 +131,32 @@ def _setting(places: TrainingPlaces) -> Setting:
         features=encoders.declare(workload.prediction.features, contract.rows),
         task=tasks.declare(workload.prediction, contract.label),
     )
+
+
+def _with_hyperparameters(workload: Workload, given: Mapping[str, str]) -> Workload:
+    """The declaration with those hyperparameters of the job that its family has: a tuning job chose them, or a person.
+
+    Such a model is compared by its validation rows and never registered: the walk forward, which calibrates monitors,
+    is left out. Raises TrainingError for a value that the family does not take."""
+    training = workload.training
+    chosen = {name: _value(text) for name, text in given.items() if name in FAMILIES[training.family].model_fields}
+    if not chosen:
+        return workload
+    changed = training.model_dump() | {"parameters": {**training.parameters, **chosen}, "walk_forward_steps": 0}
+    try:
+        return workload.model_copy(update={"training": Training.model_validate(changed)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise TrainingError(f"hyperparameters: {where}: {first['msg']}, got {chosen}") from None
+
+
+def _value(text: str) -> Any:
+    """A hyperparameter is text: JSON, or a word as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _calibrate(predictor: Predictor, held: Resident) -> None:
@@ -205,14 +235,16 @@ def _artefact(
     return Artefact(description=description, weights=weights, onnx=onnx, history=history)
 
 
-def _say_nothing(_: Epoch) -> None:
+def _say_nothing(_: Sequence[Epoch]) -> None:
     """The first process speaks for all."""
 
 
-def _print(entry: Epoch) -> None:
-    """One line per epoch; MetricDefinitions find the numbers in it."""
+def _print(history: Sequence[Epoch]) -> None:
+    """One line per epoch; MetricDefinitions find the numbers in it. The last two are of the epoch that is kept."""
+    entry, kept = history[-1], min(history, key=lambda epoch: epoch.validation_loss)
     print(
         f"epoch={entry.epoch} train_loss={entry.train_loss:.6f} validation_loss={entry.validation_loss:.6f} "
-        f"validation_error={entry.validation_error:.6g} seconds={entry.seconds}",
+        f"validation_error={entry.validation_error:.6g} seconds={entry.seconds} "
+        f"kept_loss={kept.validation_loss:.6f} kept_error={kept.validation_error:.6g}",
         flush=True,
     )

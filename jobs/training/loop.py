@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def train(
     checkpoints: Path | None = None,
     checkpoint_every_s: float = 10.0,
     stop: Callable[[], bool] = lambda: False,
-    report: Callable[[Epoch], None] = lambda _: None,
+    report: Callable[[Sequence[Epoch]], None] = lambda _: None,
     together: Processes = ALONE,
 ) -> Trained:
     """The predictor of the epoch with the lowest validation loss.
@@ -168,8 +168,8 @@ def train(
             validation_error=validation_error,
             seconds=round(now - began, 4),
         )
-        report(entry)
         history.append(entry)
+        report(history)
         at.history.append(asdict(entry))
         # A copy, not a reference: the optimiser changes the weights in place.
         if validation_loss < at.best_loss:

@@ -20,8 +20,9 @@ from millrace.evaluation.gates.catalogue import Gates
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
 from millrace.tasks.catalogue import TASKS
-from millrace.workload.prices import gpus_of
+from millrace.workload.prices import gpus_of, is_known
 from millrace.workload.rollout import Phases
+from millrace.workload.tuning import Tuning, tuning_usd
 
 Stage = Literal["local", "dev", "prod"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -316,3 +317,22 @@ class Workload(Part):
     monitors: Monitors
     retraining: Retraining
     budget: Budget
+    tuning: Tuning | None = None
+    """The search for hyperparameters that `millrace tune` starts."""
+
+    @model_validator(mode="after")
+    def _tuning_can_be_paid(self) -> Workload:
+        if (tuning := self.tuning) is None:
+            return self
+        training = self.training
+        tuning.check(FAMILIES[training.family], training.parameters)
+        for stage, instance in training.instance.items():
+            if not is_known(instance):
+                continue
+            minutes = training.max_runtime_minutes
+            usd = tuning_usd(tuning, instance=instance, instances=training.instances, max_minutes=minutes)
+            if usd > tuning.budget_usd:
+                cost = f"{tuning.max_jobs} trainings of {minutes} minutes on {training.instances} {instance}"
+                expected = f"budget_usd of {usd:.2f} at least, the cost of {cost} in the stage {stage}"
+                raise ValueError(f"tuning: expected {expected}, got {tuning.budget_usd:g}")
+        return self

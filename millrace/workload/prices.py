@@ -65,6 +65,11 @@ def usd_per_hour(instance: str) -> float:
     )
 
 
+def is_known(instance: str) -> bool:
+    """Whether it has a price."""
+    return any(price.instance == instance for price in PRICES)
+
+
 def gpus_of(instance: str) -> int:
     """Processes that train on such an instance: one for each GPU, else one. An unknown one counts as one; its price
     stops it."""

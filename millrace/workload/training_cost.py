@@ -6,6 +6,7 @@ from typing import cast
 
 from millrace.workload.declaration import Stage, Workload
 from millrace.workload.prices import Usage
+from millrace.workload.tuning import tuning_usd
 
 EVALUATION_MINUTES = 30
 """The evaluation job is stopped after this long."""
@@ -28,6 +29,19 @@ def usages(workload: Workload, stage: str) -> tuple[Usage, ...]:
             minutes=TRAININGS * training.max_runtime_minutes,
         ),
         Usage(instance=workload.rollout.instance[known], count=1, minutes=EVALUATION_MINUTES),
+    )
+
+
+def declared_tuning_usd(workload: Workload, stage: str) -> float | None:
+    """What the declared tuning costs at most in this stage; None without one."""
+    if workload.tuning is None:
+        return None
+    training = workload.training
+    return tuning_usd(
+        workload.tuning,
+        instance=training.instance[cast("Stage", stage)],
+        instances=training.instances,
+        max_minutes=training.max_runtime_minutes,
     )
 
 

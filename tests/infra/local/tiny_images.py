@@ -36,7 +36,7 @@ try:
 except ImportError:
     repository = "hidden"
 print("validation: loss=0.75;", flush=True)
-print("validation: loss=0.25;", flush=True)
+print(f"validation: loss={settings.get(settings.get('say', ''), 0.25)};", flush=True)
 place = json.loads((root / "input/config/resourceconfig.json").read_text())
 if settings.get("meet"):
     mine, (first, *others) = place["current_host"], place["hosts"]

@@ -1,0 +1,136 @@
+"""Searches for hyperparameters: their state, their trainings by what they were searched for, the best."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from console.queries.stored import find_object
+from millrace.aws.errors import could_not_find
+from millrace.errors import RunError
+from millrace.messages.training_run import Run
+from millrace.names import WorkloadNames
+
+STATUS = {"Completed": "SUCCEEDED", "Failed": "FAILED", "Stopped": "ABORTED"}
+"""As Step Functions calls what SageMaker says; whatever else is under way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One training of a tuning job."""
+
+    job: str
+    status: str
+    hyperparameters: Mapping[str, Any]
+    value: float | None
+    """What was searched for; None where the training has none, or not yet."""
+    seconds: float | None
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningJob:
+    """One tuning job."""
+
+    name: str
+    arn: str
+    status: str
+    """SUCCEEDED, FAILED, ABORTED or RUNNING."""
+    started: datetime
+    stopped: datetime | None
+    metric: str
+    trials: tuple[Trial, ...]
+    """The best first, then those without a value."""
+
+    @property
+    def seconds(self) -> float | None:
+        """From its start to its end; None while it runs."""
+        return (self.stopped - self.started).total_seconds() if self.stopped else None
+
+    @property
+    def best(self) -> Trial | None:
+        """None while no training has ended well."""
+        return next((trial for trial in self.trials if trial.value is not None), None)
+
+
+def list_tunings(sagemaker: Any, names: WorkloadNames, *, limit: int) -> list[TuningJob]:
+    """The newest tuning jobs of the workload, without their trainings; `sagemaker` is boto3's client."""
+    found = sagemaker.list_hyper_parameter_tuning_jobs(
+        NameContains=f"{names.tunings}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=min(limit, 100)
+    )
+    return [_job(one, ()) for one in found["HyperParameterTuningJobSummaries"]]
+
+
+def read_tuning(sagemaker: Any, names: WorkloadNames, name: str = "") -> TuningJob:
+    """The tuning job of this name with its trainings, or the newest; raises RunError where there is none."""
+    if not name:
+        newest = list_tunings(sagemaker, names, limit=1)
+        if not newest:
+            raise RunError(f"expected a tuning of {names.workload}, got none: `millrace tune` starts one")
+        name = newest[0].name
+    try:
+        described = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    except ClientError as error:
+        if not could_not_find(error):
+            raise
+        raise RunError(f"expected the name of a tuning, got {name!r}: `millrace runs --machine tune`") from None
+    return _job(described, sorted(_trials(sagemaker, name), key=_rank))
+
+
+def _rank(trial: Trial) -> tuple[bool, float]:
+    return trial.value is None, trial.value or 0.0
+
+
+def _job(found: Mapping[str, Any], trials: Any) -> TuningJob:
+    config = found.get("HyperParameterTuningJobConfig", {})
+    return TuningJob(
+        name=found["HyperParameterTuningJobName"],
+        arn=found["HyperParameterTuningJobArn"],
+        status=STATUS.get(found["HyperParameterTuningJobStatus"], "RUNNING"),
+        started=found["CreationTime"],
+        stopped=found.get("HyperParameterTuningEndTime"),
+        metric=config.get("HyperParameterTuningJobObjective", {}).get("MetricName", ""),
+        trials=tuple(trials),
+    )
+
+
+def _trials(sagemaker: Any, name: str) -> Iterator[Trial]:
+    pages = sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
+    for page in pages.paginate(HyperParameterTuningJobName=name):
+        for job in page["TrainingJobSummaries"]:
+            objective = job.get("FinalHyperParameterTuningJobObjectiveMetric", {})
+            begun, ended = job.get("TrainingStartTime"), job.get("TrainingEndTime")
+            yield Trial(
+                job=job["TrainingJobName"],
+                status=job["TrainingJobStatus"],
+                hyperparameters={key: _value(text) for key, text in job["TunedHyperParameters"].items()},
+                value=objective.get("Value") if job["TrainingJobStatus"] in {"Completed", "Stopped"} else None,
+                seconds=(ended - begun).total_seconds() if begun and ended else None,
+                failure=job.get("FailureReason", ""),
+            )
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def pinned_run(environment: Any, names: WorkloadNames, run: str = "") -> Run:
+    """What the run of this name, or the newest one, pinned; raises RunError where nothing is pinned.
+
+    A run that the month's budget refused has pinned its rows all the same."""
+    s3, states = environment.client("s3"), environment.client("stepfunctions")
+    pages = states.get_paginator("list_executions").paginate(stateMachineArn=names.machine_arn("train"))
+    candidates = [run] if run else (one["name"] for page in pages for one in page["executions"])
+    for name in candidates:
+        if (content := find_object(s3, names.run_uri(name, "config", "run.json"))) is not None:
+            return Run.model_validate_json(content)
+    wanted = f"the run {run}" if run else f"a run of {names.machine('train')}"
+    raise RunError(f"expected {wanted} that has pinned its rows, got none: `millrace train --wait` makes one")
