@@ -74,7 +74,7 @@ def save(folder: Path, at: Progress, losses_S: Tensor, state: State, *, identity
     tensors |= {f"optimiser.{n}.{name}": value for n, held in known["state"].items() for name, value in held.items()}
     words = {
         "identity": identity,
-        "groups": known["param_groups"],
+        "groups": [group | {"lr": float(group["lr"])} for group in known["param_groups"]],
         "epoch": at.epoch,
         "step": at.step,
         "best_epoch": at.best_epoch,
@@ -153,7 +153,11 @@ def _set(words: dict[str, Any], tensors: dict[str, Tensor], state: State, of: Pr
     state.network.load_state_dict(_part(tensors, "network."))
     if state.average:
         state.average.load_state_dict(_part(tensors, "average."))
+    rates = [group["lr"] for group in state.optimiser.param_groups]
     state.optimiser.load_state_dict({"state": _states(_part(tensors, "optimiser.")), "param_groups": words["groups"]})
+    for group, rate in zip(state.optimiser.param_groups, rates, strict=True):
+        # A captured step reads it where it is: the tensor stays, its value changes.
+        group["lr"] = rate.fill_(group["lr"]) if isinstance(rate, Tensor) else group["lr"]
     mine = {name: tensors.get(f"{RANDOM}{name}.{of.rank}") for name in ("cpu", "cuda")}
     if (drawn := mine["cpu"]) is None:
         raise ArtefactError(f"expected a checkpoint of {of.size} processes, got none of process {of.rank}")

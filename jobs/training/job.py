@@ -74,6 +74,8 @@ class Setting:
             train=part(parts.train),
             validation=part(parts.validation),
             identity=digest("\n".join(words).encode()),
+            precision=self.workload.training.precision,
+            is_compiled=self.workload.training.compile,
         )
 
 

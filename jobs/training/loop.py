@@ -1,7 +1,7 @@
 """The training loop, read top to bottom.
 
 N rows, B rows per step, W numbers per row. Every step has the same shape, and nothing of a step is read back before
-the epoch ends: so the step may be compiled or captured whole without a change here.
+the epoch ends: so the step is captured whole on a GPU (see step.py) without a change here.
 Equal inputs and seed give equal weights, bit by bit, also when the run was stopped and resumed in between (on CPU;
 one thread for small models, since the number of threads changes the order of sums).
 """
@@ -19,13 +19,15 @@ import torch
 from jobs.runtime import Stopped
 from jobs.training import checkpoint, loss
 from jobs.training.average import Average
-from jobs.training.loader import Resident
+from jobs.training.loader import Resident, place
 from jobs.training.processes import ALONE, Processes
+from jobs.training.step import CudaGraph, Step, set_rate
 from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import Signature
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.task import Task
+from millrace.workload.declaration import Precision
 
 SMALL_STEP = 2**27
 """Multiplications per step below which one thread is faster than several."""
@@ -42,6 +44,10 @@ class Experiment:
     validation: Resident
     identity: str
     """A digest of all that decides the result; a checkpoint of another experiment is refused."""
+    precision: Precision = "float32"
+    """Of a GPU's forward pass; CPU computes in float32."""
+    is_compiled: bool = False
+    """Whether a GPU's forward pass is compiled first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +78,14 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     report: Callable[[Sequence[Epoch]], None] = lambda _: None,
     together: Processes = ALONE,
+    room: int | None = None,
 ) -> Trained:
     """The predictor of the epoch with the lowest validation loss.
 
     Goes on from the checkpoint in `checkpoints` if there is one. Raises Stopped, the state saved, once `stop` is true;
     ArtefactError when the checkpoint is another experiment's; TrainingError when a loss is not a finite number.
-    Of several processes all call it, with the same words; the first one saves and reports."""
+    Of several processes all call it, with the same words; the first one saves and reports. `room` is the device's for
+    rows, in bytes, where it is not to be what is free."""
     settings, task = experiment.parameters, experiment.task
     device = together.device
     if device.type == "cuda":
@@ -85,11 +93,12 @@ def train(
         torch.use_deterministic_algorithms(True)
     torch.manual_seed(settings.seed)
 
-    # All rows go to the device once: no step waits for a copy.
-    rows, held = experiment.train.to(device), experiment.validation.to(device)
-    predictor = build(settings, experiment.signature, task.objective).to(device)
+    # All rows go to the device once, so that no step waits for a copy; what does not fit is fetched a step ahead.
+    rows, held = place(experiment.train, device, room=room), place(experiment.validation, device, room=room)
+    predictor = build(settings, experiment.signature, task.objective).to(rows.target_N.device)
     predictor.fit(rows.tensors, rows.target_N)
-    network, objective = predictor.network, loss.declare(settings, predictor, rows.target_N)
+    predictor, held_target_N = predictor.to(device), held.target_N.to(device)
+    network, objective = predictor.network, loss.declare(settings, predictor, rows.target_N.to(device))
     average = Average(predictor, settings.ema) if settings.ema else None
     # Whose answers are judged, and whose weights are the result.
     judged = average.predictor if average else predictor
@@ -98,9 +107,21 @@ def train(
     steps = len(rows) // size
     weights = sum(parameter.numel() for parameter in network.parameters())
     torch.set_num_threads(1 if size * weights < SMALL_STEP else together.threads)
-    # Fused: one call for all weights, six tenths of the time of one call for each.
+    # Fused: one call for all weights, six tenths of the time of one call for each. In a captured step its learning rate
+    # and its count of steps are read from the device.
+    is_captured = device.type == "cuda" and together.size == 1
+    rate = torch.tensor(settings.learning_rate, device=device) if is_captured else settings.learning_rate
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        network.parameters(), lr=rate, weight_decay=settings.weight_decay, fused=True, capturable=is_captured
+    )
+    take_step = Step(
+        network,
+        objective,
+        optimiser,
+        together,
+        precision=experiment.precision,
+        is_compiled=experiment.is_compiled and device.type == "cuda",
+        capture=CudaGraph() if is_captured else None,
     )
 
     # `at` is all that a checkpoint has to say besides tensors. The losses of the epoch's steps are part of it, so that
@@ -122,6 +143,7 @@ def train(
     while at.epoch < settings.epochs and at.epoch - at.best_epoch <= settings.patience:
         # The order depends on seed and epoch alone: a resumed epoch goes on with the very batches that were left.
         order_SB = together.part(rows.order(seed=settings.seed * 10_007 + at.epoch, size=size))
+        batches = iter(rows.batches(order_SB[at.step :]))
         predictor.train()
         while at.step < steps:
             is_due = checkpoints is not None and time.perf_counter() - saved_at > checkpoint_every_s
@@ -135,27 +157,22 @@ def train(
                     raise Stopped(f"in epoch {at.epoch}, after step {at.step} of {steps}")
             # One step: forward and loss, gradients, update. The loss stays on the device: reading it would make the
             # processor wait for the GPU at every step.
-            batch, step = rows.batch(order_SB[at.step]), at.epoch * steps + at.step
+            batch, step = next(batches), at.epoch * steps + at.step
             if settings.schedule == "cosine":
                 falling = (1 + math.cos(math.pi * step / (steps * settings.epochs))) / 2
-                optimiser.param_groups[0]["lr"] = settings.learning_rate * falling
-            step_loss = objective.training(network(**batch.tensors), batch.target_B)
-            optimiser.zero_grad()
-            step_loss.backward()  # type: ignore[no-untyped-call]
-            step_loss = together.average(network.parameters(), step_loss)
-            optimiser.step()
+                set_rate(optimiser, settings.learning_rate * falling)
+            losses_S[at.step] = take_step(batch)
             if average:
                 average.follow(step)
-            losses_S[at.step] = step_loss.detach()
             at.step += 1
         _check_finite(losses_S, at.epoch)
 
         # The epoch is judged on the validation rows: its loss chooses the best epoch, its error is for people.
         judged.eval()
         with torch.no_grad():
-            raw_NW = judged.network(**held.tensors)
-            validation_loss = float(objective.validation(raw_NW, held.target_N))
-            errors_N = task.errors(judged.answer(raw_NW).cpu().numpy(), held.target_N.cpu().numpy())
+            raw_NW = torch.cat([judged.network(**piece.tensors) for piece in held.pieces()])
+            validation_loss = float(objective.validation(raw_NW, held_target_N))
+            errors_N = task.errors(judged.answer(raw_NW).cpu().numpy(), held_target_N.cpu().numpy())
         # Each normalises its batches by its own part of them: the first one's statistics are those of the model.
         validation_loss, validation_error = together.follow_first([validation_loss, float(errors_N.mean())])
         if not math.isfinite(validation_loss):

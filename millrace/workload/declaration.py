@@ -25,6 +25,7 @@ from millrace.workload.rollout import Phases
 from millrace.workload.tuning import Tuning, tuning_usd
 
 Stage = Literal["local", "dev", "prod"]
+Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -242,6 +243,10 @@ class Training(Part):
     instance: dict[Stage, str]
     instances: Annotated[int, Field(ge=1, le=8)] = 1
     """How many of them train together, each with a part of every batch."""
+    precision: Precision = "float32"
+    """Of the forward pass on a GPU: `bfloat16` is faster there, its weights and sums stay float32. CPU ignores it."""
+    compile: bool = False
+    """Whether a GPU's forward pass is compiled first, which takes a minute that a short training does not win back."""
     max_runtime_minutes: Annotated[int, Field(ge=1, le=5 * 24 * 60)]
 
     @model_validator(mode="after")
