@@ -16,6 +16,8 @@ MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
+ByHand = Literal["tune", "experiment"]
+"""What a person starts beside the machines."""
 JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
 MODEL_ROLE = "model"
@@ -187,17 +189,14 @@ class WorkloadNames:
         """The model version with this number."""
         return self.platform.arn("sagemaker", f"model-package/{self.package_group}/{version}")
 
-    @property
-    def tunings(self) -> str:
-        """What the names of the workload's tuning jobs begin with; SageMaker allows 32 characters in all.
+    def by_hand(self, kind: ByHand, at: datetime | None = None) -> str:
+        """The name of the job that a person starts then; without a time, what the names of all of them begin with.
 
-        The digest tells workloads and stages apart whose names begin alike."""
+        SageMaker allows a tuning job 32 characters. The digest tells workloads and stages apart whose names begin
+        alike."""
         digest = hashlib.sha256(self.prefix.encode()).hexdigest()[:4]
-        return f"tune-{self.slug[:10].rstrip('-')}-{digest}"
-
-    def tuning(self, at: datetime) -> str:
-        """The name of the tuning job that is started then."""
-        return f"{self.tunings}-{int(at.timestamp()):x}"
+        known = f"{kind}-{self.slug[:10].rstrip('-')}-{digest}-"
+        return f"{known}{int(at.timestamp()):x}" if at else known
 
     def table(self, table: str) -> str:
         """`rows`, `labels` (Iceberg); `quarantine`, `decisions`, `predictions` (external tables)."""

@@ -53,17 +53,11 @@ def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, 
     if (tuning := workload.tuning) is None:
         raise RunError(f"{workload.name}/workload.yaml: expected the key tuning, got none")
     training = deployed_training(environment, names)
-    name = names.tuning(now_at(environment))
+    name = names.by_hand("tune", now_at(environment))
     usd = _cost(tuning, training)
     request = tuning_request(names, workload, training, name=name, source=source)
     arn = names.platform.arn("sagemaker", f"hyper-parameter-tuning-job/{name}")
-    budget = MonthlyBudget(StateTable(environment.client("dynamodb"), names))
-    monthly = workload.budget.monthly_usd
-    if not budget.reserve(usd, run=arn, as_of=now_at(environment), monthly_usd=monthly):
-        spent = budget.spent_usd(now_at(environment))
-        raise RunError(
-            f"expected room for {usd:.2f} USD in the month's budget, got {spent} of {monthly:g} USD reserved"
-        )
+    reserve(environment, names, workload, usd, run=arn)
     own = own_run(name, training, folder, source)
     write_configuration(environment, names, name, folder=folder, source=source, own=own)
     made = environment.client("sagemaker").create_hyper_parameter_tuning_job(**request)
@@ -74,6 +68,17 @@ def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, 
         jobs=tuning.max_jobs,
         most_usd=usd,
     )
+
+
+def reserve(environment: Environment, names: WorkloadNames, workload: Workload, usd: float, *, run: str) -> None:
+    """Take the cost of the job with this ARN out of the month's budget; raises RunError where it has no room."""
+    budget = MonthlyBudget(StateTable(environment.client("dynamodb"), names))
+    now, monthly = now_at(environment), workload.budget.monthly_usd
+    if not budget.reserve(usd, run=run, as_of=now, monthly_usd=monthly):
+        spent = budget.spent_usd(now)
+        raise RunError(
+            f"expected room for {usd:.2f} USD in the month's budget, got {spent} of {monthly:g} USD reserved"
+        )
 
 
 def deployed_training(environment: Environment, names: WorkloadNames) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
+from console.cli.experiment import experiment
 from console.cli.local import down, up
 from console.cli.models import predict, rollback, versions
 from console.cli.monitoring import alarms, monitor
@@ -41,6 +42,7 @@ for command in (
     train,
     retrain,
     tune,
+    experiment,
     predict,
     versions,
     monitor,

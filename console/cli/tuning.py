@@ -10,7 +10,7 @@ from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 
 if TYPE_CHECKING:
-    from console.queries.tunings import TuningJob
+    from console.queries.by_hand import TuningJob
     from millrace.workload.declaration import Workload as Declaration
 
 POLL_S = 2.0
@@ -42,7 +42,7 @@ def tune(
 
     Example: millrace tune --result last"""
     from console.actions import tune as action
-    from console.queries.tunings import pinned_run, read_tuning
+    from console.queries.by_hand import pinned_run, read_tuning
     from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = find(stage, build, workload)
@@ -66,7 +66,7 @@ def tune(
 def _wait(sagemaker: Any, names: Any, name: str) -> TuningJob:
     import time
 
-    from console.queries.tunings import read_tuning
+    from console.queries.by_hand import read_tuning
 
     while (found := read_tuning(sagemaker, names, name)).status == "RUNNING":
         time.sleep(POLL_S)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from millrace.workload.declaration import Stage, Workload
-from millrace.workload.prices import Usage
+from millrace.workload.prices import Usage, projected_usd
 from millrace.workload.tuning import tuning_usd
 
 EVALUATION_MINUTES = 30
@@ -32,17 +32,15 @@ def usages(workload: Workload, stage: str) -> tuple[Usage, ...]:
     )
 
 
-def declared_tuning_usd(workload: Workload, stage: str) -> float | None:
-    """What the declared tuning costs at most in this stage; None without one."""
+def usd_by_hand(workload: Workload, stage: str, *, is_tuning: bool) -> float | None:
+    """What the declared tuning, or one experiment, costs at most in this stage; None where no tuning is declared."""
+    training = workload.training
+    instance, minutes = training.instance[cast("Stage", stage)], training.max_runtime_minutes
+    if not is_tuning:
+        return projected_usd([Usage(instance=instance, count=training.instances, minutes=minutes)])
     if workload.tuning is None:
         return None
-    training = workload.training
-    return tuning_usd(
-        workload.tuning,
-        instance=training.instance[cast("Stage", stage)],
-        instances=training.instances,
-        max_minutes=training.max_runtime_minutes,
-    )
+    return tuning_usd(workload.tuning, instance=instance, instances=training.instances, max_minutes=minutes)
 
 
 def longest_hours(workload: Workload) -> float:

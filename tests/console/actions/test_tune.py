@@ -11,10 +11,19 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
+from console.actions.experiment import experiment
 from console.actions.tune import own_run, tune, tuning_request
 from console.cli.tuning import lines
 from console.environment import Environment
-from console.queries.tunings import Trial, TuningJob, list_tunings, pinned_run, read_tuning
+from console.queries.by_hand import (
+    Trial,
+    TuningJob,
+    list_by_hand,
+    list_tunings,
+    pinned_run,
+    read_experiment,
+    read_tuning,
+)
 from infra.machines import train
 from infra.machines.states import Definition
 from millrace.errors import RunError
@@ -63,7 +72,7 @@ def deployed(context: Callable[..., Any]) -> dict[str, Any]:
 
 
 def test_a_tuning_trains_as_the_machine_does(deployed: dict[str, Any]) -> None:
-    request = tuning_request(NAMES, WORKLOAD, deployed, name=NAMES.tuning(AT), source=SOURCE)
+    request = tuning_request(NAMES, WORKLOAD, deployed, name=NAMES.by_hand("tune", AT), source=SOURCE)
     shape = botocore.session.get_session().get_service_model("sagemaker")
     operation = shape.operation_model("CreateHyperParameterTuningJob").input_shape
     assert not ParamValidator().validate(request, operation).generate_report()
@@ -100,9 +109,12 @@ def test_it_is_known_on_what_it_was_trained(deployed: dict[str, Any]) -> None:
 
 def test_the_best_is_offered_as_lines_of_the_declaration() -> None:
     trial = Trial(job="a", status="Completed", hyperparameters={"hidden": [16], "epochs": 4}, value=0.2, seconds=1.0)
-    found = TuningJob(name="t", arn="", status="SUCCEEDED", started=AT, stopped=None, metric="", trials=(trial,))
-    told = lines(WORKLOAD, found)
-    assert told.startswith("training:\n  parameters: {hidden: [16], epochs: 4, batch_size: 256, learning_rate: 0.002,")
+    found = TuningJob(
+        kind="tune", name="t", arn="", status="SUCCEEDED", started=AT, stopped=None, metric="", trials=(trial,)
+    )
+    assert lines(WORKLOAD, found).startswith(
+        "training:\n  parameters: {hidden: [16], epochs: 4, batch_size: 256, learning_rate: 0.002,"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +188,24 @@ def test_neither_its_own_budget_nor_the_month_s_is_exceeded(environment: Environ
         tune(environment, NAMES, month, folder=FOLDER, source=SOURCE)
     with pytest.raises(RunError, match="expected the key tuning, got none"):
         tune(environment, NAMES, WORKLOAD.model_copy(update={"tuning": None}), folder=FOLDER, source=SOURCE)
+
+
+def test_an_experiment_is_one_training_beside_the_machine_s(environment: Environment) -> None:
+    given = {"learning_rate": 0.005, "hidden": [8]}
+    name = experiment(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE, parameters=given)
+    sagemaker = environment.client("sagemaker")
+    found = until(lambda: (one := read_experiment(sagemaker, NAMES)).status != "RUNNING" and one)
+    assert (found.name, found.status, found.hyperparameters) == (name, "SUCCEEDED", given), found
+    assert found.metrics == {"kept:error": 0.25}
+    assert found.model_data_url.startswith(NAMES.run_uri(name, "training"))
+    listed = list_by_hand(sagemaker, NAMES, machine="", limit=5)
+    assert [one.kind for one in listed] == ["tune", "experiment"]
+    assert [one.name for one in list_by_hand(sagemaker, NAMES, machine="experiment", limit=5)] == [name]
+    with pytest.raises(RunError, match="expected an experiment's name, got 'nobody'"):
+        read_experiment(sagemaker, NAMES, "nobody")
+
+
+@pytest.mark.parametrize("given", [{"layers": 3}, {"epochs": 0}])
+def test_an_experiment_that_the_family_cannot_train_is_refused(environment: Environment, given: Any) -> None:
+    with pytest.raises(RunError, match=f"--parameter: .*{next(iter(given))}"):
+        experiment(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE, parameters=given)

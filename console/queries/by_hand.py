@@ -1,4 +1,4 @@
-"""Searches for hyperparameters: their state, their trainings by what they were searched for, the best."""
+"""Jobs by hand: searches for hyperparameters with their trainings, the best first, and single experiments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from console.queries.stored import find_object
 from millrace.aws.errors import could_not_find
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
-from millrace.names import WorkloadNames
+from millrace.names import ByHand, WorkloadNames
 
 STATUS = {"Completed": "SUCCEEDED", "Failed": "FAILED", "Stopped": "ABORTED"}
 """As Step Functions calls what SageMaker says; whatever else is under way."""
@@ -34,23 +34,41 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuningJob:
-    """One tuning job."""
+class JobByHand:
+    """One job that a person started."""
 
+    kind: ByHand
     name: str
     arn: str
     status: str
     """SUCCEEDED, FAILED, ABORTED or RUNNING."""
     started: datetime
     stopped: datetime | None
-    metric: str
-    trials: tuple[Trial, ...]
-    """The best first, then those without a value."""
 
     @property
     def seconds(self) -> float | None:
         """From its start to its end; None while it runs."""
         return (self.stopped - self.started).total_seconds() if self.stopped else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentJob(JobByHand):
+    """One training with hyperparameters of its own."""
+
+    hyperparameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    """As the job printed them last."""
+    model_data_url: str
+    failure: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningJob(JobByHand):
+    """One tuning job."""
+
+    metric: str
+    trials: tuple[Trial, ...]
+    """The best first, then those without a value."""
 
     @property
     def best(self) -> Trial | None:
@@ -61,7 +79,7 @@ class TuningJob:
 def list_tunings(sagemaker: Any, names: WorkloadNames, *, limit: int) -> list[TuningJob]:
     """The newest tuning jobs of the workload, without their trainings; `sagemaker` is boto3's client."""
     found = sagemaker.list_hyper_parameter_tuning_jobs(
-        NameContains=f"{names.tunings}-", SortBy="CreationTime", SortOrder="Descending", MaxResults=min(limit, 100)
+        NameContains=names.by_hand("tune"), SortBy="CreationTime", SortOrder="Descending", MaxResults=min(limit, 100)
     )
     return [_job(one, ()) for one in found["HyperParameterTuningJobSummaries"]]
 
@@ -89,6 +107,7 @@ def _rank(trial: Trial) -> tuple[bool, float]:
 def _job(found: Mapping[str, Any], trials: Any) -> TuningJob:
     config = found.get("HyperParameterTuningJobConfig", {})
     return TuningJob(
+        kind="tune",
         name=found["HyperParameterTuningJobName"],
         arn=found["HyperParameterTuningJobArn"],
         status=STATUS.get(found["HyperParameterTuningJobStatus"], "RUNNING"),
@@ -96,6 +115,58 @@ def _job(found: Mapping[str, Any], trials: Any) -> TuningJob:
         stopped=found.get("HyperParameterTuningEndTime"),
         metric=config.get("HyperParameterTuningJobObjective", {}).get("MetricName", ""),
         trials=tuple(trials),
+    )
+
+
+def list_by_hand(sagemaker: Any, names: WorkloadNames, *, machine: str, limit: int) -> list[JobByHand]:
+    """The newest jobs by hand of the workload, of every kind or of the one that `machine` names."""
+    found: list[JobByHand] = list(list_tunings(sagemaker, names, limit=limit)) if machine in ("", "tune") else []
+    if machine in ("", "experiment"):
+        jobs = sagemaker.list_training_jobs(
+            NameContains=names.by_hand("experiment"),
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=min(limit, 100),
+        )["TrainingJobSummaries"]
+        found += [
+            JobByHand(
+                kind="experiment",
+                name=job["TrainingJobName"],
+                arn=job["TrainingJobArn"],
+                status=STATUS.get(job["TrainingJobStatus"], "RUNNING"),
+                started=job["CreationTime"],
+                stopped=job.get("TrainingEndTime"),
+            )
+            for job in jobs
+        ]
+    return found
+
+
+def read_experiment(sagemaker: Any, names: WorkloadNames, name: str = "") -> ExperimentJob:
+    """The experiment of this name, or the newest; raises RunError where there is none."""
+    if not name:
+        newest = list_by_hand(sagemaker, names, machine="experiment", limit=1)
+        if not newest:
+            raise RunError(f"expected an experiment of {names.workload}, got none: `millrace experiment` starts one")
+        name = newest[0].name
+    try:
+        job = sagemaker.describe_training_job(TrainingJobName=name)
+    except ClientError as error:
+        if not could_not_find(error):
+            raise
+        raise RunError(f"expected an experiment's name, got {name!r}: `millrace runs --machine experiment`") from None
+    given = {key: text for key, text in job.get("HyperParameters", {}).items() if key not in ("workload", "run")}
+    return ExperimentJob(
+        kind="experiment",
+        name=name,
+        arn=job["TrainingJobArn"],
+        status=STATUS.get(job["TrainingJobStatus"], "RUNNING"),
+        started=job["CreationTime"],
+        stopped=job.get("TrainingEndTime"),
+        hyperparameters={key: _value(text) for key, text in given.items()},
+        metrics={one["MetricName"]: one["Value"] for one in job.get("FinalMetricDataList", [])},
+        model_data_url=job.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
+        failure=job.get("FailureReason", ""),
     )
 
 
