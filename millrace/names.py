@@ -196,7 +196,7 @@ class WorkloadNames:
         alike."""
         digest = hashlib.sha256(self.prefix.encode()).hexdigest()[:4]
         known = f"{kind}-{self.slug[:10].rstrip('-')}-{digest}-"
-        return f"{known}{int(at.timestamp()):x}" if at else known
+        return f"{known}{int(at.timestamp() * 1000):x}" if at else known
 
     def table(self, table: str) -> str:
         """`rows`, `labels` (Iceberg); `quarantine`, `decisions`, `predictions` (external tables)."""

@@ -23,7 +23,7 @@ from millrace.names import WORKLOAD_TAG, WorkloadNames
 from millrace.state.budget import MonthlyBudget
 from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
-from millrace.workload.tuning import METRICS, Range, Tuning, tuning_usd
+from millrace.workload.tuning import METRICS, SearchRange, Tuning, tuning_usd
 
 KEPT = ("AlgorithmSpecification", "RoleArn", "ResourceConfig", "VpcConfig", "EnableNetworkIsolation",
         "EnableInterContainerTrafficEncryption")  # fmt: skip
@@ -167,9 +167,13 @@ def _ranges(workload: Workload, tuning: Tuning) -> dict[str, list[dict[str, Any]
     """By SageMaker's three kinds; values of a list are JSON, as the training job reads every hyperparameter."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, values in tuning.parameters.items():
-        if isinstance(values, Range):
+        if isinstance(values, SearchRange):
             kind = "Integer" if tuning.is_whole(name, FAMILIES[workload.training.family]) else "Continuous"
-            limits = {"MinValue": str(values.min), "MaxValue": str(values.max), "ScalingType": SCALES[values.scale]}
+            limits: dict[str, Any] = {
+                "MinValue": str(values.min),
+                "MaxValue": str(values.max),
+                "ScalingType": SCALES[values.scale],
+            }
         else:
             kind, limits = "Categorical", {"Values": [json.dumps(value) for value in values]}
         found.setdefault(f"{kind}ParameterRanges", []).append({"Name": name, **limits})

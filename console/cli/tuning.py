@@ -83,14 +83,14 @@ def _show(found: TuningJob, declared: Declaration, *, as_json: bool) -> None:
         return
     rows = [
         {
-            "training": trial.job.removeprefix(f"{found.name}-"),
-            "status": trial.status,
-            found.metric: trial.value,
-            "seconds": None if trial.seconds is None else round(trial.seconds, 1),
-            **{key: str(value) for key, value in trial.hyperparameters.items()},
-            **({"failure": trial.failure[:FAILURE]} if any(one.failure for one in found.trials) else {}),
+            "training": training.job.removeprefix(f"{found.name}-"),
+            "status": training.status,
+            found.metric: training.value,
+            "seconds": None if training.seconds is None else round(training.seconds, 1),
+            **{key: str(value) for key, value in training.hyperparameters.items()},
+            **({"failure": training.failure[:FAILURE]} if any(one.failure for one in found.trainings) else {}),
         }
-        for trial in found.trials
+        for training in found.trainings
     ]
     typer.echo(f"tuning {found.name}: {found.status}")
     show_rows(rows, as_json=False, nothing="No training has begun.")

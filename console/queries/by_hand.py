@@ -21,7 +21,7 @@ STATUS = {"Completed": "SUCCEEDED", "Failed": "FAILED", "Stopped": "ABORTED"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class TunedTraining:
     """One training of a tuning job."""
 
     job: str
@@ -67,13 +67,13 @@ class TuningJob(JobByHand):
     """One tuning job."""
 
     metric: str
-    trials: tuple[Trial, ...]
+    trainings: tuple[TunedTraining, ...]
     """The best first, then those without a value."""
 
     @property
-    def best(self) -> Trial | None:
+    def best(self) -> TunedTraining | None:
         """None while no training has ended well."""
-        return next((trial for trial in self.trials if trial.value is not None), None)
+        return next((training for training in self.trainings if training.value is not None), None)
 
 
 def list_tunings(sagemaker: Any, names: WorkloadNames, *, limit: int) -> list[TuningJob]:
@@ -97,14 +97,14 @@ def read_tuning(sagemaker: Any, names: WorkloadNames, name: str = "") -> TuningJ
         if not could_not_find(error):
             raise
         raise RunError(f"expected the name of a tuning, got {name!r}: `millrace runs --machine tune`") from None
-    return _job(described, sorted(_trials(sagemaker, name), key=_rank))
+    return _job(described, sorted(_trainings(sagemaker, name), key=_rank))
 
 
-def _rank(trial: Trial) -> tuple[bool, float]:
-    return trial.value is None, trial.value or 0.0
+def _rank(training: TunedTraining) -> tuple[bool, float]:
+    return training.value is None, training.value or 0.0
 
 
-def _job(found: Mapping[str, Any], trials: Any) -> TuningJob:
+def _job(found: Mapping[str, Any], trainings: Any) -> TuningJob:
     config = found.get("HyperParameterTuningJobConfig", {})
     return TuningJob(
         kind="tune",
@@ -114,7 +114,7 @@ def _job(found: Mapping[str, Any], trials: Any) -> TuningJob:
         started=found["CreationTime"],
         stopped=found.get("HyperParameterTuningEndTime"),
         metric=config.get("HyperParameterTuningJobObjective", {}).get("MetricName", ""),
-        trials=tuple(trials),
+        trainings=tuple(trainings),
     )
 
 
@@ -170,13 +170,13 @@ def read_experiment(sagemaker: Any, names: WorkloadNames, name: str = "") -> Exp
     )
 
 
-def _trials(sagemaker: Any, name: str) -> Iterator[Trial]:
+def _trainings(sagemaker: Any, name: str) -> Iterator[TunedTraining]:
     pages = sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
     for page in pages.paginate(HyperParameterTuningJobName=name):
         for job in page["TrainingJobSummaries"]:
             objective = job.get("FinalHyperParameterTuningJobObjectiveMetric", {})
             begun, ended = job.get("TrainingStartTime"), job.get("TrainingEndTime")
-            yield Trial(
+            yield TunedTraining(
                 job=job["TrainingJobName"],
                 status=job["TrainingJobStatus"],
                 hyperparameters={key: _value(text) for key, text in job["TunedHyperParameters"].items()},

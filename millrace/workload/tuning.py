@@ -14,7 +14,7 @@ METRICS: dict[Objective, str] = {"validation_error": "kept:error", "validation_l
 """By objective the metric of a training job that has it: of the best epoch so far, whose weights are kept."""
 
 
-class Range(BaseModel):
+class SearchRange(BaseModel):
     """All numbers from `min` to `max`; whole ones where the hyperparameter is one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,7 +25,7 @@ class Range(BaseModel):
     """`log` tries as many values between 0.001 and 0.01 as between 0.01 and 0.1."""
 
     @model_validator(mode="after")
-    def _is_a_range(self) -> Range:
+    def _is_a_range(self) -> SearchRange:
         if self.min >= self.max or (self.scale == "log" and self.min <= 0):
             raise ValueError("min below max, and above 0 where the scale is log")
         return self
@@ -37,7 +37,7 @@ class Tuning(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     parameters: Annotated[
-        dict[str, Range | Annotated[tuple[Any, ...], Field(min_length=2, max_length=30)]],
+        dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=2, max_length=30)]],
         Field(min_length=1, max_length=30),
     ]
     """By hyperparameter a range, or a list of values to choose from."""
@@ -64,10 +64,10 @@ class Tuning(BaseModel):
             if name not in family.model_fields:
                 known = ", ".join(family.model_fields)
                 raise ValueError(f"tuning.parameters: expected one of {known}, got {name!r}")
-            ends = (values.min, values.max) if isinstance(values, Range) else values
+            ends = (values.min, values.max) if isinstance(values, SearchRange) else values
             for value in ends:
                 found = getattr(family(**{**declared, name: value}), name)
-                if isinstance(values, Range) and not isinstance(found, int | float):
+                if isinstance(values, SearchRange) and not isinstance(found, int | float):
                     raise ValueError(f"tuning.parameters.{name}: expected a list of values, got a range")
 
     def is_whole(self, name: str, family: type[Parameters]) -> bool:

@@ -16,7 +16,7 @@ from console.actions.tune import own_run, tune, tuning_request
 from console.cli.tuning import lines
 from console.environment import Environment
 from console.queries.by_hand import (
-    Trial,
+    TunedTraining,
     TuningJob,
     list_by_hand,
     list_tunings,
@@ -108,9 +108,11 @@ def test_it_is_known_on_what_it_was_trained(deployed: dict[str, Any]) -> None:
 
 
 def test_the_best_is_offered_as_lines_of_the_declaration() -> None:
-    trial = Trial(job="a", status="Completed", hyperparameters={"hidden": [16], "epochs": 4}, value=0.2, seconds=1.0)
+    training = TunedTraining(
+        job="a", status="Completed", hyperparameters={"hidden": [16], "epochs": 4}, value=0.2, seconds=1.0
+    )
     found = TuningJob(
-        kind="tune", name="t", arn="", status="SUCCEEDED", started=AT, stopped=None, metric="", trials=(trial,)
+        kind="tune", name="t", arn="", status="SUCCEEDED", started=AT, stopped=None, metric="", trainings=(training,)
     )
     assert lines(WORKLOAD, found).startswith(
         "training:\n  parameters: {hidden: [16], epochs: 4, batch_size: 256, learning_rate: 0.002,"
@@ -165,7 +167,7 @@ def test_a_tuning_is_paid_recorded_and_found(
     assert started.most_usd == pytest.approx(3 * 0.115 * 1.2)
     sagemaker = environment.client("sagemaker")
     found = until(lambda: (one := read_tuning(sagemaker, NAMES)).status != "RUNNING" and one)
-    assert (found.name, found.status, len(found.trials)) == (started.name, "SUCCEEDED", 3), found
+    assert (found.name, found.status, len(found.trainings)) == (started.name, "SUCCEEDED", 3), found
     assert found.best is not None
     assert found.best.hyperparameters.keys() == DECLARED.parameters.keys()
     assert [one.name for one in list_tunings(sagemaker, NAMES, limit=5)] == [started.name]
