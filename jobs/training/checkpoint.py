@@ -144,7 +144,7 @@ def _digest(words: str, tensors: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256(words.encode())
     for name, value in sorted(tensors.items()):
         found.update(name.encode())
-        found.update(value.contiguous().flatten().view(torch.uint8).numpy())
+        found.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 

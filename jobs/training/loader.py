@@ -73,7 +73,7 @@ class Streamed(Resident):
     device: torch.device
 
     def batches(self, order_SB: Tensor) -> Iterator[Batch]:
-        beside = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        beside = _stream(self.device)
         waiting: Batch | None = None
         for rows_B in order_SB:
             coming = self._sent(self.batch(rows_B), beside)
@@ -84,7 +84,7 @@ class Streamed(Resident):
             yield self._arrived(waiting, beside)
 
     def pieces(self) -> Iterator[Batch]:
-        for rows_B in torch.arange(len(self)).split(PIECE):
+        for rows_B in torch.split(torch.arange(len(self)), PIECE):
             yield self._sent(self.batch(rows_B), None)
 
     def _sent(self, batch: Batch, beside: torch.cuda.Stream | None) -> Batch:
@@ -102,6 +102,11 @@ class Streamed(Resident):
             for value in (*batch.tensors.values(), batch.target_B):
                 value.record_stream(present)
         return batch
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream | None:
+    """One for copies; a processor has none."""
+    return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
 
 def _moved(batch: Batch, device: torch.device, *, is_pinned: bool = False) -> Batch:

@@ -76,10 +76,11 @@ class Processes:
         flat = torch.cat([*(gradient.flatten() for gradient in gradients), loss.detach().view(1)])
         dist.all_reduce(flat)
         flat /= self.size
-        *means, mean = flat.split([*(gradient.numel() for gradient in gradients), 1])
+        *means, mean = torch.split(flat, [*(gradient.numel() for gradient in gradients), 1])
         for gradient, found in zip(gradients, means, strict=True):
             gradient.copy_(found.view_as(gradient))
-        return mean[0]
+        whole: Tensor = mean[0]
+        return whole
 
     def agree(self, wishes: Sequence[bool]) -> list[bool]:
         """Which of the wishes any process has. By the processors, so that no GPU is waited for."""

@@ -41,7 +41,7 @@ class CudaGraph:
     """A step as a CUDA graph: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs"""
 
     def __init__(self) -> None:
-        self._beside = torch.cuda.Stream()
+        self._beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def warm(self, compute: Compute, batch: Batch) -> Tensor:
         self._beside.wait_stream(torch.cuda.current_stream())
@@ -88,7 +88,8 @@ class Step:
         self._network, self._objective, self._optimiser, self._together = network, objective, optimiser, together
         self._forward: Callable[..., Any] = torch.compile(network) if is_compiled else network
         self._precision, self._capture = precision, capture
-        self._warmed, self._replay = 0, None
+        self._replay: Compute | None = None
+        self._warmed = 0
 
     def __call__(self, batch: Batch) -> Tensor:
         if self._replay is not None:
