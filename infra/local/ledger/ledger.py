@@ -63,6 +63,8 @@ LIMITS = """\
   processes of this machine, at 127.0.0.1, 127.0.0.2 and so on, other jobs have one; `/opt/ml` is a folder that
   `MILLRACE_ML_ROOT` names.
 - **Scarcity.** Spot is never interrupted, capacity never short, no quota or rate is reached, every read is consistent.
+- **Searches.** A tuning job draws its hyperparameters at random, also where its strategy is Bayesian, and ends no
+  training early.
 - **Limits.** Kept: time and memory of functions, time of jobs, 6 MB to an endpoint, 256 KB to an execution. Not kept:
   payloads of states and functions, the 25,000 events of a history, `/tmp`.
 - **Time.** Waits, retries of states, visibility, schedules and alarms follow the cloud's clock, which can be moved;
