@@ -12,10 +12,11 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from millrace.errors import MillraceError, SettingsError
 
@@ -35,6 +36,17 @@ def ml_root() -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """The machines of a training job, as each of them is told."""
+
+    names: tuple[str, ...]
+    current: str
+    """This one."""
+    interface: str
+    """The network interface that they reach each other by; empty where the platform names none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingPlaces:
     """The folders of a training job."""
 
@@ -47,6 +59,24 @@ class TrainingPlaces:
         if name not in channels:
             raise SettingsError(where=path.name, field=name, expected="a channel of this name", came=sorted(channels))
         return self.root / "input" / "data" / name
+
+    @property
+    def hosts(self) -> Hosts:
+        """The job's machines: of resourceconfig.json, else of SM_HOSTS and SM_CURRENT_HOST, else this one alone."""
+        path = self.root / "input" / "config" / "resourceconfig.json"
+        said = json.loads(path.read_bytes()) if path.exists() else _hosts_of_toolkit()
+        return Hosts(
+            names=tuple(sorted(said["hosts"])),
+            current=said["current_host"],
+            interface=said.get("network_interface_name", ""),
+        )
+
+    @property
+    def hyperparameters(self) -> dict[str, str]:
+        """The job's own, as text; none where it was given none."""
+        path = self.root / "input" / "config" / "hyperparameters.json"
+        found: dict[str, str] = json.loads(path.read_bytes()) if path.exists() else {}
+        return found
 
     @property
     def model(self) -> Path:
@@ -82,6 +112,12 @@ class ProcessingPlaces:
 
     def _at(self, name: str) -> Path:
         return self.root / "processing" / name
+
+
+def _hosts_of_toolkit() -> dict[str, Any]:
+    """What AWS's training toolkit sets for programs that it starts; the platform alone sets none of it."""
+    names = json.loads(os.environ.get("SM_HOSTS", '["localhost"]'))
+    return {"hosts": names, "current_host": os.environ.get("SM_CURRENT_HOST", names[0])}
 
 
 class StopSignal:
@@ -123,8 +159,11 @@ def _run(job: Callable[[], None]) -> int:
 
 
 def _tell(reason: str) -> None:
-    """SageMaker reads `failure` of training jobs, `message` of processing jobs."""
+    """SageMaker reads `failure` of training jobs, `message` of processing jobs.
+
+    Of several processes the first to fail is the cause; that it is gone is all that the others know."""
     folder = ml_root() / "output"
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("failure", "message"):
-        (folder / name).write_text(reason[:FAILURE_CHARACTERS])
+        with suppress(FileExistsError), (folder / name).open("x") as file:
+            file.write(reason[:FAILURE_CHARACTERS])

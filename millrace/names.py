@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 STAGES = ("local", "dev", "prod")
@@ -15,6 +16,8 @@ MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
+ByHand = Literal["tune", "experiment"]
+"""What a person starts beside the machines."""
 JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
 MODEL_ROLE = "model"
@@ -189,6 +192,15 @@ class WorkloadNames:
     def package_arn(self, version: str) -> str:
         """The model version with this number."""
         return self.platform.arn("sagemaker", f"model-package/{self.package_group}/{version}")
+
+    def by_hand(self, kind: ByHand, at: datetime | None = None) -> str:
+        """The name of the job that a person starts then; without a time, what the names of all of them begin with.
+
+        SageMaker allows a tuning job 32 characters. The digest tells workloads and stages apart whose names begin
+        alike."""
+        digest = hashlib.sha256(self.prefix.encode()).hexdigest()[:4]
+        known = f"{kind}-{self.slug[:10].rstrip('-')}-{digest}-"
+        return f"{known}{int(at.timestamp() * 1000):x}" if at else known
 
     def table(self, table: str) -> str:
         """`rows`, `labels` (Iceberg); `quarantine`, `decisions`, `predictions` (external tables)."""

@@ -16,6 +16,7 @@ from console.cli.card import card
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
+from console.cli.experiment import experiment
 from console.cli.local import down, up
 from console.cli.models import predict, rollback, versions
 from console.cli.monitoring import alarms, monitor
@@ -24,6 +25,7 @@ from console.cli.records import cost, decisions, quarantine, why
 from console.cli.register import register
 from console.cli.report import report
 from console.cli.runs import rerun, retrain, runs, show, train
+from console.cli.tuning import tune
 from console.cli.validate import validate
 from console.cli.withdraw import withdraw
 from millrace.errors import MillraceError
@@ -43,6 +45,8 @@ for command in (
     train,
     retrain,
     register,
+    tune,
+    experiment,
     predict,
     versions,
     card,

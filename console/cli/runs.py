@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -12,6 +12,7 @@ from console.cli.options import Build, Json, Stage, Workload
 
 if TYPE_CHECKING:
     from console.environment import Environment
+    from console.queries.by_hand import JobByHand
     from console.queries.runs import Run, RunDetail
     from millrace.names import WorkloadNames
 
@@ -44,23 +45,30 @@ def runs(
     machine: Annotated[
         str,
         typer.Option(
-            autocompletion=completion.machines, help="ingest, train, release, score, monitor, retrain or teardown."
+            autocompletion=completion.machines,
+            help="ingest, train, release, score, monitor, retrain or teardown; tune or experiment for jobs by hand.",
         ),
     ] = "",
     status: Annotated[str, typer.Option(help="RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="So many at most.")] = 20,
 ) -> None:
-    """List the runs of all machines of a workload with their outcomes, newest first.
+    """List the runs of all machines of a workload with their outcomes, and jobs by hand, newest first.
 
     Example: millrace runs --machine train --status failed"""
     from console.cli.printing import show_rows
     from console.presenters.outcome import outcome
     from console.presenters.run_title import run_title
+    from console.queries.by_hand import list_by_hand
     from console.queries.runs import list_runs, read_execution, short_names
+    from millrace.names import ByHand
 
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
-    found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit)
+    sagemaker = environment.client("sagemaker")
+    listed = list_by_hand(sagemaker, names, machine=machine, limit=limit)
+    jobs = [one for one in listed if status.upper() in ("", one.status)]
+    by_machine = machine not in get_args(ByHand)
+    found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit) if by_machine else []
     short = short_names(found)
 
     def row(run: Run) -> dict[str, Any]:
@@ -78,10 +86,30 @@ def runs(
             **({"refused": ended.is_refused, "arn": run.arn} if json else {}),
         }
 
-    rows = [row(run) for run in found]
+    rows = sorted([*map(row, found), *(_row_by_hand(one, json) for one in jobs)], key=_newest_first)[:limit]
     wanted = " ".join(word for word in (status.upper(), machine) if word)
     nothing = f"No {wanted} run of {names.workload} yet." if wanted else f"No run of {names.workload} yet: drop a file."
     show_rows(rows, as_json=json, nothing=nothing)
+
+
+def _newest_first(row: dict[str, Any]) -> float:
+    started: float = row["started"].timestamp()
+    return -started
+
+
+def _row_by_hand(job: JobByHand, as_json: bool) -> dict[str, Any]:
+    """A job that a person started, beside the machines' runs."""
+    return {
+        "run": job.name,
+        "machine": job.kind,
+        "status": job.status,
+        "outcome": f"millrace {job.kind} --result {job.name}",
+        "started": job.started,
+        "seconds": None if job.seconds is None else round(job.seconds, 1),
+        "about": "hyperparameters",
+        "redrives": 0,
+        **({"refused": False, "arn": job.arn} if as_json else {}),
+    }
 
 
 def show(

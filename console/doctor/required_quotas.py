@@ -44,7 +44,12 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
     use = "spot training job" if stage in SPOT else "training job"
     fleets = f"two fleets of {rollout.min_instances} to {rollout.max_instances} in an update, and the challenger"
     return (
-        Need(quota=f"{training} for {use} usage", least=1, most=1, reason=f"{name} trains"),
+        Need(
+            quota=f"{training} for {use} usage",
+            least=workload.training.instances,
+            most=workload.training.instances,
+            reason=f"{name} trains",
+        ),
         Need(quota=f"{serving} for processing job usage", least=1, most=2, reason=f"{name} evaluates, watches"),
         Need(quota=f"{serving} for transform job usage", least=1, most=1, reason=f"{name} scores files"),
         Need(

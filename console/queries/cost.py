@@ -23,7 +23,7 @@ from millrace.timestamps import moment, next_month
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 from millrace.workload.prices import projected_usd
-from millrace.workload.training_cost import usages
+from millrace.workload.training_cost import usages, usd_by_hand
 
 MOST_BYTES = 256 * 2**20
 """Decisions of a month are only counted up to this size; beyond it the price of a thousand is not known."""
@@ -100,12 +100,15 @@ def _run(
 
 
 def _reserved(environment: Environment, names: WorkloadNames, run: str) -> float | None:
-    """By the declaration with which the run was started."""
-    content = find_object(environment.client("s3"), names.run_uri(run, "config", "workload.yaml"))
+    """By the declaration with which the run was started; the name of a job by hand follows its kind, as in its ARN."""
+    content = find_object(environment.client("s3"), names.run_uri(run.rpartition("/")[2], "config", "workload.yaml"))
     if content is None:
         return None
     with as_file(content, "workload.yaml") as path:
-        return projected_usd(usages(read_workload(path), names.platform.stage))
+        workload, stage = read_workload(path), names.platform.stage
+        if "/" in run:
+            return usd_by_hand(workload, stage, is_tuning="tuning-job/" in run)
+        return projected_usd(usages(workload, stage))
 
 
 def _predictions(environment: Environment, names: WorkloadNames, first: datetime) -> int | None:

@@ -188,13 +188,15 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
         ],
         "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
         "CheckpointConfig": {"S3Uri.$": run_uri(context, "checkpoints", "")},
-        "ResourceConfig": cluster(context, workload.instance[stage(context)], count=1, volume_gb=50),
+        "ResourceConfig": cluster(context, workload.instance[stage(context)], count=workload.instances, volume_gb=50),
         "StoppingCondition": {
             "MaxRuntimeInSeconds": seconds,
             **({"MaxWaitTimeInSeconds": 2 * seconds} if spot else {}),
         },
         "EnableManagedSpotTraining": spot,
+        # Its instances reach each other all the same, and nothing else.
         "EnableNetworkIsolation": True,
+        **({"EnableInterContainerTrafficEncryption": True} if workload.instances > 1 else {}),
         "VpcConfig": vpc(context),
         "Tags": tags(context),
     }
@@ -206,7 +208,7 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
 
 METRICS = [
     {"Name": name, "Regex": f"{name.replace(':', '_')}=([0-9.eE+-]+)"}
-    for name in ("train:loss", "validation:loss", "validation:error")
+    for name in ("train:loss", "validation:loss", "validation:error", "kept:loss", "kept:error")
 ]
 """What SageMaker reads out of the line that the training job prints after each epoch."""
 

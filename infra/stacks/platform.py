@@ -37,6 +37,15 @@ KEPT = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 """Of what outlives the stack. A first deployment that fails takes it away all the same: it is empty, and its fixed name
 would be taken when the next one makes it."""
 
+NETWORK = "10.84.0.0/16"
+_AMONG_INSTANCES: dict[str, Any] = {
+    "ip_protocol": "tcp",
+    "from_port": 1024,
+    "to_port": 65535,
+    "cidr_ip": NETWORK,
+    "description": "Among the instances of a training job",
+}
+
 FLOW_LOGS = "AWSLogs/"
 """Where AWS lays the VPC's flow log in the bucket of the access logs."""
 
@@ -146,7 +155,7 @@ class PlatformStack(cdk.Stack):
 
     def _network(self) -> None:
         """Two isolated subnets without a route out; S3 is reached through a gateway endpoint."""
-        vpc = ec2.CfnVPC(self, "Vpc", cidr_block="10.84.0.0/16", enable_dns_hostnames=True, enable_dns_support=True)
+        vpc = ec2.CfnVPC(self, "Vpc", cidr_block=NETWORK, enable_dns_hostnames=True, enable_dns_support=True)
         self._vpc_id = vpc.ref
         routes = ec2.CfnRouteTable(self, "Routes", vpc_id=vpc.ref)
         for index, zone in enumerate("ab"):
@@ -172,14 +181,18 @@ class PlatformStack(cdk.Stack):
             self,
             "Jobs",
             vpc_id=vpc.ref,
-            group_description="Jobs reach S3, nothing else",
+            group_description="Jobs reach S3 and the other instances of theirs, nothing else",
             # S3's addresses are public, also behind the gateway endpoint, and CloudFormation does not know the number
             # of its prefix list. The route table has no way out but the endpoint, so everywhere is S3.
             security_group_egress=[
                 ec2.CfnSecurityGroup.EgressProperty(
                     ip_protocol="tcp", from_port=443, to_port=443, cidr_ip="0.0.0.0/0", description="S3 by its endpoint"
-                )
+                ),
+                ec2.CfnSecurityGroup.EgressProperty(**_AMONG_INSTANCES),
             ],
+            # Every job is isolated from the network but for the instances of its own cluster: SageMaker lets no other
+            # traffic of the subnets through.
+            security_group_ingress=[ec2.CfnSecurityGroup.IngressProperty(**_AMONG_INSTANCES)],
         )
         self._publish("security-group", group.attr_group_id)
 

@@ -1,9 +1,16 @@
-"""The state of a training run in one safetensors file, enough to go on as if nothing had happened."""
+"""The state of a training run in one safetensors file, enough to go on as if nothing had happened.
+
+Two are kept, the last and the one before: a file that the disk or the way to S3 has damaged is told by its digest, and
+the training goes on from the other one.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +21,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from jobs.training.processes import ALONE, Processes
 from millrace.errors import ArtefactError
 
-NAME = "training.safetensors"
+NAME, BEFORE = "training.safetensors", "training-before.safetensors"
+RANDOM = "random."
 
 
 @dataclass(kw_only=True)
@@ -43,12 +52,19 @@ class State:
     optimiser: Optimizer
 
 
-def save(path: Path, at: Progress, losses_S: Tensor, state: State, *, identity: str) -> None:
-    """Write all of it to `path` at once: a crash in between leaves the file before."""
+def save(folder: Path, at: Progress, losses_S: Tensor, state: State, *, identity: str, of: Processes = ALONE) -> None:
+    """Write all of it into `folder` at once: a crash in between leaves the files before.
+
+    Of several processes all call it, since each has a random state; the first one writes."""
     # The random state belongs to it: dropout goes on where it was, and the resumed run has the same bits.
-    tensors = {"losses": losses_S, "random.cpu": torch.get_rng_state()}
+    states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+        states["cuda"] = torch.cuda.get_rng_state()
+    random = {name: of.gather(value) for name, value in states.items()}
+    if not of.is_first:
+        return
+    tensors = {"losses": losses_S}
+    tensors |= {f"{RANDOM}{name}.{rank}": value for name, all_ in random.items() for rank, value in enumerate(all_)}
     tensors |= {f"network.{name}": value for name, value in state.network.state_dict().items()}
     if state.average:
         tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
@@ -58,45 +74,96 @@ def save(path: Path, at: Progress, losses_S: Tensor, state: State, *, identity: 
     tensors |= {f"optimiser.{n}.{name}": value for n, held in known["state"].items() for name, value in held.items()}
     words = {
         "identity": identity,
-        "groups": known["param_groups"],
+        "groups": [group | {"lr": float(group["lr"])} for group in known["param_groups"]],
         "epoch": at.epoch,
         "step": at.step,
         "best_epoch": at.best_epoch,
         "best_loss": at.best_loss,
         "history": at.history,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The platform may upload the folder at any moment: an unfinished file must not bear the checkpoint's name.
-    unfinished = path.with_suffix(".unfinished")
-    save_file(
-        {name: value.contiguous() for name, value in tensors.items()}, unfinished, {"progress": json.dumps(words)}
-    )
-    os.replace(unfinished, path)
+    tensors = {name: value.cpu().contiguous() for name, value in tensors.items()}
+    metadata = {"progress": (said := json.dumps(words)), "digest": _digest(said, tensors)}
+    folder.mkdir(parents=True, exist_ok=True)
+    # The platform may upload the folder at any moment: an unfinished file must not bear the checkpoint's name. Between
+    # the two renames there is only the one before, from which a training goes on as well.
+    unfinished = folder / f"{NAME}.unfinished"
+    save_file(tensors, unfinished, metadata)
+    with suppress(FileNotFoundError):
+        os.replace(folder / NAME, folder / BEFORE)
+    os.replace(unfinished, folder / NAME)
 
 
-def restore(path: Path, state: State, *, identity: str) -> tuple[Progress, Tensor]:
-    """Where the loop was and the losses of its epoch; networks, optimiser and random state are set.
+def remove(folder: Path) -> None:
+    """Delete the checkpoints in `folder`."""
+    for name in (NAME, BEFORE):
+        (folder / name).unlink(missing_ok=True)
 
-    Raises ArtefactError when the file is no checkpoint or another experiment's."""
+
+def restore(folder: Path, state: State, *, identity: str, of: Processes = ALONE) -> tuple[Progress, Tensor] | None:
+    """Where the loop was and the losses of its epoch, networks, optimiser and random state set; None without a file.
+
+    The last checkpoint, or the one before where the last is damaged. Raises ArtefactError when neither is one of this
+    experiment."""
     device = next(state.network.parameters()).device
+    refusals = []
+    for path in (folder / NAME, folder / BEFORE):
+        if not path.exists():
+            continue
+        try:
+            words, tensors = _read(path, identity)
+        except ArtefactError as error:
+            refusals.append(str(error))
+            continue
+        for refusal in refusals:
+            print(f"refused: {refusal}; goes on from the one before", flush=True)
+        return _set(words, {name: value.to(device) for name, value in tensors.items()}, state, of)
+    if refusals:
+        raise ArtefactError(refusals[0])
+    return None
+
+
+def _read(path: Path, identity: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            words = json.loads(file.metadata()["progress"])
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            words = json.loads(metadata["progress"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 it is no mapping
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"{path.name}: expected a checkpoint, got {error}") from None
+    if (came := _digest(metadata["progress"], tensors)) != metadata.get("digest"):
+        raise ArtefactError(f"{path.name}: expected a checkpoint of digest {metadata.get('digest')}, got {came}")
     if words["identity"] != identity:
         raise ArtefactError(
             f"{path.name}: expected a checkpoint of experiment {identity}, got one of {words['identity']}"
         )
+    return words, tensors
+
+
+def _digest(words: str, tensors: Mapping[str, Tensor]) -> str:
+    """Of all that a checkpoint holds; safetensors checks sizes only."""
+    found = hashlib.sha256(words.encode())
+    for name, value in sorted(tensors.items()):
+        found.update(name.encode())
+        found.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _set(words: dict[str, Any], tensors: dict[str, Tensor], state: State, of: Processes) -> tuple[Progress, Tensor]:
     # Nothing is set before the whole file was read and found to be this experiment's.
     state.network.load_state_dict(_part(tensors, "network."))
     if state.average:
         state.average.load_state_dict(_part(tensors, "average."))
+    rates = [group["lr"] for group in state.optimiser.param_groups]
     state.optimiser.load_state_dict({"state": _states(_part(tensors, "optimiser.")), "param_groups": words["groups"]})
-    torch.set_rng_state(tensors["random.cpu"].cpu())
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random.cuda"].cpu())
+    for group, rate in zip(state.optimiser.param_groups, rates, strict=True):
+        # A captured step reads it where it is: the tensor stays, its value changes.
+        group["lr"] = rate.fill_(group["lr"]) if isinstance(rate, Tensor) else group["lr"]
+    mine = {name: tensors.get(f"{RANDOM}{name}.{of.rank}") for name in ("cpu", "cuda")}
+    if (drawn := mine["cpu"]) is None:
+        raise ArtefactError(f"expected a checkpoint of {of.size} processes, got none of process {of.rank}")
+    torch.set_rng_state(drawn.cpu())
+    if (drawn := mine["cuda"]) is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(drawn.cpu())
     progress = Progress(
         best=_part(tensors, "best."),
         best_loss=words["best_loss"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save
 
 from jobs.runtime import StopSignal, TrainingPlaces
@@ -20,21 +21,24 @@ from jobs.training.explanation import explain_model
 from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
 from jobs.training.loop import Epoch, Experiment, Trained
+from jobs.training.processes import ALONE, Processes
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, Examples, horizon_of, read_examples
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
+from millrace.errors import TrainingError
 from millrace.explanations.explained import Explained
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.messages.training_run import Run, read_run
+from millrace.models.catalogue import FAMILIES
 from millrace.models.export import Exporter, exporter
 from millrace.models.initial_model import InitialModel
 from millrace.models.predictor import Predictor
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
-from millrace.workload.declaration import Workload
+from millrace.workload.declaration import Training, Workload
 from millrace.workload.load import read_workload
 
 
@@ -82,19 +86,28 @@ class Setting:
             validation=part(parts.validation),
             identity=digest("\n".join(words).encode()),
             initial=self.initial,
+            precision=self.workload.training.precision,
+            is_compiled=self.workload.training.compile,
         )
 
 
-def train(places: TrainingPlaces, stop: StopSignal) -> None:
-    """Write the artefact of the run that the config channel describes to the model folder."""
+def train(places: TrainingPlaces, stop: StopSignal, together: Processes = ALONE) -> None:
+    """Write the artefact of the run that the config channel describes to the model folder.
+
+    Of several processes all train, the first one writes."""
+    if not together.is_first:
+        _trained(places, stop, together, graph=None)
+        return
     # The checkpoint goes last: a job that is stopped before the artefact is whole can still go on from it.
     with exporter() as graph:
-        artefact = _trained(places, stop, graph)
+        artefact = _trained(places, stop, together, graph)
+    assert artefact is not None
     write_folder(places.model, artefact)
-    (places.checkpoints / checkpoint.NAME).unlink(missing_ok=True)
+    checkpoint.remove(places.checkpoints)
 
 
-def _trained(places: TrainingPlaces, stop: StopSignal, graph: Exporter) -> Artefact:
+def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, graph: Exporter | None) -> Artefact | None:
+    """The artefact, where there is an exporter for its graph."""
     setting = _setting(places)
     examples = read_examples(
         places.channel("data"),
@@ -107,9 +120,16 @@ def _trained(places: TrainingPlaces, stop: StopSignal, graph: Exporter) -> Artef
     parts = examples.parts
     fitted = setting.fit(rows.part(parts.train))
     experiment = setting.experiment(rows, fitted, parts)
-    graph.begin(experiment.parameters, experiment.signature, setting.task.objective)
-    trained = loop.train(experiment, checkpoints=places.checkpoints, stop=lambda: stop.came, report=_print)
+    if graph:
+        graph.begin(experiment.parameters, experiment.signature, setting.task.objective)
+    report = _print if together.is_first else _say_nothing
+    trained = loop.train(
+        experiment, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
+    )
     _calibrate(trained.predictor, experiment.validation)
+    walk_forward = tuple(_walk_forward(setting, rows, parts, stop, together))
+    if graph is None:
+        return None
     explained = explain_model(
         trained.predictor,
         fitted,
@@ -118,14 +138,14 @@ def _trained(places: TrainingPlaces, stop: StopSignal, graph: Exporter) -> Artef
         test=rows.part(parts.test),
         declared=setting.workload.explanations,
     )
-    walk_forward = tuple(_walk_forward(setting, rows, parts, stop))
     onnx = graph.finish(trained.predictor.state_dict())
     return _artefact(setting, fitted, trained, onnx, walk_forward, explained)
 
 
 def _setting(places: TrainingPlaces) -> Setting:
     config = places.channel("config")
-    workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
+    declared, contract = read_workload(config / "workload.yaml"), load_contract(config)
+    workload = _with_hyperparameters(declared, places.hyperparameters)
     return Setting(
         run=read_run(config / "run.json"),
         workload=workload,
@@ -136,6 +156,32 @@ def _setting(places: TrainingPlaces) -> Setting:
     )
 
 
+def _with_hyperparameters(workload: Workload, given: Mapping[str, str]) -> Workload:
+    """The declaration with those hyperparameters of the job that its family has: a tuning job chose them, or a person.
+
+    Such a model is compared by its validation rows and never registered: the walk forward, which calibrates monitors,
+    is left out. Raises TrainingError for a value that the family does not take."""
+    training = workload.training
+    chosen = {name: _value(text) for name, text in given.items() if name in FAMILIES[training.family].model_fields}
+    if not chosen:
+        return workload
+    changed = training.model_dump() | {"parameters": {**training.parameters, **chosen}, "walk_forward_steps": 0}
+    try:
+        return workload.model_copy(update={"training": Training.model_validate(changed)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise TrainingError(f"hyperparameters: {where}: {first['msg']}, got {chosen}") from None
+
+
+def _value(text: str) -> Any:
+    """A hyperparameter is text: JSON, or a word as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def _calibrate(predictor: Predictor, held: Resident) -> None:
     """Set the temperature that suits the validation rows, where the task's answers are probabilities."""
     if predictor.objective.is_calibrated:
@@ -144,7 +190,9 @@ def _calibrate(predictor: Predictor, held: Resident) -> None:
         predictor.temperature.fill_(fit_temperature(raw_NW, held.target_N, predictor.loss))
 
 
-def _walk_forward(setting: Setting, rows: TrainingRows, parts: Split, stop: StopSignal) -> Iterator[FrozenModel]:
+def _walk_forward(
+    setting: Setting, rows: TrainingRows, parts: Split, stop: StopSignal, together: Processes
+) -> Iterator[FrozenModel]:
     """Models that ended some steps of `test_days` before the test days, judged on every window after that."""
     training, times_N = setting.workload.training, rows.examples.times_N
     steps = earlier_splits(
@@ -161,7 +209,8 @@ def _walk_forward(setting: Setting, rows: TrainingRows, parts: Split, stop: Stop
             continue
         earlier = step.parts
         fitted = setting.fit(rows.part(earlier.train))
-        predictor = loop.train(setting.experiment(rows, fitted, earlier), stop=lambda: stop.came).predictor
+        experiment = setting.experiment(rows, fitted, earlier)
+        predictor = loop.train(experiment, stop=lambda: stop.came, together=together).predictor
         errors_N = _errors(predictor, fitted, setting.task, rows)
         days = setting.workload.monitors.window_days
         found = windows(times_N, start=earlier.test_from, end=parts.end, days=days)
@@ -215,10 +264,16 @@ def _artefact(
     return Artefact(description=description, weights=weights, onnx=onnx, history=history)
 
 
-def _print(entry: Epoch) -> None:
-    """One line per epoch; MetricDefinitions find the numbers in it."""
+def _say_nothing(_: Sequence[Epoch]) -> None:
+    """The first process speaks for all."""
+
+
+def _print(history: Sequence[Epoch]) -> None:
+    """One line per epoch; MetricDefinitions find the numbers in it. The last two are of the epoch that is kept."""
+    entry, kept = history[-1], min(history, key=lambda epoch: epoch.validation_loss)
     print(
         f"epoch={entry.epoch} train_loss={entry.train_loss:.6f} validation_loss={entry.validation_loss:.6f} "
-        f"validation_error={entry.validation_error:.6g} seconds={entry.seconds}",
+        f"validation_error={entry.validation_error:.6g} seconds={entry.seconds} "
+        f"kept_loss={kept.validation_loss:.6f} kept_error={kept.validation_error:.6g}",
         flush=True,
     )

@@ -1,14 +1,19 @@
-"""The training loop's source of batches: all rows on the device.
+"""The training loop's source of batches: all rows on the device, or in the machine's memory where they do not fit.
 
 N rows, B rows per step, S steps per epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+SHARE = 0.6
+"""Of a GPU's free memory that rows may take; the rest is for weights, gradients and activations."""
+PIECE = 8192
+"""Rows that are judged at once where they do not lie on the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,10 @@ class Resident:
     def all(self) -> Batch:
         return Batch(tensors=self.tensors, target_B=self.target_N)
 
+    @property
+    def bytes(self) -> int:
+        return sum(value.nbytes for value in (*self.tensors.values(), self.target_N))
+
     def to(self, device: torch.device) -> Resident:
         moved = {name: value.to(device) for name, value in self.tensors.items()}
         return Resident(tensors=moved, target_N=self.target_N.to(device))
@@ -47,3 +56,75 @@ class Resident:
         return Batch(
             tensors={name: value[rows_B] for name, value in self.tensors.items()}, target_B=self.target_N[rows_B]
         )
+
+    def batches(self, order_SB: Tensor) -> Iterator[Batch]:
+        """The batches of these rows, one after the other."""
+        return (self.batch(rows_B) for rows_B in order_SB)
+
+    def pieces(self) -> Iterator[Batch]:
+        """All rows in their order, at once."""
+        yield self.all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streamed(Resident):
+    """All rows in the machine's memory; the next batch is on its way to the device while one is computed."""
+
+    device: torch.device
+
+    def batches(self, order_SB: Tensor) -> Iterator[Batch]:
+        beside = _stream(self.device)
+        waiting: Batch | None = None
+        for rows_B in order_SB:
+            coming = self._sent(self.batch(rows_B), beside)
+            if waiting is not None:
+                yield self._arrived(waiting, beside)
+            waiting = coming
+        if waiting is not None:
+            yield self._arrived(waiting, beside)
+
+    def pieces(self) -> Iterator[Batch]:
+        for rows_B in torch.split(torch.arange(len(self)), PIECE):
+            yield self._sent(self.batch(rows_B), None)
+
+    def _sent(self, batch: Batch, beside: torch.cuda.Stream | None) -> Batch:
+        if beside is None:
+            return _moved(batch, self.device)
+        # From pinned memory the copy needs no processor; on a stream of its own it does not wait for the step.
+        with torch.cuda.stream(beside):
+            return _moved(batch, self.device, is_pinned=True)
+
+    def _arrived(self, batch: Batch, beside: torch.cuda.Stream | None) -> Batch:
+        """The batch once its copy is done; its memory is not reused before the step has read it."""
+        if beside is not None:
+            present = torch.cuda.current_stream(self.device)
+            present.wait_stream(beside)
+            for value in (*batch.tensors.values(), batch.target_B):
+                value.record_stream(present)
+        return batch
+
+
+def _stream(device: torch.device) -> torch.cuda.Stream | None:
+    """One for copies; a processor has none."""
+    return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+
+def _moved(batch: Batch, device: torch.device, *, is_pinned: bool = False) -> Batch:
+    def move(value: Tensor) -> Tensor:
+        return (value.pin_memory() if is_pinned else value).to(device, non_blocking=is_pinned)
+
+    tensors = {name: move(value) for name, value in batch.tensors.items()}
+    return Batch(tensors=tensors, target_B=move(batch.target_B))
+
+
+def place(rows: Resident, device: torch.device, *, room: int | None = None) -> Resident:
+    """The rows on the device where they fit into `room` bytes, else streamed to it; a processor has room for all that
+    is in its memory already."""
+    if room is None and device.type == "cuda":
+        room = int(SHARE * torch.cuda.mem_get_info(device)[0])
+    if room is None or rows.bytes <= room:
+        return rows.to(device)
+    print(
+        f"{rows.bytes / 1e9:.1f} GB of rows are streamed to the device, which has room for {room / 1e9:.1f}", flush=True
+    )
+    return Streamed(tensors=rows.tensors, target_N=rows.target_N, device=device)

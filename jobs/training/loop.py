@@ -1,7 +1,7 @@
 """The training loop, read top to bottom.
 
 N rows, B rows per step, W numbers per row. Every step has the same shape, and nothing of a step is read back before
-the epoch ends: so the step may be compiled or captured whole without a change here.
+the epoch ends: so the step is captured whole on a GPU (see step.py) without a change here.
 Equal inputs and seed give equal weights, bit by bit, also when the run was stopped and resumed in between (on CPU;
 one thread for small models, since the number of threads changes the order of sums).
 """
@@ -9,9 +9,8 @@ one thread for small models, since the number of threads changes the order of su
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,13 +20,16 @@ from jobs.runtime import Stopped
 from jobs.training import checkpoint, loss
 from jobs.training.arithmetic import SMALL_STEP, multiplications
 from jobs.training.average import Average
-from jobs.training.loader import Resident
-from millrace.errors import TrainingError
+from jobs.training.loader import Resident, place
+from jobs.training.processes import ALONE, Processes
+from jobs.training.step import CudaGraph, Step, set_rate
+from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import Signature
 from millrace.models.initial_model import InitialModel
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.task import Task
+from millrace.workload.declaration import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,10 @@ class Experiment:
     """A digest of all that decides the result; a checkpoint of another experiment is refused."""
     initial: InitialModel | None = None
     """None: random weights."""
+    precision: Precision = "float32"
+    """Of a GPU's forward pass; CPU computes in float32."""
+    is_compiled: bool = False
+    """Whether a GPU's forward pass is compiled first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,37 +77,56 @@ def train(
     checkpoints: Path | None = None,
     checkpoint_every_s: float = 10.0,
     stop: Callable[[], bool] = lambda: False,
-    report: Callable[[Epoch], None] = lambda _: None,
+    report: Callable[[Sequence[Epoch]], None] = lambda _: None,
+    together: Processes = ALONE,
+    room: int | None = None,
 ) -> Trained:
     """The predictor of the epoch with the lowest validation loss.
 
     Goes on from the checkpoint in `checkpoints` if there is one. Raises Stopped, the state saved, once `stop` is true;
-    ArtefactError when the checkpoint is another experiment's; TrainingError when a loss is not a finite number."""
+    ArtefactError when the checkpoint is another experiment's; TrainingError when a loss is not a finite number.
+    Of several processes all call it, with the same words; the first one saves and reports. `room` is the device's for
+    rows, in bytes, where it is not to be what is free."""
     settings, task = experiment.parameters, experiment.task
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = together.device
     if device.type == "cuda":
         # On CPU each operation here is deterministic as it is.
         torch.use_deterministic_algorithms(True)
     torch.manual_seed(settings.seed)
 
-    # All rows go to the device once: no step waits for a copy.
-    rows, held = experiment.train.to(device), experiment.validation.to(device)
-    predictor = build(settings, experiment.signature, task.objective).to(device)
+    # All rows go to the device once, so that no step waits for a copy; what does not fit is fetched a step ahead.
+    rows, held = place(experiment.train, device, room=room), place(experiment.validation, device, room=room)
+    predictor = build(settings, experiment.signature, task.objective).to(rows.target_N.device)
     predictor.fit(rows.tensors, rows.target_N)
+    predictor, held_target_N = predictor.to(device), held.target_N.to(device)
     if experiment.initial:
         experiment.initial.apply(predictor.network, settings)
-    network, objective = predictor.network, loss.declare(settings, predictor, rows.target_N)
+    network, objective = predictor.network, loss.declare(settings, predictor, rows.target_N.to(device))
     average = Average(predictor, settings.ema) if settings.ema else None
     # Whose answers are judged, and whose weights are the result.
     judged = average.predictor if average else predictor
-    size = min(settings.batch_size, len(rows))
+    size = together.step_size(settings.batch_size, len(rows))
     # The rows left over by the last full step are left out of this epoch; the shuffle leaves out others in the next.
     steps = len(rows) // size
     is_small = multiplications(network, rows.batch(torch.arange(size)).tensors) < SMALL_STEP
-    torch.set_num_threads(1 if is_small else os.cpu_count() or 1)
-    # Fused: one call for all weights, six tenths of the time of one call for each.
+    torch.set_num_threads(1 if is_small else together.threads)
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(learning, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    # Fused: one call for all weights, six tenths of the time of one call for each. In a captured step its learning rate
+    # and its count of steps are read from the device.
+    is_captured = device.type == "cuda" and together.size == 1
+    rate = torch.tensor(settings.learning_rate, device=device) if is_captured else settings.learning_rate
+    optimiser = torch.optim.AdamW(
+        learning, lr=rate, weight_decay=settings.weight_decay, fused=True, capturable=is_captured
+    )
+    take_step = Step(
+        network,
+        objective,
+        optimiser,
+        together,
+        precision=experiment.precision,
+        is_compiled=experiment.is_compiled and device.type == "cuda",
+        capture=CudaGraph() if is_captured else None,
+    )
 
     # `at` is all that a checkpoint has to say besides tensors. The losses of the epoch's steps are part of it, so that
     # the curve of an interrupted epoch is the one it would have been.
@@ -109,46 +134,51 @@ def train(
     history: list[Epoch] = []
     losses_S = torch.zeros(steps, device=device)
     state = checkpoint.State(network=predictor, average=average.predictor if average else None, optimiser=optimiser)
-    path = checkpoints / checkpoint.NAME if checkpoints else None
-    if path and path.exists():
-        at, losses_S = checkpoint.restore(path, state, identity=experiment.identity)
+    if together.size > 1:
+        # The weights began alike; what is drawn from here on (dropout) differs from process to process.
+        torch.manual_seed(settings.seed + together.rank)
+    if checkpoints and (found := checkpoint.restore(checkpoints, state, identity=experiment.identity, of=together)):
+        at, losses_S = found
         history = [Epoch(**entry) for entry in at.history]
+    if together.follow_first([at.epoch, at.step]) != [at.epoch, at.step]:
+        raise ArtefactError(f"expected the checkpoint of the first process, got epoch {at.epoch}, step {at.step}")
     saved_at = began = time.perf_counter()
 
     while at.epoch < settings.epochs and at.epoch - at.best_epoch <= settings.patience:
         # The order depends on seed and epoch alone: a resumed epoch goes on with the very batches that were left.
-        order_SB = rows.order(seed=settings.seed * 10_007 + at.epoch, size=size)
+        order_SB = together.part(rows.order(seed=settings.seed * 10_007 + at.epoch, size=size))
+        batches = iter(rows.batches(order_SB[at.step :]))
         predictor.train()
         while at.step < steps:
-            if stop() or (path and time.perf_counter() - saved_at > checkpoint_every_s):
+            is_due = checkpoints is not None and time.perf_counter() - saved_at > checkpoint_every_s
+            is_stopped, is_due = together.agree([stop(), is_due])
+            if is_stopped or is_due:
                 _check_finite(losses_S[: at.step], at.epoch)
-                if path:
-                    checkpoint.save(path, at, losses_S, state, identity=experiment.identity)
+                if checkpoints:
+                    checkpoint.save(checkpoints, at, losses_S, state, identity=experiment.identity, of=together)
                     saved_at = time.perf_counter()
-                if stop():
+                if is_stopped:
                     raise Stopped(f"in epoch {at.epoch}, after step {at.step} of {steps}")
             # One step: forward and loss, gradients, update. The loss stays on the device: reading it would make the
             # processor wait for the GPU at every step.
-            batch, step = rows.batch(order_SB[at.step]), at.epoch * steps + at.step
+            batch, step = next(batches), at.epoch * steps + at.step
             if settings.schedule == "cosine":
                 falling = (1 + math.cos(math.pi * step / (steps * settings.epochs))) / 2
-                optimiser.param_groups[0]["lr"] = settings.learning_rate * falling
-            step_loss = objective.training(network(**batch.tensors), batch.target_B)
-            optimiser.zero_grad()
-            step_loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+                set_rate(optimiser, settings.learning_rate * falling)
+            losses_S[at.step] = take_step(batch)
             if average:
                 average.follow(step)
-            losses_S[at.step] = step_loss.detach()
             at.step += 1
         _check_finite(losses_S, at.epoch)
 
         # The epoch is judged on the validation rows: its loss chooses the best epoch, its error is for people.
         judged.eval()
         with torch.no_grad():
-            raw_NW = judged.network(**held.tensors)
-            validation_loss = float(objective.validation(raw_NW, held.target_N))
-            errors_N = task.errors(judged.answer(raw_NW).cpu().numpy(), held.target_N.cpu().numpy())
+            raw_NW = torch.cat([judged.network(**piece.tensors) for piece in held.pieces()])
+            validation_loss = float(objective.validation(raw_NW, held_target_N))
+            errors_N = task.errors(judged.answer(raw_NW).cpu().numpy(), held_target_N.cpu().numpy())
+        # Each normalises its batches by its own part of them: the first one's statistics are those of the model.
+        validation_loss, validation_error = together.follow_first([validation_loss, float(errors_N.mean())])
         if not math.isfinite(validation_loss):
             raise TrainingError(f"epoch {at.epoch}: expected a finite validation loss, got {validation_loss}")
         now = time.perf_counter()
@@ -156,11 +186,11 @@ def train(
             epoch=at.epoch,
             train_loss=float(losses_S.mean()),
             validation_loss=validation_loss,
-            validation_error=float(errors_N.mean()),
+            validation_error=validation_error,
             seconds=round(now - began, 4),
         )
-        report(entry)
         history.append(entry)
+        report(history)
         at.history.append(asdict(entry))
         # A copy, not a reference: the optimiser changes the weights in place.
         if validation_loss < at.best_loss:

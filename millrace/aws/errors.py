@@ -1,4 +1,4 @@
-"""SageMaker's answer for something that does not exist: a ValidationException, recognised by its message."""
+"""SageMaker's answer for something that does not exist: mostly a ValidationException, recognised by its message."""
 
 from __future__ import annotations
 
@@ -7,4 +7,6 @@ from botocore.exceptions import ClientError
 
 def could_not_find(error: ClientError) -> bool:
     """Whether an endpoint, configuration, model or job of that name was not found."""
-    return "could not find" in error.response["Error"].get("Message", "").lower()
+    told = error.response["Error"]
+    message = told.get("Message", "").lower()
+    return told["Code"] == "ResourceNotFound" or "could not find" in message or "resource not found" in message

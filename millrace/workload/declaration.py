@@ -21,9 +21,12 @@ from millrace.evaluation.gates.catalogue import Gates
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
 from millrace.tasks.catalogue import TASKS
+from millrace.workload.prices import gpus_of, is_known
 from millrace.workload.rollout import Phases
+from millrace.workload.tuning import Tuning, tuning_usd
 
 Stage = Literal["local", "dev", "prod"]
+Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -258,6 +261,12 @@ class Training(Part):
     first_rows: Annotated[int, Field(ge=1)]
     """Labelled rows in the table that start the first training; later ones are started by `retrain`."""
     instance: dict[Stage, str]
+    instances: Annotated[int, Field(ge=1, le=8)] = 1
+    """How many of them train together, each with a part of every batch."""
+    precision: Precision = "float32"
+    """Of the forward pass on a GPU: `bfloat16` is faster there, its weights and sums stay float32. CPU ignores it."""
+    compile: bool = False
+    """Whether a GPU's forward pass is compiled first, which takes a minute that a short training does not win back."""
     max_runtime_minutes: Annotated[int, Field(ge=1, le=5 * 24 * 60)]
 
     @model_validator(mode="after")
@@ -275,6 +284,16 @@ class Training(Part):
         if self.split.by != "time" and (any(days) or self.walk_forward_steps):
             expected = "no validation_days and no test_days, walk_forward_steps: 0"
             raise ValueError(f"split: expected {expected} for a split by {self.split.by}")
+        return self
+
+    @model_validator(mode="after")
+    def _batches_can_be_divided(self) -> Training:
+        batch = self.family_parameters().batch_size
+        for stage, instance in self.instance.items():
+            processes = self.instances * gpus_of(instance)
+            if batch % processes:
+                expected = f"a multiple of {processes} in the stage {stage}, {self.instances} of {instance}"
+                raise ValueError(f"parameters.batch_size: expected {expected}, got {batch}")
         return self
 
     def family_parameters(self) -> Parameters:
@@ -352,6 +371,25 @@ class Workload(Part):
     explanations: Explanations = Explanations()
     card: Card | None = None
     """Every version needs it in the stages that people depend on; `local` does without."""
+    tuning: Tuning | None = None
+    """The search for hyperparameters that `millrace tune` starts."""
+
+    @model_validator(mode="after")
+    def _tuning_can_be_paid(self) -> Workload:
+        if (tuning := self.tuning) is None:
+            return self
+        training = self.training
+        tuning.check(FAMILIES[training.family], training.parameters)
+        for stage, instance in training.instance.items():
+            if not is_known(instance):
+                continue
+            minutes = training.max_runtime_minutes
+            usd = tuning_usd(tuning, instance=instance, instances=training.instances, max_minutes=minutes)
+            if usd > tuning.budget_usd:
+                cost = f"{tuning.max_jobs} trainings of {minutes} minutes on {training.instances} {instance}"
+                expected = f"budget_usd of {usd:.2f} at least, the cost of {cost} in the stage {stage}"
+                raise ValueError(f"tuning: expected {expected}, got {tuning.budget_usd:g}")
+        return self
 
 
 def check_card(workload: Workload, stage: str) -> None:

@@ -29,6 +29,7 @@ class Price:
     usd_per_hour: float
     source: str
     as_of: str
+    gpus: int = 0
 
 
 PRICES: tuple[Price, ...] = (
@@ -37,10 +38,10 @@ PRICES: tuple[Price, ...] = (
     Price(instance="ml.m5.xlarge", usd_per_hour=0.23, source=TABLES, as_of="2026-11-20"),
     Price(instance="ml.c6i.xlarge", usd_per_hour=0.204, source=EC2, as_of="2026-11-20"),
     Price(instance="ml.c7i.4xlarge", usd_per_hour=0.945, source=TABLES, as_of="2026-11-20"),
-    Price(instance="ml.g5.xlarge", usd_per_hour=1.408, source=TABLES, as_of="2026-11-20"),
-    Price(instance="ml.g6.xlarge", usd_per_hour=1.127, source=TABLES, as_of="2026-11-20"),
-    Price(instance="ml.p4d.24xlarge", usd_per_hour=37.688, source=TABLES, as_of="2025-06-01"),
-    Price(instance="ml.p5.48xlarge", usd_per_hour=113.07, source=P5, as_of="2025-06-01"),
+    Price(instance="ml.g5.xlarge", usd_per_hour=1.408, source=TABLES, as_of="2026-11-20", gpus=1),
+    Price(instance="ml.g6.xlarge", usd_per_hour=1.127, source=TABLES, as_of="2026-11-20", gpus=1),
+    Price(instance="ml.p4d.24xlarge", usd_per_hour=37.688, source=TABLES, as_of="2025-06-01", gpus=8),
+    Price(instance="ml.p5.48xlarge", usd_per_hour=113.07, source=P5, as_of="2025-06-01", gpus=8),
 )
 
 
@@ -62,6 +63,17 @@ def usd_per_hour(instance: str) -> float:
     raise ConfigurationError(
         where="millrace/workload/prices.py", field="instance", expected=f"one of {known}", came=instance
     )
+
+
+def is_known(instance: str) -> bool:
+    """Whether it has a price."""
+    return any(price.instance == instance for price in PRICES)
+
+
+def gpus_of(instance: str) -> int:
+    """Processes that train on such an instance: one for each GPU, else one. An unknown one counts as one; its price
+    stops it."""
+    return max(1, next((price.gpus for price in PRICES if price.instance == instance), 1))
 
 
 def projected_usd(usages: Sequence[Usage]) -> float:

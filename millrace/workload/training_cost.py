@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from millrace.workload.declaration import Stage, Workload
-from millrace.workload.prices import Usage
+from millrace.workload.prices import Usage, projected_usd
+from millrace.workload.tuning import tuning_usd
 
 EVALUATION_MINUTES = 30
 """The evaluation job is stopped after this long."""
@@ -26,9 +27,24 @@ def usages(workload: Workload, stage: str, *, brought: bool = False) -> tuple[Us
     The evaluation runs on the instance that serves, so that the latency it measures is the one that counts."""
     training, known = workload.training, cast("Stage", stage)
     serving = workload.rollout.instance[known]
-    trained = Usage(instance=training.instance[known], count=1, minutes=TRAININGS * training.max_runtime_minutes)
+    trained = Usage(
+        instance=training.instance[known],
+        count=training.instances,
+        minutes=TRAININGS * training.max_runtime_minutes,
+    )
     adopted = Usage(instance=serving, count=1, minutes=ADOPTION_MINUTES)
     return (adopted if brought else trained, Usage(instance=serving, count=1, minutes=EVALUATION_MINUTES))
+
+
+def usd_by_hand(workload: Workload, stage: str, *, is_tuning: bool) -> float | None:
+    """What the declared tuning, or one experiment, costs at most in this stage; None where no tuning is declared."""
+    training = workload.training
+    instance, minutes = training.instance[cast("Stage", stage)], training.max_runtime_minutes
+    if not is_tuning:
+        return projected_usd([Usage(instance=instance, count=training.instances, minutes=minutes)])
+    if workload.tuning is None:
+        return None
+    return tuning_usd(workload.tuning, instance=instance, instances=training.instances, max_minutes=minutes)
 
 
 def longest_hours(workload: Workload) -> float:

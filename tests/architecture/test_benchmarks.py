@@ -19,6 +19,7 @@ FAMILY = {"family": "cnn", "answers": 1000, "different": 0, "times": 1.1}
 HELD: dict[str, dict[str, Any]] = {
     "company": {"found": [FAMILY]},
     "drift": {"times_as_fast": 100.0},
+    "kills": {"different": 0, "in_writes": 40},
     "loop": {"loop_s": 10.0, "api_calls": 1000},
     "prediction": {"cpu_us": 10.0},
     "scoring": {"ratio": 1.1, "peak_mb": 100.0},
@@ -32,6 +33,8 @@ MISSED: list[tuple[str, dict[str, Any]]] = [
     ("company", {"found": [FAMILY | {"different": 1}]}),
     ("company", {"found": [FAMILY | {"times": 1.31}]}),
     ("drift", {"times_as_fast": 20.0}),
+    ("kills", {"different": 1}),
+    ("kills", {"in_writes": 9}),
     ("loop", {"loop_s": 60.1}),
     ("loop", {"api_calls": 4001}),
     ("prediction", {"cpu_us": 60.1}),

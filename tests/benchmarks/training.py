@@ -168,6 +168,8 @@ def ours(name: str, *, epochs: int = EPOCHS, rows: int | None = None) -> float:
             train=made(given, count, 0),
             validation=made(given, 2 * given.batch if rows is None else rows, 1),
             identity="",
+            precision="bfloat16",
+            is_compiled=name != "lstm",
         )
     ).history
     steps = max(1, count // given.batch) * min(given.batch, count)

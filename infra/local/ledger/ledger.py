@@ -59,9 +59,12 @@ LIMITS = """\
   cut off, the latter listen on loopback only.
 - **Encryption.** The right to use a customer key is checked; no byte is encrypted with it.
 - **Images and hardware.** No image is built or pulled: what the Dockerfile copies runs on the host's Python, with its
-  packages, on its processor. Instance types, GPUs and volumes mean nothing, jobs have one instance, `/opt/ml` is a
-  folder that `MILLRACE_ML_ROOT` names.
+  packages, on its processor. Instance types, GPUs and volumes mean nothing. The instances of a training job are
+  processes of this machine, at 127.0.0.1, 127.0.0.2 and so on, other jobs have one; `/opt/ml` is a folder that
+  `MILLRACE_ML_ROOT` names.
 - **Scarcity.** Spot is never interrupted, capacity never short, no quota or rate is reached, every read is consistent.
+- **Searches.** A tuning job draws its hyperparameters at random, also where its strategy is Bayesian, and ends no
+  training early.
 - **Limits.** Kept: time and memory of functions, time of jobs, 6 MB to an endpoint, 256 KB to an execution. Not kept:
   payloads of states and functions, the 25,000 events of a history, `/tmp`.
 - **Time.** Waits, retries of states, visibility, schedules and alarms follow the cloud's clock, which can be moved;

@@ -369,6 +369,16 @@ CALLS: Mapping[str, Row] = {
         "StopTransformJob",
     ),
     **_each(
+        (
+            _ACTS,
+            "Training jobs run with drawn hyperparameters, so many at once; the strategy Bayesian draws at random too, "
+            "early stopping stops none.",
+        ),
+        "sagemaker:",
+        "CreateHyperParameterTuningJob DeleteHyperParameterTuningJob DescribeHyperParameterTuningJob "
+        "ListHyperParameterTuningJobs ListTrainingJobsForHyperParameterTuningJob StopHyperParameterTuningJob",
+    ),
+    **_each(
         (_DOES, "Endpoints are processes that answer HTTP, as many as they have instances."),
         "sagemaker:",
         "CreateEndpoint CreateEndpointConfig CreateModel DeleteEndpoint DeleteEndpointConfig DeleteModel "

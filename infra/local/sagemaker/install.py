@@ -3,20 +3,23 @@
 AWS does: run images with the container's contract; boot instances, shift traffic, watch alarms; version model packages.
 moto does: answer `Completed` and `InService` at once and run nothing.
 We do: run what the Dockerfile copies as processes without network and credentials; endpoints answer HTTP.
-Weaker: one instance per job; no serverless, asynchronous or shadow variants, no pipelines, no tuning: refused by name.
+Weaker: several instances for training only, on one machine; tuning draws at random; no serverless, asynchronous or
+shadow variants, no pipelines: refused by name.
 """
 
 from functools import partial
 
 from infra.local.kernel.cloud import Cloud
 from infra.local.sagemaker.endpoints import endpoints
-from infra.local.sagemaker.jobs import jobs
+from infra.local.sagemaker.jobs import jobs, tuning
 from infra.local.sagemaker.registry import serve_registry
 
 
 def install(cloud: Cloud) -> None:
     jobs.serve_jobs(cloud)
     cloud.pending.append(partial(jobs.pending, cloud))
+    tuning.serve_tuning(cloud)
+    cloud.pending.append(partial(tuning.pending, cloud))
     endpoints.serve_endpoints(cloud)
     cloud.pending.append(partial(endpoints.pending, cloud))
     serve_registry(cloud)

@@ -36,12 +36,30 @@ try:
 except ImportError:
     repository = "hidden"
 print("validation: loss=0.75;", flush=True)
-print("validation: loss=0.25;", flush=True)
+print(f"validation: loss={settings.get(settings.get('say', ''), 0.25)};", flush=True)
+place = json.loads((root / "input/config/resourceconfig.json").read_text())
+if settings.get("meet"):
+    mine, (first, *others) = place["current_host"], place["hosts"]
+    if mine == first:
+        with socket.create_server((first, 7777)) as server:
+            met = [server.accept()[0].recv(100).decode() for _ in others]
+    else:
+        if settings["meet"] == "fail":
+            (root / "output/failure").write_text(f"{mine} is broken")
+            sys.exit(5)
+        while True:
+            try:
+                socket.create_connection((first, 7777), timeout=5).sendall(mine.encode())
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.02)
+        sys.exit()
 saved = root / "checkpoints/step"
 step = int(saved.read_text()) if saved.exists() else 0
 saved.write_text(str(step + 1))
 (root / "model/told.json").write_text(json.dumps({
     "arguments": sys.argv[1:], "settings": settings, "files": files, "network": network, "repository": repository,
+    "hosts": place["hosts"], "met": sorted(met) if settings.get("meet") else [],
     "keys": sorted(k for k in os.environ if k.startswith("AWS_")), "step": step,
     "environment": {k: os.environ.get(k) for k in ("GREETING", "MINE", "TRAINING_JOB_NAME")}}))
 if settings.get("sleep"):

@@ -25,9 +25,21 @@ def test_the_training_job_is_shut_in_and_encrypted(context, stage):
     assert "RetryCount" not in parameters["CheckpointConfig"]["S3Uri.$"]
 
 
+def test_several_instances_speak_to_each_other_in_cipher(context):
+    alone, both = (
+        train.definition(context("dev", training={"instances": count}))["States"]["Training"]["Parameters"]
+        for count in (1, 2)
+    )
+    switch = "EnableInterContainerTrafficEncryption"
+    assert (alone["ResourceConfig"]["InstanceCount"], alone.get(switch)) == (1, None)
+    assert (both["ResourceConfig"]["InstanceCount"], both.get(switch)) == (2, True)
+
+
 def test_its_metrics_are_in_the_line_that_the_job_prints(context, capsys):
-    entry = Epoch(**{field.name: 0.25 + number for number, field in enumerate(fields(Epoch))})
-    _print(entry)
+    kept, entry = (
+        Epoch(**{field.name: at + number for number, field in enumerate(fields(Epoch))}) for at in (0.25, 3.5)
+    )
+    _print([kept, entry])
     line = capsys.readouterr().out
     metrics = train.definition(context())["States"]["Training"]["Parameters"]["AlgorithmSpecification"]
     found = {one["Name"]: [float(value) for value in re.findall(one["Regex"], line)]
@@ -36,6 +48,8 @@ def test_its_metrics_are_in_the_line_that_the_job_prints(context, capsys):
         "train:loss": [entry.train_loss],
         "validation:loss": [entry.validation_loss],
         "validation:error": [entry.validation_error],
+        "kept:loss": [kept.validation_loss],
+        "kept:error": [kept.validation_error],
     }
 
 

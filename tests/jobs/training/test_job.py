@@ -15,7 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
+from jobs.training.job import _with_hyperparameters
 from millrace.artefact.artefact import digest, read_folder
+from millrace.errors import TrainingError
+from millrace.workload.load import load_workload
 
 # pytest puts this folder's conftest in reach of its fixtures only.
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -111,6 +114,24 @@ def test_a_missing_channel_fails_and_says_which(
     (root / "input" / "config" / "inputdataconfig.json").write_text('{"config": {}}')
     assert run_job("jobs.training", root).code == 1
     assert "data: expected a channel of this name, got ['config']" in (root / "output" / "failure").read_text()
+
+
+def test_hyperparameters_of_the_job_change_those_of_the_declaration() -> None:
+    """As a tuning job hands them: text, numbers in any form, words of the platform's own among them."""
+    declared = load_workload(REPOSITORY / "workloads" / "electricity")
+    given = {"learning_rate": "1.5E-4", "hidden": "[8, 8]", "schedule": "cosine", "workload": "electricity", "run": "t"}
+    changed = _with_hyperparameters(declared, {**given, "_tuning_objective_metric": "kept:error"}).training
+    found = changed.family_parameters().model_dump()
+    assert (found["learning_rate"], found["hidden"], found["schedule"]) == (1.5e-4, (8, 8), "cosine")
+    assert found["batch_size"] == declared.training.parameters["batch_size"]
+    assert changed.walk_forward_steps == 0
+    assert _with_hyperparameters(declared, {"workload": "electricity", "run": "train-1"}) is declared
+
+
+def test_a_hyperparameter_that_the_family_does_not_take_is_refused() -> None:
+    declared = load_workload(REPOSITORY / "workloads" / "electricity")
+    with pytest.raises(TrainingError, match="hyperparameters: epochs: Input should be greater than or equal to 1"):
+        _with_hyperparameters(declared, {"epochs": "0"})
 
 
 def test_no_cloud_is_in_reach() -> None:

@@ -192,7 +192,7 @@ def test_a_validation_loss_that_is_no_number_stops_the_training(experiment: Expe
 
 def test_a_checkpoint_of_every_step_changes_nothing(experiment: Experiment, tmp_path: Path) -> None:
     assert_equal(train(experiment, checkpoints=tmp_path, checkpoint_every_s=0), train(experiment))
-    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.BEFORE, checkpoint.NAME]
 
 
 def test_a_lost_random_state_would_be_noticed(
@@ -217,6 +217,37 @@ def test_the_checkpoint_of_another_experiment_is_refused(experiment: Experiment,
 def test_what_is_no_checkpoint_is_refused(experiment: Experiment, tmp_path: Path, content: bytes) -> None:
     (tmp_path / checkpoint.NAME).write_bytes(content)
     with pytest.raises(ArtefactError, match="expected a checkpoint"):
+        train(experiment, checkpoints=tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["a flipped bit", "cut off", "gone", "foreign"])
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_used(
+    experiment: Experiment, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls = itertools.count()
+    with pytest.raises(Stopped):
+        train(experiment, checkpoints=tmp_path, checkpoint_every_s=0, stop=lambda: next(calls) >= 23)
+    last = tmp_path / checkpoint.NAME
+    content = bytearray(last.read_bytes())
+    if damage == "gone":
+        last.unlink()
+    elif damage == "foreign":
+        (other := tmp_path / "other").mkdir()
+        with pytest.raises(Stopped):
+            train(dataclasses.replace(experiment, identity="other"), checkpoints=other, stop=lambda: True)
+        (other / checkpoint.NAME).rename(last)
+    else:
+        content[-5] ^= 1  # within the last tensor: its size is right, its value is not
+        last.write_bytes(content if damage == "a flipped bit" else content[:-5])
+    assert_equal(train(experiment, checkpoints=tmp_path), train(experiment))
+    said = capsys.readouterr().out
+    assert ("goes on from the one before" in said) == (damage != "gone")
+
+
+def test_two_damaged_checkpoints_end_the_training(experiment: Experiment, tmp_path: Path) -> None:
+    for name in (checkpoint.NAME, checkpoint.BEFORE):
+        (tmp_path / name).write_bytes(b"garbage" * 100)
+    with pytest.raises(ArtefactError, match=r"training\.safetensors: expected a checkpoint"):
         train(experiment, checkpoints=tmp_path)
 
 

@@ -48,6 +48,8 @@ def test_every_shipped_workload_loads(shipped: Path) -> None:
         ("training.family", "perceptron", f"expected one of {', '.join(sorted(FAMILIES))}, got"),
         ("training.parameters", {"hidden": [64], "epoch": 3}, "epoch"),
         ("training.parameters", {"epochs": 0}, "greater than or equal to 1"),
+        ("training.instances", 3, "expected a multiple of 3 in the stage "),
+        ("training.instances", 9, "less than or equal to 8"),
         ("prediction.task", "ranking", f"expected one of {', '.join(TASKS)}, got 'ranking'"),
         ("prediction.kind", "binary", "a supported key, got 'kind'"),
         ("prediction.features", [], "at least 1 item"),
@@ -72,6 +74,15 @@ def test_a_wrong_field_is_named(folder: Path, path: str, value: object, expected
     assert str(caught.value).startswith("electricity/workload.yaml: ")
     assert path.split(".")[0] in caught.value.field
     assert expected in str(caught.value)
+
+
+def test_a_batch_is_divided_among_the_gpus_of_an_instance(folder: Path) -> None:
+    """A p4d has eight; the price list knows it."""
+    change(folder, "training.instance", {"local": "ml.m5.large", "dev": "ml.m5.large", "prod": "ml.p4d.24xlarge"})
+    assert load_workload(folder).training.instances == 1
+    change(folder, "training.parameters", {"batch_size": 260})
+    with pytest.raises(WorkloadError, match=r"a multiple of 8 in the stage prod, 1 of ml\.p4d\.24xlarge, got 260"):
+        load_workload(folder)
 
 
 def test_a_missing_field_is_named(folder: Path) -> None:

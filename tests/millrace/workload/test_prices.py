@@ -36,3 +36,13 @@ def test_the_shipped_workload_fits_its_budget_several_times(stage):
 
 def test_a_lease_outlives_the_longest_run():
     assert longest_hours(WORKLOAD) * 60 > sum(usage.minutes for usage in usages(WORKLOAD, "prod"))
+
+
+def test_every_instance_of_a_training_is_paid() -> None:
+    alone, three = (
+        WORKLOAD.model_copy(update={"training": WORKLOAD.training.model_copy(update={"instances": count})})
+        for count in (1, 3)
+    )
+    [training, evaluation], [trainings, same] = usages(alone, "prod"), usages(three, "prod")
+    assert (training.count, trainings.count) == (1, 3)
+    assert same == evaluation

@@ -133,6 +133,7 @@ def of_sts(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 _SAGEMAKER = {
+    "HyperParameterTuningJobName": "hyper-parameter-tuning-job",
     "TrainingJobName": "training-job",
     "TransformJobName": "transform-job",
     "ProcessingJobName": "processing-job",
@@ -164,7 +165,7 @@ def _of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
         yield permission(action, resource_arn("sagemaker", f"model-package/{group}/1"))
         yield permission(action, resource_arn("sagemaker", f"model-package-group/{group}"))
         return
-    if operation.startswith("List") and operation != "ListTags":
+    if operation.startswith("List") and operation not in {"ListTags", "ListTrainingJobsForHyperParameterTuningJob"}:
         yield permission(action)
         return
     names = ["EndpointName", "EndpointConfigName"] if operation in {"CreateEndpoint", "UpdateEndpoint"} else []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ from infra.local.kernel.cloud import Cloud, _signal_group
 from infra.local.logs.log_streams import log_streams
 from infra.local.sagemaker.api import Fields, in_milliseconds
 from infra.local.sagemaker.containers import Image, without_network
+from infra.local.sagemaker.jobs import instances
 
 STOP_GRACE_S = 120.0
 """Between SIGTERM and SIGKILL when a job is stopped."""
@@ -72,9 +75,13 @@ class Job:
         self.fields |= {"SecondaryStatus": secondary, "LastModifiedTime": now}
         _note_transition(self.fields, now)
 
-    def execute(self, image: Image, arguments: Sequence[str], given: Mapping[str, str]) -> int:
+    def execute(
+        self, image: Image, arguments: Sequence[str], given: Mapping[str, str], *, roots: Sequence[Path] = ()
+    ) -> int:
         """The exit code of the container, 128 + the signal that ended it; TERM, then KILL, when the job is stopped or
-        its time is over."""
+        its time is over. Several `roots` are several instances, each with its own folder for `/opt/ml`."""
+        if len(roots) > 1:
+            arguments = self._instances(image, arguments, given, roots)
         process = self.cloud.spawn(
             [*without_network(), *arguments],
             environment=image.variables(self.root, given),
@@ -99,6 +106,18 @@ class Job:
             log_streams(self.cloud).mark(self.log)
         # Popen has -9 for a process that SIGKILL ended; containers report 137.
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+    def _instances(
+        self, image: Image, arguments: Sequence[str], given: Mapping[str, str], roots: Sequence[Path]
+    ) -> list[str]:
+        """The command that starts one container for each root."""
+        file = self.root.with_name(f"{self.name}.json")
+        containers = [
+            {"arguments": list(arguments), "environment": image.variables(root, given), "cwd": str(image.cwd)}
+            for root in roots
+        ]
+        file.write_text(json.dumps(containers))
+        return [sys.executable, instances.__file__, str(file)]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

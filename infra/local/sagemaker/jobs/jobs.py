@@ -64,13 +64,14 @@ def pending(cloud: Cloud) -> list[str]:
     return [f"{job.kind.lower()} job {job.name}" for job in list(jobs(cloud).running.values())]
 
 
+TRAINING = Kind(
+    name="Training",
+    prepare=training.prepare,
+    run=training.run,
+    defaults={"SecondaryStatus": "Starting", "ProfilingStatus": "Disabled"},
+)
 KINDS = (
-    Kind(
-        name="Training",
-        prepare=training.prepare,
-        run=training.run,
-        defaults={"SecondaryStatus": "Starting", "ProfilingStatus": "Disabled"},
-    ),
+    TRAINING,
     Kind(name="Processing", prepare=processing.prepare, run=processing.run),
     Kind(name="Transform", prepare=transform.prepare, run=transform.run),
 )
@@ -120,7 +121,7 @@ def _install(cloud: Cloud, kind: Kind) -> None:
         rows = [_row(kind, fields) for fields in list(store.values())]
         return page(rows, request, f"{kind.name}JobSummaries")
 
-    answer(f"Create{kind.name}Job", lambda request: _create(cloud, kind, request))
+    answer(f"Create{kind.name}Job", lambda request: create(cloud, kind, request))
     answer(f"Describe{kind.name}Job", find)
     answer(f"Stop{kind.name}Job", stop)
     answer(f"List{kind.name}Jobs", listed)
@@ -145,7 +146,8 @@ def _ended(kind: Kind, fields: Fields) -> str:
     )
 
 
-def _create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
+def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
+    """The ARN of the job, which is about to start; raises RefusedError for what is not covered."""
     role_arn, limit_s = kind.prepare(cloud, request)
     check_role(role_arn)
     name = request[f"{kind.name}JobName"]

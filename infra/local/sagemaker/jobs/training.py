@@ -1,14 +1,16 @@
 """A training job as SageMaker runs it: channels and configuration in, model, outputs and checkpoints out.
 
 Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html. Not covered and refused
-by name: several instances, Pipe mode, compressed channels, augmented manifests, file systems as channels.
-Spot is accepted and never interrupted.
+by name: groups of instances, channels sharded among them, Pipe mode, compressed channels, augmented manifests, file
+systems as channels. Spot is accepted and never interrupted. Several instances are processes of this machine (see
+`instances.py`); the model is what the first of them leaves.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,20 +19,24 @@ from infra.local.kernel.cloud import Cloud
 from infra.local.sagemaker.api import Fields, invalid
 from infra.local.sagemaker.channels import MoveError, download, keys, pack, put, s3_of, split, upload
 from infra.local.sagemaker.containers import images
+from infra.local.sagemaker.jobs.instances import LOOPBACK, address
 from infra.local.sagemaker.jobs.job import Job, JobError
 
 _DAY_S = 86_400.0
+_MOST = 8
+"""Instances of a job: each is a process of this machine."""
 
 
 def prepare(_: Cloud, request: Fields) -> tuple[str, float]:
     """Role ARN and time limit in seconds."""
     resources = request.get("ResourceConfig", {})
-    if int(resources.get("InstanceCount", 1)) != 1 or resources.get("InstanceGroups"):
-        raise invalid("the local cloud does not cover training on more than one instance")
+    count = int(resources.get("InstanceCount", 1))
+    if count > _MOST or resources.get("InstanceGroups"):
+        raise invalid(f"the local cloud covers training on {_MOST} instances at most, without instance groups")
     if "TrainingImage" not in request["AlgorithmSpecification"]:
         raise invalid("the local cloud does not cover algorithms without a TrainingImage")
     for channel in request.get("InputDataConfig", []):
-        _check_channel(channel)
+        _check_channel(channel, alone=count == 1)
     limit_s = request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _DAY_S)
     if request.get("EnableManagedSpotTraining"):
         wait_s = request.get("StoppingCondition", {}).get("MaxWaitTimeInSeconds")
@@ -41,7 +47,7 @@ def prepare(_: Cloud, request: Fields) -> tuple[str, float]:
     return request["RoleArn"], float(limit_s)
 
 
-def _check_channel(channel: Mapping[str, Any]) -> None:
+def _check_channel(channel: Mapping[str, Any], *, alone: bool) -> None:
     name = channel["ChannelName"]
     if channel.get("InputMode", "File") == "Pipe":
         raise invalid(f"channel {name}: the local cloud does not cover InputMode Pipe")
@@ -49,6 +55,8 @@ def _check_channel(channel: Mapping[str, Any]) -> None:
         raise invalid(f"channel {name}: the local cloud does not cover CompressionType {channel['CompressionType']}")
     if "S3DataSource" not in channel.get("DataSource", {}):
         raise invalid(f"channel {name}: the local cloud covers S3DataSource only")
+    if not alone and channel["DataSource"]["S3DataSource"].get("S3DataDistributionType") == "ShardedByS3Key":
+        raise invalid(f"channel {name}: the local cloud does not cover ShardedByS3Key on several instances")
 
 
 def run(job: Job) -> None:
@@ -57,12 +65,15 @@ def run(job: Job) -> None:
     image = images(job.cloud).find(request["AlgorithmSpecification"]["TrainingImage"])
     s3 = s3_of(job.cloud, job.role_arn)
     job.note("Downloading")
-    _write_configuration(job)
-    for channel in request.get("InputDataConfig", []):
-        download(s3, channel["DataSource"]["S3DataSource"], job.root / "input" / "data" / channel["ChannelName"])
-    checkpoints = _restore_checkpoints(job, s3)
-    for folder in ("model", "output/data"):
-        (job.root / folder).mkdir(parents=True, exist_ok=True)
+    hosts = _hosts(job)
+    for host, root in hosts.items():
+        _write_configuration(job, root, host, list(hosts))
+        for channel in request.get("InputDataConfig", []):
+            download(s3, channel["DataSource"]["S3DataSource"], root / "input" / "data" / channel["ChannelName"])
+        _restore_checkpoints(job, s3, root)
+        for folder in ("model", "output/data"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+    checkpoints = _checkpoints(job, job.root)
     job.note("Training")
     algorithm = request["AlgorithmSpecification"]
     arguments = image.arguments(
@@ -74,7 +85,7 @@ def run(job: Job) -> None:
         "TRAINING_JOB_NAME": job.name,
         "TRAINING_JOB_ARN": request["TrainingJobArn"],
     }
-    code = job.execute(image, arguments, given)
+    code = job.execute(image, arguments, given, roots=list(hosts.values()))
     # As SageMaker does: checkpoints always (there while it runs, here at its end), the model also of a job that was
     # stopped, but not of one that failed.
     job.note("Uploading")
@@ -84,25 +95,34 @@ def run(job: Job) -> None:
     failed = code != 0 and not job.stop.is_set()
     _upload_outputs(job, s3, model=not failed)
     if failed:
-        failure = job.root / "output" / "failure"
-        message = failure.read_text(errors="replace") if failure.exists() else ""
+        told = [path for root in hosts.values() if (path := root / "output" / "failure").exists()]
+        message = told[0].read_text(errors="replace") if told else ""
         raise JobError(f"AlgorithmError: {message[:1000]}, exit code: {code}")
 
 
-def _write_configuration(job: Job) -> None:
-    folder = job.root / "input" / "config"
+def _hosts(job: Job) -> dict[str, Path]:
+    """The folder for `/opt/ml` of each instance, by its name; the first one's is the job's."""
+    count = int(job.fields.get("ResourceConfig", {}).get("InstanceCount", 1))
+    if count == 1:
+        return {"algo-1": job.root}
+    others = {address(number): job.root.with_name(f"{job.name}.{number}") for number in range(2, count + 1)}
+    for root in others.values():
+        shutil.rmtree(root, ignore_errors=True)
+    return {address(1): job.root, **others}
+
+
+def _write_configuration(job: Job, root: Path, current: str, names: list[str]) -> None:
+    folder = root / "input" / "config"
     folder.mkdir(parents=True)
     channels = {channel["ChannelName"]: _channel_file(channel) for channel in job.fields.get("InputDataConfig", [])}
     instance = job.fields.get("ResourceConfig", {}).get("InstanceType", "")
     hosts = {
-        "current_host": "algo-1",
+        "current_host": current,
         "current_instance_type": instance,
         "current_group_name": "homogeneousCluster",
-        "hosts": ["algo-1"],
-        "instance_groups": [
-            {"instance_group_name": "homogeneousCluster", "instance_type": instance, "hosts": ["algo-1"]}
-        ],
-        "network_interface_name": "eth0",
+        "hosts": names,
+        "instance_groups": [{"instance_group_name": "homogeneousCluster", "instance_type": instance, "hosts": names}],
+        "network_interface_name": "eth0" if len(names) == 1 else LOOPBACK,
     }
     _write(folder / "hyperparameters.json", job.fields.get("HyperParameters", {}))
     _write(folder / "inputdataconfig.json", channels)
@@ -124,17 +144,19 @@ def _write(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value))
 
 
-def _restore_checkpoints(job: Job, s3: Any) -> Path:
-    """The checkpoint folder, filled with what an earlier job left at the same S3Uri."""
-    settings = job.fields.get("CheckpointConfig", {})
-    local = settings.get("LocalPath", "/opt/ml/checkpoints")
-    folder = inside(job.root, local)
+def _checkpoints(job: Job, root: Path) -> Path:
+    """The folder of checkpoints of the instance whose `/opt/ml` is `root`."""
+    return inside(root, job.fields.get("CheckpointConfig", {}).get("LocalPath", "/opt/ml/checkpoints"))
+
+
+def _restore_checkpoints(job: Job, s3: Any, root: Path) -> None:
+    """Fill the folder of checkpoints with what an earlier job left at the same S3Uri."""
+    settings, folder = job.fields.get("CheckpointConfig", {}), _checkpoints(job, root)
     folder.mkdir(parents=True, exist_ok=True)
     if settings:
         bucket, prefix = split(settings["S3Uri"])
         if next(keys(s3, bucket, prefix), None) is not None:
             download(s3, {"S3Uri": settings["S3Uri"]}, folder)
-    return folder
 
 
 def inside(root: Path, path: str) -> Path:

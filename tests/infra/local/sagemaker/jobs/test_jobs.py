@@ -90,6 +90,38 @@ def told_by(s3: Any, uri: str) -> dict[str, Any]:
         return told
 
 
+def on(instances: int) -> dict[str, Any]:
+    return {"ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": instances, "VolumeSizeInGB": 10}}
+
+
+def test_the_instances_of_a_job_reach_each_other_and_nothing_else(
+    training: Any, train: Any, client: Any, cloud: Any
+) -> None:
+    found = train(training(more=on(3), meet="yes", port=str(cloud.port)))
+    assert found["TrainingJobStatus"] == "Completed", found
+    told = told_by(client("s3"), found["ModelArtifacts"]["S3ModelArtifacts"])
+    assert told["hosts"] == ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    assert told["met"] == ["127.0.0.2", "127.0.0.3"]
+    if without_network():
+        assert told["network"] != "reached"
+
+
+def test_an_instance_that_fails_ends_the_others(training: Any, train: Any) -> None:
+    found = train(training(more=on(2), meet="fail"))
+    assert found["TrainingJobStatus"] == "Failed"
+    assert found["FailureReason"] == "AlgorithmError: 127.0.0.2 is broken, exit code: 5"
+
+
+def test_several_instances_are_stopped_together(training: Any, sagemaker: Any) -> None:
+    request = training(more=on(2), meet="yes", sleep="60")
+    sagemaker.create_training_job(**request)
+    name = request["TrainingJobName"]
+    until(lambda: sagemaker.describe_training_job(TrainingJobName=name)["SecondaryStatus"] == "Training" or None)
+    sagemaker.stop_training_job(TrainingJobName=name)
+    found = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
+    assert found["TrainingJobStatus"] == "Stopped"
+
+
 def test_training_follows_the_containers_contract(
     training: Any, train: Any, client: Any, bucket: str, cloud: Any
 ) -> None:

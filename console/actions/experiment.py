@@ -1,0 +1,63 @@
+"""One training by hand: the workload's image and rows with hyperparameters of a person's own; nothing is registered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from console.actions.tune import deployed_training, job_parts, own_run, reserve, write_configuration
+from console.environment import Environment
+from console.queries.usage import now_at
+from millrace.errors import RunError
+from millrace.messages.training_run import Run
+from millrace.names import WORKLOAD_TAG, WorkloadNames
+from millrace.workload.declaration import Workload
+from millrace.workload.prices import Usage, projected_usd
+
+
+def experiment(
+    environment: Environment,
+    names: WorkloadNames,
+    workload: Workload,
+    *,
+    folder: Path,
+    source: Run,
+    parameters: Mapping[str, Any],
+) -> str:
+    """The name of the training job, created; `parameters` replace those of the declaration.
+
+    Raises RunError for a hyperparameter that the family does not have or take, and where the month's budget has no
+    room."""
+    check(workload, parameters)
+    training = deployed_training(environment, names)
+    name = names.by_hand("experiment", now_at(environment))
+    resources = training["ResourceConfig"]
+    minutes = training["StoppingCondition"]["MaxRuntimeInSeconds"] / 60
+    used = Usage(instance=resources["InstanceType"], count=resources["InstanceCount"], minutes=minutes)
+    arn = names.platform.arn("sagemaker", f"training-job/{name}")
+    reserve(environment, names, workload, projected_usd([used]), run=arn)
+    own = own_run(name, training, folder, source)
+    write_configuration(environment, names, name, folder=folder, source=source, own=own)
+    chosen = {key: json.dumps(value) for key, value in parameters.items()}
+    environment.client("sagemaker").create_training_job(
+        TrainingJobName=name,
+        HyperParameters={"workload": workload.name, "run": name, **chosen},
+        Tags=[{"Key": WORKLOAD_TAG, "Value": workload.name}],
+        **job_parts(names, training, name=name, source=source),
+    )
+    return name
+
+
+def check(workload: Workload, parameters: Mapping[str, Any]) -> None:
+    """Nothing, where the family takes the hyperparameters; raises RunError for the first that it does not."""
+    from pydantic import ValidationError
+
+    training = workload.training
+    try:
+        training.model_validate(training.model_dump() | {"parameters": {**training.parameters, **parameters}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "training"
+        raise RunError(f"--parameter: {where}: {first['msg']}, got {dict(parameters)}") from None

@@ -1,0 +1,108 @@
+"""`millrace tune`: search for better hyperparameters, and show what was found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
+
+if TYPE_CHECKING:
+    from console.queries.by_hand import TuningJob
+    from millrace.workload.declaration import Workload as Declaration
+
+POLL_S = 2.0
+FAILURE = 60
+"""Characters of a failure in the table."""
+
+
+def tune(
+    workload: Workload,
+    stage: Stage,
+    build: Build,
+    json: Json,
+    result: Annotated[
+        str, typer.Option("--result", metavar="NAME", help="Start nothing: show this tuning, or the newest for `last`.")
+    ] = "",
+    run: Annotated[
+        str, typer.Option("--run", metavar="RUN", help="Train on the rows of this run, by its whole name.")
+    ] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Come back when all trainings have ended, with the result.")
+    ] = False,
+) -> None:
+    """Search for the hyperparameters that `tuning` of workload.yaml declares, on the rows of the newest training run.
+
+    It is a tuning job of SageMaker with the image, role and instances of the machine `train`. Nothing is registered and
+    no file is changed: the result ends with the lines for workload.yaml.
+
+    Example: millrace tune --wait
+
+    Example: millrace tune --result last"""
+    from console.actions import tune as action
+    from console.queries.by_hand import pinned_run, read_tuning
+    from millrace.workload.load import load_workload, workloads_folder
+
+    environment, names = find(stage, build, workload)
+    folder = workloads_folder() / names.workload
+    declared, sagemaker = load_workload(folder), environment.client("sagemaker")
+    if result:
+        _show(read_tuning(sagemaker, names, "" if result == "last" else result), declared, as_json=json)
+        return
+    source = pinned_run(environment, names, run)
+    started = action.tune(environment, names, declared, folder=folder, source=source)
+    if not json:
+        typer.echo(f"tuning {started.name} started: {started.jobs} trainings on the rows of {started.source}, "
+                   f"at most {started.most_usd:.2f} USD")  # fmt: skip
+    found = _wait(sagemaker, names, started.name) if wait else read_tuning(sagemaker, names, started.name)
+    if wait or json:
+        _show(found, declared, as_json=json)
+    if wait and found.best is None:
+        raise typer.Exit(1)
+
+
+def _wait(sagemaker: Any, names: Any, name: str) -> TuningJob:
+    import time
+
+    from console.queries.by_hand import read_tuning
+
+    while (found := read_tuning(sagemaker, names, name)).status == "RUNNING":
+        time.sleep(POLL_S)
+    return found
+
+
+def _show(found: TuningJob, declared: Declaration, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from console.cli.printing import show_json, show_rows
+
+    if as_json:
+        show_json({**asdict(found), "best": found.best and asdict(found.best)})
+        return
+    rows = [
+        {
+            "training": training.job.removeprefix(f"{found.name}-"),
+            "status": training.status,
+            found.metric: training.value,
+            "seconds": None if training.seconds is None else round(training.seconds, 1),
+            **{key: str(value) for key, value in training.hyperparameters.items()},
+            **({"failure": training.failure[:FAILURE]} if any(one.failure for one in found.trainings) else {}),
+        }
+        for training in found.trainings
+    ]
+    typer.echo(f"tuning {found.name}: {found.status}")
+    show_rows(rows, as_json=False, nothing="No training has begun.")
+    if found.best is not None:
+        typer.echo(f"\nThe best one's lines for workloads/{declared.name}/workload.yaml:\n\n{lines(declared, found)}")
+
+
+def lines(declared: Declaration, found: TuningJob) -> str:
+    """The part of workload.yaml that trains with the best hyperparameters from now on."""
+    import yaml
+
+    best = found.best
+    parameters = {**declared.training.parameters, **(best.hyperparameters if best else {})}
+    flow = yaml.safe_dump(parameters, default_flow_style=True, sort_keys=False, width=10_000).strip()
+    return f"training:\n  parameters: {flow}"

@@ -1,0 +1,207 @@
+"""Jobs by hand: searches for hyperparameters with their trainings, the best first, and single experiments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from console.queries.stored import find_object
+from millrace.aws.errors import could_not_find
+from millrace.errors import RunError
+from millrace.messages.training_run import Run
+from millrace.names import ByHand, WorkloadNames
+
+STATUS = {"Completed": "SUCCEEDED", "Failed": "FAILED", "Stopped": "ABORTED"}
+"""As Step Functions calls what SageMaker says; whatever else is under way."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedTraining:
+    """One training of a tuning job."""
+
+    job: str
+    status: str
+    hyperparameters: Mapping[str, Any]
+    value: float | None
+    """What was searched for; None where the training has none, or not yet."""
+    seconds: float | None
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobByHand:
+    """One job that a person started."""
+
+    kind: ByHand
+    name: str
+    arn: str
+    status: str
+    """SUCCEEDED, FAILED, ABORTED or RUNNING."""
+    started: datetime
+    stopped: datetime | None
+
+    @property
+    def seconds(self) -> float | None:
+        """From its start to its end; None while it runs."""
+        return (self.stopped - self.started).total_seconds() if self.stopped else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentJob(JobByHand):
+    """One training with hyperparameters of its own."""
+
+    hyperparameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    """As the job printed them last."""
+    model_data_url: str
+    failure: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningJob(JobByHand):
+    """One tuning job."""
+
+    metric: str
+    trainings: tuple[TunedTraining, ...]
+    """The best first, then those without a value."""
+
+    @property
+    def best(self) -> TunedTraining | None:
+        """None while no training has ended well."""
+        return next((training for training in self.trainings if training.value is not None), None)
+
+
+def list_tunings(sagemaker: Any, names: WorkloadNames, *, limit: int) -> list[TuningJob]:
+    """The newest tuning jobs of the workload, without their trainings; `sagemaker` is boto3's client."""
+    found = sagemaker.list_hyper_parameter_tuning_jobs(
+        NameContains=names.by_hand("tune"), SortBy="CreationTime", SortOrder="Descending", MaxResults=min(limit, 100)
+    )
+    return [_job(one, ()) for one in found["HyperParameterTuningJobSummaries"]]
+
+
+def read_tuning(sagemaker: Any, names: WorkloadNames, name: str = "") -> TuningJob:
+    """The tuning job of this name with its trainings, or the newest; raises RunError where there is none."""
+    if not name:
+        newest = list_tunings(sagemaker, names, limit=1)
+        if not newest:
+            raise RunError(f"expected a tuning of {names.workload}, got none: `millrace tune` starts one")
+        name = newest[0].name
+    try:
+        described = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+    except ClientError as error:
+        if not could_not_find(error):
+            raise
+        raise RunError(f"expected the name of a tuning, got {name!r}: `millrace runs --machine tune`") from None
+    return _job(described, sorted(_trainings(sagemaker, name), key=_rank))
+
+
+def _rank(training: TunedTraining) -> tuple[bool, float]:
+    return training.value is None, training.value or 0.0
+
+
+def _job(found: Mapping[str, Any], trainings: Any) -> TuningJob:
+    config = found.get("HyperParameterTuningJobConfig", {})
+    return TuningJob(
+        kind="tune",
+        name=found["HyperParameterTuningJobName"],
+        arn=found["HyperParameterTuningJobArn"],
+        status=STATUS.get(found["HyperParameterTuningJobStatus"], "RUNNING"),
+        started=found["CreationTime"],
+        stopped=found.get("HyperParameterTuningEndTime"),
+        metric=config.get("HyperParameterTuningJobObjective", {}).get("MetricName", ""),
+        trainings=tuple(trainings),
+    )
+
+
+def list_by_hand(sagemaker: Any, names: WorkloadNames, *, machine: str, limit: int) -> list[JobByHand]:
+    """The newest jobs by hand of the workload, of every kind or of the one that `machine` names."""
+    found: list[JobByHand] = list(list_tunings(sagemaker, names, limit=limit)) if machine in ("", "tune") else []
+    if machine in ("", "experiment"):
+        jobs = sagemaker.list_training_jobs(
+            NameContains=names.by_hand("experiment"),
+            SortBy="CreationTime",
+            SortOrder="Descending",
+            MaxResults=min(limit, 100),
+        )["TrainingJobSummaries"]
+        found += [
+            JobByHand(
+                kind="experiment",
+                name=job["TrainingJobName"],
+                arn=job["TrainingJobArn"],
+                status=STATUS.get(job["TrainingJobStatus"], "RUNNING"),
+                started=job["CreationTime"],
+                stopped=job.get("TrainingEndTime"),
+            )
+            for job in jobs
+        ]
+    return found
+
+
+def read_experiment(sagemaker: Any, names: WorkloadNames, name: str = "") -> ExperimentJob:
+    """The experiment of this name, or the newest; raises RunError where there is none."""
+    if not name:
+        newest = list_by_hand(sagemaker, names, machine="experiment", limit=1)
+        if not newest:
+            raise RunError(f"expected an experiment of {names.workload}, got none: `millrace experiment` starts one")
+        name = newest[0].name
+    try:
+        job = sagemaker.describe_training_job(TrainingJobName=name)
+    except ClientError as error:
+        if not could_not_find(error):
+            raise
+        raise RunError(f"expected an experiment's name, got {name!r}: `millrace runs --machine experiment`") from None
+    given = {key: text for key, text in job.get("HyperParameters", {}).items() if key not in ("workload", "run")}
+    return ExperimentJob(
+        kind="experiment",
+        name=name,
+        arn=job["TrainingJobArn"],
+        status=STATUS.get(job["TrainingJobStatus"], "RUNNING"),
+        started=job["CreationTime"],
+        stopped=job.get("TrainingEndTime"),
+        hyperparameters={key: _value(text) for key, text in given.items()},
+        metrics={one["MetricName"]: one["Value"] for one in job.get("FinalMetricDataList", [])},
+        model_data_url=job.get("ModelArtifacts", {}).get("S3ModelArtifacts", ""),
+        failure=job.get("FailureReason", ""),
+    )
+
+
+def _trainings(sagemaker: Any, name: str) -> Iterator[TunedTraining]:
+    pages = sagemaker.get_paginator("list_training_jobs_for_hyper_parameter_tuning_job")
+    for page in pages.paginate(HyperParameterTuningJobName=name):
+        for job in page["TrainingJobSummaries"]:
+            objective = job.get("FinalHyperParameterTuningJobObjectiveMetric", {})
+            begun, ended = job.get("TrainingStartTime"), job.get("TrainingEndTime")
+            yield TunedTraining(
+                job=job["TrainingJobName"],
+                status=job["TrainingJobStatus"],
+                hyperparameters={key: _value(text) for key, text in job["TunedHyperParameters"].items()},
+                value=objective.get("Value") if job["TrainingJobStatus"] in {"Completed", "Stopped"} else None,
+                seconds=(ended - begun).total_seconds() if begun and ended else None,
+                failure=job.get("FailureReason", ""),
+            )
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def pinned_run(environment: Any, names: WorkloadNames, run: str = "") -> Run:
+    """What the run of this name, or the newest one, pinned; raises RunError where nothing is pinned.
+
+    A run that the month's budget refused has pinned its rows all the same."""
+    s3, states = environment.client("s3"), environment.client("stepfunctions")
+    pages = states.get_paginator("list_executions").paginate(stateMachineArn=names.machine_arn("train"))
+    candidates = [run] if run else (one["name"] for page in pages for one in page["executions"])
+    for name in candidates:
+        if (content := find_object(s3, names.run_uri(name, "config", "run.json"))) is not None:
+            return Run.model_validate_json(content)
+    wanted = f"the run {run}" if run else f"a run of {names.machine('train')}"
+    raise RunError(f"expected {wanted} that has pinned its rows, got none: `millrace train --wait` makes one")

@@ -1,0 +1,82 @@
+"""The search for better hyperparameters, as a workload declares it: ranges, an objective, limits, a budget."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from millrace.models.parameters import Parameters
+from millrace.workload.prices import Usage, projected_usd
+
+Objective = Literal["validation_error", "validation_loss"]
+METRICS: dict[Objective, str] = {"validation_error": "kept:error", "validation_loss": "kept:loss"}
+"""By objective the metric of a training job that has it: of the best epoch so far, whose weights are kept."""
+
+
+class SearchRange(BaseModel):
+    """All numbers from `min` to `max`; whole ones where the hyperparameter is one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min: int | float
+    max: int | float
+    scale: Literal["linear", "log"] = "linear"
+    """`log` tries as many values between 0.001 and 0.01 as between 0.01 and 0.1."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> SearchRange:
+        if self.min >= self.max or (self.scale == "log" and self.min <= 0):
+            raise ValueError("min below max, and above 0 where the scale is log")
+        return self
+
+
+class Tuning(BaseModel):
+    """One tuning job of SageMaker: so many trainings, each with hyperparameters of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parameters: Annotated[
+        dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=2, max_length=30)]],
+        Field(min_length=1, max_length=30),
+    ]
+    """By hyperparameter a range, or a list of values to choose from."""
+    objective: Objective = "validation_error"
+    """What is minimised, on the validation rows; the test rows are for the gates."""
+    strategy: Literal["bayesian", "random"] = "bayesian"
+    max_jobs: Annotated[int, Field(ge=1, le=750)]
+    max_parallel: Annotated[int, Field(ge=1, le=10)] = 1
+    early_stopping: bool = False
+    """Whether SageMaker stops trainings that do worse than the median of the earlier ones."""
+    budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """A tuning whose trainings could cost more is refused before it starts."""
+
+    @model_validator(mode="after")
+    def _can_be_parallel(self) -> Tuning:
+        if self.max_parallel > self.max_jobs:
+            raise ValueError(f"max_parallel: expected {self.max_jobs} at most, as max_jobs, got {self.max_parallel}")
+        return self
+
+    def check(self, family: type[Parameters], declared: dict[str, Any]) -> None:
+        """Nothing, where the family takes both ends of every range and each value. Raises ValueError, pydantic's for a
+        value that the family refuses."""
+        for name, values in self.parameters.items():
+            if name not in family.model_fields:
+                known = ", ".join(family.model_fields)
+                raise ValueError(f"tuning.parameters: expected one of {known}, got {name!r}")
+            ends = (values.min, values.max) if isinstance(values, SearchRange) else values
+            for value in ends:
+                found = getattr(family(**{**declared, name: value}), name)
+                if isinstance(values, SearchRange) and not isinstance(found, int | float):
+                    raise ValueError(f"tuning.parameters.{name}: expected a list of values, got a range")
+
+    def is_whole(self, name: str, family: type[Parameters]) -> bool:
+        """Whether the hyperparameter takes whole numbers only."""
+        return family.model_fields[name].annotation is int
+
+
+def tuning_usd(tuning: Tuning, *, instance: str, instances: int, max_minutes: float) -> float:
+    """The upper bound of its cost, every training at its longest.
+
+    Raises ConfigurationError for an instance without a price."""
+    return projected_usd([Usage(instance=instance, count=instances, minutes=tuning.max_jobs * max_minutes)])

@@ -1,0 +1,213 @@
+"""What a tuning job is created with: the machine's training job, the declared ranges, the rows of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+
+from console.actions.experiment import experiment
+from console.actions.tune import own_run, tune, tuning_request
+from console.cli.tuning import lines
+from console.environment import Environment
+from console.queries.by_hand import (
+    TunedTraining,
+    TuningJob,
+    list_by_hand,
+    list_tunings,
+    pinned_run,
+    read_experiment,
+    read_tuning,
+)
+from infra.machines import train
+from infra.machines.states import Definition
+from millrace.errors import RunError
+from millrace.messages.training_run import Run
+from millrace.workload.load import load_workload
+from millrace.workload.tuning import Tuning
+from tests.console.conftest import NAMES
+from tests.infra.local import tiny_images
+from tests.infra.local.waiting import until
+from tests.infra.machines.conftest import FOLDER, context
+
+if TYPE_CHECKING:
+    from infra.local.kernel.cloud import Cloud
+
+__all__ = ["context"]
+AT = datetime(2026, 11, 21, tzinfo=UTC)
+DECLARED = Tuning.model_validate(
+    {
+        "parameters": {
+            "learning_rate": {"min": 0.0003, "max": 0.01, "scale": "log"},
+            "epochs": {"min": 2, "max": 6},
+            "hidden": [[16], [64, 64]],
+        },
+        "max_jobs": 3,
+        "max_parallel": 2,
+        "early_stopping": True,
+        "budget_usd": 20,
+    }
+)
+WORKLOAD = load_workload(FOLDER).model_copy(update={"tuning": DECLARED})
+SOURCE = Run(run="run-1", snapshot_id=1, tag="run-1", data_digest="rows", contract_digest="contract",
+             config_digest="config", code_digest="code", rows=9, as_of=AT, reason="first", gate="baseline")  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def workload() -> Any:
+    return WORKLOAD
+
+
+@pytest.fixture
+def deployed(context: Callable[..., Any]) -> dict[str, Any]:
+    """The parameters of the training job in the machine of `dev`, which trains on spot."""
+    definition: Definition = train.definition(context("dev"))
+    found: dict[str, Any] = definition["States"]["Training"]["Parameters"]
+    return found
+
+
+def test_a_tuning_trains_as_the_machine_does(deployed: dict[str, Any]) -> None:
+    request = tuning_request(NAMES, WORKLOAD, deployed, name=NAMES.by_hand("tune", AT), source=SOURCE)
+    shape = botocore.session.get_session().get_service_model("sagemaker")
+    operation = shape.operation_model("CreateHyperParameterTuningJob").input_shape
+    assert not ParamValidator().validate(request, operation).generate_report()
+    assert len(request["HyperParameterTuningJobName"]) <= 32
+    definition, config = request["TrainingJobDefinition"], request["HyperParameterTuningJobConfig"]
+    for key in ("AlgorithmSpecification", "RoleArn", "ResourceConfig", "VpcConfig", "EnableNetworkIsolation"):
+        assert definition[key] == deployed[key]
+    assert not {"CheckpointConfig", "EnableManagedSpotTraining"} & definition.keys()
+    assert "MaxWaitTimeInSeconds" not in definition["StoppingCondition"]
+    uris = [one["DataSource"]["S3DataSource"]["S3Uri"] for one in definition["InputDataConfig"]]
+    assert uris == [
+        NAMES.run_uri("run-1", "manifest.json"),
+        NAMES.run_uri(request["HyperParameterTuningJobName"], "config", ""),
+    ]
+    objective = config["HyperParameterTuningJobObjective"]["MetricName"]
+    assert objective in {one["Name"] for one in definition["AlgorithmSpecification"]["MetricDefinitions"]}
+    assert config["ParameterRanges"] == {
+        "ContinuousParameterRanges": [
+            {"Name": "learning_rate", "MinValue": "0.0003", "MaxValue": "0.01", "ScalingType": "Logarithmic"}
+        ],
+        "IntegerParameterRanges": [{"Name": "epochs", "MinValue": "2", "MaxValue": "6", "ScalingType": "Linear"}],
+        "CategoricalParameterRanges": [{"Name": "hidden", "Values": ["[16]", "[64, 64]"]}],
+    }
+    assert config["TrainingJobEarlyStoppingType"] == "Auto"
+
+
+def test_it_is_known_on_what_it_was_trained(deployed: dict[str, Any]) -> None:
+    run = own_run("tune-1", deployed, FOLDER, SOURCE)
+    assert (run.run, run.data_digest, run.contract_digest, run.rows) == ("tune-1", "rows", "contract", 9)
+    assert run.config_digest != SOURCE.config_digest
+    image = {"TrainingImage": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-dev-training@sha256:abc"}
+    assert own_run("tune-1", {"AlgorithmSpecification": image}, FOLDER, SOURCE).code_digest == "abc"
+
+
+def test_the_best_is_offered_as_lines_of_the_declaration() -> None:
+    training = TunedTraining(
+        job="a", status="Completed", hyperparameters={"hidden": [16], "epochs": 4}, value=0.2, seconds=1.0
+    )
+    found = TuningJob(
+        kind="tune", name="t", arn="", status="SUCCEEDED", started=AT, stopped=None, metric="", trainings=(training,)
+    )
+    assert lines(WORKLOAD, found).startswith(
+        "training:\n  parameters: {hidden: [16], epochs: 4, batch_size: 256, learning_rate: 0.002,"
+    )
+
+
+@pytest.fixture(scope="module")
+def environment(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """A cloud with the workload's bucket, its table of states and a run that has pinned its rows."""
+    bucket = tiny_images.bucket(cloud, NAMES.platform.bucket("artefacts"), tmp_path_factory.mktemp("repository"))
+    s3 = cloud.client("s3")
+    for name, content in (("manifest.json", f'[{{"prefix": "s3://{bucket}/"}}, "row"]'), ("config/schema.json", "{}"),
+                          ("config/contract.yaml", ""), ("config/run.json", SOURCE.model_dump_json())):  # fmt: skip
+        s3.put_object(Bucket=bucket, Key=f"electricity/runs/run-1/{name}", Body=content.encode())
+    s3.put_object(Bucket=bucket, Key="row", Body=b"1")
+    keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
+    cloud.client("dynamodb").create_table(
+        TableName=NAMES.platform.state_table,
+        KeySchema=keys,
+        AttributeDefinitions=[{"AttributeName": key["AttributeName"], "AttributeType": "S"} for key in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return Environment(platform=NAMES.platform, client=cloud.client)
+
+
+def test_a_tuning_is_paid_recorded_and_found(
+    environment: Environment, cloud: Cloud, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    with pytest.raises(RunError, match="none: is it deployed"):
+        tune(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE)
+    role = tiny_images.role(cloud.client("iam"), NAMES.role("training-job"), "s3:*", "kms:*")
+    parameters = {
+        "AlgorithmSpecification": {
+            "TrainingImage": tiny_images.uri("train"),
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": "kept:error", "Regex": r"loss=(\S+);"}],
+        },
+        "RoleArn": role,
+        "OutputDataConfig": {"KmsKeyId": cloud.client("kms").create_key()["KeyMetadata"]["Arn"]},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+    }
+    resource = "arn:aws:states:::sagemaker:createTrainingJob.sync"
+    steps = {"Training": {"Type": "Task", "Resource": resource, "Parameters": parameters, "End": True}}
+    machine("train", {"Start": {"Type": "Pass", "End": True}, **steps})
+    with pytest.raises(RunError, match="that has pinned its rows, got none"):
+        pinned_run(environment, NAMES)
+    ran(NAMES.machine_arn("train"), name="run-1")
+    assert pinned_run(environment, NAMES) == SOURCE
+
+    started = tune(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE)
+    assert started.most_usd == pytest.approx(3 * 0.115 * 1.2)
+    sagemaker = environment.client("sagemaker")
+    found = until(lambda: (one := read_tuning(sagemaker, NAMES)).status != "RUNNING" and one)
+    assert (found.name, found.status, len(found.trainings)) == (started.name, "SUCCEEDED", 3), found
+    assert found.best is not None
+    assert found.best.hyperparameters.keys() == DECLARED.parameters.keys()
+    assert [one.name for one in list_tunings(sagemaker, NAMES, limit=5)] == [started.name]
+    run = json.loads(
+        environment.client("s3")
+        .get_object(Bucket=NAMES.platform.bucket("artefacts"), Key=f"electricity/runs/{started.name}/config/run.json")[
+            "Body"
+        ]
+        .read()
+    )
+    assert (run["run"], run["data_digest"]) == (started.name, "rows")
+
+
+def test_neither_its_own_budget_nor_the_month_s_is_exceeded(environment: Environment) -> None:
+    dear = WORKLOAD.model_copy(update={"tuning": DECLARED.model_copy(update={"budget_usd": 0.1})})
+    with pytest.raises(RunError, match=r"budget_usd of 0\.41 at least for 3 trainings on 1 ml\.m5\.large, as deployed"):
+        tune(environment, NAMES, dear, folder=FOLDER, source=SOURCE)
+    month = WORKLOAD.model_copy(update={"budget": WORKLOAD.budget.model_copy(update={"monthly_usd": 0.5})})
+    with pytest.raises(RunError, match=r"room for 0\.41 USD in the month's budget, got 0\.42 of 0\.5 USD reserved"):
+        tune(environment, NAMES, month, folder=FOLDER, source=SOURCE)
+    with pytest.raises(RunError, match="expected the key tuning, got none"):
+        tune(environment, NAMES, WORKLOAD.model_copy(update={"tuning": None}), folder=FOLDER, source=SOURCE)
+
+
+def test_an_experiment_is_one_training_beside_the_machine_s(environment: Environment) -> None:
+    given = {"learning_rate": 0.005, "hidden": [8]}
+    name = experiment(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE, parameters=given)
+    sagemaker = environment.client("sagemaker")
+    found = until(lambda: (one := read_experiment(sagemaker, NAMES)).status != "RUNNING" and one)
+    assert (found.name, found.status, found.hyperparameters) == (name, "SUCCEEDED", given), found
+    assert found.metrics == {"kept:error": 0.25}
+    assert found.model_data_url.startswith(NAMES.run_uri(name, "training"))
+    listed = list_by_hand(sagemaker, NAMES, machine="", limit=5)
+    assert [one.kind for one in listed] == ["tune", "experiment"]
+    assert [one.name for one in list_by_hand(sagemaker, NAMES, machine="experiment", limit=5)] == [name]
+    with pytest.raises(RunError, match="expected an experiment's name, got 'nobody'"):
+        read_experiment(sagemaker, NAMES, "nobody")
+
+
+@pytest.mark.parametrize("given", [{"layers": 3}, {"epochs": 0}])
+def test_an_experiment_that_the_family_cannot_train_is_refused(environment: Environment, given: Any) -> None:
+    with pytest.raises(RunError, match=f"--parameter: .*{next(iter(given))}"):
+        experiment(environment, NAMES, WORKLOAD, folder=FOLDER, source=SOURCE, parameters=given)

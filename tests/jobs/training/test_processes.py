@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from jobs.runtime import Hosts, TrainingPlaces
+from jobs.training import launch
+from jobs.training.processes import ALONE, Processes
+from millrace.errors import TrainingError
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def test_every_row_of_a_step_is_one_process_s() -> None:
+    order_SB = torch.arange(24).view(3, 8)
+    parts = [Processes(rank=rank, size=4).part(order_SB) for rank in range(4)]
+    assert torch.equal(torch.cat(parts, dim=1), order_SB)
+    assert torch.equal(ALONE.part(order_SB), order_SB)
+
+
+def test_a_step_is_divided_evenly_or_refused() -> None:
+    two = Processes(size=2)
+    assert two.step_size(64, 1000) == 64
+    assert two.step_size(64, 33) == 32
+    assert ALONE.step_size(63, 33) == 33
+    with pytest.raises(TrainingError, match="expected a multiple of the 2 processes, got 63 of 1000 rows"):
+        two.step_size(63, 1000)
+    with pytest.raises(TrainingError, match="2 processes, got 64 of 1 rows"):
+        two.step_size(64, 1)
+
+
+@pytest.mark.parametrize("current", ["algo-1", "algo-2"])
+def test_torchrun_is_told_what_sagemaker_tells(tmp_path: Path, current: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "input" / "config"
+    config.mkdir(parents=True)
+    said = {"current_host": current, "hosts": ["algo-2", "algo-1"], "network_interface_name": "eth0"}
+    (config / "resourceconfig.json").write_text(json.dumps(said))
+    monkeypatch.setenv("SM_NUM_GPUS", "4")
+    cluster = launch.cluster_of(TrainingPlaces(root=tmp_path).hosts)
+    assert cluster == launch.Cluster(
+        hosts=Hosts(names=("algo-1", "algo-2"), current=current, interface="eth0"), processes=4
+    )
+    words = launch.arguments(cluster)
+    assert {"--nnodes=2", "--nproc_per_node=4", "--master_addr=algo-1", f"--node_rank={current[-1] == '2':d}"} < set(
+        words
+    )
+
+
+def test_without_the_file_the_toolkit_s_variables_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = TrainingPlaces(root=tmp_path)
+    assert launch.cluster_of(places.hosts).size == max(1, torch.cuda.device_count())
+    monkeypatch.setenv("SM_HOSTS", '["algo-1", "algo-2"]')
+    monkeypatch.setenv("SM_CURRENT_HOST", "algo-2")
+    monkeypatch.setenv("SM_NUM_GPUS", "0")
+    assert places.hosts.current == "algo-2"
+    assert launch.cluster_of(places.hosts).size == 2
+
+
+@pytest.fixture(scope="module")
+def snapshot(snapshot_1996: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Of 1996, with a network that draws nothing while it trains: each process would draw of its own."""
+    config = tmp_path_factory.mktemp("one-step") / "config"
+    shutil.copytree(snapshot_1996.config, config)
+    document = yaml.safe_load((config / "workload.yaml").read_text())
+    document["training"]["parameters"] |= {"dropout": 0.0, "epochs": 4}
+    document["training"]["walk_forward_steps"] = 1
+    (config / "workload.yaml").write_text(yaml.safe_dump(document))
+    return type(snapshot_1996)(data=snapshot_1996.data, config=config)
+
+
+def history_of(root: Path) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = json.loads((root / "model" / "history.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def of_two(snapshot: Any, training_at: Any, run_job: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of a job of two processes."""
+    root: Path = training_at(tmp_path_factory.mktemp("two") / "ml", snapshot)
+    ended = run_job("jobs.training", root, "train", SM_NUM_GPUS="2")
+    assert ended.code == 0, ended.output
+    assert ended.output.count("epoch=0 ") == 1
+    return root
+
+
+@pytest.mark.slow
+def test_two_processes_lose_what_one_loses(
+    snapshot: Any, training_at: Any, run_job: Any, of_two: Path, tmp_path: Path
+) -> None:
+    """At the same batch the losses differ by the order of sums only: float32 has seven digits, of which a few hundred
+    steps of AdamW, whose division enlarges the differences of small gradients, leave four at least."""
+    root = training_at(tmp_path / "ml", snapshot)
+    ended = run_job("jobs.training", root, "train")
+    assert ended.code == 0, ended.output
+    for one, two in zip(history_of(root), history_of(of_two), strict=True):
+        assert two["train_loss"] == pytest.approx(one["train_loss"], rel=1e-4)
+        assert two["validation_loss"] == pytest.approx(one["validation_loss"], rel=1e-4)
+    weights, others = (load_file(each / "model" / "weights.safetensors") for each in (root, of_two))
+    for name in weights:
+        torch.testing.assert_close(weights[name], others[name], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_that_were_stopped_go_on_to_the_same_bits(
+    snapshot: Any, training_at: Any, run_job: Any, of_two: Path, tmp_path: Path
+) -> None:
+    root = training_at(tmp_path / "ml", snapshot)
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobs.training", "train"],
+        cwd=REPOSITORY,
+        env={"PATH": os.environ["PATH"], "MILLRACE_ML_ROOT": str(root), "PYTHONUNBUFFERED": "1", "SM_NUM_GPUS": "2"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith("epoch=1 "))
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+    assert process.returncode == 143, rest
+    assert rest.count("stopped: in epoch") == 2
+    assert not (root / "model").exists()
+    assert not (root / "output" / "failure").exists()
+    ended = run_job("jobs.training", root, "train", SM_NUM_GPUS="2")
+    assert ended.code == 0, ended.output
+    assert "epoch=0 " not in ended.output
+    name = "weights.safetensors"
+    assert (root / "model" / name).read_bytes() == (of_two / "model" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_the_first_failure_is_the_one_that_is_told(
+    snapshot: Any, training_at: Any, run_job: Any, tmp_path: Path
+) -> None:
+    """257 rows a step cannot be divided among two."""
+    config = tmp_path / "config"
+    shutil.copytree(snapshot.config, config)
+    text = (config / "workload.yaml").read_text()
+    (config / "workload.yaml").write_text(text.replace("batch_size: 256", "batch_size: 257"))
+    root = training_at(tmp_path / "ml", type(snapshot)(data=snapshot.data, config=config))
+    assert run_job("jobs.training", root, "train", SM_NUM_GPUS="2").code == 1
+    failure = (root / "output" / "failure").read_text()
+    assert failure.startswith("TrainingError: batch_size: expected a multiple of the 2 processes, got 257 of")

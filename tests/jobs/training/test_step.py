@@ -1,0 +1,152 @@
+"""What a GPU does to a step, without one: captures that fail, that replay, networks that no compiler takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from jobs.training import loop
+from jobs.training.loader import Batch, Resident, Streamed, place
+from jobs.training.loop import Experiment, Trained, train
+from jobs.training.step import WARM, Compute, Step, set_rate
+from millrace.features.signature import TensorSpec
+from millrace.models.feedforward.declaration import Feedforward
+from millrace.tasks.binary import Binary
+
+
+def rows(count: int, seed: int) -> Resident:
+    x_NF = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
+    return Resident(tensors={"numbers": x_NF}, target_N=(x_NF[:, 0] > x_NF[:, 1]).float())
+
+
+EXPERIMENT = Experiment(
+    parameters=Feedforward(
+        hidden=(16,), epochs=3, batch_size=64, learning_rate=0.01, dropout=0.2, seed=3, schedule="cosine", ema=0.9
+    ),
+    signature=(TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),),
+    task=Binary(),
+    train=rows(650, 0),
+    validation=rows(300, 5),
+    identity="experiment",
+)
+
+
+def assert_equal(one: Trained, other: Trained) -> None:
+    mine, others = one.predictor.state_dict(), other.predictor.state_dict()
+    assert all(torch.equal(mine[name], others[name]) for name in mine)
+    assert [epoch.train_loss for epoch in one.history] == [epoch.train_loss for epoch in other.history]
+
+
+class Recorder:
+    """A capture without a GPU: a batch goes to its place, from where the recorded step takes it; or it fails."""
+
+    def __init__(self, failure: str = "") -> None:
+        self.failure, self.warmed, self.replayed = failure, 0, 0
+
+    def warm(self, compute: Compute, batch: Batch) -> Tensor:
+        self.warmed += 1
+        return compute(batch)
+
+    def record(self, compute: Compute, batch: Batch) -> Compute:
+        if self.failure:
+            raise RuntimeError(self.failure)
+        held = Batch(
+            tensors={name: value.clone() for name, value in batch.tensors.items()}, target_B=batch.target_B.clone()
+        )
+
+        def replay(given: Batch) -> Tensor:
+            self.replayed += 1
+            for name, value in given.tensors.items():
+                held.tensors[name].copy_(value)
+            held.target_B.copy_(given.target_B)
+            return compute(held)
+
+        return replay
+
+
+@pytest.fixture
+def trained_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recorder], Trained]:
+    """The training of the experiment with this capture."""
+
+    def run(capture: Recorder) -> Trained:
+        monkeypatch.setattr(loop, "Step", lambda *given, **named: Step(*given, **{**named, "capture": capture}))
+        return train(EXPERIMENT)
+
+    return run
+
+
+def test_a_step_that_is_captured_computes_the_same(trained_with: Callable[[Recorder], Trained]) -> None:
+    capture = Recorder()
+    expected = train(EXPERIMENT)
+    assert_equal(trained_with(capture), expected)
+    assert (capture.warmed, capture.replayed) == (WARM, 30 - WARM)
+
+
+def test_a_step_that_cannot_be_captured_is_computed_call_by_call(
+    trained_with: Callable[[Recorder], Trained], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capture = Recorder("operation not permitted when stream is capturing\nand more")
+    expected = train(EXPERIMENT)
+    assert_equal(trained_with(capture), expected)
+    assert capture.warmed == WARM
+    told = capsys.readouterr().out
+    assert told == "the step is not captured: operation not permitted when stream is capturing\n"
+
+
+def test_a_capture_that_forgets_a_batch_would_be_noticed(trained_with: Callable[[Recorder], Trained]) -> None:
+    class Forgetful(Recorder):
+        def record(self, compute: Compute, batch: Batch) -> Compute:
+            return lambda _: compute(batch)
+
+    expected = train(EXPERIMENT)
+    with pytest.raises(AssertionError):
+        assert_equal(trained_with(Forgetful()), expected)
+
+
+def test_a_network_that_no_compiler_takes_is_computed_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: object) -> Callable[..., Tensor]:
+        def compiled(**_: Tensor) -> Tensor:
+            raise RuntimeError("Unsupported: a loop")
+
+        return compiled
+
+    expected = train(EXPERIMENT)
+    monkeypatch.setattr(torch, "compile", refuse)
+    monkeypatch.setattr(loop, "Step", lambda *given, **named: Step(*given, **{**named, "is_compiled": True}))
+    assert_equal(train(EXPERIMENT), expected)
+    assert capsys.readouterr().out == "the network is not compiled: Unsupported: a loop\n"
+
+
+def test_what_a_gpu_computes_in_half_precision_a_processor_does_not() -> None:
+    half = dataclasses.replace(EXPERIMENT, precision="bfloat16", is_compiled=True)
+    assert_equal(train(half), train(EXPERIMENT))
+
+
+def test_rows_that_do_not_fit_are_streamed_to_the_same_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_equal(train(EXPERIMENT, room=100), train(EXPERIMENT))
+    assert "are streamed to the device" in capsys.readouterr().out
+    here = torch.device("cpu")
+    streamed = place(EXPERIMENT.train, here, room=EXPERIMENT.train.bytes - 1)
+    assert isinstance(streamed, Streamed)
+    assert not isinstance(place(EXPERIMENT.train, here, room=EXPERIMENT.train.bytes), Streamed)
+    order_SB = streamed.order(seed=1, size=64)
+    for one, other in zip(streamed.batches(order_SB), EXPERIMENT.train.batches(order_SB), strict=True):
+        assert torch.equal(one.target_B, other.target_B)
+        assert torch.equal(one.tensors["numbers"], other.tensors["numbers"])
+    assert torch.equal(torch.cat([piece.target_B for piece in streamed.pieces()]), EXPERIMENT.train.target_N)
+
+
+def test_the_rate_of_a_captured_step_keeps_its_place() -> None:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.AdamW([weight], lr=torch.tensor(0.1), capturable=False, fused=True)
+    before = optimiser.param_groups[0]["lr"]
+    set_rate(optimiser, 0.05)
+    assert optimiser.param_groups[0]["lr"] is before
+    assert float(before) == pytest.approx(0.05)
