@@ -89,7 +89,7 @@ def schema(task: Task) -> pa.Schema:
     """Of a file of answers."""
     import pyarrow as pa
 
-    output = [(one.name, arrow_type(one.kind)) for one in task.answer]
+    output = [(one.name, arrow_type(one)) for one in task.answer]
     before, after = ([(name, getattr(pa, kind)()) for name, kind in names.items()] for names in (BEFORE, AFTER))
     return pa.schema([*before, *output, *after])
 

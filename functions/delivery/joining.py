@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from millrace.artefact.batch import REJECTED, ROW, VERSION, answer_schema
@@ -97,6 +98,11 @@ def _check_cells(column: pa.ChunkedArray, field: AnswerField) -> None:
 
     if column.null_count and not field.optional:
         raise AnswerError(f"{field.name}: expected a value in every row, got {column.null_count} nulls")
+    if field.length:
+        lengths = pc.list_value_length(column)
+        if not pc.all(pc.equal(lengths, field.length), min_count=0).as_py():
+            raise AnswerError(f"{field.name}: expected lists of {field.length}, got some of other lengths")
+        return _check_cells(pc.list_flatten(column), replace(field, length=0))
     if field.kind in ("number", "share") and not pc.all(pc.is_finite(column), min_count=0).as_py():
         raise AnswerError(f"{field.name}: expected finite numbers, got some that are not")
     most = 1 if field.kind == "share" else field.maximum

@@ -13,27 +13,46 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.tasks.task import AnswerField, FieldKind
+    from millrace.tasks.task import AnswerField, FieldKind, Task
     from millrace.workload.declaration import Fallback
 
-ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
-"""The Athena type of each kind of field."""
+_ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
 _JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%.9g", "share": "%.9g", "text": "%s"}
 """Nine digits bring a float32 back exactly. A text is inserted as JSON already."""
 
 
-def arrow_type(kind: FieldKind) -> pa.DataType:
-    """The Arrow type of one kind of field."""
+def has_parts(task: Task) -> bool:
+    """Whether an answer is several at once: of some horizons, of some labels."""
+    return task.answer[0].length > 0
+
+
+def athena_type(field: AnswerField) -> str:
+    """The Athena type of one field: `double`, `array<double>` of a list."""
+    return f"array<{_ATHENA[field.kind]}>" if field.length else _ATHENA[field.kind]
+
+
+def arrow_type(field: AnswerField) -> pa.DataType:
+    """The Arrow type of one field."""
     import pyarrow as pa
 
-    return {"integer": pa.int32(), "number": pa.float64(), "share": pa.float64(), "text": pa.string()}[kind]
+    kinds = {"integer": pa.int32(), "number": pa.float64(), "share": pa.float64(), "text": pa.string()}
+    return pa.list_(kinds[field.kind]) if field.length else kinds[field.kind]
+
+
+def arrow_column(field: AnswerField, values: npt.NDArray[Any]) -> pa.Array:
+    """The cells of one field of `task.answers`, (N) or (N, length), in its Arrow type."""
+    import pyarrow as pa
+
+    return pa.array(list(values) if field.length else values, arrow_type(field))
 
 
 def template(fields: Sequence[AnswerField]) -> str:
     """A format string for one answer as a JSON object without its braces: `"value":%d,"probability":%.9g`.
 
     It takes the tuples of `cells`."""
-    return ",".join(f'"{field.name}":{"%s" if field.optional else _JSON[field.kind]}' for field in fields)
+    return ",".join(
+        f'"{field.name}":{"%s" if field.optional or field.length else _JSON[field.kind]}' for field in fields
+    )
 
 
 def cells(answers: Mapping[str, npt.NDArray[Any]], fields: Sequence[AnswerField]) -> list[tuple[Any, ...]]:
@@ -41,7 +60,11 @@ def cells(answers: Mapping[str, npt.NDArray[Any]], fields: Sequence[AnswerField]
     columns: list[list[Any]] = []
     for field in fields:
         column = answers[field.name].tolist()
-        if field.kind == "text":
+        if field.length:
+            form = "%s" if field.kind == "text" else _JSON[field.kind]
+            plain = json.dumps if field.kind == "text" else None
+            column = [f"[{','.join(form % (plain(one) if plain else one) for one in cell)}]" for cell in column]
+        elif field.kind == "text":
             column = [json.dumps(cell) for cell in column]
         elif field.optional:
             column = ["null" if cell is None else _JSON[field.kind] % cell for cell in column]
@@ -84,6 +107,14 @@ def is_finite(value: object) -> bool:
 def _checked(field: AnswerField, value: object) -> object:
     if value is None and field.optional:
         return None
+    if not field.length:
+        return _checked_cell(field, value)
+    if not isinstance(value, list) or len(value) != field.length:
+        raise AnswerError(f"{field.name}: expected a list of {field.length}, got {value!r:.80}")
+    return [_checked_cell(field, one) for one in value]
+
+
+def _checked_cell(field: AnswerField, value: object) -> object:
     if field.kind == "text":
         if isinstance(value, str):
             return value
