@@ -102,7 +102,7 @@ def _check_cells(column: pa.ChunkedArray, field: AnswerField) -> None:
         lengths = pc.list_value_length(column)
         if not pc.all(pc.equal(lengths, field.length), min_count=0).as_py():
             raise AnswerError(f"{field.name}: expected lists of {field.length}, got some of other lengths")
-        return _check_cells(pc.list_flatten(column), replace(field, length=0))
+        column, field = pc.list_flatten(column), replace(field, length=0)
     if field.kind in ("number", "share") and not pc.all(pc.is_finite(column), min_count=0).as_py():
         raise AnswerError(f"{field.name}: expected finite numbers, got some that are not")
     most = 1 if field.kind == "share" else field.maximum

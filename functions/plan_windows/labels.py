@@ -22,7 +22,8 @@ def labels_between(lake: Lake, surface: Prediction, start: datetime, end: dateti
     """The labels of rows with an event time in [start, end); None before any came.
 
     The label of a row lies the workload's horizon later, those of a forecast up to its farthest one, and is then also
-    what a later row of `rows` holds; of two the one of the labels comes first. One whose event time is generated came any time after its row.
+    what a later row of `rows` holds; of two the one of the labels comes first. One whose event time is generated came
+    any time after its row.
 
     The columns are the entity's key, the event time and `prediction_id`, as far as the table has them, and the
     label. A table without event time is read whole."""

@@ -9,8 +9,8 @@ from pydantic import Field
 from millrace.evaluation.evidence import (
     Contender,
     FairnessEvidence,
-    ForecastExample,
     Figures,
+    ForecastExample,
     LeakageEvidence,
     MemorisationEvidence,
     PartFigures,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Fallback
 
 _ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
+MOST_SAID = 3
+"""Parts of an answer that are all written in words."""
 _JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%.9g", "share": "%.9g", "text": "%s"}
 """Nine digits bring a float32 back exactly. A text is inserted as JSON already."""
 
@@ -94,6 +96,27 @@ def check_fallback(fallback: Fallback, holds: str, *, among: Collection[object] 
 def empty_answer(fields: Sequence[AnswerField]) -> dict[str, Any]:
     """An empty answer: every field None."""
     return dict.fromkeys(field.name for field in fields)
+
+
+def in_words(answer: Mapping[str, Any]) -> str:
+    """An answer for a page: "1 with confidence 0.87", "61.2 between 41 and 88.3".
+
+    Of a forecast "1 h: 61.2 between 41 and 88.3, …, 24 h: 70.1 between 20.4 and 152"; of several labels those that are
+    answered with yes: "damp, mould"."""
+    value = answer["value"]
+    if not isinstance(value, list | tuple):
+        confidence, lower, upper = (answer.get(name) for name in ("confidence", "lower", "upper"))
+        sure = "" if confidence is None else f" with confidence {confidence:.2f}"
+        said = f"{value:.4g}" if isinstance(value, float) else value
+        return f"{said}{sure}" + ("" if lower is None or upper is None else f" between {lower:.4g} and {upper:.4g}")
+    if names := answer.get("label"):
+        return ", ".join(name for name, said in zip(names, value, strict=True) if said) or "none of the labels"
+    lists = {name: cells for name, cells in answer.items() if isinstance(cells, list | tuple)}
+    parts = [
+        f"{hours:g} h: {in_words({name: cells[at] for name, cells in lists.items()})}"
+        for at, hours in enumerate(answer.get("horizon_hours") or range(len(value)))
+    ]
+    return ", ".join(parts if len(parts) <= MOST_SAID else [parts[0], "…", parts[-1]])
 
 
 def is_finite(value: object) -> bool:

@@ -104,7 +104,7 @@ class Binary:
             "ece": metrics.ece(bins, rows=len(p_N)),
         }
 
-    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:  # noqa: ARG002
+    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
         return {}
 
     def fallback(self, declared: Fallback) -> Mapping[str, Any]:

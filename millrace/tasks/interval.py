@@ -70,8 +70,8 @@ class Interval(Regression):
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
         """As a regression's of the median; `coverage` is the share of labels in the interval, which should be the
-        upper quantile less the lower one and is `coverage_gap` away from it, `width` the interval's mean width and `pinball` the mean pinball loss of
-        the three, both in the label's unit."""
+        upper quantile less the lower one and is `coverage_gap` away from it, `width` the interval's mean width and
+        `pinball` the mean pinball loss of the three, both in the label's unit."""
         import numpy as np
 
         found = self.answers(output_NW)

@@ -93,7 +93,7 @@ class Multiclass:
             "ece": metrics.ece(bins, rows=len(wrong_N)),
         }
 
-    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:  # noqa: ARG002
+    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
         return {}
 
     def fallback(self, declared: Fallback) -> Mapping[str, Any]:

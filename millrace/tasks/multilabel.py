@@ -1,4 +1,4 @@
-"""Several questions of yes or no about one row at once: the probability of each label, and 1 where it is high enough."""
+"""Several questions of yes or no about one row: the probability of each label, and 1 where it is high enough."""
 
 from __future__ import annotations
 

@@ -120,8 +120,8 @@ class Prediction(Part):
     """In workload.yaml its name, or `{column, horizon_hours}` for its value that many hours later; for the task
     `forecast` a list of hours, for `multilabel` a list of names, of which this is all, with commas in between."""
     horizon_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
-    """How far ahead of a row its label lies, the farthest of several: that of the row of the same entity at exactly that
-    time.
+    """How far ahead of a row its label lies, the farthest of several: that of the row of the same entity at exactly
+    that time.
 
     0 for a label of the row itself. Above 0 the label's own value in a row is known, and may be a feature."""
     horizons_hours: tuple[Positive, ...] = ()

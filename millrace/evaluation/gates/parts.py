@@ -29,7 +29,7 @@ class Parts(Gate):
     only: tuple[str, ...] = ()
     """The parts that are judged, such as `24 h`; all where none is named."""
 
-    def misfit(self, task: Task, features: Signature) -> str:  # noqa: ARG002
+    def misfit(self, task: Task, features: Signature) -> str:
         if not has_parts(task):
             return "no such gate, as a row's answer is one"
         if unknown := sorted(set(self.only) - set(task.part_names)):
@@ -39,7 +39,7 @@ class Parts(Gate):
         return ""
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed when the worst part keeps the margin, and the worst interval the gap; a figure that is missing fails."""
+        """Passed when the worst part keeps the margin and the worst interval the gap; a missing figure fails."""
         judged = [part for part in report.parts if not self.only or part.name in self.only]
         if not judged or len(judged) < len(self.only):
             sentence = "the report holds no figures of the parts"
@@ -49,8 +49,8 @@ class Parts(Gate):
         worst = min(range(len(judged)), key=lambda at: gains[at] if math.isfinite(gains[at]) else -math.inf)
         name, own, naive = _compared(judged[worst])
         sentence = (
-            f"{judged[worst].name}, the worst of {len(judged)}: {name} {own:.4g} against {naive:.4g} of the naive rule, "
-            f"{gains[worst]:.1%} below it; at least {self.margin:.1%} required"
+            f"{judged[worst].name}, the worst of {len(judged)}: {name} {own:.4g} against {naive:.4g} of the naive "
+            f"rule, {gains[worst]:.1%} below it; at least {self.margin:.1%} required"
         )
         passed = gains[worst] >= self.margin
         if self.max_coverage_gap is not None:

@@ -31,6 +31,7 @@ from millrace.tasks.answer import (
     template,
 )
 from millrace.tasks.binary import Binary
+from millrace.tasks.figures import FIGURES, words
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Fallback, Prediction
 from tests.plant import plant_label, plant_output, plant_rows, write_plant
@@ -135,6 +136,14 @@ def test_the_mean_error_is_one_of_the_figures(case: Case) -> None:
     figures = case.task.metrics(case.output_NW, target_N)
     assert figures["error"] == pytest.approx(case.task.errors(case.output_NW, target_N).mean())
     assert case.task.metrics(case.output_NW[:1], target_N[:1]).keys() == figures.keys()
+
+
+def test_every_figure_has_a_name_and_a_better_direction(case: Case) -> None:
+    found = [case.task.metrics(case.output_NW, case.targets)]
+    found += case.task.parts(case.output_NW, case.targets).values()
+    assert {name for one in found for name in one} <= FIGURES.keys()
+    assert words("log_loss") == "log loss"
+    assert words("of_a_stranger") == "of a stranger"
 
 
 def test_the_figures_that_gates_judge_by_are_there(case: Case) -> None:
