@@ -112,16 +112,16 @@ def open_file(path: Path, contract: Contract, folder: Path) -> Opened:
     """The file as scoring rows; labels that are no inputs are left out. Raises DropError."""
     if contract.label.is_input:
         return _typed(path, contract.table("scoring"), folder / "rows.parquet")
-    label = contract.label.name
-    if _lines_have(path, {label, contract.label.name_in_file}):
-        return _typed(path, contract.table("training"), folder / "rows.parquet", label=label)
+    labels = [column.name for column in contract.label_columns]
+    if _lines_have(path, {name for column in contract.label_columns for name in (column.name, column.name_in_file)}):
+        return _typed(path, contract.table("training"), folder / "rows.parquet", labels=labels)
     try:
         return _typed(path, contract.table("scoring"), folder / "rows.parquet")
     except DropError as error:
         if error.reason != Reason.COLUMNS:
             raise
         try:
-            return _typed(path, contract.table("training"), folder / "rows.parquet", label=label)
+            return _typed(path, contract.table("training"), folder / "rows.parquet", labels=labels)
         except DropError:
             raise error from None
 
@@ -151,11 +151,13 @@ def ask(client: Any, function: str, opened: Opened, histories: Sequence[History]
         yield from sorted([*refused, *answered], key=lambda answer: answer.line)
 
 
-def _typed(path: Path, table: Table, typed: Path, *, label: str = "") -> Opened:
+def _typed(path: Path, table: Table, typed: Path, *, labels: Sequence[str] = ()) -> Opened:
     import pyarrow.parquet as pq
 
     refused: list[RowAnswer] = []
-    kept = table.without(label) if label else table
+    kept = table
+    for label in labels:
+        kept = kept.without(label)
     with pq.ParquetWriter(typed, parsed_schema(kept), compression="zstd") as writer:
         for part in read_drop(path, table, origin=_origin(path)):
             writer.write_table(part.rows.select(parsed_schema(kept).names))

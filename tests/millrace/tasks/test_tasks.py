@@ -27,6 +27,7 @@ from millrace.tasks.answer import (
     cells,
     empty_answer,
     has_parts,
+    in_words,
     read_answer,
     template,
 )
@@ -497,6 +498,25 @@ def test_a_prediction_with_parts_is_the_same_when_it_is_written_and_read_again()
         given = prediction("forecast", label=label)
         assert Prediction.model_validate(given.model_dump()) == given
     assert (given.label, given.label_columns, given.horizons) == ("y, z", ("y", "z"), (0.0,))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"value": 1, "confidence": 0.874}, "1 with confidence 0.87"),
+        ({"value": 61.234567, "lower": 41.0, "upper": 88.3}, "61.23 between 41 and 88.3"),
+        ({"value": None}, "None"),
+        ({"value": [1.0, 2.0], "lower": None, "horizon_hours": [1.0, 24.0]}, "1 h: 1, 24 h: 2"),
+        (
+            {"value": [1.0] * 24, "lower": [0.5] * 24, "upper": [2.0] * 24, "horizon_hours": [*range(1, 25)]},
+            "1 h: 1 between 0.5 and 2, …, 24 h: 1 between 0.5 and 2",
+        ),
+        ({"value": [1, 0, 1], "label": ["damp", "mould", "leak"]}, "damp, leak"),
+        ({"value": [0], "label": ["damp"]}, "none of the labels"),
+    ],
+)
+def test_an_answer_in_words(answer: dict[str, Any], said: str) -> None:
+    assert in_words(answer) == said
 
 
 def test_a_list_of_another_length_is_no_answer() -> None:
