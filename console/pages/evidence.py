@@ -12,8 +12,8 @@ from millrace.tasks import figures
 
 MOST_SLICES = 12
 """The worst ones."""
-MOST_PARTS = 24
-"""Of more horizons every second or third."""
+MOST_PARTS = 12
+"""Of more horizons so many are shown, the first and the last among them."""
 PART_FIGURES = ("error", "log_loss", "auc", "f1", "ece", "base_rate", "pinball", "coverage", "width")
 """Columns of the parts, of those that the task has."""
 MOST_COLUMNS = 5
@@ -42,7 +42,9 @@ def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
 
 def _parts(evaluation: Evaluation) -> EvidenceTable:
     """Each horizon or label by its figures, the naive rule's error or log loss beside the own one."""
-    parts = evaluation.parts[:: max(1, math.ceil(len(evaluation.parts) / MOST_PARTS))]
+    count = len(evaluation.parts)
+    places = range(count) if count <= MOST_PARTS else [at * (count - 1) // (MOST_PARTS - 1) for at in range(MOST_PARTS)]
+    parts = [evaluation.parts[at] for at in places]
     if not parts:
         return EvidenceTable(head=(), rows=())
     own = [name for name in PART_FIGURES if any(name in part.figures for part in parts)]
