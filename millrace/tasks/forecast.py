@@ -118,7 +118,7 @@ class Forecast:
         plain, count = self._interval.fallback(declared), len(self.horizons_hours)
         if plain["value"] is None:
             return dict.fromkeys(field.name for field in self.answer)
-        return plain | {"value": [plain["value"]] * count, "horizon_hours": list(self.horizons_hours)}
+        return {**plain, "value": [plain["value"]] * count, "horizon_hours": list(self.horizons_hours)}
 
     @property
     def _interval(self) -> Interval:
