@@ -6,7 +6,7 @@ What differs between tasks is in one file for each, `tests/millrace/tasks/<task>
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +24,7 @@ from millrace.artefact.artefact import Artefact, Description, Digests, digest
 from millrace.artefact.inference import Model
 from millrace.contract.kinds import arrow_type
 from millrace.contract.load import TYPES, load_contract
+from millrace.datasets.examples import label_of
 from millrace.features import catalogue as encoders
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
@@ -37,7 +38,10 @@ DAYS = 120
 NUMBER = {"logicalType": "number", "physicalType": "DOUBLE"}
 TEXT = {"logicalType": "string", "physicalType": "STRING"}
 FIELD_IDS = {
-    name: number for number, name in enumerate(("at", "site", "load", "extra", "kind", "open", "truth"), start=1)
+    name: number
+    for number, name in enumerate(
+        ("at", "site", "load", "extra", "kind", "open", "truth", "high", "low", "hot"), start=1
+    )
 }
 
 
@@ -57,6 +61,10 @@ class PlantLabel:
     """The answer that the declared fallback gives."""
     baseline: Mapping[str, Any]
     """The gate `baseline`, with a margin that a good model keeps and one of the same answer always does not."""
+    columns: Mapping[str, Callable[[Floats], list[Any]]] = field(default_factory=dict)
+    """Of a task with several labels what each of its columns holds, in place of `truth`."""
+    persistence: float = 0.0
+    """How much of the load of an hour is left in the next: a label ahead can be told from it."""
 
 
 def plant_label(task: str) -> PlantLabel:
@@ -79,6 +87,14 @@ class Plant:
     @property
     def task(self) -> Task:
         return tasks.declare(self.workload.prediction, load_contract(self.folder).label)
+
+    def labels(self, rows: pa.Table) -> pa.ChunkedArray:
+        """The label of each row as training sees it; null where one ahead is not known."""
+        return pa.chunked_array([label_of(rows, self.workload.prediction)])
+
+    def labelled(self, rows: pa.Table) -> pa.Table:
+        """The rows that have a label."""
+        return rows.filter(pa.array(self.labels(rows).is_valid().to_numpy()))
 
 
 def write_plant(root: Path, task: str, features: Sequence[str] = ("load", "kind", "open")) -> Plant:
@@ -115,7 +131,10 @@ def _contract(label: PlantLabel) -> dict[str, Any]:
     ]
     kind = dict(label.declared)
     rules = {"quality": [_valid(kind.pop("validValues"))]} if "validValues" in kind else {}
-    truth = _column("truth", kind, customProperties=[{"property": "role", "value": "label"}], **rules)
+    marks = [{"property": "role", "value": "label"}]
+    if isinstance(label.prediction.get("label"), Mapping):
+        marks.append({"property": "input", "value": True})
+    truths = [_column(name, kind, customProperties=marks, **rules) for name in label.columns or ("truth",)]
     columns = [
         _column("load", NUMBER),
         _column("extra", NUMBER, required=False),
@@ -131,7 +150,7 @@ def _contract(label: PlantLabel) -> dict[str, Any]:
         "status": "active",
         "schema": [
             {"name": name, "physicalType": "table", "logicalType": "object", "properties": properties}
-            for name, properties in (("rows", [*keys, *columns, truth]), ("labels", [*keys, truth]))
+            for name, properties in (("rows", [*keys, *columns, *truths]), ("labels", [*keys, *truths]))
         ],
     }
 
@@ -156,10 +175,13 @@ def plant_rows(task: str, *, days: int = DAYS, seed: int = 0) -> pa.Table:
     rng = np.random.default_rng(seed)
     count = days * 24
     at = [START + timedelta(hours=hour) for hour in range(count) for _ in "ab"]
-    load = rng.normal(0, 1, 2 * count)
-    power = load + rng.normal(0, 0.2, 2 * count)
     label = plant_label(task)
-    kind = TYPES[label.declared["logicalType"]][label.declared["physicalType"]]
+    load = rng.normal(0, 1, 2 * count)
+    for row in range(2, 2 * count) if label.persistence else ():
+        load[row] = label.persistence * load[row - 2] + np.sqrt(1 - label.persistence**2) * load[row]
+    power = load + rng.normal(0, 0.2, 2 * count)
+    kind = arrow_type(TYPES[label.declared["logicalType"]][label.declared["physicalType"]])
+    columns = label.columns or {"truth": label.labels}
     return pa.table(
         {
             "at": pa.array(at, pa.timestamp("us")),
@@ -168,7 +190,7 @@ def plant_rows(task: str, *, days: int = DAYS, seed: int = 0) -> pa.Table:
             "extra": pa.array(rng.normal(5, 1, 2 * count)),
             "kind": rng.choice(["pump", "fan"], 2 * count).tolist(),
             "open": rng.random(2 * count) < 0.5,
-            "truth": pa.array(label.labels(power), arrow_type(kind)),
+            **{name: pa.array(made(power), kind) for name, made in columns.items()},
         }
     )
 
@@ -194,7 +216,7 @@ def plant_model(
         parameters={},
         features=features,
         task=plant.task,
-        label="truth",
+        label=plant.workload.prediction.label,
         temperature=1.0,
         digests=Digests(
             data=data,

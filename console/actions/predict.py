@@ -92,7 +92,7 @@ def schema(task: Task, *, explained: bool = False) -> pa.Schema:
     """Of a file of answers, with a line of `explanation` where they are explained."""
     import pyarrow as pa
 
-    output = [(one.name, arrow_type(one.kind)) for one in task.answer]
+    output = [(one.name, arrow_type(one)) for one in task.answer]
     before, after = ([(name, getattr(pa, kind)()) for name, kind in names.items()] for names in (BEFORE, AFTER))
     return pa.schema([*before, *output, *after, *([("explanation", pa.string())] if explained else [])])
 
@@ -121,16 +121,16 @@ def open_file(path: Path, contract: Contract, folder: Path) -> Opened:
     """The file as scoring rows; labels that are no inputs are left out. Raises DropError."""
     if contract.label.is_input:
         return _typed(path, contract.table("scoring"), folder / "rows.parquet")
-    label = contract.label.name
-    if _lines_have(path, {label, contract.label.name_in_file}):
-        return _typed(path, contract.table("training"), folder / "rows.parquet", label=label)
+    labels = [column.name for column in contract.label_columns]
+    if _lines_have(path, {name for column in contract.label_columns for name in (column.name, column.name_in_file)}):
+        return _typed(path, contract.table("training"), folder / "rows.parquet", labels=labels)
     try:
         return _typed(path, contract.table("scoring"), folder / "rows.parquet")
     except DropError as error:
         if error.reason != Reason.COLUMNS:
             raise
         try:
-            return _typed(path, contract.table("training"), folder / "rows.parquet", label=label)
+            return _typed(path, contract.table("training"), folder / "rows.parquet", labels=labels)
         except DropError:
             raise error from None
 
@@ -162,11 +162,13 @@ def ask(
         yield from sorted([*refused, *answered], key=lambda answer: answer.line)
 
 
-def _typed(path: Path, table: Table, typed: Path, *, label: str = "") -> Opened:
+def _typed(path: Path, table: Table, typed: Path, *, labels: Sequence[str] = ()) -> Opened:
     import pyarrow.parquet as pq
 
     refused: list[RowAnswer] = []
-    kept = table.without(label) if label else table
+    kept = table
+    for label in labels:
+        kept = kept.without(label)
     with pq.ParquetWriter(typed, parsed_schema(kept), compression="zstd") as writer:
         for part in read_drop(path, table, origin=_origin(path)):
             writer.write_table(part.rows.select(parsed_schema(kept).names))

@@ -82,6 +82,8 @@ def _as_text(cell: Any) -> Any:
     """A text that a spreadsheet would run as a formula, after an apostrophe: it comes from a file of other people.
 
     https://owasp.org/www-community/attacks/CSV_Injection"""
+    if isinstance(cell, list):
+        return json.dumps(cell, ensure_ascii=False)
     if not isinstance(cell, str) or not cell.startswith(FORMULA):
         return cell
     try:

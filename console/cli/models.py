@@ -17,6 +17,7 @@ from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
 from console.cli.printing import show_json, show_rows
 from console.commands import command
+from millrace.tasks.figures import words
 
 if TYPE_CHECKING:
     from console.actions.predict import RowAnswer
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 50
 """Answers in a table; a file has them all."""
-WORTH = {"r2": "R²", "auc": "AUC", "macro_recall": "mean recall"}
+WORTH = ("r2", "auc", "macro_recall")
 """Figures that show a model that is hardly worth anything, beside an error that is below its rule's."""
 
 
@@ -168,7 +169,7 @@ def _quality(evaluation: Evaluation | None) -> str:
     quality, span = evaluation.error.quality, evaluation.split
     own, naive = evaluation.metrics.get("error"), evaluation.naive.metrics.get("error")
     more = "".join(
-        f"{word} {figure:.3g}\n" for name, word in WORTH.items() if (figure := evaluation.metrics.get(name)) is not None
+        f"{words(name)} {figure:.3g}\n" for name in WORTH if (figure := evaluation.metrics.get(name)) is not None
     )
     return (
         f"{quality(own)}\n{more}naive rule {quality(naive)}\n{evaluation.rows.test:,} rows\n"

@@ -14,6 +14,8 @@ from rich.text import Text
 
 WIDE = 250
 """Columns where there is no terminal."""
+MOST_CELLS = 6
+"""Of a list that is shown whole."""
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool, nothing: str) -> None:
@@ -50,7 +52,7 @@ def show_json(value: Any) -> None:
 
 
 def plain(value: Any) -> str:
-    """The value as text for people; empty for None."""
+    """The value as text for people; empty for None, of a long list its first two cells and the last."""
     if value is None:
         return ""
     if isinstance(value, datetime):
@@ -59,6 +61,9 @@ def plain(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, list | tuple):
+        cells = [plain(one) for one in value]
+        return ", ".join(cells if len(cells) <= MOST_CELLS else [*cells[:2], "…", cells[-1]])
     return str(value)
 
 

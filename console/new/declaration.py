@@ -72,9 +72,13 @@ def workload_document(
 
 
 def _prediction(surface: Surface) -> Iterator[str]:
+    kind = KINDS[surface.task]
     yield f"  task: {surface.task}"
+    for key, value in kind.settings.items():
+        yield f"  {key}: {word(value)}"
     if surface.horizon_hours:
-        ahead = {"column": surface.label, "horizon_hours": surface.horizon_hours}
+        every = next((each.get("every_hours", 1.0) for each in surface.derived if "history" in each), 1.0)
+        ahead = {"column": surface.label, "horizon_hours": kind.horizon(surface.horizon_hours, every)}
         yield f"  label: {word(ahead)}   # the label of the row of the same entity so many hours later"
     else:
         yield f"  label: {word(surface.label)}"

@@ -47,7 +47,9 @@ def find_leaks(
 ) -> list[Leak]:
     """The columns of `names` that alone, or one row of the same entity later or earlier, are the label.
 
-    `target_N` is the task's target: classes as numbers (int64, or 0.0 and 1.0 of a float), or amounts."""
+    `target_N` is the task's target: classes as numbers (int64, or 0.0 and 1.0 of a float), or amounts; of several
+    horizons the farthest counts."""
+    target_N = target_N[:, -1] if target_N.ndim == 2 else target_N
     is_class = target_N.dtype == np.int64 or set(np.unique(target_N[:1000]).tolist()) <= {0.0, 1.0}
     train, test = examples.parts.train, examples.parts.test
     naive = _naive_error(target_N, train, test, is_class=is_class)

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from console.words import spelled
 from millrace.evaluation.evidence import Estimate, GroupFigures
 from millrace.evaluation.report import Evaluation
+from millrace.tasks import figures
 
 MOST_SLICES = 12
 """The worst ones."""
+MOST_PARTS = 12
+"""Of more horizons so many are shown, the first and the last among them."""
+PART_FIGURES = ("error", "log_loss", "auc", "f1", "ece", "base_rate", "pinball", "coverage", "width")
+"""Columns of the parts, of those that the task has."""
 MOST_COLUMNS = 5
 """Of those that are searched for leaks, the most telling."""
 
@@ -25,8 +30,44 @@ class EvidenceTable:
 
 def evidence(evaluation: Evaluation) -> tuple[EvidenceTable, ...]:
     """The tables that the evaluation has figures for; intervals are of 95 %."""
-    found = (_rivals(evaluation), _slices(evaluation), _groups(evaluation), _disparities(evaluation))
+    found = (
+        _parts(evaluation),
+        _rivals(evaluation),
+        _slices(evaluation),
+        _groups(evaluation),
+        _disparities(evaluation),
+    )
     return tuple(table for table in (*found, _damages(evaluation), _leaks(evaluation)) if table.rows)
+
+
+def _parts(evaluation: Evaluation) -> EvidenceTable:
+    """Each horizon or label by its figures, the naive rule's error or log loss beside the own one."""
+    count = len(evaluation.parts)
+    places = range(count) if count <= MOST_PARTS else [at * (count - 1) // (MOST_PARTS - 1) for at in range(MOST_PARTS)]
+    parts = [evaluation.parts[at] for at in places]
+    if not parts:
+        return EvidenceTable(head=(), rows=())
+    own = [name for name in PART_FIGURES if any(name in part.figures for part in parts)]
+    compared = "log_loss" if "log_loss" in own else "error"
+    rows = tuple(
+        (
+            part.name,
+            *(_figure(name, part.figures.get(name)) for name in own),
+            _figure(compared, part.naive.get(compared)),
+        )
+        for part in parts
+    )
+    names = [_error_name(evaluation) if name == "error" else figures.words(name) for name in own]
+    return EvidenceTable(
+        head=("part of the answer", *names, f"{names[own.index(compared)]} of the naive rule"), rows=rows
+    )
+
+
+def _figure(name: str, value: float | None) -> str:
+    known = figures.FIGURES.get(name)
+    if value is None:
+        return "–"
+    return f"{value:.1%}" if known and known.is_share and name != "auc" else f"{value:.4g}"
 
 
 def _rivals(evaluation: Evaluation) -> EvidenceTable:

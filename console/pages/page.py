@@ -16,6 +16,7 @@ from console import words
 from console.pages.curves import curves
 from console.pages.evidence import evidence
 from console.pages.explanations import explanations
+from console.pages.fan import fan
 from console.pages.reliability import reliability
 from console.pages.summary import Fact, accepted_rows, facts, notes, summary
 from console.pages.timeline import timeline
@@ -30,13 +31,12 @@ from console.queries.report import WorkloadReport
 from millrace.evaluation.metrics import ReliabilityBin
 from millrace.evaluation.report import Evaluation
 from millrace.names import MACHINES
+from millrace.tasks import figures
 
 FOLDER = Path(__file__).parent
 SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": "○"}
 """An entry's tone for an eye that sees no colours."""
 STATES = {"checked": "✓ checked", "recorded": "· recorded", "broken": "✗ broken"}
-ABBREVIATED = {"auc": "AUC", "ece": "expected calibration error", "mae": "MAE", "rmse": "RMSE", "r2": "R²"}
-"""Names of metrics that are not spelled as words."""
 BAR = 132.0
 """Pixels of the bar of the largest drop."""
 
@@ -117,6 +117,7 @@ def page(
         curves=curves,
         evidence=evidence,
         explanations=explanations,
+        fan=fan,
         reliability=lambda bins: reliability(_finite(bins)),
         other_metrics=lambda evaluation: list(_other_metrics(evaluation)),
         made_at=datetime.now(UTC),
@@ -136,7 +137,7 @@ def _other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
     for name, figure in evaluation.metrics.items():
         is_restated = figure == error or (name == "accuracy" and evaluation.error.is_share)
         if figure is not None and not is_restated:
-            yield ABBREVIATED.get(name, words.spelled(name)), figure
+            yield figures.words(name), figure
 
 
 def _amount(error: float, evaluation: Evaluation) -> str:

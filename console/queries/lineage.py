@@ -27,6 +27,7 @@ from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
+from millrace.tasks.answer import in_words
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
@@ -277,10 +278,7 @@ def read_table(environment: Environment, names: WorkloadNames) -> tuple[Sequence
 def _decision(kept: LocatedDecision) -> Link:
     """Reading the line compared the input with its digest."""
     decision = kept.decision
-    confidence, lower, upper = (decision.output.get(name) for name in ("confidence", "lower", "upper"))
-    sure = "" if confidence is None else f" with confidence {confidence:.2f}"
-    sure += "" if lower is None or upper is None else f" between {lower:.4g} and {upper:.4g}"
-    detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {decision.value}{sure}; {kept.uri}"
+    detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {in_words(decision.output)}; {kept.uri}"
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
 
 

@@ -95,8 +95,13 @@ def _check_cells(column: pa.ChunkedArray, field: AnswerField) -> None:
     """The checks of `read_answer` on one JSON answer, for all cells at once."""
     import pyarrow.compute as pc
 
-    if column.null_count and not field.optional:
-        raise AnswerError(f"{field.name}: expected a value in every row, got {column.null_count} nulls")
+    _check_present(column, field)
+    if field.length:
+        lengths = pc.list_value_length(column)
+        if not pc.all(pc.equal(lengths, field.length), min_count=0).as_py():
+            raise AnswerError(f"{field.name}: expected lists of {field.length}, got some of other lengths")
+        column = pc.list_flatten(column)
+        _check_present(column, field)
     if field.kind in ("number", "share") and not pc.all(pc.is_finite(column), min_count=0).as_py():
         raise AnswerError(f"{field.name}: expected finite numbers, got some that are not")
     most = 1 if field.kind == "share" else field.maximum
@@ -104,6 +109,11 @@ def _check_cells(column: pa.ChunkedArray, field: AnswerField) -> None:
         low, high = pc.min_max(column).as_py().values()
         if low is not None and not 0 <= low <= high <= most:
             raise AnswerError(f"{field.name}: expected numbers from 0 to {most}, got {low} to {high}")
+
+
+def _check_present(column: pa.ChunkedArray, field: AnswerField) -> None:
+    if column.null_count and not field.optional:
+        raise AnswerError(f"{field.name}: expected a value in every row, got {column.null_count} nulls")
 
 
 def _joined(

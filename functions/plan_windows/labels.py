@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from millrace.decisions.outcomes import PREDICTION_ID
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 def labels_between(lake: Lake, surface: Prediction, start: datetime, end: datetime) -> pa.Table | None:
     """The labels of rows with an event time in [start, end); None before any came.
 
-    The label of a row lies the workload's horizon later, and is then also what a later row of `rows` holds; of two the
-    one of the labels comes first. One whose event time is generated came any time after its row.
+    The label of a row lies the workload's horizon later, those of a forecast up to its farthest one, and is then also
+    what a later row of `rows` holds; of two the one of the labels comes first. One whose event time is generated came
+    any time after its row.
 
     The columns are the entity's key, the event time and `prediction_id`, as far as the table has them, and the
     label. A table without event time is read whole."""
@@ -38,12 +40,12 @@ def _labels_of(lake: Lake, name: str, surface: Prediction, start: datetime, end:
     if table is None:
         return None
     there = set(table.schema().column_names)
-    wanted = dict.fromkeys([*surface.key, surface.event_time, PREDICTION_ID, surface.label])
-    ahead = timedelta(hours=surface.horizon_hours)
+    wanted = dict.fromkeys([*surface.key, surface.event_time, PREDICTION_ID, *surface.label_columns])
+    nearest, farthest = (timedelta(hours=surface.horizons[at]) for at in (0, -1))
     is_generated = lake.contract.labels.column(surface.event_time).is_generated
-    inside = _inside(table.schema(), surface.event_time, start + ahead, None if is_generated else end + ahead)
+    inside = _inside(table.schema(), surface.event_time, start + nearest, None if is_generated else end + farthest)
     rows = table.scan(row_filter=inside, selected_fields=tuple(name for name in wanted if name in there)).to_arrow()
-    return rows.filter(pc.is_valid(rows[surface.label]))
+    return rows.filter(reduce(pc.or_, (pc.is_valid(rows[name]) for name in surface.label_columns)))
 
 
 def _inside(schema: Schema, event_time: str, start: datetime, end: datetime | None) -> BooleanExpression:

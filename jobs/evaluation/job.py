@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load
 
+from jobs.evaluation.examples import forecast_examples
 from jobs.evaluation.explanations import explanations
 from jobs.evaluation.rows import SplitRows, answered, case_of, labelled_rows, outputs, read_rows
 from jobs.evaluation.sample import write_sample
@@ -28,10 +29,12 @@ from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation import metrics, report
 from millrace.evaluation.comparison import compare
 from millrace.evaluation.environment import ENVIRONMENT_FILE, installed
-from millrace.evaluation.measures.case import Answered
+from millrace.evaluation.evidence import PartFigures
+from millrace.evaluation.measures.case import Answered, Case
 from millrace.evaluation.measures.catalogue import measure
 from millrace.evaluation.measures.contenders import contenders
 from millrace.evaluation.naive.catalogue import figures_of
+from millrace.evaluation.naive.rule import NaiveAnswer
 from millrace.evaluation.sample import SAMPLE_FILE
 from millrace.evaluation.simple.catalogue import fit_and_answer
 from millrace.features.catalogue import encode
@@ -39,7 +42,7 @@ from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
 from millrace.monitoring.error import drawn_series
-from millrace.tasks.answer import arrow_type
+from millrace.tasks.answer import arrow_column
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
@@ -81,6 +84,8 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         **measure(workload.gates, case),
         naive=figures_of(workload.gates.baseline, naive, labelled, model.description.task),
         contenders=contenders(case, [*others, *simple]),
+        parts=_parts(case, naive),
+        examples=forecast_examples(case, workload.prediction),
         age_days=_age_days(rows.parts.end, run.as_of),
         finite_weights=_are_finite(artefact.weights),
         latency_ms=_latency(model, rows.test),
@@ -136,6 +141,13 @@ def _figures(task: Task, rows: SplitRows, output_TW: Output, workload: Workload)
         "reliability": _reliability(task, output_TW, errors_T),
         "weekly_error": _weeks(rows, errors_T, workload.monitors.window_days),
     }
+
+
+def _parts(case: Case, naive: NaiveAnswer) -> tuple[PartFigures, ...]:
+    """The model's figures of each part of its answers beside the naive rule's."""
+    own = case.task.parts(case.output_TW, case.test_targets)
+    rules = case.task.parts(naive.output_TW, case.test_targets[naive.rows_T])
+    return tuple(PartFigures(name=name, figures=figures, naive=rules[name]) for name, figures in own.items())
 
 
 def _reliability(
@@ -226,5 +238,5 @@ def _write_predictions(path: Path, rows: SplitRows, output_TW: Output, task: Tas
     table, answers = rows.test.select(known), task.answers(output_TW)
     table = table.append_column(surface.label, rows.test[LABEL])
     for field in task.answer:
-        table = table.append_column(f"answer_{field.name}", pa.array(answers[field.name], arrow_type(field.kind)))
+        table = table.append_column(f"answer_{field.name}", arrow_column(field, answers[field.name]))
     pq.write_table(table, path, write_page_checksum=True)

@@ -93,8 +93,9 @@ def answered(
     ]
     if champion:
         before = champion.description.task
-        if before.kind != task.kind:
-            problem = f"expected a champion with the task {task.kind}, version {version} has {before.kind}"
+        if (before.kind, before.part_names) != (task.kind, task.part_names):
+            own, other = (" of ".join([one.kind, *filter(None, [", ".join(one.part_names)])]) for one in (task, before))
+            problem = f"expected a champion with the task {own}, version {version} has {other}"
             raise ArtefactError(f"{problem}: their errors cannot be compared")
         output_TW, target_T = outputs(champion, rows.test), before.targets(rows.test[LABEL])
         everywhere_T = np.ones(len(target_T), np.bool_)

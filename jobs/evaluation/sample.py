@@ -42,4 +42,6 @@ def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.
 
 
 def _finite(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -41,8 +41,10 @@ class Loss:
         if self.predictor.objective.loss == "cross_entropy":
             loss_N = functional.cross_entropy(raw_NW, target_N, reduction="none", label_smoothing=smoothing)
         else:
+            # Of several labels each has an output of its own.
+            raw_N = raw_NW[:, 0] if target_N.ndim == 1 else raw_NW
             smoothed_N = target_N * (1 - smoothing) + smoothing / 2
-            loss_N = functional.binary_cross_entropy_with_logits(raw_NW[:, 0], smoothed_N, reduction="none")
+            loss_N = functional.binary_cross_entropy_with_logits(raw_N, smoothed_N, reduction="none")
         return loss_N.mean() if self.class_weights is None else (loss_N * self.class_weights[target_N.long()]).mean()
 
 

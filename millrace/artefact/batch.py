@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millrace.errors import AnswerError
-from millrace.tasks.answer import arrow_type
+from millrace.tasks.answer import arrow_column, arrow_type
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,7 +32,7 @@ def answer_schema(model_version: str, fields: Sequence[AnswerField], *, rejects:
     """`row_number`, the fields of an answer, `rejected` where it is so; the model's version is in its metadata."""
     import pyarrow as pa
 
-    columns = [(ROW, pa.int64()), *((field.name, arrow_type(field.kind)) for field in fields)]
+    columns = [(ROW, pa.int64()), *((field.name, arrow_type(field)) for field in fields)]
     if rejects:
         columns.append((REJECTED, pa.struct([(name, pa.string()) for name in REASON])))
     return pa.schema(columns, metadata={VERSION: model_version})
@@ -50,7 +50,7 @@ def write_answers(
     import pyarrow as pa
 
     schema = answer_schema(model_version, fields, rejects=bool(rejected))
-    columns = [pa.array(answers[field.name], arrow_type(field.kind)) for field in fields]
+    columns = [arrow_column(field, answers[field.name]) for field in fields]
     if rejected:
         # The place of each row's answer among the answers; `take` makes null of None: of rows 0, 1, 2 with 1 rejected
         # the places are 0, None, 1.

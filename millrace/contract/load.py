@@ -109,15 +109,18 @@ class _Reader:
         return contract
 
     def _check_labels(self, contract: Contract) -> None:
-        """One label, in both tables, and every label can find its row."""
+        """One label or several booleans, the same in both tables, and every label can find its row."""
         for table in (contract.rows, contract.labels):
-            labels = [column.name for column in table.columns if column.label]
-            if len(labels) != 1:
-                self._stop(f"schema.{table.name}", "one property with the custom property role: label", labels)
+            labels = [column for column in table.columns if column.label]
+            is_one = len(labels) == 1 or (labels and all(column.kind == "boolean" for column in labels))
+            if not is_one:
+                expected = "one property with the custom property role: label, or several booleans"
+                self._stop(f"schema.{table.name}", expected, [column.name for column in labels])
         if made := [c.name for c in contract.labels.columns if c.generated in ("row_id", "row_order")]:
             self._stop("schema.labels", "no generated row_id or row_order, which would find no row", made)
-        if contract.label.name not in contract.labels.names:
-            self._stop("schema.labels", f"the label {contract.label.name!r}", list(contract.labels.names))
+        for label in contract.label_columns:
+            if label.name not in contract.labels.names:
+                self._stop("schema.labels", f"the label {label.name!r}", list(contract.labels.names))
         for column in contract.labels.columns:
             if column.name in contract.rows.names and column.kind != (kind := contract.rows.column(column.name).kind):
                 self._stop(f"schema.labels.{column.name}", f"a {kind}, as in schema.rows", f"a {column.kind}")

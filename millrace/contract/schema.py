@@ -160,8 +160,13 @@ class Contract:
 
     @property
     def label(self) -> Column:
-        """The label's column in `rows`."""
-        return next(column for column in self.rows.columns if column.label)
+        """The label's column in `rows`, the first one of several."""
+        return self.label_columns[0]
+
+    @property
+    def label_columns(self) -> tuple[Column, ...]:
+        """Those of the label in `rows`: one, or the booleans of a row that has several."""
+        return tuple(column for column in self.rows.columns if column.label)
 
     def read_by_models(self, names: Collection[str]) -> Contract:
         """The same where models read the columns of these names."""
@@ -176,4 +181,9 @@ class Contract:
         """The table of this feed: `scoring` is `rows` without the label, unless that is an input too."""
         if feed == "labels":
             return self.labels
-        return self.rows if feed == "training" or self.label.is_input else self.rows.without(self.label.name)
+        if feed == "training" or self.label.is_input:
+            return self.rows
+        table = self.rows
+        for column in self.label_columns:
+            table = table.without(column.name)
+        return table

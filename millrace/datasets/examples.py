@@ -59,12 +59,12 @@ def read_examples(
     prediction, division = workload.prediction, workload.training.split
     extra = (division.column,) if division.by == "column" else ()
     names, required = encoders.columns(features), {column.name for column in contract.rows.columns if column.required}
-    beside = [name for name in more_columns if name not in (*names, prediction.label)]
-    later = (prediction.label,) if prediction.horizon_hours else ()
+    beside = [name for name in more_columns if name not in (*names, *prediction.label_columns)]
+    later = prediction.label_columns if prediction.horizon_hours else ()
     table = read_snapshot(
         folder,
         schema,
-        columns=[*names, prediction.label, *extra, *beside],
+        columns=[*names, *prediction.label_columns, *extra, *beside],
         event_time=prediction.event_time,
         key=prediction.key,
         optional=[*later, *extra, *beside, *(name for name in names if name not in required)],
@@ -106,23 +106,42 @@ def _without_strays(table: pa.Table, workload: Workload) -> pa.Table:
 
 
 def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
-    """The label of each row: its own, or that of the same entity's row exactly `horizon_hours` later; else null."""
+    """The label of each row: its own, or that of the same entity's row exactly `horizon_hours` later; else null.
+
+    Of several labels or horizons a list of theirs; null where one of them is missing."""
     import numpy as np
     import pyarrow as pa
 
+    if prediction.labels:
+        return _together([table[name].combine_chunks() for name in prediction.labels])
     own = table[prediction.label].combine_chunks()
     if not prediction.horizon_hours:
         return own
     entity = [name for name in prediction.key if name != prediction.event_time]
     [here] = entity_times([table], entity=entity, event_time=prediction.event_time)
     # A label ahead is a past with the sign turned: the same search, which takes exact times only.
-    ahead = np.array([-round(prediction.horizon_hours * HOUR_US)], dtype=np.int64)
-    [found] = as_of(here, here, distances_T=ahead, tolerance_us=1)
-    return own.take(pa.array(found, mask=found == NONE))
+    ahead_T = np.array([-round(hours * HOUR_US) for hours in prediction.horizons], dtype=np.int64)
+    places = as_of(here, here, distances_T=ahead_T, tolerance_us=1)
+    later = [own.take(pa.array(found, mask=found == NONE)) for found in places]
+    return _together(later) if prediction.horizons_hours else later[0]
+
+
+def _together(columns: Sequence[pa.Array]) -> pa.Array:
+    """The cells of each row as a list; null where one of them is."""
+    import numpy as np
+    import pyarrow as pa
+
+    whole = np.logical_and.reduce([np.asarray(one.is_valid()) for one in columns])
+    count, width = len(whole), len(columns)
+    # Column after column, then taken row by row.
+    flat = pa.concat_arrays(columns).take(pa.array(np.arange(count * width).reshape(width, count).T.ravel()))
+    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width)
+    lists = pa.ListArray.from_arrays(offsets, flat)
+    return lists.take(pa.array(np.arange(count), mask=~whole))
 
 
 def horizon_of(prediction: Prediction) -> np.timedelta64:
-    """How far ahead of a row its label lies."""
+    """How far ahead of a row its label lies, the farthest of several."""
     import numpy as np
 
     return np.timedelta64(round(prediction.horizon_hours * HOUR_US), "us")

@@ -113,7 +113,7 @@ def _join(lake: Lake, surface: Prediction, matched: list[tuple[dict[str, Any], D
     references = [captured.references(document, long) for document in inputs]
     contents = captured.read_all(s3, (uri for named in references for uri in named.values()))
     is_generated = lake.contract.labels.column(surface.event_time).is_generated
-    kept = (*surface.key, surface.label, *([] if is_generated else [surface.event_time]))
+    kept = (*surface.key, *surface.label_columns, *([] if is_generated else [surface.event_time]))
     rows = []
     for position, ((label, decision), document, named) in enumerate(zip(matched, inputs, references, strict=True)):
         known = document | dict(decision.key)

@@ -19,6 +19,9 @@ PREDICTION_ID = "prediction_id"
 Key = tuple[str, ...]
 NOW = timedelta(0)
 FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
+ENOUGH_PARTS = 0.9
+"""Share of a decision's labels, where it has several, that must be known before its error counts: one hour that is
+missing in a series is a label of every forecast that reaches over it."""
 Label = Mapping[str, Any]
 """One row of the labels: the key's columns, the event time, the label and perhaps `prediction_id`."""
 
@@ -29,8 +32,9 @@ class Outcome:
 
     decision: Decision
     label: Any | None
+    """A list where a decision has several, with None for one that has not come."""
     error: float | None
-    """As the task counts it; None without a label."""
+    """As the task counts it; None without a label, or with too few of several."""
 
 
 class DecisionIndex:
@@ -92,8 +96,9 @@ def join(
     # `setdefault` keeps the first: labels with an id come first (False sorts before True), a second label changes
     # nothing.
     for label in sorted(labels, key=lambda label: not label.get(PREDICTION_ID)):
-        if (found := index.find(label, ahead=timedelta(hours=surface.horizon_hours))) is not None:
-            truth.setdefault(index.key(found), label[surface.label])
+        for part, hours in enumerate(surface.horizons):
+            if (found := index.find(label, ahead=timedelta(hours=hours))) is not None:
+                _learn(truth, index.key(found), label, part, surface)
     first: dict[Key | None, Decision] = {}
     for decision in sorted(kept, key=_first):
         if not decision.fallback and decision.value is not None:
@@ -101,9 +106,20 @@ def join(
     return [_outcome(decision, truth.get(key), task) for key, decision in first.items()]
 
 
+def _learn(truth: dict[Key | None, Any], key: Key | None, label: Label, part: int, surface: Prediction) -> None:
+    """Add what the label says about its decision, unless that is known: all of its columns, or one of the horizons."""
+    if not surface.horizons_hours:
+        cells = [label[name] for name in surface.label_columns]
+        truth.setdefault(key, cells if surface.labels else cells[0])
+    elif label.get(surface.event_time) is not None:  # which horizon it is only its time says
+        known = truth.setdefault(key, [None] * len(surface.horizons))
+        known[part] = label[surface.label] if known[part] is None else known[part]
+
+
 def _outcome(decision: Decision, label: Any, task: Task) -> Outcome:
-    error = None if label is None else task.error(decision.value, label)
-    return Outcome(decision=decision, label=label, error=error)
+    parts = label if isinstance(label, list) else [label]
+    is_known = sum(one is not None for one in parts) >= ENOUGH_PARTS * len(parts)
+    return Outcome(decision=decision, label=label, error=task.error(decision.value, label) if is_known else None)
 
 
 def _first(decision: Decision) -> tuple[datetime, str]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -20,6 +20,8 @@ from millrace.errors import DecisionError
 from millrace.workload.rollout import PHASES, Phase
 
 Scalar = str | int | float | bool | None
+Answered = Scalar | Sequence[Scalar]
+"""One field of an answer; a list where the answer has parts."""
 
 # Lines have sorted keys, so that equal decisions are equal texts; the answer keeps its fields' order, `value` first.
 _IN_ORDER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
@@ -39,7 +41,7 @@ class Decision:
     input: str
     """The row as canonical JSON, as it was sent to the model; a reference in place of each long cell
     (`millrace.decisions.captured`)."""
-    output: Mapping[str, Scalar]
+    output: Mapping[str, Answered]
     """The fields of the task's answer, `value` first; all None where the fallback declares nothing."""
     model_version: str | None
     """None when no model answered."""
@@ -53,7 +55,7 @@ class Decision:
     """What the monitors watch and the input does not show, measured by the model's container: `scan.brightness`."""
 
     @property
-    def value(self) -> Scalar:
+    def value(self) -> Answered:
         return self.output["value"]
 
     @property
@@ -187,14 +189,19 @@ def _parsed(text: str, side: str) -> Any:
         raise DecisionError(field=f"{side}.data", expected="JSON", came=str(error)) from None
 
 
-def _answer(document: Any) -> dict[str, Scalar]:
+def _answer(document: Any) -> dict[str, Answered]:
     """Which fields there are depends on the task of the model that answered; `value` is always one."""
     if not isinstance(document, dict) or "value" not in document:
         raise DecisionError(field="endpointOutput.data", expected="an object with a value", came=document)
     for name, value in document.items():
-        if not isinstance(value, Scalar) or (isinstance(value, float) and not math.isfinite(value)):
-            raise DecisionError(field=name, expected="text, a finite number, true, false or null", came=value)
+        if not all(map(_is_scalar, value if isinstance(value, list) else [value])):
+            expected = "text, a finite number, true, false or null, or a list of them"
+            raise DecisionError(field=name, expected=expected, came=value)
     return document
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, Scalar) and not (isinstance(value, float) and not math.isfinite(value))
 
 
 class _Part:

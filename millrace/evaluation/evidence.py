@@ -44,6 +44,34 @@ class Contender(Figures):
     """By score: the contender's minus the candidate's on the same rows; above 0 the candidate is better."""
 
 
+class PartFigures(Figures):
+    """One part of the answers: one horizon of a forecast, one of several labels."""
+
+    name: str
+    """For a page: "24 h"."""
+    figures: Mapping[str, float | None]
+    """As the task names them, `error` among them."""
+    naive: Mapping[str, float | None]
+    """The naive rule's, on the rows that it can answer."""
+
+
+class ForecastExample(Figures):
+    """One test row's forecast beside what was known then and what came; each a value for each of `hours`."""
+
+    at: str
+    """Event time of the row, ISO 8601."""
+    entity: str
+    """Whose row it is; empty where all rows are of one."""
+    past_hours: tuple[float, ...]
+    """Hours from the row, 0 or below, of what was known."""
+    past: tuple[float, ...]
+    hours: tuple[float, ...]
+    value: tuple[float, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    truth: tuple[float, ...]
+
+
 class SliceFigures(Figures):
     """The rows of the test part with one value in one column."""
 

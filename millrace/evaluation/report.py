@@ -11,8 +11,10 @@ from millrace.evaluation.evidence import (
     ExplanationEvidence,
     FairnessEvidence,
     Figures,
+    ForecastExample,
     LeakageEvidence,
     MemorisationEvidence,
+    PartFigures,
     PlausibilityEvidence,
     RobustnessEvidence,
     SelectiveEvidence,
@@ -135,6 +137,10 @@ class Evaluation(Figures):
     """From the end of the test days to the time as of which the model was trained."""
     contenders: tuple[Contender, ...] = ()
     """The candidate first, then what it is held against, each with its interval."""
+    parts: tuple[PartFigures, ...] = ()
+    """Of an answer that has parts, in their order."""
+    examples: tuple[ForecastExample, ...] = ()
+    """Of a forecast: a good one, a middling one and a bad one."""
     slices: SlicesEvidence | None = None
     """This and the following: measured where the gate of the same name is declared."""
     fairness: FairnessEvidence | None = None

@@ -39,6 +39,8 @@ def largest_difference(came: Sequence[Mapping[str, Any]], expected: Sequence[Map
 
 
 def _difference(came: object, expected: object) -> float:
+    if isinstance(came, list) and isinstance(expected, list) and len(came) == len(expected):
+        return max(map(_difference, came, expected), default=0.0)
     if _is_number(came) and _is_number(expected):
         difference = abs(came - expected) / max(1.0, abs(expected))  # type: ignore[operator, arg-type]
         return difference if math.isfinite(difference) else math.inf

@@ -9,7 +9,7 @@ from millrace.contract.schema import Contract, arrow_schema
 from millrace.errors import WorkloadError
 from millrace.messages.envelope import ExecutionInput, Message, StepResult
 from millrace.names import WorkloadNames
-from millrace.tasks.answer import ATHENA, arrow_type
+from millrace.tasks.answer import arrow_type, athena_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +55,7 @@ def delivered_key(names: WorkloadNames, run: str) -> str:
 
 def delivered_types(task: Task) -> dict[str, str]:
     """The columns of a delivered file beside the contract's, with Athena's types."""
-    return {field.name: ATHENA[field.kind] for field in task.answer} | {VERSION: "string", ROW: "bigint"}
+    return {field.name: athena_type(field) for field in task.answer} | {VERSION: "string", ROW: "bigint"}
 
 
 def delivered_schema(contract: Contract, task: Task) -> pa.Schema:
@@ -67,5 +67,5 @@ def delivered_schema(contract: Contract, task: Task) -> pa.Schema:
     columns, names = contract.table("scoring"), tuple(delivered_types(task))
     if taken := sorted(set(columns.names) & set(names)):
         raise WorkloadError(where="contract", field="schema.rows", expected=f"names other than {names}", came=taken)
-    fields = [(field.name, arrow_type(field.kind)) for field in task.answer]
+    fields = [(field.name, arrow_type(field)) for field in task.answer]
     return pa.schema([*arrow_schema(columns), *fields, (VERSION, pa.string()), (ROW, pa.int64())])

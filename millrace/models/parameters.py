@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
 from millrace.features.signature import Signature
+from millrace.tasks.answer import has_parts
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -53,6 +54,9 @@ class Parameters(BaseModel):
             field = "training.parameters." + ("label_smoothing" if self.label_smoothing else "class_balance")
             expected = f"no such parameter for the task {task.kind}, whose answers are no classes"
             raise WorkloadError(where="workload.yaml", field=field, expected=expected, came="one")
+        if self.class_balance and has_parts(task):
+            field, expected = "training.parameters.class_balance", f"no such parameter for the task {task.kind}"
+            raise WorkloadError(where="workload.yaml", field=field, expected=f"{expected}: labels overlap", came="one")
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """Nothing, where a network of these hyperparameters can take the tensors and serve the task.

@@ -13,27 +13,48 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.tasks.task import AnswerField, FieldKind
+    from millrace.tasks.task import AnswerField, FieldKind, Task
     from millrace.workload.declaration import Fallback
 
-ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
-"""The Athena type of each kind of field."""
+_ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
+MOST_SAID = 3
+"""Parts of an answer that are all written in words."""
 _JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%.9g", "share": "%.9g", "text": "%s"}
 """Nine digits bring a float32 back exactly. A text is inserted as JSON already."""
 
 
-def arrow_type(kind: FieldKind) -> pa.DataType:
-    """The Arrow type of one kind of field."""
+def has_parts(task: Task) -> bool:
+    """Whether an answer is several at once: of some horizons, of some labels."""
+    return task.answer[0].length > 0
+
+
+def athena_type(field: AnswerField) -> str:
+    """The Athena type of one field: `double`, `array<double>` of a list."""
+    return f"array<{_ATHENA[field.kind]}>" if field.length else _ATHENA[field.kind]
+
+
+def arrow_type(field: AnswerField) -> pa.DataType:
+    """The Arrow type of one field."""
     import pyarrow as pa
 
-    return {"integer": pa.int32(), "number": pa.float64(), "share": pa.float64(), "text": pa.string()}[kind]
+    kinds = {"integer": pa.int32(), "number": pa.float64(), "share": pa.float64(), "text": pa.string()}
+    return pa.list_(kinds[field.kind]) if field.length else kinds[field.kind]
+
+
+def arrow_column(field: AnswerField, values: npt.NDArray[Any]) -> pa.Array:
+    """The cells of one field of `task.answers`, (N) or (N, length), in its Arrow type."""
+    import pyarrow as pa
+
+    return pa.array(list(values) if field.length else values, arrow_type(field))
 
 
 def template(fields: Sequence[AnswerField]) -> str:
     """A format string for one answer as a JSON object without its braces: `"value":%d,"probability":%.9g`.
 
     It takes the tuples of `cells`."""
-    return ",".join(f'"{field.name}":{"%s" if field.optional else _JSON[field.kind]}' for field in fields)
+    return ",".join(
+        f'"{field.name}":{"%s" if field.optional or field.length else _JSON[field.kind]}' for field in fields
+    )
 
 
 def cells(answers: Mapping[str, npt.NDArray[Any]], fields: Sequence[AnswerField]) -> list[tuple[Any, ...]]:
@@ -41,7 +62,11 @@ def cells(answers: Mapping[str, npt.NDArray[Any]], fields: Sequence[AnswerField]
     columns: list[list[Any]] = []
     for field in fields:
         column = answers[field.name].tolist()
-        if field.kind == "text":
+        if field.length:
+            form = "%s" if field.kind == "text" else _JSON[field.kind]
+            plain = json.dumps if field.kind == "text" else None
+            column = [f"[{','.join(form % (plain(one) if plain else one) for one in cell)}]" for cell in column]
+        elif field.kind == "text":
             column = [json.dumps(cell) for cell in column]
         elif field.optional:
             column = ["null" if cell is None else _JSON[field.kind] % cell for cell in column]
@@ -73,6 +98,27 @@ def empty_answer(fields: Sequence[AnswerField]) -> dict[str, Any]:
     return dict.fromkeys(field.name for field in fields)
 
 
+def in_words(answer: Mapping[str, Any]) -> str:
+    """An answer for a page: "1 with confidence 0.87", "61.2 between 41 and 88.3".
+
+    Of a forecast "1 h: 61.2 between 41 and 88.3, …, 24 h: 70.1 between 20.4 and 152"; of several labels those that are
+    answered with yes: "damp, mould"."""
+    value = answer["value"]
+    if not isinstance(value, list | tuple):
+        confidence, lower, upper = (answer.get(name) for name in ("confidence", "lower", "upper"))
+        sure = "" if confidence is None else f" with confidence {confidence:.2f}"
+        said = f"{value:.4g}" if isinstance(value, float) else value
+        return f"{said}{sure}" + ("" if lower is None or upper is None else f" between {lower:.4g} and {upper:.4g}")
+    if names := answer.get("label"):
+        return ", ".join(name for name, said in zip(names, value, strict=True) if said) or "none of the labels"
+    lists = {name: cells for name, cells in answer.items() if isinstance(cells, list | tuple)}
+    parts = [
+        f"{hours:g} h: {in_words({name: cells[at] for name, cells in lists.items()})}"
+        for at, hours in enumerate(answer.get("horizon_hours") or range(len(value)))
+    ]
+    return ", ".join(parts if len(parts) <= MOST_SAID else [parts[0], "…", parts[-1]])
+
+
 def is_finite(value: object) -> bool:
     """Whether the value is a number, and one that a float can hold: JSON's whole numbers have no limit."""
     try:
@@ -84,6 +130,14 @@ def is_finite(value: object) -> bool:
 def _checked(field: AnswerField, value: object) -> object:
     if value is None and field.optional:
         return None
+    if not field.length:
+        return _checked_cell(field, value)
+    if not isinstance(value, list) or len(value) != field.length:
+        raise AnswerError(f"{field.name}: expected a list of {field.length}, got {value!r:.80}")
+    return [_checked_cell(field, one) for one in value]
+
+
+def _checked_cell(field: AnswerField, value: object) -> object:
     if field.kind == "text":
         if isinstance(value, str):
             return value

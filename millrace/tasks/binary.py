@@ -34,6 +34,7 @@ class Binary:
         AnswerField(name="confidence", kind="share"),
     )
     error_name: ClassVar[str] = "share of wrong answers"
+    part_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = True
     error_unit: ClassVar[str] = ""
 
@@ -102,6 +103,9 @@ class Binary:
             "auc": metrics.auc(p_N, target_N),
             "ece": metrics.ece(bins, rows=len(p_N)),
         }
+
+    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
+        return {}
 
     def fallback(self, declared: Fallback) -> Mapping[str, Any]:
         """By the declared probability."""

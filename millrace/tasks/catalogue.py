@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.tasks.binary import Binary
+from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval
 from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.multilabel import Multilabel
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
 
@@ -22,17 +24,28 @@ TASKS: dict[str, type[Task]] = {
     "multiclass": Multiclass,
     "regression": Regression,
     "interval": Interval,
+    "forecast": Forecast,
+    "multilabel": Multilabel,
 }
+KEYS = {
+    "quantiles": "quantiles",
+    "huber": "huber",
+    "horizons_hours": "label.horizon_hours",
+    "labels": "label",
+    "thresholds": "thresholds",
+}
+"""Fields of a prediction that are for those tasks only that have a field of the same name, by their key in
+workload.yaml."""
 
 
 def declare(prediction: Prediction, label: Column) -> Task:
     """The workload's task; raises WorkloadError when the label does not suit it, or a key that it has no use for."""
     task = TASKS[prediction.task].declare(prediction, label)
-    for key in ("quantiles", "huber"):
+    for key, word in KEYS.items():
         came = getattr(prediction, key)
         if came != type(prediction).model_fields[key].default and not hasattr(task, key):
-            expected = f"no such key for the task {task.kind}"
-            raise WorkloadError(where="workload.yaml", field=f"prediction.{key}", expected=expected, came=came)
+            expected = f"no such key for the task {task.kind}" if key == word else f"one for the task {task.kind}"
+            raise WorkloadError(where="workload.yaml", field=f"prediction.{word}", expected=expected, came=came)
     return task
 
 

@@ -70,8 +70,8 @@ class Interval(Regression):
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
         """As a regression's of the median; `coverage` is the share of labels in the interval, which should be the
-        upper quantile less the lower one, `width` the interval's mean width and `pinball` the mean pinball loss of
-        the three, both in the label's unit."""
+        upper quantile less the lower one and is `coverage_gap` away from it, `width` the interval's mean width and
+        `pinball` the mean pinball loss of the three, both in the label's unit."""
         import numpy as np
 
         found = self.answers(output_NW)
@@ -81,6 +81,7 @@ class Interval(Regression):
         return {
             **Regression(unit=self.unit).metrics(found["value"][:, None], target_N),
             "coverage": float(inside_N.mean()),
+            "coverage_gap": abs(float(inside_N.mean()) - (self.quantiles[1] - self.quantiles[0])),
             "width": float((found["upper"] - found["lower"]).mean()),
             "pinball": float(np.maximum(q_Q * short_NQ, (q_Q - 1) * short_NQ).mean()),
         }

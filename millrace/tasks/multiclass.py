@@ -31,6 +31,7 @@ class Multiclass:
         AnswerField(name="confidence", kind="share"),
     )
     error_name: ClassVar[str] = "share of wrong answers"
+    part_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = True
     error_unit: ClassVar[str] = ""
 
@@ -91,6 +92,9 @@ class Multiclass:
             "macro_recall": float(np.mean(recalls)),
             "ece": metrics.ece(bins, rows=len(wrong_N)),
         }
+
+    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
+        return {}
 
     def fallback(self, declared: Fallback) -> Mapping[str, Any]:
         """The declared class, without a confidence."""

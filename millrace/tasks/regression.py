@@ -29,6 +29,7 @@ class Regression:
     kind: ClassVar[str] = "regression"
     answer: ClassVar[tuple[AnswerField, ...]] = (AnswerField(name="value", kind="number"),)
     error_name: ClassVar[str] = "mean absolute error"
+    part_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = False
 
     unit: str = ""
@@ -91,6 +92,9 @@ class Regression:
             "rmse": square**0.5,
             "r2": 1 - square / spread if spread else None,
         }
+
+    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
+        return {}
 
     def fallback(self, declared: Fallback) -> Mapping[str, Any]:
         """The declared number."""

@@ -31,6 +31,8 @@ class AnswerField:
     """Whether an answer of a model may lack it (a fallback's answer may always)."""
     maximum: int | None = None
     """Of an integer that is 0 or more."""
+    length: int = 0
+    """Of a field that is a list: how many cells each answer has; 0 for one cell that is no list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +60,20 @@ class Objective:
 class Task(Protocol):
     """A frozen dataclass whose fields are all that an answer depends on: they lie in the artefact as JSON.
 
-    Axes: N rows, W numbers per row after the activation. The smaller an error, the better."""
+    Axes: N rows, W numbers per row after the activation, P parts of an answer: the horizons of a forecast, the labels
+    of a row that has several. The smaller an error, the better."""
 
     kind: ClassVar[str]
     """Its name in the catalogue."""
-    answer: ClassVar[tuple[AnswerField, ...]]
-    """The fields of an answer; the first one is `value`."""
     error_name: ClassVar[str]
     """What `errors` is called on a page, with its unit: `share of wrong answers`."""
     error_is_share: ClassVar[bool]
     """Whether an error is a share of answers, 0 to 1, and not an amount in the label's unit."""
+
+    @property
+    def answer(self) -> tuple[AnswerField, ...]:
+        """The fields of an answer; the first one is `value`, a list where an answer has parts."""
+        ...
 
     @property
     def error_unit(self) -> str:
@@ -83,25 +89,41 @@ class Task(Protocol):
     def objective(self) -> Objective: ...
 
     def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[Any]:
-        """What the network is to say (N), of the objective's type; labels without nulls."""
+        """What the network is to say (N), or (N, P) where labels are lists, of the objective's type.
+
+        The labels are without nulls."""
         ...
 
     def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
-        """The answer's fields by name, each (N); text fields are arrays of objects."""
+        """The answer's fields by name, each (N), or (N, length) of a list; text fields are arrays of objects."""
         ...
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """The error of each row (N): 0 or 1 for classes, an amount in the label's unit for numbers."""
+        """The error of each row (N): 0 or 1 for classes, an amount in the label's unit for numbers; of an answer with
+        parts the mean of theirs."""
         ...
 
     def error(self, value: Any, label: Any) -> float:
-        """The error of one kept decision: its `value` against the label as the contract's column holds it."""
+        """The error of one kept decision: its `value` against the label as the contract's column holds it.
+
+        Of an answer with parts the label is a list; parts whose label is None are left out."""
         ...
 
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
         """The figures of these rows; None where one cannot be computed (one class only). `error` is the mean error.
 
         Where gates judge by more: `ece` of a calibrated objective, `log_loss` where the error is a share of answers."""
+        ...
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """What the parts of an answer are called, in their order: `24 h`; empty where it has none."""
+        ...
+
+    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
+        """The figures of each part of the answers, by its name: `{"24 h": {"error": 81.2, ...}}`.
+
+        `error` is always among them, `log_loss` where the error is a share of answers. Empty without parts."""
         ...
 
     def fallback(self, declared: Fallback) -> Mapping[str, Any]:

@@ -48,9 +48,9 @@ class Fallback(Part):
     Which of the two fields a workload may declare depends on its task."""
 
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Of the positive class, for the task `binary`."""
+    """Of the positive class, for the task `binary`; of every label, for `multilabel`."""
     value: StrictStr | StrictInt | StrictFloat | None = None
-    """The answer itself: a class for `multiclass`, a number for `regression` and `interval`."""
+    """The answer itself: a class for `multiclass`, a number for `regression`, `interval` and `forecast`."""
 
 
 FeatureForm = Literal["history", "calendar"]
@@ -121,11 +121,17 @@ SET_BY_PREDICTION = ("entity", "event_time")
 class Prediction(Part):
     task: Annotated[str, AfterValidator(_known_task)]
     label: str
-    """In workload.yaml its name, or `{column, horizon_hours}` for its value that many hours later."""
+    """In workload.yaml its name, or `{column, horizon_hours}` for its value that many hours later; for the task
+    `forecast` a list of hours, for `multilabel` a list of names, of which this is all, with commas in between."""
     horizon_hours: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
-    """How far ahead of a row its label lies: that of the row of the same entity at exactly that time.
+    """How far ahead of a row its label lies, the farthest of several: that of the row of the same entity at exactly
+    that time.
 
     0 for a label of the row itself. Above 0 the label's own value in a row is known, and may be a feature."""
+    horizons_hours: tuple[Positive, ...] = ()
+    """All of them, rising; empty where `horizon_hours` is the only one."""
+    labels: tuple[str, ...] = ()
+    """The names of several labels; empty where `label` is the only one."""
     positive: StrictStr | StrictBool | StrictInt = 1
     """For the task `binary`: the label's value that a model's answer 1 stands for."""
     huber: Annotated[float, Field(gt=0, le=100)] = 1.0
@@ -133,12 +139,24 @@ class Prediction(Part):
     their square. Large values answer the mean, which makes the squared error small; small ones the median, which makes
     the absolute one small."""
     quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
-    """For the task `interval`: of the answer's lower and upper end, such as [0.05, 0.95]."""
+    """For the tasks `interval` and `forecast`: of the answer's lower and upper end, such as [0.05, 0.95]."""
+    thresholds: dict[str, Annotated[float, Field(gt=0, lt=1)]] = {}
+    """For the task `multilabel`: by label the probability from which on the answer is yes; 0.5 where none is given."""
     key: tuple[str, ...]
     """The columns that identify an entity at a moment; labels join by them when no prediction id came."""
     event_time: str
     features: Annotated[tuple[Feature, ...], Field(min_length=1)]
     fallback: Fallback = Fallback()
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The contract's columns that hold the label."""
+        return self.labels or (self.label,)
+
+    @property
+    def horizons(self) -> tuple[float, ...]:
+        """How many hours ahead of a row its labels lie, rising; one of them mostly."""
+        return self.horizons_hours or (self.horizon_hours,)
 
     @property
     def label_tables(self) -> tuple[str, ...]:
@@ -149,11 +167,20 @@ class Prediction(Part):
     @classmethod
     def _label_at_a_horizon(cls, values: Any) -> Any:
         label = values.get("label") if isinstance(values, dict) else None
+        if isinstance(label, list):
+            if len({*map(str, label)}) != len(label) or len(label) < 2 or "labels" in values:
+                raise ValueError(f"label: expected the names of two columns or more, each once, got {label!r}")
+            return values | {"label": ", ".join(map(str, label)), "labels": label}
         if not isinstance(label, dict):
             return values
         if set(label) != {"column", "horizon_hours"} or "horizon_hours" in values:
             raise ValueError(f"label: expected a column's name, or column and horizon_hours, got {label!r}")
-        return values | {"label": label["column"], "horizon_hours": label["horizon_hours"]}
+        ahead = label["horizon_hours"]
+        if not isinstance(ahead, list):
+            return values | {"label": label["column"], "horizon_hours": ahead}
+        if not ahead or not all(isinstance(one, int | float) for one in ahead) or ahead != sorted({*ahead}):
+            raise ValueError(f"label.horizon_hours: expected hours that rise, got {ahead!r}")
+        return values | {"label": label["column"], "horizon_hours": ahead[-1], "horizons_hours": ahead}
 
     @model_validator(mode="after")
     def _histories_know_the_key(self) -> Prediction:
@@ -193,7 +220,7 @@ class Prediction(Part):
     @property
     def tensor_columns(self) -> tuple[str, ...]:
         """The contract's columns whose cells models read, the label among them."""
-        return (*self.feature_columns, self.label)
+        return (*self.feature_columns, *self.label_columns)
 
 
 class ByTime(Part):

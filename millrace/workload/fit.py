@@ -31,10 +31,13 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
 
 def _check_columns(workload: Workload, contract: Contract) -> None:
     prediction, where = workload.prediction, f"{workload.name}/contract.yaml"
-    _expect(where, "the label", {prediction.label}, {contract.label.name})
+    named, marked = set(prediction.label_columns), {column.name for column in contract.label_columns}
+    if named != marked:
+        expected = f"{sorted(named)} as workload.yaml names them"
+        raise WorkloadError(where=where, field="the label", expected=expected, came=sorted(marked))
     division = workload.training.split
     if division.by == "column":
-        _expect(where, "the split", {division.column}, set(contract.rows.names) - {prediction.label})
+        _expect(where, "the split", {division.column}, set(contract.rows.names) - named)
     if division.by == "row_order" and prediction.horizon_hours:
         expected = "by: time, since labels ahead of the last rows of a part are of the next one"
         raise WorkloadError(
@@ -62,12 +65,13 @@ def _check_label(workload: Workload, contract: Contract, where: str) -> None:
 
 
 def _check_gates(workload: Workload, task: Task) -> None:
-    where, gates = f"{workload.name}/workload.yaml", workload.gates
+    where, gates, prediction = f"{workload.name}/workload.yaml", workload.gates, workload.prediction
     if not gates.baseline.suits(task):
         expected = f"one of {', '.join(suiting(task))} for the task {task.kind}"
         raise WorkloadError(where=where, field="gates.baseline.kind", expected=expected, came=gates.baseline.kind)
-    horizon, baseline = workload.prediction.horizon_hours, gates.baseline
-    if baseline.label_age_hours < horizon:
+    horizon, baseline = prediction.horizon_hours, gates.baseline
+    # Over several horizons the rule goes back as many times its hours as each of them needs.
+    if not prediction.horizons_hours and baseline.label_age_hours < horizon:
         expected = f"labels of {horizon:g} hours before or more, since a label is known {horizon:g} hours after its row"
         came = f"{baseline.label_age_hours:g} hours in {baseline.kind}"
         raise WorkloadError(where=where, field="gates.baseline", expected=expected, came=came)

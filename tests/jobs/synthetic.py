@@ -21,10 +21,16 @@ LABELS: dict[str, dict[str, Any]] = {
     "multiclass": {"logicalType": "string", "physicalType": "STRING", "validValues": ["low", "mid", "high"]},
     "regression": {"logicalType": "number", "physicalType": "DOUBLE"},
     "interval": {"logicalType": "number", "physicalType": "DOUBLE"},
+    "forecast": {"logicalType": "number", "physicalType": "DOUBLE"},
+    "multilabel": {"logicalType": "boolean", "physicalType": "BOOLEAN"},
     "count": {"logicalType": "integer", "physicalType": "INTEGER"},
 }
 FEATURES = ("load", "hue", "city", "open")
-KEYS: dict[str, dict[str, Any]] = {"interval": {"quantiles": [0.1, 0.9]}}
+KEYS: dict[str, dict[str, Any]] = {
+    "interval": {"quantiles": [0.1, 0.9]},
+    "forecast": {"quantiles": [0.1, 0.9], "label": {"column": "sold", "horizon_hours": [4, 24]}},
+    "multilabel": {"label": ["sold", "sold_out"]},
+}
 """The keys of `prediction` that a task needs."""
 
 
@@ -39,6 +45,9 @@ def make_rows(task: str) -> pa.Table:
         "multiclass": np.array(["low", "mid", "high"], object)[np.digitize(amount, [5, 7])],
         "regression": amount * 1000,
         "interval": amount * 1000,
+        # What is sold follows two rows, four hours, after its causes; a day ahead nothing is known.
+        "forecast": np.roll(amount, 2) * 1000,
+        "multilabel": amount > 5,
         "count": rng.poisson(np.clip(amount, 0.1, None)).astype(np.int32),
     }
     return pa.table({
@@ -48,6 +57,7 @@ def make_rows(task: str) -> pa.Table:
         "city": [CITIES[number] for number in city],
         "open": is_open,
         "sold": labels[task],
+        **({"sold_out": amount > 7} if task == "multilabel" else {}),
     })  # fmt: skip
 
 
@@ -63,16 +73,19 @@ def contract(task: str) -> dict[str, Any]:
     }
     sold = {"name": "sold", "required": True, "customProperties": [{"property": "role", "value": "label"}]}
     sold |= _typed(**LABELS[task])
+    if task == "forecast":
+        sold["customProperties"].append({"property": "input", "value": True})
+    labels = [sold | {"name": name} for name in (("sold", "sold_out") if task == "multilabel" else ("sold",))]
     columns = [
         at,
         {"name": "load", "logicalType": "number", "physicalType": "DOUBLE", "required": False},
         {"name": "hue", "required": True, **_typed("string", "STRING", list(HUES))},
         {"name": "city", "logicalType": "string", "physicalType": "STRING", "required": True},
         {"name": "open", "logicalType": "boolean", "physicalType": "BOOLEAN", "required": True},
-        sold,
+        *labels,
     ]
     prediction_id = {"name": "prediction_id", "logicalType": "string", "physicalType": "STRING", "required": False}
-    tables = {"rows": columns, "labels": [at, sold, prediction_id]}
+    tables = {"rows": columns, "labels": [at, *labels, prediction_id]}
     return {
         "apiVersion": "v3.1.0",
         "kind": "DataContract",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from console.new.kinds.kind import one_class
 from console.new.rules import column_of_classes
@@ -24,6 +24,7 @@ class Binary:
     name: ClassVar[str] = "binary"
     wanted: ClassVar[str] = "a column of two classes: text, whole numbers or true/false"
     calibration: ClassVar[str] = "0.15"
+    settings: ClassVar[Mapping[str, Any]] = {}
 
     def suits(self, column: Observed) -> bool:
         return column.distinct == 2 and column.kind in ("string", "int64", "boolean")
@@ -35,6 +36,9 @@ class Binary:
 
     def column(self, column: Observed, unit: str) -> Column:  # noqa: ARG002 - a class has no unit
         return column_of_classes(column)
+
+    def horizon(self, hours: float, every_hours: float) -> float | list[float]:  # noqa: ARG002
+        return hours
 
     def naive_rule(self, lag_hours: float | None) -> NaiveGate:
         if lag_hours is None:

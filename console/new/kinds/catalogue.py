@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from console.new.kinds.binary import Binary
+from console.new.kinds.forecast import Forecast
+from console.new.kinds.interval import Interval
 from console.new.kinds.kind import LabelKind
 from console.new.kinds.multiclass import Multiclass
 from console.new.kinds.regression import Regression
@@ -16,6 +18,8 @@ KINDS: dict[str, LabelKind] = {
     "binary": Binary(),
     "multiclass": Multiclass(),
     "regression": Regression(),
+    "interval": Interval(),
+    "forecast": Forecast(),
 }
 
 

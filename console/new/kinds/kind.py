@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from millrace.evaluation.naive.rule import NaiveGate
 
@@ -20,6 +20,8 @@ class LabelKind(Protocol):
     """A column that suits it, for errors."""
     calibration: ClassVar[str]
     """The bound of the calibration gate; empty where an answer is no probability."""
+    settings: ClassVar[Mapping[str, Any]]
+    """Further keys of `prediction` in workload.yaml, with what is proposed for them."""
 
     def suits(self, column: Observed) -> bool:
         """Whether the column can be such a label."""
@@ -35,6 +37,10 @@ class LabelKind(Protocol):
 
     def column(self, column: Observed, unit: str) -> Column:
         """The label's column in the contract."""
+        ...
+
+    def horizon(self, hours: float, every_hours: float) -> float | list[float]:
+        """What stands in workload.yaml for a label so many hours ahead, where rows lie `every_hours` apart."""
         ...
 
     def naive_rule(self, lag_hours: float | None) -> NaiveGate:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from console.new.kinds.multiclass import MOST_NUMBERED
 from console.new.rules import column_of
@@ -24,6 +24,7 @@ class Regression:
     name: ClassVar[str] = "regression"
     wanted: ClassVar[str] = "a column of numbers"
     calibration: ClassVar[str] = ""
+    settings: ClassVar[Mapping[str, Any]] = {}
 
     def suits(self, column: Observed) -> bool:
         return column.is_number and column.distinct > 2
@@ -36,6 +37,9 @@ class Regression:
 
     def column(self, column: Observed, unit: str) -> Column:
         return replace(column_of(column), required=True, label=True, unit=unit)
+
+    def horizon(self, hours: float, every_hours: float) -> float | list[float]:  # noqa: ARG002
+        return hours
 
     def naive_rule(self, lag_hours: float | None) -> NaiveGate:
         if lag_hours is None:

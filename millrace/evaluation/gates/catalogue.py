@@ -16,6 +16,7 @@ from millrace.evaluation.gates.latency import Latency
 from millrace.evaluation.gates.leakage import Leakage
 from millrace.evaluation.gates.memorisation import Memorisation
 from millrace.evaluation.gates.non_inferiority import NonInferiority
+from millrace.evaluation.gates.parts import Parts
 from millrace.evaluation.gates.plausibility import Plausibility
 from millrace.evaluation.gates.robustness import Robustness
 from millrace.evaluation.gates.selective import Selective
@@ -43,6 +44,7 @@ class Gates(BaseModel):
     size: Size | None = None
     baseline: NaiveRule
     non_inferiority: NonInferiority
+    parts: Parts | None = None
     simple: Simple | None = None
     slices: Slices | None = None
     fairness: Fairness | None = None

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Verdict, at_least, unknown
 from millrace.evaluation.report import Evaluation
+from millrace.tasks.answer import has_parts
 
 if TYPE_CHECKING:
     from millrace.features.signature import Signature
@@ -60,6 +61,8 @@ class Value(IntervalGate):
     one."""
 
     def misfit(self, task: Task, features: Signature) -> str:
+        if has_parts(task):
+            return "no such gate, as a row's answer has several parts"
         expected: type[Worth] = NumberWorth
         if task.error_is_share:
             expected = BinaryWorth if task.objective.width == 1 else ClassWorth

@@ -49,13 +49,18 @@ def _contender(case: Case, own: Scores, other: Answered) -> Contender:
 def scores(task: Task, output_RW: Floats, target_R: npt.NDArray[Any]) -> Scores:
     """By name what each row costs (R): its error, and -log of its label's probability where answers have one."""
     found: Scores = {"error": task.errors(output_RW, target_R).astype(np.float64)}
-    if task.objective.is_calibrated and target_R.ndim == 1:
-        found["log_loss"] = -np.log(np.clip(likelihood(output_RW, target_R), LEAST, 1 - LEAST))
+    if task.objective.is_calibrated:
+        costs = -np.log(np.clip(likelihood(output_RW, target_R), LEAST, 1 - LEAST))
+        found["log_loss"] = costs.reshape(len(costs), -1).mean(axis=1)
     return found
 
 
 def likelihood(output_RW: Floats, target_R: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """The probability of each row's label (R): of two classes one number is given, of several one for each."""
+    """The probability of each row's label (R), of several labels that of each (R, P): of two classes one number is
+    given, of several classes one for each."""
+    if target_R.ndim == 2:
+        p_RP = output_RW.astype(np.float64)
+        return np.where(target_R > 0, p_RP, 1 - p_RP)
     if output_RW.shape[1] == 1:
         p_R = output_RW[:, 0].astype(np.float64)
         return np.where(target_R > 0, p_R, 1 - p_R)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from millrace.evaluation.evidence import PlausibilityEvidence
+from millrace.tasks.answer import has_parts
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,10 +25,12 @@ def measure(gate: Plausibility, case: Case) -> PlausibilityEvidence:  # noqa: AR
         return PlausibilityEvidence(constant_share=np.nan)
     _, count = np.unique(np.round(case.output_TW.astype(np.float64), DIGITS), axis=0, return_counts=True)
     share = float(count.max()) / len(case.output_TW)
+    if has_parts(case.task):
+        return PlausibilityEvidence(constant_share=share)
     if case.task.error_is_share:
         exchanged, gain = _exchanged(case.task, case.output_TW, case.test_targets)
         return PlausibilityEvidence(constant_share=share, exchanged=exchanged, exchange_gain=gain)
-    if case.target_N.ndim != 1 or case.output_TW.shape[1] != 1:
+    if case.output_TW.shape[1] != 1:
         return PlausibilityEvidence(constant_share=share)
     scale = _scale(case.output_TW[:, 0].astype(np.float64), case.test_targets.astype(np.float64))
     return PlausibilityEvidence(constant_share=share, scale=scale)

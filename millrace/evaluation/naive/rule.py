@@ -98,8 +98,9 @@ def as_output(target_N: npt.NDArray[Any], task: Task) -> npt.NDArray[np.float32]
     if task.objective.target == "int64":
         certain_NW: npt.NDArray[np.float32] = np.eye(task.objective.width, dtype=np.float32)[target_N]
         return certain_NW
-    # Of an interval both ends are the amount too.
-    amounts_NW: npt.NDArray[np.float32] = np.repeat(target_N.astype(np.float32)[:, None], task.objective.width, axis=1)
+    # Of an interval both ends are the amount too, of a forecast those of each horizon.
+    amounts_NP = target_N.astype(np.float32).reshape(len(target_N), -1)
+    amounts_NW: npt.NDArray[np.float32] = np.repeat(amounts_NP, task.objective.width // amounts_NP.shape[1], axis=1)
     return amounts_NW
 
 

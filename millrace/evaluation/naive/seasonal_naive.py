@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 from millrace.errors import SnapshotError
@@ -9,11 +10,18 @@ from millrace.evaluation.gates.gate import Positive
 from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer, NaiveGate, as_output
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from millrace.tasks.task import Task
 
 
 class SeasonalNaive(NaiveGate):
-    """What the label was some hours before, for the same entity."""
+    """What the label was some hours before, for the same entity.
+
+    Of several horizons each goes back as many times `lag_hours` as it needs to reach a label that is known: with 24 the
+    one 36 hours ahead is answered by the label 48 hours before it, which is that of 12 hours ago; with the distance of
+    the rows every horizon is answered by the last known label."""
 
     kind: Literal["seasonal_naive"]
     lag_hours: Positive
@@ -27,11 +35,22 @@ class SeasonalNaive(NaiveGate):
         import numpy as np
 
         # By key and time, not by position: rows may be missing, and several entities share the table.
-        lag = np.timedelta64(round(self.lag_hours * 3600), "s")
         row_of = {key: row for row, key in enumerate(zip(rows.entity_N, rows.times_N.tolist(), strict=True))}
-        sought = zip(rows.entity_N[rows.test], (rows.times_N[rows.test] - lag).tolist(), strict=True)
-        before_T = np.array([row_of.get(key, -1) for key in sought], dtype=np.int64)
-        rows_T = before_T >= 0
+
+        def before(times: int) -> npt.NDArray[np.int64]:
+            lag = np.timedelta64(round(times * self.lag_hours * 3600), "s")
+            sought = zip(rows.entity_N[rows.test], (rows.times_N[rows.test] - lag).tolist(), strict=True)
+            return np.array([row_of.get(key, -1) for key in sought], dtype=np.int64)
+
+        times_P = [math.ceil(hours / self.lag_hours) for hours in getattr(task, "horizons_hours", ())] or [1]
+        rows_of = {times: before(times) for times in dict.fromkeys(times_P)}
+        rows_T = np.logical_and.reduce([found >= 0 for found in rows_of.values()])
         if not rows_T.any():
-            raise SnapshotError(f"expected test rows with a row {lag} before them, got none")
-        return NaiveAnswer(output_TW=as_output(rows.target_N[before_T[rows_T]], task), rows_T=rows_T)
+            expected = f"test rows with a row {self.lag_hours:g} hours before them"
+            raise SnapshotError(f"expected {expected}, got none")
+        if len(times_P) == 1:
+            target_R = rows.target_N[rows_of[times_P[0]][rows_T]]
+        else:
+            columns = [rows.target_N[rows_of[times][rows_T], part] for part, times in enumerate(times_P)]
+            target_R = np.stack(columns, axis=1)
+        return NaiveAnswer(output_TW=as_output(target_R, task), rows_T=rows_T)

@@ -57,8 +57,10 @@ class MultiscaleNetwork(nn.Module):
             self.mean_F.copy_(mean_F)
             self.scale_F.copy_(torch.where(deviation_F > 1e-6, 1 / deviation_F, 0.0))
             if self.linear is not None and _are_numbers(target_N):
-                weights_F = _ridge(self._inputs(tensors).double(), target_N.double())
-                self.linear.weight.copy_(weights_F.expand_as(self.linear.weight))
+                weights_PF = _ridge(self._inputs(tensors).double(), target_N.double())
+                # Of several horizons each has weights of its own, for all of its numbers.
+                rows = len(self.linear.weight) // weights_PF.shape[0]
+                self.linear.weight.copy_(weights_PF.repeat_interleave(rows, 0))
 
     def forward(self, **tensors: Tensor) -> Tensor:
         x_NF = state = self._inputs(tensors)
@@ -91,12 +93,12 @@ def _are_numbers(target_N: Tensor) -> bool:
 
 
 def _ridge(x_NF: Tensor, target_N: Tensor) -> Tensor:
-    """The weights (F) of least squares on the standardised target, held small by RIDGE."""
+    """The weights (P, F) of least squares on the standardised target (N) or (N, P), held small by RIDGE."""
     target_N = (target_N - target_N.mean()) / target_N.std(correction=0).clamp(min=1e-12)
     x_NF = x_NF - x_NF.mean(0)
     scatter_FF = x_NF.T @ x_NF + RIDGE * len(x_NF) * torch.eye(x_NF.shape[1], dtype=x_NF.dtype, device=x_NF.device)
-    found: Tensor = torch.linalg.solve(scatter_FF, x_NF.T @ target_N)
-    return found
+    found: Tensor = torch.linalg.solve(scatter_FF, x_NF.T @ target_N.reshape(len(x_NF), -1))
+    return found.T
 
 
 def build(parameters: Multiscale, signature: Signature, width: int) -> MultiscaleNetwork:

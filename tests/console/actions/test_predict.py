@@ -153,6 +153,15 @@ def test_a_labelled_file_is_asked_without_its_labels(tmp_path: Path, ending: str
     assert all(label not in row for row in function.calls[0])
 
 
+def test_of_several_labels_none_is_asked_about(tmp_path: Path) -> None:
+    columns = tuple(replace(each, label=each.label or each.name == "transfer") for each in CONTRACT.rows.columns)
+    several = replace(CONTRACT, rows=replace(CONTRACT.rows, columns=columns))
+    function, path = Function(), tmp_path / "rows.csv"
+    path.write_text("\n".join([",".join([*COLUMNS, "class"]), *(f"{line(row)},1" for row in rows(2))]))
+    assert len(list(predict(function, "f", path, several))) == 2
+    assert [row.keys() & {"transfer", "class"} for row in function.calls[0]] == [set(), set()]
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_a_label_is_known_by_its_name_in_files_too(tmp_path: Path, ending: str) -> None:
     """The contract calls it `classlabel`, the files `Truth`."""

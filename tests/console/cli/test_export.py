@@ -55,6 +55,12 @@ def test_no_spreadsheet_runs_a_cell_of_a_csv_file(tmp_path: Path, cell: str, wri
     assert json.loads((tmp_path / "rows.jsonl").read_text())["reason"] == cell
 
 
+def test_a_list_is_json_in_a_csv_file(tmp_path: Path) -> None:
+    export([{"line": 1, "reason": [1.5, "=a"], "at": None}], tmp_path / "rows.csv", SCHEMA)
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        assert [json.loads(found["reason"]) for found in csv.DictReader(file)] == [[1.5, "=a"]]
+
+
 def test_many_rows_go_in_groups(tmp_path: Path) -> None:
     many = ({"line": number, "reason": "r", "at": None} for number in range(25_000))
     assert export(many, tmp_path / "rows.parquet", SCHEMA) == 25_000

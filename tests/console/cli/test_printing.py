@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from console.cli.models import _quality, _show_answers
-from console.cli.printing import show_rows
+from console.cli.printing import plain, show_rows
 from console.cli.records import _short
 from console.queries.quarantine import Row
 from console.queries.report import WorkloadReport
@@ -66,3 +66,16 @@ def test_a_version_shows_what_its_model_is_worth_beside_the_error(report: Worklo
     lines = _quality(report.live.evaluation.model_copy(update={"metrics": metrics})).splitlines()
     assert lines[1] == "R² 0.0124"
     assert lines[2].startswith("naive rule ")
+
+
+@pytest.mark.parametrize(
+    ("cells", "shown"),
+    [
+        ([], ""),
+        ([1.23456, None, "damp"], "1.235, , damp"),
+        ([0.5] * 6, "0.5, 0.5, 0.5, 0.5, 0.5, 0.5"),
+        ([float(one) for one in range(24)], "0, 1, …, 23"),
+    ],
+)
+def test_a_long_list_is_shown_by_its_ends(cells: list[object], shown: str) -> None:
+    assert plain(cells) == shown

@@ -35,7 +35,7 @@ def test_a_task_that_is_no_kind_of_label_is_declared_by_hand(
 ) -> None:
     monkeypatch.setitem(TASKS, "counts", TASKS["regression"])
     by_hand = (
-        r"expected binary \(.*regression \(a column of numbers\); .* got 'counts, a task that only a workload.yaml"
+        r"expected binary \(.*regression \(a column of numbers\), .*; .* got 'counts, a task that only a workload.yaml"
     )
     with pytest.raises(ConfigurationError, match=by_hand):
         proposed(as_csv(market), label="demand", kind="counts")
@@ -87,3 +87,21 @@ def test_a_kind_may_be_said_otherwise(market: list[Row], as_csv: Writer) -> None
     stars = [row | {"stars": 1 + at % 5} for at, row in enumerate(market)]
     assert proposed(as_csv(stars), label="stars").surface.task == "multiclass"
     assert proposed(as_csv(stars), label="stars", kind="regression").surface.task == "regression"
+
+
+@pytest.mark.parametrize(("kind", "horizons"), [("interval", ()), ("forecast", (0.5, 1.0, 1.5, 2.0, 2.5, 3.0))])
+def test_a_number_may_have_an_interval_and_several_horizons(
+    market: list[Row], as_csv: Writer, kind: str, horizons: tuple[float, ...]
+) -> None:
+    found = proposed(as_csv(market), label="demand", kind=kind, horizon_hours=3)
+    assert f"task: {kind}\n  quantiles: [0.05, 0.95]" in found.workload_yaml
+    assert (f"horizon_hours: {list(horizons)}" in found.workload_yaml) == bool(horizons)
+
+
+@pytest.mark.parametrize(
+    ("hours", "every", "listed"),
+    [(3, 1, [1, 2, 3]), (2, 0.5, [0.5, 1, 1.5, 2]), (96, 1, [*range(2, 97, 2)]), (97, 1, [*range(1, 98, 3)])],
+)
+def test_a_forecast_is_asked_at_every_step_up_to_its_horizon(hours: float, every: float, listed: list[float]) -> None:
+    assert KINDS["forecast"].horizon(hours, every) == listed
+    assert KINDS["interval"].horizon(hours, every) == hours

@@ -152,7 +152,10 @@ def test_the_answers_of_every_task_are_delivered_by_its_fields(name: str, tmp_pa
     table = pa.Table.from_batches(batches, schema=schema)
     assert table.column("value").to_pylist() == task.answers(output_NW)["value"].tolist()
     first, _, last = found["value"].to_pylist()
-    for wrong in (None, math.inf) if task.answer[0].kind == "number" else (None,):
+    wrongs: list[Any] = [None, math.inf] if task.answer[0].kind == "number" else [None]
+    if length := task.answer[0].length:
+        wrongs = [None, *([one] * length for one in wrongs), first[1:]]
+    for wrong in wrongs:
         spoilt = changed(found, "value", [first, wrong, last])
         rows = accepted(3).to_batches()
         with pytest.raises(AnswerError, match="value: expected"):

@@ -58,8 +58,10 @@ def test_an_answer_reaches_the_caller_and_the_record_by_its_fields(plant: Plant)
     good = good_answer(plant)
     answer = read_response(body(good), rows=1, task=plant.task)
     assert answer == EndpointAnswer(model_version="7", outputs=(good,))
-    admitted, rejected = check_rows([ROW], load_contract(plant.folder).table("scoring"))
-    (decision,) = decide(admitted, answer, inputs=[ROW], surface=plant.workload.prediction, call=CALL)
+    contract = load_contract(plant.folder)
+    row = ROW | {column.name: 1.0 for column in contract.label_columns if column.is_input}
+    admitted, rejected = check_rows([row], contract.table("scoring"))
+    (decision,) = decide(admitted, answer, inputs=[row], surface=plant.workload.prediction, call=CALL)
     (said,) = document([(admitted[0], decision)], rejected)["predictions"]
     assert {name: said[name] for name in good} == good
     assert from_line(to_line(decision)) == decision

@@ -91,10 +91,11 @@ def test_the_files_hold_the_fields_of_the_answer(tmp_path: Path, prepare: Prepar
     names = [field.name for field in plant.task.answer]
     folder = places.root / "processing" / "evaluation"
     kept = pq.read_table(folder / "predictions.parquet")
-    assert kept.column_names == ["at", "site", "truth", *(f"answer_{name}" for name in names)]
+    label = plant.workload.prediction.label
+    assert kept.column_names == ["at", "site", label, *(f"answer_{name}" for name in names)]
     errors = [
         plant.task.error(value, label)
-        for value, label in zip(kept["answer_value"].to_pylist(), kept["truth"].to_pylist(), strict=True)
+        for value, label in zip(kept["answer_value"].to_pylist(), kept[label].to_pylist(), strict=True)
     ]
     assert sum(errors) / len(errors) == pytest.approx(report.metrics["error"], rel=1e-6)
     sample = Sample.model_validate_json((folder / "sample.json").read_bytes())
@@ -114,7 +115,8 @@ def test_a_champion_that_was_declared_with_other_features_is_asked_by_its_own(
     plant = write_plant(tmp_path, task, ["extra", "open"])
     compared = evaluated(prepare(plant, plant_model(plant, rows), plant_model(before, rows))).champion
     assert compared is not None
-    assert compared.rows == 28 * 48
+    ahead = round(plant.workload.prediction.horizon_hours)
+    assert compared.rows == 28 * 48 - 2 * ahead
     assert compared.error < compared.challenger_error
     assert compared.lower_bound < compared.difference < 0
     assert compared.difference == pytest.approx(compared.error - compared.challenger_error)

@@ -38,13 +38,13 @@ def answers(plant: Plant, rows: pa.Table) -> list[Any]:
 
 
 def errors(plant: Plant) -> list[float]:
-    """The mean error of those answers in each of the last four weeks."""
+    """The mean error of those answers in each of the last four weeks; of the last rows a label ahead never comes."""
     _, recent = halves(plant)
     found = [
-        plant.task.error(value, label)
-        for value, label in zip(answers(plant, recent), recent["truth"].to_pylist(), strict=True)
+        np.nan if label is None else plant.task.error(value, label)
+        for value, label in zip(answers(plant, recent), plant.labels(recent).to_pylist(), strict=True)
     ]
-    return np.array(found).reshape(4, -1).mean(axis=1).tolist()
+    return np.nanmean(np.array(found).reshape(4, -1), axis=1).tolist()
 
 
 def halves(plant: Plant) -> tuple[pa.Table, pa.Table]:
@@ -68,12 +68,14 @@ def prepare(tmp_path: Path) -> Prepare:
         calm = np.random.default_rng(0).normal(level, level / 20, 60).tolist()
         known = build(history, workload=plant.workload, features=features, error_series=[calm])
         (root / "baseline" / "baseline.json").write_text(known.to_json())
+        given = recent.drop_columns(list(plant.workload.prediction.label_columns))
         decisions = [
             decided(number, changes(row), value)
-            for number, (row, value) in enumerate(zip(recent.to_pylist(), answers(plant, recent), strict=True))
+            for number, (row, value) in enumerate(zip(given.to_pylist(), answers(plant, recent), strict=True))
         ]
         (root / "decisions" / "x.jsonl").write_text("".join(f"{to_line(one)}\n" for one in decisions))
-        pq.write_table(recent.select(["at", "site", "truth"]), root / "labels" / "labels.parquet")
+        labels = recent.select(["at", "site", *plant.workload.prediction.label_columns])
+        pq.write_table(labels, root / "labels" / "labels.parquet")
         for name in ("workload.yaml", "contract.yaml"):
             (root / "config" / name).write_bytes((plant.folder / name).read_bytes())
         starts = [FIRST + k * WEEK for k in range(4)]
@@ -91,7 +93,6 @@ def prepare(tmp_path: Path) -> Prepare:
 
 
 def decided(number: int, row: dict[str, Any], value: Any) -> Decision:
-    del row["truth"]
     at: datetime = row["at"].replace(tzinfo=UTC)
     cells = row | {"at": row["at"].isoformat()}
     return Decision(

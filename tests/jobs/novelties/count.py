@@ -27,6 +27,7 @@ class Count:
     )
     error_name: ClassVar[str] = "mean absolute error"
     error_is_share: ClassVar[bool] = False
+    part_names: ClassVar[tuple[str, ...]] = ()
     error_unit: ClassVar[str] = ""
 
     @classmethod
@@ -57,6 +58,9 @@ class Count:
             "error": float(self.errors(output_NW, target_N).mean()),
             "loss": float((rate_N - target_N * np.log(np.maximum(rate_N, 1e-3))).mean()),
         }
+
+    def parts(self, output_NW: Any, target_N: Any) -> Mapping[str, Mapping[str, float | None]]:
+        return {}
 
     def fallback(self, declared: Fallback) -> Mapping[str, Any]:
         return empty_answer(self.answer)

@@ -13,6 +13,7 @@ from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.predictor import build
 from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.multilabel import Multilabel
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
 
@@ -71,6 +72,18 @@ def test_two_classes_are_smoothed_as_two_of_many_are() -> None:
     expected = functional.cross_entropy(raw_NW, target_N.long(), label_smoothing=0.2)
     found = losses(Binary(), target_N, label_smoothing=0.2).training(RAW_NW[:, :1], target_N)
     torch.testing.assert_close(found, expected)
+
+
+def test_each_of_several_labels_is_smoothed_as_the_only_one_is() -> None:
+    target_NP = torch.stack([(k == LABELS).float() for k in range(2)], dim=1)
+    of_label = [losses(Binary(), y, label_smoothing=0.2).training(RAW_NW[:, [k]], y) for k, y in enumerate(target_NP.T)]
+    given = losses(Multilabel(labels=("a", "b"), thresholds=(0.5, 0.5)), target_NP, label_smoothing=0.2)
+    torch.testing.assert_close(given.training(RAW_NW[:, :2], target_NP), torch.stack(of_label).mean())
+
+
+def test_several_labels_have_no_classes_to_balance() -> None:
+    with pytest.raises(WorkloadError, match="class_balance: expected no such parameter for the task multilabel"):
+        Feedforward(class_balance=True).suits(Multilabel(labels=("a", "b"), thresholds=(0.5, 0.5)))
 
 
 @pytest.mark.parametrize("more", [{}, {"class_balance": True, "label_smoothing": 0.1}])

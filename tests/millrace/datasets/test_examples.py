@@ -80,6 +80,32 @@ def test_the_label_is_the_value_of_the_same_entity_some_hours_later() -> None:
     assert None in labels
 
 
+def test_labels_at_several_horizons_are_lists_and_none_where_one_is_missing() -> None:
+    workload = declared(
+        prediction__task="forecast",
+        prediction__quantiles=[0.1, 0.9],
+        prediction__label={"column": "load", "horizon_hours": [1, 5, 24]},
+    )
+    table = series()
+    by_key = {(row["city"], row["at"]): row["load"] for row in table.to_pylist()}
+    wanted = []
+    for row in table.to_pylist():
+        cells = [by_key.get((row["city"], row["at"] + timedelta(hours=hours))) for hours in (1, 5, 24)]
+        wanted.append(None if None in cells else cells)
+    assert label_of(table, workload.prediction).to_pylist() == wanted
+    found = made(table, workload)
+    # Before a part a whole day is left out, the farthest horizon: no label of one part is a row of the next.
+    last = found.times_N[found.parts.train][-1]
+    assert found.times_N[found.parts.validation][0] - last > np.timedelta64(24, "h")
+    assert found.table.num_rows == sum(one is not None for one in wanted) - 5 - 5
+
+
+def test_several_labels_are_a_list_and_none_where_one_is_missing() -> None:
+    workload = declared(prediction__task="multilabel", prediction__label=["wet", "dry"], prediction__features=["heat"])
+    table = pa.table({"wet": [True, False, None, None], "dry": [False, None, True, None]})
+    assert label_of(table, workload.prediction).to_pylist() == [[True, False], None, None, None]
+
+
 def test_a_label_without_a_horizon_is_the_rows_own() -> None:
     workload = declared(prediction__label="load")
     assert label_of(series(), workload.prediction).to_pylist() == series()["load"].to_pylist()

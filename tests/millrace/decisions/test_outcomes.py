@@ -14,9 +14,11 @@ from millrace.contract.schema import Contract
 from millrace.decisions.outcomes import join
 from millrace.decisions.record import Decision
 from millrace.tasks.binary import Binary
+from millrace.tasks.forecast import Forecast
 from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.multilabel import Multilabel
 from millrace.tasks.regression import Regression
-from millrace.workload.declaration import Workload
+from millrace.workload.declaration import Prediction, Workload
 from millrace.workload.load import load_workload
 
 FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
@@ -130,3 +132,46 @@ def test_a_label_at_a_horizon_is_about_the_row_that_many_hours_before(
     ):
         [outcome] = join([decision("a")], [label], surface=surface, table=contract.labels, task=Binary())
         assert outcome.label == (1 if known else None)
+
+
+FORECAST = Forecast(quantiles=(0.1, 0.9), horizons_hours=tuple(float(hours) for hours in range(1, 11)))
+TIMED = {"column": "class", "horizon_hours": list(FORECAST.horizons_hours)}
+
+
+@pytest.mark.parametrize(
+    ("come", "error"), [(range(0), None), (range(1, 9), None), (range(1, 10), 1.0), (range(1, 11), 0.9)]
+)
+def test_the_labels_of_a_forecast_come_hour_by_hour(
+    come: range, error: float | None, workload: Workload, contract: Contract
+) -> None:
+    """Nine of ten are enough; each is 1 too high but the last, which is right."""
+    surface = Prediction.model_validate(
+        workload.prediction.model_dump(exclude={"label", "horizon_hours"}) | {"label": TIMED}
+    )
+    rows = [
+        {"timestamp": (NOON + timedelta(hours=hours)).replace(tzinfo=None), "class": hours - (hours < 10)}
+        for hours in come
+    ]
+    said = decision("a", output={"value": [float(hours) for hours in range(1, 11)]})
+    (outcome,) = join([said], rows, surface=surface, table=contract.labels, task=FORECAST)
+    assert outcome.error == (None if error is None else pytest.approx(error))
+    assert (outcome.label or []).count(None) == (10 - len(come) if len(come) else 0)
+
+
+def test_a_label_of_a_forecast_without_a_time_is_of_no_horizon(workload: Workload, contract: Contract) -> None:
+    surface = Prediction.model_validate(
+        workload.prediction.model_dump(exclude={"label", "horizon_hours"}) | {"label": TIMED}
+    )
+    said = decision("a", output={"value": [1.0] * 10})
+    rows = [{"prediction_id": "a", "class": 1}]
+    (outcome,) = join([said], rows, surface=surface, table=contract.labels, task=FORECAST)
+    assert (outcome.label, outcome.error) == (None, None)
+
+
+def test_several_labels_come_together(workload: Workload, contract: Contract) -> None:
+    task = Multilabel(labels=("wet", "dry"), thresholds=(0.5, 0.5))
+    surface = workload.prediction.model_copy(update={"label": "wet, dry", "labels": ("wet", "dry")})
+    row = {"timestamp": NOON.replace(tzinfo=None), "wet": True, "dry": True}
+    said = decision("a", output={"value": [1, 0]})
+    (outcome,) = join([said], [row], surface=surface, table=contract.labels, task=task)
+    assert (outcome.label, outcome.error) == ([True, True], 0.5)

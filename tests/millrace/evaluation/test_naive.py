@@ -16,6 +16,7 @@ from millrace.evaluation.naive.rule import BEFORE_TEST_DAYS, LabelledRows, Naive
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.tasks.binary import Binary
 from millrace.tasks.catalogue import TASKS
+from millrace.tasks.forecast import Forecast
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
 
@@ -172,3 +173,25 @@ def test_the_base_rate_answers_the_shares_before_the_test_days() -> None:
 def test_the_mean_looks_at_nothing_of_the_test_days() -> None:
     found = naive_figures(MEAN, rows([1.0, 3.0, 100.0], [0, 1, 2], slice(2, 3)), Regression())
     assert found.metrics["mae"] == pytest.approx(98)
+
+
+@pytest.mark.parametrize(
+    ("lag", "last_known"), [(1, lambda hours: 0), (6, lambda hours: hours - 6 * math.ceil(hours / 6))]
+)
+def test_each_horizon_is_answered_by_the_label_of_whole_seasons_before_it(lag: float, last_known: Any) -> None:
+    """The label counts the hours, so an answer says which hour it is from: none later than its row."""
+    task, count = Forecast(quantiles=(0.1, 0.9), horizons_hours=(1.0, 2.0, 6.0, 9.0)), 60
+    target = [[hour + hours for hours in task.horizons_hours] for hour in range(count)]
+    known = rows(target, [float(hour) for hour in range(count)], slice(30, count))
+    found = SeasonalNaive(kind="seasonal_naive", lag_hours=lag, margin=0).answer(known, task)
+    answered = task.answers(found.output_TW)
+    for hour, said in zip(range(30, count), answered["value"].tolist(), strict=True):
+        assert said == [hour + last_known(hours) for hours in task.horizons_hours]
+    assert (answered["lower"] == answered["upper"]).all()
+
+
+def test_rows_whose_past_lacks_one_season_are_left_out() -> None:
+    task = Forecast(quantiles=(0.1, 0.9), horizons_hours=(1.0, 2.0))
+    known = rows([[0.0, 0.0]] * 6, [0, 1, 2, 4, 5, 6], slice(2, 6))
+    found = SeasonalNaive(kind="seasonal_naive", lag_hours=1, margin=0).answer(known, task)
+    assert found.rows_T.tolist() == [True, False, False, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import onnxruntime
 import pytest
 import torch
 
+from jobs.training import loss
 from millrace import models
 from millrace.artefact.artefact import Artefact, Description, Digests
 from millrace.artefact.inference import Model
@@ -28,7 +30,9 @@ from millrace.models.export import export, exporter, with_weights
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.binary import Binary
+from millrace.tasks.forecast import Forecast
 from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.multilabel import Multilabel
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
 
@@ -225,6 +229,10 @@ def test_the_same_seed_gives_the_same_network(family: str, predictor: Predictor)
     np.testing.assert_array_equal(of(fitted(family), make_rows()), of(predictor, make_rows()))
 
 
+FORECAST = Forecast(quantiles=(0.1, 0.9), horizons_hours=(1.0, 2.0))
+MULTILABEL = Multilabel(labels=("wet", "hot", "dry"), thresholds=(0.5,) * 3)
+
+
 @pytest.mark.parametrize("task", [Binary(), Regression()], ids=["binary", "regression"])
 def test_what_a_family_accepts_it_takes(family: str, task: Binary | Regression) -> None:
     for signature in accepted(family, *SHARED, task=task):
@@ -234,6 +242,21 @@ def test_what_a_family_accepts_it_takes(family: str, task: Binary | Regression) 
         predictor = build(FAMILIES[family](), signature, task.objective)
         predictor.fit(of_torch(rows), torch.linspace(-5, 20, ROWS))
         assert of(predictor.eval(), rows).shape == (ROWS, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", [FORECAST, MULTILABEL], ids=["forecast", "multilabel"])
+def test_a_family_learns_answers_with_parts(family: str, task: Forecast | Multilabel) -> None:
+    target_NP = torch.stack([torch.linspace(-5, 20, ROWS) + part for part in range(len(task.part_names))], dim=1)
+    target_NP = (target_NP > 0).float() if task.error_is_share else target_NP
+    predictor, rows = build(FAMILIES[family](), signature_of(family), task.objective), make_rows()
+    tensors = {spec.name: torch.from_numpy(rows[spec.name]) for spec in signature_of(family)}
+    predictor.fit(tensors, target_NP)
+    assert predictor.eval()(**tensors).shape == (ROWS, task.objective.width)
+    raw = predictor.train().network(**tensors)
+    assert math.isfinite(
+        float(loss.declare(FAMILIES[family](), predictor, target_NP).training(raw, target_NP).detach())
+    )
 
 
 def test_the_shipped_families_take_numbers_or_categories_alone() -> None:

@@ -20,8 +20,19 @@ from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import Column
 from millrace.errors import AnswerError, ArtefactError, WorkloadError
 from millrace.tasks import catalogue
-from millrace.tasks.answer import ATHENA, arrow_type, cells, empty_answer, read_answer, template
+from millrace.tasks.answer import (
+    arrow_column,
+    arrow_type,
+    athena_type,
+    cells,
+    empty_answer,
+    has_parts,
+    in_words,
+    read_answer,
+    template,
+)
 from millrace.tasks.binary import Binary
+from millrace.tasks.figures import FIGURES, words
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Fallback, Prediction
 from tests.plant import plant_label, plant_output, plant_rows, write_plant
@@ -35,30 +46,32 @@ class Case:
 
     name: str
     task: Task
-    table: pa.Table
+    column: pa.ChunkedArray
+    """The labels in two chunks, as a table has them."""
     output_NW: npt.NDArray[np.floating[Any]]
     fallback: Fallback
 
     @property
     def labels(self) -> list[Any]:
-        found: list[Any] = self.table["truth"].to_pylist()
+        found: list[Any] = self.column.to_pylist()
         return found
 
     @property
     def targets(self) -> npt.NDArray[Any]:
-        return self.task.targets(self.table["truth"])
+        return self.task.targets(self.column)
 
 
 @cache
 def case_of(name: str) -> Case:
-    rows = plant_rows(name, days=DAYS)
-    half = rows.num_rows // 2
     with TemporaryDirectory() as folder:
         plant = write_plant(Path(folder), name)
+        rows = plant_rows(name, days=DAYS)
+        labels, rows = plant.labels(rows).drop_null(), plant.labelled(rows)
+        half = rows.num_rows // 2
         return Case(
             name=name,
             task=plant.task,
-            table=pa.concat_tables([rows.slice(0, half), rows.slice(half)]),
+            column=pa.chunked_array([*labels.slice(0, half).chunks, *labels.slice(half).chunks]),
             output_NW=plant_output(plant, rows),
             fallback=plant.workload.prediction.fallback,
         )
@@ -83,7 +96,8 @@ def test_a_task_bears_the_name_of_its_line_and_comes_back_from_its_document(case
 
 def test_targets_are_of_the_objectives_type_and_writable(case: Case) -> None:
     target_N = case.targets
-    assert (target_N.dtype, target_N.shape) == (np.dtype(case.task.objective.target), (len(case.labels),))
+    parts = (len(case.task.part_names),) if case.task.part_names else ()
+    assert (target_N.dtype, target_N.shape) == (np.dtype(case.task.objective.target), (len(case.labels), *parts))
     assert target_N.flags.writeable  # torch warns of memory that it must not write
     assert case.task.objective.width == case.output_NW.shape[1]
 
@@ -97,11 +111,40 @@ def test_the_error_of_a_decision_is_that_of_its_row(case: Case) -> None:
     assert errors_N.mean() > 0
 
 
+def test_the_parts_of_an_answer_have_its_figures_and_their_mean_is_the_whole(case: Case) -> None:
+    found = case.task.parts(case.output_NW, case.targets)
+    assert tuple(found) == case.task.part_names
+    assert has_parts(case.task) == bool(found)
+    if found:
+        whole = case.task.metrics(case.output_NW, case.targets)
+        assert whole["error"] == pytest.approx(np.mean([one["error"] for one in found.values()]))
+        assert all(len(field_values[0]) == len(found) for field_values in case.task.answers(case.output_NW).values())
+        wanted = "log_loss" if case.task.error_is_share else "coverage_gap"
+        assert all(one[wanted] is not None for one in found.values())
+
+
+def test_a_decision_counts_those_of_its_labels_that_have_come(case: Case) -> None:
+    if not case.task.part_names:
+        return
+    value, label = case.task.answers(case.output_NW)["value"][0].tolist(), case.labels[0]
+    first = case.task.error(value, [label[0], *[None] * (len(label) - 1)])
+    alone = case.task.error([value[0]] * len(label), [label[0]] * len(label))
+    assert first == pytest.approx(alone)
+
+
 def test_the_mean_error_is_one_of_the_figures(case: Case) -> None:
     target_N = case.targets
     figures = case.task.metrics(case.output_NW, target_N)
     assert figures["error"] == pytest.approx(case.task.errors(case.output_NW, target_N).mean())
     assert case.task.metrics(case.output_NW[:1], target_N[:1]).keys() == figures.keys()
+
+
+def test_every_figure_has_a_name_and_a_better_direction(case: Case) -> None:
+    found = [case.task.metrics(case.output_NW, case.targets)]
+    found += case.task.parts(case.output_NW, case.targets).values()
+    assert {name for one in found for name in one} <= FIGURES.keys()
+    assert words("log_loss") == "log loss"
+    assert words("of_a_stranger") == "of a stranger"
 
 
 def test_the_figures_that_gates_judge_by_are_there(case: Case) -> None:
@@ -121,9 +164,10 @@ def test_answers_have_the_declared_fields_and_pass_their_own_check(case: Case) -
     for row in (json.loads(f"{{{template(fields) % one}}}") for one in cells(answers, fields)):
         assert read_answer(row, fields).keys() == row.keys()
     for field in fields:
-        column = pa.array(answers[field.name], arrow_type(field.kind))
+        column = arrow_column(field, answers[field.name])
+        assert column.type == arrow_type(field)
         assert field.optional or column.null_count == 0
-        assert field.kind in ATHENA
+        assert athena_type(field).startswith("array<") == (field.length > 0) == pa.types.is_list(column.type)
 
 
 def test_json_brings_a_float32_back_exactly(case: Case) -> None:
@@ -332,3 +376,153 @@ def test_an_unknown_task_or_field_of_a_document_is_refused() -> None:
         catalogue.from_document({"kind": "ranking"})
     with pytest.raises(ArtefactError, match="expected the fields of multiclass"):
         catalogue.from_document({"kind": "multiclass", "names": ["a"]})
+
+
+def test_the_figures_of_a_forecast_are_those_of_their_formulas() -> None:
+    case = case_of("forecast")
+    levels = case.output_NW.astype(float).reshape(-1, 2, 3)
+    true_NP = np.array(case.labels)
+    assert case.targets.tolist() == true_NP.astype(np.float32).tolist()
+    found = case.task.parts(case.output_NW, case.targets)
+    for part, name in enumerate(("1 h", "2 h")):
+        low, middle, high = levels[:, part].T
+        truth = true_NP[:, part]
+        inside = np.mean((low <= truth) & (truth <= high))
+        assert found[name]["mae"] == pytest.approx(np.abs(middle - truth).mean(), rel=1e-5)
+        assert found[name]["coverage"] == pytest.approx(inside)
+        assert found[name]["coverage_gap"] == pytest.approx(abs(inside - 0.9))
+        assert 0.85 < inside < 0.95  # the plant's noise is known
+        losses = [
+            (q if y >= said else q - 1) * (y - said)
+            for row, y in zip(levels[:, part], truth, strict=True)
+            for q, said in zip((0.05, 0.5, 0.95), row, strict=True)
+        ]
+        assert found[name]["pinball"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert found["1 h"]["error"] < found["2 h"]["error"]
+    whole = case.task.metrics(case.output_NW, case.targets)
+    for name in ("mae", "coverage", "pinball"):
+        assert whole[name] == pytest.approx(np.mean([one[name] for one in found.values()]))
+
+
+def test_the_figures_of_several_labels_are_those_of_their_formulas() -> None:
+    case = case_of("multilabel")
+    p_NP, true_NP = case.output_NW.astype(float), np.array(case.labels)
+    said_NP = p_NP >= [0.4, 0.5, 0.5]
+    found = case.task.parts(case.output_NW, case.targets)
+    for part, name in enumerate(("high", "low", "hot")):
+        p, said, truth = p_NP[:, part], said_NP[:, part], true_NP[:, part]
+        assert found[name]["accuracy"] == pytest.approx((said == truth).mean())
+        assert found[name]["base_rate"] == pytest.approx(truth.mean())
+        assert found[name]["log_loss"] == pytest.approx(-np.log(np.where(truth, p, 1 - p)).mean(), rel=1e-5)
+        rank = stats.mannwhitneyu(p[truth], p[~truth]).statistic
+        assert found[name]["auc"] == pytest.approx(rank / (truth.sum() * (~truth).sum()))
+        precision, recall = truth[said].mean(), said[truth].mean()
+        assert found[name]["f1"] == pytest.approx(2 * precision * recall / (precision + recall))
+    whole = case.task.metrics(case.output_NW, case.targets)
+    for name in ("accuracy", "log_loss", "auc", "f1", "ece"):
+        assert whole[name] == pytest.approx(np.mean([one[name] for one in found.values()]))
+    assert whole["all_right"] == pytest.approx((said_NP == true_NP).all(axis=1).mean())
+
+
+def test_a_label_that_never_occurs_has_no_auc_and_no_f1_and_the_others_have() -> None:
+    case = case_of("multilabel")
+    target_N = case.targets.copy()
+    target_N[:, 0] = 0
+    output_NW = case.output_NW.copy()
+    output_NW[:, 0] = 0.1
+    found = case.task.parts(output_NW, target_N)
+    assert (found["high"]["auc"], found["high"]["f1"]) == (None, None)
+    assert case.task.metrics(output_NW, target_N)["auc"] == pytest.approx(
+        np.mean([found[name]["auc"] for name in ("low", "hot")])
+    )
+
+
+def test_the_pinball_loss_of_several_horizons_is_the_mean_of_theirs() -> None:
+    import torch
+
+    from millrace.models.losses import pinball
+
+    raw, target = torch.randn(5, 6), torch.randn(5, 2)
+    apart = [pinball(raw[:, 3 * part : 3 * part + 3], target[:, part], (0.1, 0.5, 0.9)) for part in range(2)]
+    assert float(pinball(raw, target, (0.1, 0.5, 0.9))) == pytest.approx(float(sum(apart)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "message"),
+    [
+        (
+            "forecast",
+            {"quantiles": [0.1, 0.9], "label": {"column": "y", "horizon_hours": 24}},
+            r"prediction\.label\.horizon_hours: expected a list of hours, such as \[1, 2, 3\], got 24",
+        ),
+        ("forecast", {"label": {"column": "y", "horizon_hours": [1, 2]}}, "expected two quantiles"),
+        (
+            "regression",
+            {"label": {"column": "y", "horizon_hours": [1, 2]}},
+            r"prediction\.label\.horizon_hours: expected one for the task regression, got \(1\.0, 2\.0\)",
+        ),
+        ("regression", {"label": ["y", "z"]}, r"prediction\.label: expected one for the task regression"),
+        ("regression", {"thresholds": {"y": 0.3}}, r"prediction\.thresholds: expected no such key"),
+        ("multilabel", {}, r"prediction\.label: expected a list of two columns or more, got 'y'"),
+        ("multilabel", {"label": ["y", "z"]}, "y: expected a boolean, got 'a float64'"),
+    ],
+)
+def test_a_label_that_does_not_suit_the_task_is_refused(task: str, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(WorkloadError, match=message):
+        catalogue.declare(prediction(task, **given), Column(name="y", kind="float64"))
+
+
+def test_a_threshold_of_no_label_is_refused() -> None:
+    given = prediction("multilabel", label=["y", "z"], thresholds={"x": 0.3})
+    with pytest.raises(WorkloadError, match=r"prediction\.thresholds: expected some of the labels y, z, got \['x'\]"):
+        catalogue.declare(given, Column(name="y", kind="boolean"))
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ({"column": "y", "horizon_hours": []}, "expected hours that rise"),
+        ({"column": "y", "horizon_hours": [2, 1]}, r"expected hours that rise, got \[2, 1\]"),
+        ({"column": "y", "horizon_hours": [0, 1]}, "greater than 0"),
+        (["y"], "two columns or more"),
+        (["y", "y"], "each once"),
+    ],
+)
+def test_horizons_rise_and_labels_are_several(label: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        prediction("forecast", label=label)
+
+
+def test_a_prediction_with_parts_is_the_same_when_it_is_written_and_read_again() -> None:
+    for label in ({"column": "y", "horizon_hours": [1, 24]}, ["y", "z"]):
+        given = prediction("forecast", label=label)
+        assert Prediction.model_validate(given.model_dump()) == given
+    assert (given.label, given.label_columns, given.horizons) == ("y, z", ("y", "z"), (0.0,))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"value": 1, "confidence": 0.874}, "1 with confidence 0.87"),
+        ({"value": 61.234567, "lower": 41.0, "upper": 88.3}, "61.23 between 41 and 88.3"),
+        ({"value": None}, "None"),
+        ({"value": [1.0, 2.0], "lower": None, "horizon_hours": [1.0, 24.0]}, "1 h: 1, 24 h: 2"),
+        (
+            {"value": [1.0] * 24, "lower": [0.5] * 24, "upper": [2.0] * 24, "horizon_hours": [*range(1, 25)]},
+            "1 h: 1 between 0.5 and 2, …, 24 h: 1 between 0.5 and 2",
+        ),
+        ({"value": [1, 0, 1], "label": ["damp", "mould", "leak"]}, "damp, leak"),
+        ({"value": [0], "label": ["damp"]}, "none of the labels"),
+    ],
+)
+def test_an_answer_in_words(answer: dict[str, Any], said: str) -> None:
+    assert in_words(answer) == said
+
+
+def test_a_list_of_another_length_is_no_answer() -> None:
+    task = case_of("forecast").task
+    good = {name: [1.0, 2.0] for name in ("value", "lower", "upper", "horizon_hours")}
+    assert read_answer(good, task.answer) == good
+    for broken in ([1.0], [1.0, None], 1.0, [1.0, float("inf")]):
+        with pytest.raises(AnswerError, match="lower: expected"):
+            read_answer(good | {"lower": broken}, task.answer)

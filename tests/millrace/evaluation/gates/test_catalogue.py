@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from millrace.evaluation.gates.catalogue import ALTERNATIVES, Gates, judge_all, passed
 from millrace.evaluation.gates.fairness import Fairness
+from millrace.evaluation.gates.parts import Parts
 from millrace.evaluation.gates.slices import Slices
 from millrace.evaluation.gates.value import NumberWorth
 from millrace.evaluation.naive.base_rate import BaseRate
@@ -55,7 +56,8 @@ NUMBERS = DECLARED.model_copy(
         "value": DECLARED.value and DECLARED.value.model_copy(update={"worth": NumberWorth(above=-1, below=-3)}),
     }
 )
-GATES: dict[str, Gates] = {"two classes": DECLARED, "classes": DECLARED, "number": NUMBERS}
+HORIZONS = NUMBERS.model_copy(update={"parts": Parts(margin=0.05, max_coverage_gap=0.1)})
+GATES: dict[str, Gates] = {"two classes": DECLARED, "classes": DECLARED, "number": NUMBERS, "horizons": HORIZONS}
 """By what is predicted."""
 
 
@@ -86,6 +88,16 @@ def disparities(spread: float = 0.01, **figures: float) -> dict[str, Any]:
         for name, value in figures.items()
     ]
     return {"fairness": {"groups": [], "disparities": found}}
+
+
+def horizons(near: float = 20.0, far: float = 40.0, gap: float | None = 0.02) -> dict[str, Any]:
+    """Two horizons by their errors, where the rule errs by 50."""
+    errors = {"1 h": near, "24 h": far}
+    found = [
+        {"name": name, "figures": {"error": error, "coverage_gap": gap}, "naive": {"error": 50.0}}
+        for name, error in errors.items()
+    ]
+    return {"parts": found}
 
 
 ALIKE = {"demographic_parity_difference": 0.05, "demographic_parity_ratio": 0.9, "equalized_odds_difference": 0.06}
@@ -149,6 +161,7 @@ FOR_KIND: dict[str, dict[str, Any]] = {
         "plausibility": {"scale": 1.49},
     },
 }
+FOR_KIND["horizons"] = FOR_KIND["number"] | {"task": "forecast", **horizons()}
 """What differs from GOOD; the figures of a regression are a hair inside their bounds."""
 
 BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -222,6 +235,11 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
     "grams for kilograms": ("number", "plausibility", {"plausibility": {"scale": 1000.0}}),
     "kilograms for grams": ("number", "plausibility", {"plausibility": {"scale": 0.001}}),
     "the wrong sign": ("number", "plausibility", {"plausibility": {"scale": -1.0}}),
+    "one horizon as bad as the rule": ("horizons", "parts", horizons(near=48.0)),
+    "no number for a horizon": ("horizons", "parts", horizons(far=math.nan)),
+    "an interval that is too narrow": ("horizons", "parts", horizons(gap=0.11)),
+    "no number for the interval": ("horizons", "parts", horizons(gap=None)),
+    "horizons forgotten": ("horizons", "parts", {"parts": []}),
     "worse by 2.1 % of the champion": ("number", "non_inferiority", {"champion": {"lower_bound": -0.882}}),
 }
 """What is predicted, the one gate that refuses it, and what is changed."""
@@ -382,3 +400,18 @@ def test_the_value_is_in_the_owner_s_words() -> None:
 def test_a_gate_without_a_bar_is_no_gate(declared: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Gates.model_validate(DECLARED.model_dump(exclude_none=True) | declared)
+
+
+@pytest.mark.parametrize(
+    ("only", "passes"), [((), False), (("1 h",), True), (("1 h", "24 h"), False), (("2 h",), False)]
+)
+def test_of_several_horizons_those_that_are_named_are_judged(only, passes):
+    gate = Parts(margin=0.05, only=only)
+    assert gate.judge(report("horizons", horizons(near=20.0, far=49.0))).passed is passes
+
+
+def test_labels_of_yes_and_no_are_judged_by_their_log_loss():
+    part = {"name": "damp", "figures": {"error": 0.01, "log_loss": 0.06}, "naive": {"error": 0.01, "log_loss": 0.10}}
+    verdict = Parts(margin=0.3).judge(report(changes={"parts": [part]}))
+    assert (verdict.passed, verdict.measured) == (True, pytest.approx(0.4))
+    assert "damp, the worst of 1: log loss 0.06 against 0.1 of the naive rule" in verdict.sentence

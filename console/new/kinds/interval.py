@@ -1,0 +1,23 @@
+"""A number with an interval around it; only where it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from console.new.kinds.regression import Regression
+
+if TYPE_CHECKING:
+    from console.new.observed import Observed
+
+
+@dataclass(frozen=True)
+class Interval(Regression):
+    """As a number's, with the quantiles between which nine in ten labels lie."""
+
+    name: ClassVar[str] = "interval"
+    settings: ClassVar[Mapping[str, Any]] = {"quantiles": [0.05, 0.95]}
+
+    def is_likely(self, column: Observed) -> bool:  # noqa: ARG002 - a number is what is proposed for a number
+        return False

@@ -1,0 +1,58 @@
+"""Forecasts of test rows beside what was known and what came, for the page: a good, a middling and a bad one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from millrace.evaluation.evidence import ForecastExample
+from millrace.evaluation.measures.case import Case
+from millrace.features.as_of import HOUR_US, times_us
+from millrace.tasks.forecast import Forecast
+from millrace.workload.declaration import Prediction
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+RANKS = (0.1, 0.5, 0.9)
+"""Of the error among the test rows."""
+
+
+def forecast_examples(case: Case, surface: Prediction) -> tuple[ForecastExample, ...]:
+    """Of the test rows those whose error has these ranks; none for another task, or for errors that are no numbers."""
+    if not isinstance(case.task, Forecast) or not np.isfinite(case.errors).all():
+        return ()
+    order = np.argsort(case.errors, kind="stable")
+    chosen = dict.fromkeys(int(order[round(rank * (len(order) - 1))]) for rank in RANKS)
+    entity = _entity(case, surface)
+    return tuple(_example(case, surface, case.parts.test.start + row, entity) for row in chosen)
+
+
+def _entity(case: Case, surface: Prediction) -> npt.NDArray[np.str_]:
+    """Whose row each row is (N), for people."""
+    columns = [case.table[name].to_pylist() for name in surface.key if name != surface.event_time]
+    return np.array([", ".join(map(str, cells)) for cells in zip(*columns, strict=True)] or [""] * len(case.table))
+
+
+def _example(case: Case, surface: Prediction, row: int, entity: npt.NDArray[np.str_]) -> ForecastExample:
+    task = case.task
+    assert isinstance(task, Forecast)
+    times = times_us(case.table[surface.event_time])
+    # As far back as ahead, of the same entity.
+    hours = (times - times[row]) / HOUR_US
+    own = np.array(case.table[surface.label].to_pylist(), np.float64)
+    past = np.flatnonzero((entity == entity[row]) & (hours <= 0) & (hours >= -task.horizons_hours[-1]) & ~np.isnan(own))
+    at = row - case.parts.test.start
+    answer = {name: tuple(cells[0].tolist()) for name, cells in task.answers(case.output_TW[at : at + 1]).items()}
+    return ForecastExample(
+        at=str(case.table[surface.event_time][row].as_py().isoformat()),
+        entity=str(entity[row]),
+        past_hours=tuple(hours[past].tolist()),
+        past=tuple(own[past].tolist()),
+        hours=task.horizons_hours,
+        value=answer["value"],
+        lower=answer["lower"],
+        upper=answer["upper"],
+        truth=tuple(case.test_targets[at].astype(float).tolist()),
+    )

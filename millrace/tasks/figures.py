@@ -1,0 +1,47 @@
+"""The figures that tasks name in `metrics` and `parts`: what each is called, and which way is better."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["lower", "higher", ""]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of a task."""
+
+    words: str
+    """For a page: "mean absolute error"."""
+    better: Better
+    """Empty for one that says nothing about quality alone."""
+    is_share: bool = False
+    """Whether it is from 0 to 1 and may be written in per cent."""
+
+
+FIGURES: dict[str, Figure] = {
+    "error": Figure(words="error", better="lower"),
+    "accuracy": Figure(words="accuracy", better="higher", is_share=True),
+    "all_right": Figure(words="rows with every label right", better="higher", is_share=True),
+    "log_loss": Figure(words="log loss", better="lower"),
+    "auc": Figure(words="AUC", better="higher", is_share=True),
+    "f1": Figure(words="F1", better="higher", is_share=True),
+    "macro_recall": Figure(words="mean recall", better="higher", is_share=True),
+    "ece": Figure(words="expected calibration error", better="lower", is_share=True),
+    "base_rate": Figure(words="share of yes", better="", is_share=True),
+    "mae": Figure(words="MAE", better="lower"),
+    "rmse": Figure(words="RMSE", better="lower"),
+    "r2": Figure(words="R²", better="higher"),
+    "pinball": Figure(words="pinball loss", better="lower"),
+    "coverage": Figure(words="coverage", better="", is_share=True),
+    "coverage_gap": Figure(words="coverage off by", better="lower", is_share=True),
+    "width": Figure(words="width of the interval", better="lower"),
+}
+"""By name; a figure that is not here is called by its name."""
+
+
+def words(name: str) -> str:
+    """What a figure is called."""
+    found = FIGURES.get(name)
+    return found.words if found else name.replace("_", " ")

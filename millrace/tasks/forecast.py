@@ -1,0 +1,135 @@
+"""A number at several horizons at once, each with an interval around it: its median, and two declared quantiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.errors import WorkloadError
+from millrace.tasks.interval import MEDIAN, Interval
+from millrace.tasks.regression import Regression
+from millrace.tasks.task import AnswerField, Objective
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Column
+    from millrace.tasks.task import Floats
+    from millrace.workload.declaration import Fallback, Prediction
+
+LEVELS = 3
+"""Numbers of each horizon: the lower quantile, the median, the upper one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """`output_NW` is (N, P x 3), horizon after horizon: the lower quantile, the median and the upper one, in the
+    label's unit. Those of one horizon are sorted, as an interval's are; horizons do not constrain each other."""
+
+    kind: ClassVar[str] = "forecast"
+    error_name: ClassVar[str] = "mean absolute error"
+    error_is_share: ClassVar[bool] = False
+
+    unit: str = ""
+    """The label's."""
+    quantiles: tuple[float, float]
+    """The lower and the upper one: of (0.05, 0.95) nine in ten labels lie in between."""
+    horizons_hours: tuple[float, ...]
+    """How far ahead of a row each part of its answer lies, rising."""
+
+    @classmethod
+    def declare(cls, prediction: Prediction, label: Column) -> Self:
+        """For a column of numbers, with horizons, and quantiles as an interval's."""
+        plain = Interval.declare(prediction, label)
+        if not prediction.horizons_hours:
+            expected, came = "a list of hours, such as [1, 2, 3]", prediction.horizon_hours
+            field = "prediction.label.horizon_hours"
+            raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=came)
+        return cls(unit=plain.unit, quantiles=plain.quantiles, horizons_hours=prediction.horizons_hours)
+
+    @property
+    def answer(self) -> tuple[AnswerField, ...]:
+        count = len(self.horizons_hours)
+        names = ("value", "lower", "upper", "horizon_hours")
+        return tuple(AnswerField(name=name, kind="number", length=count) for name in names)
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        return tuple(f"{hours:g} h" for hours in self.horizons_hours)
+
+    @property
+    def error_unit(self) -> str:
+        return self.unit
+
+    @property
+    def objective(self) -> Objective:
+        lower, upper = self.quantiles
+        options = {"quantiles": (lower, MEDIAN, upper)}
+        width = LEVELS * len(self.horizons_hours)
+        return Objective(
+            loss="pinball", activation="", width=width, target="float32", is_standardised=True, options=options
+        )
+
+    def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+        """(N, P): of lists, one cell for each horizon."""
+        import pyarrow.compute as pc
+
+        flat = Regression().targets(pc.list_flatten(labels))
+        return flat.reshape(-1, len(self.horizons_hours))
+
+    def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
+        """Beside the three numbers of each horizon the horizons themselves, so that an answer can be read alone."""
+        import numpy as np
+
+        lower_NP, median_NP, upper_NP = np.moveaxis(self._levels(output_NW), 2, 0)
+        hours_NP = np.tile(np.array(self.horizons_hours, np.float64), (len(output_NW), 1))
+        return {"value": median_NP, "lower": lower_NP, "upper": upper_NP, "horizon_hours": hours_NP}
+
+    def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Of the medians; the intervals have figures of their own."""
+        import numpy as np
+
+        errors_N: npt.NDArray[np.float64] = np.abs(self._levels(output_NW)[:, :, 1] - target_N).mean(axis=1)
+        return errors_N
+
+    def error(self, value: Any, label: Any) -> float:
+        known = [(said, true) for said, true in zip(value, label, strict=True) if true is not None]
+        return sum(abs(float(said) - float(true)) for said, true in known) / len(known)
+
+    def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
+        """As an interval's, over all horizons."""
+        import numpy as np
+
+        return self._interval.metrics(self._levels(output_NW).reshape(-1, LEVELS), np.ravel(target_N))
+
+    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
+        """By horizon, `24 h`, as an interval's."""
+        levels_NPL = self._levels(output_NW)
+        return {
+            name: self._interval.metrics(levels_NPL[:, part], target_N[:, part])
+            for part, name in enumerate(self.part_names)
+        }
+
+    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+        """The declared number at every horizon."""
+        plain, count = self._interval.fallback(declared), len(self.horizons_hours)
+        if plain["value"] is None:
+            return dict.fromkeys(field.name for field in self.answer)
+        return {**plain, "value": [plain["value"]] * count, "horizon_hours": list(self.horizons_hours)}
+
+    @property
+    def _interval(self) -> Interval:
+        """What each horizon is on its own."""
+        return Interval(unit=self.unit, quantiles=self.quantiles)
+
+    def _levels(self, output_NW: Floats) -> npt.NDArray[np.float64]:
+        """The numbers of each horizon (N, P, 3), sorted."""
+        import numpy as np
+
+        found: npt.NDArray[np.float64] = np.sort(
+            output_NW.astype(np.float64).reshape(len(output_NW), -1, LEVELS), axis=2
+        )
+        return found

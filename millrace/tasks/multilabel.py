@@ -1,0 +1,165 @@
+"""Several questions of yes or no about one row: the probability of each label, and 1 where it is high enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from millrace.errors import WorkloadError
+from millrace.evaluation import metrics
+from millrace.tasks.answer import check_fallback
+from millrace.tasks.binary import THRESHOLD
+from millrace.tasks.task import AnswerField, Objective
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.contract.schema import Column
+    from millrace.tasks.task import Floats
+    from millrace.workload.declaration import Fallback, Prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multilabel:
+    """`output_NW` is (N, P): the probability of each label. One temperature calibrates them all."""
+
+    kind: ClassVar[str] = "multilabel"
+    error_name: ClassVar[str] = "share of wrong labels"
+    error_is_share: ClassVar[bool] = True
+    error_unit: ClassVar[str] = ""
+
+    labels: tuple[str, ...]
+    """The columns, in the order of the network's outputs."""
+    thresholds: tuple[float, ...]
+    """By label the probability from which on the answer is 1."""
+
+    @classmethod
+    def declare(cls, prediction: Prediction, label: Column) -> Self:
+        """For two columns of booleans or more; the contract sees to it that all of them are."""
+        if len(prediction.labels) < 2:
+            expected, came = "a list of two columns or more", prediction.label
+            raise WorkloadError(where="workload.yaml", field="prediction.label", expected=expected, came=came)
+        if label.kind != "boolean":
+            raise WorkloadError(where="contract.yaml", field=label.name, expected="a boolean", came=f"a {label.kind}")
+        if unknown := sorted(set(prediction.thresholds) - set(prediction.labels)):
+            expected, field = f"some of the labels {', '.join(prediction.labels)}", "prediction.thresholds"
+            raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=unknown)
+        check_fallback(prediction.fallback, "probability")
+        thresholds = tuple(prediction.thresholds.get(name, THRESHOLD) for name in prediction.labels)
+        return cls(labels=prediction.labels, thresholds=thresholds)
+
+    @property
+    def answer(self) -> tuple[AnswerField, ...]:
+        count = len(self.labels)
+        return (
+            AnswerField(name="value", kind="integer", maximum=1, length=count),
+            AnswerField(name="probability", kind="share", length=count),
+            AnswerField(name="label", kind="text", length=count),
+        )
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        return self.labels
+
+    @property
+    def objective(self) -> Objective:
+        width = len(self.labels)
+        return Objective(
+            loss="binary_cross_entropy_with_logits",
+            activation="sigmoid",
+            width=width,
+            target="float32",
+            is_calibrated=True,
+        )
+
+    def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+        """(N, P): of lists of booleans, 1.0 for true."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        flat = pc.list_flatten(labels)
+        whole = flat.combine_chunks() if isinstance(flat, pa.ChunkedArray) else flat
+        return np.array(np.from_dlpack(whole.cast(pa.float32()))).reshape(-1, len(self.labels))
+
+    def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
+        """Beside value and probability of each label the labels themselves, so that an answer can be read alone."""
+        import numpy as np
+
+        names_NP = np.tile(np.array(self.labels, dtype=object), (len(output_NW), 1))
+        return {
+            "value": self._said(output_NW).astype(np.int32),
+            "probability": output_NW.astype(np.float64),
+            "label": names_NP,
+        }
+
+    def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """The share of a row's labels that are answered wrongly."""
+        import numpy as np
+
+        errors_N: npt.NDArray[np.float64] = (self._said(output_NW) != (target_N > 0)).mean(axis=1, dtype=np.float64)
+        return errors_N
+
+    def error(self, value: Any, label: Any) -> float:
+        known = [(said, true) for said, true in zip(value, label, strict=True) if true is not None]
+        return sum(float(int(true) != said) for said, true in known) / len(known)
+
+    def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
+        """The means of the labels' `accuracy`, `log_loss`, `auc`, `f1` and `ece`, of those that have the figure;
+        `all_right` is the share of the rows of which every label is right."""
+        import numpy as np
+
+        errors_N = self.errors(output_NW, target_N)
+        found = list(self.parts(output_NW, target_N).values())
+        means = {name: _mean([one[name] for one in found]) for name in found[0]}
+        return {**means, "error": float(errors_N.mean()), "all_right": float(np.mean(errors_N == 0))}
+
+    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
+        """By label; `f1` is the harmonic mean of precision and recall, None where the label neither occurs nor is
+        answered."""
+        said_NP = self._said(output_NW)
+        return {
+            name: _figures(output_NW[:, part], said_NP[:, part], target_N[:, part])
+            for part, name in enumerate(self.labels)
+        }
+
+    def fallback(self, declared: Fallback) -> Mapping[str, Any]:
+        """By the declared probability, of every label."""
+        p = declared.probability
+        if p is None:
+            return dict.fromkeys(field.name for field in self.answer)
+        value = [int(p >= threshold) for threshold in self.thresholds]
+        return {"value": value, "probability": [p] * len(self.labels), "label": list(self.labels)}
+
+    def _said(self, output_NW: Floats) -> npt.NDArray[np.bool_]:
+        """Whether each label is answered with yes (N, P)."""
+        import numpy as np
+
+        said_NP: npt.NDArray[np.bool_] = output_NW >= np.array(self.thresholds, output_NW.dtype)
+        return said_NP
+
+
+def _figures(p_N: Floats, said_N: npt.NDArray[np.bool_], y_N: npt.NDArray[Any]) -> dict[str, float | None]:
+    """Of one label."""
+    right_N = said_N == (y_N > 0)
+    # Of the likelier answer, whatever the threshold: probabilities are calibrated, thresholds are chosen.
+    bins = metrics.reliability(metrics.confidence(p_N), (p_N >= THRESHOLD) == (y_N > 0), lowest=0.5)
+    found = int(((y_N > 0) & said_N).sum())
+    named = int((y_N > 0).sum()) + int(said_N.sum())
+    return {
+        "error": float(1 - right_N.mean()),
+        "accuracy": float(right_N.mean()),
+        "log_loss": metrics.log_loss(p_N, y_N),
+        "auc": metrics.auc(p_N, y_N),
+        "f1": 2 * found / named if named else None,
+        "ece": metrics.ece(bins, rows=len(p_N)),
+        "base_rate": float((y_N > 0).mean()),
+    }
+
+
+def _mean(figures: list[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) / len(known) if known else None
