@@ -5,6 +5,7 @@ between two that run a cloud. To start one takes a few hundredths of a second.""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
@@ -16,6 +17,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from infra.local.kernel.cloud import Cloud
+
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    # Read when numpy and torch are imported. Two processes share two cores: threads that wait for each other's cores
+    # spin, and the networks of tests took twice the CPU time.
+    os.environ.setdefault(pool, "1")
 
 ALONE = (
     "tests/end_to_end/test_interrupt.py",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from millrace.evaluation.evidence import PartFigures
-from millrace.evaluation.gates.gate import Gate, Share, Verdict
+from millrace.evaluation.gates.gate import Gate, Share, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.answer import has_parts
 
@@ -43,7 +43,7 @@ class Parts(Gate):
         judged = [part for part in report.parts if not self.only or part.name in self.only]
         if not judged or len(judged) < len(self.only):
             sentence = "the report holds no figures of the parts"
-            return Verdict(name="parts", passed=False, measured=math.nan, bound=self.margin, sentence=sentence)
+            return unknown("parts", self.margin, sentence)
         gains = [_gain(part) for part in judged]
         # NaN is the worst of all.
         worst = min(range(len(judged)), key=lambda at: gains[at] if math.isfinite(gains[at]) else -math.inf)
@@ -59,7 +59,16 @@ class Parts(Gate):
                 f"; coverage of {widest.name} is {gap:.1%} from the declared one, {self.max_coverage_gap:.1%} allowed"
             )
             passed = passed and gap <= self.max_coverage_gap
-        return Verdict(name="parts", passed=passed, measured=gains[worst], bound=self.margin, sentence=sentence)
+        return Verdict(
+            name="parts",
+            passed=passed,
+            measured=gains[worst],
+            bound=self.margin,
+            sentence=sentence,
+            figure=f"{name} of {judged[worst].name} below the naive rule's",
+            unit="%",
+            direction="at_least",
+        )
 
 
 def _compared(part: PartFigures) -> tuple[str, float, float]:
