@@ -416,19 +416,6 @@ def test_a_wide_table_comes_in_parts_of_few_cells(tmp_path: Path) -> None:
         assert (max(sizes), sum(sizes)) == (2**21 // 500, 10_000)
 
 
-def test_a_parquet_cell_of_many_megabytes_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
-    most = Limits().cell_bytes
-    for size, said in ((most + 2**20, "too_large"), (most - 2**20, "")):
-        columns = {"at": pa.array([datetime(2020, 1, 1)]), "s": pa.array(["a" * size])}
-        pq.write_table(pa.table(columns), tmp_path / "x.parquet", compression="zstd", use_dictionary=False)
-        data = (tmp_path / "x.parquet").read_bytes()
-        assert len(data) < 10_000
-        if said:
-            assert refused(data, tmp_path) == said
-        else:
-            assert len(parse(data, tmp_path).rows["s"][0].as_py()) == size
-
-
 def test_a_parquet_file_of_tiny_row_groups_is_refused(tmp_path: Path) -> None:
     at = pa.array([datetime(2020, 1, 1)] * 12, pa.timestamp("us"))
     pq.write_table(pa.table({"at": at}), tmp_path / "x.parquet", row_group_size=1)
