@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
 """The Athena type of each kind of field."""
-_JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%.9g", "share": "%.9g", "text": "%s"}
-"""Nine digits bring a float32 back exactly. A text is inserted as JSON already."""
+_JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%r", "share": "%r", "text": "%s"}
+"""All digits of a number: an answer in JSON is the very number of the same answer in Arrow. A text is JSON already."""
 
 
 def arrow_type(kind: FieldKind) -> pa.DataType:
@@ -30,7 +30,7 @@ def arrow_type(kind: FieldKind) -> pa.DataType:
 
 
 def template(fields: Sequence[AnswerField]) -> str:
-    """A format string for one answer as a JSON object without its braces: `"value":%d,"probability":%.9g`.
+    """A format string for one answer as a JSON object without its braces: `"value":%d,"probability":%r`.
 
     It takes the tuples of `cells`."""
     return ",".join(f'"{field.name}":{"%s" if field.optional else _JSON[field.kind]}' for field in fields)
