@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.rule import Rule
+from millrace.features.jpeg import SCANS, has_few_scans
 
 if TYPE_CHECKING:
     from millrace.contract.kinds import Kind
@@ -28,11 +28,8 @@ JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """The markers SOF0 to SOF15 without tables (ITU T.81, table B.1)."""
 JPEG_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
 JPEG_FILL = re.compile(rb"\xff+")
-JPEG_SCAN = re.compile(rb"\xff\xda")
 JPEG_SEGMENTS = 1000
 """The frame's header comes within so many. An image of the largest size has room for about 70 full ones."""
-JPEG_SCANS = 100
-"""A progressive JPEG has about ten. Each costs a walk over all pixels, and may take less than 20 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +102,7 @@ class ImageFormat(Rule):
         if self.encoding == "raw":
             return f"{channels * height * width} bytes, {channels} x {height} x {width}"
         size = f"{height} x {width} pixels, {channels} x 8 bits, at most {MOST_BYTES} bytes"
-        return f"a {self.encoding.upper()} of {size}" + (f", {JPEG_SCANS} scans" if self.encoding == "jpeg" else "")
+        return f"a {self.encoding.upper()} of {size}" + (f", {SCANS} scans" if self.encoding == "jpeg" else "")
 
     def _is_good(self, cell: bytes | memoryview) -> bool:
         channels, height, width = self.shape
@@ -147,15 +144,6 @@ def read_jpeg(cell: bytes | memoryview) -> ImageSize | None:
         else:
             at += 1 + length
     return None
-
-
-def has_few_scans(cell: bytes | memoryview) -> bool:
-    """Whether decoding goes over the pixels `JPEG_SCANS` times at most.
-
-    Within a scan's data FF is followed by 00, so what looks like the start of a scan is one, or is a small picture's
-    among the metadata."""
-    starts = JPEG_SCAN.finditer(cell)
-    return next(islice(starts, JPEG_SCANS, None), None) is None
 
 
 def _frame(head: bytes) -> ImageSize | None:
