@@ -186,10 +186,16 @@ def duplicates(
             reason=Reason.DUPLICATE_KEY,
             column=name,
             expected="a new key",
-            got=f"{truncate(keys[at].as_py())}, {where}",
+            got=f"{_said(rows, int(positions[at]), key)}, {where}",
         )
         for at, where in found.items()
     }
+
+
+def _said(rows: pa.Table, at: int, key: tuple[str, ...]) -> str:
+    """The key of a row: its value or, of several columns, `machine='A', at=2020-01-01 00:00:00`."""
+    cells = {name: truncate(rows.column(name)[at].as_py()) for name in key}
+    return ", ".join(cells.values() if len(key) == 1 else (f"{name}={cell}" for name, cell in cells.items()))
 
 
 def repeats(keys: pa.Array, ordered: Numbers | None) -> list[tuple[int, int]]:

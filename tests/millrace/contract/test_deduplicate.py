@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from millrace.contract.deduplicate import Seen, _Run, in_order, repeats
+from millrace.contract.deduplicate import Seen, _Run, duplicates, in_order, repeats
 
 START = datetime(1997, 5, 1)
 KINDS: dict[str, tuple[pa.DataType, Any]] = {
@@ -90,3 +90,9 @@ def test_ten_times_the_texts_are_searched_in_about_ten_times_the_time() -> None:
     cpu_s(2)
     short, long = min(cpu_s(20) for _ in range(3)), cpu_s(320)
     assert long < 40 * short
+
+
+def test_a_key_of_several_columns_is_said_by_its_columns() -> None:
+    rows = pa.table({"machine": ["PRESS-A", "B", "PRESS-A"], "n": [27, 1, 27], "_line": [1, 2, 3]})
+    found = duplicates(rows, np.ones(3, dtype=bool), ("machine", "n"), None)
+    assert [(at, each.got) for at, each in found.items()] == [(2, "machine='PRESS-A', n=27, first on line 1")]
