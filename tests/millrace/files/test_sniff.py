@@ -176,6 +176,8 @@ def test_truncated_and_foreign_files_are_refused_whole(tmp_path: Path) -> None:
     assert refused("at,n\n".encode("utf-16"), tmp_path) == "encoding"
     assert refused(b"n,x,s\n1,2,3\n", tmp_path) == "columns"
     assert refused(b"at,n,x,s,z\n", tmp_path) == "columns"
+    with pytest.raises(DropError, match=r"expected the columns at and, where they are known, n, x, s, each once"):
+        parse(b"at,n,x,s,z\n", tmp_path)
     assert refused(b"at,n,n,s\n", tmp_path) == "columns"
     assert (
         refused(parquet(tmp_path, at=pa.array([datetime(2020, 1, 1)]), x=pa.array(["1.0"])), tmp_path) == "column_type"
