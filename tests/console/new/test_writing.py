@@ -60,6 +60,10 @@ def test_what_is_there_is_replaced_only_by_force(market: list[Row], as_csv: Writ
     with pytest.raises(ConfigurationError, match=r"contract.yaml: NAME: expected nothing there yet, or --force"):
         write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=False)
     assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("contract.yaml", "mine")]
+    (folder / "contract.yaml").unlink()
+    (tmp_path / "drops").mkdir()
+    with pytest.raises(ConfigurationError, match=r"drops: NAME: .* got 'drops of a workload of that name"):
+        write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=False)
     (folder / "README.md").write_text("kept")
     write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=True)
     assert yaml.safe_load((folder / "contract.yaml").read_text())["name"] == "market"
