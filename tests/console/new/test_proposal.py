@@ -172,6 +172,8 @@ def test_the_words_of_free_text_are_a_feature(market: list[Row], as_csv: Writer)
     workload = Workload.model_validate(yaml.safe_load(found.workload_yaml))
     assert {one.name: one.encoder for one in workload.prediction.features}["remark"] == "text"
     assert workload.training.family == "multimodal"
+    assert workload.gates.simple is not None
+    assert workload.gates.simple.kind == "linear", "trees take no words"
     assert found.surface.key != ("remark",)
 
 
