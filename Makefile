@@ -7,7 +7,7 @@ STATIC := build/static
 # `synth` and `images`: dev or prod.
 STAGE ?= dev
 
-.PHONY: setup aws static demo test test-slow check bandit secrets dockerfiles bench synth diff parity images clean
+.PHONY: setup aws static demo test test-slow check bandit secrets dockerfiles bench synth diff parity images logs clean
 
 setup: $(STAMP)
 
@@ -109,6 +109,10 @@ parity: setup
 # Needs docker with buildx and credentials of the account that holds the stage's platform stack.
 images: setup
 	$(BIN)/python -m infra.images --stage $(STAGE)
+
+# An end and the stage's key for the log groups of SageMaker's jobs, which all stages of an account share.
+logs: setup
+	$(BIN)/python -m infra.job_logs --stage $(STAGE)
 
 clean:
 	rm -rf build cdk.out

@@ -14,6 +14,7 @@ import aws_cdk as cdk
 
 from infra.context import REPOSITORY
 from infra.images import image_tags, missing_digests
+from infra.options import options_of
 from infra.settings import StageSettings, settings_for
 from infra.stacks.catalogue import ROOMS
 from infra.stacks.platform import PlatformStack
@@ -108,7 +109,8 @@ def synthesize() -> None:
             came=(account, region),
         )
     tracking = (context.try_get_context("tracking") or {}).get(stage, "")
-    settings = settings_for(stage, account=account, region=region, tracking_arn=tracking)
+    options = options_of(context.try_get_context("stages"), stage)
+    settings = settings_for(stage, account=account, region=region, tracking_arn=tracking, options=options)
     folders = chosen(workload_folders(workloads_folder(REPOSITORY)), context.try_get_context("workloads") or "")
     app = build(settings, workloads=folders)
     # The command line names the account of its credentials; without any, nothing can be looked up.

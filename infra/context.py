@@ -29,6 +29,8 @@ class Context:
     subnet_ids: tuple[str, ...]
     """Isolated subnets of the jobs; deploy-time values, empty where the stack is not in the network."""
     security_group_id: str
+    component: str
+    """The room of the stack: `training`."""
     images: Mapping[str, str]
     """Image URI by container, of those that the stack runs; deploy-time values but in the stage `local`."""
 
@@ -39,6 +41,11 @@ class Context:
     @property
     def platform(self) -> Platform:
         return self.settings.platform
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Of everything in the stack and of what its machines make."""
+        return self.settings.tags_of(self.component, workload=self.workload.name)
 
     def environment(self) -> dict[str, str]:
         """The fields that every settings class has: `Environment(**context.environment(), ...)`."""
@@ -56,12 +63,14 @@ def context_of(
     settings: StageSettings,
     workload: Workload,
     folder: Path,
-    tags: Mapping[str, str],
+    component: str,
+    image_tags: Mapping[str, str],
     in_network: bool,
 ) -> Context:
     """The context of a workload's stack; the platform's handles are read from SSM when it is deployed.
 
-    The network's are read only by a stack whose jobs or models run `in_network`, digests only of images in `tags`."""
+    The network's are read only by a stack whose jobs or models run `in_network`, digests only of
+    images in `image_tags`."""
     platform = settings.platform
 
     def published(name: str) -> str:
@@ -80,5 +89,6 @@ def context_of(
         key_arn=published("key-arn"),
         subnet_ids=(published("subnet-a"), published("subnet-b")) if in_network else (),
         security_group_id=published("security-group") if in_network else "",
-        images={name: image(name, tag) for name, tag in tags.items()},
+        component=component,
+        images={name: image(name, tag) for name, tag in image_tags.items()},
     )

@@ -6,12 +6,13 @@ import os
 import platform
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from infra.options import MachineLog, Options
 from millrace.errors import ConfigurationError
-from millrace.names import STAGES, Platform
+from millrace.names import SHARED, STAGES, Platform
 
 Tracking = Literal["none", "file", "app", "server"]
 """Where runs are recorded: nowhere, in a file of this machine, in an MLflow App of SageMaker (serverless), or in a
@@ -40,6 +41,15 @@ class StageSettings:
     tracking: Tracking
     tracking_uri: str
     """MLflow's: `sqlite:///<path>` of a file, the ARN of an app or a server; empty where nothing is recorded."""
+
+    machine_log: MachineLog
+    """What the state machines log; the history of an execution, which is kept for 90 days, has all of it."""
+    options: Options = field(default_factory=Options)
+    """What the stage's owner has chosen."""
+
+    def tags_of(self, component: str, *, workload: str = SHARED) -> dict[str, str]:
+        """The tags of all that belongs to the room `component` of the workload, or to what all workloads share."""
+        return {**self.options.tags, **self.platform.tags(component, workload=workload)}
 
     @property
     def python(self) -> str:
@@ -70,10 +80,13 @@ def _managed(arn: str) -> Tracking:
     return MANAGED[found[1]]
 
 
-def settings_for(stage: str, *, account: str, region: str, tracking_arn: str = "") -> StageSettings:
+def settings_for(
+    stage: str, *, account: str, region: str, tracking_arn: str = "", options: Options | None = None
+) -> StageSettings:
     """The settings of `stage`; raises ConfigurationError on an unknown one.
 
     `tracking_arn` names the MLflow of SageMaker that records the runs of `dev` or `prod`; without it nothing does."""
+    options = options or Options()
     names = Platform(stage=stage, account=account, region=region)
     if stage == "local":
         return StageSettings(
@@ -87,6 +100,8 @@ def settings_for(stage: str, *, account: str, region: str, tracking_arn: str = "
             decision_window_s=0,
             tracking="file",
             tracking_uri=f"sqlite:///{_build_folder() / 'mlflow.db'}",
+            machine_log=options.machine_log or "data",
+            options=options,
         )
     if stage in ("dev", "prod"):
         production = stage == "prod"
@@ -101,5 +116,7 @@ def settings_for(stage: str, *, account: str, region: str, tracking_arn: str = "
             decision_window_s=20,
             tracking=_managed(tracking_arn),
             tracking_uri=tracking_arn,
+            machine_log=options.machine_log or ("events" if production else "data"),
+            options=options,
         )
     raise ConfigurationError(where="context", field="stage", expected=f"one of {', '.join(STAGES)}", came=stage)

@@ -13,8 +13,13 @@ from typing import Literal
 STAGES = ("local", "dev", "prod")
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
+STAGE_TAG = "millrace:stage"
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""
+COMPONENT_TAG = "millrace:component"
+OWN_TAGS = (STAGE_TAG, WORKLOAD_TAG, COMPONENT_TAG)
+SHARED = "all-workloads"
+"""The value of WORKLOAD_TAG on what all workloads share; no workload can have this name."""
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
 ByHand = Literal["tune", "experiment"]
 """What a person starts beside the machines."""
@@ -69,6 +74,10 @@ class Platform:
 
     def bucket_arn(self, purpose: str) -> str:
         return self.arn("s3", self.bucket(purpose))
+
+    def tags(self, component: str, *, workload: str = SHARED) -> dict[str, str]:
+        """What all that belongs to one component carries, for bills and conditions; `component` is a stack's room."""
+        return {STAGE_TAG: self.stage, WORKLOAD_TAG: workload, COMPONENT_TAG: component}
 
     @property
     def bus(self) -> str:
@@ -139,6 +148,14 @@ class WorkloadNames:
     @property
     def prefix(self) -> str:
         return f"{self.platform.prefix}-{self.slug}"
+
+    def tags(self, component: str) -> dict[str, str]:
+        """What all that the room `component` makes carries."""
+        return self.platform.tags(component, workload=self.workload)
+
+    def tag_list(self, component: str) -> list[dict[str, str]]:
+        """The same as SageMaker takes it."""
+        return [{"Key": key, "Value": value} for key, value in self.tags(component).items()]
 
     def stack(self, room: str) -> str:
         """The stack of `infra/stacks/<room>.py`."""
@@ -213,6 +230,10 @@ class WorkloadNames:
     def lake_uri(self, *parts: str) -> str:
         """`s3://<lake>/<workload>/<parts>`; a folder ends with "/" (give "" as its last part)."""
         return "/".join([f"s3://{self.platform.bucket('lake')}/{self.workload}", *parts])
+
+    def checkpoints_uri(self, run: str) -> str:
+        """The folder of a run's checkpoints, apart from what the run leaves: they are deleted sooner."""
+        return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/checkpoints/{run}/"
 
     def brought_uri(self, digest: str) -> str:
         """The folder of the model of elsewhere with this digest."""

@@ -12,7 +12,7 @@ from console.environment import Environment
 from console.queries.usage import now_at
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
-from millrace.names import WORKLOAD_TAG, WorkloadNames
+from millrace.names import WorkloadNames
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import Usage, projected_usd
 
@@ -44,7 +44,7 @@ def experiment(
     environment.client("sagemaker").create_training_job(
         TrainingJobName=name,
         HyperParameters={"workload": workload.name, "run": name, **chosen},
-        Tags=[{"Key": WORKLOAD_TAG, "Value": workload.name}],
+        Tags=names.tag_list("training"),
         **job_parts(names, training, name=name, source=source),
     )
     return name

@@ -19,7 +19,7 @@ from millrace.contract.load import digest, read_document
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
 from millrace.models.catalogue import FAMILIES
-from millrace.names import WORKLOAD_TAG, WorkloadNames
+from millrace.names import WorkloadNames
 from millrace.state.budget import MonthlyBudget
 from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
@@ -133,7 +133,7 @@ def tuning_request(
             "StaticHyperParameters": {"workload": workload.name, "run": name},
             **job_parts(names, training, name=name, source=source),
         },
-        "Tags": [{"Key": WORKLOAD_TAG, "Value": workload.name}],
+        "Tags": names.tag_list("training"),
     }
 
 

@@ -12,7 +12,7 @@ from functions.registration.chain import Chain
 from millrace.artefact.artefact import digest
 from millrace.aws.objects import split_uri
 from millrace.messages.train import GateVerdict
-from millrace.names import WORKLOAD_TAG, WorkloadNames, hash_of_execution
+from millrace.names import WorkloadNames, hash_of_execution
 from millrace.release.bom import BOM_FILE, bom_of
 from millrace.release.card import CARD_FILE, Records, card_of
 from millrace.workload.declaration import Workload, check_card
@@ -64,7 +64,7 @@ class Documents:
 
     def _create_card(self, name: str, content: str) -> None:
         """An earlier attempt of the same run may have made it."""
-        tags = [{"Key": WORKLOAD_TAG, "Value": self.names.workload}]
+        tags = self.names.tag_list("training")
         try:
             self.sagemaker.create_model_card(
                 ModelCardName=name, Content=content, ModelCardStatus="PendingReview", Tags=tags

@@ -1,4 +1,4 @@
-"""What costs by the hour: endpoints, with their scaling and their logs."""
+"""What costs by the hour: endpoints, with their scaling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     Scalable targets are removed first: without its endpoint a target looks like a new one."""
     found = list(_scaling(client("application-autoscaling"), names.endpoint))
     for name in (names.endpoint, names.challenger):
-        found += _endpoint(client("sagemaker"), name) or _log(client("logs"), name)
+        found += _endpoint(client("sagemaker"), name)
     return found
 
 
@@ -43,15 +43,3 @@ def _endpoint(sagemaker: Any, name: str) -> list[str]:
             return []
         raise
     return [f"endpoint {name}"]
-
-
-def _log(logs: Any, endpoint: str) -> list[str]:
-    """SageMaker made the group: it has no retention, and no template deletes it."""
-    group = f"/aws/sagemaker/Endpoints/{endpoint}"
-    try:
-        logs.delete_log_group(logGroupName=group)
-    except ClientError as error:
-        if is_absent(error):
-            return []
-        raise
-    return [f"log group {group}"]

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
+from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.role import Role
 from infra.context import Context
 from infra.iam import log_groups
 from infra.iam.resource import Statement
 from infra.machines.states import Definition
+from infra.options import MachineLog
+
+_IN_HISTORY = (
+    "Rows and names stay out of the log: an execution's history has its data for 90 days, under its own rights"
+)
+ACCEPTED: Mapping[MachineLog, Mapping[str, str]] = {
+    "data": {},
+    "events": {"CKV_AWS_285": _IN_HISTORY},
+    "errors": {
+        "AwsSolutions-SF1": "The stage's owner pays for failures only; an execution's history has every event",
+        "CKV_AWS_285": _IN_HISTORY,
+    },
+}
+"""What the packs find in a machine that logs less than everything."""
 
 
 class Machine(Construct):
@@ -48,8 +63,8 @@ class Machine(Construct):
             role_arn=self.role.resource.attr_arn,
             definition_string=cdk.Stack.of(self).to_json_string(definition),
             logging_configuration=stepfunctions.CfnStateMachine.LoggingConfigurationProperty(
-                level="ALL",
-                include_execution_data=True,
+                level="ERROR" if context.settings.machine_log == "errors" else "ALL",
+                include_execution_data=context.settings.machine_log == "data",
                 destinations=[
                     stepfunctions.CfnStateMachine.LogDestinationProperty(
                         cloud_watch_logs_log_group=stepfunctions.CfnStateMachine.CloudWatchLogsLogGroupProperty(
@@ -60,3 +75,4 @@ class Machine(Construct):
             ),
             tracing_configuration=stepfunctions.CfnStateMachine.TracingConfigurationProperty(enabled=True),
         )
+        acknowledge(self.resource, ACCEPTED[context.settings.machine_log])

@@ -32,13 +32,6 @@ def write_jobs(names: WorkloadNames, groups: Iterable[str]) -> Statement:
     ).may("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")
 
 
-def delete_endpoints(names: WorkloadNames) -> Statement:
-    """Delete the log groups that SageMaker made for the workload's endpoints."""
-    groups = [f"log-group:/aws/sagemaker/Endpoints/{name}:*" for name in (names.endpoint, names.challenger)]
-    arns = [names.platform.arn("logs", group) for group in groups]
-    return resource("logs", *arns, because="Its streams go with the group of the endpoint").may("DeleteLogGroup")
-
-
 def deliver() -> Statement:
     """Have a machine's executions logged."""
     return every("logs", because="Log deliveries have no ARN; Step Functions asks for all").may(*DELIVERY)

@@ -79,8 +79,8 @@ def config(
     return _sagemaker("createEndpointConfig", f"How the {kind} is served", parameters, result, next_state, selected)
 
 
-def create(name: str, *, config: str, comment: str, next_state: str) -> State:
-    parameters = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name"}
+def create(context: Context, name: str, *, config: str, comment: str, next_state: str) -> State:
+    parameters = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name", "Tags": jobs.tags(context)}
     return _sagemaker("createEndpoint", comment, parameters, None, next_state)
 
 

@@ -13,7 +13,6 @@ from infra.instances import has_own_disk
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
-from millrace.names import WORKLOAD_TAG
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
 
@@ -45,7 +44,8 @@ def vpc(context: Context) -> dict[str, Any]:
 
 
 def tags(context: Context) -> list[dict[str, str]]:
-    return [{"Key": WORKLOAD_TAG, "Value": context.workload.name}]
+    """Of what a machine makes: those of its stack, which do not reach what is in no template."""
+    return [{"Key": key, "Value": value} for key, value in context.tags.items()]
 
 
 def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
             *([fixed_channel(WEIGHTS, workload.weights.source)] if workload.weights else []),
         ],
         "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
-        "CheckpointConfig": {"S3Uri.$": run_uri(context, "checkpoints", "")},
+        "CheckpointConfig": {"S3Uri.$": f"States.Format('{context.names.checkpoints_uri('{}')}', $$.Execution.Name)"},
         "ResourceConfig": cluster(context, workload.instance[stage(context)], count=workload.instances, volume_gb=50),
         "StoppingCondition": {
             "MaxRuntimeInSeconds": seconds,

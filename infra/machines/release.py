@@ -102,7 +102,11 @@ def _challenger(context: Context) -> dict[str, State]:
             otherwise="Create challenger",
         ),
         "Create challenger": endpoints.create(
-            name, config="challenger_config", comment="An endpoint without traffic", next_state="Challenger wait"
+            context,
+            name,
+            config="challenger_config",
+            comment="An endpoint without traffic",
+            next_state="Challenger wait",
         ),
         "Update challenger": endpoints.update(
             name, config="challenger_config", comment="Take over the endpoint that exists", next_state="Challenger wait"
@@ -149,7 +153,7 @@ def _live(context: Context) -> dict[str, State]:
             otherwise="Create live",
         ),
         "Create live": endpoints.create(
-            name, config="live_config", comment="The first version goes live", next_state="Live wait"
+            context, name, config="live_config", comment="The first version goes live", next_state="Live wait"
         ),
         "Alarm on errors": endpoints.error_alarm(context, next_state="Alarm on latency"),
         "Alarm on latency": endpoints.latency_alarm(context, next_state="Canary?"),
@@ -236,7 +240,7 @@ def statements(context: Context) -> list[Statement]:
         sagemaker_jobs.pass_roles(names, MODEL_ROLE),
         configs.may("CreateEndpointConfig", "AddTags"),
         (both + configs).may("CreateEndpoint", "UpdateEndpoint"),
-        both.may("DescribeEndpoint"),
+        both.may("AddTags", "DescribeEndpoint"),
         challenger.may("DeleteEndpoint"),
         key.lend(context.key_arn),
         (alarms.of_releases(names) + alarms.of_scaling(names)).may("PutMetricAlarm", "DeleteAlarms"),

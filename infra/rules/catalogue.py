@@ -22,6 +22,7 @@ from infra.rules import (
     sagemaker_integration,
     sizes,
     spot_training,
+    tags,
     transform_payload,
     wildcards,
 )
@@ -48,6 +49,7 @@ TEMPLATE_RULES: Mapping[str, Rule] = {
     "sagemaker-integration": sagemaker_integration.check,
     "sizes": sizes.check,
     "spot-training": spot_training.check,
+    "tags": tags.check,
     "transform-payload": transform_payload.check,
     "wildcards": wildcards.check,
 }

@@ -18,20 +18,16 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.tags import tag
 from infra.iam.resource import policy
+from infra.retention import RETENTION, TIERED_DAYS, Retention
 from infra.settings import StageSettings
-from millrace.decisions import captured
 
 IMAGES = ("training", "processing", "inference")
 """The folders under `containers/`."""
 
 PRODUCERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
 """Services that write into our encrypted queues and topics on their own account; others do it in a role's name."""
-
-STAGED_DAYS = 30
-"""An execution is held for 14 days at most, and may be redriven for 14 more."""
-CAPTURED_DAYS = 400
-"""A year in which the label of an image may come, and a month more."""
 
 KEPT = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 """Of what outlives the stack. A first deployment that fails takes it away all the same: it is empty, and its fixed name
@@ -92,6 +88,7 @@ class PlatformStack(cdk.Stack):
             ),
         )
         self._tables()
+        tag(self, settings.tags_of("platform"))
 
     def _publish(self, name: str, value: str) -> None:
         ssm.CfnParameter(self, f"{name}-parameter", name=self._names.parameter(name), type="String", value=value)
@@ -262,26 +259,18 @@ class PlatformStack(cdk.Stack):
         return bucket
 
     def _lifecycle(self, purpose: str) -> list[s3.CfnBucket.RuleProperty]:
-        """Parts of uploads that nobody finished, and what executions staged: neither is data. Images of
-        predictions are kept for CAPTURED_DAYS after the last request with them."""
+        """Parts of uploads that nobody finished, logs as old as those of functions, and each folder by its own rule."""
         abandoned = s3.CfnBucket.AbortIncompleteMultipartUploadProperty(days_after_initiation=7)
-        parts = s3.CfnBucket.RuleProperty(status="Enabled", abort_incomplete_multipart_upload=abandoned)
-        workloads = self._workloads if purpose == "lake" else ()
-        expiring = [
-            (f"{workload}/{folder}/", days)
-            for folder, days in (("staging", STAGED_DAYS), (captured.FOLDER, CAPTURED_DAYS))
-            for workload in workloads
-        ]
+        if purpose == "access-logs":
+            logged = Retention(because="Logs", days=self._settings.log_retention_days, old_days=1)
+            return [_rule("", logged, abort_incomplete_multipart_upload=abandoned)]
+        folders = RETENTION.get(purpose, {})
         return [
-            parts,
+            s3.CfnBucket.RuleProperty(status="Enabled", abort_incomplete_multipart_upload=abandoned),
             *(
-                s3.CfnBucket.RuleProperty(
-                    status="Enabled",
-                    prefix=prefix,
-                    expiration_in_days=days,
-                    noncurrent_version_expiration=s3.CfnBucket.NoncurrentVersionExpirationProperty(noncurrent_days=1),
-                )
-                for prefix, days in expiring
+                _rule(f"{workload}/{folder}/", retention)
+                for workload in self._workloads
+                for folder, retention in folders.items()
             ),
         ]
 
@@ -368,3 +357,19 @@ class PlatformStack(cdk.Stack):
                 ]
             ),
         )
+
+
+def _rule(prefix: str, retention: Retention, **properties: Any) -> s3.CfnBucket.RuleProperty:
+    """S3 removes the marker of a deleted object itself where objects expire by age.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_LifecycleExpiration.html"""
+    if retention.days:
+        properties["expiration_in_days"] = retention.days
+    else:
+        properties["expired_object_delete_marker"] = True
+        tier = s3.CfnBucket.TransitionProperty(storage_class="INTELLIGENT_TIERING", transition_in_days=TIERED_DAYS)
+        properties["transitions"] = [tier]
+    if prefix:
+        properties["prefix"] = prefix
+    old = s3.CfnBucket.NoncurrentVersionExpirationProperty(noncurrent_days=retention.old_days)
+    return s3.CfnBucket.RuleProperty(status="Enabled", noncurrent_version_expiration=old, **properties)

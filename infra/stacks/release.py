@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from aws_cdk import aws_logs as logs
+
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
@@ -25,6 +27,7 @@ class ReleaseStack(WorkloadStack):
     def build(self) -> None:
         context, names = self.context, self.context.names
         dead = Queue(self, "release-events", context=context, visibility_s=60, senders=["events.amazonaws.com"])
+        self._endpoint_logs()
         self._model_role()
         self._functions()
         Machine(
@@ -42,6 +45,19 @@ class ReleaseStack(WorkloadStack):
             bus=context.platform.bus,
             dead=dead,
         ).to_machine(names.machine_arn("release"))
+
+    def _endpoint_logs(self) -> None:
+        """SageMaker writes into groups of these names, and would make them itself: without a key, and for ever.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
+        for kind, endpoint in (("live", self.context.names.endpoint), ("challenger", self.context.names.challenger)):
+            logs.CfnLogGroup(
+                self,
+                f"{kind}-endpoint-log",
+                log_group_name=f"/aws/sagemaker/Endpoints/{endpoint}",
+                retention_in_days=self.context.settings.log_retention_days,
+                kms_key_id=self.context.key_arn,
+            )
 
     def _model_role(self) -> None:
         """Of endpoints and of batch transform, which takes the model's role for its input and output too."""

@@ -10,7 +10,6 @@ from infra.iam import (
     alarms,
     bus,
     iceberg,
-    log_groups,
     queues,
     registry,
     sagemaker_endpoints,
@@ -90,7 +89,6 @@ class TeardownStack(WorkloadStack):
         names = self.context.names
         yield sagemaker_endpoints.scalable_targets(names).may("DeregisterScalableTarget")
         yield sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint")
-        yield log_groups.delete_endpoints(names)
 
     def _versions(self) -> Iterator[Statement]:
         names = self.context.names

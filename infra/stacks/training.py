@@ -76,9 +76,10 @@ class TrainingStack(WorkloadStack):
     def _jobs(self) -> None:
         names = self.context.names
         for owner, image, read in (
-            (TRAINING_ROLE, "training", ["runs"]),
+            (TRAINING_ROLE, "training", ["runs", "checkpoints"]),
             (EVALUATION_ROLE, "processing", ["runs", "brought"]),
         ):
+            written = ["runs", "checkpoints"] if owner == TRAINING_ROLE else ["runs"]
             JobRole(
                 self,
                 owner,
@@ -87,7 +88,7 @@ class TrainingStack(WorkloadStack):
                 statements=[
                     ARTEFACTS.read(names, *read),
                     ARTEFACTS.find(names, *read),
-                    ARTEFACTS.write(names, "runs"),
+                    ARTEFACTS.write(names, *written),
                     LAKE.read(names, "iceberg"),
                     LAKE.find(names, "iceberg"),
                     *(self._weights() if owner == TRAINING_ROLE else []),

@@ -9,6 +9,7 @@ from typing import ClassVar
 import aws_cdk as cdk
 from constructs import Construct
 
+from infra.constructs.tags import tag
 from infra.context import context_of
 from infra.settings import StageSettings
 from millrace.names import WorkloadNames
@@ -39,10 +40,12 @@ class WorkloadStack(cdk.Stack):
             settings=settings,
             workload=workload,
             folder=folder,
-            tags={image: tags[image] for image in self.images},
+            component=self.room,
+            image_tags={image: tags[image] for image in self.images},
             in_network=self.in_network,
         )
         self.build()
+        tag(self, self.context.tags)
 
     def build(self) -> None:
         """Make the room's resources out of `self.context`."""

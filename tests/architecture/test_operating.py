@@ -60,6 +60,7 @@ def definition(machine: str) -> dict[str, Any]:
         key_arn="arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000",
         subnet_ids=("subnet-0a1b2c3d",),
         security_group_id="sg-0a1b2c3d",
+        component="training",
         images={image: f"registry/{image}:local" for image in ("training", "processing", "inference")},
     )
     found: dict[str, Any] = import_module(f"infra.machines.{machine}").definition(context)

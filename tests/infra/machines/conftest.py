@@ -34,6 +34,7 @@ def context(workload: Workload) -> Callable[..., Context]:
             key_arn="arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000",
             subnet_ids=("subnet-0a1b2c3d", "subnet-1a2b3c4d"),
             security_group_id="sg-0a1b2c3d",
+            component="training",
             images={image: f"{registry}-{image}:local" for image in ("training", "processing", "inference")},
         )
 

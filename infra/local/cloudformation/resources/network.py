@@ -131,7 +131,8 @@ def _put_endpoint(wanted: Wanted) -> Made:
 def _put_flow_log(wanted: Wanted) -> Made:
     settings = wanted.rest("ResourceId", "Tags")
     ids = [wanted.properties["ResourceId"]]
-    answer = wanted.call("ec2", "CreateFlowLogs", ResourceIds=ids, **settings)
+    tags = _tags(wanted, "vpc-flow-log")
+    answer = wanted.call("ec2", "CreateFlowLogs", ResourceIds=ids, TagSpecifications=tags, **settings)
     if answer.get("Unsuccessful"):
         raise ValueError(answer["Unsuccessful"][0]["Error"]["Message"])
     return Made(ref=answer["FlowLogIds"][0], attributes={"Id": answer["FlowLogIds"][0]})

@@ -180,9 +180,16 @@ def _put_key_alias(wanted: Wanted) -> Made:
     return Made(ref=wanted.properties["AliasName"])
 
 
+def _pairs(tags: dict[str, str] | list[dict[str, str]]) -> list[dict[str, str]]:
+    """A parameter's tags are an object in a template, a list in the API."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()] if isinstance(tags, dict) else tags
+
+
 def _put_parameter(wanted: Wanted) -> Made:
     name = wanted.name("Name", longest=1024)
     wanted.call("ssm", "PutParameter", Name=name, Overwrite=True, **wanted.rest("Name", "Tags"))
+    if tags := wanted.properties.get("Tags"):
+        wanted.call("ssm", "AddTagsToResource", ResourceType="Parameter", ResourceId=name, Tags=_pairs(tags))
     value = {"Type": wanted.properties["Type"], "Value": str(wanted.properties["Value"])}
     return Made(ref=name, attributes=value)
 

@@ -1,0 +1,64 @@
+"""`make logs`: SageMaker's log groups of jobs get an end and the stage's key.
+
+SageMaker writes the lines of all jobs of an account and region into three groups, which it makes itself, without a key
+and for ever. They belong to no stage, so no template can have them: a second stage, or an account where a job ran
+before, would meet a name that is taken. What somebody has set already stays as it is.
+https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from infra.settings import settings_for
+
+GROUPS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform"))
+
+
+def settle(logs: Any, *, key_arn: str, retention_days: int) -> list[str]:
+    """Make the groups that are not there, and set what is not set; one sentence for each group that changed."""
+    done = []
+    for group in GROUPS:
+        found = _found(logs, group)
+        if found is None:
+            logs.create_log_group(logGroupName=group, kmsKeyId=key_arn)
+            changes = [f"made under {key_arn}"]
+        elif "kmsKeyId" not in found:
+            logs.associate_kms_key(logGroupName=group, kmsKeyId=key_arn)
+            changes = [f"under {key_arn}"]
+        else:
+            changes = []
+        if not (found or {}).get("retentionInDays"):
+            logs.put_retention_policy(logGroupName=group, retentionInDays=retention_days)
+            changes.append(f"kept for {retention_days} days")
+        if changes:
+            done.append(f"{group}: {', '.join(changes)}")
+    return done
+
+
+def _found(logs: Any, group: str) -> dict[str, Any] | None:
+    pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=group)
+    return next((one for page in pages for one in page["logGroups"] if one["logGroupName"] == group), None)
+
+
+def run(stage: str) -> list[str]:
+    """Account and region are those of the caller's credentials; the platform's stack must be deployed."""
+    import boto3
+
+    account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
+    settings = settings_for(stage, account=account, region=region)
+    named = boto3.client("ssm").get_parameter(Name=settings.platform.parameter("key-arn"))
+    key_arn = named["Parameter"]["Value"]
+    return settle(boto3.client("logs"), key_arn=key_arn, retention_days=settings.log_retention_days)
+
+
+def main() -> None:
+    """Settle the groups for the named stage and print what changed."""
+    parser = argparse.ArgumentParser(prog="python -m infra.job_logs", description=__doc__)
+    parser.add_argument("--stage", required=True)
+    for sentence in run(parser.parse_args().stage):
+        print(sentence)
+
+
+if __name__ == "__main__":
+    main()

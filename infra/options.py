@@ -1,0 +1,66 @@
+"""What the owner of a stage may choose: its entry below `stages` in the context of `cdk.json`.
+
+"stages": {"prod": {"tags": {"cost-centre": "4711"}, "machine_log": "errors"}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from millrace.errors import ConfigurationError
+from millrace.names import OWN_TAGS
+
+TagKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ .:/=+@-]+$", max_length=128)]
+TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ .:/=+@-]*$", max_length=256)]
+
+
+MachineLog = Literal["data", "events", "errors"]
+"""Every event of an execution with its input and output, every event without them, or failures alone."""
+
+
+class Options(BaseModel):
+    """The choices for one stage; each has a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tags: dict[TagKey, TagValue] = {}
+    """On everything beside the platform's own tags, for example a cost centre."""
+
+    machine_log: MachineLog | None = None
+    """What the state machines log; without it `data`, in `prod` `events`."""
+
+    @field_validator("tags")
+    @classmethod
+    def _are_not_ours(cls, tags: dict[str, str]) -> dict[str, str]:
+        if taken := sorted(key for key in tags if key in OWN_TAGS or key.lower().startswith("aws:")):
+            raise ValueError(f"expected other keys than {taken}, which the platform or AWS sets")
+        return tags
+
+
+def options_of(stages: object, stage: str) -> Options:
+    """The options of the stage in the context's value; those of the command line (`-c stages=…`) are JSON.
+
+    Raises ConfigurationError for a choice that there is none of."""
+    known = _parsed(stages)
+    try:
+        return Options.model_validate(known.get(stage) or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(["stages", stage, *map(str, first["loc"])])
+        raise ConfigurationError(where="context", field=field, expected=first["msg"], came=first["input"]) from error
+
+
+def _parsed(stages: object) -> Mapping[str, Any]:
+    try:
+        found = json.loads(stages) if isinstance(stages, str) else stages
+    except ValueError as error:
+        raise ConfigurationError(where="context", field="stages", expected="JSON", came=stages) from error
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise ConfigurationError(where="context", field="stages", expected="options by stage", came=found)
+    return found

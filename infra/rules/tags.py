@@ -1,0 +1,53 @@
+"""Everything that takes tags has the platform's: whose it is on the bill, and to which stage, workload and room it
+belongs. What machines make at run time is in no template, so their calls give the tags themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import botocore.session
+
+from infra.rules.assembly import Stack, machines
+from infra.rules.finding import Finding
+from millrace.names import OWN_TAGS
+
+UNTAGGABLE = frozenset(
+    {
+        "AWS::EC2::SubnetRouteTableAssociation", "AWS::Glue::Database", "AWS::Glue::Table", "AWS::KMS::Alias",
+        "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::Lambda::Url", "AWS::S3::BucketPolicy",
+        "AWS::SNS::Subscription", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule",
+    }
+)  # fmt: skip
+"""Types for which CloudFormation's resource specification says `taggable: false`."""
+PROPERTY = {"AWS::Budgets::Budget": "ResourceTags"}
+"""Where it is not `Tags`."""
+
+
+def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each resource that lacks one of our tags, and for each call that makes something without them."""
+    for stack in stacks:
+        for resource in stack.resources():
+            if resource.kind not in UNTAGGABLE:
+                given = resource.properties.get(PROPERTY.get(resource.kind, "Tags"))
+                yield from _missing(resource.where, given)
+    for machine in machines(stacks):
+        for task in machine.tasks():
+            if task.service == "sagemaker" and task.action[0].upper() + task.action[1:] in _tagged():
+                yield from _missing(task.where, task.parameters.get("Tags"))
+
+
+def _missing(where: str, given: Any) -> Iterator[Finding]:
+    pairs = given.items() if isinstance(given, Mapping) else [(one["Key"], one.get("Value")) for one in given or []]
+    missing = set(OWN_TAGS) - {key for key, value in pairs if value}
+    if missing:
+        yield Finding(where=where, expected=f"the tags {', '.join(OWN_TAGS)}", came=given)
+
+
+@cache
+def _tagged() -> frozenset[str]:
+    """Operations of SageMaker that make something with tags, by botocore's model."""
+    model = botocore.session.get_session().get_service_model("sagemaker")
+    shapes = {name: model.operation_model(name).input_shape for name in model.operation_names if name != "AddTags"}
+    return frozenset(name for name, shape in shapes.items() if shape and "Tags" in shape.members)

@@ -1,0 +1,90 @@
+"""What is written into the buckets and how long it stays: each written prefix has a rule, each rule a writer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.retention import RETENTION
+from infra.rules.assembly import read
+
+BY_PEOPLE = ("landing/training/", "landing/labels/", "landing/objects/", "landing/scoring/", "artefacts/brought/")
+"""What people and their programs write, by keys of their own: `millrace drop`, `millrace register`."""
+
+Templates = dict[str, dict[str, Any]]
+
+
+def rules(templates: Templates) -> dict[str, list[dict[str, Any]]]:
+    """The lifecycle rules by what a bucket is for (`lake`)."""
+    (platform,) = (one for name, one in templates.items() if name.endswith("-platform"))
+    found = [one["Properties"] for one in platform["Resources"].values() if one["Type"] == "AWS::S3::Bucket"]
+    return {
+        one["BucketName"].removeprefix("millrace-prod-").removesuffix("-123456789012-eu-west-1"): one[
+            "LifecycleConfiguration"
+        ]["Rules"]
+        for one in found
+    }
+
+
+def written(templates: Templates) -> set[str]:
+    """`<bucket>/<path below the workload>` of all that a role may put."""
+    arns = {
+        arn
+        for template in templates.values()
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Role"
+        for arn in puts(resource["Properties"])
+    }
+    return {re.sub(r"^arn:aws:s3:::millrace-[a-z]+-([a-z]+)-123456789012-eu-west-1/\w+/", r"\1/", arn) for arn in arns}
+
+
+def puts(role: dict[str, Any]) -> Iterator[str]:
+    for policy in role.get("Policies", []):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if "s3:PutObject" in statement["Action"]:
+                named = statement["Resource"]
+                yield from [named] if isinstance(named, str) else named
+
+
+def kept(templates: Templates) -> set[str]:
+    """`<bucket>/<folder>/` of each rule on a folder."""
+    found = {(bucket, one.get("Prefix", "")) for bucket, several in rules(templates).items() for one in several}
+    return {f"{bucket}/{prefix.removeprefix('electricity/')}" for bucket, prefix in found if prefix}
+
+
+def unruled(templates: Templates) -> set[str]:
+    """What is written where no rule is."""
+    return {path for path in {*written(templates), *BY_PEOPLE} if not path.startswith(tuple(kept(templates)))}
+
+
+def test_all_that_is_written_has_a_rule(templates: dict[str, Templates]) -> None:
+    assert unruled(templates["prod"]) == set()
+
+
+def test_every_rule_has_what_is_written_under_it(templates: dict[str, Templates], other_workloads: Path) -> None:
+    """Images are written by some workloads only."""
+    others = {one.name: dict(one.template) for one in read(other_workloads)}
+    writers = {*written(templates["prod"]), *written(others), *BY_PEOPLE}
+    assert {one for one in kept(templates["prod"]) if not any(path.startswith(one) for path in writers)} == set()
+    assert len(kept(templates["prod"])) == sum(map(len, RETENTION.values()))
+
+
+@pytest.mark.parametrize("folder", ["scoring", "windows", "checkpoints"])
+def test_a_folder_without_its_rule_is_found(templates: dict[str, Templates], folder: str) -> None:
+    spoilt = json.loads(json.dumps(templates["prod"]).replace(f'"Prefix": "electricity/{folder}/"', '"Spoilt": ""'))
+    assert {path.split("/")[1] for path in unruled(spoilt)} == {folder}
+
+
+def test_nothing_stays_as_it_is_for_ever(templates: dict[str, Templates]) -> None:
+    """Old versions go; what is not deleted moves to cheaper tiers. Logs go as those of functions do."""
+    for bucket, several in rules(templates["prod"]).items():
+        for rule in (one for one in several if "Prefix" in one):
+            assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 30, (bucket, rule)
+            assert ("ExpirationInDays" in rule) != ("Transitions" in rule), (bucket, rule)
+    (logs,) = rules(templates["prod"])["access-logs"]
+    assert (logs["ExpirationInDays"], logs["NoncurrentVersionExpiration"]) == (365, {"NoncurrentDays": 1})

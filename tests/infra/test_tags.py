@@ -1,0 +1,87 @@
+"""Tags: of the templates, of what machines make, and the owner's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cfnlint
+import pytest
+
+from infra.options import Options, options_of
+from infra.rules.assembly import Stack, read
+from infra.rules.tags import PROPERTY, UNTAGGABLE, check
+from infra.settings import settings_for
+from millrace.errors import ConfigurationError
+
+SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
+
+
+def tagging(kind: str) -> dict[str, Any]:
+    """What CloudFormation's own schema says of the tags of a type."""
+    file = json.loads((SCHEMAS / "providers" / "eu-west-1.json").read_text())[kind]
+    found: dict[str, Any] = json.loads((SCHEMAS / "resources" / f"{file}.json").read_text())["tagging"]
+    return found
+
+
+@pytest.mark.parametrize("kind", sorted(UNTAGGABLE))
+def test_a_type_that_the_rule_lets_pass_takes_no_tags(kind: str) -> None:
+    assert tagging(kind)["taggable"] is False
+
+
+def test_the_property_of_the_tags_is_the_one_of_the_schema(assemblies: dict[str, Path]) -> None:
+    kinds = {one.kind for stack in read(assemblies["prod"]) for one in stack.resources()} - UNTAGGABLE
+    for kind in kinds | set(PROPERTY):
+        assert tagging(kind)["tagProperty"] == f"/properties/{PROPERTY.get(kind, 'Tags')}", kind
+
+
+def test_without_tags_the_rule_finds_resources_and_calls(assemblies: dict[str, Path]) -> None:
+    """Jobs of three kinds, models, configurations, endpoints: what a machine makes is found as well."""
+    spoilt = [
+        Stack(name=one.name, template=json.loads(json.dumps(one.template).replace("millrace:component", "another")))
+        for one in read(assemblies["prod"])
+    ]
+    found = [str(one) for one in check(spoilt)]
+    assert len(found) > 100
+    calls = {text.partition("'")[2].partition("'")[0] for text in found if ", state '" in text}
+    assert calls > {"Training", "Evaluation", "Drift", "Transform", "Model", "Live config", "Create live"}
+
+
+def test_the_tags_name_stage_workload_and_room(assemblies: dict[str, Path]) -> None:
+    ours = {stack.name: stack for stack in read(assemblies["prod"])}
+    for name, values in (
+        ("millrace-prod-platform", {"prod", "all-workloads", "platform"}),
+        ("millrace-prod-electricity-scoring", {"prod", "electricity", "scoring"}),
+    ):
+        (log,) = list(ours[name].resources("AWS::S3::Bucket", "AWS::Lambda::Function"))[:1]
+        assert {tag["Value"] for tag in log.properties["Tags"]} == values
+
+
+def test_the_owner_adds_tags() -> None:
+    options = options_of({"dev": {"tags": {"cost-centre": "4711"}}}, "dev")
+    settings = settings_for("dev", account="123456789012", region="eu-west-1", options=options)
+    assert settings.tags_of("scoring", workload="xray") == {
+        "cost-centre": "4711",
+        "millrace:component": "scoring",
+        "millrace:stage": "dev",
+        "millrace:workload": "xray",
+    }
+    assert options_of('{"dev": {"tags": {"a": "b"}}}', "dev").tags == {"a": "b"}
+    assert options_of(None, "dev") == options_of({"prod": {"tags": {"a": "b"}}}, "dev") == Options()
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ({"dev": {"tags": {"millrace:workload": "mine"}}}, "expected other keys than"),
+        ({"dev": {"tags": {"aws:mine": "x"}}}, "expected other keys than"),
+        ({"dev": {"tags": {"a": "*"}}}, "stages.dev.tags.a"),
+        ({"dev": {"colour": "red"}}, "stages.dev.colour"),
+        ("{", "expected JSON"),
+        ([], "expected options by stage"),
+    ],
+)
+def test_a_wrong_option_is_named(stages: object, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        options_of(stages, "dev")
