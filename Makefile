@@ -7,7 +7,7 @@ STATIC := build/static
 # `synth` and `images`: dev or prod.
 STAGE ?= dev
 
-.PHONY: setup aws static demo test test-slow check bandit secrets dockerfiles bench synth diff parity images logs clean
+.PHONY: setup aws static demo test test-slow check bandit secrets dockerfiles bench synth diff parity images bases prune logs clean
 
 setup: $(STAMP)
 
@@ -109,6 +109,15 @@ parity: setup
 # Needs docker with buildx and credentials of the account that holds the stage's platform stack.
 images: setup
 	$(BIN)/python -m infra.images --stage $(STAGE)
+
+# The digests of the images that ours begin with, into containers/bases.json. AWS=--aws looks up AWS's own, too: that
+# needs credentials; docker with buildx is needed anyway.
+bases: setup
+	$(BIN)/python -m infra.bases $(AWS)
+
+# Deletes images of a stage that nothing runs or may run again; DO=--yes does it, without it they are listed.
+prune: setup
+	$(BIN)/python -m infra.prune --stage $(STAGE) $(DO)
 
 # An end and the stage's key for the log groups of SageMaker's jobs, which all stages of an account share.
 logs: setup

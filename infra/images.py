@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from infra import bases
 from infra.context import REPOSITORY
 from infra.settings import settings_for
 from infra.stacks.platform import IMAGES
@@ -46,15 +47,16 @@ class Image:
     tag: str
     """Of what goes in: an unchanged image is not built again, and a tag never means two images."""
     uri: str
-    base: str | None
-    """The base image; None: the one that its Dockerfile names."""
+    base: str
+    """The image that it begins with, by its digest where that is pinned."""
 
 
 def images(root: Path, platform: Platform) -> tuple[Image, ...]:
     """The containers of the repository at `root`, as this environment has them."""
     found = []
     for name in IMAGES:
-        base = training_base(root, platform.stage, platform.region) if name == "training" else None
+        base = training_base(root, platform.stage, platform.region) if name == "training" else bases.PYTHON
+        base = bases.pinned(root, base)
         repository, tag = platform.repository(name), _tag(root, name, base)
         uri = f"{platform.repository_uri(name)}:{tag}"
         found.append(Image(name=name, repository=repository, tag=tag, uri=uri, base=base))
@@ -95,7 +97,8 @@ def training_instances(root: Path, stage: str) -> set[str]:
 
 def publish(root: Path, ecr: Any, found: Sequence[Image]) -> dict[str, str]:
     """The digest of each image by name; what its repository does not hold is built and pushed."""
-    login(ecr, {uri.partition("/")[0] for image in found for uri in (image.uri, image.base) if uri})
+    hosts = {uri.partition("/")[0] for image in found for uri in (image.uri, image.base) if bases.OF_AWS.match(uri)}
+    login(ecr, hosts)
     return {image.name: _held(ecr, image) or _made(root, ecr, image) for image in found}
 
 
@@ -114,7 +117,7 @@ def build(image: Image) -> list[str]:
     return [
         "docker", "buildx", "build", "--platform", ARCHITECTURE, "--provenance=false", "--sbom=false",
         "--file", f"containers/{image.name}/Dockerfile",
-        *(["--build-arg", f"BASE={image.base}"] if image.base else []),
+        "--build-arg", f"BASE={image.base}",
         "--output", f"type=image,name={image.uri},push=true,oci-mediatypes=false",
         ".",
     ]  # fmt: skip
@@ -172,7 +175,7 @@ def missing_digests(platform: Platform, tags: Mapping[str, str]) -> dict[str, st
     return {parameters[name]: name for name in answer["InvalidParameters"]}
 
 
-def _tag(root: Path, name: str, base: str | None) -> str:
+def _tag(root: Path, name: str, base: str) -> str:
     """Sixteen digits of the SHA-256 over the Dockerfile, what it copies, the base and the architecture."""
     dockerfile = root / "containers" / name / "Dockerfile"
     lines = re.findall(r"^COPY (.+)$", dockerfile.read_text().replace("\\\n", " "), re.M)

@@ -15,7 +15,8 @@ OWN = "arn:aws:states:::sagemaker:"
 TAKEN: Mapping[str, frozenset[str]] = {
     "createTrainingJob": frozenset(
         {
-            "AlgorithmSpecification", "CheckpointConfig", "EnableManagedSpotTraining", "EnableNetworkIsolation",
+            "AlgorithmSpecification", "CheckpointConfig", "EnableInterContainerTrafficEncryption",
+            "EnableManagedSpotTraining", "EnableNetworkIsolation",
             "Environment", "HyperParameters", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "RoleArn",
             "StoppingCondition", "Tags", "TrainingJobName", "VpcConfig",
         }
@@ -35,7 +36,10 @@ TAKEN: Mapping[str, frozenset[str]] = {
     ),
 }  # fmt: skip
 """Fields that AWS's guide or the CDK's own tasks give to the integration; spot training and checkpoints by
-https://github.com/aws/aws-step-functions-data-science-sdk-python/issues/42 and /86, where they run."""
+https://github.com/aws/aws-step-functions-data-science-sdk-python/issues/42 and /86, where they run. That the
+integration takes EnableInterContainerTrafficEncryption no page says: only a training on several instances has it, which
+may not do without. AWS says so when that machine is made; `aws stepfunctions validate-state-machine-definition` may say
+it before."""
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:

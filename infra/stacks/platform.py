@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,25 @@ _AMONG_INSTANCES: dict[str, Any] = {
     "description": "Among the instances of a training job",
 }
 
+UNTAGGED: dict[str, Any] = {
+    "rules": [
+        {
+            "rulePriority": 1,
+            "description": "What a push left behind",
+            "selection": {
+                "tagStatus": "untagged",
+                "countType": "sinceImagePushed",
+                "countUnit": "days",
+                "countNumber": 14,
+            },
+            "action": {"type": "expire"},
+        }
+    ]
+}
+"""Every image that a template, a model or a version names has a tag, so this takes none of them; by age or number ECR
+would take those, too. `make prune` looks what is in use.
+https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html"""
+
 FLOW_LOGS = "AWSLogs/"
 """Where AWS lays the VPC's flow log in the bucket of the access logs."""
 
@@ -74,6 +94,7 @@ class PlatformStack(cdk.Stack):
                 repository_name=names.repository(image),
                 image_tag_mutability="IMMUTABLE",
                 empty_on_delete=True,
+                lifecycle_policy=ecr.CfnRepository.LifecyclePolicyProperty(lifecycle_policy_text=json.dumps(UNTAGGED)),
                 image_scanning_configuration=ecr.CfnRepository.ImageScanningConfigurationProperty(scan_on_push=True),
                 encryption_configuration=ecr.CfnRepository.EncryptionConfigurationProperty(
                     encryption_type="KMS", kms_key=self.key_arn

@@ -85,6 +85,8 @@ def test_rights_are_given_job_by_job_and_none_is_more_than_asked(path: Path) -> 
     for name, job in workflow["jobs"].items():
         signs_in = any("configure-aws-credentials" in step.get("uses", "") for step in job["steps"])
         wanted = {"contents": "read"} | ({"id-token": "write"} if signs_in else {})  # pragma: allowlist secret
+        if any("gh pr create" in step.get("run", "") for step in job["steps"]):
+            wanted |= {"contents": "write", "pull-requests": "write"}
         assert job["permissions"] == wanted, name
         assert not signs_in or "environment" in job, f"{name}: whoever signs in at AWS stands behind an environment"
         assert job["timeout-minutes"] <= 120
@@ -125,6 +127,14 @@ def test_there_is_disk_for_the_images_before_they_are_built() -> None:
             freeing = [place for place, run in enumerate(runs) if "sudo rm -rf" in run and "docker system prune" in run]
             assert not building or (freeing and freeing[0] < building[0]), path.name
     assert "make images" in (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
+
+
+def test_the_bases_are_looked_up_every_week_and_proposed() -> None:
+    workflow = read(ROOT / ".github" / "workflows" / "patch.yml")
+    triggers = workflow[True]  # YAML reads the key `on` as a boolean
+    assert re.fullmatch(r"\d+ \d+ \* \* \d", triggers["schedule"][0]["cron"])
+    run = "\n".join(step.get("run", "") for step in steps(workflow))
+    assert run.index("make bases") < run.index("git diff --quiet containers/bases.json") < run.index("gh pr create")
 
 
 def test_validate_takes_what_the_pipeline_gives_it() -> None:

@@ -16,7 +16,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from infra import images
+from infra import bases, images
 from infra.app import build
 from infra.context import REPOSITORY as ROOT
 from infra.settings import settings_for
@@ -100,7 +100,7 @@ def test_each_image_is_built_as_sagemaker_takes_it_and_its_digest_is_the_registr
         assert (ROOT / words[words.index("--file") + 1]).is_file()
         assert {"--provenance=false", "--sbom=false", "linux/amd64"} <= set(words)
         assert f"name={image.uri}," in words[words.index("--output") + 1]
-        assert (f"BASE={BASE}" in words) == (image.name == "training")
+        assert f"BASE={BASE if image.name == 'training' else bases.PYTHON}" in words
 
 
 def test_docker_is_logged_in_to_our_registry_and_to_awss(ecr: Any, tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 
 import pytest
 
 from infra.machines import jobs, release, retrain, states, train
+from infra.rules.assembly import Stack
+from infra.rules.catalogue import findings
 from jobs.training.initial_model import CHANNEL
 from jobs.training.job import _print
 from jobs.training.loop import Epoch
@@ -33,6 +36,20 @@ def test_several_instances_speak_to_each_other_in_cipher(context):
     switch = "EnableInterContainerTrafficEncryption"
     assert (alone["ResourceConfig"]["InstanceCount"], alone.get(switch)) == (1, None)
     assert (both["ResourceConfig"]["InstanceCount"], both.get(switch)) == (2, True)
+
+
+def test_several_instances_break_no_rule(context):
+    """No workload that is shipped has several; its machine is held against the rules here."""
+    several = context("prod", training={"instances": 2})
+    properties = {"DefinitionString": json.dumps(train.definition(several))}
+    machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": {**properties, "Tags": several.tags}}
+    stacks = [Stack(name="training", template={"Resources": {"Train": machine}})]
+    assert findings(stacks) == []
+    spoilt = json.loads(json.dumps(stacks[0].template).replace("EnableInterContainerTrafficEncryption", "Spoilt"))
+    assert {one.partition(":")[0] for one in findings([Stack(name="training", template=spoilt)])} == {
+        "inter-container",
+        "sagemaker-integration",
+    }
 
 
 def test_its_metrics_are_in_the_line_that_the_job_prints(context, capsys):

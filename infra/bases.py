@@ -1,0 +1,97 @@
+"""`make bases`: the digests of the images that ours begin with, in `containers/bases.json`.
+
+    {"public.ecr.aws/docker/library/python:3.13-slim": "sha256:…", "pytorch:2.13-cpu-amzn2023-sagemaker": null}
+
+A tag such as `3.13-slim` moves when its image is patched. With a digest the same commit builds the same image, and a
+patch is a commit: the digest is part of the image's own tag, so the image is built anew. null: nobody has looked the
+digest up yet, and the tag alone says what is built. AWS's images are named without their registry, which is another
+in each region and holds the same images."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from millrace.errors import ConfigurationError
+
+FILE = Path("containers/bases.json")
+PYTHON = "public.ecr.aws/docker/library/python:3.13-slim"
+OF_AWS = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def key_of(reference: str) -> str:
+    """The reference as the file names it."""
+    return OF_AWS.sub("", reference)
+
+
+def pins(root: Path) -> dict[str, str | None]:
+    """The digest of each base, None where it is not pinned; raises ConfigurationError for what is no digest."""
+    found: dict[str, str | None] = json.loads((root / FILE).read_text())
+    for reference, digest in found.items():
+        _check(reference, digest)
+    return found
+
+
+def pinned(root: Path, reference: str) -> str:
+    """The reference with its digest, where there is one; raises ConfigurationError for a base that is not listed."""
+    known = pins(root)
+    if key_of(reference) not in known:
+        raise ConfigurationError(where=FILE, field="base", expected=f"one of {sorted(known)}", came=reference)
+    digest = known[key_of(reference)]
+    return f"{reference}@{digest}" if digest else reference
+
+
+def refresh(root: Path, references: Iterable[str]) -> dict[str, tuple[str | None, str]]:
+    """Look the references up and write the file; by reference the digest before and now, of those that changed."""
+    known, changed = pins(root), {}
+    for reference in references:
+        before, now = known.get(key_of(reference)), look_up(reference)
+        if before != now:
+            known[key_of(reference)], changed[reference] = now, (before, now)
+    write(root, known)
+    return changed
+
+
+def write(root: Path, known: Mapping[str, str | None]) -> None:
+    (root / FILE).write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n")
+
+
+def look_up(reference: str) -> str:
+    """The digest that the registry has under the tag now: of the index, where there are several platforms."""
+    words = ["docker", "buildx", "imagetools", "inspect", reference, "--format", "{{.Manifest.Digest}}"]
+    digest = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    _check(reference, digest)
+    return digest
+
+
+def _check(reference: str, digest: str | None) -> None:
+    if digest is not None and not DIGEST.fullmatch(digest):
+        raise ConfigurationError(where=reference, field="digest", expected="sha256:<64 digits>", came=digest)
+
+
+def main() -> None:
+    """Look up the bases, those of AWS only with `--aws`, which needs credentials; print what changed."""
+    parser = argparse.ArgumentParser(prog="python -m infra.bases", description=__doc__)
+    parser.add_argument("--aws", action="store_true", help="AWS's training images, too; docker is logged in to them")
+    from infra.context import REPOSITORY
+
+    references = [PYTHON]
+    if parser.parse_args().aws:
+        import boto3
+
+        from infra.images import login, training_base
+
+        region = boto3.session.Session().region_name
+        references += sorted({training_base(REPOSITORY, stage, region) for stage in ("dev", "prod")})
+        login(boto3.client("ecr"), {one.partition("/")[0] for one in references if OF_AWS.match(one)})
+    for reference, (before, now) in refresh(REPOSITORY, references).items():
+        print(f"{reference}: {before or 'not pinned'} -> {now}")
+
+
+if __name__ == "__main__":
+    main()

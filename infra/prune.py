@@ -1,0 +1,121 @@
+"""`make prune`: delete the images of a stage that nothing runs and nothing may run again.
+
+In use is what a deployed machine, a model or a model version names by its digest, what this checkout would deploy, and
+what is younger than a month, so that a commit of today can still be deployed tomorrow. ECR's own lifecycle knows none
+of these. The digest's parameter goes first: a deployment that needs it then says which command builds it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infra.bases import DIGEST
+from infra.images import IMAGES, image_tags
+
+if TYPE_CHECKING:
+    from millrace.names import Platform
+
+KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """An image in a repository of the stage."""
+
+    image: str
+    digest: str
+    tags: tuple[str, ...]
+    pushed: datetime
+    size_gb: float
+
+
+def held(client: Callable[[str], Any], platform: Platform) -> list[Held]:
+    """Every image with a tag; those without go by ECR's lifecycle."""
+    pages = client("ecr").get_paginator("describe_images")
+    return [
+        Held(
+            image=image,
+            digest=one["imageDigest"],
+            tags=tuple(one["imageTags"]),
+            pushed=one["imagePushedAt"],
+            size_gb=one.get("imageSizeInBytes", 0) / 1e9,
+        )
+        for image in IMAGES
+        for page in pages.paginate(repositoryName=platform.repository(image))
+        for one in page["imageDetails"]
+        if one.get("imageTags")
+    ]
+
+
+def in_use(client: Callable[[str], Any], platform: Platform) -> set[str]:
+    """The digests that machines, models and model versions of the stage name."""
+    return {digest for text in _texts(client, platform) for digest in DIGEST.findall(text)}
+
+
+def _texts(client: Callable[[str], Any], platform: Platform) -> Iterator[str]:
+    states, sagemaker, prefix = client("stepfunctions"), client("sagemaker"), f"{platform.prefix}-"
+    for page in states.get_paginator("list_state_machines").paginate():
+        for machine in page["stateMachines"]:
+            if machine["name"].startswith(prefix):
+                yield states.describe_state_machine(stateMachineArn=machine["stateMachineArn"])["definition"]
+    for page in sagemaker.get_paginator("list_models").paginate(NameContains=prefix):
+        for model in page["Models"]:
+            yield str(sagemaker.describe_model(ModelName=model["ModelName"]))
+    for page in sagemaker.get_paginator("list_model_package_groups").paginate(NameContains=prefix):
+        for group in page["ModelPackageGroupSummaryList"]:
+            yield from _versions(sagemaker, group["ModelPackageGroupName"])
+
+
+def _versions(sagemaker: Any, group: str) -> Iterator[str]:
+    for page in sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group):
+        for version in page["ModelPackageSummaryList"]:
+            yield str(sagemaker.describe_model_package(ModelPackageName=version["ModelPackageArn"]))
+
+
+def unused(client: Callable[[str], Any], platform: Platform, *, root: Path, now: datetime) -> list[Held]:
+    """The images that nothing needs, oldest first."""
+    used, current = in_use(client, platform), set(image_tags(root, platform).items())
+    found = [
+        one
+        for one in held(client, platform)
+        if one.digest not in used
+        and now - one.pushed > KEPT
+        and current.isdisjoint((one.image, tag) for tag in one.tags)
+    ]
+    return sorted(found, key=lambda one: one.pushed)
+
+
+def delete(client: Callable[[str], Any], platform: Platform, image: Held) -> None:
+    """The parameters of its tags, then the image."""
+    names = [platform.digest_parameter(image.image, tag) for tag in image.tags]
+    client("ssm").delete_parameters(Names=names)
+    client("ecr").batch_delete_image(
+        repositoryName=platform.repository(image.image), imageIds=[{"imageDigest": image.digest}]
+    )
+
+
+def main() -> None:
+    """List what nothing needs in the named stage; with `--yes` delete it."""
+    import boto3
+
+    from infra.context import REPOSITORY
+    from infra.settings import settings_for
+
+    parser = argparse.ArgumentParser(prog="python -m infra.prune", description=__doc__)
+    parser.add_argument("--stage", required=True)
+    parser.add_argument("--yes", action="store_true")
+    given = parser.parse_args()
+    account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
+    platform = settings_for(given.stage, account=account, region=region).platform
+    for image in unused(boto3.client, platform, root=REPOSITORY, now=datetime.now(UTC)):
+        print(f"{image.image} {','.join(image.tags)}, {image.pushed:%Y-%m-%d}, {image.size_gb:.1f} GB")
+        if given.yes:
+            delete(boto3.client, platform, image)
+
+
+if __name__ == "__main__":
+    main()
