@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from infra.compilation import compile_folder
 from millrace.workload.load import workload_folders, workloads_folder
 
 PRUNED = (
@@ -29,25 +30,29 @@ PRUNED = (
 """Paths that no function imports; boto3 and its dependencies belong to Lambda's own runtime."""
 
 
-def bundle(repository: Path, function: str, *, workload: Path, platform: str) -> tuple[str, str]:
+def bundle(
+    repository: Path, function: str, *, workload: Path, platform: str, compiler: str | None = None
+) -> tuple[str, str]:
     """The folder and the digest of the bundle of `functions/<function>` for the workload in the folder `workload`.
 
     It holds the import closure of the handler, the workload's yaml files; its root
-    mirrors the repository's, so an import path is the same in a test and in Lambda. For this machine's own
-    Python (`platform` is `host`) it is compiled, since a bundle is read-only."""
+    mirrors the repository's, so an import path is the same in a test and in Lambda. It is compiled, since a bundle
+    is read-only: by this machine's own Python (`platform` is `host`), or by `compiler`, the path of another one."""
     code = closure(repository, repository / "functions" / function / "handler.py")
     files = dict(sorted({file.relative_to(repository): file for file in code}.items() | _declaration(workload).items()))
-    digest = _digest(files)
-    compiled = platform == "host"
-    folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}{'-host' if compiled else ''}"
+    digest = _digest(files) if compiler is None else _compiled(_digest(files))
+    on_host = platform == "host"
+    folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}{'-host' if on_host else ''}"
     if not folder.is_dir():
         unfinished = _unfinished(folder)
         for place, file in files.items():
             target = unfinished / place
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-        if compiled:
+        if on_host:
             compileall.compile_dir(str(unfinished), quiet=2, stripdir=str(unfinished))
+        elif compiler:
+            compile_folder(unfinished, compiler)
         _finish(unfinished, folder)
     return str(folder), digest
 
@@ -66,15 +71,18 @@ def closure(repository: Path, entry: Path) -> set[Path]:
     return found
 
 
-def layer(repository: Path, requirements: Path, platform: str, python: str) -> tuple[str, str]:
+def layer(
+    repository: Path, requirements: Path, platform: str, python: str, compiler: str | None = None
+) -> tuple[str, str]:
     """The folder (with `python/` inside) and the digest of a layer: one pip install per requirements and platform.
 
-    `platform` is a wheel tag such as `manylinux2014_aarch64`, or `host`."""
+    `platform` is a wheel tag such as `manylinux2014_aarch64`, or `host`; `compiler` as for a bundle."""
     wanted = "\n".join(sorted(line.strip() for line in requirements.read_text().splitlines() if line.strip()))
     constraints = repository / "constraints.txt"
     digest = hashlib.sha256(
         "\0".join([wanted, constraints.read_text(), platform, python, *PRUNED]).encode()
     ).hexdigest()
+    digest = digest if compiler is None else _compiled(digest)
     folder = repository / "build" / "layers" / digest[:16]
     if not folder.is_dir():
         unfinished = _unfinished(folder)
@@ -85,6 +93,8 @@ def layer(repository: Path, requirements: Path, platform: str, python: str) -> t
         _prune(target)
         if platform == "host":
             compileall.compile_dir(str(target), quiet=2, workers=0)
+        elif compiler:
+            compile_folder(target, compiler)
         _finish(unfinished, folder)
     return str(folder), digest
 
@@ -142,6 +152,11 @@ def _digest(files: Mapping[Path, Path]) -> str:
         digest.update(f"{place}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _compiled(digest: str) -> str:
+    """Of the same with its bytecode: another asset than without."""
+    return hashlib.sha256(f"{digest}\0compiled".encode()).hexdigest()
 
 
 def _packages(repository: Path, file: Path) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from infra.compilation import interpreter
 from infra.options import MachineLog, Options
 from millrace.errors import ConfigurationError
 from millrace.names import SHARED, STAGES, Platform
@@ -55,6 +56,11 @@ class StageSettings:
     def python(self) -> str:
         """The runtime's Python version, for example `3.13`."""
         return self.runtime.removeprefix("python")
+
+    @property
+    def compiler(self) -> str | None:
+        """A Python that compiles for the stage; None where the local cloud's own does, or where none is at hand."""
+        return None if self.platform.stage == "local" else interpreter(self.python)
 
     @property
     def wheel_platform(self) -> str:

@@ -83,7 +83,13 @@ class Function(Construct):
         code = _asset(
             self,
             "Code",
-            *bundle(REPOSITORY, name, workload=context.folder, platform=context.settings.wheel_platform),
+            *bundle(
+                REPOSITORY,
+                name,
+                workload=context.folder,
+                platform=context.settings.wheel_platform,
+                compiler=context.settings.compiler,
+            ),
         )
         self.resource = lambda_.CfnFunction(
             self,
@@ -129,6 +135,7 @@ def _layer(scope: Construct, requirements: str, context: Context) -> str:
         REPOSITORY / "functions" / requirements,
         context.settings.wheel_platform,
         context.settings.python,
+        context.settings.compiler,
     )
     stack = cdk.Stack.of(scope)
     name = f"Layer{digest[:12]}"

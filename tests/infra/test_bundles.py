@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from infra import compilation
 from infra.bundles import bundle, closure, layer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,3 +84,34 @@ def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path) -> No
         assert len({one.result() for one in made}) == 1
     [folder] = (tmp_path / "build" / "bundles").iterdir()
     assert (folder / "functions" / "one" / "handler.py").read_text() == "A = 1\n"
+
+
+def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(tmp_path: Path) -> None:
+    """An asset's zip keeps no times: bytecode that is checked against them would be thrown away at each start."""
+    handler = tmp_path / "functions" / "one" / "handler.py"
+    handler.parent.mkdir(parents=True)
+    handler.write_text("A = 1\n")
+    given = {"workload": tmp_path / "none", "platform": "manylinux2014_aarch64"}
+    bare, compiled = bundle(tmp_path, "one", **given), bundle(tmp_path, "one", **given, compiler=sys.executable)
+    assert bare[1] != compiled[1]
+    assert not list(Path(bare[0]).rglob("*.pyc"))
+    (bytecode,) = Path(compiled[0]).rglob("handler.*.pyc")
+    assert int.from_bytes(bytecode.read_bytes()[4:8], "little") == 0b01, "by the hash of its source, unchecked"
+    source = Path(compiled[0], "functions", "one", "handler.py")
+    os.utime(source, (0, 0))
+    words = [sys.executable, "-B", "-v", "-c", "import functions.one.handler"]
+    said = subprocess.run(words, cwd=compiled[0], capture_output=True, text=True, check=True).stderr
+    assert f"code object from '{bytecode}'" in said.replace(f"'{Path(bytecode).name}'", f"'{bytecode}'")
+
+
+def test_a_python_of_another_version_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shim by the right name that starts nothing, as pyenv leaves one, is no Python of that version."""
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert compilation.interpreter(own) == sys.executable
+    for answer, found in (("echo 3.98", None), ("exit 1", None), ("echo 3.99", str(tmp_path / "python3.99"))):
+        (tmp_path / "python3.99").write_text(f"#!/bin/sh\n{answer}\n")
+        (tmp_path / "python3.99").chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+        compilation.interpreter.cache_clear()
+        assert compilation.interpreter("3.99") == found
+    compilation.interpreter.cache_clear()
