@@ -87,8 +87,8 @@ def warn_of_slow_starts(app: cdk.App, settings: StageSettings) -> None:
     """Say that functions are deployed without bytecode, and what mends it."""
     cdk.Annotations.of(app.node.children[0]).add_warning_v2(
         "millrace:uncompiled",
-        f"functions are not compiled, so a cold start takes about 1.6 times its CPU time: expected python{settings.python} "
-        f"on the PATH, or `uv python install {settings.python}`",
+        f"functions are not compiled, so a cold start takes about 1.6 times its CPU time: expected "
+        f"python{settings.python} on the PATH, or `uv python install {settings.python}`",
     )
 
 

@@ -18,8 +18,25 @@ TagKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ .:/=+@-]+$", max_length=128
 TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ .:/=+@-]*$", max_length=256)]
 
 
+SubnetId = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 MachineLog = Literal["data", "events", "errors"]
 """Every event of an execution with its input and output, every event without them, or failures alone."""
+
+
+PolicyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+$")]
+KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$")]
+
+
+class Network(BaseModel):
+    """Where jobs and models run: subnets with a way to S3, and a group that lets out to it.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/train-vpc.html"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    subnets: tuple[SubnetId, SubnetId]
+    """In two zones."""
+    security_group: Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
 
 
 class Options(BaseModel):
@@ -32,6 +49,13 @@ class Options(BaseModel):
 
     machine_log: MachineLog | None = None
     """What the state machines log; without it `data`, in `prod` `events`."""
+
+    permissions_boundary: PolicyArn | None = None
+    """Of every role, where the account lets nobody make a role without."""
+    network: Network | None = None
+    """Instead of a network of the platform's own."""
+    key_arn: KeyArn | None = None
+    """Of a customer key instead of the platform's own; its policy lets services in as that one's does."""
 
     @field_validator("tags")
     @classmethod

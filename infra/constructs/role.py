@@ -25,6 +25,7 @@ class Role(Construct):
             self,
             "Resource",
             role_name=self.name,
+            permissions_boundary=context.settings.options.permissions_boundary,
             assume_role_policy_document=trusted(service, context.platform.account),
             policies=[
                 iam.CfnRole.PolicyProperty(

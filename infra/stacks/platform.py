@@ -115,6 +115,11 @@ class PlatformStack(cdk.Stack):
         ssm.CfnParameter(self, f"{name}-parameter", name=self._names.parameter(name), type="String", value=value)
 
     def _key(self) -> None:
+        """The platform's own, or one of the account's; a brought key and its policy are their owner's."""
+        if brought := self._settings.options.key_arn:
+            self.key_arn = brought
+            self._publish("key-arn", brought)
+            return
         account = self._names.account
         key = kms.CfnKey(
             self,
@@ -172,7 +177,13 @@ class PlatformStack(cdk.Stack):
         self._publish("key-arn", key.attr_arn)
 
     def _network(self) -> None:
-        """Two isolated subnets without a route out; S3 is reached through a gateway endpoint."""
+        """Two isolated subnets without a route out; S3 is reached through a gateway endpoint. Or two of the account's,
+        whose routes, endpoints and flow log are their owner's."""
+        if brought := self._settings.options.network:
+            for zone, subnet_id in zip("ab", brought.subnets, strict=True):
+                self._publish(f"subnet-{zone}", subnet_id)
+            self._publish("security-group", brought.security_group)
+            return
         vpc = ec2.CfnVPC(self, "Vpc", cidr_block=NETWORK, enable_dns_hostnames=True, enable_dns_support=True)
         self._vpc_id = vpc.ref
         routes = ec2.CfnRouteTable(self, "Routes", vpc_id=vpc.ref)
@@ -227,7 +238,9 @@ class PlatformStack(cdk.Stack):
             bucket.add_resource_dependency(log)
 
     def _flow_log(self) -> None:
-        """Every connection in the network, also those refused, into the bucket of the access logs."""
+        """Every connection in the platform's own network, also those refused, into the bucket of the access logs."""
+        if self._settings.options.network:
+            return
         flow_log = ec2.CfnFlowLog(
             self,
             "FlowLog",

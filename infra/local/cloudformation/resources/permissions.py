@@ -9,6 +9,8 @@ from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn
 
 
 def _put_role(wanted: Wanted) -> Made:
+    if "PermissionsBoundary" in wanted.properties:
+        raise ValueError("AWS::IAM::Role: a permissions boundary is not decided by the local cloud")
     name = wanted.name("RoleName")
     trust = json.dumps(wanted.properties["AssumeRolePolicyDocument"])
     own = ("RoleName", "AssumeRolePolicyDocument", "ManagedPolicyArns", "Policies")
