@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ import boto3
 
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.errors import EnvironmentNotFoundError
-from millrace.names import STAGES, Platform, WorkloadNames
+from millrace.names import STAGE_PATTERN, STAGES, Platform, WorkloadNames
 from millrace.workload.load import workload_folders, workloads_folder
 
 UP_FILE = "up.json"
@@ -71,8 +72,9 @@ def find_environment(stage: str, build: Path) -> Environment:
 
     `local` is the cloud at AWS_ENDPOINT_URL, or else the one that `millrace up` started; the other stages are in the
     account and region of the caller's credentials."""
-    if stage not in STAGES:
-        raise EnvironmentNotFoundError(f"--stage: expected one of {list(STAGES)}, got {stage!r}")
+    if not re.fullmatch(STAGE_PATTERN, stage):
+        expected = f"{', '.join(STAGES)}, or a name like {STAGE_PATTERN}"
+        raise EnvironmentNotFoundError(f"--stage: expected {expected}, got {stage!r}")
     if stage == "local":
         url = os.environ.get("AWS_ENDPOINT_URL")
         return local_environment(LocalCloud(endpoint_url=url) if url else _running(build))

@@ -20,7 +20,8 @@ from infra.stacks.catalogue import ROOMS
 from infra.stacks.platform import PlatformStack
 from infra.stacks.workload import WorkloadStack
 from millrace.errors import ConfigurationError, MillraceError, WorkloadError
-from millrace.names import WorkloadNames
+from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
+from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload, workload_folders, workloads_folder
 
 
@@ -29,6 +30,7 @@ def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | N
     app = cdk.App(outdir=outdir, context={"aws:cdk:disable-asset-staging": True}, analytics_reporting=False)
     loaded = [(folder, load_workload(folder)) for folder in workloads]
     _check_names([WorkloadNames(platform=settings.platform, workload=workload.name) for _, workload in loaded])
+    _check_stage(settings.platform, [workload for _, workload in loaded])
     tags = image_tags(REPOSITORY, settings.platform)
     platform = PlatformStack(app, settings=settings, workloads=[workload.name for _, workload in loaded])
     for folder, workload in loaded:
@@ -49,6 +51,19 @@ def _check_names(workloads: Sequence[WorkloadNames]) -> None:
                 expected=f"a name that does not begin with {one.workload}_, the name of another workload",
                 came=other.workload,
             )
+
+
+def _check_stage(platform: Platform, workloads: Sequence[Workload]) -> None:
+    """Raise WorkloadError for a workload without an instance for the stage, or with too long a name beside it."""
+    for workload in workloads:
+        where, prefix = f"workloads/{workload.name}", WorkloadNames(platform=platform, workload=workload.name).prefix
+        for field, instances in (("training", workload.training.instance), ("rollout", workload.rollout.instance)):
+            if platform.stage not in instances:
+                expected = f"an instance for the stage {platform.stage}"
+                raise WorkloadError(where=where, field=f"{field}.instance", expected=expected, came=sorted(instances))
+        if len(prefix) > LONGEST_PREFIX:
+            expected = f"a name that makes {LONGEST_PREFIX} letters at most with the stage's: {prefix}"
+            raise WorkloadError(where=where, field="name", expected=expected, came=len(prefix))
 
 
 def chosen(folders: Sequence[Path], names: object) -> list[Path]:

@@ -23,11 +23,9 @@ from typing import Any
 
 from infra import bases
 from infra.context import REPOSITORY
-from infra.settings import settings_for
 from infra.stacks.platform import IMAGES
 from millrace.errors import ConfigurationError
 from millrace.names import Platform
-from millrace.workload.declaration import Stage
 from millrace.workload.load import read_workloads, workloads_folder
 
 ARCHITECTURE = "linux/amd64"
@@ -88,11 +86,14 @@ def training_base(root: Path, stage: str, region: str) -> str:
 
 def training_instances(root: Path, stage: str) -> set[str]:
     """Those of every workload that can be read: one that cannot is deployed by nobody and must not stop the others."""
-    known: Stage = stage  # type: ignore[assignment]
     found, broken = read_workloads(workloads_folder(root))
     if broken and not found:
         raise broken[0]
-    return {workload.training.instance[known] for workload in found}
+    instances = {workload.training.instance[stage] for workload in found if stage in workload.training.instance}
+    if not instances:
+        expected = f"an instance for the stage {stage}"
+        raise ConfigurationError(where="workloads", field="training.instance", expected=expected, came="none")
+    return instances
 
 
 def publish(root: Path, ecr: Any, found: Sequence[Image]) -> dict[str, str]:
@@ -193,7 +194,7 @@ def run(root: Path, stage: str) -> dict[str, str]:
     import boto3
 
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
-    platform = settings_for(stage, account=account, region=region).platform
+    platform = Platform(stage=stage, account=account, region=region)
     found = images(root, platform)
     digests = publish(root, boto3.client("ecr"), found)
     note(boto3.client("ssm"), platform, found, digests)
@@ -203,7 +204,7 @@ def run(root: Path, stage: str) -> dict[str, str]:
 def main() -> None:
     """Publish the images of the named stage and print their digests."""
     parser = argparse.ArgumentParser(prog="python -m infra.images", description=__doc__)
-    parser.add_argument("--stage", choices=("dev", "prod"), required=True)
+    parser.add_argument("--stage", required=True)
     for name, digest in run(REPOSITORY, parser.parse_args().stage).items():
         print(f"{name} {digest}")
 

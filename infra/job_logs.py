@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from infra.context import REPOSITORY
+from infra.options import declared_options
 from infra.settings import settings_for
 
 GROUPS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform"))
@@ -46,7 +48,8 @@ def run(stage: str) -> list[str]:
     import boto3
 
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
-    settings = settings_for(stage, account=account, region=region)
+    options = declared_options(REPOSITORY, stage)
+    settings = settings_for(stage, account=account, region=region, options=options)
     named = boto3.client("ssm").get_parameter(Name=settings.platform.parameter("key-arn"))
     key_arn = named["Parameter"]["Value"]
     return settle(boto3.client("logs"), key_arn=key_arn, retention_days=settings.log_retention_days)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -44,6 +45,8 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    like: Literal["dev", "prod"] | None = None
+    """Of a stage by another name: which of the two it is set up as."""
     tags: dict[TagKey, TagValue] = {}
     """On everything beside the platform's own tags, for example a cost centre."""
 
@@ -76,6 +79,11 @@ def options_of(stages: object, stage: str) -> Options:
         first = error.errors()[0]
         field = ".".join(["stages", stage, *map(str, first["loc"])])
         raise ConfigurationError(where="context", field=field, expected=first["msg"], came=first["input"]) from error
+
+
+def declared_options(root: Path, stage: str) -> Options:
+    """Those of the stage in the repository's `cdk.json`, for what runs beside the CDK."""
+    return options_of(json.loads((root / "cdk.json").read_text())["context"].get("stages"), stage)
 
 
 def _parsed(stages: object) -> Mapping[str, Any]:

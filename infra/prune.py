@@ -103,14 +103,14 @@ def main() -> None:
     import boto3
 
     from infra.context import REPOSITORY
-    from infra.settings import settings_for
+    from millrace.names import Platform
 
     parser = argparse.ArgumentParser(prog="python -m infra.prune", description=__doc__)
     parser.add_argument("--stage", required=True)
     parser.add_argument("--yes", action="store_true")
     given = parser.parse_args()
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
-    platform = settings_for(given.stage, account=account, region=region).platform
+    platform = Platform(stage=given.stage, account=account, region=region)
     for image in unused(boto3.client, platform, root=REPOSITORY, now=datetime.now(UTC)):
         print(f"{image.image} {','.join(image.tags)}, {image.pushed:%Y-%m-%d}, {image.size_gb:.1f} GB")
         if given.yes:

@@ -13,7 +13,7 @@ from typing import Literal
 from infra.compilation import interpreter
 from infra.options import MachineLog, Options
 from millrace.errors import ConfigurationError
-from millrace.names import SHARED, STAGES, Platform
+from millrace.names import SHARED, STAGE_PATTERN, STAGES, Platform
 
 Tracking = Literal["none", "file", "app", "server"]
 """Where runs are recorded: nowhere, in a file of this machine, in an MLflow App of SageMaker (serverless), or in a
@@ -109,8 +109,9 @@ def settings_for(
             machine_log=options.machine_log or "data",
             options=options,
         )
-    if stage in ("dev", "prod"):
-        production = stage == "prod"
+    kind = options.like or stage
+    if re.fullmatch(STAGE_PATTERN, stage) and kind in ("dev", "prod"):
+        production = kind == "prod"
         return StageSettings(
             platform=names,
             runtime="python3.13",
@@ -125,4 +126,5 @@ def settings_for(
             machine_log=options.machine_log or ("events" if production else "data"),
             options=options,
         )
-    raise ConfigurationError(where="context", field="stage", expected=f"one of {', '.join(STAGES)}", came=stage)
+    expected = f"one of {', '.join(STAGES)}, or a name like {STAGE_PATTERN} with stages.<name>.like in the context"
+    raise ConfigurationError(where="context", field="stage", expected=expected, came=stage)

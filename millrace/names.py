@@ -11,6 +11,11 @@ from datetime import datetime
 from typing import Literal
 
 STAGES = ("local", "dev", "prod")
+"""Those that need no declaration; any other is like `dev` or `prod`, as the context of `cdk.json` says."""
+STAGE_PATTERN = r"^[a-z][a-z0-9]{1,11}$"
+"""Without a dash: the names of a stage would begin as those of another."""
+LONGEST_PREFIX = len("millrace-prod-") + 24
+"""Of a workload's names: stage and workload share it, and the longest role then has 64 letters."""
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
 STAGE_TAG = "millrace:stage"

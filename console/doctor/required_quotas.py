@@ -9,7 +9,6 @@ from typing import cast
 
 from millrace.workload.declaration import Stage, Workload
 
-SPOT = ("dev", "prod")
 """Stages that train on spot instances."""
 
 
@@ -41,7 +40,7 @@ def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need,
 def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
     known, rollout, name = cast("Stage", stage), workload.rollout, workload.name
     training, serving = workload.training.instance[known], rollout.instance[known]
-    use = "spot training job" if stage in SPOT else "training job"
+    use = "spot training job" if stage != "local" else "training job"
     fleets = f"two fleets of {rollout.min_instances} to {rollout.max_instances} in an update, and the challenger"
     return (
         Need(

@@ -20,12 +20,13 @@ from millrace.errors import WorkloadError
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
+from millrace.names import STAGE_PATTERN
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.prices import gpus_of, is_known
 from millrace.workload.rollout import Phases
 from millrace.workload.tuning import Tuning, tuning_usd
 
-Stage = Literal["local", "dev", "prod"]
+Stage = Annotated[str, Field(pattern=STAGE_PATTERN)]
 Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
