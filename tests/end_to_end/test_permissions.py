@@ -222,6 +222,12 @@ SELDOM = (
         test="test_refusals.py",
     ),
     Seldom(
+        roles=("training-job",),
+        actions=("s3:GetObject", "s3:PutObject"),
+        resource="*/checkpoints/*",
+        because="a training took longer than a minute, and went on from its checkpoint",
+    ),
+    Seldom(
         roles=("evaluation-job",),
         actions=("s3:GetObject",),
         resource="*/brought/*",
