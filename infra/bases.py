@@ -41,7 +41,7 @@ def pinned(root: Path, reference: str) -> str:
     """The reference with its digest, where there is one; raises ConfigurationError for a base that is not listed."""
     known = pins(root)
     if key_of(reference) not in known:
-        raise ConfigurationError(where=FILE, field="base", expected=f"one of {sorted(known)}", came=reference)
+        raise ConfigurationError(where=str(FILE), field="base", expected=f"one of {sorted(known)}", came=reference)
     digest = known[key_of(reference)]
     return f"{reference}@{digest}" if digest else reference
 

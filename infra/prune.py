@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.bases import DIGEST
-from infra.images import IMAGES, image_tags
+from infra.images import image_tags
+from infra.stacks.platform import IMAGES
 
 if TYPE_CHECKING:
     from millrace.names import Platform

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
 
-from millrace.workload.declaration import Stage, Workload
+from millrace.workload.declaration import Workload
 
 """Stages that train on spot instances."""
 
@@ -38,8 +37,8 @@ def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need,
 
 
 def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
-    known, rollout, name = cast("Stage", stage), workload.rollout, workload.name
-    training, serving = workload.training.instance[known], rollout.instance[known]
+    rollout, name = workload.rollout, workload.name
+    training, serving = workload.training.instance[stage], rollout.instance[stage]
     use = "spot training job" if stage != "local" else "training job"
     fleets = f"two fleets of {rollout.min_instances} to {rollout.max_instances} in an update, and the challenger"
     return (

@@ -14,5 +14,6 @@ def tag(stack: cdk.Stack, tags: Mapping[str, str]) -> None:
     synthesis."""
     for construct in stack.node.find_all():
         manager = cdk.TagManager.of(construct)
-        for key, value in tags.items() if manager else ():
-            manager.set_tag(key, value)
+        if manager is not None:
+            for key, value in tags.items():
+                manager.set_tag(key, value)

@@ -6,7 +6,7 @@ All without network, in the VPC, under the customer key; names that a retry or a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from infra.context import Context
 from infra.instances import has_own_disk
@@ -26,7 +26,7 @@ goes on from its last checkpoint where there is one; of the others a redrive doe
 
 def stage(context: Context) -> Stage:
     """The stage as workloads index their instances by it."""
-    return cast("Stage", context.platform.stage)
+    return context.platform.stage
 
 
 def retried() -> list[State]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from millrace.workload.declaration import Stage, Workload
+from millrace.workload.declaration import Workload
 from millrace.workload.prices import Usage, projected_usd
 from millrace.workload.tuning import tuning_usd
 
@@ -25,10 +23,9 @@ def usages(workload: Workload, stage: str, *, brought: bool = False) -> tuple[Us
     A model that was `brought` needs no training: a job on the instance that serves takes it in.
 
     The evaluation runs on the instance that serves, so that the latency it measures is the one that counts."""
-    training, known = workload.training, cast("Stage", stage)
-    serving = workload.rollout.instance[known]
+    training, serving = workload.training, workload.rollout.instance[stage]
     trained = Usage(
-        instance=training.instance[known],
+        instance=training.instance[stage],
         count=training.instances,
         minutes=TRAININGS * training.max_runtime_minutes,
     )
@@ -39,7 +36,7 @@ def usages(workload: Workload, stage: str, *, brought: bool = False) -> tuple[Us
 def usd_by_hand(workload: Workload, stage: str, *, is_tuning: bool) -> float | None:
     """What the declared tuning, or one experiment, costs at most in this stage; None where no tuning is declared."""
     training = workload.training
-    instance, minutes = training.instance[cast("Stage", stage)], training.max_runtime_minutes
+    instance, minutes = training.instance[stage], training.max_runtime_minutes
     if not is_tuning:
         return projected_usd([Usage(instance=instance, count=training.instances, minutes=minutes)])
     if workload.tuning is None:
