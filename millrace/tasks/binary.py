@@ -80,6 +80,15 @@ class Binary:
             "confidence": np.where(value_N, p_N, 1 - p_N),
         }
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return (str(self.positive),)
+
+    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        return np.zeros(len(output_NW), np.int64)
+
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 

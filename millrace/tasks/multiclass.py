@@ -68,6 +68,15 @@ class Multiclass:
         names = np.array([str(name) for name in self.classes], dtype=object)
         return {"value": names[output_NW.argmax(axis=1)], "confidence": output_NW.max(axis=1).astype(np.float64)}
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(map(str, self.classes))
+
+    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        return np.asarray(output_NW.argmax(axis=1))
+
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 

@@ -96,6 +96,15 @@ class Multilabel:
             "label": names_NP,
         }
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return self.labels
+
+    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        return np.asarray(output_NW.argmax(axis=1))
+
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """The share of a row's labels that are answered wrongly."""
         import numpy as np
