@@ -28,6 +28,7 @@ TASKS: dict[str, type[Task]] = {
     "multilabel": Multilabel,
 }
 KEYS = {
+    "positive": "positive",
     "quantiles": "quantiles",
     "huber": "huber",
     "horizons_hours": "label.horizon_hours",

@@ -75,9 +75,6 @@ def _check_gates(workload: Workload, task: Task) -> None:
         expected = f"labels of {horizon:g} hours before or more, since a label is known {horizon:g} hours after its row"
         came = f"{baseline.label_age_hours:g} hours in {baseline.kind}"
         raise WorkloadError(where=where, field="gates.baseline", expected=expected, came=came)
-    if gates.calibration and not task.objective.is_calibrated:
-        expected = f"no such gate for the task {task.kind}, whose answers are no probabilities"
-        raise WorkloadError(where=where, field="gates.calibration", expected=expected, came="a gate")
 
 
 def _check_evidence(workload: Workload, contract: Contract, task: Task, tensors: Signature) -> None:

@@ -100,11 +100,11 @@ def _duplicates(case: Case) -> float:
     """Share of the test rows that a training row nearly equals."""
     declared, tensors_M = signature(case.features), encode(case.features, case.part(case.parts.train))
     same_T = np.ones(len(case.errors), np.bool_)
-    plain = tuple(spec for spec in declared if spec.dtype != "uint8")
+    plain = tuple(spec for spec in declared if spec.kind != "image")
     if plain:
         same_T = _same_rows(matrix(tensors_M, plain), matrix(case.test_tensors, plain))
     for spec in declared:
-        if spec.dtype == "uint8":
+        if spec.kind == "image":
             same_T &= _near_images(tensors_M[spec.name], case.test_tensors[spec.name])
     return float(same_T.mean())
 

@@ -222,6 +222,7 @@ MISFITS = {
         f"value: {{unit: EUR, decisions: 100, worth: {BINARY_WORTH}}}",
         "worth: right, wrong, pairs",
     ),
+    "a log loss of numbers": ("regression", "simple: {kind: linear, measure: log_loss}", "measure: error for answers"),
     "a pair of classes that are not there": (
         "multiclass",
         "value: {unit: EUR, decisions: 100, worth: {right: 1, wrong: -1, pairs: {a: {z: -9}}}}",
@@ -254,7 +255,9 @@ def test_a_gate_that_could_not_be_judged_stops_here(folder: Path, case: str) -> 
     """Not after the training, which is paid for by then."""
     task, gate, expected = MISFITS[case]
     if task:
-        retask(folder, task, ["a", "b", "c"])
+        retask(folder, task, None if task == "regression" else ["a", "b", "c"])
+    if task == "regression":
+        change(folder, "workload.yaml", "  calibration: {max_ece: 0.15}\n", "")
     change(folder, "workload.yaml", "  size: {max_mb: 10}\n", f"  size: {{max_mb: 10}}\n  {gate}\n")
     with pytest.raises(WorkloadError, match=expected):
         check(folder)
@@ -275,5 +278,5 @@ def test_trees_take_no_images() -> None:
         if fits:
             check_fit(declared, contract)
             continue
-        with pytest.raises(WorkloadError, match=r"gates\.simple: expected kind: linear for images and texts"):
+        with pytest.raises(WorkloadError, match=r"gates\.simple: kind: linear, as boosted_trees takes no image"):
             check_fit(declared, contract)
