@@ -15,6 +15,7 @@ from millrace.evaluation.gates.simple import Simple
 from millrace.evaluation.naive.rule import NaiveGate
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
+from millrace.workload.tuning import Tuning
 
 SHIPPED = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 
@@ -269,6 +270,19 @@ def test_all_gates_fit_where_they_can_be_judged(folder: Path) -> None:
     check(folder)
 
 
+def test_a_search_may_try_only_what_the_tensors_allow() -> None:
+    shipped = SHIPPED.parent / "xray"
+    workload, contract = load_workload(shipped), check_contract(shipped)
+    for channels, fits in (([[8, 16], [16]], True), ([[8], [8] * 6], False)):
+        tuning = Tuning(parameters={"channels": channels}, max_jobs=2, budget_usd=9)
+        declared = workload.model_copy(update={"tuning": tuning})
+        if fits:
+            check_fit(declared, contract)
+            continue
+        with pytest.raises(WorkloadError, match="pixels or more for 6 blocks"):
+            check_fit(declared, contract)
+
+
 def test_trees_take_no_images() -> None:
     shipped = SHIPPED.parent / "xray"
     workload, contract = load_workload(shipped), check_contract(shipped)
@@ -278,5 +292,5 @@ def test_trees_take_no_images() -> None:
         if fits:
             check_fit(declared, contract)
             continue
-        with pytest.raises(WorkloadError, match=r"gates\.simple: kind: linear, as boosted_trees takes no image"):
+        with pytest.raises(WorkloadError, match=r"expected kind: linear, as boosted_trees takes no image"):
             check_fit(declared, contract)
