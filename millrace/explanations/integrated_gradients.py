@@ -87,8 +87,9 @@ def output_scores(predictor: Predictor, tensors: Mapping[str, Tensor], at_N: Ten
     objective = predictor.objective
     raw_NW: Tensor = predictor.network(**tensors)
     if not is_share(objective):
-        sorted_NPL = predictor.answer(raw_NW).unflatten(1, (-1, objective.levels)).sort(2).values
-        return sorted_NPL.flatten(1).gather(1, at_N[:, None])[:, 0]
+        sorted_NPL = predictor.answer(raw_NW).reshape(len(raw_NW), -1, objective.levels).sort(2).values
+        found: Tensor = sorted_NPL.reshape(raw_NW.shape).gather(1, at_N[:, None])[:, 0]
+        return found
     raw_NW = raw_NW / predictor.temperature if objective.is_calibrated else raw_NW
     raw_N = raw_NW.gather(1, at_N[:, None])[:, 0]
     if objective.activation == "sigmoid":
