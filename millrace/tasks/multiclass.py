@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
-from millrace.evaluation import metrics
+from millrace.tasks import metrics
 from millrace.tasks.answer import check_fallback, empty_answer
 from millrace.tasks.task import AnswerField, Objective
 
