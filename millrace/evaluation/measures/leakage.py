@@ -43,8 +43,6 @@ def measure(gate: Leakage, case: Case) -> LeakageEvidence:
 
 
 def _leaks(case: Case) -> Iterator[FeatureLeak]:
-    if case.target_N.ndim != 1:
-        return
     train = case.parts.train
     for name in columns(case.features):
         code = _codes(case.part(train)[name], case.test[name])
