@@ -13,12 +13,10 @@ from infra.instances import has_own_disk
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
-from millrace.names import WORKLOAD_TAG
+from millrace.names import CONFIG_CHANNEL, DATA_CHANNEL, WEIGHTS_CHANNEL, WORKLOAD_TAG
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
 
-WEIGHTS = "weights"
-"""The channel of the model that a training starts from; the training job reads it by this name."""
 SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
                   "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
 """The call itself failed. Of the jobs that ran and failed only a training is started again by itself, once, since it
@@ -182,9 +180,9 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
         },
         "HyperParameters": {"workload": context.workload.name, "run.$": "$$.Execution.Name"},
         "InputDataConfig": [
-            channel("data", run_uri(context, "manifest.json"), manifest=True),
-            channel("config", run_uri(context, "config", "")),
-            *([fixed_channel(WEIGHTS, workload.weights.source)] if workload.weights else []),
+            channel(DATA_CHANNEL, run_uri(context, "manifest.json"), manifest=True),
+            channel(CONFIG_CHANNEL, run_uri(context, "config", "")),
+            *([fixed_channel(WEIGHTS_CHANNEL, workload.weights.source)] if workload.weights else []),
         ],
         "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
         "CheckpointConfig": {"S3Uri.$": run_uri(context, "checkpoints", "")},

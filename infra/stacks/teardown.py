@@ -26,12 +26,12 @@ from millrace.settings.environment import Environment
 
 LISTED = (
     "application-autoscaling:DescribeScalableTargets", "cloudwatch:DescribeAlarms", "lambda:ListEventSourceMappings",
-    "sagemaker:ListEndpointConfigs", "sagemaker:ListModelPackages", "sagemaker:ListModels",
-    "sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs", "sagemaker:ListTransformJobs",
-    "scheduler:ListSchedules",
+    "sagemaker:ListEndpointConfigs", "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModelPackages",
+    "sagemaker:ListModels", "sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs",
+    "sagemaker:ListTransformJobs", "scheduler:ListSchedules",
 )  # fmt: skip
 """To look for what no template names; these actions take no resource."""
-JOBS = ("Training", "Processing", "Transform")
+JOBS = ("HyperParameterTuning", "Training", "Processing", "Transform")
 
 
 class TeardownStack(WorkloadStack):

@@ -36,6 +36,7 @@ from millrace.models.catalogue import FAMILIES
 from millrace.models.export import Exporter, exporter
 from millrace.models.initial_model import InitialModel
 from millrace.models.predictor import Predictor
+from millrace.names import CONFIG_CHANNEL, DATA_CHANNEL
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Training, Workload
@@ -110,8 +111,8 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
     """The artefact, where there is an exporter for its graph."""
     setting = _setting(places)
     examples = read_examples(
-        places.channel("data"),
-        places.channel("config") / "schema.json",
+        places.channel(DATA_CHANNEL),
+        places.channel(CONFIG_CHANNEL) / "schema.json",
         workload=setting.workload,
         contract=setting.contract,
         features=setting.features,
@@ -143,7 +144,7 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
 
 
 def _setting(places: TrainingPlaces) -> Setting:
-    config = places.channel("config")
+    config = places.channel(CONFIG_CHANNEL)
     declared, contract = read_workload(config / "workload.yaml"), load_contract(config)
     workload = _with_hyperparameters(declared, places.hyperparameters)
     return Setting(

@@ -8,9 +8,9 @@ from dataclasses import fields
 import pytest
 
 from infra.machines import jobs, release, retrain, states, train
-from jobs.training.initial_model import CHANNEL
 from jobs.training.job import _print
 from jobs.training.loop import Epoch
+from millrace.names import WEIGHTS_CHANNEL
 from millrace.workload.declaration import InitialWeights
 
 
@@ -111,7 +111,7 @@ def test_the_model_that_a_training_starts_from_is_a_channel_of_its_own(context):
     uri = "s3://models/xray/7/model.tar.gz"
     weights = InitialWeights(source=uri, digest=f"sha256:{'0' * 64}")
     assert set(channels()) == {"data", "config"}
-    assert channels(weights=weights)[CHANNEL] == {
+    assert channels(weights=weights)[WEIGHTS_CHANNEL] == {
         "S3DataType": "S3Prefix",
         "S3Uri": uri,
         "S3DataDistributionType": "FullyReplicated",

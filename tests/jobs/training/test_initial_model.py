@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from safetensors.torch import save
 
 from jobs.runtime import TrainingPlaces
-from jobs.training.initial_model import CHANNEL, initial_model
+from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
 from jobs.training.loop import Experiment, Trained, train
 from millrace.artefact.artefact import ARCHIVE, Artefact, Description, Digests, digest, read_archive
@@ -21,6 +21,7 @@ from millrace.features.number import Number
 from millrace.features.signature import TensorSpec
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.initial_model import InitialModel
+from millrace.names import WEIGHTS_CHANNEL
 from millrace.tasks.binary import Binary
 from millrace.workload.declaration import InitialWeights, Training
 from tests.archives import write_archive
@@ -73,9 +74,9 @@ def artefact(source: Trained) -> Artefact:
 def places_with(folder: Path, artefact: Artefact) -> tuple[TrainingPlaces, str]:
     """A job's folders with the channel, and the digest of what is in it."""
     (folder / "input" / "config").mkdir(parents=True)
-    (folder / "input" / "config" / "inputdataconfig.json").write_text(json.dumps({CHANNEL: {}}))
-    (folder / "input" / "data" / CHANNEL).mkdir(parents=True)
-    archive = folder / "input" / "data" / CHANNEL / ARCHIVE
+    (folder / "input" / "config" / "inputdataconfig.json").write_text(json.dumps({WEIGHTS_CHANNEL: {}}))
+    (folder / "input" / "data" / WEIGHTS_CHANNEL).mkdir(parents=True)
+    archive = folder / "input" / "data" / WEIGHTS_CHANNEL / ARCHIVE
     write_archive(archive, artefact)
     return TrainingPlaces(root=folder), read_archive(archive).digest
 
