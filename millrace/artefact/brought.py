@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.artefact import graph
-from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, digest, digest_of
+from millrace.artefact.artefact import EXTERNAL, MEMBERS, Artefact, Description, Digests, digest, digest_of
 from millrace.artefact.inference import OUTPUT
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
     from millrace.workload.declaration import Workload
 
-FAMILY = "brought"
-"""What model.json names as the family of such a model."""
 GRAPH, SIGNATURE = "model.onnx", "signature.json"
 Tensor = tuple[str, str, tuple[int | None, ...]]
 
@@ -126,7 +124,7 @@ def artefact_of(
     weights = save(graph.weights(graph.parse(model.onnx)))
     return Artefact(
         description=Description(
-            family=FAMILY,
+            family=EXTERNAL,
             parameters={"digest": model.digest},
             features=features,
             task=task,

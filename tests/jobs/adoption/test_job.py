@@ -37,7 +37,7 @@ def adopted(tmp_path: Path, snapshot_1996: Any) -> Any:
 def test_a_graph_of_elsewhere_is_evaluated_as_a_trained_one(adopted: Any, tmp_path: Path) -> None:
     places = adopted(logistic())
     artefact = read_archive(places.input("model") / "model.tar.gz")
-    assert (artefact.description.family, artefact.description.digests.data) == ("brought", "data")
+    assert (artefact.description.family, artefact.description.digests.data) == ("external", "data")
     assert artefact.description.parameters["digest"] == brought.read(tmp_path / "processing/brought").digest
     evaluate(places, champion_version="none")
     report = json.loads((tmp_path / "processing/evaluation/evaluation.json").read_text())
