@@ -8,16 +8,20 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 STAGES = ("local", "dev", "prod")
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
+EVERY_MACHINE = (*MACHINES, "teardown")
+STARTING_QUEUES = {"drops": "intake"}
+"""Queues whose messages start machines, each with the function that it feeds; a teardown switches them off."""
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
 ByHand = Literal["tune", "experiment"]
 """What a person starts beside the machines."""
+BY_HAND: tuple[ByHand, ...] = get_args(ByHand)
 JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
 DATA_CHANNEL, CONFIG_CHANNEL, WEIGHTS_CHANNEL = "data", "config", "weights"

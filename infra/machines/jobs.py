@@ -13,6 +13,7 @@ from infra.instances import has_own_disk
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
+from millrace.messages.training_metrics import TRAINING_METRICS, pattern
 from millrace.names import CONFIG_CHANNEL, DATA_CHANNEL, WEIGHTS_CHANNEL, WORKLOAD_TAG
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
@@ -176,7 +177,7 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
         "AlgorithmSpecification": {
             "TrainingImage": context.images["training"],
             "TrainingInputMode": "File",
-            "MetricDefinitions": METRICS,
+            "MetricDefinitions": [{"Name": name, "Regex": pattern(name)} for name in TRAINING_METRICS],
         },
         "HyperParameters": {"workload": context.workload.name, "run.$": "$$.Execution.Name"},
         "InputDataConfig": [
@@ -202,13 +203,6 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
     once_more = states.retry("States.TaskFailed", interval_s=10, attempts=TRAININGS - 1)
     task = _task("createTrainingJob", comment, parameters, selected, result, next_state)
     return {**task, "Retry": [*task["Retry"], once_more]}
-
-
-METRICS = [
-    {"Name": name, "Regex": f"{name.replace(':', '_')}=([0-9.eE+-]+)"}
-    for name in ("train:loss", "validation:loss", "validation:error", "kept:loss", "kept:error")
-]
-"""What SageMaker reads out of the line that the training job prints after each epoch."""
 
 
 def _task(

@@ -21,7 +21,7 @@ from infra.iam import (
 from infra.iam.resource import Statement, every, resource
 from infra.machines import teardown
 from infra.stacks.workload import WorkloadStack
-from millrace.names import MACHINES
+from millrace.names import MACHINES, STARTING_QUEUES
 from millrace.settings.environment import Environment
 
 LISTED = (
@@ -76,7 +76,8 @@ class TeardownStack(WorkloadStack):
         yield bus.schedules(names).may("GetSchedule", "UpdateSchedule")
         yield sagemaker_jobs.pass_roles(names, "monitor-schedule", "retrain-schedule", to="scheduler.amazonaws.com")
         yield resource("kms", self.context.key_arn).may("DescribeKey")
-        yield queues.feeds_of(names, "intake").may("UpdateEventSourceMapping")
+        for function in STARTING_QUEUES.values():
+            yield queues.feeds_of(names, function).may("UpdateEventSourceMapping")
 
     def _running(self) -> Iterator[Statement]:
         names = self.context.names

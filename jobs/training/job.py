@@ -31,6 +31,14 @@ from millrace.errors import TrainingError
 from millrace.explanations.explained import Explained
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
+from millrace.messages.training_metrics import (
+    KEPT_ERROR,
+    KEPT_LOSS,
+    TRAIN_LOSS,
+    VALIDATION_ERROR,
+    VALIDATION_LOSS,
+    printed,
+)
 from millrace.messages.training_run import Run, read_run
 from millrace.models.catalogue import FAMILIES
 from millrace.models.export import Exporter, exporter
@@ -272,9 +280,11 @@ def _say_nothing(_: Sequence[Epoch]) -> None:
 def _print(history: Sequence[Epoch]) -> None:
     """One line per epoch; MetricDefinitions find the numbers in it. The last two are of the epoch that is kept."""
     entry, kept = history[-1], min(history, key=lambda epoch: epoch.validation_loss)
-    print(
-        f"epoch={entry.epoch} train_loss={entry.train_loss:.6f} validation_loss={entry.validation_loss:.6f} "
-        f"validation_error={entry.validation_error:.6g} seconds={entry.seconds} "
-        f"kept_loss={kept.validation_loss:.6f} kept_error={kept.validation_error:.6g}",
-        flush=True,
-    )
+    metrics = {
+        TRAIN_LOSS: entry.train_loss,
+        VALIDATION_LOSS: entry.validation_loss,
+        VALIDATION_ERROR: entry.validation_error,
+        KEPT_LOSS: kept.validation_loss,
+        KEPT_ERROR: kept.validation_error,
+    }
+    print(f"epoch={entry.epoch} {printed(metrics)} seconds={entry.seconds}", flush=True)

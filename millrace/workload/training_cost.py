@@ -1,12 +1,11 @@
-"""What one training run of a workload uses: the training job and the evaluation job."""
+"""What one run of the machine `train` uses: a training, or the job that takes in a model, and the evaluation."""
 
 from __future__ import annotations
 
 from typing import cast
 
 from millrace.workload.declaration import Stage, Workload
-from millrace.workload.prices import Usage, projected_usd
-from millrace.workload.tuning import tuning_usd
+from millrace.workload.prices import Usage
 
 EVALUATION_MINUTES = 30
 """The evaluation job is stopped after this long."""
@@ -34,17 +33,6 @@ def usages(workload: Workload, stage: str, *, brought: bool = False) -> tuple[Us
     )
     adopted = Usage(instance=serving, count=1, minutes=ADOPTION_MINUTES)
     return (adopted if brought else trained, Usage(instance=serving, count=1, minutes=EVALUATION_MINUTES))
-
-
-def usd_by_hand(workload: Workload, stage: str, *, is_tuning: bool) -> float | None:
-    """What the declared tuning, or one experiment, costs at most in this stage; None where no tuning is declared."""
-    training = workload.training
-    instance, minutes = training.instance[cast("Stage", stage)], training.max_runtime_minutes
-    if not is_tuning:
-        return projected_usd([Usage(instance=instance, count=training.instances, minutes=minutes)])
-    if workload.tuning is None:
-        return None
-    return tuning_usd(workload.tuning, instance=instance, instances=training.instances, max_minutes=minutes)
 
 
 def longest_hours(workload: Workload) -> float:

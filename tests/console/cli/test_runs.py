@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from console.cli import app as cli
 from console.cli import completion
 from millrace.errors import MillraceError, RunError
-from millrace.names import MACHINES, execution_of_drop
+from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, execution_of_drop
 from tests.brought_models import logistic, write
 from tests.console.conftest import NAMES, PASS
 from tests.infra.local.waiting import until
@@ -71,7 +71,9 @@ def test_runs_are_listed_and_filtered(machine: Callable[..., str], ran: Callable
     ]
     assert rows[0]["run"] == bad.rpartition(":")[2]
     assert len(json.loads(told("runs", "--limit", "1", "--json"))) == 1
-    assert "--machine: expected one of" in refused("runs", "--machine", "all")
+    said = refused("runs", "--machine", "all")
+    assert "--machine: expected one of" in said
+    assert all(name in said for name in (*EVERY_MACHINE, *BY_HAND))
 
 
 def test_a_failed_run_is_shown_and_goes_on(machine: Callable[..., str], ran: Callable[..., str]) -> None:
