@@ -220,9 +220,9 @@ class WorkloadNames:
         """`s3://<lake>/<workload>/<parts>`; a folder ends with "/" (give "" as its last part)."""
         return "/".join([f"s3://{self.platform.bucket('lake')}/{self.workload}", *parts])
 
-    def brought_uri(self, digest: str) -> str:
-        """The folder of the model of elsewhere with this digest."""
-        return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/brought/{digest}/"
+    def external_model_uri(self, digest: str) -> str:
+        """The folder of the external model with this digest."""
+        return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/external/{digest}/"
 
     def run_uri(self, run: str, *parts: str) -> str:
         """`s3://<artefacts>/<workload>/runs/<run>/<parts>`; `run` is the train execution's name."""

@@ -77,7 +77,7 @@ class TrainingStack(WorkloadStack):
         names = self.context.names
         for owner, image, read in (
             (TRAINING_ROLE, "training", ["runs"]),
-            (EVALUATION_ROLE, "processing", ["runs", "brought"]),
+            (EVALUATION_ROLE, "processing", ["runs", "external"]),
         ):
             JobRole(
                 self,

@@ -150,7 +150,7 @@ class Records:
 
     @property
     def is_external(self) -> bool:
-        """Whether the model was trained elsewhere: nothing is known of its training."""
+        """Whether nothing is known of the model's training."""
         return self.description.family == EXTERNAL
 
 

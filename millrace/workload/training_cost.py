@@ -9,8 +9,8 @@ from millrace.workload.prices import Usage
 
 EVALUATION_MINUTES = 30
 """The evaluation job is stopped after this long."""
-ADOPTION_MINUTES = 30
-"""The job that takes in a model of elsewhere is stopped after this long."""
+EXTERNAL_MINUTES = 30
+"""The job that makes the archive of an external model is stopped after this long."""
 TRAININGS = 2
 """Training jobs of one run at most: one whose instance died is followed by another.
 
@@ -18,10 +18,10 @@ It goes on from the last checkpoint (one every ten seconds, and one when the job
 there is none yet."""
 
 
-def usages(workload: Workload, stage: str, *, brought: bool = False) -> tuple[Usage, ...]:
+def usages(workload: Workload, stage: str, *, is_external: bool = False) -> tuple[Usage, ...]:
     """Every job at its longest; raises KeyError for a stage that the workload names no instance for.
 
-    A model that was `brought` needs no training: a job on the instance that serves takes it in.
+    An external model needs no training: a job on the instance that serves makes its archive.
 
     The evaluation runs on the instance that serves, so that the latency it measures is the one that counts."""
     training, known = workload.training, cast("Stage", stage)
@@ -31,8 +31,8 @@ def usages(workload: Workload, stage: str, *, brought: bool = False) -> tuple[Us
         count=training.instances,
         minutes=TRAININGS * training.max_runtime_minutes,
     )
-    adopted = Usage(instance=serving, count=1, minutes=ADOPTION_MINUTES)
-    return (adopted if brought else trained, Usage(instance=serving, count=1, minutes=EVALUATION_MINUTES))
+    archived = Usage(instance=serving, count=1, minutes=EXTERNAL_MINUTES)
+    return (archived if is_external else trained, Usage(instance=serving, count=1, minutes=EVALUATION_MINUTES))
 
 
 def longest_hours(workload: Workload) -> float:

@@ -23,7 +23,7 @@ from millrace.messages.events import EVENTS
 from millrace.messages.ingest import Drop, DropObject
 from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest
-from millrace.messages.train import BroughtFiles
+from millrace.messages.train import ExternalFiles
 from millrace.names import EVERY_MACHINE
 from millrace.workload.load import load_workload
 
@@ -40,7 +40,7 @@ MACHINES = [
 ]
 INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("retrain", "detail"): (RetrainingRequest,),
-    ("train", "brought"): (BroughtFiles,),
+    ("train", "external_model"): (ExternalFiles,),
     ("score", "detail"): (DropObject,),
     ("release", "detail"): (PackageToRelease,),
     ("release", "rollback"): (Rollback,),
