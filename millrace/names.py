@@ -24,8 +24,6 @@ ByHand = Literal["tune", "experiment"]
 BY_HAND: tuple[ByHand, ...] = get_args(ByHand)
 JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
-DATA_CHANNEL, CONFIG_CHANNEL, WEIGHTS_CHANNEL = "data", "config", "weights"
-"""Of a training job: the pinned rows, the run's configuration, and the model that a training starts from."""
 MODEL_ROLE = "model"
 """Of the models of endpoints and batch transforms."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}

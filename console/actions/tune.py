@@ -17,9 +17,10 @@ from console.queries.usage import now_at
 from millrace.aws.objects import split_uri
 from millrace.contract.load import digest, read_document
 from millrace.errors import RunError
+from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, WEIGHTS_CHANNEL
 from millrace.messages.training_run import Run
 from millrace.models.catalogue import FAMILIES
-from millrace.names import CONFIG_CHANNEL, DATA_CHANNEL, WEIGHTS_CHANNEL, WORKLOAD_TAG, WorkloadNames
+from millrace.names import WORKLOAD_TAG, WorkloadNames
 from millrace.state.budget import MonthlyBudget
 from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload

@@ -13,8 +13,14 @@ from infra.instances import has_own_disk
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
-from millrace.messages.training_metrics import TRAINING_METRICS, pattern
-from millrace.names import CONFIG_CHANNEL, DATA_CHANNEL, WEIGHTS_CHANNEL, WORKLOAD_TAG
+from millrace.messages.training_job import (
+    CONFIG_CHANNEL,
+    DATA_CHANNEL,
+    TRAINING_METRICS,
+    WEIGHTS_CHANNEL,
+    pattern,
+)
+from millrace.names import WORKLOAD_TAG
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from jobs.runtime import TrainingPlaces
 from millrace.artefact.artefact import ARCHIVE, read_archive
+from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.models.initial_model import InitialModel
-from millrace.names import WEIGHTS_CHANNEL
 from millrace.workload.declaration import Training
 
 

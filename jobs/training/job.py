@@ -31,7 +31,9 @@ from millrace.errors import TrainingError
 from millrace.explanations.explained import Explained
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
-from millrace.messages.training_metrics import (
+from millrace.messages.training_job import (
+    CONFIG_CHANNEL,
+    DATA_CHANNEL,
     KEPT_ERROR,
     KEPT_LOSS,
     TRAIN_LOSS,
@@ -44,7 +46,6 @@ from millrace.models.catalogue import FAMILIES
 from millrace.models.export import Exporter, exporter
 from millrace.models.initial_model import InitialModel
 from millrace.models.predictor import Predictor
-from millrace.names import CONFIG_CHANNEL, DATA_CHANNEL
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Training, Workload

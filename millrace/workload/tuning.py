@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from millrace.messages.training_metrics import KEPT_ERROR, KEPT_LOSS
+from millrace.messages.training_job import KEPT_ERROR, KEPT_LOSS
 from millrace.models.parameters import Parameters
 from millrace.workload.prices import Usage, projected_usd
 

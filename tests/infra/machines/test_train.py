@@ -10,7 +10,7 @@ import pytest
 from infra.machines import jobs, release, retrain, states, train
 from jobs.training.job import _print
 from jobs.training.loop import Epoch
-from millrace.names import WEIGHTS_CHANNEL
+from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.workload.declaration import InitialWeights
 
 

@@ -19,9 +19,9 @@ from millrace.artefact.artefact import ARCHIVE, Artefact, Description, Digests, 
 from millrace.errors import ArtefactError, SettingsError
 from millrace.features.number import Number
 from millrace.features.signature import TensorSpec
+from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.initial_model import InitialModel
-from millrace.names import WEIGHTS_CHANNEL
 from millrace.tasks.binary import Binary
 from millrace.workload.declaration import InitialWeights, Training
 from tests.archives import write_archive

@@ -1,9 +1,13 @@
-"""The numbers of an epoch: the training job prints them, and SageMaker reads them out of its log by these names."""
+"""The names that a training job shares with those who start it: its channels, and the metrics that it prints.
+
+SageMaker reads the metrics out of the line that the job prints after each epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+DATA_CHANNEL, CONFIG_CHANNEL, WEIGHTS_CHANNEL = "data", "config", "weights"
+"""The pinned rows, the run's configuration, and the model that a training starts from."""
 TRAIN_LOSS, VALIDATION_LOSS, VALIDATION_ERROR = "train:loss", "validation:loss", "validation:error"
 KEPT_LOSS, KEPT_ERROR = "kept:loss", "kept:error"
 """On the validation rows, of the best epoch so far, whose weights are kept."""
