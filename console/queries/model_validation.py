@@ -64,7 +64,7 @@ class Registered:
     """sample.json: rows of the test days and the graph's answers."""
     documents: Mapping[str, bytes]
     """Of its run, by file: the model card and the bill of materials, empty where there is none."""
-    needs_card: bool
+    requires_card: bool
     """In every stage but `local`."""
     judged: tuple[GateVerdict, ...]
     """The verdicts by which the gating let the run pass, from the audit; none: it never did."""
@@ -181,7 +181,7 @@ def _registered(environment: Environment, names: WorkloadNames, package: Mapping
         report=file("evaluation", EVALUATION_FILE),
         sample=file("evaluation", SAMPLE_FILE),
         documents={name: file(name) for name in DOCUMENTS},
-        needs_card=names.platform.stage != "local",
+        requires_card=names.platform.stage != "local",
         judged=tuple(_judged(environment, names, run)),
     )
 
@@ -349,7 +349,7 @@ def _documents(candidate: Candidate, _: Artefact) -> str:
     known, found = _known(candidate), []
     for file, key in DOCUMENTS.items():
         expected, content = known.metadata.get(key, ""), known.documents.get(file, b"")
-        if not expected and (file != CARD_FILE or known.needs_card):
+        if not expected and (file != CARD_FILE or known.requires_card):
             raise ArtefactError(f"{file}: expected one, got none")
         if expected and (came := digest(content)) != expected:
             raise ArtefactError(f"{file}: expected digest {expected}, as the package says, got {came}")

@@ -138,7 +138,7 @@ def build(parts: Parts, folder: Path) -> Candidate:
         report=report,
         sample=sample(parts.answers),
         documents=parts.documents,
-        needs_card=True,
+        requires_card=True,
         judged=tuple(GateVerdict(name=name, passed=True, measured=1, bound=1, sentence="") for name in parts.judged),
     )
     return Candidate(archive=archive, workload=WORKLOAD, contract=CONTRACT, registered=registered)
@@ -292,7 +292,7 @@ def test_each_fault_is_refused_by_its_check(fault: str, tmp_path: Path) -> None:
 def test_only_the_stage_local_does_without_a_model_card(tmp_path: Path) -> None:
     candidate = build(replace(FINE, documents={BOM_FILE: b"{}"}), tmp_path)
     assert candidate.registered is not None
-    without = replace(candidate, registered=replace(candidate.registered, needs_card=False))
+    without = replace(candidate, registered=replace(candidate.registered, requires_card=False))
     (found,) = [one for one in validate(without) if one.check == "documents"]
     assert (found.passed, found.sentence) == (
         True,
