@@ -40,6 +40,8 @@ class StageSettings:
     tracking: Tracking
     tracking_uri: str
     """MLflow's: `sqlite:///<path>` of a file, the ARN of an app or a server; empty where nothing is recorded."""
+    alarm_email: str
+    """The address to which alarms are sent, once its owner has confirmed; empty for none."""
 
     @property
     def python(self) -> str:
@@ -70,10 +72,20 @@ def _managed(arn: str) -> Tracking:
     return MANAGED[found[1]]
 
 
-def settings_for(stage: str, *, account: str, region: str, tracking_arn: str = "") -> StageSettings:
+def _address(email: str) -> str:
+    """The address. Raises ConfigurationError for what is none."""
+    if email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
+        raise ConfigurationError(where="context", field="alarm_email", expected="an e-mail address", came=email)
+    return email
+
+
+def settings_for(
+    stage: str, *, account: str, region: str, tracking_arn: str = "", alarm_email: str = ""
+) -> StageSettings:
     """The settings of `stage`; raises ConfigurationError on an unknown one.
 
-    `tracking_arn` names the MLflow of SageMaker that records the runs of `dev` or `prod`; without it nothing does."""
+    `tracking_arn` names the MLflow of SageMaker that records the runs of `dev` or `prod`; without it nothing does.
+    `alarm_email` is where the alarms of `dev` or `prod` are sent."""
     names = Platform(stage=stage, account=account, region=region)
     if stage == "local":
         return StageSettings(
@@ -87,6 +99,7 @@ def settings_for(stage: str, *, account: str, region: str, tracking_arn: str = "
             decision_window_s=0,
             tracking="file",
             tracking_uri=f"sqlite:///{_build_folder() / 'mlflow.db'}",
+            alarm_email="operator@example.com",
         )
     if stage in ("dev", "prod"):
         production = stage == "prod"
@@ -101,5 +114,6 @@ def settings_for(stage: str, *, account: str, region: str, tracking_arn: str = "
             decision_window_s=20,
             tracking=_managed(tracking_arn),
             tracking_uri=tracking_arn,
+            alarm_email=_address(alarm_email),
         )
     raise ConfigurationError(where="context", field="stage", expected=f"one of {', '.join(STAGES)}", came=stage)

@@ -16,11 +16,10 @@ from infra.machines.parameters import checked
 from infra.machines.paths import Result, path
 from infra.machines.states import State
 from millrace.messages.release import LiveState, ReleaseStarted
+from millrace.names import VARIANT
 
 EndpointKind = Literal["challenger", "live"]
 """What a configuration serves."""
-VARIANT = "main"
-"""Constant: guardrails need the same variant name before and after an update."""
 CREATION_S = 60 * 60
 SHORT = 5
 """Letters of a kind in the name of a configuration, which has room for no more."""

@@ -1,4 +1,4 @@
-"""The monitoring room: the machine that judges windows, its schedule, the alarms on what it publishes."""
+"""The monitoring room: the machine that judges windows, its schedule, the workload's alarms."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
+from infra.constructs.operations import Operations
 from infra.constructs.queue import Queue
 from infra.constructs.schedule import Schedule
 from infra.iam import alarms, iceberg, state_table
@@ -47,6 +48,7 @@ class MonitoringStack(WorkloadStack):
         )
         for name, alarm in (ALARMS | COUNTED).items():
             self._alarm(name, alarm)
+        Operations(self, context=context)
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names

@@ -114,7 +114,11 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "encryption are settings only.",
     ),
     "AWS::S3::BucketPolicy": (_DOES, "Checked at each call of a role, conditions included."),
-    "AWS::SNS::Subscription": (_DOES, "Queues and functions receive; mail and telephone do not."),
+    "AWS::SNS::Subscription": (
+        _DOES,
+        "Queues and functions receive. An e-mail address stays pending, what it would be sent is a line of the log "
+        "group /local/mail; telephones receive nothing.",
+    ),
     "AWS::SNS::Topic": (_DOES, "Messages reach the subscriptions."),
     "AWS::SNS::TopicPolicy": (_DOES, "Checked when a role or a service publishes."),
     "AWS::SQS::Queue": (
@@ -411,7 +415,8 @@ CALLS: Mapping[str, Row] = {
     **_each(
         (_DOES, "Messages, visibility and delays by the cloud's clock, dead letters."),
         "sqs:",
-        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ReceiveMessage SendMessage",
+        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ListMessageMoveTasks ReceiveMessage "
+        "SendMessage StartMessageMoveTask",
     ),
     **_each((_DOES, "Parameters with versions."), "ssm:", "GetParameter GetParameters PutParameter"),
     **_each(

@@ -1,0 +1,148 @@
+"""The topic of alarms, who may publish to it, who reads it, and the events that go to it."""
+
+from __future__ import annotations
+
+import json
+
+from aws_cdk import aws_events as events
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.alarm import Alarm
+from infra.constructs.queue import RETENTION_S
+from infra.iam.resource import policy
+from infra.settings import StageSettings
+from millrace.operations.alarms import NOTIFICATIONS, STAGE_ALARMS, runbook
+from millrace.operations.notices import NOTICES, Notice
+
+
+class Notifications(Construct):
+    """One topic for all workloads of the stage; each message names its workload."""
+
+    def __init__(self, scope: Construct, *, settings: StageSettings, key_arn: str, bus: events.CfnEventBus) -> None:
+        super().__init__(scope, "notifications")
+        self._names = settings.platform
+        self._key_arn = key_arn
+        self._topic = sns.CfnTopic(self, "Topic", topic_name=self._names.alarm_topic, kms_master_key_id=key_arn)
+        publishers = self._publishers()
+        # As deployed stages know them: under another logical id CloudFormation would make a second topic of the name.
+        self._topic.override_logical_id("Alarms")
+        publishers.override_logical_id("AlarmsPolicy")
+        if settings.alarm_email:
+            sns.CfnSubscription(
+                self, "Email", topic_arn=self._topic.ref, protocol="email", endpoint=settings.alarm_email
+            )
+        dead = self._undelivered()
+        for name, notice in NOTICES.items():
+            rule = self._rule(name, notice)
+            for needed in (publishers, dead, *([bus] if notice.is_ours else [])):
+                rule.add_resource_dependency(needed)
+        for name, alarm in STAGE_ALARMS.items():
+            Alarm(
+                self,
+                name,
+                alarm,
+                alarm_name=self._names.alarm(name),
+                about=f"stage {self._names.stage}",
+                metrics=alarm.metrics(self._names),
+                threshold=alarm.threshold or 0,
+                topic_arn=self._topic.ref,
+            )
+
+    def _publishers(self) -> sns.CfnTopicPolicy:
+        def publish(service: str) -> dict[str, object]:
+            return {
+                "Effect": "Allow",
+                "Principal": {"Service": service},
+                "Action": "sns:Publish",
+                "Resource": self._topic.ref,
+            }
+
+        ours = {"Condition": {"StringEquals": {"aws:SourceAccount": self._names.account}}}
+        return sns.CfnTopicPolicy(
+            self,
+            "Publishers",
+            topics=[self._topic.ref],
+            policy_document=policy(
+                [
+                    publish("cloudwatch.amazonaws.com") | ours,
+                    # No condition: "You can't use Condition blocks in Amazon SNS topic policies for EventBridge".
+                    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+                    publish("events.amazonaws.com"),
+                    {
+                        "Effect": "Deny",
+                        "Principal": {"AWS": "*"},
+                        "Action": "sns:Publish",
+                        "Resource": self._topic.ref,
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    },
+                ]
+            ),
+        )
+
+    def _undelivered(self) -> sqs.CfnQueue:
+        """Where EventBridge leaves an event that the topic refused; the alarm `undelivered` reads its length."""
+        name = self._names.queue(NOTIFICATIONS)
+        arn = self._names.arn("sqs", name)
+        queue = sqs.CfnQueue(
+            self,
+            "Undelivered",
+            queue_name=name,
+            kms_master_key_id=self._key_arn,
+            message_retention_period=RETENTION_S,
+        )
+        acknowledge(queue, {"Serverless-SQSRedrivePolicy": "It keeps what did not reach the topic, for people"})
+        sqs.CfnQueuePolicy(
+            self,
+            "UndeliveredPolicy",
+            queues=[queue.ref],
+            policy_document=policy(
+                [
+                    {
+                        "Effect": "Deny",
+                        "Principal": {"AWS": "*"},
+                        "Action": "sqs:*",
+                        "Resource": arn,
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    },
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "events.amazonaws.com"},
+                        "Action": "sqs:SendMessage",
+                        "Resource": arn,
+                        "Condition": {"StringEquals": {"aws:SourceAccount": self._names.account}},
+                    },
+                ]
+            ),
+        )
+        return queue
+
+    def _rule(self, name: str, notice: Notice) -> events.CfnRule:
+        return events.CfnRule(
+            self,
+            f"{name}-rule",
+            name=self._names.rule(name),
+            description=notice.description,
+            event_bus_name=self._names.bus if notice.is_ours else None,
+            event_pattern=notice.pattern(self._names),
+            state="ENABLED",
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="topic",
+                    arn=self._topic.ref,
+                    input_transformer=events.CfnRule.InputTransformerProperty(
+                        input_paths_map=dict(notice.paths),
+                        # A JSON text: a placeholder within quotes is filled in as plain text.
+                        input_template=json.dumps(f"{notice.sentence} ({notice.severity}; {runbook(name)})"),
+                    ),
+                    dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
+                        arn=self._names.arn("sqs", self._names.queue(NOTIFICATIONS))
+                    ),
+                    retry_policy=events.CfnRule.RetryPolicyProperty(
+                        maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
+                    ),
+                )
+            ],
+        )
