@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from millrace.operations.alarms import Metric, OperationsAlarm, runbook
+from millrace.operations.alarms import OperationsAlarm, WatchedMetric, runbook
 
 
 class Alarm(Construct):
@@ -17,11 +18,11 @@ class Alarm(Construct):
         self,
         scope: Construct,
         name: str,
-        alarm: OperationsAlarm,  # type: ignore[type-arg] - of a stage or of a workload
+        alarm: OperationsAlarm[Any],
         *,
         alarm_name: str,
         about: str,
-        metrics: Sequence[Metric],
+        metrics: Sequence[WatchedMetric],
         threshold: float,
         topic_arn: str,
     ) -> None:
@@ -43,7 +44,7 @@ class Alarm(Construct):
 
 
 def _queries(
-    statistic: str, period_s: int, metrics: Sequence[Metric]
+    statistic: str, period_s: int, metrics: Sequence[WatchedMetric]
 ) -> list[cloudwatch.CfnAlarm.MetricDataQueryProperty]:
     """One query for each metric; of several, their largest value in each period is what the alarm compares."""
     queries = [

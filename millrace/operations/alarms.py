@@ -24,7 +24,7 @@ NOTIFICATIONS = "notifications-dead"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
+class WatchedMetric:
     """One metric of CloudWatch."""
 
     namespace: str
@@ -39,7 +39,7 @@ class OperationsAlarm(Generic[Names]):
     severity: Severity
     description: str
     """When it is raised."""
-    metrics: Callable[[Names], tuple[Metric, ...]]
+    metrics: Callable[[Names], tuple[WatchedMetric, ...]]
     """What it reads; of several metrics the largest value counts."""
     statistic: str
     """As CloudWatch names it: `Sum`, `p99`."""
@@ -58,14 +58,14 @@ def runbook(name: str) -> str:
     return f"{RUNBOOKS}#{name}"
 
 
-def _queue(metric: str, name: str) -> Metric:
-    return Metric(namespace="AWS/SQS", name=metric, dimensions={"QueueName": name})
+def _queue(metric: str, name: str) -> WatchedMetric:
+    return WatchedMetric(namespace="AWS/SQS", name=metric, dimensions={"QueueName": name})
 
 
-def _endpoint(metric: str) -> Callable[[WorkloadNames], tuple[Metric, ...]]:
-    def metrics(names: WorkloadNames) -> tuple[Metric, ...]:
+def _endpoint(metric: str) -> Callable[[WorkloadNames], tuple[WatchedMetric, ...]]:
+    def metrics(names: WorkloadNames) -> tuple[WatchedMetric, ...]:
         dimensions = {"EndpointName": names.endpoint, "VariantName": VARIANT}
-        return (Metric(namespace="AWS/SageMaker", name=metric, dimensions=dimensions),)
+        return (WatchedMetric(namespace="AWS/SageMaker", name=metric, dimensions=dimensions),)
 
     return metrics
 
@@ -90,7 +90,9 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         severity="act",
         description="the prediction function failed: its callers got an error and no answer",
         metrics=lambda names: (
-            Metric(namespace="AWS/Lambda", name="Errors", dimensions={"FunctionName": names.function("prediction")}),
+            WatchedMetric(
+                namespace="AWS/Lambda", name="Errors", dimensions={"FunctionName": names.function("prediction")}
+            ),
         ),
         statistic="Sum",
     ),
@@ -98,7 +100,7 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         severity="act",
         description="the endpoint gave no answer: callers got the declared fallback",
         metrics=lambda names: (
-            Metric(namespace="Millrace", name="Fallbacks", dimensions={"Workload": names.workload}),
+            WatchedMetric(namespace="Millrace", name="Fallbacks", dimensions={"Workload": names.workload}),
         ),
         statistic="Sum",
     ),
@@ -133,7 +135,7 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
     "throttles": OperationsAlarm(
         severity="look",
         description="Lambda refused calls: the account's concurrent executions are used up",
-        metrics=lambda _: (Metric(namespace="AWS/Lambda", name="Throttles"),),
+        metrics=lambda _: (WatchedMetric(namespace="AWS/Lambda", name="Throttles"),),
         statistic="Sum",
         periods=3,
         needed=2,

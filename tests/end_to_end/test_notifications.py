@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -59,6 +59,11 @@ def states(environment: Environment) -> dict[str, str]:
     return {one.name: one.state for one in find_alarm_states(environment, NAMES, ())}
 
 
+def counted(environment: Environment) -> dict[str, int]:
+    """The queues that hold dead letters, and how many."""
+    return {one.queue: one.messages for one in find_dead_queues(environment, NAMES) if one.messages}
+
+
 def test_at_rest_nothing_is_raised_and_the_address_waits_for_its_owner(environment: Environment) -> None:
     found = {one.name: one for one in find_alarm_states(environment, NAMES, ())}
     assert found.keys() > ALARMS.keys() | STAGE_ALARMS.keys()
@@ -78,10 +83,7 @@ def test_a_message_that_is_no_drop_becomes_a_dead_letter_an_alarm_and_a_mail(
     mail = mailed(desk, f"ALARM {NAMES.alarm('dead-letters')}")
     assert mail.endswith("(act; docs/runbooks.md#dead-letters)")
     assert states(environment)["dead-letters"] == "ALARM"
-    counted: Callable[[], dict[str, int]] = lambda: {  # noqa: E731
-        one.queue: one.messages for one in find_dead_queues(environment, NAMES) if one.messages
-    }
-    assert counted() == {"drops": 1}
+    assert counted(environment) == {"drops": 1}
     (letter,) = read_dead_letters(environment, NAMES, "drops")
     assert "expected s3://" in letter.attributes["reason"]
     assert json.loads(letter.body)["detail"]["object"]["key"] == f"{NAMES.workload}/training/"
@@ -89,7 +91,7 @@ def test_a_message_that_is_no_drop_becomes_a_dead_letter_an_alarm_and_a_mail(
     assert redrive(environment, NAMES, "drops") == 1
     (again,) = until(lambda: [one for one in read_dead_letters(environment, NAMES, "drops") if one.id != letter.id])
     assert again.attributes["reason"] == letter.attributes["reason"]
-    assert counted() == {"drops": 1}
+    assert counted(environment) == {"drops": 1}
     with pytest.raises(EnvironmentNotFoundError, match="expected a queue that a function reads"):
         redrive(environment, NAMES, "training-events")
 
