@@ -44,7 +44,7 @@ def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
     limits = (*_limits(read_champion(environment, names), _windows(runs)), *unjudged)
     if json:
-        shown = {"alarms": found, "receivers": receivers, "limits": limits}
+        shown: dict[str, tuple[Any, ...]] = {"alarms": found, "receivers": receivers, "limits": limits}
         show_json({name: [asdict(one) for one in listed] for name, listed in shown.items()})
         return
     rows = [

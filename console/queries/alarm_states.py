@@ -102,9 +102,12 @@ def _name(alarm: Mapping[str, Any]) -> str:
 
 def _severities() -> dict[str, Severity]:
     """Of every alarm that a template deploys, by its name without a prefix."""
-    monitors = {name: alarm.severity for name, alarm in (*ALARMS.items(), *COUNTED.items())}
-    others = (*operations.ALARMS.items(), *operations.STAGE_ALARMS.items())
-    return monitors | {name: alarm.severity for name, alarm in others}
+    return {
+        **{name: alarm.severity for name, alarm in ALARMS.items()},
+        **{name: alarm.severity for name, alarm in COUNTED.items()},
+        **{name: alarm.severity for name, alarm in operations.ALARMS.items()},
+        **{name: alarm.severity for name, alarm in operations.STAGE_ALARMS.items()},
+    }
 
 
 def _published(name: str, runs: tuple[MonitorRun, ...]) -> tuple[float | None, datetime | None]:

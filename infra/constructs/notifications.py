@@ -97,7 +97,7 @@ class Notifications(Construct):
             queue,
             {
                 "Serverless-SQSRedrivePolicy": "It keeps what did not reach the topic, for people",
-                "AwsSolutions-SQS3": "It is a dead-letter queue itself, of rules: no function reads it, so none can fail",
+                "AwsSolutions-SQS3": "It is itself the dead-letter queue of rules; no function reads it",
             },
         )
         sqs.CfnQueuePolicy(
