@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from console.cli.app import app
 from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, months
 from console.environment import Environment, local_environment
@@ -130,6 +132,34 @@ def test_answers_without_a_model_are_mailed(desk: LocalCloud, environment: Envir
     assert all(one["fallback"] for one in json.loads(answer["Payload"].read())["predictions"])
     assert mailed(desk, f"ALARM {NAMES.alarm('fallbacks')}").endswith("(act; docs/runbooks.md#fallbacks)")
     assert states(environment)["fallbacks"] == "ALARM"
+
+
+def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
+    desk: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", desk.endpoint_url)
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, [*words, "--workload", NAMES.workload])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    rows = {line.split()[0]: line.split() for line in run("dead").splitlines()}
+    assert (rows["drops"][1], rows["drops"][-1]) == ("1", "intake")
+    assert (rows["notifications"][1], rows["notifications"][-1]) == ("0", "none")
+    assert f"came s3://{LANDING}/{NAMES.workload}/training/" in run("dead", "drops")
+    (letter,) = json.loads(run("dead", "drops", "--json"))
+    assert letter["attributes"].keys() == {"reason"}
+    assert run("dead", "decisions") == "No dead letter in decisions.\n"
+    assert run("dead", "drops", "--redrive") == "drops: one message on the way back\n"
+    shown = run("alarms")
+    rows = {line.split()[0]: line.split() for line in shown.splitlines() if line}
+    assert rows["dead-letters"][1:3] == ["ALARM", "act"]
+    assert rows["dead-letters"][-1] == "docs/runbooks.md#dead-letters"
+    assert f"Sent to {ADDRESS} (email), not confirmed by its owner yet: nothing is sent to it." in shown
+    assert CliRunner().invoke(app, ["dead", "--redrive", "--workload", NAMES.workload]).exit_code == 2
+    unknown = CliRunner().invoke(app, ["dead", "drop", "--workload", NAMES.workload]).exception
+    assert "QUEUE: expected one of drops, decisions, training-events" in str(unknown)
 
 
 def test_no_state_was_set_by_hand(desk: LocalCloud) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra.local.cloudwatch.alarm_evaluation import Rule, judge
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
 from millrace.monitoring import alarms as monitors
@@ -127,6 +128,37 @@ def test_an_alarm_reads_the_metrics_of_its_entry(templates: Templates, stage: st
         assert not name.startswith("v")
     gate = load_workload(ROOT / "workloads" / "electricity").gates.latency
     assert found["endpoint-latency"]["Threshold"] == gate.max_p99_ms * 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("endpoint-errors", [0, 0, 1.0], "OK"),
+        ("endpoint-errors", [0.04, 0.04, 0.04], "OK"),
+        ("endpoint-errors", [0.2, 0, 0.2], "ALARM"),
+        ("endpoint-latency", [9e9, 9e9, None], "OK"),
+        ("endpoint-latency", [9e9, 0, 9e9], "OK"),
+        ("endpoint-latency", [9e9, 9e9, 9e9], "ALARM"),
+        ("fallbacks", [None, None, 1], "ALARM"),
+        ("fallbacks", [1, None, None], "ALARM"),
+        ("oldest-drop", [1800], "OK"),
+        ("oldest-drop", [1801], "ALARM"),
+    ],
+)
+def test_few_bad_samples_of_the_endpoint_raise_nothing(
+    templates: Templates, name: str, values: list[float | None], expected: str
+) -> None:
+    """Judged as the local cloud does; the last value is of the newest period."""
+    found = deployed(templates, "prod")[name]
+    rule = Rule(
+        comparison=found["ComparisonOperator"],
+        threshold=found["Threshold"],
+        evaluation_periods=found["EvaluationPeriods"],
+        datapoints_to_alarm=found["DatapointsToAlarm"],
+        missing=found["TreatMissingData"],
+    )
+    periods = [(300.0 * index, value) for index, value in enumerate(values)]
+    assert judge(rule, periods, "OK").state == expected
 
 
 @pytest.mark.parametrize("stage", STAGES)
