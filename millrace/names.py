@@ -224,6 +224,10 @@ class WorkloadNames:
         """The alarm of this name in `millrace.monitoring.alarms` or `millrace.operations.alarms`: `input-drift`."""
         return f"{self.prefix}-{name}"
 
+    @property
+    def dashboard(self) -> str:
+        return self.prefix
+
     def lake_uri(self, *parts: str) -> str:
         """`s3://<lake>/<workload>/<parts>`; a folder ends with "/" (give "" as its last part)."""
         return "/".join([f"s3://{self.platform.bucket('lake')}/{self.workload}", *parts])

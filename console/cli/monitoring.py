@@ -54,7 +54,7 @@ def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
             "severity": one.severity or "of a release",
             "since": one.since,
             "figure": one.figure,
-            "bound": f"{one.bound:g}",
+            "bound": "" if one.bound is None else f"{one.bound:g}",
             "published": one.published_at or "",
             "watches": _watched(one),
             "runbook": one.runbook,

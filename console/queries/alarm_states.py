@@ -28,7 +28,8 @@ class AlarmState:
     """When it took this state."""
     figure: float | None
     """As last published; None where nothing was."""
-    bound: float
+    bound: float | None
+    """None for a composite alarm."""
     published_at: datetime | None
     """Start of the monitor run that published the figure."""
     description: str
@@ -56,7 +57,11 @@ def find_alarm_states(
     `runs` are in order of time."""
     client, platform = environment.client("cloudwatch"), names.platform
     pages = client.get_paginator("describe_alarms")
-    own = [alarm for page in pages.paginate(AlarmNamePrefix=f"{names.prefix}-") for alarm in page["MetricAlarms"]]
+    own = [
+        alarm
+        for page in pages.paginate(AlarmNamePrefix=f"{names.prefix}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        for alarm in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))
+    ]
     shared = client.describe_alarms(AlarmNames=[platform.alarm(name) for name in operations.STAGE_ALARMS])
     severities = _severities()
     states = []
@@ -72,7 +77,7 @@ def find_alarm_states(
                 state=alarm["StateValue"],
                 since=alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"],
                 figure=figure,
-                bound=alarm["Threshold"],
+                bound=alarm.get("Threshold"),
                 published_at=at,
                 description=alarm.get("AlarmDescription", ""),
                 severity=severities.get(name),
@@ -105,7 +110,8 @@ def _severities() -> dict[str, Severity]:
     return {
         **{name: alarm.severity for name, alarm in ALARMS.items()},
         **{name: alarm.severity for name, alarm in COUNTED.items()},
-        **{name: alarm.severity for name, alarm in operations.ALARMS.items()},
+        **{name: alarm.severity for name, alarm in (operations.ALARMS | operations.ENDPOINT_ALARMS).items()},
+        operations.SERVING: operations.COMPOSITE.severity,
         **{name: alarm.severity for name, alarm in operations.STAGE_ALARMS.items()},
     }
 

@@ -9,10 +9,8 @@ from typing import Any
 from console.environment import Environment
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
-from millrace.operations.alarms import NOTIFICATIONS
-from millrace.operations.dead_letters import DEAD_LETTERS, dead
+from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, EVENTS_HOLD, dead
 
-STAGE_QUEUE = NOTIFICATIONS.removesuffix("-dead")
 MOST = 10
 """Messages that one call of SQS gives."""
 
@@ -42,9 +40,9 @@ class DeadLetter:
 
 
 def find_dead_queues(environment: Environment, names: WorkloadNames) -> tuple[DeadQueue, ...]:
-    """Every dead-letter queue of the workload, and that of the stage's notifications."""
+    """Every dead-letter queue of the workload, and that of the stage's events."""
     found = {name: (known.holds, known.reader) for name, known in DEAD_LETTERS.items()}
-    found[STAGE_QUEUE] = ("notices of all workloads that did not reach the topic of alarms", "")
+    found[EVENTS] = (EVENTS_HOLD, "")
     return tuple(
         DeadQueue(queue=name, messages=_length(environment, names, name), holds=holds, reader=reader)
         for name, (holds, reader) in found.items()
@@ -67,7 +65,10 @@ def read_dead_letters(environment: Environment, names: WorkloadNames, queue: str
 
 
 def redrive(environment: Environment, names: WorkloadNames, queue: str) -> int:
-    """Let SQS move the messages back to the queue that they came from; how many it found.
+    """Let SQS move the messages to the queue whose dead letters they are; how many it found.
+
+    The queue is named: SQS knows the source only of messages that it has moved there itself, and intake puts some.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html
 
     Raises EnvironmentNotFoundError for a name that is no queue's, and where no function would read them there."""
     found = {one.queue: one for one in find_dead_queues(environment, names)}
@@ -80,7 +81,7 @@ def redrive(environment: Environment, names: WorkloadNames, queue: str) -> int:
         )
     sqs = environment.client("sqs")
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sqs.start_message_move_task(SourceArn=arn)
+    sqs.start_message_move_task(SourceArn=arn, DestinationArn=names.queue_arn(queue))
     return found[queue].messages
 
 
@@ -103,11 +104,11 @@ def _length(environment: Environment, names: WorkloadNames, queue: str) -> int:
 
 
 def _url(environment: Environment, names: WorkloadNames, queue: str) -> str:
-    if queue == STAGE_QUEUE:
-        name = names.platform.queue(NOTIFICATIONS)
+    if queue == EVENTS:
+        name = names.platform.queue(dead(EVENTS))
     elif queue in DEAD_LETTERS:
         name = names.queue(dead(queue))
     else:
-        listed = ", ".join((*DEAD_LETTERS, STAGE_QUEUE))
+        listed = ", ".join((*DEAD_LETTERS, EVENTS))
         raise EnvironmentNotFoundError(f"QUEUE: expected one of {listed}, got {queue!r}")
     return str(environment.client("sqs").get_queue_url(QueueName=name)["QueueUrl"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import CfnResource
 from constructs import Construct
 
-from millrace.operations.alarms import OperationsAlarm, WatchedMetric, runbook
+from infra.alarm_parameters import parameters
+from millrace.operations.alarms import OperationsAlarm, WatchedMetric
 
 
 class Alarm(Construct):
@@ -23,50 +24,19 @@ class Alarm(Construct):
         alarm_name: str,
         about: str,
         metrics: Sequence[WatchedMetric],
-        threshold: float,
         topic_arn: str,
     ) -> None:
         super().__init__(scope, f"{name}-alarm")
-        cloudwatch.CfnAlarm(
-            self,
-            "Resource",
+        if alarm.threshold is None:
+            raise ValueError(f"{name}: expected a threshold, got one that only a workload has")
+        given = parameters(
+            name,
+            alarm,
             alarm_name=alarm_name,
-            alarm_description=f"{about}: {alarm.description} ({alarm.severity}; {runbook(name)})",
-            threshold=threshold,
-            comparison_operator="GreaterThanThreshold",
-            evaluation_periods=alarm.periods,
-            datapoints_to_alarm=alarm.needed,
-            treat_missing_data="notBreaching",
-            alarm_actions=[topic_arn],
-            ok_actions=[topic_arn],
-            metrics=_queries(alarm.statistic, alarm.period_s, metrics),
+            about=about,
+            metrics=metrics,
+            threshold=alarm.threshold,
+            topic_arn=topic_arn,
         )
-
-
-def _queries(
-    statistic: str, period_s: int, metrics: Sequence[WatchedMetric]
-) -> list[cloudwatch.CfnAlarm.MetricDataQueryProperty]:
-    """One query for each metric; of several, their largest value in each period is what the alarm compares."""
-    queries = [
-        cloudwatch.CfnAlarm.MetricDataQueryProperty(
-            id=f"m{index}",
-            return_data=len(metrics) == 1,
-            metric_stat=cloudwatch.CfnAlarm.MetricStatProperty(
-                stat=statistic,
-                period=period_s,
-                metric=cloudwatch.CfnAlarm.MetricProperty(
-                    namespace=metric.namespace,
-                    metric_name=metric.name,
-                    dimensions=[
-                        cloudwatch.CfnAlarm.DimensionProperty(name=key, value=value)
-                        for key, value in metric.dimensions.items()
-                    ],
-                ),
-            ),
-        )
-        for index, metric in enumerate(metrics)
-    ]
-    if len(metrics) > 1:
-        largest = cloudwatch.CfnAlarm.MetricDataQueryProperty(id="largest", expression="MAX(METRICS())")
-        queries.append(largest)
-    return queries
+        # Not `CfnAlarm`: the release machine makes others by the same parameters.
+        CfnResource(self, "Resource", type="AWS::CloudWatch::Alarm", properties=given)

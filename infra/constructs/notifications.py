@@ -14,7 +14,8 @@ from infra.constructs.alarm import Alarm
 from infra.constructs.queue import RETENTION_S
 from infra.iam.resource import policy
 from infra.settings import StageSettings
-from millrace.operations.alarms import NOTIFICATIONS, STAGE_ALARMS, runbook
+from millrace.operations.alarms import STAGE_ALARMS, runbook
+from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import NOTICES, Notice
 
 
@@ -34,10 +35,10 @@ class Notifications(Construct):
             sns.CfnSubscription(
                 self, "Email", topic_arn=self._topic.ref, protocol="email", endpoint=settings.alarm_email
             )
-        dead = self._undelivered()
+        undelivered = self._undelivered()
         for name, notice in NOTICES.items():
             rule = self._rule(name, notice)
-            for needed in (publishers, dead, *([bus] if notice.is_ours else [])):
+            for needed in (publishers, undelivered, *([bus] if notice.is_ours else [])):
                 rule.add_resource_dependency(needed)
         for name, alarm in STAGE_ALARMS.items():
             Alarm(
@@ -47,7 +48,6 @@ class Notifications(Construct):
                 alarm_name=self._names.alarm(name),
                 about=f"stage {self._names.stage}",
                 metrics=alarm.metrics(self._names),
-                threshold=alarm.threshold or 0,
                 topic_arn=self._topic.ref,
             )
 
@@ -83,8 +83,8 @@ class Notifications(Construct):
         )
 
     def _undelivered(self) -> sqs.CfnQueue:
-        """Where EventBridge leaves an event that the topic refused; the alarm `undelivered` reads its length."""
-        name = self._names.queue(NOTIFICATIONS)
+        """Where EventBridge, Scheduler and Lambda leave an event that they could not deliver, of every workload."""
+        name = self._names.queue(dead(EVENTS))
         arn = self._names.arn("sqs", name)
         queue = sqs.CfnQueue(
             self,
@@ -96,7 +96,7 @@ class Notifications(Construct):
         acknowledge(
             queue,
             {
-                "Serverless-SQSRedrivePolicy": "It keeps what did not reach the topic, for people",
+                "Serverless-SQSRedrivePolicy": "It keeps what could not be delivered, for people",
                 "AwsSolutions-SQS3": "It is itself the dead-letter queue of rules; no function reads it",
             },
         )
@@ -144,7 +144,7 @@ class Notifications(Construct):
                         input_template=json.dumps(f"{notice.sentence} ({notice.severity}; {runbook(name)})"),
                     ),
                     dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
-                        arn=self._names.arn("sqs", self._names.queue(NOTIFICATIONS))
+                        arn=self._names.arn("sqs", self._names.queue(dead(EVENTS)))
                     ),
                     retry_policy=events.CfnRule.RetryPolicyProperty(
                         maximum_event_age_in_seconds=3600, maximum_retry_attempts=8

@@ -1,4 +1,4 @@
-"""The operations alarms of one workload; failed runs and rejected drops are notices of the stage."""
+"""What a workload has from its first deployment on; what watches its endpoint is made by `release`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from millrace.operations.alarms import ALARMS
 
 
 class Operations(Construct):
-    """Every operations alarm of the workload."""
+    """The workload's alarms on its queues. Failed runs and rejected drops are notices of the stage."""
 
     def __init__(self, scope: Construct, *, context: Context) -> None:
         super().__init__(scope, "operations")
         names = context.names
-        # CloudWatch has the latency of a model in microseconds.
-        slowest_us = context.workload.gates.latency.max_p99_ms * 1000
         for name, alarm in ALARMS.items():
             Alarm(
                 self,
@@ -25,6 +23,5 @@ class Operations(Construct):
                 alarm_name=names.alarm(name),
                 about=names.workload,
                 metrics=alarm.metrics(names),
-                threshold=slowest_us if alarm.threshold is None else alarm.threshold,
                 topic_arn=context.platform.alarm_topic_arn,
             )

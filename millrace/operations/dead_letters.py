@@ -1,4 +1,4 @@
-"""The queues of a workload whose dead letters wait for a person."""
+"""The queues whose dead letters wait for a person."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ class DeadLetters:
     """What the queue `<name>-dead` holds."""
 
     holds: str
-    reader: str = ""
-    """The function that reads the queue `<name>`, to which dead letters go back; empty where nothing reads it: what
-    EventBridge or Lambda could not deliver would be lost there."""
+    reader: str
+    """The function that reads the queue `<name>`, to which dead letters go back."""
 
 
 DEAD_LETTERS: dict[str, DeadLetters] = {
     "drops": DeadLetters(holds="drops that started no run, and messages that are no drop", reader="intake"),
     "decisions": DeadLetters(holds="decisions that were not written to the lake", reader="decisions"),
-    "training-events": DeadLetters(holds="events that did not reach train, retrain, cleanup or tracking"),
-    "release-events": DeadLetters(holds="versions whose registration did not start release"),
-    "monitor": DeadLetters(holds="due times at which monitor did not start"),
 }
-"""By the queue's name, as `WorkloadNames.queue` takes it."""
+"""Of each workload, by the queue's name, as `WorkloadNames.queue` takes it."""
+EVENTS = "events"
+"""The stage's own: `Platform.queue` of `dead(EVENTS)`. One for all workloads, since CloudWatch bills an alarm by the
+queues that it reads; its letters name the rule, the schedule or the function."""
+EVENTS_HOLD = "events of all workloads that did not reach a machine, a function or the topic of alarms"
 
 
 def dead(name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from millrace.messages.events import SOURCE, DropRejected
+from millrace.messages.events import SOURCE, DataLate, DropRejected
 from millrace.names import Platform
 from millrace.operations.alarms import Severity
 
@@ -53,6 +53,24 @@ NOTICES: dict[str, Notice] = {
         is_ours=True,
         paths={"workload": "$.detail.workload", "key": "$.detail.key", "reason": "$.detail.reason"},
         sentence="REJECTED: drop <key> of <workload>, reason <reason>. Look: millrace quarantine --workload <workload>",
+    ),
+    "late-data": Notice(
+        severity="look",
+        description="the newest row is older than the contract allows",
+        pattern=lambda _: {"source": [SOURCE], "detail-type": [DataLate.detail_type], "detail": {"of": ["rows"]}},
+        is_ours=True,
+        paths={"workload": "$.detail.workload", "newest": "$.detail.newest", "hours": "$.detail.allowed_hours"},
+        sentence="LATE: rows of <workload>, the newest of <newest>, <hours> hours allowed. "
+        "Look: millrace runs --machine ingest --workload <workload>",
+    ),
+    "late-labels": Notice(
+        severity="look",
+        description="decisions wait for labels longer than the workload allows",
+        pattern=lambda _: {"source": [SOURCE], "detail-type": [DataLate.detail_type], "detail": {"of": ["labels"]}},
+        is_ours=True,
+        paths={"workload": "$.detail.workload", "newest": "$.detail.newest", "hours": "$.detail.allowed_hours"},
+        sentence="LATE: labels of <workload>, the newest of <newest>, <hours> hours allowed. "
+        "Look: millrace monitor --workload <workload>",
     ),
 }
 """By name of the rule, as `Platform.rule` takes it."""

@@ -291,6 +291,12 @@ CALLS: Mapping[str, Row] = {
         "cloudwatch:",
         "DeleteAlarms DescribeAlarms GetMetricData GetMetricStatistics PutMetricAlarm PutMetricData SetAlarmState",
     ),
+    "cloudwatch:PutCompositeAlarm": (_DOES, "Its rule is evaluated after the alarms that it names; no suppression."),
+    **_each(
+        (_ACTS, "Kept by name, its body checked as JSON; no chart is drawn."),
+        "cloudwatch:",
+        "DeleteDashboards ListDashboards PutDashboard",
+    ),
     **_each(
         (_DOES, "Items and conditions; throughput is not limited, every read is consistent."),
         "dynamodb:",

@@ -9,12 +9,24 @@ from typing import Any
 import pytest
 
 from infra.local.cloudwatch.alarm_evaluation import Rule, judge
+from infra.local.cloudwatch.alarm_rule import holds
+from infra.local.cloudwatch.metric_math import Frame, evaluate
+from infra.rules.assembly import Stack, tasks
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
 from millrace.monitoring import alarms as monitors
 from millrace.names import Platform, WorkloadNames
-from millrace.operations.alarms import ALARMS, STAGE_ALARMS, runbook
-from millrace.operations.dead_letters import DEAD_LETTERS, dead
+from millrace.operations.alarms import (
+    ALARMS,
+    COMPOSITE,
+    ENDPOINT_ALARMS,
+    LEAST_REQUESTS,
+    SERVING,
+    STAGE_ALARMS,
+    USD_PER_COMPOSITE,
+    runbook,
+)
+from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 from millrace.operations.notices import NOTICES
 from millrace.workload.load import load_workload
 
@@ -22,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "runbooks.md").read_text()
 STAGES = ("local", "dev", "prod")
 MONITORS = {**monitors.ALARMS, **monitors.COUNTED}
-ROW = re.compile(r"^\| `([a-z-]+)` \| (act|look) \| (workload|stage) \| .+ \| ([\d.]+) \|$", re.M)
+ROW = re.compile(r"^\| `([a-z-]+)` \| (act|look) \| (workload|endpoint|stage) \| .+ \| ([\d.]+) \|$", re.M)
 
 Template = dict[str, Any]
 Templates = dict[str, dict[str, Template]]
@@ -48,10 +60,19 @@ def deployed(templates: Templates, stage: str) -> dict[str, Template]:
     for template in templates[stage].values():
         for alarm in of_type(template, "AWS::CloudWatch::Alarm").values():
             found[alarm["AlarmName"].removeprefix(f"{names.prefix}-").removeprefix(f"{names.platform.prefix}-")] = alarm
+    for alarm in watching(templates, stage):
+        found[alarm["AlarmName"].removeprefix(f"{names.prefix}-")] = alarm
     platform = templates[stage][f"millrace-{stage}-platform"]
     for rule in of_type(platform, "AWS::Events::Rule").values():
         found[rule["Name"].removeprefix(f"{names.platform.prefix}-")] = rule
     return found
+
+
+def watching(templates: Templates, stage: str) -> list[Template]:
+    """The parameters of every alarm that a release makes and leaves: those that roll it back are named at run time."""
+    release = Stack(name="release", template=templates[stage][f"millrace-{stage}-electricity-release"])
+    made = [dict(task.parameters) for task in tasks([release], "putMetricAlarm", "putCompositeAlarm")]
+    return [one for one in made if "AlarmName" in one]
 
 
 def catalogue(stage: str) -> dict[str, tuple[str, str, float]]:
@@ -59,7 +80,9 @@ def catalogue(stage: str) -> dict[str, tuple[str, str, float]]:
     names = names_of(stage)
     return {
         **{name: (one.severity, "workload", one.usd_per_month(names)) for name, one in ALARMS.items()},
-        **{name: (one.severity, "workload", 0.1) for name, one in MONITORS.items()},
+        **{name: (one.severity, "endpoint", 0.1) for name, one in MONITORS.items()},
+        **{name: (one.severity, "endpoint", one.usd_per_month(names)) for name, one in ENDPOINT_ALARMS.items()},
+        SERVING: (COMPOSITE.severity, "endpoint", USD_PER_COMPOSITE),
         **{name: (one.severity, "stage", one.usd_per_month(names.platform)) for name, one in STAGE_ALARMS.items()},
         **{name: (one.severity, "stage", 0.0) for name, one in NOTICES.items()},
     }
@@ -91,7 +114,7 @@ def test_a_runbook_that_lacks_something_is_found(templates: Templates) -> None:
         "undelivered: section",
     ]
     row = next(line for line in PAGE.splitlines() if line.startswith("| `dead-letters`"))
-    for other in (row.replace("0.50", "0.10"), row.replace("act", "look"), ""):
+    for other in (row.replace("0.20", "0.10"), row.replace("act", "look"), ""):
         assert disagreements(PAGE.replace(row, other), known, found) == ["dead-letters: row"]
     assert disagreements(PAGE.replace("Worry after an hour", "Then"), known, found) == ["oldest-drop: no Worry"]
 
@@ -99,17 +122,20 @@ def test_a_runbook_that_lacks_something_is_found(templates: Templates) -> None:
 def test_what_a_workload_and_a_stage_pay_is_on_the_page() -> None:
     usd = {
         whose: sum(cost for _, one, cost in catalogue("prod").values() if one == whose)
-        for whose in ("workload", "stage")
+        for whose in ("workload", "endpoint", "stage")
     }
-    assert f"{usd['workload']:.2f} USD a month, whether it is used or not, and a stage {usd['stage']:.2f}" in PAGE
-    assert sum(one.usd_per_month(names_of("prod")) for one in ALARMS.values()) <= 1.0
+    said = (
+        f"a workload {usd['workload']:.2f} USD a month, a live endpoint {usd['endpoint']:.2f} "
+        f"and a stage {usd['stage']:.2f}"
+    )
+    assert said in " ".join(PAGE.split())
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_alarm_reads_the_metrics_of_its_entry(templates: Templates, stage: str) -> None:
     found, names = deployed(templates, stage), names_of(stage)
-    for name, alarm in (*ALARMS.items(), *STAGE_ALARMS.items()):
-        wanted = alarm.metrics(names if name in ALARMS else names.platform)  # type: ignore[arg-type]
+    for name, alarm in (*ALARMS.items(), *ENDPOINT_ALARMS.items(), *STAGE_ALARMS.items()):
+        wanted = alarm.metrics(names.platform if name in STAGE_ALARMS else names)  # type: ignore[arg-type]
         stats = [query["MetricStat"] for query in found[name]["Metrics"] if "MetricStat" in query]
         assert [
             (
@@ -120,33 +146,47 @@ def test_an_alarm_reads_the_metrics_of_its_entry(templates: Templates, stage: st
             for one in stats
         ] == [(one.namespace, one.name, dict(one.dimensions)) for one in wanted]
         assert next(query["Id"] for query in found[name]["Metrics"] if query.get("ReturnData") is not False) == (
-            "m0" if len(wanted) == 1 else "largest"
+            "m0" if len(wanted) == 1 else "judged"
         )
-        assert {(one["Stat"], one["Period"]) for one in stats} == {(alarm.statistic, alarm.period_s)}
+        assert [(one["Stat"], one["Period"]) for one in stats] == [(one.statistic, alarm.period_s) for one in wanted]
         assert found[name]["AlarmDescription"].endswith(f"({alarm.severity}; {runbook(name)})")
-        assert found[name]["AlarmActions"] == found[name]["OKActions"]
+        # An alarm of the endpoint notifies nobody itself: the composite one does, once for all.
+        topic = names.platform.alarm_topic_arn
+        notified = [] if name in COMPOSITE.alarms else [topic]
+        said = [found[name].get(key, []) for key in ("AlarmActions", "OKActions")]
+        assert said == [notified, notified] or said == [[{"Ref": "Alarms"}]] * 2
         assert not name.startswith("v")
     gate = load_workload(ROOT / "workloads" / "electricity").gates.latency
     assert found["endpoint-latency"]["Threshold"] == gate.max_p99_ms * 1000
 
 
+HOUR = [None] * 11
+FEW, MANY = LEAST_REQUESTS - 1, LEAST_REQUESTS
+
+
 @pytest.mark.parametrize(
-    ("name", "values", "expected"),
+    ("name", "periods", "expected"),
     [
-        ("endpoint-errors", [0, 0, 1.0], "OK"),
-        ("endpoint-errors", [0.04, 0.04, 0.04], "OK"),
-        ("endpoint-errors", [0.2, 0, 0.2], "ALARM"),
-        ("endpoint-latency", [9e9, 9e9, None], "OK"),
-        ("endpoint-latency", [9e9, 0, 9e9], "OK"),
-        ("endpoint-latency", [9e9, 9e9, 9e9], "ALARM"),
-        ("fallbacks", [None, None, 1], "ALARM"),
-        ("fallbacks", [1, None, None], "ALARM"),
-        ("oldest-drop", [1800], "OK"),
-        ("oldest-drop", [1801], "ALARM"),
+        ("endpoint-errors", [(0, MANY), (0, MANY), (1.0, MANY)], "OK"),
+        ("endpoint-errors", [(0.04, MANY)] * 3, "OK"),
+        ("endpoint-errors", [(0.2, MANY), (0, MANY), (0.2, MANY)], "ALARM"),
+        ("endpoint-errors", [(0.2, FEW), (0.2, FEW), (0.2, FEW)], "OK"),
+        ("endpoint-latency", [(9e9, MANY), (9e9, MANY), None], "OK"),
+        ("endpoint-latency", [(9e9, MANY), (0, MANY), (9e9, MANY)], "OK"),
+        ("endpoint-latency", [(9e9, MANY)] * 3, "ALARM"),
+        ("endpoint-latency", [(9e9, 1)] * 3, "OK"),
+        ("fallbacks", [*HOUR, (1,)], "OK"),
+        ("fallbacks", [*HOUR[:-1], (1,), (1,)], "ALARM"),
+        ("fallbacks", [(1,), *HOUR[1:], (1,)], "ALARM"),
+        ("prediction-errors", [(1, 0)], "ALARM"),
+        ("prediction-errors", [(0, 48)], "ALARM"),
+        ("prediction-errors", [(0, 0)], "OK"),
+        ("oldest-drop", [(1800,)], "OK"),
+        ("oldest-drop", [(1801,)], "ALARM"),
     ],
 )
 def test_few_bad_samples_of_the_endpoint_raise_nothing(
-    templates: Templates, name: str, values: list[float | None], expected: str
+    templates: Templates, name: str, periods: list[tuple[float, ...] | None], expected: str
 ) -> None:
     """Judged as the local cloud does; the last value is of the newest period."""
     found = deployed(templates, "prod")[name]
@@ -157,8 +197,35 @@ def test_few_bad_samples_of_the_endpoint_raise_nothing(
         datapoints_to_alarm=found["DatapointsToAlarm"],
         missing=found["TreatMissingData"],
     )
-    periods = [(300.0 * index, value) for index, value in enumerate(values)]
-    assert judge(rule, periods, "OK").state == expected
+    starts = [300.0 * index for index in range(len(periods))]
+    metrics = [query["Id"] for query in found["Metrics"] if "MetricStat" in query]
+    series = {
+        query: {at: values[index] for at, values in zip(starts, periods, strict=True) if values}
+        for index, query in enumerate(metrics)
+    }
+    (formula,) = [query.get("Expression", "m0") for query in found["Metrics"] if query.get("ReturnData")]
+    value = evaluate(formula, Frame(series=series, metrics=metrics, timeline=starts, period_s=300))
+    assert judge(rule, [(at, value.get(at)) for at in starts], "OK").state == expected
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_message_stands_for_all_alarms_of_the_endpoint(templates: Templates, stage: str) -> None:
+    found, names = deployed(templates, stage), names_of(stage)
+    rule, states = found[SERVING]["AlarmRule"], {names.alarm(name): "OK" for name in ENDPOINT_ALARMS}
+    assert found[SERVING]["AlarmActions"] == found[SERVING]["OKActions"] == [names.platform.alarm_topic_arn]
+    assert holds(rule, states) is False
+    for name in states:
+        assert holds(rule, states | {name: "ALARM"}) is True
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_workload_without_an_endpoint_pays_for_its_queues_only(templates: Templates, stage: str) -> None:
+    """What CloudWatch bills by the month is in no template but these two alarms."""
+    names = names_of(stage)
+    of_workload = [template for stack, template in templates[stage].items() if stack != f"millrace-{stage}-platform"]
+    alarms = [alarm for template in of_workload for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()]
+    assert {alarm["AlarmName"] for alarm in alarms} == {names.alarm(name) for name in ALARMS}
+    assert not any(of_type(template, "AWS::CloudWatch::Dashboard") for template in of_workload)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -172,12 +239,15 @@ def test_every_dead_letter_queue_has_its_entry(templates: Templates, stage: str)
         for queue in of_type(template, "AWS::SQS::Queue").values()
     }
     assert {name for name in queues if name.endswith("-dead")} == {names.queue(dead(name)) for name in DEAD_LETTERS}
+    assert {name for name in queues if not name.endswith("-dead")} == {names.queue(name) for name in DEAD_LETTERS}
+    shared = of_type(templates[stage][f"millrace-{stage}-platform"], "AWS::SQS::Queue").values()
+    assert [queue["QueueName"] for queue in shared] == [names.platform.queue(dead(EVENTS))]
     readers = {
         mapping["FunctionName"].removeprefix(f"arn:aws:lambda:eu-west-1:123456789012:function:{names.prefix}-")
         for template in templates[stage].values()
         for mapping in of_type(template, "AWS::Lambda::EventSourceMapping").values()
     }
-    assert readers == {one.reader for one in DEAD_LETTERS.values() if one.reader}
+    assert readers == {one.reader for one in DEAD_LETTERS.values()}
 
 
 @pytest.mark.parametrize("stage", STAGES)

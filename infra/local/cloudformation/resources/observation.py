@@ -1,15 +1,11 @@
 """Alarms, dashboards, the catalogue's databases and tables, and Athena's workgroups.
 
-No template has them, an account may: a dashboard and a composite alarm per workload, and a workgroup in
-which people query decisions.
+Of a dashboard, a composite alarm and a workgroup no template has one, an account may.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
-from infra.local.kernel.cloud import ACCOUNT
 
 
 def _put_alarm(wanted: Wanted) -> Made:
@@ -19,28 +15,8 @@ def _put_alarm(wanted: Wanted) -> Made:
 
 
 def _put_composite_alarm(wanted: Wanted) -> Made:
-    """moto keeps composite alarms (an alarm with a rule) but has no PutCompositeAlarm."""
-    from moto.cloudwatch.models import cloudwatch_backends
-
     name = wanted.name("AlarmName", longest=255)
-    known = ("AlarmName", "AlarmRule", "AlarmDescription", "AlarmActions", "OKActions", "ActionsEnabled", "Tags")
-    if unknown := wanted.rest(*known, "InsufficientDataActions"):
-        raise ValueError(f"AWS::CloudWatch::CompositeAlarm: {sorted(unknown)} is not known to the local cloud")
-    given = wanted.properties
-    absent = ("namespace", "metric_name", "comparison_operator", "evaluation_periods", "period", "threshold")
-    backend: Any = cloudwatch_backends[ACCOUNT][wanted.cloud.region]
-    backend.put_metric_alarm(
-        **dict.fromkeys((*absent, "statistic")),
-        name=name,
-        rule=given["AlarmRule"],
-        description=given.get("AlarmDescription"),
-        dimensions=[],
-        alarm_actions=given.get("AlarmActions", []),
-        ok_actions=given.get("OKActions", []),
-        insufficient_data_actions=given.get("InsufficientDataActions", []),
-        actions_enabled=str(given.get("ActionsEnabled", True)).lower() == "true",
-        tags=given.get("Tags"),
-    )
+    wanted.call("cloudwatch", "PutCompositeAlarm", AlarmName=name, **wanted.rest("AlarmName"))
     return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
 
 
