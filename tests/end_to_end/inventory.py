@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from millrace.operations.alarms import ENDPOINT_ALARMS
 
 Client = Callable[[str], Any]
 Lister = Callable[[Client], list[str]]
@@ -151,6 +152,15 @@ OF_MACHINES: Mapping[str, Lister] = {
     ),
     "alarm of a release": lambda client: [
         name for name in OF_STACKS["AWS::CloudWatch::Alarm"](client) if "-v" in name or name.startswith("TargetTr")
+    ],
+    "alarm of an endpoint": lambda client: [
+        name
+        for name in OF_STACKS["AWS::CloudWatch::Alarm"](client)
+        if name.endswith(("-input-drift", "-error", "-unreadable", *(f"-{alarm}" for alarm in ENDPOINT_ALARMS)))
+    ],
+    "composite alarm": _listed("cloudwatch", "describe_alarms", "CompositeAlarms", "AlarmName"),
+    "dashboard": lambda client: [
+        one["DashboardName"] for one in client("cloudwatch").list_dashboards()["DashboardEntries"]
     ],
     "execution": _executions,
     "job": lambda client: [name for kind in ("Training", "Processing", "Transform") for name in _jobs(kind)(client)],

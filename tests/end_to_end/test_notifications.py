@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore import xform_name
 from typer.testing import CliRunner
 
 from console.cli.app import app
@@ -68,7 +70,7 @@ def counted(environment: Environment) -> dict[str, int]:
 
 def test_at_rest_nothing_is_raised_and_the_address_waits_for_its_owner(environment: Environment) -> None:
     found = {one.name: one for one in find_alarm_states(environment, NAMES, ())}
-    assert found.keys() > ALARMS.keys() | STAGE_ALARMS.keys()
+    assert found.keys() == ALARMS.keys() | STAGE_ALARMS.keys()
     assert [one.name for one in found.values() if one.state == "ALARM"] == []
     assert (found["dead-letters"].severity, found["dead-letters"].runbook) == (
         "act",
@@ -95,7 +97,7 @@ def test_a_message_that_is_no_drop_becomes_a_dead_letter_an_alarm_and_a_mail(
     assert again.attributes["reason"] == letter.attributes["reason"]
     assert counted(environment) == {"drops": 1}
     with pytest.raises(EnvironmentNotFoundError, match="expected a queue that a function reads"):
-        redrive(environment, NAMES, "training-events")
+        redrive(environment, NAMES, "events")
 
 
 def test_a_failed_run_is_mailed_with_its_name(desk: LocalCloud) -> None:
@@ -123,15 +125,37 @@ def test_a_rejected_drop_is_mailed_with_its_key_and_reason(desk: LocalCloud) -> 
     assert mail.endswith("(look; docs/runbooks.md#rejected-drop)")
 
 
-def test_answers_without_a_model_are_mailed(desk: LocalCloud, environment: Environment) -> None:
+def watch_the_endpoint(desk: LocalCloud) -> None:
+    """What the release machine makes, by its own states, without a model that could be released."""
+    machine = desk.client("stepfunctions").describe_state_machine(stateMachineArn=NAMES.machine_arn("release"))
+    for name, state in json.loads(machine["definition"])["States"].items():
+        if name.startswith("Watch ") or name == "Dashboard":
+            action = xform_name(state["Resource"].rpartition(":")[2])
+            getattr(desk.client("cloudwatch"), action)(**state["Parameters"])
+
+
+def predict(desk: LocalCloud) -> None:
+    """A call that gets fallbacks: no endpoint is there."""
     (month,) = months(SAMPLE, "1997-01", "1997-01")
     rows: list[Any] = next(iter(month.days()))
     answer = desk.client("lambda").invoke(
         FunctionName=NAMES.function("prediction"), Payload=json.dumps({"rows": rows}).encode()
     )
     assert all(one["fallback"] for one in json.loads(answer["Payload"].read())["predictions"])
-    assert mailed(desk, f"ALARM {NAMES.alarm('fallbacks')}").endswith("(act; docs/runbooks.md#fallbacks)")
-    assert states(environment)["fallbacks"] == "ALARM"
+
+
+def test_an_endpoint_without_answers_is_one_mail(desk: LocalCloud, environment: Environment) -> None:
+    watch_the_endpoint(desk)
+    predict(desk)
+    desk.wait(timeout_s=REST_S)
+    assert states(environment)["fallbacks"] != "ALARM"
+    desk.move_clock(desk.now() + timedelta(minutes=10))
+    predict(desk)
+    assert mailed(desk, f"ALARM {NAMES.alarm('serving')}").endswith("(act; docs/runbooks.md#serving)")
+    found = states(environment)
+    assert (found["fallbacks"], found["serving"], found["prediction-errors"]) == ("ALARM", "ALARM", "OK")
+    dashboard = desk.client("cloudwatch").get_dashboard(DashboardName=NAMES.dashboard)
+    assert json.loads(dashboard["DashboardBody"])["widgets"]
 
 
 def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
@@ -146,7 +170,7 @@ def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
 
     rows = {line.split()[0]: line.split() for line in run("dead").splitlines()}
     assert (rows["drops"][1], rows["drops"][-1]) == ("1", "intake")
-    assert (rows["notifications"][1], rows["notifications"][-1]) == ("0", "none")
+    assert (rows["events"][1], rows["events"][-1]) == ("0", "none")
     assert f"came s3://{LANDING}/{NAMES.workload}/training/" in run("dead", "drops")
     (letter,) = json.loads(run("dead", "drops", "--json"))
     assert letter["attributes"].keys() == {"reason"}
@@ -159,7 +183,7 @@ def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
     assert f"Sent to {ADDRESS} (email), not confirmed by its owner yet: nothing is sent to it." in shown
     assert CliRunner().invoke(app, ["dead", "--redrive", "--workload", NAMES.workload]).exit_code == 2
     unknown = CliRunner().invoke(app, ["dead", "drop", "--workload", NAMES.workload]).exception
-    assert "QUEUE: expected one of drops, decisions, training-events" in str(unknown)
+    assert "QUEUE: expected one of drops, decisions, events, got" in str(unknown)
 
 
 def test_no_state_was_set_by_hand(desk: LocalCloud) -> None:
@@ -167,4 +191,4 @@ def test_no_state_was_set_by_hand(desk: LocalCloud) -> None:
     assert control(desk, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0
     assert control(desk, "denials") == []
     raised = {mail.partition(":")[0] for mail in mails(desk) if mail.startswith("ALARM")}
-    assert raised == {f"ALARM {NAMES.alarm(name)}" for name in ("dead-letters", "fallbacks")}
+    assert raised == {f"ALARM {NAMES.alarm(name)}" for name in ("dead-letters", "serving")}
