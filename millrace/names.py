@@ -15,6 +15,8 @@ MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""
+DEPLOYMENT_TAG, OWNER_TAG = "millrace:deployment", "millrace:owner"
+"""By which a bill tells workloads and stages apart (`WorkloadNames.prefix`), and who answers for one."""
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
 ByHand = Literal["tune", "experiment"]
 """What a person starts beside the machines."""

@@ -60,7 +60,11 @@ class Notifications(Construct):
                 "Resource": self._topic.ref,
             }
 
-        ours = {"Condition": {"StringEquals": {"aws:SourceAccount": self._names.account}}}
+        account = self._names.account
+        ours = {"Condition": {"StringEquals": {"aws:SourceAccount": account}}}
+        # https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
+        budgets = f"arn:{self._names.partition}:budgets::{account}:*"
+        of_budgets = {"Condition": {**ours["Condition"], "ArnLike": {"aws:SourceArn": budgets}}}
         return sns.CfnTopicPolicy(
             self,
             "Publishers",
@@ -68,6 +72,7 @@ class Notifications(Construct):
             policy_document=policy(
                 [
                     publish("cloudwatch.amazonaws.com") | ours,
+                    publish("budgets.amazonaws.com") | of_budgets,
                     # No condition: "You can't use Condition blocks in Amazon SNS topic policies for EventBridge".
                     # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
                     publish("events.amazonaws.com"),

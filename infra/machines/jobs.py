@@ -13,7 +13,7 @@ from infra.instances import has_own_disk
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
-from millrace.names import WORKLOAD_TAG
+from millrace.names import DEPLOYMENT_TAG, WORKLOAD_TAG
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
 
@@ -45,7 +45,10 @@ def vpc(context: Context) -> dict[str, Any]:
 
 
 def tags(context: Context) -> list[dict[str, str]]:
-    return [{"Key": WORKLOAD_TAG, "Value": context.workload.name}]
+    return [
+        {"Key": WORKLOAD_TAG, "Value": context.workload.name},
+        {"Key": DEPLOYMENT_TAG, "Value": context.names.prefix},
+    ]
 
 
 def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:

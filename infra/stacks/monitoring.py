@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from infra.constructs.budget import Budget
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
@@ -45,6 +46,7 @@ class MonitoringStack(WorkloadStack):
             target=resource("states", machine.arn).may("StartExecution"),
         )
         Operations(self, context=context)
+        Budget(self, context=context)
         if load_contract(context.folder).freshness or context.workload.monitors.label_delay_hours:
             self._lateness()
 

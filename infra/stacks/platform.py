@@ -25,7 +25,7 @@ from millrace.decisions import captured
 IMAGES = ("training", "processing", "inference")
 """The folders under `containers/`."""
 
-PRODUCERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
+PRODUCERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
 """Services that write into our encrypted queues and topics on their own account; others do it in a role's name."""
 
 STAGED_DAYS = 30

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from infra.local.kernel.cloud import ACCOUNT
 from millrace.operations.alarms import ENDPOINT_ALARMS
 
 Client = Callable[[str], Any]
@@ -101,6 +102,9 @@ RETAINED: Mapping[str, Lister] = {
 }
 """What outlives the stacks, by type."""
 OF_STACKS: Mapping[str, Lister] = {
+    "AWS::Budgets::Budget": lambda client: [
+        one["BudgetName"] for one in client("budgets").describe_budgets(AccountId=ACCOUNT).get("Budgets", [])
+    ],
     "AWS::CloudWatch::Alarm": _listed("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
     "AWS::EC2::FlowLog": _listed("ec2", "describe_flow_logs", "FlowLogs", "FlowLogId"),
     "AWS::EC2::RouteTable": _in_networks("describe_route_tables", "RouteTables", "RouteTableId"),

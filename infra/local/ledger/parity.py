@@ -31,6 +31,7 @@ def _each(row: Row, prefix: str, names: str) -> dict[str, Row]:
 
 RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::Athena::WorkGroup": (_ACTS, "Kept with its settings; a query is accepted and answered, no SQL is run."),
+    "AWS::Budgets::Budget": (_ACTS, "Kept with its notifications; nothing is billed here, so none is ever sent."),
     "AWS::CDK::Metadata": (_DOES, "Says nothing on AWS either."),
     "AWS::CloudWatch::Alarm": (
         _DOES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from infra.rules.assembly import Stack, tasks
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
 from millrace.monitoring import alarms as monitors
-from millrace.names import Platform, WorkloadNames
+from millrace.names import DEPLOYMENT_TAG, OWNER_TAG, Platform, WorkloadNames
 from millrace.operations.alarms import (
     ALARMS,
     COMPOSITE,
@@ -29,6 +30,7 @@ from millrace.operations.alarms import (
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 from millrace.operations.notices import NOTICES
 from millrace.workload.load import load_workload
+from millrace.workload.prices import usd_per_hour
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "runbooks.md").read_text()
@@ -62,6 +64,8 @@ def deployed(templates: Templates, stage: str) -> dict[str, Template]:
             found[alarm["AlarmName"].removeprefix(f"{names.prefix}-").removeprefix(f"{names.platform.prefix}-")] = alarm
     for alarm in watching(templates, stage):
         found[alarm["AlarmName"].removeprefix(f"{names.prefix}-")] = alarm
+    for template in templates[stage].values():
+        found |= {"budget": {} for _ in of_type(template, "AWS::Budgets::Budget")}  # noqa: B035 - there is one
     platform = templates[stage][f"millrace-{stage}-platform"]
     for rule in of_type(platform, "AWS::Events::Rule").values():
         found[rule["Name"].removeprefix(f"{names.platform.prefix}-")] = rule
@@ -82,6 +86,7 @@ def catalogue(stage: str) -> dict[str, tuple[str, str, float]]:
         **{name: (one.severity, "workload", one.usd_per_month(names)) for name, one in ALARMS.items()},
         **{name: (one.severity, "endpoint", 0.1) for name, one in MONITORS.items()},
         **{name: (one.severity, "endpoint", one.usd_per_month(names)) for name, one in ENDPOINT_ALARMS.items()},
+        "budget": ("look", "workload", 0.0),
         SERVING: (COMPOSITE.severity, "endpoint", USD_PER_COMPOSITE),
         **{name: (one.severity, "stage", one.usd_per_month(names.platform)) for name, one in STAGE_ALARMS.items()},
         **{name: (one.severity, "stage", 0.0) for name, one in NOTICES.items()},
@@ -290,3 +295,54 @@ def test_an_address_is_subscribed_where_the_stage_has_one(templates: Templates) 
     assert named.alarm_email == "team@example.com"
     with pytest.raises(ConfigurationError, match="alarm_email: expected an e-mail address"):
         settings_for("prod", account="123456789012", region="eu-west-1", alarm_email="team")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_budget_counts_what_has_the_tag_of_the_deployment(templates: Templates, stage: str) -> None:
+    """What machines make is tagged by them, what stacks make by their stack."""
+    names, workload = names_of(stage), load_workload(ROOT / "workloads" / "electricity")
+    (found,) = of_type(templates[stage][f"{names.prefix}-monitoring"], "AWS::Budgets::Budget").values()
+    assert found["Budget"]["CostFilters"] == {"TagKeyValue": [f"user:{DEPLOYMENT_TAG}${names.prefix}"]}
+    serving = usd_per_hour(workload.rollout.instance[stage]) * workload.rollout.min_instances * 730
+    limit = found["Budget"]["BudgetLimit"]
+    assert (limit["Amount"], limit["Unit"]) == (pytest.approx(workload.budget.monthly_usd + serving, abs=0.01), "USD")
+    sent = {one["Notification"]["NotificationType"]: one for one in found["NotificationsWithSubscribers"]}
+    assert {kind: one["Notification"]["Threshold"] for kind, one in sent.items()} == {"ACTUAL": 80, "FORECASTED": 100}
+    topic = names.platform.alarm_topic_arn
+    assert all(one["Subscribers"] == [{"SubscriptionType": "SNS", "Address": topic}] for one in sent.values())
+    rooms = [Stack(name=name, template=template) for name, template in templates[stage].items()]
+    billed = tasks(rooms, "createEndpoint", "createTrainingJob", "createProcessingJob", "createTransformJob")
+    for task in billed:
+        tag = {"Key": DEPLOYMENT_TAG, "Value": names.prefix}
+        assert tag in task.parameters["Tags"], task.where
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stack_of_a_workload_has_its_tags(assemblies: dict[str, Path], stage: str) -> None:
+    manifest = json.loads((assemblies[stage] / "manifest.json").read_text())["artifacts"]
+    names = names_of(stage)
+    tags = {
+        name: one["properties"].get("tags", {})
+        for name, one in manifest.items()
+        if "templateFile" in one.get("properties", {})
+    }
+    wanted = {"millrace:workload": "electricity", DEPLOYMENT_TAG: names.prefix, OWNER_TAG: "energy-ml"}
+    assert {name for name, found in tags.items() if found != wanted} == {f"millrace-{stage}-platform"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_budgets_of_this_account_alone_may_publish(templates: Templates, stage: str) -> None:
+    platform = templates[stage][f"millrace-{stage}-platform"]
+    (topic_policy,) = of_type(platform, "AWS::SNS::TopicPolicy").values()
+    (statement,) = (
+        one
+        for one in topic_policy["PolicyDocument"]["Statement"]
+        if one["Principal"] == {"Service": "budgets.amazonaws.com"}
+    )
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:budgets::123456789012:*"},
+    }
+    (key,) = of_type(platform, "AWS::KMS::Key").values()
+    (producers,) = (one for one in key["KeyPolicy"]["Statement"] if one.get("Sid") == "Producers")
+    assert "budgets.amazonaws.com" in producers["Principal"]["Service"]

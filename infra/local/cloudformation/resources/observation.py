@@ -1,4 +1,4 @@
-"""Alarms, dashboards, the catalogue's databases and tables, and Athena's workgroups.
+"""Alarms, dashboards, budgets, the catalogue's databases and tables, and Athena's workgroups.
 
 Of a dashboard, a composite alarm and a workgroup no template has one, an account may.
 """
@@ -6,6 +6,7 @@ Of a dashboard, a composite alarm and a workgroup no template has one, an accoun
 from __future__ import annotations
 
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+from infra.local.kernel.cloud import ACCOUNT
 
 
 def _put_alarm(wanted: Wanted) -> Made:
@@ -28,6 +29,19 @@ def _put_dashboard(wanted: Wanted) -> Made:
     name = wanted.name("DashboardName", longest=255)
     wanted.call("cloudwatch", "PutDashboard", DashboardName=name, **wanted.get("DashboardBody"))
     return Made(ref=name)
+
+
+def _put_budget(wanted: Wanted) -> Made:
+    budget = wanted.properties["Budget"]
+    made = {"AccountId": ACCOUNT, "BudgetName": budget["BudgetName"]}
+    if wanted.before is not None:
+        wanted.call("budgets", "DeleteBudget", **made)
+    wanted.call("budgets", "CreateBudget", AccountId=ACCOUNT, **wanted.rest("ResourceTags"))
+    return Made(ref=budget["BudgetName"])
+
+
+def _drop_budget(wanted: Wanted, made: Made) -> None:
+    wanted.call("budgets", "DeleteBudget", AccountId=ACCOUNT, BudgetName=made.ref)
 
 
 def _put_database(wanted: Wanted) -> Made:
@@ -66,6 +80,7 @@ def _put_workgroup(wanted: Wanted) -> Made:
 
 
 KINDS = {
+    "AWS::Budgets::Budget": Kind(put=_put_budget, drop=_drop_budget),
     "AWS::CloudWatch::Alarm": Kind(put=_put_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
     "AWS::CloudWatch::CompositeAlarm": Kind(put=_put_composite_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
     "AWS::CloudWatch::Dashboard": Kind(
