@@ -13,6 +13,7 @@ from millrace.monitoring.alarms import ALARMS, COUNTED, published
 from millrace.names import WorkloadNames
 from millrace.operations import alarms as operations
 from millrace.operations.alarms import Severity
+from millrace.operations.notices import WEBHOOK_RULE
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
@@ -91,13 +92,18 @@ def find_receivers(environment: Environment, names: WorkloadNames) -> tuple[Rece
     """Who is sent the changes of alarms, and the notices of failed runs and rejected drops."""
     pages = environment.client("sns").get_paginator("list_subscriptions_by_topic")
     found = [one for page in pages.paginate(TopicArn=names.platform.alarm_topic_arn) for one in page["Subscriptions"]]
-    return tuple(
-        Receiver(
-            protocol=one["Protocol"],
-            endpoint=one["Endpoint"],
-            is_confirmed=str(one["SubscriptionArn"]).startswith("arn:"),
-        )
-        for one in found
+    rules = environment.client("events").list_rules(NamePrefix=names.platform.rule(WEBHOOK_RULE))["Rules"]
+    chat = [Receiver(protocol="webhook", endpoint="the chat of the stage", is_confirmed=True)] if rules else []
+    return (
+        *chat,
+        *(
+            Receiver(
+                protocol=one["Protocol"],
+                endpoint=one["Endpoint"],
+                is_confirmed=str(one["SubscriptionArn"]).startswith("arn:"),
+            )
+            for one in found
+        ),
     )
 
 

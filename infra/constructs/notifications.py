@@ -12,6 +12,7 @@ from constructs import Construct
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.alarm import Alarm
 from infra.constructs.queue import RETENTION_S
+from infra.constructs.webhook import Webhook
 from infra.iam.resource import policy
 from infra.settings import StageSettings
 from millrace.operations.alarms import STAGE_ALARMS, runbook
@@ -36,6 +37,8 @@ class Notifications(Construct):
                 self, "Email", topic_arn=self._topic.ref, protocol="email", endpoint=settings.alarm_email
             )
         undelivered = self._undelivered()
+        secret = settings.alarm_webhook
+        self._webhook = Webhook(self, names=self._names, secret=secret) if secret else None
         for name, notice in NOTICES.items():
             rule = self._rule(name, notice)
             for needed in (publishers, undelivered, *([bus] if notice.is_ours else [])):
@@ -131,6 +134,7 @@ class Notifications(Construct):
         return queue
 
     def _rule(self, name: str, notice: Notice) -> events.CfnRule:
+        sentence = f"{notice.sentence} ({notice.severity}; {runbook(name)})"
         return events.CfnRule(
             self,
             f"{name}-rule",
@@ -146,7 +150,7 @@ class Notifications(Construct):
                     input_transformer=events.CfnRule.InputTransformerProperty(
                         input_paths_map=dict(notice.paths),
                         # A JSON text: a placeholder within quotes is filled in as plain text.
-                        input_template=json.dumps(f"{notice.sentence} ({notice.severity}; {runbook(name)})"),
+                        input_template=json.dumps(sentence),
                     ),
                     dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
                         arn=self._names.arn("sqs", self._names.queue(dead(EVENTS)))
@@ -154,6 +158,7 @@ class Notifications(Construct):
                     retry_policy=events.CfnRule.RetryPolicyProperty(
                         maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
                     ),
-                )
+                ),
+                *([self._webhook.target(notice.paths, sentence)] if self._webhook else []),
             ],
         )

@@ -28,6 +28,8 @@ WITHOUT_DATA = {
     "AWS::Budgets::Budget": "an amount and names",
     "AWS::CloudWatch::Alarm": "a threshold and names",
     "AWS::EC2::": "the network itself",
+    "AWS::Events::ApiDestination": "a URL, which Secrets Manager keeps",
+    "AWS::Events::Connection": "a header with the stage's name, no credential",
     "AWS::Events::Rule": "a pattern of ours, no event",
     "AWS::Glue::": "names and types of columns; the data lies in the lake",
     "AWS::IAM::": "policies",

@@ -12,6 +12,9 @@ from millrace.messages.events import SOURCE, DataLate, DropRejected
 from millrace.names import Platform
 from millrace.operations.alarms import Severity
 
+WEBHOOK_RULE = "webhook-alarms"
+"""The rule of a stage with a chat webhook that posts changes of alarms, as `Platform.rule` takes it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:

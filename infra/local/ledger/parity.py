@@ -64,6 +64,11 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         _ACTS,
         "Kept without images: what a Dockerfile copies is what runs, on the host's Python and its packages.",
     ),
+    "AWS::Events::ApiDestination": (
+        _DOES,
+        "Its URL is called with what a rule sends, under the rule's role; without AWS's rate limit, http too.",
+    ),
+    "AWS::Events::Connection": (_DOES, "Its API key goes as a header; other kinds of authorization are kept only."),
     "AWS::Events::EventBus": (_DOES, "Events reach the rules of their bus; its key is a setting only."),
     "AWS::Events::Rule": (
         _DOES,
@@ -320,6 +325,7 @@ CALLS: Mapping[str, Row] = {
         _ACTS,
         "Granted and not checked: the registry here does not look at the image of a version.",
     ),
+    "events:InvokeApiDestination": (_DOES, "Checked when a rule calls the destination."),
     "events:PutEvents": (_DOES, "The events reach their bus."),
     **_each(
         (_DOES, "Rules are found by what they start, and switched off and on: a disabled one matches nothing."),

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.events.models import EventPattern
 
+from infra.app import build
+from infra.constructs.webhook import alarm_changes
 from infra.local.cloudwatch.alarm_evaluation import Rule, judge
 from infra.local.cloudwatch.alarm_rule import holds
 from infra.local.cloudwatch.metric_math import Frame, evaluate
-from infra.rules.assembly import Stack, tasks
+from infra.rules.assembly import Stack, read, tasks
+from infra.rules.catalogue import findings
 from infra.settings import settings_for
 from millrace.errors import ConfigurationError
 from millrace.monitoring import alarms as monitors
@@ -346,3 +350,65 @@ def test_budgets_of_this_account_alone_may_publish(templates: Templates, stage: 
     (key,) = of_type(platform, "AWS::KMS::Key").values()
     (producers,) = (one for one in key["KeyPolicy"]["Statement"] if one.get("Sid") == "Producers")
     assert "budgets.amazonaws.com" in producers["Principal"]["Service"]
+
+
+@pytest.fixture(scope="module")
+def chatting(tmp_path_factory: pytest.TempPathFactory) -> list[Stack]:
+    """The platform of `prod` with a webhook."""
+    folder = tmp_path_factory.mktemp("chatting")
+    settings = settings_for("prod", account="123456789012", region="eu-west-1", alarm_webhook="chat/url")
+    build(settings, workloads=[], outdir=str(folder)).synth()
+    return read(folder)
+
+
+def test_the_webhook_gets_what_the_topic_gets_and_no_template_its_url(chatting: list[Stack]) -> None:
+    (platform,) = (dict(stack.template) for stack in chatting)
+    (destination,) = of_type(platform, "AWS::Events::ApiDestination").values()
+    assert destination["InvocationEndpoint"] == "{{resolve:secretsmanager:chat/url:SecretString}}"
+    rules = {rule["Name"]: rule["Targets"] for rule in of_type(platform, "AWS::Events::Rule").values()}
+    names = names_of("prod").platform
+    assert rules.keys() == {names.rule(name) for name in (*NOTICES, "webhook-alarms")}
+    for targets in rules.values():
+        posted = next(one for one in targets if one["Id"] == "webhook")
+        assert posted["InputTransformer"]["InputTemplate"].startswith('{"text": "')
+        assert posted["DeadLetterConfig"] == {"Arn": names.arn("sqs", names.queue(dead(EVENTS)))}
+    assert findings(chatting) == []
+
+
+@pytest.mark.parametrize("webhook", ["https://chat.example.com/hooks/secret", "a b"])
+def test_a_url_is_no_name_of_a_secret(webhook: str) -> None:
+    with pytest.raises(ConfigurationError, match="alarm_webhook: expected the name of a secret") as refused:
+        settings_for("prod", account="123456789012", region="eu-west-1", alarm_webhook=webhook)
+    assert webhook not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "before", "state", "is_posted"),
+    [
+        ("electricity-dead-letters", "OK", "ALARM", True),
+        ("electricity-dead-letters", "INSUFFICIENT_DATA", "ALARM", True),
+        ("electricity-serving", "ALARM", "OK", True),
+        ("throttles", "OK", "ALARM", True),
+        ("electricity-serving", "INSUFFICIENT_DATA", "OK", False),
+        ("electricity-fallbacks", "OK", "ALARM", False),
+        ("electricity-v3-7f-0-0-live-errors", "OK", "ALARM", False),
+    ],
+)
+def test_an_alarm_that_notifies_is_posted(alarm: str, before: str, state: str, is_posted: bool) -> None:
+    pattern = EventPattern.load(json.dumps(alarm_changes(names_of("prod").platform)))
+
+    def posts(stage: str) -> bool:
+        event = {
+            "source": "aws.cloudwatch",
+            "detail-type": "CloudWatch Alarm State Change",
+            "resources": [f"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:millrace-{stage}-{alarm}"],
+            "detail": {
+                "alarmName": f"millrace-{stage}-{alarm}",
+                "state": {"value": state},
+                "previousState": {"value": before},
+            },
+        }
+        return bool(pattern.matches_event(event))
+
+    assert posts("prod") is is_posted
+    assert posts("dev") is False
