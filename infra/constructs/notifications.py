@@ -51,7 +51,7 @@ class Notifications(Construct):
                 alarm_name=self._names.alarm(name),
                 about=f"stage {self._names.stage}",
                 metrics=alarm.metrics(self._names),
-                topic_arn=self._topic.ref,
+                topic_arn=self._names.alarm_topic_arn,
             )
 
     def _publishers(self) -> sns.CfnTopicPolicy:
@@ -146,7 +146,7 @@ class Notifications(Construct):
             targets=[
                 events.CfnRule.TargetProperty(
                     id="topic",
-                    arn=self._topic.ref,
+                    arn=self._names.alarm_topic_arn,
                     input_transformer=events.CfnRule.InputTransformerProperty(
                         input_paths_map=dict(notice.paths),
                         # A JSON text: a placeholder within quotes is filled in as plain text.
