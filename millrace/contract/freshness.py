@@ -19,14 +19,14 @@ HOURS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Freshness:
+class AllowedAge:
     """The newest value of a column of `rows` is at most so old."""
 
     column: str
     hours: float
 
 
-def read_freshness(agreements: list[Mapping[str, Any]]) -> Freshness | None:
+def read_freshness(agreements: list[Mapping[str, Any]]) -> AllowedAge | None:
     """Of the contract's agreements the latency, None without one; the others are for people.
 
     Raises ValueError, which says what was expected."""
@@ -39,4 +39,4 @@ def read_freshness(agreements: list[Mapping[str, Any]]) -> Freshness | None:
     if others or not is_number or first.get("unit") not in HOURS or table != "rows" or not column:
         units = ", ".join(HOURS)
         raise ValueError(f"one latency: a number above 0, a unit of {units}, an element like rows.timestamp")
-    return Freshness(column=column, hours=float(value) * HOURS[str(first["unit"])])  # type: ignore[arg-type]
+    return AllowedAge(column=column, hours=float(value) * HOURS[str(first["unit"])])  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import yaml
 
 from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
-from millrace.contract.freshness import Freshness, read_freshness
+from millrace.contract.freshness import AllowedAge, read_freshness
 from millrace.contract.kinds import TIMES, Kind
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.catalogue import RULES
@@ -110,7 +110,7 @@ class _Reader:
         self._check_labels(contract)
         return contract
 
-    def _freshness(self, agreements: list[Mapping[str, Any]]) -> Freshness | None:
+    def _freshness(self, agreements: list[Mapping[str, Any]]) -> AllowedAge | None:
         try:
             return read_freshness(agreements)
         except ValueError as error:

@@ -26,5 +26,5 @@ def newest(table: Table, column: str) -> datetime | None:
     bounds = (
         task.file.upper_bounds.get(field.field_id) for task in table.scan().plan_files() if task.file.upper_bounds
     )
-    found = [from_bytes(field.field_type, bound) for bound in bounds if bound]
+    found = [int(from_bytes(field.field_type, bound)) for bound in bounds if bound]
     return EPOCH + timedelta(microseconds=max(found)) if found else None

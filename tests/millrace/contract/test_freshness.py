@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from millrace.contract.freshness import Freshness
+from millrace.contract.freshness import AllowedAge
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
 from millrace.workload.fit import check_fit
@@ -34,7 +34,7 @@ def contract_with(folder: Path, *agreements: dict[str, Any]) -> Path:
 def test_the_latency_of_the_event_time_is_read(change: dict[str, Any], hours: float, tmp_path: Path) -> None:
     folder = contract_with(tmp_path, {"property": "retention", "value": 3, "unit": "y"}, LATENCY | change)
     contract = check_fit(load_workload(folder), check_contract(folder))
-    assert contract.freshness == Freshness(column="timestamp", hours=hours)
+    assert contract.freshness == AllowedAge(column="timestamp", hours=hours)
 
 
 def test_without_a_latency_nothing_is_agreed(tmp_path: Path) -> None:
