@@ -11,6 +11,7 @@ from aws_cdk import aws_ssm as ssm
 
 from infra.settings import StageSettings
 from millrace.names import Platform, WorkloadNames
+from millrace.operations.dead_letters import EVENTS, dead
 from millrace.workload.declaration import Workload
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -39,6 +40,11 @@ class Context:
     @property
     def platform(self) -> Platform:
         return self.settings.platform
+
+    @property
+    def dead_events_arn(self) -> str:
+        """The stage's queue of events that could not be delivered."""
+        return self.platform.arn("sqs", self.platform.queue(dead(EVENTS)))
 
     def environment(self) -> dict[str, str]:
         """The fields that every settings class has: `Environment(**context.environment(), ...)`."""

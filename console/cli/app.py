@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from console.cli.bom import bom
 from console.cli.card import card
+from console.cli.dead import dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
@@ -53,6 +54,7 @@ for command in (
     bom,
     monitor,
     alarms,
+    dead,
     rollback,
     decisions,
     why,

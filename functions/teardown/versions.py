@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -72,11 +72,17 @@ def _alarms(cloudwatch: Any, names: WorkloadNames) -> list[str]:
         for prefix in (f"{names.prefix}-v", f"TargetTracking-endpoint/{names.endpoint}/")
         for page in pages.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
         for alarm in page["MetricAlarms"]
-        if ours in alarm.get("Dimensions", [])
+        if ours in _dimensions(alarm)
     ][:AT_MOST]
     if found:
         cloudwatch.delete_alarms(AlarmNames=found)
     return [f"alarm {name}" for name in found]
+
+
+def _dimensions(alarm: Mapping[str, Any]) -> list[Any]:
+    """Of its one metric, or of all that its metric math reads."""
+    queried = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
+    return [found for metric in (alarm, *queried) for found in metric.get("Dimensions", [])]
 
 
 def _packages(sagemaker: Any, group: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ collides; their names are read back from the ARN in the answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from infra.context import Context
@@ -16,12 +16,13 @@ from infra.machines.parameters import checked
 from infra.machines.paths import Result, path
 from infra.machines.states import State
 from millrace.messages.release import LiveState, ReleaseStarted
+from millrace.names import VARIANT
 
 EndpointKind = Literal["challenger", "live"]
 """What a configuration serves."""
-VARIANT = "main"
-"""Constant: guardrails need the same variant name before and after an update."""
 CREATION_S = 60 * 60
+MOST_ERRORS = 0.05
+"""Share of the requests of a minute that a new fleet may fail."""
 SHORT = 5
 """Letters of a kind in the name of a configuration, which has room for no more."""
 RELEASE = Result("start_release", ReleaseStarted)
@@ -79,8 +80,9 @@ def config(
     return _sagemaker("createEndpointConfig", f"How the {kind} is served", parameters, result, next_state, selected)
 
 
-def create(name: str, *, config: str, comment: str, next_state: str) -> State:
-    parameters = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name"}
+def create(context: Context, name: str, *, config: str, comment: str, next_state: str) -> State:
+    """CreateEndpoint; its instances are billed under its own tags, not under those of its configuration."""
+    parameters = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name", "Tags": jobs.tags(context)}
     return _sagemaker("createEndpoint", comment, parameters, None, next_state)
 
 
@@ -146,27 +148,38 @@ def blue_green(context: Context, *, canary: bool) -> dict[str, Any]:
 
 
 def error_alarm(context: Context, *, next_state: str) -> State:
-    """Bad input is answered with 4xx, so any 5xx of the new fleet is the version's own."""
-    metric = {"MetricName": "Invocation5XXErrors", "Statistic": "Sum", "Threshold": 0, "Unit": "None"}
-    return _alarm(context, ERRORS_ALARM, metric, "The new fleet answers with 5xx", next_state)
+    """Bad input is answered with 4xx, so a 5xx of the new fleet is the version's own.
+
+    The average is the share of requests that failed; one of few is a large share, so two minutes must be bad."""
+    share = _query(context, "m0", "Invocation5XXErrors", "Average", judged=True)
+    return _alarm(context, ERRORS_ALARM, [share], MOST_ERRORS, "The new fleet answers with 5xx", next_state)
 
 
 def latency_alarm(context: Context, *, next_state: str) -> State:
-    """ModelLatency comes in microseconds."""
+    """ModelLatency comes in microseconds; a minute with few requests is not judged: p99 is the slowest of them."""
     bound_us = context.workload.gates.latency.max_p99_ms * 1000
-    metric = {"MetricName": "ModelLatency", "ExtendedStatistic": "p99", "Threshold": bound_us, "Unit": "Microseconds"}
-    return _alarm(context, LATENCY_ALARM, metric, "The new fleet is slower than the gate allows", next_state)
+    queries = [
+        _query(context, "m0", "ModelLatency", "p99"),
+        _query(context, "m1", "ModelLatency", "SampleCount"),
+        {
+            "Id": "judged",
+            "Expression": f"IF(m1 >= {context.settings.judged_requests}, m0, 0)",
+            "ReturnData": True,
+        },
+    ]
+    comment = "The new fleet is slower than the gate allows"
+    return _alarm(context, LATENCY_ALARM, queries, bound_us, comment, next_state)
 
 
 def delete_alarms(*, next_state: str) -> State:
     parameters = {"AlarmNames.$": f"States.Array({ERRORS_ALARM}, {LATENCY_ALARM})"}
-    return _sdk("cloudwatch:deleteAlarms", "The release is over, so are its alarms", parameters, next_state)
+    return sdk("cloudwatch:deleteAlarms", "The release is over, so are its alarms", parameters, next_state)
 
 
 def scalable_target(context: Context, *, next_state: str) -> State:
     rollout = context.workload.rollout
     parameters = {**_dimension(context), "MinCapacity": rollout.min_instances, "MaxCapacity": rollout.max_instances}
-    return _sdk(
+    return sdk(
         "applicationautoscaling:registerScalableTarget", "How few and how many instances", parameters, next_state
     )
 
@@ -183,7 +196,7 @@ def scaling_policy(context: Context, *, next_state: str) -> State:
             "ScaleInCooldown": 300,
         },
     }
-    return _sdk(
+    return sdk(
         "applicationautoscaling:putScalingPolicy", "Instances follow the requests a minute", parameters, next_state
     )
 
@@ -202,23 +215,33 @@ def _dimension(context: Context) -> dict[str, str]:
     }
 
 
-def _alarm(context: Context, name: str, metric: Mapping[str, Any], comment: str, next_state: str) -> State:
+def _query(context: Context, query_id: str, metric: str, statistic: str, *, judged: bool = False) -> dict[str, Any]:
+    """A metric of the new fleet, by the minute; `judged` is what the alarm compares."""
+    dimensions = [
+        {"Name": "EndpointName", "Value": context.names.endpoint},
+        {"Name": "VariantName", "Value": VARIANT},
+        {"Name": "EndpointConfigName", "Value.$": "$.live_config.name"},
+    ]
+    named = {"Namespace": "AWS/SageMaker", "MetricName": metric, "Dimensions": dimensions}
+    stat = {"Metric": named, "Period": 60, "Stat": statistic}
+    return {"Id": query_id, "ReturnData": judged, "MetricStat": stat}
+
+
+def _alarm(
+    context: Context, name: str, queries: Sequence[Mapping[str, Any]], threshold: float, comment: str, next_state: str
+) -> State:
+    bad, of = context.settings.bad_minutes
     parameters = {
         "AlarmName.$": name,
         "AlarmDescription": comment,
-        "Namespace": "AWS/SageMaker",
-        "Dimensions": [
-            {"Name": "EndpointName", "Value": context.names.endpoint},
-            {"Name": "VariantName", "Value": VARIANT},
-            {"Name": "EndpointConfigName", "Value.$": "$.live_config.name"},
-        ],
-        **metric,
+        "Metrics": [dict(query) for query in queries],
+        "Threshold": threshold,
         "ComparisonOperator": "GreaterThanThreshold",
-        "Period": 60,
-        "EvaluationPeriods": 1,
+        "DatapointsToAlarm": bad,
+        "EvaluationPeriods": of,
         "TreatMissingData": "notBreaching",
     }
-    return _sdk("cloudwatch:putMetricAlarm", comment, parameters, next_state)
+    return sdk("cloudwatch:putMetricAlarm", comment, parameters, next_state)
 
 
 def _sagemaker(
@@ -233,7 +256,8 @@ def _sagemaker(
     return _task(f"aws-sdk:sagemaker:{action}", comment, parameters, result, next_state, selected)
 
 
-def _sdk(action: str, comment: str, parameters: Mapping[str, Any], next_state: str) -> State:
+def sdk(action: str, comment: str, parameters: Mapping[str, Any], next_state: str) -> State:
+    """A task by `aws-sdk:` whose answer nobody reads."""
     return _task(f"aws-sdk:{action}", comment, parameters, None, next_state, None)
 
 

@@ -20,7 +20,7 @@ from millrace.messages.training_job import (
     WEIGHTS_CHANNEL,
     pattern,
 )
-from millrace.names import WORKLOAD_TAG
+from millrace.names import DEPLOYMENT_TAG, WORKLOAD_TAG
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
 
@@ -50,7 +50,10 @@ def vpc(context: Context) -> dict[str, Any]:
 
 
 def tags(context: Context) -> list[dict[str, str]]:
-    return [{"Key": WORKLOAD_TAG, "Value": context.workload.name}]
+    return [
+        {"Key": WORKLOAD_TAG, "Value": context.workload.name},
+        {"Key": DEPLOYMENT_TAG, "Value": context.names.prefix},
+    ]
 
 
 def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from infra.context import Context
 from infra.iam import alarms, bus, functions, key, sagemaker_endpoints, sagemaker_jobs
 from infra.iam.resource import Statement
-from infra.machines import endpoints, states
+from infra.machines import endpoints, states, watch
 from infra.machines.endpoints import RELEASE
 from infra.machines.paths import Result
 from infra.machines.states import Definition, State
@@ -45,6 +45,7 @@ def definition(context: Context) -> Definition:
             **_challenger(context),
             **_live(context),
             **_scaling(context),
+            **watch.watch(context, next_state="Advance release"),
             **_advance_release(context),
         },
     )
@@ -102,7 +103,11 @@ def _challenger(context: Context) -> dict[str, State]:
             otherwise="Create challenger",
         ),
         "Create challenger": endpoints.create(
-            name, config="challenger_config", comment="An endpoint without traffic", next_state="Challenger wait"
+            context,
+            name,
+            config="challenger_config",
+            comment="An endpoint without traffic",
+            next_state="Challenger wait",
         ),
         "Update challenger": endpoints.update(
             name, config="challenger_config", comment="Take over the endpoint that exists", next_state="Challenger wait"
@@ -149,7 +154,7 @@ def _live(context: Context) -> dict[str, State]:
             otherwise="Create live",
         ),
         "Create live": endpoints.create(
-            name, config="live_config", comment="The first version goes live", next_state="Live wait"
+            context, name, config="live_config", comment="The first version goes live", next_state="Live wait"
         ),
         "Alarm on errors": endpoints.error_alarm(context, next_state="Alarm on latency"),
         "Alarm on latency": endpoints.latency_alarm(context, next_state="Canary?"),
@@ -186,7 +191,7 @@ def _live(context: Context) -> dict[str, State]:
 def _scaling(context: Context) -> dict[str, State]:
     return {
         "Scalable target": endpoints.scalable_target(context, next_state="Scaling policy"),
-        "Scaling policy": endpoints.scaling_policy(context, next_state="Advance release"),
+        "Scaling policy": endpoints.scaling_policy(context, next_state=watch.FIRST),
     }
 
 
@@ -234,12 +239,13 @@ def statements(context: Context) -> list[Statement]:
         bus.put_events(names),
         sagemaker_endpoints.models(names).may("CreateModel", "AddTags"),
         sagemaker_jobs.pass_roles(names, MODEL_ROLE),
-        configs.may("CreateEndpointConfig", "AddTags"),
-        (both + configs).may("CreateEndpoint", "UpdateEndpoint"),
+        configs.may("CreateEndpointConfig"),
+        (both + configs).may("AddTags", "CreateEndpoint", "UpdateEndpoint"),
         both.may("DescribeEndpoint"),
         challenger.may("DeleteEndpoint"),
         key.lend(context.key_arn),
         (alarms.of_releases(names) + alarms.of_scaling(names)).may("PutMetricAlarm", "DeleteAlarms"),
         alarms.describe(because=seen),
+        *watch.statements(context),
         *sagemaker_endpoints.scale(names),
     ]

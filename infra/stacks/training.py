@@ -12,7 +12,6 @@ from infra.bundles import closure
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
-from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
@@ -57,13 +56,6 @@ class TrainingStack(WorkloadStack):
             "Versions",
             model_package_group_name=names.package_group,
             model_package_group_description=f"Model versions of {names.workload}",
-        )
-        self._dead = Queue(
-            self,
-            "training-events",
-            context=self.context,
-            visibility_s=60,
-            senders=["events.amazonaws.com"],
         )
         self._jobs()
         self._snapshot()
@@ -213,7 +205,6 @@ class TrainingStack(WorkloadStack):
                 },
             },
             bus=None,
-            dead=self._dead,
         ).to_machine(machine)
         self._ours("retrain-requested", RetrainRequested).to_machine(machine)
         Schedule(
@@ -221,8 +212,7 @@ class TrainingStack(WorkloadStack):
             "retrain",
             context=context,
             expression=context.workload.retraining.schedule,
-            machine_arn=machine,
-            dead=self._dead,
+            target=resource("states", machine).may("StartExecution"),
         )
 
     def _cleanup(self) -> None:
@@ -234,7 +224,7 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="Free what an execution held when it has ended",
             settings=Environment(**context.environment()),
-            dead=self._dead,
+            keeps_events=True,
             statements=[
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
                 sagemaker_endpoints.both(names).may("DeleteEndpoint"),
@@ -259,7 +249,6 @@ class TrainingStack(WorkloadStack):
                 },
             },
             bus=None,
-            dead=self._dead,
         ).to_function(function.arn)
 
     def _tracking(self) -> None:
@@ -271,7 +260,7 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="Record runs in MLflow; never in the way of a run",
             settings=TrackingSettings(**context.environment(), tracking_uri=context.settings.tracking_uri),
-            dead=self._dead,
+            keeps_events=True,
             statements=[
                 ARTEFACTS.read(names, "runs"),
                 ARTEFACTS.find(names, "runs"),
@@ -295,7 +284,6 @@ class TrainingStack(WorkloadStack):
                 },
             },
             bus=None,
-            dead=self._dead,
         ).to_function(function.arn)
         self._ours("tracking-registered", ModelRegistered).to_function(function.arn)
         self._ours("tracking-refused", ModelRefused).to_function(function.arn)
@@ -303,7 +291,7 @@ class TrainingStack(WorkloadStack):
     def _ours(self, name: str, event: type[BusEvent], **fields: list[Any]) -> Rule:
         """A rule on our bus; its events come from machines of ours."""
         pattern = pattern_of(event, workload=self.context.names.workload, **fields)
-        return Rule(self, name, context=self.context, pattern=pattern, bus=self.context.platform.bus, dead=self._dead)
+        return Rule(self, name, context=self.context, pattern=pattern, bus=self.context.platform.bus)
 
     def _file_of_each_run(self, file: str) -> Resource:
         one_file = "One file in the folder of each run, which is named by its execution"

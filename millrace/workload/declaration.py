@@ -348,6 +348,8 @@ class Monitors(Section):
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)]
     error_windows: Annotated[int, Field(ge=1)]
     """The error alarm needs this many windows in a row above the bound."""
+    label_delay_hours: Positive | None = None
+    """After this time from its event on a decision without a label is late; None where labels come whenever."""
 
 
 class Retraining(Section):

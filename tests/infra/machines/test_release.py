@@ -7,9 +7,12 @@ from typing import get_args
 import pytest
 
 from functions.start_release.request import label_of
+from infra.local.cloudwatch.alarm_evaluation import Rule, judge
+from infra.local.cloudwatch.metric_math import Frame, evaluate
 from infra.machines import release
 from infra.machines.endpoints import SHORT, EndpointKind
 from millrace.errors import WorkloadError
+from millrace.operations.alarms import LEAST_REQUESTS
 
 
 def test_no_traffic_before_the_probe_has_passed(context):
@@ -34,8 +37,11 @@ def test_no_traffic_before_the_probe_has_passed(context):
 def test_the_live_update_is_watched_by_alarms_of_its_own_fleet(context, workload):
     states = release.definition(context())["States"]
     for name in ("Alarm on errors", "Alarm on latency"):
-        dimensions = states[name]["Parameters"]["Dimensions"]
-        assert {"Name": "EndpointConfigName", "Value.$": "$.live_config.name"} in dimensions
+        metrics = [
+            query["MetricStat"]["Metric"] for query in states[name]["Parameters"]["Metrics"] if "MetricStat" in query
+        ]
+        for metric in metrics:
+            assert {"Name": "EndpointConfigName", "Value.$": "$.live_config.name"} in metric["Dimensions"]
         assert states[name]["Parameters"]["TreatMissingData"] == "notBreaching"
     assert states["Alarm on latency"]["Parameters"]["Threshold"] == workload.gates.latency.max_p99_ms * 1000
     for name in ("Update live", "Update live by canary"):
@@ -45,6 +51,37 @@ def test_the_live_update_is_watched_by_alarms_of_its_own_fleet(context, workload
         assert policy["MaximumExecutionTimeoutInSeconds"] > waits
         assert len(parameters["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]) == 2
         assert parameters["RetainAllVariantProperties"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "minutes", "expected"),
+    [
+        ("errors", [(1.0,), (0.0,), (0.0,)], "OK"),
+        ("errors", [(0.5,), (0.0,), (0.5,)], "ALARM"),
+        ("errors", [(0.05,)] * 3, "OK"),
+        ("latency", [(9e9, 1)] * 3, "OK"),
+        ("latency", [(9e9, LEAST_REQUESTS), (0, LEAST_REQUESTS), (0, LEAST_REQUESTS)], "OK"),
+        ("latency", [(9e9, LEAST_REQUESTS), (0, LEAST_REQUESTS), (9e9, LEAST_REQUESTS)], "ALARM"),
+    ],
+)
+def test_one_request_rolls_nothing_back(context, name, minutes, expected):
+    found = release.definition(context())["States"][f"Alarm on {name}"]["Parameters"]
+    rule = Rule(
+        comparison=found["ComparisonOperator"],
+        threshold=found["Threshold"],
+        evaluation_periods=found["EvaluationPeriods"],
+        datapoints_to_alarm=found["DatapointsToAlarm"],
+        missing=found["TreatMissingData"],
+    )
+    starts = [60.0 * index for index in range(len(minutes))]
+    metrics = [query["Id"] for query in found["Metrics"] if "MetricStat" in query]
+    series = {
+        query: {at: minute[index] for at, minute in zip(starts, minutes, strict=True)}
+        for index, query in enumerate(metrics)
+    }
+    (formula,) = [query.get("Expression", query["Id"]) for query in found["Metrics"] if query["ReturnData"]]
+    value = evaluate(formula, Frame(series=series, metrics=metrics, timeline=starts, period_s=60))
+    assert judge(rule, [(at, value[at]) for at in starts], "OK").state == expected
 
 
 def test_a_rolled_back_update_is_a_failure_and_not_a_release(context):
