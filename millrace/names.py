@@ -22,6 +22,8 @@ JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
 MODEL_ROLE = "model"
 """Of the models of endpoints and batch transforms."""
+VARIANT = "main"
+"""Of every endpoint, constant: guardrails need the same variant name before and after an update."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
 """Which machine a drop starts."""
 
