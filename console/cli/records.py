@@ -122,14 +122,17 @@ def cost(
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
     from console.queries.cost import find_cost
+    from console.queries.idle import find_idle
     from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = find(stage, build, workload)
     found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
+    idle = find_idle(environment, names)
     if as_json:
         per_1000 = {"usd_per_1000": found.serving.usd_per_1000} if found.serving else {}
         document = asdict(found)
-        show_json(document | {"serving": document["serving"] and document["serving"] | per_1000})
+        serving = document["serving"] and document["serving"] | per_1000
+        show_json(document | {"serving": serving, "idle": asdict(idle) if idle else None})
         return
     print(f"{found.month}: {found.reserved_usd:.2f} of {found.budget_usd:.2f} USD reserved (upper bounds)\n")
     show_rows(
@@ -155,6 +158,8 @@ def cost(
         print(f"A thousand predictions, estimated: {thousand}")
     else:
         print("\nEndpoint: not known, there is none now, or it was made after this month")
+    if idle:
+        print(f"Endpoint now: {idle.sentence}")
 
 
 def _reserved(usd: float | None) -> str:
