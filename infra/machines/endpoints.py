@@ -103,14 +103,19 @@ def update(
 
 def fleet(name: str, *, result: str, next_state: str) -> State:
     """DescribeEndpoint; its configuration and its desired count land at `$.<result>`."""
-    seen = {"config.$": "$.EndpointConfigName", "instances.$": "$.ProductionVariants[0].DesiredInstanceCount"}
+    seen = {"config.$": "$.EndpointConfigName", "instances.$": _of_variant("DesiredInstanceCount")}
     return _sagemaker("describeEndpoint", "What serves now", {"EndpointName": name}, result, next_state, seen)
 
 
 def instance_type(*, config: str, result: str, next_state: str) -> State:
     """DescribeEndpointConfig of the path `config`; its instance type lands at `$.<result>.instance`."""
-    parameters, seen = {"EndpointConfigName.$": config}, {"instance.$": "$.ProductionVariants[0].InstanceType"}
+    parameters, seen = {"EndpointConfigName.$": config}, {"instance.$": _of_variant("InstanceType")}
     return _sagemaker("describeEndpointConfig", "On which instances it serves", parameters, result, next_state, seen)
+
+
+def _of_variant(field: str) -> str:
+    """Of the only variant; interpreters differ in whether a path with an index gives a value or a list of one."""
+    return f"States.ArrayGetItem($.ProductionVariants[*].{field}, 0)"
 
 
 def take_from_config(*properties: str, next_state: str) -> State:
@@ -158,12 +163,18 @@ def until_in_service(
     }
 
 
+def canary_percent(instances: int) -> int:
+    """Of a fleet of so many instances or more. Rounded up it is at most the half that SageMaker allows: 50 % of three
+    would be two."""
+    return 33 if instances < 10 else 10
+
+
 def blue_green(context: Context, *, canary: bool) -> dict[str, Any]:
     """A new fleet beside the old one, watched by the release's alarms before the old one goes."""
     bake_s = context.settings.bake_s
     routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     if canary:
-        size = {"Type": "CAPACITY_PERCENT", "Value": 50 if context.workload.rollout.min_instances < 10 else 10}
+        size = {"Type": "CAPACITY_PERCENT", "Value": canary_percent(context.workload.rollout.min_instances)}
         routing = {"Type": "CANARY", "WaitIntervalInSeconds": bake_s, "CanarySize": size}
     return {
         "BlueGreenUpdatePolicy": {

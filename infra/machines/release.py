@@ -210,7 +210,7 @@ def _update(context: Context) -> dict[str, State]:
         "Update live by canary": endpoints.update(
             name,
             config="live_config",
-            comment="Half of the fleet at most takes the new version first; an alarm brings the old one back",
+            comment="A third of the fleet takes the new version first; an alarm brings the old one back",
             deployment=endpoints.blue_green(context, canary=True),
             next_state="Live wait",
         ),

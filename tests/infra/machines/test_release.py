@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 import pytest
 
 from functions.start_release.request import label_of
-from infra.machines import release, release_alarms
+from infra.machines import endpoints, release, release_alarms
 from infra.machines.endpoints import SHORT, EndpointKind
 from millrace.errors import WorkloadError
 
@@ -77,6 +78,11 @@ def test_a_canary_needs_two_instances(context):
     with pytest.raises(WorkloadError, match=r"min_instances: expected at least 2"):
         release.definition(context(rollout={"phases": phases}))
     release.definition(context(rollout={"phases": phases, "min_instances": 2}))
+
+
+@pytest.mark.parametrize("instances", range(2, 30))
+def test_a_canary_is_at_most_half_of_any_fleet(instances):
+    assert math.ceil(instances * endpoints.canary_percent(instances) / 100) <= instances / 2
 
 
 def test_no_state_waits_for_an_answer_that_nothing_sends(context):
