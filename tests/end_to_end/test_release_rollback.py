@@ -16,7 +16,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -43,7 +43,8 @@ ROLLOUT = {
 """A canary on two instances of another type. The bound on latency is ten times the workload's: a busy machine is not a
 bad version."""
 FOLDER = STORY.folder
-HELD_S = 1.0
+HELD_S, RELEASED_S = 1.0, 0.01
+"""Between two stops a process answers what has waited, and hardly a request that comes then."""
 WATCHED_S = 600
 """How long a new fleet is watched, as on AWS: the alarms look at minutes of the cloud's clock, which the tests move."""
 FEATURES = ("day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
@@ -218,7 +219,7 @@ def held(processes: list[int]) -> Iterator[None]:
 
     def hold() -> None:
         while not over.is_set():
-            for sent, pause_s in ((signal.SIGSTOP, HELD_S), (signal.SIGCONT, 0.05)):
+            for sent, pause_s in ((signal.SIGSTOP, HELD_S), (signal.SIGCONT, RELEASED_S)):
                 for process in processes:
                     try:
                         os.kill(process, sent)
@@ -238,6 +239,26 @@ def held(processes: list[int]) -> Iterator[None]:
 def later(lived: Lived, seconds: int) -> None:
     """Move the cloud's clock."""
     lived.desk.move_clock(lived.desk.now() + timedelta(seconds=seconds))
+
+
+@contextmanager
+def killed(lived: Lived, version: str) -> Iterator[None]:
+    """In the block the processes of this version die as soon as they answer: the cloud starts them again."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.02):
+            for process in serving(lived, version):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill)
+        try:
+            yield
+        finally:
+            over.set()
+            killing.result()
 
 
 def audited(lived: Lived) -> list[dict[str, Any]]:
@@ -331,19 +352,23 @@ def test_a_slow_canary_is_rolled_back_and_no_request_fails(canary: Lived, plain:
     rolled_back(canary, package, champion_before=before, config_before=config, alarm="-latency")
 
 
-def test_a_broken_canary_is_rolled_back_and_every_caller_is_answered(canary: Lived, predicting: Callers) -> None:
-    """Its processes die under requests: those get the declared fallback from the prediction function."""
+def test_a_broken_canary_is_rolled_back_and_every_caller_is_answered(
+    canary: Lived, predicting: Callers, plain: Callers
+) -> None:
+    """Its processes die under requests: the prediction function answers with the declared fallback.
+
+    The endpoint's own callers get the errors; the prediction function asks no more once five in a row have failed."""
     before, config, package = champion(canary), live(canary)["EndpointConfigName"], register(canary)
     version = package.rpartition("/")[2]
     with predicting.asking():
         tell(canary, package)
         predicting.wait_for(version)
         stop_scaling(canary)
-        for process in serving(canary, version):
-            os.kill(process, signal.SIGKILL)
-        predicting.wait_for("fallback")
-        later(canary, 60)
-        canary.rest()
+        with killed(canary, version), plain.asking():
+            predicting.wait_for("fallback")
+            until(lambda: any("ModelError" in told for told in plain.told))
+            later(canary, 60)
+            canary.rest()
         # Five failures in a row open the circuit for half a minute; afterwards the model answers again.
         until(lambda: predicting.told[-1] == before)
     assert set(predicting.told) == {before, version, "fallback"}
