@@ -392,7 +392,7 @@ class Workload(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,23}$")]
     owner: str
-    """Who answers for the workload; `millrace validate` shows it, no resource carries it."""
+    """Who answers for the workload: named by model card and bill of materials, and by `millrace validate`."""
     prediction: Prediction
     training: Training
     gates: Gates

@@ -21,7 +21,7 @@ class Multimodal(Parameters):
     """A trunk for each text, image and history, all of them and the table's columns in one linear layer and one hidden.
 
     In training any input is left out now and then, so a row may lack any of them: a text without a word, an image
-    that is missing or all black, a history without a step, a table whose cells are all missing."""
+    that is missing or all black, a table whose cells are all missing. A history that is too short is refused."""
 
     network: ClassVar[str] = "millrace.models.multimodal.network"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "linear", "hidden", "head")
