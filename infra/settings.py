@@ -12,7 +12,6 @@ from typing import Literal
 
 from millrace.errors import ConfigurationError
 from millrace.names import STAGES, Platform
-from millrace.operations.alarms import LEAST_REQUESTS
 
 Tracking = Literal["none", "file", "app", "server"]
 """Where runs are recorded: nowhere, in a file of this machine, in an MLflow App of SageMaker (serverless), or in a
@@ -36,10 +35,6 @@ class StageSettings:
     """Seconds between two looks at an endpoint that is being made."""
     bake_s: int
     """Seconds that a new fleet is watched by the release's alarms before the old one goes."""
-    bad_minutes: tuple[int, int]
-    """So many, of so many: minutes in which a new fleet errs or lags before a release is rolled back."""
-    judged_requests: int
-    """Requests of a minute below which a new fleet's latency is not judged."""
     lateness_schedule: str
     """When the age of rows and labels is judged. A cloud whose clock is moved by months does it once in each."""
     decision_window_s: int
@@ -114,8 +109,6 @@ def settings_for(
             use_spot=False,
             poll_s=1,
             bake_s=1,
-            bad_minutes=(1, 1),
-            judged_requests=1,
             lateness_schedule="cron(0 5 1 * ? *)",
             decision_window_s=0,
             tracking="file",
@@ -133,8 +126,6 @@ def settings_for(
             use_spot=True,
             poll_s=60,
             bake_s=600,
-            bad_minutes=(2, 3),
-            judged_requests=LEAST_REQUESTS,
             lateness_schedule="cron(0 5 * * ? *)",
             decision_window_s=20,
             tracking=_managed(tracking_arn),

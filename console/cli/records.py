@@ -123,17 +123,22 @@ def cost(
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
     from console.queries.cost import find_cost
+    from console.queries.idle import find_idle
     from console.queries.standing_cost import find_standing
     from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = find(stage, build, workload)
     found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
+    idle = find_idle(environment, names)
     lines = find_standing(environment, names)
     if as_json:
         per_1000 = {"usd_per_1000": found.serving.usd_per_1000} if found.serving else {}
         document = asdict(found)
         serving = document["serving"] and document["serving"] | per_1000
-        show_json(document | {"serving": serving, "standing": [asdict(line) for line in lines]})
+        show_json(
+            document
+            | {"serving": serving, "idle": asdict(idle) if idle else None, "standing": [asdict(line) for line in lines]}
+        )
         return
     print(f"{found.month}: {found.reserved_usd:.2f} of {found.budget_usd:.2f} USD reserved (upper bounds)\n")
     show_rows(
@@ -159,6 +164,8 @@ def cost(
         print(f"A thousand predictions, estimated: {thousand}")
     else:
         print("\nEndpoint: not known, there is none now, or it was made after this month")
+    if idle:
+        print(f"Endpoint now: {idle.sentence}")
     _show_standing(lines)
 
 

@@ -64,6 +64,20 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """The instances of the live endpoint."""
+
+    instance: str
+    count: int
+    created: datetime
+    """The endpoint, not its present version."""
+
+    @property
+    def usd_per_hour(self) -> float:
+        return usd_per_hour(self.instance) * self.count
+
+
+@dataclass(frozen=True, kw_only=True)
 class ServingCost:
     """The live endpoint in a period, estimated as if it always had its present instances."""
 
@@ -159,8 +173,8 @@ def _job_names(sagemaker: Any, kind: JobKind, since: datetime) -> Iterator[str]:
             yield summary[f"{kind.title()}JobName"]
 
 
-def serving_cost(environment: Environment, names: WorkloadNames, first: datetime, end: datetime) -> ServingCost | None:
-    """The endpoint from `first`, or its creation, to `end`; None when it does not exist or was created later."""
+def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
+    """None where there is no live endpoint."""
     sagemaker = environment.client("sagemaker")
     try:
         described = sagemaker.describe_endpoint(EndpointName=names.endpoint)
@@ -168,13 +182,21 @@ def serving_cost(environment: Environment, names: WorkloadNames, first: datetime
         if could_not_find(error):
             return None
         raise
-    hours = (end - max(first, described["CreationTime"])).total_seconds() / 3600
-    if hours <= 0:
-        return None
     config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
-    instance = config["ProductionVariants"][0]["InstanceType"]
-    count = sum(variant["CurrentInstanceCount"] for variant in described["ProductionVariants"])
-    return ServingCost(instance=instance, count=count, hours=hours, usd=usd_per_hour(instance) * count * hours)
+    return Fleet(
+        instance=config["ProductionVariants"][0]["InstanceType"],
+        count=sum(variant["CurrentInstanceCount"] for variant in described["ProductionVariants"]),
+        created=described["CreationTime"],
+    )
+
+
+def serving_cost(environment: Environment, names: WorkloadNames, first: datetime, end: datetime) -> ServingCost | None:
+    """The endpoint from `first`, or its creation, to `end`; None when it does not exist or was created later."""
+    fleet = live_fleet(environment, names)
+    hours = (end - max(first, fleet.created)).total_seconds() / 3600 if fleet else 0
+    if fleet is None or hours <= 0:
+        return None
+    return ServingCost(instance=fleet.instance, count=fleet.count, hours=hours, usd=fleet.usd_per_hour * hours)
 
 
 def _endpoint_line(serving: ServingCost) -> CostLine:

@@ -27,7 +27,12 @@ LOGGER = Logger()
 SAGEMAKER, CLOUDWATCH, DYNAMODB = (boto3.client(name) for name in ("sagemaker", "cloudwatch", "dynamodb"))
 STATE = StateTable(DYNAMODB, NAMES)
 LEASES, SLOTS, POINTERS = Leases(STATE), Slots(STATE), ReleasePointers(STATE)
-RESTORATION = Restoration(sagemaker=SAGEMAKER, states=boto3.client("stepfunctions"), names=NAMES)
+RESTORATION = Restoration(
+    sagemaker=SAGEMAKER,
+    scaling=boto3.client("application-autoscaling"),
+    states=boto3.client("stepfunctions"),
+    names=NAMES,
+)
 OF_DROPS = {NAMES.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
 
 

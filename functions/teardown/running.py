@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore import xform_name
 
-from functions.teardown.versions import Models
+from millrace.aws.released_models import ReleasedModels
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import JOB_ROLES, MACHINES, WORKLOAD_TAG, WorkloadNames
 
@@ -17,7 +17,7 @@ GOING = ("InProgress", "Stopping")
 def stop(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     """The jobs and executions that still ran; each was requested to stop."""
     sagemaker = client("sagemaker")
-    models = Models(sagemaker=sagemaker, names=names)
+    models = ReleasedModels(sagemaker=sagemaker, names=names)
     # A job's name is a digest: whose it is, its tag and its role say; another stage has the same tags.
     roles = {names.role_arn(role) for role in JOB_ROLES}
     return [

@@ -15,8 +15,8 @@ from infra.alarm_parameters import description, notifying, parameters
 from infra.context import Context
 from infra.iam import alarms
 from infra.iam.resource import Statement
+from infra.machines.calls import call
 from infra.machines.dashboard import dashboard
-from infra.machines.endpoints import sdk
 from infra.machines.states import State
 from millrace.monitoring import alarms as monitors
 from millrace.operations.alarms import COMPOSITE, ENDPOINT_ALARMS, SERVING
@@ -38,7 +38,7 @@ def watch(context: Context, *, next_state: str) -> dict[str, State]:
         "Dashboard": _dashboard(context),
     }
     return {
-        name: sdk(f"cloudwatch:{action}", COMMENTS[action], given, following)
+        name: call(f"cloudwatch:{action}", COMMENTS[action], given, next_state=following)
         for (name, following) in pairwise((*calls, next_state))
         for action, given in (calls[name],)
     }

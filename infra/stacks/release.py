@@ -100,3 +100,18 @@ class ReleaseStack(WorkloadStack):
                 registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
             ],
         )
+        Function(
+            self,
+            "tidy_release",
+            context=context,
+            description="Delete models and configurations before the previous version's",
+            settings=environment,
+            statements=[
+                state_table.own_items(names).may("GetItem"),
+                *sagemaker_endpoints.list_released(names),
+                sagemaker_endpoints.both(names).may("DescribeEndpoint"),
+                sagemaker_endpoints.configs(names).may("DeleteEndpointConfig"),
+                sagemaker_endpoints.models(names).may("DeleteModel"),
+            ],
+            timeout_s=300,
+        )

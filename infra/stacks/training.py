@@ -230,6 +230,7 @@ class TrainingStack(WorkloadStack):
                 sagemaker_endpoints.both(names).may("DeleteEndpoint"),
                 sagemaker_endpoints.live(names).may("DescribeEndpoint"),
                 sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
+                sagemaker_endpoints.find_scaling(),
                 step_functions.machines(names, "release").may("StartExecution"),
                 state_table.append_audit(names),
                 alarms.describe(because=prefixed),

@@ -79,8 +79,8 @@ ON_AWS = (
     ),
     OnAws(
         roles=("release-machine",),
-        actions=("sagemaker:DescribeEndpointConfig", "sagemaker:UpdateEndpointWeightsAndCapacities"),
-        because="Auto Scaling looks at the variant that is registered, and may change its count, for who registers it",
+        actions=("sagemaker:UpdateEndpointWeightsAndCapacities",),
+        because="Auto Scaling may change the count of the variant that is registered, for who registers it",
         page=SCALING_PAGE,
     ),
     OnAws(
@@ -147,6 +147,24 @@ SELDOM = (
         actions=("sagemaker:UpdateEndpoint",),
         resource="*-challenger",
         because="a release before this one was cut short, and its challenger stands",
+    ),
+    Seldom(
+        roles=("release-machine",),
+        actions=("application-autoscaling:DeregisterScalableTarget",),
+        because="a release changed the instance type of the live endpoint",
+        test="test_release_rollback.py",
+    ),
+    Seldom(
+        roles=("tidy_release",),
+        actions=("sagemaker:DeleteEndpointConfig", "sagemaker:DeleteModel"),
+        because="a third version was released, so the first one's model went",
+        test="test_release_rollback.py",
+    ),
+    Seldom(
+        roles=("cleanup",),
+        actions=("application-autoscaling:DescribeScalableTargets",),
+        because="a release failed, and the live endpoint may have lost its scaling",
+        test="test_release_rollback.py",
     ),
     Seldom(
         roles=("prediction",),
