@@ -42,9 +42,8 @@ class MonitoringStack(WorkloadStack):
             "monitor",
             context=context,
             expression=context.workload.monitors.schedule,
-            machine_arn=machine.arn,
             dead=Queue(self, "monitor", context=context, visibility_s=60),
-        )
+        ).to_machine(machine.arn)
         for name, alarm in (ALARMS | COUNTED).items():
             self._alarm(name, alarm)
 

@@ -16,7 +16,7 @@ from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
-from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_table, step_functions
+from infra.iam import alarms, functions, iceberg, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE, one_object
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.machines import retrain, train
@@ -25,6 +25,7 @@ from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
+from millrace.messages.execution import ENDED
 from millrace.monitoring.alarms import starters
 from millrace.names import EVALUATION_ROLE, MACHINES, TRAINING_ROLE
 from millrace.release.bom import BOM_FILE
@@ -38,7 +39,7 @@ from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
 SNAPSHOT_MEMORY_MB = 3008
-ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+SWEEP = "rate(1 hour)"
 
 
 class TrainingStack(WorkloadStack):
@@ -70,6 +71,7 @@ class TrainingStack(WorkloadStack):
         self._train()
         self._retrain()
         self._cleanup()
+        self._sweep()
         if self.context.settings.tracking != "none":
             self._tracking()
 
@@ -217,9 +219,8 @@ class TrainingStack(WorkloadStack):
             "retrain",
             context=context,
             expression=context.workload.retraining.schedule,
-            machine_arn=machine,
             dead=self._dead,
-        )
+        ).to_machine(machine)
 
     def _cleanup(self) -> None:
         context, names = self.context, self.context.names
@@ -256,6 +257,37 @@ class TrainingStack(WorkloadStack):
             },
             bus=None,
             dead=self._dead,
+        ).to_function(function.arn)
+
+    def _sweep(self) -> None:
+        """For ends of which no event came: `cleanup` is called for each, and what is left of releases is deleted."""
+        context, names = self.context, self.context.names
+        by_name, prefixed = "An execution names itself or is named by a digest", "DescribeAlarms takes no resource"
+        function = Function(
+            self,
+            "sweep",
+            context=context,
+            description="Each hour: free what no running execution holds",
+            settings=Environment(**context.environment()),
+            dead=self._dead,
+            statements=[
+                state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
+                step_functions.executions(names, *MACHINES, because=by_name).may("DescribeExecution"),
+                functions.invoke(names, "cleanup"),
+                sagemaker_endpoints.challenger(names).may("DescribeEndpoint", "DeleteEndpoint"),
+                alarms.describe(because=prefixed),
+                alarms.of_releases(names).may("DeleteAlarms"),
+            ],
+            timeout_s=120,
+        )
+        Schedule(
+            self,
+            "sweep",
+            context=context,
+            expression=SWEEP,
+            dead=self._dead,
+            # A clock that is moved by a year would call it nine thousand times.
+            is_on=context.platform.stage != "local",
         ).to_function(function.arn)
 
     def _tracking(self) -> None:

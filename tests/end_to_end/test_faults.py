@@ -31,6 +31,8 @@ from console.local_cloud.local_cloud import SECRET_VARIABLE
 from infra.app import build
 from infra.settings import settings_for
 from millrace.errors import WorkloadError
+from millrace.state.slots import Slots
+from millrace.state.table import StateTable
 from tests.end_to_end.conftest import Lived, control
 
 YEAR = timedelta(days=364)
@@ -357,6 +359,27 @@ def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) ->
     lines = [json.loads(line) for uri in lived.below(f"decisions/date={day}/") for line in lived.read(uri).splitlines()]
     kept = {line["eventMetadata"]["eventId"]: line["millrace"]["fallback"] for line in lines}
     assert kept == {answer["id"]: answer["fallback"] for answer in [first, *answers]}
+
+
+def test_a_slot_whose_execution_ended_unheard_is_freed_by_the_sweep(lived: Lived) -> None:
+    """Step Functions' event is lost; then the schedule, which is off in this stage, falls due once."""
+    events, scheduler = lived.desk.client("events"), lived.desk.client("scheduler")
+    rule, name = f"{lived.names.prefix}-cleanup", f"{lived.names.prefix}-sweep"
+    slots = Slots(StateTable(lived.desk.client("dynamodb"), lived.names))
+    events.disable_rule(Name=rule)
+    uri = lived.put("training", "unheard.csv", b"no table\n")
+    lived.rest()
+    events.enable_rule(Name=rule)
+    (run,) = runs_of(lived, uri)
+    assert (run["status"], [one.holder for one in slots.holdings()]) == ("SUCCEEDED", [run["executionArn"]])
+    whole = scheduler.get_schedule(Name=name)
+    given = {key: whole[key] for key in ("ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "KmsKeyArn")}
+    soon = f"at({lived.desk.now() + timedelta(seconds=2):%Y-%m-%dT%H:%M:%S})"
+    scheduler.update_schedule(Name=name, State="ENABLED", ScheduleExpression=soon, **given)
+    until(lambda: slots.holdings() == [], limit_s=60)
+    lived.rest()
+    scheduler.update_schedule(Name=name, State="DISABLED", ScheduleExpression=whole["ScheduleExpression"], **given)
+    assert dead_letters(lived) == {}
 
 
 @pytest.mark.parametrize(
