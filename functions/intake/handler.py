@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from millrace.errors import ConflictError, NoDropError
 from millrace.messages.ingest import Start, start_of
 from millrace.settings.intake import IntakeSettings
+from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 
@@ -26,9 +27,10 @@ SETTINGS = IntakeSettings.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, SQS = boto3.client("stepfunctions"), boto3.client("sqs")
-SLOTS = Slots(StateTable(boto3.client("dynamodb"), NAMES))
+STATE = StateTable(boto3.client("dynamodb"), NAMES)
+SLOTS, POINTERS = Slots(STATE), ReleasePointers(STATE)
 DELAY_S, LONGER, MOST_DELAY_S = 10, 1.2, 300
-"""A drop without a slot is looked at again after this time, then each time after 1.2 times as long, up to the most."""
+"""A drop that waits is looked at again after this time, then each time after 1.2 times as long, up to the most."""
 PROCESSOR = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
@@ -77,8 +79,10 @@ def wait(record: SQSRecord, *, reason: str) -> None:
 def start(wanted: Start) -> bool:
     """Whether an execution was started or runs already; False when the object had its execution before.
 
-    Raises ConflictError when every slot is taken. The function `cleanup` frees a slot when
-    its execution ends."""
+    Raises ConflictError when every slot is taken, and for a drop to score while no model is live: as an execution it
+    would hold a slot until the first release. The function `cleanup` frees a slot when its execution ends."""
+    if wanted.machine == "score" and POINTERS.champion() is None:
+        raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a live model, there is none yet")
     holder = NAMES.execution_arn(wanted.machine, wanted.name)
     if not SLOTS.take(wanted.machine, holder=holder, limit=SETTINGS.slots):
         raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a free slot of {SETTINGS.slots}, all are taken")

@@ -11,9 +11,11 @@ import pytest
 
 from millrace.errors import NoDropError
 from millrace.messages.ingest import start_of
+from millrace.state.pointers import Pointers, Version
 from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws
 
+CHAMPION = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
@@ -73,7 +75,8 @@ def test_a_drop_starts_its_machine_with_what_is_needed(states: Any, load: Any, e
 
 
 @pytest.mark.parametrize(("feed", "machine"), [("training", "ingest"), ("labels", "ingest"), ("scoring", "score")])
-def test_each_feed_has_its_machine(feed: str, machine: str, states: Any, load: Any, event: Any) -> None:
+def test_each_feed_has_its_machine(feed: str, machine: str, states: Any, load: Any, event: Any, aws: Aws) -> None:
+    aws.pointers.move(Pointers(champion=CHAMPION))
     load("intake")(changed(event("intake"), key=f"electricity/{feed}/x.csv"))
     assert len(running(states, machine)) == 1
 
@@ -156,6 +159,24 @@ def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
     aws.slots.free("ingest", slots(aws)[0])
     assert handler({"Records": [sent.record()]}) == {"batchItemFailures": []}
     assert len(running(states)) == 3
+
+
+def test_drops_to_score_wait_for_the_first_model_without_a_slot(
+    states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As executions two of them would hold both slots until the first release."""
+    handler, sent = load("intake"), Sent()
+    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    dropped = [changed(event("intake"), key=f"electricity/scoring/{n}.csv")["Records"][0] for n in range(3)]
+    records = [record | {"messageId": f"m{n}"} for n, record in enumerate(dropped)]
+    assert handler({"Records": records}) == {"batchItemFailures": []}
+    assert [message["MessageBody"] for message in sent.messages] == [record["body"] for record in records]
+    assert (running(states, "score"), aws.slots.holdings()) == ([], [])
+    handler(changed(event("intake")))
+    assert len(running(states)) == 1, "training goes on"
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    handler({"Records": [sent.record()]})
+    assert len(running(states, "score")) == 1
 
 
 @pytest.mark.parametrize(
