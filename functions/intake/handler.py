@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -31,6 +32,9 @@ STATE = StateTable(boto3.client("dynamodb"), NAMES)
 SLOTS, POINTERS = Slots(STATE), ReleasePointers(STATE)
 DELAY_S, LONGER, MOST_DELAY_S = 10, 1.2, 300
 """A drop that waits is looked at again after this time, then each time after 1.2 times as long, up to the most."""
+SPREAD = 0.5
+"""Each delay is up to so much shorter or longer. Without it the drops of a burst would all come back in one moment, ten
+of them would find a slot, and the slots would be empty until the next such moment."""
 PROCESSOR = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
@@ -66,7 +70,8 @@ def wait(record: SQSRecord, *, reason: str) -> None:
     letter after some of them. The more often it has waited, the later it comes: a backlog of a day costs little."""
     given: Mapping[str, Any] = record["messageAttributes"]
     waits = int(given.get("waits", {}).get("stringValue", 0))
-    delay_s = min(MOST_DELAY_S, round(DELAY_S * LONGER**waits))
+    usual_s = min(MOST_DELAY_S, DELAY_S * LONGER**waits)
+    delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 - no secret
     SQS.send_message(
         QueueUrl=SETTINGS.queue_url,
         MessageBody=record.body,
