@@ -156,6 +156,33 @@ def test_the_same_bytes_under_another_name(lived: Lived, table: Callable[[], Tab
     ]
 
 
+def test_two_versions_whose_events_come_in_the_wrong_order(
+    lived: Lived, table: Callable[[], Table], week: pa.Table
+) -> None:
+    """The event of the first version is held up until the second one's rows are in the table."""
+    events, sqs = lived.desk.client("events"), lived.desk.client("sqs")
+    rule, wrong = f"{lived.names.prefix}-drop", week.slice(0, DAY_ROWS)
+    events.disable_rule(Name=rule)
+    first = lived.put("training", "corrected.parquet", parquet(wrong))
+    lived.rest()
+    events.enable_rule(Name=rule)
+    second = lived.put("training", "corrected.parquet", parquet(week))
+    lived.rest()
+    assert held(table(), week) == WEEK_ROWS
+    lived.witness.look()
+    (body,) = [body for body in lived.witness.bodies if first.rpartition("=")[2] in body and "Object Created" in body]
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"], MessageBody=body)
+    lived.rest()
+    (late,) = committed(lived, first)
+    assert (late["superseded_by"], late["rows_accepted"]) == (second, 0)
+    third = lived.put("training", "corrected.parquet", parquet(wrong))
+    lived.rest()
+    (latest,) = committed(lived, third)
+    assert (latest["superseded_by"], latest["rows_accepted"]) == ("", DAY_ROWS)
+    assert held(table(), week) == DAY_ROWS, "in place of the week"
+    assert dead_letters(lived) == {}
+
+
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de")
 
 
