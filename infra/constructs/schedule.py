@@ -16,9 +16,12 @@ from infra.iam.resource import Statement
 class Schedule(Construct):
     """By `expression` (UTC) the call that `target` allows; the input says when it was due and which occurrence it is.
 
+    A function is called asynchronously: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
     What cannot be delivered lands in the dead letters of the stage's events."""
 
-    def __init__(self, scope: Construct, name: str, *, context: Context, expression: str, target: Statement) -> None:
+    def __init__(
+        self, scope: Construct, name: str, *, context: Context, expression: str, target: Statement, is_on: bool = True
+    ) -> None:
         super().__init__(scope, f"{name}-schedule")
         own = [target, queues.send(context.dead_events_arn)]
         role = Role(
@@ -32,6 +35,7 @@ class Schedule(Construct):
             self,
             "Resource",
             name=f"{context.names.prefix}-{name}",
+            state="ENABLED" if is_on else "DISABLED",
             schedule_expression=expression,
             schedule_expression_timezone="UTC",
             flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),

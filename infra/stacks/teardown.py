@@ -78,7 +78,12 @@ class TeardownStack(WorkloadStack):
         yield bus.rules(names).may("DescribeRule", "DisableRule")
         yield bus.schedules(names).may("GetSchedule", "UpdateSchedule")
         yield sagemaker_jobs.pass_roles(
-            names, "lateness-schedule", "monitor-schedule", "retrain-schedule", to="scheduler.amazonaws.com"
+            names,
+            "lateness-schedule",
+            "monitor-schedule",
+            "retrain-schedule",
+            "sweep-schedule",
+            to="scheduler.amazonaws.com",
         )
         yield resource("kms", self.context.key_arn).may("DescribeKey")
         for function in STARTING_QUEUES.values():

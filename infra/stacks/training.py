@@ -15,7 +15,7 @@ from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
-from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_table, step_functions
+from infra.iam import alarms, functions, iceberg, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE, one_object
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.machines import retrain, train
@@ -24,6 +24,7 @@ from infra.stacks.workload import WorkloadStack
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
+from millrace.messages.execution import ENDED
 from millrace.monitoring.alarms import starters
 from millrace.names import EVALUATION_ROLE, MACHINES, TRAINING_ROLE
 from millrace.release.bom import BOM_FILE
@@ -37,7 +38,7 @@ from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
 SNAPSHOT_MEMORY_MB = 3008
-ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+SWEEP = "rate(1 hour)"
 
 
 class TrainingStack(WorkloadStack):
@@ -62,6 +63,7 @@ class TrainingStack(WorkloadStack):
         self._train()
         self._retrain()
         self._cleanup()
+        self._sweep()
         if self.context.settings.tracking != "none":
             self._tracking()
 
@@ -251,6 +253,37 @@ class TrainingStack(WorkloadStack):
             },
             bus=None,
         ).to_function(function.arn)
+
+    def _sweep(self) -> None:
+        """For ends of which no event came: `cleanup` is called for each, and what is left of releases is deleted."""
+        context, names = self.context, self.context.names
+        by_name, prefixed = "An execution names itself or is named by a digest", "DescribeAlarms takes no resource"
+        function = Function(
+            self,
+            "sweep",
+            context=context,
+            description="Each hour: free what no running execution holds",
+            settings=Environment(**context.environment()),
+            keeps_events=True,
+            statements=[
+                state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
+                step_functions.executions(names, *MACHINES, because=by_name).may("DescribeExecution"),
+                functions.invoke(names, "cleanup"),
+                sagemaker_endpoints.challenger(names).may("DescribeEndpoint", "DeleteEndpoint"),
+                alarms.describe(because=prefixed),
+                alarms.of_releases(names).may("DeleteAlarms"),
+            ],
+            timeout_s=120,
+        )
+        Schedule(
+            self,
+            "sweep",
+            context=context,
+            expression=SWEEP,
+            target=functions.invoke(names, "sweep"),
+            # A clock that is moved by a year would call it nine thousand times.
+            is_on=context.platform.stage != "local",
+        ).node.add_dependency(function)
 
     def _tracking(self) -> None:
         context, names = self.context, self.context.names

@@ -127,15 +127,21 @@ SELDOM = (
         because="a dead letter: of a function that failed thrice, of a schedule that was refused, of no drop",
     ),
     Seldom(
-        roles=("cleanup", "intake", "*-schedule"),
+        roles=("cleanup", "intake", "sweep", "*-schedule"),
         actions=("kms:GenerateDataKey",),
-        because="closing, intake and the schedules write dead letters only",
+        because="closing, intake, the sweep and the schedules write dead letters only",
     ),
     Seldom(
         roles=("cleanup",),
         actions=("dynamodb:GetItem", "dynamodb:PutItem", "sagemaker:DeleteEndpoint", "cloudwatch:DescribeAlarms",
                  "cloudwatch:DeleteAlarms"),
         because="a release failed, and what it left is taken away and audited",
+    ),
+    Seldom(
+        roles=("sweep",),
+        actions=("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "sagemaker:DeleteEndpoint",
+                 "cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms"),
+        because="a holder has no execution, or a release whose cleanup failed left a challenger",
     ),
     Seldom(
         roles=("start_release",),
@@ -262,7 +268,8 @@ SELDOM = (
 )  # fmt: skip
 
 
-AT_WORK_IN = {"teardown": "test_teardown.py", "teardown-machine": "test_teardown.py"}
+AT_WORK_IN = {"teardown": "test_teardown.py", "teardown-machine": "test_teardown.py", "sweep": "test_faults.py",
+              "sweep-schedule": "test_faults.py"}  # fmt: skip
 """Roles that do nothing before a test of this folder lets them; without it nothing is said of them."""
 
 
