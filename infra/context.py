@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import aws_cdk as cdk
 from aws_cdk import aws_ssm as ssm
@@ -14,6 +15,57 @@ from millrace.names import Platform, WorkloadNames
 from millrace.workload.declaration import Workload
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Names(Protocol):
+    """The names of functions and their roles."""
+
+    def function(self, function: str) -> str: ...
+    def function_arn(self, function: str) -> str: ...
+    def role(self, owner: str) -> str: ...
+    def role_arn(self, owner: str) -> str: ...
+
+    @property
+    def prefix(self) -> str: ...
+
+
+class Owner(Protocol):
+    """Whose a function or a role is: one workload's (`Context`), or that of all (`PlatformContext`)."""
+
+    @property
+    def settings(self) -> StageSettings: ...
+    @property
+    def platform(self) -> Platform: ...
+    @property
+    def names(self) -> Names: ...
+    @property
+    def folder(self) -> Path | None: ...
+    @property
+    def key_arn(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlatformContext:
+    """One stage, as the platform's stack sees it."""
+
+    settings: StageSettings
+    key_arn: str
+    """The customer key; a deploy-time value."""
+    folder: None = None
+    """No declaration belongs to it."""
+
+    @property
+    def platform(self) -> Platform:
+        return self.settings.platform
+
+    @property
+    def names(self) -> Platform:
+        return self.settings.platform
+
+    def environment(self) -> dict[str, str]:
+        """`PlatformEnvironment(**context.environment())`."""
+        platform = self.platform
+        return {"stage": platform.stage, "account": platform.account, "region": platform.region}
 
 
 @dataclass(frozen=True, kw_only=True)
