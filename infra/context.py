@@ -46,7 +46,7 @@ class Owner(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformContext:
-    """One stage, as the platform's stack sees it."""
+    """One stage, as a stack sees it that all workloads share."""
 
     settings: StageSettings
     key_arn: str
@@ -100,6 +100,12 @@ class Context:
             "region": self.platform.region,
             "workload": self.workload.name,
         }
+
+
+def platform_context(stack: cdk.Stack, settings: StageSettings) -> PlatformContext:
+    """The context of a stack that all workloads share; the platform's key is read from SSM when it is deployed."""
+    name = settings.platform.parameter("key-arn")
+    return PlatformContext(settings=settings, key_arn=ssm.StringParameter.value_for_string_parameter(stack, name))
 
 
 def context_of(

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.function import Function
-from infra.context import PlatformContext
+from infra.context import platform_context
 from infra.iam import state_table
 from infra.iam.buckets import audit_chains
 from infra.settings import StageSettings
 from millrace.names import AUDIT_CHAIN, Platform
 from millrace.settings.environment import PlatformEnvironment
 
+STREAM = "audit-stream-arn"
+"""By which the platform publishes the stream of the audit table: its name has a time that AWS gives."""
 LATE_MS = 3600 * 1000
 """A stream keeps a record for a day: what is an hour old is looked at in time.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
@@ -51,25 +54,36 @@ def only_appended(platform: Platform, bucket_arn: str) -> list[dict[str, Any]]:
     ]
 
 
-class AuditChain(Construct):
-    """The function `audit_chain` behind the stream of the audit table."""
+class AuditStack(cdk.Stack):
+    """The function `audit_chain` behind the stream of the audit table, and the alarm that it is late.
 
-    def __init__(self, scope: Construct, *, context: PlatformContext, table: dynamodb.CfnTable) -> None:
-        super().__init__(scope, "AuditChain")
+    A stack of its own: it reads the table's stream, and in the platform's stack nothing may be made after the tables,
+    which are protected from deletion and could not go where a first deployment fails."""
+
+    def __init__(self, scope: Construct, *, settings: StageSettings) -> None:
+        names = settings.platform
+        super().__init__(
+            scope,
+            f"{names.prefix}-audit",
+            env=cdk.Environment(account=names.account, region=names.region),
+            description="Millrace audit: the hash chain of what was decided",
+        )
+        context = platform_context(self, settings)
+        stream = ssm.StringParameter.value_for_string_parameter(self, names.parameter(STREAM))
         function = Function(
             self,
             AUDIT_CHAIN,
             context=context,
             description="Each change of the audit table becomes an object of the locked bucket",
             settings=PlatformEnvironment(**context.environment()),
-            statements=[state_table.read_changes(table.attr_stream_arn), *audit_chains(context.platform)],
+            statements=[state_table.read_changes(stream), *audit_chains(names)],
             timeout_s=60,
         )
         mapping = lambda_.CfnEventSourceMapping(
             self,
             "Stream",
             function_name=function.arn,
-            event_source_arn=table.attr_stream_arn,
+            event_source_arn=stream,
             # From LATEST on, what is written while the poller starts would be missed.
             # https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
             starting_position="TRIM_HORIZON",
@@ -77,10 +91,10 @@ class AuditChain(Construct):
         )
         acknowledge(mapping, {"Serverless-LambdaEventSourceMappingDestination": NO_DESTINATION})
         mapping.add_resource_dependency(function.resource)
-        self._alarm(function, context)
+        self._alarm(function, names)
 
-    def _alarm(self, function: Function, context: PlatformContext) -> None:
-        topic = context.platform.alarm_topic_arn
+    def _alarm(self, function: Function, names: Platform) -> None:
+        topic = names.alarm_topic_arn
         cloudwatch.CfnAlarm(
             self,
             "Late",

@@ -18,7 +18,6 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
-from infra.context import PlatformContext
 from infra.iam.resource import policy
 from infra.settings import StageSettings
 from infra.stacks import audit
@@ -350,8 +349,7 @@ class PlatformStack(cdk.Stack):
             for one in before:
                 resource.add_resource_dependency(one)
             if table == "audit":
-                context = PlatformContext(settings=self._settings, key_arn=self.key_arn)
-                audit.AuditChain(self, context=context, table=resource)
+                self._publish(audit.STREAM, resource.attr_stream_arn)
 
     def _messaging(self) -> None:
         events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)

@@ -114,6 +114,7 @@ def digest(body: bytes) -> str:
 
 
 def key_of(workload: str, number: int) -> str:
+    """Where the link with this number lies."""
     return f"{workload}/{KEYS - number:010d}.json"
 
 

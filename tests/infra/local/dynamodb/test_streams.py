@@ -15,6 +15,7 @@ from infra.local.dynamodb import streams
 from infra.local.kernel.cloud import Cloud
 from tests.infra.local.waiting import until
 
+pytestmark = pytest.mark.slow
 SOURCE = """
 import json
 seen = []
