@@ -76,7 +76,7 @@ class AuditStack(cdk.Stack):
             context=context,
             description="Each change of the audit table becomes an object of the locked bucket",
             settings=PlatformEnvironment(**context.environment()),
-            statements=[state_table.read_changes(stream), *audit_chains(names)],
+            statements=[*state_table.read_audit_stream(names), *audit_chains(names)],
             timeout_s=60,
         )
         mapping = lambda_.CfnEventSourceMapping(

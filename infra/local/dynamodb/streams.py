@@ -23,7 +23,8 @@ POLL_S = 0.5
 """Longest wait of a poller that has nothing to do."""
 LONGEST_WAIT_S = 8.0
 """Between two attempts with a batch that fails; the first waits are shorter."""
-ACTIONS = ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+ACTIONS = ("DescribeStream", "GetRecords", "GetShardIterator")
+"""Of the poller on the stream; besides, it lists the streams, which takes no resource."""
 NOT_CARRIED_OUT = frozenset(
     {
         "BisectBatchOnFunctionError",
@@ -82,6 +83,7 @@ def pending(cloud: Cloud) -> list[str]:
 
 def _rights(arn: str) -> Iterator[Request]:
     yield from (Request(action=f"dynamodb:{action}", resources=(arn,)) for action in ACTIONS)
+    yield Request(action="dynamodb:ListStreams", resources=("*",))
     # A stream is encrypted as its table.
     yield from table_key(_table(arn))
 

@@ -50,12 +50,15 @@ class Table:
         )
         self.stream = made["TableDescription"]["LatestStreamArn"]
         role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(ROLE))["Role"]["Arn"]
-        action = [f"dynamodb:{one}" for one in streams.ACTIONS if reads or one != "GetRecords"]
-        allow = {"Effect": "Allow", "Action": action, "Resource": self.stream}
+        actions = [f"dynamodb:{one}" for one in streams.ACTIONS if reads or one != "GetRecords"]
+        allow = [
+            {"Effect": "Allow", "Action": actions, "Resource": self.stream},
+            {"Effect": "Allow", "Action": "dynamodb:ListStreams", "Resource": "*"},
+        ]
         client("iam").put_role_policy(
             RoleName=name,
             PolicyName="read",
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allow]}),
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allow}),
         )
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
