@@ -227,7 +227,8 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
     report = records.evaluation
     yield "metrics", tuple(_numbers(report.metrics))
     candidate = report.contender("candidate")
-    yield "intervals", tuple(_estimate(name, one) for name, one in (candidate.scores if candidate else {}).items())
+    scores = candidate.scores if candidate else {}
+    yield "intervals", tuple(found for name, one in scores.items() for found in _estimate(name, one))
     yield f"naive rule {report.naive.rule}"[:63], tuple(_numbers(report.naive.metrics))
     yield (
         "gates",
@@ -240,9 +241,10 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
     yield (
         "error by slice",
         tuple(
-            _estimate(f"{one.column} = {one.value}"[:255], one.error, rows=one.rows)
+            found
             for one in slices[:MOST_PARTS]
             if one.error is not None
+            for found in _estimate(f"{one.column} = {one.value}"[:255], one.error, rows=one.rows)
         ),
     )
     if report.fairness:
@@ -258,7 +260,11 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
         )
         yield (
             "differences between groups",
-            tuple(_estimate(f"{one.column}: {one.measure}"[:255], one.figure) for one in report.fairness.disparities),
+            tuple(
+                found
+                for one in report.fairness.disparities
+                for found in _estimate(f"{one.column}: {one.measure}"[:255], one.figure)
+            ),
         )
 
 
@@ -268,11 +274,12 @@ def _numbers(metrics: Mapping[str, float | None]) -> Iterator[Metric]:
             yield Metric(name=name, type="number", value=float(value))
 
 
-def _estimate(name: str, one: Estimate, *, rows: int | None = None) -> Metric:
-    """JSON has no NaN: an estimate of too few rows has no interval."""
-    value = one.value if math.isfinite(one.value) else 0.0
+def _estimate(name: str, one: Estimate, *, rows: int | None = None) -> Iterator[Metric]:
+    """One metric, or none: JSON has no NaN. An estimate of too few rows has no interval."""
+    if not math.isfinite(one.value):
+        return
     notes = f"95 % interval {one.low:.4g} to {one.high:.4g}" if math.isfinite(one.low + one.high) else "no interval"
-    return Metric(name=name, type="number", value=value, notes=f"{notes}, {rows} rows" if rows else notes)
+    yield Metric(name=name, type="number", value=one.value, notes=f"{notes}, {rows} rows" if rows else notes)
 
 
 def _additional(records: Records) -> AdditionalInformation:

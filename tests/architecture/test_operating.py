@@ -20,6 +20,7 @@ from console.cli.app import app
 from console.queries.runs import LISTED
 from infra.context import Context
 from infra.settings import settings_for
+from millrace.evaluation.gates.catalogue import Gates
 from millrace.messages.events import EVENTS
 from millrace.messages.ingest import Drop, DropObject
 from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
@@ -221,6 +222,12 @@ def test_the_shell_completes_commands_and_options(typed: str, position: str, tol
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()) == told
+
+
+def test_the_page_has_every_gate_that_may_be_left_out() -> None:
+    section = PAGE.partition("## Gates")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|", section, re.M)
+    assert sorted(told) == sorted(name for name, field in Gates.model_fields.items() if field.default is None)
 
 
 def test_the_page_has_every_event_and_its_fields() -> None:

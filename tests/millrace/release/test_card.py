@@ -116,6 +116,22 @@ def test_a_card_says_what_was_measured_and_what_people_declared() -> None:
     assert "Measured by group of sex" in made["additional_information"]["ethical_considerations"]
 
 
+def test_a_figure_that_is_no_number_is_left_out() -> None:
+    spoiled = REPORT | {
+        "contenders": [
+            {
+                "who": "candidate",
+                "name": "candidate",
+                "rows": 1344,
+                "scores": {"error": ESTIMATE, "log_loss": dict.fromkeys(ESTIMATE, float("nan"))},
+            }
+        ]
+    }
+    made = document(records(evaluation=Evaluation.model_validate(spoiled)))
+    groups = {group["name"]: group["metric_data"] for group in made["evaluation_details"][0]["metric_groups"]}
+    assert [metric["name"] for metric in groups["intervals"]] == ["error"]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
