@@ -58,10 +58,11 @@ def _source(cloud: Cloud, spec: dict[str, Any]) -> EventSource:
     sources = cloud.part(EventSources)
     source = sources.get("".join(arn.split(":")[2:3]))
     if source is None:
-        names = " and ".join(one.name for one in sources.values())
+        names = " and ".join(sorted(one.name for one in sources.values()))
         raise InvalidParameterValueException(f"{arn}: the local cloud covers {names} as event sources only")
     if lacking := sorted(name for name in source.refused if spec.get(name)):
-        raise InvalidParameterValueException(f"{', '.join(lacking)}: not covered by the local cloud for {source.name}")
+        said = f"{', '.join(lacking)} is not covered by the local cloud for {source.name}"
+        raise InvalidParameterValueException(said)
     return source
 
 

@@ -145,5 +145,5 @@ def test_a_role_that_may_not_read_gets_no_mapping(cloud: Cloud, client: Any, fre
     [("BisectBatchOnFunctionError", True), ("MaximumRetryAttempts", 3), ("ParallelizationFactor", 2)],
 )
 def test_what_is_not_carried_out_is_refused_by_name(table: Table, name: str, value: Any) -> None:
-    with pytest.raises(ClientError, match=f"{name}: not covered by the local cloud for DynamoDB"):
+    with pytest.raises(ClientError, match=f"{name} is not covered by the local cloud for DynamoDB"):
         table.feed(**{name: value})
