@@ -27,16 +27,19 @@ PRUNED = (
     "**/tests", "**/*.pyi",
 )  # fmt: skip
 """Paths that no function imports; boto3 and its dependencies belong to Lambda's own runtime."""
+OF_THE_PLATFORM = ("audit_chain",)
+"""Functions that all workloads share; no declaration is in their bundles."""
 
 
-def bundle(repository: Path, function: str, *, workload: Path, platform: str) -> tuple[str, str]:
+def bundle(repository: Path, function: str, *, workload: Path | None, platform: str) -> tuple[str, str]:
     """The folder and the digest of the bundle of `functions/<function>` for the workload in the folder `workload`.
 
     It holds the import closure of the handler, the workload's yaml files; its root
     mirrors the repository's, so an import path is the same in a test and in Lambda. For this machine's own
     Python (`platform` is `host`) it is compiled, since a bundle is read-only."""
     code = closure(repository, repository / "functions" / function / "handler.py")
-    files = dict(sorted({file.relative_to(repository): file for file in code}.items() | _declaration(workload).items()))
+    declaration = _declaration(workload) if workload else {}
+    files = dict(sorted({file.relative_to(repository): file for file in code}.items() | declaration.items()))
     digest = _digest(files)
     compiled = platform == "host"
     folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}{'-host' if compiled else ''}"
@@ -183,8 +186,9 @@ def main() -> None:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     for requirements in sorted(root.glob("functions/*/requirements.txt")):
         layer(root, requirements, "host", python)
-        for folder in workload_folders(workloads_folder(root)):
-            bundle(root, requirements.parent.name, workload=folder, platform="host")
+        name = requirements.parent.name
+        for folder in [None] if name in OF_THE_PLATFORM else workload_folders(workloads_folder(root)):
+            bundle(root, name, workload=folder, platform="host")
 
 
 if __name__ == "__main__":

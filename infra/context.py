@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import aws_cdk as cdk
 from aws_cdk import aws_ssm as ssm
@@ -15,6 +16,64 @@ from millrace.operations.dead_letters import EVENTS, dead
 from millrace.workload.declaration import Workload
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Names(Protocol):
+    """The names of functions and their roles."""
+
+    def function(self, function: str) -> str: ...
+    def function_arn(self, function: str) -> str: ...
+    def role(self, owner: str) -> str: ...
+    def role_arn(self, owner: str) -> str: ...
+
+    @property
+    def prefix(self) -> str: ...
+
+
+class Owner(Protocol):
+    """Whose a function or a role is: one workload's (`Context`), or that of all (`PlatformContext`)."""
+
+    @property
+    def settings(self) -> StageSettings: ...
+    @property
+    def platform(self) -> Platform: ...
+    @property
+    def names(self) -> Names: ...
+    @property
+    def folder(self) -> Path | None: ...
+    @property
+    def key_arn(self) -> str: ...
+    @property
+    def dead_events_arn(self) -> str:
+        """The stage's queue of events that could not be delivered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlatformContext:
+    """One stage, as a stack sees it that all workloads share."""
+
+    settings: StageSettings
+    key_arn: str
+    """The customer key; a deploy-time value."""
+    folder: None = None
+    """No declaration belongs to it."""
+
+    @property
+    def platform(self) -> Platform:
+        return self.settings.platform
+
+    @property
+    def names(self) -> Platform:
+        return self.settings.platform
+
+    @property
+    def dead_events_arn(self) -> str:
+        return _dead_events(self.platform)
+
+    def environment(self) -> dict[str, str]:
+        """`PlatformEnvironment(**context.environment())`."""
+        platform = self.platform
+        return {"stage": platform.stage, "account": platform.account, "region": platform.region}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +102,7 @@ class Context:
 
     @property
     def dead_events_arn(self) -> str:
-        """The stage's queue of events that could not be delivered."""
-        return self.platform.arn("sqs", self.platform.queue(dead(EVENTS)))
+        return _dead_events(self.platform)
 
     def environment(self) -> dict[str, str]:
         """The fields that every settings class has: `Environment(**context.environment(), ...)`."""
@@ -54,6 +112,16 @@ class Context:
             "region": self.platform.region,
             "workload": self.workload.name,
         }
+
+
+def _dead_events(platform: Platform) -> str:
+    return platform.arn("sqs", platform.queue(dead(EVENTS)))
+
+
+def platform_context(stack: cdk.Stack, settings: StageSettings) -> PlatformContext:
+    """The context of a stack that all workloads share; the platform's key is read from SSM when it is deployed."""
+    name = settings.platform.parameter("key-arn")
+    return PlatformContext(settings=settings, key_arn=ssm.StringParameter.value_for_string_parameter(stack, name))
 
 
 def context_of(

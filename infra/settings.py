@@ -30,6 +30,10 @@ class StageSettings:
     architecture: str
     """`arm64` or `x86_64`, as Lambda names them."""
     log_retention_days: int
+    audit_lock: Literal["GOVERNANCE", "COMPLIANCE"]
+    """Object Lock of the audit's chain: under COMPLIANCE nobody deletes a version in time, the account's root neither;
+    under GOVERNANCE who has the right to bypass it."""
+    audit_lock_days: int
     use_spot: bool
     poll_s: int
     """Seconds between two looks at an endpoint that is being made."""
@@ -106,6 +110,8 @@ def settings_for(
             runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
             architecture="arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
             log_retention_days=7,
+            audit_lock="GOVERNANCE",
+            audit_lock_days=1,
             use_spot=False,
             poll_s=1,
             bake_s=1,
@@ -123,6 +129,8 @@ def settings_for(
             runtime="python3.13",
             architecture="arm64",
             log_retention_days=365 if production else 30,
+            audit_lock="COMPLIANCE" if production else "GOVERNANCE",
+            audit_lock_days=365 if production else 30,
             use_spot=True,
             poll_s=60,
             bake_s=600,

@@ -14,6 +14,7 @@ MillraceError
 ├── DecisionError           a line is not a decision
 ├── WithdrawalError         what is to be withdrawn is no key and no drop of the table
 ├── QueueError              a queue refused messages that must not be lost
+├── AuditChainError         an object is no link of the audit's chain
 ├── ConflictError           somebody else changed the same thing first
 ├── RunError                an execution is not there, or not what a command needs
 ├── EnvironmentNotFoundError  no environment, workload or resource of that name where a command was to work
@@ -96,6 +97,10 @@ class WithdrawalError(MillraceError):
 
 class QueueError(MillraceError):
     """A queue refused messages that must not be lost, several times: the caller gives no answer."""
+
+
+class AuditChainError(MillraceError):
+    """An object of the audit's bucket is not what the chain writes: says what was expected and what came."""
 
 
 class ConflictError(MillraceError):

@@ -26,6 +26,8 @@ ByHand = Literal["tune", "experiment"]
 BY_HAND: tuple[ByHand, ...] = get_args(ByHand)
 JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
+AUDIT_CHAIN = "audit_chain"
+"""The function that writes the audit's chain; its role alone may."""
 MODEL_ROLE = "model"
 """Of the models of endpoints and batch transforms."""
 VARIANT = "main"
@@ -137,6 +139,20 @@ class Platform:
     def repository_uri(self, image: str) -> str:
         """The repository with its registry, as docker names it: a tag or a digest follows."""
         return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository(image)}"
+
+    def function(self, function: str) -> str:
+        """A function that all workloads share."""
+        return f"{self.prefix}-{function}"
+
+    def function_arn(self, function: str) -> str:
+        return self.arn("lambda", f"function:{self.function(function)}")
+
+    def role(self, owner: str) -> str:
+        """The role of a function that all workloads share."""
+        return f"{self.prefix}-{owner}"
+
+    def role_arn(self, owner: str) -> str:
+        return self.arn("iam", f"role/{self.role(owner)}")
 
     def digest_parameter(self, image: str, tag: str) -> str:
         """The SSM parameter that holds the digest (`sha256:…`) of the image with this tag."""

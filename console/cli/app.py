@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
+from console.cli.audit import audit
 from console.cli.bom import bom
 from console.cli.card import card
 from console.cli.dead import dead
@@ -66,6 +67,7 @@ for command in (
     withdraw,
 ):
     app.command()(command)
+app.add_typer(audit, name="audit")
 
 
 def _version(is_wanted: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.iam.resource import Resource, Statement, resource
-from millrace.names import WorkloadNames
+from millrace.names import Platform, WorkloadNames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,17 @@ def one_object(names: WorkloadNames, uri: str) -> list[Statement]:
         resource("s3", names.platform.arn("s3", f"{bucket}/{key}")).may("GetObject"),
         resource("s3", names.platform.arn("s3", bucket), where=where).may("ListBucket"),
     ]
+
+
+def audit_chains(platform: Platform) -> list[Statement]:
+    """Find, read and add the links of every workload's chain; the bucket's policy lets no link be put twice."""
+    links = resource(
+        "s3",
+        f"{platform.bucket_arn('audit')}/*",
+        because="The chain of each workload lies below its name; the function serves all workloads",
+    )
+    listed = resource("s3", platform.bucket_arn("audit"))
+    return [links.may("GetObjectVersion", "PutObject"), listed.may("ListBucketVersions")]
 
 
 LANDING = Bucket(

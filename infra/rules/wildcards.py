@@ -15,6 +15,7 @@ WITHOUT_RESOURCE = {
     "cloudwatch:ListDashboards",
     "cloudwatch:PutCompositeAlarm",
     "cloudwatch:PutMetricData",
+    "dynamodb:ListStreams",
     "ec2:CreateNetworkInterface",
     "ec2:CreateNetworkInterfacePermission",
     "ec2:DeleteNetworkInterface",

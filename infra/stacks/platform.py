@@ -20,6 +20,7 @@ from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.notifications import Notifications
 from infra.iam.resource import policy
 from infra.settings import StageSettings
+from infra.stacks import audit
 from millrace.decisions import captured
 
 IMAGES = ("training", "processing", "inference")
@@ -36,6 +37,9 @@ CAPTURED_DAYS = 400
 KEPT = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 """Of what outlives the stack. A first deployment that fails takes it away all the same: it is empty, and its fixed name
 would be taken when the next one makes it."""
+
+CHANGES = dynamodb.CfnTable.StreamSpecificationProperty(stream_view_type="NEW_IMAGE")
+"""The audit's chain holds what an item became; what it was is an earlier link."""
 
 NETWORK = "10.84.0.0/16"
 _AMONG_INSTANCES: dict[str, Any] = {
@@ -210,9 +214,7 @@ class PlatformStack(cdk.Stack):
         self._publish("security-group", group.attr_group_id)
 
     def _buckets(self) -> None:
-        """Landing, lake, artefacts and audit under the key; the access log must be SSE-S3.
-
-        The audit records are in the audit table: nothing writes to the bucket `audit`."""
+        """Landing, lake, artefacts and audit under the key; the access log must be SSE-S3."""
         log = self._bucket("access-logs", encryption={"sse_algorithm": "AES256"}, logged=False)
         acknowledge(log, {"CKV_AWS_18": "It holds the access logs itself: to log them would log every line twice"})
         for purpose in ("landing", "lake", "artefacts", "audit"):
@@ -241,6 +243,8 @@ class PlatformStack(cdk.Stack):
             extra["notification_configuration"] = s3.CfnBucket.NotificationConfigurationProperty(
                 event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
             )
+        if purpose == "audit":
+            extra |= audit.locked(self._settings)
         if logged:
             extra["logging_configuration"] = s3.CfnBucket.LoggingConfigurationProperty(
                 destination_bucket_name=self._names.bucket("access-logs"), log_file_prefix=f"{purpose}/"
@@ -308,6 +312,8 @@ class PlatformStack(cdk.Stack):
                 "Condition": {"Bool": {"aws:SecureTransport": "false"}},
             }
         ]
+        if purpose == "audit":
+            statements += audit.only_appended(self._names, arn)
         if purpose == "access-logs":
             ours = {"StringEquals": {"aws:SourceAccount": self._names.account}}
             for service, actions, resource in (
@@ -350,10 +356,13 @@ class PlatformStack(cdk.Stack):
                     point_in_time_recovery_enabled=True
                 ),
                 deletion_protection_enabled=True,
+                stream_specification=CHANGES if table == "audit" else None,
             )
             resource.apply_removal_policy(KEPT)
             for one in before:
                 resource.add_resource_dependency(one)
+            if table == "audit":
+                self._publish(audit.STREAM, resource.attr_stream_arn)
 
     def _messaging(self) -> None:
         bus = events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)

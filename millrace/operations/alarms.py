@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from millrace.names import VARIANT, Platform, WorkloadNames
+from millrace.names import AUDIT_CHAIN, VARIANT, Platform, WorkloadNames
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 
 Severity = Literal["act", "look"]
@@ -183,6 +183,21 @@ STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
         severity="act",
         description="an event reached neither its machine or function nor the topic of alarms",
         metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(EVENTS))),),
+    ),
+    # A stream keeps a record for a day: what is an hour old is looked at in time.
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+    "late-audit": OperationsAlarm(
+        severity="act",
+        description="changes of the audit table are an hour late in the chain, and lost after a day",
+        metrics=lambda names: (
+            WatchedMetric(
+                namespace="AWS/Lambda",
+                name="IteratorAge",
+                statistic="Maximum",
+                dimensions={"FunctionName": names.function(AUDIT_CHAIN)},
+            ),
+        ),
+        threshold=3600 * 1000,
     ),
 }
 """Of each stage, by name, as `Platform.alarm` takes it."""

@@ -148,6 +148,12 @@ def test_a_page_that_says_too_much_or_too_little_is_found() -> None:
                                        "| `train` | `detail` | what the cause told | refused |"))  # fmt: skip
 
 
+def options_of(command: Any) -> set[str]:
+    """Of a command, or of all that stand behind it (`millrace audit verify`)."""
+    commands = [command, *getattr(command, "commands", {}).values()]
+    return {option for one in commands for parameter in one.params for option in parameter.opts}
+
+
 def unknown_calls(page: str) -> list[str]:
     """Commands and options of `millrace` on the page that there are not."""
     commands = typer.main.get_group(app).commands
@@ -159,7 +165,7 @@ def unknown_calls(page: str) -> list[str]:
         if words[0] not in commands:
             found.append(line)
             continue
-        known = {option for parameter in commands[words[0]].params for option in parameter.opts}
+        known = options_of(commands[words[0]])
         found += [f"{line}: {word}" for word in words if word.startswith("--") and word not in known]
     return found
 
@@ -174,7 +180,7 @@ def options() -> dict[str, set[str]]:
     """By command, as the app has them."""
     commands = typer.main.get_group(app).commands
     return {
-        name: {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        name: {option for option in options_of(command) if option.startswith("--")}
         for name, command in commands.items()
     }
 

@@ -160,7 +160,7 @@ def test_make_synth_writes_the_templates_where_the_readme_says(synthesized: Path
     # By the manifest: the folder keeps the templates of workloads that are gone.
     artifacts = json.loads((synthesized / "manifest.json").read_text())["artifacts"].values()
     templates = [one["properties"]["templateFile"] for one in artifacts if one["type"] == "aws:cloudformation:stack"]
-    assert len(templates) == 1 + len(ROOMS) * workloads
+    assert len(templates) == len(("platform", "audit")) + len(ROOMS) * workloads
     assert all((synthesized / template).is_file() for template in templates)
 
 

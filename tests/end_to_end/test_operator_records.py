@@ -228,3 +228,14 @@ def test_doctor(run: Run) -> None:
     assert checks["platform stack"]["verdict"] == "ok"
     assert checks["stacks of electricity"]["found"].endswith("stacks")
     assert (checks["quotas"]["verdict"], checks["quotas"]["found"]) == ("unknown", "not covered here")
+
+
+def test_the_audit_of_the_fourteen_months_is_whole(run: Run, lived: Lived) -> None:
+    """What the functions recorded in the story is in the locked bucket, link by link."""
+    lived.rest()
+    done = run("audit", "verify", "--json")
+    assert done.exit_code == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert found["workload"] == lived.names.workload
+    assert found["records"] == found["links"] > 4
+    assert run("audit", "verify", "--workload", lived.names.workload, "--head", found["head"]).exit_code == 0

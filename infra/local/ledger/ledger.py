@@ -71,7 +71,7 @@ LIMITS = """\
   what runs takes real seconds. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s (AWS: for a day), an
   asynchronous invocation after 1 and 2 s (AWS: minutes), alarms are judged at once, an endpoint is in service as soon
   as its process answers.
-- **Age.** Logs, metrics, items with a TTL and objects with a lifecycle never expire; messages do.
+- **Age.** Logs, metrics, items with a TTL, records of a stream and objects with a lifecycle never expire; messages do.
 - **Cost, latency, throughput** are those of the host. The stage `local` asks for less besides: no spot, short polls and
   windows (`infra/settings.py`).
 

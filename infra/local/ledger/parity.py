@@ -45,7 +45,8 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::CloudWatch::Dashboard": (_ACTS, "Kept as text; nothing draws it."),
     "AWS::DynamoDB::Table": (
         _DOES,
-        "Items, conditions and transactions; a passed TTL deletes nothing, backups and encryption are settings only.",
+        "Items, conditions, transactions and the stream; a passed TTL deletes nothing, backups and encryption are "
+        "settings only.",
     ),
     "AWS::EC2::SecurityGroup": (_ACTS, "Kept; no packet is filtered."),
     **_each(
@@ -95,8 +96,9 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     "AWS::Lambda::EventSourceMapping": (
         _DOES,
-        "Queues are polled in batches, with windows and failures of single items, at most four batches at once; other "
-        "sources and filters are refused.",
+        "Queues are polled in batches, with windows and failures of single items, at most four batches at once. "
+        "Streams of tables are read in order, a batch that fails is tried until it succeeds, no record expires. Other "
+        "sources, filters, and other settings of a stream are refused.",
     ),
     "AWS::Lambda::Function": (
         _DOES,
@@ -308,6 +310,11 @@ CALLS: Mapping[str, Row] = {
         "dynamodb:",
         "BatchGetItem BatchWriteItem ConditionCheckItem DeleteItem GetItem PutItem Query Scan TransactWriteItems "
         "UpdateItem",
+    ),
+    **_each(
+        (_DOES, "Checked against the role when its function is fed from the stream."),
+        "dynamodb:",
+        "DescribeStream GetRecords GetShardIterator ListStreams",
     ),
     **_each(
         (_ACTS, "Checked against the role that a job or model in a network is handed; no interface is made."),

@@ -61,6 +61,14 @@ def test_each_command_has_an_example() -> None:
         assert "Example" in (command.callback.__doc__ or ""), command.callback.__name__
 
 
+def test_each_command_of_a_group_has_an_example() -> None:
+    commands = [command for group in cli.app.registered_groups for command in group.typer_instance.registered_commands]
+    assert commands
+    for command in commands:
+        assert command.callback is not None
+        assert "Example" in (command.callback.__doc__ or ""), command.callback.__name__
+
+
 def test_an_error_is_one_paragraph(monkeypatch: pytest.MonkeyPatch) -> None:
     from millrace.errors import EnvironmentNotFoundError
 

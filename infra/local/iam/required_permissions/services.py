@@ -29,12 +29,12 @@ def of_dynamodb(action: str, parsed: ParsedCall) -> Iterator[Request]:
     if table:
         index = parsed.get("IndexName")
         yield permission(action, _table(table) + (f"/index/{index}" if index else ""))
-        yield from _table_key(table)
+        yield from table_key(table)
     elif not batches and not parsed.parameters.get("TransactItems"):
         yield permission(action)
 
 
-def _table_key(name: str) -> Iterator[Request]:
+def table_key(name: str) -> Iterator[Request]:
     """DynamoDB decrypts the table's key in the name of each caller, and keeps it for him for minutes.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html"""
