@@ -1,4 +1,4 @@
-"""An edge package of a version: its graph as it is, or in eight bits, measured against the other on the test rows.
+"""An edge package of a version: its graph folded, or in eight bits and measured against that on the test rows.
 
 Axes: N rows, W numbers of an answer."""
 
@@ -17,7 +17,7 @@ from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.edge import Comparison, Figures, Source, with_graph, write_package
 from millrace.artefact.inference import Model
-from millrace.artefact.int8 import quantize
+from millrace.artefact.int8 import fold, quantize
 from millrace.aws.objects import download
 from millrace.datasets.examples import LABEL, Examples
 from millrace.errors import ArtefactError
@@ -52,8 +52,9 @@ def export_version(
     with tempfile.TemporaryDirectory() as root:
         archive = Path(root) / ARCHIVE
         download(s3, package.model_data_url, archive)
-        artefact = read_archive(archive, approved=package.metadata.get("model_digest", ""))
-    source = Source(workload=names.workload, version=package.version, model_digest=artefact.digest)
+        registered = read_archive(archive, approved=package.metadata.get("model_digest", ""))
+    artefact = with_graph(registered, fold(registered.onnx))
+    source = Source(workload=names.workload, version=package.version, model_digest=registered.digest)
     if not int8:
         return write_package(folder, artefact, source)
     rows = read_pinned(s3, names, package.metadata["run"], artefact.description.features)
@@ -61,7 +62,7 @@ def export_version(
 
 
 def write_int8(folder: Path, artefact: Artefact, source: Source, rows: Examples, *, max_loss: float) -> dict[str, Any]:
-    """Quantize, compare, and write the package unless the error grew by more than `max_loss` of it."""
+    """Quantize the folded graph, compare, and write the package unless the error grew by more than `max_loss` of it."""
     how, features = method_of(artefact), artefact.description.features
     calibration = _spread(rows.part(rows.parts.validation), CALIBRATION_ROWS)
     made = with_graph(artefact, quantize(artefact.onnx, how, encode(features, calibration)), how)

@@ -75,8 +75,8 @@ class Source:
     model_digest: str
 
 
-def with_graph(artefact: Artefact, onnx: bytes, how: Int8) -> Artefact:
-    """The artefact with the int8 graph in place of its own.
+def with_graph(artefact: Artefact, onnx: bytes, how: Int8 | None = None) -> Artefact:
+    """The artefact with another graph in place of its own; `how` it was quantized, if it was.
 
     A dynamic scale is that of all rows of a call: they go one by one, so that an answer does not depend on the rows
     beside it."""

@@ -21,10 +21,10 @@ from console.cli.app import app
 from console.environment import Environment
 from console.local_cloud.local_cloud import PLATFORM
 from console.queries.pinned_rows import read_pinned
-from millrace.artefact.artefact import Artefact, digest, write_archive
+from millrace.artefact.artefact import Artefact, digest, read_archive, write_archive
 from millrace.artefact.edge import with_graph
 from millrace.artefact.inference import Model
-from millrace.artefact.int8 import quantize
+from millrace.artefact.int8 import fold, quantize
 from millrace.aws.objects import split_uri
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import encode
@@ -149,11 +149,17 @@ def test_a_package_that_errs_more_is_refused_and_nothing_is_written(
     assert wide["compared"]["loss"] > 1
 
 
-def test_without_int8_the_graph_is_the_version_s(environment: Environment, plant: Plant, tmp_path: Path) -> None:
+def test_without_int8_the_graph_answers_as_the_version_s(
+    environment: Environment, plant: Plant, tmp_path: Path
+) -> None:
     artefact = good(plant)
     register(plant, artefact, tmp_path)
     document = export_version(environment, NAMES, "1", tmp_path / "edge", int8=False, max_loss=0.05)
-    assert (tmp_path / "edge" / "model.onnx").read_bytes() == artefact.onnx
+    made = with_graph(artefact, (tmp_path / "edge" / "model.onnx").read_bytes())
+    assert document["digests"]["model.onnx"] == made.description.digests.onnx
+    assert document["model_digest"] == read_archive(tmp_path / "model.tar.gz").digest
+    tensors = encode(artefact.description.features, plant_rows("binary").slice(0, 40))
+    np.testing.assert_allclose(Model(made).outputs(tensors), Model(artefact).outputs(tensors), rtol=0, atol=1e-6)
     assert (document["precision"], document["compared"]) == ("float32", None)
     with pytest.raises(ArtefactError, match="expected a folder that is empty or not there"):
         export_version(environment, NAMES, "1", tmp_path / "edge", int8=False, max_loss=0.05)
@@ -168,7 +174,7 @@ def test_a_model_that_is_not_the_registry_s_is_refused(environment: Environment,
 def test_an_answer_does_not_depend_on_the_rows_beside_it(plant: Plant) -> None:
     artefact, rows = good(plant), plant_rows("binary")
     tensors = encode(artefact.description.features, rows.slice(0, 40))
-    made = Model(with_graph(artefact, quantize(artefact.onnx, "dynamic", tensors), "dynamic"))
+    made = Model(with_graph(artefact, quantize(fold(artefact.onnx), "dynamic", tensors), "dynamic"))
     alone = {name: value[:1] for name, value in tensors.items()}
     np.testing.assert_array_equal(made.outputs(alone), made.outputs(tensors)[:1])
 
