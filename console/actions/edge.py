@@ -15,7 +15,7 @@ from console.queries.cards import find_package
 from console.queries.pinned_rows import read_pinned
 from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
-from millrace.artefact.edge import Comparison, Figures, Source, with_graph, write_package
+from millrace.artefact.edge import Int8Comparison, GraphFigures, ExportedVersion, with_graph, write_package
 from millrace.artefact.inference import Model
 from millrace.artefact.int8 import fold, quantize
 from millrace.aws.objects import download
@@ -54,14 +54,16 @@ def export_version(
         download(s3, package.model_data_url, archive)
         registered = read_archive(archive, approved=package.metadata.get("model_digest", ""))
     artefact = with_graph(registered, fold(registered.onnx))
-    source = Source(workload=names.workload, version=package.version, model_digest=registered.digest)
+    source = ExportedVersion(workload=names.workload, version=package.version, model_digest=registered.digest)
     if not int8:
         return write_package(folder, artefact, source)
     rows = read_pinned(s3, names, package.metadata["run"], artefact.description.features)
     return write_int8(folder, artefact, source, rows, max_loss=max_loss)
 
 
-def write_int8(folder: Path, artefact: Artefact, source: Source, rows: Examples, *, max_loss: float) -> dict[str, Any]:
+def write_int8(
+    folder: Path, artefact: Artefact, source: ExportedVersion, rows: Examples, *, max_loss: float
+) -> dict[str, Any]:
     """Quantize the folded graph, compare, and write the package unless the error grew by more than `max_loss` of it."""
     how, features = method_of(artefact), artefact.description.features
     calibration = _spread(rows.part(rows.parts.validation), CALIBRATION_ROWS)
@@ -83,7 +85,7 @@ def method_of(artefact: Artefact) -> Int8:
     return "static" if has_convolutions else "dynamic"
 
 
-def compare(before: Artefact, after: Artefact, test: pa.Table) -> Comparison:
+def compare(before: Artefact, after: Artefact, test: pa.Table) -> Int8Comparison:
     """Both graphs on the rows of `test`, which have labels: row by row in turns, so that both have the same machine."""
     import numpy as np
 
@@ -98,7 +100,7 @@ def compare(before: Artefact, after: Artefact, test: pa.Table) -> Comparison:
             found[at].append(model.outputs(row))
             seconds[at].append(time.perf_counter() - began)
     figures = [
-        Figures(
+        GraphFigures(
             error=float(task.errors(output_NW, target_N).mean()),
             metrics=task.metrics(output_NW, target_N),
             ms=statistics.median(times) * 1000,
@@ -107,7 +109,7 @@ def compare(before: Artefact, after: Artefact, test: pa.Table) -> Comparison:
         for artefact, outputs, times in zip((before, after), found, seconds, strict=True)
         for output_NW in [np.concatenate(outputs)]
     ]
-    return Comparison(rows=len(test), float32=figures[0], int8=figures[1])
+    return Int8Comparison(rows=len(test), float32=figures[0], int8=figures[1])
 
 
 def _spread(table: pa.Table, most: int) -> pa.Table:

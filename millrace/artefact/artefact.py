@@ -252,6 +252,7 @@ def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Ar
 
 
 def description_document(description: Description) -> dict[str, Any]:
+    """What model.json says."""
     return {
         "family": description.family,
         "parameters": description.parameters,

@@ -24,7 +24,7 @@ PACKAGE_FILE = "package.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class GraphFigures:
     """One graph on the test rows, a row in each call, by one thread."""
 
     error: float
@@ -37,12 +37,12 @@ class Figures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Int8Comparison:
     """Both graphs on the same rows, in turns."""
 
     rows: int
-    float32: Figures
-    int8: Figures
+    float32: GraphFigures
+    int8: GraphFigures
 
     @property
     def loss(self) -> float:
@@ -67,7 +67,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ExportedVersion:
     """The version that a package is made of."""
 
     workload: str
@@ -87,7 +87,12 @@ def with_graph(artefact: Artefact, onnx: bytes, how: Int8 | None = None) -> Arte
 
 
 def write_package(
-    folder: Path, artefact: Artefact, source: Source, *, how: Int8 | None = None, compared: Comparison | None = None
+    folder: Path,
+    artefact: Artefact,
+    source: ExportedVersion,
+    *,
+    how: Int8 | None = None,
+    compared: Int8Comparison | None = None,
 ) -> dict[str, Any]:
     """What package.json says; `how` and `compared` are those of an int8 graph.
 
