@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,7 +12,9 @@ from console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import Contract, Feed, Table, arrow_schema
 from millrace.errors import RunError
+from millrace.files.image import is_image
 from millrace.files.origin import image_columns
+from millrace.files.sniff import HEAD_BYTES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,22 +27,37 @@ GROUP_BYTES = 4 * 2**20
 def packed(path: Path, contract: Contract, feed: Feed, *, scale: bool = False) -> Iterator[Path]:
     """The file itself or, of a folder, its images in a Parquet file while the block runs.
 
-    With `scale` each image has the size that the contract declares. Raises RunError for a folder without images, or
-    where the feed's table is not of one image, its key and its label.
-    """
+    Each image has the size that the contract declares with `scale`, or where the contract says `scale: true`; then
+    one image alone has it too. Raises RunError for a folder without images, or where the feed's table is not of one
+    image, its key and its label."""
+    table = contract.table(feed)
+    scale = scale or any(rule.scale for column in image_columns(table) if (rule := column.find(ImageFormat)))
     if not path.is_dir():
-        if scale:
-            raise RunError(f"--scale: expected a folder of images, got {path}")
-        yield path
+        with _scaled_file(path, table) if scale and _is_image(path) else nullcontext(path) as content:
+            yield content
         return
     import pyarrow.parquet as pq
 
     rows = _rows(path, contract, feed)
-    rows = _scaled(rows, contract.table(feed)) if scale else rows
+    rows = _scaled(rows, table) if scale else rows
     with TemporaryDirectory() as folder:
         file = Path(folder) / f"{path.resolve().name}.parquet"
         group = max(1, rows.num_rows * GROUP_BYTES // max(rows.nbytes, 1))
         pq.write_table(rows, file, row_group_size=group, write_page_checksum=True)
+        yield file
+
+
+def _is_image(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_image(file.read(HEAD_BYTES))
+
+
+@contextmanager
+def _scaled_file(path: Path, table: Table) -> Iterator[Path]:
+    """The image in the contract's size, of the same name but for the suffix: the name is its key."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / f"{path.stem}.png"
+        file.write_bytes(scaled_to(path.read_bytes(), _rule(table)))
         yield file
 
 
@@ -74,16 +91,20 @@ def _key_and_image(table: Table, feed: Feed) -> dict[str, str]:
 
 
 def _scaled(rows: pa.Table, table: Table) -> pa.Table:
-    """Raises RunError where the contract's images are no PNG, in which alone nothing is lost."""
     import pyarrow as pa
 
-    [column] = image_columns(table)
-    rule = column.find(ImageFormat)
-    if rule is None or rule.encoding != "png":
-        raise RunError(f"--scale: expected PNG images of a declared size in the contract, got {column.name}")
+    [column], rule = image_columns(table), _rule(table)
     place = rows.column_names.index(column.name_in_file)
     cells = [scaled_to(cell, rule) for cell in rows[column.name_in_file].to_pylist()]
     return rows.set_column(place, rows.schema.field(place), pa.array(cells, rows.schema.field(place).type))
+
+
+def _rule(table: Table) -> ImageFormat:
+    """Raises RunError where the contract's images are no PNG, in which alone nothing is lost."""
+    rules = [column.find(ImageFormat) for column in image_columns(table)]
+    if len(rules) != 1 or rules[0] is None or rules[0].encoding != "png":
+        raise RunError(f"--scale: expected one column of PNG images in the contract, got {len(rules)} of images")
+    return rules[0]
 
 
 def _typed(rows: pa.Table, table: Table) -> pa.Table:

@@ -28,7 +28,8 @@ def drop(
     ],
     name: Annotated[str, typer.Option(help="The object's name below the feed.", show_default="the file's name")] = "",
     scale: Annotated[
-        bool, typer.Option("--scale", help="Scale the images of a folder to the contract's size, as PNG.")
+        bool,
+        typer.Option("--scale", help="Scale images to the contract's size; not needed where it says scale: true."),
     ] = False,
     wait: Annotated[
         bool,

@@ -33,11 +33,18 @@ WORTH = ("r2", "auc", "macro_recall")
 
 
 def predict(
-    file: Annotated[str, typer.Argument(help="CSV, JSON lines, Parquet or an image; - reads the standard input.")],
+    file: Annotated[
+        str,
+        typer.Argument(help="CSV, JSON lines, Parquet, an image, a folder of images; - for standard input."),
+    ],
     stage: Stage,
     workload: Workload,
     build: Build,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each row.")] = False,
+    scale: Annotated[
+        bool,
+        typer.Option("--scale", help="Scale images to the contract's size; not needed where it says scale: true."),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(help="Write all answers to this .parquet, .csv or .jsonl file.")
     ] = None,
@@ -51,6 +58,7 @@ def predict(
     status is 1 when the model answered no row."""
     from console.actions import predict
     from console.actions.class_names import class_names, with_class
+    from console.actions.pack import packed
     from console.cli.export import check_ending, export, json_line
     from millrace.contract.load import load_contract
     from millrace.features import catalogue
@@ -65,7 +73,7 @@ def predict(
     prediction = load_workload(home).prediction
     task = declare(prediction, contract.label)
     histories = catalogue.histories(catalogue.declare(prediction.features, contract.table("scoring")))
-    with _readable(file) as path:
+    with _readable(file) as given, packed(given, contract, "scoring", scale=scale) as path:
         client, function = environment.client("lambda"), names.function("prediction")
         found = predict.predict(client, function, path, contract, histories=histories, explain=explain)
         answers = _Counted(found)
@@ -233,8 +241,8 @@ def _readable(file: str) -> Iterator[Path]:
     from millrace.errors import EnvironmentNotFoundError
 
     if file != "-":
-        if not Path(file).is_file():
-            raise EnvironmentNotFoundError(f"{file}: expected a file, there is none")
+        if not Path(file).exists():
+            raise EnvironmentNotFoundError(f"{file}: expected a file or a folder of images, there is none")
         yield Path(file)
         return
     with TemporaryDirectory() as folder:

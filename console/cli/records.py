@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import date
 from itertools import chain, islice
@@ -19,6 +19,7 @@ from console.words import brief
 
 if TYPE_CHECKING:
     from console.environment import Environment
+    from console.queries.quarantine import Row
     from console.queries.usage import ServingCost
     from millrace.decisions.record import Decision
     from millrace.names import WorkloadNames
@@ -46,6 +47,8 @@ def quarantine(
     from console.cli.export import check_ending
     from console.cli.export import export as write
     from console.queries import quarantine as refused
+    from millrace.contract.load import load_contract
+    from millrace.workload.load import workloads_folder
 
     if export:
         check_ending(export)
@@ -64,7 +67,8 @@ def quarantine(
     show_rows(rows, as_json=False, nothing="No row was refused.")
     if rows:
         print()
-        show_rows([_short(row) for row in shown], as_json=False, nothing="")
+        keys = load_contract(workloads_folder() / names.workload).rows.keys
+        show_rows([_short(row, keys[0] if keys else ()) for row in shown], as_json=False, nothing="")
     if left := counts.total() - len(shown):
         print(f"\nand {left:,} more: --limit 0 or --export FILE gives all", file=sys.stderr)
 
@@ -217,8 +221,8 @@ def _show_explanation(environment: Environment, names: WorkloadNames, decision: 
     print(f"\nShapley values{f', standard error at most {error:.2g}' if error else ', exact'}")
 
 
-def _short(row: Any) -> dict[str, Any]:
-    where = {"drop": row.drop, "line": row.line, "reason": row.reason}
+def _short(row: Row, key: Sequence[str]) -> dict[str, Any]:
+    where = {"drop": row.drop, "line": row.line, "key": row.key(key), "reason": row.reason}
     return where | {"column": row.column, "expected": row.expected, "got": row.got}
 
 

@@ -8,6 +8,7 @@ from console.new.families import Family, suited
 from console.new.kinds.catalogue import KINDS
 from console.new.spans import Naive, Spans
 from console.new.surface import Surface, remark, word
+from millrace.workload.declaration import Card
 
 RECENT_DAYS = 90
 """Compared with the live model where the rows are not split by days."""
@@ -67,6 +68,8 @@ def workload_document(
         "  maximum_runs_per_month: 4",
         "budget:",
         "  monthly_usd: 50           # a training run that would go beyond it does not start",
+        "# card:                     # dev and prod want it, for the model card of each version; only you can say it:",
+        *(f"#   {name}: " for name in Card.model_fields),
         "",
     ])  # fmt: skip
 
@@ -127,6 +130,9 @@ def _gates(surface: Surface, family: Family, spans: Spans, naive: Naive) -> Iter
     recent = spans.test_days or RECENT_DAYS
     margin = 0.02 if naive.is_share else 0.05
     yield f"  non_inferiority: {{recent_days: {recent}, margin: {margin}, confidence: 0.95}}   # to the live model"
+    if "quantiles" not in kind.settings:  # an answer of several numbers has no simple rival
+        rival = "linear" if surface.texts or surface.image_side else "boosted_trees"
+        yield f"  simple: {{kind: {rival}, otherwise: warn}}   # says of each model whether a simple one is enough"
 
 
 def _windows(surface: Surface, spans: Spans) -> str:

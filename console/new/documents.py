@@ -134,7 +134,8 @@ def _custom(column: Column, usual: tuple[str, ...]) -> Iterator[tuple[str, Any]]
     if column.missing_words != usual:
         yield "missingValues", list(column.missing_words)
     if image := column.find(ImageFormat):
-        yield "image", {"encoding": image.encoding, "shape": list(image.shape)}
+        scale = {"scale": True} if image.scale else {}
+        yield "image", {"encoding": image.encoding, "shape": list(image.shape), **scale}
 
 
 def _options(column: Column) -> dict[str, Any]:

@@ -183,11 +183,13 @@ class Guesser:
 
 
 def _of_unique_time(event_time: Observed, alone: list[Observed], *, looks_around: bool) -> Guess[tuple[str, ...]]:
-    """The time of a series; else a column of `alone` that names rows, since two rows may have one time some day."""
+    """The time of a series; else a column of `alone` that names rows, since two rows may have one time some day.
+
+    Equal distances may be chance, as of things listed by a clock; a name such as `listing_id` is none."""
     names, others = sorted(filter(rank_of_names, alone), key=rank_of_names), _names(alone)
     if looks_around:
         reason = f"each {event_time.name} comes once, and rows find each other by their times"
-    elif are_evenly_spaced(event_time):
+    elif are_evenly_spaced(event_time) and not (names and is_identifier(names[0].name)):
         reason = f"each {event_time.name} comes once, and they lie at equal distances"
     elif not names:
         reason = f"each {event_time.name} comes once"

@@ -85,7 +85,8 @@ def observe_images(
     if size is not None:
         flat = pa.array(_scaled(flat.to_pylist(), size), pa.binary())
         changed = (
-            f"scaled to {size[0]} x {size[1]} pixels, as PNG; `millrace drop FOLDER --scale` does so with later ones"
+            f"scaled to {size[0]} x {size[1]} pixels, as PNG; `scale: true` in the contract lets `millrace drop` and "
+            "`millrace predict` do so with later ones"
         )
     found_headers = [_header(cell) for cell in flat.to_pylist() if cell is not None]
     headers = Counter(header for header in found_headers if header is not None)
@@ -96,7 +97,7 @@ def observe_images(
         shown = ", ".join(f"{_say(each)} {rows:,}×" for each, rows in headers.most_common(4))
         expected = f"images of one size and encoding ({USUAL_SHARE:.0%} of them), or --image-size 64x64 to scale them"
         _stop(Path(where), name, expected, shown)
-    rule = ImageFormat(encoding=encoding, shape=(found.channels, found.height, found.width))
+    rule = ImageFormat(encoding=encoding, shape=(found.channels, found.height, found.width), scale=size is not None)
     column = Column(name=name, kind="binary", required=True, rules=(rule,))
     return Observed(name=name, kind="binary", cells=flat, distinct=len(flat.unique()), changed=changed), column
 

@@ -48,7 +48,8 @@ def write(proposal: Proposal, source: Path, workloads: Path, drops: Path, *, pie
     for path in (*(folder / name for name in FILES), drops):
         if path.exists() and not force:
             expected = "nothing there yet, or --force to replace it"
-            raise ConfigurationError(where=str(path), field="NAME", expected=expected, came="a workload of that name")
+            came = "drops of a workload of that name" if path == drops else "a workload of that name"
+            raise ConfigurationError(where=str(path), field="NAME", expected=expected, came=came)
     with TemporaryDirectory() as temporary:
         draft = Path(temporary) / proposal.surface.name
         draft.mkdir()

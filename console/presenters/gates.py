@@ -12,7 +12,7 @@ def compared(verdict: GateVerdict) -> str:
     """Figure against bound: `mean absolute error 74.35 µg/m³ ≤ 75.39 µg/m³`, of a refusal the other relation.
 
     The verdict's own sentence where it has no figure, or was refused for more than this one."""
-    if not _is_told(verdict):
+    if not _has_figure(verdict):
         return verdict.sentence
     sign = (PASSES if verdict.passed else FAILS)[verdict.direction]
     found, bound = _apart(verdict)
@@ -21,14 +21,14 @@ def compared(verdict: GateVerdict) -> str:
 
 def required(verdict: GateVerdict) -> str:
     """`p99 of one call ≤ 50 ms`; the sentence where it has no figure."""
-    if not _is_told(verdict):
+    if not _has_figure(verdict):
         return verdict.sentence
     return f"{verdict.figure} {PASSES[verdict.direction]} {_apart(verdict)[1]}"
 
 
 def measured(verdict: GateVerdict) -> str:
     """`0.312 ms`; empty where the sentence says it."""
-    return _apart(verdict)[0] if _is_told(verdict) else ""
+    return _apart(verdict)[0] if _has_figure(verdict) else ""
 
 
 def mark(verdict: GateVerdict) -> str:
@@ -41,7 +41,7 @@ def tone(verdict: GateVerdict) -> str:
     return "watch" if verdict.is_warning else "good" if verdict.passed else "bad"
 
 
-def _is_told(verdict: GateVerdict) -> bool:
+def _has_figure(verdict: GateVerdict) -> bool:
     """Whether figure and bound are there, and their relation is why it passed or was refused."""
     if not verdict.figure or verdict.measured is None or verdict.bound is None:
         return False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,15 @@ class Row:
     """Name of the execution that refused it."""
     quarantined_at: datetime
     """UTC."""
+
+    def key(self, columns: Sequence[str]) -> str:
+        """The cells of a key's columns, of a packed image the name of its file; empty where the row has none."""
+        try:
+            cells = json.loads(self.raw)
+        except (ValueError, RecursionError):
+            return ""
+        known = isinstance(cells, dict) and all(cells.get(name) is not None for name in columns)
+        return ", ".join(str(cells[name]) for name in columns) if known else ""
 
 
 def find_rows(

@@ -105,7 +105,7 @@ def wants_explanations(document: object, rows: int, *, declared: bool) -> bool |
     if wanted and not declared:
         return _refusal("no explanations", "a workload that declares explanations", "explain: true", "explain")
     if wanted and rows > MOST_EXPLAINED:
-        return _refusal("number of rows", f"1 to {MOST_EXPLAINED} rows with explain", f"{rows}", "rows", 413)
+        return _refusal("number of explained rows", f"1 to {MOST_EXPLAINED} rows with explain", f"{rows}", "rows", 413)
     return wanted
 
 

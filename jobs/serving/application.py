@@ -196,10 +196,10 @@ def _with_rejected(
 
 
 def _by_row(measured: Mapping[str, npt.NDArray[Any]]) -> list[str]:
-    """The figures of each row as a JSON object; nine digits, as an answer's."""
+    """The figures of each row as a JSON object, with all digits, as an answer."""
     names = [json.dumps(name) for name in measured]
     rows = zip(*(values.tolist() for values in measured.values()), strict=True)
-    return ["{" + ",".join(f"{name}:{value:.9g}" for name, value in zip(names, row, strict=True)) + "}" for row in rows]
+    return ["{" + ",".join(f"{name}:{value!r}" for name, value in zip(names, row, strict=True)) + "}" for row in rows]
 
 
 def _no_outputs(width: int) -> npt.NDArray[Any]:

@@ -28,60 +28,107 @@ class Keys:
 
 
 class Seen:
-    """The keys that were accepted in the parts of a drop before, with their lines."""
+    """The keys that were accepted in the parts of a drop before, with their lines.
+
+    Of a key that is no number its hash is kept, of 128 bits, whatever the key's length: 24 bytes a row. Python's hash
+    is keyed anew in each process (SipHash), so that no file can be made whose keys have the same one."""
 
     def __init__(self) -> None:
-        self._keys: list[pa.Array] = []
-        self._lines: list[pa.Array] = []
-        self._runs: list[Numbers] = []
-        """The same keys where they are numbers, sorted; of two that overlap the former is at least twice as long."""
+        self._runs: list[_Run] = []
+        """Of two that overlap the former is at least twice as long, so a search looks at few."""
 
     def add(self, keys: pa.Array, lines: pa.Array) -> None:
+        """Keys that were not there before, each once; null is no key."""
+        import numpy as np
+
+        if keys.null_count:
+            lines, keys = lines.filter(keys.is_valid()), keys.drop_null()
         if not len(keys):
             return
-        self._keys.append(keys)
-        self._lines.append(lines)
-        if (ordered := in_order(keys)) is not None:
-            self._add_run(ordered)
-
-    def find(self, keys: pa.Array, ordered: Numbers | None) -> list[tuple[int, int]]:
-        """The position of each key that came before, with the line of the first one; `ordered` as of `in_order`."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        again = self._again(keys, ordered)
-        if not len(again):
-            return []
-        held = [pc.is_in(part, value_set=again, skip_nulls=True) for part in self._keys]
-        known = pa.concat_arrays([part.filter(mask) for part, mask in zip(self._keys, held, strict=True)])
-        lines = pa.concat_arrays([part.filter(mask) for part, mask in zip(self._lines, held, strict=True)])
-        at = pc.index_in(keys, value_set=known, skip_nulls=True)
-        found = np.flatnonzero(at.is_valid().to_numpy(zero_copy_only=False)).tolist()
-        return list(zip(found, lines.take(at.drop_null()).to_pylist(), strict=True))
-
-    def _again(self, keys: pa.Array, ordered: Numbers | None) -> pa.Array:
-        """Those of the keys' values that came before."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        if ordered is None:
-            # The keys of this part make the table, not the many that were seen: its size does not grow.
-            values = keys.drop_null()
-            seen = [part.filter(pc.is_in(part, value_set=values, skip_nulls=True)) for part in self._keys]
-            return pa.concat_arrays(seen) if seen else values.slice(0, 0)
-        common = [_common(run, ordered) for run in self._runs]
-        found = np.concatenate(common) if common else ordered[:0]
-        return pa.array(found).cast(_number_type(keys.type)).view(keys.type)
-
-    def _add_run(self, run: Numbers) -> None:
-        import numpy as np
-
-        while self._runs and len(self._runs[-1]) < 2 * len(run) and _overlap(self._runs[-1], run):
-            run = np.concatenate([self._runs.pop(), run])
-            run.sort(kind="stable")  # merges what is sorted
+        numbers, check = _numbers(keys)
+        order = None if bool((numbers[1:] >= numbers[:-1]).all()) else np.argsort(numbers, kind="stable")
+        columns = [numbers, lines.to_numpy(zero_copy_only=False).astype(np.int64), *check]
+        run = _Run(*(columns if order is None else (column[order] for column in columns)))
+        while self._runs and len(self._runs[-1]) < 2 * len(run) and _overlap(self._runs[-1].numbers, run.numbers):
+            run = _merged(self._runs.pop(), run)
         self._runs.append(run)
+
+    def find(self, keys: pa.Array) -> list[tuple[int, int]]:
+        """The position of each key that came before, with the line of the first one."""
+        import numpy as np
+
+        places = np.flatnonzero(keys.is_valid().to_numpy(zero_copy_only=False))
+        numbers, check = _numbers(keys.drop_null())
+        ordered = bool((numbers[1:] >= numbers[:-1]).all())
+        order = None if ordered else np.argsort(numbers)  # a search in order is many times quicker
+        wanted = [numbers, *check] if order is None else [column[order] for column in (numbers, *check)]
+        lines = np.full(len(numbers), -1, np.int64)
+        for run in self._runs:
+            if _overlap(run.numbers, wanted[0]):
+                at, held = run.find(*wanted)
+                lines[held if order is None else order[held]] = run.lines[at]
+        found = np.flatnonzero(lines >= 0)
+        return list(zip(places[found].tolist(), lines[found].tolist(), strict=True))
+
+
+class _Run:
+    """Sorted keys as numbers; `check` is the second half of a hash, and empty for keys that are numbers."""
+
+    def __init__(self, numbers: Numbers, lines: Numbers, *check: Numbers) -> None:
+        self.numbers, self.lines, self.check = numbers, lines, check
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def find(self, wanted: Numbers, *check: Numbers) -> tuple[Numbers, Numbers]:
+        """The places here of those of the sorted keys that are here, and their places among these."""
+        import numpy as np
+
+        at = np.minimum(np.searchsorted(self.numbers, wanted), len(self) - 1)
+        held = np.flatnonzero(self.numbers[at] == wanted)
+        at = at[held]
+        for own, its in zip(self.check, check, strict=True):
+            # Two keys may have the same first half: the next place may have the second.
+            while (off := np.flatnonzero(own[at] != its[held])).size:
+                follows = off[at[off] + 1 < len(self)]
+                follows = follows[self.numbers[at[follows] + 1] == wanted[held[follows]]]
+                at[follows] += 1
+                left = np.ones(len(at), dtype=bool)
+                left[np.setdiff1d(off, follows)] = False
+                at, held = at[left], held[left]
+        return at, held
+
+
+def _merged(first: _Run, second: _Run) -> _Run:
+    import numpy as np
+
+    places = np.searchsorted(first.numbers, second.numbers) + np.arange(len(second))
+    rest = np.ones(len(first) + len(second), dtype=bool)
+    rest[places] = False
+    columns = []
+    for own, its in zip(
+        (first.numbers, first.lines, *first.check), (second.numbers, second.lines, *second.check), strict=True
+    ):
+        column = np.empty(len(rest), np.int64)
+        column[places], column[rest] = its, own
+        columns.append(column)
+    return _Run(*columns)
+
+
+def _numbers(keys: pa.Array) -> tuple[Numbers, tuple[Numbers, ...]]:
+    """The keys, none of them null, as integers; of those that are none a hash in two halves."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if (kind := _number_type(keys.type)) is not None:
+        return keys.view(kind).to_numpy(zero_copy_only=False).astype(np.int64, copy=False), ()
+    if not (pa.types.is_binary(keys.type) or pa.types.is_string(keys.type)):
+        keys = pc.cast(keys, pa.string())
+    words = keys.cast(pa.binary()).to_numpy(zero_copy_only=False).tolist()
+    first = np.fromiter(map(hash, words), np.int64, len(words))
+    second = np.fromiter((hash(word + b"\0") for word in words), np.int64, len(words))
+    return first, (second,)
 
 
 def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
@@ -128,7 +175,7 @@ def duplicates(
         for at in np.flatnonzero(_plain(pc.is_in(keys, value_set=known.drop_null(), skip_nulls=True))).tolist():
             found[at] = "which the table holds"
     ordered = in_order(keys)
-    for at, line in seen.find(keys, ordered) if seen else ():
+    for at, line in seen.find(keys) if seen else ():
         found.setdefault(at, f"first on line {line}")
     for at, first in repeats(keys, ordered):
         if at not in found:
@@ -139,10 +186,16 @@ def duplicates(
             reason=Reason.DUPLICATE_KEY,
             column=name,
             expected="a new key",
-            got=f"{truncate(keys[at].as_py())}, {where}",
+            got=f"{_said(rows, int(positions[at]), key)}, {where}",
         )
         for at, where in found.items()
     }
+
+
+def _said(rows: pa.Table, at: int, key: tuple[str, ...]) -> str:
+    """The key of a row: its value or, of several columns, `machine='A', at=2020-01-01 00:00:00`."""
+    cells = {name: truncate(rows.column(name)[at].as_py()) for name in key}
+    return ", ".join(cells.values() if len(key) == 1 else (f"{name}={cell}" for name, cell in cells.items()))
 
 
 def repeats(keys: pa.Array, ordered: Numbers | None) -> list[tuple[int, int]]:
@@ -166,12 +219,14 @@ def repeats(keys: pa.Array, ordered: Numbers | None) -> list[tuple[int, int]]:
 
 
 def _number_type(kind: pa.DataType) -> Any:
-    """The integer type of the same width where keys of this type are numbers; None where they are not."""
+    """The integer type of the same width where keys of this type are numbers; None where they are not.
+
+    Keys of floating point are finite and have one zero: equal ones have equal bits."""
     import pyarrow as pa
 
-    if pa.types.is_timestamp(kind):
+    if pa.types.is_timestamp(kind) or pa.types.is_float64(kind):
         return pa.int64()
-    if pa.types.is_date32(kind):
+    if pa.types.is_date32(kind) or pa.types.is_float32(kind):
         return pa.int32()
     return kind if pa.types.is_integer(kind) else None
 
@@ -191,17 +246,6 @@ def in_order(keys: pa.Array) -> Numbers | None:
 
 def _overlap(run: Numbers, other: Numbers) -> bool:
     return bool(len(run) and len(other) and run[0] <= other[-1] and other[0] <= run[-1])
-
-
-def _common(run: Numbers, wanted: Numbers) -> Numbers:
-    """Those of `wanted` that are in `run`; both are sorted."""
-    import numpy as np
-
-    if not _overlap(run, wanted):
-        return wanted[:0]
-    at = np.minimum(np.searchsorted(run, wanted), len(run) - 1)
-    common: Numbers = wanted[run[at] == wanted]
-    return common
 
 
 def decoded(rows: pa.Table) -> pa.Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from millrace.contract.kinds import as_json, parse_cell
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
-from millrace.contract.violation import RuleViolation, truncate
+from millrace.contract.violation import RuleViolation, shown, truncate
 
 if TYPE_CHECKING:
     from millrace.features.history import History
@@ -64,17 +64,18 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
     for column in table.columns:
         value = row.get(column.name)
         violations += [
-            RuleViolation(reason=reason, column=column.name, expected=expected, got=truncate(value))
-            for reason, expected in _check(value, column)
+            RuleViolation(reason=reason, column=column.name, expected=expected, got=shown(reason, cell))
+            for reason, expected, cell in _check(value, column)
         ]
     return tuple(violations)
 
 
-def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str]]:
+def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str, Any]]:
+    """Reason, expected and what came of each rule that the value breaks: an image as its bytes."""
     try:
         cell = parse_cell(value, column.kind)
     except ValueError:
-        yield Reason.TYPE, column.form
+        yield Reason.TYPE, column.form, value
         return
     for rule in column.checks:
         if cell is None and not rule.judges_missing:
@@ -82,7 +83,7 @@ def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str]]:
         broken = False
         for expected in rule.of_cell(cell):
             broken = True
-            yield rule.reason, expected
+            yield rule.reason, expected, cell if rule.reason == Reason.IMAGE else value
         if broken and rule.is_last:
             return
 

@@ -11,7 +11,7 @@ from millrace.contract.deduplicate import Keys, Seen, decoded, duplicates, key_o
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_rows, truncate
+from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_rows, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,7 +166,9 @@ def _note(problems: Problems, rows: pa.Table, found: ColumnViolation) -> None:
     at = np.flatnonzero(found.rows)
     for row, cell in zip(at.tolist(), rows.column(found.column).take(at).to_pylist(), strict=True):
         problems[row].append(
-            RuleViolation(reason=found.reason, column=found.column, expected=found.expected, got=truncate(cell))
+            RuleViolation(
+                reason=found.reason, column=found.column, expected=found.expected, got=shown(found.reason, cell)
+            )
         )
 
 

@@ -67,6 +67,15 @@ def whole_drop(error: DropError) -> QuarantinedRow:
     return QuarantinedRow(line=None, violations=(violation,), raw="")
 
 
+def shown(reason: Reason, cell: object) -> str:
+    """What came, in words: of an image what its header says, of any other cell its value."""
+    if reason == Reason.IMAGE and isinstance(cell, bytes):
+        from millrace.contract.rules.image import describe
+
+        return describe(cell)
+    return truncate(cell)
+
+
 def truncate(value: object) -> str:
     """The value in at most 80 characters: strings and bytes in quotes, None as `nothing`."""
     try:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from millrace.explanations.attribution import is_share
-from millrace.models.entrance import Entrance, watched
+from millrace.models.entrance import EVERYWHERE, Entrance, watched
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -125,8 +125,9 @@ def _attributed(
                 if gradient is not None:
                     total[one] += weight * gradient
     entries = _empty(tensors).entries
+    changed = {name: _changed(tensors[name], reference[name]) for name in tensors}
     for one in passed:
-        for name, value in _folded(one, total[one] * way[one], entries).items():
+        for name, value in _folded(one, total[one] * way[one], changed).items():
             entries[name][...] += value
     return EntryAttributions(entries=entries, base_N=_exact(base_N), output_N=_exact(output_N))
 
@@ -159,16 +160,26 @@ def _replaced(points: Mapping[Entrance, Tensor]) -> Iterator[None]:
 
 
 def _folded(
-    entrance: Entrance, attributed: Tensor, entries: Mapping[str, npt.NDArray[np.float64]]
+    entrance: Entrance, attributed: Tensor, changed: Mapping[str, npt.NDArray[np.float64]]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """What passed, summed by the entry of the tensor that it was made of."""
+    """What passed, summed by the entry of the tensor that it was made of; what is of all, spread over `changed`."""
     values = _exact(attributed)
     if entrance.tensor:
         return {entrance.tensor: values.sum(axis=tuple(range(1 + entrance.axes, values.ndim)))}
-    found = {name: np.zeros_like(entries[name]) for name in {name for name, _ in entrance.owners}}
+    found = {name: np.zeros_like(changed[name]) for name in {name for name, _ in entrance.owners}}
     for place, (name, entry) in enumerate(entrance.owners):
-        found[name][:, entry] += values[:, place]
+        if entry == EVERYWHERE:
+            found[name] += changed[name] * values[:, place].reshape(-1, *[1] * (changed[name].ndim - 1))
+        else:
+            found[name][:, entry] += values[:, place]
     return found
+
+
+def _changed(tensor: Tensor, reference: Tensor) -> npt.NDArray[np.float64]:
+    """Of each entry its share among those of its row that differ from the reference (N, *shape)."""
+    differs = (tensor != reference) & ~(tensor.isnan() & reference.isnan())
+    count_N = differs.flatten(1).sum(1).clamp(min=1).view(-1, *[1] * (tensor.ndim - 1))
+    return _exact(differs / count_N)
 
 
 def _exact(x: Tensor) -> npt.NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
+from millrace.features.jpeg import has_few_scans
 from millrace.features.parts import Meaning, Part
 from millrace.features.signature import JOINED, TensorSpec
 
@@ -202,6 +203,8 @@ class Image(OneColumn):
 
         expected = f"{self.encoding.upper()} data of {self.shape[1]} x {self.shape[2]} pixels"
         kinds = [self.encoding.upper()]
+        if self.encoding == "jpeg" and not has_few_scans(content):
+            raise ValueError(expected)
         try:
             if self.encoding == "png":
                 # Decoding alone does not look at the checksums of the pixels' chunks. A JPEG has none.

@@ -16,7 +16,9 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
 
     Raises DropError when the file lacks a column, has one that the contract does not know, or has one twice."""
     known = table.name_of
-    expected = ", ".join(column.name_in_file for column in table.columns)
+    expected = ", ".join(column.name_in_file for column in table.columns if column.is_expected)
+    if optional := ", ".join(column.name_in_file for column in table.columns if not column.is_expected):
+        expected += f" and, where they are known, {optional}"
     found = [known.get(name) for name in names]
     if not any(found):
         raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=f"the line {truncate(','.join(names))}")

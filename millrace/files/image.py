@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from millrace.contract.reasons import Reason
-from millrace.contract.rules.image import JPEG, MOST_BYTES, PNG, ImageFormat
+from millrace.contract.rules.image import JPEG, MOST_BYTES, PNG, ImageFormat, describe
 from millrace.contract.schema import Table, parsed_schema
 from millrace.errors import DropError
 from millrace.files.origin import Origin, image_columns
@@ -31,6 +31,9 @@ def read(path: Path, table: Table, origin: Origin | None) -> Iterator[Parsed]:
     images = [column for column in image_columns(table) if _encoding(column.find(ImageFormat)) == encoding]
     keys = [name for key in table.keys[:1] for name in key if table.column(name).kind == "string"]
     if origin is None or len(images) != 1 or len(keys) != 1:
+        rules = [rule for column in image_columns(table) if (rule := column.find(ImageFormat))]
+        if origin is not None and len(keys) == 1 and len(rules) == 1 and rules[0].encoding != "raw":
+            raise DropError(Reason.FOREIGN, expected=rules[0].expected, got=describe(content))
         expected = (
             f"a table, since the contract has not one column of {encoding.upper()} images and one text as its key"
         )

@@ -13,7 +13,9 @@ from millrace.contract.violation import QuarantinedRow, RuleViolation, raw_row, 
 from millrace.errors import DropError
 from millrace.files.cast import cast, from_json, from_text, without_words
 from millrace.files.header import check_header
+from millrace.files.pages import pages_of
 from millrace.files.parsed import Limits, Parsed, wrong_type
+from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,43 +42,39 @@ def read(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
 def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     import pyarrow.parquet as pq
 
-    schema = pq.read_schema(path)
+    metadata = pq.read_metadata(path)
+    schema = metadata.schema.to_arrow_schema()
     _check_schema(schema, table)
-    texts = [field.name for field in schema if _is_text(field.type) or _is_binary(field.type)]
-    # Texts stay a dictionary until their decoded size is known: a small file can hold gigabytes of one word.
-    with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=texts) as file:
-        _check_size(file.metadata, len(texts), limits)
+    _check_rows(metadata, limits)
+    read = {field.name: field.type for field in schema if table.name_of[field.name]}
+    pages = pages_of(path, read, most=limits.pages)
+    most = {name: size for name, kind in read.items() if (size := _most_bytes(kind, limits))}
+    check_pages(pages, most, limits)
+    # Few words stay a dictionary until their size in the rows is known: a small file can hold gigabytes of one word.
+    words = [name for name in most if is_of_few_words(pages[name], limits)]
+    texts = {name: pages[name] for name in most}
+    rows = rows_at_once(texts, words, limits, most=limits.rows_of(table))
+    with pq.ParquetFile(path, metadata=metadata, page_checksum_verification=True, read_dictionary=words) as file:
+        batches = file.iter_batches(batch_size=rows, columns=list(read))
         row = 1
-        read = [name for name in schema.names if table.name_of[name]]
-        for batch in file.iter_batches(batch_size=_batch_rows(file.metadata, table, limits), columns=read):
-            yield _typed(batch, row, table, limits)
+        for batch in parts_of(batches, most, limits, rows=limits.rows_of(table)):
+            yield _typed(batch, row, table)
             row += batch.num_rows
 
 
-def _batch_rows(metadata: Any, table: Table, limits: Limits) -> int:
-    """Rows per part: fewer where they are large, as images are."""
-    decoded = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    mean: int = max(1, decoded // max(1, metadata.num_rows))
-    return max(1, min(limits.rows_of(table), limits.batch_bytes // mean))
+def _most_bytes(kind: pa.DataType, limits: Limits) -> int:
+    """The largest cell of such a column; 0 where all have the same size."""
+    if _is_text(_plain(kind)):
+        return limits.line_bytes
+    return limits.cell_bytes if _is_binary(_plain(kind)) else 0
 
 
-def _check_size(metadata: Any, texts: int, limits: Limits) -> None:
+def _check_rows(metadata: Any, limits: Limits) -> None:
     if metadata.num_row_groups > limits.row_groups:
         expected = f"{limits.row_groups} row groups at most"
         raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{metadata.num_row_groups}")
-    decoded = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     if metadata.num_rows > limits.rows:
         raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows at most", got=f"{metadata.num_rows}")
-    if decoded > limits.decoded_bytes:
-        expected = f"{limits.decoded_bytes} bytes at most unpacked"
-        raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{decoded}")
-    # A page is unpacked whole, with many copies on the way: a text of gigabytes may take kilobytes in the file.
-    # By group: pyarrow's reader of a column's metadata ends the process where a footer contradicts itself.
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        cells = max(1, group.num_rows) * max(1, texts)
-        if group.total_byte_size > limits.cell_bytes * cells:
-            expected = f"texts of {limits.cell_bytes} bytes at most unpacked, on average over a row group"
-            raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{group.total_byte_size} in {cells} texts")
 
 
 def _check_schema(schema: pa.Schema, table: Table) -> None:
@@ -90,8 +88,7 @@ def _fits(stored: pa.DataType, column: Column) -> bool:
     """Whether cells of the file's type can be the column's at all; the cast finds those that are not."""
     from pyarrow import types
 
-    if types.is_dictionary(stored):
-        stored = stored.value_type
+    stored = _plain(stored)
     kind: Kind = column.kind
     if types.is_null(stored):
         return True
@@ -112,6 +109,13 @@ def _fits(stored: pa.DataType, column: Column) -> bool:
     return bool(checks[kind](stored))
 
 
+def _plain(stored: pa.DataType) -> pa.DataType:
+    """The type of the cells themselves, which a file may keep as a dictionary."""
+    from pyarrow import types
+
+    return stored.value_type if types.is_dictionary(stored) else stored
+
+
 def _is_text(stored: pa.DataType) -> bool:
     from pyarrow import types
 
@@ -125,7 +129,7 @@ def _is_binary(stored: pa.DataType) -> bool:
     return any(check(stored) for check in checks)
 
 
-def _typed(batch: pa.RecordBatch, first: int, table: Table, limits: Limits) -> Parsed:
+def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
     import numpy as np
     import pyarrow as pa
 
@@ -138,7 +142,7 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table, limits: Limits) -> P
             arrays.append(pa.nulls(batch.num_rows, arrow_type(column.kind)))
             continue
         cells = batch.column(places[column.name])
-        values, misfits = _cells(_plain(cells, limits), column)
+        values, misfits = _cells(cells, column)
         arrays.append(values)
         for at in misfits:
             wrong.setdefault(at, []).append(wrong_type(column, _value(cells[at])))
@@ -184,7 +188,7 @@ def _value(cell: pa.Scalar) -> Any:
     try:
         return cell.as_py()
     except UnicodeDecodeError:
-        return getattr(cell, "value", cell).as_buffer().to_pybytes()  # a dictionary's scalar holds that of its word
+        return cell.as_buffer().to_pybytes()
     except (OverflowError, ValueError, KeyError):  # KeyError: a zone that there is not
         return cell.value
 
@@ -196,18 +200,3 @@ def _unread(cells: pa.Array) -> pa.Array:
     if pa.types.is_string(cells.type):
         return cells.cast(pa.binary())
     return cells.cast(pa.large_binary()) if pa.types.is_large_string(cells.type) else cells
-
-
-def _plain(cells: pa.Array, limits: Limits) -> pa.Array:
-    """The cells without a dictionary; raises DropError `too_large` before it unpacks more than allowed."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not pa.types.is_dictionary(cells.type):
-        return cells
-    decoded = pc.sum(pc.binary_length(cells.dictionary).take(cells.indices)).as_py() or 0
-    if decoded > limits.decoded_bytes // 8:
-        most = limits.decoded_bytes // 8
-        expected = f"texts of {most} bytes at most in {len(cells)} rows"
-        raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{decoded}")
-    return cells.dictionary_decode()

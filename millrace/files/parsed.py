@@ -32,10 +32,14 @@ class Limits:
     """Unpacked size of a Parquet file, by its footer."""
     row_groups: int = 10_000
     """Of a Parquet file: each costs half a millisecond, whatever it holds."""
+    pages: int = 500_000
+    """Of a Parquet file: the headers of some ten thousand of them are read in a second."""
+    page_bytes: int = 2**29
+    """Of a Parquet file: the largest page of each column and its dictionary, unpacked, together."""
     cell_bytes: int = 8 * 2**20
-    """Mean size, unpacked, of the cells of a column in a row group of Parquet; an image has 4 MiB at most."""
+    """Of one binary cell of Parquet; an image has 4 MiB at most."""
     line_bytes: int = 2**20
-    """Of one record in a text file."""
+    """Of one record in a text file, and of one text in Parquet."""
     block_bytes: int = 4 * 2**20
     """A text file is read in parts of this size, which bounds the memory."""
     batch_rows: int = 65_536
@@ -43,7 +47,7 @@ class Limits:
     batch_cells: int = 2**21
     """and of so many cells, since each of them may be a reason to refuse its row;"""
     batch_bytes: int = 64 * 2**20
-    """one of Parquet in parts of about this many bytes at most, by the mean of its rows."""
+    """one of Parquet in parts of about this many bytes at most."""
 
     def rows_of(self, table: Table) -> int:
         """How many rows of the table a part may have."""

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 Entry = tuple[str, int]
-"""A tensor and a place along its first axis."""
+"""A tensor and a place along its first axis, or EVERYWHERE."""
+EVERYWHERE = -1
+"""All places of a tensor that differ from the reference's, alike: whether an input is there at all is of none alone."""
 
 
 class Entrance(nn.Module):

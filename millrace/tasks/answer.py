@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _ATHENA: dict[FieldKind, str] = {"integer": "int", "number": "double", "share": "double", "text": "string"}
 MOST_SAID = 3
 """Parts of an answer that are all written in words."""
-_JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%.9g", "share": "%.9g", "text": "%s"}
-"""Nine digits bring a float32 back exactly. A text is inserted as JSON already."""
+_JSON: dict[FieldKind, str] = {"integer": "%d", "number": "%r", "share": "%r", "text": "%s"}
+"""All digits of a number: an answer in JSON is the very number of the same answer in Arrow. A text is JSON already."""
 
 
 def has_parts(task: Task) -> bool:
@@ -49,7 +49,7 @@ def arrow_column(field: AnswerField, values: npt.NDArray[Any]) -> pa.Array:
 
 
 def template(fields: Sequence[AnswerField]) -> str:
-    """A format string for one answer as a JSON object without its braces: `"value":%d,"probability":%.9g`.
+    """A format string for one answer as a JSON object without its braces: `"value":%d,"probability":%r`.
 
     It takes the tuples of `cells`."""
     return ",".join(

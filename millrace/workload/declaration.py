@@ -30,7 +30,7 @@ Precision = Literal["float32", "bfloat16"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """A key that is not supported is refused everywhere."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,7 +42,7 @@ def _known_task(name: str) -> str:
     return name
 
 
-class Fallback(Part):
+class Fallback(Section):
     """What is answered while no model answers: a constant, or an answer whose fields are all empty.
 
     Which of the two fields a workload may declare depends on its task."""
@@ -57,7 +57,7 @@ FeatureForm = Literal["history", "calendar"]
 """The keys of a feature that is more than a column; an encoder is the default for each, as for a kind of column."""
 
 
-class Feature(Part):
+class Feature(Section):
     """One input of the model: a column of the same name, the past of several columns of the same key, or a calendar.
 
     Example: `price` in workload.yaml is a column; `{name: load, history: [demand], hours: 24}` is a history;
@@ -118,7 +118,7 @@ SET_BY_PREDICTION = ("entity", "event_time")
 """The fields of a feature that are no keys of workload.yaml."""
 
 
-class Prediction(Part):
+class Prediction(Section):
     task: Annotated[str, AfterValidator(_known_task)]
     label: str
     """In workload.yaml its name, or `{column, horizon_hours}` for its value that many hours later; for the task
@@ -223,13 +223,13 @@ class Prediction(Part):
         return (*self.feature_columns, *self.label_columns)
 
 
-class ByTime(Part):
+class ByTime(Section):
     """The last days, as `validation_days` and `test_days` say."""
 
     by: Literal["time"]
 
 
-class ByKeyHash(Part):
+class ByKeyHash(Section):
     """The hash of a row's entity (its key without the event time): an entity is in one part for ever."""
 
     by: Literal["key_hash"]
@@ -237,7 +237,7 @@ class ByKeyHash(Part):
     test_share: Annotated[float, Field(gt=0, lt=0.5)]
 
 
-class ByRowOrder(Part):
+class ByRowOrder(Section):
     """The last rows in the order of event time, however many fall on one day."""
 
     by: Literal["row_order"]
@@ -245,7 +245,7 @@ class ByRowOrder(Part):
     test_share: Annotated[float, Field(gt=0, lt=0.5)]
 
 
-class ByColumn(Part):
+class ByColumn(Section):
     """A column of the contract says which part a row belongs to; rows of any other value are left out."""
 
     by: Literal["column"]
@@ -257,7 +257,7 @@ class ByColumn(Part):
     """How rows without a value are divided, such as decisions whose label came late; None leaves them out."""
 
 
-class InitialWeights(Part):
+class InitialWeights(Section):
     """The model whose weights a training starts from.
 
     Example: `{from: "s3://bucket/xray/runs/r-7/training/job/output/model.tar.gz", digest: "sha256:9f86…",
@@ -274,7 +274,7 @@ class InitialWeights(Part):
     """`trunk`: only what is behind the trunk learns."""
 
 
-class Training(Part):
+class Training(Section):
     family: str
     parameters: dict[str, Any] = {}
     weights: InitialWeights | None = None
@@ -328,7 +328,7 @@ class Training(Part):
         return FAMILIES[self.family](**self.parameters)
 
 
-class Rollout(Part):
+class Rollout(Section):
     phases: Phases
     instance: dict[Stage, str]
     min_instances: Annotated[int, Field(ge=1)]
@@ -337,7 +337,7 @@ class Rollout(Part):
     """Invocations per instance and minute that target tracking holds."""
 
 
-class Monitors(Part):
+class Monitors(Section):
     window_days: Annotated[int, Field(ge=1)]
     schedule: str
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)]
@@ -345,18 +345,18 @@ class Monitors(Part):
     """The error alarm needs this many windows in a row above the bound."""
 
 
-class Retraining(Part):
+class Retraining(Section):
     schedule: str
     cool_down_days: Annotated[int, Field(ge=0)]
     minimum_new_labels: Annotated[int, Field(ge=0)]
     maximum_runs_per_month: Annotated[int, Field(ge=1)]
 
 
-class Budget(Part):
+class Budget(Section):
     monthly_usd: Positive
 
 
-class Explanations(Part):
+class Explanations(Section):
     """How a model is explained: on test rows in its report, and row by row at the endpoint on request."""
 
     rows: Annotated[int, Field(ge=0, le=4096)] = 32
@@ -368,7 +368,7 @@ class Explanations(Part):
 Sentence = Annotated[str, Field(min_length=1, max_length=900, pattern=r"\S")]
 
 
-class Card(Part):
+class Card(Section):
     """What only people can say of a model; the model card of each version holds it beside what the run measured."""
 
     intended_use: Sentence
@@ -382,7 +382,7 @@ class Card(Part):
     risk_reason: Sentence
 
 
-class Workload(Part):
+class Workload(Section):
     """The whole declaration; every default is written beside its field."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,23}$")]

@@ -56,7 +56,7 @@ def test_a_retraining_is_shown_with_its_family(told: Callable[..., Any], lived: 
     (release,) = shown["children"]
     assert told("show", release)["about"] == "version 2"
     assert told("show", release)["parent"] == train["arn"]
-    assert [step["name"] for step in shown["steps"]][4:7] == ["Budget", "Start?", "Training"]
+    assert [step["name"] for step in shown["steps"]][4:8] == ["Budget", "Start?", "Whose model?", "Training"]
     assert {step["outcome"] for step in shown["steps"]} == {"succeeded"}
     assert shown["output"]["registration"]["answer"]["version"] == "2"
     assert shown["why_not_redrivable"] == "Execution is SUCCEEDED and cannot be redriven"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.rule import Rule
+from millrace.features.jpeg import SCANS, has_few_scans
 
 if TYPE_CHECKING:
     from millrace.contract.kinds import Kind
@@ -28,11 +28,8 @@ JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """The markers SOF0 to SOF15 without tables (ITU T.81, table B.1)."""
 JPEG_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
 JPEG_FILL = re.compile(rb"\xff+")
-JPEG_SCAN = re.compile(rb"\xff\xda")
 JPEG_SEGMENTS = 1000
 """The frame's header comes within so many. An image of the largest size has room for about 70 full ones."""
-JPEG_SCANS = 100
-"""A progressive JPEG has about ten. Each costs a walk over all pixels, and may take less than 20 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,21 +53,25 @@ class ImageFormat(Rule):
     examples: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"customProperties": [{"property": "image", "value": {"encoding": "raw", "shape": [1, 2]}}]},
         {"customProperties": [{"property": "image", "value": {"encoding": "png", "shape": [1, 1, 1]}}]},
+        {"customProperties": [{"property": "image", "value": {"encoding": "png", "shape": [1, 1, 1], "scale": True}}]},
         {"customProperties": [{"property": "image", "value": {"encoding": "jpeg", "shape": [3, 1, 1]}}]},
     )
 
     encoding: Encoding
     shape: tuple[int, int, int]
     """Channels (1 or 3), height, width."""
+    scale: bool = False
+    """Whether the console scales images of another size before it drops or predicts them: the system itself never
+    does."""
 
     @classmethod
     def declared(cls, declaration: Declaration) -> Iterator[ImageFormat]:
         value = declaration.take("image")
         if value is None:
             return
-        if not isinstance(value, dict) or set(value) != {"encoding", "shape"}:
-            declaration.refuse("image", "a mapping of encoding and shape", value)
-        encoding, shape = value["encoding"], value["shape"]
+        if not isinstance(value, dict) or {*value, "scale"} != {"encoding", "shape", "scale"}:
+            declaration.refuse("image", "a mapping of encoding, shape and perhaps scale", value)
+        encoding, shape, scale = value["encoding"], value["shape"], value.get("scale", False)
         if encoding not in get_args(Encoding):
             declaration.refuse("image", f"an encoding of {', '.join(get_args(Encoding))}", encoding)
         if not isinstance(shape, list) or not all(type(size) is int and size > 0 for size in shape):
@@ -80,7 +81,9 @@ class ImageFormat(Rule):
             declaration.refuse("image", "a shape [height, width] or [1 or 3, height, width]", shape)
         if full[0] * full[1] * full[2] > MOST_BYTES:
             declaration.refuse("image", f"a shape of at most {MOST_BYTES} samples", shape)
-        yield cls(encoding=encoding, shape=full)
+        if not isinstance(scale, bool) or (scale and encoding != "png"):
+            declaration.refuse("image", "scale: true for png alone, in which nothing is lost, or false", value)
+        yield cls(encoding=encoding, shape=full, scale=scale)
 
     def of_cell(self, cell: Any) -> Iterator[str]:
         if not self._is_good(cell):
@@ -105,7 +108,7 @@ class ImageFormat(Rule):
         if self.encoding == "raw":
             return f"{channels * height * width} bytes, {channels} x {height} x {width}"
         size = f"{height} x {width} pixels, {channels} x 8 bits, at most {MOST_BYTES} bytes"
-        return f"a {self.encoding.upper()} of {size}" + (f", {JPEG_SCANS} scans" if self.encoding == "jpeg" else "")
+        return f"a {self.encoding.upper()} of {size}" + (f", {SCANS} scans" if self.encoding == "jpeg" else "")
 
     def _is_good(self, cell: bytes | memoryview) -> bool:
         channels, height, width = self.shape
@@ -115,6 +118,16 @@ class ImageFormat(Rule):
             return False
         found = read_png(cell) if self.encoding == "png" else read_jpeg(cell)
         return found == ImageSize(channels=channels, height=height, width=width, bits=8)
+
+
+def describe(cell: bytes) -> str:
+    """What the cell is by its header: `a JPEG of 48 x 48 pixels, 3 x 8 bits, 1204 bytes`."""
+    for name, found in (("PNG", read_png(cell)), ("JPEG", read_jpeg(cell))):
+        if found is not None:
+            size = f"{found.height} x {found.width} pixels, {found.channels} x {found.bits} bits"
+            scans = "" if name == "PNG" or has_few_scans(cell) else f", more than {SCANS} scans"
+            return f"a {name} of {size}, {len(cell)} bytes{scans}"
+    return f"{len(cell)} bytes that begin with {cell[:8]!r}" if cell else "no bytes"
 
 
 def read_png(cell: bytes | memoryview) -> ImageSize | None:
@@ -147,15 +160,6 @@ def read_jpeg(cell: bytes | memoryview) -> ImageSize | None:
         else:
             at += 1 + length
     return None
-
-
-def has_few_scans(cell: bytes | memoryview) -> bool:
-    """Whether decoding goes over the pixels `JPEG_SCANS` times at most.
-
-    Within a scan's data FF is followed by 00, so what looks like the start of a scan is one, or is a small picture's
-    among the metadata."""
-    starts = JPEG_SCAN.finditer(cell)
-    return next(islice(starts, JPEG_SCANS, None), None) is None
 
 
 def _frame(head: bytes) -> ImageSize | None:

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from millrace.features.signature import JOINED, Signature
 from millrace.models.columns import Columns
+from millrace.models.entrance import EVERYWHERE, Entrance
 from millrace.models.multimodal.declaration import Multimodal
 from millrace.models.multimodal.trunks import entry_of, trunk_of
 
@@ -29,6 +30,8 @@ class MultimodalNetwork(nn.Module):
         self.trunks = nn.ModuleList(trunks)  # type: ignore[arg-type]
         self.entries = nn.ModuleList(entry_of(trunk, parameters.dimension) for trunk in trunks)
         self.columns = Columns(signature)
+        owners = [*self.names, *[name for name in JOINED if name in {spec.name for spec in signature}][:1]]
+        self.presence = Entrance(owners=tuple((name, EVERYWHERE) for name in owners))
         self.missing_MD = nn.Parameter(torch.zeros(len(own), parameters.dimension))
         self.missing_F = None if self.columns.is_empty else nn.Parameter(torch.zeros(self.columns.width))
         state = len(own) * parameters.dimension + self.columns.width
@@ -45,12 +48,14 @@ class MultimodalNetwork(nn.Module):
         known_NM = self._known(tensors)  # (N, M)
         if self.training and self.options.left_out:
             known_NM = some_left_out(known_NM, self.options.left_out)  # (N, M)
+        if self.presence.is_watched:
+            known_NM = self.presence(known_NM.float())  # (N, M), between 0 and 1 on the way from the reference to a row
         parts = []
         for place, (name, trunk, entry) in enumerate(zip(self.names, self.trunks, self.entries, strict=True)):
             seen = entry(trunk(tensors[name]))  # (N, D)
-            parts.append(torch.where(known_NM[:, place, None], seen, self.missing_MD[place]))  # (N, D)
+            parts.append(self._or_missing(known_NM[:, place, None], seen, self.missing_MD[place]))  # (N, D)
         if self.missing_F is not None:
-            parts.append(torch.where(known_NM[:, -1:], self.columns(tensors), self.missing_F))  # (N, F)
+            parts.append(self._or_missing(known_NM[:, -1:], self.columns(tensors), self.missing_F))  # (N, F)
         state = torch.cat(parts, dim=1)  # (N, (M - 1) D + F)
         raw_NW: Tensor = self.linear(state)
         if self.hidden is not None and self.head is not None:
@@ -58,6 +63,13 @@ class MultimodalNetwork(nn.Module):
             inner = functional.dropout(inner, self.options.dropout, self.training)
             raw_NW = raw_NW + self.head(inner)
         return raw_NW
+
+    @staticmethod
+    def _or_missing(known_N1: Tensor, seen: Tensor, missing: Tensor) -> Tensor:
+        """What is seen of an input where it is there, else what is learnt for it."""
+        if known_N1.is_floating_point():
+            return known_N1 * seen + (1 - known_N1) * missing
+        return torch.where(known_N1, seen, missing)
 
     def _known(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Which inputs a row has (N, M)."""

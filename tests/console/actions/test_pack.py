@@ -17,15 +17,21 @@ from millrace.contract.kinds import Kind
 from millrace.contract.load import load_contract
 from millrace.contract.rules.image import ImageFormat, read_png
 from millrace.contract.schema import Column, Contract, Feed, Table
-from millrace.errors import RunError
+from millrace.contract.validate import validate
+from millrace.errors import DropError, RunError
+from millrace.files.origin import Origin
 from millrace.files.sniff import read_drop
 
 
-def contract(*more: Column, kind: Kind = "string") -> Contract:
+def rule(*, scale: bool) -> ImageFormat:
+    return ImageFormat(encoding="png", shape=(1, 4, 4), scale=scale)
+
+
+def contract(*more: Column, kind: Kind = "string", scale: bool = False) -> Contract:
     columns = (
         Column(name="id", kind="string", required=True),
         Column(name="at", kind="timestamp_utc", required=True, generated="event_time"),
-        Column(name="scan", kind="binary", required=True, rules=(ImageFormat(encoding="png", shape=(1, 4, 4)),)),
+        Column(name="scan", kind="binary", required=True, rules=(rule(scale=scale),)),
         *more,
         Column(name="sick", kind=kind, required=True, label=True, physical_name="Is Sick"),
     )
@@ -105,11 +111,12 @@ def test_a_file_is_dropped_as_it_is(tmp_path: Path) -> None:
         assert file == path
 
 
-def test_images_of_other_sizes_are_scaled_where_that_is_said(folder: Path) -> None:
+@pytest.mark.parametrize(("asked", "declared"), [(True, False), (False, True)], ids=["asked", "declared"])
+def test_images_of_other_sizes_are_scaled_where_that_is_said(folder: Path, asked: bool, declared: bool) -> None:
     Image.new("RGB", (9, 7), (200, 10, 10)).save(folder / "1" / "large.jpg", "jpeg")
     (folder / "1" / "broken.png").write_bytes(b"\x89PNG broken")
     as_it_is = (folder / "1" / "a.png").read_bytes()
-    with packed(folder, contract(), "training", scale=True) as file:
+    with packed(folder, contract(scale=declared), "training", scale=asked) as file:
         table = pq.read_table(file)
     found = dict(zip(table["id"].to_pylist(), table["scan"].to_pylist(), strict=True))
     assert found["1/a"] == as_it_is, "an image of the size is not written anew"
@@ -119,10 +126,37 @@ def test_images_of_other_sizes_are_scaled_where_that_is_said(folder: Path) -> No
     assert (size.channels, size.height, size.width) == (1, 4, 4)
 
 
-def test_only_a_folder_is_scaled(tmp_path: Path) -> None:
+def test_images_of_other_sizes_are_not_scaled_unasked(folder: Path) -> None:
+    Image.new("RGB", (9, 7), (200, 10, 10)).save(folder / "1" / "large.jpg", "jpeg")
+    given = (folder / "1" / "large.jpg").read_bytes()
+    with packed(folder, contract(), "scoring") as file:
+        [found] = read_drop(file, contract().table("scoring"))
+    judged = validate(found.rows, contract().table("scoring").without("at"))
+    [row] = judged.refused
+    assert (row.violations[0].got, len(judged.accepted)) == (
+        f"a JPEG of 7 x 9 pixels, 3 x 8 bits, {len(given)} bytes",
+        3,
+    )
+    assert row.violations[0].expected.startswith("a PNG of 4 x 4 pixels")
+    assert '"id": "1/large"' in row.raw, "the name of the file"
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_one_image_is_scaled_where_the_contract_says_so(declared: bool, tmp_path: Path) -> None:
+    Image.new("RGB", (9, 7), (200, 10, 10)).save(tmp_path / "a17.jpg", "jpeg")
+    table, at = contract().table("scoring"), datetime(2026, 1, 1, tzinfo=UTC)
+    with packed(tmp_path / "a17.jpg", contract(scale=declared), "scoring") as file:
+        origin = Origin(name=file.name, at=at, digest="x", fetch=lambda *_: b"")
+        if declared:
+            [part] = read_drop(file, table, origin=origin)
+            assert part.rows["id"].to_pylist() == ["a17"]
+            assert not validate(part.rows, table).refused
+        else:
+            with pytest.raises(DropError, match=r"expected a PNG of 4 x 4 .*, got a JPEG of 7 x 9 pixels, 3 x 8 bits"):
+                list(read_drop(file, table, origin=origin))
+
+
+def test_only_images_are_scaled(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("a\n1\n")
-    with (
-        pytest.raises(RunError, match="--scale: expected a folder of images"),
-        packed(tmp_path / "rows.csv", contract(), "training", scale=True),
-    ):
-        pass
+    with packed(tmp_path / "rows.csv", contract(), "training", scale=True) as file:
+        assert file == tmp_path / "rows.csv"

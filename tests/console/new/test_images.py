@@ -67,6 +67,7 @@ def test_folders_of_a_published_split_are_kept(tmp_path: Path) -> None:
     found = proposed(tmp_path / "set")
     assert found.surface.task == "multiclass"
     assert "split: {by: column, column: split" in found.workload_yaml
+    assert "simple: {kind: linear, otherwise: warn}" in found.workload_yaml
     least = found.rehearsal.least_watched_error
     rng = np.random.default_rng(0)
     rows = rows_of_random_window(found.accepted.num_rows)

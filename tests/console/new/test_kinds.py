@@ -78,6 +78,8 @@ def test_each_kind_becomes_a_workload_that_synthesis_takes(
     workload = load_workload(here.folder)
     assert (workload.prediction.task, workload.gates.baseline.kind) == (task, rule)
     assert (workload.gates.calibration is None) == (task == "regression")
+    assert workload.gates.simple is not None
+    assert (workload.gates.simple.kind, workload.gates.simple.otherwise) == ("boosted_trees", "warn")
     contract = yaml.safe_load(found.contract_yaml)
     [properties] = [one.get("customProperties") for one in contract["schema"][0]["properties"] if one["name"] == label]
     assert ({"property": "unit", "value": "MW"} in properties) == (task == "regression")
@@ -95,6 +97,7 @@ def test_a_number_may_have_an_interval_and_several_horizons(
 ) -> None:
     found = proposed(as_csv(market), label="demand", kind=kind, horizon_hours=3)
     assert f"task: {kind}\n  quantiles: [0.05, 0.95]" in found.workload_yaml
+    assert "simple:" not in found.workload_yaml, "an answer of several numbers has no simple rival"
     assert (f"horizon_hours: {list(horizons)}" in found.workload_yaml) == bool(horizons)
 
 

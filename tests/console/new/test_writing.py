@@ -16,6 +16,7 @@ from millrace.contract.odcs import check_contract
 from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError
 from millrace.files.sniff import read_drop
+from millrace.workload.declaration import Card, Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests.console.new.conftest import Row, proposed
@@ -52,6 +53,14 @@ def test_every_line_that_holds_a_choice_has_a_remark(market: list[Row], as_csv: 
         assert "#" in next(line for line in lines if line.strip().startswith(f"{word}:")), word
 
 
+def test_what_a_model_card_needs_of_people_is_listed_and_not_made_up(market: list[Row], as_csv: Writer) -> None:
+    text = proposed(as_csv(market)).workload_yaml
+    _, listed = text.split("# card:")
+    names = [line.removeprefix("#   ").removesuffix(": ") for line in listed.splitlines()[1:]]
+    assert names == list(Card.model_fields)
+    assert Workload.model_validate(yaml.safe_load(text)).card is None
+
+
 def test_what_is_there_is_replaced_only_by_force(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
     path, proposal = as_csv(market), proposed(as_csv(market))
     folder = tmp_path / "workloads" / "market"
@@ -60,6 +69,10 @@ def test_what_is_there_is_replaced_only_by_force(market: list[Row], as_csv: Writ
     with pytest.raises(ConfigurationError, match=r"contract.yaml: NAME: expected nothing there yet, or --force"):
         write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=False)
     assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("contract.yaml", "mine")]
+    (folder / "contract.yaml").unlink()
+    (tmp_path / "drops").mkdir()
+    with pytest.raises(ConfigurationError, match=r"drops: NAME: .* got 'drops of a workload of that name"):
+        write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=False)
     (folder / "README.md").write_text("kept")
     write(proposal, path, folder.parent, tmp_path / "drops", pieces=0, force=True)
     assert yaml.safe_load((folder / "contract.yaml").read_text())["name"] == "market"

@@ -37,7 +37,9 @@ def test_a_statement_reads_as_its_policy() -> None:
 def test_a_folder_that_nobody_has_explained_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected folders of .*'staging'.*, got \['secrets'\]"):
         LAKE.read(names(), "secrets")
-    with pytest.raises(ValueError, match=r"bucket artefacts: expected folders of \['runs'\], got \['staging'\]"):
+    with pytest.raises(
+        ValueError, match=r"bucket artefacts: expected folders of \['brought', 'runs'\], got \['staging'\]"
+    ):
         ARTEFACTS.find(names(), "runs", "staging")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from functions.start_release.request import label_of
 from infra.machines import release
-from infra.machines.endpoints import SHORT, Kind
+from infra.machines.endpoints import SHORT, EndpointKind
 from millrace.errors import WorkloadError
 
 
@@ -77,6 +77,6 @@ def test_no_state_waits_for_an_answer_that_nothing_sends(context):
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
 def test_names_of_models_and_configurations_fit_the_longest_workload(stage):
     prefix = f"millrace-{stage}-" + 24 * "w"
-    for kind in get_args(Kind):
+    for kind in get_args(EndpointKind):
         assert len(f"{prefix}-{label_of('9999', 'execution')}-3-9-{kind[:SHORT]}") <= 63
     assert len(f"{prefix}-challenger") <= 63

@@ -17,6 +17,7 @@ from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
 from millrace.features.image import Image
+from millrace.features.jpeg import SCANS
 from millrace.workload.declaration import Feature
 
 
@@ -181,3 +182,22 @@ def test_a_png_with_one_altered_bit_is_no_image() -> None:
         altered[place] ^= 4
         with pytest.raises(ValueError, match="PNG data"):
             encoder.encode_one({"scan": bytes(altered)})
+
+
+@pytest.mark.parametrize("is_text", [False, True], ids=["table", "request"])
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(is_text: bool) -> None:
+    """By the rule of the contract: each scan is decoded over all pixels, and takes 20 bytes."""
+    file = BytesIO()
+    Picture.fromarray(noise(3).transpose(1, 2, 0)).save(file, "JPEG", progressive=True)
+    plain = file.getvalue()
+    start = plain.rindex(b"\xff\xda")
+    more = SCANS - plain.count(b"\xff\xda")
+    most, one_more = (plain[:start] + plain[start:-2] * (1 + count) + plain[-2:] for count in (more, more + 1))
+    image = encoder("jpeg", 3)
+    if is_text:
+        assert image.encode_one({"scan": base64.b64encode(most).decode()}).shape == (3, 5, 7)
+        with pytest.raises(ValueError, match="JPEG data"):
+            image.encode_one({"scan": base64.b64encode(one_more).decode()})
+    else:
+        cells = pa.table({"scan": pa.array([plain, most, one_more], pa.binary())})
+        assert image.takes(cells).tolist() == [True, True, False]

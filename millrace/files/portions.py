@@ -1,0 +1,150 @@
+"""How much of a Parquet file is unpacked at once: no more than a few pages of it, whatever its cells hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from millrace.contract.reasons import Reason
+from millrace.errors import DropError
+from millrace.files.pages import DELTA_LENGTHS, DELTA_PREFIXES, Page
+from millrace.files.parsed import Limits
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+LENGTH_BYTES = 64
+"""More than what a page holds of a cell beside its bytes: its length, its level."""
+
+
+def check_pages(pages: Mapping[str, list[Page]], most: Mapping[str, int], limits: Limits) -> None:
+    """Raises DropError `too_large`; `most` is the largest cell of each column whose cells differ in size."""
+    decoded = sum(page.size for each in pages.values() for page in each)
+    if decoded > limits.decoded_bytes:
+        expected = f"{limits.decoded_bytes} bytes at most unpacked"
+        raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{decoded}")
+    for name, cell in most.items():
+        for page in pages[name]:
+            room = cell + LENGTH_BYTES
+            if page.size > room * max(1, page.rows) or page.words_size > room * max(1, page.words):
+                where = f"in the column {name}, rows {page.first + 1} to {page.first + page.rows}"
+                got = f"{max(page.size, page.words_size)} on {page.words or page.rows}"
+                raise DropError(Reason.TOO_LARGE, expected=f"cells of {cell} bytes at most {where}", got=got)
+    # A page is unpacked whole, with its dictionary; of each column there is one at a time.
+    held = {name: max((page.size + page.words_size for page in each), default=0) for name, each in pages.items()}
+    if sum(held.values()) > limits.page_bytes:
+        largest = max(held, key=lambda name: held[name])
+        expected = f"pages of {limits.page_bytes} bytes at most, unpacked, one of each column"
+        raise DropError(
+            Reason.TOO_LARGE, expected=expected, got=f"{sum(held.values())}, most of them in the column {largest}"
+        )
+
+
+def is_of_few_words(pages: list[Page], limits: Limits) -> bool:
+    """Whether the reader may keep the column as a dictionary; Arrow cannot where it knows lengths by differences."""
+    words = max((page.words_size for page in pages), default=0)
+    by_lengths = any(page.encoding in (DELTA_LENGTHS, DELTA_PREFIXES) for page in pages)
+    return 0 < words <= limits.cell_bytes and not by_lengths
+
+
+def rows_at_once(texts: Mapping[str, list[Page]], words: Collection[str], limits: Limits, *, most: int) -> int:
+    """How many rows may be read at once, `most` at most; `words` are the columns that stay dictionaries."""
+
+    def held(rows: int) -> int:
+        return sum(_most_held(pages, rows, has_words=name in words) for name, pages in texts.items() if pages)
+
+    # A cell may fill its page, and the page is there anyway: to read less than it at once saves nothing.
+    allowed = 2 * max(limits.batch_bytes, held(1))
+    rows = most
+    while rows > 1 and held(rows) > allowed:
+        rows //= 2
+    return rows
+
+
+def _most_held(pages: list[Page], rows: int, *, has_words: bool) -> int:
+    """Bytes that the cells of so many rows in a row may have at most, by the sizes of their pages."""
+    import numpy as np
+
+    # A cell may repeat one before it, or a word, and have the size of all that it may repeat.
+    repeated = 0 if has_words else max(page.words_size for page in pages)
+    repeated = max([repeated, *(page.size for page in pages if page.encoding == DELTA_PREFIXES)])
+    first = np.array([page.first for page in pages], np.int64)
+    size = np.array([0 if page.words_size or page.encoding == DELTA_PREFIXES else page.size for page in pages])
+    before = np.concatenate([[0], np.cumsum(size)])
+    last_row = np.append(first[1:], first[-1] + pages[-1].rows) - 1
+    last = np.searchsorted(first, np.maximum(last_row, first) + rows - 1, side="right")
+    return int((before[last] - before[:-1]).max()) + rows * repeated
+
+
+def parts_of(
+    batches: Iterable[pa.RecordBatch], most: Mapping[str, int], limits: Limits, *, rows: int
+) -> Iterator[pa.RecordBatch]:
+    """The batches without dictionaries, cut and put together to parts of some `limits.batch_bytes` and of `rows` rows.
+
+    Raises DropError `too_large` for a cell of more than `most` bytes, by column, and for all of them together."""
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    row, total, held = 1, 0, 0
+    for batch in batches:
+        sizes = _row_sizes(batch, most, row)
+        row, total = row + batch.num_rows, total + int(sizes.sum())
+        if total > limits.decoded_bytes:
+            expected = f"{limits.decoded_bytes} bytes at most unpacked"
+            raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{total} up to row {row - 1}")
+        for start, end in _cuts(sizes, limits.batch_bytes):
+            piece = sizes[start:end]
+            if waiting and (held + piece.sum() > limits.batch_bytes or len(piece) + _rows(waiting) > rows):
+                yield pa.concat_batches(waiting)
+                waiting, held = [], 0
+            waiting.append(_without_words(batch.slice(start, end - start)))
+            held += int(piece.sum())
+    if waiting:
+        yield pa.concat_batches(waiting)
+
+
+def _rows(batches: list[pa.RecordBatch]) -> int:
+    return sum(batch.num_rows for batch in batches)
+
+
+def _row_sizes(batch: pa.RecordBatch, most: Mapping[str, int], row: int) -> npt.NDArray[np.int64]:
+    """Bytes of each row's texts; raises DropError for a cell that is too large. `row` is the first one's number."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    sizes = np.zeros(batch.num_rows, np.int64)
+    for name, cell in most.items():
+        cells = batch.column(batch.schema.get_field_index(name))
+        if pa.types.is_dictionary(cells.type):
+            lengths = pc.binary_length(cells.dictionary).take(cells.indices)
+        else:
+            lengths = pc.binary_length(cells)
+        found = lengths.fill_null(0).to_numpy(zero_copy_only=False)
+        if len(found) and found.max() > cell:
+            where = f"in the column {name}, row {row + int(np.argmax(found > cell))}"
+            got = f"{found[np.argmax(found > cell)]}"
+            raise DropError(Reason.TOO_LARGE, expected=f"cells of {cell} bytes at most {where}", got=got)
+        sizes += found
+    return sizes
+
+
+def _cuts(sizes: npt.NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
+    """Start and end of each piece of `most` bytes at most, or of one row."""
+    import numpy as np
+
+    ends, start = np.cumsum(sizes), 0
+    while start < len(sizes):
+        before = int(ends[start - 1]) if start else 0
+        end = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield start, end
+        start = end
+
+
+def _without_words(batch: pa.RecordBatch) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    plain = [cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells for cells in batch.columns]
+    return pa.RecordBatch.from_arrays(plain, names=batch.schema.names)

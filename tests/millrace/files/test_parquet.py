@@ -1,0 +1,187 @@
+"""How Parquet is encoded changes no verdict, and a small file cannot unpack to more than the memory that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from millrace.contract.schema import Column, Table
+from millrace.errors import DropError
+from millrace.files.pages import pages_of
+from millrace.files.parsed import Limits
+from millrace.files.sniff import read_drop
+
+TABLE = Table(
+    name="rows",
+    columns=(
+        Column(name="s", kind="string"),
+        Column(name="b", kind="binary"),
+        Column(name="n", kind="int64"),
+    ),
+)
+ROWS = 3_000
+TEXTS = ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "dictionary"]
+MIB = 2**20
+
+
+@pytest.fixture
+def pool() -> Iterator[pa.MemoryPool]:
+    """Counts what Arrow holds from now on."""
+    before = pa.default_memory_pool()
+    counted = pa.proxy_memory_pool(before)
+    pa.set_memory_pool(counted)
+    yield counted
+    pa.set_memory_pool(before)
+
+
+def written(path: Path, texts: list[Any], data: list[Any], **how: Any) -> Path:
+    kind = pa.string() if all(isinstance(text, str | None) for text in texts) else pa.binary()
+    columns = {"s": pa.array(texts, kind), "b": pa.array(data, pa.binary()), "n": pa.array(range(len(texts)))}
+    pq.write_table(pa.table(columns), path, **({"compression": "zstd"} | how))
+    return path
+
+
+def read(path: Path, limits: Limits | None = None) -> tuple[pa.Table, list[int]]:
+    """Rows and the lines of those that are quarantined."""
+    parts = list(read_drop(path, TABLE, limits))
+    return pa.concat_tables([part.rows for part in parts]), [row.line for part in parts for row in part.unparsable]
+
+
+def refusal(path: Path, limits: Limits | None = None) -> DropError:
+    with pytest.raises(DropError) as caught:
+        read(path, limits)
+    return caught.value
+
+
+def by_encoding(encoding: str) -> dict[str, Any]:
+    if encoding == "dictionary":
+        return {"use_dictionary": True}
+    return {"use_dictionary": False, "column_encoding": {"s": encoding, "b": encoding, "n": "DELTA_BINARY_PACKED"}}
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("encoding", TEXTS)
+def test_each_encoding_of_a_text_gives_the_same_rows(encoding: str, version: str, tmp_path: Path) -> None:
+    random = Random(1)
+    texts = [random.choice([None, "", "a" * 300, f"row {row}", "ö" * (row % 40)]) for row in range(ROWS)]
+    data = [random.choice([None, b"", b"\xff\x00", bytes([row % 256]) * (row % 90)]) for row in range(ROWS)]
+    how = by_encoding(encoding) | {"data_page_version": version, "data_page_size": 4096, "row_group_size": 1_100}
+    path = written(tmp_path / "drop", texts, data, **how)
+    for limits in (Limits(), Limits(batch_rows=77), Limits(batch_bytes=5_000)):
+        rows, wrong = read(path, limits)
+        assert (rows["s"].to_pylist(), rows["b"].to_pylist(), wrong) == (texts, data, [])
+        assert rows["n"].to_pylist() == list(range(ROWS))
+
+
+@pytest.mark.parametrize("encoding", TEXTS)
+def test_each_encoding_of_bad_utf_8_costs_the_same_row(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "drop"
+    broken = pa.array([b"good", b"\xff\xfe", None], pa.binary())
+    columns = {"s": pa.Array.from_buffers(pa.string(), 3, broken.buffers(), 1), "b": broken, "n": pa.array([1, 2, 3])}
+    pq.write_table(pa.table(columns), path, **by_encoding(encoding))
+    rows, wrong = read(path)
+    assert (rows["s"].to_pylist(), wrong) == (["good", None], [2])
+
+
+def test_a_column_of_a_dictionary_that_goes_on_in_differences_is_read(tmp_path: Path) -> None:
+    """Some writers begin with a dictionary and, when it is full, go on with DELTA_BYTE_ARRAY."""
+    first = written(tmp_path / "a", ["x", "y"], [b"1", b"2"], **by_encoding("dictionary"))
+    second = written(tmp_path / "b", ["z", "zz"], [b"3", b"4"], **by_encoding("DELTA_BYTE_ARRAY"))
+    assert [pages_of(path, ["s"], most=9)["s"][0].words for path in (first, second)] == [2, 0]
+    for path, texts in ((first, ["x", "y"]), (second, ["z", "zz"])):
+        assert read(path)[0]["s"].to_pylist() == texts
+
+
+@pytest.mark.parametrize("encoding", TEXTS)
+@pytest.mark.parametrize(("column", "most"), [("s", Limits().line_bytes), ("b", Limits().cell_bytes)])
+def test_a_cell_has_a_largest_size(column: str, most: int, encoding: str, tmp_path: Path) -> None:
+    """As a line of a text file has: one byte more is a reason, with its column and row."""
+    for size in (most, most + 1):
+        texts, data = ["a"] * 500, [b"b"] * 500
+        (texts if column == "s" else data)[300] *= size
+        path = written(tmp_path / "drop", texts, data, **by_encoding(encoding))
+        assert path.stat().st_size < 20_000
+        if size == most:
+            assert len(read(path)[0][column][300].as_py()) == most
+        else:
+            error = refusal(path)
+            assert error.reason == "too_large"
+            assert f"in the column {column}, row 301" in error.expected
+
+
+@pytest.mark.parametrize("encoding", TEXTS)
+def test_a_cell_of_megabytes_among_small_ones_is_refused_within_little_memory(
+    encoding: str, tmp_path: Path, pool: pa.MemoryPool
+) -> None:
+    path = tmp_path / "drop"
+    texts = pa.array(["a"] * 999 + ["b" * 20 * MIB])
+    columns = {"s": texts, "b": pa.nulls(1_000, pa.binary()), "n": pa.array(range(1_000))}
+    pq.write_table(pa.table(columns), path, compression="zstd", **by_encoding(encoding))
+    del texts, columns
+    assert path.stat().st_size < 20_000
+    pa.set_memory_pool(counted := pa.proxy_memory_pool(pool))
+    error = refusal(path)
+    assert error.reason == "too_large"
+    assert "in the column s, row" in error.expected
+    assert counted.max_memory() < 64 * MIB
+
+
+def test_many_repetitions_of_a_long_text_are_read_in_parts_of_few(tmp_path: Path, pool: pa.MemoryPool) -> None:
+    """DELTA_BYTE_ARRAY says of each of them that it is the one before, which takes a bit."""
+    texts = pa.array(["a" * 100_000]).take(pa.array([0] * 1_000, pa.int32()))
+    columns = {"s": texts, "b": pa.nulls(1_000, pa.binary()), "n": pa.array(range(1_000))}
+    path = tmp_path / "drop"
+    pq.write_table(pa.table(columns), path, compression="zstd", **by_encoding("DELTA_BYTE_ARRAY"))
+    del texts, columns
+    assert path.stat().st_size < 50_000
+    pa.set_memory_pool(counted := pa.proxy_memory_pool(pool))
+    sizes = [part.rows.nbytes for part in read_drop(path, TABLE, Limits(batch_bytes=4 * MIB))]
+    assert sum(sizes) > 100_000_000
+    assert max(sizes) < 5 * MIB
+    assert counted.max_memory() < 30 * MIB
+    assert refusal(path, Limits(decoded_bytes=99_000_000)).reason == "too_large"
+
+
+def test_pages_too_large_together_are_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "drop", ["abcdefg"] * ROWS, [b"12345678"] * ROWS, **by_encoding("PLAIN"))
+    assert "most of them in the column b" in refusal(path, Limits(page_bytes=60_000)).got
+    assert refusal(path, Limits(decoded_bytes=60_000)).reason == "too_large"
+    assert "2 pages at most" in refusal(path, Limits(pages=2)).expected
+    assert read(path, Limits(page_bytes=100_000, pages=3))[0].num_rows == ROWS
+
+
+def test_headers_of_any_bytes_are_read_or_a_reason(tmp_path: Path) -> None:
+    """Each of its bytes altered in a few ways: the file's own reader is not asked."""
+    path = written(tmp_path / "drop", ["a", None, "b"] * 9, [b"c"] * 27, **by_encoding("dictionary"))
+    good, random, reasons = path.read_bytes(), Random(3), set()
+    for at in range(len(good)):
+        data = bytearray(good)
+        data[at] = random.choice([0, 255, 127, 128, data[at] ^ 1, data[at] ^ 16, random.randrange(256)])
+        path.write_bytes(data)
+        try:
+            pages_of(path, ["s", "b", "n"], most=1_000)
+        except DropError as error:
+            reasons.add(error.reason)
+    assert reasons == {"corrupt"}
+
+
+def test_the_pages_are_those_that_arrow_wrote(tmp_path: Path) -> None:
+    """Beside the sums in the file's metadata, which count each page's header as well."""
+    path = written(
+        tmp_path / "drop", [f"text {row}" for row in range(ROWS)], [b"z"] * ROWS, row_group_size=1_000,
+        data_page_size=2_000, use_dictionary=["b"], write_batch_size=50,
+    )  # fmt: skip
+    metadata = pq.read_metadata(path)
+    for place, (name, pages) in enumerate(pages_of(path, ["s", "b", "n"], most=1_000).items()):
+        assert [page.first for page in pages] == [sum(each.rows for each in pages[:at]) for at in range(len(pages))]
+        assert sum(page.rows for page in pages) == ROWS
+        chunks = [metadata.row_group(group).column(place) for group in range(3)]
+        words = sum({page.first // 1_000: page.words_size for page in pages}.values())
+        unpacked = sum(chunk.total_uncompressed_size for chunk in chunks)
+        assert 0 < unpacked - sum(page.size for page in pages) - words < 60 * (len(pages) + 3), name
