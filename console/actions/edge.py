@@ -15,7 +15,7 @@ from console.queries.cards import find_package
 from console.queries.pinned_rows import read_pinned
 from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
-from millrace.artefact.edge import Int8Comparison, GraphFigures, ExportedVersion, with_graph, write_package
+from millrace.artefact.edge import ExportedVersion, GraphFigures, Int8Comparison, with_graph, write_package
 from millrace.artefact.inference import Model
 from millrace.artefact.int8 import fold, quantize
 from millrace.aws.objects import download
