@@ -18,6 +18,7 @@ from console.cli.dead import dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
+from console.cli.edge import export
 from console.cli.experiment import experiment
 from console.cli.local import down, up
 from console.cli.models import predict, rollback, versions
@@ -53,6 +54,7 @@ for command in (
     versions,
     card,
     bom,
+    export,
     monitor,
     alarms,
     dead,

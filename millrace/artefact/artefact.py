@@ -207,7 +207,7 @@ class _Member(tarfile.TarInfo):
 
 
 def _members(artefact: Artefact) -> dict[str, bytes]:
-    description = json.dumps(_document(artefact.description), indent=1).encode()
+    description = json.dumps(description_document(artefact.description), indent=1).encode()
     return {
         "model.json": description,
         "model.onnx": artefact.onnx,
@@ -253,7 +253,8 @@ def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Ar
     )
 
 
-def _document(description: Description) -> dict[str, Any]:
+def description_document(description: Description) -> dict[str, Any]:
+    """What model.json says."""
     return {
         "family": description.family,
         "parameters": description.parameters,

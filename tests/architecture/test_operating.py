@@ -34,7 +34,7 @@ PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
 COMMAND_ROW = re.compile(r"^\| `millrace (\w+)(.*) \|$", re.M)
 COMMON_ROW = re.compile(r"^\| `(--\w+)` \|.*\|(.*)\|$", re.M)
-OPTION = re.compile(r"(?<![\w-])(--[a-z-]+)")
+OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]*)")
 CODE = re.compile(r"`([^`]+)`")
 MACHINES = [
     path.stem for path in sorted((ROOT / "infra" / "machines").glob("*.py")) if "def definition(" in path.read_text()

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -24,6 +24,7 @@ class Multimodal(Parameters):
     that is missing or all black, a table whose cells are all missing. A history that is too short is refused."""
 
     network: ClassVar[str] = "millrace.models.multimodal.network"
+    int8: ClassVar[Int8] = "static"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
     """As for the families whose trunks it has."""
