@@ -8,11 +8,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 STAGES = ("local", "dev", "prod")
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
+EVERY_MACHINE = (*MACHINES, "teardown")
+STARTING_QUEUES = {"drops": "intake"}
+"""Queues whose messages start machines, each with the function that it feeds; a teardown switches them off."""
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""
 DEPLOYMENT_TAG, OWNER_TAG = "millrace:deployment", "millrace:owner"
@@ -20,6 +23,7 @@ DEPLOYMENT_TAG, OWNER_TAG = "millrace:deployment", "millrace:owner"
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
 ByHand = Literal["tune", "experiment"]
 """What a person starts beside the machines."""
+BY_HAND: tuple[ByHand, ...] = get_args(ByHand)
 JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
 MODEL_ROLE = "model"
@@ -234,9 +238,9 @@ class WorkloadNames:
         """`s3://<lake>/<workload>/<parts>`; a folder ends with "/" (give "" as its last part)."""
         return "/".join([f"s3://{self.platform.bucket('lake')}/{self.workload}", *parts])
 
-    def brought_uri(self, digest: str) -> str:
-        """The folder of the model of elsewhere with this digest."""
-        return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/brought/{digest}/"
+    def external_model_uri(self, digest: str) -> str:
+        """The folder of the external model with this digest."""
+        return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/external/{digest}/"
 
     def run_uri(self, run: str, *parts: str) -> str:
         """`s3://<artefacts>/<workload>/runs/<run>/<parts>`; `run` is the train execution's name."""

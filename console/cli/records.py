@@ -144,12 +144,12 @@ def cost(
                 "jobs": run.jobs,
                 "billed_seconds": round(run.billed_s, 1),
                 "estimated_usd": f"{run.estimated_usd:.4f}",
-                "reserved_usd_(at_most)": _reserved(run.reserved_usd),
+                "reserved_usd_(at_most)": f"{run.reserved_usd:.2f}",
             }
             for run in found.runs
         ],
         as_json=False,
-        nothing="No training run was reserved in this month.",
+        nothing="No training was reserved in this month.",
     )
     if serving := found.serving:
         each = serving.usd_per_1000
@@ -172,10 +172,6 @@ def _show_standing(lines: Sequence[StandingLine]) -> None:
     if whole > without:
         rows.append({"what": "together, beside the endpoint's hours", "count": "", "usd": f"{whole:.2f}"})
     show_rows(rows, as_json=False, nothing="")
-
-
-def _reserved(usd: float | None) -> str:
-    return "not known: it failed before its declaration was stored" if usd is None else f"{usd:.2f}"
 
 
 def _uncounted(serving: ServingCost) -> str:

@@ -52,7 +52,7 @@ class Job:
     """One SageMaker job that has ended."""
 
     run: str
-    """Name of the execution that started it."""
+    """Name of the execution that started it, or of the job that a person started."""
     kind: JobKind
     instance: str
     billed_s: float
@@ -121,13 +121,14 @@ def now_at(environment: Environment) -> datetime:
 def jobs_of(
     environment: Environment, kinds: Iterable[JobKind], runs: Iterable[str], *, since: datetime
 ) -> Iterator[Job]:
-    """The ended jobs of the executions with these names, created after `since`; one call for each job."""
+    """The ended jobs of the executions, experiments and tunings with these names, created after `since`; one call for
+    each job."""
     sagemaker = environment.client("sagemaker")
     digests = {hash_of_execution(run): run for run in runs}
     for kind in kinds:
         cluster, start, end = JOBS[kind]
         for name in _job_names(sagemaker, kind, since) if digests else ():
-            run = digests.get(name.partition("-")[0])
+            run = digests.get(name.partition("-")[0]) or _by_hand(name, digests.values())
             described = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name}) if run else {}
             if run is None or start not in described or end not in described:
                 continue
@@ -141,6 +142,11 @@ def jobs_of(
                 instance=resources["InstanceType"],
                 billed_s=billed_s * resources["InstanceCount"],
             )
+
+
+def _by_hand(job: str, runs: Iterable[str]) -> str | None:
+    """The experiment of this name, or the tuning whose training it is: `<tuning>-<number>-<digest>`."""
+    return next((run for run in runs if job == run or job.startswith(f"{run}-")), None)
 
 
 def _job_names(sagemaker: Any, kind: JobKind, since: datetime) -> Iterator[str]:

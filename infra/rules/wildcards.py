@@ -36,6 +36,7 @@ WITHOUT_RESOURCE = {
     "logs:PutResourcePolicy",
     "logs:UpdateLogDelivery",
     "sagemaker:ListEndpointConfigs",
+    "sagemaker:ListHyperParameterTuningJobs",
     "sagemaker:ListModelPackages",
     "sagemaker:ListModels",
     "sagemaker:ListProcessingJobs",

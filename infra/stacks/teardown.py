@@ -22,19 +22,19 @@ from infra.iam.resource import Statement, every, resource
 from infra.machines import teardown
 from infra.stacks.workload import WorkloadStack
 from millrace.monitoring import alarms as monitors
-from millrace.names import MACHINES
+from millrace.names import MACHINES, STARTING_QUEUES
 from millrace.operations import alarms as operations
 from millrace.settings.environment import Environment
 
 LISTED = (
     "application-autoscaling:DescribeScalableTargets", "cloudwatch:DescribeAlarms", "cloudwatch:ListDashboards",
     "lambda:ListEventSourceMappings",
-    "sagemaker:ListEndpointConfigs", "sagemaker:ListModelPackages", "sagemaker:ListModels",
-    "sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs", "sagemaker:ListTransformJobs",
-    "scheduler:ListSchedules",
+    "sagemaker:ListEndpointConfigs", "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModelPackages",
+    "sagemaker:ListModels", "sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs",
+    "sagemaker:ListTransformJobs", "scheduler:ListSchedules",
 )  # fmt: skip
 """To look for what no template names; these actions take no resource."""
-JOBS = ("Training", "Processing", "Transform")
+JOBS = ("HyperParameterTuning", "Training", "Processing", "Transform")
 
 
 class TeardownStack(WorkloadStack):
@@ -81,7 +81,8 @@ class TeardownStack(WorkloadStack):
             names, "lateness-schedule", "monitor-schedule", "retrain-schedule", to="scheduler.amazonaws.com"
         )
         yield resource("kms", self.context.key_arn).may("DescribeKey")
-        yield queues.feeds_of(names, "intake").may("UpdateEventSourceMapping")
+        for function in STARTING_QUEUES.values():
+            yield queues.feeds_of(names, function).may("UpdateEventSourceMapping")
 
     def _running(self) -> Iterator[Statement]:
         names = self.context.names

@@ -69,7 +69,7 @@ class TrainingStack(WorkloadStack):
         names = self.context.names
         for owner, image, read in (
             (TRAINING_ROLE, "training", ["runs"]),
-            (EVALUATION_ROLE, "processing", ["runs", "brought"]),
+            (EVALUATION_ROLE, "processing", ["runs", "external"]),
         ):
             JobRole(
                 self,
@@ -139,7 +139,11 @@ class TrainingStack(WorkloadStack):
             "registration",
             context=context,
             description="A model that passed becomes a version, its chain of digests checked",
-            settings=RegistrationSettings(**environment, inference_image=context.images["inference"]),
+            settings=RegistrationSettings(
+                **environment,
+                inference_image=context.images["inference"],
+                processing_image=context.images["processing"],
+            ),
             statements=[
                 ARTEFACTS.read(names, "runs"),
                 *(self._file_of_each_run(file).may("PutObject") for file in (BOM_FILE, CARD_FILE)),

@@ -32,6 +32,8 @@ from millrace.tasks.task import Task
 
 ARCHIVE = "model.tar.gz"
 """The name that SageMaker gives to the archive of a training job."""
+EXTERNAL = "external"
+"""What model.json names as the family of an external model, which was not trained here."""
 MB = 1024 * 1024
 MEMBERS = {"weights.safetensors": 512 * MB, "model.onnx": 512 * MB, "model.json": MB, "history.json": 8 * MB}
 """The members that an artefact has, no fewer and no more, and the largest size of each in bytes."""

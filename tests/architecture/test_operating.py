@@ -17,14 +17,15 @@ import typer
 from pydantic import BaseModel
 
 from console.cli.app import app
-from console.queries.runs import LISTED
 from infra.context import Context
 from infra.settings import settings_for
+from millrace.evaluation.gates.catalogue import Gates
 from millrace.messages.events import EVENTS
 from millrace.messages.ingest import Drop, DropObject
 from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest
-from millrace.messages.train import BroughtFiles
+from millrace.messages.train import ExternalFiles
+from millrace.names import EVERY_MACHINE
 from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,7 @@ MACHINES = [
 ]
 INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("retrain", "detail"): (RetrainingRequest,),
-    ("train", "brought"): (BroughtFiles,),
+    ("train", "external_model"): (ExternalFiles,),
     ("score", "detail"): (DropObject,),
     ("release", "detail"): (PackageToRelease,),
     ("release", "rollback"): (Rollback,),
@@ -118,7 +119,7 @@ def wrong_defaults(page: str) -> list[str]:
 
 
 def test_every_machine_has_its_rows() -> None:
-    assert set(MACHINES) == set(LISTED) == {machine for machine, _ in inputs(PAGE)}
+    assert set(MACHINES) == set(EVERY_MACHINE) == {machine for machine, _ in inputs(PAGE)}
 
 
 def test_the_inputs_are_those_of_the_definitions() -> None:
@@ -206,7 +207,7 @@ def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "position", "told"),
-    [("millrace re", "1", {"register", "report", "rerun", "retrain"}), ("millrace runs --m", "2", {"--machine"})],
+    [("millrace retr", "1", {"retrain"}), ("millrace runs --m", "2", {"--machine"})],
 )
 def test_the_shell_completes_commands_and_options(typed: str, position: str, told: set[str]) -> None:
     environment = {**os.environ, "_MILLRACE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": position}
@@ -215,6 +216,12 @@ def test_the_shell_completes_commands_and_options(typed: str, position: str, tol
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()) == told
+
+
+def test_the_page_has_every_gate_that_may_be_left_out() -> None:
+    section = PAGE.partition("## Gates")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|", section, re.M)
+    assert sorted(told) == sorted(name for name, field in Gates.model_fields.items() if field.default is None)
 
 
 def test_the_page_has_every_event_and_its_fields() -> None:

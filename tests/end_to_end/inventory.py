@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from botocore import xform_name
+
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from infra.local.kernel.cloud import ACCOUNT
 from millrace.operations.alarms import ENDPOINT_ALARMS
@@ -55,7 +57,7 @@ def _executions(client: Client) -> list[str]:
 
 
 def _jobs(kind: str) -> Lister:
-    lower = f"list_{kind.lower()}_jobs"
+    lower = f"list_{xform_name(kind)}_jobs"
     return lambda client: [
         one[f"{kind}JobName"]
         for status in GOING
@@ -168,6 +170,7 @@ OF_MACHINES: Mapping[str, Lister] = {
     ],
     "execution": _executions,
     "job": lambda client: [name for kind in ("Training", "Processing", "Transform") for name in _jobs(kind)(client)],
+    "tuning job": _jobs("HyperParameterTuning"),
     "table of Iceberg": lambda client: [name for name in _tables(client) if name.endswith(("_rows", "_labels"))],
 }
 """What no template knows."""

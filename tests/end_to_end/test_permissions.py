@@ -224,9 +224,9 @@ SELDOM = (
     Seldom(
         roles=("evaluation-job",),
         actions=("s3:GetObject",),
-        resource="*/brought/*",
-        because="a person had a model of elsewhere judged",
-        test="test_elsewhere.py",
+        resource="*/external/*",
+        because="a person had an external model judged",
+        test="test_external_model.py",
     ),
     Seldom(
         roles=("monitor-schedule",),

@@ -35,6 +35,6 @@ class Bag(Parameters):
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """One text or more, and numbers and categories, for every task."""
-        own = [spec for spec in signature if spec.name not in JOINED]
-        if not own or any((spec.dtype, len(spec.shape)) != ("int64", 1) for spec in own):
+        kinds = {spec.kind for spec in signature}
+        if "text" not in kinds or kinds - {"text", *JOINED}:
             refuse("bag", "one text or more, and numbers and categories beside them", signature)

@@ -55,9 +55,9 @@ class Cnn(Parameters):
     def accepts(self, signature: Signature, task: Task) -> None:
         """One image or one history, and numbers and categories, for every task."""
         own = tuple(spec for spec in signature if spec.name not in JOINED)
-        if len(own) != 1 or (own[0].dtype, len(own[0].shape)) not in (("uint8", 3), ("float32", 2)):
+        if len(own) != 1 or own[0].kind not in ("image", "history"):
             refuse("cnn", "one image or one history, and numbers and categories beside it", signature)
-        if own[0].dtype == "uint8":
+        if own[0].kind == "image":
             self._check_sides(own)
         elif given := sorted(self.model_fields_set & OF_IMAGES):
             field, expected = f"training.parameters.{given[0]}", "no such parameter for a history, which is no image"

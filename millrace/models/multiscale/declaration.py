@@ -34,7 +34,7 @@ class Multiscale(Parameters):
     def accepts(self, signature: Signature, task: Task) -> None:
         """One history, and numbers and categories, for every task."""
         own = [spec for spec in signature if spec.name not in JOINED]
-        if [(spec.dtype, len(spec.shape)) for spec in own] != [("float32", 2)]:
+        if [spec.kind for spec in own] != ["history"]:
             refuse("multiscale", "one history, and numbers and categories beside it", signature)
         longest = own[0].shape[0] or 1
         if self.scales and (list(self.scales) != sorted(set(self.scales)) or self.scales[-1] > longest):

@@ -31,6 +31,6 @@ class Recurrent(Parameters):
     def accepts(self, signature: Signature, task: Task) -> None:
         """One history, and numbers and categories, for every task."""
         own = [spec for spec in signature if spec.name not in JOINED]
-        if [(spec.dtype, len(spec.shape)) for spec in own] != [("float32", 2)]:
+        if [spec.kind for spec in own] != ["history"]:
             family = type(self).__name__.lower()
             refuse(family, "one history, and numbers and categories beside it", signature)

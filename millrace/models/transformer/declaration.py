@@ -13,9 +13,6 @@ from millrace.models.parameters import Parameters, refuse
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
-SEQUENCES = (("int64", 1), ("float32", 2))
-"""Types and axes of a text as tokens, and of a history."""
-
 
 class Transformer(Parameters):
     """Layers of self-attention over the pieces of one text or the steps of one history; every place sees all others."""
@@ -42,5 +39,5 @@ class Transformer(Parameters):
     def accepts(self, signature: Signature, task: Task) -> None:
         """One text or one history, and numbers and categories, for every task."""
         own = [spec for spec in signature if spec.name not in JOINED]
-        if len(own) != 1 or (own[0].dtype, len(own[0].shape)) not in SEQUENCES:
+        if len(own) != 1 or own[0].kind not in ("text", "history"):
             refuse("transformer", "one text or one history, and numbers and categories beside it", signature)

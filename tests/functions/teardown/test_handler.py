@@ -189,7 +189,7 @@ class Jobs:
         self.jobs, self.stopped = jobs, []
 
     def get_paginator(self, operation):
-        kind = operation.removeprefix("list_").removesuffix("_jobs").capitalize()
+        kind = operation.removeprefix("list_").removesuffix("_jobs").title().replace("_", "")
         return SimpleNamespace(paginate=lambda StatusEquals: [self._page(kind, StatusEquals)])
 
     def _page(self, kind, status):
@@ -213,6 +213,12 @@ class Jobs:
     def stop_processing_job(self, ProcessingJobName):
         self.stopped.append(ProcessingJobName)
 
+    def describe_hyper_parameter_tuning_job(self, HyperParameterTuningJobName):
+        return {"TrainingJobDefinition": self.describe_training_job(HyperParameterTuningJobName)}
+
+    def stop_hyper_parameter_tuning_job(self, HyperParameterTuningJobName):
+        self.stopped.append(HyperParameterTuningJobName)
+
 
 def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
     def job(kind, status, role, workload="electricity", stage="local"):
@@ -221,6 +227,9 @@ def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
 
     sagemaker = Jobs(
         ours=job("Training", "InProgress", "training-job"),
+        search=job("HyperParameterTuning", "InProgress", "training-job"),
+        searched=job("HyperParameterTuning", "Completed", "training-job"),
+        searches=job("HyperParameterTuning", "InProgress", "training-job", workload="income"),
         ending=job("Training", "Stopping", "training-job"),
         done=job("Training", "Completed", "training-job"),
         theirs=job("Training", "InProgress", "training-job", workload="income"),
@@ -228,5 +237,11 @@ def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
         drift=job("Processing", "InProgress", "drift-job"),
     )
     found = stop(lambda service: sagemaker if service == "sagemaker" else boto3.client(service), aws.names)
-    assert found == ["training job ours", "training job ending", "processing job drift"]
-    assert sagemaker.stopped == ["ours", "drift"]
+    # A search first: it would start another training for each that is stopped.
+    assert found == [
+        "hyper parameter tuning job search",
+        "training job ours",
+        "training job ending",
+        "processing job drift",
+    ]
+    assert sagemaker.stopped == ["search", "ours", "drift"]

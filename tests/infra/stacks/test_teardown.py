@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from millrace.names import MACHINES
+from millrace.names import MACHINES, STARTING_QUEUES
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STAGES = ("local", "dev", "prod")
@@ -68,6 +68,35 @@ def test_it_knows_every_machine_that_is_deployed(templates: Templates, stage: st
         and "-electricity-" in one["Properties"]["StateMachineName"]
     }
     assert deployed == {*MACHINES, "teardown"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_it_knows_every_queue_whose_messages_start_a_machine(templates: Templates, stage: str) -> None:
+    """Name a new one in STARTING_QUEUES of millrace/names.py."""
+    prefix = f"millrace-{stage}-electricity-"
+    starting = {}
+    for template in templates[stage].values():
+        resources = template["Resources"]
+        for one in resources.values():
+            if one["Type"] != "AWS::Lambda::EventSourceMapping":
+                continue
+            function = one["Properties"]["FunctionName"].rpartition(":")[2]
+            queue = resources[one["Properties"]["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]["QueueName"]
+            if function.startswith(prefix) and "states:StartExecution" in actions(resources, f"{function}"):
+                starting[queue.removeprefix(prefix)] = function.removeprefix(prefix)
+    assert starting == STARTING_QUEUES
+
+
+def actions(resources: dict[str, Any], role: str) -> set[str]:
+    """What the role of this name may do."""
+    return {
+        action
+        for one in resources.values()
+        if one["Type"] == "AWS::IAM::Role" and one["Properties"]["RoleName"] == role
+        for policy in one["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in texts(statement["Action"])
+    }
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -235,9 +235,9 @@ MULTILABEL = Multilabel(labels=("wet", "hot", "dry"), thresholds=(0.5,) * 3)
 
 @pytest.mark.parametrize("task", [Binary(), Regression()], ids=["binary", "regression"])
 def test_what_a_family_accepts_it_takes(family: str, task: Binary | Regression) -> None:
-    for signature in accepted(family, *SHARED, task=task):
-        if not signature:
-            continue
+    signatures = [signature for signature in accepted(family, *SHARED, task=task) if signature]
+    assert signatures
+    for signature in signatures:
         rows = {spec.name: make_rows()[spec.name] for spec in signature}
         predictor = build(FAMILIES[family](), signature, task.objective)
         predictor.fit(of_torch(rows), torch.linspace(-5, 20, ROWS))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from millrace.evaluation.metrics import auc, confidence, ece, log_loss, reliability
+from millrace.tasks.metrics import auc, confidence, ece, log_loss, reliability
 
 RNG = np.random.default_rng(0)
 P = RNG.random(500).round(2).astype(np.float32)
