@@ -11,16 +11,18 @@ from typing import Any
 from infra.context import Context
 from millrace.monitoring import alarms as monitors
 from millrace.names import MACHINES, VARIANT, WorkloadNames
+from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
 from millrace.operations.dead_letters import DEAD_LETTERS, dead
 
 WIDTH, HEIGHT, COLUMNS = 8, 6, 3
 """Of a widget in the dashboard's grid of 24 columns, and widgets in a row."""
-MONTH_S, HOUR_S, MINUTES_S = 30 * 24 * 3600, 3600, 300
+HOUR_S, MINUTES_S = 3600, 300
+MOST_5XX, OLDEST_S = ENDPOINT_ALARMS["endpoint-errors"].threshold, ALARMS["oldest-drop"].threshold
 Metrics = list[list[Any]]
 
 
 def dashboard(context: Context) -> dict[str, Any]:
-    """The body: three widgets in a row, the alarms above them."""
+    """The body: charts, three in a row; 50 metrics at most, as many as a free dashboard may show."""
     names = context.names
     bound_us = context.workload.gates.latency.max_p99_ms * 1000
     charts = [
@@ -30,12 +32,14 @@ def dashboard(context: Context) -> dict[str, Any]:
         _chart(context, "Runs that failed", _runs(names, *FAILURES), stat="Sum", period_s=HOUR_S, at=0),
         _chart(context, "Requests of the live endpoint", [_live(names, "Invocations")], stat="Sum"),
         _chart(context, "p99 of the live endpoint, µs", [_live(names, "ModelLatency")], stat="p99", at=bound_us),
-        _chart(context, "Share of requests with 5xx", [_live(names, "Invocation5XXErrors")], stat="Average", at=0.05),
+        _chart(
+            context, "Share of requests with 5xx", [_live(names, "Invocation5XXErrors")], stat="Average", at=MOST_5XX
+        ),
         _chart(context, "Rows without a model's answer", [_own(names, name) for name in UNANSWERED], stat="Sum"),
         _chart(context, "Age of data, share of what the contract allows", [_own(names, name) for name in AGES], at=1),
         _chart(context, "Dead letters", _dead(names), stat="Maximum", at=0),
         _chart(
-            context, "Age of the oldest drop, s", [_queue(names, "ApproximateAgeOfOldestMessage", "drops")], at=1800
+            context, "Age of the oldest drop, s", [_queue(names, "ApproximateAgeOfOldestMessage", "drops")], at=OLDEST_S
         ),
         _chart(context, "Calls of functions", _functions(names, "Invocations"), stat="Sum", period_s=HOUR_S),
     ]

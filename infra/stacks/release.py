@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
@@ -25,13 +26,14 @@ class ReleaseStack(WorkloadStack):
         context, names = self.context, self.context.names
         self._model_role()
         self._functions()
-        Machine(
+        machine = Machine(
             self,
             "release",
             context=context,
             definition=release.definition(context),
             statements=release.statements(context),
         )
+        acknowledge(machine.role.resource, {"CKV_AWS_111": "PutCompositeAlarm is granted on all alarms or not at all"})
         Rule(
             self,
             "registered",

@@ -69,6 +69,10 @@ def test_the_dashboard_shows_what_the_alarms_watch(context):
     assert watched | judged | ages <= shown
 
 
+def test_the_dashboard_stays_within_what_is_free(context):
+    assert sum(len(chart["properties"]["metrics"]) for chart in charts(context)) <= 50
+
+
 def test_the_charts_fill_the_grid_without_covering_each_other(context):
     places = {(chart["x"], chart["y"]) for chart in charts(context)}
     assert len(places) == len(charts(context))
