@@ -113,7 +113,11 @@ def synthesize() -> None:
             came=(account, region),
         )
     tracking = (context.try_get_context("tracking") or {}).get(stage, "")
-    settings = settings_for(stage, account=account, region=region, tracking_arn=tracking)
+    email = (context.try_get_context("alarm_email") or {}).get(stage, "")
+    webhook = (context.try_get_context("alarm_webhook") or {}).get(stage, "")
+    settings = settings_for(
+        stage, account=account, region=region, tracking_arn=tracking, alarm_email=email, alarm_webhook=webhook
+    )
     folders = chosen(workload_folders(workloads_folder(REPOSITORY)), context.try_get_context("workloads") or "")
     app = build(settings, workloads=folders)
     # The command line names the account of its credentials; without any, nothing can be looked up.

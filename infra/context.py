@@ -12,6 +12,7 @@ from aws_cdk import aws_ssm as ssm
 
 from infra.settings import StageSettings
 from millrace.names import Platform, WorkloadNames
+from millrace.operations.dead_letters import EVENTS, dead
 from millrace.workload.declaration import Workload
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -42,6 +43,9 @@ class Owner(Protocol):
     def folder(self) -> Path | None: ...
     @property
     def key_arn(self) -> str: ...
+    @property
+    def dead_events_arn(self) -> str:
+        """The stage's queue of events that could not be delivered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,10 @@ class PlatformContext:
     @property
     def names(self) -> Platform:
         return self.settings.platform
+
+    @property
+    def dead_events_arn(self) -> str:
+        return _dead_events(self.platform)
 
     def environment(self) -> dict[str, str]:
         """`PlatformEnvironment(**context.environment())`."""
@@ -92,6 +100,10 @@ class Context:
     def platform(self) -> Platform:
         return self.settings.platform
 
+    @property
+    def dead_events_arn(self) -> str:
+        return _dead_events(self.platform)
+
     def environment(self) -> dict[str, str]:
         """The fields that every settings class has: `Environment(**context.environment(), ...)`."""
         return {
@@ -100,6 +112,10 @@ class Context:
             "region": self.platform.region,
             "workload": self.workload.name,
         }
+
+
+def _dead_events(platform: Platform) -> str:
+    return platform.arn("sqs", platform.queue(dead(EVENTS)))
 
 
 def platform_context(stack: cdk.Stack, settings: StageSettings) -> PlatformContext:

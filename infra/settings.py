@@ -39,11 +39,17 @@ class StageSettings:
     """Seconds between two looks at an endpoint that is being made."""
     bake_s: int
     """Seconds that a new fleet is watched by the release's alarms before the old one goes."""
+    lateness_schedule: str
+    """When the age of rows and labels is judged. A cloud whose clock is moved by months does it once in each."""
     decision_window_s: int
     """Seconds that decisions are gathered before they are written."""
     tracking: Tracking
     tracking_uri: str
     """MLflow's: `sqlite:///<path>` of a file, the ARN of an app or a server; empty where nothing is recorded."""
+    alarm_email: str
+    """The address to which alarms are sent, once its owner has confirmed; empty for none."""
+    alarm_webhook: str
+    """The name of the secret of Secrets Manager whose text is the URL of a chat's webhook; empty for none."""
 
     @property
     def python(self) -> str:
@@ -74,10 +80,29 @@ def _managed(arn: str) -> Tracking:
     return MANAGED[found[1]]
 
 
-def settings_for(stage: str, *, account: str, region: str, tracking_arn: str = "") -> StageSettings:
+def _address(email: str) -> str:
+    """The address. Raises ConfigurationError for what is none."""
+    if email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
+        raise ConfigurationError(where="context", field="alarm_email", expected="an e-mail address", came=email)
+    return email
+
+
+def _secret(name: str) -> str:
+    """The name of a secret. Raises ConfigurationError for what is none: a URL would be in every template."""
+    if name and not re.fullmatch(r"[A-Za-z0-9/_+=.@-]{1,512}", name):
+        expected = "the name of a secret of Secrets Manager that holds the webhook's URL"
+        raise ConfigurationError(where="context", field="alarm_webhook", expected=expected, came="another text")
+    return name
+
+
+def settings_for(
+    stage: str, *, account: str, region: str, tracking_arn: str = "", alarm_email: str = "", alarm_webhook: str = ""
+) -> StageSettings:
     """The settings of `stage`; raises ConfigurationError on an unknown one.
 
-    `tracking_arn` names the MLflow of SageMaker that records the runs of `dev` or `prod`; without it nothing does."""
+    `tracking_arn` names the MLflow of SageMaker that records the runs of `dev` or `prod`; without it nothing does.
+    `alarm_email` is where the alarms of `dev` or `prod` are sent; `alarm_webhook` names the secret with a chat's
+    URL."""
     names = Platform(stage=stage, account=account, region=region)
     if stage == "local":
         return StageSettings(
@@ -90,9 +115,12 @@ def settings_for(stage: str, *, account: str, region: str, tracking_arn: str = "
             use_spot=False,
             poll_s=1,
             bake_s=1,
+            lateness_schedule="cron(0 5 1 * ? *)",
             decision_window_s=0,
             tracking="file",
             tracking_uri=f"sqlite:///{_build_folder() / 'mlflow.db'}",
+            alarm_email="operator@example.com",
+            alarm_webhook=_secret(alarm_webhook),
         )
     if stage in ("dev", "prod"):
         production = stage == "prod"
@@ -106,8 +134,11 @@ def settings_for(stage: str, *, account: str, region: str, tracking_arn: str = "
             use_spot=True,
             poll_s=60,
             bake_s=600,
+            lateness_schedule="cron(0 5 * * ? *)",
             decision_window_s=20,
             tracking=_managed(tracking_arn),
             tracking_uri=tracking_arn,
+            alarm_email=_address(alarm_email),
+            alarm_webhook=_secret(alarm_webhook),
         )
     raise ConfigurationError(where="context", field="stage", expected=f"one of {', '.join(STAGES)}", came=stage)

@@ -10,6 +10,7 @@ MillraceError
 ├── TrainingError           a training went astray: its loss is not a finite number
 ├── ArtefactError           a model artefact is not what its digests say
 ├── AnswerError             a model's answer is not one good output per row
+├── EndpointRefusedError    an endpoint is missing or may not be called; no time makes it well
 ├── DecisionError           a line is not a decision
 ├── WithdrawalError         what is to be withdrawn is no key and no drop of the table
 ├── QueueError              a queue refused messages that must not be lost
@@ -76,6 +77,10 @@ class ArtefactError(MillraceError):
 
 class AnswerError(MillraceError):
     """A model's answer is not one good output per row: nothing of it is used."""
+
+
+class EndpointRefusedError(MillraceError):
+    """The call of an endpoint was refused before a model saw it: no such endpoint, or no right to call it."""
 
 
 class DecisionError(MillraceError):

@@ -8,22 +8,30 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 STAGES = ("local", "dev", "prod")
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
+EVERY_MACHINE = (*MACHINES, "teardown")
+STARTING_QUEUES = {"drops": "intake"}
+"""Queues whose messages start machines, each with the function that it feeds; a teardown switches them off."""
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""
+DEPLOYMENT_TAG, OWNER_TAG = "millrace:deployment", "millrace:owner"
+"""By which a bill tells workloads and stages apart (`WorkloadNames.prefix`), and who answers for one."""
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
 ByHand = Literal["tune", "experiment"]
 """What a person starts beside the machines."""
+BY_HAND: tuple[ByHand, ...] = get_args(ByHand)
 JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
 AUDIT_CHAIN = "audit_chain"
 """The function that writes the audit's chain; its role alone may."""
 MODEL_ROLE = "model"
 """Of the models of endpoints and batch transforms."""
+VARIANT = "main"
+"""Of every endpoint, constant: guardrails need the same variant name before and after an update."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
 """Which machine a drop starts."""
 
@@ -107,6 +115,18 @@ class Platform:
     @property
     def alarm_topic_arn(self) -> str:
         return self.arn("sns", self.alarm_topic)
+
+    def alarm(self, name: str) -> str:
+        """The alarm of this name in `STAGE_ALARMS` of `millrace.operations.alarms`."""
+        return f"{self.prefix}-{name}"
+
+    def rule(self, name: str) -> str:
+        """The rule of this name in `millrace.operations.notices`."""
+        return f"{self.prefix}-{name}"
+
+    def queue(self, name: str) -> str:
+        """A queue of the stage itself."""
+        return f"{self.prefix}-{name}"
 
     def parameter(self, name: str) -> str:
         """The SSM parameter by which one part of the environment publishes `name` to the others."""
@@ -223,16 +243,20 @@ class WorkloadNames:
         return f"{self.workload}_{table}"
 
     def alarm(self, name: str) -> str:
-        """The alarm of this name in `millrace.monitoring.alarms`, for example `input-drift`."""
+        """The alarm of this name in `millrace.monitoring.alarms` or `millrace.operations.alarms`: `input-drift`."""
         return f"{self.prefix}-{name}"
+
+    @property
+    def dashboard(self) -> str:
+        return self.prefix
 
     def lake_uri(self, *parts: str) -> str:
         """`s3://<lake>/<workload>/<parts>`; a folder ends with "/" (give "" as its last part)."""
         return "/".join([f"s3://{self.platform.bucket('lake')}/{self.workload}", *parts])
 
-    def brought_uri(self, digest: str) -> str:
-        """The folder of the model of elsewhere with this digest."""
-        return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/brought/{digest}/"
+    def external_model_uri(self, digest: str) -> str:
+        """The folder of the external model with this digest."""
+        return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/external/{digest}/"
 
     def run_uri(self, run: str, *parts: str) -> str:
         """`s3://<artefacts>/<workload>/runs/<run>/<parts>`; `run` is the train execution's name."""

@@ -14,9 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 from console.cli.audit import audit
 from console.cli.bom import bom
 from console.cli.card import card
+from console.cli.dead import dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
+from console.cli.edge import export
 from console.cli.experiment import experiment
 from console.cli.local import down, up
 from console.cli.models import predict, rollback, versions
@@ -52,8 +54,10 @@ for command in (
     versions,
     card,
     bom,
+    export,
     monitor,
     alarms,
+    dead,
     rollback,
     decisions,
     why,

@@ -30,6 +30,7 @@ class Documents:
     names: WorkloadNames
     workload: Workload
     image: str
+    evaluation_image: str
 
     def write(self, chain: Chain, *, run: str, model_data_url: str, verdicts: Sequence[GateVerdict]) -> dict[str, str]:
         """What the package's metadata say of the documents: their names and digests.
@@ -43,6 +44,7 @@ class Documents:
             verdicts=verdicts,
             description=chain.description,
             image=self.image,
+            evaluation_image=self.evaluation_image,
             model_data_url=model_data_url,
             manifest_uri=self.names.run_uri(run, "manifest.json"),
             digests=chain.digests,

@@ -28,7 +28,14 @@ S3 = boto3.client("s3")
 LEASES = Leases(StateTable(boto3.client("dynamodb"), NAMES))
 SAGEMAKER = boto3.client("sagemaker")
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
-DOCUMENTS = Documents(s3=S3, sagemaker=SAGEMAKER, names=NAMES, workload=WORKLOAD, image=SETTINGS.inference_image)
+DOCUMENTS = Documents(
+    s3=S3,
+    sagemaker=SAGEMAKER,
+    names=NAMES,
+    workload=WORKLOAD,
+    image=SETTINGS.inference_image,
+    evaluation_image=SETTINGS.processing_image,
+)
 
 
 @LOGGER.inject_lambda_context

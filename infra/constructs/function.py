@@ -12,7 +12,6 @@ from constructs import Construct
 
 from infra.bundles import bundle, layer
 from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.queue import Queue
 from infra.constructs.role import Role
 from infra.context import REPOSITORY, Owner
 from infra.iam import key, log_groups, queues
@@ -40,7 +39,8 @@ LEAST_DISK_MB = 512
 class Function(Construct):
     """`functions/<name>` deployed as `<prefix>-<name>` of its owner; code and third-party packages apart.
 
-    Events that fail thrice land in `dead`: needed by a function that is called asynchronously, and only by such."""
+    With `keeps_events` those that fail thrice land in the dead letters of the stage's events: needed by a function that
+    is called asynchronously, and only by such."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Function(Construct):
         description: str,
         settings: PlatformEnvironment,
         statements: Sequence[Statement],
-        dead: Queue | None = None,
+        keeps_events: bool = False,
         timeout_s: int = 30,
         memory_mb: int = 512,
         requirements: str = "requirements.txt",
@@ -67,7 +67,7 @@ class Function(Construct):
             retention_in_days=context.settings.log_retention_days,
             kms_key_id=context.key_arn,
         )
-        own = [*([queues.send(dead.dead_arn)] if dead else []), *statements]
+        own = [*([queues.send(context.dead_events_arn)] if keeps_events else []), *statements]
         self.role = Role(
             self,
             name,
@@ -103,11 +103,11 @@ class Function(Construct):
             kms_key_arn=context.key_arn,
             tracing_config=lambda_.CfnFunction.TracingConfigProperty(mode="Active"),
             logging_config=lambda_.CfnFunction.LoggingConfigProperty(log_format="JSON", log_group=log_name),
-            dead_letter_config=lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=dead.dead_arn) if dead else None,
+            dead_letter_config=lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=context.dead_events_arn)
+            if keeps_events
+            else None,
         )
-        if dead:
-            self.resource.node.add_dependency(dead)
-        acknowledge(self.resource, ACCEPTED if dead else ACCEPTED | SYNCHRONOUS)
+        acknowledge(self.resource, ACCEPTED if keeps_events else ACCEPTED | SYNCHRONOUS)
         self.resource.add_resource_dependency(log)
 
 

@@ -97,6 +97,6 @@ ARTEFACTS = Bucket(
     purpose="artefacts",
     folders={
         "runs": "Data, model and report of a training lie below the execution's name, which is new each time",
-        "brought": "A model of elsewhere lies below the digest of its files",
+        "external": "An external model lies below the digest of its files",
     },
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import aws_cdk as cdk
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_ssm as ssm
@@ -22,9 +21,6 @@ from millrace.settings.environment import PlatformEnvironment
 
 STREAM = "audit-stream-arn"
 """By which the platform publishes the stream of the audit table: its name has a time that AWS gives."""
-LATE_MS = 3600 * 1000
-"""A stream keeps a record for a day: what is an hour old is looked at in time.
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
 # https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html (MaximumRetryAttempts)
 NO_DESTINATION = "What fails is tried until the stream drops it: to go on without a record would leave a gap"
 
@@ -55,7 +51,7 @@ def only_appended(platform: Platform, bucket_arn: str) -> list[dict[str, Any]]:
 
 
 class AuditStack(cdk.Stack):
-    """The function `audit_chain` behind the stream of the audit table, and the alarm that it is late.
+    """The function `audit_chain` behind the stream of the audit table, whose alarm is `late-audit`.
 
     A stack of its own: it reads the table's stream, and in the platform's stack nothing may be made after the tables,
     which are protected from deletion and could not go where a first deployment fails."""
@@ -91,24 +87,3 @@ class AuditStack(cdk.Stack):
         )
         acknowledge(mapping, {"Serverless-LambdaEventSourceMappingDestination": NO_DESTINATION})
         mapping.add_resource_dependency(function.resource)
-        self._alarm(function, names)
-
-    def _alarm(self, function: Function, names: Platform) -> None:
-        topic = names.alarm_topic_arn
-        cloudwatch.CfnAlarm(
-            self,
-            "Late",
-            alarm_name=f"{function.name}-late",
-            alarm_description="Audit: changes of the table are an hour late in the chain, and lost after a day",
-            namespace="AWS/Lambda",
-            metric_name="IteratorAge",
-            dimensions=[cloudwatch.CfnAlarm.DimensionProperty(name="FunctionName", value=function.name)],
-            statistic="Maximum",
-            period=300,
-            evaluation_periods=1,
-            threshold=LATE_MS,
-            comparison_operator="GreaterThanThreshold",
-            treat_missing_data="notBreaching",
-            alarm_actions=[topic],
-            ok_actions=[topic],
-        )

@@ -13,11 +13,11 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.notifications import Notifications
 from infra.iam.resource import policy
 from infra.settings import StageSettings
 from infra.stacks import audit
@@ -26,7 +26,7 @@ from millrace.decisions import captured
 IMAGES = ("training", "processing", "inference")
 """The folders under `containers/`."""
 
-PRODUCERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
+PRODUCERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
 """Services that write into our encrypted queues and topics on their own account; others do it in a role's name."""
 
 STAGED_DAYS = 30
@@ -124,6 +124,19 @@ class PlatformStack(cdk.Stack):
                         "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
                         "Resource": "*",
                         "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+                    },
+                    {
+                        # "Producers" lets EventBridge send to queues. To topics its condition "is not supported for
+                        # EventBridge-to-encrypted topics"; the topic that is encrypted is the condition instead.
+                        # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+                        "Sid": "Notices",
+                        "Effect": "Allow",
+                        "Principal": {"Service": "events.amazonaws.com"},
+                        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                        "Resource": "*",
+                        "Condition": {
+                            "StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": self._names.alarm_topic_arn}
+                        },
                     },
                     {
                         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
@@ -352,28 +365,5 @@ class PlatformStack(cdk.Stack):
                 self._publish(audit.STREAM, resource.attr_stream_arn)
 
     def _messaging(self) -> None:
-        events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)
-        topic = sns.CfnTopic(self, "Alarms", topic_name=self._names.alarm_topic, kms_master_key_id=self.key_arn)
-        sns.CfnTopicPolicy(
-            self,
-            "AlarmsPolicy",
-            topics=[topic.ref],
-            policy_document=policy(
-                [
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"Service": "cloudwatch.amazonaws.com"},
-                        "Action": "sns:Publish",
-                        "Resource": topic.ref,
-                        "Condition": {"StringEquals": {"aws:SourceAccount": self._names.account}},
-                    },
-                    {
-                        "Effect": "Deny",
-                        "Principal": {"AWS": "*"},
-                        "Action": "sns:Publish",
-                        "Resource": topic.ref,
-                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                    },
-                ]
-            ),
-        )
+        bus = events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)
+        Notifications(self, settings=self._settings, key_arn=self.key_arn, bus=bus)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
-from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule, pattern_of
 from infra.iam import registry, sagemaker_endpoints, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
@@ -24,7 +23,6 @@ class ReleaseStack(WorkloadStack):
 
     def build(self) -> None:
         context, names = self.context, self.context.names
-        dead = Queue(self, "release-events", context=context, visibility_s=60, senders=["events.amazonaws.com"])
         self._model_role()
         self._functions()
         Machine(
@@ -40,7 +38,6 @@ class ReleaseStack(WorkloadStack):
             context=context,
             pattern=pattern_of(ModelRegistered, workload=names.workload),
             bus=context.platform.bus,
-            dead=dead,
         ).to_machine(names.machine_arn("release"))
 
     def _model_role(self) -> None:
@@ -102,4 +99,19 @@ class ReleaseStack(WorkloadStack):
                 state_table.append_audit(names),
                 registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
             ],
+        )
+        Function(
+            self,
+            "tidy_release",
+            context=context,
+            description="Delete models and configurations before the previous version's",
+            settings=environment,
+            statements=[
+                state_table.own_items(names).may("GetItem"),
+                *sagemaker_endpoints.list_released(names),
+                sagemaker_endpoints.both(names).may("DescribeEndpoint"),
+                sagemaker_endpoints.configs(names).may("DeleteEndpointConfig"),
+                sagemaker_endpoints.models(names).may("DeleteModel"),
+            ],
+            timeout_s=300,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,7 @@ from constructs import Construct
 
 from infra.context import context_of
 from infra.settings import StageSettings
-from millrace.names import WorkloadNames
+from millrace.names import DEPLOYMENT_TAG, OWNER_TAG, WORKLOAD_TAG, WorkloadNames
 from millrace.workload.declaration import Workload
 
 
@@ -33,6 +34,12 @@ class WorkloadStack(cdk.Stack):
             names.stack(self.room),
             env=cdk.Environment(account=settings.platform.account, region=settings.platform.region),
             description=f"Millrace {workload.name}: {self.room}",
+            # CloudFormation hands a stack's tags to every resource that takes some.
+            tags={
+                WORKLOAD_TAG: workload.name,
+                DEPLOYMENT_TAG: names.prefix,
+                OWNER_TAG: re.sub(r"[^\w +=.:/@-]", "-", workload.owner)[:256] or "-",
+            },
         )
         self.context = context_of(
             self,

@@ -32,6 +32,8 @@ from millrace.tasks.task import Task
 
 ARCHIVE = "model.tar.gz"
 """The name that SageMaker gives to the archive of a training job."""
+EXTERNAL = "external"
+"""What model.json names as the family of an external model, which was not trained here."""
 MB = 1024 * 1024
 MEMBERS = {"weights.safetensors": 512 * MB, "model.onnx": 512 * MB, "model.json": MB, "history.json": 8 * MB}
 """The members that an artefact has, no fewer and no more, and the largest size of each in bytes."""
@@ -205,7 +207,7 @@ class _Member(tarfile.TarInfo):
 
 
 def _members(artefact: Artefact) -> dict[str, bytes]:
-    description = json.dumps(_document(artefact.description), indent=1).encode()
+    description = json.dumps(description_document(artefact.description), indent=1).encode()
     return {
         "model.json": description,
         "model.onnx": artefact.onnx,
@@ -251,7 +253,8 @@ def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Ar
     )
 
 
-def _document(description: Description) -> dict[str, Any]:
+def description_document(description: Description) -> dict[str, Any]:
+    """What model.json says."""
     return {
         "family": description.family,
         "parameters": description.parameters,

@@ -348,6 +348,8 @@ class Monitors(Section):
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)]
     error_windows: Annotated[int, Field(ge=1)]
     """The error alarm needs this many windows in a row above the bound."""
+    label_delay_hours: Positive | None = None
+    """After this time from its event on a decision without a label is late; None where labels come whenever."""
 
 
 class Retraining(Section):
@@ -392,7 +394,7 @@ class Workload(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,23}$")]
     owner: str
-    """Who answers for the workload; `millrace validate` shows it, no resource carries it."""
+    """Who answers for the workload: named by model card and bill of materials, and by `millrace validate`."""
     prediction: Prediction
     training: Training
     gates: Gates

@@ -60,6 +60,10 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
             expected = f"the key {prediction.key}"
             raise WorkloadError(where=where, field=f"schema.{table.name}", expected=expected, came=table.keys)
     _check_label(workload, contract, where)
+    agreed = contract.freshness
+    if agreed and agreed.column != prediction.event_time:
+        expected = f"latency of rows.{prediction.event_time}, the event time of workload.yaml"
+        raise WorkloadError(where=where, field="slaProperties", expected=expected, came=f"rows.{agreed.column}")
     kind = contract.rows.column(prediction.event_time).kind
     if not kind.startswith("timestamp"):
         raise WorkloadError(where=where, field=prediction.event_time, expected="a timestamp", came=kind)

@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from millrace.messages.training_job import KEPT_ERROR, KEPT_LOSS
 from millrace.models.parameters import Parameters
 from millrace.workload.prices import Usage, projected_usd
 
 Objective = Literal["validation_error", "validation_loss"]
-METRICS: dict[Objective, str] = {"validation_error": "kept:error", "validation_loss": "kept:loss"}
-"""By objective the metric of a training job that has it: of the best epoch so far, whose weights are kept."""
+METRICS: dict[Objective, str] = {"validation_error": KEPT_ERROR, "validation_loss": KEPT_LOSS}
+"""By objective the metric of a training job that has it."""
 
 
 MOST_TRIED = 64

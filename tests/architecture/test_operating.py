@@ -17,7 +17,6 @@ import typer
 from pydantic import BaseModel
 
 from console.cli.app import app
-from console.queries.runs import LISTED
 from infra.context import Context
 from infra.settings import settings_for
 from millrace.evaluation.gates.catalogue import Gates
@@ -25,7 +24,8 @@ from millrace.messages.events import EVENTS
 from millrace.messages.ingest import Drop, DropObject
 from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest
-from millrace.messages.train import BroughtFiles
+from millrace.messages.train import ExternalFiles
+from millrace.names import EVERY_MACHINE
 from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,14 +34,14 @@ PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
 COMMAND_ROW = re.compile(r"^\| `millrace (\w+)(.*) \|$", re.M)
 COMMON_ROW = re.compile(r"^\| `(--\w+)` \|.*\|(.*)\|$", re.M)
-OPTION = re.compile(r"(?<![\w-])(--[a-z-]+)")
+OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]*)")
 CODE = re.compile(r"`([^`]+)`")
 MACHINES = [
     path.stem for path in sorted((ROOT / "infra" / "machines").glob("*.py")) if "def definition(" in path.read_text()
 ]
 INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("retrain", "detail"): (RetrainingRequest,),
-    ("train", "brought"): (BroughtFiles,),
+    ("train", "external_model"): (ExternalFiles,),
     ("score", "detail"): (DropObject,),
     ("release", "detail"): (PackageToRelease,),
     ("release", "rollback"): (Rollback,),
@@ -119,7 +119,7 @@ def wrong_defaults(page: str) -> list[str]:
 
 
 def test_every_machine_has_its_rows() -> None:
-    assert set(MACHINES) == set(LISTED) == {machine for machine, _ in inputs(PAGE)}
+    assert set(MACHINES) == set(EVERY_MACHINE) == {machine for machine, _ in inputs(PAGE)}
 
 
 def test_the_inputs_are_those_of_the_definitions() -> None:
@@ -213,7 +213,7 @@ def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "position", "told"),
-    [("millrace re", "1", {"register", "report", "rerun", "retrain"}), ("millrace runs --m", "2", {"--machine"})],
+    [("millrace retr", "1", {"retrain"}), ("millrace runs --m", "2", {"--machine"})],
 )
 def test_the_shell_completes_commands_and_options(typed: str, position: str, told: set[str]) -> None:
     environment = {**os.environ, "_MILLRACE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": position}

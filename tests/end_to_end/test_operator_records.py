@@ -85,7 +85,7 @@ def test_alarms_and_windows(run: Run) -> None:
     assert any(window["labelled"] for window in windows)
     table = run("monitor", "--limit", "3").stdout
     assert table.split()[:5] == ["from", "to", "version", "decisions", "labelled"]
-    assert run("alarms").stdout.split()[:4] == ["alarm", "state", "since", "figure"]
+    assert run("alarms").stdout.split()[:4] == ["alarm", "state", "severity", "since"]
 
 
 def test_quarantine(run: Run, tmp_path: Path) -> None:

@@ -17,9 +17,13 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import StaticTable
 
 from console.actions.teardown import JOB_LOGS, left, teardown
+from console.actions.tune import tune
 from console.environment import local_environment
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from console.queries.by_hand import pinned_run
 from millrace.errors import RunError
+from millrace.workload.load import load_workload, workloads_folder
+from millrace.workload.tuning import Tuning
 from tests.end_to_end.conftest import Lived
 from tests.end_to_end.inventory import OF_MACHINES, OF_STACKS, PARTS, RETAINED, inventory
 
@@ -56,6 +60,7 @@ def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
     make_strangers(desk)
     cut_release_short(lived)
     start_training(lived)
+    start_tuning(lived)
     before = everything(desk)
     objects, records = object_versions(desk), audit(lived)
     rows = catalog.load_table(f"{PLATFORM.database}.{lived.names.table('rows')}").scan().to_arrow().num_rows
@@ -131,6 +136,19 @@ def start_training(lived: Lived) -> None:
     states = lived.desk.client("stepfunctions")
     states.start_execution(stateMachineArn=lived.names.machine_arn("train"), input="{}")
     until(lambda: bool(OF_MACHINES["job"](lived.desk.client)), "a training job")
+
+
+def start_tuning(lived: Lived) -> None:
+    """By hand, until its first training runs; stopped alone, that one would be followed by the next."""
+    folder = workloads_folder() / lived.names.workload
+    searched = {"parameters": {"epochs": {"min": 100, "max": 200}}, "max_jobs": 20, "budget_usd": 100}
+    workload = load_workload(folder).model_copy(update={"tuning": Tuning.model_validate(searched)})
+    workload = workload.model_copy(update={"budget": workload.budget.model_copy(update={"monthly_usd": 1000})})
+    place = local_environment(lived.desk)
+    name = tune(place, lived.names, workload, folder=folder, source=pinned_run(place, lived.names)).name
+    until(
+        lambda: any(one.startswith(name) for one in OF_MACHINES["job"](lived.desk.client)), "a training of the tuning"
+    )
 
 
 def until(holds: Any, what: str) -> None:

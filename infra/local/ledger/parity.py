@@ -31,6 +31,7 @@ def _each(row: Row, prefix: str, names: str) -> dict[str, Row]:
 
 RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::Athena::WorkGroup": (_ACTS, "Kept with its settings; a query is accepted and answered, no SQL is run."),
+    "AWS::Budgets::Budget": (_ACTS, "Kept with its notifications; nothing is billed here, so none is ever sent."),
     "AWS::CDK::Metadata": (_DOES, "Says nothing on AWS either."),
     "AWS::CloudWatch::Alarm": (
         _DOES,
@@ -64,6 +65,11 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         _ACTS,
         "Kept without images: what a Dockerfile copies is what runs, on the host's Python and its packages.",
     ),
+    "AWS::Events::ApiDestination": (
+        _DOES,
+        "Its URL is called with what a rule sends, under the rule's role; without AWS's rate limit, http too.",
+    ),
+    "AWS::Events::Connection": (_DOES, "Its API key goes as a header; other kinds of authorization are kept only."),
     "AWS::Events::EventBus": (_DOES, "Events reach the rules of their bus; its key is a setting only."),
     "AWS::Events::Rule": (
         _DOES,
@@ -116,7 +122,11 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "encryption are settings only.",
     ),
     "AWS::S3::BucketPolicy": (_DOES, "Checked at each call of a role, conditions included."),
-    "AWS::SNS::Subscription": (_DOES, "Queues and functions receive; mail and telephone do not."),
+    "AWS::SNS::Subscription": (
+        _DOES,
+        "Queues and functions receive. An e-mail address stays pending, what it would be sent is a line of the log "
+        "group /local/mail; telephones receive nothing.",
+    ),
     "AWS::SNS::Topic": (_DOES, "Messages reach the subscriptions."),
     "AWS::SNS::TopicPolicy": (_DOES, "Checked when a role or a service publishes."),
     "AWS::SQS::Queue": (
@@ -289,6 +299,12 @@ CALLS: Mapping[str, Row] = {
         "cloudwatch:",
         "DeleteAlarms DescribeAlarms GetMetricData GetMetricStatistics PutMetricAlarm PutMetricData SetAlarmState",
     ),
+    "cloudwatch:PutCompositeAlarm": (_DOES, "Its rule is evaluated after the alarms that it names; no suppression."),
+    **_each(
+        (_ACTS, "Kept by name, its body checked as JSON; no chart is drawn."),
+        "cloudwatch:",
+        "DeleteDashboards ListDashboards PutDashboard",
+    ),
     **_each(
         (_DOES, "Items and conditions; throughput is not limited, every read is consistent."),
         "dynamodb:",
@@ -316,6 +332,7 @@ CALLS: Mapping[str, Row] = {
         _ACTS,
         "Granted and not checked: the registry here does not look at the image of a version.",
     ),
+    "events:InvokeApiDestination": (_DOES, "Checked when a rule calls the destination."),
     "events:PutEvents": (_DOES, "The events reach their bus."),
     **_each(
         (_DOES, "Rules are found by what they start, and switched off and on: a disabled one matches nothing."),
@@ -418,7 +435,8 @@ CALLS: Mapping[str, Row] = {
     **_each(
         (_DOES, "Messages, visibility and delays by the cloud's clock, dead letters."),
         "sqs:",
-        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ReceiveMessage SendMessage",
+        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ListMessageMoveTasks ReceiveMessage "
+        "SendMessage StartMessageMoveTask",
     ),
     **_each((_DOES, "Parameters with versions."), "ssm:", "GetParameter GetParameters PutParameter"),
     **_each(

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -26,6 +26,7 @@ class Cnn(Parameters):
     answer must be switched off: a 6 of a digit is a 9 when it is turned far enough, a ripe fruit no larger one."""
 
     network: ClassVar[str] = "millrace.models.cnn.network"
+    int8: ClassVar[Int8] = "static"
     example: ClassVar[Signature] = (TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),)
 
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (

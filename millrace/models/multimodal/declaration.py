@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -21,9 +21,10 @@ class Multimodal(Parameters):
     """A trunk for each text, image and history, all of them and the table's columns in one linear layer and one hidden.
 
     In training any input is left out now and then, so a row may lack any of them: a text without a word, an image
-    that is missing or all black, a history without a step, a table whose cells are all missing."""
+    that is missing or all black, a table whose cells are all missing. A history that is too short is refused."""
 
     network: ClassVar[str] = "millrace.models.multimodal.network"
+    int8: ClassVar[Int8] = "static"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
     """As for the families whose trunks it has."""

@@ -20,6 +20,7 @@ AS_OF = moment("1997-01-01T00:10:00Z")
 @pytest.fixture
 def register(monkeypatch, load):
     monkeypatch.setenv("MILLRACE_INFERENCE_IMAGE", IMAGE)
+    monkeypatch.setenv("MILLRACE_PROCESSING_IMAGE", IMAGE)
     return load("registration")
 
 
@@ -130,6 +131,7 @@ def test_a_version_has_its_bill_of_materials(aws, trained_run, register, event):
 
 def test_a_card_with_an_empty_field_registers_nothing(aws, trained_run, load, event, monkeypatch):
     monkeypatch.setenv("MILLRACE_INFERENCE_IMAGE", " ")
+    monkeypatch.setenv("MILLRACE_PROCESSING_IMAGE", IMAGE)
     trained_run()
     with pytest.raises(ArtefactError, match=r"model card: InferenceEnvironment\.container_image"):
         load("registration")(event("registration"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 
-from millrace.names import MACHINES
+from millrace.names import MACHINES, STARTING_QUEUES
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STAGES = ("local", "dev", "prod")
@@ -71,13 +72,46 @@ def test_it_knows_every_machine_that_is_deployed(templates: Templates, stage: st
 
 
 @pytest.mark.parametrize("stage", STAGES)
+def test_it_knows_every_queue_whose_messages_start_a_machine(templates: Templates, stage: str) -> None:
+    """Name a new one in STARTING_QUEUES of millrace/names.py."""
+    prefix = f"millrace-{stage}-electricity-"
+    starting = {}
+    for template in templates[stage].values():
+        resources = template["Resources"]
+        for one in resources.values():
+            if one["Type"] != "AWS::Lambda::EventSourceMapping":
+                continue
+            function = one["Properties"]["FunctionName"].rpartition(":")[2]
+            queue = resources[one["Properties"]["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]["QueueName"]
+            if function.startswith(prefix) and "states:StartExecution" in actions(resources, f"{function}"):
+                starting[queue.removeprefix(prefix)] = function.removeprefix(prefix)
+    assert starting == STARTING_QUEUES
+
+
+def actions(resources: dict[str, Any], role: str) -> set[str]:
+    """What the role of this name may do."""
+    return {
+        action
+        for one in resources.values()
+        if one["Type"] == "AWS::IAM::Role" and one["Properties"]["RoleName"] == role
+        for policy in one["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in texts(statement["Action"])
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
 def test_it_may_pass_the_role_of_every_schedule(templates: Templates, stage: str) -> None:
-    """To disable a schedule is to replace it, role included: name a new one in the stack's `_starters`."""
+    """To disable a schedule is to replace it, role included: name a new one in the stack's `_starters`.
+
+    The sweep goes on: it starts nothing, and frees what the teardown's own end of an execution has left."""
     roles = {
         one["Properties"]["RoleName"]
         for template in templates[stage].values()
         for one in template["Resources"].values()
-        if one["Type"] == "AWS::IAM::Role" and re.search("-electricity-.*-schedule$", one["Properties"]["RoleName"])
+        if one["Type"] == "AWS::IAM::Role"
+        and re.search("-electricity-.*-schedule$", one["Properties"]["RoleName"])
+        and "states:StartExecution" in json.dumps(one)
     }
     passed = {
         resource.rpartition("/")[2]

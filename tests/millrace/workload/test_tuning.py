@@ -12,7 +12,7 @@ import yaml
 from millrace.errors import WorkloadError
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
-from millrace.workload.training_cost import usd_by_hand
+from millrace.workload.tuning import tuning_usd
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 DECLARED = {
@@ -44,9 +44,8 @@ def test_its_cost_is_every_training_at_its_longest(folder: Path) -> None:
     workload = load(folder)
     assert workload.tuning.is_whole("epochs", type(workload.training.family_parameters()))
     assert not workload.tuning.is_whole("learning_rate", type(workload.training.family_parameters()))
-    assert usd_by_hand(workload, "prod", is_tuning=True) == pytest.approx(10 * 1.408 * 1.2)
-    assert usd_by_hand(load_workload(ELECTRICITY), "prod", is_tuning=True) is None
-    assert usd_by_hand(workload, "prod", is_tuning=False) == pytest.approx(1.408 * 1.2)
+    usd = tuning_usd(workload.tuning, instance="ml.g5.xlarge", instances=1, max_minutes=60)
+    assert usd == pytest.approx(10 * 1.408 * 1.2)
 
 
 @pytest.mark.parametrize(

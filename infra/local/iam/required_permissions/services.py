@@ -85,6 +85,16 @@ def of_logs(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_cloudwatch(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    if action.endswith("CompositeAlarm"):
+        # "You can't create a composite alarm if your permission has a narrower scope" than all alarms.
+        yield permission(action, "*")
+        return
+    if dashboards := parsed.get("DashboardNames") or ([parsed.get("DashboardName")] if "Dashboard" in action else []):
+        for name in filter(None, dashboards):
+            yield permission(action, resource_arn("cloudwatch", f"dashboard/{name}", region=""))
+        if not any(dashboards):
+            yield permission(action, "*")
+        return
     names = parsed.get("AlarmNames") or ([parsed.get("AlarmName")] if parsed.get("AlarmName") else [])
     for name in names:
         yield permission(action, resource_arn("cloudwatch", f"alarm:{name}"))

@@ -1,4 +1,4 @@
-"""A model of elsewhere goes through the machine `train`: judged by its gates, or refused for what it answers."""
+"""An external model goes through the machine `train`: judged by its gates, or refused for what it answers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import onnx
 
 from console.actions.register import read_model, register
-from tests.brought_models import logistic, write
 from tests.end_to_end.conftest import Lived
+from tests.external_models import logistic, write
 
 WORKLOAD = Path(__file__).resolve().parents[2] / "workloads" / "electricity"
 

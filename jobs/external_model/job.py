@@ -1,4 +1,4 @@
-"""An adoption job: from a graph and its declared signature to the archive that a training would have left.
+"""The job of an external model: from a graph and its declared signature to the archive that a training would have left.
 
 N the rows that the graph is tried on, W numbers of an answer.
 """
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.artefact import brought
+from millrace.artefact import external
 from millrace.artefact.artefact import ARCHIVE, Artefact, write_archive
-from millrace.artefact.brought import RunDigests
+from millrace.artefact.external import RunDigests
 from millrace.artefact.inference import Model
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.contract.load import load_contract
@@ -41,20 +41,20 @@ TOLERANCE = 1e-3
 """By so much the order of additions may move an answer, relative and absolute; more, and rows look at each other."""
 
 
-def adopt(places: ProcessingPlaces, *, approved: str) -> None:
+def make_archive(places: ProcessingPlaces, *, approved: str) -> None:
     """Write model.tar.gz. Raises ArtefactError for a graph that does not answer as the workload's task wants it."""
     if not approved:
-        raise ArtefactError("MILLRACE_BROUGHT_DIGEST: expected the digest of the model that is brought, got none")
+        raise ArtefactError("MILLRACE_EXTERNAL_DIGEST: expected the digest of the external model, got none")
     config = places.input("config")
     workload, contract, run = (
         read_workload(config / "workload.yaml"),
         load_contract(config),
         read_run(config / "run.json"),
     )
-    given = brought.read(places.input("brought"), approved=approved)
+    given = external.read(places.input("external_model"), approved=approved)
     task = tasks.declare(workload.prediction, contract.label)
-    features = brought.features_of(given, workload, contract)
-    brought.check_output(given, task)
+    features = external.features_of(given, workload, contract)
+    external.check_output(given, task)
     examples = read_examples(
         places.input("data"), config / "schema.json", workload=workload, contract=contract, features=features
     )
@@ -64,7 +64,7 @@ def adopt(places: ProcessingPlaces, *, approved: str) -> None:
     )
 
     def made(rows_per_pass: RowsPerPass) -> Artefact:
-        return brought.artefact_of(
+        return external.artefact_of(
             given,
             features=features,
             task=task,
@@ -75,7 +75,7 @@ def adopt(places: ProcessingPlaces, *, approved: str) -> None:
 
     artefact = next(one for one in map(made, PASSES) if _answers_rows_alike(one, tensors, task))
     write_archive(places.output("model") / ARCHIVE, artefact)
-    print(f"adopted {given.digest}: {len(given.onnx)} bytes, tried on {len(next(iter(tensors.values())))} rows")
+    print(f"external model {given.digest}: {len(given.onnx)} bytes, tried on {len(next(iter(tensors.values())))} rows")
 
 
 def _answers_rows_alike(artefact: Artefact, tensors: Tensors, task: Task) -> bool:

@@ -1,4 +1,4 @@
-"""What a folder of elsewhere must hold, and the refusal that says what it lacks."""
+"""What the folder of an external model must hold, and the refusal that says what it lacks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import onnx
 import pytest
 from onnx import helper
 
-from millrace.artefact import brought
+from millrace.artefact import external
 from millrace.contract.load import load_contract
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
-from tests import brought_models
-from tests.brought_models import SIGNATURE, logistic, write
+from tests import external_models
+from tests.external_models import SIGNATURE, logistic, write
 
 WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
 ELECTRICITY, CONTRACT = load_workload(WORKLOADS / "electricity"), load_contract(WORKLOADS / "electricity")
@@ -26,32 +26,32 @@ ELECTRICITY, CONTRACT = load_workload(WORKLOADS / "electricity"), load_contract(
 
 def check(folder: Path, workload: str = "electricity") -> None:
     declared, contract = load_workload(WORKLOADS / workload), load_contract(WORKLOADS / workload)
-    model = brought.read(folder)
-    brought.features_of(model, declared, contract)
-    brought.check_output(model, tasks.declare(declared.prediction, contract.label))
+    model = external.read(folder)
+    external.features_of(model, declared, contract)
+    external.check_output(model, tasks.declare(declared.prediction, contract.label))
 
 
 def test_weights_in_a_file_beside_the_graph_are_taken_in(tmp_path: Path) -> None:
-    check(brought_models.with_data_file(tmp_path / "a"))
-    found = brought.read(tmp_path / "a")
+    check(external_models.with_data_file(tmp_path / "a"))
+    found = external.read(tmp_path / "a")
     assert found.onnx == logistic().SerializeToString()
-    assert found.digest == brought.read(write(tmp_path / "b", logistic())).digest
+    assert found.digest == external.read(write(tmp_path / "b", logistic())).digest
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "", "sub/../../secret"])
 def test_weights_in_a_file_elsewhere_are_refused(tmp_path: Path, location: str) -> None:
     (tmp_path / "secret").write_bytes(b"\0" * 28)
-    folder = brought_models.with_data_file(tmp_path / "a", location)
+    folder = external_models.with_data_file(tmp_path / "a", location)
     with pytest.raises(ArtefactError, match="tensor weights: expected a file beside the graph, in its folder, got"):
-        brought.read(folder)
+        external.read(folder)
 
 
 def test_a_link_to_a_file_elsewhere_is_refused(tmp_path: Path) -> None:
-    folder = brought_models.with_data_file(tmp_path / "a")
+    folder = external_models.with_data_file(tmp_path / "a")
     (folder / "model.data").rename(tmp_path / "secret")
     (folder / "model.data").symlink_to(tmp_path / "secret")
     with pytest.raises(ArtefactError, match="tensor weights: expected a file beside the graph"):
-        brought.read(folder)
+        external.read(folder)
 
 
 def tensor(name: str, width: int) -> dict[str, Any]:
@@ -90,14 +90,14 @@ def test_bytes_that_are_no_graph_and_no_json_are_refused(tmp_path: Path) -> None
     write(tmp_path, logistic())
     (tmp_path / "model.onnx").write_bytes(b"\x80\x04not a graph")
     with pytest.raises(ArtefactError, match="expected an ONNX graph"):
-        brought.read(tmp_path)
+        external.read(tmp_path)
     write(tmp_path, logistic())
     (tmp_path / "signature.json").write_text("{")
     with pytest.raises(ArtefactError, match="expected JSON"):
         check(tmp_path)
     (tmp_path / "signature.json").unlink()
     with pytest.raises(ArtefactError, match="there is no signature"):
-        brought.read(tmp_path)
+        external.read(tmp_path)
 
 
 def test_encoders_that_learn_must_be_declared(tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ def test_encoders_that_learn_must_be_declared(tmp_path: Path) -> None:
 def test_declared_encoders_are_those_that_feed_the_graph(tmp_path: Path) -> None:
     declared = encoders.declare(ELECTRICITY.prediction.features, CONTRACT.rows)
     signature = SIGNATURE | {"features": json.loads(json.dumps(encoders.to_documents(declared)))}
-    model = brought.read(write(tmp_path, logistic(), signature))
-    assert brought.features_of(model, ELECTRICITY, CONTRACT) == declared
+    model = external.read(write(tmp_path, logistic(), signature))
+    assert external.features_of(model, ELECTRICITY, CONTRACT) == declared
 
 
 def test_files_that_were_changed_on_their_way_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match="expected the files that were brought"):
-        brought.read(write(tmp_path, logistic()), approved="0" * 64)
+    with pytest.raises(ArtefactError, match="expected the files that were registered"):
+        external.read(write(tmp_path, logistic()), approved="0" * 64)

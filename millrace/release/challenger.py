@@ -1,4 +1,4 @@
-"""What a release that failed leaves behind."""
+"""The challenger that a release which failed leaves behind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from millrace.aws.errors import could_not_find
+
+FINAL = ("InService", "Failed", "OutOfService")
+"""Statuses in which SageMaker takes DeleteEndpoint."""
+
+
+def stands(client: Any, endpoint: str) -> bool:
+    """Whether there is a challenger that can be deleted; `client` is boto3's SageMaker client."""
+    try:
+        return client.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] in FINAL
+    except ClientError as error:
+        if could_not_find(error):
+            return False
+        raise
 
 
 def delete(client: Any, endpoint: str) -> list[str]:

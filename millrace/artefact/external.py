@@ -1,4 +1,4 @@
-"""A model that was made elsewhere: an ONNX graph and the signature that its maker declares.
+"""An external model, which was not trained here: an ONNX graph and the signature that its maker declares.
 
     model.onnx        the signature's tensors in, the task's numbers out; its data files beside it
     signature.json    {"inputs": [{"name": "numbers", "dtype": "float32", "shape": [7]}],
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.artefact import graph
-from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, digest, digest_of
+from millrace.artefact.artefact import EXTERNAL, MEMBERS, Artefact, Description, Digests, digest, digest_of
 from millrace.artefact.inference import OUTPUT
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
@@ -31,14 +31,12 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
     from millrace.workload.declaration import Workload
 
-FAMILY = "brought"
-"""What model.json names as the family of such a model."""
 GRAPH, SIGNATURE = "model.onnx", "signature.json"
 Tensor = tuple[str, str, tuple[int | None, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class BroughtModel:
+class ExternalModel:
     """The two files as read, the graph whole."""
 
     onnx: bytes
@@ -55,26 +53,26 @@ class BroughtModel:
         return digest_of(self.contents)
 
 
-def read(folder: Path, *, approved: str = "") -> BroughtModel:
+def read(folder: Path, *, approved: str = "") -> ExternalModel:
     """The model in `folder`, the graph's data files inside it; `approved` is the digest that was named, if any.
 
     Raises ArtefactError for a file that is missing or too large, and for a graph that is not plain data."""
     for name in (GRAPH, SIGNATURE):
         if not (folder / name).is_file():
             raise ArtefactError(f"{folder}: expected {GRAPH} and {SIGNATURE}, there is no {name}")
-    found = BroughtModel(onnx=graph.inlined(folder / GRAPH), signature=(folder / SIGNATURE).read_bytes())
+    found = ExternalModel(onnx=graph.inlined(folder / GRAPH), signature=(folder / SIGNATURE).read_bytes())
     for name, most in ((GRAPH, MEMBERS["model.onnx"]), (SIGNATURE, MEMBERS["model.json"])):
         if (size := len(found.contents[name])) > most:
             raise ArtefactError(f"{name}: expected at most {most} bytes, got {size}")
     if approved and found.digest != approved:
-        raise ArtefactError(f"{folder}: expected the files that were brought, digest {approved}, got {found.digest}")
+        raise ArtefactError(f"{folder}: expected the files that were registered, digest {approved}, got {found.digest}")
     model = graph.parse(found.onnx)
     graph.check_plain(model)
     graph.check_rows_axis(model)
     return found
 
 
-def features_of(model: BroughtModel, workload: Workload, contract: Contract) -> Features:
+def features_of(model: ExternalModel, workload: Workload, contract: Contract) -> Features:
     """The workload's encoders with what the maker's signature says that they learnt.
 
     Raises ArtefactError where it has other features than the workload declares, other tensors than they make, or
@@ -93,7 +91,7 @@ def features_of(model: BroughtModel, workload: Workload, contract: Contract) -> 
     return features
 
 
-def check_output(model: BroughtModel, task: Task) -> None:
+def check_output(model: ExternalModel, task: Task) -> None:
     """Raise ArtefactError where the signature declares another output than the task's answers are made of."""
     expected = (OUTPUT, "float32", (task.objective.width,))
     came = _tensor(_document(model.signature).get("output"), "output")
@@ -112,7 +110,7 @@ class RunDigests:
 
 
 def artefact_of(
-    model: BroughtModel,
+    model: ExternalModel,
     *,
     features: Features,
     task: Task,
@@ -126,7 +124,7 @@ def artefact_of(
     weights = save(graph.weights(graph.parse(model.onnx)))
     return Artefact(
         description=Description(
-            family=FAMILY,
+            family=EXTERNAL,
             parameters={"digest": model.digest},
             features=features,
             task=task,
