@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 
 import boto3
@@ -54,6 +55,12 @@ class ChainExtended(Message):
     """Changes that were not in them before."""
 
 
+@cache
+def chain_of(workload: str) -> AuditChain:
+    """Kept from call to call: it remembers what it wrote."""
+    return AuditChain(S3, bucket=SETTINGS.platform.bucket("audit"), workload=workload)
+
+
 @LOGGER.inject_lambda_context
 @handles(StreamBatch)
 def handler(batch: StreamBatch) -> ChainExtended:
@@ -64,7 +71,6 @@ def handler(batch: StreamBatch) -> ChainExtended:
     added = 0
     by_workload = sorted(batch.records, key=lambda record: record.workload)  # stable: the order of each one stays
     for workload, records in groupby(by_workload, key=lambda record: record.workload):
-        chain = AuditChain(S3, bucket=SETTINGS.platform.bucket("audit"), workload=workload)
-        added += chain.extend([record.change for record in records])
+        added += chain_of(workload).extend([record.change for record in records])
     LOGGER.info("chained", extra={"changes": len(batch.records), "added": added})
     return ChainExtended(added=added)

@@ -31,10 +31,12 @@ BEFORE_THE_FIRST = "0" * 64
 """What the first object names in the place of a digest."""
 KEYS = 10**10
 """One more than the highest number."""
-SKEW = timedelta(minutes=1)
-"""By which the clocks of DynamoDB and S3 may differ, and the second that DynamoDB rounds to."""
+SKEW = timedelta(seconds=10)
+"""By which the clocks of DynamoDB and S3 may differ, with the seconds that both round to."""
 RECENT = 20
-"""Objects that are listed at once to find the newest; mostly it is the only one that is read."""
+"""Objects that are listed at once to find the newest."""
+REMEMBERED = 100
+"""Objects of its own that a chain does not read again."""
 TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
 """S3's errors where another writer has put the key, or puts it now."""
 
@@ -123,6 +125,7 @@ class AuditChain:
 
     def __init__(self, client: Any, *, bucket: str, workload: str) -> None:
         self._client, self._bucket, self._workload = client, bucket, workload
+        self._written: dict[str, bytes] = {}
 
     def extend(self, changes: Sequence[Change]) -> int:
         """How many of the changes were not in the chain yet: they are now, in their order.
@@ -177,7 +180,8 @@ class AuditChain:
         for stored in self.links(RECENT):
             if number and stored.written_at < since - SKEW:
                 break
-            body = self.read(stored)
+            # No version ever changes: mostly the chain has put the newest objects itself, and reads none.
+            body = self._written.get(stored.version_id) or self.read(stored)
             if not number:
                 number, name = stored.number, digest(body)
             # A link that cannot be read must not end the chain: `millrace audit verify` names it.
@@ -196,7 +200,7 @@ class AuditChain:
         """The bytes of the new object; None where the number is taken."""
         body = Link(number=number, previous=previous, kind=change.kind, record=change.record).encode()
         try:
-            self._client.put_object(
+            answer = self._client.put_object(
                 Bucket=self._bucket,
                 Key=key_of(self._workload, number),
                 Body=body,
@@ -210,6 +214,9 @@ class AuditChain:
             if error.response["Error"]["Code"] in TAKEN:
                 return None
             raise
+        self._written[answer["VersionId"]] = body
+        if len(self._written) > REMEMBERED:
+            del self._written[next(iter(self._written))]
         return body
 
     def _number(self, key: str) -> int:

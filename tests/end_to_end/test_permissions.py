@@ -29,7 +29,7 @@ class OnAws:
     """Permissions that only AWS asks for, with the page that says so."""
 
     roles: tuple[str, ...]
-    """Patterns of the roles' names behind `millrace-<stage>-<workload>-`."""
+    """Patterns of the roles' names behind `millrace-<stage>-<workload>-`; of a role of all workloads, of the whole."""
     actions: tuple[str, ...]
     resource: str = "*"
     """A pattern of what they are allowed on."""
@@ -136,6 +136,11 @@ SELDOM = (
         actions=("dynamodb:GetItem", "dynamodb:PutItem", "sagemaker:DeleteEndpoint", "cloudwatch:DescribeAlarms",
                  "cloudwatch:DeleteAlarms"),
         because="a release failed, and what it left is taken away and audited",
+    ),
+    Seldom(
+        roles=("*-audit_chain",),
+        actions=("s3:GetObjectVersion",),
+        because="the function started anew, and the newest link is not its own",
     ),
     Seldom(
         roles=("sweep",),

@@ -135,15 +135,32 @@ def test_without_the_lock_of_the_local_cloud_two_writers_get_one_number(
         assert list(writers.map(put, range(2))) == [True, True]
 
 
-def test_what_is_older_than_the_change_is_not_read(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def reads_of(s3: Any) -> list[str]:
+    """The keys of the objects that are read from now on."""
+    reads: list[str] = []
+    s3.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: reads.append(params["Key"]))
+    return reads
+
+
+def test_what_is_older_than_the_change_is_not_read(s3: Any) -> None:
     for n in range(5):
         chain(s3).extend([change(n)])
-    reads: list[int] = []
-    read = AuditChain.read
-    monkeypatch.setattr(AuditChain, "read", lambda self, link: reads.append(link.number) or read(self, link))
+    reads = reads_of(s3)
     late = datetime.now(UTC) + audit_chain.SKEW + timedelta(seconds=5)
     assert chain(s3).extend([Change(kind=ChangeKind.ADDED, record=change(9).record, at=late)]) == 1
-    assert reads == [5]
+    assert reads == [key_of("electricity", 5)]
+
+
+def test_what_it_wrote_itself_is_not_read_again(s3: Any) -> None:
+    kept, reads = chain(s3), reads_of(s3)
+    changes = [change(n) for n in range(4)]
+    assert [kept.extend([one]) for one in changes] == [1, 1, 1, 1]
+    assert kept.extend(changes) == 0
+    assert reads == []
+    assert chain(s3).extend([change(9)]) == 1, "by another writer"
+    assert kept.extend([change(10)]) == 1
+    assert key_of("electricity", 5) in reads
+    assert len(stored(s3)) == 6
 
 
 def test_a_hidden_or_broken_link_does_not_end_the_chain(s3: Any) -> None:
