@@ -91,6 +91,8 @@ class Context:
     security_group_id: str
     images: Mapping[str, str]
     """Image URI by container, of those that the stack runs; deploy-time values but in the stage `local`."""
+    signing_key_arn: str = ""
+    """A deploy-time value; empty where the stack has to do with no signatures."""
 
     @property
     def names(self) -> WorkloadNames:
@@ -132,10 +134,12 @@ def context_of(
     folder: Path,
     tags: Mapping[str, str],
     in_network: bool,
+    has_signatures: bool,
 ) -> Context:
     """The context of a workload's stack; the platform's handles are read from SSM when it is deployed.
 
-    The network's are read only by a stack whose jobs or models run `in_network`, digests only of images in `tags`."""
+    The network's are read only by a stack whose jobs or models run `in_network`, digests only of images in `tags`, the
+    signing key only by one that signs versions or checks them."""
     platform = settings.platform
 
     def published(name: str) -> str:
@@ -155,4 +159,5 @@ def context_of(
         subnet_ids=(published("subnet-a"), published("subnet-b")) if in_network else (),
         security_group_id=published("security-group") if in_network else "",
         images={name: image(name, tag) for name, tag in tags.items()},
+        signing_key_arn=published("signing-key-arn") if has_signatures else "",
     )

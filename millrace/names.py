@@ -109,6 +109,11 @@ class Platform:
         return f"alias/{self.prefix}"
 
     @property
+    def signing_key_alias(self) -> str:
+        """The key by which versions are signed."""
+        return f"alias/{self.prefix}-signing"
+
+    @property
     def alarm_topic(self) -> str:
         return f"{self.prefix}-alarms"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from console.environment import Environment
 from console.queries.cards import find_package
 from console.queries.pinned_rows import read_pinned
+from console.queries.signatures import signing_key
 from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.edge import ExportedVersion, GraphFigures, Int8Comparison, with_graph, write_package
@@ -24,6 +25,7 @@ from millrace.errors import ArtefactError
 from millrace.features.catalogue import encode
 from millrace.models.catalogue import FAMILIES
 from millrace.names import WorkloadNames
+from millrace.release.signatures import check_signature
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,10 +47,11 @@ def export_version(
 ) -> dict[str, Any]:
     """What package.json says of the version's package, written to `folder`.
 
-    Raises ArtefactError for a model that is not the registry's, and where the int8 graph's error on the test rows is
-    more than `max_loss` above that of float32, as a share of it."""
+    Raises ArtefactError for a version whose signature is absent or wrong, for a model that is not the registry's, and
+    where the int8 graph's error on the test rows is more than `max_loss` above that of float32, as a share of it."""
     package = find_package(environment, names, version)
     s3 = environment.client("s3")
+    check_signature(s3, signing_key(environment), names, package)
     with tempfile.TemporaryDirectory() as root:
         archive = Path(root) / ARCHIVE
         download(s3, package.model_data_url, archive)

@@ -30,6 +30,7 @@ from console.cli.report import report
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.tuning import tune
 from console.cli.validate import validate
+from console.cli.verify import verify
 from console.cli.withdraw import withdraw
 from millrace.errors import MillraceError
 
@@ -66,6 +67,7 @@ for command in (
     report,
     doctor,
     validate,
+    verify,
     withdraw,
 ):
     app.command()(command)

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
+from console.queries.signatures import signing_key
 from console.queries.stored import find_object
+from console.queries.versions import registry_of
 from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, digest, read_archive
 from millrace.artefact.inference import Model
+from millrace.artefact.signing import SignedVersion
 from millrace.aws.objects import download
 from millrace.contract.kinds import arrow_type, parse_cell
 from millrace.contract.load import load_contract
@@ -33,6 +36,7 @@ from millrace.messages.train import GatesJudged, GateVerdict
 from millrace.names import WorkloadNames
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
+from millrace.release.signatures import check_members, check_signature
 from millrace.state import audit
 from millrace.tasks import catalogue as tasks
 from millrace.workload.declaration import Workload
@@ -68,6 +72,8 @@ class Registered:
     """In every stage but `local`."""
     judged: tuple[GateVerdict, ...]
     """The verdicts by which the gating let the run pass, from the audit; none: it never did."""
+    signed: SignedVersion | str
+    """What was signed; a sentence where the signature is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +189,16 @@ def _registered(environment: Environment, names: WorkloadNames, package: Mapping
         documents={name: file(name) for name in DOCUMENTS},
         requires_card=names.platform.stage != "local",
         judged=tuple(_judged(environment, names, run)),
+        signed=_signed(environment, names, package["ModelPackageArn"]),
     )
+
+
+def _signed(environment: Environment, names: WorkloadNames, arn: str) -> SignedVersion | str:
+    package = registry_of(environment, names).describe(arn)
+    try:
+        return check_signature(environment.client("s3"), signing_key(environment), names, package)
+    except ArtefactError as error:
+        return str(error)
 
 
 def _judged(environment: Environment, names: WorkloadNames, run: str) -> Iterator[GateVerdict]:
@@ -279,6 +294,14 @@ def _chain(candidate: Candidate, artefact: Artefact) -> str:
     return f"{len(links)} digests, recomputed, are those of the package and of run {known.metadata.get('run')}"
 
 
+def _signature(candidate: Candidate, artefact: Artefact) -> str:
+    signed = _known(candidate).signed
+    if isinstance(signed, str):
+        raise ArtefactError(signed)
+    check_members(signed, artefact.members)
+    return f"{len(signed.members)} members and {len(signed.digests)} digests, signed as {signed.name}"
+
+
 def _gates(candidate: Candidate, _: Artefact) -> str:
     """Judged again by the bounds as they are now; the gating must have let it pass, too."""
     known = _known(candidate)
@@ -364,6 +387,7 @@ CHECKS: dict[str, Check] = {
     "finite weights": _finite_weights,
     "contract": _contract,
     "chain of digests": _chain,
+    "signature": _signature,
     "gates": _gates,
     "answers": _answers,
     "records": _records,

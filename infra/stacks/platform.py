@@ -55,9 +55,9 @@ FLOW_LOGS = "AWSLogs/"
 
 
 class PlatformStack(cdk.Stack):
-    """Customer key, network, buckets, repositories, catalogue, bus, alarm topic, tables.
+    """Customer key, signing key, network, buckets, repositories, catalogue, bus, alarm topic, tables.
 
-    The key, the buckets and the tables outlive the stack; `workloads` are the names of those that stage files."""
+    The keys, the buckets and the tables outlive the stack; `workloads` are the names of those that stage files."""
 
     def __init__(self, scope: Construct, *, settings: StageSettings, workloads: Sequence[str]) -> None:
         names = settings.platform
@@ -71,6 +71,7 @@ class PlatformStack(cdk.Stack):
         self._names = names
         self._workloads = workloads
         self._key()
+        self._signing_key()
         self._network()
         self._buckets()
         self._flow_log()
@@ -169,6 +170,43 @@ class PlatformStack(cdk.Stack):
         kms.CfnAlias(self, "KeyAlias", alias_name=self._names.key_alias, target_key_id=key.ref)
         self.key_arn = key.attr_arn
         self._publish("key-arn", key.attr_arn)
+
+    def _signing_key(self) -> None:
+        """Registrations sign versions by it. It is never rotated: KMS rotates no asymmetric key."""
+        account = self._names.arn("iam", "root")
+        registrations = self._names.arn("iam", f"role/{self._names.prefix}-*-registration")
+        key = kms.CfnKey(
+            self,
+            "SigningKey",
+            description=f"Signs model versions of {self._names.prefix}",
+            key_spec="ECC_NIST_P256",
+            key_usage="SIGN_VERIFY",
+            pending_window_in_days=30,
+            key_policy=policy(
+                [
+                    {
+                        "Sid": "Account",
+                        "Effect": "Allow",
+                        "Principal": {"AWS": account},
+                        "Action": "kms:*",
+                        "Resource": "*",
+                    },
+                    {
+                        # An administrator's kms:* would suffice to sign anything.
+                        "Sid": "RegistrationsAlone",
+                        "Effect": "Deny",
+                        "Principal": "*",
+                        "Action": "kms:Sign",
+                        "Resource": "*",
+                        "Condition": {"ArnNotLike": {"aws:PrincipalArn": registrations}},
+                    },
+                ]
+            ),
+        )
+        key.apply_removal_policy(KEPT)
+        alias = kms.CfnAlias(self, "SigningKeyAlias", alias_name=self._names.signing_key_alias, target_key_id=key.ref)
+        alias.apply_removal_policy(KEPT)
+        self._publish("signing-key-arn", key.attr_arn)
 
     def _network(self) -> None:
         """Two isolated subnets without a route out; S3 is reached through a gateway endpoint."""

@@ -7,7 +7,7 @@ from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
-from infra.iam import registry, sagemaker_endpoints, state_table
+from infra.iam import key, registry, sagemaker_endpoints, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import release
 from infra.stacks.workload import WorkloadStack
@@ -21,6 +21,7 @@ class ReleaseStack(WorkloadStack):
 
     room = "release"
     in_network = True
+    has_signatures = True
 
     def build(self) -> None:
         context, names = self.context, self.context.names
@@ -69,11 +70,14 @@ class ReleaseStack(WorkloadStack):
             self,
             "start_release",
             context=context,
-            description="The release's lease, its package, and what stands already",
+            description="The release's lease, its package and signature, and what stands already",
             settings=environment,
             statements=[
                 items,
                 registry.versions(names).may("DescribeModelPackage"),
+                ARTEFACTS.read(names, "runs"),
+                ARTEFACTS.find(names, "runs"),
+                key.verify(context.signing_key_arn),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
             ],

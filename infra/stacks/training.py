@@ -15,12 +15,13 @@ from infra.constructs.machine import Machine
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
-from infra.iam import alarms, functions, iceberg, registry, sagemaker_endpoints, state_table, step_functions
+from infra.iam import alarms, functions, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE, one_object
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.machines import retrain, train
 from infra.stacks.platform import IMAGES
 from infra.stacks.workload import WorkloadStack
+from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
@@ -46,6 +47,7 @@ class TrainingStack(WorkloadStack):
 
     room = "training"
     in_network = True
+    has_signatures = True
     images = IMAGES
 
     def build(self) -> None:
@@ -140,7 +142,7 @@ class TrainingStack(WorkloadStack):
             self,
             "registration",
             context=context,
-            description="A model that passed becomes a version, its chain of digests checked",
+            description="A model that passed becomes a version, its chain of digests checked and signed",
             settings=RegistrationSettings(
                 **environment,
                 inference_image=context.images["inference"],
@@ -148,7 +150,8 @@ class TrainingStack(WorkloadStack):
             ),
             statements=[
                 ARTEFACTS.read(names, "runs"),
-                *(self._file_of_each_run(file).may("PutObject") for file in (BOM_FILE, CARD_FILE)),
+                *(self._file_of_each_run(file).may("PutObject") for file in (BOM_FILE, CARD_FILE, SIGNATURE_FILE)),
+                key.sign(context.signing_key_arn),
                 items.may("PutItem"),
                 *self._registry(),
             ],

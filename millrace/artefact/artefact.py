@@ -120,14 +120,21 @@ class Artefact:
     history: bytes
     digest: str = field(default="", compare=False)
     """Of all members as they were read, as `digest_of` makes it; empty before they are written."""
+    members: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The SHA-256 of each member as it was read; empty before they are written."""
 
 
-def digest_of(contents: Mapping[str, bytes]) -> str:
+def digests_of(contents: Mapping[str, bytes]) -> dict[str, str]:
+    """The SHA-256 of each member, hexadecimal."""
+    return {name: digest(content) for name, content in contents.items()}
+
+
+def digest_of(members: Mapping[str, str]) -> str:
     """One SHA-256 over the names and digests of all members, in the order of their names.
 
     The registry keeps it: the platform unpacks the archive before a container sees it, so that the archive's own
     digest could not be compared there."""
-    return digest("".join(f"{name} {digest(contents[name])}\n" for name in sorted(contents)).encode())
+    return digest("".join(f"{name} {members[name]}\n" for name in sorted(members)).encode())
 
 
 def digest(content: bytes) -> str:
@@ -168,6 +175,11 @@ def read_folder(folder: Path, *, approved: str = "") -> Artefact:
 
 def read_archive(path: Path, *, approved: str = "") -> Artefact:
     """The artefact in `path` (model.tar.gz), read in memory; raises ArtefactError as `read_folder`."""
+    return _artefact(read_members(path), where=str(path), approved=approved)
+
+
+def read_members(path: Path) -> dict[str, bytes]:
+    """The members of the archive, whose digests nobody has checked yet; raises ArtefactError as `read_folder`."""
     contents: dict[str, bytes] = {}
     try:
         # As a stream (`|`), read once and in order: nothing is unpacked to a disk, where a member's path could lead
@@ -184,7 +196,7 @@ def read_archive(path: Path, *, approved: str = "") -> Artefact:
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, MemoryError) as error:
         # A header's numbers may be no numbers (`GNU.sparse.size` of "abc") or too large for a file.
         raise ArtefactError(f"{path}: expected a tar.gz, got {error}") from None
-    return _artefact(contents, where=str(path), approved=approved)
+    return contents
 
 
 class _Member(tarfile.TarInfo):
@@ -234,7 +246,8 @@ def _bounded(name: str, size: int, read: Callable[[], bytes]) -> bytes:
 def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Artefact:
     if missing := sorted(MEMBERS.keys() - contents.keys()):
         raise ArtefactError(f"{where}: expected {', '.join(sorted(MEMBERS))}, missing {', '.join(missing)}")
-    found = digest_of(contents)
+    members = digests_of(contents)
+    found = digest_of(members)
     if approved and found != approved:
         raise ArtefactError(f"{where}: expected the members that were approved, digest {approved}, got {found}")
     description = _description(contents["model.json"], where=where)
@@ -242,14 +255,15 @@ def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Ar
         ("weights.safetensors", description.digests.weights),
         ("model.onnx", description.digests.onnx),
     ):
-        if (came := digest(contents[name])) != expected:
-            raise ArtefactError(f"{where}: {name}: expected digest {expected}, got {came}")
+        if members[name] != expected:
+            raise ArtefactError(f"{where}: {name}: expected digest {expected}, got {members[name]}")
     return Artefact(
         description=description,
         weights=contents["weights.safetensors"],
         onnx=contents["model.onnx"],
         history=contents["history.json"],
         digest=found,
+        members=members,
     )
 
 

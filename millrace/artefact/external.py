@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.artefact import graph
-from millrace.artefact.artefact import EXTERNAL, MEMBERS, Artefact, Description, Digests, digest, digest_of
+from millrace.artefact.artefact import EXTERNAL, MEMBERS, Artefact, Description, Digests, digest, digest_of, digests_of
 from millrace.artefact.inference import OUTPUT
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
@@ -50,7 +50,7 @@ class ExternalModel:
     @property
     def digest(self) -> str:
         """One SHA-256 of both."""
-        return digest_of(self.contents)
+        return digest_of(digests_of(self.contents))
 
 
 def read(folder: Path, *, approved: str = "") -> ExternalModel:

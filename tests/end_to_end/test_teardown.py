@@ -258,7 +258,7 @@ def test_a_second_time_there_is_nothing_to_do(ended: Ended) -> None:
 def test_the_stacks_leave_nothing_but_what_is_retained(ended: Ended) -> None:
     found = empty(ended.after_stacks, *OF_STACKS, *OF_MACHINES)
     assert set(found.pop("AWS::Logs::LogGroup", [])) <= set(JOB_LOGS), "the account's, not ours"
-    assert found == {}
+    assert found == {"AWS::KMS::Alias": [PLATFORM.signing_key_alias]}, "old signatures are verified by it"
     buckets = [name for name in ended.after_stacks["AWS::S3::Bucket"] if not name.startswith("cdk-")]
     purposes = ("access-logs", "artefacts", "audit", "lake", "landing")
     assert sorted(buckets) == [PLATFORM.bucket(purpose) for purpose in purposes]
@@ -277,7 +277,7 @@ def test_no_object_no_row_and_no_record_is_lost(ended: Ended) -> None:
 
 def test_what_is_left_is_told_with_its_price(ended: Ended, lived: Lived) -> None:
     told = {one.what.split()[0] for one in left(local_environment(lived.desk))}
-    assert told == {"bucket", "table", "customer", "log"}
+    assert told == {"bucket", "table", "customer", "signing", "log"}
     assert all("USD" in line for line in ended.lines if line.startswith("left: "))
     logs = [name for name in ended.before["AWS::Logs::LogGroup"] if name in JOB_LOGS]
     assert len([line for line in ended.lines if line.startswith("left: ")]) == 8 + len(logs)

@@ -352,7 +352,8 @@ KINDS = {
 
 
 def key_policy(templates: Templates) -> dict[str, Any]:
-    ((_, key),) = resources(templates, "AWS::KMS::Key")
+    """Of the customer key; the other one signs, and names what it is for."""
+    (key,) = [one for _, one in resources(templates, "AWS::KMS::Key") if "KeyUsage" not in one]
     return dict(key["KeyPolicy"])
 
 

@@ -52,8 +52,8 @@ LIMITS = """\
 
 ## What only AWS can show
 
-- **Signatures.** They are not verified; a role's key and token must belong together. The keys of the operator, who
-  deploys and looks, may do everything. There are no session policies, and none of an organisation.
+- **Signatures of requests.** They are not verified; a role's key and token must belong together. The keys of the
+  operator, who deploys and looks, may do everything. There are no session policies, and none of an organisation.
 - **Network.** There is none: loopback counts as TLS, subnets and endpoints are settings. Training and processing run
   cut off from it where the kernel lets (`unshare`), elsewhere they do not; functions and serving containers are not
   cut off, the latter listen on loopback only.

@@ -86,8 +86,8 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::KMS::Alias": (_DOES, "Names its key."),
     "AWS::KMS::Key": (
         _ACTS,
-        "Its policy is checked by S3, SQS and SNS and at direct calls. Nothing is encrypted with it; tables, log "
-        "groups, variables of functions, schedules and volumes do not check it.",
+        "Its policy is checked by S3, SQS and SNS and at direct calls; one of ECC_NIST_P256 signs. Nothing is "
+        "encrypted with it; tables, log groups, variables of functions, schedules and volumes do not check it.",
     ),
     "AWS::Lambda::Alias": (_DOES, "Names its version; weights between two versions are kept, not drawn."),
     "AWS::Lambda::EventInvokeConfig": (
@@ -355,6 +355,11 @@ CALLS: Mapping[str, Row] = {
     ),
     "iam:CreateServiceLinkedRole": (_ACTS, "Granted for the first use of a service; no such role is needed."),
     **_each((_ACTS, "The right to it is checked; nothing is encrypted."), "kms:", "Decrypt Encrypt GenerateDataKey"),
+    **_each(
+        (_DOES, "Digests, by keys of ECC_NIST_P256; others verify the signatures too."),
+        "kms:",
+        "GetPublicKey Sign Verify",
+    ),
     "kms:CreateGrant": (_ACTS, "Checked against a job's role for its volume; no grant is made."),
     "kms:DescribeKey": (_ACTS, "Checked against who puts a schedule under the customer key; nothing is encrypted."),
     **_each(

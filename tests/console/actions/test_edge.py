@@ -25,13 +25,16 @@ from millrace.artefact.artefact import Artefact, digest, read_archive, write_arc
 from millrace.artefact.edge import with_graph
 from millrace.artefact.inference import Model
 from millrace.artefact.int8 import fold, quantize
-from millrace.aws.objects import split_uri
+from millrace.artefact.signing import SIGNATURE_FILE
+from millrace.aws.objects import put_object, split_uri
 from millrace.errors import ArtefactError
 from millrace.features.catalogue import encode
 from millrace.models.catalogue import FAMILIES
 from millrace.names import WorkloadNames
 from millrace.release.registry import Candidate, Registry
+from millrace.release.signatures import SigningKey, signed_version
 from tests.plant import Plant, plant_model, plant_rows, write_data, write_plant
+from tests.signing_key import create_signing_key
 from tests.state_table import create_table
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="plant")
@@ -50,6 +53,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
             )
         create_table(boto3.client("dynamodb"), PLATFORM.state_table)
         boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+        create_signing_key(boto3.client("kms"), PLATFORM)
         yield Environment(platform=PLATFORM, client=boto3.client)
 
 
@@ -75,8 +79,12 @@ def register(plant: Plant, artefact: Artefact, root: Path, *, known: str = "") -
     for uri, content in (files | {url: archive.read_bytes()}).items():
         bucket, key = split_uri(uri)
         s3.put_object(Bucket=bucket, Key=key, Body=content)
+    metadata = {"model_digest": known} if known else {"tag": RUN}
     candidate = Candidate(run=RUN, image="i", model_data_url=url, evaluation_uri="s3://b/e", instances=("ml.m5.large",),
-                          metadata={"model_digest": known} if known else {"tag": RUN})  # fmt: skip
+                          metadata=metadata)  # fmt: skip
+    signed = signed_version(NAMES, run=RUN, members=read_archive(archive).members, metadata=metadata)
+    key = SigningKey(boto3.client("kms"), PLATFORM.signing_key_alias)
+    put_object(s3, NAMES.run_uri(RUN, SIGNATURE_FILE), key.sign(signed))
     Registry(boto3.client("sagemaker"), group=NAMES.package_group).register(candidate)
 
 
@@ -169,6 +177,14 @@ def test_a_model_that_is_not_the_registry_s_is_refused(environment: Environment,
     register(plant, good(plant), tmp_path, known="d" * 64)
     with pytest.raises(ArtefactError, match="expected the members that were approved"):
         export_version(environment, NAMES, "1", tmp_path / "edge", int8=True, max_loss=0.05)
+
+
+def test_a_version_that_was_not_signed_is_not_exported(environment: Environment, plant: Plant, tmp_path: Path) -> None:
+    register(plant, good(plant), tmp_path)
+    create_signing_key(boto3.client("kms"), PLATFORM)
+    with pytest.raises(ArtefactError, match=r"version 1: .* expected a signature by alias/millrace-local-signing"):
+        export_version(environment, NAMES, "1", tmp_path / "edge", int8=False, max_loss=0.05)
+    assert not (tmp_path / "edge").exists()
 
 
 def test_an_answer_does_not_depend_on_the_rows_beside_it(plant: Plant) -> None:

@@ -28,9 +28,10 @@ from console.queries.model_validation import (
     validate,
     validate_archive,
 )
-from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, digest
+from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, digest, digests_of, read_members
+from millrace.artefact.signing import SignedVersion
 from millrace.contract.load import load_contract
-from millrace.errors import EnvironmentNotFoundError
+from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
 from millrace.features.number import Number
@@ -81,6 +82,8 @@ class Parts:
     description: str = f"made by run {RUN}"
     extra: Mapping[str, bytes]
     """Members beside the allowed ones."""
+    signed: Mapping[str, str] | str = field(default_factory=dict)
+    """Digests of members over those that are right, or why the signature is refused."""
     documents: Mapping[str, bytes] = field(default_factory=lambda: {CARD_FILE: b"{}", BOM_FILE: b"{}"})
     """By their files."""
 
@@ -140,8 +143,18 @@ def build(parts: Parts, folder: Path) -> Candidate:
         documents=parts.documents,
         requires_card=True,
         judged=tuple(GateVerdict(name=name, passed=True, measured=1, bound=1, sentence="") for name in parts.judged),
+        signed=parts.signed if isinstance(parts.signed, str) else signed_of(archive, parts.signed),
     )
     return Candidate(archive=archive, workload=WORKLOAD, contract=CONTRACT, registered=registered)
+
+
+def signed_of(archive: Path, wrong: Mapping[str, str]) -> SignedVersion | str:
+    """What was signed of the archive; an archive that is none was never signed."""
+    try:
+        members = digests_of(read_members(archive))
+    except ArtefactError as error:
+        return str(error)
+    return SignedVersion(name=f"millrace-local-electricity/{RUN}", members=members | wrong, digests={})
 
 
 def described(parts: Parts, digests: Digests) -> Description:
@@ -246,6 +259,12 @@ FAULTS: dict[str, tuple[Parts, str, str]] = {
         "chain of digests",
         "data_digest: expected 0000",
     ),
+    "no signature": (replace(FINE, signed="version 1: there is none"), "signature", "version 1: there is none"),
+    "a signature of another graph": (
+        replace(FINE, signed={"model.onnx": "0" * 64}),
+        "signature",
+        r"model\.onnx: expected 0000.*, as it was signed",
+    ),
     "a gate that fails": (
         replace(FINE, report={**REPORT, "latency_ms": {"p50": 99, "p99": 9999, "rows": 1}}),
         "gates",
@@ -308,7 +327,7 @@ def test_a_bare_archive_is_looked_at_for_itself(tmp_path: Path) -> None:
     archive = build(FINE, tmp_path).archive
     findings = validate_archive(archive, "electricity")
     silent = [one.check for one in findings if one.passed is None]
-    assert silent == ["chain of digests", "gates", "answers", "records", "documents"]
+    assert silent == ["chain of digests", "signature", "gates", "answers", "records", "documents"]
     assert is_valid(findings)
 
 

@@ -148,7 +148,7 @@ def test_a_failed_first_deployment_leaves_no_name_that_the_next_one_needs(templa
 def test_what_is_kept_and_what_expires(templates: Templates, stage: str) -> None:
     platform = templates[stage][f"millrace-{stage}-platform"]["Resources"].values()
     kept = {one["Type"] for one in platform if one.get("DeletionPolicy", "Delete") != "Delete"}
-    assert kept == {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key"}
+    assert kept == {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::KMS::Alias"}
     rules = {
         one["Properties"]["BucketName"].split("-")[2]: one["Properties"]["LifecycleConfiguration"]["Rules"]
         for one in platform
