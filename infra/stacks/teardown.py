@@ -77,14 +77,7 @@ class TeardownStack(WorkloadStack):
         yield every("events", because=unnamed).may("ListRuleNamesByTarget")
         yield bus.rules(names).may("DescribeRule", "DisableRule")
         yield bus.schedules(names).may("GetSchedule", "UpdateSchedule")
-        yield sagemaker_jobs.pass_roles(
-            names,
-            "lateness-schedule",
-            "monitor-schedule",
-            "retrain-schedule",
-            "sweep-schedule",
-            to="scheduler.amazonaws.com",
-        )
+        yield sagemaker_jobs.pass_roles(names, "monitor-schedule", "retrain-schedule", to="scheduler.amazonaws.com")
         yield resource("kms", self.context.key_arn).may("DescribeKey")
         for function in STARTING_QUEUES.values():
             yield queues.feeds_of(names, function).may("UpdateEventSourceMapping")

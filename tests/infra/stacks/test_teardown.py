@@ -82,8 +82,10 @@ def test_it_knows_every_queue_whose_messages_start_a_machine(templates: Template
             if one["Type"] != "AWS::Lambda::EventSourceMapping":
                 continue
             function = one["Properties"]["FunctionName"].rpartition(":")[2]
+            if not function.startswith(prefix):
+                continue
             queue = resources[one["Properties"]["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]["QueueName"]
-            if function.startswith(prefix) and "states:StartExecution" in actions(resources, f"{function}"):
+            if "states:StartExecution" in actions(resources, f"{function}"):
                 starting[queue.removeprefix(prefix)] = function.removeprefix(prefix)
     assert starting == STARTING_QUEUES
 
