@@ -37,7 +37,7 @@ from tests.infra.local.waiting import until
 ROLLOUT = {
     "phases: [live]": "phases: [canary, live]",
     "min_instances: 1": "min_instances: 2",
-    "local: ml.m5.large": "local: ml.m5.xlarge",
+    "local: ml.m5.large, dev: ml.m5.large": "local: ml.m5.xlarge, dev: ml.m5.large",
     "max_p99_ms: 50": "max_p99_ms: 500",
 }
 """A canary on two instances of another type. The bound on latency is ten times the workload's: a busy machine is not a
