@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 DIGEST, RUN, ALIAS = "millrace.source-digest", "millrace.run", "millrace.alias-of"
 QUARANTINED = "millrace.rows-quarantined"
-ATTEMPTS = 20
+ATTEMPTS = 100
+"""Of ten writers, as many as there are slots, nine lose at once: 20 attempts would fail one drop of eight, if all
+ten had drops without end, these fail one in 38,000. Together with the pauses they stay within the function's time."""
 PAUSE_S = 0.1
 """The first pause at most; each is twice the one before up to 2 s, and random, so that writers part."""
 

@@ -264,6 +264,9 @@ def look(desk: LocalCloud, *, hours: float) -> Outcome:
     """What is there at the end; an effect is a drop whose row is in the table, by its execution's own words."""
     states, sqs = desk.client("stepfunctions"), desk.client("sqs")
     ends = [states.describe_execution(executionArn=one["executionArn"]) for one in executions(desk)]
+    for end in ends:
+        if end["status"] != "SUCCEEDED":
+            print(f"{end['status']}: {end.get('error')}: {end.get('cause', '')[:300]}", flush=True)
     answers = [json.loads(end["output"])["validation"]["answer"] for end in ends if end["status"] == "SUCCEEDED"]
     dead = 0
     for url in sqs.list_queues()["QueueUrls"]:
