@@ -16,6 +16,7 @@ from infra.context import REPOSITORY
 from infra.images import image_tags, missing_digests
 from infra.options import options_of
 from infra.settings import StageSettings, settings_for
+from infra.stacks.audit import AuditStack
 from infra.stacks.catalogue import ROOMS
 from infra.stacks.platform import PlatformStack
 from infra.stacks.workload import WorkloadStack
@@ -26,17 +27,21 @@ from millrace.workload.load import load_workload, workload_folders, workloads_fo
 
 
 def build(settings: StageSettings, *, workloads: Sequence[Path], outdir: str | None = None) -> cdk.App:
-    """The app with the platform stack and, for each workload's folder, its rooms."""
+    """The app with the stacks of all workloads, platform and audit, and, for each workload's folder, its rooms."""
     app = cdk.App(outdir=outdir, context={"aws:cdk:disable-asset-staging": True}, analytics_reporting=False)
     loaded = [(folder, load_workload(folder)) for folder in workloads]
     _check_names([WorkloadNames(platform=settings.platform, workload=workload.name) for _, workload in loaded])
     _check_stage(settings.platform, [workload for _, workload in loaded])
     tags = image_tags(REPOSITORY, settings.platform)
     platform = PlatformStack(app, settings=settings, workloads=[workload.name for _, workload in loaded])
+    audit = AuditStack(app, settings=settings)
+    audit.add_stack_dependency(platform)
     for folder, workload in loaded:
         for room in ROOMS:
             stack = room(app, settings=settings, workload=workload, folder=folder, tags=tags)
             stack.add_stack_dependency(platform)
+            # Made before the first record, and destroyed after the last.
+            stack.add_stack_dependency(audit)
     return app
 
 
@@ -133,8 +138,17 @@ def synthesize() -> None:
             came=(account, region),
         )
     tracking = (context.try_get_context("tracking") or {}).get(stage, "")
-    options = options_of(context.try_get_context("stages"), stage)
-    settings = settings_for(stage, account=account, region=region, tracking_arn=tracking, options=options)
+    email = (context.try_get_context("alarm_email") or {}).get(stage, "")
+    webhook = (context.try_get_context("alarm_webhook") or {}).get(stage, "")
+    settings = settings_for(
+        stage,
+        account=account,
+        region=region,
+        tracking_arn=tracking,
+        alarm_email=email,
+        alarm_webhook=webhook,
+        options=options_of(context.try_get_context("stages"), stage),
+    )
     folders = chosen(workload_folders(workloads_folder(REPOSITORY)), context.try_get_context("workloads") or "")
     app = build(settings, workloads=folders)
     if stage != "local" and settings.compiler is None:

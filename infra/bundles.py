@@ -28,10 +28,12 @@ PRUNED = (
     "**/tests", "**/*.pyi",
 )  # fmt: skip
 """Paths that no function imports; boto3 and its dependencies belong to Lambda's own runtime."""
+OF_THE_PLATFORM = ("audit_chain",)
+"""Functions that all workloads share; no declaration is in their bundles."""
 
 
 def bundle(
-    repository: Path, function: str, *, workload: Path, platform: str, compiler: str | None = None
+    repository: Path, function: str, *, workload: Path | None, platform: str, compiler: str | None = None
 ) -> tuple[str, str]:
     """The folder and the digest of the bundle of `functions/<function>` for the workload in the folder `workload`.
 
@@ -39,7 +41,8 @@ def bundle(
     mirrors the repository's, so an import path is the same in a test and in Lambda. It is compiled, since a bundle
     is read-only: by this machine's own Python (`platform` is `host`), or by `compiler`, the path of another one."""
     code = closure(repository, repository / "functions" / function / "handler.py")
-    files = dict(sorted({file.relative_to(repository): file for file in code}.items() | _declaration(workload).items()))
+    declaration = _declaration(workload) if workload else {}
+    files = dict(sorted({file.relative_to(repository): file for file in code}.items() | declaration.items()))
     digest = _digest(files) if compiler is None else _compiled(_digest(files))
     on_host = platform == "host"
     folder = repository / "build" / "bundles" / f"{function}-{digest[:16]}{'-host' if on_host else ''}"
@@ -198,8 +201,9 @@ def main() -> None:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     for requirements in sorted(root.glob("functions/*/requirements.txt")):
         layer(root, requirements, "host", python)
-        for folder in workload_folders(workloads_folder(root)):
-            bundle(root, requirements.parent.name, workload=folder, platform="host")
+        name = requirements.parent.name
+        for folder in [None] if name in OF_THE_PLATFORM else workload_folders(workloads_folder(root)):
+            bundle(root, name, workload=folder, platform="host")
 
 
 if __name__ == "__main__":

@@ -2,18 +2,79 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import aws_cdk as cdk
 from aws_cdk import aws_ssm as ssm
 
 from infra.settings import StageSettings
-from millrace.names import Platform, WorkloadNames
+from millrace.names import OWNER_TAG, Platform, WorkloadNames
+from millrace.operations.dead_letters import EVENTS, dead
 from millrace.workload.declaration import Workload
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Names(Protocol):
+    """The names of functions and their roles."""
+
+    def function(self, function: str) -> str: ...
+    def function_arn(self, function: str) -> str: ...
+    def role(self, owner: str) -> str: ...
+    def role_arn(self, owner: str) -> str: ...
+
+    @property
+    def prefix(self) -> str: ...
+
+
+class Owner(Protocol):
+    """Whose a function or a role is: one workload's (`Context`), or that of all (`PlatformContext`)."""
+
+    @property
+    def settings(self) -> StageSettings: ...
+    @property
+    def platform(self) -> Platform: ...
+    @property
+    def names(self) -> Names: ...
+    @property
+    def folder(self) -> Path | None: ...
+    @property
+    def key_arn(self) -> str: ...
+    @property
+    def dead_events_arn(self) -> str:
+        """The stage's queue of events that could not be delivered."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlatformContext:
+    """One stage, as a stack sees it that all workloads share."""
+
+    settings: StageSettings
+    key_arn: str
+    """The customer key; a deploy-time value."""
+    folder: None = None
+    """No declaration belongs to it."""
+
+    @property
+    def platform(self) -> Platform:
+        return self.settings.platform
+
+    @property
+    def names(self) -> Platform:
+        return self.settings.platform
+
+    @property
+    def dead_events_arn(self) -> str:
+        return _dead_events(self.platform)
+
+    def environment(self) -> dict[str, str]:
+        """`PlatformEnvironment(**context.environment())`."""
+        platform = self.platform
+        return {"stage": platform.stage, "account": platform.account, "region": platform.region}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +94,8 @@ class Context:
     """The room of the stack: `training`."""
     images: Mapping[str, str]
     """Image URI by container, of those that the stack runs; deploy-time values but in the stage `local`."""
+    signing_key_arn: str = ""
+    """A deploy-time value; empty where the stack has to do with no signatures."""
 
     @property
     def names(self) -> WorkloadNames:
@@ -45,7 +108,12 @@ class Context:
     @property
     def tags(self) -> dict[str, str]:
         """Of everything in the stack and of what its machines make."""
-        return self.settings.tags_of(self.component, workload=self.workload.name)
+        owner = re.sub(r"[^\w +=.:/@-]", "-", self.workload.owner)[:256] or "-"
+        return {**self.settings.options.tags, **self.names.tags(self.component), OWNER_TAG: owner}
+
+    @property
+    def dead_events_arn(self) -> str:
+        return _dead_events(self.platform)
 
     def environment(self) -> dict[str, str]:
         """The fields that every settings class has: `Environment(**context.environment(), ...)`."""
@@ -57,6 +125,16 @@ class Context:
         }
 
 
+def _dead_events(platform: Platform) -> str:
+    return platform.arn("sqs", platform.queue(dead(EVENTS)))
+
+
+def platform_context(stack: cdk.Stack, settings: StageSettings) -> PlatformContext:
+    """The context of a stack that all workloads share; the platform's key is read from SSM when it is deployed."""
+    name = settings.platform.parameter("key-arn")
+    return PlatformContext(settings=settings, key_arn=ssm.StringParameter.value_for_string_parameter(stack, name))
+
+
 def context_of(
     stack: cdk.Stack,
     *,
@@ -66,11 +144,12 @@ def context_of(
     component: str,
     image_tags: Mapping[str, str],
     in_network: bool,
+    has_signatures: bool,
 ) -> Context:
     """The context of a workload's stack; the platform's handles are read from SSM when it is deployed.
 
-    The network's are read only by a stack whose jobs or models run `in_network`, digests only of
-    images in `image_tags`."""
+    The network's are read only by a stack whose jobs or models run `in_network`, digests only of images in
+    `image_tags`, the signing key only by one that signs versions or checks them."""
     platform = settings.platform
 
     def published(name: str) -> str:
@@ -91,4 +170,5 @@ def context_of(
         security_group_id=published("security-group") if in_network else "",
         component=component,
         images={name: image(name, tag) for name, tag in image_tags.items()},
+        signing_key_arn=published("signing-key-arn") if has_signatures else "",
     )

@@ -51,7 +51,7 @@ RETENTION: Mapping[str, Mapping[str, Retention]] = {
     },
     "artefacts": {
         "runs": Retention(because="Any version may be released again, and be asked how it was made"),
-        "brought": Retention(because="Any version may be released again"),
+        "external": Retention(because="Any version may be released again"),
         "checkpoints": Retention(because="A run has ended, or has failed for good", days=STAGED_DAYS, old_days=1),
     },
 }

@@ -13,7 +13,7 @@ from typing import Literal
 from infra.compilation import interpreter
 from infra.options import MachineLog, Options
 from millrace.errors import ConfigurationError
-from millrace.names import SHARED, STAGE_PATTERN, STAGES, Platform
+from millrace.names import STAGE_PATTERN, STAGES, Platform
 
 Tracking = Literal["none", "file", "app", "server"]
 """Where runs are recorded: nowhere, in a file of this machine, in an MLflow App of SageMaker (serverless), or in a
@@ -32,25 +32,35 @@ class StageSettings:
     architecture: str
     """`arm64` or `x86_64`, as Lambda names them."""
     log_retention_days: int
+    audit_lock: Literal["GOVERNANCE", "COMPLIANCE"]
+    """Object Lock of the audit's chain: under COMPLIANCE nobody deletes a version in time, the account's root neither;
+    under GOVERNANCE who has the right to bypass it."""
+    audit_lock_days: int
     use_spot: bool
     poll_s: int
     """Seconds between two looks at an endpoint that is being made."""
     bake_s: int
     """Seconds that a new fleet is watched by the release's alarms before the old one goes."""
+    lateness_schedule: str
+    """When the age of rows and labels is judged. A cloud whose clock is moved by months does it once in each."""
     decision_window_s: int
     """Seconds that decisions are gathered before they are written."""
     tracking: Tracking
     tracking_uri: str
     """MLflow's: `sqlite:///<path>` of a file, the ARN of an app or a server; empty where nothing is recorded."""
+    alarm_email: str
+    """The address to which alarms are sent, once its owner has confirmed; empty for none."""
+    alarm_webhook: str
+    """The name of the secret of Secrets Manager whose text is the URL of a chat's webhook; empty for none."""
 
     machine_log: MachineLog
     """What the state machines log; the history of an execution, which is kept for 90 days, has all of it."""
     options: Options = field(default_factory=Options)
     """What the stage's owner has chosen."""
 
-    def tags_of(self, component: str, *, workload: str = SHARED) -> dict[str, str]:
-        """The tags of all that belongs to the room `component` of the workload, or to what all workloads share."""
-        return {**self.options.tags, **self.platform.tags(component, workload=workload)}
+    def tags_of(self, component: str) -> dict[str, str]:
+        """The tags of what all workloads share; `component` is its stack."""
+        return {**self.options.tags, **self.platform.tags(component)}
 
     @property
     def python(self) -> str:
@@ -86,12 +96,36 @@ def _managed(arn: str) -> Tracking:
     return MANAGED[found[1]]
 
 
+def _address(email: str) -> str:
+    """The address. Raises ConfigurationError for what is none."""
+    if email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
+        raise ConfigurationError(where="context", field="alarm_email", expected="an e-mail address", came=email)
+    return email
+
+
+def _secret(name: str) -> str:
+    """The name of a secret. Raises ConfigurationError for what is none: a URL would be in every template."""
+    if name and not re.fullmatch(r"[A-Za-z0-9/_+=.@-]{1,512}", name):
+        expected = "the name of a secret of Secrets Manager that holds the webhook's URL"
+        raise ConfigurationError(where="context", field="alarm_webhook", expected=expected, came="another text")
+    return name
+
+
 def settings_for(
-    stage: str, *, account: str, region: str, tracking_arn: str = "", options: Options | None = None
+    stage: str,
+    *,
+    account: str,
+    region: str,
+    tracking_arn: str = "",
+    alarm_email: str = "",
+    alarm_webhook: str = "",
+    options: Options | None = None,
 ) -> StageSettings:
     """The settings of `stage`; raises ConfigurationError on an unknown one.
 
-    `tracking_arn` names the MLflow of SageMaker that records the runs of `dev` or `prod`; without it nothing does."""
+    `tracking_arn` names the MLflow of SageMaker that records the runs of `dev` or `prod`; without it nothing does.
+    `alarm_email` is where the alarms of `dev` or `prod` are sent; `alarm_webhook` names the secret with a chat's
+    URL."""
     options = options or Options()
     names = Platform(stage=stage, account=account, region=region)
     if stage == "local":
@@ -100,14 +134,19 @@ def settings_for(
             runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
             architecture="arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
             log_retention_days=7,
+            audit_lock="GOVERNANCE",
+            audit_lock_days=1,
             use_spot=False,
             poll_s=1,
             bake_s=1,
+            lateness_schedule="cron(0 5 1 * ? *)",
             decision_window_s=0,
             tracking="file",
             tracking_uri=f"sqlite:///{_build_folder() / 'mlflow.db'}",
             machine_log=options.machine_log or "data",
             options=options,
+            alarm_email="operator@example.com",
+            alarm_webhook=_secret(alarm_webhook),
         )
     kind = options.like or stage
     if re.fullmatch(STAGE_PATTERN, stage) and kind in ("dev", "prod"):
@@ -117,14 +156,19 @@ def settings_for(
             runtime="python3.13",
             architecture="arm64",
             log_retention_days=365 if production else 30,
+            audit_lock="COMPLIANCE" if production else "GOVERNANCE",
+            audit_lock_days=365 if production else 30,
             use_spot=True,
             poll_s=60,
             bake_s=600,
+            lateness_schedule="cron(0 5 * * ? *)",
             decision_window_s=20,
             tracking=_managed(tracking_arn),
             tracking_uri=tracking_arn,
             machine_log=options.machine_log or ("events" if production else "data"),
             options=options,
+            alarm_email=_address(alarm_email),
+            alarm_webhook=_secret(alarm_webhook),
         )
     expected = f"one of {', '.join(STAGES)}, or a name like {STAGE_PATTERN} with stages.<name>.like in the context"
     raise ConfigurationError(where="context", field="stage", expected=expected, came=stage)

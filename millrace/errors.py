@@ -10,9 +10,11 @@ MillraceError
 ├── TrainingError           a training went astray: its loss is not a finite number
 ├── ArtefactError           a model artefact is not what its digests say
 ├── AnswerError             a model's answer is not one good output per row
+├── EndpointRefusedError    an endpoint is missing or may not be called; no time makes it well
 ├── DecisionError           a line is not a decision
 ├── WithdrawalError         what is to be withdrawn is no key and no drop of the table
 ├── QueueError              a queue refused messages that must not be lost
+├── AuditChainError         an object is no link of the audit's chain
 ├── ConflictError           somebody else changed the same thing first
 ├── RunError                an execution is not there, or not what a command needs
 ├── EnvironmentNotFoundError  no environment, workload or resource of that name where a command was to work
@@ -77,6 +79,10 @@ class AnswerError(MillraceError):
     """A model's answer is not one good output per row: nothing of it is used."""
 
 
+class EndpointRefusedError(MillraceError):
+    """The call of an endpoint was refused before a model saw it: no such endpoint, or no right to call it."""
+
+
 class DecisionError(MillraceError):
     """A line is not a decision as we write it: says field, what was expected and what came."""
 
@@ -91,6 +97,10 @@ class WithdrawalError(MillraceError):
 
 class QueueError(MillraceError):
     """A queue refused messages that must not be lost, several times: the caller gives no answer."""
+
+
+class AuditChainError(MillraceError):
+    """An object of the audit's bucket is not what the chain writes: says what was expected and what came."""
 
 
 class ConflictError(MillraceError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 STAGES = ("local", "dev", "prod")
 """Those that need no declaration; any other is like `dev` or `prod`, as the context of `cdk.json` says."""
@@ -18,20 +18,30 @@ LONGEST_PREFIX = len("millrace-prod-") + 24
 """Of a workload's names: stage and workload share it, and the longest role then has 64 letters."""
 MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain")
 """The state machines that do a workload's work. Beside them it has `teardown`, which ends them."""
+EVERY_MACHINE = (*MACHINES, "teardown")
+STARTING_QUEUES = {"drops": "intake"}
+"""Queues whose messages start machines, each with the function that it feeds; a teardown switches them off."""
 STAGE_TAG = "millrace:stage"
 WORKLOAD_TAG = "millrace:workload"
 """The tag of a job, which names its workload: the job's own name is a digest."""
 COMPONENT_TAG = "millrace:component"
-OWN_TAGS = (STAGE_TAG, WORKLOAD_TAG, COMPONENT_TAG)
+DEPLOYMENT_TAG, OWNER_TAG = "millrace:deployment", "millrace:owner"
+"""By which a bill tells workloads and stages apart (`WorkloadNames.prefix`), and who answers for one."""
+OWN_TAGS = (STAGE_TAG, WORKLOAD_TAG, COMPONENT_TAG, DEPLOYMENT_TAG, OWNER_TAG)
 SHARED = "all-workloads"
 """The value of WORKLOAD_TAG on what all workloads share; no workload can have this name."""
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"
 ByHand = Literal["tune", "experiment"]
 """What a person starts beside the machines."""
+BY_HAND: tuple[ByHand, ...] = get_args(ByHand)
 JOB_ROLES = (TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE)
 """Of the jobs that machines start; a teardown knows a workload's jobs by them and by their tag."""
+AUDIT_CHAIN = "audit_chain"
+"""The function that writes the audit's chain; its role alone may."""
 MODEL_ROLE = "model"
 """Of the models of endpoints and batch transforms."""
+VARIANT = "main"
+"""Of every endpoint, constant: guardrails need the same variant name before and after an update."""
 MACHINE_OF_FEED: dict[str, Literal["ingest", "score"]] = {"training": "ingest", "labels": "ingest", "scoring": "score"}
 """Which machine a drop starts."""
 
@@ -113,12 +123,29 @@ class Platform:
         return f"alias/{self.prefix}"
 
     @property
+    def signing_key_alias(self) -> str:
+        """The key by which versions are signed."""
+        return f"alias/{self.prefix}-signing"
+
+    @property
     def alarm_topic(self) -> str:
         return f"{self.prefix}-alarms"
 
     @property
     def alarm_topic_arn(self) -> str:
         return self.arn("sns", self.alarm_topic)
+
+    def alarm(self, name: str) -> str:
+        """The alarm of this name in `STAGE_ALARMS` of `millrace.operations.alarms`."""
+        return f"{self.prefix}-{name}"
+
+    def rule(self, name: str) -> str:
+        """The rule of this name in `millrace.operations.notices`."""
+        return f"{self.prefix}-{name}"
+
+    def queue(self, name: str) -> str:
+        """A queue of the stage itself."""
+        return f"{self.prefix}-{name}"
 
     def parameter(self, name: str) -> str:
         """The SSM parameter by which one part of the environment publishes `name` to the others."""
@@ -131,6 +158,20 @@ class Platform:
     def repository_uri(self, image: str) -> str:
         """The repository with its registry, as docker names it: a tag or a digest follows."""
         return f"{self.account}.dkr.ecr.{self.region}.amazonaws.com/{self.repository(image)}"
+
+    def function(self, function: str) -> str:
+        """A function that all workloads share."""
+        return f"{self.prefix}-{function}"
+
+    def function_arn(self, function: str) -> str:
+        return self.arn("lambda", f"function:{self.function(function)}")
+
+    def role(self, owner: str) -> str:
+        """The role of a function that all workloads share."""
+        return f"{self.prefix}-{owner}"
+
+    def role_arn(self, owner: str) -> str:
+        return self.arn("iam", f"role/{self.role(owner)}")
 
     def digest_parameter(self, image: str, tag: str) -> str:
         """The SSM parameter that holds the digest (`sha256:…`) of the image with this tag."""
@@ -156,7 +197,7 @@ class WorkloadNames:
 
     def tags(self, component: str) -> dict[str, str]:
         """What all that the room `component` makes carries."""
-        return self.platform.tags(component, workload=self.workload)
+        return {**self.platform.tags(component, workload=self.workload), DEPLOYMENT_TAG: self.prefix}
 
     def tag_list(self, component: str) -> list[dict[str, str]]:
         """The same as SageMaker takes it."""
@@ -229,8 +270,12 @@ class WorkloadNames:
         return f"{self.workload}_{table}"
 
     def alarm(self, name: str) -> str:
-        """The alarm of this name in `millrace.monitoring.alarms`, for example `input-drift`."""
+        """The alarm of this name in `millrace.monitoring.alarms` or `millrace.operations.alarms`: `input-drift`."""
         return f"{self.prefix}-{name}"
+
+    @property
+    def dashboard(self) -> str:
+        return self.prefix
 
     def lake_uri(self, *parts: str) -> str:
         """`s3://<lake>/<workload>/<parts>`; a folder ends with "/" (give "" as its last part)."""
@@ -240,9 +285,9 @@ class WorkloadNames:
         """The folder of a run's checkpoints, apart from what the run leaves: they are deleted sooner."""
         return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/checkpoints/{run}/"
 
-    def brought_uri(self, digest: str) -> str:
-        """The folder of the model of elsewhere with this digest."""
-        return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/brought/{digest}/"
+    def external_model_uri(self, digest: str) -> str:
+        """The folder of the external model with this digest."""
+        return f"s3://{self.platform.bucket('artefacts')}/{self.workload}/external/{digest}/"
 
     def run_uri(self, run: str, *parts: str) -> str:
         """`s3://<artefacts>/<workload>/runs/<run>/<parts>`; `run` is the train execution's name."""

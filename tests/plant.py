@@ -59,6 +59,8 @@ class PlantLabel:
     """The keys of `prediction` in workload.yaml that the task needs, with a fallback."""
     fallback_answer: Mapping[str, Any]
     """The answer that the declared fallback gives."""
+    explains: str
+    """What an explanation of an answer takes apart, or how its words begin where rows differ: `log odds of `."""
     baseline: Mapping[str, Any]
     """The gate `baseline`, with a margin that a good model keeps and one of the same answer always does not."""
     columns: Mapping[str, Callable[[Floats], list[Any]]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from console.actions.tune import deployed_training, job_parts, own_run, reserve, write_configuration
+from console.actions.tune import check_weights, deployed_training, job_parts, own_run, reserve, write_configuration
 from console.environment import Environment
 from console.queries.usage import now_at
 from millrace.errors import RunError
@@ -28,10 +28,11 @@ def experiment(
 ) -> str:
     """The name of the training job, created; `parameters` replace those of the declaration.
 
-    Raises RunError for a hyperparameter that the family does not have or take, and where the month's budget has no
-    room."""
+    Raises RunError for a hyperparameter that the family does not have or take, where the machine starts from another
+    model than declared, and where the month's budget has no room."""
     check(workload, parameters)
     training = deployed_training(environment, names)
+    check_weights(workload, training)
     name = names.by_hand("experiment", now_at(environment))
     resources = training["ResourceConfig"]
     minutes = training["StoppingCondition"]["MaxRuntimeInSeconds"] / 60

@@ -38,7 +38,8 @@ class Follower:
                 if time.monotonic() > end:
                     raise RunError(
                         f"expected a run within {limit_s:.0f} s, got none: the intake starts it when a slot is free, "
-                        f"and puts what is no drop on {self.names.queue('drops')}-dead"
+                        f"one that scores once a model is live, and puts what is no drop on "
+                        f"{self.names.queue('drops')}-dead"
                     ) from None
             self.moving("waiting for the intake")
             time.sleep(self.poll_s)

@@ -1,4 +1,4 @@
-"""A model of elsewhere put where the machine `train` takes it in, and the run that judges it."""
+"""An external model put where the machine `train` takes it in, and the run that judges it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from console.actions.start import start
 from console.queries.runs import Run
-from millrace.artefact import brought
-from millrace.artefact.brought import BroughtModel, RunDigests
+from millrace.artefact import external
+from millrace.artefact.external import ExternalModel, RunDigests
 from millrace.artefact.inference import Model
 from millrace.aws.objects import split_uri
 from millrace.contract.load import load_contract
@@ -19,27 +19,27 @@ from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
 
 
-def read_model(folder: Path, workload: Path) -> BroughtModel:
+def read_model(folder: Path, workload: Path) -> ExternalModel:
     """The model in `folder`, which the declaration in the folder `workload` could use.
 
     Raises RunError where there is no folder, ArtefactError for a graph that the machine would refuse as well; what only
     rows can show, the machine sees."""
     if not folder.is_dir():
-        raise RunError(f"FOLDER: expected a folder with {brought.GRAPH} and {brought.SIGNATURE}, got {folder}")
+        raise RunError(f"FOLDER: expected a folder with {external.GRAPH} and {external.SIGNATURE}, got {folder}")
     declared, contract = load_workload(workload), load_contract(workload)
-    found = brought.read(folder)
+    found = external.read(folder)
     task = tasks.declare(declared.prediction, contract.label)
-    features = brought.features_of(found, declared, contract)
-    brought.check_output(found, task)
+    features = external.features_of(found, declared, contract)
+    external.check_output(found, task)
     label = declared.prediction.label
-    Model(brought.artefact_of(found, features=features, task=task, label=label, links=RunDigests()))
+    Model(external.artefact_of(found, features=features, task=task, label=label, links=RunDigests()))
     return found
 
 
-def register(s3: Any, states: Any, names: WorkloadNames, model: BroughtModel, *, as_of: datetime | None = None) -> Run:
+def register(s3: Any, states: Any, names: WorkloadNames, model: ExternalModel, *, as_of: datetime | None = None) -> Run:
     """The run that judges the model; `s3` and `states` are boto3's clients. The same model lies where it lay before."""
-    uri = names.brought_uri(model.digest)
+    uri = names.external_model_uri(model.digest)
     for name, content in model.contents.items():
         bucket, key = split_uri(f"{uri}{name}")
         s3.put_object(Bucket=bucket, Key=key, Body=content)
-    return start(states, names, "train", as_of=as_of, more={"brought": {"uri": uri, "digest": model.digest}})
+    return start(states, names, "train", as_of=as_of, more={"external_model": {"uri": uri, "digest": model.digest}})

@@ -82,6 +82,7 @@ def left(environment: Environment) -> list[Left]:
         *_buckets(environment),
         *_tables(environment),
         *_key(environment),
+        *_signing_key(environment),
         *_job_logs(environment),
     ]
 
@@ -140,7 +141,13 @@ def _is_there(call: Callable[..., Any], **named: Any) -> dict[str, Any] | None:
     try:
         answer: dict[str, Any] = call(**named)
     except ClientError as error:
-        if error.response["Error"]["Code"] in {"404", "NoSuchBucket", "ResourceNotFoundException", "ResourceNotFound"}:
+        if error.response["Error"]["Code"] in {
+            "404",
+            "NoSuchBucket",
+            "ResourceNotFoundException",
+            "ResourceNotFound",
+            "NotFoundException",
+        }:
             return None
         raise
     return answer
@@ -173,6 +180,13 @@ def _key(environment: Environment) -> Iterator[Left]:
     key = rules[0]["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
     if key:
         yield Left(what=f"customer key {key}", costs="1 USD a month, and 1 more for each of its first two rotations")
+
+
+def _signing_key(environment: Environment) -> Iterator[Left]:
+    """Its alias is retained with it."""
+    found = _is_there(environment.client("kms").describe_key, KeyId=environment.platform.signing_key_alias)
+    if found is not None:
+        yield Left(what=f"signing key {found['KeyMetadata']['Arn']}", costs="1 USD a month")
 
 
 def _job_logs(environment: Environment) -> Iterator[Left]:

@@ -17,6 +17,7 @@ from console.queries.usage import now_at
 from millrace.aws.objects import split_uri
 from millrace.contract.load import digest, read_document
 from millrace.errors import RunError
+from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, WEIGHTS_CHANNEL
 from millrace.messages.training_run import Run
 from millrace.models.catalogue import FAMILIES
 from millrace.names import WorkloadNames
@@ -25,7 +26,7 @@ from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
 from millrace.workload.tuning import METRICS, SearchRange, Tuning, tuning_usd
 
-KEPT = ("AlgorithmSpecification", "RoleArn", "ResourceConfig", "VpcConfig", "EnableNetworkIsolation",
+COPIED = ("AlgorithmSpecification", "RoleArn", "ResourceConfig", "VpcConfig", "EnableNetworkIsolation",
         "EnableInterContainerTrafficEncryption")  # fmt: skip
 """Of the machine's training job, what every other one of the workload has too."""
 STRATEGIES = {"bayesian": "Bayesian", "random": "Random"}
@@ -48,11 +49,12 @@ class Started:
 def tune(environment: Environment, names: WorkloadNames, workload: Workload, *, folder: Path, source: Run) -> Started:
     """The tuning job, created; `folder` is the workload's, `source` the run whose rows it trains on.
 
-    Raises RunError where nothing is declared, the machine's instances make it dearer than its budget, or the month's
-    budget has no room."""
+    Raises RunError where nothing is declared, the machine starts from another model than declared, its instances make
+    the tuning dearer than its budget, or the month's budget has no room."""
     if (tuning := workload.tuning) is None:
         raise RunError(f"{workload.name}/workload.yaml: expected the key tuning, got none")
     training = deployed_training(environment, names)
+    check_weights(workload, training)
     name = names.by_hand("tune", now_at(environment))
     usd = _cost(tuning, training)
     request = tuning_request(names, workload, training, name=name, source=source)
@@ -139,28 +141,41 @@ def tuning_request(
 
 def job_parts(names: WorkloadNames, training: dict[str, Any], *, name: str, source: Run) -> dict[str, Any]:
     """A training job as the machine's, on the rows of `source` and with the configuration of `name`; no spot."""
-    channels = {
-        "data": ("ManifestFile", names.run_uri(source.run, "manifest.json")),
-        "config": ("S3Prefix", names.run_uri(name, "config", "")),
-    }
     return {
-        **{key: training[key] for key in KEPT if key in training},
-        "InputDataConfig": [
-            {
-                "ChannelName": channel,
-                "DataSource": {
-                    "S3DataSource": {"S3DataType": kind, "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
-                },
-                "InputMode": "File",
-            }
-            for channel, (kind, uri) in channels.items()
-        ],
+        **{key: training[key] for key in COPIED if key in training},
+        "InputDataConfig": [_channel(one, names, name=name, source=source) for one in training["InputDataConfig"]],
         "OutputDataConfig": {
             "S3OutputPath": names.run_uri(name, "training"),
             "KmsKeyId": training["OutputDataConfig"]["KmsKeyId"],
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": training["StoppingCondition"]["MaxRuntimeInSeconds"]},
     }
+
+
+def _channel(deployed: dict[str, Any], names: WorkloadNames, *, name: str, source: Run) -> dict[str, Any]:
+    """One input of the machine's training job; those that differ from run to run have an address of this job's."""
+    s3 = deployed["DataSource"]["S3DataSource"]
+    if "S3Uri" in s3:
+        return deployed
+    of_run = {
+        DATA_CHANNEL: names.run_uri(source.run, "manifest.json"),
+        CONFIG_CHANNEL: names.run_uri(name, "config", ""),
+    }
+    found = {key: value for key, value in s3.items() if key != "S3Uri.$"}
+    return {**deployed, "DataSource": {"S3DataSource": {**found, "S3Uri": of_run[deployed["ChannelName"]]}}}
+
+
+def check_weights(workload: Workload, training: dict[str, Any]) -> None:
+    """Nothing, where the deployed training job has the model that the declaration starts from; else RunError, since
+    each training would fail without it."""
+    if (declared := workload.training.weights) is None:
+        return
+    found = {one["ChannelName"]: one["DataSource"]["S3DataSource"].get("S3Uri") for one in training["InputDataConfig"]}
+    if (came := found.get(WEIGHTS_CHANNEL)) != declared.source:
+        raise RunError(
+            f"{workload.name}/workload.yaml: weights: expected {declared.source} as deployed, got {came or 'none'}: "
+            "deploy the workload first"
+        )
 
 
 def _ranges(workload: Workload, tuning: Tuning) -> dict[str, list[dict[str, Any]]]:

@@ -11,11 +11,14 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
+from console.cli.audit import audit
 from console.cli.bom import bom
 from console.cli.card import card
+from console.cli.dead import dead
 from console.cli.demo import demo
 from console.cli.doctor import doctor
 from console.cli.drop import drop
+from console.cli.edge import export
 from console.cli.experiment import experiment
 from console.cli.local import down, up
 from console.cli.models import predict, rollback, versions
@@ -27,6 +30,7 @@ from console.cli.report import report
 from console.cli.runs import rerun, retrain, runs, show, train
 from console.cli.tuning import tune
 from console.cli.validate import validate
+from console.cli.verify import verify
 from console.cli.withdraw import withdraw
 from millrace.errors import MillraceError
 
@@ -51,8 +55,10 @@ for command in (
     versions,
     card,
     bom,
+    export,
     monitor,
     alarms,
+    dead,
     rollback,
     decisions,
     why,
@@ -61,9 +67,11 @@ for command in (
     report,
     doctor,
     validate,
+    verify,
     withdraw,
 ):
     app.command()(command)
+app.add_typer(audit, name="audit")
 
 
 def _version(is_wanted: bool) -> None:

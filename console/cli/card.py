@@ -22,7 +22,8 @@ def card(
 ) -> None:
     """Write the model card of a version as a page: use, limits, risk, figures with intervals, gates, data, digests.
 
-    The card is the one that SageMaker keeps; an altered one is refused.
+    The card is as registration wrote it, for SageMaker as well; one that was altered since is refused. What people
+    change in SageMaker's copy is not shown.
 
     Example: millrace card 3 --output card.html"""
     from console.cli.printing import show_json
@@ -32,7 +33,7 @@ def card(
     environment, names = find(stage, build, workload)
     found = read_card(environment, names, version)
     if json:
-        show_json(found.card.model_dump(mode="json"))
+        show_json(found.card.model_dump(mode="json", exclude_none=True))
         return
     path = output or build / f"card-{names.workload}-{stage}-{found.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from console.words import count
 
 if TYPE_CHECKING:
     from console.environment import Environment
+    from console.queries.alarm_states import AlarmState, Receiver
     from console.queries.monitoring import MonitoredWindow, MonitorRun
     from console.queries.monitoring_limits import Limit, Watched
     from millrace.names import WorkloadNames
@@ -28,36 +29,57 @@ Limited = Annotated[int, typer.Option(min=0, help="Windows at most, the newest; 
 
 
 def alarms(workload: Workload, stage: Stage, build: Build, json: Json) -> None:
-    """Show the alarms: state, since when, the figure as last published, its bound; then what is not watched.
+    """Show the alarms: state, severity, runbook, the last figure and its bound; who is sent them; what is not watched.
 
     Example: millrace alarms. A figure above its bound alarms: a ratio to what was calibrated above 1, a number that
     should be 0 above that. Only decisions of `predict` are watched; rows of scored files are not."""
-    from console.queries.alarm_states import find_alarm_states
+    from console.queries.alarm_states import find_alarm_states, find_receivers
     from console.queries.monitoring_limits import read_champion
     from console.queries.unjudged import find_unjudged
 
     environment, names = find(stage, build, workload)
     runs, is_whole = _runs(environment, names)
     found = find_alarm_states(environment, names, runs)
+    receivers = find_receivers(environment, names)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
     limits = (*_limits(read_champion(environment, names), _windows(runs)), *unjudged)
     if json:
-        show_json({"alarms": [asdict(one) for one in found], "limits": [asdict(one) for one in limits]})
+        shown: dict[str, tuple[Any, ...]] = {"alarms": found, "receivers": receivers, "limits": limits}
+        show_json({name: [asdict(one) for one in listed] for name, listed in shown.items()})
         return
     rows = [
         {
             "alarm": one.name,
             "state": one.state,
+            "severity": one.severity or "of a release",
             "since": one.since,
             "figure": one.figure,
-            "bound": f"{one.bound:g}",
-            "published": one.published_at or "never",
-            "watches": one.description.partition(": ")[2] or one.description,
+            "bound": "" if one.bound is None else f"{one.bound:g}",
+            "published": one.published_at or "",
+            "watches": _watched(one),
+            "runbook": one.runbook,
         }
         for one in found
     ]
     show_rows(rows, as_json=False, nothing=f"No alarm of {names.workload} is deployed.")
+    _show_receivers(receivers, names)
     _show_limits(limits)
+
+
+def _watched(alarm: AlarmState) -> str:
+    """The description without the workload and without what has a column of its own."""
+    text = alarm.description.partition(": ")[2] or alarm.description
+    return text.removesuffix(f" ({alarm.severity}; {alarm.runbook})")
+
+
+def _show_receivers(receivers: tuple[Receiver, ...], names: WorkloadNames) -> None:
+    stage = names.platform.stage
+    if not receivers:
+        setting = f'"alarm_email": {{"{stage}": "<address>"}}'
+        print(f"\nNobody is sent these alarms: {setting} in the context of cdk.json subscribes an address.")
+    for one in receivers:
+        state = "" if one.is_confirmed else ", not confirmed by its owner yet: nothing is sent to it"
+        print(f"\nSent to {one.endpoint} ({one.protocol}){state}.")
 
 
 def monitor(workload: Workload, stage: Stage, build: Build, json: Json, limit: Limited = 20) -> None:

@@ -20,6 +20,7 @@ from console.words import brief
 if TYPE_CHECKING:
     from console.environment import Environment
     from console.queries.quarantine import Row
+    from console.queries.standing_cost import StandingLine
     from console.queries.usage import ServingCost
     from millrace.decisions.record import Decision
     from millrace.names import WorkloadNames
@@ -117,19 +118,27 @@ def cost(
     as_json: Json,
     month: Annotated[str, typer.Option(help="As 1997-06; without it the last with a run.")] = "",
 ) -> None:
-    """Show a month's cost by run and model version, of the endpoint and a thousand predictions, against the budget.
+    """Show a month's cost by run and model version, of the endpoint, of predictions, of what only stands there.
 
     Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
     billed seconds times list prices. Neither is a bill."""
     from console.queries.cost import find_cost
+    from console.queries.idle import find_idle
+    from console.queries.standing_cost import find_standing
     from millrace.workload.load import load_workload, workloads_folder
 
     environment, names = find(stage, build, workload)
     found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
+    idle = find_idle(environment, names)
+    lines = find_standing(environment, names)
     if as_json:
         per_1000 = {"usd_per_1000": found.serving.usd_per_1000} if found.serving else {}
         document = asdict(found)
-        show_json(document | {"serving": document["serving"] and document["serving"] | per_1000})
+        serving = document["serving"] and document["serving"] | per_1000
+        show_json(
+            document
+            | {"serving": serving, "idle": asdict(idle) if idle else None, "standing": [asdict(line) for line in lines]}
+        )
         return
     print(f"{found.month}: {found.reserved_usd:.2f} of {found.budget_usd:.2f} USD reserved (upper bounds)\n")
     show_rows(
@@ -140,12 +149,12 @@ def cost(
                 "jobs": run.jobs,
                 "billed_seconds": round(run.billed_s, 1),
                 "estimated_usd": f"{run.estimated_usd:.4f}",
-                "reserved_usd_(at_most)": _reserved(run.reserved_usd),
+                "reserved_usd_(at_most)": f"{run.reserved_usd:.2f}",
             }
             for run in found.runs
         ],
         as_json=False,
-        nothing="No training run was reserved in this month.",
+        nothing="No training was reserved in this month.",
     )
     if serving := found.serving:
         each = serving.usd_per_1000
@@ -155,10 +164,21 @@ def cost(
         print(f"A thousand predictions, estimated: {thousand}")
     else:
         print("\nEndpoint: not known, there is none now, or it was made after this month")
+    if idle:
+        print(f"Endpoint now: {idle.sentence}")
+    _show_standing(lines)
 
 
-def _reserved(usd: float | None) -> str:
-    return "not known: it failed before its declaration was stored" if usd is None else f"{usd:.2f}"
+def _show_standing(lines: Sequence[StandingLine]) -> None:
+    """What is billed by the month, whether anything happens or not."""
+    print("\nWhile nothing happens, a month at list prices:\n")
+    rows = [{"what": line.what, "count": line.count, "usd": f"{line.usd:.2f}"} for line in lines]
+    without = sum(line.usd for line in lines if not line.with_endpoint)
+    whole = sum(line.usd for line in lines)
+    rows.append({"what": "together, without an endpoint", "count": "", "usd": f"{without:.2f}"})
+    if whole > without:
+        rows.append({"what": "together, beside the endpoint's hours", "count": "", "usd": f"{whole:.2f}"})
+    show_rows(rows, as_json=False, nothing="")
 
 
 def _uncounted(serving: ServingCost) -> str:

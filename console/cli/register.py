@@ -1,4 +1,4 @@
-"""`millrace register`: a model that was made elsewhere."""
+"""`millrace register`: an external model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def register(
     as_of: AsOf = "",
     wait: Wait = False,
 ) -> None:
-    """Have a model judged that was made elsewhere: the same gates, registry and release as of one that is trained.
+    """Have an external model judged: the same gates, registry and release as of one that is trained.
 
     The graph takes the tensors that the workload's features make and gives the numbers that its task's answers are
     made of; it is refused here where it does not, and by the machine where it fails on real rows.

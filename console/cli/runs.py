@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from console.cli import completion
 from console.cli.environment import find
 from console.cli.options import Build, Json, Stage, Workload
+from millrace.names import BY_HAND, EVERY_MACHINE
 
 if TYPE_CHECKING:
     from console.environment import Environment
@@ -46,7 +47,7 @@ def runs(
         str,
         typer.Option(
             autocompletion=completion.machines,
-            help="ingest, train, release, score, monitor, retrain or teardown; tune or experiment for jobs by hand.",
+            help=f"{', '.join(EVERY_MACHINE)}; {' or '.join(BY_HAND)} for jobs by hand.",
         ),
     ] = "",
     status: Annotated[str, typer.Option(help="RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED.")] = "",
@@ -60,14 +61,13 @@ def runs(
     from console.presenters.run_title import run_title
     from console.queries.by_hand import list_by_hand
     from console.queries.runs import list_runs, read_execution, short_names
-    from millrace.names import ByHand
 
     environment, names = find(stage, build, workload)
     states = environment.client("stepfunctions")
     sagemaker = environment.client("sagemaker")
     listed = list_by_hand(sagemaker, names, machine=machine, limit=limit)
     jobs = [one for one in listed if status.upper() in ("", one.status)]
-    by_machine = machine not in get_args(ByHand)
+    by_machine = machine not in BY_HAND
     found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit) if by_machine else []
     short = short_names(found)
 

@@ -134,7 +134,6 @@ STORY = Story(
     workload="air_quality",
     start=_utc(LIVE[0]) + timedelta(hours=8),
     play=play,
-    machines=("ingest", "train", "release", "score", "monitor", "retrain"),
     span="twenty-seven months",
     page="report-air_quality.html",
     note=TWICE_A_MONTH,

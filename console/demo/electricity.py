@@ -55,7 +55,6 @@ STORY = Story(
     workload="electricity",
     start=datetime.fromisoformat("1997-01-01T08:00:00+00:00"),
     play=play,
-    machines=("ingest", "train", "release", "score", "monitor", "retrain"),
     span="fourteen months",
     page="report.html",
     note=TWICE_A_MONTH,

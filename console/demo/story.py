@@ -9,7 +9,7 @@ from pathlib import Path
 
 from console.demo.driver import Driver
 from console.local_cloud.local_cloud import PLATFORM
-from millrace.names import WorkloadNames
+from millrace.names import MACHINES, WorkloadNames
 
 WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"
 
@@ -29,7 +29,7 @@ class Story:
     """The cloud's clock at the start."""
     play: Callable[[Driver], None]
     """Plays the chapters, one after another."""
-    machines: tuple[str, ...]
+    machines: tuple[str, ...] = MACHINES
     """Those of the workload's machines that run in it."""
     span: str
     """The time that passes in it: `fourteen months`."""

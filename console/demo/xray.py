@@ -123,7 +123,6 @@ STORY = Story(
     workload="xray",
     start=START,
     play=play,
-    machines=("ingest", "train", "release", "score", "monitor", "retrain"),
     span="eight weeks",
     page="report-xray.html",
 )

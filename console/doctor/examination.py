@@ -20,6 +20,7 @@ from console.doctor.check import Check, Verdict
 from console.doctor.quotas import check_quotas
 from console.doctor.required_quotas import required_instances
 from console.environment import Environment, find_environment
+from console.queries.idle import IDLE_DAYS, find_idle
 from console.queries.monitoring_limits import read_limits
 from millrace.errors import MillraceError
 from millrace.names import WorkloadNames
@@ -96,6 +97,7 @@ def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
         return
     yield from _stacks(environment, workloads)
     yield from _describe("monitors", lambda: _monitors(environment, workloads))
+    yield from _describe("endpoints", lambda: _endpoints(environment, workloads))
     yield Check(
         name="quotas",
         needed="-",
@@ -129,6 +131,7 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
     yield from _describe("images", lambda: _images(environment))
     yield from _describe("stacks", lambda: _stacks(environment, workloads))
     yield from _describe("monitors", lambda: _monitors(environment, workloads))
+    yield from _describe("endpoints", lambda: _endpoints(environment, workloads))
     yield from _describe("IAM roles", lambda: _roles(environment, len(workloads)))
     yield from check_quotas(environment.client("service-quotas"), required_instances(workloads, stage))
 
@@ -210,10 +213,27 @@ def _stacks(environment: Environment, workloads: Sequence[Workload]) -> Iterator
             yield _check(f"stacks of {workload}", "deployed", came, good=bool(mine) and not bad, advice=advice)
 
 
+def _deployed(environment: Environment, workloads: Sequence[Workload]) -> Iterator[WorkloadNames]:
+    examined = {workload.name for workload in workloads}
+    return (names for names in environment.deployed() if names.workload in examined)
+
+
+def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
+    """The live endpoints that nobody has called for a week; nothing that stops a newcomer."""
+    for names in _deployed(environment, workloads):
+        if idle := find_idle(environment, names):
+            yield Check(
+                name=f"endpoint of {names.workload}",
+                needed=f"a request in {IDLE_DAYS} days",
+                found=idle.sentence,
+                verdict="unknown",
+                advice=f"if nobody needs it: aws sagemaker delete-endpoint --endpoint-name {idle.endpoint}",
+            )
+
+
 def _monitors(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
     """What the monitors of each deployed workload's live version cannot watch; nothing that stops a newcomer."""
-    examined = {workload.name for workload in workloads}
-    for names in (names for names in environment.deployed() if names.workload in examined):
+    for names in _deployed(environment, workloads):
         for limit in read_limits(environment, names):
             yield Check(
                 name=f"monitors of {names.workload}",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from console.new.families import Family, suited
 from console.new.kinds.catalogue import KINDS
 from console.new.spans import Naive, Spans
 from console.new.surface import Surface, remark, word
+from millrace.evaluation.gates.simple import strongest
 from millrace.workload.declaration import Card
+
+if TYPE_CHECKING:
+    from millrace.features.signature import TensorKind
 
 RECENT_DAYS = 90
 """Compared with the live model where the rows are not split by days."""
@@ -131,7 +136,8 @@ def _gates(surface: Surface, family: Family, spans: Spans, naive: Naive) -> Iter
     margin = 0.02 if naive.is_share else 0.05
     yield f"  non_inferiority: {{recent_days: {recent}, margin: {margin}, confidence: 0.95}}   # to the live model"
     if "quantiles" not in kind.settings:  # an answer of several numbers has no simple rival
-        rival = "linear" if surface.texts or surface.image_side else "boosted_trees"
+        special: dict[TensorKind, bool] = {"text": bool(surface.texts), "image": bool(surface.image_side)}
+        rival = strongest(kind for kind, is_there in special.items() if is_there)
         yield f"  simple: {{kind: {rival}, otherwise: warn}}   # says of each model whether a simple one is enough"
 
 

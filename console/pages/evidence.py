@@ -14,8 +14,6 @@ MOST_SLICES = 12
 """The worst ones."""
 MOST_PARTS = 12
 """Of more horizons so many are shown, the first and the last among them."""
-PART_FIGURES = ("error", "log_loss", "auc", "f1", "ece", "base_rate", "pinball", "coverage", "width")
-"""Columns of the parts, of those that the task has."""
 MOST_COLUMNS = 5
 """Of those that are searched for leaks, the most telling."""
 
@@ -47,7 +45,9 @@ def _parts(evaluation: Evaluation) -> EvidenceTable:
     parts = [evaluation.parts[at] for at in places]
     if not parts:
         return EvidenceTable(head=(), rows=())
-    own = [name for name in PART_FIGURES if any(name in part.figures for part in parts)]
+    found = dict.fromkeys(name for part in parts for name in part.figures)
+    shown = [name for name, figure in figures.FIGURES.items() if figure.in_parts and name in found]
+    own = [*shown, *(name for name in found if name not in figures.FIGURES)]
     compared = "log_loss" if "log_loss" in own else "error"
     rows = tuple(
         (

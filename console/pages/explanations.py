@@ -62,7 +62,7 @@ def _example(example: ExampleExplanation) -> Iterable[Markup]:
     if cells:
         largest = sorted(cells, key=lambda one: -abs(one.contribution))[:MOST_BARS]
         named = [(f"{_name(one)} {one.value}", one.contribution, f"{one.contribution:+.3g}") for one in largest]
-        yield _bars(named, title=f"one row, answered {_answer(example)}: {example.explains} {example.output:.3g}")
+        yield _bars(named, title=f"one row, answered {example.answer}: {example.explains} {example.output:.3g}")
 
 
 def _name(one: ExampleContribution) -> str:
@@ -106,7 +106,7 @@ def _hours(example: ExampleExplanation) -> Markup:
         box = {"x": place * step, "y": middle - (height if amount >= 0 else 0), "width": step * 0.8, "height": height}
         bars.append(element("rect", element("title", f"{hours}: {amount:+.4g}"), **box, class_=kind))
     ends = list(sums)[:: max(len(sums) - 1, 1)]
-    title = f"one row, answered {_answer(example)}: what its hours added"
+    title = f"one row, answered {example.answer}: what its hours added"
     return _figure(
         element("text", title, x=0, y=12, class_="axis"),
         element("line", x1=0, x2=WIDTH, y1=middle, y2=middle, class_="grid"),
@@ -126,7 +126,7 @@ def _words(example: ExampleExplanation) -> Markup:
         element("mark", one.place or one.value, title=f"{one.contribution:+.4g}", **_shade(one.contribution / largest))
         for one in words
     ]
-    lead = element("span", f"one row, answered {_answer(example)}: ", class_="detail")
+    lead = element("span", f"one row, answered {example.answer}: ", class_="detail")
     spaced = [part for mark in marked for part in (mark, Markup(" "))]
     return element("div", element("p", lead, *spaced, class_="words"))
 
@@ -158,7 +158,7 @@ def _patches(example: ExampleExplanation) -> Markup:
         box = {"x": float(x), "y": float(y), "width": float(across), "height": float(down)}
         cover.append(element("rect", title, **box, opacity=f"{abs(share) * 0.7:.2f}", class_=kind))
     source = f"data:image/png;base64,{example.image}"
-    words = f"one image, answered {_answer(example)}: what its patches added"
+    words = f"one image, answered {example.answer}: what its patches added"
     picture = element(
         "svg",
         element("image", href=source, width=float(width), height=float(height), style="image-rendering: pixelated"),
@@ -174,11 +174,6 @@ def _patches(example: ExampleExplanation) -> Markup:
 def _figure(*parts: Markup, height: float, label: str) -> Markup:
     picture = element("svg", together(*parts), viewBox=f"0 0 {WIDTH:.0f} {height:.0f}", role="img", aria_label=label)
     return element("div", picture)
-
-
-def _answer(example: ExampleExplanation) -> str:
-    """A number to four digits, a class by its name."""
-    return f"{example.output:.4g}" if example.explains == "value" else example.answer
 
 
 def _short(name: str) -> str:

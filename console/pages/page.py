@@ -28,10 +28,10 @@ from console.queries.lineage import Link
 from console.queries.monitoring import staying_alarms
 from console.queries.monitoring_limits import missing_labels
 from console.queries.report import WorkloadReport
-from millrace.evaluation.metrics import ReliabilityBin
 from millrace.evaluation.report import Evaluation
 from millrace.names import MACHINES
 from millrace.tasks import figures
+from millrace.tasks.metrics import ReliabilityBin
 
 FOLDER = Path(__file__).parent
 SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": "○"}

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from console.pages.markup import element, together
 from console.pages.scale import Scale
-from millrace.evaluation.metrics import ReliabilityBin
+from millrace.tasks.metrics import ReliabilityBin
 
 SIZE, LEFT, RIGHT, TOP, BOTTOM = 200.0, 40.0, 12.0, 26.0, 34.0
 LARGEST = 7.0

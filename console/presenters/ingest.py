@@ -23,6 +23,8 @@ def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
         return rejected(run, ingested)
     if committed is None:
         return Outcome()
+    if committed.superseded_by:
+        return Outcome(text="no row added: a later version of the same object came before")
     if committed.duplicate:
         first = committed.alias_of.rpartition("/")[2].partition("?")[0]
         text = f"no row added: the bytes of {first} again"
@@ -48,7 +50,7 @@ def _until_training(committed: Committed) -> str:
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
     """None when every row was accepted."""
     refused, committed = report.quarantined.get(run.name, ()), committed_of(run)
-    if committed is None or committed.duplicate:
+    if committed is None or committed.duplicate or committed.superseded_by:
         return RunSummary(what=f"{source_of(run)} added no rows", detail=_outcome(run).text, tone="watch")
     if not refused:
         return None

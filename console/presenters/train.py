@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def _subject(given: Document, detail: Document) -> str:
-    if "brought" in given:
-        return "a model of elsewhere"
+    if "external_model" in given:
+        return "an external model"
     return str(given.get("reason") or ("first" if "rows_total" in detail else "command"))
 
 
@@ -63,8 +63,8 @@ def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
     budgeted, pinned = answer(run, "budget", BudgetChecked), answer(run, "snapshot", DatasetPinned)
     gated, registered = answer(run, "gating", GatesJudged), answer(run, "registration", VersionRegistered)
     title = "First training" if reason_of(run) == "first" else "Training"
-    if "brought" in run.input:
-        title = "Model of elsewhere"
+    if "external_model" in run.input:
+        title = "External model"
     if gated is None:
         why = NOT_TRAINED[budgeted.reason] if budgeted and budgeted.reason else ""
         return RunSummary(what=f"{title} not started", detail=why, tone="watch")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from console.environment import Environment
 from console.queries.monitoring import MonitorRun
-from millrace.monitoring.alarms import published
+from millrace.monitoring.alarms import ALARMS, COUNTED, published
 from millrace.names import WorkloadNames
+from millrace.operations import alarms as operations
+from millrace.operations.alarms import Severity
+from millrace.operations.notices import WEBHOOK_RULE
 
 State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
@@ -25,21 +29,48 @@ class AlarmState:
     """When it took this state."""
     figure: float | None
     """As last published; None where nothing was."""
-    bound: float
+    bound: float | None
+    """None for a composite alarm."""
     published_at: datetime | None
     """Start of the monitor run that published the figure."""
     description: str
+    severity: Severity | None
+    """None for an alarm of a release, which the release itself answers."""
+    runbook: str
+    """Where it says what to do; empty for an alarm of a release."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receiver:
+    """One subscription of the topic to which alarms go."""
+
+    protocol: str
+    endpoint: str
+    is_confirmed: bool
+    """An address gets nothing before its owner has confirmed it."""
 
 
 def find_alarm_states(
     environment: Environment, names: WorkloadNames, runs: tuple[MonitorRun, ...]
 ) -> tuple[AlarmState, ...]:
-    """The alarms on what monitors publish, and those of a release that runs, by name. `runs` are in order of time."""
-    pages = environment.client("cloudwatch").get_paginator("describe_alarms")
-    found = [alarm for page in pages.paginate(AlarmNamePrefix=f"{names.prefix}-") for alarm in page["MetricAlarms"]]
+    """The workload's alarms, those of a release that runs among them, then those of its stage, each by name.
+
+    `runs` are in order of time."""
+    client, platform = environment.client("cloudwatch"), names.platform
+    pages = client.get_paginator("describe_alarms")
+    own = [
+        alarm
+        for page in pages.paginate(AlarmNamePrefix=f"{names.prefix}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        for alarm in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))
+    ]
+    shared = client.describe_alarms(AlarmNames=[platform.alarm(name) for name in operations.STAGE_ALARMS])
+    severities = _severities()
     states = []
-    for alarm in sorted(found, key=lambda alarm: str(alarm["AlarmName"])):
-        name = alarm["AlarmName"].removeprefix(f"{names.prefix}-")
+    for prefix, alarm in (
+        *((names.prefix, alarm) for alarm in sorted(own, key=_name)),
+        *((platform.prefix, alarm) for alarm in sorted(shared["MetricAlarms"], key=_name)),
+    ):
+        name = _name(alarm).removeprefix(f"{prefix}-")
         figure, at = _published(name, runs)
         states.append(
             AlarmState(
@@ -47,12 +78,48 @@ def find_alarm_states(
                 state=alarm["StateValue"],
                 since=alarm.get("StateTransitionedTimestamp") or alarm["StateUpdatedTimestamp"],
                 figure=figure,
-                bound=alarm["Threshold"],
+                bound=alarm.get("Threshold"),
                 published_at=at,
                 description=alarm.get("AlarmDescription", ""),
+                severity=severities.get(name),
+                runbook=operations.runbook(name) if name in severities else "",
             )
         )
     return tuple(states)
+
+
+def find_receivers(environment: Environment, names: WorkloadNames) -> tuple[Receiver, ...]:
+    """Who is sent the changes of alarms, and the notices of failed runs and rejected drops."""
+    pages = environment.client("sns").get_paginator("list_subscriptions_by_topic")
+    found = [one for page in pages.paginate(TopicArn=names.platform.alarm_topic_arn) for one in page["Subscriptions"]]
+    rules = environment.client("events").list_rules(NamePrefix=names.platform.rule(WEBHOOK_RULE))["Rules"]
+    chat = [Receiver(protocol="webhook", endpoint="the chat of the stage", is_confirmed=True)] if rules else []
+    return (
+        *chat,
+        *(
+            Receiver(
+                protocol=one["Protocol"],
+                endpoint=one["Endpoint"],
+                is_confirmed=str(one["SubscriptionArn"]).startswith("arn:"),
+            )
+            for one in found
+        ),
+    )
+
+
+def _name(alarm: Mapping[str, Any]) -> str:
+    return str(alarm["AlarmName"])
+
+
+def _severities() -> dict[str, Severity]:
+    """Of every alarm that a template deploys, by its name without a prefix."""
+    return {
+        **{name: alarm.severity for name, alarm in ALARMS.items()},
+        **{name: alarm.severity for name, alarm in COUNTED.items()},
+        **{name: alarm.severity for name, alarm in (operations.ALARMS | operations.ENDPOINT_ALARMS).items()},
+        operations.SERVING: operations.COMPOSITE.severity,
+        **{name: alarm.severity for name, alarm in operations.STAGE_ALARMS.items()},
+    }
 
 
 def _published(name: str, runs: tuple[MonitorRun, ...]) -> tuple[float | None, datetime | None]:

@@ -17,7 +17,7 @@ from millrace.state.pointers import ReleasePointers
 
 @dataclass(frozen=True, kw_only=True)
 class VersionCard:
-    """The card of one version, as SageMaker has it."""
+    """The card of one version, as registration wrote it."""
 
     version: str
     approval: str

@@ -1,8 +1,8 @@
 """What a month cost: its training runs, the endpoint, a thousand predictions, against the budget.
 
-All figures are estimates, not bills. `reserved` is the amount that the budget counts, an upper bound: every job at its
-maximal runtime. `estimated` is the time that SageMaker reports as billed, times the list prices of
-millrace/workload/prices.py for the most expensive region.
+All figures are estimates, not bills. `reserved` is the amount that the budget counted when the run began, an upper
+bound: every job at its maximal runtime. `estimated` is the time that SageMaker reports as billed, times the list prices
+of millrace/workload/prices.py for the most expensive region.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 
 from console.environment import Environment
 from console.queries.decisions import find_days, size_of_decisions
-from console.queries.stored import as_file, find_object
 from console.queries.usage import Job, ServingCost, jobs_of, now_at, serving_cost
 from console.queries.versions import registry_of, state_of
 from millrace.errors import EnvironmentNotFoundError
@@ -21,9 +20,6 @@ from millrace.names import WorkloadNames
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import moment, next_month
 from millrace.workload.declaration import Workload
-from millrace.workload.load import read_workload
-from millrace.workload.prices import projected_usd
-from millrace.workload.training_cost import usages, usd_by_hand
 
 MOST_BYTES = 256 * 2**20
 """Decisions of a month are only counted up to this size; beyond it the price of a thousand is not known."""
@@ -31,18 +27,17 @@ MOST_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost:
-    """One training run."""
+    """One training run, or what a person started beside the machines."""
 
     run: str
-    """Name of the train execution."""
+    """Name of the train execution, of the tuning job or of the experiment."""
     version: str | None
     """The model version that it registered."""
     jobs: int
     billed_s: float
     """Seconds that SageMaker billed, over all its jobs and instances."""
     estimated_usd: float
-    reserved_usd: float | None
-    """None for a run that failed before its declaration was stored."""
+    reserved_usd: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +62,14 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     first = _first_of(wanted)
     versions = {package.metadata.get("run", ""): package.version for package in registry_of(environment, names).all()}
     spent = spends.get(wanted)
-    runs = [arn.rpartition(":")[2] for arn in (spent.runs if spent else ())]
+    runs = {_name(arn): float(usd) for arn, usd in (spent.runs if spent else {}).items()}
     jobs = list(jobs_of(environment, ("training", "processing"), runs, since=first))
     serving = serving_cost(environment, names, first, min(now, next_month(first)))
     return MonthCost(
         month=wanted,
         budget_usd=workload.budget.monthly_usd,
         reserved_usd=float(spent.usd) if spent else 0.0,
-        runs=tuple(_run(environment, names, run, versions, [job for job in jobs if job.run == run]) for run in runs),
+        runs=tuple(_run(run, usd, versions, [job for job in jobs if job.run == run]) for run, usd in runs.items()),
         serving=serving and replace(serving, predictions=_predictions(environment, names, first)),
     )
 
@@ -86,29 +81,20 @@ def _first_of(month: str) -> datetime:
         raise EnvironmentNotFoundError(f"--month: expected a month as 1997-06, got {month!r}") from None
 
 
-def _run(
-    environment: Environment, names: WorkloadNames, run: str, versions: Mapping[str, str], jobs: Sequence[Job]
-) -> RunCost:
+def _name(arn: str) -> str:
+    """`…:execution:<machine>:<name>`, `…:training-job/<name>`."""
+    return arn.rpartition(":")[2].rpartition("/")[2]
+
+
+def _run(run: str, reserved_usd: float, versions: Mapping[str, str], jobs: Sequence[Job]) -> RunCost:
     return RunCost(
         run=run,
         version=versions.get(run),
         jobs=len(jobs),
         billed_s=sum(job.billed_s for job in jobs),
         estimated_usd=sum(job.usd for job in jobs),
-        reserved_usd=_reserved(environment, names, run),
+        reserved_usd=reserved_usd,
     )
-
-
-def _reserved(environment: Environment, names: WorkloadNames, run: str) -> float | None:
-    """By the declaration with which the run was started; the name of a job by hand follows its kind, as in its ARN."""
-    content = find_object(environment.client("s3"), names.run_uri(run.rpartition("/")[2], "config", "workload.yaml"))
-    if content is None:
-        return None
-    with as_file(content, "workload.yaml") as path:
-        workload, stage = read_workload(path), names.platform.stage
-        if "/" in run:
-            return usd_by_hand(workload, stage, is_tuning="tuning-job/" in run)
-        return projected_usd(usages(workload, stage))
 
 
 def _predictions(environment: Environment, names: WorkloadNames, first: datetime) -> int | None:

@@ -17,7 +17,8 @@ from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.artefact import digest as sha256
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.contract.load import digest, read_document
-from millrace.datasets.commits import ALIAS, DIGEST, ORIGIN
+from millrace.datasets.commits import ALIAS, DIGEST
+from millrace.datasets.notes import ORIGIN, SUPERSEDED, WITHDRAWN
 from millrace.datasets.versions import data_digest, history
 from millrace.decisions import captured
 from millrace.decisions.store import LocatedDecision
@@ -290,9 +291,11 @@ def _captured(client: Any, column: str, uri: str) -> Link:
 
 
 def _drop(client: Any, snapshot: Snapshot) -> Iterator[Link]:
-    """The file of a snapshot, digested again; rows made of late labels have no file."""
+    """The file of a snapshot, digested again; rows made of late labels have no file, rows that leave neither."""
     summary = snapshot.summary
-    if summary is None or summary.get(ALIAS) is not None:
+    if summary is None or any(summary.get(note) is not None for note in (ALIAS, SUPERSEDED)):
+        return
+    if summary.get(WITHDRAWN) is not None and summary.get(DIGEST) is None:
         return
     uri, wanted = str(summary.get(ORIGIN)), str(summary.get(DIGEST))
     rows = f"{int(summary.get('added-records', '0') or 0):,} rows"

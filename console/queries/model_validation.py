@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from console.environment import Environment
+from console.queries.signatures import signing_key
 from console.queries.stored import find_object
+from console.queries.versions import registry_of
 from millrace.artefact import graph
 from millrace.artefact.artefact import ARCHIVE, Artefact, digest, read_archive
 from millrace.artefact.inference import Model
+from millrace.artefact.signing import SignedVersion
 from millrace.aws.objects import download
 from millrace.contract.kinds import arrow_type, parse_cell
 from millrace.contract.load import load_contract
@@ -31,6 +34,9 @@ from millrace.features import catalogue as encoders
 from millrace.messages.audit import AuditEvent
 from millrace.messages.train import GatesJudged, GateVerdict
 from millrace.names import WorkloadNames
+from millrace.release.bom import BOM_FILE
+from millrace.release.card import CARD_FILE
+from millrace.release.signatures import check_members, check_signature
 from millrace.state import audit
 from millrace.tasks import catalogue as tasks
 from millrace.workload.declaration import Workload
@@ -41,6 +47,8 @@ if TYPE_CHECKING:
 
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY")
 """First bytes of pickles and of files that may hold one: torch's and numpy's archives, compressed files."""
+DOCUMENTS = {CARD_FILE: "card_digest", BOM_FILE: "bom_digest"}
+"""Which metadata of the package has the digest of which file."""
 LINKS = ("data", "contract", "config", "code", "weights", "onnx")
 
 
@@ -58,8 +66,14 @@ class Registered:
     """evaluation.json."""
     sample: bytes
     """sample.json: rows of the test days and the graph's answers."""
+    documents: Mapping[str, bytes]
+    """Of its run, by file: the model card and the bill of materials, empty where there is none."""
+    requires_card: bool
+    """In every stage but `local`."""
     judged: tuple[GateVerdict, ...]
     """The verdicts by which the gating let the run pass, from the audit; none: it never did."""
+    signed: SignedVersion | str
+    """What was signed; a sentence where the signature is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +186,19 @@ def _registered(environment: Environment, names: WorkloadNames, package: Mapping
         run=json.loads(file("config", "run.json") or b"{}"),
         report=file("evaluation", EVALUATION_FILE),
         sample=file("evaluation", SAMPLE_FILE),
+        documents={name: file(name) for name in DOCUMENTS},
+        requires_card=names.platform.stage != "local",
         judged=tuple(_judged(environment, names, run)),
+        signed=_signed(environment, names, package["ModelPackageArn"]),
     )
+
+
+def _signed(environment: Environment, names: WorkloadNames, arn: str) -> SignedVersion | str:
+    package = registry_of(environment, names).describe(arn)
+    try:
+        return check_signature(environment.client("s3"), signing_key(environment), names, package)
+    except ArtefactError as error:
+        return str(error)
 
 
 def _judged(environment: Environment, names: WorkloadNames, run: str) -> Iterator[GateVerdict]:
@@ -269,6 +294,14 @@ def _chain(candidate: Candidate, artefact: Artefact) -> str:
     return f"{len(links)} digests, recomputed, are those of the package and of run {known.metadata.get('run')}"
 
 
+def _signature(candidate: Candidate, artefact: Artefact) -> str:
+    signed = _known(candidate).signed
+    if isinstance(signed, str):
+        raise ArtefactError(signed)
+    check_members(signed, artefact.members)
+    return f"{len(signed.members)} members and {len(signed.digests)} digests, signed as {signed.name}"
+
+
 def _gates(candidate: Candidate, _: Artefact) -> str:
     """Judged again by the bounds as they are now; the gating must have let it pass, too."""
     known = _known(candidate)
@@ -317,7 +350,8 @@ def _typed(sample: Sample, declared: Table, columns: Sequence[str]) -> pa.Table:
     )
 
 
-def _card(candidate: Candidate, _: Artefact) -> str:
+def _records(candidate: Candidate, _: Artefact) -> str:
+    """What the package says of its run, and the declaration of its owner."""
     known, owner = _known(candidate), candidate.workload.owner.strip()
     lacking = [
         word
@@ -333,13 +367,29 @@ def _card(candidate: Candidate, _: Artefact) -> str:
     return f"owned by {owner}; {known.description}; evaluated in {known.report_uri}"
 
 
+def _documents(candidate: Candidate, _: Artefact) -> str:
+    """The model card and the bill of materials are those that registration wrote."""
+    known, found = _known(candidate), []
+    for file, key in DOCUMENTS.items():
+        expected, content = known.metadata.get(key, ""), known.documents.get(file, b"")
+        if not expected and (file != CARD_FILE or known.requires_card):
+            raise ArtefactError(f"{file}: expected one, got none")
+        if expected and (came := digest(content)) != expected:
+            raise ArtefactError(f"{file}: expected digest {expected}, as the package says, got {came}")
+        found += [file] if expected else []
+    without = "" if CARD_FILE in found else "; the stage local needs no card"
+    return f"{' and '.join(found)} {'have' if len(found) > 1 else 'has'} the digest of the package{without}"
+
+
 OPENING = ("members", "plain data")
 """First, in this order, before anything is loaded."""
 CHECKS: dict[str, Check] = {
     "finite weights": _finite_weights,
     "contract": _contract,
     "chain of digests": _chain,
+    "signature": _signature,
     "gates": _gates,
     "answers": _answers,
-    "card": _card,
+    "records": _records,
+    "documents": _documents,
 }

@@ -23,10 +23,8 @@ from console.queries.executions import (
 from console.queries.failures import failure_of
 from console.queries.history import Step, read_steps
 from millrace.errors import RunError
-from millrace.names import MACHINES, WorkloadNames
+from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, WorkloadNames
 
-LISTED = (*MACHINES, "teardown")
-"""The machines that a workload may have."""
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 SHORT = 8
 """Characters of a name that are shown at least."""
@@ -84,11 +82,11 @@ def list_runs(
     """The runs of all machines or of one, newest first; `states` is boto3's Step Functions client.
 
     Raises RunError for an unknown machine or status, EnvironmentNotFoundError when the workload is not deployed."""
-    if machine and machine not in LISTED:
-        raise RunError(f"--machine: expected one of {list(LISTED)}, got {machine!r}")
+    if machine and machine not in EVERY_MACHINE:
+        raise RunError(f"--machine: expected one of {[*EVERY_MACHINE, *BY_HAND]}, got {machine!r}")
     if status and status not in STATUSES:
         raise RunError(f"--status: expected one of {list(STATUSES)}, got {status!r}")
-    machines = [machine] if machine else LISTED
+    machines = [machine] if machine else EVERY_MACHINE
     found = [list(islice(runs, limit)) for each in machines if (runs := _listed(states, names, each, status))]
     if not found:
         raise not_deployed(names)
@@ -201,7 +199,7 @@ def _listed(states: Any, names: WorkloadNames, machine: str, status: str) -> Ite
 
 
 def _described(states: Any, names: WorkloadNames, arn: str) -> Run:
-    machine = next((each for each in LISTED if arn.startswith(names.execution_arn(each, ""))), None)
+    machine = next((each for each in EVERY_MACHINE if arn.startswith(names.execution_arn(each, ""))), None)
     if machine is None:
         raise RunError(f"RUN: expected an execution of {names.execution_arn('<machine>', '<name>')}, got {arn}")
     try:

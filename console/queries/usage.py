@@ -52,7 +52,7 @@ class Job:
     """One SageMaker job that has ended."""
 
     run: str
-    """Name of the execution that started it."""
+    """Name of the execution that started it, or of the job that a person started."""
     kind: JobKind
     instance: str
     billed_s: float
@@ -61,6 +61,20 @@ class Job:
     @property
     def usd(self) -> float:
         return usd_per_hour(self.instance) * self.billed_s / 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """The instances of the live endpoint."""
+
+    instance: str
+    count: int
+    created: datetime
+    """The endpoint, not its present version."""
+
+    @property
+    def usd_per_hour(self) -> float:
+        return usd_per_hour(self.instance) * self.count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,13 +135,14 @@ def now_at(environment: Environment) -> datetime:
 def jobs_of(
     environment: Environment, kinds: Iterable[JobKind], runs: Iterable[str], *, since: datetime
 ) -> Iterator[Job]:
-    """The ended jobs of the executions with these names, created after `since`; one call for each job."""
+    """The ended jobs of the executions, experiments and tunings with these names, created after `since`; one call for
+    each job."""
     sagemaker = environment.client("sagemaker")
     digests = {hash_of_execution(run): run for run in runs}
     for kind in kinds:
         cluster, start, end = JOBS[kind]
         for name in _job_names(sagemaker, kind, since) if digests else ():
-            run = digests.get(name.partition("-")[0])
+            run = digests.get(name.partition("-")[0]) or _by_hand(name, digests.values())
             described = getattr(sagemaker, f"describe_{kind}_job")(**{f"{kind.title()}JobName": name}) if run else {}
             if run is None or start not in described or end not in described:
                 continue
@@ -143,6 +158,11 @@ def jobs_of(
             )
 
 
+def _by_hand(job: str, runs: Iterable[str]) -> str | None:
+    """The experiment of this name, or the tuning whose training it is: `<tuning>-<number>-<digest>`."""
+    return next((run for run in runs if job == run or job.startswith(f"{run}-")), None)
+
+
 def _job_names(sagemaker: Any, kind: JobKind, since: datetime) -> Iterator[str]:
     """Of all jobs of the account, the newest first."""
     pages = sagemaker.get_paginator(f"list_{kind}_jobs").paginate(SortBy="CreationTime", SortOrder="Descending")
@@ -153,8 +173,8 @@ def _job_names(sagemaker: Any, kind: JobKind, since: datetime) -> Iterator[str]:
             yield summary[f"{kind.title()}JobName"]
 
 
-def serving_cost(environment: Environment, names: WorkloadNames, first: datetime, end: datetime) -> ServingCost | None:
-    """The endpoint from `first`, or its creation, to `end`; None when it does not exist or was created later."""
+def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
+    """None where there is no live endpoint."""
     sagemaker = environment.client("sagemaker")
     try:
         described = sagemaker.describe_endpoint(EndpointName=names.endpoint)
@@ -162,13 +182,21 @@ def serving_cost(environment: Environment, names: WorkloadNames, first: datetime
         if could_not_find(error):
             return None
         raise
-    hours = (end - max(first, described["CreationTime"])).total_seconds() / 3600
-    if hours <= 0:
-        return None
     config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
-    instance = config["ProductionVariants"][0]["InstanceType"]
-    count = sum(variant["CurrentInstanceCount"] for variant in described["ProductionVariants"])
-    return ServingCost(instance=instance, count=count, hours=hours, usd=usd_per_hour(instance) * count * hours)
+    return Fleet(
+        instance=config["ProductionVariants"][0]["InstanceType"],
+        count=sum(variant["CurrentInstanceCount"] for variant in described["ProductionVariants"]),
+        created=described["CreationTime"],
+    )
+
+
+def serving_cost(environment: Environment, names: WorkloadNames, first: datetime, end: datetime) -> ServingCost | None:
+    """The endpoint from `first`, or its creation, to `end`; None when it does not exist or was created later."""
+    fleet = live_fleet(environment, names)
+    hours = (end - max(first, fleet.created)).total_seconds() / 3600 if fleet else 0
+    if fleet is None or hours <= 0:
+        return None
+    return ServingCost(instance=fleet.instance, count=fleet.count, hours=hours, usd=fleet.usd_per_hour * hours)
 
 
 def _endpoint_line(serving: ServingCost) -> CostLine:

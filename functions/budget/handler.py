@@ -29,7 +29,7 @@ POINTERS, LEASES, BUDGET = ReleasePointers(STATE), Leases(STATE), MonthlyBudget(
 @handles(StepInput[TrainInput])
 def handler(call: StepInput[TrainInput]) -> BudgetChecked:
     """Whether to go on, why not, the projected cost, and the champion to compare with."""
-    usd = projected_usd(usages(WORKLOAD, SETTINGS.stage, brought=call.state.brought is not None))
+    usd = projected_usd(usages(WORKLOAD, SETTINGS.stage, is_external=call.state.external_model is not None))
     live = POINTERS.champion()
     refusal = BudgetRefusal.CHAMPION_EXISTS if call.state.reason == "first" and live else _refusal(call, usd)
     LOGGER.info("budget", extra={"refusal": refusal, "projected_usd": usd})

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import boto3
 from aws_lambda_powertools import Logger
-from pydantic import Field
 
-from functions.cleanup import alarms, challenger
 from functions.cleanup.restoration import Restoration
 from millrace.messages.audit import AuditEvent, ReleaseFailed
 from millrace.messages.envelope import Event, Message, handles
+from millrace.messages.execution import ExecutionEnded
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import MACHINE_OF_FEED
+from millrace.release import challenger, release_alarms
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.leases import Leases
@@ -27,19 +25,13 @@ LOGGER = Logger()
 SAGEMAKER, CLOUDWATCH, DYNAMODB = (boto3.client(name) for name in ("sagemaker", "cloudwatch", "dynamodb"))
 STATE = StateTable(DYNAMODB, NAMES)
 LEASES, SLOTS, POINTERS = Leases(STATE), Slots(STATE), ReleasePointers(STATE)
-RESTORATION = Restoration(sagemaker=SAGEMAKER, states=boto3.client("stepfunctions"), names=NAMES)
+RESTORATION = Restoration(
+    sagemaker=SAGEMAKER,
+    scaling=boto3.client("application-autoscaling"),
+    states=boto3.client("stepfunctions"),
+    names=NAMES,
+)
 OF_DROPS = {NAMES.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
-
-
-class ExecutionEnded(Message):
-    """Detail of "Step Functions Execution Status Change"."""
-
-    execution: str = Field(alias="executionArn")
-    machine: str = Field(alias="stateMachineArn")
-    status: Literal["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
-    input: str | None = None
-    error: str | None = None
-    reason: str | None = Field(default=None, alias="cause")
 
 
 class Freed(Message):
@@ -88,7 +80,7 @@ def clean_up(call: Event[ExecutionEnded]) -> list[str]:
         return []
     freed = [
         *challenger.delete(SAGEMAKER, NAMES.challenger),
-        *alarms.delete(CLOUDWATCH, NAMES.prefix),
+        *release_alarms.delete(CLOUDWATCH, NAMES.prefix),
     ]
     if ended.error == TEARDOWN_ERROR:
         return freed

@@ -11,21 +11,22 @@ from typing import Any
 from millrace.aws.endpoints import served_model
 from millrace.errors import ConflictError
 from millrace.messages.release import Rollback
-from millrace.names import WorkloadNames
+from millrace.names import VARIANT, WorkloadNames
 from millrace.state.pointers import Version
 from millrace.timestamps import stamp
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restoration:
-    """`sagemaker` and `states` are boto3's clients."""
+    """`sagemaker`, `scaling` and `states` are boto3's clients."""
 
     sagemaker: Any
+    scaling: Any
     states: Any
     names: WorkloadNames
 
     def restore(self, champion: Version | None, *, ended: str, given: str | None, as_of: datetime) -> list[str]:
-        """What was started or deleted; nothing where the endpoint serves the champion, or is gone.
+        """What was started or deleted; nothing where the endpoint serves the champion and is scaled, or is gone.
 
         `ended` is the release's execution and `given` its input. A release that restored is not restored itself: it
         would fail for ever. Raises ConflictError for an endpoint without a champion that cannot be deleted yet."""
@@ -34,10 +35,11 @@ class Restoration:
             return []
         if champion is None:
             return self._delete(served)
-        if served == champion.model_name:
+        if served == champion.model_name and self._is_scaled():
             return []
-        # It is changing still, or serves what was never promoted. SageMaker cannot stop an update: the machine waits
-        # for its end, and has nothing to do where the release's alarms brought the old version back.
+        # It is changing still, serves what was never promoted, or has lost its scaling to an update that failed.
+        # SageMaker cannot stop an update: the machine waits for its end, and where the release's alarms brought the old
+        # version back it only has to scale it again.
         name = f"restore-{hashlib.sha256(ended.encode()).hexdigest()[:40]}"
         rollback = Rollback(
             reason=f"{ended} ended before version {champion.version} was replaced",
@@ -55,6 +57,11 @@ class Restoration:
         except self.states.exceptions.ExecutionAlreadyExists:
             return []
         return [f"execution {name}"]
+
+    def _is_scaled(self) -> bool:
+        resource = f"endpoint/{self.names.endpoint}/variant/{VARIANT}"
+        found = self.scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])
+        return bool(found["ScalableTargets"])
 
     def _delete(self, served: str | None) -> list[str]:
         if served is None:

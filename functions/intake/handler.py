@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -12,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from millrace.errors import ConflictError, NoDropError
 from millrace.messages.ingest import Start, start_of
 from millrace.settings.intake import IntakeSettings
+from millrace.state.pointers import ReleasePointers
 from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 
@@ -26,9 +28,13 @@ SETTINGS = IntakeSettings.parse()
 NAMES = SETTINGS.names
 LOGGER = Logger()
 STATES, SQS = boto3.client("stepfunctions"), boto3.client("sqs")
-SLOTS = Slots(StateTable(boto3.client("dynamodb"), NAMES))
+STATE = StateTable(boto3.client("dynamodb"), NAMES)
+SLOTS, POINTERS = Slots(STATE), ReleasePointers(STATE)
 DELAY_S, LONGER, MOST_DELAY_S = 10, 1.2, 300
-"""A drop without a slot is looked at again after this time, then each time after 1.2 times as long, up to the most."""
+"""A drop that waits is looked at again after this time, then each time after 1.2 times as long, up to the most."""
+SPREAD = 0.5
+"""Each delay is up to so much shorter or longer. Without it the drops of a burst would all come back in one moment, ten
+of them would find a slot, and the slots would be empty until the next such moment."""
 PROCESSOR = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
 
@@ -64,7 +70,8 @@ def wait(record: SQSRecord, *, reason: str) -> None:
     letter after some of them. The more often it has waited, the later it comes: a backlog of a day costs little."""
     given: Mapping[str, Any] = record["messageAttributes"]
     waits = int(given.get("waits", {}).get("stringValue", 0))
-    delay_s = min(MOST_DELAY_S, round(DELAY_S * LONGER**waits))
+    usual_s = min(MOST_DELAY_S, DELAY_S * LONGER**waits)
+    delay_s = round(usual_s * random.uniform(1 - SPREAD, 1 + SPREAD))  # noqa: S311 - no secret
     SQS.send_message(
         QueueUrl=SETTINGS.queue_url,
         MessageBody=record.body,
@@ -77,8 +84,10 @@ def wait(record: SQSRecord, *, reason: str) -> None:
 def start(wanted: Start) -> bool:
     """Whether an execution was started or runs already; False when the object had its execution before.
 
-    Raises ConflictError when every slot is taken. The function `cleanup` frees a slot when
-    its execution ends."""
+    Raises ConflictError when every slot is taken, and for a drop to score while no model is live: as an execution it
+    would hold a slot until the first release. The function `cleanup` frees a slot when its execution ends."""
+    if wanted.machine == "score" and POINTERS.champion() is None:
+        raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a live model, there is none yet")
     holder = NAMES.execution_arn(wanted.machine, wanted.name)
     if not SLOTS.take(wanted.machine, holder=holder, limit=SETTINGS.slots):
         raise ConflictError(f"{NAMES.machine(wanted.machine)}: expected a free slot of {SETTINGS.slots}, all are taken")

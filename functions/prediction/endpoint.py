@@ -19,11 +19,11 @@ from aws_lambda_powertools.utilities.circuit_breaker.persistence.dynamodb import
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.prediction.request import Admitted, Rejected
+from functions.prediction.request import Admitted, Refusal, Rejected
 from millrace.artefact.batch import REASON
 from millrace.contract.reasons import Reason
 from millrace.decisions.record import Scalar
-from millrace.errors import AnswerError
+from millrace.errors import AnswerError, EndpointRefusedError
 from millrace.settings.prediction import PredictionSettings
 from millrace.tasks.answer import is_finite, read_answer
 from millrace.tasks.task import Task
@@ -31,7 +31,28 @@ from millrace.workload.declaration import Fallback
 
 CIRCUIT = "circuit#endpoint"
 FAILURES = (AnswerError, BotoCoreError, ClientError)
-"""What makes the endpoint count as down; ClientError covers "no such endpoint" and "the model failed"."""
+"""What makes the endpoint count as down; ClientError covers "the model failed" and "too many requests"."""
+REFUSALS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "ExpiredTokenException",
+        "InvalidSignatureException",
+        "UnrecognizedClientException",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+"""SageMaker's codes for a call that it takes from nobody: no such endpoint or variant (a ValidationError), no right.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors"""
+UNAVAILABLE = Refusal(
+    error="no model",
+    expected="the live endpoint",
+    came="an endpoint that is missing or may not be called: the log of this function says which",
+    where="endpoint",
+    status=503,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +74,8 @@ class EndpointAnswer:
 def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], EndpointAnswer]:
     """A function of body and number of rows that returns the endpoint's answer, checked by the workload's task.
 
-    It raises one of FAILURES; after five in a row the circuit opens and for 30 s it raises without a call."""
+    It raises one of FAILURES; after five in a row the circuit opens and for 30 s it raises without a call. It raises
+    EndpointRefusedError for a call that SageMaker refuses, which opens no circuit: the endpoint was not reached."""
     runtime = boto3.client(
         "sagemaker-runtime",
         config=Config(connect_timeout=1, read_timeout=settings.endpoint_timeout_s, retries={"total_max_attempts": 2}),
@@ -77,9 +99,14 @@ def connect(settings: PredictionSettings, task: Task) -> Callable[[bytes, int], 
         config=CircuitBreakerConfig(handled_exceptions=FAILURES, success_threshold=1),
     )
     def invoke(body: bytes, rows: int) -> EndpointAnswer:
-        answer = runtime.invoke_endpoint(
-            EndpointName=endpoint, ContentType="application/json", Accept="application/json", Body=body
-        )
+        try:
+            answer = runtime.invoke_endpoint(
+                EndpointName=endpoint, ContentType="application/json", Accept="application/json", Body=body
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in REFUSALS:
+                raise EndpointRefusedError(str(error)) from error
+            raise
         return read_response(answer["Body"].read(), rows=rows, task=task)
 
     protected: Callable[[bytes, int], EndpointAnswer] = invoke

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
 
 from functions.prediction import decisions, endpoint, request
 from functions.prediction.endpoint import EndpointAnswer
 from functions.prediction.request import Admitted, Refusal
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
+from millrace.errors import EndpointRefusedError
 from millrace.features import catalogue as encoders
 from millrace.settings.prediction import PredictionSettings
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
 
@@ -37,6 +41,7 @@ LONG = captured.LongCells(columns=captured.long_columns(TABLE), under=SETTINGS.n
 LOGGER = Logger()
 SQS = boto3.client("sqs")
 S3 = boto3.client("s3") if LONG.columns else None
+POINTERS = ReleasePointers(StateTable(boto3.client("dynamodb"), SETTINGS.names))
 INVOKE = endpoint.connect(SETTINGS, TASK)
 
 
@@ -55,6 +60,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     admitted, rejected = request.check_rows(whole, TABLE, HISTORIES)
     started = time.perf_counter()
     answer = ask(admitted, explain=explain)
+    if isinstance(answer, Refusal):
+        return request.refuse(event, answer)
     call = decisions.Call(
         id=context.aws_request_id,
         workload=SETTINGS.workload,
@@ -80,16 +87,31 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return request.answer(event, request.document([(one.row, one.decision) for one in written], rejected, explanations))
 
 
-def ask(rows: list[Admitted], *, explain: bool = False) -> EndpointAnswer:
-    """The champion's answer, or the declared fallback where it gives none."""
+def ask(rows: list[Admitted], *, explain: bool = False) -> EndpointAnswer | Refusal:
+    """The champion's answer, or the declared fallback where it gives none.
+
+    Once a model was live, an endpoint that is missing or may not be called is a Refusal: a fallback would look like a
+    service that works, and no time makes it well."""
     if not rows:
         return EndpointAnswer(model_version=None, outputs=())
     try:
         return INVOKE(endpoint.request_body(rows, INPUTS, explain=explain), len(rows))
-    except endpoint.FAILURES as error:
+    except (*endpoint.FAILURES, EndpointRefusedError) as error:
         LOGGER.error("the endpoint gave no answer", extra={"error": type(error).__name__, "reason": str(error)})
+        if isinstance(error, EndpointRefusedError) and was_live():
+            count("Unavailable", len(rows))
+            return endpoint.UNAVAILABLE
         count("Fallbacks", len(rows))
         return endpoint.fallback_answer(SURFACE.fallback, rows=len(rows), task=TASK)
+
+
+def was_live() -> bool:
+    """Whether a model is or was live; also where the table does not say it: that is configuration, too."""
+    try:
+        return POINTERS.read().newest > 0
+    except (BotoCoreError, ClientError) as error:
+        LOGGER.error("the release pointers cannot be read", extra={"reason": str(error)})
+        return True
 
 
 def count(metric: str, rows: int) -> None:

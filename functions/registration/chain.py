@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ class Chain:
     """Where the model was evaluated."""
     metadata: dict[str, str]
     """The digests (SHA-256) and what else leads back from the package to its rows."""
+    members: Mapping[str, str]
+    """The SHA-256 of each member of the archive."""
 
     @property
     def digests(self) -> dict[str, str]:
@@ -73,6 +76,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
         description=artefact.description,
         installed=Installed.model_validate_json(environment),
         metadata=metadata,
+        members=artefact.members,
     )
 
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from functions.registration.chain import Chain
 from millrace.artefact.artefact import digest
-from millrace.aws.objects import split_uri
+from millrace.aws.objects import put_object
 from millrace.messages.train import GateVerdict
 from millrace.names import WorkloadNames, hash_of_execution
 from millrace.release.bom import BOM_FILE, bom_of
@@ -30,6 +30,7 @@ class Documents:
     names: WorkloadNames
     workload: Workload
     image: str
+    evaluation_image: str
 
     def write(self, chain: Chain, *, run: str, model_data_url: str, verdicts: Sequence[GateVerdict]) -> dict[str, str]:
         """What the package's metadata say of the documents: their names and digests.
@@ -43,24 +44,21 @@ class Documents:
             verdicts=verdicts,
             description=chain.description,
             image=self.image,
+            evaluation_image=self.evaluation_image,
             model_data_url=model_data_url,
             manifest_uri=self.names.run_uri(run, "manifest.json"),
             digests=chain.digests,
         )
         bom = bom_of(records, chain.installed)
-        self._put(self.names.run_uri(run, BOM_FILE), bom)
+        put_object(self.s3, self.names.run_uri(run, BOM_FILE), bom.encode())
         found = {"bom_digest": digest(bom.encode())}
         if self.workload.card is None:
             return found
         content = card_of(records).to_json()
         name = self.names.model_card(hash_of_execution(run)[:SHORT])
-        self._put(self.names.run_uri(run, CARD_FILE), content)
+        put_object(self.s3, self.names.run_uri(run, CARD_FILE), content.encode())
         self._create_card(name, content)
         return {**found, "card": name, "card_digest": digest(content.encode())}
-
-    def _put(self, uri: str, content: str) -> None:
-        bucket, key = split_uri(uri)
-        self.s3.put_object(Bucket=bucket, Key=key, Body=content.encode())
 
     def _create_card(self, name: str, content: str) -> None:
         """An earlier attempt of the same run may have made it."""

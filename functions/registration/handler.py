@@ -1,4 +1,4 @@
-"""A model that passed becomes a version in the registry, with the digests of all that it was made of."""
+"""A model that passed becomes a version in the registry, signed, with the digests of all that it was made of."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from aws_lambda_powertools import Logger
 
 from functions.registration.chain import read_chain
 from functions.registration.documents import Documents
+from millrace.artefact.signing import SIGNATURE_FILE
+from millrace.aws.objects import put_object
 from millrace.errors import ConflictError
 from millrace.evaluation.report import EVALUATION_FILE
 from millrace.messages.envelope import StepInput, handles
 from millrace.messages.train import JudgedState, VersionRegistered
 from millrace.release.registry import Candidate, Registry
+from millrace.release.signatures import SigningKey, signed_version
 from millrace.settings.registration import RegistrationSettings
 from millrace.state.leases import Leases
 from millrace.state.table import StateTable
@@ -28,7 +31,15 @@ S3 = boto3.client("s3")
 LEASES = Leases(StateTable(boto3.client("dynamodb"), NAMES))
 SAGEMAKER = boto3.client("sagemaker")
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
-DOCUMENTS = Documents(s3=S3, sagemaker=SAGEMAKER, names=NAMES, workload=WORKLOAD, image=SETTINGS.inference_image)
+KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
+DOCUMENTS = Documents(
+    s3=S3,
+    sagemaker=SAGEMAKER,
+    names=NAMES,
+    workload=WORKLOAD,
+    image=SETTINGS.inference_image,
+    evaluation_image=SETTINGS.processing_image,
+)
 
 
 @LOGGER.inject_lambda_context
@@ -43,13 +54,16 @@ def handler(call: StepInput[JudgedState]) -> VersionRegistered:
     report_uri = NAMES.run_uri(call.run, "evaluation", EVALUATION_FILE)
     chain = read_chain(S3, NAMES, run=call.run, model_data_url=url)
     documents = DOCUMENTS.write(chain, run=call.run, model_data_url=url, verdicts=call.state.gating.answer.verdicts)
+    metadata = {**chain.metadata, **documents}
+    signed = signed_version(NAMES, run=call.run, members=chain.members, metadata=metadata)
+    put_object(S3, NAMES.run_uri(call.run, SIGNATURE_FILE), KEY.sign(signed))
     candidate = Candidate(
         run=call.run,
         image=SETTINGS.inference_image,
         model_data_url=url,
         evaluation_uri=report_uri,
         instances=tuple(sorted(set(WORKLOAD.rollout.instance.values()))),
-        metadata={**chain.metadata, **documents},
+        metadata=metadata,
     )
     package = REGISTRY.register(candidate)
     return VersionRegistered(package_arn=package.arn, version=package.version)

@@ -15,6 +15,7 @@ from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback
 from millrace.release.promotion import LEASE_DAYS, ROLLBACK_PHASES, check_proven, outcome_of, rollback_target
 from millrace.release.registry import Package, Registry
+from millrace.release.signatures import SigningKey, check_signature
 from millrace.settings.environment import Environment
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
@@ -27,6 +28,8 @@ SAGEMAKER = boto3.client("sagemaker")
 STATE = StateTable(boto3.client("dynamodb"), NAMES)
 POINTERS, LEASES = ReleasePointers(STATE), Leases(STATE)
 REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
+S3 = boto3.client("s3")
+KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
 
 
 @LOGGER.inject_lambda_context
@@ -34,9 +37,11 @@ REGISTRY = Registry(SAGEMAKER, group=NAMES.package_group)
 def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     """The outcome (`open`, `busy`: try again, `done`: is or was live), the package, and the endpoints.
 
-    Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs."""
+    Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; ArtefactError for a
+    version whose signature is absent or wrong."""
     given, pointers = call.state, POINTERS.read()
     package = find_package(given, pointers)
+    check_signature(S3, KEY, NAMES, package)
     until = given.as_of + timedelta(days=LEASE_DAYS)
     leased = LEASES.take("release", holder=call.execution, as_of=given.as_of, expires_at=until)
     if given.rollback and not leased:

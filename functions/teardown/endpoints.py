@@ -1,4 +1,4 @@
-"""What costs by the hour: endpoints, with their scaling."""
+"""What costs by the hour: endpoints, with their scaling and what watches them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.teardown.not_found import is_absent
+from millrace.monitoring import alarms as monitors
 from millrace.names import WorkloadNames
+from millrace.operations import alarms as operations
 
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 """Endpoints in these states cannot be deleted yet, or are being deleted; the next step looks again."""
@@ -21,7 +23,25 @@ def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     found = list(_scaling(client("application-autoscaling"), names.endpoint))
     for name in (names.endpoint, names.challenger):
         found += _endpoint(client("sagemaker"), name)
-    return found
+    return [*found, *_watch(client("cloudwatch"), names)]
+
+
+def _watch(cloudwatch: Any, names: WorkloadNames) -> list[str]:
+    """What a release made to watch the endpoint.
+
+    One call may name one composite alarm at most, and no alarm that is not there."""
+    watching = (*monitors.ALARMS, *monitors.COUNTED, *operations.ENDPOINT_ALARMS, operations.SERVING)
+    described = cloudwatch.describe_alarms(
+        AlarmNames=[names.alarm(name) for name in watching], AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+    )
+    found = [one["AlarmName"] for kind in ("CompositeAlarms", "MetricAlarms") for one in described.get(kind, [])]
+    if found:
+        cloudwatch.delete_alarms(AlarmNames=found)
+    listed = cloudwatch.list_dashboards(DashboardNamePrefix=names.dashboard)["DashboardEntries"]
+    dashboards = [one["DashboardName"] for one in listed if one["DashboardName"] == names.dashboard]
+    if dashboards:
+        cloudwatch.delete_dashboards(DashboardNames=dashboards)
+    return [*(f"alarm {name}" for name in found), *(f"dashboard {name}" for name in dashboards)]
 
 
 def _scaling(scaling: Any, endpoint: str) -> Iterator[str]:

@@ -1,11 +1,13 @@
-"""What runs: executions of the machines, and jobs that outlived theirs."""
+"""What runs: executions of the machines, jobs that outlived theirs, and those that a person started."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from functions.teardown.versions import Models
+from botocore import xform_name
+
+from millrace.aws.released_models import ReleasedModels
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import JOB_ROLES, MACHINES, WORKLOAD_TAG, WorkloadNames
 
@@ -15,11 +17,18 @@ GOING = ("InProgress", "Stopping")
 def stop(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     """The jobs and executions that still ran; each was requested to stop."""
     sagemaker = client("sagemaker")
-    models = Models(sagemaker=sagemaker, names=names)
+    models = ReleasedModels(sagemaker=sagemaker, names=names)
     # A job's name is a digest: whose it is, its tag and its role say; another stage has the same tags.
     roles = {names.role_arn(role) for role in JOB_ROLES}
     return [
         *_executions(client("stepfunctions"), names),
+        # Before its trainings: in place of each that ends it starts another one.
+        *_jobs(
+            sagemaker,
+            names.workload,
+            "HyperParameterTuning",
+            lambda job: job["TrainingJobDefinition"]["RoleArn"] in roles,
+        ),
         *_jobs(sagemaker, names.workload, "Training", lambda job: job["RoleArn"] in roles),
         *_jobs(sagemaker, names.workload, "Processing", lambda job: job.get("RoleArn") in roles),
         *_jobs(sagemaker, names.workload, "Transform", lambda job: models.is_ours(job["ModelName"])),
@@ -39,8 +48,8 @@ def _executions(states: Any, names: WorkloadNames) -> Iterator[str]:
 
 
 def _jobs(sagemaker: Any, workload: str, kind: str, is_ours: Callable[[Any], bool]) -> Iterator[str]:
-    """`kind` is `Training`, `Processing` or `Transform`; jobs without the workload's tag may not even be looked at."""
-    verb, name = f"{kind.lower()}_job", f"{kind}JobName"
+    """`kind` as in the names of SageMaker's calls; jobs without the workload's tag may not even be looked at."""
+    verb, name = f"{xform_name(kind)}_job", f"{kind}JobName"
     pages, tag = sagemaker.get_paginator(f"list_{verb}s"), {"Key": WORKLOAD_TAG, "Value": workload}
     for status in GOING:
         listed = pages.paginate(StatusEquals=status)
@@ -51,4 +60,4 @@ def _jobs(sagemaker: Any, workload: str, kind: str, is_ours: Callable[[Any], boo
             if is_ours(getattr(sagemaker, f"describe_{verb}")(**named)):
                 if status == "InProgress":
                     getattr(sagemaker, f"stop_{verb}")(**named)
-                yield f"{kind.lower()} job {job[name]}"
+                yield f"{xform_name(kind, ' ')} job {job[name]}"

@@ -1,14 +1,12 @@
-"""What could start something anew: rules, schedules, and the queue of drops."""
+"""What could start something anew: rules, schedules, and queues whose messages start machines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from millrace.names import MACHINES, WorkloadNames
+from millrace.names import MACHINES, STARTING_QUEUES, WorkloadNames
 
-DROPS = "drops"
-"""The queue that the intake reads."""
 KEPT = ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target")
 OPTIONAL = ("GroupName", "ScheduleExpressionTimezone", "KmsKeyArn", "Description", "StartDate", "EndDate")
 """An update replaces the whole schedule: what it does not name is gone."""
@@ -17,11 +15,11 @@ OPTIONAL = ("GroupName", "ScheduleExpressionTimezone", "KmsKeyArn", "Description
 def disable(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     """What was still on; it is off now. Decisions are still written, and executions that end are still cleaned up."""
     machines = [names.machine_arn(machine) for machine in MACHINES]
-    targets = [*machines, names.queue_arn(DROPS)]
+    queues = [names.queue_arn(queue) for queue in STARTING_QUEUES]
     return [
-        *_rules(client("events"), targets, ("default", names.platform.bus)),
+        *_rules(client("events"), [*machines, *queues], ("default", names.platform.bus)),
         *_schedules(client("scheduler"), machines, f"{names.prefix}-"),
-        *_mappings(client("lambda"), names.queue_arn(DROPS)),
+        *(found for queue in queues for found in _mappings(client("lambda"), queue)),
     ]
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from functions.teardown.not_found import is_absent
-from millrace.names import MODEL_ROLE, WorkloadNames
+from millrace.aws.released_models import ReleasedModels
+from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 
@@ -18,43 +18,17 @@ AT_MOST = 100
 """Deletions of one kind in one call, since a function may run for minutes only; the machine calls again for more."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Models:
-    """The models of one workload, known by their role: a name alone may be another workload's."""
-
-    sagemaker: Any
-    names: WorkloadNames
-
-    def is_ours(self, model: str) -> bool:
-        if not model.startswith(f"{self.names.prefix}-v"):
-            return False  # also: the role of this function may not ask
-        try:
-            role = self.sagemaker.describe_model(ModelName=model)["ExecutionRoleArn"]
-        except ClientError as error:
-            if is_absent(error):
-                return False
-            raise
-        return bool(role == self.names.role_arn(MODEL_ROLE))
-
-    def listed(self) -> Iterator[str]:
-        pages = self.sagemaker.get_paginator("list_models").paginate(NameContains=f"{self.names.prefix}-v")
-        yield from (one["ModelName"] for page in pages for one in page["Models"] if self.is_ours(one["ModelName"]))
-
-    def configs(self) -> Iterator[str]:
-        """The endpoint configurations that serve one of them."""
-        pages = self.sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=f"{self.names.prefix}-v")
-        for name in (one["EndpointConfigName"] for page in pages for one in page["EndpointConfigs"]):
-            variants = self.sagemaker.describe_endpoint_config(EndpointConfigName=name)["ProductionVariants"]
-            if any(self.is_ours(variant["ModelName"]) for variant in variants):
-                yield name
-
-
 def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
     """The versions that still existed. A model is deleted after its configurations, which are found by it."""
     sagemaker = client("sagemaker")
-    models = Models(sagemaker=sagemaker, names=names)
+    models = ReleasedModels(sagemaker=sagemaker, names=names)
     packages = _packages(sagemaker, names.package_group)
-    configs = _each("endpoint config", models.configs(), sagemaker.delete_endpoint_config, "EndpointConfigName")
+    configs = _each(
+        "endpoint config",
+        (name for name, _ in models.configs()),
+        sagemaker.delete_endpoint_config,
+        "EndpointConfigName",
+    )
     return [
         *_alarms(client("cloudwatch"), names),
         *(configs or _each("model", models.listed(), sagemaker.delete_model, "ModelName")),
@@ -72,11 +46,17 @@ def _alarms(cloudwatch: Any, names: WorkloadNames) -> list[str]:
         for prefix in (f"{names.prefix}-v", f"TargetTracking-endpoint/{names.endpoint}/")
         for page in pages.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
         for alarm in page["MetricAlarms"]
-        if ours in alarm.get("Dimensions", [])
+        if ours in _dimensions(alarm)
     ][:AT_MOST]
     if found:
         cloudwatch.delete_alarms(AlarmNames=found)
     return [f"alarm {name}" for name in found]
+
+
+def _dimensions(alarm: Mapping[str, Any]) -> list[Any]:
+    """Of its one metric, or of all that its metric math reads."""
+    queried = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
+    return [found for metric in (alarm, *queried) for found in metric.get("Dimensions", [])]
 
 
 def _packages(sagemaker: Any, group: str) -> Iterator[str]:

@@ -61,7 +61,13 @@ def handler(call: StepInput[IngestState]) -> Committed | Sharded:
 def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -> Committed:
     """One snapshot of the rows' table; the rows of an object that it holds already are not added."""
     drop, ingested = call.state.detail, call.state.ingested
-    source = Source(uri=ingested.source, key=ingested.source_key, digest=ingested.source_digest, run=call.run)
+    source = Source(
+        uri=ingested.source,
+        key=ingested.source_key,
+        digest=ingested.source_digest,
+        run=call.run,
+        sequencer=drop.objects[0].sequencer if drop.objects else "",
+    )
     contract = up_to(LAKE.contract_of(drop.table), PREDICTION, arrived=call.state.as_of)
     new = RowsInFile(LAKE, drop.table, contract, parsed=folder / "parsed", source=source, quarantine=quarantine)
     done = commit_once(LAKE, drop.table, source, new.write)
@@ -70,13 +76,14 @@ def commit(call: StepInput[IngestState], folder: Path, quarantine: Quarantine) -
         table=NAMES.table(drop.table),
         snapshot_id=str(done.snapshot_id),
         rows_accepted=done.rows_added,
-        rows_quarantined=0 if done.alias_of else done.rows_quarantined + ingested.unparsable,
+        rows_quarantined=0 if done.alias_of or done.superseded_by else done.rows_quarantined + ingested.unparsable,
         rows_total=done.rows_total,
         source=ingested.source,
         source_digest=ingested.source_digest,
         duplicate=done.alias_of is not None,
         alias_of=done.alias_of or "",
         withdrawn=done.is_withdrawn,
+        superseded_by=done.superseded_by or "",
         has_champion=POINTERS.champion() is not None,
         first_rows=WORKLOAD.training.first_rows,
     )

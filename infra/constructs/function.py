@@ -12,13 +12,12 @@ from constructs import Construct
 
 from infra.bundles import bundle, layer
 from infra.constructs.acknowledgement import acknowledge
-from infra.constructs.queue import Queue
 from infra.constructs.role import Role
-from infra.context import REPOSITORY, Context
+from infra.context import REPOSITORY, Owner
 from infra.iam import key, log_groups, queues
 from infra.iam.resource import Statement
 from millrace.settings.drop import DropEnvironment
-from millrace.settings.environment import Environment
+from millrace.settings.environment import PlatformEnvironment
 
 ACCEPTED = {
     "AwsSolutions-L1": "The images run the same modules on Python 3.13; one version everywhere, supported until 2029",
@@ -38,20 +37,21 @@ LEAST_DISK_MB = 512
 
 
 class Function(Construct):
-    """`functions/<name>` deployed as `<workload prefix>-<name>`; code and third-party packages apart.
+    """`functions/<name>` deployed as `<prefix>-<name>` of its owner; code and third-party packages apart.
 
-    Events that fail thrice land in `dead`: needed by a function that is called asynchronously, and only by such."""
+    With `keeps_events` those that fail thrice land in the dead letters of the stage's events: needed by a function that
+    is called asynchronously, and only by such."""
 
     def __init__(
         self,
         scope: Construct,
         name: str,
         *,
-        context: Context,
+        context: Owner,
         description: str,
-        settings: Environment,
+        settings: PlatformEnvironment,
         statements: Sequence[Statement],
-        dead: Queue | None = None,
+        keeps_events: bool = False,
         timeout_s: int = 30,
         memory_mb: int = 512,
         requirements: str = "requirements.txt",
@@ -67,14 +67,14 @@ class Function(Construct):
             retention_in_days=context.settings.log_retention_days,
             kms_key_id=context.key_arn,
         )
-        own = [*([queues.send(dead.dead_arn)] if dead else []), *statements]
+        own = [*([queues.send(context.dead_events_arn)] if keeps_events else []), *statements]
         self.role = Role(
             self,
             name,
             context=context,
             service="lambda.amazonaws.com",
             statements=[
-                log_groups.write(context.names, log_name),
+                log_groups.write(context.platform, log_name),
                 log_groups.trace(),
                 key.use(context.key_arn, own),
                 *own,
@@ -109,15 +109,15 @@ class Function(Construct):
             kms_key_arn=context.key_arn,
             tracing_config=lambda_.CfnFunction.TracingConfigProperty(mode="Active"),
             logging_config=lambda_.CfnFunction.LoggingConfigProperty(log_format="JSON", log_group=log_name),
-            dead_letter_config=lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=dead.dead_arn) if dead else None,
+            dead_letter_config=lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=context.dead_events_arn)
+            if keeps_events
+            else None,
         )
-        if dead:
-            self.resource.node.add_dependency(dead)
-        acknowledge(self.resource, ACCEPTED if dead else ACCEPTED | SYNCHRONOUS)
+        acknowledge(self.resource, ACCEPTED if keeps_events else ACCEPTED | SYNCHRONOUS)
         self.resource.add_resource_dependency(log)
 
 
-def _disk(settings: Environment) -> lambda_.CfnFunction.EphemeralStorageProperty | None:
+def _disk(settings: PlatformEnvironment) -> lambda_.CfnFunction.EphemeralStorageProperty | None:
     """Room for the largest drop, where the function holds one; else the 512 MB that Lambda gives to all."""
     if not isinstance(settings, DropEnvironment):
         return None
@@ -128,7 +128,7 @@ def _asset(scope: Construct, name: str, folder: str, digest: str) -> assets.Asse
     return assets.Asset(scope, name, path=folder, asset_hash=digest, asset_hash_type=cdk.AssetHashType.CUSTOM)
 
 
-def _layer(scope: Construct, requirements: str, context: Context) -> str:
+def _layer(scope: Construct, requirements: str, context: Owner) -> str:
     """The reference of the stack's layer for a file below `functions/`; one layer per requirements and stack."""
     folder, digest = layer(
         REPOSITORY,

@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
-from infra.context import Context
+from infra.context import Owner
 from infra.iam.resource import Statement, policy, trusted
 
 
@@ -16,7 +16,7 @@ class Role(Construct):
     """The role of one function, machine, job, rule or schedule, taken by one AWS service."""
 
     def __init__(
-        self, scope: Construct, owner: str, *, context: Context, service: str, statements: Sequence[Statement]
+        self, scope: Construct, owner: str, *, context: Owner, service: str, statements: Sequence[Statement]
     ) -> None:
         super().__init__(scope, f"{owner}-role")
         self.name = context.names.role(owner)

@@ -1,4 +1,4 @@
-"""An EventBridge rule with one target, its role and its dead-letter queue."""
+"""An EventBridge rule with one target and its role."""
 
 from __future__ import annotations
 
@@ -32,12 +32,21 @@ def pattern_of(event: type[BusEvent], *, workload: str, **fields: list[Any]) -> 
 
 
 class Rule(Construct):
-    """Send the events that match `pattern` to one target; what cannot be delivered lands in `dead`.
+    """Send the events that match `pattern` to one target.
+
+    What cannot be delivered lands in the dead letters of `dead`, without it in those of the stage's events.
 
     `bus` is None for the account's default bus, where AWS's own events are."""
 
     def __init__(
-        self, scope: Construct, name: str, *, context: Context, pattern: Mapping[str, Any], bus: str | None, dead: Queue
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        context: Context,
+        pattern: Mapping[str, Any],
+        bus: str | None,
+        dead: Queue | None = None,
     ) -> None:
         super().__init__(scope, f"{name}-rule")
         self._name = name
@@ -77,7 +86,9 @@ class Rule(Construct):
         return events.CfnRule.TargetProperty(
             id="target",
             arn=arn,
-            dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=self._dead.dead_arn),
+            dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
+                arn=self._dead.dead_arn if self._dead else self._context.dead_events_arn
+            ),
             retry_policy=events.CfnRule.RetryPolicyProperty(
                 maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
             ),
@@ -94,5 +105,6 @@ class Rule(Construct):
             state="ENABLED",
             targets=[target],
         )
-        rule.node.add_dependency(self._dead)
+        if self._dead:
+            rule.node.add_dependency(self._dead)
         return rule

@@ -1,4 +1,4 @@
-"""An EventBridge schedule that starts a machine."""
+"""An EventBridge schedule that starts a machine or calls a function."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import json
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
-from infra.constructs.queue import Queue
 from infra.constructs.role import Role
 from infra.context import Context
 from infra.iam import key, queues
-from infra.iam.resource import resource
+from infra.iam.resource import Statement
 
 
 class Schedule(Construct):
-    """Start `machine_arn` by `expression` (UTC); the input says when it was due and which occurrence it is."""
+    """By `expression` (UTC) the call that `target` allows; the input says when it was due and which occurrence it is.
+
+    A function is called asynchronously: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
+    What cannot be delivered lands in the dead letters of the stage's events."""
 
     def __init__(
-        self, scope: Construct, name: str, *, context: Context, expression: str, machine_arn: str, dead: Queue
+        self, scope: Construct, name: str, *, context: Context, expression: str, target: Statement, is_on: bool = True
     ) -> None:
         super().__init__(scope, f"{name}-schedule")
-        own = [resource("states", machine_arn).may("StartExecution"), queues.send(dead.dead_arn)]
+        own = [target, queues.send(context.dead_events_arn)]
         role = Role(
             self,
             f"{name}-schedule",
@@ -29,16 +31,17 @@ class Schedule(Construct):
             service="scheduler.amazonaws.com",
             statements=[*own, key.use(context.key_arn, own)],
         )
-        schedule = scheduler.CfnSchedule(
+        scheduler.CfnSchedule(
             self,
             "Resource",
             name=f"{context.names.prefix}-{name}",
+            state="ENABLED" if is_on else "DISABLED",
             schedule_expression=expression,
             schedule_expression_timezone="UTC",
             flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
             kms_key_arn=context.key_arn,
             target=scheduler.CfnSchedule.TargetProperty(
-                arn=machine_arn,
+                arn=target.resources[0],
                 role_arn=role.resource.attr_arn,
                 input=json.dumps(
                     {
@@ -50,7 +53,6 @@ class Schedule(Construct):
                 retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
                     maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
                 ),
-                dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(arn=dead.dead_arn),
+                dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(arn=context.dead_events_arn),
             ),
         )
-        schedule.node.add_dependency(dead)

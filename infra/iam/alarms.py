@@ -6,9 +6,25 @@ from infra.iam.resource import Resource, Statement, every, resource
 from millrace.names import WorkloadNames
 
 
-def monitors(names: WorkloadNames, *which: str) -> Resource:
-    """The alarms on what monitors publish, by monitor."""
+def named(names: WorkloadNames, *which: str) -> Resource:
+    """The workload's alarms of these names."""
     return _alarms(names, *(names.alarm(name) for name in which))
+
+
+def put_composite() -> Statement:
+    """Make a composite alarm: AWS grants it for all alarms only.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html"""
+    because = "PutCompositeAlarm is refused under a permission that is narrower than all alarms"
+    return every("cloudwatch", because=because).may("PutCompositeAlarm")
+
+
+def dashboard(names: WorkloadNames) -> Resource:
+    """Dashboards are an account's: their ARN has no region."""
+    platform = names.platform
+    return resource(
+        "cloudwatch", f"arn:{platform.partition}:cloudwatch::{platform.account}:dashboard/{names.dashboard}"
+    )
 
 
 def of_releases(names: WorkloadNames) -> Resource:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from infra.iam.resource import Resource, Statement, resource
-from millrace.names import WorkloadNames
+from millrace.names import Platform, WorkloadNames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,17 @@ def one_object(names: WorkloadNames, uri: str) -> list[Statement]:
     ]
 
 
+def audit_chains(platform: Platform) -> list[Statement]:
+    """Find, read and add the links of every workload's chain; the bucket's policy lets no link be put twice."""
+    links = resource(
+        "s3",
+        f"{platform.bucket_arn('audit')}/*",
+        because="The chain of each workload lies below its name; the function serves all workloads",
+    )
+    listed = resource("s3", platform.bucket_arn("audit"))
+    return [links.may("GetObjectVersion", "PutObject"), listed.may("ListBucketVersions")]
+
+
 LANDING = Bucket(
     purpose="landing",
     folders={
@@ -87,6 +98,6 @@ ARTEFACTS = Bucket(
     folders={
         "runs": "Data, model and report of a training lie below the execution's name, which is new each time",
         "checkpoints": "Checkpoints of a training lie below the execution's name, which is new each time",
-        "brought": "A model of elsewhere lies below the digest of its files",
+        "external": "An external model lies below the digest of its files",
     },
 )

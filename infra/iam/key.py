@@ -1,4 +1,4 @@
-"""The customer key; its ARN is a value of the deployment."""
+"""The customer key, and the key by which versions are signed; their ARNs are values of the deployment."""
 
 from __future__ import annotations
 
@@ -24,3 +24,13 @@ def lend(key_arn: str) -> Statement:
 def encrypt(key_arn: str) -> Statement:
     """Put a job's output under the key."""
     return resource("kms", key_arn).may("Encrypt")
+
+
+def sign(signing_key_arn: str) -> Statement:
+    """Sign versions; the public half names the key in the signature."""
+    return resource("kms", signing_key_arn).may("GetPublicKey", "Sign")
+
+
+def verify(signing_key_arn: str) -> Statement:
+    """Check signatures of versions."""
+    return resource("kms", signing_key_arn).may("Verify")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from infra.iam.resource import Statement, every, resource
-from millrace.names import WorkloadNames
+from millrace.names import Platform, WorkloadNames
 
 DELIVERY = (
     "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery",
@@ -14,11 +14,11 @@ DELIVERY = (
 """What Step Functions needs to log at all; these actions take no resource."""
 
 
-def write(names: WorkloadNames, group: str) -> Statement:
+def write(platform: Platform, group: str) -> Statement:
     """Write to the log group of one function."""
     return resource(
         "logs",
-        names.platform.arn("logs", f"log-group:{group}:*"),
+        platform.arn("logs", f"log-group:{group}:*"),
         because="Lambda opens a log stream for each environment that it starts, and names it",
     ).may("CreateLogStream", "PutLogEvents")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infra.iam.resource import Resource, Statement, resource
+from infra.iam.resource import Resource, Statement, every, resource
 from millrace.names import WorkloadNames
 
 SCALING = "sagemaker.application-autoscaling.amazonaws.com"
@@ -43,10 +43,25 @@ def scale(names: WorkloadNames) -> list[Statement]:
     linked = f"role/aws-service-role/{SCALING}/AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
     by_name = {"StringEquals": {"iam:AWSServiceName": SCALING}}
     return [
-        scalable_targets(names).may("RegisterScalableTarget", "PutScalingPolicy"),
+        scalable_targets(names).may("RegisterScalableTarget", "DeregisterScalableTarget", "PutScalingPolicy"),
         live(names).may("UpdateEndpointWeightsAndCapacities"),
         configs(names).may("DescribeEndpointConfig"),
         resource("iam", names.platform.arn("iam", linked), where=by_name).may("CreateServiceLinkedRole"),
+    ]
+
+
+def find_scaling() -> Statement:
+    because = "DescribeScalableTargets takes no resource"
+    return every("application-autoscaling", because=because).may("DescribeScalableTargets")
+
+
+def list_released(names: WorkloadNames) -> list[Statement]:
+    """What `millrace.aws.released_models` needs."""
+    lists = every("sagemaker", because="These lists take no resource; what they name is asked for by its own ARN")
+    return [
+        lists.may("ListModels", "ListEndpointConfigs"),
+        models(names).may("DescribeModel"),
+        configs(names).may("DescribeEndpointConfig"),
     ]
 
 

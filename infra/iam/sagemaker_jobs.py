@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from botocore import xform_name
+
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.iam.step_functions import wait_for
 from millrace.names import WORKLOAD_TAG, WorkloadNames
@@ -32,8 +34,8 @@ def stop(names: WorkloadNames, kind: str) -> Statement:
 
 
 def jobs(names: WorkloadNames, *kinds: str, where: Mapping[str, Mapping[str, str]] | None = None) -> Resource:
-    """Jobs of these kinds, of every workload without a condition."""
-    arns = [names.platform.arn("sagemaker", f"{kind.lower()}-job/*") for kind in kinds]
+    """Jobs of these kinds, as in the names of SageMaker's calls; of every workload without a condition."""
+    arns = [names.platform.arn("sagemaker", f"{xform_name(kind, '-')}-job/*") for kind in kinds]
     return resource("sagemaker", *arns, where=where, because=HASHED)
 
 

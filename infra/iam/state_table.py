@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from infra.iam.resource import Resource, Statement, resource
-from millrace.names import WorkloadNames
+from infra.iam.resource import Resource, Statement, every, resource
+from millrace.names import Platform, WorkloadNames
 
 
 def own_items(names: WorkloadNames) -> Resource:
@@ -14,6 +14,18 @@ def own_items(names: WorkloadNames) -> Resource:
 def append_audit(names: WorkloadNames) -> Statement:
     """Write a record of what was done, and by whom."""
     return _own(names, names.platform.audit_table).may("PutItem")
+
+
+def read_audit_stream(platform: Platform) -> list[Statement]:
+    """What Lambda's poller needs to feed a function from the audit table's stream."""
+    # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaDynamoDBExecutionRole.html
+    stream = resource(
+        "dynamodb",
+        f"{platform.table_arn(platform.audit_table)}/stream/*",
+        because="A stream is named by the time at which it was switched on",
+    )
+    streams = every("dynamodb", because="The list of the streams takes no resource; Lambda's poller asks for it")
+    return [stream.may("DescribeStream", "GetRecords", "GetShardIterator"), streams.may("ListStreams")]
 
 
 def _own(names: WorkloadNames, table: str) -> Resource:

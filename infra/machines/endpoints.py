@@ -1,4 +1,4 @@
-"""The steps of a release on SageMaker endpoints: model, configuration, endpoint, alarms, scaling.
+"""The steps of a release on SageMaker endpoints: model, configuration, endpoint.
 
 Models and configurations are named by version, execution, retry and redrive, so a call that comes twice never
 collides; their names are read back from the ARN in the answer.
@@ -12,15 +12,15 @@ from typing import Any, Literal
 from infra.context import Context
 from infra.instances import has_own_disk
 from infra.machines import jobs, states
-from infra.machines.parameters import checked
+from infra.machines.calls import call
 from infra.machines.paths import Result, path
+from infra.machines.release_alarms import ERRORS_ALARM, LATENCY_ALARM
 from infra.machines.states import State
-from millrace.messages.release import LiveState, ReleaseStarted
+from millrace.messages.release import LiveState, ReleaseStarted, UpdateState
+from millrace.names import VARIANT
 
 EndpointKind = Literal["challenger", "live"]
 """What a configuration serves."""
-VARIANT = "main"
-"""Constant: guardrails need the same variant name before and after an update."""
 CREATION_S = 60 * 60
 SHORT = 5
 """Letters of a kind in the name of a configuration, which has room for no more."""
@@ -28,9 +28,6 @@ RELEASE = Result("start_release", ReleaseStarted)
 VERSION = RELEASE.path("version")
 LABEL = RELEASE.path("label")
 """`v<version>-<execution>`: a version that is released again, by a rollback, gets names of its own."""
-ERRORS_ALARM = "States.Format('{}-errors', $.live_config.name)"
-LATENCY_ALARM = "States.Format('{}-latency', $.live_config.name)"
-"""Made for one release: without the dimension EndpointConfigName an alarm mixes the old fleet with the new one."""
 
 
 def model(context: Context, *, role_arn: str, next_state: str) -> State:
@@ -56,11 +53,15 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
     return _sagemaker("createModel", "The model that the package describes", parameters, "model", next_state, selected)
 
 
+def instance(context: Context) -> str:
+    """The declared type of the live fleet's instances, and of the challenger's."""
+    return context.workload.rollout.instance[jobs.stage(context)]
+
+
 def config(
     context: Context, *, instances: int, result: str, next_state: str, kind: EndpointKind = "challenger"
 ) -> State:
     """CreateEndpointConfig with one variant; its name lands at `$.<result>.name`."""
-    instance = context.workload.rollout.instance[jobs.stage(context)]
     parameters = {
         "EndpointConfigName.$": _named(context, f"-{kind[:SHORT]}"),
         "ProductionVariants": [
@@ -68,11 +69,11 @@ def config(
                 "VariantName": VARIANT,
                 "ModelName.$": path(LiveState, "model", "name"),
                 "InitialInstanceCount": instances,
-                "InstanceType": instance,
+                "InstanceType": instance(context),
                 "InitialVariantWeight": 1,
             }
         ],
-        **({} if has_own_disk(instance) else {"KmsKeyId": context.key_arn}),
+        **({} if has_own_disk(instance(context)) else {"KmsKeyId": context.key_arn}),
         "Tags": jobs.tags(context),
     }
     selected = {"name.$": "States.ArrayGetItem(States.StringSplit($.EndpointConfigArn, '/'), 1)"}
@@ -80,6 +81,7 @@ def config(
 
 
 def create(context: Context, name: str, *, config: str, comment: str, next_state: str) -> State:
+    """CreateEndpoint; its instances are billed under its own tags, not under those of its configuration."""
     parameters = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name", "Tags": jobs.tags(context)}
     return _sagemaker("createEndpoint", comment, parameters, None, next_state)
 
@@ -87,11 +89,45 @@ def create(context: Context, name: str, *, config: str, comment: str, next_state
 def update(
     name: str, *, config: str, comment: str, next_state: str, deployment: Mapping[str, Any] | None = None
 ) -> State:
-    """UpdateEndpoint; with a deployment the counts that scaling has set are kept."""
+    """UpdateEndpoint; with a deployment the counts that scaling has set are kept, but for what `take_from_config` says.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_UpdateEndpoint.html"""
     parameters: dict[str, Any] = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name"}
     if deployment:
-        parameters |= {"RetainAllVariantProperties": True, "DeploymentConfig": dict(deployment)}
+        parameters |= {
+            "RetainAllVariantProperties": True,
+            "ExcludeRetainedVariantProperties.$": path(UpdateState, "from_config", "properties"),
+            "DeploymentConfig": dict(deployment),
+        }
     return _sagemaker("updateEndpoint", comment, parameters, None, next_state)
+
+
+def fleet(name: str, *, result: str, next_state: str) -> State:
+    """DescribeEndpoint; its configuration and its desired count land at `$.<result>`."""
+    seen = {"config.$": "$.EndpointConfigName", "instances.$": _of_variant("DesiredInstanceCount")}
+    return _sagemaker("describeEndpoint", "What serves now", {"EndpointName": name}, result, next_state, seen)
+
+
+def instance_type(*, config: str, result: str, next_state: str) -> State:
+    """DescribeEndpointConfig of the path `config`; its instance type lands at `$.<result>.instance`."""
+    parameters, seen = {"EndpointConfigName.$": config}, {"instance.$": _of_variant("InstanceType")}
+    return _sagemaker("describeEndpointConfig", "On which instances it serves", parameters, result, next_state, seen)
+
+
+def _of_variant(field: str) -> str:
+    """Of the only variant; interpreters differ in whether a path with an index gives a value or a list of one."""
+    return f"States.ArrayGetItem($.ProductionVariants[*].{field}, 0)"
+
+
+def take_from_config(*properties: str, next_state: str) -> State:
+    """What of a variant the following `update` takes from the new configuration instead of keeping it."""
+    return {
+        "Type": "Pass",
+        "Comment": f"Of the live fleet, the configuration decides: {', '.join(properties) or 'nothing'}",
+        "Result": {"properties": [{"VariantPropertyType": one} for one in properties]},
+        "ResultPath": "$.from_config",
+        "Next": next_state,
+    }
 
 
 def delete(name: str, *, comment: str, next_state: str) -> State:
@@ -128,12 +164,18 @@ def until_in_service(
     }
 
 
+def canary_percent(instances: int) -> int:
+    """Of a fleet of so many instances or more. Rounded up it is at most the half that SageMaker allows: 50 % of three
+    would be two."""
+    return 33 if instances < 10 else 10
+
+
 def blue_green(context: Context, *, canary: bool) -> dict[str, Any]:
     """A new fleet beside the old one, watched by the release's alarms before the old one goes."""
     bake_s = context.settings.bake_s
     routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
     if canary:
-        size = {"Type": "CAPACITY_PERCENT", "Value": 50 if context.workload.rollout.min_instances < 10 else 10}
+        size = {"Type": "CAPACITY_PERCENT", "Value": canary_percent(context.workload.rollout.min_instances)}
         routing = {"Type": "CANARY", "WaitIntervalInSeconds": bake_s, "CanarySize": size}
     return {
         "BlueGreenUpdatePolicy": {
@@ -145,80 +187,10 @@ def blue_green(context: Context, *, canary: bool) -> dict[str, Any]:
     }
 
 
-def error_alarm(context: Context, *, next_state: str) -> State:
-    """Bad input is answered with 4xx, so any 5xx of the new fleet is the version's own."""
-    metric = {"MetricName": "Invocation5XXErrors", "Statistic": "Sum", "Threshold": 0, "Unit": "None"}
-    return _alarm(context, ERRORS_ALARM, metric, "The new fleet answers with 5xx", next_state)
-
-
-def latency_alarm(context: Context, *, next_state: str) -> State:
-    """ModelLatency comes in microseconds."""
-    bound_us = context.workload.gates.latency.max_p99_ms * 1000
-    metric = {"MetricName": "ModelLatency", "ExtendedStatistic": "p99", "Threshold": bound_us, "Unit": "Microseconds"}
-    return _alarm(context, LATENCY_ALARM, metric, "The new fleet is slower than the gate allows", next_state)
-
-
-def delete_alarms(*, next_state: str) -> State:
-    parameters = {"AlarmNames.$": f"States.Array({ERRORS_ALARM}, {LATENCY_ALARM})"}
-    return _sdk("cloudwatch:deleteAlarms", "The release is over, so are its alarms", parameters, next_state)
-
-
-def scalable_target(context: Context, *, next_state: str) -> State:
-    rollout = context.workload.rollout
-    parameters = {**_dimension(context), "MinCapacity": rollout.min_instances, "MaxCapacity": rollout.max_instances}
-    return _sdk(
-        "applicationautoscaling:registerScalableTarget", "How few and how many instances", parameters, next_state
-    )
-
-
-def scaling_policy(context: Context, *, next_state: str) -> State:
-    parameters = {
-        **_dimension(context),
-        "PolicyName": f"{context.names.prefix}-invocations",
-        "PolicyType": "TargetTrackingScaling",
-        "TargetTrackingScalingPolicyConfiguration": {
-            "TargetValue": context.workload.rollout.invocations_per_instance,
-            "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
-            "ScaleOutCooldown": 60,
-            "ScaleInCooldown": 300,
-        },
-    }
-    return _sdk(
-        "applicationautoscaling:putScalingPolicy", "Instances follow the requests a minute", parameters, next_state
-    )
-
-
 def _named(context: Context, suffix: str) -> str:
     """`<prefix>-v<version>-<execution>-<retry>-<redrive><suffix>`."""
     name = f"{context.names.prefix}-{{}}-{{}}-{{}}{suffix}"
     return f"States.Format('{name}', {LABEL}, $$.State.RetryCount, $$.Execution.RedriveCount)"
-
-
-def _dimension(context: Context) -> dict[str, str]:
-    return {
-        "ServiceNamespace": "sagemaker",
-        "ResourceId": f"endpoint/{context.names.endpoint}/variant/{VARIANT}",
-        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-    }
-
-
-def _alarm(context: Context, name: str, metric: Mapping[str, Any], comment: str, next_state: str) -> State:
-    parameters = {
-        "AlarmName.$": name,
-        "AlarmDescription": comment,
-        "Namespace": "AWS/SageMaker",
-        "Dimensions": [
-            {"Name": "EndpointName", "Value": context.names.endpoint},
-            {"Name": "VariantName", "Value": VARIANT},
-            {"Name": "EndpointConfigName", "Value.$": "$.live_config.name"},
-        ],
-        **metric,
-        "ComparisonOperator": "GreaterThanThreshold",
-        "Period": 60,
-        "EvaluationPeriods": 1,
-        "TreatMissingData": "notBreaching",
-    }
-    return _sdk("cloudwatch:putMetricAlarm", comment, parameters, next_state)
 
 
 def _sagemaker(
@@ -229,31 +201,5 @@ def _sagemaker(
     next_state: str,
     selected: Mapping[str, str] | None = None,
 ) -> State:
-    """A task on SageMaker by `aws-sdk:`: Step Functions' own integration does not take every field of these calls."""
-    return _task(f"aws-sdk:sagemaker:{action}", comment, parameters, result, next_state, selected)
-
-
-def _sdk(action: str, comment: str, parameters: Mapping[str, Any], next_state: str) -> State:
-    return _task(f"aws-sdk:{action}", comment, parameters, None, next_state, None)
-
-
-def _task(
-    resource: str,
-    comment: str,
-    parameters: Mapping[str, Any],
-    result: str | None,
-    next_state: str,
-    selected: Mapping[str, str] | None,
-) -> State:
-    return checked(
-        {
-            "Type": "Task",
-            "Comment": comment,
-            "Resource": states.integration(resource),
-            "Parameters": dict(parameters),
-            **({"ResultSelector": dict(selected)} if selected else {}),
-            "ResultPath": f"$.{result or 'called'}",  # never null: CDK would drop it, and the answer the state
-            "Retry": [states.retry("States.TaskFailed", interval_s=5, attempts=3)],
-            "Next": next_state,
-        }
-    )
+    """A call by `aws-sdk:`: Step Functions' own integration with SageMaker does not take every field."""
+    return call(f"sagemaker:{action}", comment, parameters, next_state=next_state, result=result, selected=selected)

@@ -13,11 +13,16 @@ from infra.instances import has_own_disk
 from infra.machines import states
 from infra.machines.parameters import checked
 from infra.machines.states import State
+from millrace.messages.training_job import (
+    CONFIG_CHANNEL,
+    DATA_CHANNEL,
+    TRAINING_METRICS,
+    WEIGHTS_CHANNEL,
+    pattern,
+)
 from millrace.workload.declaration import Stage
 from millrace.workload.training_cost import TRAININGS
 
-WEIGHTS = "weights"
-"""The channel of the model that a training starts from; the training job reads it by this name."""
 SERVICE_ERRORS = ("SageMaker.AmazonSageMakerException", "SageMaker.ThrottlingException",
                   "SageMaker.InternalServerError", "SageMaker.ResourceLimitExceededException")  # fmt: skip
 """The call itself failed. Of the jobs that ran and failed only a training is started again by itself, once, since it
@@ -178,13 +183,13 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
         "AlgorithmSpecification": {
             "TrainingImage": context.images["training"],
             "TrainingInputMode": "File",
-            "MetricDefinitions": METRICS,
+            "MetricDefinitions": [{"Name": name, "Regex": pattern(name)} for name in TRAINING_METRICS],
         },
         "HyperParameters": {"workload": context.workload.name, "run.$": "$$.Execution.Name"},
         "InputDataConfig": [
-            channel("data", run_uri(context, "manifest.json"), manifest=True),
-            channel("config", run_uri(context, "config", "")),
-            *([fixed_channel(WEIGHTS, workload.weights.source)] if workload.weights else []),
+            channel(DATA_CHANNEL, run_uri(context, "manifest.json"), manifest=True),
+            channel(CONFIG_CHANNEL, run_uri(context, "config", "")),
+            *([fixed_channel(WEIGHTS_CHANNEL, workload.weights.source)] if workload.weights else []),
         ],
         "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
         "CheckpointConfig": {"S3Uri.$": f"States.Format('{context.names.checkpoints_uri('{}')}', $$.Execution.Name)"},
@@ -204,13 +209,6 @@ def training(context: Context, *, comment: str, role_arn: str, result: str, next
     once_more = states.retry("States.TaskFailed", interval_s=10, attempts=TRAININGS - 1)
     task = _task("createTrainingJob", comment, parameters, selected, result, next_state)
     return {**task, "Retry": [*task["Retry"], once_more]}
-
-
-METRICS = [
-    {"Name": name, "Regex": f"{name.replace(':', '_')}=([0-9.eE+-]+)"}
-    for name in ("train:loss", "validation:loss", "validation:error", "kept:loss", "kept:error")
-]
-"""What SageMaker reads out of the line that the training job prints after each epoch."""
 
 
 def _task(

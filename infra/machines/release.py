@@ -9,19 +9,21 @@ from __future__ import annotations
 from infra.context import Context
 from infra.iam import alarms, bus, functions, key, sagemaker_endpoints, sagemaker_jobs
 from infra.iam.resource import Statement
-from infra.machines import endpoints, states
+from infra.machines import endpoints, release_alarms, scaling, states, watch
 from infra.machines.endpoints import RELEASE
-from infra.machines.paths import Result
+from infra.machines.paths import Result, path
 from infra.machines.states import Definition, State
 from millrace.errors import WorkloadError
 from millrace.messages.events import ModelReleased
-from millrace.messages.release import ReleaseAdvanced, SmokeTested
+from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE
 from millrace.workload.declaration import Workload
 
-FUNCTIONS = ("start_release", "smoke_test", "advance_release")
+FUNCTIONS = ("start_release", "smoke_test", "advance_release", "tidy_release")
 SMOKE_TEST = Result("smoke_test", SmokeTested)
 ADVANCE = Result("advance_release", ReleaseAdvanced)
+TIDY = Result("tidy_release", ReleaseTidied)
+RESTORES = "$.rollback.restores"
 TIMEOUT_S = 42 * 24 * 3600
 """Of a release with the releases before it that it waits for."""
 TURN_POLLS_S = 3600
@@ -44,8 +46,11 @@ def definition(context: Context) -> Definition:
             **_start_release(context),
             **_challenger(context),
             **_live(context),
+            **_update(context),
             **_scaling(context),
+            **watch.watch(context, next_state="Advance release"),
             **_advance_release(context),
+            **_tidy_release(context),
         },
     )
 
@@ -78,13 +83,20 @@ def _start_release(context: Context) -> dict[str, State]:
             "Is it this release's turn?",
             [
                 (states.equals(outcome, "open"), "Model"),
-                (states.equals(outcome, "done"), "Nothing to do"),
+                (states.equals(outcome, "done"), "Restored?"),
             ],
             otherwise="Its turn comes",
         ),
         "Its turn comes": states.wait(
             "Another release runs, or an endpoint is changing", seconds=_turn_s(context), next_state="Start release"
         ),
+        "Restored?": states.choice(
+            "Was the live version to be restored after a release that failed?",
+            [({"And": [{"Variable": RESTORES, "IsPresent": True}, states.is_true(RESTORES)]}, "Scale again")],
+            otherwise="Nothing to do",
+        ),
+        "Scale again": scaling.register(context, next_state="Scale by requests again"),
+        "Scale by requests again": scaling.put_policy(context, next_state="Nothing to do"),
         "Nothing to do": states.succeed("This version or a newer one is live already"),
     }
 
@@ -149,32 +161,11 @@ def _live(context: Context) -> dict[str, State]:
         ),
         "Live stands?": states.choice(
             "Is there a live endpoint to update?",
-            [(states.is_true(RELEASE.path("has_live")), "Alarm on errors")],
+            [(states.is_true(RELEASE.path("has_live")), "Live fleet")],
             otherwise="Create live",
         ),
         "Create live": endpoints.create(
             context, name, config="live_config", comment="The first version goes live", next_state="Live wait"
-        ),
-        "Alarm on errors": endpoints.error_alarm(context, next_state="Alarm on latency"),
-        "Alarm on latency": endpoints.latency_alarm(context, next_state="Canary?"),
-        "Canary?": states.choice(
-            "Does the rollout begin with a canary?",
-            [(states.is_true(RELEASE.path("has_canary")), "Update live by canary")],
-            otherwise="Update live",
-        ),
-        "Update live by canary": endpoints.update(
-            name,
-            config="live_config",
-            comment="Half of the fleet at most takes the new version first; an alarm brings the old one back",
-            deployment=endpoints.blue_green(context, canary=True),
-            next_state="Live wait",
-        ),
-        "Update live": endpoints.update(
-            name,
-            config="live_config",
-            comment="A new fleet takes all traffic; an alarm while it is watched brings the old one back",
-            deployment=endpoints.blue_green(context, canary=False),
-            next_state="Live wait",
         ),
         **endpoints.until_in_service(
             context, name, prefix="Live", config="live_config", ready="Scalable target", failed="Rolled back"
@@ -187,10 +178,61 @@ def _live(context: Context) -> dict[str, State]:
     }
 
 
+def _update(context: Context) -> dict[str, State]:
+    """A declaration may have changed since the live fleet was made: its instance type, and how few instances there are.
+
+    SageMaker refuses another instance type for a variant that is scaled, so its scaling stops before and starts after:
+    https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-scaling-update.html
+    The count that scaling has set is kept, unless it is below the declared one: a canary is at most half of a fleet."""
+    name, rollout = context.names.endpoint, context.workload.rollout
+    another = {"Not": states.equals(path(UpdateState, "live_config_now", "instance"), endpoints.instance(context))}
+    count = path(UpdateState, "live_fleet", "instances")
+    return {
+        "Live fleet": endpoints.fleet(name, result="live_fleet", next_state="Live fleet's config"),
+        "Live fleet's config": endpoints.instance_type(
+            config=path(UpdateState, "live_fleet", "config"), result="live_config_now", next_state="Another instance?"
+        ),
+        "Another instance?": states.choice(
+            "Does the version need another instance type than the live fleet has?",
+            [(another, "Stop scaling")],
+            otherwise="Too few?",
+        ),
+        "Stop scaling": scaling.deregister(context, next_state="Too few?"),
+        "Too few?": states.choice(
+            "Has the live fleet fewer instances than are declared?",
+            [({"Variable": count, "NumericLessThan": rollout.min_instances}, "Declared count")],
+            otherwise="Present count",
+        ),
+        "Declared count": endpoints.take_from_config("DesiredInstanceCount", next_state="Alarm on errors"),
+        "Present count": endpoints.take_from_config(next_state="Alarm on errors"),
+        "Alarm on errors": release_alarms.on_errors(context, next_state="Alarm on latency"),
+        "Alarm on latency": release_alarms.on_latency(context, next_state="Canary?"),
+        "Canary?": states.choice(
+            "Does the rollout begin with a canary?",
+            [(states.is_true(RELEASE.path("has_canary")), "Update live by canary")],
+            otherwise="Update live",
+        ),
+        "Update live by canary": endpoints.update(
+            name,
+            config="live_config",
+            comment="A third of the fleet takes the new version first; an alarm brings the old one back",
+            deployment=endpoints.blue_green(context, canary=True),
+            next_state="Live wait",
+        ),
+        "Update live": endpoints.update(
+            name,
+            config="live_config",
+            comment="A new fleet takes all traffic; an alarm while it is watched brings the old one back",
+            deployment=endpoints.blue_green(context, canary=False),
+            next_state="Live wait",
+        ),
+    }
+
+
 def _scaling(context: Context) -> dict[str, State]:
     return {
-        "Scalable target": endpoints.scalable_target(context, next_state="Scaling policy"),
-        "Scaling policy": endpoints.scaling_policy(context, next_state="Advance release"),
+        "Scalable target": scaling.register(context, next_state="Scaling policy"),
+        "Scaling policy": scaling.put_policy(context, next_state=watch.FIRST),
     }
 
 
@@ -210,17 +252,28 @@ def _advance_release(context: Context) -> dict[str, State]:
             [(states.is_true(RELEASE.path("has_live")), "Delete alarms")],
             otherwise="Released",
         ),
-        "Delete alarms": endpoints.delete_alarms(next_state="Released"),
+        "Delete alarms": release_alarms.delete(next_state="Released"),
         "Released": states.put_event(
             context.platform.bus_arn,
             workload=context.workload.name,
             event=ModelReleased,
             detail=states.fields(RELEASE, "package_arn", "version", "previous_version"),
             comment="Tell who is live",
-            next_state="Live",
+            next_state="Tidy release",
         ),
-        "Live": states.succeed("The version is live"),
     }
+
+
+def _tidy_release(context: Context) -> dict[str, State]:
+    """The version is live: what cannot be deleted now goes after the next release."""
+    tidy = states.invoke(
+        context.names.function_arn("tidy_release"),
+        comment="Models and configurations that neither an endpoint nor a rollback needs go; packages stay",
+        result=TIDY,
+        next_state="Live",
+    )
+    goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Live"}
+    return {"Tidy release": {**tidy, "Catch": [goes_on]}, "Live": states.succeed("The version is live")}
 
 
 def _turn_s(context: Context) -> int:
@@ -238,12 +291,13 @@ def statements(context: Context) -> list[Statement]:
         bus.put_events(names),
         sagemaker_endpoints.models(names).may("CreateModel", "AddTags"),
         sagemaker_jobs.pass_roles(names, MODEL_ROLE),
-        configs.may("CreateEndpointConfig", "AddTags"),
-        (both + configs).may("CreateEndpoint", "UpdateEndpoint"),
-        both.may("AddTags", "DescribeEndpoint"),
+        configs.may("CreateEndpointConfig"),
+        (both + configs).may("AddTags", "CreateEndpoint", "UpdateEndpoint"),
+        both.may("DescribeEndpoint"),
         challenger.may("DeleteEndpoint"),
         key.lend(context.key_arn),
         (alarms.of_releases(names) + alarms.of_scaling(names)).may("PutMetricAlarm", "DeleteAlarms"),
         alarms.describe(because=seen),
+        *watch.statements(context),
         *sagemaker_endpoints.scale(names),
     ]

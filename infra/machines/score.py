@@ -56,7 +56,9 @@ def definition(context: Context) -> Definition:
                 otherwise="Validation",
             ),
             "Hold": states.wait(
-                "No champion yet: the drop is held, not lost", seconds=_poll_s(context), next_state="Ingestion"
+                "No champion yet: a run by hand is held, while drops wait in their queue and hold no slot",
+                seconds=_poll_s(context),
+                next_state="Ingestion",
             ),
             "Rejected": states.put_event(
                 context.platform.bus_arn,

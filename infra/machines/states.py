@@ -22,7 +22,7 @@ NAME = (
 
 Job names are unique in an account until a job is deleted; SHA-1 leaves room within their 63 characters. Code that
 looks for one computes `millrace.names.hash_of_execution`."""
-ADOPTION_NAME = NAME.replace("'{}-{}-{}'", "'{}-{}-{}-adoption'")
+EXTERNAL_NAME = NAME.replace("'{}-{}-{}'", "'{}-{}-{}-external'")
 """NAME of a job that goes before another one of its kind in the same execution."""
 
 

@@ -15,7 +15,7 @@ from millrace.messages.teardown import TeardownStep, TeardownStepDone
 
 STEPS: dict[TeardownStep, str] = {
     "starters": "Rules, schedules and the queue of drops are switched off: nothing starts anew",
-    "running": "Executions and jobs are stopped",
+    "running": "Executions, tunings and jobs are stopped",
     "endpoints": "Endpoints and their scaling go: they cost by the hour",
     "versions": "Delete alarms, configurations, models and packages; clear the live version",
     "tables": "The Iceberg tables leave the catalogue; their files stay in the lake",

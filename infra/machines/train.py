@@ -20,7 +20,7 @@ from millrace.messages.train import (
     VersionRegistered,
 )
 from millrace.names import EVALUATION_ROLE, TRAINING_ROLE
-from millrace.workload.training_cost import ADOPTION_MINUTES, EVALUATION_MINUTES, longest_hours
+from millrace.workload.training_cost import EVALUATION_MINUTES, EXTERNAL_MINUTES, longest_hours
 
 FUNCTIONS = ("snapshot", "budget", "gating", "registration")
 SNAPSHOT = Result("snapshot", DatasetPinned)
@@ -33,8 +33,7 @@ REASON = path(TrainInput, "reason")
 def definition(context: Context) -> Definition:
     """The definition. Input: cause, as_of, reason (first, alarm, schedule, command), detail; all may be left out.
 
-    With `brought`, the folder and the digest of a model that was made elsewhere, that one is judged and nothing is
-    trained."""
+    With `external_model`, the folder and the digest of one, that model is judged and nothing is trained."""
     return states.machine(
         f"Train {context.workload.name}: pin, train, evaluate, judge, register",
         start="Defaults",
@@ -89,8 +88,8 @@ def _beginning(context: Context) -> dict[str, State]:
 def _training(context: Context) -> dict[str, State]:
     return {
         "Whose model?": states.choice(
-            "Was a model made elsewhere, to be judged in place of a training?",
-            [({"Variable": path(TrainInput, "brought"), "IsPresent": True}, "Adoption")],
+            "Is an external model to be judged in place of a training?",
+            [({"Variable": path(TrainInput, "external_model"), "IsPresent": True}, "External model")],
             otherwise="Training",
         ),
         "Training": jobs.training(
@@ -100,12 +99,12 @@ def _training(context: Context) -> dict[str, State]:
             result="training",
             next_state="Champion?",
         ),
-        "Adoption": _adoption(context),
-        "Adopted": {
+        "External model": _external_model(context),
+        "External model archived": {
             "Type": "Pass",
             "Comment": "Its archive lies where that of a training would",
             "Parameters": {
-                "job.$": "$.adoption.job",
+                "job.$": "$.external.job",
                 "model_data_url.$": jobs.run_uri(context, "training", ARCHIVE),
             },
             "ResultPath": "$.training",
@@ -123,25 +122,25 @@ def _training(context: Context) -> dict[str, State]:
     }
 
 
-def _adoption(context: Context) -> State:
+def _external_model(context: Context) -> State:
     """The graph is tried on the pinned rows; the job gets the digest that was named when the run started."""
     return jobs.processing(
         context,
-        comment="Check the model that was brought and make of it the archive that a training would have left",
-        module="jobs.adoption",
+        comment="Check the external model and make of it the archive that a training would have left",
+        module="jobs.external_model",
         role_arn=context.names.role_arn(EVALUATION_ROLE),
         instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
-            jobs.given("brought", path(TrainInput, "brought", "uri")),
+            jobs.given("external_model", path(TrainInput, "external_model", "uri")),
             jobs.given("data", jobs.run_uri(context, "manifest.json"), manifest=True),
             jobs.given("config", jobs.run_uri(context, "config", "")),
         ],
         outputs=[jobs.made("model", jobs.run_uri(context, "training"))],
-        environment={"MILLRACE_BROUGHT_DIGEST.$": path(TrainInput, "brought", "digest")},
-        minutes=ADOPTION_MINUTES,
-        name=states.ADOPTION_NAME,
-        result="adoption",
-        next_state="Adopted",
+        environment={"MILLRACE_EXTERNAL_DIGEST.$": path(TrainInput, "external_model", "digest")},
+        minutes=EXTERNAL_MINUTES,
+        name=states.EXTERNAL_NAME,
+        result="external",
+        next_state="External model archived",
     )
 
 

@@ -19,7 +19,9 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
         for resource in stack.resources("AWS::Lambda::Function")
     }
     kept = {_function(resource) for stack in stacks for resource in _destinations(stack)}
-    for name in sorted({_function(one) for stack in stacks for one in _permissions(stack)} - kept):
+    called = {_function(one) for stack in stacks for one in _permissions(stack)}
+    called |= {name for stack in stacks for name in _scheduled(stack)}
+    for name in sorted(called - kept):
         function = functions.get(name)
         if function is None or not given(function.properties, "DeadLetterConfig", "TargetArn"):
             where = function.where if function else name
@@ -32,6 +34,14 @@ def _permissions(stack: Stack) -> Iterator[Resource]:
             yield resource
 
 
+def _scheduled(stack: Stack) -> Iterator[str]:
+    """Functions that EventBridge Scheduler calls: its role lets it, no permission of the function."""
+    for resource in stack.resources("AWS::Scheduler::Schedule"):
+        arn = text(resource.properties["Target"]["Arn"])
+        if ":function:" in arn:
+            yield _name(arn)
+
+
 def _destinations(stack: Stack) -> Iterator[Resource]:
     for resource in stack.resources("AWS::Lambda::EventInvokeConfig"):
         if given(resource.properties, "DestinationConfig", "OnFailure", "Destination"):
@@ -40,4 +50,8 @@ def _destinations(stack: Stack) -> Iterator[Resource]:
 
 def _function(resource: Resource) -> str:
     """The function's name, out of a name, an ARN or a reference."""
-    return text(resource.properties["FunctionName"]).rpartition(":function:")[2].strip("<>").partition(".")[0]
+    return _name(text(resource.properties["FunctionName"]))
+
+
+def _name(function: str) -> str:
+    return function.rpartition(":function:")[2].strip("<>").partition(".")[0]

@@ -25,8 +25,11 @@ EXCEPTIONS = {
 }
 """Buckets by their purpose."""
 WITHOUT_DATA = {
+    "AWS::Budgets::Budget": "an amount and names",
     "AWS::CloudWatch::Alarm": "a threshold and names",
     "AWS::EC2::": "the network itself",
+    "AWS::Events::ApiDestination": "a URL, which Secrets Manager keeps",
+    "AWS::Events::Connection": "a header with the stage's name, no credential",
     "AWS::Events::Rule": "a pattern of ours, no event",
     "AWS::Glue::": "names and types of columns; the data lies in the lake",
     "AWS::IAM::": "policies",
@@ -36,6 +39,7 @@ WITHOUT_DATA = {
     "AWS::Lambda::Permission": "a policy",
     "AWS::Lambda::Url": "a name",
     "AWS::S3::BucketPolicy": "a policy",
+    "AWS::SNS::Subscription": "the address of who is notified",
     "AWS::SNS::TopicPolicy": "a policy",
     "AWS::SQS::QueuePolicy": "a policy",
     "AWS::SSM::Parameter": "names of resources; no secret",

@@ -62,8 +62,15 @@ def _alarm(where: str, name: Any, made: Mapping[Any, Task]) -> Iterator[Finding]
     if name not in made:
         yield Finding(where=where, expected="an alarm that a state of this machine puts", came=name)
         return
-    dimensions = {given(one, "Name") for one in given(made[name].parameters, "Dimensions") or []}
-    if FLEET not in dimensions:
-        yield Finding(where=made[name].where, expected=f"the dimension {FLEET}", came=sorted(map(str, dimensions)))
+    for metric in _metrics(made[name].parameters):
+        dimensions = {given(one, "Name") for one in given(metric, "Dimensions") or []}
+        if FLEET not in dimensions:
+            yield Finding(where=made[name].where, expected=f"the dimension {FLEET}", came=sorted(map(str, dimensions)))
     if (missing := given(made[name].parameters, "TreatMissingData")) != "notBreaching":
         yield Finding(where=made[name].where, expected="TreatMissingData notBreaching", came=missing)
+
+
+def _metrics(parameters: Any) -> list[Any]:
+    """What the alarm reads: of metric math each metric, else the one that it names itself."""
+    queries = given(parameters, "Metrics") or []
+    return [metric for query in queries if (metric := given(query, "MetricStat", "Metric"))] or [parameters]

@@ -45,9 +45,9 @@ def _targets(measure: Callable[[Mapping[str, Any]], int]) -> Callable[[Resource]
 
 
 def _unbatched(resource: Resource) -> int:
-    """Messages a batch, where no window gathers them."""
+    """Messages a batch, where no window gathers them; a stream, which alone has a starting position, needs none."""
     gathered = resource.properties.get("MaximumBatchingWindowInSeconds", 0)
-    return 0 if gathered else int(resource.properties.get("BatchSize", 10))
+    return 0 if gathered or "StartingPosition" in resource.properties else int(resource.properties.get("BatchSize", 10))
 
 
 LIMITS = (

@@ -12,7 +12,10 @@ from infra.rules.statements import allowed, allowed_by_resources
 WITHOUT_RESOURCE = {
     "application-autoscaling:DescribeScalableTargets",
     "cloudwatch:DescribeAlarms",
+    "cloudwatch:ListDashboards",
+    "cloudwatch:PutCompositeAlarm",
     "cloudwatch:PutMetricData",
+    "dynamodb:ListStreams",
     "ec2:CreateNetworkInterface",
     "ec2:CreateNetworkInterfacePermission",
     "ec2:DeleteNetworkInterface",
@@ -34,6 +37,7 @@ WITHOUT_RESOURCE = {
     "logs:PutResourcePolicy",
     "logs:UpdateLogDelivery",
     "sagemaker:ListEndpointConfigs",
+    "sagemaker:ListHyperParameterTuningJobs",
     "sagemaker:ListModelPackages",
     "sagemaker:ListModels",
     "sagemaker:ListProcessingJobs",
@@ -44,7 +48,8 @@ WITHOUT_RESOURCE = {
     "xray:PutTelemetryRecords",
     "xray:PutTraceSegments",
 }
-"""They take no resource, or AWS's own guide asks them on `*` (the interfaces and tags of SageMaker, log delivery).
+"""They take no resource, or AWS's own guide asks them on `*` (the interfaces and tags of SageMaker, log delivery,
+composite alarms).
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html"""
 

@@ -76,7 +76,7 @@ class IngestionStack(WorkloadStack):
                 queues.send(queue.arn),
                 queues.send(queue.dead_arn),
                 queues.receive(queue.arn),
-                state_table.own_items(names).may("UpdateItem"),
+                state_table.own_items(names).may("GetItem", "UpdateItem"),
             ],
         )
         feed(self, queue, intake.arn, batch=10, window_s=0, concurrency=5, dependencies=[intake.resource])

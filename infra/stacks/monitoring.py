@@ -1,19 +1,20 @@
-"""The monitoring room: the machine that judges windows, its schedule, the alarms on what it publishes."""
+"""The monitoring room: the machine that judges windows, what judges the age of data, alarms on queues."""
 
 from __future__ import annotations
 
-from aws_cdk import aws_cloudwatch as cloudwatch
-
+from infra.constructs.budget import Budget
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
-from infra.constructs.queue import Queue
+from infra.constructs.operations import Operations
 from infra.constructs.schedule import Schedule
-from infra.iam import alarms, iceberg, state_table
+from infra.iam import alarms, bus, functions, iceberg, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
+from infra.iam.resource import resource
 from infra.machines import monitor
 from infra.stacks.workload import WorkloadStack
-from millrace.monitoring.alarms import ALARMS, COUNTED, CountAlarm, RatioAlarm, starters
+from millrace.contract.load import load_contract
+from millrace.monitoring.alarms import starters
 from millrace.names import DRIFT_ROLE
 from millrace.settings.environment import Environment
 
@@ -42,11 +43,39 @@ class MonitoringStack(WorkloadStack):
             "monitor",
             context=context,
             expression=context.workload.monitors.schedule,
-            machine_arn=machine.arn,
-            dead=Queue(self, "monitor", context=context, visibility_s=60),
+            target=resource("states", machine.arn).may("StartExecution"),
         )
-        for name, alarm in (ALARMS | COUNTED).items():
-            self._alarm(name, alarm)
+        Operations(self, context=context)
+        Budget(self, context=context)
+        if load_contract(context.folder).freshness or context.workload.monitors.label_delay_hours:
+            self._lateness()
+
+    def _lateness(self) -> None:
+        context, names = self.context, self.context.names
+        tables = ("rows", *context.workload.prediction.label_tables)
+        function = Function(
+            self,
+            "lateness",
+            context=context,
+            description="Rows that are older than agreed, decisions whose labels do not come",
+            settings=Environment(**context.environment()),
+            keeps_events=True,
+            statements=[
+                iceberg.tables(names, *dict.fromkeys(tables)).may("GetTable"),
+                LAKE.find(names, "decisions"),
+                LAKE.read(names, "iceberg"),
+                bus.put_events(names),
+            ],
+            timeout_s=300,
+            memory_mb=1024,
+        )
+        Schedule(
+            self,
+            "lateness",
+            context=context,
+            expression=context.settings.lateness_schedule,
+            target=functions.invoke(names, "lateness"),
+        ).node.add_dependency(function)
 
     def _windows(self) -> None:
         context, names = self.context, self.context.names
@@ -79,7 +108,7 @@ class MonitoringStack(WorkloadStack):
             statements=[
                 state_table.own_items(names).may("PutItem"),
                 LAKE.read(names, "monitor"),
-                alarms.monitors(names, *starters()).may("DescribeAlarms"),
+                alarms.named(names, *starters()).may("DescribeAlarms"),
                 alarms.put_metrics("Millrace"),
             ],
         )
@@ -98,25 +127,4 @@ class MonitoringStack(WorkloadStack):
                 ARTEFACTS.find(names, "runs"),
                 LAKE.write(names, "monitor"),
             ],
-        )
-
-    def _alarm(self, name: str, alarm: RatioAlarm | CountAlarm) -> None:
-        context, topic = self.context, self.context.platform.alarm_topic_arn
-        cloudwatch.CfnAlarm(
-            self,
-            f"{name}-alarm",
-            alarm_name=context.names.alarm(name),
-            alarm_description=f"{context.workload.name}: {alarm.description}",
-            namespace="Millrace",
-            metric_name=alarm.metric,
-            dimensions=[cloudwatch.CfnAlarm.DimensionProperty(name="Workload", value=context.workload.name)],
-            statistic="Maximum",
-            period=60,
-            evaluation_periods=1,
-            datapoints_to_alarm=1,
-            threshold=alarm.threshold,
-            comparison_operator="GreaterThanThreshold",
-            treat_missing_data="ignore",
-            alarm_actions=[topic],
-            ok_actions=[topic],
         )

@@ -14,25 +14,29 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.notifications import Notifications
 from infra.constructs.tags import tag
 from infra.iam.resource import policy
 from infra.retention import RETENTION, TIERED_DAYS, Retention
 from infra.settings import StageSettings
+from infra.stacks import audit
 
 IMAGES = ("training", "processing", "inference")
 """The folders under `containers/`."""
 
-PRODUCERS = ("cloudwatch.amazonaws.com", "events.amazonaws.com")
+PRODUCERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
 """Services that write into our encrypted queues and topics on their own account; others do it in a role's name."""
 
 KEPT = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 """Of what outlives the stack. A first deployment that fails takes it away all the same: it is empty, and its fixed name
 would be taken when the next one makes it."""
+
+CHANGES = dynamodb.CfnTable.StreamSpecificationProperty(stream_view_type="NEW_IMAGE")
+"""The audit's chain holds what an item became; what it was is an earlier link."""
 
 NETWORK = "10.84.0.0/16"
 _AMONG_INSTANCES: dict[str, Any] = {
@@ -67,9 +71,9 @@ FLOW_LOGS = "AWSLogs/"
 
 
 class PlatformStack(cdk.Stack):
-    """Customer key, network, buckets, repositories, catalogue, bus, alarm topic, tables.
+    """Customer key, signing key, network, buckets, repositories, catalogue, bus, alarm topic, tables.
 
-    The key, the buckets and the tables outlive the stack; `workloads` are the names of those that stage files."""
+    The keys, the buckets and the tables outlive the stack; `workloads` are the names of those that stage files."""
 
     def __init__(self, scope: Construct, *, settings: StageSettings, workloads: Sequence[str]) -> None:
         names = settings.platform
@@ -83,6 +87,7 @@ class PlatformStack(cdk.Stack):
         self._names = names
         self._workloads = workloads
         self._key()
+        self._signing_key()
         self._network()
         self._buckets()
         self._flow_log()
@@ -115,10 +120,10 @@ class PlatformStack(cdk.Stack):
         ssm.CfnParameter(self, f"{name}-parameter", name=self._names.parameter(name), type="String", value=value)
 
     def _key(self) -> None:
-        """The platform's own, or one of the account's; a brought key and its policy are their owner's."""
-        if brought := self._settings.options.key_arn:
-            self.key_arn = brought
-            self._publish("key-arn", brought)
+        """The platform's own, or one of the account's; its key policy are their owner's."""
+        if own := self._settings.options.key_arn:
+            self.key_arn = own
+            self._publish("key-arn", own)
             return
         account = self._names.account
         key = kms.CfnKey(
@@ -143,6 +148,19 @@ class PlatformStack(cdk.Stack):
                         "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
                         "Resource": "*",
                         "Condition": {"StringEquals": {"aws:SourceAccount": account}},
+                    },
+                    {
+                        # "Producers" lets EventBridge send to queues. To topics its condition "is not supported for
+                        # EventBridge-to-encrypted topics"; the topic that is encrypted is the condition instead.
+                        # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+                        "Sid": "Notices",
+                        "Effect": "Allow",
+                        "Principal": {"Service": "events.amazonaws.com"},
+                        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                        "Resource": "*",
+                        "Condition": {
+                            "StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": self._names.alarm_topic_arn}
+                        },
                     },
                     {
                         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
@@ -176,13 +194,50 @@ class PlatformStack(cdk.Stack):
         self.key_arn = key.attr_arn
         self._publish("key-arn", key.attr_arn)
 
+    def _signing_key(self) -> None:
+        """Registrations sign versions by it. It is never rotated: KMS rotates no asymmetric key."""
+        account = self._names.arn("iam", "root")
+        registrations = self._names.arn("iam", f"role/{self._names.prefix}-*-registration")
+        key = kms.CfnKey(
+            self,
+            "SigningKey",
+            description=f"Signs model versions of {self._names.prefix}",
+            key_spec="ECC_NIST_P256",
+            key_usage="SIGN_VERIFY",
+            pending_window_in_days=30,
+            key_policy=policy(
+                [
+                    {
+                        "Sid": "Account",
+                        "Effect": "Allow",
+                        "Principal": {"AWS": account},
+                        "Action": "kms:*",
+                        "Resource": "*",
+                    },
+                    {
+                        # An administrator's kms:* would suffice to sign anything.
+                        "Sid": "RegistrationsAlone",
+                        "Effect": "Deny",
+                        "Principal": "*",
+                        "Action": "kms:Sign",
+                        "Resource": "*",
+                        "Condition": {"ArnNotLike": {"aws:PrincipalArn": registrations}},
+                    },
+                ]
+            ),
+        )
+        key.apply_removal_policy(KEPT)
+        alias = kms.CfnAlias(self, "SigningKeyAlias", alias_name=self._names.signing_key_alias, target_key_id=key.ref)
+        alias.apply_removal_policy(KEPT)
+        self._publish("signing-key-arn", key.attr_arn)
+
     def _network(self) -> None:
         """Two isolated subnets without a route out; S3 is reached through a gateway endpoint. Or two of the account's,
         whose routes, endpoints and flow log are their owner's."""
-        if brought := self._settings.options.network:
-            for zone, subnet_id in zip("ab", brought.subnets, strict=True):
+        if own := self._settings.options.network:
+            for zone, subnet_id in zip("ab", own.subnets, strict=True):
                 self._publish(f"subnet-{zone}", subnet_id)
-            self._publish("security-group", brought.security_group)
+            self._publish("security-group", own.security_group)
             return
         vpc = ec2.CfnVPC(self, "Vpc", cidr_block=NETWORK, enable_dns_hostnames=True, enable_dns_support=True)
         self._vpc_id = vpc.ref
@@ -226,9 +281,7 @@ class PlatformStack(cdk.Stack):
         self._publish("security-group", group.attr_group_id)
 
     def _buckets(self) -> None:
-        """Landing, lake, artefacts and audit under the key; the access log must be SSE-S3.
-
-        The audit records are in the audit table: nothing writes to the bucket `audit`."""
+        """Landing, lake, artefacts and audit under the key; the access log must be SSE-S3."""
         log = self._bucket("access-logs", encryption={"sse_algorithm": "AES256"}, logged=False)
         acknowledge(log, {"CKV_AWS_18": "It holds the access logs itself: to log them would log every line twice"})
         for purpose in ("landing", "lake", "artefacts", "audit"):
@@ -259,6 +312,8 @@ class PlatformStack(cdk.Stack):
             extra["notification_configuration"] = s3.CfnBucket.NotificationConfigurationProperty(
                 event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(event_bridge_enabled=True)
             )
+        if purpose == "audit":
+            extra |= audit.locked(self._settings)
         if logged:
             extra["logging_configuration"] = s3.CfnBucket.LoggingConfigurationProperty(
                 destination_bucket_name=self._names.bucket("access-logs"), log_file_prefix=f"{purpose}/"
@@ -318,6 +373,8 @@ class PlatformStack(cdk.Stack):
                 "Condition": {"Bool": {"aws:SecureTransport": "false"}},
             }
         ]
+        if purpose == "audit":
+            statements += audit.only_appended(self._names, arn)
         if purpose == "access-logs":
             ours = {"StringEquals": {"aws:SourceAccount": self._names.account}}
             for service, actions, resource in (
@@ -360,37 +417,17 @@ class PlatformStack(cdk.Stack):
                     point_in_time_recovery_enabled=True
                 ),
                 deletion_protection_enabled=True,
+                stream_specification=CHANGES if table == "audit" else None,
             )
             resource.apply_removal_policy(KEPT)
             for one in before:
                 resource.add_resource_dependency(one)
+            if table == "audit":
+                self._publish(audit.STREAM, resource.attr_stream_arn)
 
     def _messaging(self) -> None:
-        events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)
-        topic = sns.CfnTopic(self, "Alarms", topic_name=self._names.alarm_topic, kms_master_key_id=self.key_arn)
-        sns.CfnTopicPolicy(
-            self,
-            "AlarmsPolicy",
-            topics=[topic.ref],
-            policy_document=policy(
-                [
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"Service": "cloudwatch.amazonaws.com"},
-                        "Action": "sns:Publish",
-                        "Resource": topic.ref,
-                        "Condition": {"StringEquals": {"aws:SourceAccount": self._names.account}},
-                    },
-                    {
-                        "Effect": "Deny",
-                        "Principal": {"AWS": "*"},
-                        "Action": "sns:Publish",
-                        "Resource": topic.ref,
-                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                    },
-                ]
-            ),
-        )
+        bus = events.CfnEventBus(self, "Bus", name=self._names.bus, kms_key_identifier=self.key_arn)
+        Notifications(self, settings=self._settings, key_arn=self.key_arn, bus=bus)
 
 
 def _rule(prefix: str, retention: Retention, **properties: Any) -> s3.CfnBucket.RuleProperty:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from aws_cdk import aws_logs as logs
 
+from infra.constructs.acknowledgement import acknowledge
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
-from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule, pattern_of
-from infra.iam import registry, sagemaker_endpoints, state_table
+from infra.iam import key, registry, sagemaker_endpoints, state_table
 from infra.iam.buckets import ARTEFACTS, LAKE
 from infra.machines import release
 from infra.stacks.workload import WorkloadStack
@@ -23,27 +23,27 @@ class ReleaseStack(WorkloadStack):
 
     room = "release"
     in_network = True
+    has_signatures = True
 
     def build(self) -> None:
         context, names = self.context, self.context.names
-        dead = Queue(self, "release-events", context=context, visibility_s=60, senders=["events.amazonaws.com"])
         self._endpoint_logs()
         self._model_role()
         self._functions()
-        Machine(
+        machine = Machine(
             self,
             "release",
             context=context,
             definition=release.definition(context),
             statements=release.statements(context),
         )
+        acknowledge(machine.role.resource, {"CKV_AWS_111": "PutCompositeAlarm is granted on all alarms or not at all"})
         Rule(
             self,
             "registered",
             context=context,
             pattern=pattern_of(ModelRegistered, workload=names.workload),
             bus=context.platform.bus,
-            dead=dead,
         ).to_machine(names.machine_arn("release"))
 
     def _endpoint_logs(self) -> None:
@@ -86,11 +86,14 @@ class ReleaseStack(WorkloadStack):
             self,
             "start_release",
             context=context,
-            description="The release's lease, its package, and what stands already",
+            description="The release's lease, its package and signature, and what stands already",
             settings=environment,
             statements=[
                 items,
                 registry.versions(names).may("DescribeModelPackage"),
+                ARTEFACTS.read(names, "runs"),
+                ARTEFACTS.find(names, "runs"),
+                key.verify(context.signing_key_arn),
                 sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
             ],
@@ -118,4 +121,19 @@ class ReleaseStack(WorkloadStack):
                 state_table.append_audit(names),
                 registry.versions(names).may("DescribeModelPackage", "UpdateModelPackage"),
             ],
+        )
+        Function(
+            self,
+            "tidy_release",
+            context=context,
+            description="Delete models and configurations before the previous version's",
+            settings=environment,
+            statements=[
+                state_table.own_items(names).may("GetItem"),
+                *sagemaker_endpoints.list_released(names),
+                sagemaker_endpoints.both(names).may("DescribeEndpoint"),
+                sagemaker_endpoints.configs(names).may("DeleteEndpointConfig"),
+                sagemaker_endpoints.models(names).may("DeleteModel"),
+            ],
+            timeout_s=300,
         )

@@ -20,17 +20,20 @@ from infra.iam import (
 from infra.iam.resource import Statement, every, resource
 from infra.machines import teardown
 from infra.stacks.workload import WorkloadStack
-from millrace.names import MACHINES
+from millrace.monitoring import alarms as monitors
+from millrace.names import MACHINES, STARTING_QUEUES
+from millrace.operations import alarms as operations
 from millrace.settings.environment import Environment
 
 LISTED = (
-    "application-autoscaling:DescribeScalableTargets", "cloudwatch:DescribeAlarms", "lambda:ListEventSourceMappings",
-    "sagemaker:ListEndpointConfigs", "sagemaker:ListModelPackages", "sagemaker:ListModels",
-    "sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs", "sagemaker:ListTransformJobs",
-    "scheduler:ListSchedules",
+    "application-autoscaling:DescribeScalableTargets", "cloudwatch:DescribeAlarms", "cloudwatch:ListDashboards",
+    "lambda:ListEventSourceMappings",
+    "sagemaker:ListEndpointConfigs", "sagemaker:ListHyperParameterTuningJobs", "sagemaker:ListModelPackages",
+    "sagemaker:ListModels", "sagemaker:ListProcessingJobs", "sagemaker:ListTrainingJobs",
+    "sagemaker:ListTransformJobs", "scheduler:ListSchedules",
 )  # fmt: skip
 """To look for what no template names; these actions take no resource."""
-JOBS = ("Training", "Processing", "Transform")
+JOBS = ("HyperParameterTuning", "Training", "Processing", "Transform")
 
 
 class TeardownStack(WorkloadStack):
@@ -75,7 +78,8 @@ class TeardownStack(WorkloadStack):
         yield bus.schedules(names).may("GetSchedule", "UpdateSchedule")
         yield sagemaker_jobs.pass_roles(names, "monitor-schedule", "retrain-schedule", to="scheduler.amazonaws.com")
         yield resource("kms", self.context.key_arn).may("DescribeKey")
-        yield queues.feeds_of(names, "intake").may("UpdateEventSourceMapping")
+        for function in STARTING_QUEUES.values():
+            yield queues.feeds_of(names, function).may("UpdateEventSourceMapping")
 
     def _running(self) -> Iterator[Statement]:
         names = self.context.names
@@ -89,6 +93,9 @@ class TeardownStack(WorkloadStack):
         names = self.context.names
         yield sagemaker_endpoints.scalable_targets(names).may("DeregisterScalableTarget")
         yield sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint")
+        watching = (*monitors.ALARMS, *monitors.COUNTED, *operations.ENDPOINT_ALARMS, operations.SERVING)
+        yield alarms.named(names, *watching).may("DeleteAlarms")
+        yield alarms.dashboard(names).may("DeleteDashboards")
 
     def _versions(self) -> Iterator[Statement]:
         names = self.context.names

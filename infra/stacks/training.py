@@ -12,19 +12,20 @@ from infra.bundles import closure
 from infra.constructs.function import Function
 from infra.constructs.job_role import JobRole
 from infra.constructs.machine import Machine
-from infra.constructs.queue import Queue
 from infra.constructs.rule import Rule, pattern_of
 from infra.constructs.schedule import Schedule
 from infra.context import REPOSITORY
-from infra.iam import alarms, iceberg, registry, sagemaker_endpoints, state_table, step_functions
+from infra.iam import alarms, functions, iceberg, key, registry, sagemaker_endpoints, state_table, step_functions
 from infra.iam.buckets import ARTEFACTS, LAKE, one_object
 from infra.iam.resource import Resource, Statement, every, resource
 from infra.machines import retrain, train
 from infra.stacks.platform import IMAGES
 from infra.stacks.workload import WorkloadStack
+from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.messages.events import BusEvent, DatasetCommitted, ModelRefused, ModelRegistered, RetrainRequested
+from millrace.messages.execution import ENDED
 from millrace.monitoring.alarms import starters
 from millrace.names import EVALUATION_ROLE, MACHINES, TRAINING_ROLE
 from millrace.release.bom import BOM_FILE
@@ -38,7 +39,7 @@ from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
 SNAPSHOT_MEMORY_MB = 3008
-ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+SWEEP = "rate(1 hour)"
 
 
 class TrainingStack(WorkloadStack):
@@ -46,6 +47,7 @@ class TrainingStack(WorkloadStack):
 
     room = "training"
     in_network = True
+    has_signatures = True
     images = IMAGES
 
     def build(self) -> None:
@@ -58,18 +60,12 @@ class TrainingStack(WorkloadStack):
             model_package_group_name=names.package_group,
             model_package_group_description=f"Model versions of {names.workload}",
         )
-        self._dead = Queue(
-            self,
-            "training-events",
-            context=self.context,
-            visibility_s=60,
-            senders=["events.amazonaws.com"],
-        )
         self._jobs()
         self._snapshot()
         self._train()
         self._retrain()
         self._cleanup()
+        self._sweep()
         if self.context.settings.tracking != "none":
             self._tracking()
 
@@ -77,7 +73,7 @@ class TrainingStack(WorkloadStack):
         names = self.context.names
         for owner, image, read in (
             (TRAINING_ROLE, "training", ["runs", "checkpoints"]),
-            (EVALUATION_ROLE, "processing", ["runs", "brought"]),
+            (EVALUATION_ROLE, "processing", ["runs", "external"]),
         ):
             written = ["runs", "checkpoints"] if owner == TRAINING_ROLE else ["runs"]
             JobRole(
@@ -147,11 +143,16 @@ class TrainingStack(WorkloadStack):
             self,
             "registration",
             context=context,
-            description="A model that passed becomes a version, its chain of digests checked",
-            settings=RegistrationSettings(**environment, inference_image=context.images["inference"]),
+            description="A model that passed becomes a version, its chain of digests checked and signed",
+            settings=RegistrationSettings(
+                **environment,
+                inference_image=context.images["inference"],
+                processing_image=context.images["processing"],
+            ),
             statements=[
                 ARTEFACTS.read(names, "runs"),
-                *(self._file_of_each_run(file).may("PutObject") for file in (BOM_FILE, CARD_FILE)),
+                *(self._file_of_each_run(file).may("PutObject") for file in (BOM_FILE, CARD_FILE, SIGNATURE_FILE)),
+                key.sign(context.signing_key_arn),
                 items.may("PutItem"),
                 *self._registry(),
             ],
@@ -210,7 +211,6 @@ class TrainingStack(WorkloadStack):
                 },
             },
             bus=None,
-            dead=self._dead,
         ).to_machine(machine)
         self._ours("retrain-requested", RetrainRequested).to_machine(machine)
         Schedule(
@@ -218,8 +218,7 @@ class TrainingStack(WorkloadStack):
             "retrain",
             context=context,
             expression=context.workload.retraining.schedule,
-            machine_arn=machine,
-            dead=self._dead,
+            target=resource("states", machine).may("StartExecution"),
         )
 
     def _cleanup(self) -> None:
@@ -231,12 +230,13 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="Free what an execution held when it has ended",
             settings=Environment(**context.environment()),
-            dead=self._dead,
+            keeps_events=True,
             statements=[
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
                 sagemaker_endpoints.both(names).may("DeleteEndpoint"),
                 sagemaker_endpoints.live(names).may("DescribeEndpoint"),
                 sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
+                sagemaker_endpoints.find_scaling(),
                 step_functions.machines(names, "release").may("StartExecution"),
                 state_table.append_audit(names),
                 alarms.describe(because=prefixed),
@@ -256,8 +256,38 @@ class TrainingStack(WorkloadStack):
                 },
             },
             bus=None,
-            dead=self._dead,
         ).to_function(function.arn)
+
+    def _sweep(self) -> None:
+        """For ends of which no event came: `cleanup` is called for each, and what is left of releases is deleted."""
+        context, names = self.context, self.context.names
+        by_name, prefixed = "An execution names itself or is named by a digest", "DescribeAlarms takes no resource"
+        function = Function(
+            self,
+            "sweep",
+            context=context,
+            description="Each hour: free what no running execution holds",
+            settings=Environment(**context.environment()),
+            keeps_events=True,
+            statements=[
+                state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
+                step_functions.executions(names, *MACHINES, because=by_name).may("DescribeExecution"),
+                functions.invoke(names, "cleanup"),
+                sagemaker_endpoints.challenger(names).may("DescribeEndpoint", "DeleteEndpoint"),
+                alarms.describe(because=prefixed),
+                alarms.of_releases(names).may("DeleteAlarms"),
+            ],
+            timeout_s=120,
+        )
+        Schedule(
+            self,
+            "sweep",
+            context=context,
+            expression=SWEEP,
+            target=functions.invoke(names, "sweep"),
+            # A clock that is moved by a year would call it nine thousand times.
+            is_on=context.platform.stage != "local",
+        ).node.add_dependency(function)
 
     def _tracking(self) -> None:
         context, names = self.context, self.context.names
@@ -268,7 +298,7 @@ class TrainingStack(WorkloadStack):
             context=context,
             description="Record runs in MLflow; never in the way of a run",
             settings=TrackingSettings(**context.environment(), tracking_uri=context.settings.tracking_uri),
-            dead=self._dead,
+            keeps_events=True,
             statements=[
                 ARTEFACTS.read(names, "runs"),
                 ARTEFACTS.find(names, "runs"),
@@ -292,7 +322,6 @@ class TrainingStack(WorkloadStack):
                 },
             },
             bus=None,
-            dead=self._dead,
         ).to_function(function.arn)
         self._ours("tracking-registered", ModelRegistered).to_function(function.arn)
         self._ours("tracking-refused", ModelRefused).to_function(function.arn)
@@ -300,7 +329,7 @@ class TrainingStack(WorkloadStack):
     def _ours(self, name: str, event: type[BusEvent], **fields: list[Any]) -> Rule:
         """A rule on our bus; its events come from machines of ours."""
         pattern = pattern_of(event, workload=self.context.names.workload, **fields)
-        return Rule(self, name, context=self.context, pattern=pattern, bus=self.context.platform.bus, dead=self._dead)
+        return Rule(self, name, context=self.context, pattern=pattern, bus=self.context.platform.bus)
 
     def _file_of_each_run(self, file: str) -> Resource:
         one_file = "One file in the folder of each run, which is named by its execution"

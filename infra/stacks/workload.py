@@ -22,6 +22,8 @@ class WorkloadStack(cdk.Stack):
     room: ClassVar[str]
     in_network: ClassVar[bool] = False
     """Jobs or models of this room run in the platform's subnets."""
+    has_signatures: ClassVar[bool] = False
+    """Functions of this room sign versions or check their signatures."""
     images: ClassVar[tuple[str, ...]] = ()
     """The containers that this room runs or registers."""
 
@@ -43,6 +45,7 @@ class WorkloadStack(cdk.Stack):
             component=self.room,
             image_tags={image: tags[image] for image in self.images},
             in_network=self.in_network,
+            has_signatures=self.has_signatures,
         )
         self.build()
         tag(self, self.context.tags)

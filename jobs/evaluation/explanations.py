@@ -26,6 +26,7 @@ from millrace.explanations.layout import Layout, lay_out
 from millrace.explanations.permutation import column_masks, permuted
 from millrace.explanations.shapley import Game, explain
 from millrace.features.catalogue import images
+from millrace.tasks.answer import has_parts, in_words
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from millrace.evaluation.evidence import Estimate
     from millrace.evaluation.measures.case import Case
     from millrace.explanations.explained import Explained, ExplainedRow
+    from millrace.tasks.task import Task
 
 PERMUTED_CELLS = 2_000
 """Answers with one column permuted, over all columns."""
@@ -127,12 +129,12 @@ def _example(case: Case, explained: Explained, hidden: Set[str]) -> ExampleExpla
     one = max(explained.compared, key=lambda each: float(np.abs(each.contributions).sum()))
     row = case.test.slice(one.row, 1).to_pylist()[0]
     layout = lay_out(case.features, row)
-    output_W = case.output_TW[one.row]
+    output_1W = case.output_TW[one.row : one.row + 1]
     image = next((image for image in images(case.features) if image.name not in hidden), None)
     return ExampleExplanation(
-        explains=explained_words(case.task, output_W, one.at),
-        output=rounded(float(score(case.task, output_W[None], one.at)[0])),
-        answer=str(case.task.answers(output_W[None])["value"][0]),
+        explains=explained_words(case.task, one.at),
+        output=rounded(float(score(case.task, output_1W, one.at)[0])),
+        answer=_answer(case.task, output_1W, one.at),
         contributions=tuple(
             ExampleContribution(
                 column=part.column,
@@ -147,6 +149,14 @@ def _example(case: Case, explained: Explained, hidden: Set[str]) -> ExampleExpla
         image="" if image is None else _picture(case.test_tensors[image.name][one.row]),
         size=(0, 0) if image is None else (image.shape[2], image.shape[1]),
     )
+
+
+def _answer(task: Task, output_1W: npt.NDArray[Any], at: int) -> str:
+    """One row's answer in words; of a forecast's horizons only the one that is explained."""
+    answer = {name: value.tolist()[0] for name, value in task.answers(output_1W).items()}
+    if (levels := task.objective.levels) > 1 and has_parts(task):
+        answer = {name: cells[at // levels :][:1] for name, cells in answer.items()}
+    return in_words(answer)
 
 
 def _picture(pixels: npt.NDArray[np.uint8]) -> str:

@@ -26,7 +26,7 @@ from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL
 from millrace.datasets.split import windows
 from millrace.errors import ArtefactError, SnapshotError
-from millrace.evaluation import metrics, report
+from millrace.evaluation import report
 from millrace.evaluation.comparison import compare
 from millrace.evaluation.environment import ENVIRONMENT_FILE, installed
 from millrace.evaluation.evidence import PartFigures
@@ -42,6 +42,7 @@ from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
 from millrace.monitoring.error import drawn_series
+from millrace.tasks import metrics
 from millrace.tasks.answer import arrow_column
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload

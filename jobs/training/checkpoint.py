@@ -103,7 +103,7 @@ def restore(folder: Path, state: State, *, identity: str, of: Processes = ALONE)
     """Where the loop was and the losses of its epoch, networks, optimiser and random state set; None without a file.
 
     The last checkpoint, or the one before where the last is damaged. Raises ArtefactError when neither is one of this
-    experiment."""
+    training."""
     device = next(state.network.parameters()).device
     refusals = []
     for path in (folder / NAME, folder / BEFORE):
@@ -134,7 +134,7 @@ def _read(path: Path, identity: str) -> tuple[dict[str, Any], dict[str, Tensor]]
         raise ArtefactError(f"{path.name}: expected a checkpoint of digest {metadata.get('digest')}, got {came}")
     if words["identity"] != identity:
         raise ArtefactError(
-            f"{path.name}: expected a checkpoint of experiment {identity}, got one of {words['identity']}"
+            f"{path.name}: expected a checkpoint of the training {identity}, got one of {words['identity']}"
         )
     return words, tensors
 
@@ -149,7 +149,7 @@ def _digest(words: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def _set(words: dict[str, Any], tensors: dict[str, Tensor], state: State, of: Processes) -> tuple[Progress, Tensor]:
-    # Nothing is set before the whole file was read and found to be this experiment's.
+    # Nothing is set before the whole file was read and found to be this training's.
     state.network.load_state_dict(_part(tensors, "network."))
     if state.average:
         state.average.load_state_dict(_part(tensors, "average."))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from millrace.explanations import shapley
-from millrace.explanations.attribution import Attribution, explained_output, rounded
+from millrace.explanations.attribution import Attribution, rounded
 from millrace.explanations.explained import Explained, ExplainedRow, mean_contributions
 from millrace.explanations.integrated_gradients import integrated_gradients
 from millrace.explanations.layout import lay_out
@@ -48,7 +48,7 @@ def explain_model(
     rows = test.take(chosen)
     encoded = encoders.encode(features, rows)
     base = reference.tensors(signature, encoded)
-    at_N = explained_output(task, _outputs(predictor, encoded))
+    at_N = task.explained_output(_outputs(predictor, encoded))
     layouts = [lay_out(features, row) for row in rows.to_pylist()]
     has_gradients = are_whole(predictor, (spec.name for spec in signature))
     if has_gradients:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from jobs.runtime import TrainingPlaces
 from millrace.artefact.artefact import ARCHIVE, read_archive
+from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.models.initial_model import InitialModel
 from millrace.workload.declaration import Training
-
-CHANNEL = "weights"
 
 
 def initial_model(places: TrainingPlaces, training: Training) -> InitialModel | None:
@@ -15,7 +14,7 @@ def initial_model(places: TrainingPlaces, training: Training) -> InitialModel | 
     declared = training.weights
     if declared is None:
         return None
-    archive = places.channel(CHANNEL) / ARCHIVE
+    archive = places.channel(WEIGHTS_CHANNEL) / ARCHIVE
     artefact = read_archive(archive, approved=declared.digest.removeprefix("sha256:"))
     print(
         f"starts from {declared.source} {declared.digest}, trunk {'frozen' if declared.freeze == 'trunk' else 'tuned'}"

@@ -20,7 +20,7 @@ from jobs.training.calibration import fit_temperature
 from jobs.training.explanation import explain_model
 from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
-from jobs.training.loop import Epoch, Experiment, Trained
+from jobs.training.loop import Epoch, Trained, TrainingInputs
 from jobs.training.processes import ALONE, Processes
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.contract.load import load_contract
@@ -31,6 +31,16 @@ from millrace.errors import TrainingError
 from millrace.explanations.explained import Explained
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
+from millrace.messages.training_job import (
+    CONFIG_CHANNEL,
+    DATA_CHANNEL,
+    KEPT_ERROR,
+    KEPT_LOSS,
+    TRAIN_LOSS,
+    VALIDATION_ERROR,
+    VALIDATION_LOSS,
+    printed,
+)
 from millrace.messages.training_run import Run, read_run
 from millrace.models.catalogue import FAMILIES
 from millrace.models.export import Exporter, exporter
@@ -70,7 +80,7 @@ class Setting:
         parameters = self.workload.training.family_parameters()
         return self.initial.encoders(fitted, parameters) if self.initial else fitted
 
-    def experiment(self, rows: TrainingRows, fitted: Features, parts: Split) -> Experiment:
+    def inputs(self, rows: TrainingRows, fitted: Features, parts: Split) -> TrainingInputs:
         def part(of: slice) -> Resident:
             tensors = {name: torch.from_numpy(x) for name, x in encoders.encode(fitted, rows.part(of)).items()}
             return Resident(tensors=tensors, target_N=torch.from_numpy(rows.target_N[of]))
@@ -78,7 +88,7 @@ class Setting:
         parameters = self.workload.training.family_parameters()
         words = [self.run.data_digest, self.run.config_digest, type(parameters).__qualname__]
         words += [parameters.model_dump_json(), str(parts), torch.__version__, str(fitted), str(self.task)]
-        return Experiment(
+        return TrainingInputs(
             parameters=parameters,
             signature=encoders.signature(fitted),
             task=self.task,
@@ -110,8 +120,8 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
     """The artefact, where there is an exporter for its graph."""
     setting = _setting(places)
     examples = read_examples(
-        places.channel("data"),
-        places.channel("config") / "schema.json",
+        places.channel(DATA_CHANNEL),
+        places.channel(CONFIG_CHANNEL) / "schema.json",
         workload=setting.workload,
         contract=setting.contract,
         features=setting.features,
@@ -119,14 +129,14 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
     rows = TrainingRows(examples=examples, target_N=setting.task.targets(examples.table[LABEL]))
     parts = examples.parts
     fitted = setting.fit(rows.part(parts.train))
-    experiment = setting.experiment(rows, fitted, parts)
+    inputs = setting.inputs(rows, fitted, parts)
     if graph:
-        graph.begin(experiment.parameters, experiment.signature, setting.task.objective)
+        graph.begin(inputs.parameters, inputs.signature, setting.task.objective)
     report = _print if together.is_first else _say_nothing
     trained = loop.train(
-        experiment, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
+        inputs, checkpoints=places.checkpoints, stop=lambda: stop.came, report=report, together=together
     )
-    _calibrate(trained.predictor, experiment.validation)
+    _calibrate(trained.predictor, inputs.validation)
     walk_forward = tuple(_walk_forward(setting, rows, parts, stop, together))
     if graph is None:
         return None
@@ -134,7 +144,7 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
         trained.predictor,
         fitted,
         setting.task,
-        train=experiment.train,
+        train=inputs.train,
         test=rows.part(parts.test),
         declared=setting.workload.explanations,
     )
@@ -143,7 +153,7 @@ def _trained(places: TrainingPlaces, stop: StopSignal, together: Processes, grap
 
 
 def _setting(places: TrainingPlaces) -> Setting:
-    config = places.channel("config")
+    config = places.channel(CONFIG_CHANNEL)
     declared, contract = read_workload(config / "workload.yaml"), load_contract(config)
     workload = _with_hyperparameters(declared, places.hyperparameters)
     return Setting(
@@ -209,8 +219,8 @@ def _walk_forward(
             continue
         earlier = step.parts
         fitted = setting.fit(rows.part(earlier.train))
-        experiment = setting.experiment(rows, fitted, earlier)
-        predictor = loop.train(experiment, stop=lambda: stop.came, together=together).predictor
+        inputs = setting.inputs(rows, fitted, earlier)
+        predictor = loop.train(inputs, stop=lambda: stop.came, together=together).predictor
         errors_N = _errors(predictor, fitted, setting.task, rows)
         days = setting.workload.monitors.window_days
         found = windows(times_N, start=earlier.test_from, end=parts.end, days=days)
@@ -271,9 +281,11 @@ def _say_nothing(_: Sequence[Epoch]) -> None:
 def _print(history: Sequence[Epoch]) -> None:
     """One line per epoch; MetricDefinitions find the numbers in it. The last two are of the epoch that is kept."""
     entry, kept = history[-1], min(history, key=lambda epoch: epoch.validation_loss)
-    print(
-        f"epoch={entry.epoch} train_loss={entry.train_loss:.6f} validation_loss={entry.validation_loss:.6f} "
-        f"validation_error={entry.validation_error:.6g} seconds={entry.seconds} "
-        f"kept_loss={kept.validation_loss:.6f} kept_error={kept.validation_error:.6g}",
-        flush=True,
-    )
+    metrics = {
+        TRAIN_LOSS: entry.train_loss,
+        VALIDATION_LOSS: entry.validation_loss,
+        VALIDATION_ERROR: entry.validation_error,
+        KEPT_LOSS: kept.validation_loss,
+        KEPT_ERROR: kept.validation_error,
+    }
+    print(f"epoch={entry.epoch} {printed(metrics)} seconds={entry.seconds}", flush=True)

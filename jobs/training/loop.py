@@ -33,7 +33,7 @@ from millrace.workload.declaration import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
+class TrainingInputs:
     """What is to be trained, on which rows."""
 
     parameters: Parameters
@@ -42,7 +42,7 @@ class Experiment:
     train: Resident
     validation: Resident
     identity: str
-    """A digest of all that decides the result; a checkpoint of another experiment is refused."""
+    """A digest of all that decides the result; a checkpoint of another training is refused."""
     initial: InitialModel | None = None
     """None: random weights."""
     precision: Precision = "float32"
@@ -72,7 +72,7 @@ class Trained:
 
 
 def train(
-    experiment: Experiment,
+    inputs: TrainingInputs,
     *,
     checkpoints: Path | None = None,
     checkpoint_every_s: float = 10.0,
@@ -84,10 +84,10 @@ def train(
     """The predictor of the epoch with the lowest validation loss.
 
     Goes on from the checkpoint in `checkpoints` if there is one. Raises Stopped, the state saved, once `stop` is true;
-    ArtefactError when the checkpoint is another experiment's; TrainingError when a loss is not a finite number.
+    ArtefactError when the checkpoint is another training's; TrainingError when a loss is not a finite number.
     Of several processes all call it, with the same words; the first one saves and reports. `room` is the device's for
     rows, in bytes, where it is not to be what is free."""
-    settings, task = experiment.parameters, experiment.task
+    settings, task = inputs.parameters, inputs.task
     device = together.device
     if device.type == "cuda":
         # On CPU each operation here is deterministic as it is.
@@ -95,12 +95,12 @@ def train(
     torch.manual_seed(settings.seed)
 
     # All rows go to the device once, so that no step waits for a copy; what does not fit is fetched a step ahead.
-    rows, held = place(experiment.train, device, room=room), place(experiment.validation, device, room=room)
-    predictor = build(settings, experiment.signature, task.objective).to(rows.target_N.device)
+    rows, held = place(inputs.train, device, room=room), place(inputs.validation, device, room=room)
+    predictor = build(settings, inputs.signature, task.objective).to(rows.target_N.device)
     predictor.fit(rows.tensors, rows.target_N)
     predictor, held_target_N = predictor.to(device), held.target_N.to(device)
-    if experiment.initial:
-        experiment.initial.apply(predictor.network, settings)
+    if inputs.initial:
+        inputs.initial.apply(predictor.network, settings)
     network, objective = predictor.network, loss.declare(settings, predictor, rows.target_N.to(device))
     average = Average(predictor, settings.ema) if settings.ema else None
     # Whose answers are judged, and whose weights are the result.
@@ -123,8 +123,8 @@ def train(
         objective,
         optimiser,
         together,
-        precision=experiment.precision,
-        is_compiled=experiment.is_compiled and device.type == "cuda",
+        precision=inputs.precision,
+        is_compiled=inputs.is_compiled and device.type == "cuda",
         capture=CudaGraph() if is_captured else None,
     )
 
@@ -137,7 +137,7 @@ def train(
     if together.size > 1:
         # The weights began alike; what is drawn from here on (dropout) differs from process to process.
         torch.manual_seed(settings.seed + together.rank)
-    if checkpoints and (found := checkpoint.restore(checkpoints, state, identity=experiment.identity, of=together)):
+    if checkpoints and (found := checkpoint.restore(checkpoints, state, identity=inputs.identity, of=together)):
         at, losses_S = found
         history = [Epoch(**entry) for entry in at.history]
     if together.follow_first([at.epoch, at.step]) != [at.epoch, at.step]:
@@ -155,7 +155,7 @@ def train(
             if is_stopped or is_due:
                 _check_finite(losses_S[: at.step], at.epoch)
                 if checkpoints:
-                    checkpoint.save(checkpoints, at, losses_S, state, identity=experiment.identity, of=together)
+                    checkpoint.save(checkpoints, at, losses_S, state, identity=inputs.identity, of=together)
                     saved_at = time.perf_counter()
                 if is_stopped:
                     raise Stopped(f"in epoch {at.epoch}, after step {at.step} of {steps}")

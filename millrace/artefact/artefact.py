@@ -32,6 +32,8 @@ from millrace.tasks.task import Task
 
 ARCHIVE = "model.tar.gz"
 """The name that SageMaker gives to the archive of a training job."""
+EXTERNAL = "external"
+"""What model.json names as the family of an external model, which was not trained here."""
 MB = 1024 * 1024
 MEMBERS = {"weights.safetensors": 512 * MB, "model.onnx": 512 * MB, "model.json": MB, "history.json": 8 * MB}
 """The members that an artefact has, no fewer and no more, and the largest size of each in bytes."""
@@ -118,14 +120,21 @@ class Artefact:
     history: bytes
     digest: str = field(default="", compare=False)
     """Of all members as they were read, as `digest_of` makes it; empty before they are written."""
+    members: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The SHA-256 of each member as it was read; empty before they are written."""
 
 
-def digest_of(contents: Mapping[str, bytes]) -> str:
+def digests_of(contents: Mapping[str, bytes]) -> dict[str, str]:
+    """The SHA-256 of each member, hexadecimal."""
+    return {name: digest(content) for name, content in contents.items()}
+
+
+def digest_of(members: Mapping[str, str]) -> str:
     """One SHA-256 over the names and digests of all members, in the order of their names.
 
     The registry keeps it: the platform unpacks the archive before a container sees it, so that the archive's own
     digest could not be compared there."""
-    return digest("".join(f"{name} {digest(contents[name])}\n" for name in sorted(contents)).encode())
+    return digest("".join(f"{name} {members[name]}\n" for name in sorted(members)).encode())
 
 
 def digest(content: bytes) -> str:
@@ -166,6 +175,11 @@ def read_folder(folder: Path, *, approved: str = "") -> Artefact:
 
 def read_archive(path: Path, *, approved: str = "") -> Artefact:
     """The artefact in `path` (model.tar.gz), read in memory; raises ArtefactError as `read_folder`."""
+    return _artefact(read_members(path), where=str(path), approved=approved)
+
+
+def read_members(path: Path) -> dict[str, bytes]:
+    """The members of the archive, whose digests nobody has checked yet; raises ArtefactError as `read_folder`."""
     contents: dict[str, bytes] = {}
     try:
         # As a stream (`|`), read once and in order: nothing is unpacked to a disk, where a member's path could lead
@@ -182,7 +196,7 @@ def read_archive(path: Path, *, approved: str = "") -> Artefact:
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, MemoryError) as error:
         # A header's numbers may be no numbers (`GNU.sparse.size` of "abc") or too large for a file.
         raise ArtefactError(f"{path}: expected a tar.gz, got {error}") from None
-    return _artefact(contents, where=str(path), approved=approved)
+    return contents
 
 
 class _Member(tarfile.TarInfo):
@@ -205,7 +219,7 @@ class _Member(tarfile.TarInfo):
 
 
 def _members(artefact: Artefact) -> dict[str, bytes]:
-    description = json.dumps(_document(artefact.description), indent=1).encode()
+    description = json.dumps(description_document(artefact.description), indent=1).encode()
     return {
         "model.json": description,
         "model.onnx": artefact.onnx,
@@ -232,7 +246,8 @@ def _bounded(name: str, size: int, read: Callable[[], bytes]) -> bytes:
 def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Artefact:
     if missing := sorted(MEMBERS.keys() - contents.keys()):
         raise ArtefactError(f"{where}: expected {', '.join(sorted(MEMBERS))}, missing {', '.join(missing)}")
-    found = digest_of(contents)
+    members = digests_of(contents)
+    found = digest_of(members)
     if approved and found != approved:
         raise ArtefactError(f"{where}: expected the members that were approved, digest {approved}, got {found}")
     description = _description(contents["model.json"], where=where)
@@ -240,18 +255,20 @@ def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Ar
         ("weights.safetensors", description.digests.weights),
         ("model.onnx", description.digests.onnx),
     ):
-        if (came := digest(contents[name])) != expected:
-            raise ArtefactError(f"{where}: {name}: expected digest {expected}, got {came}")
+        if members[name] != expected:
+            raise ArtefactError(f"{where}: {name}: expected digest {expected}, got {members[name]}")
     return Artefact(
         description=description,
         weights=contents["weights.safetensors"],
         onnx=contents["model.onnx"],
         history=contents["history.json"],
         digest=found,
+        members=members,
     )
 
 
-def _document(description: Description) -> dict[str, Any]:
+def description_document(description: Description) -> dict[str, Any]:
+    """What model.json says."""
     return {
         "family": description.family,
         "parameters": description.parameters,

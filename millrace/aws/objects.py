@@ -24,6 +24,12 @@ def read_object(client: Any, uri: str) -> bytes:
     return content
 
 
+def put_object(client: Any, uri: str, content: bytes) -> None:
+    """Write the object, in place of one that is there."""
+    bucket, key = split_uri(uri)
+    client.put_object(Bucket=bucket, Key=key, Body=content)
+
+
 def download(client: Any, uri: str, path: Path) -> None:
     """Write the object to `path`, in pieces."""
     bucket, key = split_uri(uri)

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import yaml
 
 from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
+from millrace.contract.freshness import AllowedAge, read_freshness
 from millrace.contract.kinds import TIMES, Kind
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.catalogue import RULES
@@ -104,9 +105,16 @@ class _Reader:
             rows=self._table(*objects["rows"]),
             labels=self._table(*objects["labels"]),
             digest=digest(document),
+            freshness=self._freshness(document.get("slaProperties") or []),
         )
         self._check_labels(contract)
         return contract
+
+    def _freshness(self, agreements: list[Mapping[str, Any]]) -> AllowedAge | None:
+        try:
+            return read_freshness(agreements)
+        except ValueError as error:
+            self._stop("slaProperties", str(error), [one for one in agreements if one.get("property") == "latency"])
 
     def _check_labels(self, contract: Contract) -> None:
         """One label or several booleans, the same in both tables, and every label can find its row."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from millrace.contract.csv_form import CsvForm
+from millrace.contract.freshness import AllowedAge
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, Kind, arrow_type
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
@@ -157,6 +158,7 @@ class Contract:
     labels: Table
     digest: str
     """SHA-256 of the document in canonical JSON: comments and layout do not change it."""
+    freshness: AllowedAge | None = None
 
     @property
     def label(self) -> Column:

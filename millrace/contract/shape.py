@@ -57,7 +57,8 @@ PROPERTY = _object(
     **dict.fromkeys(("required", "unique", "primaryKey"), TRUTH),
 )
 CONTRACT = _object(
-    schema=_list(_object("name", name=TEXT, properties=_list(PROPERTY), quality=QUALITY, customProperties=CUSTOM))
+    schema=_list(_object("name", name=TEXT, properties=_list(PROPERTY), quality=QUALITY, customProperties=CUSTOM)),
+    slaProperties=_list(_object(property=TEXT, unit=TEXT, element=TEXT)),
 )
 """What `millrace.contract.load` reads; the standard's other fields may be anything."""
 

@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source
-from millrace.datasets.notes import WITHDRAWN_DROP
-from millrace.datasets.tables import Lake
+from millrace.datasets.notes import ORIGIN, REPLACED, SEQUENCER, SUPERSEDED, WITHDRAWN, WITHDRAWN_DROP
+from millrace.datasets.overwrites import find_later, has_earlier, is_recorded, key_of, replaces
+from millrace.datasets.tables import SOURCE, Lake
 from millrace.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.snapshots import Snapshot
 
-DIGEST, ORIGIN, RUN, ALIAS = "millrace.source-digest", "millrace.source", "millrace.run", "millrace.alias-of"
+DIGEST, RUN, ALIAS = "millrace.source-digest", "millrace.run", "millrace.alias-of"
 QUARANTINED = "millrace.rows-quarantined"
-ATTEMPTS = 20
+ATTEMPTS = 100
+"""Of ten writers, as many as there are slots, nine lose at once: 20 attempts would fail one drop of eight, if all
+ten had drops without end, these fail one in 38,000. Together with the pauses they stay within the function's time."""
 PAUSE_S = 0.1
 """The first pause at most; each is twice the one before up to 2 s, and random, so that writers part."""
 
@@ -41,6 +44,8 @@ class Commit:
     """The source that brought the same bytes before; None when these rows are new."""
     is_withdrawn: bool = False
     """The rows of that source were withdrawn since."""
+    superseded_by: str | None = None
+    """The later version of the same object, which the table had before; None when this one is the latest."""
 
 
 def commit_once(
@@ -56,9 +61,11 @@ def commit_once(
     `write` is called before each attempt with the table as it is then: an attempt that lost against another writer
     compares the keys again, and what it then quarantines is kept before the commit. `notes` go into the snapshot's
     summary. Raises ConflictError when others win every time."""
-    summary = {DIGEST: source.digest, ORIGIN: source.uri, RUN: source.run, **(notes or {})}
-    # Each attempt begins with the table as it is now and ends in one of four ways:
+    placed = {SEQUENCER: source.sequencer} if source.sequencer else {}
+    summary = {DIGEST: source.digest, ORIGIN: source.uri, RUN: source.run, **placed, **(notes or {})}
+    # Each attempt begins with the table as it is now and ends in one of five ways:
     #   this run has committed before (a retry)        -> its own result
+    #   a later version of this object came before     -> an empty snapshot says so once, no row is added
     #   these bytes came in before, by another source  -> an empty snapshot says so once, then its result
     #   the append wins                                -> the result
     #   another writer was faster                      -> pause, begin again
@@ -67,12 +74,20 @@ def commit_once(
         earlier = find_commit(iceberg, source.digest)
         if earlier is not None and (earlier.run == source.run or find_alias(iceberg, source)):
             return _result(iceberg, earlier, source)
+        later = find_later(iceberg, source)
+        if later is not None and is_recorded(iceberg, source):
+            return _superseded(iceberg, later)
         # Whether it wins or not, the next turn sees what is there.
+        if later is not None:
+            _append(iceberg, None, summary | {SUPERSEDED: later})
+            continue
         if earlier is not None:
             _append(iceberg, None, summary | {ALIAS: earlier.uri})
             continue
         new = write(iceberg)
-        if _append(iceberg, new.file, summary | {QUARANTINED: str(new.quarantined)}):
+        # A later version without a good row takes nothing's place: what was right before stays.
+        instead = {REPLACED: source.key} if new.file is not None and has_earlier(iceberg, source) else {}
+        if _append(iceberg, new.file, summary | {QUARANTINED: str(new.quarantined)} | instead):
             return _result(iceberg, _found(iceberg.current_snapshot()), source)
         time.sleep(pause_s)
     raise ConflictError(f"{lake.names.table(table)}: expected one of {ATTEMPTS} commits to win, none did")
@@ -97,12 +112,16 @@ class Found:
 
 
 def find_commit(iceberg: IcebergTable, digest: str) -> Found | None:
-    """The commit that brought these bytes, or None."""
+    """The commit that brought these bytes, or None; also where a later version of their object took their place."""
+    found: Found | None = None
     for snapshot in iceberg.metadata.snapshots:
-        summary = snapshot.summary
-        if summary is not None and summary.get(DIGEST) == digest and summary.get(ALIAS) is None:
-            return _found(snapshot)
-    return None
+        summary = snapshot.summary.additional_properties if snapshot.summary is not None else {}
+        if found is not None and replaces(summary, found.uri):
+            found = None
+        brings = summary.get(DIGEST) == digest and ALIAS not in summary and SUPERSEDED not in summary
+        if found is None and brings:
+            found = _found(snapshot)
+    return found
 
 
 def find_alias(iceberg: IcebergTable, source: Source) -> bool:
@@ -147,11 +166,24 @@ def _result(iceberg: IcebergTable, found: Found, source: Source) -> Commit:
     )
 
 
+def _superseded(iceberg: IcebergTable, later: str) -> Commit:
+    current = iceberg.current_snapshot()
+    assert current is not None
+    return Commit(
+        snapshot_id=current.snapshot_id,
+        rows_added=0,
+        rows_total=rows_in(iceberg),
+        rows_quarantined=0,
+        alias_of=None,
+        superseded_by=later,
+    )
+
+
 def _is_withdrawn(iceberg: IcebergTable, found: Found) -> bool:
     """Whether the drop of these rows was withdrawn after their commit."""
     snapshots = iceberg.metadata.snapshots
     at = next(place for place, snapshot in enumerate(snapshots) if snapshot.snapshot_id == found.snapshot_id)
-    key = found.uri.removeprefix("s3://").partition("/")[2].partition("?versionId=")[0]
+    key = key_of(found.uri)
     summaries = [snapshot.summary for snapshot in snapshots[at:] if snapshot.summary is not None]
     return any(summary.get(WITHDRAWN_DROP) == key for summary in summaries)
 
@@ -159,12 +191,18 @@ def _is_withdrawn(iceberg: IcebergTable, found: Found) -> bool:
 def _append(iceberg: IcebergTable, file: DataFile | None, summary: dict[str, str]) -> bool:
     """Whether the snapshot is in the table for certain; False when another writer was first or the outcome is unknown.
 
-    Without a file the snapshot holds no new rows: it records that the same bytes came under another name."""
+    Without a file the snapshot holds no new rows: it records why the drop brought none. Where the summary names what is
+    replaced, the rows of that drop leave in the same commit."""
     from botocore.exceptions import BotoCoreError, ClientError
     from pyiceberg.exceptions import CommitFailedException
+    from pyiceberg.expressions import EqualTo
 
     transaction = iceberg.transaction()
     try:
+        if replaced := summary.get(REPLACED):
+            before = EqualTo(term=SOURCE, value=replaced)
+            if rows := iceberg.scan(row_filter=before).count():  # they may have been withdrawn
+                transaction.delete(before, snapshot_properties={RUN: summary[RUN], WITHDRAWN: str(rows)})
         with transaction.update_snapshot(snapshot_properties=summary).fast_append() as append:
             if file is not None:
                 append.append_data_file(file)

@@ -39,6 +39,13 @@ class Source:
     """SHA-256 of its bytes, or of what says which rows these are."""
     run: str
     """The execution that brings them."""
+    sequencer: str = ""
+    """S3's, which says which version of the key is the later one; empty where nobody knows."""
+
+    @property
+    def replaceable(self) -> str:
+        """The key whose rows these take the place of, so that they are not in each other's way; empty for none."""
+        return self.key if self.sequencer else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +74,7 @@ class RowsInFile:
 
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file and the number of quarantined rows; those are kept before this returns."""
-        found = held_in_range_of(self._lake, self._table, iceberg, self._parsed)
+        found = held_in_range_of(self._lake, self._table, iceberg, self._parsed, but_of=self._source.replaceable)
         held = tuple(keys for keys in found if len(keys.values))
         if self._written is None or not _same(held, self._held):
             self._held = held
@@ -98,7 +105,8 @@ class RowsInMemory:
 
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file and the number of rows with a known key, which are left out."""
-        result = refuse_known(self._rows, held_keys(self._lake, self._table, iceberg, self._rows))
+        but_of = self._source.replaceable
+        result = refuse_known(self._rows, held_keys(self._lake, self._table, iceberg, self._rows, but_of=but_of))
         # By their number: a table only gains keys, so between two attempts new rows can become fewer, never others.
         new = result.accepted
         if new.num_rows not in self._written:
@@ -162,14 +170,20 @@ def with_source(rows: pa.Table, key: str) -> pa.Table:
     return rows if SOURCE in rows.column_names else rows.append_column(SOURCE, pa.repeat(pa.scalar(key), rows.num_rows))
 
 
-def held_keys(lake: Lake, table: str, iceberg: IcebergTable | None, rows: pa.Table) -> tuple[Keys, ...]:
-    """For each key of the contract what the table holds of it between the least and the greatest of `rows`."""
+def held_keys(
+    lake: Lake, table: str, iceberg: IcebergTable | None, rows: pa.Table, *, but_of: str = ""
+) -> tuple[Keys, ...]:
+    """For each key of the contract what the table holds of it between the least and the greatest of `rows`.
+
+    Rows of the landing key `but_of` are left out."""
     if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return ()
-    return tuple(_held(iceberg, key, _extremes(rows, key[0])) for key in lake.contract_of(table).keys)
+    return tuple(_held(iceberg, key, _extremes(rows, key[0]), but_of) for key in lake.contract_of(table).keys)
 
 
-def held_in_range_of(lake: Lake, table: str, iceberg: IcebergTable | None, parsed: Path) -> tuple[Keys, ...]:
+def held_in_range_of(
+    lake: Lake, table: str, iceberg: IcebergTable | None, parsed: Path, *, but_of: str = ""
+) -> tuple[Keys, ...]:
     """As `held_keys`, for the rows of a Parquet file of which only the footer is read."""
     import pyarrow.parquet as pq
 
@@ -178,12 +192,19 @@ def held_in_range_of(lake: Lake, table: str, iceberg: IcebergTable | None, parse
     # The footer has the least and the greatest value of each row group: no row is read to know the range.
     metadata = pq.read_metadata(parsed)
     return tuple(
-        _held(iceberg, key, _bounds(metadata, key[0])) for key in lake.contract_of(table).keys if metadata.num_rows
+        _held(iceberg, key, _bounds(metadata, key[0]), but_of)
+        for key in lake.contract_of(table).keys
+        if metadata.num_rows
     )
 
 
-def _held(iceberg: IcebergTable, columns: tuple[str, ...], bounds: tuple[Any, Any] | None) -> Keys:
-    found = iceberg.scan(row_filter=between(columns[0], bounds), selected_fields=columns).to_arrow()
+def _held(iceberg: IcebergTable, columns: tuple[str, ...], bounds: tuple[Any, Any] | None, but_of: str) -> Keys:
+    from pyiceberg.expressions import And, NotEqualTo
+
+    wanted = between(columns[0], bounds)
+    if but_of:
+        wanted = And(wanted, NotEqualTo(term=SOURCE, value=but_of))
+    found = iceberg.scan(row_filter=wanted, selected_fields=columns).to_arrow()
     return Keys(columns=columns, values=key_of(found, columns))
 
 

@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from millrace.features.parts import PartKind
+
 Who = Literal["candidate", "champion", "naive", "simple"]
 
 
@@ -214,7 +216,7 @@ class ExampleContribution(Figures):
     value: str
     """"protected" for a column that the contract protects."""
     contribution: float
-    kind: Literal["cell", "hours", "patch", "word"] = "cell"
+    kind: PartKind = "cell"
     box: tuple[int, int, int, int] | None = None
     """Of a patch: left, top, width and height in pixels."""
 
@@ -223,9 +225,10 @@ class ExampleExplanation(Figures):
     """One test row, taken apart by integrated gradients."""
 
     explains: str
-    """What the contributions add up to, for a page: "log odds of fan", "value"."""
+    """What the contributions add up to, for a page: "log odds of fan", "value", "value, 24 h"."""
     output: float
     answer: str
+    """In words: "fan with confidence 0.87"; of a forecast that of the horizon that is explained."""
     contributions: tuple[ExampleContribution, ...]
     """In the order of the row."""
     image: str = ""

@@ -22,7 +22,7 @@ from millrace.evaluation.evidence import (
     ValueEvidence,
     Who,
 )
-from millrace.evaluation.metrics import ReliabilityBin
+from millrace.tasks.metrics import ReliabilityBin
 
 EVALUATION_FILE = "evaluation.json"
 

@@ -69,24 +69,15 @@ def rounded(number: float) -> float:
     return float(f"{number:.6g}")
 
 
-def explained_output(task: Task, output_NW: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Which of its W numbers each row's answer is mostly made of (N): the likeliest class, else the middle one."""
-    import numpy as np
-
-    width = output_NW.shape[1]
-    if width > 1 and is_share(task.objective):
-        return np.asarray(output_NW.argmax(axis=1))
-    return np.full(len(output_NW), width // 2)
-
-
 def score(task: Task, output_NW: npt.NDArray[Any], at: int) -> npt.NDArray[np.float64]:
     """What contributions add up to (N): the log odds of a probability, any other number as it is.
 
     Near 0 and 1 a probability hardly moves, whatever a column says; log odds do, and what columns add to them adds
-    up in most networks."""
+    up in most networks. Quantiles of one horizon count as an answer has them, sorted."""
     import numpy as np
 
-    found = np.asarray(output_NW[:, at], np.float64)
+    sorted_NPL = np.sort(output_NW.reshape(len(output_NW), -1, task.objective.levels), axis=2)
+    found = np.asarray(sorted_NPL.reshape(output_NW.shape)[:, at], np.float64)
     if not is_share(task.objective):
         return found
     found = np.clip(found, LEAST_SHARE, 1 - LEAST_SHARE)
@@ -98,9 +89,7 @@ def is_share(objective: Objective) -> bool:
     return objective.activation in ("sigmoid", "softmax")
 
 
-def explained_words(task: Task, output_W: npt.NDArray[Any], at: int) -> str:
+def explained_words(task: Task, at: int) -> str:
     """What the contributions add up to, for a person: "log odds of fan", "value"."""
-    if not is_share(task.objective):
-        return task.answer[0].name
-    names = getattr(task, "classes", None) or (getattr(task, "positive", at),)
-    return f"log odds of {names[at]}" if len(names) == len(output_W) else "log odds"
+    name = task.output_names[at]
+    return f"log odds of {name}" if is_share(task.objective) else name

@@ -41,16 +41,17 @@ class Reference:
 
         if (means := self.means.get(spec.name)) is None:
             return np.where(rows > 0, self.blanks.get(spec.name, 0), 0).astype(spec.dtype)
-        amounts = np.array(means).round() if spec.dtype == "uint8" else np.array(means)
+        is_image = spec.kind == "image"
+        amounts = np.array(means).round() if is_image else np.array(means)
         # An image has its channels first, numbers and steps have their columns last.
-        placed = amounts[:, None, None] if spec.dtype == "uint8" else amounts
+        placed = amounts[:, None, None] if is_image else amounts
         return np.broadcast_to(placed, rows.shape).astype(spec.dtype)
 
 
 def fit_reference(features: Features, tensors: Tensors) -> Reference:
     """The means of the training rows' tensors (N, ...); what is missing does not count, and a column without any
     known cell has 0."""
-    amounts = [spec for spec in signature(features) if spec.dtype != "int64"]
+    amounts = [spec for spec in signature(features) if spec.kind in ("numbers", "image", "history")]
     return Reference(
         means={spec.name: _means(spec, tensors[spec.name]) for spec in amounts},
         blanks={encoder.name: encoder.blank for encoder in features if isinstance(encoder, FreeText)},
@@ -60,7 +61,7 @@ def fit_reference(features: Features, tensors: Tensors) -> Reference:
 def _means(spec: TensorSpec, tensor: npt.NDArray[Any]) -> tuple[float, ...]:
     import numpy as np
 
-    kept = 1 if spec.dtype == "uint8" else tensor.ndim - 1
+    kept = 1 if spec.kind == "image" else tensor.ndim - 1
     others = tuple(axis for axis in range(tensor.ndim) if axis != kept)
     known = ~np.isnan(tensor) if spec.dtype == "float32" else np.ones(tensor.shape, np.bool_)
     sums = np.where(known, tensor, 0).sum(axis=others, dtype=np.float64)

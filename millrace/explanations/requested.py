@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.errors import ArtefactError
 from millrace.explanations import shapley
-from millrace.explanations.attribution import Attribution, explained_output, explained_words
+from millrace.explanations.attribution import Attribution, explained_words
 from millrace.explanations.layout import lay_out
 from millrace.features import catalogue as encoders
 
@@ -31,8 +31,7 @@ def explanation_of(model: Model, row: Mapping[str, Any], *, rows: int = shapley.
         layout=lay_out(features, row),
         row={name: value[0] for name, value in tensors.items()},
         reference={name: value[0] for name, value in reference.items()},
-        at=int(explained_output(task, output_NW)[0]),
+        at=int(task.explained_output(output_NW)[0]),
     )
     found: Attribution = shapley.explain(game, rows=rows)
-    words = explained_words(task, output_NW[0], game.at)
-    return found.document(explains=words, method=shapley.METHOD)
+    return found.document(explains=explained_words(task, game.at), method=shapley.METHOD)

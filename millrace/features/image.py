@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from millrace.contract.rules.jpeg import has_few_scans
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
-from millrace.features.jpeg import has_few_scans
 from millrace.features.parts import Meaning, Part
 from millrace.features.signature import JOINED, TensorSpec
 

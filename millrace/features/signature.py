@@ -9,6 +9,9 @@ JOINED = ("numbers", "categories")
 """The tensors that several features share; every other one belongs to the feature of its name."""
 
 Dtype = Literal["float32", "int64", "uint8"]
+TensorKind = Literal["numbers", "categories", "text", "image", "history"]
+_OWN: dict[Dtype, TensorKind] = {"int64": "text", "uint8": "image", "float32": "history"}
+"""What the tensor of one feature alone is, by its type."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +32,12 @@ class TensorSpec:
     """Of `numbers` only: whether each entry may be missing, which NaN stands for."""
 
     @property
-    def is_categories(self) -> bool:
-        """Whether each entry is a category of its own, and not a place in a text."""
-        return self.name == "categories"
+    def kind(self) -> TensorKind:
+        """What its entries are: numbers or categories of several features, ids of one text (length), pixels of one
+        image (channels, height, width), the numbers of one history (steps, columns)."""
+        if self.name == "numbers":
+            return "numbers"
+        return "categories" if self.name == "categories" else _OWN[self.dtype]
 
 
 Signature = tuple[TensorSpec, ...]

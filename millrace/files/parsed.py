@@ -29,7 +29,7 @@ class Limits:
     file_bytes: int = 512 * 2**20
     rows: int = 20_000_000
     decoded_bytes: int = 4 * 2**30
-    """Unpacked size of a Parquet file, by its footer."""
+    """Unpacked size of a Parquet file, by the headers of its pages, and of its cells as they are read."""
     row_groups: int = 10_000
     """Of a Parquet file: each costs half a millisecond, whatever it holds."""
     pages: int = 500_000

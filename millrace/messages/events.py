@@ -8,7 +8,7 @@ A machine puts an event by its class, a rule matches it by its class; nobody wri
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Feed
@@ -47,6 +47,17 @@ class DropRejected(BusEvent):
     key: str
     """The drop's URI and version."""
     reason: Reason
+
+
+class DataLate(BusEvent):
+    """Rows are older than the contract allows, or the labels of decisions are overdue; `run` is the function's ARN."""
+
+    detail_type = "data.late"
+
+    of: Literal["rows", "labels"]
+    newest: Moment | None
+    """Event time of the newest row or label."""
+    allowed_hours: float
 
 
 class TrainingRefused(BusEvent):
@@ -139,6 +150,7 @@ EVENTS: dict[str, type[BusEvent]] = {
     for event in (
         DatasetCommitted,
         DropRejected,
+        DataLate,
         TrainingRefused,
         ModelRefused,
         ModelRegistered,

@@ -103,6 +103,8 @@ class DropObject(Message):
     key: str
     version_id: str = ""
     """The newest where none is named."""
+    sequencer: str = ""
+    """S3's place of this version among those of the key; empty where a person starts the execution."""
 
 
 class Drop(Message):
@@ -158,6 +160,8 @@ class Committed(Message):
     """The source that brought them, where it is a duplicate."""
     withdrawn: bool = False
     """The rows of that source were withdrawn since: the table is without them."""
+    superseded_by: str = ""
+    """The later version of the same object that came before this one, which therefore added no row."""
     has_champion: bool
     first_rows: int = 0
     """Rows from which on the first training starts by itself; 0 in answers that do not say."""

@@ -91,6 +91,13 @@ class ReleaseAdvanced(Message):
     """Of the release pointers."""
 
 
+class ReleaseTidied(Message):
+    """Answer of `tidy_release`."""
+
+    deleted: tuple[str, ...]
+    """`endpoint config …` and `model …`."""
+
+
 class NamedResource(Message):
     """A model or an endpoint configuration that the machine has created."""
 
@@ -108,3 +115,31 @@ class LiveState(StartedState):
 
     rollback: Rollback | None = None
     model: NamedResource
+
+
+class Fleet(Message):
+    """What the live endpoint serves by before an update."""
+
+    config: str
+    instances: int
+    """That it should have."""
+
+
+class InstanceType(Message):
+    """Of an endpoint configuration."""
+
+    instance: str
+
+
+class FromConfig(Message):
+    """What an update takes from the new configuration instead of keeping it."""
+
+    properties: tuple[dict[str, str], ...]
+
+
+class UpdateState(LiveState):
+    """The state when the live endpoint is about to be updated."""
+
+    live_fleet: Fleet
+    live_config_now: InstanceType
+    from_config: FromConfig

@@ -15,20 +15,20 @@ GateBaseline = Literal["baseline", "non_inferiority"]
 """What a model is judged against: the naive rule before a first champion, then the champion."""
 
 
-class BroughtFiles(Message):
-    """A model that was made elsewhere, to be judged in place of one that is trained."""
+class ExternalFiles(Message):
+    """An external model, to be judged in place of one that is trained."""
 
     uri: str
-    """The folder of its two files, `s3://<artefacts>/<workload>/brought/<digest>/`."""
+    """The folder of its two files, `s3://<artefacts>/<workload>/external/<digest>/`."""
     digest: str
-    """Of both files, as `millrace.artefact.brought` makes it."""
+    """Of both files, as `millrace.artefact.external` makes it."""
 
 
 class TrainInput(ExecutionInput):
     """The input once the machine has filled in why it trains."""
 
     reason: TrainingReason
-    brought: BroughtFiles | None = None
+    external_model: ExternalFiles | None = None
 
 
 class DatasetPinned(Message):

@@ -45,7 +45,7 @@ class InitialModel:
         )
 
     def _known(self, fitted: Encoder) -> Encoder:
-        if fitted.spec.dtype != "int64":
+        if fitted.spec.kind not in ("text", "categories"):
             return fitted
         features = self.artefact.description.features
         known = next((one for one in features if (one.kind, one.name) == (fitted.kind, fitted.name)), None)

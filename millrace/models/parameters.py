@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CLASS_LOSSES = ("cross_entropy", "binary_cross_entropy_with_logits")
 """The losses of `torch.nn.functional` whose targets are one class per row."""
+Int8 = Literal["dynamic", "static"]
+"""`dynamic`: the scale of a layer's input is computed in each call; `static`: it is fixed, by rows seen before."""
 
 
 class Parameters(BaseModel):
@@ -27,6 +29,8 @@ class Parameters(BaseModel):
     """The module with the family's `build`, which imports torch."""
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass()
     """How many rows the graph may answer at once, so that an answer's bits do not depend on the others."""
+    int8: ClassVar[Int8]
+    """How its graph is made one of eight bits: convolutions are faster with a static scale, all else with a dynamic."""
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "hidden", "head")
     """The network's modules that belong to one workload; the others are its trunk, which another one can start from."""
     example: ClassVar[Signature] = ()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from millrace.messages.monitor import MonitorReport, WindowReport
+from millrace.operations.alarms import Severity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class RatioAlarm:
     starts_retraining: bool
     """Whether `retrain` starts when it is raised: for a figure that a model of newer rows can mend."""
     threshold: ClassVar[float] = 1
+    severity: ClassVar[Severity] = "look"
 
     def ratio(self, report: MonitorReport) -> float | None:
         """The metric: the largest figure of the report's windows; None where no window has one."""
@@ -67,6 +69,7 @@ class CountAlarm:
     """When it is raised."""
     count: Callable[[MonitorReport], int]
     threshold: ClassVar[float] = 0
+    severity: ClassVar[Severity] = "act"
 
 
 COUNTED: dict[str, CountAlarm] = {

@@ -1,5 +1,7 @@
 """The bill of materials of a version: an AI-BOM in CycloneDX 1.6, of the model, its rows, its images and libraries.
 
+The libraries are those of the image that evaluated the model; the image that serves it has fewer.
+
 https://cyclonedx.org/docs/1.6/json/. Written as plain JSON: the function that makes it carries no library for it; the
 tests hold it against the published schema.
 """
@@ -7,6 +9,7 @@ tests hold it against the published schema.
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,7 +22,8 @@ from millrace.timestamps import stamp
 
 BOM_FILE = "bom.cdx.json"
 SPEC = "1.6"
-MODEL, ROWS, TRAINING, SERVING = "model", "rows", "training-image", "serving-image"
+MODEL, ROWS = "model", "rows"
+TRAINING, SERVING, EVALUATION = "training-image", "serving-image", "evaluation-image"
 """References inside the document."""
 Json = dict[str, Any]
 
@@ -39,8 +43,8 @@ def bom_of(records: Records, installed: Installed) -> str:
         "metadata": {"timestamp": stamp(records.run.as_of), "component": _model(records)},
         "components": [_rows(records), *_images(records), *libraries],
         "dependencies": [
-            {"ref": MODEL, "dependsOn": [ROWS, TRAINING, SERVING]},
-            {"ref": SERVING, "dependsOn": [one["bom-ref"] for one in libraries]},
+            {"ref": MODEL, "dependsOn": [SERVING] if records.is_external else [ROWS, TRAINING, SERVING]},
+            {"ref": EVALUATION, "dependsOn": [one["bom-ref"] for one in libraries]},
         ],
     }
     return json.dumps(document, indent=1)
@@ -81,10 +85,10 @@ def _metrics(records: Records) -> Iterator[Json]:
     candidate = records.evaluation.contender("candidate")
     intervals = candidate.scores if candidate else {}
     for name, value in records.evaluation.metrics.items():
-        if value is None:
+        if value is None or not math.isfinite(value):
             continue
         figure: Json = {"type": name, "value": f"{value:.6g}", "slice": "test rows"}
-        if bounds := intervals.get(name):
+        if (bounds := intervals.get(name)) and math.isfinite(bounds.low + bounds.high):
             figure["confidenceInterval"] = {"lowerBound": f"{bounds.low:.6g}", "upperBound": f"{bounds.high:.6g}"}
         yield figure
 
@@ -120,10 +124,13 @@ def _rows(records: Records) -> Json:
 
 def _images(records: Records) -> Iterator[Json]:
     """Containers by their digest; in the stage `local`, which runs no image, the training's is that of its sources."""
-    yield {"type": "container", "bom-ref": TRAINING, "name": "training", "hashes": [_sha256(records.run.code_digest)]}
-    _, _, found = records.image.rpartition("@sha256:")
-    hashes = {"hashes": [_sha256(found)]} if "@sha256:" in records.image else {}
-    yield {"type": "container", "bom-ref": SERVING, "name": records.image, **hashes}
+    if not records.is_external:
+        hashes = [_sha256(records.run.code_digest)]
+        yield {"type": "container", "bom-ref": TRAINING, "name": "training", "hashes": hashes}
+    for reference, image in ((SERVING, records.image), (EVALUATION, records.evaluation_image)):
+        _, is_known, digest = image.rpartition("@sha256:")
+        known = {"hashes": [_sha256(digest)]} if is_known else {}
+        yield {"type": "container", "bom-ref": reference, "name": image, **known}
 
 
 def _libraries(installed: Installed) -> Iterator[Json]:

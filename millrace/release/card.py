@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from millrace.artefact.artefact import Description
+from millrace.artefact.artefact import EXTERNAL, Description
 from millrace.errors import ArtefactError
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.report import Evaluation
@@ -82,7 +82,8 @@ class TrainingJob(CardPart):
 
 class TrainingDetails(CardPart):
     training_observations: Line
-    training_job_details: TrainingJob
+    training_job_details: TrainingJob | None = None
+    """None of an external model."""
 
 
 class Metric(CardPart):
@@ -122,7 +123,7 @@ class ModelCard(CardPart):
 
     def to_json(self) -> str:
         """The content; raises ArtefactError where it is longer than AWS takes."""
-        content = self.model_dump_json()
+        content = self.model_dump_json(exclude_none=True)
         if len(content) > MOST_CHARACTERS:
             raise ArtefactError(f"model card: expected at most {MOST_CHARACTERS} characters, got {len(content)}")
         return content
@@ -139,11 +140,18 @@ class Records:
     description: Description
     image: str
     """That serves the model, by its digest."""
+    evaluation_image: str
+    """In which it was evaluated, by its digest."""
     model_data_url: str
     manifest_uri: str
     """Of the pinned rows."""
     digests: Mapping[str, str]
     """By link of the chain."""
+
+    @property
+    def is_external(self) -> bool:
+        """Whether nothing is known of the model's training."""
+        return self.description.family == EXTERNAL
 
 
 def card_of(records: Records) -> ModelCard:
@@ -172,7 +180,7 @@ def _overview(records: Records) -> Overview:
         model_description=f"Answers {workload.prediction.label} of {workload.name}, a task of the kind {task}",
         problem_type=task,
         algorithm_type=records.description.family,
-        model_creator=f"millrace, run {records.run.run}",
+        model_creator=f"{'not known; registered by ' if records.is_external else ''}millrace, run {records.run.run}",
         model_owner=workload.owner,
         model_artifact=(records.model_data_url,),
         inference_environment=InferenceEnvironment(container_image=(records.image,)),
@@ -194,6 +202,9 @@ def _uses(records: Records) -> IntendedUses:
 
 def _training(records: Records) -> TrainingDetails:
     run, family = records.run, records.description.parameters
+    if records.is_external:
+        where = "Trained elsewhere, on rows that are not known"
+        return TrainingDetails(training_observations=f"{where}; the files have the digest {family['digest']}")
     parameters = [Named(name=name, value=f"{value}"[:255]) for name, value in family.items() if f"{value}"]
     return TrainingDetails(
         training_observations=(
@@ -211,10 +222,12 @@ def _training(records: Records) -> TrainingDetails:
 def _evaluation(records: Records) -> EvaluationDetail:
     report = records.evaluation
     error, naive = report.metrics.get("error"), report.naive.metrics.get("error")
+    unseen = " that the model never saw"
+    unknown = ", whether the model has seen them in training is not known"
     return EvaluationDetail(
         name="test rows",
         evaluation_observation=(
-            f"{report.rows.test:,} rows that the model never saw: {report.error.quality(error)}, "
+            f"{report.rows.test:,} rows{unknown if records.is_external else unseen}: {report.error.quality(error)}, "
             f"by the rule {report.naive.rule}: {report.error.quality(naive)}"
         ),
         datasets=(records.manifest_uri,),
@@ -227,7 +240,8 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
     report = records.evaluation
     yield "metrics", tuple(_numbers(report.metrics))
     candidate = report.contender("candidate")
-    yield "intervals", tuple(_estimate(name, one) for name, one in (candidate.scores if candidate else {}).items())
+    scores = candidate.scores if candidate else {}
+    yield "intervals", tuple(found for name, one in scores.items() for found in _estimate(name, one))
     yield f"naive rule {report.naive.rule}"[:63], tuple(_numbers(report.naive.metrics))
     yield (
         "gates",
@@ -240,9 +254,10 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
     yield (
         "error by slice",
         tuple(
-            _estimate(f"{one.column} = {one.value}"[:255], one.error, rows=one.rows)
+            found
             for one in slices[:MOST_PARTS]
             if one.error is not None
+            for found in _estimate(f"{one.column} = {one.value}"[:255], one.error, rows=one.rows)
         ),
     )
     if report.fairness:
@@ -258,7 +273,11 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
         )
         yield (
             "differences between groups",
-            tuple(_estimate(f"{one.column}: {one.measure}"[:255], one.figure) for one in report.fairness.disparities),
+            tuple(
+                found
+                for one in report.fairness.disparities
+                for found in _estimate(f"{one.column}: {one.measure}"[:255], one.figure)
+            ),
         )
 
 
@@ -268,11 +287,12 @@ def _numbers(metrics: Mapping[str, float | None]) -> Iterator[Metric]:
             yield Metric(name=name, type="number", value=float(value))
 
 
-def _estimate(name: str, one: Estimate, *, rows: int | None = None) -> Metric:
-    """JSON has no NaN: an estimate of too few rows has no interval."""
-    value = one.value if math.isfinite(one.value) else 0.0
+def _estimate(name: str, one: Estimate, *, rows: int | None = None) -> Iterator[Metric]:
+    """One metric, or none: JSON has no NaN. An estimate of too few rows has no interval."""
+    if not math.isfinite(one.value):
+        return
     notes = f"95 % interval {one.low:.4g} to {one.high:.4g}" if math.isfinite(one.low + one.high) else "no interval"
-    return Metric(name=name, type="number", value=value, notes=f"{notes}, {rows} rows" if rows else notes)
+    yield Metric(name=name, type="number", value=one.value, notes=f"{notes}, {rows} rows" if rows else notes)
 
 
 def _additional(records: Records) -> AdditionalInformation:

@@ -13,31 +13,29 @@ from millrace.errors import SettingsError
 from millrace.names import Platform, WorkloadNames
 
 
-class Environment(BaseModel):
-    """Every function's settings: the stack calls `render`, the handler calls `parse` at cold start."""
+class PlatformEnvironment(BaseModel):
+    """The settings of every function: the stack calls `render`, the handler calls `parse` at cold start."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     stage: str
     account: str
     region: str
-    workload: str
 
     @property
-    def names(self) -> WorkloadNames:
-        """The names of this workload in this environment."""
-        platform = Platform(stage=self.stage, account=self.account, region=self.region)
-        return WorkloadNames(platform=platform, workload=self.workload)
+    def platform(self) -> Platform:
+        """The names of this environment."""
+        return Platform(stage=self.stage, account=self.account, region=self.region)
 
     @property
-    def folder(self) -> Path:
-        """The folder of the workload's declaration: the root of a bundle mirrors the repository's."""
-        return Path(__file__).resolve().parents[2] / "workloads" / self.workload
+    def service(self) -> str:
+        """Whose function it is, as its log lines name it."""
+        return "platform"
 
     def render(self) -> dict[str, str]:
         """The environment variables, `MILLRACE_<FIELD>` each, plus what powertools reads."""
         variables = {f"MILLRACE_{name.upper()}": str(value) for name, value in self.model_dump(mode="json").items()}
-        return variables | {"POWERTOOLS_SERVICE_NAME": self.workload, "POWERTOOLS_METRICS_NAMESPACE": "Millrace"}
+        return variables | {"POWERTOOLS_SERVICE_NAME": self.service, "POWERTOOLS_METRICS_NAMESPACE": "Millrace"}
 
     @classmethod
     def parse(cls, variables: Mapping[str, str] = os.environ) -> Self:
@@ -58,3 +56,23 @@ class Environment(BaseModel):
                 expected=first["msg"],
                 came=given.get(name, "nothing"),
             ) from None
+
+
+class Environment(PlatformEnvironment):
+    """The settings of every function of a workload."""
+
+    workload: str
+
+    @property
+    def names(self) -> WorkloadNames:
+        """The names of this workload in this environment."""
+        return WorkloadNames(platform=self.platform, workload=self.workload)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the workload's declaration: the root of a bundle mirrors the repository's."""
+        return Path(__file__).resolve().parents[2] / "workloads" / self.workload
+
+    @property
+    def service(self) -> str:
+        return self.workload

@@ -6,6 +6,7 @@ from millrace.settings.environment import Environment
 
 
 class RegistrationSettings(Environment):
-    """Which image serves the versions that it registers."""
+    """Which images serve the versions that it registers, and evaluated them."""
 
     inference_image: str
+    processing_image: str

@@ -1,7 +1,8 @@
-"""What the runs of a month have reserved of its budget: items `spend#<yyyy-mm>` (usd, runs)."""
+"""What a month's runs have reserved of its budget: items `spend#<yyyy-mm>` (usd, and by each run's ARN its part)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
@@ -10,6 +11,8 @@ from millrace.state.table import Attribute, StateTable
 from millrace.timestamps import month
 
 PREFIX = "spend#"
+KEYS = ("pk", "sk", "usd")
+"""Attributes of an item that are no run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +20,8 @@ class Spend:
     """What one month's runs have reserved."""
 
     usd: Decimal
-    runs: tuple[str, ...]
-    """ARNs of the executions."""
+    runs: Mapping[str, Decimal]
+    """By the ARN of the execution, or of the job that a person started, what it has reserved."""
 
 
 class MonthlyBudget:
@@ -34,7 +37,10 @@ class MonthlyBudget:
     def months(self) -> dict[str, Spend]:
         """What is reserved by month (yyyy-mm), the oldest first."""
         return {
-            name: Spend(usd=Decimal(item["usd"]["N"]), runs=tuple(sorted(item["runs"]["SS"])))
+            name: Spend(
+                usd=Decimal(item["usd"]["N"]),
+                runs={run: Decimal(value["N"]) for run, value in sorted(item.items()) if run not in KEYS},
+            )
             for name, item in self._table.items(PREFIX).items()
         }
 
@@ -43,17 +49,11 @@ class MonthlyBudget:
         key = f"{PREFIX}{month(as_of)}"
         cost = Decimal(str(usd)).quantize(Decimal("0.01"), ROUND_CEILING)
         room = Decimal(str(monthly_usd)) - cost
-        values: dict[str, Attribute] = {
-            ":usd": {"N": str(cost)},
-            ":runs": {"SS": [run]},
-            ":room": {"N": str(room)},
-            ":run": {"S": run},
-        }
+        values: dict[str, Attribute] = {":usd": {"N": str(cost)}, ":room": {"N": str(room)}}
         # One conditional write, so that two runs at once cannot both take the last of the budget. A condition cannot
         # add: spent + cost <= budget is written spent <= room. A retry finds its run among those that have reserved.
-        fits = (
-            "(attribute_not_exists(usd) OR usd <= :room) AND (attribute_not_exists(runs) OR NOT contains(runs, :run))"
-        )
-        if room >= 0 and self._table.update(key, "ADD usd :usd, runs :runs", values, condition=fits):
+        fits = "(attribute_not_exists(usd) OR usd <= :room) AND attribute_not_exists(#run)"
+        added = "ADD usd :usd SET #run = :usd"
+        if room >= 0 and self._table.update(key, added, values, condition=fits, attributes={"#run": run}):
             return True
-        return run in self._table.get(key).get("runs", {"SS": []})["SS"]
+        return run in self._table.get(key)

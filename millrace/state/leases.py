@@ -1,10 +1,11 @@
-"""The right to do one thing at a time: items `lease#<name>` (holder, as_of, expires_at)."""
+"""The right to do one thing at a time: items `lease#<name>` (holder, as_of, expires_at, missing_since)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
+from millrace.state.holding import Holding
 from millrace.state.table import StateTable
 from millrace.timestamps import moment, stamp
 
@@ -52,3 +53,30 @@ class Leases:
         # The condition again at each delete: between the reading and it an expired lease may have another holder.
         held = [f"{PREFIX}{name}" for name, item in self._table.items(PREFIX).items() if item["holder"]["S"] == holder]
         return [key for key in held if self._table.delete(key, "holder = :holder", {":holder": {"S": holder}})]
+
+    def holdings(self) -> list[Holding]:
+        """Every lease that is held, expired or not."""
+        return [
+            Holding(
+                key=f"{PREFIX}{name}",
+                holder=item["holder"]["S"],
+                missing_since=moment(item["missing_since"]["S"]) if "missing_since" in item else None,
+            )
+            for name, item in self._table.items(PREFIX).items()
+        ]
+
+    def mark_missing(self, holding: Holding, *, as_of: datetime) -> bool:
+        """As `Holdings`; the first mark stays. `take` writes the whole item, and so removes it."""
+        return self._table.update(
+            holding.key,
+            "SET missing_since = :as_of",
+            {":as_of": {"S": stamp(as_of)}, ":holder": {"S": holding.holder}},
+            condition="holder = :holder AND attribute_not_exists(missing_since)",
+        )
+
+    def free_missing(self, holding: Holding) -> bool:
+        """As `Holdings`."""
+        if holding.missing_since is None:
+            return False
+        marked = {":holder": {"S": holding.holder}, ":mark": {"S": stamp(holding.missing_since)}}
+        return self._table.delete(holding.key, "holder = :holder AND missing_since = :mark", marked)

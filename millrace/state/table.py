@@ -60,8 +60,18 @@ class StateTable:
             return False
         return True
 
-    def update(self, sort: str, expression: str, values: Mapping[str, Attribute], *, condition: str) -> bool:
-        """Whether the condition held and the update was made; `values` are those of both expressions."""
+    def update(
+        self,
+        sort: str,
+        expression: str,
+        values: Mapping[str, Attribute],
+        *,
+        condition: str,
+        attributes: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Whether the condition held and the update was made; `values` are those of both expressions, `attributes` the
+        names that `#name` stands for in them."""
+        named = {"ExpressionAttributeNames": attributes} if attributes else {}
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -69,6 +79,7 @@ class StateTable:
                 UpdateExpression=expression,
                 ConditionExpression=condition,
                 ExpressionAttributeValues=values,
+                **named,
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False

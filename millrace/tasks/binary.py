@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
-from millrace.evaluation import metrics
+from millrace.tasks import metrics
 from millrace.tasks.answer import check_fallback, empty_answer
 from millrace.tasks.task import AnswerField, Objective
 
@@ -79,6 +79,15 @@ class Binary:
             "probability": p_N,
             "confidence": np.where(value_N, p_N, 1 - p_N),
         }
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return (str(self.positive),)
+
+    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        return np.zeros(len(output_NW), np.int64)
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from millrace.errors import ArtefactError, WorkloadError
@@ -27,26 +27,25 @@ TASKS: dict[str, type[Task]] = {
     "forecast": Forecast,
     "multilabel": Multilabel,
 }
-KEYS = {
-    "quantiles": "quantiles",
-    "huber": "huber",
-    "horizons_hours": "label.horizon_hours",
-    "labels": "label",
-    "thresholds": "thresholds",
-}
-"""Fields of a prediction that are for those tasks only that have a field of the same name, by their key in
-workload.yaml."""
+WRITTEN = {"horizons_hours": "label.horizon_hours", "labels": "label"}
+"""The key in workload.yaml of a field that has another name than it."""
 
 
 def declare(prediction: Prediction, label: Column) -> Task:
     """The workload's task; raises WorkloadError when the label does not suit it, or a key that it has no use for."""
     task = TASKS[prediction.task].declare(prediction, label)
-    for key, word in KEYS.items():
-        came = getattr(prediction, key)
-        if came != type(prediction).model_fields[key].default and not hasattr(task, key):
+    known = type(prediction).model_fields
+    for key in sorted(_own_keys() & known.keys()):
+        came, word = getattr(prediction, key), WRITTEN.get(key, key)
+        if came != known[key].get_default(call_default_factory=True) and not hasattr(task, key):
             expected = f"no such key for the task {task.kind}" if key == word else f"one for the task {task.kind}"
             raise WorkloadError(where="workload.yaml", field=f"prediction.{word}", expected=expected, came=came)
     return task
+
+
+def _own_keys() -> set[str]:
+    """What some tasks have and others do not: a prediction may hold it for those alone that do."""
+    return {one.name for task in TASKS.values() for one in fields(task)}  # type: ignore[arg-type]
 
 
 def to_document(task: Task) -> dict[str, Any]:

@@ -16,13 +16,15 @@ class Figure:
     """For a page: "mean absolute error"."""
     better: Better
     """Empty for one that says nothing about quality alone."""
+    in_parts: bool = True
+    """Whether the table of an answer's parts shows it, where they have it: not what another figure says already."""
     is_share: bool = False
     """Whether it is from 0 to 1 and may be written in per cent."""
 
 
 FIGURES: dict[str, Figure] = {
     "error": Figure(words="error", better="lower"),
-    "accuracy": Figure(words="accuracy", better="higher", is_share=True),
+    "accuracy": Figure(words="accuracy", better="higher", in_parts=False, is_share=True),
     "all_right": Figure(words="rows with every label right", better="higher", is_share=True),
     "log_loss": Figure(words="log loss", better="lower"),
     "auc": Figure(words="AUC", better="higher", is_share=True),
@@ -30,12 +32,12 @@ FIGURES: dict[str, Figure] = {
     "macro_recall": Figure(words="mean recall", better="higher", is_share=True),
     "ece": Figure(words="expected calibration error", better="lower", is_share=True),
     "base_rate": Figure(words="share of yes", better="", is_share=True),
-    "mae": Figure(words="MAE", better="lower"),
-    "rmse": Figure(words="RMSE", better="lower"),
-    "r2": Figure(words="R²", better="higher"),
+    "mae": Figure(words="MAE", better="lower", in_parts=False),
+    "rmse": Figure(words="RMSE", better="lower", in_parts=False),
+    "r2": Figure(words="R²", better="higher", in_parts=False),
     "pinball": Figure(words="pinball loss", better="lower"),
     "coverage": Figure(words="coverage", better="", is_share=True),
-    "coverage_gap": Figure(words="coverage off by", better="lower", is_share=True),
+    "coverage_gap": Figure(words="coverage off by", better="lower", in_parts=False, is_share=True),
     "width": Figure(words="width of the interval", better="lower"),
 }
 """By name; a figure that is not here is called by its name."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
-from millrace.tasks.interval import MEDIAN, Interval
+from millrace.tasks.interval import LEVELS, MEDIAN, Interval
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import AnswerField, Objective
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from millrace.contract.schema import Column
     from millrace.tasks.task import Floats
     from millrace.workload.declaration import Fallback, Prediction
-
-LEVELS = 3
-"""Numbers of each horizon: the lower quantile, the median, the upper one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +65,14 @@ class Forecast:
     def objective(self) -> Objective:
         lower, upper = self.quantiles
         options = {"quantiles": (lower, MEDIAN, upper)}
-        width = LEVELS * len(self.horizons_hours)
         return Objective(
-            loss="pinball", activation="", width=width, target="float32", is_standardised=True, options=options
+            loss="pinball",
+            activation="",
+            width=LEVELS * len(self.horizons_hours),
+            target="float32",
+            is_standardised=True,
+            levels=LEVELS,
+            options=options,
         )
 
     def targets(self, labels: pa.ChunkedArray) -> npt.NDArray[np.float32]:
@@ -87,6 +89,15 @@ class Forecast:
         lower_NP, median_NP, upper_NP = np.moveaxis(self._levels(output_NW), 2, 0)
         hours_NP = np.tile(np.array(self.horizons_hours, np.float64), (len(output_NW), 1))
         return {"value": median_NP, "lower": lower_NP, "upper": upper_NP, "horizon_hours": hours_NP}
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(f"{level}, {part}" for part in self.part_names for level in self._interval.output_names)
+
+    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        return np.full(len(output_NW), self.objective.width - 2)
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Of the medians; the intervals have figures of their own."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
 
 MEDIAN = 0.5
+LEVELS = 3
+"""Numbers of an answer: the lower quantile, the median, the upper one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,13 @@ class Interval(Regression):
         lower, upper = self.quantiles
         options = {"quantiles": (lower, MEDIAN, upper)}
         return Objective(
-            loss="pinball", activation="", width=3, target="float32", is_standardised=True, options=options
+            loss="pinball",
+            activation="",
+            width=LEVELS,
+            target="float32",
+            is_standardised=True,
+            levels=LEVELS,
+            options=options,
         )
 
     def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
@@ -60,6 +68,15 @@ class Interval(Regression):
 
         lower_N, median_N, upper_N = np.sort(output_NW.astype(np.float64), axis=1).T
         return {"value": median_N, "lower": lower_N, "upper": upper_N}
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return ("lower", "value", "upper")
+
+    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        return np.full(len(output_NW), 1)
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Of the median; the interval has figures of its own."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
-from millrace.evaluation import metrics
+from millrace.tasks import metrics
 from millrace.tasks.answer import check_fallback, empty_answer
 from millrace.tasks.task import AnswerField, Objective
 
@@ -67,6 +67,15 @@ class Multiclass:
 
         names = np.array([str(name) for name in self.classes], dtype=object)
         return {"value": names[output_NW.argmax(axis=1)], "confidence": output_NW.max(axis=1).astype(np.float64)}
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(map(str, self.classes))
+
+    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        return np.asarray(output_NW.argmax(axis=1))
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
-from millrace.evaluation import metrics
+from millrace.tasks import metrics
 from millrace.tasks.answer import check_fallback
 from millrace.tasks.binary import THRESHOLD
 from millrace.tasks.task import AnswerField, Objective
@@ -95,6 +95,15 @@ class Multilabel:
             "probability": output_NW.astype(np.float64),
             "label": names_NP,
         }
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return self.labels
+
+    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        return np.asarray(output_NW.argmax(axis=1))
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """The share of a row's labels that are answered wrongly."""

@@ -70,6 +70,15 @@ class Regression:
 
         return {"value": output_NW[:, 0].astype(np.float64)}
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return ("value",)
+
+    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        import numpy as np
+
+        return np.zeros(len(output_NW), np.int64)
+
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 

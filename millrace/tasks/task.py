@@ -53,6 +53,9 @@ class Objective:
     """Whether the network is trained on (target - mean) / deviation of the training rows.
 
     Its output is then scaled back to the target's unit, by weights of the graph."""
+    levels: int = 1
+    """How many numbers beside each other an answer holds sorted: 3 for an interval, whose median may cross its
+    quantiles in the network's output; 1 for none."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of the loss by name: `{"quantiles": (0.05, 0.5, 0.95)}` for `pinball`."""
 
@@ -96,6 +99,17 @@ class Task(Protocol):
 
     def answers(self, output_NW: Floats) -> Mapping[str, npt.NDArray[Any]]:
         """The answer's fields by name, each (N), or (N, length) of a list; text fields are arrays of objects."""
+        ...
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What each of the W numbers is, for a person (W): `fan` for the probability of a class, `value, 24 h` for the
+        median of a horizon."""
+        ...
+
+    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
+        """Which of its W numbers an explanation of each row takes apart (N): the likeliest class or label, the median;
+        of several horizons that of the last."""
         ...
 
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

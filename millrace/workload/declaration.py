@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
@@ -324,6 +325,10 @@ class Training(Section):
                 raise ValueError(f"parameters.batch_size: expected {expected}, got {batch}")
         return self
 
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Training:
+        """The same training with these hyperparameters; raises pydantic's ValueError where it could not have them."""
+        return Training.model_validate({**self.model_dump(), "parameters": parameters})
+
     def family_parameters(self) -> Parameters:
         """The hyperparameters, complete with the family's defaults."""
         return FAMILIES[self.family](**self.parameters)
@@ -344,6 +349,8 @@ class Monitors(Section):
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5)]
     error_windows: Annotated[int, Field(ge=1)]
     """The error alarm needs this many windows in a row above the bound."""
+    label_delay_hours: Positive | None = None
+    """After this time from its event on a decision without a label is late; None where labels come whenever."""
 
 
 class Retraining(Section):
@@ -388,7 +395,7 @@ class Workload(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,23}$")]
     owner: str
-    """Who answers for the workload; `millrace validate` shows it, no resource carries it."""
+    """Who answers for the workload: named by model card and bill of materials, and by `millrace validate`."""
     prediction: Prediction
     training: Training
     gates: Gates
@@ -407,7 +414,8 @@ class Workload(Section):
         if (tuning := self.tuning) is None:
             return self
         training = self.training
-        tuning.check(FAMILIES[training.family], training.parameters)
+        for parameters in tuning.candidates(FAMILIES[training.family], training.parameters):
+            training.with_parameters(parameters)
         for stage, instance in training.instance.items():
             if not is_known(instance):
                 continue

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from millrace.contract.schema import Contract
 from millrace.errors import WorkloadError
 from millrace.evaluation.naive.catalogue import suiting
 from millrace.features import catalogue as features
 from millrace.features.signature import Signature
+from millrace.models.parameters import Parameters
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -21,12 +24,20 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
     _check_columns(workload, contract)
     task = tasks.declare(prediction, contract.label)
     declared = features.declare(prediction.features, contract.rows)
-    parameters = workload.training.family_parameters()
-    parameters.accepts(features.signature(declared), task)
-    parameters.suits(task)
+    for parameters in _searched(workload):
+        parameters.accepts(features.signature(declared), task)
+        parameters.suits(task)
     _check_gates(workload, task)
     _check_evidence(workload, contract, task, features.signature(declared))
     return contract
+
+
+def _searched(workload: Workload) -> Iterator[Parameters]:
+    """The declared hyperparameters, and those that a tuning may try."""
+    yield workload.training.family_parameters()
+    if workload.tuning:
+        family = type(workload.training.family_parameters())
+        yield from (family(**one) for one in workload.tuning.candidates(family, workload.training.parameters))
 
 
 def _check_columns(workload: Workload, contract: Contract) -> None:
@@ -49,6 +60,10 @@ def _check_columns(workload: Workload, contract: Contract) -> None:
             expected = f"the key {prediction.key}"
             raise WorkloadError(where=where, field=f"schema.{table.name}", expected=expected, came=table.keys)
     _check_label(workload, contract, where)
+    agreed = contract.freshness
+    if agreed and agreed.column != prediction.event_time:
+        expected = f"latency of rows.{prediction.event_time}, the event time of workload.yaml"
+        raise WorkloadError(where=where, field="slaProperties", expected=expected, came=f"rows.{agreed.column}")
     kind = contract.rows.column(prediction.event_time).kind
     if not kind.startswith("timestamp"):
         raise WorkloadError(where=where, field=prediction.event_time, expected="a timestamp", came=kind)
@@ -75,9 +90,6 @@ def _check_gates(workload: Workload, task: Task) -> None:
         expected = f"labels of {horizon:g} hours before or more, since a label is known {horizon:g} hours after its row"
         came = f"{baseline.label_age_hours:g} hours in {baseline.kind}"
         raise WorkloadError(where=where, field="gates.baseline", expected=expected, came=came)
-    if gates.calibration and not task.objective.is_calibrated:
-        expected = f"no such gate for the task {task.kind}, whose answers are no probabilities"
-        raise WorkloadError(where=where, field="gates.calibration", expected=expected, came="a gate")
 
 
 def _check_evidence(workload: Workload, contract: Contract, task: Task, tensors: Signature) -> None:

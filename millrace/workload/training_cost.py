@@ -1,15 +1,14 @@
-"""What one training run of a workload uses: the training job and the evaluation job."""
+"""What one run of the machine `train` uses: a training, or the job that takes in a model, and the evaluation."""
 
 from __future__ import annotations
 
 from millrace.workload.declaration import Workload
-from millrace.workload.prices import Usage, projected_usd
-from millrace.workload.tuning import tuning_usd
+from millrace.workload.prices import Usage
 
 EVALUATION_MINUTES = 30
 """The evaluation job is stopped after this long."""
-ADOPTION_MINUTES = 30
-"""The job that takes in a model of elsewhere is stopped after this long."""
+EXTERNAL_MINUTES = 30
+"""The job that makes the archive of an external model is stopped after this long."""
 TRAININGS = 2
 """Training jobs of one run at most: one whose instance died is followed by another.
 
@@ -17,10 +16,10 @@ It goes on from the last checkpoint (one every ten seconds, and one when the job
 there is none yet."""
 
 
-def usages(workload: Workload, stage: str, *, brought: bool = False) -> tuple[Usage, ...]:
+def usages(workload: Workload, stage: str, *, is_external: bool = False) -> tuple[Usage, ...]:
     """Every job at its longest; raises KeyError for a stage that the workload names no instance for.
 
-    A model that was `brought` needs no training: a job on the instance that serves takes it in.
+    An external model needs no training: a job on the instance that serves makes its archive.
 
     The evaluation runs on the instance that serves, so that the latency it measures is the one that counts."""
     training, serving = workload.training, workload.rollout.instance[stage]
@@ -29,19 +28,8 @@ def usages(workload: Workload, stage: str, *, brought: bool = False) -> tuple[Us
         count=training.instances,
         minutes=TRAININGS * training.max_runtime_minutes,
     )
-    adopted = Usage(instance=serving, count=1, minutes=ADOPTION_MINUTES)
-    return (adopted if brought else trained, Usage(instance=serving, count=1, minutes=EVALUATION_MINUTES))
-
-
-def usd_by_hand(workload: Workload, stage: str, *, is_tuning: bool) -> float | None:
-    """What the declared tuning, or one experiment, costs at most in this stage; None where no tuning is declared."""
-    training = workload.training
-    instance, minutes = training.instance[stage], training.max_runtime_minutes
-    if not is_tuning:
-        return projected_usd([Usage(instance=instance, count=training.instances, minutes=minutes)])
-    if workload.tuning is None:
-        return None
-    return tuning_usd(workload.tuning, instance=instance, instances=training.instances, max_minutes=minutes)
+    archived = Usage(instance=serving, count=1, minutes=EXTERNAL_MINUTES)
+    return (archived if is_external else trained, Usage(instance=serving, count=1, minutes=EVALUATION_MINUTES))
 
 
 def longest_hours(workload: Workload) -> float:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import combinations, product
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from millrace.messages.training_job import KEPT_ERROR, KEPT_LOSS
 from millrace.models.parameters import Parameters
 from millrace.workload.prices import Usage, projected_usd
 
 Objective = Literal["validation_error", "validation_loss"]
-METRICS: dict[Objective, str] = {"validation_error": "kept:error", "validation_loss": "kept:loss"}
-"""By objective the metric of a training job that has it: of the best epoch so far, whose weights are kept."""
+METRICS: dict[Objective, str] = {"validation_error": KEPT_ERROR, "validation_loss": KEPT_LOSS}
+"""By objective the metric of a training job that has it."""
+
+
+MOST_TRIED = 64
+"""Whole numbers of a range that are tried at synth: enough to meet one that is no multiple of another parameter."""
 
 
 class SearchRange(BaseModel):
@@ -57,18 +64,35 @@ class Tuning(BaseModel):
             raise ValueError(f"max_parallel: expected {self.max_jobs} at most, as max_jobs, got {self.max_parallel}")
         return self
 
-    def check(self, family: type[Parameters], declared: dict[str, Any]) -> None:
-        """Nothing, where the family takes both ends of every range and each value. Raises ValueError, pydantic's for a
-        value that the family refuses."""
-        for name, values in self.parameters.items():
-            if name not in family.model_fields:
-                known = ", ".join(family.model_fields)
-                raise ValueError(f"tuning.parameters: expected one of {known}, got {name!r}")
-            ends = (values.min, values.max) if isinstance(values, SearchRange) else values
-            for value in ends:
-                found = getattr(family(**{**declared, name: value}), name)
-                if isinstance(values, SearchRange) and not isinstance(found, int | float):
-                    raise ValueError(f"tuning.parameters.{name}: expected a list of values, got a range")
+    def candidates(self, family: type[Parameters], declared: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Hyperparameters as trainings may get them, for the family to refuse: every value of a list, both ends of a
+        range and its first whole numbers, and every two of these values and ends, the others at their first.
+
+        So a hyperparameter that must be a multiple of another one is searched by a list. Raises ValueError for a name
+        that the family does not have, and for a range of what is no number."""
+        ends = {name: self._ends(name, family) for name in self.parameters}
+        first = {**declared, **{name: values[0] for name, values in ends.items()}}
+        for name, values in ends.items():
+            yield from ({**first, name: value} for value in (*values, *self._whole_numbers(name, family)))
+        for (one, values), (other, others) in combinations(ends.items(), 2):
+            yield from ({**first, one: value, other: beside} for value, beside in product(values, others))
+
+    def _ends(self, name: str, family: type[Parameters]) -> tuple[Any, ...]:
+        if name not in family.model_fields:
+            known = ", ".join(family.model_fields)
+            raise ValueError(f"tuning.parameters: expected one of {known}, got {name!r}")
+        values = self.parameters[name]
+        if not isinstance(values, SearchRange):
+            return values
+        if family.model_fields[name].annotation not in (int, float):
+            raise ValueError(f"tuning.parameters.{name}: expected a list of values, got a range")
+        return (values.min, values.max)
+
+    def _whole_numbers(self, name: str, family: type[Parameters]) -> Iterator[int]:
+        """The whole numbers of a range of them, behind its first one."""
+        values = self.parameters[name]
+        if isinstance(values, SearchRange) and self.is_whole(name, family):
+            yield from range(int(values.min) + 1, min(int(values.max), int(values.min) + MOST_TRIED))
 
     def is_whole(self, name: str, family: type[Parameters]) -> bool:
         """Whether the hyperparameter takes whole numbers only."""

@@ -34,6 +34,7 @@ def test_a_forbidden_arrow_is_seen(tmp_path: Path) -> None:
         "millrace.names": "infra.settings",
         "functions.intake.handler": "functions.guard.evidence",
         "jobs.monitoring.decisions": "jobs.serving.rows",
+        "jobs.external_model.job": "jobs.evaluation.job",
         "console.queries.cost": "console.pages.page",
         "console.queries.usage": "console.presenters.outcome",
         "console.pages.timeline": "boto3",

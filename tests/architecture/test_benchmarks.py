@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import pytest
 import torch
 
 from tests.benchmarks import conclude
+from tests.benchmarks.burst import REAL, SIMULATED, Outcome
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 ENGINES = {"ours": 1.0, "polars": 2.0, "duckdb": 3.0, "pandera": 4.0, "great_expectations": 40.0}
 FAMILY = {"family": "cnn", "answers": 1000, "different": 0, "times": 1.1}
+BURSTS = [Outcome(effects=drops, repeated=0, dead=0, held=0, hours=1.0) for drops in (SIMULATED, REAL)]
 HELD: dict[str, dict[str, Any]] = {
+    "burst": {"simulated": BURSTS[0], "real": BURSTS[1]},
     "company": {"found": [FAMILY]},
     "drift": {"times_as_fast": 100.0},
     "kills": {"different": 0, "in_writes": 40},
@@ -30,6 +34,10 @@ HELD: dict[str, dict[str, Any]] = {
 }
 """By benchmark figures that are better than its bars."""
 MISSED: list[tuple[str, dict[str, Any]]] = [
+    ("burst", {"simulated": replace(BURSTS[0], effects=SIMULATED - 1)}),
+    ("burst", {"simulated": replace(BURSTS[0], repeated=1)}),
+    ("burst", {"real": replace(BURSTS[1], dead=1)}),
+    ("burst", {"real": replace(BURSTS[1], held=1)}),
     ("company", {"found": [FAMILY | {"different": 1}]}),
     ("company", {"found": [FAMILY | {"times": 1.31}]}),
     ("drift", {"times_as_fast": 20.0}),

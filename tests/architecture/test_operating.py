@@ -17,14 +17,15 @@ import typer
 from pydantic import BaseModel
 
 from console.cli.app import app
-from console.queries.runs import LISTED
 from infra.context import Context
 from infra.settings import settings_for
+from millrace.evaluation.gates.catalogue import Gates
 from millrace.messages.events import EVENTS
 from millrace.messages.ingest import Drop, DropObject
 from millrace.messages.release import PackageToRelease, ReleaseRollout, Rollback
 from millrace.messages.retrain import RetrainingRequest
-from millrace.messages.train import BroughtFiles
+from millrace.messages.train import ExternalFiles
+from millrace.names import EVERY_MACHINE
 from millrace.workload.load import load_workload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,14 +34,14 @@ PAGE = (ROOT / "docs" / "operating.md").read_text()
 FOLDER = ROOT / "workloads" / "electricity"
 COMMAND_ROW = re.compile(r"^\| `millrace (\w+)(.*) \|$", re.M)
 COMMON_ROW = re.compile(r"^\| `(--\w+)` \|.*\|(.*)\|$", re.M)
-OPTION = re.compile(r"(?<![\w-])(--[a-z-]+)")
+OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]*)")
 CODE = re.compile(r"`([^`]+)`")
 MACHINES = [
     path.stem for path in sorted((ROOT / "infra" / "machines").glob("*.py")) if "def definition(" in path.read_text()
 ]
 INSIDE: dict[tuple[str, str], tuple[type[BaseModel], ...]] = {
     ("retrain", "detail"): (RetrainingRequest,),
-    ("train", "brought"): (BroughtFiles,),
+    ("train", "external_model"): (ExternalFiles,),
     ("score", "detail"): (DropObject,),
     ("release", "detail"): (PackageToRelease,),
     ("release", "rollback"): (Rollback,),
@@ -119,7 +120,7 @@ def wrong_defaults(page: str) -> list[str]:
 
 
 def test_every_machine_has_its_rows() -> None:
-    assert set(MACHINES) == set(LISTED) == {machine for machine, _ in inputs(PAGE)}
+    assert set(MACHINES) == set(EVERY_MACHINE) == {machine for machine, _ in inputs(PAGE)}
 
 
 def test_the_inputs_are_those_of_the_definitions() -> None:
@@ -148,6 +149,12 @@ def test_a_page_that_says_too_much_or_too_little_is_found() -> None:
                                        "| `train` | `detail` | what the cause told | refused |"))  # fmt: skip
 
 
+def options_of(command: Any) -> set[str]:
+    """Of a command, or of all that stand behind it (`millrace audit verify`)."""
+    commands = [command, *getattr(command, "commands", {}).values()]
+    return {option for one in commands for parameter in one.params for option in parameter.opts}
+
+
 def unknown_calls(page: str) -> list[str]:
     """Commands and options of `millrace` on the page that there are not."""
     commands = typer.main.get_group(app).commands
@@ -159,7 +166,7 @@ def unknown_calls(page: str) -> list[str]:
         if words[0] not in commands:
             found.append(line)
             continue
-        known = {option for parameter in commands[words[0]].params for option in parameter.opts}
+        known = options_of(commands[words[0]])
         found += [f"{line}: {word}" for word in words if word.startswith("--") and word not in known]
     return found
 
@@ -174,7 +181,7 @@ def options() -> dict[str, set[str]]:
     """By command, as the app has them."""
     commands = typer.main.get_group(app).commands
     return {
-        name: {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+        name: {option for option in options_of(command) if option.startswith("--")}
         for name, command in commands.items()
     }
 
@@ -207,7 +214,7 @@ def test_a_row_that_says_too_much_or_too_little_is_found() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "position", "told"),
-    [("millrace re", "1", {"register", "report", "rerun", "retrain"}), ("millrace runs --m", "2", {"--machine"})],
+    [("millrace retr", "1", {"retrain"}), ("millrace runs --m", "2", {"--machine"})],
 )
 def test_the_shell_completes_commands_and_options(typed: str, position: str, told: set[str]) -> None:
     environment = {**os.environ, "_MILLRACE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": position}
@@ -216,6 +223,12 @@ def test_the_shell_completes_commands_and_options(typed: str, position: str, tol
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     )
     assert set(done.stdout.split()) == told
+
+
+def test_the_page_has_every_gate_that_may_be_left_out() -> None:
+    section = PAGE.partition("## Gates")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|", section, re.M)
+    assert sorted(told) == sorted(name for name, field in Gates.model_fields.items() if field.default is None)
 
 
 def test_the_page_has_every_event_and_its_fields() -> None:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from botocore import xform_name
 
+from infra.local.ledger.parity import CALLS
 from infra.settings import settings_for
 from infra.stacks.catalogue import ROOMS
 from millrace.workload import prices
@@ -162,7 +163,7 @@ def test_make_synth_writes_the_templates_where_the_readme_says(synthesized: Path
     # By the manifest: the folder keeps the templates of workloads that are gone.
     artifacts = json.loads((synthesized / "manifest.json").read_text())["artifacts"].values()
     templates = [one["properties"]["templateFile"] for one in artifacts if one["type"] == "aws:cloudformation:stack"]
-    assert len(templates) == 1 + len(ROOMS) * workloads
+    assert len(templates) == len(("platform", "audit")) + len(ROOMS) * workloads
     assert all((synthesized / template).is_file() for template in templates)
 
 
@@ -358,6 +359,30 @@ def test_each_price_is_told_with_its_date_and_source() -> None:
 
 def test_a_wrong_cost_is_noticed() -> None:
     assert said_costs(README.replace("| 0.62 |", "| 0.26 |")) != real_costs()
+
+
+NOT_COVERED = {
+    "asynchronous endpoints": "sagemaker:InvokeEndpointAsync",
+    "SageMaker pipelines": "sagemaker:CreatePipeline",
+    "log queries": "logs:StartQuery",
+    "event replays": "events:StartReplay",
+}
+"""What the local cloud is said to refuse, and the call by which one would have it."""
+
+
+def covered_after_all(text: str) -> list[str]:
+    """What is said to be refused and is a call of PARITY.md, or is not known here."""
+    said = re.findall(r"- \*\*Not covered:\*\* .*called: (.+)\.$", section("The local cloud", text), re.M)[0]
+    return [word for word in said.split(", ") if NOT_COVERED.get(word, next(iter(CALLS))) in CALLS]
+
+
+def test_what_the_local_cloud_refuses_is_no_call_that_it_serves() -> None:
+    assert covered_after_all(README) == []
+
+
+def test_a_refusal_that_is_none_is_noticed() -> None:
+    wrong = README.replace("asynchronous endpoints, ", "asynchronous endpoints, tuning jobs, ")
+    assert covered_after_all(wrong) == ["tuning jobs"]
 
 
 # Docstrings

@@ -19,7 +19,9 @@ STATES = ("infra", "machines")
 RETIRED = {
     "absence": "not_found",
     "absorption": "late_labels",
+    "adoption": "external_model",
     "asked": "request, input",
+    "brought": "external_model",
     "closing": "cleanup",
     "conclusion": "advance_release",
     "desk": "local_cloud",

@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 
 from jobs.training import checkpoint
 from jobs.training.loader import Resident
-from jobs.training.loop import Experiment, train
+from jobs.training.loop import TrainingInputs, train
 from millrace.features.signature import TensorSpec
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.tasks.binary import Binary
@@ -64,7 +64,7 @@ def live(folder: Path) -> int:
     code = 1
     try:
         parameters = Feedforward(hidden=(256, 256), epochs=12, patience=99, batch_size=64, dropout=0.2, ema=0.9)
-        experiment = Experiment(
+        inputs = TrainingInputs(
             parameters=parameters,
             signature=(TensorSpec(name="numbers", dtype="float32", shape=(8,), optional=(False,) * 8),),
             task=Binary(),
@@ -72,7 +72,7 @@ def live(folder: Path) -> int:
             validation=made(500, 1),
             identity="kills",
         )
-        trained = train(experiment, checkpoints=folder, checkpoint_every_s=INTERVAL_S)
+        trained = train(inputs, checkpoints=folder, checkpoint_every_s=INTERVAL_S)
         save_file(trained.predictor.state_dict(), folder / "unfinished", {})
         (folder / "unfinished").rename(folder / RESULT)
         code = 0

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jobs.training.loader import Resident
-from jobs.training.loop import Experiment, train
+from jobs.training.loop import TrainingInputs, train
 from millrace.features.signature import Signature, TensorSpec
 from millrace.models.parameters import Parameters
 from millrace.tasks.multiclass import Multiclass
@@ -161,7 +161,7 @@ def ours(name: str, *, epochs: int = EPOCHS, rows: int | None = None) -> float:
     given = GIVEN[name]
     count = rows or given.rows
     history = train(
-        Experiment(
+        TrainingInputs(
             parameters=Shape(shape=name, epochs=epochs, batch_size=given.batch, patience=epochs),
             signature=(given.x,),
             task=Multiclass(classes=tuple(range(CLASSES))),

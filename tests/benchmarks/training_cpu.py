@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from jobs.training.loader import Resident
-from jobs.training.loop import Experiment, train
+from jobs.training.loop import TrainingInputs, train
 from millrace.features.signature import Signature, TensorSpec
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
@@ -66,10 +66,10 @@ def made(signature: Signature, rows: int, seed: int) -> Resident:
 
 def ours(case: Case, rows: Resident, held: Resident) -> float:
     """Rows per second of the job's loop, its epochs' validation included."""
-    experiment = Experiment(
+    inputs = TrainingInputs(
         parameters=case.parameters, signature=case.signature, task=Binary(), train=rows, validation=held, identity=""
     )
-    seconds = sum(epoch.seconds for epoch in train(experiment).history)
+    seconds = sum(epoch.seconds for epoch in train(inputs).history)
     return case.parameters.epochs * len(rows) / seconds
 
 

@@ -13,7 +13,11 @@ import pytest
 from infra.bundles import closure
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-JOBS = {"training": ("training",), "inference": ("serving",), "processing": ("adoption", "evaluation", "monitoring")}
+JOBS = {
+    "training": ("training",),
+    "inference": ("serving",),
+    "processing": ("evaluation", "external_model", "monitoring"),
+}
 BY_NAME = {"training": "millrace/models"}
 """Folders whose files are imported by name."""
 BASE_IMAGE = {"training": {"torch"}}

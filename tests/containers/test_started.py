@@ -23,10 +23,10 @@ import yaml
 
 from infra.local.sagemaker.containers import REPOSITORY, Image, Images, without_network
 from millrace.artefact.artefact import Artefact, read_folder
-from millrace.artefact.brought import BroughtModel
+from millrace.artefact.external import ExternalModel
 from millrace.decisions.record import Decision, canonical, to_line
 from tests.archives import write_archive
-from tests.brought_models import SIGNATURE, logistic, write
+from tests.external_models import SIGNATURE, logistic, write
 from tests.jobs.conftest import elec2, training_root, write_snapshot
 from tests.jobs.synthetic import write_shop
 
@@ -35,8 +35,8 @@ QUICK = {"epochs": 2, "hidden": [8]}
 """A small network for two epochs: what it is asked is to start and to end, not to be right."""
 IMAGES = ("training", "processing", "inference")
 
-BROUGHT = BroughtModel(onnx=logistic().SerializeToString(), signature=json.dumps(SIGNATURE).encode())
-"""The model of elsewhere that the adoption job takes in."""
+EXTERNAL = ExternalModel(onnx=logistic().SerializeToString(), signature=json.dumps(SIGNATURE).encode())
+"""The external model that its job makes an archive of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Run:
     """What the jobs left, in the order in which a workload meets them."""
 
     training: Path
-    adoption: Path
+    external: Path
     evaluation: Path
     drift: Path
 
@@ -59,7 +59,7 @@ def start(image: Image, root: Path, *arguments: str, module: str | None = None) 
     return subprocess.Popen(
         [*without_network(), *image.arguments(entrypoint=entrypoint, command=arguments)],
         cwd=image.cwd,
-        env=image.variables(root, {"MILLRACE_BROUGHT_DIGEST": BROUGHT.digest}),
+        env=image.variables(root, {"MILLRACE_EXTERNAL_DIGEST": EXTERNAL.digest}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -100,14 +100,14 @@ def run(images: dict[str, Image], tmp_path_factory: pytest.TempPathFactory) -> R
     archive_into(evaluation / "processing" / "model", read_folder(training / "model"))
     code, output = ended(start(images["processing"], evaluation, module="jobs.evaluation"))
     assert code == 0, output
-    adoption = processing_root(folder / "adoption", given)
-    write(adoption / "processing" / "brought", logistic())
-    code, output = ended(start(images["processing"], adoption, module="jobs.adoption"))
+    external = processing_root(folder / "external", given)
+    write(external / "processing" / "external_model", logistic())
+    code, output = ended(start(images["processing"], external, module="jobs.external_model"))
     assert code == 0, output
     drift = drift_root(folder / "drift", snapshot, evaluation / "processing" / "baseline")
     code, output = ended(start(images["processing"], drift, module="jobs.monitoring"))
     assert code == 0, output
-    return Run(training=training, adoption=adoption, evaluation=evaluation, drift=drift)
+    return Run(training=training, external=external, evaluation=evaluation, drift=drift)
 
 
 def processing_root(root: Path, given: dict[str, Path]) -> Path:
@@ -264,7 +264,7 @@ def jobs_of(name: str, run: Run) -> list[tuple[Path, list[str], str]]:
     return {
         "training": [(run.training, ["train"], "jobs.training")],
         "processing": [
-            (run.adoption, [], "jobs.adoption"),
+            (run.external, [], "jobs.external_model"),
             (run.drift, [], "jobs.monitoring"),
             (run.evaluation, [], "jobs.evaluation"),
         ],

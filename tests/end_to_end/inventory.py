@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from botocore import xform_name
+
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
+from infra.local.kernel.cloud import ACCOUNT
+from millrace.operations.alarms import ENDPOINT_ALARMS
 
 Client = Callable[[str], Any]
 Lister = Callable[[Client], list[str]]
@@ -53,7 +57,7 @@ def _executions(client: Client) -> list[str]:
 
 
 def _jobs(kind: str) -> Lister:
-    lower = f"list_{kind.lower()}_jobs"
+    lower = f"list_{xform_name(kind)}_jobs"
     return lambda client: [
         one[f"{kind}JobName"]
         for status in GOING
@@ -100,6 +104,9 @@ RETAINED: Mapping[str, Lister] = {
 }
 """What outlives the stacks, by type."""
 OF_STACKS: Mapping[str, Lister] = {
+    "AWS::Budgets::Budget": lambda client: [
+        one["BudgetName"] for one in client("budgets").describe_budgets(AccountId=ACCOUNT).get("Budgets", [])
+    ],
     "AWS::CloudWatch::Alarm": _listed("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
     "AWS::EC2::FlowLog": _listed("ec2", "describe_flow_logs", "FlowLogs", "FlowLogId"),
     "AWS::EC2::RouteTable": _in_networks("describe_route_tables", "RouteTables", "RouteTableId"),
@@ -152,8 +159,18 @@ OF_MACHINES: Mapping[str, Lister] = {
     "alarm of a release": lambda client: [
         name for name in OF_STACKS["AWS::CloudWatch::Alarm"](client) if "-v" in name or name.startswith("TargetTr")
     ],
+    "alarm of an endpoint": lambda client: [
+        name
+        for name in OF_STACKS["AWS::CloudWatch::Alarm"](client)
+        if name.endswith(("-input-drift", "-error", "-unreadable", *(f"-{alarm}" for alarm in ENDPOINT_ALARMS)))
+    ],
+    "composite alarm": _listed("cloudwatch", "describe_alarms", "CompositeAlarms", "AlarmName"),
+    "dashboard": lambda client: [
+        one["DashboardName"] for one in client("cloudwatch").list_dashboards()["DashboardEntries"]
+    ],
     "execution": _executions,
     "job": lambda client: [name for kind in ("Training", "Processing", "Transform") for name in _jobs(kind)(client)],
+    "tuning job": _jobs("HyperParameterTuning"),
     "table of Iceberg": lambda client: [name for name in _tables(client) if name.endswith(("_rows", "_labels"))],
 }
 """What no template knows."""

@@ -31,6 +31,8 @@ from console.local_cloud.local_cloud import SECRET_VARIABLE
 from infra.app import build
 from infra.settings import settings_for
 from millrace.errors import WorkloadError
+from millrace.state.slots import Slots
+from millrace.state.table import StateTable
 from tests.end_to_end.conftest import Lived, control
 
 YEAR = timedelta(days=364)
@@ -152,6 +154,33 @@ def test_the_same_bytes_under_another_name(lived: Lived, table: Callable[[], Tab
     assert [one.summary["total-records"] for one in new if one.summary] == [
         before.current_snapshot().summary["total-records"]  # type: ignore[union-attr]
     ]
+
+
+def test_two_versions_whose_events_come_in_the_wrong_order(
+    lived: Lived, table: Callable[[], Table], week: pa.Table
+) -> None:
+    """The event of the first version is held up until the second one's rows are in the table."""
+    events, sqs = lived.desk.client("events"), lived.desk.client("sqs")
+    rule, wrong = f"{lived.names.prefix}-drop", week.slice(0, DAY_ROWS)
+    events.disable_rule(Name=rule)
+    first = lived.put("training", "corrected.parquet", parquet(wrong))
+    lived.rest()
+    events.enable_rule(Name=rule)
+    second = lived.put("training", "corrected.parquet", parquet(week))
+    lived.rest()
+    assert held(table(), week) == WEEK_ROWS
+    lived.witness.look()
+    (body,) = [body for body in lived.witness.bodies if first.rpartition("=")[2] in body and "Object Created" in body]
+    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"], MessageBody=body)
+    lived.rest()
+    (late,) = committed(lived, first)
+    assert (late["superseded_by"], late["rows_accepted"]) == (second, 0)
+    third = lived.put("training", "corrected.parquet", parquet(wrong))
+    lived.rest()
+    (latest,) = committed(lived, third)
+    assert (latest["superseded_by"], latest["rows_accepted"]) == ("", DAY_ROWS)
+    assert held(table(), week) == DAY_ROWS, "in place of the week"
+    assert dead_letters(lived) == {}
 
 
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de")
@@ -357,6 +386,27 @@ def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) ->
     lines = [json.loads(line) for uri in lived.below(f"decisions/date={day}/") for line in lived.read(uri).splitlines()]
     kept = {line["eventMetadata"]["eventId"]: line["millrace"]["fallback"] for line in lines}
     assert kept == {answer["id"]: answer["fallback"] for answer in [first, *answers]}
+
+
+def test_a_slot_whose_execution_ended_unheard_is_freed_by_the_sweep(lived: Lived) -> None:
+    """Step Functions' event is lost; then the schedule, which is off in this stage, falls due once."""
+    events, scheduler = lived.desk.client("events"), lived.desk.client("scheduler")
+    rule, name = f"{lived.names.prefix}-cleanup", f"{lived.names.prefix}-sweep"
+    slots = Slots(StateTable(lived.desk.client("dynamodb"), lived.names))
+    events.disable_rule(Name=rule)
+    uri = lived.put("training", "unheard.csv", b"no table\n")
+    lived.rest()
+    events.enable_rule(Name=rule)
+    (run,) = runs_of(lived, uri)
+    assert (run["status"], [one.holder for one in slots.holdings()]) == ("SUCCEEDED", [run["executionArn"]])
+    whole = scheduler.get_schedule(Name=name)
+    given = {key: whole[key] for key in ("ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "KmsKeyArn")}
+    soon = f"at({lived.desk.now() + timedelta(seconds=2):%Y-%m-%dT%H:%M:%S})"
+    scheduler.update_schedule(Name=name, State="ENABLED", ScheduleExpression=soon, **given)
+    until(lambda: slots.holdings() == [], limit_s=60)
+    lived.rest()
+    scheduler.update_schedule(Name=name, State="DISABLED", ScheduleExpression=whole["ScheduleExpression"], **given)
+    assert dead_letters(lived) == {}
 
 
 @pytest.mark.parametrize(

@@ -109,14 +109,17 @@ def strangers() -> set[str]:
 
 @pytest.fixture
 def orphans() -> Iterator[Callable[[], dict[int, str]]]:
-    """What was adopted since and lives: process and command line."""
+    """What was adopted since and lives: process and command line.
+
+    A process without a command line has given its memory back: it is ending, and a name the next moment."""
     before = {process for process, parent in parents().items() if parent == os.getpid()}
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     assert prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     yield lambda: {
-        process: command(process)
+        process: line
         for process, parent in parents().items()
         if parent == os.getpid() and process not in before
+        if (line := command(process))
     }
     prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 

@@ -85,7 +85,7 @@ def test_alarms_and_windows(run: Run) -> None:
     assert any(window["labelled"] for window in windows)
     table = run("monitor", "--limit", "3").stdout
     assert table.split()[:5] == ["from", "to", "version", "decisions", "labelled"]
-    assert run("alarms").stdout.split()[:4] == ["alarm", "state", "since", "figure"]
+    assert run("alarms").stdout.split()[:4] == ["alarm", "state", "severity", "since"]
 
 
 def test_quarantine(run: Run, tmp_path: Path) -> None:
@@ -228,3 +228,14 @@ def test_doctor(run: Run) -> None:
     assert checks["platform stack"]["verdict"] == "ok"
     assert checks["stacks of electricity"]["found"].endswith("stacks")
     assert (checks["quotas"]["verdict"], checks["quotas"]["found"]) == ("unknown", "not covered here")
+
+
+def test_the_audit_of_the_fourteen_months_is_whole(run: Run, lived: Lived) -> None:
+    """What the functions recorded in the story is in the locked bucket, link by link."""
+    lived.rest()
+    done = run("audit", "verify", "--json")
+    assert done.exit_code == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert found["workload"] == lived.names.workload
+    assert found["records"] == found["links"] > 4
+    assert run("audit", "verify", "--workload", lived.names.workload, "--head", found["head"]).exit_code == 0

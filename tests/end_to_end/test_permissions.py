@@ -29,7 +29,7 @@ class OnAws:
     """Permissions that only AWS asks for, with the page that says so."""
 
     roles: tuple[str, ...]
-    """Patterns of the roles' names behind `millrace-<stage>-<workload>-`."""
+    """Patterns of the roles' names behind `millrace-<stage>-<workload>-`; of a role of all workloads, of the whole."""
     actions: tuple[str, ...]
     resource: str = "*"
     """A pattern of what they are allowed on."""
@@ -79,8 +79,8 @@ ON_AWS = (
     ),
     OnAws(
         roles=("release-machine",),
-        actions=("sagemaker:DescribeEndpointConfig", "sagemaker:UpdateEndpointWeightsAndCapacities"),
-        because="Auto Scaling looks at the variant that is registered, and may change its count, for who registers it",
+        actions=("sagemaker:UpdateEndpointWeightsAndCapacities",),
+        because="Auto Scaling may change the count of the variant that is registered, for who registers it",
         page=SCALING_PAGE,
     ),
     OnAws(
@@ -127,15 +127,26 @@ SELDOM = (
         because="a dead letter: of a function that failed thrice, of a schedule that was refused, of no drop",
     ),
     Seldom(
-        roles=("cleanup", "intake", "*-schedule"),
+        roles=("cleanup", "intake", "sweep", "*-schedule"),
         actions=("kms:GenerateDataKey",),
-        because="closing, intake and the schedules write dead letters only",
+        because="closing, intake, the sweep and the schedules write dead letters only",
     ),
     Seldom(
         roles=("cleanup",),
         actions=("dynamodb:GetItem", "dynamodb:PutItem", "sagemaker:DeleteEndpoint", "cloudwatch:DescribeAlarms",
                  "cloudwatch:DeleteAlarms"),
         because="a release failed, and what it left is taken away and audited",
+    ),
+    Seldom(
+        roles=("*-audit_chain",),
+        actions=("s3:GetObjectVersion",),
+        because="the function started anew, and the newest link is not its own",
+    ),
+    Seldom(
+        roles=("sweep",),
+        actions=("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "sagemaker:DeleteEndpoint",
+                 "cloudwatch:DescribeAlarms", "cloudwatch:DeleteAlarms"),
+        because="a holder has no execution, or a release whose cleanup failed left a challenger",
     ),
     Seldom(
         roles=("start_release",),
@@ -147,6 +158,24 @@ SELDOM = (
         actions=("sagemaker:UpdateEndpoint",),
         resource="*-challenger",
         because="a release before this one was cut short, and its challenger stands",
+    ),
+    Seldom(
+        roles=("release-machine",),
+        actions=("application-autoscaling:DeregisterScalableTarget",),
+        because="a release changed the instance type of the live endpoint",
+        test="test_release_rollback.py",
+    ),
+    Seldom(
+        roles=("tidy_release",),
+        actions=("sagemaker:DeleteEndpointConfig", "sagemaker:DeleteModel"),
+        because="a third version was released, so the first one's model went",
+        test="test_release_rollback.py",
+    ),
+    Seldom(
+        roles=("cleanup",),
+        actions=("application-autoscaling:DescribeScalableTargets",),
+        because="a release failed, and the live endpoint may have lost its scaling",
+        test="test_release_rollback.py",
     ),
     Seldom(
         roles=("prediction",),
@@ -230,9 +259,9 @@ SELDOM = (
     Seldom(
         roles=("evaluation-job",),
         actions=("s3:GetObject",),
-        resource="*/brought/*",
-        because="a person had a model of elsewhere judged",
-        test="test_elsewhere.py",
+        resource="*/external/*",
+        because="a person had an external model judged",
+        test="test_external_model.py",
     ),
     Seldom(
         roles=("monitor-schedule",),
@@ -250,7 +279,8 @@ SELDOM = (
 )  # fmt: skip
 
 
-AT_WORK_IN = {"teardown": "test_teardown.py", "teardown-machine": "test_teardown.py"}
+AT_WORK_IN = {"teardown": "test_teardown.py", "teardown-machine": "test_teardown.py", "sweep": "test_faults.py",
+              "sweep-schedule": "test_faults.py"}  # fmt: skip
 """Roles that do nothing before a test of this folder lets them; without it nothing is said of them."""
 
 

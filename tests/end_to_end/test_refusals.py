@@ -76,7 +76,8 @@ def test_a_step_fails_without_its_statement(lived: Lived, owner: str, action: st
 def dead_letters(lived: Lived, queue: str) -> list[dict[str, Any]]:
     """What lies in a dead-letter queue, taken out of it."""
     sqs = lived.desk.client("sqs")
-    url = sqs.get_queue_url(QueueName=lived.names.queue(f"{queue}-dead"))["QueueUrl"]
+    owner = lived.names.platform if queue == "events" else lived.names
+    url = sqs.get_queue_url(QueueName=owner.queue(f"{queue}-dead"))["QueueUrl"]
     found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]).get("Messages", [])
     for message in found:
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
@@ -98,22 +99,22 @@ def test_a_rule_starts_nothing_without_its_statement(lived: Lived) -> None:
         "DetailType": "retrain.requested",
         "Detail": json.dumps({"workload": lived.names.workload, "reason": "test"}),
     }
-    dead_letters(lived, "training-events")
+    dead_letters(lived, "events")
     with without(lived, "retrain-requested-rule", "states:StartExecution"):
         event_id = events.put_events(Entries=[entry])["Entries"][0]["EventId"]
         lived.rest()
-    (message,) = dead_letters(lived, "training-events")
+    (message,) = dead_letters(lived, "events")
     assert json.loads(message["Body"])["id"] == event_id
     assert why(message) == ("NO_PERMISSIONS", True)
 
 
 def test_a_schedule_starts_nothing_without_its_statement(lived: Lived) -> None:
     runs = runs_of_monitor(lived)
-    dead_letters(lived, "monitor")
+    dead_letters(lived, "events")
     with without(lived, "monitor-schedule", "states:StartExecution"):
         lived.desk.move_clock(lived.desk.now() + timedelta(days=16))
         lived.rest()
-    refused = dead_letters(lived, "monitor")
+    refused = dead_letters(lived, "events")
     assert refused
     assert {why(message) for message in refused} == {("NO_PERMISSIONS", True)}
     assert runs_of_monitor(lived) == runs
@@ -136,14 +137,14 @@ def test_no_drop_lands_among_the_dead_letters(lived: Lived) -> None:
 
 def test_events_that_fail_thrice_land_among_the_dead_letters(lived: Lived) -> None:
     """Of each function that is called asynchronously."""
-    dead_letters(lived, "training-events")
+    dead_letters(lived, "events")
     for function in ("cleanup", "tracking"):
         payload = json.dumps({"test": function})
         lived.desk.client("lambda").invoke(
             FunctionName=lived.names.function(function), InvocationType="Event", Payload=payload
         )
     lived.rest()
-    found = [json.loads(message["Body"])["test"] for message in dead_letters(lived, "training-events")]
+    found = [json.loads(message["Body"])["test"] for message in dead_letters(lived, "events")]
     assert sorted(found) == ["cleanup", "tracking"]
 
 

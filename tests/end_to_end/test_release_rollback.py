@@ -16,7 +16,9 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from console.demo.electricity import STORY
 from console.demo.months import SAMPLE, months
 from infra.app import build
 from infra.local.deploy import deploy
-from infra.settings import settings_for
+from infra.settings import StageSettings, settings_for
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from tests.end_to_end.conftest import Lived
@@ -35,17 +37,24 @@ from tests.infra.local.waiting import until
 ROLLOUT = {
     "phases: [live]": "phases: [canary, live]",
     "min_instances: 1": "min_instances: 2",
+    "local: ml.m5.large, dev: ml.m5.large": "local: ml.m5.xlarge, dev: ml.m5.large",
     "max_p99_ms: 50": "max_p99_ms: 500",
 }
-"""A canary on two instances. The bound on latency is ten times the workload's: a busy machine is not a bad version."""
+"""A canary on two instances of another type. The bound on latency is ten times the workload's: a busy machine is not a
+bad version."""
 FOLDER = STORY.folder
-HELD_S = 1.0
+HELD_S, RELEASED_S = 1.0, 0.01
+"""Between two stops a process answers what has waited, and hardly a request that comes then."""
+WATCHED_S = 600
+"""How long a new fleet is watched, as on AWS: the alarms look at minutes of the cloud's clock, which the tests move."""
 FEATURES = ("day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
 
 
 @pytest.fixture(scope="module")
-def canary(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Lived:
-    """The cloud with that rollout deployed, and its two instances there."""
+def canary(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
+    """The cloud with that rollout deployed; the next release brings the second instance, and both of another type.
+
+    Afterwards a new fleet is watched as shortly as the demonstration watches it."""
     scratch = tmp_path_factory.mktemp("canary")
     shutil.copytree(FOLDER, scratch / FOLDER.name)
     text = (scratch / FOLDER.name / "workload.yaml").read_text()
@@ -53,21 +62,18 @@ def canary(lived: Lived, tmp_path_factory: pytest.TempPathFactory) -> Lived:
         assert text.count(before) == 1
         text = text.replace(before, after)
     (scratch / FOLDER.name / "workload.yaml").write_text(text)
-    settings = settings_for("local", account=lived.names.platform.account, region=lived.names.platform.region)
-    app = build(settings, workloads=[scratch / FOLDER.name], outdir=str(scratch / "out"))
+    local = settings_for("local", account=lived.names.platform.account, region=lived.names.platform.region)
+    deploy_release(lived, replace(local, bake_s=WATCHED_S), scratch / FOLDER.name, scratch / "out")
+    yield lived
+    deploy_release(lived, local, scratch / FOLDER.name, scratch / "short")
+
+
+def deploy_release(lived: Lived, settings: StageSettings, folder: Path, out: Path) -> None:
+    app = build(settings, workloads=[folder], outdir=str(out))
     app.synth()
-    done = deploy(lived.desk.endpoint_url, scratch / "out", [lived.names.stack("release")], secret=lived.desk.secret)
+    done = deploy(lived.desk.endpoint_url, out, [lived.names.stack("release")], secret=lived.desk.secret)
     assert "UPDATE_COMPLETE" in {stack.status for stack in done if stack.name == lived.names.stack("release")}
-    lived.desk.client("application-autoscaling").register_scalable_target(
-        ServiceNamespace="sagemaker",
-        ResourceId=f"endpoint/{lived.names.endpoint}/variant/main",
-        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
-        MinCapacity=2,
-        MaxCapacity=4,
-    )
-    until(lambda: live(lived)["ProductionVariants"][0]["CurrentInstanceCount"] == 2)
     lived.rest()
-    return lived
 
 
 def live(lived: Lived) -> dict[str, Any]:
@@ -213,7 +219,7 @@ def held(processes: list[int]) -> Iterator[None]:
 
     def hold() -> None:
         while not over.is_set():
-            for sent, pause_s in ((signal.SIGSTOP, HELD_S), (signal.SIGCONT, 0.05)):
+            for sent, pause_s in ((signal.SIGSTOP, HELD_S), (signal.SIGCONT, RELEASED_S)):
                 for process in processes:
                     try:
                         os.kill(process, sent)
@@ -230,6 +236,31 @@ def held(processes: list[int]) -> Iterator[None]:
             holding.result()
 
 
+def later(lived: Lived, seconds: int) -> None:
+    """Move the cloud's clock."""
+    lived.desk.move_clock(lived.desk.now() + timedelta(seconds=seconds))
+
+
+@contextmanager
+def killed(lived: Lived, version: str) -> Iterator[None]:
+    """In the block the processes of this version die as soon as they answer: the cloud starts them again."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.02):
+            for process in serving(lived, version):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill)
+        try:
+            yield
+        finally:
+            over.set()
+            killing.result()
+
+
 def audited(lived: Lived) -> list[dict[str, Any]]:
     client = lived.desk.client("dynamodb")
     pages = client.get_paginator("scan").paginate(TableName=lived.names.platform.audit_table)
@@ -242,8 +273,24 @@ def alarms(lived: Lived) -> list[str]:
     return [alarm["AlarmName"] for alarm in found]
 
 
+def scaled(lived: Lived) -> list[tuple[int, int]]:
+    """The bounds between which the live endpoint is scaled; none where it is not."""
+    found = lived.desk.client("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="sagemaker", ResourceIds=[f"endpoint/{lived.names.endpoint}/variant/main"]
+    )
+    return [(one["MinCapacity"], one["MaxCapacity"]) for one in found["ScalableTargets"]]
+
+
+def fleet(lived: Lived) -> tuple[str, int]:
+    """Instance type and count of the live endpoint."""
+    now = live(lived)
+    config = lived.desk.client("sagemaker").describe_endpoint_config(EndpointConfigName=now["EndpointConfigName"])
+    return config["ProductionVariants"][0]["InstanceType"], now["ProductionVariants"][0]["CurrentInstanceCount"]
+
+
 def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
-    """The canary is judged by its alarms, then the version is live."""
+    """The canary is judged by its alarms, then the version is live, on the instances that are declared by now."""
+    assert (fleet(canary), scaled(canary)) == (("ml.m5.large", 1), [(1, 4)])
     states, before, package = canary.desk.client("stepfunctions"), champion(canary), register(canary)
     version = package.rpartition("/")[2]
     asked = {"detail": {"package_arn": package}, "rollout": {"phases": ["canary", "live"]}}
@@ -252,11 +299,13 @@ def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
             "executionArn"
         ]
         plain.wait_for(version)
+        later(canary, 3 * WATCHED_S)
         canary.rest()
         assert set(plain.next()) == {version}
     assert states.describe_execution(executionArn=arn)["status"] == "SUCCEEDED"
     assert set(plain.told) == {before, version}
-    assert "Update live by canary" in entered(states, arn)
+    assert {"Update live by canary", "Stop scaling", "Declared count"} <= entered(states, arn)
+    assert (fleet(canary), scaled(canary)) == (("ml.m5.xlarge", 2), [(2, 4)])
     assert [record["event"] for record in audited(canary) if record["execution"] == arn] == ["release.live"]
     assert (champion(canary), alarms(canary)) == (version, [])
 
@@ -295,26 +344,45 @@ def test_a_slow_canary_is_rolled_back_and_no_request_fails(canary: Lived, plain:
         tell(canary, package)
         processes = until(lambda: serving(canary, version))
         with held(processes):
+            plain.wait_for(version)
+            later(canary, 60)
             canary.rest()
         assert set(plain.next()) == {before}
     assert set(plain.told) == {before, version}
     rolled_back(canary, package, champion_before=before, config_before=config, alarm="-latency")
 
 
-def test_a_broken_canary_is_rolled_back_and_every_caller_is_answered(canary: Lived, predicting: Callers) -> None:
-    """Its processes die under requests: those get the declared fallback from the prediction function."""
+def test_a_broken_canary_is_rolled_back_and_every_caller_is_answered(
+    canary: Lived, predicting: Callers, plain: Callers
+) -> None:
+    """Its processes die under requests: the prediction function answers with the declared fallback.
+
+    The endpoint's own callers get the errors; the prediction function asks no more once five in a row have failed."""
     before, config, package = champion(canary), live(canary)["EndpointConfigName"], register(canary)
     version = package.rpartition("/")[2]
     with predicting.asking():
         tell(canary, package)
         predicting.wait_for(version)
-        for process in serving(canary, version):
-            os.kill(process, signal.SIGKILL)
-        canary.rest()
+        stop_scaling(canary)
+        with killed(canary, version), plain.asking():
+            predicting.wait_for("fallback")
+            until(lambda: any("ModelError" in told for told in plain.told))
+            later(canary, 60)
+            canary.rest()
         # Five failures in a row open the circuit for half a minute; afterwards the model answers again.
         until(lambda: predicting.told[-1] == before)
     assert set(predicting.told) == {before, version, "fallback"}
     rolled_back(canary, package, champion_before=before, config_before=config, alarm="-errors")
+    assert scaled(canary) == [(2, 4)], "the endpoint is scaled again"
+
+
+def stop_scaling(lived: Lived) -> None:
+    """As a release does that changes the instance type."""
+    lived.desk.client("application-autoscaling").deregister_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"endpoint/{lived.names.endpoint}/variant/main",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+    )
 
 
 def served(lived: Lived) -> str:
@@ -333,9 +401,13 @@ def test_a_release_that_a_person_stops_halfway_leaves_one_truth(canary: Lived, p
     ]
     until(lambda: "Live wait" in entered(states, arn))
     states.stop_execution(executionArn=arn)
+    assert before.champion is not None
     with plain.asking():
+        plain.wait_for(package.rpartition("/")[2])
+        later(canary, 2 * WATCHED_S)
+        until(lambda: plain.told[-1] == before.champion.version)
+        later(canary, 2 * WATCHED_S)
         canary.rest()
-        assert before.champion is not None
         assert set(plain.next()) == {before.champion.version}
     after = pointers(canary)
     assert after.champion is not None

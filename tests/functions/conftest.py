@@ -13,6 +13,7 @@ from moto import mock_aws
 
 from infra.local.dynamodb.conditional_writes import make_writes_atomic
 from infra.local.kernel.patching import undone
+from infra.local.kms.signatures import sign_digests
 from millrace.artefact.artefact import Artefact, Description, Digests, digest, read_archive
 from millrace.features.number import Number
 from millrace.state.budget import MonthlyBudget
@@ -25,6 +26,7 @@ from millrace.state.table import StateTable
 from millrace.tasks.binary import Binary
 from tests.archives import write_archive
 from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
+from tests.signing_key import create_signing_key
 from tests.state_table import create_table
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
@@ -45,6 +47,8 @@ class Aws:
         for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
             create_table(self.dynamodb, table)
         self.sagemaker.create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+        self.kms = boto3.client("kms")
+        create_signing_key(self.kms, NAMES.platform)
         state = StateTable(self.dynamodb, NAMES)
         self.pointers, self.leases, self.slots = ReleasePointers(state), Leases(state), Slots(state)
         self.budget, self.cursors, self.retrainings = MonthlyBudget(state), WindowCursors(state), Retrainings(state)
@@ -66,6 +70,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     set_variables(monkeypatch)
     with undone(), mock_aws():
         make_writes_atomic()
+        sign_digests()
         yield Aws()
 
 

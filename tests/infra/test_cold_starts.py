@@ -17,7 +17,7 @@ import pytest
 from infra.local.awslambda.bundles import runtime_root
 
 FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents[2].glob("functions/*/handler.py"))
-PREFIX = "millrace-local-electricity-"
+PREFIX = "millrace-local-"
 HEAVY = {"awswrangler", "mlflow", "pandas", "sagemaker", "torch"}
 """What no function loads before it is called."""
 LIMIT = 2.5
@@ -105,7 +105,8 @@ def find(
         (found,) = [
             resource["Properties"]
             for resource in resources.values()
-            if resource["Type"] == "AWS::Lambda::Function" and resource["Properties"]["FunctionName"] == PREFIX + name
+            if resource["Type"] == "AWS::Lambda::Function"
+            and resource["Properties"]["FunctionName"] in (f"{PREFIX}{name}", f"{PREFIX}electricity-{name}")
         ]
         layers = [resources[layer["Ref"]]["Properties"]["Content"]["S3Key"] for layer in found["Layers"]]
         folders = [assets[found["Code"]["S3Key"]], *(assets[key] / "python" for key in layers), runtime]

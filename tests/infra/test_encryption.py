@@ -80,6 +80,7 @@ def uses(templates: Templates) -> Iterator[Use]:
     """Every use of the customer key by a service."""
     yield from _of_events(templates)
     yield from _of_alarms(templates)
+    yield from _of_topics(templates)
     yield from _of_logs(templates)
     for stack, template in templates.items():
         for name, resource in template["Resources"].items():
@@ -145,6 +146,37 @@ def _of_alarms(templates: Templates) -> Iterator[Use]:
                 actions=SENDING,
                 context=context,
             )
+
+
+def _of_topics(templates: Templates) -> Iterator[Use]:
+    """EventBridge names the topic in the encryption context, and no source account.
+
+    https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html"""
+    under_key = {
+        f"arn:aws:sns:{REGION}:{ACCOUNT}:{topic['TopicName']}": topic
+        for _, topic in resources(templates, "AWS::SNS::Topic")
+        if topic.get("KmsMasterKeyId")
+    }
+    for where, rule in resources(templates, "AWS::Events::Rule"):
+        for topic in {target["Arn"] for target in rule["Targets"] if isinstance(target["Arn"], str)} & under_key.keys():
+            yield Use(
+                kind="EventBridge notifies a topic",
+                where=where,
+                who="events.amazonaws.com",
+                actions=SENDING,
+                context={"kms:encryptioncontext:aws:sns:topicarn": topic},
+            )
+    for where, budget in resources(templates, "AWS::Budgets::Budget"):
+        for one in budget["NotificationsWithSubscribers"]:
+            for topic in {each["Address"] for each in one["Subscribers"]} & under_key.keys():
+                # https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
+                yield Use(
+                    kind="A budget notifies a topic",
+                    where=where,
+                    who="budgets.amazonaws.com",
+                    actions=SENDING,
+                    context={"aws:sourceaccount": ACCOUNT, "kms:encryptioncontext:aws:sns:topicarn": topic},
+                )
 
 
 def _of_logs(templates: Templates) -> Iterator[Use]:
@@ -303,7 +335,9 @@ KINDS = {
     "EventBridge sends to a queue (target)",
     "EventBridge sends to a queue (dead letters)",
     "EventBridge keeps a bus's events",
+    "EventBridge notifies a topic",
     "An alarm notifies a topic",
+    "A budget notifies a topic",
     "CloudWatch keeps a log",
     "Scheduler reads a schedule's input",
     "Scheduler sends to a queue (dead letters)",
@@ -318,7 +352,8 @@ KINDS = {
 
 
 def key_policy(templates: Templates) -> dict[str, Any]:
-    ((_, key),) = resources(templates, "AWS::KMS::Key")
+    """Of the customer key; the other one signs, and names what it is for."""
+    (key,) = [one for _, one in resources(templates, "AWS::KMS::Key") if "KeyUsage" not in one]
     return dict(key["KeyPolicy"])
 
 

@@ -37,6 +37,8 @@ SHARED = {
     "application-autoscaling:* on scalable-target/*": "a target is named by an id; no condition knows what it scales",
     "application-autoscaling:DescribeScalableTargets on *": "the list takes no resource",
     "cloudwatch:DescribeAlarms on *": "by prefix it takes no resource, and SageMaker looks at all alarms",
+    "cloudwatch:ListDashboards on *": "the list takes no resource",
+    "cloudwatch:PutCompositeAlarm on *": "AWS refuses it under a permission that names alarms",
     "cloudwatch:PutMetricData on *": "it takes no resource; the namespace is a condition, not the dimension",
     "ec2:* on *": "network interfaces have no name before a job has them; all jobs stand in the platform's network",
     "ecr:* on *": "the token takes no resource, and the images are the platform's",
@@ -47,6 +49,7 @@ SHARED = {
     "glue:* on database/*": "every call on a table of the workload's own asks for the database too",
     "iam:CreateServiceLinkedRole on role/aws-service-role/*": "Auto Scaling has one role for each account",
     "kms:* on key/*": "one key for each environment; what lies under it is reached through its service only",
+    "sqs:SendMessage on *-events-dead": "one queue for what no rule could deliver, of all workloads; no role reads it",
     "lambda:ListEventSourceMappings on *": "the list takes no resource",
     "logs:*Deliver* on *": "log deliveries have no ARN",
     "logs:*ResourcePolic* on *": "of the account, without an ARN",
@@ -331,6 +334,7 @@ OWNERS = {
     "read a version": "registration",
     "read a table": "validation",
     "write a log": "validation",
+    "delete an alarm": "teardown",
     "stop a rule": "teardown",
 }
 """Which role of the workload itself may make a call; those that are not here no role at all may make."""

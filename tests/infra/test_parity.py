@@ -35,6 +35,6 @@ def test_nothing_in_a_template_lacks_a_row(assemblies: dict[str, Path], tmp_path
     # The negative control: one feature that nobody has looked at is named.
     with pytest.raises(LedgerGapError, match=r"no row for resource type AWS::Kinesis::Stream$"):
         ledger(assembly)
-    changed["Resources"]["Queue"] = {"Type": "AWS::SNS::Subscription", "Properties": {}}
+    changed["Resources"]["Queue"] = {"Type": "AWS::CloudWatch::Dashboard", "Properties": {}}
     template.write_text(json.dumps(changed))
     assert as_markdown(ledger(assembly)) != before, "one more feature makes another page"

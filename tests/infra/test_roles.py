@@ -22,7 +22,7 @@ def statements(templates: Templates, stage: str) -> dict[str, set[str]]:
                 role = resource["Properties"]
                 (policy,) = role["Policies"]
                 parts = [*policy["PolicyDocument"]["Statement"], role["AssumeRolePolicyDocument"]]
-                owner = role["RoleName"].removeprefix(f"millrace-{stage}-electricity-")
+                owner = role["RoleName"].removeprefix(f"millrace-{stage}-").removeprefix("electricity-")
                 found[owner] = {_without_stage(part, stage) for part in parts}
     return found
 

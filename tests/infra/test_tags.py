@@ -52,7 +52,10 @@ def test_the_tags_name_stage_workload_and_room(assemblies: dict[str, Path]) -> N
     ours = {stack.name: stack for stack in read(assemblies["prod"])}
     for name, values in (
         ("millrace-prod-platform", {"prod", "all-workloads", "platform"}),
-        ("millrace-prod-electricity-scoring", {"prod", "electricity", "scoring"}),
+        (
+            "millrace-prod-electricity-scoring",
+            {"prod", "electricity", "scoring", "millrace-prod-electricity", "energy-ml"},
+        ),
     ):
         (log,) = list(ours[name].resources("AWS::S3::Bucket", "AWS::Lambda::Function"))[:1]
         assert {tag["Value"] for tag in log.properties["Tags"]} == values
@@ -61,11 +64,11 @@ def test_the_tags_name_stage_workload_and_room(assemblies: dict[str, Path]) -> N
 def test_the_owner_adds_tags() -> None:
     options = options_of({"dev": {"tags": {"cost-centre": "4711"}}}, "dev")
     settings = settings_for("dev", account="123456789012", region="eu-west-1", options=options)
-    assert settings.tags_of("scoring", workload="xray") == {
+    assert settings.tags_of("platform") == {
         "cost-centre": "4711",
-        "millrace:component": "scoring",
+        "millrace:component": "platform",
         "millrace:stage": "dev",
-        "millrace:workload": "xray",
+        "millrace:workload": "all-workloads",
     }
     assert options_of('{"dev": {"tags": {"a": "b"}}}', "dev").tags == {"a": "b"}
     assert options_of(None, "dev") == options_of({"prod": {"tags": {"a": "b"}}}, "dev") == Options()

@@ -9,10 +9,12 @@ Weaker: few workers per function; memory is watched every 50 ms; /tmp is the hos
 
 from functools import partial
 
+from infra.local.awslambda.event_sources import make_event_source_mappings
 from infra.local.awslambda.functions import pending, run_functions
 from infra.local.kernel.cloud import Cloud
 
 
 def install(cloud: Cloud) -> None:
     run_functions(cloud)
+    make_event_source_mappings(cloud)
     cloud.pending.append(partial(pending, cloud))

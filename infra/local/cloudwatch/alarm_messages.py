@@ -109,7 +109,7 @@ def notification(alarm: Any, before: State, region: str) -> tuple[str, str]:
         "OKActions": alarm.ok_actions,
         "AlarmActions": alarm.alarm_actions,
         "InsufficientDataActions": alarm.insufficient_data_actions,
-        "Trigger": _trigger(alarm),
+        **({"AlarmRule": alarm.rule} if alarm.rule else {"Trigger": _trigger(alarm)}),
     }
     # A subject of SNS has 100 characters at most.
     return f'{alarm.state_value}: "{alarm.name}" in {region}'[:100], json.dumps(message)

@@ -7,10 +7,12 @@ Weaker: a move of the clock is judged at its end; no Insights, no SEARCH, no ano
 """
 
 from infra.local.cloudwatch.alarms import evaluate_alarms
+from infra.local.cloudwatch.composite_alarms import take_composite_alarms
 from infra.local.cloudwatch.metrics import keep_metrics
 from infra.local.kernel.cloud import Cloud
 
 
 def install(cloud: Cloud) -> None:
+    take_composite_alarms()
     keep_metrics(cloud)
     evaluate_alarms(cloud)

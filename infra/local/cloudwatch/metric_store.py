@@ -48,6 +48,13 @@ class MetricStore:
         with self._lock:
             self._minutes[key][int(point.timestamp // 60)].append(point)
 
+    def add_changed(self, key: Key, point: Point) -> None:
+        """Add the point of a gauge, unless its minute ends with the same value: alarms read gauges often."""
+        with self._lock:
+            points = self._minutes[key][int(point.timestamp // 60)]
+            if not points or points[-1].total != point.total:
+                points.append(point)
+
     def statistic(
         self, key: Key, statistic: str, period_s: int, start: float, end: float, *, unit: str | None = None
     ) -> Series:

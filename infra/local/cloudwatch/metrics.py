@@ -1,6 +1,6 @@
 """Keep every point in a store of our own and answer GetMetricData, GetMetricStatistics and the alarms from it.
 
-Lambda's own metrics (Invocations, Errors, Duration) are reported too, since alarms read them."""
+Lambda's own metrics (Invocations, Errors, Throttles, Duration) are reported too, since alarms read them."""
 
 from __future__ import annotations
 
@@ -189,12 +189,16 @@ def _answer_statistics(models: Any, metrics: Metrics) -> None:
 
 
 def _report_invocation(cloud: Cloud, function: Any, outcome: Outcome) -> None:
-    named = [{"Name": "FunctionName", "Value": function.function_name}]
-    values = {"Invocations": 1.0, "Errors": float(bool(outcome.error)), "Duration": outcome.duration_s * 1000}
+    # By function and, without a dimension, for all functions of the account. Nothing is ever throttled here.
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
+    by_function = [{"Name": "FunctionName", "Value": function.function_name}]
+    errors, duration_ms = float(bool(outcome.error)), outcome.duration_s * 1000
+    values = {"Invocations": 1.0, "Errors": errors, "Throttles": 0.0, "Duration": duration_ms}
     units = {"Duration": "Milliseconds"}
     data = [
-        {"MetricName": name, "Value": value, "Unit": units.get(name, "Count"), "Dimensions": named}
+        {"MetricName": name, "Value": value, "Unit": units.get(name, "Count"), "Dimensions": dimensions}
         for name, value in values.items()
+        for dimensions in (by_function, [])
     ]
     put_data(cloud, "AWS/Lambda", data)
 

@@ -21,10 +21,11 @@ def report(cloud: Cloud, alarms: list[Any]) -> None:
     metrics: Metrics = cloud.parts[Metrics]
     for name in {name for alarm in alarms for name in _queues_of(alarm)}:
         if name in queues:
-            for metric, value in _gauges(queues[name], cloud.clock.timestamp()).items():
-                point = Point(timestamp=cloud.clock.timestamp(), total=value, count=1, lowest=value, highest=value)
+            now = cloud.clock.timestamp()
+            for metric, value in _gauges(queues[name], now).items():
+                point = Point(timestamp=now, total=value, count=1, lowest=value, highest=value)
                 # Into the store itself: `metrics.keep` would call the alarms, which are being evaluated.
-                metrics.store.add(key_of(NAMESPACE, metric, {"QueueName": name}), point)
+                metrics.store.add_changed(key_of(NAMESPACE, metric, {"QueueName": name}), point)
 
 
 def _queues_of(alarm: Any) -> list[str]:

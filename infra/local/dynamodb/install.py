@@ -1,14 +1,20 @@
-"""Amazon DynamoDB: conditional writes, on which leases, slots and release pointers rest.
+"""Amazon DynamoDB: conditional writes, on which leases, slots and release pointers rest, and streams.
 
-AWS does: test the condition and write the item as one step.
-moto does: test first and write then: of two threads that both pass the test the second overwrites the first.
-We do: let one thread at a time write.
-Weaker: capacity, streams and global tables are moto's.
+AWS does: test the condition and write the item as one step; feed functions from a table's stream, in order.
+moto does: test first and write then: of two threads that both pass the test the second overwrites the first; call a
+    stream's function inside PutItem, once.
+We do: let one thread at a time write; poll streams with a thread each, which tries a batch until it succeeds.
+Weaker: a stream has one shard and keeps its records for ever; capacity and global tables are moto's.
 """
 
+from functools import partial
+
 from infra.local.dynamodb.conditional_writes import make_writes_atomic
+from infra.local.dynamodb.streams import pending, poll_streams
 from infra.local.kernel.cloud import Cloud
 
 
-def install(_: Cloud) -> None:
+def install(cloud: Cloud) -> None:
     make_writes_atomic()
+    poll_streams(cloud)
+    cloud.pending.append(partial(pending, cloud))

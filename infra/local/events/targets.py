@@ -1,4 +1,4 @@
-"""Deliver one message to one target: a queue, a topic, a function, a state machine, a bus."""
+"""Deliver one message to one target: a queue, a topic, a function, a state machine, a bus, an HTTP API."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.core.exceptions import JsonRESTError, ServiceException
 
+from infra.local.events.api_destinations import call_api
 from infra.local.iam.roles import as_role
 from infra.local.iam.service_permissions import refusal
 from infra.local.kernel.cloud import ACCOUNT, Cloud
@@ -55,12 +56,18 @@ def send(
                 invoke_later(cloud, arn, body)
             case "states":
                 _start_execution(cloud, arn, body, role_arn, name)
+            case "events" if ":api-destination/" in arn:
+                call_api(cloud, arn, body, role_arn)
             case service:
                 raise Undelivered("NO_RESOURCE", f"no delivery to {service} targets: {arn}", is_permanent=True)
     except ClientError as error:
         raise undelivered(error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]) from error
     except PermissionError as error:
         raise Undelivered("NO_PERMISSIONS", str(error), is_permanent=True) from error
+    except LookupError as error:
+        raise Undelivered("NO_RESOURCE", str(error), is_permanent=True) from error
+    except ConnectionError as error:
+        raise Undelivered("SDK_CLIENT_ERROR", str(error), is_permanent=False) from error
     except (ServiceException, JsonRESTError) as error:
         # moto's own errors, where its backends are called without HTTP.
         code = getattr(error, "error_type", None) or error.code

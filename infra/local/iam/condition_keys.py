@@ -50,6 +50,8 @@ _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
         "s3:versionid": _inner("VersionId"),
         "s3:x-amz-server-side-encryption": _inner("ServerSideEncryption"),
         "s3:x-amz-server-side-encryption-aws-kms-key-id": _inner("SSEKMSKeyId"),
+        "s3:if-none-match": _inner("IfNoneMatch"),
+        "s3:if-match": _inner("IfMatch"),
         "s3:x-amz-acl": _inner("ACL"),
         "s3:x-amz-storage-class": _inner("StorageClass"),
         "s3:object-lock-mode": _inner("ObjectLockMode"),

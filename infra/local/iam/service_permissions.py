@@ -48,12 +48,15 @@ def _allows(document: Any, action: str, resource: str, service: str, context: di
 
 
 def _context(arn: str, service: str, source_arn: str) -> dict[str, tuple[str, ...]]:
+    # Of a topic EventBridge says neither rule nor account: a condition on them, in the policy of the topic or of its
+    # key, is never met. https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    is_silent = service == "events.amazonaws.com" and ":sns:" in arn
     # Alarms publish in the name of the account, which is what the default policy of a topic asks for.
     owner = (ACCOUNT,) if service == "cloudwatch.amazonaws.com" else ()
     return {
         **dict.fromkeys(GLOBAL_KEYS, ()),
-        "aws:sourcearn": (source_arn,),
-        "aws:sourceaccount": (ACCOUNT,),
+        "aws:sourcearn": () if is_silent else (source_arn,),
+        "aws:sourceaccount": () if is_silent else (ACCOUNT,),
         "aws:sourceowner": owner,
         "aws:principalisawsservice": ("true",),
         "aws:securetransport": ("true",),

@@ -52,8 +52,8 @@ LIMITS = """\
 
 ## What only AWS can show
 
-- **Signatures.** They are not verified; a role's key and token must belong together. The keys of the operator, who
-  deploys and looks, may do everything. There are no session policies, and none of an organisation.
+- **Signatures of requests.** They are not verified; a role's key and token must belong together. The keys of the
+  operator, who deploys and looks, may do everything. There are no session policies, and none of an organisation.
 - **Network.** There is none: loopback counts as TLS, subnets and endpoints are settings. Training and processing run
   cut off from it where the kernel lets (`unshare`), elsewhere they do not; functions and serving containers are not
   cut off, the latter listen on loopback only.
@@ -71,7 +71,7 @@ LIMITS = """\
   what runs takes real seconds. Shortened: a failed delivery is tried again after 0.5, 1 and 2 s (AWS: for a day), an
   asynchronous invocation after 1 and 2 s (AWS: minutes), alarms are judged at once, an endpoint is in service as soon
   as its process answers.
-- **Age.** Logs, metrics, items with a TTL and objects with a lifecycle never expire; messages do.
+- **Age.** Logs, metrics, items with a TTL, records of a stream and objects with a lifecycle never expire; messages do.
 - **Cost, latency, throughput** are those of the host. The stage `local` asks for less besides: no spot, short polls and
   windows (`infra/settings.py`).
 

@@ -31,6 +31,7 @@ def _each(row: Row, prefix: str, names: str) -> dict[str, Row]:
 
 RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::Athena::WorkGroup": (_ACTS, "Kept with its settings; a query is accepted and answered, no SQL is run."),
+    "AWS::Budgets::Budget": (_ACTS, "Kept with its notifications; nothing is billed here, so none is ever sent."),
     "AWS::CDK::Metadata": (_DOES, "Says nothing on AWS either."),
     "AWS::CloudWatch::Alarm": (
         _DOES,
@@ -44,7 +45,8 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::CloudWatch::Dashboard": (_ACTS, "Kept as text; nothing draws it."),
     "AWS::DynamoDB::Table": (
         _DOES,
-        "Items, conditions and transactions; a passed TTL deletes nothing, backups and encryption are settings only.",
+        "Items, conditions, transactions and the stream; a passed TTL deletes nothing, backups and encryption are "
+        "settings only.",
     ),
     "AWS::EC2::SecurityGroup": (_ACTS, "Kept; no packet is filtered."),
     **_each(
@@ -63,6 +65,11 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         _ACTS,
         "Kept without images: what a Dockerfile copies is what runs, on the host's Python and its packages.",
     ),
+    "AWS::Events::ApiDestination": (
+        _DOES,
+        "Its URL is called with what a rule sends, under the rule's role; without AWS's rate limit, http too.",
+    ),
+    "AWS::Events::Connection": (_DOES, "Its API key goes as a header; other kinds of authorization are kept only."),
     "AWS::Events::EventBus": (_DOES, "Events reach the rules of their bus; its key is a setting only."),
     "AWS::Events::Rule": (
         _DOES,
@@ -79,8 +86,8 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     "AWS::KMS::Alias": (_DOES, "Names its key."),
     "AWS::KMS::Key": (
         _ACTS,
-        "Its policy is checked by S3, SQS and SNS and at direct calls. Nothing is encrypted with it; tables, log "
-        "groups, variables of functions, schedules and volumes do not check it.",
+        "Its policy is checked by S3, SQS and SNS and at direct calls; one of ECC_NIST_P256 signs. Nothing is "
+        "encrypted with it; tables, log groups, variables of functions, schedules and volumes do not check it.",
     ),
     "AWS::Lambda::Alias": (_DOES, "Names its version; weights between two versions are kept, not drawn."),
     "AWS::Lambda::EventInvokeConfig": (
@@ -89,8 +96,9 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     "AWS::Lambda::EventSourceMapping": (
         _DOES,
-        "Queues are polled in batches, with windows and failures of single items, at most four batches at once; other "
-        "sources and filters are refused.",
+        "Queues are polled in batches, with windows and failures of single items, at most four batches at once. "
+        "Streams of tables are read in order, a batch that fails is tried until it succeeds, no record expires. Other "
+        "sources, filters, and other settings of a stream are refused.",
     ),
     "AWS::Lambda::Function": (
         _DOES,
@@ -114,7 +122,11 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "encryption are settings only.",
     ),
     "AWS::S3::BucketPolicy": (_DOES, "Checked at each call of a role, conditions included."),
-    "AWS::SNS::Subscription": (_DOES, "Queues and functions receive; mail and telephone do not."),
+    "AWS::SNS::Subscription": (
+        _DOES,
+        "Queues and functions receive. An e-mail address stays pending, what it would be sent is a line of the log "
+        "group /local/mail; telephones receive nothing.",
+    ),
     "AWS::SNS::Topic": (_DOES, "Messages reach the subscriptions."),
     "AWS::SNS::TopicPolicy": (_DOES, "Checked when a role or a service publishes."),
     "AWS::SQS::Queue": (
@@ -287,11 +299,22 @@ CALLS: Mapping[str, Row] = {
         "cloudwatch:",
         "DeleteAlarms DescribeAlarms GetMetricData GetMetricStatistics PutMetricAlarm PutMetricData SetAlarmState",
     ),
+    "cloudwatch:PutCompositeAlarm": (_DOES, "Its rule is evaluated after the alarms that it names; no suppression."),
+    **_each(
+        (_ACTS, "Kept by name, its body checked as JSON; no chart is drawn."),
+        "cloudwatch:",
+        "DeleteDashboards ListDashboards PutDashboard",
+    ),
     **_each(
         (_DOES, "Items and conditions; throughput is not limited, every read is consistent."),
         "dynamodb:",
         "BatchGetItem BatchWriteItem ConditionCheckItem DeleteItem GetItem PutItem Query Scan TransactWriteItems "
         "UpdateItem",
+    ),
+    **_each(
+        (_DOES, "Checked against the role when its function is fed from the stream."),
+        "dynamodb:",
+        "DescribeStream GetRecords GetShardIterator ListStreams",
     ),
     **_each(
         (_ACTS, "Checked against the role that a job or model in a network is handed; no interface is made."),
@@ -309,6 +332,7 @@ CALLS: Mapping[str, Row] = {
         _ACTS,
         "Granted and not checked: the registry here does not look at the image of a version.",
     ),
+    "events:InvokeApiDestination": (_DOES, "Checked when a rule calls the destination."),
     "events:PutEvents": (_DOES, "The events reach their bus."),
     **_each(
         (_DOES, "Rules are found by what they start, and switched off and on: a disabled one matches nothing."),
@@ -331,6 +355,11 @@ CALLS: Mapping[str, Row] = {
     ),
     "iam:CreateServiceLinkedRole": (_ACTS, "Granted for the first use of a service; no such role is needed."),
     **_each((_ACTS, "The right to it is checked; nothing is encrypted."), "kms:", "Decrypt Encrypt GenerateDataKey"),
+    **_each(
+        (_DOES, "Digests, by keys of ECC_NIST_P256; others verify the signatures too."),
+        "kms:",
+        "GetPublicKey Sign Verify",
+    ),
     "kms:CreateGrant": (_ACTS, "Checked against a job's role for its volume; no grant is made."),
     "kms:DescribeKey": (_ACTS, "Checked against who puts a schedule under the customer key; nothing is encrypted."),
     **_each(
@@ -411,7 +440,8 @@ CALLS: Mapping[str, Row] = {
     **_each(
         (_DOES, "Messages, visibility and delays by the cloud's clock, dead letters."),
         "sqs:",
-        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ReceiveMessage SendMessage",
+        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ListMessageMoveTasks ReceiveMessage "
+        "SendMessage StartMessageMoveTask",
     ),
     **_each((_DOES, "Parameters with versions."), "ssm:", "GetParameter GetParameters PutParameter"),
     **_each(

@@ -50,6 +50,8 @@ class LogStreams:
         for kind, group in JOBS.items():
             for log in sorted(self._folder.glob(f"jobs/{kind}/*.log")):
                 yield log, f"/aws/sagemaker/{group}", f"{log.stem}/algo-1"
+        for log in sorted(self._folder.glob("mail/*.log")):
+            yield log, "/local/mail", log.stem
         for log in sorted(self._folder.glob("endpoints/*/*.log")):
             variant, _, instance = log.stem.rpartition("-")
             yield log, f"/aws/sagemaker/Endpoints/{log.parent.name}", f"{variant}/i-{instance}"

@@ -1,4 +1,4 @@
-"""Deliver a topic's notifications to queues and functions."""
+"""Deliver a topic's notifications to queues and functions; what an e-mail would say is kept."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from infra.local.events.targets import invoke_later
 from infra.local.iam.service_permissions import refusal
 from infra.local.kernel.cloud import Cloud
 from infra.local.kernel.patching import replace
+from infra.local.sns import mail
 
 LOG = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ def deliver_notifications(cloud: Cloud) -> None:
             reason := refusal(self.endpoint, "sns.amazonaws.com", self.topic.arn)
         ):
             LOG.warning("not delivered: %s", reason)
+        elif self.protocol == "email" and _is_wanted(self, message, message_attributes):
+            mail.keep(cloud, self, message, subject)
         elif self.protocol != "lambda":
             publish(self, message, message_id, subject, message_attributes, **other)
         elif _is_wanted(self, message, message_attributes):

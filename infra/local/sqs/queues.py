@@ -9,11 +9,13 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib import import_module
 from typing import Any
 
+from infra.local.awslambda.event_sources import EventSource, EventSources, is_wanted
+from infra.local.iam.policies import Request
 from infra.local.kernel.cloud import ACCOUNT, Cloud
 from infra.local.kernel.patching import replace
 
@@ -30,7 +32,12 @@ def poll_event_sources(cloud: Cloud) -> None:
     # moto's queues call the functions listed here, inside SendMessage; nothing is ever listed.
     replace(models.Queue, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None))
     _lock_queues(cloud, models)
-    _poll_new_mappings(cloud, import_module("moto.awslambda.models").LambdaBackend)
+    cloud.part(EventSources)["sqs"] = EventSource(
+        name="SQS",
+        rights=_rights,
+        start=lambda backend, mapping: Pollers(cloud, backend, mapping).start(),
+        refused=frozenset({"FilterCriteria"}),
+    )
     cloud.clock.on_move(lambda _before, _after: _wake_all(cloud))
     cloud.at_stop(lambda: _wake_all(cloud))
 
@@ -117,39 +124,11 @@ def _drop_expired(queue: Any, now: float) -> None:
     queue._messages = [message for message in queue._messages if message.sent_timestamp > oldest]
 
 
-def _poll_new_mappings(cloud: Cloud, backend: Any) -> None:
-    create = backend.create_event_source_mapping
-
-    def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
-        _check_role(cloud, self, spec)
-        mapping = create(self, spec)
-        # A template writes true as "true"; the text "false" must not enable.
-        mapping.enabled = str(mapping.enabled).lower() != "false"
-        if _queue(cloud, mapping) is not None:
-            Pollers(cloud, self, mapping).start()
-        return mapping
-
-    replace(backend, create_event_source_mapping=create_event_source_mapping)
-
-
-def _check_role(cloud: Cloud, backend: Any, spec: dict[str, Any]) -> None:
-    """AWS makes no mapping whose function's role may not receive and delete."""
-    from moto.awslambda.exceptions import InvalidParameterValueException
-
-    from infra.local.iam.identity import refused
+def _rights(arn: str) -> Iterator[Request]:
     from infra.local.iam.required_permissions.messaging import queue_permissions
 
-    if spec.get("FilterCriteria"):
-        raise InvalidParameterValueException("FilterCriteria is not covered by the local cloud")
-    arn = spec.get("EventSourceArn", "")
-    if arn.split(":")[2:3] != ["sqs"]:
-        raise InvalidParameterValueException(f"{arn}: the local cloud covers queues as event sources only")
-    role = backend.get_function(spec["FunctionName"]).role
     for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
-        for request in queue_permissions(f"sqs:{verb}", arn.rpartition(":")[2]):
-            if refused(cloud, role, "lambda:CreateEventSourceMapping", request):
-                said = f"The provided execution role does not have permissions to call {verb} on SQS"
-                raise InvalidParameterValueException(said)
+        yield from queue_permissions(f"sqs:{verb}", arn.rpartition(":")[2])
 
 
 class Pollers:
@@ -171,7 +150,7 @@ class Pollers:
 
         # This thread alone receives for the mapping; what it has received is invisible to all others, so the thread
         # that runs the batch needs no lock on the queue. `_busy` is raised before that thread starts.
-        while self._is_wanted():
+        while is_wanted(self._cloud, self._backend, self._mapping):
             queue = _queue(self._cloud, self._mapping)
             if queue is None or not self._mapping.enabled or not self._has_room():
                 self._cloud.stopping.wait(POLL_S)
@@ -185,9 +164,6 @@ class Pollers:
                 with self._changed:
                     self._busy += 1
                 self._cloud.background(f"batch-{queue.name}", partial(self._run, queue, batch))
-
-    def _is_wanted(self) -> bool:
-        return not self._cloud.stopping.is_set() and self._mapping.uuid in self._backend._event_source_mappings
 
     def _has_room(self) -> bool:
         limit = int((self._mapping.scaling_config or {}).get("MaximumConcurrency", POLLERS))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from millrace.contract.reasons import Reason
+from millrace.contract.rules.jpeg import SCANS, has_few_scans
 from millrace.contract.rules.rule import Rule
-from millrace.features.jpeg import SCANS, has_few_scans
 
 if TYPE_CHECKING:
     from millrace.contract.kinds import Kind

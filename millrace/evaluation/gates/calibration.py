@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from millrace.evaluation.gates.gate import Gate, Positive, Verdict, at_most
 from millrace.evaluation.report import Evaluation
+
+if TYPE_CHECKING:
+    from millrace.features.signature import Signature
+    from millrace.tasks.task import Task
 
 
 class Calibration(Gate):
     """For a task whose answers are probabilities."""
 
     max_ece: Positive
+
+    def misfit(self, task: Task, features: Signature) -> str:
+        if task.objective.is_calibrated:
+            return ""
+        return f"no such gate for the task {task.kind}, whose answers are no probabilities"
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed when the expected calibration error is at most `max_ece`; a report without one fails."""

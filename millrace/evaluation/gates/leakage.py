@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import model_validator
 
 from millrace.evaluation.gates.gate import Gate, Share, Verdict, unknown
 from millrace.evaluation.report import Evaluation
+from millrace.tasks.answer import has_parts
+
+if TYPE_CHECKING:
+    from millrace.features.signature import Signature
+    from millrace.tasks.task import Task
 
 
 class Leakage(Gate):
@@ -21,6 +28,11 @@ class Leakage(Gate):
         if self.max_feature is None and self.max_duplicates is None:
             raise ValueError("expected max_feature, max_duplicates or both")
         return self
+
+    def misfit(self, task: Task, features: Signature) -> str:
+        if self.max_feature is not None and has_parts(task):
+            return "max_duplicates alone, as a row's answer has several parts"
+        return ""
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed when both declared bars are kept."""

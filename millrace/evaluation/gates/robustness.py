@@ -31,10 +31,10 @@ class Robustness(IntervalGate):
         return self
 
     def misfit(self, task: Task, features: Signature) -> str:
-        numbers = [spec for spec in features if spec.dtype != "int64"]
+        numbers = [spec for spec in features if spec.kind in ("numbers", "image", "history")]
         if self.noise is not None and not numbers:
             return "missing alone, as no feature is a number or an image"
-        can_miss = any(spec.is_categories or any(spec.optional) or len(spec.shape) == 2 for spec in features)
+        can_miss = any(spec.kind in ("categories", "history") or any(spec.optional) for spec in features)
         return "" if self.missing is None or can_miss else "noise alone, as no feature may be missing"
 
     def judge(self, report: Evaluation) -> Verdict:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 from millrace.evaluation.evidence import Contender
 from millrace.evaluation.gates.gate import Gate, Verdict, unknown
 from millrace.evaluation.report import ErrorMeaning, Evaluation
-from millrace.features.signature import JOINED, Signature
+from millrace.features.signature import Signature, TensorKind
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
-SimpleKind = Literal["linear", "boosted_trees"]
+SimpleKind = Literal["boosted_trees", "linear"]
+TAKES: dict[SimpleKind, tuple[TensorKind, ...]] = {
+    "boosted_trees": ("numbers", "categories", "history"),
+    "linear": ("numbers", "categories", "history", "image", "text"),
+}
+"""The tensors that each simple model takes; the strongest model first."""
+
+
+def strongest(kinds: Iterable[TensorKind]) -> SimpleKind:
+    """The strongest simple model that takes tensors of all these kinds."""
+    wanted = set(kinds)
+    return next(kind for kind, taken in TAKES.items() if wanted <= set(taken))
 
 
 class Simple(Gate):
-    """For tables `boosted_trees` is the model to beat; `linear` takes images and texts as well."""
+    """For tables and histories `boosted_trees` is the model to beat; `linear` takes images and texts as well."""
 
     kind: SimpleKind
     measure: Literal["error", "log_loss"] = "error"
@@ -28,10 +39,11 @@ class Simple(Gate):
     def misfit(self, task: Task, features: Signature) -> str:
         if task.objective.width > 1 and task.objective.target != "int64":
             return "no such gate, as a row's answer has several numbers"
-        if self.kind == "boosted_trees" and any(
-            spec.name not in JOINED and spec.dtype != "float32" for spec in features
-        ):
-            return "kind: linear for images and texts"
+        if self.measure == "log_loss" and not task.objective.is_calibrated:
+            return "measure: error for answers that are no probabilities"
+        kinds = dict.fromkeys(spec.kind for spec in features)
+        if too_many := [kind for kind in kinds if kind not in TAKES[self.kind]]:
+            return f"kind: {strongest(kinds)}, as {self.kind} takes no {' and no '.join(too_many)}"
         return ""
 
     def judge(self, report: Evaluation) -> Verdict:

@@ -43,8 +43,6 @@ def measure(gate: Leakage, case: Case) -> LeakageEvidence:
 
 
 def _leaks(case: Case) -> Iterator[FeatureLeak]:
-    if case.target_N.ndim != 1:
-        return
     train = case.parts.train
     for name in columns(case.features):
         code = _codes(case.part(train)[name], case.test[name])
@@ -100,11 +98,11 @@ def _duplicates(case: Case) -> float:
     """Share of the test rows that a training row nearly equals."""
     declared, tensors_M = signature(case.features), encode(case.features, case.part(case.parts.train))
     same_T = np.ones(len(case.errors), np.bool_)
-    plain = tuple(spec for spec in declared if spec.dtype != "uint8")
+    plain = tuple(spec for spec in declared if spec.kind != "image")
     if plain:
         same_T = _same_rows(matrix(tensors_M, plain), matrix(case.test_tensors, plain))
     for spec in declared:
-        if spec.dtype == "uint8":
+        if spec.kind == "image":
             same_T &= _near_images(tensors_M[spec.name], case.test_tensors[spec.name])
     return float(same_T.mean())
 

@@ -69,10 +69,10 @@ def _noisy(x: Array, spread: Array | None, noise: float, rng: np.random.Generato
 def _emptied(x: Array, spec: TensorSpec, share: float, rng: np.random.Generator) -> Array:
     """Only what may be missing: optional numbers, any category, steps of a history."""
     empty = rng.random(x.shape) < share
-    if spec.is_categories:
+    if spec.kind == "categories":
         return np.where(empty, 0, x).astype(x.dtype)
-    if x.dtype == np.float32 and any(spec.optional):
+    if any(spec.optional):
         return np.where(empty & np.array(spec.optional), np.nan, x).astype(np.float32)
-    if x.dtype == np.float32 and x.ndim > 2:
+    if spec.kind == "history":
         return np.where(empty, np.nan, x).astype(np.float32)
     return x

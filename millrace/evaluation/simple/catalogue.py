@@ -1,4 +1,5 @@
-"""The simple models by kind. Add one: a file with its class, a line here, its kind in `gates/simple.py`."""
+"""The simple models by kind. Add one: a file with its class, a line here, its kind and what it takes in
+`gates/simple.py`."""
 
 from __future__ import annotations
 

@@ -40,13 +40,13 @@ def matrix(tensors: Mapping[str, npt.NDArray[Any]], signature: Signature) -> Mat
     tokens = []
     for spec in signature:
         values = tensors[spec.name]
-        if spec.is_categories:
+        if spec.kind == "categories":
             categories.append(values)
             cardinality_K += [cardinality or int(values.max()) + 1 for cardinality in spec.cardinalities]
-        elif spec.dtype == "int64":
+        elif spec.kind == "text":
             tokens.append(values.reshape(rows, -1))
         else:
-            scale = PIXEL if spec.dtype == "uint8" else 1.0
+            scale = PIXEL if spec.kind == "image" else 1.0
             numbers.append(values.reshape(rows, -1).astype(np.float32) / np.float32(scale))
     return Matrix(
         number_NC=np.concatenate(numbers, axis=1),

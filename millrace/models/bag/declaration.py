@@ -8,7 +8,7 @@ from pydantic import Field
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -18,6 +18,7 @@ class Bag(Parameters):
     """Each text is the weighted mean of its n-grams' vectors; all texts and the columns go through a linear layer."""
 
     network: ClassVar[str] = "millrace.models.bag.network"
+    int8: ClassVar[Int8] = "dynamic"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=128)
     """The engine multiplies one row's state by another kernel than two's or more; 128 rows of 512 n-grams are 32 MB."""
@@ -35,6 +36,6 @@ class Bag(Parameters):
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """One text or more, and numbers and categories, for every task."""
-        own = [spec for spec in signature if spec.name not in JOINED]
-        if not own or any((spec.dtype, len(spec.shape)) != ("int64", 1) for spec in own):
+        kinds = {spec.kind for spec in signature}
+        if "text" not in kinds or kinds - {"text", *JOINED}:
             refuse("bag", "one text or more, and numbers and categories beside them", signature)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -26,6 +26,7 @@ class Cnn(Parameters):
     answer must be switched off: a 6 of a digit is a 9 when it is turned far enough, a ripe fruit no larger one."""
 
     network: ClassVar[str] = "millrace.models.cnn.network"
+    int8: ClassVar[Int8] = "static"
     example: ClassVar[Signature] = (TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),)
 
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (
@@ -55,9 +56,9 @@ class Cnn(Parameters):
     def accepts(self, signature: Signature, task: Task) -> None:
         """One image or one history, and numbers and categories, for every task."""
         own = tuple(spec for spec in signature if spec.name not in JOINED)
-        if len(own) != 1 or (own[0].dtype, len(own[0].shape)) not in (("uint8", 3), ("float32", 2)):
+        if len(own) != 1 or own[0].kind not in ("image", "history"):
             refuse("cnn", "one image or one history, and numbers and categories beside it", signature)
-        if own[0].dtype == "uint8":
+        if own[0].kind == "image":
             self._check_sides(own)
         elif given := sorted(self.model_fields_set & OF_IMAGES):
             field, expected = f"training.parameters.{given[0]}", "no such parameter for a history, which is no image"

@@ -76,5 +76,5 @@ class StepsNetwork(nn.Module):
 def build(parameters: Cnn, signature: Signature, width: int) -> ImageNetwork | StepsNetwork:
     """The untrained network that gives `width` numbers per row."""
     [own] = [spec for spec in signature if spec.name not in JOINED]
-    network = ImageNetwork if own.dtype == "uint8" else StepsNetwork
+    network = ImageNetwork if own.kind == "image" else StepsNetwork
     return network(parameters, signature, width)

@@ -9,13 +9,11 @@ from pydantic import Field, model_validator
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
-TEXT, IMAGE, HISTORY = ("int64", 1), ("uint8", 3), ("float32", 2)
-"""Type and axes of the tensor of each kind of input; the table's two tensors together are another one."""
 SMALLEST_SIDE = 4
 
 
@@ -23,9 +21,10 @@ class Multimodal(Parameters):
     """A trunk for each text, image and history, all of them and the table's columns in one linear layer and one hidden.
 
     In training any input is left out now and then, so a row may lack any of them: a text without a word, an image
-    that is missing or all black, a history without a step, a table whose cells are all missing."""
+    that is missing or all black, a table whose cells are all missing. A history that is too short is refused."""
 
     network: ClassVar[str] = "millrace.models.multimodal.network"
+    int8: ClassVar[Int8] = "static"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
     """As for the families whose trunks it has."""
@@ -70,16 +69,11 @@ class Multimodal(Parameters):
         """Two inputs or more: texts, images, histories, and the table as one of them; for every task."""
         own = [spec for spec in signature if spec.name not in JOINED]
         has_table = len(own) < len(signature)
-        if not own or len(own) + has_table < 2 or any(kind_of(spec) not in (TEXT, IMAGE, HISTORY) for spec in own):
+        if not own or len(own) + has_table < 2:
             refuse("multimodal", "a text, an image or a history, and another one or columns beside it", signature)
         smallest = SMALLEST_SIDE * 2 ** (len(self.channels) - 1)
         for spec in own:
-            if kind_of(spec) == IMAGE and min(size for size in spec.shape[1:] if size is not None) < smallest:
+            if spec.kind == "image" and min(size for size in spec.shape[1:] if size is not None) < smallest:
                 expected, came = f"sides of {smallest} pixels or more for {len(self.channels)} blocks", spec.shape[1:]
                 field = f"prediction.features.{spec.name}"
                 raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=came)
-
-
-def kind_of(spec: TensorSpec) -> tuple[str, int]:
-    """Which kind of input a tensor is, as TEXT, IMAGE and HISTORY are written."""
-    return spec.dtype, len(spec.shape)

@@ -12,7 +12,7 @@ from millrace.models.cnn.augmentation import augmented
 from millrace.models.cnn.image_trunk import ImageTrunk, standardised
 from millrace.models.cnn.steps_trunk import StepsTrunk
 from millrace.models.entrance import Entrance
-from millrace.models.multimodal.declaration import IMAGE, TEXT, Multimodal, kind_of
+from millrace.models.multimodal.declaration import Multimodal
 from millrace.models.transformer.network import TransformerTrunk
 
 
@@ -48,9 +48,9 @@ class RawImages(ImageTrunk):
 def trunk_of(spec: TensorSpec, parameters: Multimodal) -> Trunk:
     """The untrained trunk of one text, image or history."""
     given = parameters
-    if kind_of(spec) == IMAGE:
+    if spec.kind == "image":
         return RawImages(spec, given)
-    if kind_of(spec) != TEXT:
+    if spec.kind == "history":
         return StepsTrunk(spec, given.channels, given.dropout)
     if given.text == "bag":
         return NgramBag(spec.name, spec.cardinalities[0] or 1, given.dimension, given.dropout)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -21,6 +21,7 @@ class Multiscale(Parameters):
     path begins at least squares, so that few epochs at a low learning rate are enough."""
 
     network: ClassVar[str] = "millrace.models.multiscale.network"
+    int8: ClassVar[Int8] = "dynamic"
     behind_trunk: ClassVar[tuple[str, ...]] = ("head", "linear")
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
 
@@ -34,7 +35,7 @@ class Multiscale(Parameters):
     def accepts(self, signature: Signature, task: Task) -> None:
         """One history, and numbers and categories, for every task."""
         own = [spec for spec in signature if spec.name not in JOINED]
-        if [(spec.dtype, len(spec.shape)) for spec in own] != [("float32", 2)]:
+        if [spec.kind for spec in own] != ["history"]:
             refuse("multiscale", "one history, and numbers and categories beside it", signature)
         longest = own[0].shape[0] or 1
         if self.scales and (list(self.scales) != sorted(set(self.scales)) or self.scales[-1] > longest):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Recurrent(Parameters):
     """Recurrent layers over the steps of a history; the last step's state and the columns go through two layers."""
 
+    int8: ClassVar[Int8] = "dynamic"
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2)
     """The engine multiplies one row's state by another kernel than two's or more: a bit in 1 of 30 answers differed."""
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
@@ -31,6 +32,6 @@ class Recurrent(Parameters):
     def accepts(self, signature: Signature, task: Task) -> None:
         """One history, and numbers and categories, for every task."""
         own = [spec for spec in signature if spec.name not in JOINED]
-        if [(spec.dtype, len(spec.shape)) for spec in own] != [("float32", 2)]:
+        if [spec.kind for spec in own] != ["history"]:
             family = type(self).__name__.lower()
             refuse(family, "one history, and numbers and categories beside it", signature)

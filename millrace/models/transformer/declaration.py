@@ -8,19 +8,17 @@ from pydantic import Field, model_validator
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
+from millrace.models.parameters import Int8, Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
-
-SEQUENCES = (("int64", 1), ("float32", 2))
-"""Types and axes of a text as tokens, and of a history."""
 
 
 class Transformer(Parameters):
     """Layers of self-attention over the pieces of one text or the steps of one history; every place sees all others."""
 
     network: ClassVar[str] = "millrace.models.transformer.network"
+    int8: ClassVar[Int8] = "dynamic"
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
     """As for the other families, one row is multiplied by another kernel; 32 rows of 256 pieces attend in 32 MB."""
     example: ClassVar[Signature] = (TensorSpec(name="pieces", dtype="int64", shape=(10,), cardinalities=(50,)),)
@@ -42,5 +40,5 @@ class Transformer(Parameters):
     def accepts(self, signature: Signature, task: Task) -> None:
         """One text or one history, and numbers and categories, for every task."""
         own = [spec for spec in signature if spec.name not in JOINED]
-        if len(own) != 1 or (own[0].dtype, len(own[0].shape)) not in SEQUENCES:
+        if len(own) != 1 or own[0].kind not in ("text", "history"):
             refuse("transformer", "one text or one history, and numbers and categories beside it", signature)

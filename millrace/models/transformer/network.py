@@ -90,7 +90,7 @@ class TransformerTrunk(nn.Module):
 
     def __init__(self, spec: TensorSpec, *, dimension: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.dropout, self.ends_now, self.width = dropout, spec.dtype == "float32", 2 * dimension
+        self.dropout, self.ends_now, self.width = dropout, spec.kind == "history", 2 * dimension
         self.enter: Pieces | StepTokens = StepTokens(spec, dimension) if self.ends_now else Pieces(spec, dimension)
         self.places_TD = nn.Parameter(torch.randn(spec.shape[0] or 1, dimension) * 0.02)
         self.layers = nn.ModuleList(Layer(dimension, heads, dropout) for _ in range(layers))

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.evaluation import metrics
+from millrace.tasks import metrics
 from millrace.workload.load import load_workload
 from tests.benchmarks import conclude
 from tests.benchmarks.quality.trained import WORKLOADS, train_workload

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from millrace.evaluation import metrics
+from millrace.tasks import metrics
 from tests.benchmarks import conclude
 from tests.benchmarks.quality.trained import train_workload
 

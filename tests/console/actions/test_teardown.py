@@ -15,6 +15,7 @@ from console.actions.teardown import destroy_command, left, teardown, teardown_m
 from console.environment import Environment
 from millrace.errors import RunError
 from millrace.names import Platform
+from tests.signing_key import create_signing_key
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 COMMAND = "cdk destroy --all --force -c stage=dev -c account=123456789012 -c region=eu-west-1"
@@ -102,9 +103,11 @@ def test_what_is_left_is_what_is_there(environment: Environment) -> None:
     key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "arn:aws:kms:eu-west-1:123456789012:key/k"}
     rule = {"Rules": [{"ApplyServerSideEncryptionByDefault": key}]}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rule)
+    signing_key = create_signing_key(boto3.client("kms"), PLATFORM)
     assert [one.what for one in left(environment)] == [
         f"bucket {bucket}",
         "customer key arn:aws:kms:eu-west-1:123456789012:key/k",
+        f"signing key {signing_key}",
     ]
 
 

@@ -12,7 +12,7 @@ import pytest
 from botocore.validate import ParamValidator
 
 from console.actions.experiment import experiment
-from console.actions.tune import own_run, tune, tuning_request
+from console.actions.tune import check_weights, job_parts, own_run, tune, tuning_request
 from console.cli.tuning import lines
 from console.environment import Environment
 from console.queries.by_hand import (
@@ -28,6 +28,7 @@ from infra.machines import train
 from infra.machines.states import Definition
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
+from millrace.workload.declaration import InitialWeights
 from millrace.workload.load import load_workload
 from millrace.workload.tuning import Tuning
 from tests.console.conftest import NAMES
@@ -54,6 +55,7 @@ DECLARED = Tuning.model_validate(
     }
 )
 WORKLOAD = load_workload(FOLDER).model_copy(update={"tuning": DECLARED})
+INITIAL = InitialWeights(source="s3://models/electricity/7/model.tar.gz", digest=f"sha256:{'0' * 64}")
 SOURCE = Run(run="run-1", snapshot_id=1, tag="run-1", data_digest="rows", contract_digest="contract",
              config_digest="config", code_digest="code", rows=9, as_of=AT, reason="first", gate="baseline")  # fmt: skip
 
@@ -97,6 +99,37 @@ def test_a_tuning_trains_as_the_machine_does(deployed: dict[str, Any]) -> None:
         "CategoricalParameterRanges": [{"Name": "hidden", "Values": ["[16]", "[64, 64]"]}],
     }
     assert config["TrainingJobEarlyStoppingType"] == "Auto"
+
+
+def uris(parts: dict[str, Any]) -> dict[str, str]:
+    """By channel; a fixed address, where the machine's job has an intrinsic function."""
+    return {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in parts["InputDataConfig"]}
+
+
+def test_its_trainings_start_from_the_model_that_the_machine_s_do(context: Callable[..., Any]) -> None:
+    machine = train.definition(context("dev", training={"weights": INITIAL}))
+    deployed = machine["States"]["Training"]["Parameters"]
+    parts = job_parts(NAMES, deployed, name="tune-1", source=SOURCE)
+    assert {one["ChannelName"] for one in deployed["InputDataConfig"]} == {"data", "config", "weights"}
+    assert uris(parts) == {
+        "data": NAMES.run_uri("run-1", "manifest.json"),
+        "config": NAMES.run_uri("tune-1", "config", ""),
+        "weights": INITIAL.source,
+    }
+    assert "S3Uri.$" not in str(parts)
+
+
+def test_a_model_to_start_from_that_is_not_deployed_is_refused_before_it_costs(
+    context: Callable[..., Any], deployed: dict[str, Any]
+) -> None:
+    training = WORKLOAD.training.model_copy(update={"weights": INITIAL})
+    changed = WORKLOAD.model_copy(update={"training": training})
+    with pytest.raises(RunError, match=f"weights: expected {INITIAL.source} as deployed, got none.*deploy"):
+        check_weights(changed, deployed)
+    check_weights(WORKLOAD, deployed)
+    check_weights(
+        changed, train.definition(context("dev", training={"weights": INITIAL}))["States"]["Training"]["Parameters"]
+    )
 
 
 def test_it_is_known_on_what_it_was_trained(deployed: dict[str, Any]) -> None:
@@ -151,6 +184,10 @@ def test_a_tuning_is_paid_recorded_and_found(
             "MetricDefinitions": [{"Name": "kept:error", "Regex": r"loss=(\S+);"}],
         },
         "RoleArn": role,
+        "InputDataConfig": [
+            {"ChannelName": channel, "DataSource": {"S3DataSource": {"S3DataType": kind, "S3Uri.$": "$"}}}
+            for channel, kind in (("data", "ManifestFile"), ("config", "S3Prefix"))
+        ],
         "OutputDataConfig": {"KmsKeyId": cloud.client("kms").create_key()["KeyMetadata"]["Arn"]},
         "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
         "StoppingCondition": {"MaxRuntimeInSeconds": 3600},

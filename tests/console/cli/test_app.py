@@ -40,6 +40,7 @@ def test_the_version_is_the_package_s() -> None:
         ("millrace up --workload xr", "xray"),
         ("millrace drop x --feed sco", "scoring"),
         ("millrace runs --machine retr", "retrain"),
+        ("millrace runs --machine exp", "experiment"),
         ("millrace versions --stage pr", "prod"),
         ("millrace new x --kind multi", "multiclass"),
         ("millrace show abc", ""),
@@ -56,6 +57,14 @@ def test_names_are_completed(line: str, completed: str) -> None:
 
 def test_each_command_has_an_example() -> None:
     for command in cli.app.registered_commands:
+        assert command.callback is not None
+        assert "Example" in (command.callback.__doc__ or ""), command.callback.__name__
+
+
+def test_each_command_of_a_group_has_an_example() -> None:
+    commands = [command for group in cli.app.registered_groups for command in group.typer_instance.registered_commands]
+    assert commands
+    for command in commands:
         assert command.callback is not None
         assert "Example" in (command.callback.__doc__ or ""), command.callback.__name__
 

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from console.cli import app as cli
 from console.cli import completion
 from millrace.errors import MillraceError, RunError
-from millrace.names import MACHINES, execution_of_drop
-from tests.brought_models import logistic, write
+from millrace.names import BY_HAND, EVERY_MACHINE, MACHINES, execution_of_drop
 from tests.console.conftest import NAMES, PASS
+from tests.external_models import logistic, write
 from tests.infra.local.waiting import until
 
 FAIL = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}
@@ -71,7 +71,9 @@ def test_runs_are_listed_and_filtered(machine: Callable[..., str], ran: Callable
     ]
     assert rows[0]["run"] == bad.rpartition(":")[2]
     assert len(json.loads(told("runs", "--limit", "1", "--json"))) == 1
-    assert "--machine: expected one of" in refused("runs", "--machine", "all")
+    said = refused("runs", "--machine", "all")
+    assert "--machine: expected one of" in said
+    assert all(name in said for name in (*EVERY_MACHINE, *BY_HAND))
 
 
 def test_a_failed_run_is_shown_and_goes_on(machine: Callable[..., str], ran: Callable[..., str]) -> None:
@@ -158,7 +160,7 @@ def test_a_moment_that_is_none_is_told(moment: str) -> None:
     assert f"got {moment!r}" in refused("train", "--as-of", moment)
 
 
-def test_a_model_of_elsewhere_is_put_and_followed(tmp_path: Path, cloud: Any, machine: Callable[..., str]) -> None:
+def test_an_external_model_is_put_and_followed(tmp_path: Path, cloud: Any, machine: Callable[..., str]) -> None:
     """The machine here only ends: what it is started with is looked at."""
     machine("train", {"A": PASS})
     s3, bucket = cloud.client("s3"), NAMES.platform.bucket("artefacts")
@@ -167,11 +169,11 @@ def test_a_model_of_elsewhere_is_put_and_followed(tmp_path: Path, cloud: Any, ma
     done = typed("register", str(folder), "--as-of", "1997-05-15T06:00:00Z", "--wait")
     assert done.exit_code == 0, done.exception
     name = done.stdout.split()[1]
-    assert done.stderr.startswith(f"train {name[:8]} (a model of elsewhere): SUCCEEDED, ")
+    assert done.stderr.startswith(f"train {name[:8]} (an external model): SUCCEEDED, ")
     given = json.loads(told("show", name, "--json"))["input"]
-    digest = given["brought"]["digest"]
-    assert given["brought"]["uri"] == f"s3://{bucket}/electricity/brought/{digest}/"
-    content = s3.get_object(Bucket=bucket, Key=f"electricity/brought/{digest}/model.onnx")["Body"].read()
+    digest = given["external_model"]["digest"]
+    assert given["external_model"]["uri"] == f"s3://{bucket}/electricity/external/{digest}/"
+    content = s3.get_object(Bucket=bucket, Key=f"electricity/external/{digest}/model.onnx")["Body"].read()
     assert content == (folder / "model.onnx").read_bytes()
     strange = write(tmp_path / "strange", logistic(end="Run", domain="com.example"))
     assert "expected operators of ONNX, got com.example.Run" in refused("register", str(strange))

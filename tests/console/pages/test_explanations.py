@@ -17,7 +17,7 @@ def shown(*contributions: ExampleContribution, image: str = "", places: tuple[Pl
     rise = Estimate(value=0.302, low=0.2, high=0.4)
     columns = [ColumnImportance(column="<price>", mean=1.5, rise=rise), ColumnImportance(column="noise", mean=0.01)]
     example = ExampleExplanation(
-        explains="value", output=8.66404, answer="8.66404", contributions=contributions, image=image, size=(8, 4)
+        explains="value", output=8.66404, answer="8.664", contributions=contributions, image=image, size=(8, 4)
     )
     evidence = ExplanationEvidence(
         method="integrated gradients",

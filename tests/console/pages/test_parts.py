@@ -60,7 +60,9 @@ def test_of_many_horizons_some_are_shown_and_both_ends(evaluation: Evaluation) -
 
 def test_each_label_is_a_row_and_a_missing_figure_a_dash(evaluation: Evaluation) -> None:
     part = PartFigures(
-        name="damp", figures={"error": 0.05, "log_loss": 0.123, "auc": None, "f1": 0.8}, naive={"log_loss": 0.3}
+        name="damp",
+        figures={"error": 0.05, "log_loss": 0.123, "auc": None, "f1": 0.8, "regret": 2.0},
+        naive={"log_loss": 0.3},
     )
     (table,) = evidence(evaluation.model_copy(update={"parts": (part,)}))
     assert table.head == (
@@ -69,9 +71,10 @@ def test_each_label_is_a_row_and_a_missing_figure_a_dash(evaluation: Evaluation)
         "log loss",
         "AUC",
         "F1",
+        "regret",
         "log loss of the naive rule",
     )
-    assert table.rows == (("damp", "0.05", "0.123", "–", "80.0%", "0.3"),)
+    assert table.rows == (("damp", "0.05", "0.123", "–", "80.0%", "2", "0.3"),)
 
 
 def test_a_forecast_is_drawn_with_its_past_its_interval_and_what_came() -> None:

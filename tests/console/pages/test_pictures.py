@@ -5,7 +5,7 @@ import re
 import pytest
 
 from console.pages.reliability import reliability
-from millrace.evaluation.metrics import ReliabilityBin
+from millrace.tasks.metrics import ReliabilityBin
 
 
 def circles(svg: str) -> list[tuple[float, float, float]]:

@@ -112,6 +112,13 @@ def test_bytes_that_the_table_holds_already_are_no_refusal(report: WorkloadRepor
     ), "the table is without them"
 
 
+def test_a_version_that_came_too_late_is_no_refusal(report: WorkloadReport) -> None:
+    run = report.of("ingest")[-1]
+    late = {**run.output["validation"]["answer"], "rows_accepted": 0, "superseded_by": "s3://b/w/june.csv?versionId=2"}
+    found = outcome(replace(run, output={**run.output, "validation": {"answer": late}}))
+    assert found == Outcome(text="no row added: a later version of the same object came before")
+
+
 def test_a_scored_file_says_where_its_predictions_are(report: WorkloadReport) -> None:
     (run,) = report.of("score")
     assert outcome(run).uri.startswith("s3://millrace-local-lake-123456789012-eu-west-1/electricity/predictions/")

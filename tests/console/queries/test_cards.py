@@ -21,11 +21,12 @@ from millrace.release.registry import Candidate, Registry
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from tests.console.conftest import NAMES
-from tests.millrace.release.test_card import records
+from tests.millrace.release.test_card import external, records
 from tests.state_table import create_table
 
 BUCKET = NAMES.platform.bucket("artefacts")
-CARD = card_of(records()).to_json()
+CARD_OF_OURS = card_of(records())
+CARD = CARD_OF_OURS.to_json()
 
 
 @pytest.fixture
@@ -86,3 +87,12 @@ def test_the_page_shows_use_figures_gates_and_digests_and_runs_nothing(environme
     overview = found.card.model_overview.model_copy(update={"model_owner": "<script>alert(1)</script>"})
     card = found.card.model_copy(update={"model_overview": overview})
     assert "<script" not in card_page(replace(found, card=card))
+
+
+def test_the_page_of_an_external_model_has_no_training(environment: Environment) -> None:
+    content = card_of(external()).to_json()
+    registered("a", content, card_digest=digest(content.encode()))
+    page = card_page(read_card(environment, NAMES))
+    assert "Trained elsewhere, on rows that are not known" in page
+    assert "training image" not in page
+    assert "training image" in card_page(replace(read_card(environment, NAMES), card=CARD_OF_OURS))

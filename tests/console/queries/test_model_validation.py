@@ -8,7 +8,7 @@ import pickle
 import re
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,16 @@ from console.queries.model_validation import (
     validate,
     validate_archive,
 )
-from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, digest
+from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, digest, digests_of, read_members
+from millrace.artefact.signing import SignedVersion
 from millrace.contract.load import load_contract
-from millrace.errors import EnvironmentNotFoundError
+from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
 from millrace.features.number import Number
 from millrace.messages.train import GateVerdict
+from millrace.release.bom import BOM_FILE
+from millrace.release.card import CARD_FILE
 from millrace.tasks.binary import Binary
 from millrace.workload.load import load_workload
 from tests.archives import write_archive
@@ -79,6 +82,15 @@ class Parts:
     description: str = f"made by run {RUN}"
     extra: Mapping[str, bytes]
     """Members beside the allowed ones."""
+    signed: Mapping[str, str] | str = field(default_factory=dict)
+    """Digests of members over those that are right, or why the signature is refused."""
+    documents: Mapping[str, bytes] = field(default_factory=lambda: {CARD_FILE: b"{}", BOM_FILE: b"{}"})
+    """By their files."""
+
+    @property
+    def known_documents(self) -> list[tuple[str, bytes]]:
+        """`card` or `bom`, and what is in it."""
+        return [(file.partition(".")[0], content) for file, content in self.documents.items()]
 
 
 def graph(weights: np.ndarray, *, operator: str = "MatMul", domain: str = "") -> bytes:
@@ -119,6 +131,7 @@ def build(parts: Parts, folder: Path) -> Candidate:
     report = json.dumps(parts.report).encode()
     right = {f"{name}_digest": value for name, value in vars(digests).items()}
     right |= {"artefact_digest": digest(archive.read_bytes()), "evaluation_digest": digest(report), "run": RUN}
+    right |= {f"{name}_digest": digest(content) for name, content in parts.known_documents}
     registered = Registered(
         arn=ARN,
         description=parts.description,
@@ -127,9 +140,21 @@ def build(parts: Parts, folder: Path) -> Candidate:
         run={f"{name}_digest": value for name, value in links.items()} | {"gate": "baseline"},
         report=report,
         sample=sample(parts.answers),
+        documents=parts.documents,
+        requires_card=True,
         judged=tuple(GateVerdict(name=name, passed=True, measured=1, bound=1, sentence="") for name in parts.judged),
+        signed=parts.signed if isinstance(parts.signed, str) else signed_of(archive, parts.signed),
     )
     return Candidate(archive=archive, workload=WORKLOAD, contract=CONTRACT, registered=registered)
+
+
+def signed_of(archive: Path, wrong: Mapping[str, str]) -> SignedVersion | str:
+    """What was signed of the archive; an archive that is none was never signed."""
+    try:
+        members = digests_of(read_members(archive))
+    except ArtefactError as error:
+        return str(error)
+    return SignedVersion(name=f"millrace-local-electricity/{RUN}", members=members | wrong, digests={})
 
 
 def described(parts: Parts, digests: Digests) -> Description:
@@ -234,6 +259,12 @@ FAULTS: dict[str, tuple[Parts, str, str]] = {
         "chain of digests",
         "data_digest: expected 0000",
     ),
+    "no signature": (replace(FINE, signed="version 1: there is none"), "signature", "version 1: there is none"),
+    "a signature of another graph": (
+        replace(FINE, signed={"model.onnx": "0" * 64}),
+        "signature",
+        r"model\.onnx: expected 0000.*, as it was signed",
+    ),
     "a gate that fails": (
         replace(FINE, report={**REPORT, "latency_ms": {"p50": 99, "p99": 9999, "rows": 1}}),
         "gates",
@@ -247,7 +278,23 @@ FAULTS: dict[str, tuple[Parts, str, str]] = {
     ),
     "other answers": (replace(FINE, answers=0.01), "answers", "largest difference 1.00e-02"),
     "answers that are no numbers": (replace(FINE, answers=float("nan")), "answers", "largest difference inf"),
-    "no card": (replace(FINE, description=""), "card", "a description that names its run"),
+    "no record of its run": (replace(FINE, description=""), "records", "a description that names its run"),
+    "no model card": (replace(FINE, documents={BOM_FILE: b"{}"}), "documents", "card.json: expected one, got none"),
+    "no bill of materials": (
+        replace(FINE, documents={CARD_FILE: b"{}"}),
+        "documents",
+        "bom.cdx.json: expected one, got none",
+    ),
+    "an altered model card": (
+        replace(FINE, metadata={"card_digest": "0" * 64}),
+        "documents",
+        "card.json: expected digest 0000",
+    ),
+    "a card that is not kept": (
+        replace(FINE, documents={BOM_FILE: b"{}"}, metadata={"card_digest": "0" * 64}),
+        "documents",
+        "card.json: expected digest 0000",
+    ),
 }
 
 
@@ -261,6 +308,17 @@ def test_each_fault_is_refused_by_its_check(fault: str, tmp_path: Path) -> None:
     assert re.search(said, told[check]), told[check]
 
 
+def test_only_the_stage_local_does_without_a_model_card(tmp_path: Path) -> None:
+    candidate = build(replace(FINE, documents={BOM_FILE: b"{}"}), tmp_path)
+    assert candidate.registered is not None
+    without = replace(candidate, registered=replace(candidate.registered, requires_card=False))
+    (found,) = [one for one in validate(without) if one.check == "documents"]
+    assert (found.passed, found.sentence) == (
+        True,
+        "bom.cdx.json has the digest of the package; the stage local needs no card",
+    )
+
+
 def test_every_check_has_a_fault() -> None:
     assert {check for _, check, _ in FAULTS.values()} == {*OPENING, *CHECKS}
 
@@ -269,7 +327,7 @@ def test_a_bare_archive_is_looked_at_for_itself(tmp_path: Path) -> None:
     archive = build(FINE, tmp_path).archive
     findings = validate_archive(archive, "electricity")
     silent = [one.check for one in findings if one.passed is None]
-    assert silent == ["chain of digests", "gates", "answers", "card"]
+    assert silent == ["chain of digests", "signature", "gates", "answers", "records", "documents"]
     assert is_valid(findings)
 
 

@@ -347,7 +347,34 @@ def test_a_month_without_anything_and_one_that_is_none(environment: Environment)
     may = find_cost(environment, names, workload)
     assert (may.month, may.reserved_usd) == ("1997-05", 1.5)
     (run,) = may.runs
-    assert (run.run, run.jobs, run.estimated_usd, run.reserved_usd) == ("failed-early", 0, 0, None)
+    assert (run.run, run.jobs, run.estimated_usd, run.reserved_usd) == ("failed-early", 0, 0, 1.5)
     assert math.isclose(may.budget_usd, 50)
     with pytest.raises(EnvironmentNotFoundError, match="--month: expected a month as 1997-06, got 'May'"):
         find_cost(environment, names, workload, month="May")
+
+
+def test_each_run_and_each_job_by_hand_costs_what_it_reserved(environment: Environment) -> None:
+    """A model that is registered takes no training, a tuning many: each reserves an amount of its own."""
+    names, now = NAMES, datetime.now(UTC)
+    tuning = names.by_hand("tune", now)
+    reserved = {
+        names.execution_arn("train", "trained"): 1.5,
+        names.execution_arn("train", "registered"): 0.25,
+        names.platform.arn("sagemaker", f"hyper-parameter-tuning-job/{tuning}"): 4.0,
+    }
+    budget = MonthlyBudget(state_of(environment, names))
+    for arn, usd in reserved.items():
+        assert budget.reserve(usd, run=arn, as_of=now, monthly_usd=50)
+    sagemaker = environment.client("sagemaker")
+    for name in (f"{tuning}-001-abc", f"{tuning}-002-def", "another"):
+        sagemaker.create_training_job(
+            TrainingJobName=name,
+            AlgorithmSpecification={"TrainingImage": "i", "TrainingInputMode": "File"},
+            RoleArn="arn:aws:iam::123456789012:role/r",
+            OutputDataConfig={"S3OutputPath": "s3://b/"},
+            ResourceConfig={"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
+            StoppingCondition={"MaxRuntimeInSeconds": 60},
+        )
+    found = {run.run: run for run in find_cost(environment, names, load_workload(Path("workloads/electricity"))).runs}
+    assert {name: run.reserved_usd for name, run in found.items()} == {"trained": 1.5, "registered": 0.25, tuning: 4.0}
+    assert {name: run.jobs for name, run in found.items()} == {"trained": 0, "registered": 0, tuning: 2}

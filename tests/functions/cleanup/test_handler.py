@@ -154,11 +154,32 @@ def test_a_release_that_was_stopped_halfway_is_taken_back(status, aws, load, eve
     assert given["rollback"] == {"who": "cleanup", "to": "1", "restores": True}
 
 
+def scaled(aws):
+    """The live endpoint's variant is scaled."""
+    boto3.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"endpoint/{aws.names.endpoint}/variant/main",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=2,
+    )
+
+
 def test_an_endpoint_that_serves_the_live_version_stays(aws, load, event, live):
     live("InService", served="m-old")
+    scaled(aws)
     aws.pointers.move(Pointers(champion=CHAMPION))
     assert load("cleanup")(release_ended(aws, event, "FAILED")) == {"freed": []}
     assert started(aws) == []
+
+
+def test_an_endpoint_that_lost_its_scaling_is_restored(aws, load, event, live):
+    """An update to another instance type failed after its scaling was stopped."""
+    live("InService", served="m-old")
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    load("cleanup")(release_ended(aws, event, "FAILED"))
+    (given,) = started(aws)
+    assert given["rollback"]["restores"] is True
 
 
 def test_neither_a_restoration_nor_a_teardown_is_taken_back(aws, load, event, live):

@@ -119,6 +119,22 @@ def test_the_same_bytes_under_another_key_are_an_alias(ingest: Any, sample: pa.T
     assert ingest.quarantined() == []
 
 
+@pytest.mark.parametrize("order", ["as they were written", "the later one first"])
+def test_of_two_versions_of_an_object_the_later_wins(order: str, ingest: Any, sample: pa.Table) -> None:
+    bad = sample.slice(0, 96).set_column(3, "nswprice", pa.array([0.25] * 96))
+    given = {"00A": bad, "00B0": sample.slice(0, 96)}
+    answers = {}
+    for sequencer in sorted(given, reverse=order == "the later one first"):
+        payload = ingest.drop("training", "a.parquet", parquet(given[sequencer]))
+        payload["run"] = sequencer
+        payload["state"]["detail"]["objects"][0] |= {"sequencer": sequencer, "version_id": ""}
+        ingest.step("ingestion", payload)
+        answers[sequencer] = ingest.step("validation", payload)
+    assert (answers["00B0"]["rows_accepted"], answers["00B0"]["rows_total"]) == (96, 96)
+    assert bool(answers["00A"]["superseded_by"]) == (order == "the later one first")
+    assert ingest.quarantined() == []
+
+
 def test_each_step_may_run_twice(ingest: Any, sample: pa.Table) -> None:
     """A worker that died behind its effect: the machine calls again."""
     ingest.run("training", "before.parquet", parquet(sample.slice(0, 48)))

@@ -11,9 +11,11 @@ import pytest
 
 from millrace.errors import NoDropError
 from millrace.messages.ingest import start_of
+from millrace.state.pointers import Pointers, Version
 from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws
 
+CHAMPION = Version(package_arn="p/1", version="1", model_name="m", run="r", baseline_uri="")
 WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
@@ -73,7 +75,8 @@ def test_a_drop_starts_its_machine_with_what_is_needed(states: Any, load: Any, e
 
 
 @pytest.mark.parametrize(("feed", "machine"), [("training", "ingest"), ("labels", "ingest"), ("scoring", "score")])
-def test_each_feed_has_its_machine(feed: str, machine: str, states: Any, load: Any, event: Any) -> None:
+def test_each_feed_has_its_machine(feed: str, machine: str, states: Any, load: Any, event: Any, aws: Aws) -> None:
+    aws.pointers.move(Pointers(champion=CHAMPION))
     load("intake")(changed(event("intake"), key=f"electricity/{feed}/x.csv"))
     assert len(running(states, machine)) == 1
 
@@ -147,15 +150,35 @@ def test_without_a_free_slot_a_message_waits_and_costs_no_receive(
     assert handler({"Records": records}) == {"batchItemFailures": []}
     assert len(running(states)) == 2
     (first,) = sent.messages
-    assert (first["MessageBody"], first["DelaySeconds"]) == (records[2]["body"], 10)
+    assert first["MessageBody"] == records[2]["body"]
     for _ in range(30):
         assert handler({"Records": [sent.record()]}) == {"batchItemFailures": []}
     delays = [message["DelaySeconds"] for message in sent.messages]
-    assert delays == sorted(delays)
-    assert (delays[1], delays[-1]) == (12, 300)
+    usual = [min(300, 10 * 1.2**waits) for waits in range(31)]
+    assert all(0.5 * one - 1 <= delay <= 1.5 * one + 1 for one, delay in zip(usual, delays, strict=True))
+    assert (usual[1], usual[-1]) == (12, 300)
+    assert len(set(delays[20:])) > 5, "drops of one burst come back one after the other"
     aws.slots.free("ingest", slots(aws)[0])
     assert handler({"Records": [sent.record()]}) == {"batchItemFailures": []}
     assert len(running(states)) == 3
+
+
+def test_drops_to_score_wait_for_the_first_model_without_a_slot(
+    states: Any, load: Any, event: Any, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As executions two of them would hold both slots until the first release."""
+    handler, sent = load("intake"), Sent()
+    monkeypatch.setattr(sys.modules["functions.intake.handler"], "SQS", sent)
+    dropped = [changed(event("intake"), key=f"electricity/scoring/{n}.csv")["Records"][0] for n in range(3)]
+    records = [record | {"messageId": f"m{n}"} for n, record in enumerate(dropped)]
+    assert handler({"Records": records}) == {"batchItemFailures": []}
+    assert [message["MessageBody"] for message in sent.messages] == [record["body"] for record in records]
+    assert (running(states, "score"), aws.slots.holdings()) == ([], [])
+    handler(changed(event("intake")))
+    assert len(running(states)) == 1, "training goes on"
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    handler({"Records": [sent.record()]})
+    assert len(running(states, "score")) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+from aws_lambda_powertools.utilities.circuit_breaker import base
 from moto import mock_aws
 
 from millrace.names import WorkloadNames
@@ -86,7 +87,8 @@ def queue_url(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint, workload: str
 
 @pytest.fixture
 def predict(queue_url: str) -> Iterator[Handler]:
-    """The handler as Lambda calls it."""
+    """The handler as Lambda calls it, in a copy that has seen no failure yet."""
+    base._LOCAL_FAILURES.clear()
     with cold_starts() as start:
         yield start("prediction")
 

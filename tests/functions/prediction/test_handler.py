@@ -5,9 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from millrace.decisions.record import from_line
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
+from tests.functions.cold_start import NAMES
 
 EVENTS = Path(__file__).resolve().parents[3] / "events"
 Predict = Callable[[dict[str, Any]], dict[str, Any]]
@@ -117,6 +121,50 @@ def test_a_failing_endpoint_is_left_alone_after_five_calls(predict: Predict, end
     answers = [predict({"rows": request()["rows"][:1]}) for _ in range(8)]
     assert all(answer["predictions"][0]["fallback"] for answer in answers)
     assert len(endpoint.requests) == 5
+
+
+def denied(endpoint: Any) -> None:
+    endpoint.status, endpoint.code = 403, "AccessDeniedException"
+
+
+def gone_live() -> None:
+    """A model is live, as the release machine leaves it."""
+    pointers = ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES))
+    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
+    pointers.move(Pointers().with_live(live))
+
+
+@pytest.mark.parametrize("fault", [missing, denied])
+def test_once_a_model_was_live_what_is_configured_wrong_is_a_503(
+    fault: Callable[[Any], None], predict: Predict, endpoint: Any, decisions: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No time makes it well, so no circuit opens: each call asks again, and is served as soon as it is mended."""
+    gone_live()
+    healthy = (endpoint.status, endpoint.code)
+    fault(endpoint)
+    event = request("prediction_http")
+    for _ in range(6):
+        answer = predict(event)
+        assert (answer["statusCode"], json.loads(answer["body"])["error"]) == (503, "no model")
+    assert len(endpoint.requests) == 6
+    assert decisions() == []
+    published = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {one["Unavailable"][0] for one in published} == {float(len(json.loads(event["body"])["rows"]))}
+    assert predict({"rows": request()["rows"][:1]})["where"] == "endpoint"
+    endpoint.status, endpoint.code = healthy
+    assert predict(event)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(("fault", "is_live"), [(missing, False), (denied, False), (broken, True), (nonsense, True)])
+def test_before_a_model_was_live_or_for_a_model_that_fails_the_fallback_answers(
+    fault: Callable[[Any], None], is_live: bool, predict: Predict, endpoint: Any
+) -> None:
+    if is_live:
+        gone_live()
+    fault(endpoint)
+    answer = predict(request("prediction_http"))
+    assert answer["statusCode"] == 200
+    assert all(one["fallback"] for one in json.loads(answer["body"])["predictions"])
 
 
 def test_what_cannot_be_kept_is_not_answered(predict: Predict, queue_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,11 @@ from datetime import timedelta
 import pytest
 
 from console.queries.boms import invalid
+from millrace.artefact.artefact import digests_of, read_members
+from millrace.artefact.signing import SIGNATURE_FILE
+from millrace.aws.objects import download, read_object
 from millrace.errors import ArtefactError, ConflictError
+from millrace.release.signatures import SigningKey
 from millrace.timestamps import moment
 from tests.functions.conftest import BASELINE, REPORT
 
@@ -20,6 +24,7 @@ AS_OF = moment("1997-01-01T00:10:00Z")
 @pytest.fixture
 def register(monkeypatch, load):
     monkeypatch.setenv("MILLRACE_INFERENCE_IMAGE", IMAGE)
+    monkeypatch.setenv("MILLRACE_PROCESSING_IMAGE", IMAGE)
     return load("registration")
 
 
@@ -130,8 +135,33 @@ def test_a_version_has_its_bill_of_materials(aws, trained_run, register, event):
 
 def test_a_card_with_an_empty_field_registers_nothing(aws, trained_run, load, event, monkeypatch):
     monkeypatch.setenv("MILLRACE_INFERENCE_IMAGE", " ")
+    monkeypatch.setenv("MILLRACE_PROCESSING_IMAGE", IMAGE)
     trained_run()
     with pytest.raises(ArtefactError, match=r"model card: InferenceEnvironment\.container_image"):
         load("registration")(event("registration"))
     listed = aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)
     assert listed["ModelPackageSummaryList"] == []
+
+
+def test_a_version_is_signed_with_its_members_and_all_its_digests(aws, trained_run, register, event, tmp_path):
+    run = trained_run()
+    answer = register(event("registration"))
+    package = aws.sagemaker.describe_model_package(ModelPackageName=answer["package_arn"])
+    key = SigningKey(aws.kms, aws.names.platform.signing_key_alias)
+    signed = key.open(read_object(aws.s3, aws.names.run_uri(run, SIGNATURE_FILE)))
+    archive = tmp_path / "signed.tar.gz"
+    download(aws.s3, event("registration")["state"]["training"]["model_data_url"], archive)
+    assert signed.name == f"{aws.names.package_group}/{run}"
+    assert signed.members == digests_of(read_members(archive))
+    metadata = package["CustomerMetadataProperties"]
+    assert signed.digests == {name: value for name, value in metadata.items() if name.endswith("_digest")}
+    assert {"bom_digest", "card_digest", "model_digest", "artefact_digest"} <= signed.digests.keys()
+
+
+def test_what_cannot_be_signed_is_not_registered(aws, trained_run, register, event):
+    trained_run()
+    aws.kms.delete_alias(AliasName=aws.names.platform.signing_key_alias)
+    with pytest.raises(aws.kms.exceptions.NotFoundException):
+        register(event("registration"))
+    group = aws.names.package_group
+    assert not aws.sagemaker.list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]

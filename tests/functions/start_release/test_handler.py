@@ -8,10 +8,13 @@ from datetime import timedelta
 import pytest
 
 from functions.start_release.request import label_of
+from millrace.artefact.signing import SIGNATURE_FILE, SignedStatement, read_bundle
 from millrace.errors import ArtefactError, ConflictError
 from millrace.release.registry import Candidate, Registry
+from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import moment
+from tests.signing_key import create_signing_key
 
 AS_OF = moment("1997-01-01T00:12:00Z")
 
@@ -22,17 +25,25 @@ def package(aws):
     return register(aws, aws.names.package_group)
 
 
-def register(aws, group, **without):
+def register(aws, group, run="7c1b2f0e-first", **without):
+    """A version of that run, signed as it is registered."""
     digests = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34"}
+    metadata = {name: value for name, value in (digests | without).items() if value}
+    aws.put(aws.names.run_uri(run, SIGNATURE_FILE), signature(aws, run, metadata))
     candidate = Candidate(
-        run="7c1b2f0e-first",
+        run=run,
         image="image",
         model_data_url="s3://b/model.tar.gz",
         evaluation_uri="s3://b/evaluation.json",
         instances=("ml.m5.large",),
-        metadata={name: value for name, value in (digests | without).items() if value},
+        metadata=metadata,
     )
     return Registry(aws.sagemaker, group=group).register(candidate)
+
+
+def signature(aws, run, metadata):
+    signed = signed_version(aws.names, run=run, members={"model.onnx": "ab" * 32}, metadata=metadata)
+    return SigningKey(aws.kms, aws.names.platform.signing_key_alias).sign(signed)
 
 
 def endpoint(aws, name, status="InService"):
@@ -161,10 +172,7 @@ def test_phases_that_are_no_rollout_are_refused(aws, load, event, package, phase
 )
 def test_a_rollback_that_cannot_be_is_refused(aws, load, event, second_live, to, told):
     for run in ("second", "third"):
-        Registry(aws.sagemaker, group=aws.names.package_group).register(
-            Candidate(run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e",
-                      instances=("ml.m5.large",), metadata={"model_digest": "ab12", "baseline_digest": "cd34"})
-        )  # fmt: skip
+        register(aws, aws.names.package_group, run)
     with pytest.raises(ConflictError, match=told):
         load("start_release")(back(event, to=to))
     assert aws.leases.find("release") is None
@@ -203,10 +211,7 @@ def test_a_version_that_is_released_again_has_names_of_its_own(event):
 def test_a_restoration_opens_the_live_version_unless_it_serves(aws, load, event, second_live):
     endpoint(aws, aws.names.endpoint)
     restores = back(event, to="2", restores=True)
-    Registry(aws.sagemaker, group=aws.names.package_group).register(
-        Candidate(run="second", image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e",
-                  instances=("ml.m5.large",), metadata={"model_digest": "ab12", "baseline_digest": "cd34"})
-    )  # fmt: skip
+    register(aws, aws.names.package_group, "second")
     registry = Registry(aws.sagemaker, group=aws.names.package_group)
     registry.approve(registry.describe(aws.names.package_arn("2")), reason="r")
     answer = load("start_release")(restores)
@@ -215,3 +220,56 @@ def test_a_restoration_opens_the_live_version_unless_it_serves(aws, load, event,
     served = replace(pointers.champion, model_name=aws.names.endpoint)
     aws.pointers.move(replace(pointers, champion=served))
     assert load("start_release")(restores)["outcome"] == "done"
+
+
+RUN = "7c1b2f0e-first"
+METADATA = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34"}
+
+
+def altered(aws):
+    """The signature of a statement that was changed afterwards, by one letter of a digest."""
+    signed = read_bundle(signature(aws, RUN, METADATA))
+    statement = signed.statement.replace(b'"ab12"', b'"ab13"')
+    return SignedStatement(statement=statement, signature=signed.signature, hint=signed.hint).to_bundle()
+
+
+def by_another_key(aws):
+    made = signature(aws, RUN, METADATA)
+    create_signing_key(aws.kms, aws.names.platform)
+    return made
+
+
+WRONG = {
+    "no bundle": (lambda aws: b"{}", "version 1: model.sig: expected a Sigstore bundle"),
+    "of an altered statement": (altered, "version 1: model.sig: expected a signature by alias/millrace-local-signing"),
+    "by another key": (by_another_key, "version 1: model.sig: expected a signature by alias/millrace-local-signing"),
+    "of another run": (
+        lambda aws: signature(aws, "second", METADATA),
+        "expected that of .*7c1b2f0e-first, got .*/second",
+    ),
+    "of another model": (
+        lambda aws: signature(aws, RUN, METADATA | {"model_digest": "ef56"}),
+        "version 1: model_digest: expected ef56, as it was signed, the registry has ab12",
+    ),
+    "of fewer digests": (
+        lambda aws: signature(aws, RUN, {"model_digest": "ab12", "baseline_digest": "cd34"}),
+        "version 1: data_digest: expected none, as it was signed, the registry has d",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_version_with_a_wrong_signature_is_not_released(aws, load, event, package, fault):
+    make, told = WRONG[fault]
+    aws.put(aws.names.run_uri(RUN, SIGNATURE_FILE), make(aws))
+    with pytest.raises(ArtefactError, match=told):
+        load("start_release")(event("start_release"))
+    assert aws.leases.find("release") is None
+
+
+def test_a_version_without_a_signature_is_neither_released_nor_gone_back_to(aws, load, event, second_live):
+    bucket, _, key = aws.names.run_uri(RUN, SIGNATURE_FILE).removeprefix("s3://").partition("/")
+    aws.s3.delete_object(Bucket=bucket, Key=key)
+    for asked in (event("start_release"), back(event)):
+        with pytest.raises(ArtefactError, match=f"version 1: expected model.sig of run {RUN}, there is none; .* train"):
+            load("start_release")(asked)

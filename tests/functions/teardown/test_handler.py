@@ -11,6 +11,8 @@ import pytest
 
 from functions.teardown.running import stop
 from infra.machines import teardown
+from millrace.monitoring import alarms as monitors
+from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
 from millrace.state.pointers import Pointers, Version
 
 ROLE = "arn:aws:iam::123456789012:role"
@@ -28,11 +30,20 @@ def model(aws, prefix, number):
     aws.sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-live", ProductionVariants=[variant])
     boto3.client("cloudwatch").put_metric_alarm(
         AlarmName=f"{name}-live-errors",
-        Namespace="AWS/SageMaker",
-        MetricName="Invocation5XXErrors",
-        Dimensions=[{"Name": "EndpointName", "Value": prefix}],
-        Statistic="Sum",
-        Period=60,
+        Metrics=[
+            {
+                "Id": "m0",
+                "MetricStat": {
+                    "Metric": {
+                        "Namespace": "AWS/SageMaker",
+                        "MetricName": "Invocation5XXErrors",
+                        "Dimensions": [{"Name": "EndpointName", "Value": prefix}],
+                    },
+                    "Period": 60,
+                    "Stat": "Average",
+                },
+            }
+        ],
         EvaluationPeriods=1,
         Threshold=0,
         ComparisonOperator="GreaterThanThreshold",
@@ -65,6 +76,37 @@ def test_models_of_this_workload_go_and_those_of_a_like_named_stay(aws, load, ev
     assert until_nothing(load("teardown"), event, "versions") == 2, "configurations first, then models"
     assert versions(aws) == ({theirs}, {f"{theirs}-live"}, {f"{theirs}-live-errors"})
     assert ours not in str(versions(aws))
+
+
+def watched(prefix):
+    """What a release makes to watch the endpoint of that workload, and the alarms on its queues."""
+    cloudwatch = boto3.client("cloudwatch")
+    for name in (*monitors.ALARMS, *monitors.COUNTED, *ENDPOINT_ALARMS, *ALARMS):
+        cloudwatch.put_metric_alarm(
+            AlarmName=f"{prefix}-{name}",
+            Namespace="Millrace",
+            MetricName="m",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+    cloudwatch.put_dashboard(DashboardName=prefix, DashboardBody="{}")
+
+
+def test_what_watches_the_endpoint_goes_with_it(aws, load, event):
+    """The alarms on queues are a stack's; another workload's, whose name begins as ours does, stay."""
+    watched(aws.names.prefix)
+    watched(STRANGER)
+    assert until_nothing(load("teardown"), event, "endpoints") == 1
+    left = {one["AlarmName"] for one in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]}
+    assert {name for name in left if not name.startswith(STRANGER)} == {aws.names.alarm(name) for name in ALARMS}
+    assert len([name for name in left if name.startswith(STRANGER)]) == len(left) - len(ALARMS) > len(ALARMS)
+    listed = boto3.client("cloudwatch").list_dashboards()["DashboardEntries"]
+    assert [one["DashboardName"] for one in listed] == [STRANGER]
+    (record,) = aws.audit()
+    assert f"dashboard {aws.names.dashboard}" in record["details"]["found"]
 
 
 def test_more_than_one_call_can_hold_are_taken_in_turns(aws, load, event, monkeypatch):
@@ -147,7 +189,7 @@ class Jobs:
         self.jobs, self.stopped = jobs, []
 
     def get_paginator(self, operation):
-        kind = operation.removeprefix("list_").removesuffix("_jobs").capitalize()
+        kind = operation.removeprefix("list_").removesuffix("_jobs").title().replace("_", "")
         return SimpleNamespace(paginate=lambda StatusEquals: [self._page(kind, StatusEquals)])
 
     def _page(self, kind, status):
@@ -171,6 +213,12 @@ class Jobs:
     def stop_processing_job(self, ProcessingJobName):
         self.stopped.append(ProcessingJobName)
 
+    def describe_hyper_parameter_tuning_job(self, HyperParameterTuningJobName):
+        return {"TrainingJobDefinition": self.describe_training_job(HyperParameterTuningJobName)}
+
+    def stop_hyper_parameter_tuning_job(self, HyperParameterTuningJobName):
+        self.stopped.append(HyperParameterTuningJobName)
+
 
 def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
     def job(kind, status, role, workload="electricity", stage="local"):
@@ -179,6 +227,9 @@ def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
 
     sagemaker = Jobs(
         ours=job("Training", "InProgress", "training-job"),
+        search=job("HyperParameterTuning", "InProgress", "training-job"),
+        searched=job("HyperParameterTuning", "Completed", "training-job"),
+        searches=job("HyperParameterTuning", "InProgress", "training-job", workload="income"),
         ending=job("Training", "Stopping", "training-job"),
         done=job("Training", "Completed", "training-job"),
         theirs=job("Training", "InProgress", "training-job", workload="income"),
@@ -186,5 +237,11 @@ def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
         drift=job("Processing", "InProgress", "drift-job"),
     )
     found = stop(lambda service: sagemaker if service == "sagemaker" else boto3.client(service), aws.names)
-    assert found == ["training job ours", "training job ending", "processing job drift"]
-    assert sagemaker.stopped == ["ours", "drift"]
+    # A search first: it would start another training for each that is stopped.
+    assert found == [
+        "hyper parameter tuning job search",
+        "training job ours",
+        "training job ending",
+        "processing job drift",
+    ]
+    assert sagemaker.stopped == ["search", "ours", "drift"]

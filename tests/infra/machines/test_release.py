@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 import pytest
 
 from functions.start_release.request import label_of
-from infra.machines import release
+from infra.machines import endpoints, release, release_alarms
 from infra.machines.endpoints import SHORT, EndpointKind
 from millrace.errors import WorkloadError
 
@@ -34,17 +35,27 @@ def test_no_traffic_before_the_probe_has_passed(context):
 def test_the_live_update_is_watched_by_alarms_of_its_own_fleet(context, workload):
     states = release.definition(context())["States"]
     for name in ("Alarm on errors", "Alarm on latency"):
-        dimensions = states[name]["Parameters"]["Dimensions"]
-        assert {"Name": "EndpointConfigName", "Value.$": "$.live_config.name"} in dimensions
-        assert states[name]["Parameters"]["TreatMissingData"] == "notBreaching"
+        parameters = states[name]["Parameters"]
+        for query in parameters["Metrics"]:
+            dimensions = query.get("MetricStat", {}).get("Metric", {}).get("Dimensions")
+            assert (
+                "Expression" in query or {"Name": "EndpointConfigName", "Value.$": "$.live_config.name"} in dimensions
+            )
+        assert parameters["TreatMissingData"] == "notBreaching"
     assert states["Alarm on latency"]["Parameters"]["Threshold"] == workload.gates.latency.max_p99_ms * 1000
     for name in ("Update live", "Update live by canary"):
         parameters = states[name]["Parameters"]
         policy = parameters["DeploymentConfig"]["BlueGreenUpdatePolicy"]
         waits = policy["TerminationWaitInSeconds"] + policy["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"]
         assert policy["MaximumExecutionTimeoutInSeconds"] > waits
+        assert policy["TerminationWaitInSeconds"] >= release_alarms.PERIODS * release_alarms.PERIOD_S
         assert len(parameters["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]) == 2
         assert parameters["RetainAllVariantProperties"] is True
+
+
+def test_latency_is_judged_by_what_a_minute_has_of_requests(context):
+    *_, latency = release.definition(context())["States"]["Alarm on latency"]["Parameters"]["Metrics"]
+    assert latency["Expression"] == "IF(requests >= 1000, p99, IF(requests >= 100, p90, p50))"
 
 
 def test_a_rolled_back_update_is_a_failure_and_not_a_release(context):
@@ -69,6 +80,11 @@ def test_a_canary_needs_two_instances(context):
     release.definition(context(rollout={"phases": phases, "min_instances": 2}))
 
 
+@pytest.mark.parametrize("instances", range(2, 30))
+def test_a_canary_is_at_most_half_of_any_fleet(instances):
+    assert math.ceil(instances * endpoints.canary_percent(instances) / 100) <= instances / 2
+
+
 def test_no_state_waits_for_an_answer_that_nothing_sends(context):
     definition = str(release.definition(context()))
     assert ("waitForTaskToken" in definition, "Task.Token" in definition) == (False, False)
@@ -80,3 +96,41 @@ def test_names_of_models_and_configurations_fit_the_longest_workload(stage):
     for kind in get_args(EndpointKind):
         assert len(f"{prefix}-{label_of('9999', 'execution')}-3-9-{kind[:SHORT]}") <= 63
     assert len(f"{prefix}-challenger") <= 63
+
+
+def test_another_instance_type_stops_the_scaling_before_the_update(context, workload):
+    states = release.definition(context())["States"]
+    declared = workload.rollout.instance["prod"]
+    (another,) = states["Another instance?"]["Choices"]
+    assert another == {
+        "Not": {"Variable": "$.live_config_now.instance", "StringEquals": declared},
+        "Next": "Stop scaling",
+    }
+    assert states["Live config"]["Parameters"]["ProductionVariants"][0]["InstanceType"] == declared
+    stop, again = states["Stop scaling"]["Parameters"], states["Scalable target"]["Parameters"]
+    assert stop.items() <= again.items(), "what is deregistered is registered again"
+
+
+@pytest.mark.parametrize(("few", "reset"), [("Declared count", ["DesiredInstanceCount"]), ("Present count", [])])
+def test_a_fleet_below_the_declared_count_takes_it(context, few, reset):
+    states = release.definition(context(rollout={"min_instances": 3}))["States"]
+    (too_few,) = states["Too few?"]["Choices"]
+    assert too_few == {"Variable": "$.live_fleet.instances", "NumericLessThan": 3, "Next": "Declared count"}
+    assert states["Too few?"]["Default"] == "Present count"
+    assert states[few]["Result"]["properties"] == [{"VariantPropertyType": one} for one in reset]
+    for update in ("Update live", "Update live by canary"):
+        parameters = states[update]["Parameters"]
+        assert parameters["ExcludeRetainedVariantProperties.$"] == f"{states[few]['ResultPath']}.properties"
+
+
+def test_a_restored_version_is_scaled_again(context):
+    states = release.definition(context())["States"]
+    (restores,) = states["Restored?"]["Choices"]
+    assert (restores["Next"], states["Restored?"]["Default"]) == ("Scale again", "Nothing to do")
+    assert states["Scale again"]["Parameters"] == states["Scalable target"]["Parameters"]
+    assert states["Scale by requests again"]["Parameters"] == states["Scaling policy"]["Parameters"]
+
+
+def test_a_live_version_stays_live_when_tidying_fails(context):
+    tidy = release.definition(context())["States"]["Tidy release"]
+    assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Live", ["Live"])

@@ -11,9 +11,9 @@ import pytest
 from infra.machines import jobs, release, retrain, states, train
 from infra.rules.assembly import Stack
 from infra.rules.catalogue import findings
-from jobs.training.initial_model import CHANNEL
 from jobs.training.job import _print
 from jobs.training.loop import Epoch
+from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.workload.declaration import InitialWeights
 
 
@@ -117,7 +117,8 @@ def test_the_evaluation_knows_the_champion_only_where_there_is_one(context):
 def test_no_failure_is_caught_but_the_deletion_of_what_may_be_gone(context):
     for machine in (train, retrain, release):
         states = machine.definition(context())["States"]
-        assert [name for name, state in states.items() if "Catch" in state] in ([], ["Delete challenger"])
+        caught = [name for name, state in states.items() if "Catch" in state]
+        assert caught == (["Stop scaling", "Delete challenger", "Tidy release"] if machine is release else [])
 
 
 def test_the_model_that_a_training_starts_from_is_a_channel_of_its_own(context):
@@ -128,20 +129,22 @@ def test_the_model_that_a_training_starts_from_is_a_channel_of_its_own(context):
     uri = "s3://models/xray/7/model.tar.gz"
     weights = InitialWeights(source=uri, digest=f"sha256:{'0' * 64}")
     assert set(channels()) == {"data", "config"}
-    assert channels(weights=weights)[CHANNEL] == {
+    assert channels(weights=weights)[WEIGHTS_CHANNEL] == {
         "S3DataType": "S3Prefix",
         "S3Uri": uri,
         "S3DataDistributionType": "FullyReplicated",
     }
 
 
-def test_a_model_of_elsewhere_takes_the_place_of_a_training(context):
+def test_an_external_model_takes_the_place_of_a_training(context):
     states = train.definition(context())["States"]
-    assert states["Whose model?"]["Choices"] == [{"Variable": "$.brought", "IsPresent": True, "Next": "Adoption"}]
-    adoption = states["Adoption"]["Parameters"]
-    assert adoption["NetworkConfig"]["EnableNetworkIsolation"] is True
-    assert adoption["Environment"] == {"MILLRACE_BROUGHT_DIGEST.$": "$.brought.digest"}
-    assert [given["InputName"] for given in adoption["ProcessingInputs"]] == ["brought", "data", "config"]
-    assert adoption["ProcessingJobName.$"] != states["Evaluation"]["Parameters"]["ProcessingJobName.$"]
-    assert states["Adopted"]["Next"] == states["Training"]["Next"]
-    assert set(states["Adopted"]["Parameters"]) == set(states["Training"]["ResultSelector"])
+    assert states["Whose model?"]["Choices"] == [
+        {"Variable": "$.external_model", "IsPresent": True, "Next": "External model"}
+    ]
+    external = states["External model"]["Parameters"]
+    assert external["NetworkConfig"]["EnableNetworkIsolation"] is True
+    assert external["Environment"] == {"MILLRACE_EXTERNAL_DIGEST.$": "$.external_model.digest"}
+    assert [given["InputName"] for given in external["ProcessingInputs"]] == ["external_model", "data", "config"]
+    assert external["ProcessingJobName.$"] != states["Evaluation"]["Parameters"]["ProcessingJobName.$"]
+    assert states["External model archived"]["Next"] == states["Training"]["Next"]
+    assert set(states["External model archived"]["Parameters"]) == set(states["Training"]["ResultSelector"])

@@ -50,12 +50,16 @@ def test_the_queue_bounds_concurrency_without_reserving_it(resources: dict[str, 
 
 
 def test_nobody_here_reads_another_workload(resources: dict[str, Any]) -> None:
-    for role in of_type(resources, "AWS::IAM::Role"):
-        for policy in role["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                for resource in statement["Resource"] if isinstance(statement["Resource"], list) else []:
-                    if isinstance(resource, str) and resource.startswith("arn:aws:s3:::") and "/" in resource:
-                        assert resource.partition("/")[2].startswith("electricity/"), resource
+    objects = [
+        resource
+        for role in of_type(resources, "AWS::IAM::Role")
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for resource in (statement["Resource"] if isinstance(statement["Resource"], list) else [])
+        if isinstance(resource, str) and resource.startswith("arn:aws:s3:::") and "/" in resource
+    ]
+    assert objects
+    assert {resource for resource in objects if not resource.partition("/")[2].startswith("electricity/")} == set()
 
 
 def test_only_manifests_may_be_deleted(resources: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from infra.rules.assembly import Stack, read, tasks
 from millrace.monitoring.alarms import ALARMS, COUNTED
 from tests.infra.conftest import ELECTRICITY, synthesized
 
@@ -23,7 +24,9 @@ def resources(templates: Templates, stage: str, kind: str) -> list[dict[str, Any
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_alarms_on_ratios_have_the_threshold_1(templates: Templates, stage: str) -> None:
-    alarms = resources(templates, stage, "AWS::CloudWatch::Alarm")
+    release = Stack(name="release", template=templates[stage][f"millrace-{stage}-electricity-release"])
+    made = [task.parameters for task in tasks([release], "putMetricAlarm")]
+    alarms = [alarm for alarm in made if alarm.get("Namespace") == "Millrace"]
     assert {alarm["MetricName"]: alarm["AlarmName"] for alarm in alarms} == {
         one.metric: f"millrace-{stage}-electricity-{name}" for name, one in (ALARMS | COUNTED).items()
     }
@@ -44,14 +47,15 @@ def test_an_alarm_that_is_added_is_deployed_and_starts_the_retraining(
     quiet = replace(ALARMS[unlabelled], metric="Quiet", starts_retraining=False)
     monkeypatch.setitem(ALARMS, "quiet", quiet)
     synthesized("dev", [ELECTRICITY], tmp_path)
+    found = {stack.name: stack for stack in read(tmp_path)}
     monitoring, training = (
-        json.loads((tmp_path / f"millrace-dev-electricity-{room}.template.json").read_text())["Resources"].values()
-        for room in ("monitoring", "training")
+        found[f"millrace-dev-electricity-{room}"].template["Resources"].values() for room in ("monitoring", "training")
     )
-    (alarm,) = (one["Properties"] for one in monitoring if one["Properties"].get("MetricName") == "Unlabelled")
+    made = [task.parameters for task in tasks([found["millrace-dev-electricity-release"]], "putMetricAlarm")]
+    (alarm,) = (one for one in made if one.get("MetricName") == "Unlabelled")
     name = f"millrace-dev-electricity-{unlabelled}"
     assert (alarm["AlarmName"], alarm["Threshold"]) == (name, 1)
-    assert alarm["AlarmDescription"] == "electricity: more than half of the decisions have no label"
+    assert alarm["AlarmDescription"].startswith("electricity: more than half of the decisions have no label (look; ")
     policies = [policy for one in monitoring for policy in one["Properties"].get("Policies", [])]
     allowed = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
     (describe,) = (one["Resource"] for one in allowed if "cloudwatch:DescribeAlarms" in one["Action"])
@@ -60,7 +64,7 @@ def test_an_alarm_that_is_added_is_deployed_and_starts_the_retraining(
     started = {alarm for pattern in patterns for alarm in pattern.get("detail", {}).get("alarmName", [])}
     assert name in started
     silent = "millrace-dev-electricity-quiet"
-    assert silent in {one["Properties"].get("AlarmName") for one in monitoring}
+    assert silent in {one.get("AlarmName") for one in made}
     assert silent not in started
     assert not any(arn.endswith(f":alarm:{silent}") for arn in describe)
 
@@ -75,11 +79,13 @@ def test_the_schedule_says_when_it_was_due(templates: Templates, stage: str) -> 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_data_permission_is_below_the_workload_s_prefix(templates: Templates, stage: str) -> None:
-    for role in resources(templates, stage, "AWS::IAM::Role"):
-        for policy in role["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                named = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-                objects = [
-                    one for one in named if isinstance(one, str) and one.startswith("arn:aws:s3:::") and "/" in one
-                ]
-                assert all("/electricity/" in one for one in objects)
+    objects = [
+        one
+        for role in resources(templates, stage, "AWS::IAM::Role")
+        for policy in role["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for one in (statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]])
+        if isinstance(one, str) and one.startswith("arn:aws:s3:::") and "/" in one
+    ]
+    assert objects
+    assert {one for one in objects if "/electricity/" not in one} == set()

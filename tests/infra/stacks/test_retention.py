@@ -13,7 +13,7 @@ import pytest
 from infra.retention import RETENTION
 from infra.rules.assembly import read
 
-BY_PEOPLE = ("landing/training/", "landing/labels/", "landing/objects/", "landing/scoring/", "artefacts/brought/")
+BY_PEOPLE = ("landing/training/", "landing/labels/", "landing/objects/", "landing/scoring/", "artefacts/external/")
 """What people and their programs write, by keys of their own: `millrace drop`, `millrace register`."""
 
 Templates = dict[str, dict[str, Any]]

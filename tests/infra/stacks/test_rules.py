@@ -25,7 +25,7 @@ def unknown(pattern: dict[str, Any]) -> list[str]:
     """The detail types and fields of a pattern that are no event's."""
     found = [kind for kind in pattern["detail-type"] if kind not in EVENTS]
     known = [EVENTS[kind].model_fields for kind in pattern["detail-type"] if kind in EVENTS]
-    return found + [field for field in pattern["detail"] if any(field not in fields for fields in known)]
+    return found + [field for field in pattern.get("detail", {}) if any(field not in fields for fields in known)]
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])

@@ -73,6 +73,12 @@ def test_whatever_ends_is_closed(room: Any) -> None:
     assert {arn.rpartition("-")[2] for arn in detail["stateMachineArn"]} == set(MACHINES)
 
 
+def test_the_sweep_is_called_each_hour(room: Any) -> None:
+    schedule = room("training", "AWS::Scheduler::Schedule", "Name")["millrace-prod-electricity-sweep"]
+    assert (schedule["ScheduleExpression"], schedule["State"]) == ("rate(1 hour)", "ENABLED")
+    assert schedule["Target"]["Arn"].endswith("function:millrace-prod-electricity-sweep")
+
+
 def test_a_registered_version_is_released(room: Any) -> None:
     rule = rules(room, "release")["registered"]
     assert rule["EventPattern"]["detail-type"] == ["model.registered"]

@@ -14,6 +14,7 @@ from onnx import helper
 
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.gates.gate import Verdict
+from millrace.evaluation.measures.catalogue import MEASURES
 from tests.jobs.evaluation.planted import (
     EDGE,
     FEATURES,
@@ -220,6 +221,10 @@ def test_the_good_model_passes_every_gate(tmp_path: Path, task: str) -> None:
     verdicts = judge_all(report, plant.workload.gates, against="baseline")
     assert refused(verdicts) == {}
     assert [one.who for one in report.contenders] == ["candidate", "naive", "simple"]
+
+
+def test_every_gate_that_has_a_measure_refuses_a_planted_model() -> None:
+    assert set(MEASURES) <= {planted.gate for planted in BAD.values()}
 
 
 @pytest.mark.parametrize("case", BAD)

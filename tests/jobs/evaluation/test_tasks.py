@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from jobs.evaluation.job import evaluate
 from jobs.runtime import ProcessingPlaces
 from millrace.artefact.artefact import Artefact
+from millrace.artefact.inference import Model
 from millrace.errors import ArtefactError
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
 from millrace.evaluation.sample import Sample
+from millrace.explanations.explained import Explained, ExplainedRow
+from millrace.explanations.layout import lay_out
+from millrace.explanations.reference import fit_reference
+from millrace.features.catalogue import encode
 from millrace.monitoring.baseline import Baseline
 from millrace.tasks.catalogue import TASKS
 from tests.archives import write_archive
-from tests.plant import Plant, plant_model, plant_rows, write_data, write_plant
+from tests.plant import Plant, plant_label, plant_model, plant_rows, write_data, write_plant
 
 RUN = {
     "run": "run-1",
@@ -66,18 +73,42 @@ def evaluated(places: ProcessingPlaces) -> Evaluation:
     return Evaluation.model_validate_json((places.root / "processing/evaluation/evaluation.json").read_bytes())
 
 
+def explained(model: Artefact, rows: pa.Table) -> Artefact:
+    """The model with what training would have measured of its first test row."""
+    description = model.description
+    tensors = encode(description.features, rows)
+    output_NW = Model(model).outputs({name: value[:1] for name, value in tensors.items()})
+    layout = lay_out(description.features, rows.slice(0, 1).to_pylist()[0])
+    at = int(description.task.explained_output(output_NW)[0])
+    found = Explained(
+        method="integrated gradients",
+        reference=fit_reference(description.features, tensors),
+        rows=1,
+        completeness_error=0.0,
+        columns=(),
+        places=(),
+        compared=(ExplainedRow(row=0, at=at, contributions=(0.0,) * len(layout.parts)),),
+    )
+    return dataclasses.replace(model, description=dataclasses.replace(description, explained=found))
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_a_model_that_understood_the_plant_passes_and_a_blind_one_does_not(
     tmp_path: Path, prepare: Prepare, task: str
 ) -> None:
     plant, rows = write_plant(tmp_path, task), plant_rows(task)
-    report = evaluated(prepare(plant, plant_model(plant, rows)))
+    report = evaluated(prepare(plant, explained(plant_model(plant, rows), rows)))
     verdicts = judge_all(report, plant.workload.gates, against="baseline")
     assert passed(verdicts), [verdict.sentence for verdict in verdicts]
     assert report.metrics["error"] < report.naive.metrics["error"] / 2
     assert report.naive.rule == plant.workload.gates.baseline.kind
     assert len(report.weekly_error) == 4
     assert bool(report.reliability) == any(field.name == "confidence" for field in plant.task.answer)
+    example = report.explanations and report.explanations.example
+    assert example is not None
+    assert example.explains.startswith(plant_label(task).explains)
+    assert example.answer.startswith("2 h: " if task == "forecast" else "")
+    assert "[" not in example.answer
     shutil.rmtree(tmp_path / "ml")
     blind = evaluated(prepare(plant, plant_model(plant, rows, blind=True)))
     assert not passed(judge_all(blind, plant.workload.gates, against="baseline"))

@@ -46,6 +46,13 @@ class Count:
         words = np.array(["many" if rate >= 5 else None for rate in rate_N], object)
         return {"value": np.floor(rate_N).astype(np.int32), "rate": rate_N, "likeliest": words}
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return ("rate",)
+
+    def explained_output(self, output_NW: Any) -> Any:
+        return np.zeros(len(output_NW), np.int64)
+
     def errors(self, output_NW: Any, target_N: Any) -> Any:
         return np.abs(np.floor(output_NW[:, 0].astype(np.float64)) - target_N)
 

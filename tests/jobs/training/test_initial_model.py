@@ -12,13 +12,14 @@ from pydantic import ValidationError
 from safetensors.torch import save
 
 from jobs.runtime import TrainingPlaces
-from jobs.training.initial_model import CHANNEL, initial_model
+from jobs.training.initial_model import initial_model
 from jobs.training.loader import Resident
-from jobs.training.loop import Experiment, Trained, train
+from jobs.training.loop import Trained, TrainingInputs, train
 from millrace.artefact.artefact import ARCHIVE, Artefact, Description, Digests, digest, read_archive
 from millrace.errors import ArtefactError, SettingsError
 from millrace.features.number import Number
 from millrace.features.signature import TensorSpec
+from millrace.messages.training_job import WEIGHTS_CHANNEL
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.initial_model import InitialModel
 from millrace.tasks.binary import Binary
@@ -35,21 +36,21 @@ def examples(rows: int, seed: int) -> Resident:
     return Resident(tensors={"numbers": x_NF}, target_N=(x_NF[:, 0] * x_NF[:, 1] > 0).float())
 
 
-def experiment(rows: int, **parameters: object) -> Experiment:
+def inputs(rows: int, **parameters: object) -> TrainingInputs:
     given = {"hidden": (32,), "epochs": 15, "batch_size": 64, "learning_rate": 0.02, "dropout": 0.0, "patience": 15}
-    return Experiment(
+    return TrainingInputs(
         parameters=Feedforward(**given | parameters),
         signature=(TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),),
         task=Binary(),
         train=examples(rows, 0),
         validation=examples(500, 5),
-        identity="experiment",
+        identity="inputs",
     )
 
 
 @pytest.fixture(scope="module")
 def source() -> Trained:
-    return train(experiment(2000))
+    return train(inputs(2000))
 
 
 @pytest.fixture
@@ -73,9 +74,9 @@ def artefact(source: Trained) -> Artefact:
 def places_with(folder: Path, artefact: Artefact) -> tuple[TrainingPlaces, str]:
     """A job's folders with the channel, and the digest of what is in it."""
     (folder / "input" / "config").mkdir(parents=True)
-    (folder / "input" / "config" / "inputdataconfig.json").write_text(json.dumps({CHANNEL: {}}))
-    (folder / "input" / "data" / CHANNEL).mkdir(parents=True)
-    archive = folder / "input" / "data" / CHANNEL / ARCHIVE
+    (folder / "input" / "config" / "inputdataconfig.json").write_text(json.dumps({WEIGHTS_CHANNEL: {}}))
+    (folder / "input" / "data" / WEIGHTS_CHANNEL).mkdir(parents=True)
+    archive = folder / "input" / "data" / WEIGHTS_CHANNEL / ARCHIVE
     write_archive(archive, artefact)
     return TrainingPlaces(root=folder), read_archive(archive).digest
 
@@ -95,7 +96,7 @@ def test_few_rows_are_enough_for_a_head_on_a_trunk_that_has_learnt(
     places, came = places_with(tmp_path, artefact)
     given = initial_model(places, training(digest=f"sha256:{came}", freeze="trunk"))
     assert given is not None
-    few = experiment(128, epochs=3)
+    few = inputs(128, epochs=3)
     started = train(dataclasses.replace(few, initial=given))
     assert loss(started) < 0.5 * loss(train(few))
     mine, its = started.predictor.state_dict(), source.predictor.state_dict()
@@ -106,9 +107,7 @@ def test_few_rows_are_enough_for_a_head_on_a_trunk_that_has_learnt(
 
 
 def test_tuned_all_weights_learn_on(source: Trained, artefact: Artefact) -> None:
-    tuned = train(
-        dataclasses.replace(experiment(128, epochs=1), initial=InitialModel(artefact=artefact, is_frozen=False))
-    )
+    tuned = train(dataclasses.replace(inputs(128, epochs=1), initial=InitialModel(artefact=artefact, is_frozen=False)))
     mine, its = tuned.predictor.state_dict(), source.predictor.state_dict()
     assert not torch.equal(mine["network.hidden.0.weight"], its["network.hidden.0.weight"])
     torch.testing.assert_close(mine["network.hidden.0.weight"], its["network.hidden.0.weight"], rtol=0, atol=0.1)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from tests.benchmarks.kills import run
 outcome = run(10, Path(sys.argv[1]))
-assert outcome.different == 0 and outcome.in_writes == 5, outcome
+assert outcome.different == 0 and outcome.in_writes >= 5, outcome
 """
 FORGETFUL = """\
 from jobs.training import checkpoint

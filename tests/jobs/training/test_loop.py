@@ -14,7 +14,7 @@ from jobs.runtime import Stopped
 from jobs.training import checkpoint
 from jobs.training.average import Average
 from jobs.training.loader import Resident
-from jobs.training.loop import Epoch, Experiment, Trained, train
+from jobs.training.loop import Epoch, Trained, TrainingInputs, train
 from millrace.errors import ArtefactError, TrainingError
 from millrace.features.signature import TensorSpec
 from millrace.models.feedforward.declaration import Feedforward
@@ -33,28 +33,28 @@ def examples(rows: int, seed: int) -> Resident:
 
 
 @pytest.fixture
-def experiment() -> Experiment:
+def inputs() -> TrainingInputs:
     parameters = Feedforward(hidden=(16,), epochs=6, batch_size=64, learning_rate=0.01, patience=3, dropout=0.2, seed=3)
-    return Experiment(
+    return TrainingInputs(
         parameters=parameters,
         signature=(TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),),
         task=Binary(),
         train=examples(650, 0),
         validation=examples(300, 5),
-        identity="experiment",
+        identity="inputs",
     )
 
 
 @pytest.fixture(params=["plain", "averaged"])
-def resumed(request: pytest.FixtureRequest, experiment: Experiment) -> Experiment:
+def resumed(request: pytest.FixtureRequest, inputs: TrainingInputs) -> TrainingInputs:
     """With the plain loop, and with everything that a step may do besides."""
     if request.param == "plain":
-        return experiment
-    return changed(experiment, schedule="cosine", ema=0.9, label_smoothing=0.1, class_balance=True)
+        return inputs
+    return changed(inputs, schedule="cosine", ema=0.9, label_smoothing=0.1, class_balance=True)
 
 
-def changed(experiment: Experiment, **parameters: object) -> Experiment:
-    return dataclasses.replace(experiment, parameters=experiment.parameters.model_copy(update=parameters))
+def changed(inputs: TrainingInputs, **parameters: object) -> TrainingInputs:
+    return dataclasses.replace(inputs, parameters=inputs.parameters.model_copy(update=parameters))
 
 
 def assert_equal(one: Trained, other: Trained) -> None:
@@ -69,41 +69,41 @@ def _figures(epoch: Epoch) -> tuple[float, ...]:
     return epoch.epoch, epoch.train_loss, epoch.validation_loss, epoch.validation_error
 
 
-def test_learns(experiment: Experiment) -> None:
-    trained = train(experiment)
+def test_learns(inputs: TrainingInputs) -> None:
+    trained = train(inputs)
     assert min(epoch.validation_error for epoch in trained.history) < 0.22
     assert trained.history[-1].train_loss < trained.history[0].train_loss
     assert not trained.predictor.training
 
 
-def test_keeps_the_weights_of_the_best_epoch(experiment: Experiment) -> None:
-    trained = train(experiment)
+def test_keeps_the_weights_of_the_best_epoch(inputs: TrainingInputs) -> None:
+    trained = train(inputs)
     with torch.no_grad():
-        raw_NW = trained.predictor.network(**experiment.validation.tensors)
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(raw_NW[:, 0], experiment.validation.target_N)
+        raw_NW = trained.predictor.network(**inputs.validation.tensors)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(raw_NW[:, 0], inputs.validation.target_N)
     assert float(loss) == pytest.approx(min(epoch.validation_loss for epoch in trained.history), abs=1e-6)
 
 
-def test_stops_after_so_many_epochs_without_a_better_one(experiment: Experiment) -> None:
-    worse = experiment.parameters.model_copy(update={"epochs": 200, "learning_rate": 0.1, "patience": 2})
-    history = train(dataclasses.replace(experiment, parameters=worse)).history
+def test_stops_after_so_many_epochs_without_a_better_one(inputs: TrainingInputs) -> None:
+    worse = inputs.parameters.model_copy(update={"epochs": 200, "learning_rate": 0.1, "patience": 2})
+    history = train(dataclasses.replace(inputs, parameters=worse)).history
     best = min(history, key=lambda epoch: epoch.validation_loss)
     assert len(history) == best.epoch + 1 + 2
     assert len(history) < 200
 
 
-def test_the_same_experiment_gives_the_same_model(experiment: Experiment) -> None:
-    assert_equal(train(experiment), train(experiment))
+def test_the_same_inputs_give_the_same_model(inputs: TrainingInputs) -> None:
+    assert_equal(train(inputs), train(inputs))
 
 
-def test_another_seed_gives_another_model(experiment: Experiment) -> None:
-    other = dataclasses.replace(experiment, parameters=experiment.parameters.model_copy(update={"seed": 4}))
+def test_another_seed_gives_another_model(inputs: TrainingInputs) -> None:
+    other = dataclasses.replace(inputs, parameters=inputs.parameters.model_copy(update={"seed": 4}))
     with pytest.raises(AssertionError):
-        assert_equal(train(experiment), train(other))
+        assert_equal(train(inputs), train(other))
 
 
 @pytest.mark.parametrize("steps", [0, 1, 13, 10, 47])
-def test_goes_on_exactly_where_it_was_stopped(resumed: Experiment, tmp_path: Path, steps: int) -> None:
+def test_goes_on_exactly_where_it_was_stopped(resumed: TrainingInputs, tmp_path: Path, steps: int) -> None:
     """10 steps an epoch: at the start, within an epoch, at its end."""
     calls = itertools.count()
     with pytest.raises(Stopped):
@@ -113,9 +113,9 @@ def test_goes_on_exactly_where_it_was_stopped(resumed: Experiment, tmp_path: Pat
 
 
 def test_a_lost_average_would_be_noticed(
-    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: TrainingInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls, averaged = itertools.count(), changed(experiment, ema=0.9)
+    calls, averaged = itertools.count(), changed(inputs, ema=0.9)
     with pytest.raises(Stopped):
         train(averaged, checkpoints=tmp_path, stop=lambda: next(calls) >= 13)
     monkeypatch.setattr(checkpoint, "_part", without_average(checkpoint._part))
@@ -128,13 +128,13 @@ def without_average(part: Callable[[Tensors, str], Tensors]) -> Callable[[Tensor
     return lambda tensors, prefix: part(tensors, "network." if prefix == "average." else prefix)
 
 
-def test_the_learning_rate_falls_to_nothing_over_the_epochs(experiment: Experiment) -> None:
+def test_the_learning_rate_falls_to_nothing_over_the_epochs(inputs: TrainingInputs) -> None:
     """Half of the cosine: from one to zero, half of it in the middle. The last steps change next to nothing."""
     rates: list[float] = []
     step = torch.optim.AdamW.step
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.optim.AdamW, "step", lambda self: rates.append(self.param_groups[0]["lr"]) or step(self))
-        train(changed(experiment, schedule="cosine", patience=99))
+        train(changed(inputs, schedule="cosine", patience=99))
     assert len(rates) == 60
     assert rates[0] == 0.01
     assert rates[30] == pytest.approx(0.005)
@@ -142,10 +142,10 @@ def test_the_learning_rate_falls_to_nothing_over_the_epochs(experiment: Experime
     assert rates == sorted(rates, reverse=True)
 
 
-def test_the_average_is_what_is_judged_and_kept(experiment: Experiment) -> None:
+def test_the_average_is_what_is_judged_and_kept(inputs: TrainingInputs) -> None:
     """One epoch of ten steps, so that the best is the last: by hand from the weights after each step."""
     seen: list[list[torch.Tensor]] = []
-    once, follow = changed(experiment, ema=0.8, epochs=1), Average.follow
+    once, follow = changed(inputs, ema=0.8, epochs=1), Average.follow
 
     def noting(self: Average, step: int) -> None:
         seen.append([value.clone() for value in self._its])
@@ -163,70 +163,70 @@ def test_the_average_is_what_is_judged_and_kept(experiment: Experiment) -> None:
         torch.testing.assert_close(kept, expected, check_device=False)
         assert not torch.equal(kept, last)
     with torch.no_grad():
-        raw_NW = trained.predictor.network(**experiment.validation.tensors)
-    loss = trained.predictor.loss(raw_NW, experiment.validation.target_N)
+        raw_NW = trained.predictor.network(**inputs.validation.tensors)
+    loss = trained.predictor.loss(raw_NW, inputs.validation.target_N)
     assert float(loss) == trained.history[0].validation_loss
 
 
 @pytest.mark.parametrize("row", [0, 17])
-def test_a_loss_that_is_no_number_stops_the_training(experiment: Experiment, row: int) -> None:
-    experiment.train.tensors["numbers"][row, 1] = torch.nan
+def test_a_loss_that_is_no_number_stops_the_training(inputs: TrainingInputs, row: int) -> None:
+    inputs.train.tensors["numbers"][row, 1] = torch.nan
     with pytest.raises(TrainingError, match=r"epoch 0, step \d: expected a finite training loss, got nan"):
-        train(experiment)
+        train(inputs)
 
 
-def test_weights_that_are_no_numbers_are_in_no_checkpoint(experiment: Experiment, tmp_path: Path) -> None:
-    experiment.train.tensors["numbers"][:, 1] = torch.inf
+def test_weights_that_are_no_numbers_are_in_no_checkpoint(inputs: TrainingInputs, tmp_path: Path) -> None:
+    inputs.train.tensors["numbers"][:, 1] = torch.inf
     with pytest.raises(TrainingError, match="epoch 0, step 0: "):
-        train(experiment, checkpoints=tmp_path, checkpoint_every_s=0)
+        train(inputs, checkpoints=tmp_path, checkpoint_every_s=0)
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
     with safe_open(tmp_path / checkpoint.NAME, "pt") as file:
         assert json.loads(file.metadata()["progress"])["step"] == 0
 
 
-def test_a_validation_loss_that_is_no_number_stops_the_training(experiment: Experiment) -> None:
-    experiment.validation.tensors["numbers"][3] = torch.nan
+def test_a_validation_loss_that_is_no_number_stops_the_training(inputs: TrainingInputs) -> None:
+    inputs.validation.tensors["numbers"][3] = torch.nan
     with pytest.raises(TrainingError, match="epoch 0: expected a finite validation loss, got nan"):
-        train(experiment)
+        train(inputs)
 
 
-def test_a_checkpoint_of_every_step_changes_nothing(experiment: Experiment, tmp_path: Path) -> None:
-    assert_equal(train(experiment, checkpoints=tmp_path, checkpoint_every_s=0), train(experiment))
+def test_a_checkpoint_of_every_step_changes_nothing(inputs: TrainingInputs, tmp_path: Path) -> None:
+    assert_equal(train(inputs, checkpoints=tmp_path, checkpoint_every_s=0), train(inputs))
     assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.BEFORE, checkpoint.NAME]
 
 
 def test_a_lost_random_state_would_be_noticed(
-    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: TrainingInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = itertools.count()
     with pytest.raises(Stopped):
-        train(experiment, checkpoints=tmp_path, stop=lambda: next(calls) >= 13)
+        train(inputs, checkpoints=tmp_path, stop=lambda: next(calls) >= 13)
     monkeypatch.setattr(torch, "set_rng_state", lambda _state: None)
     with pytest.raises(AssertionError):
-        assert_equal(train(experiment, checkpoints=tmp_path), train(experiment))
+        assert_equal(train(inputs, checkpoints=tmp_path), train(inputs))
 
 
-def test_the_checkpoint_of_another_experiment_is_refused(experiment: Experiment, tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_training_is_refused(inputs: TrainingInputs, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
-        train(experiment, checkpoints=tmp_path, stop=lambda: True)
-    with pytest.raises(ArtefactError, match="expected a checkpoint of experiment other, got one of experiment"):
-        train(dataclasses.replace(experiment, identity="other"), checkpoints=tmp_path)
+        train(inputs, checkpoints=tmp_path, stop=lambda: True)
+    with pytest.raises(ArtefactError, match="expected a checkpoint of the training other, got one of inputs"):
+        train(dataclasses.replace(inputs, identity="other"), checkpoints=tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage" * 100])
-def test_what_is_no_checkpoint_is_refused(experiment: Experiment, tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_checkpoint_is_refused(inputs: TrainingInputs, tmp_path: Path, content: bytes) -> None:
     (tmp_path / checkpoint.NAME).write_bytes(content)
     with pytest.raises(ArtefactError, match="expected a checkpoint"):
-        train(experiment, checkpoints=tmp_path)
+        train(inputs, checkpoints=tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["a flipped bit", "cut off", "gone", "foreign"])
 def test_a_damaged_checkpoint_is_refused_and_the_one_before_used(
-    experiment: Experiment, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+    inputs: TrainingInputs, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls = itertools.count()
     with pytest.raises(Stopped):
-        train(experiment, checkpoints=tmp_path, checkpoint_every_s=0, stop=lambda: next(calls) >= 23)
+        train(inputs, checkpoints=tmp_path, checkpoint_every_s=0, stop=lambda: next(calls) >= 23)
     last = tmp_path / checkpoint.NAME
     content = bytearray(last.read_bytes())
     if damage == "gone":
@@ -234,23 +234,23 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_used(
     elif damage == "foreign":
         (other := tmp_path / "other").mkdir()
         with pytest.raises(Stopped):
-            train(dataclasses.replace(experiment, identity="other"), checkpoints=other, stop=lambda: True)
+            train(dataclasses.replace(inputs, identity="other"), checkpoints=other, stop=lambda: True)
         (other / checkpoint.NAME).rename(last)
     else:
         content[-5] ^= 1  # within the last tensor: its size is right, its value is not
         last.write_bytes(content if damage == "a flipped bit" else content[:-5])
-    assert_equal(train(experiment, checkpoints=tmp_path), train(experiment))
+    assert_equal(train(inputs, checkpoints=tmp_path), train(inputs))
     said = capsys.readouterr().out
     assert ("goes on from the one before" in said) == (damage != "gone")
 
 
-def test_two_damaged_checkpoints_end_the_training(experiment: Experiment, tmp_path: Path) -> None:
+def test_two_damaged_checkpoints_end_the_training(inputs: TrainingInputs, tmp_path: Path) -> None:
     for name in (checkpoint.NAME, checkpoint.BEFORE):
         (tmp_path / name).write_bytes(b"garbage" * 100)
     with pytest.raises(ArtefactError, match=r"training\.safetensors: expected a checkpoint"):
-        train(experiment, checkpoints=tmp_path)
+        train(inputs, checkpoints=tmp_path)
 
 
-def test_fewer_rows_than_a_batch_are_one_step(experiment: Experiment) -> None:
-    trained = train(dataclasses.replace(experiment, train=examples(20, 0)))
+def test_fewer_rows_than_a_batch_are_one_step(inputs: TrainingInputs) -> None:
+    trained = train(dataclasses.replace(inputs, train=examples(20, 0)))
     assert all(torch.isfinite(value).all() for value in trained.predictor.state_dict().values())

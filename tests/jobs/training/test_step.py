@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jobs.training import loop
 from jobs.training.loader import Batch, Resident, Streamed, place
-from jobs.training.loop import Experiment, Trained, train
+from jobs.training.loop import Trained, TrainingInputs, train
 from jobs.training.step import WARM, Compute, Step, set_rate
 from millrace.features.signature import TensorSpec
 from millrace.models.feedforward.declaration import Feedforward
@@ -24,7 +24,7 @@ def rows(count: int, seed: int) -> Resident:
     return Resident(tensors={"numbers": x_NF}, target_N=(x_NF[:, 0] > x_NF[:, 1]).float())
 
 
-EXPERIMENT = Experiment(
+INPUTS = TrainingInputs(
     parameters=Feedforward(
         hidden=(16,), epochs=3, batch_size=64, learning_rate=0.01, dropout=0.2, seed=3, schedule="cosine", ema=0.9
     ),
@@ -32,7 +32,7 @@ EXPERIMENT = Experiment(
     task=Binary(),
     train=rows(650, 0),
     validation=rows(300, 5),
-    identity="experiment",
+    identity="inputs",
 )
 
 
@@ -71,18 +71,18 @@ class Recorder:
 
 @pytest.fixture
 def trained_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Recorder], Trained]:
-    """The training of the experiment with this capture."""
+    """The training with this capture."""
 
     def run(capture: Recorder) -> Trained:
         monkeypatch.setattr(loop, "Step", lambda *given, **named: Step(*given, **{**named, "capture": capture}))
-        return train(EXPERIMENT)
+        return train(INPUTS)
 
     return run
 
 
 def test_a_step_that_is_captured_computes_the_same(trained_with: Callable[[Recorder], Trained]) -> None:
     capture = Recorder()
-    expected = train(EXPERIMENT)
+    expected = train(INPUTS)
     assert_equal(trained_with(capture), expected)
     assert (capture.warmed, capture.replayed) == (WARM, 30 - WARM)
 
@@ -91,7 +91,7 @@ def test_a_step_that_cannot_be_captured_is_computed_call_by_call(
     trained_with: Callable[[Recorder], Trained], capsys: pytest.CaptureFixture[str]
 ) -> None:
     capture = Recorder("operation not permitted when stream is capturing\nand more")
-    expected = train(EXPERIMENT)
+    expected = train(INPUTS)
     assert_equal(trained_with(capture), expected)
     assert capture.warmed == WARM
     told = capsys.readouterr().out
@@ -103,7 +103,7 @@ def test_a_capture_that_forgets_a_batch_would_be_noticed(trained_with: Callable[
         def record(self, compute: Compute, batch: Batch) -> Compute:
             return lambda _: compute(batch)
 
-    expected = train(EXPERIMENT)
+    expected = train(INPUTS)
     with pytest.raises(AssertionError):
         assert_equal(trained_with(Forgetful()), expected)
 
@@ -117,30 +117,30 @@ def test_a_network_that_no_compiler_takes_is_computed_as_it_is(
 
         return compiled
 
-    expected = train(EXPERIMENT)
+    expected = train(INPUTS)
     monkeypatch.setattr(torch, "compile", refuse)
     monkeypatch.setattr(loop, "Step", lambda *given, **named: Step(*given, **{**named, "is_compiled": True}))
-    assert_equal(train(EXPERIMENT), expected)
+    assert_equal(train(INPUTS), expected)
     assert capsys.readouterr().out == "the network is not compiled: Unsupported: a loop\n"
 
 
 def test_what_a_gpu_computes_in_half_precision_a_processor_does_not() -> None:
-    half = dataclasses.replace(EXPERIMENT, precision="bfloat16", is_compiled=True)
-    assert_equal(train(half), train(EXPERIMENT))
+    half = dataclasses.replace(INPUTS, precision="bfloat16", is_compiled=True)
+    assert_equal(train(half), train(INPUTS))
 
 
 def test_rows_that_do_not_fit_are_streamed_to_the_same_bits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert_equal(train(EXPERIMENT, room=100), train(EXPERIMENT))
+    assert_equal(train(INPUTS, room=100), train(INPUTS))
     assert "are streamed to the device" in capsys.readouterr().out
     here = torch.device("cpu")
-    streamed = place(EXPERIMENT.train, here, room=EXPERIMENT.train.bytes - 1)
+    streamed = place(INPUTS.train, here, room=INPUTS.train.bytes - 1)
     assert isinstance(streamed, Streamed)
-    assert not isinstance(place(EXPERIMENT.train, here, room=EXPERIMENT.train.bytes), Streamed)
+    assert not isinstance(place(INPUTS.train, here, room=INPUTS.train.bytes), Streamed)
     order_SB = streamed.order(seed=1, size=64)
-    for one, other in zip(streamed.batches(order_SB), EXPERIMENT.train.batches(order_SB), strict=True):
+    for one, other in zip(streamed.batches(order_SB), INPUTS.train.batches(order_SB), strict=True):
         assert torch.equal(one.target_B, other.target_B)
         assert torch.equal(one.tensors["numbers"], other.tensors["numbers"])
-    assert torch.equal(torch.cat([piece.target_B for piece in streamed.pieces()]), EXPERIMENT.train.target_N)
+    assert torch.equal(torch.cat([piece.target_B for piece in streamed.pieces()]), INPUTS.train.target_N)
 
 
 def test_the_rate_of_a_captured_step_keeps_its_place() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ReadTimeoutError
@@ -17,6 +18,7 @@ from millrace.datasets import commits, new_rows
 from millrace.datasets.commits import commit, find_commit, rows_in
 from millrace.datasets.new_rows import Source, held_in_range_of, held_keys
 from millrace.datasets.tables import SOURCE, Lake
+from millrace.datasets.withdrawal import by_drop, withdraw
 
 SAMPLE = Path(__file__).parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
 
@@ -128,7 +130,7 @@ def test_without_the_look_at_the_summary_a_lost_answer_doubles_the_rows(
     """The control."""
     commit(lake, "rows", rows(0), source("a.parquet"))
     monkeypatch.setattr(commits, "find_commit", lambda *_: None)
-    monkeypatch.setattr(new_rows, "held_keys", lambda *_: ())
+    monkeypatch.setattr(new_rows, "held_keys", lambda *_, **__: ())
     lose_the_answer_once(lake, monkeypatch)
     commit(lake, "rows", rows(48), source("b.parquet"))
     assert committed(lake).num_rows == 48 + 2 * 48
@@ -155,3 +157,78 @@ def test_the_digest_is_found_among_many(lake: Lake) -> None:
     found = find_commit(iceberg, "d1")
     assert found is not None
     assert (found.run, found.rows_added, rows_in(iceberg)) == ("run-1", 48, 144)
+
+
+def version(number: int, *, name: str = "a.parquet", digest: str = "") -> Source:
+    """The version with this number of an object; its sequencers are of S3's different lengths."""
+    sequencer = f"00{number}" + "0" * number
+    digest = digest or f"{name}-{number}"
+    uri = f"s3://landing/{name}?versionId={number}"
+    return Source(uri=uri, key=name, digest=digest, run=f"run-{name}-{number}", sequencer=sequencer)
+
+
+def prices(lake: Lake) -> list[float]:
+    return sorted(committed(lake)["nswprice"].to_pylist())
+
+
+def corrected(number: int = 48) -> pa.Table:
+    """The same keys with other values."""
+    given = rows(0, number)
+    return given.set_column(given.schema.get_field_index("nswprice"), "nswprice", pa.array([0.5] * number))
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_the_later_version_of_an_object_wins_in_whatever_order_they_come(lake: Lake, order: tuple[int, int]) -> None:
+    commit(lake, "rows", rows(96), version(1, name="b.parquet"))
+    given = {1: rows(0), 2: corrected(40)}
+    done = {number: commit(lake, "rows", given[number], version(number)) for number in order}
+    table = committed(lake)
+    assert (table.num_rows, done[order[1]].rows_total) == (88, 88)
+    mine = table.filter(pa.compute.equal(table[SOURCE], "a.parquet"))
+    assert mine["nswprice"].to_pylist() == [0.5] * 40
+    later = "s3://landing/a.parquet?versionId=2" if order == (2, 1) else None
+    assert (done[1].superseded_by, done[1].rows_added) == (later, 0 if later else 48)
+    assert (done[2].superseded_by, done[2].rows_added, done[2].rows_quarantined) == (None, 40, 0)
+    before = len(lake.open("rows").metadata.snapshots)
+    assert commit(lake, "rows", given[order[1]], version(order[1])) == done[order[1]], "a retry changes nothing"
+    assert len(lake.open("rows").metadata.snapshots) == before
+
+
+def test_a_version_that_goes_back_to_earlier_bytes_is_the_latest_all_the_same(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), version(1, digest="first"))
+    commit(lake, "rows", corrected(), version(2))
+    back = commit(lake, "rows", rows(0), version(3, digest="first"))
+    assert (back.rows_added, back.alias_of, back.rows_total) == (48, None, 48)
+    assert prices(lake) == sorted(rows(0)["nswprice"].to_pylist())
+
+
+def test_the_same_bytes_as_a_later_version_are_a_duplicate_and_keep_the_order(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), version(1, digest="same"))
+    assert commit(lake, "rows", rows(0), version(3, digest="same")).alias_of is not None
+    late = commit(lake, "rows", corrected(), version(2))
+    assert late.superseded_by == "s3://landing/a.parquet?versionId=3"
+
+
+def test_a_version_without_new_rows_takes_nobodys_place(lake: Lake) -> None:
+    commit(lake, "rows", rows(96), version(1, name="b.parquet"))
+    commit(lake, "rows", rows(0), version(1))
+    empty = commit(lake, "rows", rows(96), version(2))
+    assert (empty.rows_added, empty.rows_quarantined, empty.rows_total) == (0, 48, 96)
+
+
+def test_a_replacement_of_withdrawn_rows_is_committed(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), version(1))
+    assert withdraw(lake, "rows", by_drop("a.parquet"), run="w") == 48
+    assert commit(lake, "rows", corrected(), version(2)).rows_total == 48
+
+
+def test_versions_that_are_committed_at_once_leave_the_latest(lake: Lake) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: commit(lake, "rows", corrected(40 + n), version(n)), range(1, 5)))
+    assert committed(lake).num_rows == 44
+
+
+def test_without_a_sequencer_the_first_version_keeps_its_rows(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), version(1))
+    second = commit(lake, "rows", corrected(), replace(version(2), sequencer=""))
+    assert (second.rows_added, second.rows_quarantined) == (0, 48)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +15,7 @@ import pytest
 from moto import mock_aws
 
 from millrace.decisions.record import Decision, prefix, to_line
-from millrace.decisions.store import find_decision, read_days, read_folder, read_lines, stored_days
+from millrace.decisions.store import READERS, find_decision, read_days, read_folder, read_lines, stored_days
 
 BUCKET = "lake"
 NOON = datetime(1997, 1, 1, 12, tzinfo=UTC)
@@ -86,6 +87,20 @@ def test_a_folder_is_read_by_the_same_rule(tmp_path: Path) -> None:
         path.parent.mkdir()
         path.write_bytes(line(decision))
     assert read_folder(tmp_path).decisions == (LATER,)
+
+
+def test_objects_are_read_side_by_side(client: Any) -> None:
+    """Each read waits for others: one after another, the first would wait in vain."""
+    count = 2 * READERS
+    for number in range(count):
+        put(client, NOON.date(), f"{number:02d}", replace(FIRST, id=f"r-{number}"))
+    together = threading.Barrier(READERS, timeout=10)
+
+    def wait(**_: Any) -> None:
+        together.wait()
+
+    client.meta.events.register("before-call.s3.GetObject", wait)
+    assert len(read_days(client, BUCKET, "electricity", {NOON.date()}).decisions) == count
 
 
 def test_only_the_days_are_read(client: Any) -> None:

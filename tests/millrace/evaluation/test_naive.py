@@ -19,6 +19,7 @@ from millrace.tasks.catalogue import TASKS
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
+from tests.millrace.tasks.test_tasks import case_of
 
 START = np.datetime64("1996-12-01", "us")
 DAY_BEFORE = SeasonalNaive(kind="seasonal_naive", lag_hours=24, margin=0)
@@ -40,7 +41,6 @@ def rows(
 
 
 MULTICLASS = Multiclass(classes=("a", "b", "c"))
-EACH_TASK = (Binary(), MULTICLASS, Regression())
 HALF_DAYS = 120
 """Rows of 60 days, the last half of them to test on: enough for a rule that looks back some weeks."""
 TEST = slice(HALF_DAYS // 2, HALF_DAYS)
@@ -48,10 +48,11 @@ TEST = slice(HALF_DAYS // 2, HALF_DAYS)
 
 def labelled(task: Any, changed: Any = ()) -> LabelledRows:
     """Labels that follow no season; those of the rows `changed` are others."""
-    target_N = np.random.default_rng(0).integers(0, 2, HALF_DAYS)
+    parts = (len(task.part_names),) if task.part_names else ()
+    target_N = np.random.default_rng(0).integers(0, 2, (HALF_DAYS, *parts))
     target_N[list(changed)] = 1 - target_N[list(changed)]
     hours = [12.0 * place for place in range(HALF_DAYS)]
-    return rows(target_N.tolist(), hours, TEST, dtype=np.int64 if task is MULTICLASS else np.float32)
+    return rows(target_N.tolist(), hours, TEST, dtype=task.objective.target)
 
 
 def rows_answered_by_younger_labels(rule: NaiveGate, task: Any) -> list[int]:
@@ -87,7 +88,7 @@ def test_no_task_is_without_a_rule(task: Any) -> None:
 @pytest.mark.parametrize("kind", NAIVE_RULES)
 def test_every_rule_answers_some_task_and_is_judged(kind: str) -> None:
     rule = NAIVE_RULES[kind].model_validate({"kind": kind, "margin": 0.1, **DECLARED.get(kind, {})})
-    tasks = [task for task in EACH_TASK if rule.suits(task)]
+    tasks = [task for task in (case_of(name).task for name in TASKS) if rule.suits(task)]
     assert tasks, f"{kind} suits no task"
     for task in tasks:
         figures = naive_figures(rule, labelled(task), task)

@@ -12,9 +12,11 @@ from millrace.explanations.integrated_gradients import EntryAttributions, integr
 from millrace.models.catalogue import FAMILIES
 from millrace.models.entrance import Entrance, watched
 from millrace.models.predictor import Predictor
+from millrace.workload.declaration import Explanations
 from tests.millrace.models.test_families import CONSTANT, fitted, make_rows, signature_of
 
 ROWS = 4
+NODES = Explanations().nodes
 MOST_ERROR = 0.03
 """Of the completeness, as a share of the largest change; NEAR holds all but the steepest rows to 0.02."""
 
@@ -51,7 +53,7 @@ def given(family: str) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def found(family: str, predictor: Predictor) -> EntryAttributions:
     at = np.arange(ROWS, dtype=np.int64) % 3
-    return integrated_gradients(predictor, given(family), references(family), at)
+    return integrated_gradients(predictor, given(family), references(family), at, nodes=NODES)
 
 
 def test_what_the_entries_add_is_the_change_of_the_score(found: EntryAttributions) -> None:
@@ -92,7 +94,7 @@ def test_what_is_planted_in_a_column_is_found_there_and_gone_with_it() -> None:
 
 def _explained(predictor: Predictor, family: str) -> EntryAttributions:
     at = np.zeros(ROWS, np.int64)
-    return integrated_gradients(predictor, given(family), references(family), at)
+    return integrated_gradients(predictor, given(family), references(family), at, nodes=NODES)
 
 
 def test_the_answers_are_the_same_bits_after_an_explanation(family: str) -> None:
@@ -125,7 +127,7 @@ def test_captum_says_the_same(family: str, predictor: Predictor) -> None:
         )
     sums = sum(one.detach().reshape(ROWS, -1).sum(1).double().numpy() for one in reference)
     at = np.ones(ROWS, np.int64)
-    ours = integrated_gradients(predictor, here, there, at)
+    ours = integrated_gradients(predictor, here, there, at, nodes=NODES)
     np.testing.assert_allclose(
         sum(value.reshape(ROWS, -1).sum(1) for value in ours.entries.values()), sums, atol=2e-3 * np.abs(sums).max()
     )

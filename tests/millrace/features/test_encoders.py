@@ -59,6 +59,12 @@ def test_every_encoder_takes_a_form_of_feature_and_says_which(kind: str) -> None
     )
 
 
+def test_a_tensor_has_the_axes_of_its_kind(case: Case) -> None:
+    spec = case.encoder.spec
+    assert len(spec.shape) == {"numbers": 1, "categories": 1, "text": 1, "image": 3, "history": 2}[spec.kind]
+    assert bool(spec.cardinalities) == (spec.kind in ("categories", "text"))
+
+
 def test_a_kind_of_column_is_the_default_of_one_encoder() -> None:
     defaults = [kind for encoder in catalogue.ENCODERS.values() for kind in encoder.default_for]
     assert len(set(defaults)) == len(defaults), "two encoders are the default of one kind of column"

@@ -13,11 +13,11 @@ from PIL import Image as Picture
 
 from millrace.contract.row import check_row
 from millrace.contract.rules.image import Encoding, ImageFormat
+from millrace.contract.rules.jpeg import SCANS
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
 from millrace.features.image import Image
-from millrace.features.jpeg import SCANS
 from millrace.workload.declaration import Feature
 
 

@@ -19,10 +19,10 @@ from PIL import Image as Picture
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import MOST_BYTES, ImageFormat, read_jpeg
+from millrace.contract.rules.jpeg import SCANS
 from millrace.contract.schema import Column, Table
 from millrace.contract.validate import validate
 from millrace.errors import DropError, WorkloadError
-from millrace.features.jpeg import SCANS
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits, Parsed
 from millrace.files.sniff import read_drop

@@ -22,6 +22,7 @@ from jobs.training import loss
 from millrace import models
 from millrace.artefact.artefact import Artefact, Description, Digests
 from millrace.artefact.inference import Model
+from millrace.artefact.int8 import fold, quantize
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.features.signature import TensorSpec
@@ -126,8 +127,8 @@ def exported(family: str) -> bytes:
         return graph.finish({})
 
 
-def run(graph: bytes, predictor: Predictor, tensors: Tensors) -> npt.NDArray[np.float32]:
-    whole = with_weights(graph, predictor.state_dict())
+def run(graph: bytes, predictor: Predictor | None, tensors: Tensors) -> npt.NDArray[np.float32]:
+    whole = with_weights(graph, predictor.state_dict()) if predictor else graph
     session = onnxruntime.InferenceSession(whole, providers=["CPUExecutionProvider"])
     [output] = session.run(["output"], {one.name: tensors[one.name] for one in session.get_inputs()})
     return output
@@ -173,6 +174,25 @@ def test_the_graph_holds_every_weight_by_name_and_nothing_of_this_machine(
     assert held >= set(predictor.state_dict()) - {"location", "scale"}  # those are a regression's
     assert str(Path.cwd()).encode() not in exported
     assert b"site-packages" not in exported
+
+
+def test_the_folded_graph_answers_alike(exported: bytes, predictor: Predictor) -> None:
+    folded = fold(with_weights(exported, predictor.state_dict()))
+    assert not any(node.op_type == "BatchNormalization" for node in onnx.load_model_from_string(folded).graph.node)
+    np.testing.assert_allclose(run(folded, None, make_rows(5)), of(predictor, make_rows(5)), rtol=0, atol=1e-5)
+
+
+def test_the_graph_has_one_of_eight_bits(family: str, exported: bytes, predictor: Predictor) -> None:
+    rows = {spec.name: make_rows(5)[spec.name] for spec in signature_of(family)}
+    whole = with_weights(exported, predictor.state_dict())
+    made = quantize(fold(whole), FAMILIES[family].int8, {name: value[:64] for name, value in rows.items()})
+    session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
+    [output] = session.run(["output"], rows)
+    assert any(
+        node.op_type.startswith("QuantizeLinear") or node.op_type.startswith("DynamicQuantizeLinear")
+        for node in onnx.load_model_from_string(made).graph.node
+    )
+    np.testing.assert_allclose(output, of(predictor, rows), rtol=0, atol=0.1)
 
 
 def test_the_temperature_is_part_of_the_answer(exported: bytes, predictor: Predictor) -> None:
@@ -235,9 +255,9 @@ MULTILABEL = Multilabel(labels=("wet", "hot", "dry"), thresholds=(0.5,) * 3)
 
 @pytest.mark.parametrize("task", [Binary(), Regression()], ids=["binary", "regression"])
 def test_what_a_family_accepts_it_takes(family: str, task: Binary | Regression) -> None:
-    for signature in accepted(family, *SHARED, task=task):
-        if not signature:
-            continue
+    signatures = [signature for signature in accepted(family, *SHARED, task=task) if signature]
+    assert signatures
+    for signature in signatures:
         rows = {spec.name: make_rows()[spec.name] for spec in signature}
         predictor = build(FAMILIES[family](), signature, task.objective)
         predictor.fit(of_torch(rows), torch.linspace(-5, 20, ROWS))

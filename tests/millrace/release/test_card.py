@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from millrace.artefact.artefact import Description, Digests
+from millrace.artefact.artefact import EXTERNAL, Description, Digests
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.report import Evaluation
 from millrace.features.number import Number
@@ -78,11 +78,20 @@ def records(**changes: Any) -> Records:
         verdicts=(GateVerdict(name="latency", passed=True, measured=0.08, bound=50, sentence="p99 0.08 ms"),),
         description=description,
         image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-dev-inference@sha256:" + "ab" * 32,
+        evaluation_image="123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-dev-processing@sha256:" + "cd" * 32,
         model_data_url="s3://b/model.tar.gz",
         manifest_uri="s3://b/manifest.json",
         digests={"data_digest": "d" * 64, "artefact_digest": "f" * 64},
     )
     return replace(found, **changes)
+
+
+def external() -> Records:
+    """Of a version whose model was trained elsewhere."""
+    made = records()
+    return replace(
+        made, description=replace(made.description, family=EXTERNAL, parameters={"digest": "e" * 64}, torch="")
+    )
 
 
 def document(made: Records) -> dict[str, Any]:
@@ -114,6 +123,32 @@ def test_a_card_says_what_was_measured_and_what_people_declared() -> None:
     assert parameters == [{"name": "hidden", "value": "[64, 64]"}]
     assert made["additional_information"]["custom_details"]["data_digest"] == "d" * 64
     assert "Measured by group of sex" in made["additional_information"]["ethical_considerations"]
+
+
+def test_the_card_of_an_external_model_claims_no_training() -> None:
+    made = document(external())
+    assert [error.message for error in Draft202012Validator(SCHEMA).iter_errors(made)] == []
+    assert made["training_details"] == {
+        "training_observations": f"Trained elsewhere, on rows that are not known; the files have the digest {'e' * 64}"
+    }
+    assert made["model_overview"]["model_creator"] == "not known; registered by millrace, run 7c1b"
+    observed = made["evaluation_details"][0]["evaluation_observation"]
+    assert observed.startswith("1,344 rows, whether the model has seen them in training is not known: ")
+    assert "rows that the model never saw" not in json.dumps(made)
+    assert document(records())["evaluation_details"][0]["evaluation_observation"].startswith(
+        "1,344 rows that the model never saw: "
+    )
+
+
+def test_a_figure_that_is_no_number_is_left_out_of_the_card() -> None:
+    nan = {"value": float("nan"), "low": 0.1, "high": 0.2}
+    contender = REPORT["contenders"][0] | {"scores": {"auc": nan, "error": ESTIMATE}}
+    slices = {"slices": [{"column": "sex", "value": "b", "rows": 9, "error": nan}]}
+    report = REPORT | {"contenders": [contender], "slices": slices, "fairness": None}
+    made = document(records(evaluation=Evaluation.model_validate(report)))
+    groups = {group["name"]: group["metric_data"] for group in made["evaluation_details"][0]["metric_groups"]}
+    assert [metric["name"] for metric in groups["intervals"]] == ["error"]
+    assert "error by slice" not in groups
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_months_tell_what_their_runs_reserved(table):
         (A, 3.0, "1997-05-01T00:00:00Z"),
     ):
         assert budget.reserve(usd, run=run, as_of=moment(as_of), monthly_usd=50)
-    assert {name: (float(spend.usd), spend.runs) for name, spend in budget.months().items()} == {
-        "1997-05": (3.0, (A,)),
-        "1997-06": (3.5, (A, B)),
+    assert {name: (spend.usd, spend.runs) for name, spend in budget.months().items()} == {
+        "1997-05": (Decimal(3), {A: Decimal(3)}),
+        "1997-06": (Decimal("3.5"), {A: Decimal("1.5"), B: Decimal(2)}),
     }

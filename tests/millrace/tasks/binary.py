@@ -10,5 +10,6 @@ PLANT = PlantLabel(
     weights=([8.0], [0.0]),
     prediction={"positive": "on", "fallback": {"probability": 0.25}},
     fallback_answer={"value": 0, "probability": 0.25, "confidence": 0.75},
+    explains="log odds of on",
     baseline={"kind": "base_rate", "margin": 0.02},
 )

@@ -14,6 +14,7 @@ PLANT = PlantLabel(
         "fallback": {"value": 1.5},
     },
     fallback_answer={"value": [1.5, 1.5], "lower": None, "upper": None, "horizon_hours": [1.0, 2.0]},
+    explains="value, 2 h",
     baseline={"kind": "mean", "margin": 0.1},
     persistence=0.97,
 )

@@ -10,5 +10,6 @@ PLANT = PlantLabel(
     weights=([2.0, 2.0, 2.0], [0.34, 1.0, 1.66]),
     prediction={"quantiles": [0.05, 0.95], "fallback": {"value": 1.5}},
     fallback_answer={"value": 1.5, "lower": None, "upper": None},
+    explains="value",
     baseline={"kind": "mean", "margin": 0.1},
 )

@@ -10,5 +10,6 @@ PLANT = PlantLabel(
     weights=([-8.0, 0.0, 8.0], [-4.0, 0.0, -4.0]),
     prediction={"fallback": {"value": "middle"}},
     fallback_answer={"value": "middle", "confidence": None},
+    explains="log odds of ",
     baseline={"kind": "seasonal_naive", "lag_hours": 24, "margin": 0.02},
 )

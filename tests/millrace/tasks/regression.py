@@ -10,5 +10,6 @@ PLANT = PlantLabel(
     weights=([2.0], [1.0]),
     prediction={"fallback": {"value": 1.5}},
     fallback_answer={"value": 1.5},
+    explains="value",
     baseline={"kind": "mean", "margin": 0.1},
 )

@@ -462,6 +462,7 @@ def test_the_pinball_loss_of_several_horizons_is_the_mean_of_theirs() -> None:
             r"prediction\.label\.horizon_hours: expected one for the task regression, got \(1\.0, 2\.0\)",
         ),
         ("regression", {"label": ["y", "z"]}, r"prediction\.label: expected one for the task regression"),
+        ("regression", {"positive": "Yes"}, r"prediction\.positive: expected no such key for the task regression"),
         ("regression", {"thresholds": {"y": 0.3}}, r"prediction\.thresholds: expected no such key"),
         ("multilabel", {}, r"prediction\.label: expected a list of two columns or more, got 'y'"),
         ("multilabel", {"label": ["y", "z"]}, "y: expected a boolean, got 'a float64'"),

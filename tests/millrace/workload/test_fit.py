@@ -15,6 +15,7 @@ from millrace.evaluation.gates.simple import Simple
 from millrace.evaluation.naive.rule import NaiveGate
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
+from millrace.workload.tuning import Tuning
 
 SHIPPED = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 
@@ -222,6 +223,7 @@ MISFITS = {
         f"value: {{unit: EUR, decisions: 100, worth: {BINARY_WORTH}}}",
         "worth: right, wrong, pairs",
     ),
+    "a log loss of numbers": ("regression", "simple: {kind: linear, measure: log_loss}", "measure: error for answers"),
     "a pair of classes that are not there": (
         "multiclass",
         "value: {unit: EUR, decisions: 100, worth: {right: 1, wrong: -1, pairs: {a: {z: -9}}}}",
@@ -254,7 +256,9 @@ def test_a_gate_that_could_not_be_judged_stops_here(folder: Path, case: str) -> 
     """Not after the training, which is paid for by then."""
     task, gate, expected = MISFITS[case]
     if task:
-        retask(folder, task, ["a", "b", "c"])
+        retask(folder, task, None if task == "regression" else ["a", "b", "c"])
+    if task == "regression":
+        change(folder, "workload.yaml", "  calibration: {max_ece: 0.15}\n", "")
     change(folder, "workload.yaml", "  size: {max_mb: 10}\n", f"  size: {{max_mb: 10}}\n  {gate}\n")
     with pytest.raises(WorkloadError, match=expected):
         check(folder)
@@ -266,6 +270,19 @@ def test_all_gates_fit_where_they_can_be_judged(folder: Path) -> None:
     check(folder)
 
 
+def test_a_search_may_try_only_what_the_tensors_allow() -> None:
+    shipped = SHIPPED.parent / "xray"
+    workload, contract = load_workload(shipped), check_contract(shipped)
+    for channels, fits in (([[8, 16], [16]], True), ([[8], [8] * 6], False)):
+        tuning = Tuning(parameters={"channels": channels}, max_jobs=2, budget_usd=9)
+        declared = workload.model_copy(update={"tuning": tuning})
+        if fits:
+            check_fit(declared, contract)
+            continue
+        with pytest.raises(WorkloadError, match="pixels or more for 6 blocks"):
+            check_fit(declared, contract)
+
+
 def test_trees_take_no_images() -> None:
     shipped = SHIPPED.parent / "xray"
     workload, contract = load_workload(shipped), check_contract(shipped)
@@ -275,5 +292,5 @@ def test_trees_take_no_images() -> None:
         if fits:
             check_fit(declared, contract)
             continue
-        with pytest.raises(WorkloadError, match=r"gates\.simple: expected kind: linear for images and texts"):
+        with pytest.raises(WorkloadError, match=r"expected kind: linear, as boosted_trees takes no image"):
             check_fit(declared, contract)

@@ -62,6 +62,12 @@ def gate(name: str, **bounds: Any) -> Change:
             gate("value", unit="EUR", decisions=1, worth={"above": -1, "below": -1}),
             "a row's answer has several parts",
         ),
+        (
+            "multilabel",
+            "workload.yaml",
+            gate("leakage", max_feature=0.9),
+            "max_duplicates alone, as a row's answer has",
+        ),
         ("forecast", "workload.yaml", gate("simple", kind="linear"), "a row's answer has several numbers"),
     ],
 )

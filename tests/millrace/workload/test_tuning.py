@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 import yaml
 
 from millrace.errors import WorkloadError
+from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
-from millrace.workload.training_cost import usd_by_hand
+from millrace.workload.tuning import tuning_usd
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 DECLARED = {
@@ -42,9 +44,8 @@ def test_its_cost_is_every_training_at_its_longest(folder: Path) -> None:
     workload = load(folder)
     assert workload.tuning.is_whole("epochs", type(workload.training.family_parameters()))
     assert not workload.tuning.is_whole("learning_rate", type(workload.training.family_parameters()))
-    assert usd_by_hand(workload, "prod", is_tuning=True) == pytest.approx(10 * 1.408 * 1.2)
-    assert usd_by_hand(load_workload(ELECTRICITY), "prod", is_tuning=True) is None
-    assert usd_by_hand(workload, "prod", is_tuning=False) == pytest.approx(1.408 * 1.2)
+    usd = tuning_usd(workload.tuning, instance="ml.g5.xlarge", instances=1, max_minutes=60)
+    assert usd == pytest.approx(10 * 1.408 * 1.2)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,7 @@ def test_its_cost_is_every_training_at_its_longest(folder: Path) -> None:
         ({"parameters": {"learning_rate": {"min": 0, "max": 0.1, "scale": "log"}}}, "above 0 where the scale is log"),
         ({"parameters": {"learning_rate": {"min": 0.2, "max": 0.1}}}, "min below max"),
         ({"parameters": {"schedule": ["cosine", "steps"]}}, "schedule"),
+        ({"parameters": {"hidden": {"min": 1, "max": 2}}}, "hidden: expected a list of values, got a range"),
         ({"parameters": {"epochs": {"min": 1.5, "max": 4}}}, "epochs"),
         ({"parameters": {}}, "at least 1 item"),
         ({"max_parallel": 11}, "less than or equal to 10"),
@@ -71,3 +73,33 @@ def test_what_cannot_be_searched_or_paid_is_refused(folder: Path, changes: dict[
     with pytest.raises(WorkloadError) as caught:
         load(folder, **changes)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("training", "parameters", "expected"),
+    [
+        ({}, {"dimension": {"min": 32, "max": 64}}, "dimension: expected a multiple of heads (4), got 33"),
+        ({}, {"heads": {"min": 1, "max": 4}}, "dimension: expected a multiple of heads (3), got 64"),
+        ({}, {"dimension": [32, 48], "heads": [2, 3]}, "dimension: expected a multiple of heads (3), got 32"),
+        ({"instances": 4}, {"batch_size": [128, 130]}, "batch_size: expected a multiple of 4 in the stage"),
+        (
+            {"instances": 4},
+            {"batch_size": {"min": 128, "max": 256}},
+            "batch_size: expected a multiple of 4 in the stage",
+        ),
+        ({}, {"dimension": [48, 96], "heads": [3, 4]}, ""),
+        ({}, {"dimension": [32, 64], "heads": [2, 4], "batch_size": {"min": 32, "max": 5000}}, ""),
+    ],
+)
+def test_what_some_of_its_trainings_could_not_have_is_refused(
+    training: dict[str, Any], parameters: dict[str, Any], expected: str
+) -> None:
+    """Also between the ends of a range, and of two hyperparameters together."""
+    document = yaml.safe_load((ELECTRICITY / "workload.yaml").read_text())
+    document["training"] |= {"family": "transformer", "parameters": {}, **training}
+    document["tuning"] = {"parameters": parameters, "max_jobs": 1, "budget_usd": 40}
+    if not expected:
+        assert Workload.model_validate(document).tuning
+        return
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        Workload.model_validate(document)

@@ -117,7 +117,27 @@ def _drop_schedule(wanted: Wanted, made: Made) -> None:
     wanted.call("scheduler", "DeleteSchedule", Name=made.ref, GroupName=group)
 
 
+def _put_connection(wanted: Wanted) -> Made:
+    operation = "CreateConnection" if wanted.before is None else "UpdateConnection"
+    name = wanted.name("Name")
+    made = wanted.call("events", operation, Name=name, **wanted.rest("Name"))
+    return Made(ref=name, attributes={"Arn": made["ConnectionArn"]})
+
+
+def _put_api_destination(wanted: Wanted) -> Made:
+    operation = "CreateApiDestination" if wanted.before is None else "UpdateApiDestination"
+    name = wanted.name("Name")
+    made = wanted.call("events", operation, Name=name, **wanted.rest("Name"))
+    return Made(ref=name, attributes={"Arn": made["ApiDestinationArn"]})
+
+
 KINDS = {
+    "AWS::Events::ApiDestination": Kind(
+        put=_put_api_destination, drop=by_ref("events", "DeleteApiDestination", "Name"), fixed=("Name",)
+    ),
+    "AWS::Events::Connection": Kind(
+        put=_put_connection, drop=by_ref("events", "DeleteConnection", "Name"), fixed=("Name",)
+    ),
     "AWS::SQS::Queue": Kind(
         put=_put_queue,
         drop=by_ref("sqs", "DeleteQueue", "QueueUrl"),

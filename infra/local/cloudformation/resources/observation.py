@@ -1,12 +1,9 @@
-"""Alarms, dashboards, the catalogue's databases and tables, and Athena's workgroups.
+"""Alarms, dashboards, budgets, the catalogue's databases and tables, and Athena's workgroups.
 
-No template has them, an account may: a dashboard and a composite alarm per workload, and a workgroup in
-which people query decisions.
+Of a dashboard, a composite alarm and a workgroup no template has one, an account may.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from infra.local.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
 from infra.local.kernel.cloud import ACCOUNT
@@ -19,28 +16,8 @@ def _put_alarm(wanted: Wanted) -> Made:
 
 
 def _put_composite_alarm(wanted: Wanted) -> Made:
-    """moto keeps composite alarms (an alarm with a rule) but has no PutCompositeAlarm."""
-    from moto.cloudwatch.models import cloudwatch_backends
-
     name = wanted.name("AlarmName", longest=255)
-    known = ("AlarmName", "AlarmRule", "AlarmDescription", "AlarmActions", "OKActions", "ActionsEnabled", "Tags")
-    if unknown := wanted.rest(*known, "InsufficientDataActions"):
-        raise ValueError(f"AWS::CloudWatch::CompositeAlarm: {sorted(unknown)} is not known to the local cloud")
-    given = wanted.properties
-    absent = ("namespace", "metric_name", "comparison_operator", "evaluation_periods", "period", "threshold")
-    backend: Any = cloudwatch_backends[ACCOUNT][wanted.cloud.region]
-    backend.put_metric_alarm(
-        **dict.fromkeys((*absent, "statistic")),
-        name=name,
-        rule=given["AlarmRule"],
-        description=given.get("AlarmDescription"),
-        dimensions=[],
-        alarm_actions=given.get("AlarmActions", []),
-        ok_actions=given.get("OKActions", []),
-        insufficient_data_actions=given.get("InsufficientDataActions", []),
-        actions_enabled=str(given.get("ActionsEnabled", True)).lower() == "true",
-        tags=given.get("Tags"),
-    )
+    wanted.call("cloudwatch", "PutCompositeAlarm", AlarmName=name, **wanted.rest("AlarmName"))
     return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
 
 
@@ -52,6 +29,19 @@ def _put_dashboard(wanted: Wanted) -> Made:
     name = wanted.name("DashboardName", longest=255)
     wanted.call("cloudwatch", "PutDashboard", DashboardName=name, **wanted.get("DashboardBody"))
     return Made(ref=name)
+
+
+def _put_budget(wanted: Wanted) -> Made:
+    budget = wanted.properties["Budget"]
+    made = {"AccountId": ACCOUNT, "BudgetName": budget["BudgetName"]}
+    if wanted.before is not None:
+        wanted.call("budgets", "DeleteBudget", **made)
+    wanted.call("budgets", "CreateBudget", AccountId=ACCOUNT, **wanted.rest("ResourceTags"))
+    return Made(ref=budget["BudgetName"])
+
+
+def _drop_budget(wanted: Wanted, made: Made) -> None:
+    wanted.call("budgets", "DeleteBudget", AccountId=ACCOUNT, BudgetName=made.ref)
 
 
 def _put_database(wanted: Wanted) -> Made:
@@ -90,6 +80,7 @@ def _put_workgroup(wanted: Wanted) -> Made:
 
 
 KINDS = {
+    "AWS::Budgets::Budget": Kind(put=_put_budget, drop=_drop_budget),
     "AWS::CloudWatch::Alarm": Kind(put=_put_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
     "AWS::CloudWatch::CompositeAlarm": Kind(put=_put_composite_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
     "AWS::CloudWatch::Dashboard": Kind(

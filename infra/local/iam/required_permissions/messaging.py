@@ -12,6 +12,9 @@ from infra.local.kernel.cloud import ACCOUNT, REGION
 def of_sqs(action: str, parsed: ParsedCall) -> Iterator[Request]:
     url, name = parsed.get("QueueUrl"), parsed.get("QueueName")
     operation = action.removesuffix("Batch")
+    if source := parsed.get("SourceArn"):
+        yield permission(operation, source)
+        return
     if not url and not name:
         yield permission(operation)
         return

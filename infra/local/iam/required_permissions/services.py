@@ -29,12 +29,12 @@ def of_dynamodb(action: str, parsed: ParsedCall) -> Iterator[Request]:
     if table:
         index = parsed.get("IndexName")
         yield permission(action, _table(table) + (f"/index/{index}" if index else ""))
-        yield from _table_key(table)
+        yield from table_key(table)
     elif not batches and not parsed.parameters.get("TransactItems"):
         yield permission(action)
 
 
-def _table_key(name: str) -> Iterator[Request]:
+def table_key(name: str) -> Iterator[Request]:
     """DynamoDB decrypts the table's key in the name of each caller, and keeps it for him for minutes.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html"""
@@ -85,6 +85,16 @@ def of_logs(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_cloudwatch(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    if action.endswith("CompositeAlarm"):
+        # "You can't create a composite alarm if your permission has a narrower scope" than all alarms.
+        yield permission(action, "*")
+        return
+    if dashboards := parsed.get("DashboardNames") or ([parsed.get("DashboardName")] if "Dashboard" in action else []):
+        for name in filter(None, dashboards):
+            yield permission(action, resource_arn("cloudwatch", f"dashboard/{name}", region=""))
+        if not any(dashboards):
+            yield permission(action, "*")
+        return
     names = parsed.get("AlarmNames") or ([parsed.get("AlarmName")] if parsed.get("AlarmName") else [])
     for name in names:
         yield permission(action, resource_arn("cloudwatch", f"alarm:{name}"))

@@ -69,3 +69,25 @@ def test_a_topics_default_policy_is_for_the_account(client: Any, fresh: Any) -> 
     arn = client("sns").create_topic(Name=fresh("topic"))["TopicArn"]
     assert refusal(arn, "cloudwatch.amazonaws.com", "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:a") == ""
     assert "does not allow" in refusal(arn, EVENTS, RULE)
+
+
+def test_eventbridge_says_no_account_to_a_topic(client: Any, fresh: Any) -> None:
+    """A condition on it, in the policy of the topic or of its key, is never met; CloudWatch meets it."""
+    alarms, ours = "cloudwatch.amazonaws.com", {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+    def document(action: str, **condition: Any) -> str:
+        allow = {"Effect": "Allow", "Principal": {"Service": [EVENTS, alarms]}, "Action": action, "Resource": "*"}
+        return json.dumps({"Version": "2012-10-17", "Statement": [allow | condition]})
+
+    def topic(publish: str, key: str) -> str:
+        made = client("kms").create_key(Policy=key)["KeyMetadata"]["KeyId"]
+        attributes = {"Policy": publish, "KmsMasterKeyId": made}
+        return str(client("sns").create_topic(Name=fresh("topic"), Attributes=attributes)["TopicArn"])
+
+    open_to_all = topic(document("sns:Publish"), document("kms:*"))
+    guarded = topic(document("sns:Publish", Condition=ours), document("kms:*"))
+    guarded_key = topic(document("sns:Publish"), document("kms:*", Condition=ours))
+    assert [refusal(arn, alarms, RULE) for arn in (open_to_all, guarded, guarded_key)] == ["", "", ""]
+    assert refusal(open_to_all, EVENTS, RULE) == ""
+    assert "sns:Publish" in refusal(guarded, EVENTS, RULE)
+    assert "kms:GenerateDataKey" in refusal(guarded_key, EVENTS, RULE)

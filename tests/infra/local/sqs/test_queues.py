@@ -144,7 +144,10 @@ def test_a_role_that_may_not_poll_gets_no_mapping(source: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"EventSourceArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/s"}, "queues as event sources only"),
+        (
+            {"EventSourceArn": "arn:aws:kinesis:eu-west-1:123456789012:stream/s"},
+            "DynamoDB and SQS as event sources only",
+        ),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "FilterCriteria is not covered"),
     ],
 )

@@ -1,0 +1,124 @@
+"""An edge package of a version: its graph folded, or in eight bits and measured against that on the test rows.
+
+Axes: N rows, W numbers of an answer."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.environment import Environment
+from console.queries.cards import find_package
+from console.queries.pinned_rows import read_pinned
+from console.queries.signatures import signing_key
+from millrace.artefact import graph
+from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
+from millrace.artefact.edge import ExportedVersion, GraphFigures, Int8Comparison, with_graph, write_package
+from millrace.artefact.inference import Model
+from millrace.artefact.int8 import fold, quantize
+from millrace.aws.objects import download
+from millrace.datasets.examples import LABEL, Examples
+from millrace.errors import ArtefactError
+from millrace.features.catalogue import encode
+from millrace.models.catalogue import FAMILIES
+from millrace.names import WorkloadNames
+from millrace.release.signatures import check_signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from millrace.models.parameters import Int8
+
+    Output = npt.NDArray[np.float32]
+
+CALIBRATION_ROWS = 256
+"""Of the validation rows, evenly spread."""
+TEST_ROWS = 20_000
+"""At most, evenly spread: a row is a call."""
+
+
+def export_version(
+    environment: Environment, names: WorkloadNames, version: str, folder: Path, *, int8: bool, max_loss: float
+) -> dict[str, Any]:
+    """What package.json says of the version's package, written to `folder`.
+
+    Raises ArtefactError for a version whose signature is absent or wrong, for a model that is not the registry's, and
+    where the int8 graph's error on the test rows is more than `max_loss` above that of float32, as a share of it."""
+    package = find_package(environment, names, version)
+    s3 = environment.client("s3")
+    check_signature(s3, signing_key(environment), names, package)
+    with tempfile.TemporaryDirectory() as root:
+        archive = Path(root) / ARCHIVE
+        download(s3, package.model_data_url, archive)
+        registered = read_archive(archive, approved=package.metadata.get("model_digest", ""))
+    artefact = with_graph(registered, fold(registered.onnx))
+    source = ExportedVersion(workload=names.workload, version=package.version, model_digest=registered.digest)
+    if not int8:
+        return write_package(folder, artefact, source)
+    rows = read_pinned(s3, names, package.metadata["run"], artefact.description.features)
+    return write_int8(folder, artefact, source, rows, max_loss=max_loss)
+
+
+def write_int8(
+    folder: Path, artefact: Artefact, source: ExportedVersion, rows: Examples, *, max_loss: float
+) -> dict[str, Any]:
+    """Quantize the folded graph, compare, and write the package unless the error grew by more than `max_loss` of it."""
+    how, features = method_of(artefact), artefact.description.features
+    calibration = _spread(rows.part(rows.parts.validation), CALIBRATION_ROWS)
+    made = with_graph(artefact, quantize(artefact.onnx, how, encode(features, calibration)), how)
+    compared = compare(artefact, made, _spread(rows.part(rows.parts.test), TEST_ROWS))
+    if not compared.loss <= max_loss:
+        raise ArtefactError(
+            f"version {source.version}: int8: expected an error on the test rows at most {max_loss:.1%} above that of "
+            f"float32, {compared.float32.error:.4g}, got {compared.int8.error:.4g} ({compared.loss:+.1%})"
+        )
+    return write_package(folder, made, source, how=how, compared=compared)
+
+
+def method_of(artefact: Artefact) -> Int8:
+    """As the family declares it; of a graph that was made elsewhere by its operators."""
+    if family := FAMILIES.get(artefact.description.family):
+        return family.int8
+    has_convolutions = any(node.op_type == "Conv" for node in graph.parse(artefact.onnx).graph.node)
+    return "static" if has_convolutions else "dynamic"
+
+
+def compare(before: Artefact, after: Artefact, test: pa.Table) -> Int8Comparison:
+    """Both graphs on the rows of `test`, which have labels: row by row in turns, so that both have the same machine."""
+    import numpy as np
+
+    task, models = before.description.task, (Model(before), Model(after))
+    target_N, tensors = task.targets(test[LABEL]), encode(before.description.features, test)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    found: tuple[list[Output], list[Output]] = ([], [])
+    for number in range(len(test)):
+        row = {name: value[number : number + 1] for name, value in tensors.items()}
+        for at, model in enumerate(models):
+            began = time.perf_counter()
+            found[at].append(model.outputs(row))
+            seconds[at].append(time.perf_counter() - began)
+    figures = [
+        GraphFigures(
+            error=float(task.errors(output_NW, target_N).mean()),
+            metrics=task.metrics(output_NW, target_N),
+            ms=statistics.median(times) * 1000,
+            bytes=len(artefact.onnx),
+        )
+        for artefact, outputs, times in zip((before, after), found, seconds, strict=True)
+        for output_NW in [np.concatenate(outputs)]
+    ]
+    return Int8Comparison(rows=len(test), float32=figures[0], int8=figures[1])
+
+
+def _spread(table: pa.Table, most: int) -> pa.Table:
+    """At most so many rows, evenly spread."""
+    import numpy as np
+
+    if len(table) <= most:
+        return table
+    return table.take(np.linspace(0, len(table) - 1, most, dtype=np.int64))

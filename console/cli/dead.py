@@ -1,0 +1,64 @@
+"""`millrace dead`: messages that were given up, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from console.cli.environment import find
+from console.cli.options import Build, Json, Stage, Workload
+from console.cli.printing import show_json, show_rows
+from console.words import count
+
+Queue = Annotated[
+    str,
+    typer.Argument(
+        default_factory=lambda: "", show_default="all, by their numbers", help="A dead-letter queue: `drops`."
+    ),
+]
+Redrive = Annotated[
+    bool,
+    typer.Option(
+        "--redrive",
+        default_factory=lambda: False,
+        show_default=False,
+        help="Let SQS move the messages of QUEUE back to the queue that they came from.",
+    ),
+]
+
+
+def dead(workload: Workload, stage: Stage, build: Build, json: Json, queue: Queue, redrive: Redrive) -> None:
+    """List the dead-letter queues, show up to ten messages of one, or send its messages back.
+
+    Example: millrace dead drops, then, once their cause is mended, millrace dead drops --redrive. Messages that are
+    shown stay where they are. A queue that no function reads takes nothing back: its letters are events, by whose
+    detail the machine is started anew."""
+    from console.queries import dead_letters
+
+    environment, names = find(stage, build, workload)
+    if redrive and not queue:
+        raise typer.BadParameter("expected the QUEUE to send back, got none", param_hint="--redrive")
+    if redrive:
+        moved = dead_letters.redrive(environment, names, queue)
+        print(f"{queue}: {count(moved, 'message')} on the way back")
+        return
+    if not queue:
+        rows = [asdict(one) for one in dead_letters.find_dead_queues(environment, names)]
+        show_rows([{**row, "reader": row["reader"] or "none"} for row in rows], as_json=json, nothing="")
+        return
+    letters = dead_letters.read_dead_letters(environment, names, queue)
+    if json:
+        show_json([asdict(one) for one in letters])
+        return
+    rows = [
+        {
+            "sent": one.sent,
+            "message": one.id,
+            "says": ", ".join(f"{name}: {value}" for name, value in one.attributes.items()),
+            "body": one.body,
+        }
+        for one in letters
+    ]
+    show_rows(rows, as_json=False, nothing=f"No dead letter in {queue}.")

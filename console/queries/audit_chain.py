@@ -1,0 +1,225 @@
+"""The audit's chain in the locked bucket, computed again and compared with the audit table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from console.environment import Environment
+from millrace.errors import AuditChainError, EnvironmentNotFoundError
+from millrace.state.audit_chain import (
+    BEFORE_THE_FIRST,
+    AuditChain,
+    ChangeKind,
+    Item,
+    Link,
+    StoredLink,
+    digest,
+    key_of,
+)
+
+READERS = 16
+"""Objects that are read at once."""
+PATIENCE_S = 15.0
+"""A record reaches the chain within seconds: so long one that is missing may still come."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrong:
+    """Something that does not fit."""
+
+    where: str
+    """`link 17, s3://…` or the record in the table."""
+    expected: str
+    came: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """What the chain of one workload holds."""
+
+    workload: str
+    records: int
+    """In the table."""
+    links: int
+    head: str
+    """Number and digest of the newest link: who keeps it can show later that nothing up to it has changed."""
+    wrong: tuple[Wrong, ...]
+    """In the order of the chain, then of the table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What an earlier verification printed: `17:5d0f…`."""
+
+    number: int
+    digest: str
+
+    @classmethod
+    def parse(cls, text: str) -> Head:
+        """Raises EnvironmentNotFoundError where it is no number and no digest."""
+        number, _, name = text.partition(":")
+        if not number.isdigit() or len(name) != len(BEFORE_THE_FIRST) or set(name) - set("0123456789abcdef"):
+            expected = "<number>:<digest>, as an earlier verification printed it"
+            raise EnvironmentNotFoundError(f"--head: expected {expected}, got {text!r}")
+        return cls(number=int(number), digest=name)
+
+
+def audited_workloads(environment: Environment) -> list[str]:
+    """The workloads with a record in the table or an object in the bucket, deployed or not."""
+    bucket = environment.platform.bucket("audit")
+    pages = environment.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket, Delimiter="/")
+    folders = {one["Prefix"].rstrip("/") for page in pages for one in page.get("CommonPrefixes", [])}
+    tables = (
+        environment.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(TableName=environment.platform.audit_table, ProjectionExpression="pk")
+    )
+    return sorted(folders | {item["pk"]["S"] for page in tables for item in page["Items"]})
+
+
+def verify_chain(
+    environment: Environment, workload: str, *, head: Head | None = None, patience_s: float = PATIENCE_S
+) -> Verified:
+    """The chain against itself, the table, and a head that somebody has kept; it waits for records that are missing."""
+    until = time.monotonic() + patience_s
+    while True:
+        table = _table(environment, workload)
+        examined = _examine(_chain(environment, workload), environment.platform.bucket("audit"), table)
+        missing = [sort for sort in table if sort not in examined.recorded]
+        if not missing or time.monotonic() >= until:
+            break
+        time.sleep(min(1.0, patience_s))
+    for sort in missing:
+        examined.wrong.append(
+            Wrong(where=f"{environment.platform.audit_table}: {sort}", expected="a link of this record", came="none")
+        )
+    if head and examined.digests.get(head.number) != head.digest:
+        came = examined.digests.get(head.number, f"none, the newest link is {examined.newest}")
+        examined.wrong.append(Wrong(where=f"link {head.number}", expected=f"digest {head.digest}", came=came))
+    return Verified(
+        workload=workload,
+        records=len(table),
+        links=len(examined.digests),
+        head=f"{examined.newest}:{examined.digests.get(examined.newest, BEFORE_THE_FIRST)}",
+        wrong=tuple(examined.wrong),
+    )
+
+
+@dataclass(kw_only=True)
+class _Examined:
+    """What a pass over the chain has found."""
+
+    newest: int = 0
+    digests: dict[int, str] = field(default_factory=dict)
+    recorded: set[str] = field(default_factory=set)
+    """Sort keys of the records that were added."""
+    wrong: list[Wrong] = field(default_factory=list)
+
+
+def _chain(environment: Environment, workload: str) -> AuditChain:
+    return AuditChain(environment.client("s3"), bucket=environment.platform.bucket("audit"), workload=workload)
+
+
+def _table(environment: Environment, workload: str) -> dict[str, Item]:
+    """The items by their sort keys, in order."""
+    pages = (
+        environment.client("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=environment.platform.audit_table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": workload}},
+            ConsistentRead=True,
+        )
+    )
+    return {item["sk"]["S"]: item for page in pages for item in page["Items"]}
+
+
+def _examine(chain: AuditChain, bucket: str, table: Mapping[str, Item]) -> _Examined:
+    found = _Examined()
+    found.wrong += [
+        Wrong(where=f"s3://{bucket}/{name}", expected="links of the chain only", came=name)
+        for name in chain.strangers()
+    ]
+    previous: tuple[int, str] = 0, BEFORE_THE_FIRST
+    for stored, body in _bodies(chain):
+        place = f"link {stored.number}, s3://{bucket}/{stored.key}"
+        found.wrong += _wrong_place(stored, previous[0], place)
+        try:
+            link = Link.decode(_whole(body))
+        except AuditChainError as error:
+            found.wrong.append(Wrong(where=place, expected="a link", came=str(error)))
+        else:
+            found.wrong += _wrong_link(link, stored, previous, place)
+            found.wrong += _wrong_record(link, table, place)
+            if link.kind is ChangeKind.ADDED:
+                found.recorded.add(_sort(link))
+        previous = stored.number, "none" if isinstance(body, AuditChainError) else digest(body)
+        found.newest, found.digests[stored.number] = previous
+    return found
+
+
+def _bodies(chain: AuditChain) -> Iterator[tuple[StoredLink, bytes | AuditChainError]]:
+    """Each number with its object, or with why that cannot be read; oldest first."""
+
+    def read(link: StoredLink) -> bytes | AuditChainError:
+        try:
+            return chain.read(link)
+        except AuditChainError as error:
+            return error
+
+    stored = list(chain.links())[::-1]
+    with ThreadPoolExecutor(READERS) as readers:
+        yield from zip(stored, readers.map(read, stored), strict=True)
+
+
+def _whole(body: bytes | AuditChainError) -> bytes:
+    if isinstance(body, AuditChainError):
+        raise body
+    return body
+
+
+def _wrong_place(stored: StoredLink, before: int, place: str) -> Iterator[Wrong]:
+    if stored.number != before + 1:
+        lost = key_of(stored.key.partition("/")[0], before + 1)
+        yield Wrong(where=f"link {before + 1}, {lost}", expected="an object", came=f"none, then link {stored.number}")
+    if stored.later_versions:
+        yield Wrong(where=place, expected="one version", came=f"{stored.later_versions} more, put over it")
+
+
+def _wrong_link(link: Link, stored: StoredLink, previous: tuple[int, str], place: str) -> Iterator[Wrong]:
+    if link.number != stored.number:
+        yield Wrong(where=place, expected=f"number {stored.number}", came=f"number {link.number}")
+    number, name = previous
+    if link.previous != name and number == stored.number - 1:
+        where = f"link {number} or link {stored.number}" if number else place
+        yield Wrong(where=where, expected=f"digest {link.previous}, which link {stored.number} names", came=name)
+
+
+def _wrong_record(link: Link, table: Mapping[str, Item], place: str) -> Iterator[Wrong]:
+    sort = _sort(link)
+    if link.kind is not ChangeKind.ADDED:
+        verb = "changed" if link.kind is ChangeKind.CHANGED else "removed"
+        yield Wrong(where=place, expected="records that are added, never changed", came=f"{sort} was {verb}")
+    elif sort not in table:
+        yield Wrong(where=place, expected=f"{sort} in the table", came="none")
+    elif (kept := table[sort]) != link.record:
+        name = min(name for name in kept.keys() | link.record.keys() if kept.get(name) != link.record.get(name))
+        yield Wrong(
+            where=f"{place}, {sort}: {name}",
+            expected=f"{_value(kept.get(name))}, as in the table",
+            came=_value(link.record.get(name)),
+        )
+
+
+def _sort(link: Link) -> str:
+    """The record's sort key; empty where somebody took it out."""
+    return str(link.record.get("sk", {}).get("S", ""))
+
+
+def _value(value: Mapping[str, Any] | None) -> str:
+    return "nothing" if value is None else str(next(iter(value.values()), ""))

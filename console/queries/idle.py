@@ -1,0 +1,61 @@
+"""A live endpoint that nobody calls: it costs by the hour all the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from console.environment import Environment
+from console.queries.usage import DAY_S, live_fleet, now_at
+from millrace.names import VARIANT, WorkloadNames
+
+IDLE_DAYS = 7
+LOOK_BACK_DAYS = 90
+"""How far the last request is looked for; before that the endpoint counts as never called."""
+HOURS_PER_MONTH = 730
+ALTERNATIVES = "docs/operating.md#an-endpoint-that-nobody-calls"
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdleEndpoint:
+    """A live endpoint without a request for `IDLE_DAYS` days or more."""
+
+    endpoint: str
+    days: int
+    """Whole days since the last request, or since the endpoint was made."""
+    usd_per_month: float
+    """Of its present instances; an upper bound."""
+
+    @property
+    def sentence(self) -> str:
+        return f"no request for {self.days} days, at {self.usd_per_month:.2f} USD a month ({ALTERNATIVES})"
+
+
+def find_idle(environment: Environment, names: WorkloadNames) -> IdleEndpoint | None:
+    """None where there is no live endpoint, or one that was called or made less than `IDLE_DAYS` days ago.
+
+    A release sends its own requests to the challenger, so whatever the live endpoint counts comes from callers."""
+    fleet, now = live_fleet(environment, names), now_at(environment)
+    if fleet is None or now - fleet.created < timedelta(days=IDLE_DAYS):
+        return None
+    days = (now - max(fleet.created, _last_request(environment, names, now) or fleet.created)).days
+    if days < IDLE_DAYS:
+        return None
+    return IdleEndpoint(endpoint=names.endpoint, days=days, usd_per_month=fleet.usd_per_hour * HOURS_PER_MONTH)
+
+
+def _last_request(environment: Environment, names: WorkloadNames, now: datetime) -> datetime | None:
+    """The end of the last day (UTC) with a request; None where there is none within `LOOK_BACK_DAYS`."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    dimensions = {"EndpointName": names.endpoint, "VariantName": VARIANT}
+    answer = environment.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName="Invocations",
+        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        StartTime=midnight - timedelta(days=LOOK_BACK_DAYS),
+        EndTime=now,
+        Period=DAY_S,
+        Statistics=["Sum"],
+    )
+    days: list[datetime] = [point["Timestamp"] for point in answer["Datapoints"] if point["Sum"] > 0]
+    return min(max(days) + timedelta(days=1), now) if days else None

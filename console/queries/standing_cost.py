@@ -1,0 +1,90 @@
+"""What a workload costs a month while nothing happens, line by line: alarms, the dashboard, queues that are polled.
+
+List prices, of each thing that is there; nothing of what every account has free but the three dashboards. The hours of
+the endpoint are in `console.queries.cost`, those of the stage's key and alarms are nobody's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from console.environment import Environment
+from console.queries.usage import Rate
+from millrace.names import WorkloadNames
+from millrace.operations.alarms import ALARMS, USD_PER_COMPOSITE, USD_PER_METRIC
+
+SQS_REQUEST = Rate(usd=0.40 / 1e6, source="aws.amazon.com/sqs/pricing, standard queues", as_of="2026-11-21")
+DASHBOARD = Rate(usd=3.00, source="aws.amazon.com/cloudwatch/pricing, beyond three an account", as_of="2026-11-21")
+FREE_DASHBOARDS = 3
+POLLERS, POLL_S, MONTH_S = 5, 20, 30 * 24 * 3600
+"""Lambda asks an empty queue with five long polls at once. It goes down to two where no maximal concurrency is set.
+
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandingLine:
+    """One kind of what is billed by the month."""
+
+    what: str
+    count: int
+    usd: float
+    with_endpoint: bool
+    """Whether a teardown of the endpoint takes it away."""
+
+
+def find_standing(environment: Environment, names: WorkloadNames) -> tuple[StandingLine, ...]:
+    """Of what is deployed now, the lines that are above 0."""
+    cloudwatch = environment.client("cloudwatch")
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(
+        AlarmNamePrefix=f"{names.prefix}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+    )
+    found = [(page.get("MetricAlarms", []), page.get("CompositeAlarms", [])) for page in pages]
+    metric, composite = ([one for page in found for one in page[kind]] for kind in (0, 1))
+    boards = [
+        one["DashboardName"]
+        for page in cloudwatch.get_paginator("list_dashboards").paginate()
+        for one in page["DashboardEntries"]
+    ]
+    mappings = environment.client("lambda").get_paginator("list_event_source_mappings").paginate()
+    polled = [
+        one
+        for page in mappings
+        for one in page["EventSourceMappings"]
+        if f":function:{names.prefix}-" in one["FunctionArn"] and one.get("State") != "Disabled"
+    ]
+    own = {names.alarm(name) for name in ALARMS}
+    return standing(
+        queue_metrics=sum(metrics_of(one) for one in metric if one["AlarmName"] in own),
+        endpoint_metrics=sum(metrics_of(one) for one in metric if one["AlarmName"] not in own),
+        composites=len(composite),
+        dashboards=len(boards) > FREE_DASHBOARDS and names.dashboard in boards,
+        polled=len(polled),
+    )
+
+
+def standing(
+    *, queue_metrics: int, endpoint_metrics: int, composites: int, dashboards: int, polled: int
+) -> tuple[StandingLine, ...]:
+    """The lines of so many of each."""
+    polls = POLLERS * MONTH_S / POLL_S * SQS_REQUEST.usd
+    lines = (
+        ("queues that functions poll", polled, polls, False),
+        ("metrics that alarms on queues read", queue_metrics, USD_PER_METRIC, False),
+        ("metrics that alarms of the endpoint read", endpoint_metrics, USD_PER_METRIC, True),
+        ("composite alarms", composites, USD_PER_COMPOSITE, True),
+        ("dashboards beyond three of the account", int(dashboards), DASHBOARD.usd, True),
+    )
+    return tuple(
+        StandingLine(what=what, count=count, usd=count * usd, with_endpoint=endpoint)
+        for what, count, usd, endpoint in lines
+        if count
+    )
+
+
+def metrics_of(alarm: Mapping[str, Any]) -> int:
+    """Metrics that an alarm reads, as the API or a template has it."""
+    queries: Iterable[Mapping[str, Any]] = alarm.get("Metrics") or ()
+    return sum("MetricStat" in query for query in queries) or 1

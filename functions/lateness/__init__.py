@@ -1,0 +1,1 @@
+"""Whether rows and labels come as late as agreed, once a day."""

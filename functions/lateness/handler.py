@@ -1,0 +1,88 @@
+"""Rows that are older than the contract allows, and decisions whose labels do not come: an event a day for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from functions.lateness.judgement import age_of_labels, age_of_rows
+from millrace.contract.load import load_contract
+from millrace.datasets.newest import newest
+from millrace.datasets.tables import Lake
+from millrace.decisions.store import stored_days
+from millrace.errors import QueueError
+from millrace.messages.envelope import ExecutionInput, handles
+from millrace.messages.events import SOURCE, DataLate
+from millrace.messages.lateness import Age, Lateness
+from millrace.settings.environment import Environment
+from millrace.workload.load import load_workload
+
+SETTINGS = Environment.parse()
+NAMES = SETTINGS.names
+WORKLOAD = load_workload(SETTINGS.folder)
+SURFACE = WORKLOAD.prediction
+LAKE = Lake(NAMES, load_contract(SETTINGS.folder))
+LOGGER = Logger()
+S3, EVENTS = boto3.client("s3"), boto3.client("events")
+
+
+@LOGGER.inject_lambda_context
+@handles(ExecutionInput)
+def handler(call: ExecutionInput) -> Lateness:
+    """The ages that are agreed on; each is a metric, and an event where it is above 1."""
+    found = tuple(ages(call.as_of))
+    for age in found:
+        publish(age)
+        if age.is_late:
+            put(age, cause=call.cause)
+    LOGGER.info("ages", extra={"ages": [age.model_dump(mode="json") for age in found]})
+    return Lateness(ages=found)
+
+
+def ages(as_of: datetime) -> Iterator[Age]:
+    """Rows are not judged before the first came."""
+    agreed, delay = LAKE.contract.freshness, WORKLOAD.monitors.label_delay_hours
+    if agreed and (at := newest_of("rows", agreed.column)):
+        share = age_of_rows(at, as_of=as_of, hours=agreed.hours)
+        yield Age(of="rows", newest=at, allowed_hours=agreed.hours, share=share)
+    if delay:
+        known = [at for table in SURFACE.label_tables if (at := newest_of(table, SURFACE.event_time))]
+        share = age_of_labels(
+            stored_days(S3, NAMES.platform.bucket("lake"), NAMES.workload),
+            max(known, default=None),
+            as_of=as_of,
+            hours=delay,
+            ahead_hours=SURFACE.horizons[0],
+        )
+        yield Age(of="labels", newest=max(known, default=None), allowed_hours=delay, share=share)
+
+
+def newest_of(name: str, column: str) -> datetime | None:
+    table = LAKE.find(name)
+    return newest(table, column) if table else None
+
+
+def publish(age: Age) -> None:
+    metrics = EphemeralMetrics(service="")  # else powertools adds a dimension "service" beside ours
+    metrics.add_dimension("Workload", SETTINGS.workload)
+    metrics.add_metric(age.metric, MetricUnit.NoUnit, age.share)
+    metrics.flush_metrics()
+
+
+def put(age: Age, *, cause: str) -> None:
+    event = DataLate(
+        workload=SETTINGS.workload,
+        run=NAMES.function_arn("lateness"),
+        cause=cause,
+        of=age.of,
+        newest=age.newest,
+        allowed_hours=age.allowed_hours,
+    )
+    entry = {"EventBusName": NAMES.platform.bus_arn, "Source": SOURCE, "DetailType": event.detail_type}
+    answer = EVENTS.put_events(Entries=[entry | {"Detail": event.model_dump_json()}])
+    if answer["FailedEntryCount"]:
+        raise QueueError(f"the bus refused an event: {answer['Entries'][0]['ErrorMessage']}")

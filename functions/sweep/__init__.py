@@ -1,0 +1,1 @@
+"""Frees by schedule what no running execution holds."""

@@ -1,0 +1,65 @@
+"""Which models and endpoint configurations a release leaves behind it, and their deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from millrace.aws.errors import could_not_find
+from millrace.aws.released_models import ReleasedModels
+from millrace.names import WorkloadNames
+from millrace.state.pointers import Pointers
+
+AT_MOST = 50
+"""Deletions of one kind in one release; what is left goes after the next one."""
+
+
+def delete(sagemaker: Any, names: WorkloadNames, pointers: Pointers) -> list[str]:
+    """What was deleted; nothing while no version is live.
+
+    The champion's and the previous version's models stay, with the configurations that serve them, and whatever an
+    endpoint serves. AWS forbids to delete a configuration that an endpoint uses:
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DeleteEndpointConfig.html"""
+    if pointers.champion is None:
+        return []
+    models = ReleasedModels(sagemaker=sagemaker, names=names)
+    kept = {version.model_name for version in (pointers.champion, pointers.previous) if version}
+    used = {config for name in (names.endpoint, names.challenger) for config in _used(sagemaker, name)}
+    configs = dict(models.configs())
+    kept |= {model for config in used for model in configs.get(config, ())}
+    old = [name for name, served in configs.items() if name not in used and kept.isdisjoint(served)]
+    # A model is deleted after its configurations, which are found by it.
+    kept |= {model for name in old[AT_MOST:] for model in configs[name]}
+    unserved = (model for model in models.listed() if model not in kept)
+    return [
+        *_each("endpoint config", old, sagemaker.delete_endpoint_config, "EndpointConfigName"),
+        *_each("model", unserved, sagemaker.delete_model, "ModelName"),
+    ]
+
+
+def _used(sagemaker: Any, endpoint: str) -> Iterator[str]:
+    """The configurations that an endpoint has, and is on its way to."""
+    try:
+        found = sagemaker.describe_endpoint(EndpointName=endpoint)
+    except ClientError as error:
+        if could_not_find(error):
+            return
+        raise
+    for described in (found, found.get("PendingDeploymentSummary", {})):
+        if config := described.get("EndpointConfigName"):
+            yield config
+
+
+def _each(kind: str, found: Iterable[str], call: Callable[..., Any], parameter: str) -> list[str]:
+    """The first of them, deleted; listed before, since a deletion shifts the pages."""
+    names = list(islice(found, AT_MOST))
+    for name in names:
+        try:
+            call(**{parameter: name})
+        except ClientError as error:
+            if not could_not_find(error):
+                raise
+    return [f"{kind} {name}" for name in names]

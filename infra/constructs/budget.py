@@ -1,0 +1,63 @@
+"""A budget of AWS Budgets for all that one workload costs in a stage, by its tag.
+
+It counts from the day on that the tag is activated as a cost allocation tag, which only the payer's account can do.
+https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/activating-tags.html
+"""
+
+from __future__ import annotations
+
+from aws_cdk import aws_budgets as budgets
+from constructs import Construct
+
+from infra.context import Context
+from millrace.names import DEPLOYMENT_TAG
+from millrace.workload.prices import usd_per_hour
+
+MONTH_HOURS = 730
+NEAR_PERCENT, FORECAST_PERCENT = 80, 100
+
+
+class Budget(Construct):
+    """What the declaration expects of a month; the topic of alarms is sent what comes near it or will go beyond."""
+
+    def __init__(self, scope: Construct, *, context: Context) -> None:
+        super().__init__(scope, "budget")
+        deployment = context.names.prefix
+        budgets.CfnBudget(
+            self,
+            "Resource",
+            budget=budgets.CfnBudget.BudgetDataProperty(
+                budget_name=deployment,
+                budget_type="COST",
+                time_unit="MONTHLY",
+                budget_limit=budgets.CfnBudget.SpendProperty(amount=expected_usd(context), unit="USD"),
+                cost_filters={"TagKeyValue": [f"user:{DEPLOYMENT_TAG}${deployment}"]},
+            ),
+            notifications_with_subscribers=[
+                self._notification("ACTUAL", NEAR_PERCENT, context),
+                self._notification("FORECASTED", FORECAST_PERCENT, context),
+            ],
+        )
+
+    def _notification(
+        self, kind: str, percent: int, context: Context
+    ) -> budgets.CfnBudget.NotificationWithSubscribersProperty:
+        return budgets.CfnBudget.NotificationWithSubscribersProperty(
+            notification=budgets.CfnBudget.NotificationProperty(
+                notification_type=kind,
+                comparison_operator="GREATER_THAN",
+                threshold=percent,
+                threshold_type="PERCENTAGE",
+            ),
+            subscribers=[
+                budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=context.platform.alarm_topic_arn)
+            ],
+        )
+
+
+def expected_usd(context: Context) -> float:
+    """The trainings that the workload's own budget allows, and its endpoint at its fewest instances for a month."""
+    rollout, stage = context.workload.rollout, context.platform.stage
+    instance = rollout.instance[stage]
+    serving = usd_per_hour(instance) * rollout.min_instances * MONTH_HOURS
+    return round(context.workload.budget.monthly_usd + serving, 2)

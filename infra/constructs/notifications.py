@@ -1,0 +1,164 @@
+"""The topic of alarms, who may publish to it, who reads it, and the events that go to it."""
+
+from __future__ import annotations
+
+import json
+
+from aws_cdk import aws_events as events
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.alarm import Alarm
+from infra.constructs.queue import RETENTION_S
+from infra.constructs.webhook import Webhook
+from infra.iam.resource import policy
+from infra.settings import StageSettings
+from millrace.operations.alarms import STAGE_ALARMS, runbook
+from millrace.operations.dead_letters import EVENTS, dead
+from millrace.operations.notices import NOTICES, Notice
+
+
+class Notifications(Construct):
+    """One topic for all workloads of the stage; each message names its workload."""
+
+    def __init__(self, scope: Construct, *, settings: StageSettings, key_arn: str, bus: events.CfnEventBus) -> None:
+        super().__init__(scope, "notifications")
+        self._names = settings.platform
+        self._key_arn = key_arn
+        self._topic = sns.CfnTopic(self, "Topic", topic_name=self._names.alarm_topic, kms_master_key_id=key_arn)
+        publishers = self._publishers()
+        # As deployed stages know them: under another logical id CloudFormation would make a second topic of the name.
+        self._topic.override_logical_id("Alarms")
+        publishers.override_logical_id("AlarmsPolicy")
+        if settings.alarm_email:
+            sns.CfnSubscription(
+                self, "Email", topic_arn=self._topic.ref, protocol="email", endpoint=settings.alarm_email
+            )
+        undelivered = self._undelivered()
+        secret = settings.alarm_webhook
+        self._webhook = Webhook(self, names=self._names, secret=secret) if secret else None
+        for name, notice in NOTICES.items():
+            rule = self._rule(name, notice)
+            for needed in (publishers, undelivered, *([bus] if notice.is_ours else [])):
+                rule.add_resource_dependency(needed)
+        for name, alarm in STAGE_ALARMS.items():
+            Alarm(
+                self,
+                name,
+                alarm,
+                alarm_name=self._names.alarm(name),
+                about=f"stage {self._names.stage}",
+                metrics=alarm.metrics(self._names),
+                topic_arn=self._names.alarm_topic_arn,
+            )
+
+    def _publishers(self) -> sns.CfnTopicPolicy:
+        def publish(service: str) -> dict[str, object]:
+            return {
+                "Effect": "Allow",
+                "Principal": {"Service": service},
+                "Action": "sns:Publish",
+                "Resource": self._topic.ref,
+            }
+
+        account = self._names.account
+        ours = {"Condition": {"StringEquals": {"aws:SourceAccount": account}}}
+        # https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
+        budgets = f"arn:{self._names.partition}:budgets::{account}:*"
+        of_budgets = {"Condition": {**ours["Condition"], "ArnLike": {"aws:SourceArn": budgets}}}
+        return sns.CfnTopicPolicy(
+            self,
+            "Publishers",
+            topics=[self._topic.ref],
+            policy_document=policy(
+                [
+                    publish("cloudwatch.amazonaws.com") | ours,
+                    publish("budgets.amazonaws.com") | of_budgets,
+                    # No condition: "You can't use Condition blocks in Amazon SNS topic policies for EventBridge".
+                    # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
+                    publish("events.amazonaws.com"),
+                    {
+                        "Effect": "Deny",
+                        "Principal": {"AWS": "*"},
+                        "Action": "sns:Publish",
+                        "Resource": self._topic.ref,
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    },
+                ]
+            ),
+        )
+
+    def _undelivered(self) -> sqs.CfnQueue:
+        """Where EventBridge, Scheduler and Lambda leave an event that they could not deliver, of every workload."""
+        name = self._names.queue(dead(EVENTS))
+        arn = self._names.arn("sqs", name)
+        queue = sqs.CfnQueue(
+            self,
+            "Undelivered",
+            queue_name=name,
+            kms_master_key_id=self._key_arn,
+            message_retention_period=RETENTION_S,
+        )
+        acknowledge(
+            queue,
+            {
+                "Serverless-SQSRedrivePolicy": "It keeps what could not be delivered, for people",
+                "AwsSolutions-SQS3": "It is itself the dead-letter queue of rules; no function reads it",
+            },
+        )
+        sqs.CfnQueuePolicy(
+            self,
+            "UndeliveredPolicy",
+            queues=[queue.ref],
+            policy_document=policy(
+                [
+                    {
+                        "Effect": "Deny",
+                        "Principal": {"AWS": "*"},
+                        "Action": "sqs:*",
+                        "Resource": arn,
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    },
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "events.amazonaws.com"},
+                        "Action": "sqs:SendMessage",
+                        "Resource": arn,
+                        "Condition": {"StringEquals": {"aws:SourceAccount": self._names.account}},
+                    },
+                ]
+            ),
+        )
+        return queue
+
+    def _rule(self, name: str, notice: Notice) -> events.CfnRule:
+        sentence = f"{notice.sentence} ({notice.severity}; {runbook(name)})"
+        return events.CfnRule(
+            self,
+            f"{name}-rule",
+            name=self._names.rule(name),
+            description=notice.description,
+            event_bus_name=self._names.bus if notice.is_ours else None,
+            event_pattern=notice.pattern(self._names),
+            state="ENABLED",
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="topic",
+                    arn=self._names.alarm_topic_arn,
+                    input_transformer=events.CfnRule.InputTransformerProperty(
+                        input_paths_map=dict(notice.paths),
+                        # A JSON text: a placeholder within quotes is filled in as plain text.
+                        input_template=json.dumps(sentence),
+                    ),
+                    dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
+                        arn=self._names.arn("sqs", self._names.queue(dead(EVENTS)))
+                    ),
+                    retry_policy=events.CfnRule.RetryPolicyProperty(
+                        maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
+                    ),
+                ),
+                *([self._webhook.target(notice.paths, sentence)] if self._webhook else []),
+            ],
+        )

@@ -1,0 +1,115 @@
+"""The chat webhook of a stage: an API destination of EventBridge that posts `{"text": "…"}`, as Slack, Mattermost and
+Google Chat take it. No code of ours runs, and the URL, which is a credential, is in no template.
+
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.iam.resource import policy, resource, trusted
+from millrace.monitoring import alarms as monitors
+from millrace.names import Platform
+from millrace.operations.alarms import ALARMS, SERVING, STAGE_ALARMS
+from millrace.operations.dead_letters import EVENTS, dead
+from millrace.operations.notices import WEBHOOK_RULE
+
+NOTIFYING = (*ALARMS, SERVING, *monitors.ALARMS, *monitors.COUNTED, *STAGE_ALARMS)
+"""The alarms that send something themselves."""
+PER_SECOND = 1
+"""Calls of the webhook: Slack takes one a second."""
+
+
+class Webhook(Construct):
+    """What the topic is sent goes to the webhook too; `secret` is the name of the secret that holds its URL."""
+
+    def __init__(self, scope: Construct, *, names: Platform, secret: str) -> None:
+        super().__init__(scope, "webhook")
+        self._names = names
+        # A connection must carry some authorization; the credential of a webhook is its URL.
+        header = events.CfnConnection.ApiKeyAuthParametersProperty(
+            api_key_name="X-Millrace-Stage", api_key_value=names.stage
+        )
+        connection = events.CfnConnection(
+            self,
+            "Connection",
+            name=f"{names.prefix}-webhook",
+            authorization_type="API_KEY",
+            auth_parameters=events.CfnConnection.AuthParametersProperty(api_key_auth_parameters=header),
+        )
+        self._destination = events.CfnApiDestination(
+            self,
+            "Destination",
+            name=f"{names.prefix}-webhook",
+            connection_arn=connection.attr_arn,
+            http_method="POST",
+            invocation_endpoint=f"{{{{resolve:secretsmanager:{secret}:SecretString}}}}",
+            invocation_rate_limit_per_second=PER_SECOND,
+        )
+        allowed = resource("events", self._destination.attr_arn).may("InvokeApiDestination")
+        self._role = iam.CfnRole(
+            self,
+            "Role",
+            role_name=f"{names.prefix}-webhook",
+            assume_role_policy_document=trusted("events.amazonaws.com", names.account),
+            policies=[
+                iam.CfnRole.PolicyProperty(policy_name="statements", policy_document=policy([allowed.document()]))
+            ],
+        )
+        self._alarms()
+
+    def target(self, paths: Mapping[str, str], text: str) -> events.CfnRule.TargetProperty:
+        """Of a rule: the text, with `<word>` for each of `paths`."""
+        return events.CfnRule.TargetProperty(
+            id="webhook",
+            arn=self._destination.attr_arn,
+            role_arn=self._role.attr_arn,
+            input_transformer=events.CfnRule.InputTransformerProperty(
+                input_paths_map=dict(paths), input_template=json.dumps({"text": text})
+            ),
+            dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
+                arn=self._names.arn("sqs", self._names.queue(dead(EVENTS)))
+            ),
+            retry_policy=events.CfnRule.RetryPolicyProperty(
+                maximum_event_age_in_seconds=3600, maximum_retry_attempts=8
+            ),
+        )
+
+    def _alarms(self) -> None:
+        events.CfnRule(
+            self,
+            "Alarms",
+            name=self._names.rule(WEBHOOK_RULE),
+            description="An alarm that notifies was raised, or is over",
+            event_pattern=alarm_changes(self._names),
+            state="ENABLED",
+            targets=[
+                self.target(
+                    {"alarm": "$.detail.alarmName", "state": "$.detail.state.value", "time": "$.time"},
+                    "<state>: <alarm>, <time>. Look: millrace alarms, docs/runbooks.md",
+                )
+            ],
+        )
+
+
+def alarm_changes(names: Platform) -> dict[str, Any]:
+    """Of this stage, of alarms that notify: raised, or over; a new alarm that finds nothing says nothing."""
+    return {
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "resources": [{"prefix": names.arn("cloudwatch", f"alarm:{names.prefix}-")}],
+        "detail": {
+            "alarmName": [{"suffix": f"-{name}"} for name in NOTIFYING],
+            "$or": [
+                {"state": {"value": ["ALARM"]}},
+                {"state": {"value": ["OK"]}, "previousState": {"value": ["ALARM"]}},
+            ],
+        },
+    }

@@ -1,0 +1,79 @@
+"""Event source mappings: made where the function's role may read the source, polled by the source's own service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from infra.local.iam.policies import Request
+from infra.local.kernel.cloud import Cloud
+from infra.local.kernel.patching import replace
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventSource:
+    """One kind of source."""
+
+    name: str
+    """As Lambda's errors name it."""
+    rights: Callable[[str], Iterator[Request]]
+    """By the source's ARN: what the poller does in the role's name."""
+    start: Callable[[Any, Any], None]
+    """Called with moto's backend and the new mapping."""
+    refused: frozenset[str]
+    """Settings that nothing here carries out."""
+
+
+class EventSources(dict[str, EventSource]):
+    """By service, as ARNs name it."""
+
+
+def make_event_source_mappings(cloud: Cloud) -> None:
+    backend: Any = import_module("moto.awslambda.models").LambdaBackend
+    create = backend.create_event_source_mapping
+
+    def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
+        source = _source(cloud, spec)
+        _check_role(cloud, self.get_function(spec["FunctionName"]).role, source, spec["EventSourceArn"])
+        mapping = create(self, spec)
+        # A template writes true as "true"; the text "false" must not enable.
+        mapping.enabled = str(mapping.enabled).lower() != "false"
+        source.start(self, mapping)
+        return mapping
+
+    replace(backend, create_event_source_mapping=create_event_source_mapping)
+
+
+def is_wanted(cloud: Cloud, backend: Any, mapping: Any) -> bool:
+    """Whether a poller of the mapping goes on: the mapping is there and the cloud runs."""
+    return not cloud.stopping.is_set() and mapping.uuid in backend._event_source_mappings
+
+
+def _source(cloud: Cloud, spec: dict[str, Any]) -> EventSource:
+    from moto.awslambda.exceptions import InvalidParameterValueException
+
+    arn = str(spec.get("EventSourceArn", ""))
+    sources = cloud.part(EventSources)
+    source = sources.get("".join(arn.split(":")[2:3]))
+    if source is None:
+        names = " and ".join(sorted(one.name for one in sources.values()))
+        raise InvalidParameterValueException(f"{arn}: the local cloud covers {names} as event sources only")
+    if lacking := sorted(name for name in source.refused if spec.get(name)):
+        said = f"{', '.join(lacking)} is not covered by the local cloud for {source.name}"
+        raise InvalidParameterValueException(said)
+    return source
+
+
+def _check_role(cloud: Cloud, role: str, source: EventSource, arn: str) -> None:
+    """AWS makes no mapping whose function's role may not read the source."""
+    from moto.awslambda.exceptions import InvalidParameterValueException
+
+    from infra.local.iam.identity import refused
+
+    for request in source.rights(arn):
+        if refused(cloud, role, "lambda:CreateEventSourceMapping", request):
+            action = request.action.rpartition(":")[2]
+            said = f"The provided execution role does not have permissions to call {action} on {source.name}"
+            raise InvalidParameterValueException(said)

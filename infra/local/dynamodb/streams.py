@@ -1,0 +1,156 @@
+"""Streams of tables as event sources: batches in order, one at a time, each until it succeeds.
+
+moto calls the function inside PutItem, on the writer's time and once, and forgets all records when it answers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC
+from importlib import import_module
+from typing import Any
+
+from infra.local.awslambda.event_sources import EventSource, EventSources, is_wanted
+from infra.local.iam.policies import Request
+from infra.local.iam.required_permissions.services import table_key
+from infra.local.kernel.cloud import ACCOUNT, Cloud
+from infra.local.kernel.patching import replace
+
+LOG = logging.getLogger(__name__)
+POLL_S = 0.5
+"""Longest wait of a poller that has nothing to do."""
+LONGEST_WAIT_S = 8.0
+"""Between two attempts with a batch that fails; the first waits are shorter."""
+ACTIONS = ("DescribeStream", "GetRecords", "GetShardIterator")
+"""Of the poller on the stream; besides, it lists the streams, which takes no resource."""
+NOT_CARRIED_OUT = frozenset(
+    {
+        "BisectBatchOnFunctionError",
+        "DestinationConfig",
+        "FilterCriteria",
+        "FunctionResponseTypes",
+        "MaximumBatchingWindowInSeconds",
+        "MaximumRecordAgeInSeconds",
+        "MaximumRetryAttempts",
+        "ParallelizationFactor",
+        "TumblingWindowInSeconds",
+    }
+)
+
+
+class Streams:
+    """The pollers, and the condition that a new record notifies."""
+
+    def __init__(self) -> None:
+        self.pollers: list[Poller] = []
+        self.changed = threading.Condition()
+
+    def notify(self) -> None:
+        with self.changed:
+            self.changed.notify_all()
+
+
+def poll_streams(cloud: Cloud) -> None:
+    model: Any = import_module("moto.dynamodb.models.table")
+    streams, add = cloud.part(Streams), model.StreamShard.add
+
+    def add_and_notify(self: Any, old: Any, new: Any) -> None:
+        add(self, old, new)
+        streams.notify()
+
+    # moto's tables call the functions listed here, inside PutItem; nothing is ever listed.
+    replace(model.Table, lambda_event_source_mappings=property(lambda _: {}, lambda *_: None))
+    replace(model.StreamShard, add=add_and_notify)
+
+    def start(backend: Any, mapping: Any) -> None:
+        poller = Poller(cloud, backend, mapping)
+        streams.pollers.append(poller)
+        cloud.background(f"stream-{mapping.function_name}", poller.run)
+
+    cloud.part(EventSources)["dynamodb"] = EventSource(
+        name="DynamoDB", rights=_rights, start=start, refused=NOT_CARRIED_OUT
+    )
+    cloud.at_stop(streams.notify)
+
+
+def pending(cloud: Cloud) -> list[str]:
+    """The tables whose functions have not done every record of the stream."""
+    left = [(poller.table, poller.left()) for poller in cloud.part(Streams).pollers if poller.is_enabled()]
+    return [f"{count} records in the stream of {table}" for table, count in left if count]
+
+
+def _rights(arn: str) -> Iterator[Request]:
+    yield from (Request(action=f"dynamodb:{action}", resources=(arn,)) for action in ACTIONS)
+    yield Request(action="dynamodb:ListStreams", resources=("*",))
+    # A stream is encrypted as its table.
+    yield from table_key(_table(arn))
+
+
+def _table(arn: str) -> str:
+    """`audit` of `arn:aws:dynamodb:…:table/audit/stream/2026-11-21T09:00:00`."""
+    return arn.split("/")[1]
+
+
+class Poller:
+    """Feeds one function from one stream; moto's streams have one shard."""
+
+    def __init__(self, cloud: Cloud, backend: Any, mapping: Any) -> None:
+        self._cloud, self._backend, self._mapping = cloud, backend, mapping
+        self.table = _table(mapping.event_source_arn)
+        self._done = len(self._records()) if mapping.starting_position == "LATEST" else 0
+
+    def is_enabled(self) -> bool:
+        return bool(self._mapping.enabled) and is_wanted(self._cloud, self._backend, self._mapping)
+
+    def left(self) -> int:
+        """Records that the function has not done."""
+        return len(self._records()) - self._done
+
+    def run(self) -> None:
+        """A batch that fails is tried again before any later one, as on AWS."""
+        # https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html (MaximumRetryAttempts, -1)
+        failures = 0
+        changed = self._cloud.part(Streams).changed
+        while is_wanted(self._cloud, self._backend, self._mapping):
+            with changed:
+                if not self.is_enabled() or not self.left():
+                    changed.wait(POLL_S)
+                    continue
+            batch = self._records()[self._done : self._done + int(self._mapping.batch_size)]
+            if self._succeeds(batch):
+                self._done += len(batch)
+                failures = 0
+            else:
+                failures += 1
+                self._cloud.stopping.wait(min(POLL_S * 2 ** (failures - 1), LONGEST_WAIT_S))
+
+    def _records(self) -> Sequence[Any]:
+        from moto.dynamodb.models import dynamodb_backends
+
+        table = dynamodb_backends[ACCOUNT][self._cloud.region].tables.get(self.table)
+        shard = table.stream_shard if table else None
+        return shard.items if shard else ()
+
+    def _succeeds(self, batch: Sequence[Any]) -> bool:
+        from infra.local.awslambda.functions import function_of
+        from infra.local.awslambda.pools import Functions
+
+        functions: Functions = self._cloud.parts[Functions]
+        event = {"Records": [self._event(record.to_json()) for record in batch]}
+        try:
+            function = function_of(self._cloud, self._mapping.function_arn)
+            return not functions.invoke(function, json.dumps(event).encode()).error
+        except Exception:
+            if not self._cloud.stopping.is_set():
+                LOG.exception("stream of %s for %s", self.table, self._mapping.function_name)
+            return False
+
+    def _event(self, record: dict[str, Any]) -> dict[str, Any]:
+        """As Lambda's poller writes it, the time in seconds."""
+        changed = dict(record["dynamodb"])
+        at = changed["ApproximateCreationDateTime"].replace(tzinfo=UTC)
+        changed["ApproximateCreationDateTime"] = int(at.timestamp())
+        place = {"awsRegion": self._cloud.region, "eventSourceARN": self._mapping.event_source_arn}
+        return {**record, **place, "dynamodb": changed}

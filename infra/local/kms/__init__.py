@@ -1,0 +1,1 @@
+"""AWS KMS, of which the local cloud signs and verifies."""

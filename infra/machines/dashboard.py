@@ -1,0 +1,119 @@
+"""The dashboard of a workload: what its alarms watch, and the figures of the report that AWS has as metrics.
+
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from infra.context import Context
+from millrace.monitoring import alarms as monitors
+from millrace.names import MACHINES, VARIANT, WorkloadNames
+from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
+from millrace.operations.dead_letters import DEAD_LETTERS, dead
+
+WIDTH, HEIGHT, COLUMNS = 8, 6, 3
+"""Of a widget in the dashboard's grid of 24 columns, and widgets in a row."""
+HOUR_S, MINUTES_S = 3600, 300
+MOST_5XX, OLDEST_S = ENDPOINT_ALARMS["endpoint-errors"].threshold, ALARMS["oldest-drop"].threshold
+Metrics = list[list[Any]]
+
+
+def dashboard(context: Context) -> dict[str, Any]:
+    """The body: charts, three in a row; 50 metrics at most, as many as a free dashboard may show."""
+    names = context.names
+    bound_us = context.workload.gates.latency.max_p99_ms * 1000
+    charts = [
+        _chart(context, "Figure of each monitor, over its bound above 1", _monitors(names), at=1, stat="Maximum"),
+        _chart(context, "Windows judged", [_own(names, "WindowsJudged")], stat="Sum", period_s=HOUR_S),
+        _chart(context, "Runs that succeeded", _runs(names, "ExecutionsSucceeded"), stat="Sum", period_s=HOUR_S),
+        _chart(context, "Runs that failed", _runs(names, *FAILURES), stat="Sum", period_s=HOUR_S, at=0),
+        _chart(context, "Requests of the live endpoint", [_live(names, "Invocations")], stat="Sum"),
+        _chart(context, "p99 of the live endpoint, µs", [_live(names, "ModelLatency")], stat="p99", at=bound_us),
+        _chart(
+            context, "Share of requests with 5xx", [_live(names, "Invocation5XXErrors")], stat="Average", at=MOST_5XX
+        ),
+        _chart(context, "Rows without a model's answer", [_own(names, name) for name in UNANSWERED], stat="Sum"),
+        _chart(context, "Age of data, share of what the contract allows", [_own(names, name) for name in AGES], at=1),
+        _chart(context, "Dead letters", _dead(names), stat="Maximum", at=0),
+        _chart(
+            context, "Age of the oldest drop, s", [_queue(names, "ApproximateAgeOfOldestMessage", "drops")], at=OLDEST_S
+        ),
+        _chart(context, "Calls of functions", _functions(names, "Invocations"), stat="Sum", period_s=HOUR_S),
+    ]
+    return {"start": "-P4W", "widgets": [*_placed(charts)]}
+
+
+FAILURES = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
+FUNCTIONS = ("intake", "ingestion", "validation", "prediction", "decisions")
+UNANSWERED = ("Fallbacks", "Unavailable", "RejectedRows")
+AGES = ("RowsAge", "LabelsAge")
+"""What `lateness` publishes."""
+
+
+def _placed(charts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "metric",
+            "x": index % COLUMNS * WIDTH,
+            "y": index // COLUMNS * HEIGHT,
+            "width": WIDTH,
+            "height": HEIGHT,
+            "properties": chart,
+        }
+        for index, chart in enumerate(charts)
+    ]
+
+
+def _chart(
+    context: Context,
+    title: str,
+    metrics: Metrics,
+    *,
+    stat: str = "Maximum",
+    period_s: int = MINUTES_S,
+    at: float | None = None,
+) -> dict[str, Any]:
+    """`at` is where the alarm is raised: above the line."""
+    line = {} if at is None else {"annotations": {"horizontal": [{"label": "alarm", "value": at}]}}
+    shown = {"title": title, "metrics": metrics, "stat": stat, "period": period_s, "region": context.platform.region}
+    return {**shown, "view": "timeSeries", "yAxis": {"left": {"min": 0}}, **line}
+
+
+def _metric(namespace: str, name: str, dimensions: Mapping[str, str], **options: Any) -> list[Any]:
+    flat = [part for pair in dimensions.items() for part in pair]
+    return [namespace, name, *flat, *([options] if options else [])]
+
+
+def _own(names: WorkloadNames, name: str) -> list[Any]:
+    return _metric("Millrace", name, {"Workload": names.workload})
+
+
+def _monitors(names: WorkloadNames) -> Metrics:
+    return [_own(names, alarm.metric) for alarm in (monitors.ALARMS | monitors.COUNTED).values()]
+
+
+def _runs(names: WorkloadNames, *statuses: str) -> Metrics:
+    return [
+        _metric("AWS/States", status, {"StateMachineArn": names.machine_arn(machine)}, label=f"{machine} {status}")
+        for machine in MACHINES
+        for status in statuses
+    ]
+
+
+def _live(names: WorkloadNames, name: str) -> list[Any]:
+    return _metric("AWS/SageMaker", name, {"EndpointName": names.endpoint, "VariantName": VARIANT})
+
+
+def _queue(names: WorkloadNames, name: str, queue: str) -> list[Any]:
+    return _metric("AWS/SQS", name, {"QueueName": names.queue(queue)}, label=queue)
+
+
+def _dead(names: WorkloadNames) -> Metrics:
+    return [_queue(names, "ApproximateNumberOfMessagesVisible", dead(name)) for name in DEAD_LETTERS]
+
+
+def _functions(names: WorkloadNames, name: str) -> Metrics:
+    return [_metric("AWS/Lambda", name, {"FunctionName": names.function(each)}, label=each) for each in FUNCTIONS]

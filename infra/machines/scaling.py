@@ -1,0 +1,46 @@
+"""The steps of a release on the live endpoint's scaling."""
+
+from __future__ import annotations
+
+from infra.context import Context
+from infra.machines.calls import call
+from infra.machines.states import State
+from millrace.names import VARIANT
+
+
+def register(context: Context, *, next_state: str) -> State:
+    rollout = context.workload.rollout
+    parameters = {**_dimension(context), "MinCapacity": rollout.min_instances, "MaxCapacity": rollout.max_instances}
+    action = "applicationautoscaling:registerScalableTarget"
+    return call(action, "How few and how many instances", parameters, next_state=next_state)
+
+
+def put_policy(context: Context, *, next_state: str) -> State:
+    parameters = {
+        **_dimension(context),
+        "PolicyName": f"{context.names.prefix}-invocations",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": context.workload.rollout.invocations_per_instance,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+            "ScaleOutCooldown": 60,
+            "ScaleInCooldown": 300,
+        },
+    }
+    action = "applicationautoscaling:putScalingPolicy"
+    return call(action, "Instances follow the requests a minute", parameters, next_state=next_state)
+
+
+def deregister(context: Context, *, next_state: str) -> State:
+    """A variant that is not scaled is as good; if it still is, the update that follows is refused by name."""
+    action = "applicationautoscaling:deregisterScalableTarget"
+    state = call(action, "Its policies go with it", _dimension(context), next_state=next_state)
+    return {**state, "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.absent", "Next": next_state}]}
+
+
+def _dimension(context: Context) -> dict[str, str]:
+    return {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{context.names.endpoint}/variant/{VARIANT}",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }

@@ -1,0 +1,101 @@
+"""The states that make what watches a live endpoint: the alarms on its decisions and requests, and the dashboard.
+
+They are made when there is an endpoint, and a teardown takes them with it: CloudWatch bills an alarm whether its
+metrics have data or not. To put what is there already changes nothing, an alarm keeps its state.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from infra.alarm_parameters import description, notifying, parameters
+from infra.context import Context
+from infra.iam import alarms
+from infra.iam.resource import Statement
+from infra.machines.calls import call
+from infra.machines.dashboard import dashboard
+from infra.machines.states import State
+from millrace.monitoring import alarms as monitors
+from millrace.operations.alarms import COMPOSITE, ENDPOINT_ALARMS, SERVING
+
+COMMENTS = {
+    "putMetricAlarm": "An alarm on the endpoint's requests or decisions",
+    "putCompositeAlarm": "One message for all alarms on its requests",
+    "putDashboard": "What the alarms watch, as charts",
+}
+FIRST = f"Watch {next(iter(monitors.ALARMS))}"
+
+
+def watch(context: Context, *, next_state: str) -> dict[str, State]:
+    """One state for each alarm, for the composite one and for the dashboard."""
+    calls = {
+        **{f"Watch {name}": _monitor(context, name) for name in monitors.ALARMS | monitors.COUNTED},
+        **{f"Watch {name}": _endpoint(context, name) for name in ENDPOINT_ALARMS},
+        f"Watch {SERVING}": _composite(context),
+        "Dashboard": _dashboard(context),
+    }
+    return {
+        name: call(f"cloudwatch:{action}", COMMENTS[action], given, next_state=following)
+        for (name, following) in pairwise((*calls, next_state))
+        for action, given in (calls[name],)
+    }
+
+
+def _monitor(context: Context, name: str) -> tuple[str, Mapping[str, Any]]:
+    alarm = (monitors.ALARMS | monitors.COUNTED)[name]
+    return "putMetricAlarm", {
+        "AlarmName": context.names.alarm(name),
+        "AlarmDescription": description(name, context.workload.name, alarm.description, alarm.severity),
+        "Namespace": "Millrace",
+        "MetricName": alarm.metric,
+        "Dimensions": [{"Name": "Workload", "Value": context.workload.name}],
+        "Statistic": "Maximum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "DatapointsToAlarm": 1,
+        "Threshold": alarm.threshold,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "ignore",
+        **notifying(context.platform.alarm_topic_arn),
+    }
+
+
+def _endpoint(context: Context, name: str) -> tuple[str, Mapping[str, Any]]:
+    alarm, names = ENDPOINT_ALARMS[name], context.names
+    # CloudWatch has the latency of a model in microseconds.
+    slowest_us = context.workload.gates.latency.max_p99_ms * 1000
+    return "putMetricAlarm", parameters(
+        name,
+        alarm,
+        alarm_name=names.alarm(name),
+        about=names.workload,
+        metrics=alarm.metrics(names),
+        threshold=slowest_us if alarm.threshold is None else alarm.threshold,
+    )
+
+
+def _composite(context: Context) -> tuple[str, Mapping[str, Any]]:
+    names = context.names
+    return "putCompositeAlarm", {
+        "AlarmName": names.alarm(SERVING),
+        "AlarmDescription": description(SERVING, names.workload, COMPOSITE.description, COMPOSITE.severity),
+        "AlarmRule": " OR ".join(f'ALARM("{names.alarm(name)}")' for name in COMPOSITE.alarms),
+        **notifying(context.platform.alarm_topic_arn),
+    }
+
+
+def _dashboard(context: Context) -> tuple[str, Mapping[str, Any]]:
+    return "putDashboard", {"DashboardName": context.names.dashboard, "DashboardBody": json.dumps(dashboard(context))}
+
+
+def statements(context: Context) -> list[Statement]:
+    """What the machine may do to make them."""
+    names = context.names
+    return [
+        alarms.named(names, *monitors.ALARMS, *monitors.COUNTED, *ENDPOINT_ALARMS).may("PutMetricAlarm"),
+        alarms.put_composite(),
+        alarms.dashboard(names).may("PutDashboard"),
+    ]

@@ -1,0 +1,91 @@
+"""The audit's hash chain: the stream of the audit table, the function that writes it down, the lock of its bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from infra.constructs.acknowledgement import acknowledge
+from infra.constructs.function import Function
+from infra.constructs.tags import tag
+from infra.context import platform_context
+from infra.iam import state_table
+from infra.iam.buckets import audit_chains
+from infra.settings import StageSettings
+from millrace.names import AUDIT_CHAIN, Platform
+from millrace.settings.environment import PlatformEnvironment
+
+STREAM = "audit-stream-arn"
+"""By which the platform publishes the stream of the audit table: its name has a time that AWS gives."""
+# https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html (MaximumRetryAttempts)
+NO_DESTINATION = "What fails is tried until the stream drops it: to go on without a record would leave a gap"
+
+
+def locked(settings: StageSettings) -> dict[str, Any]:
+    """The properties of the bucket: each version is kept for as long as the stage says."""
+    retention = s3.CfnBucket.DefaultRetentionProperty(mode=settings.audit_lock, days=settings.audit_lock_days)
+    return {
+        "object_lock_enabled": True,
+        "object_lock_configuration": s3.CfnBucket.ObjectLockConfigurationProperty(
+            object_lock_enabled="Enabled", rule=s3.CfnBucket.ObjectLockRuleProperty(default_retention=retention)
+        ),
+    }
+
+
+def only_appended(platform: Platform, bucket_arn: str) -> list[dict[str, Any]]:
+    """The statements of the bucket's policy: the chain's function alone puts objects, each key once; nobody hides one.
+
+    The lock keeps versions. It stops neither a newer version of a key nor a delete marker."""
+    every = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Resource": f"{bucket_arn}/*"}
+    writer = {"ArnNotEquals": {"aws:PrincipalArn": platform.role_arn(AUDIT_CHAIN)}}
+    return [
+        every | {"Sid": "OneWriter", "Action": "s3:PutObject", "Condition": writer},
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+        every | {"Sid": "NewKeysOnly", "Action": "s3:PutObject", "Condition": {"Null": {"s3:if-none-match": "true"}}},
+        every | {"Sid": "NothingHidden", "Action": "s3:DeleteObject"},
+    ]
+
+
+class AuditStack(cdk.Stack):
+    """The function `audit_chain` behind the stream of the audit table, whose alarm is `late-audit`.
+
+    A stack of its own: it reads the table's stream, and in the platform's stack nothing may be made after the tables,
+    which are protected from deletion and could not go where a first deployment fails."""
+
+    def __init__(self, scope: Construct, *, settings: StageSettings) -> None:
+        names = settings.platform
+        super().__init__(
+            scope,
+            f"{names.prefix}-audit",
+            env=cdk.Environment(account=names.account, region=names.region),
+            description="Millrace audit: the hash chain of what was decided",
+        )
+        context = platform_context(self, settings)
+        stream = ssm.StringParameter.value_for_string_parameter(self, names.parameter(STREAM))
+        function = Function(
+            self,
+            AUDIT_CHAIN,
+            context=context,
+            description="Each change of the audit table becomes an object of the locked bucket",
+            settings=PlatformEnvironment(**context.environment()),
+            statements=[*state_table.read_audit_stream(names), *audit_chains(names)],
+            timeout_s=60,
+        )
+        mapping = lambda_.CfnEventSourceMapping(
+            self,
+            "Stream",
+            function_name=function.arn,
+            event_source_arn=stream,
+            # From LATEST on, what is written while the poller starts would be missed.
+            # https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html
+            starting_position="TRIM_HORIZON",
+            batch_size=100,
+        )
+        acknowledge(mapping, {"Serverless-LambdaEventSourceMappingDestination": NO_DESTINATION})
+        mapping.add_resource_dependency(function.resource)
+        tag(self, settings.tags_of("audit"))

@@ -1,1 +1,0 @@
-"""Takes a model in that was made elsewhere, as a training job would have left it."""

@@ -1,0 +1,116 @@
+"""The job of an external model: from a graph and its declared signature to the archive that a training would have left.
+
+N the rows that the graph is tried on, W numbers of an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from millrace.artefact import external
+from millrace.artefact.artefact import ARCHIVE, Artefact, write_archive
+from millrace.artefact.external import RunDigests
+from millrace.artefact.inference import Model
+from millrace.artefact.rows_per_pass import RowsPerPass
+from millrace.contract.load import load_contract
+from millrace.datasets.examples import read_examples
+from millrace.errors import ArtefactError
+from millrace.features import catalogue as encoders
+from millrace.messages.training_run import read_run
+from millrace.tasks import catalogue as tasks
+from millrace.workload.load import read_workload
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from jobs.runtime import ProcessingPlaces
+    from millrace.tasks.task import Task
+
+    Tensors = Mapping[str, npt.NDArray[Any]]
+    Output = npt.NDArray[np.float32]
+
+TRIED_ROWS = 600
+"""More than one pass of the engine takes."""
+ALONE_ROWS = 24
+PASSES = (RowsPerPass(), RowsPerPass(fewest=32, most=32), RowsPerPass(most=1))
+"""The fastest first: the first by which a row's answer is the same bits alone and among others is kept."""
+TOLERANCE = 1e-3
+"""By so much the order of additions may move an answer, relative and absolute; more, and rows look at each other."""
+
+
+def make_archive(places: ProcessingPlaces, *, approved: str) -> None:
+    """Write model.tar.gz. Raises ArtefactError for a graph that does not answer as the workload's task wants it."""
+    if not approved:
+        raise ArtefactError("MILLRACE_EXTERNAL_DIGEST: expected the digest of the external model, got none")
+    config = places.input("config")
+    workload, contract, run = (
+        read_workload(config / "workload.yaml"),
+        load_contract(config),
+        read_run(config / "run.json"),
+    )
+    given = external.read(places.input("external_model"), approved=approved)
+    task = tasks.declare(workload.prediction, contract.label)
+    features = external.features_of(given, workload, contract)
+    external.check_output(given, task)
+    examples = read_examples(
+        places.input("data"), config / "schema.json", workload=workload, contract=contract, features=features
+    )
+    tensors = encoders.encode(features, examples.table.slice(0, TRIED_ROWS))
+    links = RunDigests(
+        data=run.data_digest, contract=run.contract_digest, config=run.config_digest, code=run.code_digest
+    )
+
+    def made(rows_per_pass: RowsPerPass) -> Artefact:
+        return external.artefact_of(
+            given,
+            features=features,
+            task=task,
+            label=workload.prediction.label,
+            links=links,
+            rows_per_pass=rows_per_pass,
+        )
+
+    artefact = next(one for one in map(made, PASSES) if _answers_rows_alike(one, tensors, task))
+    write_archive(places.output("model") / ARCHIVE, artefact)
+    print(f"external model {given.digest}: {len(given.onnx)} bytes, tried on {len(next(iter(tensors.values())))} rows")
+
+
+def _answers_rows_alike(artefact: Artefact, tensors: Tensors, task: Task) -> bool:
+    """Whether a row's answer is the same bits alone and among others; ArtefactError where it is not even close."""
+    model = Model(artefact)
+    output_NW = model.outputs(tensors)
+    _check_range(output_NW, task)
+    same = True
+    for rows, alone_NW in _alone(model, tensors):
+        among_NW = output_NW[rows]
+        if not np.allclose(alone_NW, among_NW, rtol=TOLERANCE, atol=TOLERANCE):
+            far = float(np.abs(alone_NW - among_NW).max())
+            expected = "the same answer to a row whatever rows come with it"
+            raise ArtefactError(f"model.onnx: expected {expected}, got answers {far:.3g} apart")
+        same &= bool((alone_NW == among_NW).all())
+    return same
+
+
+def _alone(model: Model, tensors: Tensors) -> Iterator[tuple[slice, Output]]:
+    """Single rows, and the first half of the rows together, with their answers."""
+    rows = len(next(iter(tensors.values())))
+    parts = [slice(at, at + 1) for at in np.linspace(0, rows - 1, min(rows, ALONE_ROWS), dtype=np.int64).tolist()]
+    for part in (*parts, slice(0, (rows + 1) // 2)):
+        yield part, model.outputs({name: value[part] for name, value in tensors.items()})
+
+
+def _check_range(output_NW: Output, task: Task) -> None:
+    if not np.isfinite(output_NW).all():
+        rows = int((~np.isfinite(output_NW)).any(axis=1).sum())
+        raise ArtefactError(f"model.onnx: expected finite answers, {rows} of {len(output_NW)} rows have none")
+    activation = task.objective.activation
+    if not activation:
+        return
+    lowest, highest = float(output_NW.min()), float(output_NW.max())
+    together = np.abs(output_NW.sum(axis=1) - 1).max() if activation == "softmax" else 0.0
+    if lowest < 0 or highest > 1 or together > TOLERANCE:
+        expected = f"probabilities, the graph's end is a {activation}"
+        raise ArtefactError(f"model.onnx: output: expected {expected}, got numbers from {lowest:.3g} to {highest:.3g}")

@@ -1,0 +1,191 @@
+"""An external model, which was not trained here: an ONNX graph and the signature that its maker declares.
+
+    model.onnx        the signature's tensors in, the task's numbers out; its data files beside it
+    signature.json    {"inputs": [{"name": "numbers", "dtype": "float32", "shape": [7]}],
+                       "output": {"name": "output", "dtype": "float32", "shape": [1]},
+                       "features": [{"encoder": "category", "name": "job", "words": ["clerk", "cook"], …}, …]}
+
+`features` are the encoders by which the maker fed the graph, as model.json of an artefact has them; they may be left
+out where no encoder learns from rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from millrace.artefact import graph
+from millrace.artefact.artefact import EXTERNAL, MEMBERS, Artefact, Description, Digests, digest, digest_of, digests_of
+from millrace.artefact.inference import OUTPUT
+from millrace.artefact.rows_per_pass import RowsPerPass
+from millrace.errors import ArtefactError
+from millrace.features import catalogue as encoders
+from millrace.features.catalogue import Features
+from millrace.features.signature import TensorSpec
+
+if TYPE_CHECKING:
+    from millrace.contract.schema import Contract
+    from millrace.tasks.task import Task
+    from millrace.workload.declaration import Workload
+
+GRAPH, SIGNATURE = "model.onnx", "signature.json"
+Tensor = tuple[str, str, tuple[int | None, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalModel:
+    """The two files as read, the graph whole."""
+
+    onnx: bytes
+    signature: bytes
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """By their names."""
+        return {GRAPH: self.onnx, SIGNATURE: self.signature}
+
+    @property
+    def digest(self) -> str:
+        """One SHA-256 of both."""
+        return digest_of(digests_of(self.contents))
+
+
+def read(folder: Path, *, approved: str = "") -> ExternalModel:
+    """The model in `folder`, the graph's data files inside it; `approved` is the digest that was named, if any.
+
+    Raises ArtefactError for a file that is missing or too large, and for a graph that is not plain data."""
+    for name in (GRAPH, SIGNATURE):
+        if not (folder / name).is_file():
+            raise ArtefactError(f"{folder}: expected {GRAPH} and {SIGNATURE}, there is no {name}")
+    found = ExternalModel(onnx=graph.inlined(folder / GRAPH), signature=(folder / SIGNATURE).read_bytes())
+    for name, most in ((GRAPH, MEMBERS["model.onnx"]), (SIGNATURE, MEMBERS["model.json"])):
+        if (size := len(found.contents[name])) > most:
+            raise ArtefactError(f"{name}: expected at most {most} bytes, got {size}")
+    if approved and found.digest != approved:
+        raise ArtefactError(f"{folder}: expected the files that were registered, digest {approved}, got {found.digest}")
+    model = graph.parse(found.onnx)
+    graph.check_plain(model)
+    graph.check_rows_axis(model)
+    return found
+
+
+def features_of(model: ExternalModel, workload: Workload, contract: Contract) -> Features:
+    """The workload's encoders with what the maker's signature says that they learnt.
+
+    Raises ArtefactError where it has other features than the workload declares, other tensors than they make, or
+    leaves out encoders that learn from rows."""
+    document = _document(model.signature)
+    declared = encoders.declare(workload.prediction.features, contract.rows)
+    given = document.get("features")
+    features = declared if given is None else _features(given, declared)
+    signature = encoders.signature(features)
+    if unknown := [one.name for one in features if not _is_complete(one.spec)]:
+        lacking = "the encoders by which the graph was fed, since they learn from rows"
+        raise ArtefactError(f"{SIGNATURE}: features: expected {lacking}, got none of {', '.join(unknown)}")
+    expected: list[Tensor] = [(one.name, one.dtype, tuple(one.shape)) for one in signature]
+    if (came := [_tensor(one, "inputs") for one in _list(document, "inputs")]) != expected:
+        raise ArtefactError(f"{SIGNATURE}: inputs: expected {_say(expected)}, as the features make, got {_say(came)}")
+    return features
+
+
+def check_output(model: ExternalModel, task: Task) -> None:
+    """Raise ArtefactError where the signature declares another output than the task's answers are made of."""
+    expected = (OUTPUT, "float32", (task.objective.width,))
+    came = _tensor(_document(model.signature).get("output"), "output")
+    if came != expected:
+        raise ArtefactError(f"{SIGNATURE}: output: expected {_say([expected])} for {task.kind}, got {_say([came])}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDigests:
+    """The digests of the run that takes the model in, as its run.json has them."""
+
+    data: str = ""
+    contract: str = ""
+    config: str = ""
+    code: str = ""
+
+
+def artefact_of(
+    model: ExternalModel,
+    *,
+    features: Features,
+    task: Task,
+    label: str,
+    links: RunDigests,
+    rows_per_pass: RowsPerPass | None = None,
+) -> Artefact:
+    """The members of an archive, as a training would have made them of this graph."""
+    from safetensors.numpy import save
+
+    weights = save(graph.weights(graph.parse(model.onnx)))
+    return Artefact(
+        description=Description(
+            family=EXTERNAL,
+            parameters={"digest": model.digest},
+            features=features,
+            task=task,
+            label=label,
+            temperature=1.0,
+            digests=Digests(
+                data=links.data,
+                contract=links.contract,
+                config=links.config,
+                code=links.code,
+                weights=digest(weights),
+                onnx=digest(model.onnx),
+            ),
+            torch="",
+            rows_per_pass=rows_per_pass or RowsPerPass(),
+            walk_forward=(),
+        ),
+        weights=weights,
+        onnx=model.onnx,
+        history=b"[]",
+    )
+
+
+def _document(content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ArtefactError(f"{SIGNATURE}: expected JSON, got {error}") from None
+    if not isinstance(document, dict) or not {"inputs", "output"} <= document.keys():
+        raise ArtefactError(f"{SIGNATURE}: expected an object with inputs, output and features, got {document!r:.200}")
+    return document
+
+
+def _list(document: dict[str, Any], name: str) -> list[Any]:
+    found = document[name]
+    if not isinstance(found, list):
+        raise ArtefactError(f"{SIGNATURE}: {name}: expected a list, got {found!r:.200}")
+    return found
+
+
+def _tensor(value: Any, field: str) -> Tensor:
+    try:
+        return str(value["name"]), str(value["dtype"]), tuple(value["shape"])
+    except (TypeError, KeyError):
+        expected = '{"name": …, "dtype": …, "shape": […]} without the axis of rows'
+        raise ArtefactError(f"{SIGNATURE}: {field}: expected {expected}, got {value!r:.200}") from None
+
+
+def _features(given: Any, declared: Features) -> Features:
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+        raise ArtefactError(f"{SIGNATURE}: features: expected a list of encoders, got {given!r:.200}")
+    found = encoders.from_documents(given)
+    names = [(one.kind, one.name) for one in declared]
+    if (came := [(one.kind, one.name) for one in found]) != names:
+        raise ArtefactError(f"{SIGNATURE}: features: expected {names}, as workload.yaml declares, got {came}")
+    return found
+
+
+def _is_complete(spec: TensorSpec) -> bool:
+    return None not in (*spec.shape, *spec.cardinalities)
+
+
+def _say(tensors: Sequence[Tensor]) -> str:
+    return ", ".join(f"{name} {dtype}{list(shape)}" for name, dtype, shape in tensors)

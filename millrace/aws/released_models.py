@@ -1,0 +1,49 @@
+"""The SageMaker models of one workload's releases, and the endpoint configurations that serve them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from millrace.aws.errors import could_not_find
+from millrace.names import MODEL_ROLE, WorkloadNames
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasedModels:
+    """Known by their role: a name alone may be another workload's. `sagemaker` is boto3's client."""
+
+    sagemaker: Any
+    names: WorkloadNames
+    _known: dict[str, bool] = field(default_factory=dict)
+
+    def is_ours(self, model: str) -> bool:
+        if model not in self._known:
+            # A name that does not begin as ours does is not looked at: a function's role may not.
+            self._known[model] = model.startswith(f"{self.names.prefix}-v") and self._has_our_role(model)
+        return self._known[model]
+
+    def listed(self) -> Iterator[str]:
+        pages = self.sagemaker.get_paginator("list_models").paginate(NameContains=f"{self.names.prefix}-v")
+        yield from (one["ModelName"] for page in pages for one in page["Models"] if self.is_ours(one["ModelName"]))
+
+    def configs(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The configurations that serve one of them, each with its models."""
+        pages = self.sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains=f"{self.names.prefix}-v")
+        for name in (one["EndpointConfigName"] for page in pages for one in page["EndpointConfigs"]):
+            variants = self.sagemaker.describe_endpoint_config(EndpointConfigName=name)["ProductionVariants"]
+            models = tuple(variant["ModelName"] for variant in variants)
+            if any(self.is_ours(model) for model in models):
+                yield name, models
+
+    def _has_our_role(self, model: str) -> bool:
+        try:
+            role = self.sagemaker.describe_model(ModelName=model)["ExecutionRoleArn"]
+        except ClientError as error:
+            if could_not_find(error):
+                return False
+            raise
+        return bool(role == self.names.role_arn(MODEL_ROLE))

@@ -1,0 +1,42 @@
+"""How old the newest row may be, by the standard's service-level agreement `latency`:
+
+slaProperties:
+  - {property: latency, value: 2, unit: d, element: rows.timestamp}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+HOURS = {
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 1.0),
+    **dict.fromkeys(("d", "day", "days"), 24.0),
+    **dict.fromkeys(("y", "yr", "year", "years"), 24 * 365.0),
+}
+"""By the standard's unit: https://bitol-io.github.io/open-data-contract-standard/latest/service-level-agreement/"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllowedAge:
+    """The newest value of a column of `rows` is at most so old."""
+
+    column: str
+    hours: float
+
+
+def read_freshness(agreements: list[Mapping[str, Any]]) -> AllowedAge | None:
+    """Of the contract's agreements the latency, None without one; the others are for people.
+
+    Raises ValueError, which says what was expected."""
+    found = [one for one in agreements if one.get("property") == "latency"]
+    if not found:
+        return None
+    (first, *others), value = found, found[0].get("value")
+    table, _, column = str(first.get("element", "")).partition(".")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    if others or not is_number or first.get("unit") not in HOURS or table != "rows" or not column:
+        units = ", ".join(HOURS)
+        raise ValueError(f"one latency: a number above 0, a unit of {units}, an element like rows.timestamp")
+    return AllowedAge(column=column, hours=float(value) * HOURS[str(first["unit"])])  # type: ignore[arg-type]

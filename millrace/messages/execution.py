@@ -1,0 +1,30 @@
+"""An execution has ended: Step Functions' event, which the sweep repeats where it was lost.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import Field
+
+from millrace.messages.envelope import Message
+
+Ended = Literal["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+ENDED: tuple[str, ...] = get_args(Ended)
+"""Every other status is of an execution that runs, or is about to run again."""
+
+
+class ExecutionEnded(Message):
+    """Detail of "Step Functions Execution Status Change"; DescribeExecution answers with the same fields."""
+
+    execution: str = Field(alias="executionArn")
+    machine: str = Field(alias="stateMachineArn")
+    status: Ended
+    input: str | None = None
+    error: str | None = None
+    reason: str | None = Field(default=None, alias="cause")
+
+    def detail(self) -> dict[str, Any]:
+        """As Step Functions writes it."""
+        return self.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,1 @@
+"""What an operator is notified of, and where failed messages wait."""

@@ -1,0 +1,203 @@
+"""The alarms on what AWS and the prediction function publish: add one by a line in `ALARMS`, `ENDPOINT_ALARMS` or
+`STAGE_ALARMS`, and a section of the same name in docs/runbooks.md.
+
+Those of `ENDPOINT_ALARMS` are made by the release that makes the endpoint and go with it: a workload without an
+endpoint does not pay for them. Prices: https://aws.amazon.com/cloudwatch/pricing/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from millrace.names import AUDIT_CHAIN, VARIANT, Platform, WorkloadNames
+from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
+
+Severity = Literal["act", "look"]
+"""`act`: something is lost, refused or wrong until a person acts. `look`: it may pass by itself."""
+Names = TypeVar("Names", Platform, WorkloadNames)
+RUNBOOKS = "docs/runbooks.md"
+USD_PER_METRIC = 0.10
+"""A month, of each metric that an alarm reads, also inside metric math."""
+USD_PER_COMPOSITE = 0.50
+LEAST_REQUESTS = 20
+"""Requests of a period below which errors and latency of an endpoint are not judged: one of fewer is too large a
+share. What such an endpoint does not answer is a fallback, which has an alarm of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedMetric:
+    """One metric of CloudWatch, and what of its values in a period counts."""
+
+    namespace: str
+    name: str
+    statistic: str
+    """As CloudWatch names it: `Sum`, `p99`."""
+    dimensions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationsAlarm(Generic[Names]):
+    """An alarm above `threshold` in `needed` of `periods` periods; a period without data does not breach."""
+
+    severity: Severity
+    description: str
+    """When it is raised."""
+    metrics: Callable[[Names], tuple[WatchedMetric, ...]]
+    formula: str = ""
+    """Metric math over the metrics, `m0` the first; without it the largest of them counts."""
+    threshold: float | None = 0
+    """None: what the workload's gate `latency` allows, in microseconds."""
+    period_s: int = 300
+    periods: int = 1
+    needed: int = 1
+
+    def usd_per_month(self, names: Names) -> float:
+        return USD_PER_METRIC * len(self.metrics(names))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompositeAlarm:
+    """In ALARM while one of `alarms` is; it notifies in their place, once for all of them."""
+
+    severity: Severity
+    description: str
+    alarms: tuple[str, ...]
+    """Of the same workload, by name."""
+
+
+def runbook(name: str) -> str:
+    """Where the runbook of this alarm or notice is."""
+    return f"{RUNBOOKS}#{name}"
+
+
+def _queue(metric: str, name: str) -> WatchedMetric:
+    return WatchedMetric(namespace="AWS/SQS", name=metric, statistic="Maximum", dimensions={"QueueName": name})
+
+
+def _endpoint(names: WorkloadNames, metric: str, statistic: str) -> WatchedMetric:
+    dimensions = {"EndpointName": names.endpoint, "VariantName": VARIANT}
+    return WatchedMetric(namespace="AWS/SageMaker", name=metric, statistic=statistic, dimensions=dimensions)
+
+
+def _own(names: WorkloadNames, metric: str) -> WatchedMetric:
+    return WatchedMetric(namespace="Millrace", name=metric, statistic="Sum", dimensions={"Workload": names.workload})
+
+
+def enough(formula: str) -> str:
+    """Metric math: the formula in a period whose count `m1` is large enough, else 0."""
+    return f"IF(m1 >= {LEAST_REQUESTS}, {formula}, 0)"
+
+
+ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
+    "dead-letters": OperationsAlarm(
+        severity="act",
+        description="a message is in a dead-letter queue: a drop or a decision was given up",
+        metrics=lambda names: tuple(
+            _queue("ApproximateNumberOfMessagesVisible", names.queue(dead(name))) for name in DEAD_LETTERS
+        ),
+    ),
+    "oldest-drop": OperationsAlarm(
+        severity="look",
+        description="a drop has been in its queue for half an hour without being taken or put back",
+        metrics=lambda names: (_queue("ApproximateAgeOfOldestMessage", names.queue("drops")),),
+        threshold=1800,
+    ),
+}
+"""Of each workload, by name, as `WorkloadNames.alarm` takes it. No name begins with `v`: those are alarms of releases,
+which are deleted by that beginning."""
+
+ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
+    "prediction-errors": OperationsAlarm(
+        severity="act",
+        description="the prediction function failed, or answered 503: its callers got no answer",
+        metrics=lambda names: (
+            WatchedMetric(
+                namespace="AWS/Lambda",
+                name="Errors",
+                statistic="Sum",
+                dimensions={"FunctionName": names.function("prediction")},
+            ),
+            _own(names, "Unavailable"),
+        ),
+    ),
+    # One request that was too slow is a fallback too: it takes two periods of an hour.
+    "fallbacks": OperationsAlarm(
+        severity="act",
+        description="the endpoint gave no answer: callers got the declared fallback, in two periods of an hour",
+        metrics=lambda names: (_own(names, "Fallbacks"),),
+        periods=12,
+        needed=2,
+    ),
+    # 1 for a request that failed and 0 for any other, so the average is the share of requests that failed:
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
+    "endpoint-errors": OperationsAlarm(
+        severity="act",
+        description="more than 5 % of the live endpoint's requests fail with 5xx, in two of three periods of 5 minutes",
+        metrics=lambda names: (
+            _endpoint(names, "Invocation5XXErrors", "Average"),
+            _endpoint(names, "Invocations", "Sum"),
+        ),
+        formula=enough("m0"),
+        threshold=0.05,
+        periods=3,
+        needed=2,
+    ),
+    # CloudWatch can hold back a percentile of few samples by itself, but for p99 few means below 1,000 a period:
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#percentiles-with-low-samples
+    "endpoint-latency": OperationsAlarm(
+        severity="look",
+        description="p99 of the live endpoint is above what the gate allows, in three periods of 5 minutes in a row",
+        metrics=lambda names: (
+            _endpoint(names, "ModelLatency", "p99"),
+            _endpoint(names, "ModelLatency", "SampleCount"),
+        ),
+        formula=enough("m0"),
+        threshold=None,
+        periods=3,
+        needed=3,
+    ),
+}
+"""Of each live endpoint, as `ALARMS`. They notify nobody themselves: `SERVING` does."""
+
+SERVING = "serving"
+COMPOSITE = CompositeAlarm(
+    severity="act",
+    description="the live endpoint fails, lags or is not asked: one message for all of its alarms",
+    alarms=tuple(ENDPOINT_ALARMS),
+)
+"""The alarm `SERVING`: what breaks an endpoint raises several alarms at once."""
+
+STAGE_ALARMS: dict[str, OperationsAlarm[Platform]] = {
+    # Concurrency is shared by all functions of an account and region, so is the metric without a dimension:
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+    "throttles": OperationsAlarm(
+        severity="look",
+        description="Lambda refused calls: the account's concurrent executions are used up",
+        metrics=lambda _: (WatchedMetric(namespace="AWS/Lambda", name="Throttles", statistic="Sum"),),
+        periods=3,
+        needed=2,
+    ),
+    "undelivered": OperationsAlarm(
+        severity="act",
+        description="an event reached neither its machine or function nor the topic of alarms",
+        metrics=lambda names: (_queue("ApproximateNumberOfMessagesVisible", names.queue(dead(EVENTS))),),
+    ),
+    # A stream keeps a record for a day: what is an hour old is looked at in time.
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+    "late-audit": OperationsAlarm(
+        severity="act",
+        description="changes of the audit table are an hour late in the chain, and lost after a day",
+        metrics=lambda names: (
+            WatchedMetric(
+                namespace="AWS/Lambda",
+                name="IteratorAge",
+                statistic="Maximum",
+                dimensions={"FunctionName": names.function(AUDIT_CHAIN)},
+            ),
+        ),
+        threshold=3600 * 1000,
+    ),
+}
+"""Of each stage, by name, as `Platform.alarm` takes it."""

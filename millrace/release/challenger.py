@@ -1,0 +1,35 @@
+"""The challenger that a release which failed leaves behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from millrace.aws.errors import could_not_find
+
+FINAL = ("InService", "Failed", "OutOfService")
+"""Statuses in which SageMaker takes DeleteEndpoint."""
+
+
+def stands(client: Any, endpoint: str) -> bool:
+    """Whether there is a challenger that can be deleted; `client` is boto3's SageMaker client."""
+    try:
+        return client.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] in FINAL
+    except ClientError as error:
+        if could_not_find(error):
+            return False
+        raise
+
+
+def delete(client: Any, endpoint: str) -> list[str]:
+    """Delete the challenger's endpoint, which would cost by the hour, and return the names of what was deleted.
+
+    `client` is boto3's SageMaker client."""
+    try:
+        client.delete_endpoint(EndpointName=endpoint)
+    except ClientError as error:
+        if could_not_find(error):
+            return []
+        raise
+    return [f"endpoint {endpoint}"]

@@ -1,0 +1,312 @@
+"""Drops that come all at once: each has its effect, none becomes a dead letter: `python -m tests.benchmarks.burst`.
+
+10,000 on a simulated clock, of which every tenth event comes twice: the intake's own code and the slots' own
+conditions, between a queue, a table and a machine in memory. Then 500 for real, in the local cloud, whose clock is
+moved while all that is left waits in the queue. `python -m tests.benchmarks.burst 100` takes 100 for the second part.
+"""
+
+from __future__ import annotations
+
+import heapq
+import importlib
+import io
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from console.demo.electricity import STORY
+from console.demo.months import SAMPLE, months
+from console.local_cloud.local_cloud import LocalCloud, started
+from millrace.state.slots import Slots
+from millrace.state.table import StateTable
+from tests.benchmarks import conclude
+from tests.functions.cold_start import CONTEXT, NAMES
+
+SIMULATED, REAL, SEED = 10_000, 500, 7
+EXECUTION_S = (5.0, 25.0)
+"""Of a simulated execution, at least and at most."""
+VISIBILITY_S, RECEIVES, BATCH = 180, 20, 10
+"""Of the queue of drops: `infra/stacks/ingestion.py`."""
+REAL_S = 3600.0
+STEP = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a burst."""
+
+    effects: int
+    """Executions that succeeded, one for each drop."""
+    repeated: int
+    """Executions beyond the first of a drop."""
+    dead: int
+    """Dead letters."""
+    held: int
+    """Slots that are held at the end."""
+    hours: float
+    """From the first drop to the last effect, by the clock that is moved."""
+
+
+class Refused(Exception):  # noqa: N818 - DynamoDB's word is an exception, too
+    """A condition did not hold."""
+
+
+class AlreadyExists(Exception):  # noqa: N818 - as above
+    """An execution of this name was started before."""
+
+
+@dataclass(kw_only=True)
+class Cloud:
+    """What the intake calls, in memory and on a clock of its own."""
+
+    now_s: float = 0.0
+    waiting: list[tuple[float, int, dict[str, Any]]] = field(default_factory=list)
+    """A heap of messages by the time at which they can be received."""
+    running: list[tuple[float, str]] = field(default_factory=list)
+    """A heap of executions by their end."""
+    started: Counter[str] = field(default_factory=Counter)
+    ended: set[str] = field(default_factory=set)
+    holders: set[str] = field(default_factory=set)
+    sent: int = 0
+    dead: int = 0
+    chance: random.Random = field(default_factory=lambda: random.Random(SEED))
+
+    def send(self, record: dict[str, Any], *, after_s: float) -> None:
+        self.sent += 1
+        heapq.heappush(self.waiting, (self.now_s + after_s, self.sent, record))
+
+    def send_message(
+        self, *, QueueUrl: str, MessageBody: str, MessageAttributes: Mapping[str, Any], DelaySeconds: int = 0
+    ) -> None:
+        """Of SQS; the queue's other end is `receive`."""
+        if QueueUrl.endswith("-dead"):
+            self.dead += 1
+            return
+        attributes = {
+            name: {"stringValue": given["StringValue"], "dataType": given["DataType"]}
+            for name, given in MessageAttributes.items()
+        }
+        self.send(record_of(MessageBody, attributes), after_s=DelaySeconds)
+
+    def receive(self) -> list[dict[str, Any]]:
+        """The messages that can be received now, as Lambda brings them; what came too often is dead."""
+        batch: list[dict[str, Any]] = []
+        while self.waiting and self.waiting[0][0] <= self.now_s and len(batch) < BATCH:
+            record = heapq.heappop(self.waiting)[2]
+            receives = int(record["attributes"]["ApproximateReceiveCount"]) + 1
+            if receives > RECEIVES:
+                self.dead += 1
+                continue
+            record["attributes"]["ApproximateReceiveCount"] = str(receives)
+            batch.append(record | {"messageId": str(len(batch))})
+        return batch
+
+    def start_execution(self, *, stateMachineArn: str, name: str, **_: Any) -> None:
+        """Of Step Functions."""
+        if name in self.started:
+            raise AlreadyExists
+        self.started[name] += 1
+        heapq.heappush(self.running, (self.now_s + self.chance.uniform(*EXECUTION_S), name))
+
+    def describe_execution(self, *, executionArn: str) -> dict[str, str]:
+        return {"status": "SUCCEEDED" if executionArn.rpartition(":")[2] in self.ended else "RUNNING"}
+
+    def update_item(
+        self, *, UpdateExpression: str, ConditionExpression: str, ExpressionAttributeValues: Any, **_: Any
+    ) -> None:
+        """Of DynamoDB: the two updates of `Slots`, whose conditions moto and its tests know in full."""
+        given = ExpressionAttributeValues
+        (holder,) = given[":holder"]["SS"]
+        if UpdateExpression.startswith("ADD "):
+            assert "size(holders) < :limit OR contains" in ConditionExpression
+            if len(self.holders) >= int(given[":limit"]["N"]) and holder not in self.holders:
+                raise Refused
+            self.holders.add(holder)
+        elif holder in self.holders:
+            self.holders.remove(holder)
+        else:
+            raise Refused
+
+
+def record_of(body: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    received = {"attributes": {"ApproximateReceiveCount": "0"}, "messageAttributes": attributes}
+    return {"body": body, "receiptHandle": "r", "eventSource": "aws:sqs", **received}
+
+
+def simulate(drops: int) -> Outcome:
+    """The burst on the simulated clock."""
+    cloud = Cloud()
+    intake, slots = intake_of(cloud)
+    for number in range(drops):
+        body = event_of(number)
+        for _ in range(2 if number % 10 == 0 else 1):
+            cloud.send(record_of(body, {}), after_s=cloud.chance.uniform(0, 1))
+    while cloud.waiting or cloud.running:
+        due = [heap[0][0] for heap in (cloud.waiting, cloud.running) if heap]
+        cloud.now_s = max(cloud.now_s, min(due))
+        while cloud.running and cloud.running[0][0] <= cloud.now_s:
+            name = heapq.heappop(cloud.running)[1]
+            cloud.ended.add(name)
+            slots.free("ingest", NAMES.execution_arn("ingest", name))
+        if batch := cloud.receive():
+            failed = {one["itemIdentifier"] for one in intake.handler({"Records": batch}, CONTEXT)["batchItemFailures"]}
+            for record in batch:
+                if record["messageId"] in failed:
+                    cloud.send(record, after_s=VISIBILITY_S)
+    return Outcome(
+        effects=len(cloud.ended),
+        repeated=cloud.started.total() - len(cloud.started),
+        dead=cloud.dead,
+        held=len(cloud.holders),
+        hours=cloud.now_s / 3600,
+    )
+
+
+def intake_of(cloud: Cloud) -> tuple[Any, Slots]:
+    """The handler's module as at a cold start, with the cloud in place of its clients; and the slots that it takes."""
+    platform = NAMES.platform
+    os.environ |= {
+        "AWS_DEFAULT_REGION": platform.region,
+        "MILLRACE_STAGE": platform.stage,
+        "MILLRACE_ACCOUNT": platform.account,
+        "MILLRACE_REGION": platform.region,
+        "MILLRACE_WORKLOAD": NAMES.workload,
+        "MILLRACE_QUEUE_URL": "https://sqs/drops",
+        "MILLRACE_DEAD_QUEUE_URL": "https://sqs/drops-dead",
+        "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+    }
+    module: Any = importlib.import_module("functions.intake.handler")
+    client = SimpleNamespace(
+        update_item=cloud.update_item, exceptions=SimpleNamespace(ConditionalCheckFailedException=Refused)
+    )
+    states = SimpleNamespace(
+        start_execution=cloud.start_execution,
+        describe_execution=cloud.describe_execution,
+        exceptions=SimpleNamespace(ExecutionAlreadyExists=AlreadyExists),
+    )
+    slots = Slots(StateTable(client, NAMES))
+    module.STATES, module.SQS, module.SLOTS = states, cloud, slots
+    return module, slots
+
+
+def event_of(number: int) -> str:
+    """S3's event of the drop with this number, by EventBridge."""
+    document = json.loads((Path(__file__).resolve().parents[2] / "events" / "intake.json").read_text())
+    body = json.loads(document["Records"][0]["body"])
+    body["detail"]["object"] |= {"key": f"{NAMES.workload}/training/{number}.parquet", "version-id": str(number)}
+    return json.dumps(body | {"id": str(number)})
+
+
+def run(drops: int) -> Outcome:
+    """The burst in the local cloud; each drop has one row."""
+    with (
+        tempfile.TemporaryDirectory(prefix="millrace-burst-") as folder,
+        started(Path(folder), clock=STORY.start, workloads=[STORY.workload]) as desk,
+    ):
+        begun = desk.now()
+        put_rows(desk, drops)
+        settle(desk, drops)
+        return look(desk, hours=(desk.now() - begun) / timedelta(hours=1))
+
+
+def put_rows(desk: LocalCloud, drops: int) -> None:
+    """Drop the first rows of the sample, each as a file."""
+    (month,) = months(SAMPLE, "1996-05", "1996-05")
+    s3, bucket = desk.client("s3"), STORY.names.platform.bucket("landing")
+
+    def put(number: int) -> None:
+        sink = io.BytesIO()
+        pq.write_table(month.rows.slice(number, 1), sink)
+        s3.put_object(Bucket=bucket, Key=f"{STORY.workload}/training/{number}.parquet", Body=sink.getvalue())
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(put, range(drops)))
+
+
+def settle(desk: LocalCloud, drops: int) -> None:
+    """Until all is done: the clock moves while nothing works but the queue."""
+    end, shown = time.monotonic() + REAL_S, 0.0
+    while moving := desk.running():
+        if time.monotonic() > end:
+            raise SystemExit(f"burst: expected {drops} drops within {REAL_S:.0f} s, still moving: {moving[:5]}")
+        if all("messages in" in line for line in moving):
+            desk.move_clock(desk.now() + STEP)
+        if time.monotonic() - shown > 30:
+            shown = time.monotonic()
+            print(f"{count(desk)['SUCCEEDED']} of {drops}", flush=True)
+        time.sleep(0.2)
+
+
+def executions(desk: LocalCloud) -> list[dict[str, Any]]:
+    pages = desk.client("stepfunctions").get_paginator("list_executions")
+    listed = pages.paginate(stateMachineArn=STORY.names.machine_arn("ingest"))
+    return [one for page in listed for one in page["executions"]]
+
+
+def count(desk: LocalCloud) -> Counter[str]:
+    return Counter(one["status"] for one in executions(desk))
+
+
+def look(desk: LocalCloud, *, hours: float) -> Outcome:
+    """What is there at the end; an effect is a drop whose row is in the table, by its execution's own words."""
+    states, sqs = desk.client("stepfunctions"), desk.client("sqs")
+    ends = [states.describe_execution(executionArn=one["executionArn"]) for one in executions(desk)]
+    for end in ends:
+        if end["status"] != "SUCCEEDED":
+            print(f"{end['status']}: {end.get('error')}: {end.get('cause', '')[:300]}", flush=True)
+    answers = [json.loads(end["output"])["validation"]["answer"] for end in ends if end["status"] == "SUCCEEDED"]
+    dead = 0
+    for url in sqs.list_queues()["QueueUrls"]:
+        if url.endswith("-dead"):
+            found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+            dead += int(found["Attributes"]["ApproximateNumberOfMessages"])
+    committed = [answer for answer in answers if answer["rows_accepted"] == 1]
+    assert max(answer["rows_total"] for answer in answers) == len(committed)
+    held = Slots(StateTable(desk.client("dynamodb"), STORY.names)).holdings()
+    sources = {answer["source"] for answer in committed}
+    return Outcome(effects=len(sources), repeated=len(committed) - len(sources), dead=dead, held=len(held), hours=hours)
+
+
+def verdict(*, simulated: Outcome, real: Outcome, drops: int = REAL) -> dict[str, Any]:
+    """The result: every drop has one effect, in both bursts; no dead letter, no slot that is held still."""
+    whole = [(simulated, SIMULATED), (real, drops)]
+    holds = all((one.effects, one.repeated, one.dead, one.held) == (expected, 0, 0, 0) for one, expected in whole)
+    figure, bar = simulated.effects + real.effects, SIMULATED + drops
+    return {
+        "name": "burst",
+        "figure": figure,
+        "unit": f"effects of {bar} drops",
+        "bar": bar,
+        "dead": simulated.dead + real.dead,
+        "hours": round(simulated.hours, 2),
+        "holds": holds,
+    }
+
+
+def main() -> None:
+    """Print what became of both bursts; exits with 1 where a drop has no effect or two, or became a dead letter."""
+    drops = int(sys.argv[1]) if len(sys.argv) > 1 else REAL
+    began = time.monotonic()
+    simulated = simulate(SIMULATED)
+    print(f"simulated: {simulated}, {time.monotonic() - began:.0f} s", flush=True)
+    began = time.monotonic()
+    real = run(drops)
+    print(f"real: {real}, {time.monotonic() - began:.0f} s", flush=True)
+    conclude(verdict(simulated=simulated, real=real, drops=drops))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""An edge package of a plant's version: the graph, its digests and the comparison on the test rows of its run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import boto3
+import numpy as np
+import onnx
+import pytest
+from moto import mock_aws
+from onnx import helper, numpy_helper
+from typer.testing import CliRunner
+
+from console.actions.edge import export_version, method_of
+from console.cli import edge
+from console.cli.app import app
+from console.environment import Environment
+from console.local_cloud.local_cloud import PLATFORM
+from console.queries.pinned_rows import read_pinned
+from millrace.artefact.artefact import Artefact, digest, read_archive, write_archive
+from millrace.artefact.edge import with_graph
+from millrace.artefact.inference import Model
+from millrace.artefact.int8 import fold, quantize
+from millrace.artefact.signing import SIGNATURE_FILE
+from millrace.aws.objects import put_object, split_uri
+from millrace.errors import ArtefactError
+from millrace.features.catalogue import encode
+from millrace.models.catalogue import FAMILIES
+from millrace.names import WorkloadNames
+from millrace.release.registry import Candidate, Registry
+from millrace.release.signatures import SigningKey, signed_version
+from tests.plant import Plant, plant_model, plant_rows, write_data, write_plant
+from tests.signing_key import create_signing_key
+from tests.state_table import create_table
+
+NAMES = WorkloadNames(platform=PLATFORM, workload="plant")
+BUCKET, RUN = PLATFORM.bucket("artefacts"), "run-1"
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with mock_aws():
+        for bucket in {BUCKET, PLATFORM.bucket("lake")}:
+            boto3.client("s3").create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+            )
+        create_table(boto3.client("dynamodb"), PLATFORM.state_table)
+        boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
+        create_signing_key(boto3.client("kms"), PLATFORM)
+        yield Environment(platform=PLATFORM, client=boto3.client)
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Plant:
+    return write_plant(tmp_path / "workloads", "binary")
+
+
+def register(plant: Plant, artefact: Artefact, root: Path, *, known: str = "") -> None:
+    """The version of a run whose rows, configuration and archive are in S3."""
+    rows, s3 = plant_rows("binary"), boto3.client("s3")
+    schema = write_data(root / "ml" / "data", rows)
+    files = {
+        NAMES.run_uri(RUN, "config", "schema.json"): schema.read_bytes(),
+        NAMES.lake_uri("rows", "a.parquet"): (root / "ml" / "data" / "00000.parquet").read_bytes(),
+        NAMES.run_uri(RUN, "manifest.json"): json.dumps([{"prefix": NAMES.lake_uri("")}, "rows/a.parquet"]).encode(),
+    }
+    for name in ("workload.yaml", "contract.yaml"):
+        files[NAMES.run_uri(RUN, "config", name)] = (plant.folder / name).read_bytes()
+    archive = root / "model.tar.gz"
+    write_archive(archive, artefact)
+    url = NAMES.run_uri(RUN, "model", "model.tar.gz")
+    for uri, content in (files | {url: archive.read_bytes()}).items():
+        bucket, key = split_uri(uri)
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    metadata = {"model_digest": known} if known else {"tag": RUN}
+    candidate = Candidate(run=RUN, image="i", model_data_url=url, evaluation_uri="s3://b/e", instances=("ml.m5.large",),
+                          metadata=metadata)  # fmt: skip
+    signed = signed_version(NAMES, run=RUN, members=read_archive(archive).members, metadata=metadata)
+    key = SigningKey(boto3.client("kms"), PLATFORM.signing_key_alias)
+    put_object(s3, NAMES.run_uri(RUN, SIGNATURE_FILE), key.sign(signed))
+    Registry(boto3.client("sagemaker"), group=NAMES.package_group).register(candidate)
+
+
+def good(plant: Plant) -> Artefact:
+    return plant_model(plant, plant_rows("binary"))
+
+
+def coarse(plant: Plant) -> Artefact:
+    """The good model with a number of a million beside the one that counts: 256 steps over both leave none to it."""
+    artefact = good(plant)
+    model = onnx.load_model_from_string(artefact.onnx)
+    at = next(number for number, node in enumerate(model.graph.node) if node.op_type == "MatMul")
+    del model.graph.node[at]
+    made = [
+        helper.make_node("MatMul", ["x", "spread"], ["wide"]),
+        helper.make_node("Add", ["wide", "high"], ["far"]),
+        helper.make_node("MatMul", ["far", "weights_back"], ["product"]),
+    ]
+    for offset, node in enumerate(made):
+        model.graph.node.insert(at + offset, node)
+    [weights] = [numpy_helper.to_array(one) for one in model.graph.initializer if one.name == "weights"]
+    constants = {
+        "spread": np.array([[1.0, 0.0]], np.float32),
+        "high": np.array([0.0, 1e6], np.float32),
+        "weights_back": np.array([[float(weights[0, 0])], [0.0]], np.float32),
+    }
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    content = bytes(model.SerializeToString())
+    description = artefact.description
+    return replace(
+        artefact,
+        onnx=content,
+        description=replace(description, digests=replace(description.digests, onnx=digest(content))),
+    )
+
+
+def test_a_package_of_eight_bits_is_measured_and_says_its_digests(
+    environment: Environment, plant: Plant, tmp_path: Path
+) -> None:
+    artefact = good(plant)
+    register(plant, artefact, tmp_path)
+    folder = tmp_path / "edge"
+    document = export_version(environment, NAMES, "1", folder, int8=True, max_loss=0.05)
+    assert json.loads((folder / "package.json").read_bytes()) == document
+    assert document["digests"] == {name: digest((folder / name).read_bytes()) for name in ("model.onnx", "model.json")}
+    described = json.loads((folder / "model.json").read_bytes())
+    assert described["digests"]["onnx"] == document["digests"]["model.onnx"]
+    assert described["rows_per_pass"] == {"fewest": 1, "most": 1}, "a dynamic scale is that of all rows of a call"
+    assert (document["precision"], document["method"], document["version"]) == ("int8", "dynamic", "1")
+    compared = document["compared"]
+    rows = read_pinned(boto3.client("s3"), NAMES, RUN, artefact.description.features)
+    test = rows.part(rows.parts.test)
+    output = Model(artefact).outputs(encode(artefact.description.features, test))
+    target = artefact.description.task.targets(test["_label"])
+    assert compared["rows"] == len(test) > 100
+    assert compared["float32"]["error"] == artefact.description.task.errors(output, target).mean()
+    assert compared["int8"]["error"] == pytest.approx(compared["float32"]["error"], abs=0.01)
+    assert compared["speed"] > 0
+
+
+def test_a_package_that_errs_more_is_refused_and_nothing_is_written(
+    environment: Environment, plant: Plant, tmp_path: Path
+) -> None:
+    register(plant, coarse(plant), tmp_path)
+    folder = tmp_path / "edge"
+    with pytest.raises(ArtefactError, match=r"version 1: int8: expected an error .* at most 5\.0% above"):
+        export_version(environment, NAMES, "", folder, int8=True, max_loss=0.05)
+    assert not folder.exists()
+    wide = export_version(environment, NAMES, "", folder, int8=True, max_loss=10)
+    assert wide["compared"]["loss"] > 1
+
+
+def test_without_int8_the_graph_answers_as_the_version_s(
+    environment: Environment, plant: Plant, tmp_path: Path
+) -> None:
+    artefact = good(plant)
+    register(plant, artefact, tmp_path)
+    document = export_version(environment, NAMES, "1", tmp_path / "edge", int8=False, max_loss=0.05)
+    made = with_graph(artefact, (tmp_path / "edge" / "model.onnx").read_bytes())
+    assert document["digests"]["model.onnx"] == made.description.digests.onnx
+    assert document["model_digest"] == read_archive(tmp_path / "model.tar.gz").digest
+    tensors = encode(artefact.description.features, plant_rows("binary").slice(0, 40))
+    np.testing.assert_allclose(Model(made).outputs(tensors), Model(artefact).outputs(tensors), rtol=0, atol=1e-6)
+    assert (document["precision"], document["compared"]) == ("float32", None)
+    with pytest.raises(ArtefactError, match="expected a folder that is empty or not there"):
+        export_version(environment, NAMES, "1", tmp_path / "edge", int8=False, max_loss=0.05)
+
+
+def test_a_model_that_is_not_the_registry_s_is_refused(environment: Environment, plant: Plant, tmp_path: Path) -> None:
+    register(plant, good(plant), tmp_path, known="d" * 64)
+    with pytest.raises(ArtefactError, match="expected the members that were approved"):
+        export_version(environment, NAMES, "1", tmp_path / "edge", int8=True, max_loss=0.05)
+
+
+def test_a_version_that_was_not_signed_is_not_exported(environment: Environment, plant: Plant, tmp_path: Path) -> None:
+    register(plant, good(plant), tmp_path)
+    create_signing_key(boto3.client("kms"), PLATFORM)
+    with pytest.raises(ArtefactError, match=r"version 1: .* expected a signature by alias/millrace-local-signing"):
+        export_version(environment, NAMES, "1", tmp_path / "edge", int8=False, max_loss=0.05)
+    assert not (tmp_path / "edge").exists()
+
+
+def test_an_answer_does_not_depend_on_the_rows_beside_it(plant: Plant) -> None:
+    artefact, rows = good(plant), plant_rows("binary")
+    tensors = encode(artefact.description.features, rows.slice(0, 40))
+    made = Model(with_graph(artefact, quantize(fold(artefact.onnx), "dynamic", tensors), "dynamic"))
+    alone = {name: value[:1] for name, value in tensors.items()}
+    np.testing.assert_array_equal(made.outputs(alone), made.outputs(tensors)[:1])
+
+
+def test_a_graph_of_elsewhere_is_quantized_by_its_operators(plant: Plant) -> None:
+    artefact = good(plant)
+    elsewhere = replace(artefact, description=replace(artefact.description, family="brought"))
+    assert (method_of(artefact), method_of(elsewhere)) == (FAMILIES["feedforward"].int8, "dynamic")
+    model = onnx.load_model_from_string(artefact.onnx)
+    model.graph.node.append(helper.make_node("Conv", ["x", "x"], ["unused"]))
+    assert method_of(replace(elsewhere, onnx=model.SerializeToString())) == "static"
+
+
+def test_what_does_not_help_is_said_with_its_figure() -> None:
+    assert edge.verdicts({"speed": 0.85, "size": 0.26}) == [
+        "Eight bits make this model no faster: 0.85 times the speed of float32."
+    ]
+    assert edge.verdicts({"speed": 2.4, "size": 0.33}) == []
+    assert len(edge.verdicts({"speed": 1.0, "size": 0.95})) == 2
+
+
+def test_the_command_prints_both(
+    environment: Environment, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(plant, good(plant), tmp_path)
+    monkeypatch.setattr("console.environment.find_environment", lambda *_: environment)
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(plant.folder.parent))
+    words = ["export", "1", "--int8", "--output", str(tmp_path / "edge"), "--workload", "plant"]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "120"})
+    assert done.exit_code == 0, done
+    assert "times the speed" in done.stdout
+    assert "dynamic quantization" in done.stdout
+    assert done.stdout.rstrip().endswith("version 1 in int8")

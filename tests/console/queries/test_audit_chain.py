@@ -1,0 +1,216 @@
+"""The audit's chain against itself and the table: every byte, every link and every record counts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.s3.models import s3_backends
+
+from console.environment import Environment
+from console.queries.audit_chain import Head, Verified, audited_workloads, verify_chain
+from infra.local.kernel.patching import undone
+from infra.local.s3.conditional_writes import make_conditional_puts_atomic
+from millrace.errors import EnvironmentNotFoundError
+from millrace.state.audit_chain import AuditChain, Change, ChangeKind, key_of
+from tests.audit_bucket import create_bucket
+from tests.functions.cold_start import NAMES
+from tests.state_table import create_table
+
+TABLE, BUCKET = NAMES.platform.audit_table, NAMES.platform.bucket("audit")
+RECORDS = 4
+
+
+class Audit:
+    """A table and a chain with the same records, and ways to break them."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.s3, self.dynamodb = environment.client("s3"), environment.client("dynamodb")
+        self.objects = s3_backends["123456789012"]["aws"].buckets[BUCKET].keys
+
+    def add(self, number: int, *, workload: str = NAMES.workload, chained: bool = True) -> None:
+        item = {"pk": {"S": workload}, "sk": {"S": f"1997-06-0{number}T06:00:00Z#0a"}, "actor": {"S": "guard"}}
+        self.dynamodb.put_item(TableName=TABLE, Item=item)
+        if chained:
+            self.link(item, ChangeKind.ADDED)
+
+    def link(self, item: Any, kind: ChangeKind) -> None:
+        chain = AuditChain(self.s3, bucket=BUCKET, workload=item["pk"]["S"])
+        assert chain.extend([Change(kind=kind, record=item, at=datetime.now(UTC))]) == 1
+
+    def item(self, number: int) -> Any:
+        key = {"pk": {"S": NAMES.workload}, "sk": {"S": f"1997-06-0{number}T06:00:00Z#0a"}}
+        return self.dynamodb.get_item(TableName=TABLE, Key=key)["Item"]
+
+    def body(self, number: int) -> bytes:
+        body: bytes = self.objects[key_of(NAMES.workload, number)].value
+        return body
+
+    def rewrite(self, number: int, body: bytes, *, checksum: bool = True) -> None:
+        """In the storage itself, behind S3's back; with the checksum that S3 keeps, or without."""
+        stored = self.objects[key_of(NAMES.workload, number)]
+        stored.value = body
+        if checksum:
+            stored.checksum_value = base64.b64encode(hashlib.sha256(body).digest()).decode()
+
+    def take_away(self, number: int) -> None:
+        del self.objects[key_of(NAMES.workload, number)]
+
+    def verify(self, head: Head | None = None) -> Verified:
+        return verify_chain(self.environment, NAMES.workload, head=head, patience_s=0)
+
+    def first(self) -> tuple[str, str, str]:
+        wrong = self.verify().wrong[0]
+        return wrong.where, wrong.expected, wrong.came
+
+
+@pytest.fixture
+def audit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Audit]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    with undone(), mock_aws():
+        make_conditional_puts_atomic()
+        clients = {name: boto3.client(name, region_name="eu-west-1") for name in ("s3", "dynamodb")}
+        create_bucket(clients["s3"], BUCKET)
+        create_table(clients["dynamodb"], TABLE)
+        made = Audit(Environment(platform=NAMES.platform, client=clients.__getitem__))
+        for number in range(1, RECORDS + 1):
+            made.add(number)
+        yield made
+
+
+def test_a_whole_audit_has_nothing_wrong(audit: Audit) -> None:
+    found = audit.verify()
+    assert (found.records, found.links, found.wrong) == (RECORDS, RECORDS, ())
+    assert Head.parse(found.head).number == RECORDS
+    assert audit.verify(Head.parse(found.head)).wrong == ()
+    audit.add(5)
+    assert audit.verify(Head.parse(found.head)).wrong == (), "the head of earlier is still in the chain"
+
+
+@pytest.mark.parametrize("number", range(1, RECORDS + 1))
+def test_each_changed_byte_is_found(audit: Audit, number: int) -> None:
+    """Also one of the newest link, which no other link names."""
+    body = audit.body(number)
+    for place in range(0, len(body), 5 if number == RECORDS else 29):
+        audit.rewrite(number, body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
+        wrong = audit.verify().wrong
+        assert wrong, body[place : place + 20]
+        assert f"link {number}" in wrong[0].where
+    audit.rewrite(number, body)
+    assert audit.verify().wrong == ()
+
+
+def test_the_first_finding_says_what_was_expected_what_came_and_where(audit: Audit) -> None:
+    audit.rewrite(2, audit.body(2).replace(b"guard", b"guild"))
+    place = f"link 2, s3://{BUCKET}/electricity/9999999998.json, 1997-06-02T06:00:00Z#0a: actor"
+    assert audit.first() == (place, "guard, as in the table", "guild")
+    assert [wrong.where for wrong in audit.verify().wrong] == [place, "link 2 or link 3"]
+
+
+def test_a_byte_that_does_not_fit_s3_s_own_checksum_is_found(audit: Audit) -> None:
+    audit.rewrite(2, audit.body(2).replace(b"guard", b"guild"), checksum=False)
+    where, expected, came = audit.first()
+    assert (where, expected) == (f"link 2, s3://{BUCKET}/electricity/9999999998.json", "a link")
+    assert "expected bytes with the checksum that S3 keeps of them" in came
+
+
+BROKEN: dict[str, tuple[Callable[[Audit], None], str, str, str]] = {
+    "a link is gone": (
+        lambda audit: audit.take_away(2),
+        "link 2, electricity/9999999998.json",
+        "an object",
+        "none, then link 3",
+    ),
+    "the newest link is gone": (
+        lambda audit: audit.take_away(RECORDS),
+        f"{TABLE}: 1997-06-04T06:00:00Z#0a",
+        "a link of this record",
+        "none",
+    ),
+    "a record never came": (
+        lambda audit: audit.add(5, chained=False),
+        f"{TABLE}: 1997-06-05T06:00:00Z#0a",
+        "a link of this record",
+        "none",
+    ),
+    "a record is gone from the table": (
+        lambda audit: audit.dynamodb.delete_item(
+            TableName=TABLE, Key={key: value for key, value in audit.item(3).items() if key in ("pk", "sk")}
+        ),
+        f"link 3, s3://{BUCKET}/electricity/9999999997.json",
+        "1997-06-03T06:00:00Z#0a in the table",
+        "none",
+    ),
+    "a record of the table says something else": (
+        lambda audit: audit.dynamodb.put_item(TableName=TABLE, Item=audit.item(3) | {"actor": {"S": "Mallory"}}),
+        f"link 3, s3://{BUCKET}/electricity/9999999997.json, 1997-06-03T06:00:00Z#0a: actor",
+        "Mallory, as in the table",
+        "guard",
+    ),
+    "the stream brought a change": (
+        lambda audit: audit.link(audit.item(1), ChangeKind.CHANGED),
+        f"link 5, s3://{BUCKET}/electricity/9999999995.json",
+        "records that are added, never changed",
+        "1997-06-01T06:00:00Z#0a was changed",
+    ),
+    "the stream brought a removal": (
+        lambda audit: audit.link(audit.item(1), ChangeKind.REMOVED),
+        f"link 5, s3://{BUCKET}/electricity/9999999995.json",
+        "records that are added, never changed",
+        "1997-06-01T06:00:00Z#0a was removed",
+    ),
+    "a version was put over a link": (
+        lambda audit: audit.s3.put_object(
+            Bucket=BUCKET, Key=key_of(NAMES.workload, 2), Body=b"{}", ChecksumAlgorithm="SHA256"
+        ),
+        f"link 2, s3://{BUCKET}/electricity/9999999998.json",
+        "one version",
+        "1 more, put over it",
+    ),
+    "a link was hidden": (
+        lambda audit: audit.s3.delete_object(Bucket=BUCKET, Key=key_of(NAMES.workload, 2)),
+        f"s3://{BUCKET}/electricity/9999999998.json (delete marker)",
+        "links of the chain only",
+        "electricity/9999999998.json (delete marker)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("break_it", "where", "expected", "came"), BROKEN.values(), ids=BROKEN)
+def test_what_is_wrong_is_found(
+    audit: Audit, break_it: Callable[[Audit], None], where: str, expected: str, came: str
+) -> None:
+    break_it(audit)
+    assert audit.first() == (where, expected, came)
+
+
+def test_what_is_gone_from_both_is_found_by_a_head_that_was_kept(audit: Audit) -> None:
+    head = Head.parse(audit.verify().head)
+    audit.take_away(RECORDS)
+    key = {name: value for name, value in audit.item(RECORDS).items() if name in ("pk", "sk")}
+    audit.dynamodb.delete_item(TableName=TABLE, Key=key)
+    assert audit.verify().wrong == (), "the control: nothing else remembers it"
+    (wrong,) = audit.verify(head).wrong
+    assert (wrong.where, wrong.came) == ("link 4", "none, the newest link is 3")
+
+
+def test_a_head_is_a_number_and_a_digest() -> None:
+    for text in ("", "4", "4:abc", f"x:{'0' * 64}", f"4:{'G' * 64}"):
+        with pytest.raises(EnvironmentNotFoundError, match="--head: expected <number>:<digest>"):
+            Head.parse(text)
+
+
+def test_every_workload_with_a_record_or_a_link_is_verified(audit: Audit) -> None:
+    audit.add(1, workload="gone", chained=False)
+    audit.link({"pk": {"S": "erased"}, "sk": {"S": "x"}}, ChangeKind.ADDED)
+    assert audited_workloads(audit.environment) == [NAMES.workload, "erased", "gone"]
+    assert json.dumps(verify_chain(audit.environment, "gone", patience_s=0).wrong[0].expected)

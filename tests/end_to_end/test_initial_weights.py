@@ -1,0 +1,131 @@
+"""A training starts from a version of the registry: declared, deployed, read by the job's role as a channel."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from safetensors.numpy import load
+
+from console.actions.experiment import experiment
+from console.actions.tune import tune
+from console.demo.electricity import STORY
+from console.demo.months import HISTORY, SAMPLE, months
+from console.environment import Environment, local_environment
+from console.local_cloud.local_cloud import PLATFORM, LocalCloud, deploy, start_synthesis, started
+from console.local_cloud.processes import Processes
+from console.queries.by_hand import pinned_run, read_experiment, read_tuning
+from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
+from millrace.aws.objects import download
+from millrace.workload.load import load_workload
+from tests.end_to_end.conftest import REST_S
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = STORY.names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A cloud whose second training started from the version of the first."""
+
+    desk: LocalCloud
+    folder: Path
+    """The workload's."""
+    source: Artefact
+    trained: Artefact
+    log: list[str]
+    """Of the training jobs, all of them."""
+
+    @property
+    def environment(self) -> Environment:
+        return local_environment(self.desk)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    build = tmp_path_factory.mktemp("weights")
+    folder = build / "workloads" / NAMES.workload
+    shutil.copytree(ROOT / "workloads" / NAMES.workload, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_WORKLOADS", str(folder.parent))
+        with started(build, clock=STORY.start, workloads=[NAMES.workload]) as desk:
+            s3 = desk.client("s3")
+            for month in months(SAMPLE, *HISTORY):
+                key = f"{NAMES.workload}/training/{month.name}.parquet"
+                s3.put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=month.drop())
+            desk.wait(timeout_s=REST_S)
+            first = desk.client("sagemaker").describe_model_package(ModelPackageName=NAMES.package_arn("1"))
+            uri = first["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+            declare(folder, uri, first["CustomerMetadataProperties"]["model_digest"])
+            processes = Processes(folder=build)
+            start_synthesis(processes, workloads=[NAMES.workload]).succeed()
+            deploy(processes, desk)
+            yield Started(
+                desk=desk,
+                folder=folder,
+                source=artefact(s3, uri, build / "first"),
+                trained=artefact(s3, train(desk)["training"]["model_data_url"], build / "second"),
+                log=log(desk),
+            )
+
+
+def declare(folder: Path, uri: str, digest: str) -> None:
+    """The trunk of that model, and a search among two learning rates."""
+    document = yaml.safe_load((folder / "workload.yaml").read_text())
+    document["training"]["weights"] = {"from": uri, "digest": f"sha256:{digest}", "freeze": "trunk"}
+    ranges = {"learning_rate": [0.001, 0.01], "epochs": [1, 2]}
+    document["tuning"] = {"parameters": ranges, "max_jobs": 2, "budget_usd": 20}
+    (folder / "workload.yaml").write_text(yaml.safe_dump(document))
+
+
+def train(desk: LocalCloud) -> dict[str, Any]:
+    states = desk.client("stepfunctions")
+    arn = states.start_execution(stateMachineArn=NAMES.machine_arn("train"), input="{}")["executionArn"]
+    desk.wait(timeout_s=REST_S)
+    ended = states.describe_execution(executionArn=arn)
+    assert ended["status"] == "SUCCEEDED", ended
+    output: dict[str, Any] = json.loads(ended["output"])
+    return output
+
+
+def artefact(s3: Any, uri: str, folder: Path) -> Artefact:
+    folder.mkdir()
+    download(s3, uri, folder / ARCHIVE)
+    return read_archive(folder / ARCHIVE)
+
+
+def log(desk: LocalCloud) -> list[str]:
+    pages = desk.client("logs").get_paginator("filter_log_events")
+    found = pages.paginate(logGroupName="/aws/sagemaker/TrainingJobs")
+    return [event["message"] for page in found for event in page["events"]]
+
+
+def test_the_trunk_is_that_of_the_version_and_the_head_has_learnt(weights: Started) -> None:
+    before, after = load(weights.source.weights), load(weights.trained.weights)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert {"network.head.weight", "network.head.bias"} <= changed
+    assert not [name for name in changed if ".hidden." in name]
+    assert any(f"{weights.source.digest}, trunk frozen" in line for line in weights.log)
+
+
+def test_an_experiment_and_a_tuning_start_from_it_too(weights: Started) -> None:
+    place, workload = weights.environment, load_workload(weights.folder)
+    source = pinned_run(place, NAMES)
+    name = experiment(place, NAMES, workload, folder=weights.folder, source=source, parameters={"epochs": 1})
+    tuning = tune(place, NAMES, workload, folder=weights.folder, source=source).name
+    weights.desk.wait(timeout_s=REST_S)
+    sagemaker = weights.desk.client("sagemaker")
+    made, searched = read_experiment(sagemaker, NAMES, name), read_tuning(sagemaker, NAMES, tuning)
+    assert (made.status, made.failure) == ("SUCCEEDED", "")
+    assert [(one.status, one.failure) for one in searched.trainings] == [("Completed", "")] * 2
+    assert sum("trunk frozen" in line for line in log(weights.desk)) == 4

@@ -1,0 +1,194 @@
+"""What goes wrong in a deployed workload reaches the topic of alarms: nobody sets a state or publishes by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.demo.electricity import STORY
+from console.demo.months import SAMPLE, months
+from console.environment import Environment, local_environment
+from console.local_cloud.local_cloud import LocalCloud, started
+from console.queries.alarm_states import Receiver, find_alarm_states, find_receivers
+from console.queries.dead_letters import find_dead_queues, read_dead_letters, redrive
+from millrace.errors import EnvironmentNotFoundError
+from millrace.operations.alarms import ALARMS, STAGE_ALARMS
+from tests.end_to_end.conftest import REST_S, control
+from tests.infra.local.waiting import until
+
+NAMES = STORY.names
+LANDING = NAMES.platform.bucket("landing")
+ADDRESS = "operator@example.com"
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A cloud into which the workload is deployed, and nothing else has happened."""
+    with started(tmp_path_factory.mktemp("notified"), clock=STORY.start, workloads=[STORY.workload]) as desk:
+        yield desk
+
+
+@pytest.fixture
+def environment(desk: LocalCloud) -> Environment:
+    return local_environment(desk)
+
+
+def mails(desk: LocalCloud) -> list[str]:
+    """What the subscribed address would be sent: the line of a notice, or state, alarm and description of an alarm."""
+    found = desk.client("logs").filter_log_events(logGroupName="/local/mail", logStreamNames=[ADDRESS])["events"]
+    return [_said(json.loads(event["message"])["message"]) for event in found]
+
+
+def _said(message: str) -> str:
+    try:
+        said = json.loads(message)
+    except json.JSONDecodeError:
+        return message
+    return said if isinstance(said, str) else f"{said['NewStateValue']} {said['AlarmName']}: {said['AlarmDescription']}"
+
+
+def mailed(desk: LocalCloud, begins: str) -> str:
+    """The first mail that begins so, as soon as it is there."""
+    return until(lambda: next((mail for mail in mails(desk) if mail.startswith(begins)), ""))
+
+
+def states(environment: Environment) -> dict[str, str]:
+    return {one.name: one.state for one in find_alarm_states(environment, NAMES, ())}
+
+
+def counted(environment: Environment) -> dict[str, int]:
+    """The queues that hold dead letters, and how many."""
+    return {one.queue: one.messages for one in find_dead_queues(environment, NAMES) if one.messages}
+
+
+def test_at_rest_nothing_is_raised_and_the_address_waits_for_its_owner(environment: Environment) -> None:
+    found = {one.name: one for one in find_alarm_states(environment, NAMES, ())}
+    assert found.keys() == ALARMS.keys() | STAGE_ALARMS.keys()
+    assert [one.name for one in found.values() if one.state == "ALARM"] == []
+    assert (found["dead-letters"].severity, found["dead-letters"].runbook) == (
+        "act",
+        "docs/runbooks.md#dead-letters",
+    )
+    assert find_receivers(environment, NAMES) == (Receiver(protocol="email", endpoint=ADDRESS, is_confirmed=False),)
+
+
+def test_a_message_that_is_no_drop_becomes_a_dead_letter_an_alarm_and_a_mail(
+    desk: LocalCloud, environment: Environment
+) -> None:
+    """A folder that somebody makes in S3's console is an object with an empty name."""
+    desk.client("s3").put_object(Bucket=LANDING, Key=f"{NAMES.workload}/training/", Body=b"")
+    mail = mailed(desk, f"ALARM {NAMES.alarm('dead-letters')}")
+    assert mail.endswith("(act; docs/runbooks.md#dead-letters)")
+    assert states(environment)["dead-letters"] == "ALARM"
+    assert counted(environment) == {"drops": 1}
+    (letter,) = read_dead_letters(environment, NAMES, "drops")
+    assert "expected s3://" in letter.attributes["reason"]
+    assert json.loads(letter.body)["detail"]["object"]["key"] == f"{NAMES.workload}/training/"
+    # It is no drop when it comes back either, so it is a dead letter again, with another id.
+    assert redrive(environment, NAMES, "drops") == 1
+    (again,) = until(lambda: [one for one in read_dead_letters(environment, NAMES, "drops") if one.id != letter.id])
+    assert again.attributes["reason"] == letter.attributes["reason"]
+    assert counted(environment) == {"drops": 1}
+    with pytest.raises(EnvironmentNotFoundError, match="expected a queue that a function reads"):
+        redrive(environment, NAMES, "events")
+
+
+def test_a_failed_run_is_mailed_with_its_name(desk: LocalCloud) -> None:
+    missing = NAMES.package_arn("99")
+    run = desk.client("stepfunctions").start_execution(
+        stateMachineArn=NAMES.machine_arn("release"),
+        name="notified",
+        input=json.dumps({"detail": {"package_arn": missing}}),
+    )["executionArn"]
+    expected = (
+        f"FAILED: run notified of {NAMES.machine_arn('release')}. Look: millrace show notified "
+        "(act; docs/runbooks.md#failed-run)"
+    )
+    assert mailed(desk, "FAILED") == expected
+    assert desk.client("stepfunctions").describe_execution(executionArn=run)["status"] == "FAILED"
+
+
+def test_a_rejected_drop_is_mailed_with_its_key_and_reason(desk: LocalCloud) -> None:
+    key = f"{NAMES.workload}/training/empty.parquet"
+    version = desk.client("s3").put_object(Bucket=LANDING, Key=key, Body=b"")["VersionId"]
+    mail = mailed(desk, "REJECTED")
+    assert mail.startswith(
+        f"REJECTED: drop s3://{LANDING}/{key}?versionId={version} of {NAMES.workload}, reason empty."
+    )
+    assert mail.endswith("(look; docs/runbooks.md#rejected-drop)")
+
+
+def watch_the_endpoint(desk: LocalCloud) -> None:
+    """What the release machine makes, by its own states, without a model that could be released."""
+    machine = desk.client("stepfunctions").describe_state_machine(stateMachineArn=NAMES.machine_arn("release"))
+    for name, state in json.loads(machine["definition"])["States"].items():
+        if name.startswith("Watch ") or name == "Dashboard":
+            action = xform_name(state["Resource"].rpartition(":")[2])
+            getattr(desk.client("cloudwatch"), action)(**state["Parameters"])
+
+
+def predict(desk: LocalCloud) -> None:
+    """A call that gets fallbacks: no endpoint is there."""
+    (month,) = months(SAMPLE, "1997-01", "1997-01")
+    rows: list[Any] = next(iter(month.days()))
+    answer = desk.client("lambda").invoke(
+        FunctionName=NAMES.function("prediction"), Payload=json.dumps({"rows": rows}).encode()
+    )
+    assert all(one["fallback"] for one in json.loads(answer["Payload"].read())["predictions"])
+
+
+def test_an_endpoint_without_answers_is_one_mail(desk: LocalCloud, environment: Environment) -> None:
+    watch_the_endpoint(desk)
+    predict(desk)
+    desk.wait(timeout_s=REST_S)
+    assert states(environment)["fallbacks"] != "ALARM"
+    desk.move_clock(desk.now() + timedelta(minutes=10))
+    predict(desk)
+    assert mailed(desk, f"ALARM {NAMES.alarm('serving')}").endswith("(act; docs/runbooks.md#serving)")
+    found = states(environment)
+    assert (found["fallbacks"], found["serving"], found["prediction-errors"]) == ("ALARM", "ALARM", "OK")
+    dashboard = desk.client("cloudwatch").get_dashboard(DashboardName=NAMES.dashboard)
+    assert json.loads(dashboard["DashboardBody"])["widgets"]
+
+
+def test_the_console_shows_the_letters_the_alarms_and_who_is_sent_them(
+    desk: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", desk.endpoint_url)
+
+    def run(*words: str) -> str:
+        done = CliRunner().invoke(app, [*words, "--workload", NAMES.workload])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    rows = {line.split()[0]: line.split() for line in run("dead").splitlines()}
+    assert (rows["drops"][1], rows["drops"][-1]) == ("1", "intake")
+    assert (rows["events"][1], rows["events"][-1]) == ("0", "none")
+    assert f"came s3://{LANDING}/{NAMES.workload}/training/" in run("dead", "drops")
+    (letter,) = json.loads(run("dead", "drops", "--json"))
+    assert letter["attributes"].keys() == {"reason"}
+    assert run("dead", "decisions") == "No dead letter in decisions.\n"
+    assert run("dead", "drops", "--redrive") == "drops: one message on the way back\n"
+    shown = run("alarms")
+    rows = {line.split()[0]: line.split() for line in shown.splitlines() if line}
+    assert rows["dead-letters"][1:3] == ["ALARM", "act"]
+    assert rows["dead-letters"][-1] == "docs/runbooks.md#dead-letters"
+    assert f"Sent to {ADDRESS} (email), not confirmed by its owner yet: nothing is sent to it." in shown
+    assert CliRunner().invoke(app, ["dead", "--redrive", "--workload", NAMES.workload]).exit_code == 2
+    unknown = CliRunner().invoke(app, ["dead", "drop", "--workload", NAMES.workload]).exception
+    assert "QUEUE: expected one of drops, decisions, events, got" in str(unknown)
+
+
+def test_no_state_was_set_by_hand(desk: LocalCloud) -> None:
+    desk.wait(timeout_s=REST_S)
+    assert control(desk, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0
+    assert control(desk, "denials") == []
+    raised = {mail.partition(":")[0] for mail in mails(desk) if mail.startswith("ALARM")}
+    assert raised == {f"ALARM {NAMES.alarm(name)}" for name in ("dead-letters", "serving")}

@@ -1,0 +1,153 @@
+"""What an execution held is free after the sweep, whatever kept its end from the cleanup; without the sweep it is not.
+
+Nobody calls a handler: drops, faults and the clock are all that the tests touch."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from console.demo.electricity import STORY
+from console.local_cloud.local_cloud import LocalCloud, started
+from millrace.state.leases import Leases
+from millrace.state.slots import Slots
+from millrace.state.table import StateTable
+from tests.end_to_end.conftest import REST_S
+from tests.end_to_end.test_faults import processes
+from tests.infra.local.waiting import until
+
+pytestmark = pytest.mark.slow
+
+NAMES = STORY.names
+HOUR = timedelta(hours=1)
+RULE, SCHEDULE = f"{NAMES.prefix}-cleanup", f"{NAMES.prefix}-sweep"
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A cloud into which the workload is deployed, and nothing else has happened."""
+    with started(tmp_path_factory.mktemp("swept"), clock=STORY.start, workloads=[STORY.workload]) as desk:
+        yield desk
+
+
+@pytest.fixture
+def holders(desk: LocalCloud) -> Callable[[], list[str]]:
+    """Who holds a slot or a lease now."""
+    table = StateTable(desk.client("dynamodb"), NAMES)
+    return lambda: [one.holder for held in (Slots(table), Leases(table)) for one in held.holdings()]
+
+
+def pass_hours(desk: LocalCloud, hours: int) -> None:
+    """One after the other; what a schedule has started is over before the next."""
+    for _ in range(hours):
+        desk.move_clock(desk.now() + HOUR)
+        desk.wait(timeout_s=REST_S)
+
+
+@contextmanager
+def sweeping(desk: LocalCloud) -> Iterator[None]:
+    """In the block the schedule is on, as it always is on AWS."""
+    scheduler = desk.client("scheduler")
+    names = ("ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target", "KmsKeyArn")
+    whole = scheduler.get_schedule(Name=SCHEDULE)
+    given = {name: whole[name] for name in names}
+    scheduler.update_schedule(Name=SCHEDULE, State="ENABLED", **given)
+    try:
+        yield
+    finally:
+        scheduler.update_schedule(Name=SCHEDULE, State="DISABLED", **given)
+
+
+@contextmanager
+def events_lost(desk: LocalCloud) -> Iterator[None]:
+    """In the block no end of an execution reaches the cleanup function."""
+    events = desk.client("events")
+    events.disable_rule(Name=RULE)
+    try:
+        yield
+    finally:
+        events.enable_rule(Name=RULE)
+
+
+def drop(desk: LocalCloud, name: str) -> None:
+    key = f"{NAMES.workload}/training/{name}"
+    desk.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=b"no table\n")
+
+
+def executions(desk: LocalCloud, status: str) -> list[str]:
+    states = desk.client("stepfunctions")
+    found = states.list_executions(stateMachineArn=NAMES.machine_arn("ingest"), statusFilter=status)["executions"]
+    return [one["executionArn"] for one in found]
+
+
+def dead_letters(desk: LocalCloud) -> int:
+    sqs = desk.client("sqs")
+    url = sqs.get_queue_url(QueueName=NAMES.queue("training-events-dead"))["QueueUrl"]
+    wanted: dict[str, Any] = {"QueueUrl": url, "AttributeNames": ["ApproximateNumberOfMessages"]}
+    return int(sqs.get_queue_attributes(**wanted)["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def check(desk: LocalCloud, holders: Callable[[], list[str]], held: list[str]) -> None:
+    """Hours alone free nothing; the first sweep does."""
+    assert holders() == held
+    pass_hours(desk, 2)
+    assert holders() == held, "the negative control: without the sweep it is held for ever"
+    with sweeping(desk):
+        pass_hours(desk, 1)
+    assert holders() == []
+
+
+def test_the_end_of_an_execution_frees_its_slot_without_the_sweep(
+    desk: LocalCloud, holders: Callable[[], list[str]]
+) -> None:
+    drop(desk, "good.csv")
+    desk.wait(timeout_s=REST_S)
+    assert (len(executions(desk, "SUCCEEDED")), holders()) == (1, [])
+
+
+def test_the_status_event_is_lost(desk: LocalCloud, holders: Callable[[], list[str]]) -> None:
+    """Of an ingestion, which holds a slot, and of a release that failed with the lease."""
+    before, states = set(executions(desk, "SUCCEEDED")), desk.client("stepfunctions")
+    with events_lost(desk):
+        drop(desk, "lost.csv")
+        release = states.start_execution(stateMachineArn=NAMES.machine_arn("release"), name="lost")["executionArn"]
+        desk.wait(timeout_s=REST_S)
+    assert states.describe_execution(executionArn=release)["status"] == "FAILED"
+    leases, until_then = Leases(StateTable(desk.client("dynamodb"), NAMES)), desk.now() + timedelta(days=60)
+    assert leases.take("release", holder=release, as_of=desk.now(), expires_at=until_then)
+    (ended,) = set(executions(desk, "SUCCEEDED")) - before
+    check(desk, holders, [ended, release])
+
+
+def test_an_execution_is_aborted(desk: LocalCloud, holders: Callable[[], list[str]]) -> None:
+    with events_lost(desk):
+        drop(desk, "aborted.csv")
+        (running,) = until(lambda: executions(desk, "RUNNING"))
+        desk.client("stepfunctions").stop_execution(executionArn=running)
+        desk.wait(timeout_s=REST_S)
+    assert executions(desk, "ABORTED") == [running]
+    check(desk, holders, [running])
+
+
+def test_the_worker_of_the_cleanup_is_killed(desk: LocalCloud, holders: Callable[[], list[str]]) -> None:
+    """Each time, so that the event becomes a dead letter."""
+    before = set(executions(desk, "SUCCEEDED"))
+    assert dead_letters(desk) == 0
+    drop(desk, "killed.csv")
+
+    def is_given_up() -> bool:
+        for process in processes("AWS_LAMBDA_FUNCTION_NAME", f"{NAMES.function('cleanup')}\0"):
+            os.kill(process, signal.SIGKILL)
+        return dead_letters(desk) == 1
+
+    until(is_given_up)
+    desk.wait(timeout_s=REST_S)
+    (ended,) = set(executions(desk, "SUCCEEDED")) - before
+    check(desk, holders, [ended])
+    assert dead_letters(desk) == 1, "what became of the call of the sweep is no dead letter"

@@ -1,0 +1,57 @@
+"""The stream of the audit table becomes the chain of each workload."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+
+import pytest
+from pydantic import ValidationError
+
+from infra.local.s3.conditional_writes import make_conditional_puts_atomic
+from millrace.state.audit_chain import AuditChain, Link
+from tests.audit_bucket import create_bucket
+
+
+@pytest.fixture
+def handler(aws, load):
+    make_conditional_puts_atomic()
+    create_bucket(aws.s3, aws.names.platform.bucket("audit"))
+    return load("audit_chain")
+
+
+def links(aws, workload):
+    chain = AuditChain(aws.s3, bucket=aws.names.platform.bucket("audit"), workload=workload)
+    return [Link.decode(chain.read(stored)) for stored in chain.links()][::-1]
+
+
+def record(event, *, workload="electricity", sort="a", kind="INSERT"):
+    (one,) = deepcopy(event("audit_chain"))["Records"]
+    item = one["dynamodb"]
+    item["Keys"] = {"pk": {"S": workload}, "sk": {"S": sort}}
+    item["NewImage"] |= item["Keys"]
+    if kind == "REMOVE":
+        del item["NewImage"]
+    return one | {"eventName": kind}
+
+
+def test_each_record_is_a_link_of_its_workload(aws, handler, event):
+    batch = {"Records": [record(event, sort="a"), record(event, workload="xray"), record(event, sort="b")]}
+    assert handler(batch) == {"added": 3}
+    assert handler(batch) == {"added": 0}, "Lambda brings a batch again whose answer was lost"
+    assert [(link.number, link.record["sk"]["S"]) for link in links(aws, "electricity")] == [(1, "a"), (2, "b")]
+    assert [link.number for link in links(aws, "xray")] == [1]
+    assert links(aws, "electricity")[0].record["event"] == {"S": "retrain.refused"}
+
+
+def test_a_record_that_somebody_changed_or_removed_is_in_the_chain_too(aws, handler, event):
+    handler({"Records": [record(event), record(event, kind="MODIFY"), record(event, kind="REMOVE")]})
+    found = links(aws, "electricity")
+    assert [link.kind for link in found] == ["INSERT", "MODIFY", "REMOVE"]
+    assert found[2].record == {"pk": {"S": "electricity"}, "sk": {"S": "a"}}
+
+
+def test_what_is_no_record_fails_the_batch(handler, event):
+    strange = json.loads(json.dumps(event("audit_chain")).replace("INSERT", "TRUNCATE"))
+    with pytest.raises(ValidationError):
+        handler(strange)

@@ -1,0 +1,118 @@
+"""A registered version against its signature: what `millrace verify` finds, and what it refuses."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import boto3
+import pytest
+from typer.testing import CliRunner
+
+from console.cli.app import app
+from console.environment import Environment
+from console.queries.signatures import DOCUMENTS, verify_version
+from millrace.artefact.artefact import MEMBERS, digest
+from millrace.aws.objects import put_object, read_object, split_uri
+from millrace.errors import ArtefactError
+from tests.signing_key import create_signing_key
+
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
+RUN = "7c1b2f0e-first"
+WORDS = ["verify", "1", "--workload", "electricity"]
+
+
+@pytest.fixture
+def environment(aws, trained_run, load, event, monkeypatch):
+    """The run's version is registered."""
+    for variable in ("MILLRACE_INFERENCE_IMAGE", "MILLRACE_PROCESSING_IMAGE"):
+        monkeypatch.setenv(variable, IMAGE)
+    trained_run()
+    load("registration")(event("registration"))
+    return Environment(platform=aws.names.platform, client=functools.cache(boto3.client))
+
+
+@pytest.fixture
+def model_url(event):
+    return event("registration")["state"]["training"]["model_data_url"]
+
+
+def with_a_byte_changed(archive: bytes, name: str) -> bytes:
+    """The archive with the last byte of one member changed."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(archive)) as given, tarfile.open(fileobj=made, mode="w:gz") as changed:
+        for member in given:
+            content = given.extractfile(member).read()
+            if member.name == name:
+                content = content[:-1] + bytes([content[-1] ^ 1])
+            changed.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+def test_a_version_that_is_as_it_was_signed_is_verified(aws, environment):
+    signed, found = verify_version(environment, aws.names, "1")
+    assert signed.name == f"{aws.names.package_group}/{RUN}"
+    assert {one.what for one in found if one.compared_with == "archive"} == set(MEMBERS)
+    assert {one.what for one in found if one.compared_with == "file"} == {
+        "model.tar.gz", "evaluation.json", "baseline.json", "card.json", "bom.cdx.json",
+    }  # fmt: skip
+    assert {one.what for one in found if one.compared_with == "registry"} == {
+        f"{name}_digest" for name in ("data", "contract", "config", "code", "weights", "onnx", "model")
+    }
+
+
+def test_whatever_was_altered_or_is_missing_is_refused(aws, environment, model_url):
+    """One byte of a member, the same members packed anew, a document of the run."""
+    verify_version(environment, aws.names, "1")
+    archive = read_object(aws.s3, model_url)
+    altered = [(model_url, with_a_byte_changed(archive, member), member) for member in sorted(MEMBERS)]
+    altered.append((model_url, gzip.compress(gzip.decompress(archive), 9), "model.tar.gz"))
+    altered += [(aws.names.run_uri(RUN, *parts), content, parts[-1])
+                for parts in DOCUMENTS.values() for content in (b"{ }", None)]  # fmt: skip
+    for uri, content, what in altered:
+        right = read_object(aws.s3, uri)
+        if content is None:
+            bucket, key = split_uri(uri)
+            aws.s3.delete_object(Bucket=bucket, Key=key)
+        else:
+            put_object(aws.s3, uri, content)
+        came = "no file" if content is None else r"\w{64}"
+        with pytest.raises(
+            ArtefactError, match=rf"version 1: {what}: expected \w{{64}}, as it was signed, got {came}$"
+        ):
+            verify_version(environment, aws.names, "1")
+        put_object(aws.s3, uri, right)
+    verify_version(environment, aws.names, "1")
+
+
+def test_edited_metadata_and_another_key_are_refused(aws, environment):
+    arn = aws.names.package_arn("1")
+    known = aws.sagemaker.describe_model_package(ModelPackageName=arn)["CustomerMetadataProperties"]
+    metadata = known | {"data_digest": "0" * 64}
+    aws.sagemaker.update_model_package(
+        ModelPackageArn=arn, ModelApprovalStatus="Approved", CustomerMetadataProperties=metadata
+    )
+    with pytest.raises(ArtefactError, match=r"data_digest: expected dddd\w*, as it was signed, the registry has 0000"):
+        verify_version(environment, aws.names, "1")
+    create_signing_key(aws.kms, aws.names.platform)
+    with pytest.raises(ArtefactError, match="expected a signature by alias/millrace-local-signing, this key did not"):
+        verify_version(environment, aws.names, "1")
+
+
+def test_the_command_shows_each_digest_and_writes_what_others_verify(environment, tmp_path, monkeypatch):
+    monkeypatch.setattr("console.environment.find_environment", lambda *_: environment)
+    folder = tmp_path / "signed"
+    done = CliRunner().invoke(app, [*WORDS, "--output", str(folder)], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done
+    assert "signed as millrace-local-electricity/7c1b2f0e-first" in done.stdout
+    assert f"model_signing verify key {folder}/model --signature {folder}/model.sig" in done.stdout
+    assert (folder / "public-key.pem").read_text().startswith("-----BEGIN PUBLIC KEY-----\n")
+    shown = json.loads(CliRunner().invoke(app, [*WORDS, "--json"]).stdout)
+    members = {one["what"]: one["digest"] for one in shown if one["compared_with"] == "archive"}
+    assert members == {path.name: digest(path.read_bytes()) for path in Path(folder / "model").iterdir()}
+    again = CliRunner().invoke(app, [*WORDS, "--output", str(folder)])
+    assert "expected a folder that is empty or not there" in str(again.exception)

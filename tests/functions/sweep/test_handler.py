@@ -1,0 +1,192 @@
+"""The sweep: what no running execution holds is free, whatever was lost on the way."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+
+from millrace.messages.envelope import Event
+from millrace.messages.execution import ExecutionEnded
+from millrace.timestamps import moment, stamp
+
+AS_OF = moment("1997-06-01T07:00:00Z")
+WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
+
+
+@pytest.fixture
+def start(aws):
+    """`start("ingest", "a1")`: a running execution of the machine; its ARN."""
+    states, made = boto3.client("stepfunctions"), set()
+
+    def execution(machine, name, given="{}"):
+        if machine not in made:
+            role = f"arn:aws:iam::123456789012:role/{aws.names.role('ingest-machine')}"
+            states.create_state_machine(name=aws.names.machine(machine), definition=json.dumps(WAIT), roleArn=role)
+            made.add(machine)
+        arn = aws.names.machine_arn(machine)
+        return states.start_execution(stateMachineArn=arn, name=name, input=given)["executionArn"]
+
+    return execution
+
+
+@pytest.fixture
+def sweep(load, event):
+    """`sweep(hours=1)`: the sweep of that hour, its answer and the events that `cleanup` was called with."""
+    handler, calls = load("sweep"), []
+
+    class Lambda:
+        def invoke(self, **given):
+            calls.append(given)
+
+    sys.modules["functions.sweep.handler"].LAMBDA = Lambda()
+
+    def run(hours=0):
+        calls.clear()
+        answer = handler(event("sweep", as_of=stamp(AS_OF + timedelta(hours=hours))))
+        assert all(one["InvocationType"] == "Event" for one in calls)
+        return answer, [json.loads(one["Payload"]) for one in calls]
+
+    return run
+
+
+def slots(aws):
+    return [(one.key, one.holder) for one in aws.slots.holdings()]
+
+
+def test_what_a_running_execution_holds_stays(aws, start, sweep):
+    drop, release = start("ingest", "a1"), start("release", "r1")
+    aws.slots.take("ingest", holder=drop, limit=2)
+    aws.leases.take("release", holder=release, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
+    for hours in (0, 1, 2):
+        assert sweep(hours) == ({"ended": [], "freed": [], "deleted": []}, [])
+    assert (slots(aws), aws.leases.find("release").holder) == ([("slots#ingest", drop)], release)
+
+
+@pytest.mark.parametrize("held", ["slot", "lease"])
+def test_cleanup_is_called_for_an_execution_that_has_ended(held, aws, start, sweep, load):
+    machine = "ingest" if held == "slot" else "release"
+    arn = start(machine, "a1", '{"cause": "x"}')
+    if held == "slot":
+        aws.slots.take("ingest", holder=arn, limit=2)
+    else:
+        aws.leases.take("release", holder=arn, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
+    boto3.client("stepfunctions").stop_execution(executionArn=arn)
+    (answer, (first,)), (_, (second,)) = sweep(), sweep(1)
+    assert answer == {"ended": [arn], "freed": [], "deleted": []}
+    assert first == second, "the event of an execution is the same each time"
+    detail = Event[ExecutionEnded].model_validate(first).detail
+    assert (detail.execution, detail.machine, detail.status) == (arn, aws.names.machine_arn(machine), "ABORTED")
+    assert detail.input == '{"cause": "x"}'
+    load("cleanup")(first)
+    assert (slots(aws), aws.leases.find("release")) == ([], None)
+    assert sweep(2)[1] == []
+
+
+def test_an_execution_that_was_never_started_keeps_its_slot_until_the_second_sweep(aws, start, sweep):
+    start("ingest", "another")
+    missing = aws.names.execution_arn("ingest", "missing")
+    aws.slots.take("ingest", holder=missing, limit=2)
+    assert sweep()[0]["freed"] == []
+    assert sweep(0.4)[0]["freed"] == [], "a sweep that is repeated soon frees nothing"
+    assert slots(aws) == [("slots#ingest", missing)]
+    assert sweep(1)[0]["freed"] == ["slots#ingest"]
+    assert (slots(aws), sweep(2)[0]["freed"]) == ([], [])
+
+
+def test_an_execution_that_is_about_to_start_keeps_its_slot(aws, start, sweep):
+    """The intake takes the slot again, as a drop comes again whose first start failed; then it starts."""
+    start("ingest", "another")
+    missing = aws.names.execution_arn("ingest", "late")
+    aws.slots.take("ingest", holder=missing, limit=2)
+    sweep()
+    aws.slots.take("ingest", holder=missing, limit=2)
+    assert sweep(1)[0]["freed"] == [], "marked anew"
+    start("ingest", "late")
+    assert sweep(2)[0] == {"ended": [], "freed": [], "deleted": []}
+    assert slots(aws) == [("slots#ingest", missing)]
+
+
+def test_a_slot_that_is_taken_again_while_the_sweep_looks_stays(aws, start, sweep):
+    start("ingest", "another")
+    missing = aws.names.execution_arn("ingest", "late")
+    aws.slots.take("ingest", holder=missing, limit=2)
+    sweep()
+    module = sys.modules["functions.sweep.handler"]
+    describe = module.STATES.describe_execution
+
+    class Slow:
+        exceptions = module.STATES.exceptions
+
+        def describe_execution(self, **given):
+            aws.slots.take("ingest", holder=missing, limit=2)
+            return describe(**given)
+
+    module.STATES = Slow()
+    assert sweep(1)[0]["freed"] == []
+    assert slots(aws) == [("slots#ingest", missing)]
+
+
+@pytest.fixture
+def challenger(aws):
+    """An endpoint that a release left behind."""
+    role = "arn:aws:iam::123456789012:role/x"
+    aws.sagemaker.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer={"Image": "i"})
+    variant = {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    aws.sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+    aws.sagemaker.create_endpoint(EndpointName=aws.names.challenger, EndpointConfigName="c")
+    boto3.client("cloudwatch").put_metric_alarm(
+        AlarmName=f"{aws.names.prefix}-v2-5d2c7e-0-0-live-errors", Namespace="n", MetricName="m", Statistic="Sum",
+        Period=60, EvaluationPeriods=1, Threshold=0, ComparisonOperator="GreaterThanThreshold",
+    )  # fmt: skip
+
+
+def endpoints(aws):
+    return [one["EndpointName"] for one in aws.sagemaker.list_endpoints()["Endpoints"]]
+
+
+def test_a_challenger_without_a_release_is_deleted(aws, sweep, challenger):
+    alarm = f"alarm {aws.names.prefix}-v2-5d2c7e-0-0-live-errors"
+    assert sweep()[0]["deleted"] == [f"endpoint {aws.names.challenger}", alarm]
+    assert (endpoints(aws), aws.leases.find("release")) == ([], None)
+    assert sweep(1)[0]["deleted"] == []
+
+
+def test_the_challenger_of_a_release_stays(aws, start, sweep, challenger):
+    until = AS_OF + timedelta(days=60)
+    aws.leases.take("release", holder=start("release", "r1"), as_of=AS_OF, expires_at=until)
+    assert sweep()[0]["deleted"] == []
+    assert endpoints(aws) == [aws.names.challenger]
+
+
+def test_a_release_that_begins_while_the_sweep_looks_keeps_its_challenger(aws, start, sweep, challenger):
+    release = start("release", "r1")
+    module = sys.modules["functions.sweep.handler"]
+    describe = module.SAGEMAKER.describe_endpoint
+
+    class Slow:
+        def describe_endpoint(self, **given):
+            aws.leases.take("release", holder=release, as_of=AS_OF, expires_at=AS_OF + timedelta(days=60))
+            return describe(**given)
+
+    module.SAGEMAKER = Slow()
+    assert sweep()[0]["deleted"] == []
+    assert (endpoints(aws), aws.leases.find("release").holder) == ([aws.names.challenger], release)
+
+
+def test_a_lease_that_a_sweep_could_not_give_back_is_freed(aws, sweep):
+    aws.leases.take("release", holder="sweep 1", as_of=AS_OF, expires_at=AS_OF + timedelta(hours=1))
+    assert [sweep(hours)[0]["freed"] for hours in (1, 2)] == [[], ["lease#release"]]
+    assert aws.leases.find("release") is None
+
+
+def test_a_mark_is_of_the_time_of_the_sweep(aws, start, sweep):
+    start("ingest", "another")
+    aws.slots.take("ingest", holder=aws.names.execution_arn("ingest", "missing"), limit=2)
+    sweep()
+    sweep(0.25)
+    (one,) = aws.slots.holdings()
+    assert one.missing_since == datetime(1997, 6, 1, 7, tzinfo=UTC)

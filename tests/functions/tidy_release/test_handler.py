@@ -1,0 +1,93 @@
+"""After a release: the champion's and the previous version's models stay, older ones and their configurations go."""
+
+from __future__ import annotations
+
+import pytest
+
+from millrace.state.pointers import Pointers, Version
+
+ROLE = "arn:aws:iam::123456789012:role"
+STRANGER = "millrace-local-electricity-v2"
+"""The prefix of a workload `electricity_v2`: its models begin as ours do."""
+
+
+def released(aws, number, *, prefix="", execution="5d2c7e"):
+    """The name of a model as a release of the workload makes it, with the challenger's and the live configuration."""
+    prefix = prefix or aws.names.prefix
+    name = f"{prefix}-v{number}-{execution}-0-0"
+    aws.sagemaker.create_model(
+        ModelName=name, ExecutionRoleArn=f"{ROLE}/{prefix}-model", PrimaryContainer={"Image": "i"}
+    )
+    variant = {"VariantName": "main", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+    for kind in ("chall", "live"):
+        aws.sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-{kind}", ProductionVariants=[variant])
+    return name
+
+
+def version(number, model):
+    return Version(package_arn=f"p/{number}", version=str(number), model_name=model, run="r", baseline_uri="")
+
+
+def left(aws):
+    """The models, and those that a configuration serves."""
+    models = {one["ModelName"] for one in aws.sagemaker.list_models()["Models"]}
+    configs = {one["EndpointConfigName"] for one in aws.sagemaker.list_endpoint_configs()["EndpointConfigs"]}
+    return models, {name.rpartition("-")[0] for name in configs}
+
+
+@pytest.fixture
+def models(aws):
+    """Of versions 1 to 4: 4 is the champion, 3 the previous one."""
+    names = {number: released(aws, number) for number in (1, 2, 3, 4)}
+    champion, previous = version(4, names[4]), version(3, names[3])
+    aws.pointers.move(Pointers(champion=champion, previous=previous))
+    return names
+
+
+def test_what_is_older_than_the_previous_version_goes(aws, load, event, models):
+    deleted = load("tidy_release")(event("tidy_release"))["deleted"]
+    assert set(deleted) == {
+        *(f"endpoint config {models[number]}-{kind}" for number in (1, 2) for kind in ("chall", "live")),
+        *(f"model {models[number]}" for number in (1, 2)),
+    }
+    kept = {models[3], models[4]}
+    assert left(aws) == (kept, kept)
+    assert load("tidy_release")(event("tidy_release")) == {"deleted": []}
+
+
+def test_packages_stay_since_a_rollback_makes_their_models_anew(aws, load, event, models):
+    for _ in range(4):
+        aws.sagemaker.create_model_package(ModelPackageGroupName=aws.names.package_group)
+    load("tidy_release")(event("tidy_release"))
+    listed = aws.sagemaker.list_model_packages(ModelPackageGroupName=aws.names.package_group)
+    assert len(listed["ModelPackageSummaryList"]) == 4
+
+
+def test_what_an_endpoint_serves_stays(aws, load, event, models):
+    aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName=f"{models[1]}-live")
+    aws.sagemaker.create_endpoint(EndpointName=aws.names.challenger, EndpointConfigName=f"{models[2]}-chall")
+    load("tidy_release")(event("tidy_release"))
+    assert left(aws)[0] == set(models.values())
+    configs = {one["EndpointConfigName"] for one in aws.sagemaker.list_endpoint_configs()["EndpointConfigs"]}
+    assert {f"{models[1]}-live", f"{models[2]}-chall"} <= configs
+
+
+def test_models_of_a_like_named_workload_stay(aws, load, event, models):
+    theirs = released(aws, 1, prefix=STRANGER)
+    load("tidy_release")(event("tidy_release"))
+    assert theirs in left(aws)[0]
+
+
+def test_more_than_one_release_deletes_is_left_to_the_next(aws, load, event, models, monkeypatch):
+    handler = load("tidy_release")
+    monkeypatch.setattr("functions.tidy_release.old_models.AT_MOST", 3)
+    turns = 0
+    while handler(event("tidy_release"))["deleted"]:
+        turns += 1
+    kept = {models[3], models[4]}
+    assert (turns, left(aws)) == (2, (kept, kept)), "no configuration is left without its model"
+
+
+def test_while_nothing_is_live_nothing_is_deleted(aws, load, event, models):
+    aws.pointers.move(Pointers(revision=aws.pointers.read().revision))
+    assert load("tidy_release")(event("tidy_release")) == {"deleted": []}

@@ -1,0 +1,54 @@
+"""Dead letters go back to their queue by StartMessageMoveTask; from another queue nothing is moved."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+
+@pytest.fixture
+def queues(cloud: Any, client: Any, fresh: Any) -> tuple[str, str, str]:
+    """URLs of a queue and of its dead letters, and the ARN of the latter; one receive is enough to be dead."""
+    name = fresh("moved")
+    dead = client("sqs").create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    arn = f"arn:aws:sqs:{cloud.region}:123456789012:{name}-dead"
+    policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})
+    url = client("sqs").create_queue(QueueName=name, Attributes={"RedrivePolicy": policy, "VisibilityTimeout": "0"})
+    return url["QueueUrl"], dead, arn
+
+
+def received(client: Any, url: str) -> list[dict[str, Any]]:
+    answer = client("sqs").receive_message(
+        QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"], VisibilityTimeout=0
+    )
+    return list(answer.get("Messages", []))
+
+
+def test_a_dead_letter_goes_back_as_a_new_message(client: Any, queues: tuple[str, str, str]) -> None:
+    url, dead, arn = queues
+    kind = {"kind": {"DataType": "String", "StringValue": "drop"}}
+    client("sqs").send_message(QueueUrl=url, MessageBody="one", MessageAttributes=kind)
+    assert [one["Body"] for one in received(client, url)] == ["one"]
+    assert received(client, url) == []
+    assert [one["Body"] for one in received(client, dead)] == ["one"]
+    handle = client("sqs").start_message_move_task(SourceArn=arn)["TaskHandle"]
+    (back,) = received(client, url)
+    assert (back["Body"], back["Attributes"]["ApproximateReceiveCount"]) == ("one", "1")
+    assert back["MessageAttributes"]["kind"]["StringValue"] == "drop"
+    assert received(client, dead) == []
+    (task,) = client("sqs").list_message_move_tasks(SourceArn=arn)["Results"]
+    assert (task["Status"], task["ApproximateNumberOfMessagesMoved"]) == ("COMPLETED", 1)
+    assert handle
+
+
+def test_a_queue_that_takes_no_dead_letters_moves_nothing(client: Any, queues: tuple[str, str, str]) -> None:
+    url, _, arn = queues
+    client("sqs").send_message(QueueUrl=url, MessageBody="one")
+    with pytest.raises(ClientError, match="Dead Letter Queue"):
+        client("sqs").start_message_move_task(SourceArn=arn.removesuffix("-dead"))
+    with pytest.raises(ClientError, match="does not exist"):
+        client("sqs").start_message_move_task(SourceArn=f"{arn}-not")
+    assert [one["Body"] for one in received(client, url)] == ["one"]

@@ -1,0 +1,418 @@
+"""The operations alarms and notices: catalogue, what is deployed, and runbook say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto.events.models import EventPattern
+
+from infra.app import build
+from infra.constructs.webhook import alarm_changes
+from infra.local.cloudwatch.alarm_evaluation import Rule, judge
+from infra.local.cloudwatch.alarm_rule import holds
+from infra.local.cloudwatch.metric_math import Frame, evaluate
+from infra.rules.assembly import Stack, read, tasks
+from infra.rules.catalogue import findings
+from infra.settings import settings_for
+from millrace.errors import ConfigurationError
+from millrace.monitoring import alarms as monitors
+from millrace.names import DEPLOYMENT_TAG, OWNER_TAG, Platform, WorkloadNames
+from millrace.operations.alarms import (
+    ALARMS,
+    COMPOSITE,
+    ENDPOINT_ALARMS,
+    LEAST_REQUESTS,
+    SERVING,
+    STAGE_ALARMS,
+    USD_PER_COMPOSITE,
+    runbook,
+)
+from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
+from millrace.operations.notices import NOTICES
+from millrace.workload.load import load_workload
+from millrace.workload.prices import usd_per_hour
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs" / "runbooks.md").read_text()
+STAGES = ("local", "dev", "prod")
+MONITORS = {**monitors.ALARMS, **monitors.COUNTED}
+ROW = re.compile(r"^\| `([a-z-]+)` \| (act|look) \| (workload|endpoint|stage) \| .+ \| ([\d.]+) \|$", re.M)
+
+Template = dict[str, Any]
+Templates = dict[str, dict[str, Template]]
+
+
+def of_type(template: Template, kind: str) -> dict[str, Template]:
+    return {
+        name: one["Properties"] | {"DependsOn": one.get("DependsOn", [])}
+        for name, one in template["Resources"].items()
+        if one["Type"] == kind
+    }
+
+
+def names_of(stage: str) -> WorkloadNames:
+    platform = Platform(stage=stage, account="123456789012", region="eu-west-1")
+    return WorkloadNames(platform=platform, workload="electricity")
+
+
+def deployed(templates: Templates, stage: str) -> dict[str, Template]:
+    """Every alarm and notice of the templates, by its name in the catalogues."""
+    names = names_of(stage)
+    found: dict[str, Template] = {}
+    for template in templates[stage].values():
+        for alarm in of_type(template, "AWS::CloudWatch::Alarm").values():
+            found[alarm["AlarmName"].removeprefix(f"{names.prefix}-").removeprefix(f"{names.platform.prefix}-")] = alarm
+    for alarm in watching(templates, stage):
+        found[alarm["AlarmName"].removeprefix(f"{names.prefix}-")] = alarm
+    for template in templates[stage].values():
+        found |= {"budget": {} for _ in of_type(template, "AWS::Budgets::Budget")}  # noqa: B035 - there is one
+    platform = templates[stage][f"millrace-{stage}-platform"]
+    for rule in of_type(platform, "AWS::Events::Rule").values():
+        found[rule["Name"].removeprefix(f"{names.platform.prefix}-")] = rule
+    return found
+
+
+def watching(templates: Templates, stage: str) -> list[Template]:
+    """The parameters of every alarm that a release makes and leaves: those that roll it back are named at run time."""
+    release = Stack(name="release", template=templates[stage][f"millrace-{stage}-electricity-release"])
+    made = [dict(task.parameters) for task in tasks([release], "putMetricAlarm", "putCompositeAlarm")]
+    return [one for one in made if "AlarmName" in one]
+
+
+def catalogue(stage: str) -> dict[str, tuple[str, str, float]]:
+    """By name: severity, whose it is, and what it costs a month."""
+    names = names_of(stage)
+    return {
+        **{name: (one.severity, "workload", one.usd_per_month(names)) for name, one in ALARMS.items()},
+        **{name: (one.severity, "endpoint", 0.1) for name, one in MONITORS.items()},
+        **{name: (one.severity, "endpoint", one.usd_per_month(names)) for name, one in ENDPOINT_ALARMS.items()},
+        "budget": ("look", "workload", 0.0),
+        SERVING: (COMPOSITE.severity, "endpoint", USD_PER_COMPOSITE),
+        **{name: (one.severity, "stage", one.usd_per_month(names.platform)) for name, one in STAGE_ALARMS.items()},
+        **{name: (one.severity, "stage", 0.0) for name, one in NOTICES.items()},
+    }
+
+
+def disagreements(page: str, known: dict[str, tuple[str, str, float]], found: set[str]) -> list[str]:
+    """Names that are not in all of catalogue, templates, table and sections; rows that say something else."""
+    rows = {name: (severity, whose, float(usd)) for name, severity, whose, usd in ROW.findall(page)}
+    sections = dict(re.findall(r"^## ([a-z-]+)\n(.+?)(?=^## |\Z)", page, re.M | re.S))
+    wrong = [f"{name}: deployed" for name in sorted(known.keys() ^ found)]
+    wrong += [f"{name}: row" for name in sorted(known.keys() | rows.keys()) if rows.get(name) != known.get(name)]
+    wrong += [f"{name}: section" for name in sorted(known.keys() ^ sections.keys())]
+    for name, text in sections.items():
+        wrong += [f"{name}: no {part}" for part in ("```console\n$ ", "Worry") if part not in text]
+    return wrong
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_catalogue_templates_and_runbook_agree(templates: Templates, stage: str) -> None:
+    assert disagreements(PAGE, catalogue(stage), set(deployed(templates, stage))) == []
+
+
+def test_a_runbook_that_lacks_something_is_found(templates: Templates) -> None:
+    """The negative controls."""
+    known, found = catalogue("dev"), set(deployed(templates, "dev"))
+    assert disagreements(PAGE, known, found - {"fallbacks"}) == ["fallbacks: deployed"]
+    assert disagreements(PAGE.replace("## undelivered", "## not-delivered"), known, found) == [
+        "not-delivered: section",
+        "undelivered: section",
+    ]
+    row = next(line for line in PAGE.splitlines() if line.startswith("| `dead-letters`"))
+    for other in (row.replace("0.20", "0.10"), row.replace("act", "look"), ""):
+        assert disagreements(PAGE.replace(row, other), known, found) == ["dead-letters: row"]
+    assert disagreements(PAGE.replace("Worry after an hour", "Then"), known, found) == ["oldest-drop: no Worry"]
+
+
+def test_what_a_workload_and_a_stage_pay_is_on_the_page() -> None:
+    usd = {
+        whose: sum(cost for _, one, cost in catalogue("prod").values() if one == whose)
+        for whose in ("workload", "endpoint", "stage")
+    }
+    said = (
+        f"a workload {usd['workload']:.2f} USD a month, a live endpoint {usd['endpoint']:.2f} "
+        f"and a stage {usd['stage']:.2f}"
+    )
+    assert said in " ".join(PAGE.split())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_alarm_reads_the_metrics_of_its_entry(templates: Templates, stage: str) -> None:
+    found, names = deployed(templates, stage), names_of(stage)
+    for name, alarm in (*ALARMS.items(), *ENDPOINT_ALARMS.items(), *STAGE_ALARMS.items()):
+        wanted = alarm.metrics(names.platform if name in STAGE_ALARMS else names)  # type: ignore[arg-type]
+        stats = [query["MetricStat"] for query in found[name]["Metrics"] if "MetricStat" in query]
+        assert [
+            (
+                one["Metric"]["Namespace"],
+                one["Metric"]["MetricName"],
+                {each["Name"]: each["Value"] for each in one["Metric"].get("Dimensions", [])},
+            )
+            for one in stats
+        ] == [(one.namespace, one.name, dict(one.dimensions)) for one in wanted]
+        assert next(query["Id"] for query in found[name]["Metrics"] if query.get("ReturnData") is not False) == (
+            "m0" if len(wanted) == 1 else "judged"
+        )
+        assert [(one["Stat"], one["Period"]) for one in stats] == [(one.statistic, alarm.period_s) for one in wanted]
+        assert found[name]["AlarmDescription"].endswith(f"({alarm.severity}; {runbook(name)})")
+        # An alarm of the endpoint notifies nobody itself: the composite one does, once for all.
+        topic = names.platform.alarm_topic_arn
+        notified = [] if name in COMPOSITE.alarms else [topic]
+        said = [found[name].get(key, []) for key in ("AlarmActions", "OKActions")]
+        assert said == [notified, notified]
+        assert not name.startswith("v")
+    gate = load_workload(ROOT / "workloads" / "electricity").gates.latency
+    assert found["endpoint-latency"]["Threshold"] == gate.max_p99_ms * 1000
+
+
+HOUR = [None] * 11
+FEW, MANY = LEAST_REQUESTS - 1, LEAST_REQUESTS
+
+
+@pytest.mark.parametrize(
+    ("name", "periods", "expected"),
+    [
+        ("endpoint-errors", [(0, MANY), (0, MANY), (1.0, MANY)], "OK"),
+        ("endpoint-errors", [(0.04, MANY)] * 3, "OK"),
+        ("endpoint-errors", [(0.2, MANY), (0, MANY), (0.2, MANY)], "ALARM"),
+        ("endpoint-errors", [(0.2, FEW), (0.2, FEW), (0.2, FEW)], "OK"),
+        ("endpoint-latency", [(9e9, MANY), (9e9, MANY), None], "OK"),
+        ("endpoint-latency", [(9e9, MANY), (0, MANY), (9e9, MANY)], "OK"),
+        ("endpoint-latency", [(9e9, MANY)] * 3, "ALARM"),
+        ("endpoint-latency", [(9e9, 1)] * 3, "OK"),
+        ("fallbacks", [*HOUR, (1,)], "OK"),
+        ("fallbacks", [*HOUR[:-1], (1,), (1,)], "ALARM"),
+        ("fallbacks", [(1,), *HOUR[1:], (1,)], "ALARM"),
+        ("prediction-errors", [(1, 0)], "ALARM"),
+        ("prediction-errors", [(0, 48)], "ALARM"),
+        ("prediction-errors", [(0, 0)], "OK"),
+        ("oldest-drop", [(1800,)], "OK"),
+        ("oldest-drop", [(1801,)], "ALARM"),
+    ],
+)
+def test_few_bad_samples_of_the_endpoint_raise_nothing(
+    templates: Templates, name: str, periods: list[tuple[float, ...] | None], expected: str
+) -> None:
+    """Judged as the local cloud does; the last value is of the newest period."""
+    found = deployed(templates, "prod")[name]
+    rule = Rule(
+        comparison=found["ComparisonOperator"],
+        threshold=found["Threshold"],
+        evaluation_periods=found["EvaluationPeriods"],
+        datapoints_to_alarm=found["DatapointsToAlarm"],
+        missing=found["TreatMissingData"],
+    )
+    starts = [300.0 * index for index in range(len(periods))]
+    metrics = [query["Id"] for query in found["Metrics"] if "MetricStat" in query]
+    series = {
+        query: {at: values[index] for at, values in zip(starts, periods, strict=True) if values}
+        for index, query in enumerate(metrics)
+    }
+    (formula,) = [query.get("Expression", "m0") for query in found["Metrics"] if query.get("ReturnData")]
+    value = evaluate(formula, Frame(series=series, metrics=metrics, timeline=starts, period_s=300))
+    assert judge(rule, [(at, value.get(at)) for at in starts], "OK").state == expected
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_message_stands_for_all_alarms_of_the_endpoint(templates: Templates, stage: str) -> None:
+    found, names = deployed(templates, stage), names_of(stage)
+    rule, states = found[SERVING]["AlarmRule"], {names.alarm(name): "OK" for name in ENDPOINT_ALARMS}
+    assert found[SERVING]["AlarmActions"] == found[SERVING]["OKActions"] == [names.platform.alarm_topic_arn]
+    assert holds(rule, states) is False
+    for name in states:
+        assert holds(rule, states | {name: "ALARM"}) is True
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_workload_without_an_endpoint_pays_for_its_queues_only(templates: Templates, stage: str) -> None:
+    """What CloudWatch bills by the month is in no template but these two alarms."""
+    names = names_of(stage)
+    of_workload = [template for stack, template in templates[stage].items() if stack != f"millrace-{stage}-platform"]
+    alarms = [alarm for template in of_workload for alarm in of_type(template, "AWS::CloudWatch::Alarm").values()]
+    assert {alarm["AlarmName"] for alarm in alarms} == {names.alarm(name) for name in ALARMS}
+    assert not any(of_type(template, "AWS::CloudWatch::Dashboard") for template in of_workload)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_dead_letter_queue_has_its_entry(templates: Templates, stage: str) -> None:
+    """A queue that is added without one would fill without an alarm."""
+    names = names_of(stage)
+    queues = {
+        queue["QueueName"]
+        for room, template in templates[stage].items()
+        if room != f"millrace-{stage}-platform"
+        for queue in of_type(template, "AWS::SQS::Queue").values()
+    }
+    assert {name for name in queues if name.endswith("-dead")} == {names.queue(dead(name)) for name in DEAD_LETTERS}
+    assert {name for name in queues if not name.endswith("-dead")} == {names.queue(name) for name in DEAD_LETTERS}
+    shared = of_type(templates[stage][f"millrace-{stage}-platform"], "AWS::SQS::Queue").values()
+    assert [queue["QueueName"] for queue in shared] == [names.platform.queue(dead(EVENTS))]
+    readers = {
+        mapping["FunctionName"].removeprefix(f"arn:aws:lambda:eu-west-1:123456789012:function:{names.prefix}-")
+        for template in templates[stage].values()
+        for mapping in of_type(template, "AWS::Lambda::EventSourceMapping").values()
+        if ":sqs:" in json.dumps(mapping["EventSourceArn"]) or "Fn::GetAtt" in mapping["EventSourceArn"]
+    }
+    assert readers == {one.reader for one in DEAD_LETTERS.values()}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_eventbridge_may_publish_without_a_condition(templates: Templates, stage: str) -> None:
+    """AWS says no account and no rule with it; the key names the topic instead."""
+    platform = templates[stage][f"millrace-{stage}-platform"]
+    (topic_policy,) = of_type(platform, "AWS::SNS::TopicPolicy").values()
+    (statement,) = (
+        one
+        for one in topic_policy["PolicyDocument"]["Statement"]
+        if one["Principal"] == {"Service": "events.amazonaws.com"}
+    )
+    assert (statement["Effect"], statement["Action"]) == ("Allow", "sns:Publish")
+    assert "Condition" not in statement
+    (key,) = (key for key in of_type(platform, "AWS::KMS::Key").values() if "KeySpec" not in key)
+    (notices,) = (one for one in key["KeyPolicy"]["Statement"] if one.get("Sid") == "Notices")
+    topic = names_of(stage).platform.alarm_topic_arn
+    assert notices["Condition"] == {"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": topic}}
+    for rule in of_type(platform, "AWS::Events::Rule").values():
+        assert {"AlarmsPolicy"} <= set(rule["DependsOn"])
+
+
+def test_the_topic_keeps_its_logical_id(templates: Templates) -> None:
+    """It has a fixed name: a stage that has it would not get a second one."""
+    platform = templates["prod"]["millrace-prod-platform"]
+    assert list(of_type(platform, "AWS::SNS::Topic")) == ["Alarms"]
+    assert list(of_type(platform, "AWS::SNS::TopicPolicy")) == ["AlarmsPolicy"]
+
+
+def test_an_address_is_subscribed_where_the_stage_has_one(templates: Templates) -> None:
+    subscribed = {
+        stage: [
+            one["Endpoint"]
+            for one in of_type(templates[stage][f"millrace-{stage}-platform"], "AWS::SNS::Subscription").values()
+        ]
+        for stage in STAGES
+    }
+    assert subscribed == {"local": ["operator@example.com"], "dev": [], "prod": []}
+    named = settings_for("prod", account="123456789012", region="eu-west-1", alarm_email="team@example.com")
+    assert named.alarm_email == "team@example.com"
+    with pytest.raises(ConfigurationError, match="alarm_email: expected an e-mail address"):
+        settings_for("prod", account="123456789012", region="eu-west-1", alarm_email="team")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_budget_counts_what_has_the_tag_of_the_deployment(templates: Templates, stage: str) -> None:
+    """What machines make is tagged by them, what stacks make by their stack."""
+    names, workload = names_of(stage), load_workload(ROOT / "workloads" / "electricity")
+    (found,) = of_type(templates[stage][f"{names.prefix}-monitoring"], "AWS::Budgets::Budget").values()
+    assert found["Budget"]["CostFilters"] == {"TagKeyValue": [f"user:{DEPLOYMENT_TAG}${names.prefix}"]}
+    serving = usd_per_hour(workload.rollout.instance[stage]) * workload.rollout.min_instances * 730
+    limit = found["Budget"]["BudgetLimit"]
+    assert (limit["Amount"], limit["Unit"]) == (pytest.approx(workload.budget.monthly_usd + serving, abs=0.01), "USD")
+    sent = {one["Notification"]["NotificationType"]: one for one in found["NotificationsWithSubscribers"]}
+    assert {kind: one["Notification"]["Threshold"] for kind, one in sent.items()} == {"ACTUAL": 80, "FORECASTED": 100}
+    topic = names.platform.alarm_topic_arn
+    assert all(one["Subscribers"] == [{"SubscriptionType": "SNS", "Address": topic}] for one in sent.values())
+    rooms = [Stack(name=name, template=template) for name, template in templates[stage].items()]
+    billed = tasks(rooms, "createEndpoint", "createTrainingJob", "createProcessingJob", "createTransformJob")
+    for task in billed:
+        tag = {"Key": DEPLOYMENT_TAG, "Value": names.prefix}
+        assert tag in task.parameters["Tags"], task.where
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stack_of_a_workload_has_its_tags(assemblies: dict[str, Path], stage: str) -> None:
+    manifest = json.loads((assemblies[stage] / "manifest.json").read_text())["artifacts"]
+    names = names_of(stage)
+    tags = {
+        name: one["properties"].get("tags", {})
+        for name, one in manifest.items()
+        if "templateFile" in one.get("properties", {})
+    }
+    wanted = {"millrace:workload": "electricity", DEPLOYMENT_TAG: names.prefix, OWNER_TAG: "energy-ml"}
+    assert {name for name, found in tags.items() if found != wanted} == {
+        f"millrace-{stage}-platform",
+        f"millrace-{stage}-audit",
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_budgets_of_this_account_alone_may_publish(templates: Templates, stage: str) -> None:
+    platform = templates[stage][f"millrace-{stage}-platform"]
+    (topic_policy,) = of_type(platform, "AWS::SNS::TopicPolicy").values()
+    (statement,) = (
+        one
+        for one in topic_policy["PolicyDocument"]["Statement"]
+        if one["Principal"] == {"Service": "budgets.amazonaws.com"}
+    )
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "ArnLike": {"aws:SourceArn": "arn:aws:budgets::123456789012:*"},
+    }
+    (key,) = (key for key in of_type(platform, "AWS::KMS::Key").values() if "KeySpec" not in key)
+    (producers,) = (one for one in key["KeyPolicy"]["Statement"] if one.get("Sid") == "Producers")
+    assert "budgets.amazonaws.com" in producers["Principal"]["Service"]
+
+
+@pytest.fixture(scope="module")
+def chatting(tmp_path_factory: pytest.TempPathFactory) -> list[Stack]:
+    """The platform of `prod` with a webhook."""
+    folder = tmp_path_factory.mktemp("chatting")
+    settings = settings_for("prod", account="123456789012", region="eu-west-1", alarm_webhook="chat/url")
+    build(settings, workloads=[], outdir=str(folder)).synth()
+    return read(folder)
+
+
+def test_the_webhook_gets_what_the_topic_gets_and_no_template_its_url(chatting: list[Stack]) -> None:
+    (platform,) = (dict(stack.template) for stack in chatting if stack.name.endswith("-platform"))
+    (destination,) = of_type(platform, "AWS::Events::ApiDestination").values()
+    assert destination["InvocationEndpoint"] == "{{resolve:secretsmanager:chat/url:SecretString}}"
+    rules = {rule["Name"]: rule["Targets"] for rule in of_type(platform, "AWS::Events::Rule").values()}
+    names = names_of("prod").platform
+    assert rules.keys() == {names.rule(name) for name in (*NOTICES, "webhook-alarms")}
+    for targets in rules.values():
+        posted = next(one for one in targets if one["Id"] == "webhook")
+        assert posted["InputTransformer"]["InputTemplate"].startswith('{"text": "')
+        assert posted["DeadLetterConfig"] == {"Arn": names.arn("sqs", names.queue(dead(EVENTS)))}
+    assert findings(chatting) == []
+
+
+@pytest.mark.parametrize("webhook", ["https://chat.example.com/hooks/secret", "a b"])
+def test_a_url_is_no_name_of_a_secret(webhook: str) -> None:
+    with pytest.raises(ConfigurationError, match="alarm_webhook: expected the name of a secret") as refused:
+        settings_for("prod", account="123456789012", region="eu-west-1", alarm_webhook=webhook)
+    assert webhook not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("alarm", "before", "state", "is_posted"),
+    [
+        ("electricity-dead-letters", "OK", "ALARM", True),
+        ("electricity-dead-letters", "INSUFFICIENT_DATA", "ALARM", True),
+        ("electricity-serving", "ALARM", "OK", True),
+        ("throttles", "OK", "ALARM", True),
+        ("electricity-serving", "INSUFFICIENT_DATA", "OK", False),
+        ("electricity-fallbacks", "OK", "ALARM", False),
+        ("electricity-v3-7f-0-0-live-errors", "OK", "ALARM", False),
+    ],
+)
+def test_an_alarm_that_notifies_is_posted(alarm: str, before: str, state: str, is_posted: bool) -> None:
+    pattern = EventPattern.load(json.dumps(alarm_changes(names_of("prod").platform)))
+
+    def posts(stage: str) -> bool:
+        event = {
+            "source": "aws.cloudwatch",
+            "detail-type": "CloudWatch Alarm State Change",
+            "resources": [f"arn:aws:cloudwatch:eu-west-1:123456789012:alarm:millrace-{stage}-{alarm}"],
+            "detail": {
+                "alarmName": f"millrace-{stage}-{alarm}",
+                "state": {"value": state},
+                "previousState": {"value": before},
+            },
+        }
+        return bool(pattern.matches_event(event))
+
+    assert posts("prod") is is_posted
+    assert posts("dev") is False

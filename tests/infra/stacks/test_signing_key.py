@@ -1,0 +1,76 @@
+"""Who may sign versions, and who may check signatures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from infra.local.iam.decision import Case, why_not
+from infra.local.iam.policies import Request
+
+ACCOUNT = "123456789012"
+KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/k"
+ADMINISTRATOR = json.dumps({"Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]})
+Template = dict[str, Any]
+
+
+@pytest.fixture
+def signing_key(templates: dict[str, dict[str, Template]]) -> dict[str, Any]:
+    resources = templates["dev"]["millrace-dev-platform"]["Resources"].values()
+    [key] = [one for one in resources if one["Type"] == "AWS::KMS::Key" and "KeySpec" in one["Properties"]]
+    return key
+
+
+def refused(key: dict[str, Any], action: str, role: str) -> str | None:
+    """Why a role that may use every key may not do this with the signing key."""
+    principal = f"arn:aws:iam::{ACCOUNT}:role/{role}"
+    request = Request(
+        action=action,
+        resources=(KEY,),
+        context={"aws:principalarn": (principal,), "aws:principalaccount": (ACCOUNT,)},
+        principal=(principal,),
+    )
+    policy = json.dumps(key["Properties"]["KeyPolicy"])
+    return why_not(Case(request=request, of_role=(ADMINISTRATOR,), of_resource=(policy,)))
+
+
+def test_it_signs_by_p256_and_outlives_the_stack(signing_key: dict[str, Any]) -> None:
+    assert {name: signing_key["Properties"][name] for name in ("KeySpec", "KeyUsage")} == {
+        "KeySpec": "ECC_NIST_P256",
+        "KeyUsage": "SIGN_VERIFY",
+    }
+    assert signing_key["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+@pytest.mark.parametrize("role", ["millrace-dev-electricity-registration", "millrace-dev-xray-registration"])
+def test_a_registration_signs(signing_key: dict[str, Any], role: str) -> None:
+    assert refused(signing_key, "kms:Sign", role) is None
+
+
+@pytest.mark.parametrize(
+    "role", ["administrator", "millrace-dev-electricity-start_release", "millrace-prod-electricity-registration"]
+)
+def test_nobody_else_does_whatever_his_own_policies_say(signing_key: dict[str, Any], role: str) -> None:
+    assert "explicit deny in a resource-based policy" in (refused(signing_key, "kms:Sign", role) or "")
+    assert refused(signing_key, "kms:Verify", role) is None
+
+
+def rights(templates: dict[str, Template]) -> Iterator[tuple[str, str]]:
+    """Role and action of every statement on a key."""
+    for template in templates.values():
+        for one in template["Resources"].values():
+            if one["Type"] == "AWS::IAM::Role":
+                for policy in one["Properties"]["Policies"]:
+                    for statement in policy["PolicyDocument"]["Statement"]:
+                        actions = statement["Action"]
+                        for action in actions if isinstance(actions, list) else [actions]:
+                            yield one["Properties"]["RoleName"].rpartition("-")[2], action
+
+
+def test_each_role_has_the_right_that_it_needs(templates: dict[str, dict[str, Template]]) -> None:
+    found = set(rights(templates["dev"]))
+    assert {role for role, action in found if action == "kms:Sign"} == {"registration"}
+    assert {role for role, action in found if action == "kms:Verify"} == {"start_release"}

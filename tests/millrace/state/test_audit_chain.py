@@ -1,0 +1,188 @@
+"""The audit's hash chain: every change once, in order, whoever comes at the same time or again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from threading import Barrier
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from infra.local.kernel.patching import undone
+from infra.local.s3.conditional_writes import make_conditional_puts_atomic
+from millrace.errors import AuditChainError
+from millrace.state import audit_chain
+from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, Change, ChangeKind, Link, digest, key_of
+from tests.audit_bucket import create_bucket
+
+BUCKET = "audit"
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with undone(), mock_aws():
+        make_conditional_puts_atomic()
+        client = boto3.client("s3")
+        create_bucket(client, BUCKET)
+        yield client
+
+
+def chain(s3: Any, workload: str = "electricity") -> AuditChain:
+    return AuditChain(s3, bucket=BUCKET, workload=workload)
+
+
+def change(number: int, kind: ChangeKind = ChangeKind.ADDED, **more: str) -> Change:
+    words = {"pk": "electricity", "sk": f"1997-06-01T06:00:00Z#{number:04d}", **more}
+    return Change(kind=kind, record={name: {"S": value} for name, value in words.items()}, at=datetime.now(UTC))
+
+
+def stored(s3: Any, workload: str = "electricity") -> list[Link]:
+    """The links as they lie there, oldest first, each one's place and predecessor checked."""
+    previous, found = BEFORE_THE_FIRST, []
+    for number, link in enumerate(reversed(list(chain(s3, workload).links())), start=1):
+        body = chain(s3, workload).read(link)
+        found.append(Link.decode(body))
+        assert (link.number, found[-1].number, link.later_versions) == (number, number, 0)
+        assert found[-1].previous == previous
+        previous = digest(body)
+    return found
+
+
+def test_each_change_names_the_one_before(s3: Any) -> None:
+    changes = [change(1), change(2, actor="Zoë"), change(1, ChangeKind.REMOVED)]
+    assert chain(s3).extend(changes[:2]) == 2
+    assert chain(s3).extend(changes[2:]) == 1
+    assert [(link.kind, link.record) for link in stored(s3)] == [(one.kind, one.record) for one in changes]
+    newest = next(s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET).search("Contents[].Key"))
+    assert newest == "electricity/9999999997.json" == key_of("electricity", 3)
+    first = json.loads(s3.get_object(Bucket=BUCKET, Key="electricity/9999999999.json")["Body"].read())
+    assert (first["number"], first["previous"]) == (1, "0" * 64)
+    head = s3.head_object(Bucket=BUCKET, Key=newest)
+    assert head["ObjectLockMode"] == "GOVERNANCE"
+    assert head["ObjectLockRetainUntilDate"] > datetime.now(UTC) + timedelta(hours=23)
+
+
+def test_a_batch_that_comes_again_adds_nothing(s3: Any) -> None:
+    changes = [change(n) for n in range(4)]
+    assert chain(s3).extend(changes[:3]) == 3
+    assert chain(s3).extend(changes) == 1, "an attempt that failed after three"
+    assert chain(s3).extend(changes[1:2]) == 0
+    assert len(stored(s3)) == 4
+
+
+def test_workloads_have_chains_of_their_own(s3: Any) -> None:
+    chain(s3, "air").extend([change(1)])
+    chain(s3, "air_quality").extend([change(1), change(2)])
+    assert (len(stored(s3, "air")), len(stored(s3, "air_quality"))) == (1, 2)
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same changes", "other changes"])
+def test_writers_at_once_do_not_fork_the_chain(s3: Any, same: bool) -> None:
+    chain(s3).extend([change(0)])
+    batches = [[change(n if same else 10 * writer + n) for n in (1, 2, 3)] for writer in (1, 2, 3)]
+    begun = Barrier(len(batches))
+
+    def extend(batch: list[Change]) -> int:
+        begun.wait()
+        return chain(s3).extend(batch)
+
+    with ThreadPoolExecutor(len(batches)) as writers:
+        added = list(writers.map(extend, batches))
+    assert sum(added) == (3 if same else 9)
+    keys = [link.record["sk"]["S"] for link in stored(s3)]
+    assert len(keys) == len(set(keys)) == 1 + sum(added)
+    for batch in batches:
+        own = [one.record["sk"]["S"] for one in batch]
+        assert [key for key in keys if key in own] == own, "the order of a batch stays"
+
+
+def test_without_the_lock_of_the_local_cloud_two_writers_get_one_number(
+    s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: moto's own PutObject looks first and writes then."""
+    response: Any = import_module("moto.s3.responses").S3Response
+    model: Any = import_module("moto.s3.models").S3Backend
+    begun, look = Barrier(2, timeout=5), model.get_object
+
+    def late(self: Any, *given: Any, **named: Any) -> Any:
+        found = look(self, *given, **named)
+        begun.wait()
+        return found
+
+    def put(_: int) -> bool:
+        try:
+            s3.put_object(Bucket=BUCKET, Key="k", Body=b"", ChecksumAlgorithm="SHA256", IfNoneMatch="*")
+        except ClientError:
+            return False
+        return True
+
+    monkeypatch.setattr(response, "put_object", response.put_object.__wrapped__)
+    monkeypatch.setattr(model, "get_object", late)
+    with ThreadPoolExecutor(2) as writers:
+        assert list(writers.map(put, range(2))) == [True, True]
+
+
+def reads_of(s3: Any) -> list[str]:
+    """The keys of the objects that are read from now on."""
+    reads: list[str] = []
+    s3.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: reads.append(params["Key"]))
+    return reads
+
+
+def test_what_is_older_than_the_change_is_not_read(s3: Any) -> None:
+    for n in range(5):
+        chain(s3).extend([change(n)])
+    reads = reads_of(s3)
+    late = datetime.now(UTC) + audit_chain.SKEW + timedelta(seconds=5)
+    assert chain(s3).extend([Change(kind=ChangeKind.ADDED, record=change(9).record, at=late)]) == 1
+    assert reads == [key_of("electricity", 5)]
+
+
+def test_what_it_wrote_itself_is_not_read_again(s3: Any) -> None:
+    kept, reads = chain(s3), reads_of(s3)
+    changes = [change(n) for n in range(4)]
+    assert [kept.extend([one]) for one in changes] == [1, 1, 1, 1]
+    assert kept.extend(changes) == 0
+    assert reads == []
+    assert chain(s3).extend([change(9)]) == 1, "by another writer"
+    assert kept.extend([change(10)]) == 1
+    assert key_of("electricity", 5) in reads
+    assert len(stored(s3)) == 6
+
+
+def test_a_hidden_or_broken_link_does_not_end_the_chain(s3: Any) -> None:
+    chain(s3).extend([change(1), change(2)])
+    s3.delete_object(Bucket=BUCKET, Key=key_of("electricity", 2))
+    s3.put_object(Bucket=BUCKET, Key=key_of("electricity", 3), Body=b"{}", ChecksumAlgorithm="SHA256")
+    s3.put_object(Bucket=BUCKET, Key="electricity/notes.txt", Body=b"", ChecksumAlgorithm="SHA256")
+    assert chain(s3).extend([change(3)]) == 1
+    assert [link.number for link in chain(s3).links()] == [4, 3, 2, 1]
+    assert sorted(chain(s3).strangers()) == ["electricity/9999999998.json (delete marker)", "electricity/notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"number": 1}',
+        Link(number=1, previous="", kind=ChangeKind.ADDED, record={}).encode() + b" ",
+    ],
+)
+def test_what_the_chain_would_not_write_is_no_link(body: bytes) -> None:
+    with pytest.raises(AuditChainError, match="expected"):
+        Link.decode(body)
