@@ -11,7 +11,7 @@ import botocore.session
 
 from infra.rules.assembly import Stack, machines
 from infra.rules.finding import Finding
-from millrace.names import OWN_TAGS
+from millrace.names import EVERY_TAG
 
 UNTAGGABLE = frozenset(
     {
@@ -40,9 +40,9 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
 
 def _missing(where: str, given: Any) -> Iterator[Finding]:
     pairs = given.items() if isinstance(given, Mapping) else [(one["Key"], one.get("Value")) for one in given or []]
-    missing = set(OWN_TAGS) - {key for key, value in pairs if value}
+    missing = set(EVERY_TAG) - {key for key, value in pairs if value}
     if missing:
-        yield Finding(where=where, expected=f"the tags {', '.join(OWN_TAGS)}", came=given)
+        yield Finding(where=where, expected=f"the tags {', '.join(EVERY_TAG)}", came=given)
 
 
 @cache

@@ -120,7 +120,7 @@ class PlatformStack(cdk.Stack):
         ssm.CfnParameter(self, f"{name}-parameter", name=self._names.parameter(name), type="String", value=value)
 
     def _key(self) -> None:
-        """The platform's own, or one of the account's; its key policy are their owner's."""
+        """The platform's own, or one of the account's; that one's policy is its owner's."""
         if own := self._settings.options.key_arn:
             self.key_arn = own
             self._publish("key-arn", own)

@@ -45,7 +45,9 @@ def test_every_role_has_the_boundary(stacks: list[Stack], assemblies: dict[str, 
 
 
 def test_no_network_and_no_key_is_made(stacks: list[Stack], assemblies: dict[str, Path]) -> None:
-    assert not {kind for kind in kinds(stacks) if kind.startswith(("AWS::EC2::", "AWS::KMS::"))}
+    """But the one that signs: nobody else may sign with that."""
+    assert not {kind for kind in kinds(stacks) if kind.startswith("AWS::EC2::")}
+    assert [one.logical_id for stack in stacks for one in stack.resources("AWS::KMS::Key")] == ["SigningKey"]
     assert {"AWS::EC2::VPC", "AWS::KMS::Key"} <= kinds(read(assemblies["dev"]))
 
 
@@ -53,7 +55,8 @@ def test_the_platform_publishes_them_as_its_own(stacks: list[Stack]) -> None:
     (platform,) = (stack for stack in stacks if stack.name == "millrace-dev-platform")
     found = {one.properties["Name"]: one.properties["Value"] for one in platform.resources("AWS::SSM::Parameter")}
     network: Any = OWN["network"]
-    assert found == {
+    ours = {"/millrace-dev/audit-stream-arn", "/millrace-dev/signing-key-arn"}
+    assert {name: value for name, value in found.items() if name not in ours} == {
         "/millrace-dev/key-arn": OWN["key_arn"],
         "/millrace-dev/subnet-a": network["subnets"][0],
         "/millrace-dev/subnet-b": network["subnets"][1],
