@@ -27,9 +27,8 @@ WORKLOAD_TAG = "millrace:workload"
 COMPONENT_TAG = "millrace:component"
 DEPLOYMENT_TAG, OWNER_TAG = "millrace:deployment", "millrace:owner"
 """By which a bill tells workloads and stages apart (`WorkloadNames.prefix`), and who answers for one."""
-EVERY_TAG = (STAGE_TAG, WORKLOAD_TAG, COMPONENT_TAG)
-"""What all of a stage carries; what one workload has carries the other two as well."""
-OWN_TAGS = (*EVERY_TAG, DEPLOYMENT_TAG, OWNER_TAG)
+OWN_TAGS = (STAGE_TAG, WORKLOAD_TAG, COMPONENT_TAG, DEPLOYMENT_TAG, OWNER_TAG)
+"""All of a stage carries the first three; what belongs to one workload carries the other two as well."""
 SHARED = "all-workloads"
 """The value of WORKLOAD_TAG on what all workloads share; no workload can have this name."""
 TRAINING_ROLE, EVALUATION_ROLE, DRIFT_ROLE = "training-job", "evaluation-job", "drift-job"

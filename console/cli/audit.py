@@ -19,7 +19,7 @@ Audited = Annotated[
         envvar="MILLRACE_WORKLOAD", show_default="all", autocompletion=workload_names, help="A folder of workloads/."
     ),
 ]
-Kept = Annotated[str, typer.Option("--head", help="A head that an earlier verification printed, as 17:5d0f….")]
+EarlierHead = Annotated[str, typer.Option("--head", help="A head that an earlier verification printed, as 17:5d0f….")]
 
 
 @audit.callback()
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 @audit.command()
-def verify(stage: Stage, build: Build, as_json: Json, workload: Audited = "", head: Kept = "") -> None:
+def verify(stage: Stage, build: Build, as_json: Json, workload: Audited = "", head: EarlierHead = "") -> None:
     """Compute the audit's chain in the locked bucket again and compare it with the table, of every workload or one.
 
     Example: millrace audit verify --workload electricity --head 17:5d0f…. Exit status 1 where something is wrong: a

@@ -11,11 +11,12 @@ import botocore.session
 
 from infra.rules.assembly import Stack, machines
 from infra.rules.finding import Finding
-from millrace.names import EVERY_TAG
 
+EVERY_TAG = ("millrace:stage", "millrace:workload", "millrace:component")
 UNTAGGABLE = frozenset(
     {
-        "AWS::EC2::SubnetRouteTableAssociation", "AWS::Glue::Database", "AWS::Glue::Table", "AWS::KMS::Alias",
+        "AWS::EC2::SubnetRouteTableAssociation", "AWS::Events::ApiDestination", "AWS::Events::Connection",
+        "AWS::Glue::Database", "AWS::Glue::Table", "AWS::KMS::Alias",
         "AWS::Lambda::LayerVersion", "AWS::Lambda::Permission", "AWS::Lambda::Url", "AWS::S3::BucketPolicy",
         "AWS::SNS::Subscription", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Scheduler::Schedule",
     }

@@ -52,7 +52,10 @@ class MonitoringStack(WorkloadStack):
 
     def _lateness(self) -> None:
         context, names = self.context, self.context.names
-        tables = ("rows", *context.workload.prediction.label_tables)
+        tables = [
+            *(["rows"] if load_contract(context.folder).freshness else []),
+            *(context.workload.prediction.label_tables if context.workload.monitors.label_delay_hours else []),
+        ]
         function = Function(
             self,
             "lateness",

@@ -180,6 +180,7 @@ PARTS = (
     "AWS::Lambda::Permission",
     "AWS::Lambda::Url",
     "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
     "AWS::SNS::TopicPolicy",
     "AWS::SQS::QueuePolicy",
 )

@@ -178,6 +178,16 @@ SELDOM = (
         test="test_release_rollback.py",
     ),
     Seldom(
+        roles=("sweep",),
+        actions=("states:DescribeExecution",),
+        because="an execution of any machine may have ended without an event",
+    ),
+    Seldom(
+        roles=("lateness",),
+        actions=("events:PutEvents", "kms:GenerateDataKey"),
+        because="rows or labels are late, and the bus has a key",
+    ),
+    Seldom(
         roles=("prediction",),
         actions=("dynamodb:PutItem", "dynamodb:UpdateItem"),
         because="the endpoint failed five times in a row, and the circuit opens",

@@ -25,7 +25,7 @@ CONTEXT = ("-c", "stage=local", "-c", f"account={ACCOUNT}", "-c", f"region={REGI
 ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
 PREDICTION = "millrace-local-electricity-prediction"
 INGEST = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:millrace-local-electricity-ingest"
-DRIFT = "millrace-local-electricity-input-drift"
+OLDEST = "millrace-local-electricity-oldest-drop"
 """An alarm whose threshold is 1, as of all monitors."""
 WAIT_S = 30.0
 
@@ -172,7 +172,7 @@ def edited(assembly: Path, folder: Path) -> Path:
         '"number of rows"',
         '"new code"',
     )
-    copy.edit_alarm("millrace-local-electricity-monitoring", DRIFT, Threshold=5)
+    copy.edit_alarm("millrace-local-electricity-monitoring", OLDEST, Threshold=5)
     return copy.folder
 
 
