@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +14,7 @@ import boto3
 
 from console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.errors import EnvironmentNotFoundError
-from millrace.names import STAGE_PATTERN, STAGES, Platform, WorkloadNames
+from millrace.names import STAGES, Platform, WorkloadNames
 from millrace.workload.load import workload_folders, workloads_folder
 
 UP_FILE = "up.json"
@@ -72,9 +71,8 @@ def find_environment(stage: str, build: Path) -> Environment:
 
     `local` is the cloud at AWS_ENDPOINT_URL, or else the one that `millrace up` started; the other stages are in the
     account and region of the caller's credentials."""
-    if not re.fullmatch(STAGE_PATTERN, stage):
-        expected = f"{', '.join(STAGES)}, or a name like {STAGE_PATTERN}"
-        raise EnvironmentNotFoundError(f"--stage: expected {expected}, got {stage!r}")
+    if stage not in (known := [*STAGES, *_other_stages()]):
+        raise EnvironmentNotFoundError(f"--stage: expected one of {known}, got {stage!r}")
     if stage == "local":
         url = os.environ.get("AWS_ENDPOINT_URL")
         return local_environment(LocalCloud(endpoint_url=url) if url else _running(build))
@@ -84,6 +82,13 @@ def find_environment(stage: str, build: Path) -> Environment:
     account = session.client("sts").get_caller_identity()["Account"]
     platform = Platform(stage=stage, account=account, region=session.region_name)
     return Environment(platform=platform, client=cache(session.client))
+
+
+def _other_stages() -> list[str]:
+    """Those below `stages` in the context of the repository's cdk.json."""
+    path = workloads_folder().parent / "cdk.json"
+    context = json.loads(path.read_text()).get("context", {}) if path.is_file() else {}
+    return sorted(set(context.get("stages", {})) - set(STAGES))
 
 
 def local_environment(cloud: LocalCloud) -> Environment:

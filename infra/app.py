@@ -66,7 +66,8 @@ def _check_stage(platform: Platform, workloads: Sequence[Workload]) -> None:
             if platform.stage not in instances:
                 expected = f"an instance for the stage {platform.stage}"
                 raise WorkloadError(where=where, field=f"{field}.instance", expected=expected, came=sorted(instances))
-        if len(prefix) > LONGEST_PREFIX:
+        # No role of `local` is made in an account, which would refuse a longer name.
+        if platform.stage != "local" and len(prefix) > LONGEST_PREFIX:
             expected = f"a name that makes {LONGEST_PREFIX} letters at most with the stage's: {prefix}"
             raise WorkloadError(where=where, field="name", expected=expected, came=len(prefix))
 

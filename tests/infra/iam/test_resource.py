@@ -38,7 +38,8 @@ def test_a_folder_that_nobody_has_explained_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected folders of .*'staging'.*, got \['secrets'\]"):
         LAKE.read(names(), "secrets")
     with pytest.raises(
-        ValueError, match=r"bucket artefacts: expected folders of \['external', 'runs'\], got \['staging'\]"
+        ValueError,
+        match=r"bucket artefacts: expected folders of \['checkpoints', 'external', 'runs'\], got \['staging'\]",
     ):
         ARTEFACTS.find(names(), "runs", "staging")
 
