@@ -48,8 +48,8 @@ def definition(context: Context) -> Definition:
             **_live(context),
             **_update(context),
             **_scaling(context),
-            **watch.watch(context, next_state="Advance release"),
             **_advance_release(context),
+            **watch.watch(context, next_state="Delete challenger"),
             **_tidy_release(context),
         },
     )
@@ -232,7 +232,7 @@ def _update(context: Context) -> dict[str, State]:
 def _scaling(context: Context) -> dict[str, State]:
     return {
         "Scalable target": scaling.register(context, next_state="Scaling policy"),
-        "Scaling policy": scaling.put_policy(context, next_state=watch.FIRST),
+        "Scaling policy": scaling.put_policy(context, next_state="Advance release"),
     }
 
 
@@ -242,7 +242,7 @@ def _advance_release(context: Context) -> dict[str, State]:
             context.names.function_arn("advance_release"),
             comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
             result=ADVANCE,
-            next_state="Delete challenger",
+            next_state=watch.FIRST,
         ),
         "Delete challenger": endpoints.delete(
             context.names.challenger, comment="It has answered; it costs by the hour", next_state="Updated?"
@@ -265,15 +265,30 @@ def _advance_release(context: Context) -> dict[str, State]:
 
 
 def _tidy_release(context: Context) -> dict[str, State]:
-    """The version is live: what cannot be deleted now goes after the next release."""
+    """The version is live: what cannot be deleted now goes after the next release.
+
+    An endpoint that lacks an alarm ends the run as failed, for a person to see; `cleanup` finds nothing to undo."""
     tidy = states.invoke(
         context.names.function_arn("tidy_release"),
         comment="Models and configurations that neither an endpoint nor a rollback needs go; packages stay",
         result=TIDY,
-        next_state="Live",
+        next_state="Watched?",
     )
-    goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Live"}
-    return {"Tidy release": {**tidy, "Catch": [goes_on]}, "Live": states.succeed("The version is live")}
+    goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Watched?"}
+    return {
+        "Tidy release": {**tidy, "Catch": [goes_on]},
+        "Watched?": states.choice(
+            "Could all alarms on the endpoint and the dashboard be made?",
+            [({"Variable": watch.FAILED, "IsPresent": True}, "Not watched")],
+            otherwise="Live",
+        ),
+        "Not watched": states.fail(
+            "The version is live, but an alarm on it or the dashboard could not be made",
+            error="NotWatched",
+            cause="see the states Watch … and Dashboard of this execution; the next release makes them again",
+        ),
+        "Live": states.succeed("The version is live"),
+    }
 
 
 def _turn_s(context: Context) -> int:

@@ -133,4 +133,4 @@ def test_a_restored_version_is_scaled_again(context):
 
 def test_a_live_version_stays_live_when_tidying_fails(context):
     tidy = release.definition(context())["States"]["Tidy release"]
-    assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Live", ["Live"])
+    assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Watched?", ["Watched?"])
