@@ -84,11 +84,17 @@ def _start_release(context: Context) -> dict[str, State]:
             [
                 (states.equals(outcome, "open"), "Model"),
                 (states.equals(outcome, "done"), "Restored?"),
+                (states.equals(outcome, "changing"), "Endpoint changes"),
             ],
             otherwise="Its turn comes",
         ),
         "Its turn comes": states.wait(
-            "Another release runs, or an endpoint is changing", seconds=_turn_s(context), next_state="Start release"
+            "Another release runs, for minutes or weeks", seconds=_turn_s(context), next_state="Start release"
+        ),
+        "Endpoint changes": states.wait(
+            "SageMaker makes, updates or deletes an endpoint: minutes",
+            seconds=context.settings.poll_s,
+            next_state="Start release",
         ),
         "Restored?": states.choice(
             "Was the live version to be restored after a release that failed?",

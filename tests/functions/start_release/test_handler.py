@@ -118,13 +118,19 @@ def test_another_release_is_waited_for(aws, load, event, package):
 
 def test_a_changing_endpoint_is_waited_for(aws, load, event, package):
     endpoint(aws, aws.names.endpoint, "Updating")
+    assert load("start_release")(event("start_release"))["outcome"] == "changing"
+
+
+def test_a_changing_endpoint_of_another_release_is_that_releases(aws, load, event, package):
+    endpoint(aws, aws.names.endpoint, "Updating")
+    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
     assert load("start_release")(event("start_release"))["outcome"] == "busy"
 
 
 def test_a_failed_endpoint_is_deleted_and_waited_for(aws, load, event, package):
     endpoint(aws, aws.names.challenger, "Failed")
     handler = load("start_release")
-    assert handler(event("start_release"))["outcome"] == "busy"
+    assert handler(event("start_release"))["outcome"] == "changing"
     assert handler(event("start_release"))["outcome"] == "open"
 
 
