@@ -37,7 +37,8 @@ KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
 def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     """The outcome (`open`, `busy` and `changing`: try again, `done`: is or was live), the package, and the endpoints.
 
-    Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; ArtefactError for a
+    Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; for a live
+    endpoint that can be neither updated nor deleted without a person; ArtefactError for a
     version whose signature is absent or wrong."""
     given, pointers = call.state, POINTERS.read()
     package = find_package(given, pointers)
@@ -47,7 +48,8 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     if given.rollback and not leased:
         lease = LEASES.find("release")
         raise ConflictError(f"roll back: expected no release to run, {lease.holder if lease else 'another'} does")
-    live, challenger = (standing(SAGEMAKER, name) for name in (NAMES.endpoint, NAMES.challenger))
+    live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "changing"
+    challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "changing"
     turn = turn_of(leased, live, challenger)
     return started(
         package,

@@ -6,16 +6,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from millrace.aws.endpoints import CHANGING
 from millrace.aws.errors import could_not_find
-
-FINAL = ("InService", "Failed", "OutOfService")
-"""Statuses in which SageMaker takes DeleteEndpoint."""
 
 
 def stands(client: Any, endpoint: str) -> bool:
     """Whether there is a challenger that can be deleted; `client` is boto3's SageMaker client."""
     try:
-        return client.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] in FINAL
+        return client.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] not in CHANGING
     except ClientError as error:
         if could_not_find(error):
             return False

@@ -134,6 +134,23 @@ def test_a_failed_endpoint_is_deleted_and_waited_for(aws, load, event, package):
     assert handler(event("start_release"))["outcome"] == "open"
 
 
+@pytest.mark.parametrize("status", ["OutOfService", "UpdateRollbackFailed"])
+def test_a_broken_endpoint_is_not_waited_for(aws, load, event, package, status):
+    endpoint(aws, aws.names.challenger, status)
+    handler = load("start_release")
+    assert [handler(event("start_release"))["outcome"] for _ in range(2)] == ["changing", "open"]
+    endpoint(aws, aws.names.endpoint, status)
+    with pytest.raises(ConflictError, match=f"expected a status that can be updated, got {status}; delete it"):
+        handler(event("start_release"))
+
+
+def test_the_broken_challenger_of_another_release_stays(aws, load, event, package):
+    endpoint(aws, aws.names.challenger, "Failed")
+    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    assert load("start_release")(event("start_release"))["outcome"] == "busy"
+    assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == 1
+
+
 @pytest.mark.parametrize(("number", "outcome"), [(1, "done"), (2, "done"), (10, "done")])
 def test_an_event_that_came_twice_or_late_does_nothing(aws, load, event, package, number, outcome):
     live(aws, number)
