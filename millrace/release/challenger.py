@@ -23,7 +23,10 @@ def stands(client: Any, endpoint: str) -> bool:
 def delete(client: Any, endpoint: str) -> list[str]:
     """Delete the challenger's endpoint, which would cost by the hour, and return the names of what was deleted.
 
-    `client` is boto3's SageMaker client."""
+    Nothing while it is made, changed or deleted, which SageMaker refuses to interrupt: the hourly sweep deletes it
+    then. `client` is boto3's SageMaker client."""
+    if not stands(client, endpoint):
+        return []
     try:
         client.delete_endpoint(EndpointName=endpoint)
     except ClientError as error:
