@@ -15,7 +15,7 @@ from millrace.messages.envelope import StepInput, handles
 from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
 from millrace.release.promotion import LEASE_DAYS, ROLLBACK_PHASES, check_proven, outcome_of, rollback_target
 from millrace.release.registry import Package, Registry
-from millrace.release.signatures import SigningKey, check_signature
+from millrace.release.signatures import SigningKey, check_signature, is_signed
 from millrace.settings.environment import Environment
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
@@ -39,10 +39,14 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
 
     Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; for a live
     endpoint that can be neither updated nor deleted without a person; ArtefactError for a
-    version whose signature is absent or wrong."""
+    version whose signature is wrong, or absent where the live version is not merely restored."""
     given, pointers = call.state, POINTERS.read()
     package = find_package(given, pointers)
-    check_signature(S3, KEY, NAMES, package)
+    # The live version may be from before versions were signed: without its restoration the endpoint would go on serving
+    # one that was never promoted. A wrong signature is refused in any case.
+    restores = given.rollback is not None and given.rollback.restores
+    if not restores or is_signed(S3, NAMES, package):
+        check_signature(S3, KEY, NAMES, package)
     until = given.as_of + timedelta(days=LEASE_DAYS)
     leased = LEASES.take("release", holder=call.execution, as_of=given.as_of, expires_at=until)
     if given.rollback and not leased:

@@ -245,6 +245,19 @@ def test_a_restoration_opens_the_live_version_unless_it_serves(aws, load, event,
     assert load("start_release")(restores)["outcome"] == "done"
 
 
+def test_a_live_version_from_before_signatures_is_restored(aws, load, event, package):
+    """Its absent signature is no reason to serve a version that was never promoted; a wrong one is refused."""
+    Registry(aws.sagemaker, group=aws.names.package_group).approve(package, reason="released")
+    live(aws, 1)
+    uri = aws.names.run_uri(RUN, SIGNATURE_FILE)
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    aws.s3.delete_object(Bucket=bucket, Key=key)
+    assert load("start_release")(back(event, restores=True))["outcome"] == "open"
+    aws.put(uri, altered(aws))
+    with pytest.raises(ArtefactError, match="expected a signature by"):
+        load("start_release")(back(event, restores=True))
+
+
 RUN = "7c1b2f0e-first"
 METADATA = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34"}
 
