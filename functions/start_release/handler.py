@@ -7,15 +7,15 @@ from datetime import timedelta
 import boto3
 from aws_lambda_powertools import Logger
 
-from functions.start_release.endpoints import standing
+from functions.start_release.endpoints import Standing, standing
 from functions.start_release.request import label_of, started
 from millrace.aws.endpoints import served_model
 from millrace.errors import ArtefactError, ConflictError
 from millrace.messages.envelope import StepInput, handles
-from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback
+from millrace.messages.release import ReleaseInput, ReleaseOutcome, ReleaseStarted, Rollback, Turn
 from millrace.release.promotion import LEASE_DAYS, ROLLBACK_PHASES, check_proven, outcome_of, rollback_target
 from millrace.release.registry import Package, Registry
-from millrace.release.signatures import SigningKey, check_signature
+from millrace.release.signatures import SigningKey, check_signature, is_signed
 from millrace.settings.environment import Environment
 from millrace.state.leases import Leases
 from millrace.state.pointers import Pointers, ReleasePointers
@@ -35,39 +35,52 @@ KEY = SigningKey(boto3.client("kms"), NAMES.platform.signing_key_alias)
 @LOGGER.inject_lambda_context
 @handles(StepInput[ReleaseInput])
 def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
-    """The outcome (`open`, `busy`: try again, `done`: is or was live), the package, and the endpoints.
+    """The outcome (`open`, `busy` and `changing`: try again, `done`: is or was live), the package, and the endpoints.
 
-    Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; ArtefactError for a
-    version whose signature is absent or wrong."""
+    Raises ConflictError for a rollback that cannot be: nothing to go back to, or a release runs; for a live
+    endpoint that can be neither updated nor deleted without a person; ArtefactError for a
+    version whose signature is wrong, or absent where the live version is not merely restored."""
     given, pointers = call.state, POINTERS.read()
     package = find_package(given, pointers)
-    check_signature(S3, KEY, NAMES, package)
+    # The live version may be from before versions were signed: without its restoration the endpoint would go on serving
+    # one that was never promoted. A wrong signature is refused in any case.
+    restores = given.rollback is not None and given.rollback.restores
+    if not restores or is_signed(S3, NAMES, package):
+        check_signature(S3, KEY, NAMES, package)
     until = given.as_of + timedelta(days=LEASE_DAYS)
     leased = LEASES.take("release", holder=call.execution, as_of=given.as_of, expires_at=until)
     if given.rollback and not leased:
         lease = LEASES.find("release")
         raise ConflictError(f"roll back: expected no release to run, {lease.holder if lease else 'another'} does")
-    live, challenger = (standing(SAGEMAKER, name) for name in (NAMES.endpoint, NAMES.challenger))
-    ready = leased and "changing" not in (live, challenger)
+    live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "changing"
+    challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "changing"
+    turn = turn_of(leased, live, challenger)
     return started(
         package,
         pointers,
         label=label_of(package.version, call.execution),
         phases=ROLLBACK_PHASES if given.rollback else given.rollout.phases,
-        outcome=rollback_outcome(given.rollback, pointers, ready=ready)
+        outcome=rollback_outcome(given.rollback, pointers, turn=turn)
         if given.rollback
-        else outcome_of(pointers, package.version, ready=ready),
+        else outcome_of(pointers, package.version, turn=turn),
         live=live,
         challenger=challenger,
     )
 
 
-def rollback_outcome(rollback: Rollback, pointers: Pointers, *, ready: bool) -> ReleaseOutcome:
+def turn_of(leased: bool, *endpoints: Standing) -> Turn:
+    """Another's release may take weeks, a change of an endpoint takes minutes."""
+    if not leased:
+        return "busy"
+    return "changing" if "changing" in endpoints else "open"
+
+
+def rollback_outcome(rollback: Rollback, pointers: Pointers, *, turn: Turn) -> ReleaseOutcome:
     """One that restores is done where the endpoint serves the live version: SageMaker brought it back by itself."""
     champion = pointers.champion
     if rollback.restores and champion and served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name:
         return "done"
-    return "open" if ready else "busy"
+    return turn
 
 
 def find_package(given: ReleaseInput, pointers: Pointers) -> Package:

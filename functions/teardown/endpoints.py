@@ -8,12 +8,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from functions.teardown.not_found import is_absent
+from millrace.aws.endpoints import CHANGING
 from millrace.monitoring import alarms as monitors
 from millrace.names import WorkloadNames
 from millrace.operations import alarms as operations
-
-CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-"""Endpoints in these states cannot be deleted yet, or are being deleted; the next step looks again."""
 
 
 def delete(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:
@@ -55,6 +53,7 @@ def _scaling(scaling: Any, endpoint: str) -> Iterator[str]:
 
 
 def _endpoint(sagemaker: Any, name: str) -> list[str]:
+    """One that is changing cannot be deleted yet, or is being deleted; the next step looks again."""
     try:
         if sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] not in CHANGING:
             sagemaker.delete_endpoint(EndpointName=name)

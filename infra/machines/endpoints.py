@@ -16,6 +16,7 @@ from infra.machines.calls import call
 from infra.machines.paths import Result, path
 from infra.machines.release_alarms import ERRORS_ALARM, LATENCY_ALARM
 from infra.machines.states import State
+from millrace.aws.endpoints import BROKEN
 from millrace.messages.release import LiveState, ReleaseStarted, UpdateState
 from millrace.names import VARIANT
 
@@ -142,7 +143,7 @@ def until_in_service(
     """Wait, look, decide: ready is the endpoint InService with this configuration; with another it was rolled back."""
     status, wanted = "$.endpoint.status", {"Variable": "$.endpoint.config", "StringEqualsPath": f"$.{config}.name"}
     in_service = {"Variable": status, "StringEquals": "InService"}
-    bad = [{"Variable": status, "StringEquals": one} for one in ("Failed", "UpdateRollbackFailed", "OutOfService")]
+    bad = [{"Variable": status, "StringEquals": one} for one in BROKEN]
     seen = {"status.$": "$.EndpointStatus", "config.$": "$.EndpointConfigName"}
     return {
         f"{prefix} wait": states.wait(

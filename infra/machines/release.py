@@ -48,8 +48,8 @@ def definition(context: Context) -> Definition:
             **_live(context),
             **_update(context),
             **_scaling(context),
-            **watch.watch(context, next_state="Advance release"),
             **_advance_release(context),
+            **watch.watch(context, next_state="Delete challenger"),
             **_tidy_release(context),
         },
     )
@@ -84,11 +84,17 @@ def _start_release(context: Context) -> dict[str, State]:
             [
                 (states.equals(outcome, "open"), "Model"),
                 (states.equals(outcome, "done"), "Restored?"),
+                (states.equals(outcome, "changing"), "Endpoint changes"),
             ],
             otherwise="Its turn comes",
         ),
         "Its turn comes": states.wait(
-            "Another release runs, or an endpoint is changing", seconds=_turn_s(context), next_state="Start release"
+            "Another release runs, for minutes or weeks", seconds=_turn_s(context), next_state="Start release"
+        ),
+        "Endpoint changes": states.wait(
+            "SageMaker makes, updates or deletes an endpoint: minutes",
+            seconds=context.settings.poll_s,
+            next_state="Start release",
         ),
         "Restored?": states.choice(
             "Was the live version to be restored after a release that failed?",
@@ -232,7 +238,7 @@ def _update(context: Context) -> dict[str, State]:
 def _scaling(context: Context) -> dict[str, State]:
     return {
         "Scalable target": scaling.register(context, next_state="Scaling policy"),
-        "Scaling policy": scaling.put_policy(context, next_state=watch.FIRST),
+        "Scaling policy": scaling.put_policy(context, next_state="Advance release"),
     }
 
 
@@ -242,7 +248,7 @@ def _advance_release(context: Context) -> dict[str, State]:
             context.names.function_arn("advance_release"),
             comment="The version becomes champion by compare-and-set, the one before previous; the package is approved",
             result=ADVANCE,
-            next_state="Delete challenger",
+            next_state=watch.FIRST,
         ),
         "Delete challenger": endpoints.delete(
             context.names.challenger, comment="It has answered; it costs by the hour", next_state="Updated?"
@@ -265,15 +271,30 @@ def _advance_release(context: Context) -> dict[str, State]:
 
 
 def _tidy_release(context: Context) -> dict[str, State]:
-    """The version is live: what cannot be deleted now goes after the next release."""
+    """The version is live: what cannot be deleted now goes after the next release.
+
+    An endpoint that lacks an alarm ends the run as failed, for a person to see; `cleanup` finds nothing to undo."""
     tidy = states.invoke(
         context.names.function_arn("tidy_release"),
         comment="Models and configurations that neither an endpoint nor a rollback needs go; packages stay",
         result=TIDY,
-        next_state="Live",
+        next_state="Watched?",
     )
-    goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Live"}
-    return {"Tidy release": {**tidy, "Catch": [goes_on]}, "Live": states.succeed("The version is live")}
+    goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Watched?"}
+    return {
+        "Tidy release": {**tidy, "Catch": [goes_on]},
+        "Watched?": states.choice(
+            "Could all alarms on the endpoint and the dashboard be made?",
+            [({"Variable": watch.FAILED, "IsPresent": True}, "Not watched")],
+            otherwise="Live",
+        ),
+        "Not watched": states.fail(
+            "The version is live, but an alarm on it or the dashboard could not be made",
+            error="NotWatched",
+            cause="see the states Watch … and Dashboard of this execution; the next release makes them again",
+        ),
+        "Live": states.succeed("The version is live"),
+    }
 
 
 def _turn_s(context: Context) -> int:

@@ -1,7 +1,8 @@
 """The states that make what watches a live endpoint: the alarms on its decisions and requests, and the dashboard.
 
 They are made when there is an endpoint, and a teardown takes them with it: CloudWatch bills an alarm whether its
-metrics have data or not. To put what is there already changes nothing, an alarm keeps its state.
+metrics have data or not. To put what is there already changes nothing, an alarm keeps its state. The release
+pointers name the version by then, and a call that fails does not stop the release: it would undo a version that serves.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ COMMENTS = {
     "putCompositeAlarm": "One message for all alarms on its requests",
     "putDashboard": "What the alarms watch, as charts",
 }
+FAILED = "$.not_watched"
+"""The error of a call that failed, for the last state."""
 FIRST = f"Watch {next(iter(monitors.ALARMS))}"
 
 
@@ -38,7 +41,10 @@ def watch(context: Context, *, next_state: str) -> dict[str, State]:
         "Dashboard": _dashboard(context),
     }
     return {
-        name: call(f"cloudwatch:{action}", COMMENTS[action], given, next_state=following)
+        name: {
+            **call(f"cloudwatch:{action}", COMMENTS[action], given, next_state=following),
+            "Catch": [{"ErrorEquals": ["States.TaskFailed"], "ResultPath": FAILED, "Next": following}],
+        }
         for (name, following) in pairwise((*calls, next_state))
         for action, given in (calls[name],)
     }

@@ -233,8 +233,7 @@ class TrainingStack(WorkloadStack):
             keeps_events=True,
             statements=[
                 state_table.own_items(names).may("Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem"),
-                sagemaker_endpoints.both(names).may("DeleteEndpoint"),
-                sagemaker_endpoints.live(names).may("DescribeEndpoint"),
+                sagemaker_endpoints.both(names).may("DescribeEndpoint", "DeleteEndpoint"),
                 sagemaker_endpoints.configs(names).may("DescribeEndpointConfig"),
                 sagemaker_endpoints.find_scaling(),
                 step_functions.machines(names, "release").may("StartExecution"),

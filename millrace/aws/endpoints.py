@@ -1,4 +1,6 @@
-"""What a SageMaker endpoint serves."""
+"""The statuses of a SageMaker endpoint, and what it serves.
+
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"""
 
 from __future__ import annotations
 
@@ -7,6 +9,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from millrace.aws.errors import could_not_find
+
+CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+"""SageMaker refuses to update or delete the endpoint, and ends these by itself."""
+BROKEN = ("Failed", "OutOfService", "UpdateRollbackFailed")
+"""Final, and none serves its configuration on all instances; SageMaker deletes the endpoint."""
 
 
 def served_model(client: Any, endpoint: str) -> str | None:

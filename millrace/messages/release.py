@@ -9,8 +9,11 @@ from pydantic import Field, model_validator
 from millrace.messages.envelope import ExecutionInput, Message, StepResult
 from millrace.workload.rollout import Phases
 
-ReleaseOutcome = Literal["open", "busy", "done"]
-"""`open`: this release's turn; `busy`: try again later; `done`: this version or a newer one is or was live."""
+Turn = Literal["open", "busy", "changing"]
+"""`open`: this release's turn; `busy`: another one has the lease; `changing`: this one has it, SageMaker changes an
+endpoint still."""
+ReleaseOutcome = Turn | Literal["done"]
+"""`done`: this version or a newer one is or was live."""
 
 
 class Rollback(Message):

@@ -6,16 +6,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from millrace.aws.endpoints import CHANGING
 from millrace.aws.errors import could_not_find
-
-FINAL = ("InService", "Failed", "OutOfService")
-"""Statuses in which SageMaker takes DeleteEndpoint."""
 
 
 def stands(client: Any, endpoint: str) -> bool:
     """Whether there is a challenger that can be deleted; `client` is boto3's SageMaker client."""
     try:
-        return client.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] in FINAL
+        return client.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] not in CHANGING
     except ClientError as error:
         if could_not_find(error):
             return False
@@ -25,7 +23,10 @@ def stands(client: Any, endpoint: str) -> bool:
 def delete(client: Any, endpoint: str) -> list[str]:
     """Delete the challenger's endpoint, which would cost by the hour, and return the names of what was deleted.
 
-    `client` is boto3's SageMaker client."""
+    Nothing while it is made, changed or deleted, which SageMaker refuses to interrupt: the hourly sweep deletes it
+    then. `client` is boto3's SageMaker client."""
+    if not stands(client, endpoint):
+        return []
     try:
         client.delete_endpoint(EndpointName=endpoint)
     except ClientError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from millrace.errors import ConflictError
 from millrace.evaluation.sample import TOLERANCE, Sample, largest_difference
-from millrace.messages.release import ReleaseOutcome, SmokeTested
+from millrace.messages.release import ReleaseOutcome, SmokeTested, Turn
 from millrace.state.pointers import Pointers, Version
 from millrace.workload.rollout import Phase
 
@@ -21,14 +21,14 @@ LEASE_DAYS = 60
 """Longer than the machine may take; the lease is freed at its end in any case."""
 
 
-def outcome_of(pointers: Pointers, version: str, *, ready: bool) -> ReleaseOutcome:
-    """`done` when this version or a newer one is or was live (a repeated or late event), `busy` until all is ready.
+def outcome_of(pointers: Pointers, version: str, *, turn: Turn) -> ReleaseOutcome:
+    """`done` when this version or a newer one is or was live (a repeated or late event), else whose turn it is.
 
     A version that was rolled back stays so: only a person brings it back."""
     # Versions are compared as numbers: as text, 9 would be newer than 10.
     if pointers.newest >= int(version):
         return "done"
-    return "open" if ready else "busy"
+    return turn
 
 
 def promote(pointers: Pointers, version: Version) -> Pointers:

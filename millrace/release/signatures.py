@@ -78,6 +78,13 @@ def check_members(signed: SignedVersion, members: Mapping[str, str]) -> None:
             )
 
 
+def is_signed(s3: Any, names: WorkloadNames, package: Package) -> bool:
+    """Whether the version's run has a signature, right or wrong; `s3` is boto3's S3 client."""
+    bucket, path = split_uri(names.run_uri(package.metadata.get("run", ""), SIGNATURE_FILE))
+    # Listed first: a reader who may list only below a prefix is told "access denied" for an object that is not there.
+    return path in keys_below(s3, bucket, path)
+
+
 def check_signature(s3: Any, key: SigningKey, names: WorkloadNames, package: Package) -> SignedVersion:
     """What was signed of the version; `s3` is boto3's S3 client.
 
@@ -85,9 +92,7 @@ def check_signature(s3: Any, key: SigningKey, names: WorkloadNames, package: Pac
     version or of other digests than the registry keeps."""
     run, where = package.metadata.get("run", ""), f"version {package.version}"
     uri = names.run_uri(run, SIGNATURE_FILE)
-    bucket, path = split_uri(uri)
-    # Listed first: a reader who may list only below a prefix is told "access denied" for an object that is not there.
-    if path not in keys_below(s3, bucket, path):
+    if not is_signed(s3, names, package):
         advice = "a version without one is not released: train a new one"
         raise ArtefactError(f"{where}: expected {SIGNATURE_FILE} of run {run}, there is none; {advice}")
     try:

@@ -154,6 +154,23 @@ def test_a_release_that_was_stopped_halfway_is_taken_back(status, aws, load, eve
     assert given["rollback"] == {"who": "cleanup", "to": "1", "restores": True}
 
 
+@pytest.mark.parametrize("status", ["Creating", "Updating", "Deleting"])
+def test_a_challenger_that_changes_still_does_not_keep_the_live_version_away(
+    status, aws, load, event, challenger, live
+):
+    """SageMaker refuses to delete it; the sweep does so later."""
+    from moto.sagemaker.models import sagemaker_backends
+
+    live("InService")
+    backend = sagemaker_backends["123456789012"]["eu-west-1"]
+    backend.endpoints[aws.names.challenger].endpoint_status = status
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    (freed,) = load("cleanup")(release_ended(aws, event, "ABORTED"))["freed"]
+    assert freed.startswith("execution restore-")
+    assert len(started(aws)) == 1
+    assert aws.names.challenger in backend.endpoints
+
+
 def scaled(aws):
     """The live endpoint's variant is scaled."""
     boto3.client("application-autoscaling").register_scalable_target(

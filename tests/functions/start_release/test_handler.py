@@ -118,14 +118,37 @@ def test_another_release_is_waited_for(aws, load, event, package):
 
 def test_a_changing_endpoint_is_waited_for(aws, load, event, package):
     endpoint(aws, aws.names.endpoint, "Updating")
+    assert load("start_release")(event("start_release"))["outcome"] == "changing"
+
+
+def test_a_changing_endpoint_of_another_release_is_that_releases(aws, load, event, package):
+    endpoint(aws, aws.names.endpoint, "Updating")
+    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
     assert load("start_release")(event("start_release"))["outcome"] == "busy"
 
 
 def test_a_failed_endpoint_is_deleted_and_waited_for(aws, load, event, package):
     endpoint(aws, aws.names.challenger, "Failed")
     handler = load("start_release")
-    assert handler(event("start_release"))["outcome"] == "busy"
+    assert handler(event("start_release"))["outcome"] == "changing"
     assert handler(event("start_release"))["outcome"] == "open"
+
+
+@pytest.mark.parametrize("status", ["OutOfService", "UpdateRollbackFailed"])
+def test_a_broken_endpoint_is_not_waited_for(aws, load, event, package, status):
+    endpoint(aws, aws.names.challenger, status)
+    handler = load("start_release")
+    assert [handler(event("start_release"))["outcome"] for _ in range(2)] == ["changing", "open"]
+    endpoint(aws, aws.names.endpoint, status)
+    with pytest.raises(ConflictError, match=f"expected a status that can be updated, got {status}; delete it"):
+        handler(event("start_release"))
+
+
+def test_the_broken_challenger_of_another_release_stays(aws, load, event, package):
+    endpoint(aws, aws.names.challenger, "Failed")
+    aws.leases.take("release", holder="other", as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    assert load("start_release")(event("start_release"))["outcome"] == "busy"
+    assert len(aws.sagemaker.list_endpoints()["Endpoints"]) == 1
 
 
 @pytest.mark.parametrize(("number", "outcome"), [(1, "done"), (2, "done"), (10, "done")])
@@ -220,6 +243,19 @@ def test_a_restoration_opens_the_live_version_unless_it_serves(aws, load, event,
     served = replace(pointers.champion, model_name=aws.names.endpoint)
     aws.pointers.move(replace(pointers, champion=served))
     assert load("start_release")(restores)["outcome"] == "done"
+
+
+def test_a_live_version_from_before_signatures_is_restored(aws, load, event, package):
+    """Its absent signature is no reason to serve a version that was never promoted; a wrong one is refused."""
+    Registry(aws.sagemaker, group=aws.names.package_group).approve(package, reason="released")
+    live(aws, 1)
+    uri = aws.names.run_uri(RUN, SIGNATURE_FILE)
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    aws.s3.delete_object(Bucket=bucket, Key=key)
+    assert load("start_release")(back(event, restores=True))["outcome"] == "open"
+    aws.put(uri, altered(aws))
+    with pytest.raises(ArtefactError, match="expected a signature by"):
+        load("start_release")(back(event, restores=True))
 
 
 RUN = "7c1b2f0e-first"

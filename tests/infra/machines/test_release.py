@@ -131,6 +131,14 @@ def test_a_restored_version_is_scaled_again(context):
     assert states["Scale by requests again"]["Parameters"] == states["Scaling policy"]["Parameters"]
 
 
+@pytest.mark.parametrize(("outcome", "seconds"), [("changing", 60), ("busy", 3600)])
+def test_only_another_release_is_waited_for_by_the_hour(context, outcome, seconds):
+    states = release.definition(context())["States"]
+    turns = {one["StringEquals"]: one["Next"] for one in states["Open?"]["Choices"]}
+    waits = states[turns.get(outcome, states["Open?"]["Default"])]
+    assert (waits["Type"], waits["Seconds"], waits["Next"]) == ("Wait", seconds, "Start release")
+
+
 def test_a_live_version_stays_live_when_tidying_fails(context):
     tidy = release.definition(context())["States"]["Tidy release"]
-    assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Live", ["Live"])
+    assert (tidy["Next"], [catch["Next"] for catch in tidy["Catch"]]) == ("Watched?", ["Watched?"])

@@ -17,21 +17,35 @@ STAGES = ("local", "dev", "prod")
 
 
 def watching(context, stage="prod"):
-    return watch.watch(context(stage), next_state="Advance release")
+    return watch.watch(context(stage), next_state="Delete challenger")
 
 
 def test_every_alarm_is_put_before_what_needs_it(context):
-    """The composite alarm after those that it names, all of them before the version is said to be live."""
+    """The composite alarm after those that it names, all of them once the pointers name the version and before it
+    is said to be live."""
     states = watching(context)
-    for name, following in pairwise((*states, "Advance release")):
+    for name, following in pairwise((*states, "Delete challenger")):
         assert states[name]["Next"] == following
     names = list(states)
     assert names[-2:] == [f"Watch {SERVING}", "Dashboard"]
     assert {f"Watch {name}" for name in (*monitors.ALARMS, *monitors.COUNTED, *ENDPOINT_ALARMS)} == set(names[:-2])
     assert set(COMPOSITE.alarms) == set(ENDPOINT_ALARMS)
     whole = release.definition(context())["States"]
-    assert whole["Scaling policy"]["Next"] == names[0]
-    assert whole["Dashboard"]["Next"] == "Advance release"
+    assert whole["Scaling policy"]["Next"] == "Advance release"
+    assert whole["Advance release"]["Next"] == names[0]
+    assert whole["Dashboard"]["Next"] == "Delete challenger"
+
+
+def test_an_alarm_that_cannot_be_put_neither_undoes_the_release_nor_stays_unknown(context):
+    whole = release.definition(context())["States"]
+    for state in watching(context).values():
+        (caught,) = state["Catch"]
+        assert caught["Next"] == state["Next"], "the other alarms are put"
+        assert whole["Watched?"]["Choices"] == [
+            {"Variable": caught["ResultPath"], "IsPresent": True, "Next": "Not watched"}
+        ]
+    assert whole["Watched?"]["Default"] == "Live"
+    assert whole["Not watched"]["Type"] == "Fail"
 
 
 @pytest.mark.parametrize("stage", STAGES)

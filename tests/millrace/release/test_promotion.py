@@ -64,7 +64,7 @@ def test_a_rollback_does_not_undo_what_came_since():
 
 def test_a_version_that_was_rolled_back_comes_back_by_a_person_only():
     back = roll_back(SECOND_LIVE, version(1), replaced="2")
-    assert outcome_of(back, "2", ready=True) == "done"
+    assert outcome_of(back, "2", turn="open") == "done"
     with pytest.raises(ConflictError, match="version 2 is live already, or was"):
         promote(back, version(2))
     assert promote(back, version(3)).champion == version(3)
@@ -75,7 +75,7 @@ def test_a_version_that_two_rollbacks_left_behind_does_not_come_back_by_a_late_e
     third = promote(SECOND_LIVE, version(3))
     back = roll_back(roll_back(third, version(1), replaced="3"), version(2), replaced="1")
     assert (back.champion, back.previous) == (version(2), version(1))
-    assert outcome_of(back, "3", ready=True) == "done"
+    assert outcome_of(back, "3", turn="open") == "done"
     with pytest.raises(ConflictError, match="version 3 is live already, or was"):
         promote(back, version(3))
     assert promote(back, version(4)).champion == version(4)
@@ -99,12 +99,18 @@ def test_only_a_version_that_was_live_comes_back():
 
 
 @pytest.mark.parametrize(
-    ("live", "ready", "outcome"),
-    [(None, True, "open"), (None, False, "busy"), (1, True, "open"), (2, True, "done"), (10, False, "done")],
+    ("live", "turn", "outcome"),
+    [
+        (None, "open", "open"),
+        (None, "busy", "busy"),
+        (1, "changing", "changing"),
+        (2, "open", "done"),
+        (10, "busy", "done"),
+    ],
 )
-def test_an_event_that_came_late_is_done(live, ready, outcome):
+def test_an_event_that_came_late_is_done(live, turn, outcome):
     pointers = promote(Pointers(), version(live)) if live else Pointers()
-    assert outcome_of(pointers, "2", ready=ready) == outcome
+    assert outcome_of(pointers, "2", turn=turn) == outcome
 
 
 def sample(*values):
